@@ -1,0 +1,301 @@
+#include <algorithm>
+#include <initializer_list>
+#include <string_view>
+
+#include "base/limits.hpp"
+#include "wire/control.pb.h"
+#include "wire/control_codec.hpp"
+#include "wire/loggable_text.hpp"
+#include "wire/repeated_fields.hpp"
+
+namespace hawser {
+namespace {
+
+constexpr std::uint32_t kCollectiveMax = static_cast<std::uint32_t>(Collective::all_reduce);
+constexpr std::uint32_t kDataTypeMax = static_cast<std::uint32_t>(DataType::float32);
+constexpr std::uint32_t kReduceOpMax = static_cast<std::uint32_t>(ReduceOp::avg);
+constexpr std::uint32_t kPlanKindMax = static_cast<std::uint32_t>(PlanKind::direct);
+constexpr std::size_t kUndecidedMax = std::max(limits::kOutcomesRememberedMax, limits::kOpsInFlightMax);
+
+std::string_view as_text(std::span<const std::byte> bytes) {
+  // char may look at any bytes; the library takes its input as such.
+  return {static_cast<const char*>(static_cast<const void*>(bytes.data())), bytes.size()};
+}
+
+/// Where a list stands in an envelope, and how long it may be.
+struct ListLimit {
+  const char* what;
+  std::initializer_list<int> path;
+  std::size_t count_max;
+};
+
+/// Turns protobuf's structs into ours and keeps the first thing that is wrong; what it returns after that is
+/// of no use.
+class Judge {
+ public:
+  explicit Judge(const char* whose) : whose_(whose) {}
+
+  const std::optional<Error>& error() const { return error_; }
+  void refuse(const std::string& why) {
+    if (!error_) error_ = Error{Status::refused, std::string(whose_) + " message was refused: " + why};
+  }
+
+  /// False where a list is too long or the bytes are no protobuf at all.
+  bool lists_fit(std::string_view message, std::initializer_list<ListLimit> lists) {
+    for (const ListLimit& list : lists) {
+      const auto count = count_occurrences(message, std::span(list.path.begin(), list.path.size()));
+      if (!count) {
+        refuse("its bytes are not a whole protobuf message");
+        return false;
+      }
+      if (!fits(*count, list.count_max, list.what)) return false;
+    }
+    return true;
+  }
+
+  Member member(const wire::MemberEntry& from) {
+    return {.id = PeerId{from.id()}, .name = name(from.name()), .address = address(from.host(), from.port())};
+  }
+
+  View view(const wire::ViewEntry& from) {
+    View view{.epoch = Epoch{from.epoch()},
+              .id = ViewId{from.id()},
+              .group = from.group(),
+              .link_secret = from.link_secret(),
+              .members = {}};
+    std::vector<PeerId> ids;
+    for (const auto& entry : from.members()) {
+      view.members.push_back(member(entry));
+      ids.push_back(view.members.back().id);
+    }
+    std::sort(ids.begin(), ids.end());
+    if (std::adjacent_find(ids.begin(), ids.end()) != ids.end()) refuse("a view names a member twice");
+    return view;
+  }
+
+  static World world(const wire::WorldEntry& from) {
+    return {.size = from.size(),
+            .group_count = from.group_count(),
+            .largest_group_size = from.largest_group_size()};
+  }
+
+  Error error_of(const wire::ErrorEntry& from) {
+    if (from.status() > static_cast<std::uint32_t>(kStatusMax))
+      refuse("it has the unknown status " + std::to_string(from.status()));
+    return {.status = static_cast<Status>(from.status()),
+            .sentence = text(from.sentence(), limits::kSentenceBytesMax, "sentence")};
+  }
+
+  Error failure(const wire::ErrorEntry& from) {
+    if (from.status() == static_cast<std::uint32_t>(Status::success))
+      refuse("it gives success as its reason");
+    return error_of(from);
+  }
+
+  Signature signature(const wire::SignatureEntry& from) {
+    return {.collective = enumerator<Collective>(from.collective(), kCollectiveMax, "collective"),
+            .type = enumerator<DataType>(from.type(), kDataTypeMax, "data type"),
+            .op = enumerator<ReduceOp>(from.op(), kReduceOpMax, "reduce op"),
+            .plan = enumerator<PlanKind>(from.plan(), kPlanKindMax, "plan"),
+            .count = from.count()};
+  }
+
+  static OpKey key(const wire::OpKeyEntry& from) {
+    return {.epoch = Epoch{from.epoch()},
+            .view = ViewId{from.view()},
+            .tag = from.tag(),
+            .sequence = from.sequence()};
+  }
+
+  Introduction introduction(const wire::IntroductionEntry& from) {
+    return {.protocol_version = from.protocol_version(),
+            .id = PeerId{from.id()},
+            .token = from.token(),
+            .group = from.group(),
+            .name = name(from.name()),
+            .address = address(from.host(), from.port())};
+  }
+
+  std::vector<PeerId> peers(const google::protobuf::RepeatedField<std::uint64_t>& from, const char* what) {
+    std::vector<PeerId> peers;
+    if (!fits(static_cast<std::size_t>(from.size()), limits::kGroupSizeMax, what)) return peers;
+    for (const std::uint64_t id : from) peers.push_back(PeerId{id});
+    return peers;
+  }
+
+  /// A host as in an Address: visible ASCII without a space, so it stands in a log line as one word.
+  std::string host(const std::string& from) {
+    const auto visible = [](char c) { return c > ' ' && c <= '~'; };
+    if (!std::all_of(from.begin(), from.end(), visible))
+      refuse("a host has a character that host names do not have");
+    return text(from, limits::kHostBytesMax, "host");
+  }
+
+ private:
+  bool fits(std::size_t count, std::size_t count_max, const char* what) {
+    if (count <= count_max) return true;
+    refuse("it has " + std::to_string(count) + " " + what + "; " + std::to_string(count_max) +
+           " are the most");
+    return false;
+  }
+
+  template <class Enum>
+  Enum enumerator(std::uint32_t value, std::uint32_t value_max, const char* what) {
+    if (value <= value_max) return static_cast<Enum>(value);
+    refuse("it has the unknown " + std::string(what) + " " + std::to_string(value));
+    return Enum{};
+  }
+
+  std::string text(const std::string& from, std::size_t bytes_max, const char* what) {
+    if (from.size() > bytes_max) {
+      refuse("a " + std::string(what) + " has " + std::to_string(from.size()) + " bytes; " +
+             std::to_string(bytes_max) + " are the most");
+      return {};
+    }
+    if (const auto at = first_unloggable(from))
+      refuse("a " + std::string(what) + " has a control character or invalid UTF-8 at byte " +
+             std::to_string(*at));
+    return from;
+  }
+
+  std::string name(const std::string& from) { return text(from, limits::kNameBytesMax, "name"); }
+
+  Address address(const std::string& from_host, std::uint32_t port) {
+    if (port > 0xffff) refuse("port " + std::to_string(port) + " does not exist");
+    return {.host = host(from_host), .port = static_cast<std::uint16_t>(port)};
+  }
+
+  const char* whose_;
+  std::optional<Error> error_;
+};
+
+Resume resume_of(const wire::ResumeBody& body, Judge& judge) {
+  Resume resume{.who = judge.introduction(body.who()),
+                .run = RunId{body.run()},
+                .view = judge.view(body.view()),
+                .undecided = {},
+                .committed = {},
+                .in_update = body.in_update()};
+  for (const auto& op : body.undecided())
+    resume.undecided.push_back({.key = Judge::key(op.key()),
+                                .signature = judge.signature(op.signature()),
+                                .reported = op.reported()});
+  for (const auto& key : body.committed()) resume.committed.push_back(Judge::key(key));
+  return resume;
+}
+
+PeerMessage peer_message_of(const wire::PeerEnvelope& from, Judge& judge) {
+  using Case = wire::PeerEnvelope::MessageCase;
+  switch (from.message_case()) {
+    case Case::kHello:
+      return Hello{.who = judge.introduction(from.hello().who())};
+    case Case::kResume:
+      return resume_of(from.resume(), judge);
+    case Case::kBegun:
+      return Begun{.key = Judge::key(from.begun().key()),
+                   .signature = judge.signature(from.begun().signature())};
+    case Case::kReport:
+      return Report{.key = Judge::key(from.report().key()),
+                    .signature = judge.signature(from.report().signature())};
+    case Case::kComplaint:
+      return Complaint{.key = Judge::key(from.complaint().key()),
+                       .stalled_ms = from.complaint().stalled_ms(),
+                       .waiting_for = judge.peers(from.complaint().waiting_for(), "peers that it waits for")};
+    case Case::kUpdateCall:
+      return UpdateCall{};
+    case Case::kPrepared:
+      return Prepared{.view = ViewId{from.prepared().view()},
+                      .unreachable = judge.peers(from.prepared().unreachable(), "unreachable peers")};
+    case Case::kLeave:
+      return Leave{};
+    case Case::kPing:
+      return Ping{};
+    case Case::MESSAGE_NOT_SET:
+      break;
+  }
+  judge.refuse("it is of no kind that this version knows");
+  return Ping{};
+}
+
+MasterMessage master_message_of(const wire::MasterEnvelope& from, Judge& judge) {
+  using Case = wire::MasterEnvelope::MessageCase;
+  switch (from.message_case()) {
+    case Case::kWelcome:
+      return Welcome{.run = RunId{from.welcome().run()}, .seen_host = judge.host(from.welcome().seen_host())};
+    case Case::kRefused:
+      return Refused{.error = judge.failure(from.refused())};
+    case Case::kPrepare:
+      return Prepare{.view = judge.view(from.prepare().view())};
+    case Case::kStartView:
+      return StartView{.view = judge.view(from.start_view().view()),
+                       .world = Judge::world(from.start_view().world()),
+                       .cause = judge.error_of(from.start_view().cause())};
+    case Case::kCommitted:
+      return Committed{.key = Judge::key(from.committed())};
+    case Case::kUpdateDone:
+      return UpdateDone{.error = judge.error_of(from.update_done())};
+    case Case::kWorldNews:
+      return WorldNews{.world = Judge::world(from.world_news().world()),
+                       .pending = from.world_news().pending()};
+    case Case::kExpelled:
+      return Expelled{.error = judge.failure(from.expelled())};
+    case Case::kPong:
+      return Pong{};
+    case Case::MESSAGE_NOT_SET:
+      break;
+  }
+  judge.refuse("it is of no kind that this version knows");
+  return Pong{};
+}
+
+/// What both decoders do: sizes, protobuf, meaning.
+template <class Message, class Envelope>
+Result<Message> decode(std::span<const std::byte> bytes, Judge judge, std::initializer_list<ListLimit> lists,
+                       Message (*convert)(const Envelope&, Judge&)) {
+  if (bytes.size() > limits::kControlMessageBytesMax) {
+    judge.refuse("it has " + std::to_string(bytes.size()) + " bytes; " +
+                 std::to_string(limits::kControlMessageBytesMax) + " are the most");
+    return *judge.error();
+  }
+  if (!judge.lists_fit(as_text(bytes), lists)) return *judge.error();
+  Envelope envelope;
+  if (!envelope.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    judge.refuse("its bytes are not a whole protobuf message");
+    return *judge.error();
+  }
+  Message message = convert(envelope, judge);
+  if (judge.error()) return *judge.error();
+  return message;
+}
+
+}  // namespace
+
+Result<PeerMessage> decode_peer_message(std::span<const std::byte> bytes) {
+  using Envelope = wire::PeerEnvelope;
+  using Body = wire::ResumeBody;
+  constexpr int kResume = Envelope::kResumeFieldNumber;
+  return decode<PeerMessage, Envelope>(
+      bytes, Judge("a peer's"),
+      {{"members",
+        {kResume, Body::kViewFieldNumber, wire::ViewEntry::kMembersFieldNumber},
+        limits::kGroupSizeMax},
+       {"undecided collectives", {kResume, Body::kUndecidedFieldNumber}, kUndecidedMax},
+       {"committed collectives", {kResume, Body::kCommittedFieldNumber}, limits::kOutcomesRememberedMax}},
+      peer_message_of);
+}
+
+Result<MasterMessage> decode_master_message(std::span<const std::byte> bytes) {
+  using Envelope = wire::MasterEnvelope;
+  constexpr int kMembers = wire::ViewEntry::kMembersFieldNumber;
+  return decode<MasterMessage, Envelope>(
+      bytes, Judge("a master's"),
+      {{"members",
+        {Envelope::kPrepareFieldNumber, wire::PrepareBody::kViewFieldNumber, kMembers},
+        limits::kGroupSizeMax},
+       {"members",
+        {Envelope::kStartViewFieldNumber, wire::StartViewBody::kViewFieldNumber, kMembers},
+        limits::kGroupSizeMax}},
+      master_message_of);
+}
+
+}  // namespace hawser

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/ids.hpp"
+#include "base/result.hpp"
+
+/// What a dialer says first on a data connection, and what the acceptor answers. After an accepting answer
+/// both sides send data frames. docs/protocol.md has the layouts.
+namespace hawser {
+
+inline constexpr std::size_t kGreetingBytes = 48;
+inline constexpr std::size_t kGreetingAnswerBytes = 16;
+
+struct LinkGreeting {
+  std::uint64_t link_secret = 0;  ///< Of the view that the dialer is in.
+  PeerId from;
+  PeerId to;
+  std::uint32_t connection_index = 0;  ///< Which one of the link's connections this is.
+  std::uint32_t connections_total = 1;
+  friend bool operator==(const LinkGreeting&, const LinkGreeting&) = default;
+};
+
+enum class GreetingAnswer : std::uint32_t {
+  accepted = 1,
+  /// No such link is expected here: other peer, other view, or not yet told of it. The dialer tries again
+  /// while its own view holds.
+  refused_unknown = 2,
+  refused_busy = 3,  ///< Too many connections at this moment: try again later.
+};
+
+std::array<std::byte, kGreetingBytes> encode_greeting(const LinkGreeting& greeting);
+std::array<std::byte, kGreetingAnswerBytes> encode_greeting_answer(GreetingAnswer answer);
+
+/// Whether these first bytes of a connection (any number from 0) can become a greeting, so that a stray
+/// client is refused without waiting for more. Errors: refused, with a sentence.
+Result<void> check_greeting_start(std::span<const std::byte> received);
+
+/// Errors: refused, where magic, version, checksum or a field is wrong. The secret and the ids are the
+/// caller's to judge.
+Result<LinkGreeting> decode_greeting(std::span<const std::byte, kGreetingBytes> in);
+/// Errors: refused, where it is no such answer.
+Result<GreetingAnswer> decode_greeting_answer(std::span<const std::byte, kGreetingAnswerBytes> in);
+
+}  // namespace hawser

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <span>
+
+#include "base/result.hpp"
+
+/// The first four bytes of everything that Hawser sends say what it is. The first one is in no text and in no
+/// TLS record, so that a stray client is known by its first byte.
+namespace hawser {
+
+using Magic = std::array<std::byte, 4>;
+
+inline constexpr Magic kControlMagic{std::byte{0xf5}, std::byte{'H'}, std::byte{'W'}, std::byte{'C'}};
+inline constexpr Magic kGreetingMagic{std::byte{0xf5}, std::byte{'H'}, std::byte{'W'}, std::byte{'G'}};
+inline constexpr Magic kAnswerMagic{std::byte{0xf5}, std::byte{'H'}, std::byte{'W'}, std::byte{'A'}};
+inline constexpr Magic kFrameMagic{std::byte{0xf5}, std::byte{'H'}, std::byte{'W'}, std::byte{'F'}};
+
+/// Compares the first bytes of `received` (as many as there are, four at most) with `expected`. Errors:
+/// refused, with a sentence that says what this port is for and what seems to have called it.
+Result<void> check_magic(std::span<const std::byte> received, const Magic& expected);
+
+}  // namespace hawser
