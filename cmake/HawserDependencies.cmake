@@ -5,7 +5,7 @@ find_package(PkgConfig REQUIRED)
 
 # Protobuf before 3.22 has CMake's own find module; newer ones bring a config of their own.
 find_package(Protobuf CONFIG QUIET)
-if(NOT TARGET protobuf::libprotobuf)
+if(NOT TARGET protobuf::libprotobuf-lite)
   find_package(Protobuf MODULE REQUIRED)
 endif()
 
