@@ -1,0 +1,202 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/limits.hpp"
+#include "base/random.hpp"
+#include "membership/messages.hpp"
+
+/// Control messages with random contents that are within the limits, for tests and fuzz targets.
+namespace hawser::testing {
+
+inline std::uint64_t any_number(Random& random) {
+  // Small numbers, numbers of every width, and the largest.
+  if (random.chance(1, 3)) return random.below(4);
+  if (random.chance(1, 10)) return ~std::uint64_t{0};
+  return random.next() >> random.below(64);
+}
+
+inline std::uint32_t any_number_32(Random& random) {
+  return static_cast<std::uint32_t>(any_number(random));
+}
+
+inline std::string any_text(Random& random, std::size_t bytes_max) {
+  static constexpr const char* kPieces[] = {
+      "a", "Z", "0", " ", "\"", "\\", "%s", "\xc3\xa9", "\xe6\x97\xa5", "\xf0\x9f\xaa\xa2"};
+  const std::size_t length = random.below(random.chance(1, 4) ? bytes_max + 1 : 12);
+  std::string text;
+  while (true) {
+    const std::string piece = kPieces[random.below(std::size(kPieces))];
+    if (text.size() + piece.size() > length) return text;
+    text += piece;
+  }
+}
+
+inline std::string any_host(Random& random) {
+  static constexpr const char* kHosts[] = {"", "127.0.0.1", "::1", "fe80::1%eth0", "example.org"};
+  if (random.chance(1, 8)) return std::string(limits::kHostBytesMax, 'h');
+  return kHosts[random.below(std::size(kHosts))];
+}
+
+inline Address any_address(Random& random) {
+  return {.host = any_host(random), .port = static_cast<std::uint16_t>(random.next())};
+}
+
+inline Member any_member(Random& random) {
+  return {.id = PeerId{random.next()},
+          .name = any_text(random, limits::kNameBytesMax),
+          .address = any_address(random)};
+}
+
+inline View any_view(Random& random) {
+  View view{.epoch = Epoch{any_number(random)},
+            .id = ViewId{random.next()},
+            .group = any_number_32(random),
+            .link_secret = random.next(),
+            .members = {}};
+  for (auto count = random.below(6); count > 0; --count) view.members.push_back(any_member(random));
+  return view;
+}
+
+inline World any_world(Random& random) {
+  return {.size = any_number_32(random),
+          .group_count = any_number_32(random),
+          .largest_group_size = any_number_32(random)};
+}
+
+inline Error any_error(Random& random) {
+  return {.status = static_cast<Status>(random.between(0, kStatusMax)),
+          .sentence = any_text(random, limits::kSentenceBytesMax)};
+}
+
+inline Error any_failure(Random& random) {
+  Error error = any_error(random);
+  if (error.status == Status::success) error.status = Status::refused;
+  return error;
+}
+
+inline OpKey any_key(Random& random) {
+  return {.epoch = Epoch{any_number(random)},
+          .view = ViewId{random.next()},
+          .tag = any_number(random),
+          .sequence = any_number(random)};
+}
+
+inline Signature any_signature(Random& random) {
+  return {.op = static_cast<ReduceOp>(random.below(2)),
+          .plan = static_cast<PlanKind>(random.below(3)),
+          .count = any_number(random)};
+}
+
+inline std::vector<PeerId> any_peers(Random& random) {
+  std::vector<PeerId> peers;
+  for (auto count = random.below(5); count > 0; --count) peers.push_back(PeerId{random.next()});
+  return peers;
+}
+
+inline Introduction any_introduction(Random& random) {
+  return {.protocol_version = random.chance(3, 4) ? kProtocolVersion : any_number_32(random),
+          .id = PeerId{random.next()},
+          .token = random.next(),
+          .group = any_number_32(random),
+          .name = any_text(random, limits::kNameBytesMax),
+          .address = any_address(random)};
+}
+
+inline Resume any_resume(Random& random) {
+  Resume resume{.who = any_introduction(random),
+                .run = RunId{random.next()},
+                .view = any_view(random),
+                .undecided = {},
+                .committed = {},
+                .in_update = random.chance(1, 2)};
+  for (auto count = random.below(4); count > 0; --count)
+    resume.undecided.push_back(
+        {.key = any_key(random), .signature = any_signature(random), .reported = random.chance(1, 2)});
+  for (auto count = random.below(4); count > 0; --count) resume.committed.push_back(any_key(random));
+  return resume;
+}
+
+/// Of the kind that `kind` names, as the variant's index.
+inline PeerMessage any_peer_message(Random& random, std::size_t kind) {
+  switch (kind % std::variant_size_v<PeerMessage>) {
+    case 0:
+      return Hello{any_introduction(random)};
+    case 1:
+      return any_resume(random);
+    case 2:
+      return Begun{.key = any_key(random), .signature = any_signature(random)};
+    case 3:
+      return Report{.key = any_key(random), .signature = any_signature(random)};
+    case 4:
+      return Complaint{
+          .key = any_key(random), .stalled_ms = any_number(random), .waiting_for = any_peers(random)};
+    case 5:
+      return UpdateCall{};
+    case 6:
+      return Prepared{.view = ViewId{random.next()}, .unreachable = any_peers(random)};
+    case 7:
+      return Leave{};
+    default:
+      return Ping{};
+  }
+}
+
+inline MasterMessage any_master_message(Random& random, std::size_t kind) {
+  switch (kind % std::variant_size_v<MasterMessage>) {
+    case 0:
+      return Welcome{.run = RunId{random.next()}, .seen_host = any_host(random)};
+    case 1:
+      return Refused{any_failure(random)};
+    case 2:
+      return Prepare{any_view(random)};
+    case 3:
+      return StartView{.view = any_view(random), .world = any_world(random), .cause = any_error(random)};
+    case 4:
+      return Committed{any_key(random)};
+    case 5:
+      return UpdateDone{any_error(random)};
+    case 6:
+      return WorldNews{.world = any_world(random), .pending = any_number_32(random)};
+    case 7:
+      return Expelled{any_failure(random)};
+    default:
+      return Pong{};
+  }
+}
+
+/// A view of as many members as there may be, each as large as it may be.
+inline View largest_view(Random& random) {
+  constexpr std::uint64_t kLargest = ~std::uint64_t{0};
+  View view{.epoch = Epoch{kLargest},
+            .id = ViewId{kLargest},
+            .group = 0xffffffffU,
+            .link_secret = kLargest,
+            .members = {}};
+  for (std::uint32_t i = 0; i < limits::kGroupSizeMax; ++i)
+    view.members.push_back({.id = PeerId{random.next()},
+                            .name = std::string(limits::kNameBytesMax, 'n'),
+                            .address = {.host = std::string(limits::kHostBytesMax, 'h'), .port = 0xffff}});
+  return view;
+}
+
+inline Resume largest_resume(Random& random) {
+  constexpr std::uint64_t kLargest = ~std::uint64_t{0};
+  const OpKey key{.epoch = Epoch{kLargest}, .view = ViewId{kLargest}, .tag = kLargest, .sequence = kLargest};
+  const Signature signature{.op = ReduceOp::avg, .plan = PlanKind::direct, .count = kLargest};
+  Resume resume{.who = any_introduction(random),
+                .run = RunId{kLargest},
+                .view = largest_view(random),
+                .undecided = {},
+                .committed = {},
+                .in_update = true};
+  resume.undecided.assign(limits::kOutcomesRememberedMax,
+                          {.key = key, .signature = signature, .reported = true});
+  resume.committed.assign(limits::kOutcomesRememberedMax, key);
+  return resume;
+}
+
+}  // namespace hawser::testing

@@ -1,0 +1,302 @@
+#include <string>
+#include <vector>
+
+#include "base/limits.hpp"
+#include "base/random.hpp"
+#include "catch.hpp"
+#include "wire/bytes.hpp"
+#include "wire/control_codec.hpp"
+#include "wire/loggable_text.hpp"
+#include "wire/random_message.hpp"
+
+namespace hawser {
+namespace {
+
+using testing::as_bytes;
+using testing::bytes_field;
+using testing::number_field;
+using testing::repeated;
+
+constexpr std::size_t kPeerKinds = std::variant_size_v<PeerMessage>;
+constexpr std::size_t kMasterKinds = std::variant_size_v<MasterMessage>;
+
+Result<PeerMessage> decode_peer(std::string_view bytes) {
+  return decode_peer_message(as_bytes(bytes));
+}
+Result<MasterMessage> decode_master(std::string_view bytes) {
+  return decode_master_message(as_bytes(bytes));
+}
+
+/// Whatever the bytes are: an answer that can be logged, or a message that survives a round trip.
+void expect_sane(std::string_view bytes) {
+  if (const auto message = decode_peer(bytes); message.ok()) {
+    const auto again = decode_peer(encode(*message));
+    REQUIRE(again.ok());
+    REQUIRE(*again == *message);
+  } else {
+    REQUIRE(message.status() == Status::refused);
+    REQUIRE_FALSE(first_unloggable(message.error().sentence));
+  }
+  if (const auto message = decode_master(bytes); message.ok()) {
+    const auto again = decode_master(encode(*message));
+    REQUIRE(again.ok());
+    REQUIRE(*again == *message);
+  } else {
+    REQUIRE(message.status() == Status::refused);
+    REQUIRE_FALSE(first_unloggable(message.error().sentence));
+  }
+}
+
+void expect_refused(const PeerMessage& message, const std::string& because) {
+  const auto decoded = decode_peer(encode(message));
+  REQUIRE_FALSE(decoded.ok());
+  CHECK(decoded.status() == Status::refused);
+  INFO(decoded.error().sentence);
+  CHECK(decoded.error().sentence.find(because) != std::string::npos);
+}
+
+void expect_refused(const MasterMessage& message, const std::string& because) {
+  const auto decoded = decode_master(encode(message));
+  REQUIRE_FALSE(decoded.ok());
+  CHECK(decoded.status() == Status::refused);
+  INFO(decoded.error().sentence);
+  CHECK(decoded.error().sentence.find(because) != std::string::npos);
+}
+
+}  // namespace
+
+TEST_CASE("every control message comes back as it was") {
+  Random random(1);
+  for (int i = 0; i < 3000; ++i) {
+    INFO("message " << i);
+    const PeerMessage to_master = testing::any_peer_message(random, static_cast<std::size_t>(i));
+    const auto peer = decode_peer(encode(to_master));
+    REQUIRE(peer.ok());
+    REQUIRE(*peer == to_master);
+    const MasterMessage to_peer = testing::any_master_message(random, static_cast<std::size_t>(i));
+    const auto master = decode_master(encode(to_peer));
+    REQUIRE(master.ok());
+    REQUIRE(*master == to_peer);
+  }
+}
+
+TEST_CASE("truncated and corrupted control messages are refused or decode to something valid") {
+  Random random(2);
+  for (std::size_t kind = 0; kind < std::max(kPeerKinds, kMasterKinds); ++kind)
+    for (const std::string& whole : {encode(testing::any_peer_message(random, kind)),
+                                     encode(testing::any_master_message(random, kind))}) {
+      INFO("kind " << kind);
+      for (std::size_t length = 0; length < whole.size(); ++length)
+        expect_sane(std::string_view(whole).substr(0, length));
+      for (std::size_t at = 0; at < whole.size(); ++at)
+        for (const int flip : {0x01, 0x08, 0x40, 0x80, 0xff}) {
+          std::string corrupted = whole;
+          corrupted[at] = static_cast<char>(corrupted[at] ^ flip);
+          expect_sane(corrupted);
+        }
+    }
+}
+
+TEST_CASE("noise is refused or decodes to something valid") {
+  Random random(3);
+  for (int i = 0; i < 20000; ++i) {
+    std::string noise(random.below(80), '\0');
+    for (char& c : noise) c = static_cast<char>(random.next());
+    // Most noise is no protobuf at all: lead it into one of the messages.
+    if (!noise.empty() && random.chance(3, 4))
+      noise = bytes_field(static_cast<int>(1 + random.below(42)), noise);
+    expect_sane(noise);
+  }
+}
+
+TEST_CASE("the largest messages within the limits fit into a control message") {
+  Random random(4);
+  const PeerMessage resume = testing::largest_resume(random);
+  const std::string encoded = encode(resume);
+  CHECK(encoded.size() <= limits::kControlMessageBytesMax);
+  const auto decoded = decode_peer(encoded);
+  REQUIRE(decoded.ok());
+  CHECK(*decoded == resume);
+
+  const MasterMessage start = StartView{.view = testing::largest_view(random),
+                                        .world = {},
+                                        .cause = {Status::peer_lost, std::string(5000, 'x')}};
+  CHECK(encode(start).size() <= limits::kControlMessageBytesMax);
+  CHECK(decode_master(encode(start)).ok());
+}
+
+TEST_CASE("a message larger than the largest is refused whatever it holds") {
+  const std::string padding = bytes_field(1000, std::string(limits::kControlMessageBytesMax, 'x'));
+  const auto decoded = decode_peer(encode(PeerMessage(Ping{})) + padding);
+  REQUIRE_FALSE(decoded.ok());
+  CHECK(decoded.error().sentence.find("bytes") != std::string::npos);
+}
+
+TEST_CASE("lists over their limits are refused") {
+  Random random(5);
+  Resume resume = testing::any_resume(random);
+  SECTION("members") {
+    resume.view = testing::largest_view(random);
+    for (Member& member : resume.view.members) member.name = member.address.host = "";
+    resume.view.members.push_back({.id = PeerId{1}, .name = "one too many", .address = {}});
+    expect_refused(PeerMessage(resume), "members");
+    expect_refused(MasterMessage(Prepare{resume.view}), "members");
+    expect_refused(MasterMessage(StartView{.view = resume.view, .world = {}, .cause = {Status::success, ""}}),
+                   "members");
+  }
+  SECTION("undecided") {
+    resume.undecided.resize(limits::kOutcomesRememberedMax + 1);
+    expect_refused(PeerMessage(resume), "undecided");
+  }
+  SECTION("committed") {
+    resume.committed.resize(limits::kOutcomesRememberedMax + 1);
+    expect_refused(PeerMessage(resume), "committed");
+  }
+  SECTION("peers") {
+    const std::vector<PeerId> peers(limits::kGroupSizeMax + 1);
+    expect_refused(PeerMessage(Complaint{.key = {}, .stalled_ms = 1, .waiting_for = peers}), "waits for");
+    expect_refused(PeerMessage(Prepared{.view = {}, .unreachable = peers}), "unreachable");
+  }
+}
+
+TEST_CASE("a list is counted before it is decoded, however it is spread or hidden") {
+  // Two bytes each on the wire; a hundred times that when decoded.
+  const std::string members = repeated(bytes_field(5, ""), 400000);
+  for (const std::string& bomb :
+       {bytes_field(2, bytes_field(3, members)), bytes_field(2, repeated(bytes_field(4, ""), 400000)),
+        bytes_field(2, repeated(bytes_field(5, ""), 400000)),
+        // A field that comes again is merged with its first: no list is longer for it.
+        repeated(bytes_field(2, bytes_field(3, repeated(bytes_field(5, ""), 1000))), 100)}) {
+    const auto decoded = decode_peer(bomb);
+    REQUIRE_FALSE(decoded.ok());
+    CHECK(decoded.error().sentence.find("are the most") != std::string::npos);
+  }
+  CHECK_FALSE(decode_master(bytes_field(35, bytes_field(1, members))).ok());
+  CHECK_FALSE(decode_master(bytes_field(36, bytes_field(1, members))).ok());
+
+  // A tag that is too wide: protobuf drops the bits above the 32nd.
+  const std::string wide_tag = testing::varint((std::uint64_t{1} << 32) | (2 << 3) | 2);
+  const std::string body = bytes_field(3, members);
+  CHECK_FALSE(decode_peer(wide_tag + testing::varint(body.size()) + body).ok());
+}
+
+TEST_CASE("texts must fit and be fit for a log line") {
+  Random random(6);
+  Hello hello{testing::any_introduction(random)};
+  SECTION("a name that is too long") {
+    hello.who.name = std::string(limits::kNameBytesMax + 1, 'n');
+    expect_refused(PeerMessage(hello), "name");
+  }
+  SECTION("a name with a line break") {
+    hello.who.name = "good\nERROR all is lost";
+    expect_refused(PeerMessage(hello), "name");
+  }
+  SECTION("a name with a terminal's escape sequence") {
+    hello.who.name = "\x1b[2J";
+    expect_refused(PeerMessage(hello), "name");
+  }
+  SECTION("a name that is no UTF-8") {
+    hello.who.name = "\xff";
+    expect_refused(PeerMessage(hello), "name");
+  }
+  SECTION("a host that is too long") {
+    hello.who.address.host = std::string(limits::kHostBytesMax + 1, 'h');
+    expect_refused(PeerMessage(hello), "host");
+  }
+  SECTION("a host with a space") {
+    hello.who.address.host = "a b";
+    expect_refused(PeerMessage(hello), "host");
+    expect_refused(MasterMessage(Welcome{.run = {}, .seen_host = "a b"}), "host");
+  }
+  SECTION("a member's name and host") {
+    View view = testing::any_view(random);
+    view.members.push_back({.id = PeerId{1}, .name = "\r", .address = {}});
+    expect_refused(MasterMessage(Prepare{view}), "name");
+    view.members.back() = {.id = PeerId{1}, .name = "", .address = {.host = "\x7f", .port = 1}};
+    expect_refused(MasterMessage(Prepare{view}), "host");
+  }
+  SECTION("a sentence, which only a foreign sender gets wrong") {
+    const auto expelled = [](const std::string& sentence) {
+      return decode_master(bytes_field(40, number_field(1, 9) + bytes_field(2, sentence)));
+    };
+    CHECK(expelled(std::string(limits::kSentenceBytesMax, 's')).ok());
+    CHECK_FALSE(expelled(std::string(limits::kSentenceBytesMax + 1, 's')).ok());
+    CHECK_FALSE(expelled("two\nlines").ok());
+  }
+}
+
+TEST_CASE("own sentences are clipped between two characters and made fit for a log line") {
+  std::string sentence = "line\nbreak ";
+  while (sentence.size() < limits::kSentenceBytesMax - 1) sentence += 'x';
+  sentence += "\xc3\xa9 and more";
+  const auto decoded = decode_master(encode(MasterMessage(Expelled{{Status::expelled, sentence}})));
+  REQUIRE(decoded.ok());
+  const Error& error = std::get<Expelled>(*decoded).error;
+  CHECK(error.sentence.size() == limits::kSentenceBytesMax - 1);
+  CHECK(error.sentence.substr(0, 11) == "line?break ");
+}
+
+TEST_CASE("a view names each member once") {
+  Random random(7);
+  View view = testing::any_view(random);
+  view.members.push_back(testing::any_member(random));
+  CHECK(decode_master(encode(MasterMessage(Prepare{view}))).ok());
+  view.members.push_back(view.members.front());
+  view.members.back().name = "another";
+  expect_refused(MasterMessage(Prepare{view}), "twice");
+}
+
+TEST_CASE("unknown values are refused") {
+  OpKey key;
+  Signature signature{.count = 1};
+  SECTION("collective") {
+    signature.collective = static_cast<Collective>(1);
+    expect_refused(PeerMessage(Begun{.key = key, .signature = signature}), "collective");
+  }
+  SECTION("data type") {
+    signature.type = static_cast<DataType>(1);
+    expect_refused(PeerMessage(Report{.key = key, .signature = signature}), "data type");
+  }
+  SECTION("reduce op") {
+    signature.op = static_cast<ReduceOp>(2);
+    expect_refused(PeerMessage(Report{.key = key, .signature = signature}), "reduce op");
+  }
+  SECTION("plan") {
+    signature.plan = static_cast<PlanKind>(3);
+    expect_refused(PeerMessage(Report{.key = key, .signature = signature}), "plan");
+  }
+  SECTION("status") {
+    expect_refused(MasterMessage(UpdateDone{{static_cast<Status>(kStatusMax + 1), ""}}), "status");
+  }
+  SECTION("success as a reason") {
+    expect_refused(MasterMessage(Expelled{{Status::success, ""}}), "success");
+    expect_refused(MasterMessage(Refused{{Status::success, ""}}), "success");
+    CHECK(decode_master(encode(MasterMessage(UpdateDone{{Status::success, ""}}))).ok());
+  }
+  SECTION("port") {
+    const auto hello = [](std::uint64_t port) {
+      return decode_peer(bytes_field(1, bytes_field(1, number_field(7, port))));
+    };
+    CHECK(hello(65535).ok());
+    CHECK_FALSE(hello(65536).ok());
+  }
+}
+
+TEST_CASE("fields of a later version are skipped, messages of a later version are refused") {
+  const auto hello = decode_peer(bytes_field(1, number_field(77, 5)) + bytes_field(78, "later"));
+  REQUIRE(hello.ok());
+  CHECK(std::holds_alternative<Hello>(*hello));
+  CHECK_FALSE(decode_peer(bytes_field(20, "")).ok());
+  CHECK_FALSE(decode_peer("").ok());
+  CHECK_FALSE(decode_master("").ok());
+}
+
+TEST_CASE("a message of the one side is none of the other's") {
+  Random random(8);
+  for (std::size_t kind = 0; kind < kPeerKinds; ++kind)
+    CHECK_FALSE(decode_master(encode(testing::any_peer_message(random, kind))).ok());
+  for (std::size_t kind = 0; kind < kMasterKinds; ++kind)
+    CHECK_FALSE(decode_peer(encode(testing::any_master_message(random, kind))).ok());
+}
+
+}  // namespace hawser
