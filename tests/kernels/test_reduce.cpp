@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
@@ -103,7 +104,7 @@ void compare_add(const ReduceKernels& kernels, std::size_t count, std::size_t mi
   kernels.add(a.data(), a.data(), b.data(), count);
   expect_same_bits(a.content(), expected);
   REQUIRE(b.content() == b_before);
-  std::memcpy(a.data(), a_before.data(), a_before.size());
+  std::copy(a_before.begin(), a_before.end(), a.data());
   kernels.add(b.data(), a.data(), b.data(), count);
   expect_same_bits(b.content(), expected);
   REQUIRE((a.guards_hold() && b.guards_hold() && out.guards_hold()));
