@@ -1,0 +1,79 @@
+#include "churn_report.hpp"
+
+#include "hawser.h"
+#include "json_writer.hpp"
+
+namespace hawser::churn {
+namespace {
+
+void add_options(JsonWriter& json, const ChurnOptions& o) {
+  json.open("options")
+      .add("seconds", o.seconds)
+      .add("peers", std::uint64_t{o.peers})
+      .add("seed", o.seed)
+      .add("kill_every_ms", std::uint64_t{o.kill_every_ms})
+      .add("stop_every_ms", std::uint64_t{o.stop_every_ms})
+      .add("joins", o.joins)
+      .add("master_restarts", std::uint64_t{o.master_restarts})
+      .add("elements", o.elements)
+      .add("hang_bound_s", o.hang_bound_s)
+      .add("retry", std::string_view(o.retry == RetryPolicy::call ? "call" : "round"))
+      .close();
+}
+
+void add_errors(JsonWriter& json, const Tally& t) {
+  json.open("errors");
+  for (const auto& [kind, count] : t.errors) {
+    json.open(kind).add("count", count).add("example", std::string_view(t.told.at(kind)));
+    const auto recovered = t.recovered_ms.find(kind);
+    if (recovered != t.recovered_ms.end()) json.add("recovered_ms", recovered->second);
+    const auto after_stop = t.told_after_stop.find(kind);
+    if (after_stop != t.told_after_stop.end())
+      json.add("example_after_stop", std::string_view(after_stop->second));
+    json.close();
+  }
+  json.close();
+}
+
+void add_violations(JsonWriter& json, const Violations& violations) {
+  json.add("violations", violations.count).open("violations_by_kind");
+  for (const auto& [kind, count] : violations.by_kind) json.add(kind, count);
+  json.close().open_list("violation_sentences");
+  for (const std::string& sentence : violations.sentences) json.add({}, std::string_view(sentence));
+  json.close_list();
+}
+
+}  // namespace
+
+bool write_churn_report(const ChurnOptions& options, const Tally& t, const RecoveryClock& clock) {
+  JsonWriter json;
+  json.open().add("pass", t.violations.count == 0).add("version", std::string_view(hawserGetVersion()));
+  add_options(json, options);
+  json.add("elapsed_s", t.elapsed_s)
+      .add("kills", t.kills)
+      .add("stops", t.stops)
+      .add("continues", t.continues)
+      .add("processes_started", t.spawned)
+      .add("joins", t.joins)
+      .add("rejoins", t.rejoins)
+      .add("leaves", t.leaves)
+      .add("master_restarts", t.master_restarts)
+      .add("steps", t.steps)
+      .add("collectives_committed", t.collectives)
+      .add("confirmations", t.confirmations)
+      .add("beginnings", t.lineages)
+      .add("last_epoch", t.epoch)
+      .add("loss_first", LossCurve::mean(t.losses.first))
+      .add("loss_last", LossCurve::mean(t.losses.last))
+      .add("kill_to_next_step_ms", clock.kills_ms())
+      .add("stop_to_next_step_ms", clock.stops_ms())
+      .add("master_kill_to_next_step_ms", clock.masters_ms())
+      .add("admission_ms", t.admission_ms)
+      .add("leave_ms", t.leave_ms);
+  add_errors(json, t);
+  add_violations(json, t.violations);
+  json.close();
+  return json.write_to(options.report);
+}
+
+}  // namespace hawser::churn

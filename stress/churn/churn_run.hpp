@@ -1,0 +1,114 @@
+#pragma once
+
+#include <uv.h>
+
+#include <array>
+#include <cstdint>
+#include <cstdio>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agreement_ledger.hpp"
+#include "child_process.hpp"
+#include "churn_schedule.hpp"
+#include "loop_timer.hpp"
+#include "options.hpp"
+#include "recovery_clock.hpp"
+#include "scoreboard.hpp"
+#include "tally.hpp"
+#include "worker_record.hpp"
+
+namespace hawser::churn {
+
+/// The orchestrator of one churn run: a libuv loop over the master process, the workers and some timers.
+/// One thread. Where the members are is known only from the lines that they write.
+///
+/// Its parts by file: run_lifecycle (start, end, processes), run_faults (what is done to them), run_reports
+/// (what they say), run_watch (what they fail to do).
+class ChurnRun {
+ public:
+  explicit ChurnRun(const ChurnOptions& options);
+  ~ChurnRun();
+  ChurnRun(const ChurnRun&) = delete;
+  ChurnRun& operator=(const ChurnRun&) = delete;
+
+  /// Runs to the end. Returns the process's exit status.
+  int run();
+
+ private:
+  enum class Phase : std::uint8_t { starting, running, leaving, stopping_master, over };
+
+  // run_lifecycle
+  void spawn_master();
+  void on_master_line(std::string_view line);
+  void on_master_end(const ChildEnd& end);
+  void begin();
+  void spawn_worker();
+  void top_up();
+  void on_worker_end(WorkerRecord& worker, const ChildEnd& end);
+  void on_signal(int number);
+  void finish(const std::string& why);
+  void stop_master();
+  void end_loop();
+  void kill_everything();
+  void check_no_process_left();
+  void log_line(const std::string& who, std::string_view line);
+
+  // run_faults
+  void arm_faults();
+  void kill_one();
+  void kill_worker(WorkerRecord& worker);
+  void stop_one();
+  void continue_worker(WorkerRecord& worker);
+  void swing();
+  void kill_master();
+  std::vector<Candidate> candidates() const;
+
+  // run_reports
+  void on_worker_line(WorkerRecord& worker, const ReportLine& line);
+  void on_joined(WorkerRecord& worker, const ReportLine& line);
+  void on_round(WorkerRecord& worker, const ReportLine& line);
+  void on_error(WorkerRecord& worker, const ReportLine& line);
+  void violation(const std::string& kind, const std::string& sentence);
+  void refresh_tally();
+
+  // run_watch
+  void watch();
+  void watch_everyone(std::uint64_t now);
+  void watch_worker(WorkerRecord& worker, std::uint64_t now);
+  void judge_end();
+
+  const ChurnOptions options_;
+  uv_loop_t loop_{};
+  ChurnSchedule schedule_;
+  AgreementLedger ledger_;
+  RecoveryClock clock_;
+  Tally tally_;
+  Scoreboard scoreboard_;
+  std::FILE* log_ = nullptr;
+
+  Phase phase_ = Phase::starting;
+  std::string end_reason_;
+  std::uint64_t begin_ns_ = 0;
+  std::uint64_t last_step_ns_ = 0;
+  std::uint64_t everyone_asked_ns_ = 0;
+  std::uint64_t members_last_ = 0;
+  std::uint32_t target_ = 0;
+
+  std::string master_address_;
+  std::unique_ptr<ChildProcess> master_;
+  std::vector<std::unique_ptr<ChildProcess>> former_masters_;
+  bool master_killed_ = false;
+  std::vector<std::unique_ptr<WorkerRecord>> workers_;
+
+  std::array<uv_signal_t, 2> signals_{};
+  LoopTimer kill_timer_, stop_timer_, continue_timer_, swing_timer_, master_timer_, watch_timer_, show_timer_,
+      end_timer_;
+  std::deque<std::pair<std::uint64_t, WorkerRecord*>> to_continue_;  // unordered, looked through by a tick
+  std::vector<std::uint64_t> master_kill_times_ms_;                  // since the begin, latest first
+};
+
+}  // namespace hawser::churn

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <random>
+#include <span>
+
+#include "options.hpp"
+
+namespace hawser::churn {
+
+/// A worker as the schedule sees it.
+struct Candidate {
+  std::uint32_t index = 0;
+  bool member = false;   ///< Admitted, as far as is known.
+  bool synced = false;   ///< Holds the weights, as far as is known.
+  bool running = false;  ///< Neither stopped nor on its way out.
+};
+
+/// Whom and when, from a seed. Pure: time and workers come in as values. (Real processes answer at their own
+/// pace, so two runs with one seed make the same draws but need not meet the same moments.)
+class ChurnSchedule {
+ public:
+  explicit ChurnSchedule(const ChurnOptions& options);
+
+  /// Between 0.5 and 1.5 of the mean.
+  std::uint64_t gap_ms(std::uint64_t mean_ms);
+  /// Someone who may be killed, stopped or sent away: any running worker, as long as enough others that run
+  /// hold the weights (one, or two in runs of more than three peers); else the training would rightly begin
+  /// anew.
+  std::optional<std::uint32_t> choose_victim(std::span<const Candidate> workers);
+  /// Like that, but only members, which can leave with grace.
+  std::optional<std::uint32_t> choose_leaver(std::span<const Candidate> workers);
+  /// Two deaths at one instant are the rarer and harder case.
+  bool kill_two() { return chance(0.12); }
+  bool spawn_at_once() { return chance(0.5); }
+  bool kill_the_stopped() { return chance(0.25); }
+  /// Some shorter than any bound of the library, some longer than all.
+  std::uint64_t stopped_for_ms();
+  std::uint64_t master_away_ms() { return random_() % 1500; }
+  std::uint64_t worker_seed() { return random_(); }
+  /// The next number of workers to keep up.
+  std::uint32_t swing(std::uint32_t target);
+
+ private:
+  bool chance(double p) { return std::bernoulli_distribution(p)(random_); }
+  bool may_lose(const Candidate& victim, std::span<const Candidate> workers) const;
+  std::optional<std::uint32_t> choose(std::span<const Candidate> workers, bool members_only);
+
+  std::mt19937_64 random_;
+  std::uint32_t peers_;
+};
+
+}  // namespace hawser::churn

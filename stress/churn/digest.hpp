@@ -1,0 +1,33 @@
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+
+namespace hawser::churn {
+
+/// One round of a good 64-bit mixer (the finaliser of SplitMix64). Pure.
+constexpr std::uint64_t mix64(std::uint64_t x) {
+  x += 0x9e3779b97f4a7c15u;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+  return x ^ (x >> 31);
+}
+
+/// Digest of a buffer's bits: equal buffers have equal digests, and two that differ collide by accident only.
+/// Not cryptographic. Works on eight bytes at a time because each reduce of each worker goes through it.
+inline std::uint64_t digest_bits(std::span<const float> values) {
+  std::uint64_t state = mix64(values.size());
+  std::size_t i = 0;
+  for (; i + 2 <= values.size(); i += 2) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, values.data() + i, sizeof word);
+    state = std::rotl(state ^ (word * 0x9fb21c651e98df25u), 29) * 0xa0761d6478bd642fu;
+  }
+  if (i < values.size()) state = mix64(state ^ std::bit_cast<std::uint32_t>(values[i]));
+  return mix64(state);
+}
+
+}  // namespace hawser::churn

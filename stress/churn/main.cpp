@@ -1,0 +1,132 @@
+// hawser-churn: real processes train over real TCP while some of them are killed, stopped, and replaced.
+// One binary in several roles: the orchestrator starts itself again as master and as workers.
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <map>
+
+#include "die_with_parent.hpp"
+#include "options.hpp"
+
+namespace hawser::churn {
+namespace {
+
+const std::map<std::string, RetryPolicy> kRetryNames{{"call", RetryPolicy::call},
+                                                     {"round", RetryPolicy::round}};
+
+void add_bounds(CLI::App& app, LibraryBounds& bounds) {
+  app.add_option("--silence-ms", bounds.silence_ms, "the library's silence bound (0: its default)");
+  app.add_option("--stall-ms", bounds.stall_ms, "the library's stall bound (0: its default)");
+}
+
+void add_churn(CLI::App& app, ChurnOptions& o) {
+  app.add_option("--seconds", o.seconds, "how long to run")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  app.add_option("--peers", o.peers, "number of workers to keep up")
+      ->capture_default_str()
+      ->check(CLI::Range(2, 40));
+  app.add_option("--seed", o.seed, "seed of every choice: whom, when, what")->capture_default_str();
+  app.add_option("--kill-every-ms", o.kill_every_ms, "mean time between SIGKILLs, 0: none")
+      ->capture_default_str();
+  app.add_option("--stop-every-ms", o.stop_every_ms, "mean time between SIGSTOPs, 0: none")
+      ->capture_default_str();
+  app.add_flag("--joins", o.joins, "let the number of workers swing: extra joiners, graceful leaves");
+  app.add_option("--swing-every-ms", o.swing_every_ms, "mean time between those")
+      ->capture_default_str()
+      ->check(CLI::Range(50, 3'600'000));
+  app.add_option("--master-restarts", o.master_restarts,
+                 "SIGKILL and restart the master so often, evenly spread")
+      ->capture_default_str();
+  app.add_option("--text", o.text,
+                 "text to learn (default: the system's licence texts, else the project's docs)");
+  app.add_option("--report", o.report, "write a JSON report here");
+  app.add_option("--log", o.log, "write the workers' and the master's log lines here");
+  app.add_option("--hang-bound-s", o.hang_bound_s, "no committed step by anyone for so long is a hang")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  app.add_option("--elements", o.elements, "largest checked reduce")
+      ->capture_default_str()
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 32));
+  app.add_option("--retry", o.retry, "after an error: call (same call again) or round (begin a new round)")
+      ->transform(CLI::CheckedTransformer(kRetryNames));
+  add_bounds(app, o.bounds);
+}
+
+void add_recovery(CLI::App& app, RecoveryOptions& o) {
+  app.add_option("--peers", o.peers, "number of workers")->capture_default_str()->check(CLI::Range(3, 40));
+  app.add_option("--elements", o.elements, "elements of the reduce")->capture_default_str();
+  app.add_option("--undisturbed", o.undisturbed, "undisturbed reduces before each kill")
+      ->capture_default_str();
+  app.add_option("--kills", o.kills, "repetitions with SIGKILL")->capture_default_str();
+  app.add_option("--stops", o.stops, "repetitions with SIGSTOP")->capture_default_str();
+  app.add_option("--seed", o.seed, "seed of the moments and victims")->capture_default_str();
+  app.add_option("--hang-bound-s", o.hang_bound_s, "a phase that takes longer is a hang")
+      ->capture_default_str();
+  app.add_option("--report", o.report, "write a JSON report here");
+  app.add_option("--log", o.log, "write the workers' and the master's log lines here");
+  add_bounds(app, o.bounds);
+}
+
+void add_worker(CLI::App& app, WorkerOptions& o) {
+  app.add_option("--master", o.master)->required();
+  app.add_option("--name", o.name)->required();
+  app.add_option("--seed", o.seed);
+  app.add_option("--elements", o.elements);
+  app.add_option("--retry", o.retry)->transform(CLI::CheckedTransformer(kRetryNames));
+  app.add_flag("--recovery", o.recovery);
+  app.add_option("--text", o.text);
+  add_bounds(app, o.bounds);
+}
+
+// Children take no part in the terminal's Ctrl-C: the orchestrator ends them in order, or their standard
+// input closes and they go.
+void become_child() {
+  std::signal(SIGINT, SIG_IGN);
+  die_with_parent();
+}
+
+int dispatch(int argc, char** argv) {
+  CLI::App app{
+      "Trains on real text with real processes while they are killed, stopped, and replaced; checks every "
+      "sum."};
+  ChurnOptions churn;
+  RecoveryOptions recovery;
+  WorkerOptions worker;
+  MasterOptions master;
+  add_churn(app, churn);
+  CLI::App* recovery_app =
+      app.add_subcommand("recovery", "measures a reduce with a member killed or stopped in its middle");
+  add_recovery(*recovery_app, recovery);
+  CLI::App* worker_app = app.add_subcommand("worker", "internal")->group("");
+  add_worker(*worker_app, worker);
+  CLI::App* master_app = app.add_subcommand("master", "internal")->group("");
+  master_app->add_option("--listen", master.listen);
+  add_bounds(*master_app, master.bounds);
+  app.require_subcommand(0, 1);
+  CLI11_PARSE(app, argc, argv);
+
+  if (worker_app->parsed()) {
+    become_child();
+    return worker.recovery ? run_recovery_worker(worker) : run_worker(worker);
+  }
+  if (master_app->parsed()) {
+    become_child();
+    return run_master(master);
+  }
+  return recovery_app->parsed() ? run_recovery(recovery) : run_churn(churn);
+}
+
+}  // namespace
+}  // namespace hawser::churn
+
+int main(int argc, char** argv) {
+  try {
+    return hawser::churn::dispatch(argc, argv);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "hawser-churn: %s\n", e.what());
+    return 70;
+  }
+}

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hawser::churn {
+
+/// What a worker does after an error that allows a retry.
+enum class RetryPolicy : std::uint8_t {
+  /// Make the same call again. All survivors stay at the same place of the round, so nobody ever mismatches.
+  call,
+  /// Begin a new round. Survivors that had not called yet meet those that have in a mismatch, and all begin
+  /// anew.
+  round,
+};
+
+/// Bounds handed to the library; zero is the library's default.
+struct LibraryBounds {
+  std::uint32_t silence_ms = 0;
+  std::uint32_t stall_ms = 0;
+};
+
+/// What `hawser-churn` was asked to do.
+struct ChurnOptions {
+  double seconds = 30;
+  std::uint32_t peers = 4;
+  std::uint64_t seed = 1;
+  std::uint32_t kill_every_ms = 2000;
+  std::uint32_t stop_every_ms = 0;
+  bool joins = false;
+  std::uint32_t swing_every_ms = 3000;
+  std::uint32_t master_restarts = 0;
+  std::vector<std::string> text;
+  std::string report;
+  std::string log;
+  double hang_bound_s = 30;
+  std::uint64_t elements = 200'000;
+  RetryPolicy retry = RetryPolicy::call;
+  LibraryBounds bounds;
+};
+
+/// What `hawser-churn recovery` was asked to do.
+struct RecoveryOptions {
+  std::uint32_t peers = 4;
+  std::uint64_t elements = 16u << 20;  // 64 MiB of float32
+  std::uint32_t undisturbed = 5;
+  std::uint32_t kills = 7;
+  std::uint32_t stops = 2;
+  std::uint64_t seed = 1;
+  double hang_bound_s = 60;
+  std::string report;
+  std::string log;
+  LibraryBounds bounds;
+};
+
+/// What the orchestrator tells a worker process on its command line.
+struct WorkerOptions {
+  std::string master;
+  std::string name;
+  std::uint64_t seed = 1;
+  std::uint64_t elements = 0;
+  RetryPolicy retry = RetryPolicy::call;
+  bool recovery = false;
+  std::vector<std::string> text;
+  LibraryBounds bounds;
+};
+
+/// What the orchestrator tells the master process on its command line.
+struct MasterOptions {
+  std::string listen = "127.0.0.1:0";
+  LibraryBounds bounds;
+};
+
+/// Contributor lists and round headers have room for so many members.
+inline constexpr std::uint32_t kMembersMax = 64;
+
+int run_churn(const ChurnOptions& options);
+int run_recovery(const RecoveryOptions& options);
+int run_worker(const WorkerOptions& options);
+int run_recovery_worker(const WorkerOptions& options);
+int run_master(const MasterOptions& options);
+
+}  // namespace hawser::churn

@@ -1,0 +1,115 @@
+// What the run does to its processes: kills, stops, joiners, leaves, master restarts.
+
+#include <algorithm>
+#include <csignal>
+
+#include "churn_run.hpp"
+#include "reporter.hpp"
+
+namespace hawser::churn {
+
+void ChurnRun::arm_faults() {
+  if (options_.kill_every_ms > 0) {
+    kill_timer_.once(schedule_.gap_ms(options_.kill_every_ms), [this] { kill_one(); });
+  }
+  if (options_.stop_every_ms > 0) {
+    stop_timer_.once(schedule_.gap_ms(options_.stop_every_ms), [this] { stop_one(); });
+    continue_timer_.every(50, [this] {
+      const std::uint64_t now = now_ns();
+      std::erase_if(to_continue_, [&](const auto& entry) {
+        if (entry.first > now) return false;
+        if (schedule_.kill_the_stopped()) {
+          kill_worker(*entry.second);
+        } else {
+          continue_worker(*entry.second);
+        }
+        return true;
+      });
+    });
+  }
+  if (options_.joins) {
+    swing_timer_.once(schedule_.gap_ms(options_.swing_every_ms), [this] { swing(); });
+  }
+  for (std::uint32_t i = options_.master_restarts; i > 0; --i) {
+    master_kill_times_ms_.push_back(
+        static_cast<std::uint64_t>(options_.seconds * 1000 * i / (options_.master_restarts + 1)));
+  }
+}
+
+std::vector<Candidate> ChurnRun::candidates() const {
+  std::vector<Candidate> all;
+  for (const auto& w : workers_) {
+    if (w->up()) {
+      all.push_back(
+          {.index = w->index, .member = w->peer_id != 0, .synced = w->synced, .running = w->running()});
+    }
+  }
+  return all;
+}
+
+void ChurnRun::kill_one() {
+  for (int i = schedule_.kill_two() ? 2 : 1; i > 0; --i) {
+    const auto victim = schedule_.choose_victim(candidates());
+    if (victim) kill_worker(*workers_[*victim]);
+  }
+  kill_timer_.once(schedule_.gap_ms(options_.kill_every_ms), [this] { kill_one(); });
+}
+
+void ChurnRun::kill_worker(WorkerRecord& worker) {
+  if (!worker.up()) return;
+  worker.killed = true;
+  if (!worker.stopped) clock_.killed(now_ns(), worker.peer_id);
+  ++tally_.kills;
+  worker.process->signal(SIGKILL);
+}
+
+void ChurnRun::stop_one() {
+  stop_timer_.once(schedule_.gap_ms(options_.stop_every_ms), [this] { stop_one(); });
+  // Stopped peers hold up the others up to the stall bound each; more than a few at once would only stand
+  // still.
+  if (to_continue_.size() >= std::max(1u, options_.peers / 4)) return;
+  const auto victim = schedule_.choose_victim(candidates());
+  if (!victim) return;
+  WorkerRecord& worker = *workers_[*victim];
+  worker.stopped = true;
+  worker.may_be_expelled = true;
+  ++tally_.stops;
+  clock_.stopped(now_ns(), worker.peer_id);
+  worker.process->signal(SIGSTOP);
+  to_continue_.emplace_back(now_ns() + schedule_.stopped_for_ms() * 1'000'000, &worker);
+}
+
+void ChurnRun::continue_worker(WorkerRecord& worker) {
+  if (!worker.up() || !worker.stopped) return;
+  worker.stopped = false;
+  worker.progress_ns = now_ns();
+  ++tally_.continues;
+  clock_.continued(worker.peer_id);
+  worker.process->signal(SIGCONT);
+}
+
+void ChurnRun::swing() {
+  const std::uint32_t before = target_;
+  target_ = schedule_.swing(target_);
+  const auto leaver = schedule_.choose_leaver(candidates());
+  // A smaller target sends someone away; a larger one does so too every now and then, which makes a
+  // replacement join.
+  if (leaver && (target_ < before || schedule_.spawn_at_once())) {
+    WorkerRecord& worker = *workers_[*leaver];
+    worker.leave_told_ns = now_ns();
+    ++tally_.leaves;
+    worker.process->tell("leave");
+  }
+  if (target_ > before) top_up();
+  swing_timer_.once(schedule_.gap_ms(options_.swing_every_ms), [this] { swing(); });
+}
+
+void ChurnRun::kill_master() {
+  if (!master_ || master_->ended() || master_killed_) return;
+  master_killed_ = true;
+  ++tally_.master_restarts;
+  clock_.master_killed(now_ns());
+  master_->signal(SIGKILL);
+}
+
+}  // namespace hawser::churn

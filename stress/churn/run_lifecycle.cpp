@@ -1,0 +1,277 @@
+// How a run starts and ends, and how its processes do.
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <stdexcept>
+
+#include "churn_report.hpp"
+#include "churn_run.hpp"
+#include "reporter.hpp"
+
+namespace hawser::churn {
+namespace {
+
+// For all workers together to leave, and for the master to end, when they are told to.
+constexpr std::uint64_t kLeaveMs = 15'000;
+constexpr std::uint64_t kMasterEndMs = 5'000;
+
+void add_bounds(std::vector<std::string>& arguments, const LibraryBounds& bounds) {
+  arguments.insert(arguments.end(), {"--silence-ms", std::to_string(bounds.silence_ms), "--stall-ms",
+                                     std::to_string(bounds.stall_ms)});
+}
+
+std::string describe(const ChildEnd& end) {
+  return end.signal != 0 ? "signal " + std::to_string(end.signal)
+                         : "exit status " + std::to_string(end.status);
+}
+
+std::string last_words(const ChildProcess& process) {
+  std::string words;
+  for (const std::string& line : process.last_error_lines()) words += " | " + line;
+  return words;
+}
+
+}  // namespace
+
+ChurnRun::ChurnRun(const ChurnOptions& options)
+    : options_(options),
+      schedule_((uv_loop_init(&loop_), options)),
+      kill_timer_(loop_),
+      stop_timer_(loop_),
+      continue_timer_(loop_),
+      swing_timer_(loop_),
+      master_timer_(loop_),
+      watch_timer_(loop_),
+      show_timer_(loop_),
+      end_timer_(loop_) {
+  tally_.seed = options.seed;
+  target_ = options.peers;
+  if (!options.log.empty()) {
+    log_ = std::fopen(options.log.c_str(), "w");
+    if (log_ == nullptr) throw std::runtime_error("can't write " + options.log);
+  }
+  std::signal(SIGPIPE, SIG_IGN);
+  for (std::size_t i = 0; i < signals_.size(); ++i) {
+    uv_signal_init(&loop_, &signals_[i]);
+    signals_[i].data = this;
+    uv_signal_start(
+        &signals_[i],
+        [](uv_signal_t* handle, int number) { static_cast<ChurnRun*>(handle->data)->on_signal(number); },
+        i == 0 ? SIGINT : SIGTERM);
+  }
+}
+
+ChurnRun::~ChurnRun() {
+  if (log_ != nullptr) std::fclose(log_);
+}
+
+int ChurnRun::run() {
+  spawn_master();
+  // Without a master there is nothing to wait for.
+  end_timer_.once(10'000, [this] {
+    violation("hang", "the master did not say its address");
+    finish("no master");
+  });
+  uv_run(&loop_, UV_RUN_DEFAULT);
+  uv_loop_close(&loop_);
+  refresh_tally();
+  judge_end();
+  check_no_process_left();
+  if (!options_.report.empty() && !write_churn_report(options_, tally_, clock_)) {
+    violation("report", "can't write " + options_.report);
+  }
+  scoreboard_.summary(tally_, clock_, end_reason_);
+  return tally_.violations.count == 0 ? 0 : 1;
+}
+
+void ChurnRun::spawn_master() {
+  std::vector<std::string> arguments{"master", "--listen",
+                                     master_address_.empty() ? "127.0.0.1:0" : master_address_};
+  add_bounds(arguments, options_.bounds);
+  if (master_) former_masters_.push_back(std::move(master_));
+  master_killed_ = false;
+  master_ = std::make_unique<ChildProcess>(
+      loop_, arguments,
+      ChildProcess::Callbacks{.on_line = [this](std::string_view line) { on_master_line(line); },
+                              .on_error_line = [this](std::string_view line) { log_line("master", line); },
+                              .on_end = [this](const ChildEnd& end) { on_master_end(end); }});
+}
+
+void ChurnRun::on_master_line(std::string_view text) {
+  const ReportLine line(text);
+  if (line.word() != "listening") return;
+  if (master_address_.empty()) {
+    master_address_ = line.get("address");
+    begin();
+  } else if (line.get("address") != master_address_) {
+    violation("master",
+              "it listens on " + std::string(line.get("address")) + " after a restart on " + master_address_);
+  }
+}
+
+void ChurnRun::on_master_end(const ChildEnd& end) {
+  const bool wanted = master_killed_ || phase_ == Phase::stopping_master;
+  if (!wanted ||
+      (phase_ == Phase::stopping_master && !master_killed_ && (end.signal != 0 || end.status != 0))) {
+    violation("crash", "the master ended with " + describe(end) + last_words(*master_));
+  }
+  if (phase_ == Phase::stopping_master) return end_loop();
+  if (phase_ == Phase::leaving) return;
+  if (!wanted) return finish("the master is gone");
+  master_timer_.once(schedule_.master_away_ms(), [this] { spawn_master(); });
+}
+
+void ChurnRun::begin() {
+  phase_ = Phase::running;
+  begin_ns_ = last_step_ns_ = now_ns();
+  top_up();
+  arm_faults();
+  watch_timer_.every(250, [this] { watch(); });
+  show_timer_.every(scoreboard_.period_ms(), [this] {
+    refresh_tally();
+    scoreboard_.show(tally_);
+  });
+  end_timer_.once(static_cast<std::uint64_t>(options_.seconds * 1000),
+                  [this] { finish("the time is over"); });
+}
+
+void ChurnRun::top_up() {
+  const auto counts = [](const auto& w) { return w->up() && !w->killed && w->leave_told_ns == 0; };
+  auto up = static_cast<std::uint32_t>(std::count_if(workers_.begin(), workers_.end(), counts));
+  for (; up < target_; ++up) spawn_worker();
+}
+
+void ChurnRun::spawn_worker() {
+  workers_.push_back(std::make_unique<WorkerRecord>());
+  WorkerRecord& worker = *workers_.back();
+  worker.index = static_cast<std::uint32_t>(workers_.size() - 1);
+  worker.name = "w" + std::to_string(worker.index);
+  worker.spawned_ns = worker.progress_ns = now_ns();
+  std::vector<std::string> arguments{"worker",
+                                     "--master",
+                                     master_address_,
+                                     "--name",
+                                     worker.name,
+                                     "--seed",
+                                     std::to_string(schedule_.worker_seed()),
+                                     "--elements",
+                                     std::to_string(options_.elements),
+                                     "--retry",
+                                     options_.retry == RetryPolicy::call ? "call" : "round"};
+  add_bounds(arguments, options_.bounds);
+  for (const std::string& file : options_.text) arguments.insert(arguments.end(), {"--text", file});
+  ++tally_.spawned;
+  worker.process = std::make_unique<ChildProcess>(
+      loop_, arguments,
+      ChildProcess::Callbacks{
+          .on_line = [this, &worker](std::string_view line) { on_worker_line(worker, ReportLine(line)); },
+          .on_error_line = [this, &worker](std::string_view line) { log_line(worker.name, line); },
+          .on_end = [this, &worker](const ChildEnd& end) { on_worker_end(worker, end); }});
+}
+
+void ChurnRun::on_worker_end(WorkerRecord& worker, const ChildEnd& end) {
+  const bool clean = end.signal == 0 && end.status == 0;
+  if (!worker.killed && !(clean && worker.leave_told_ns != 0)) {
+    violation("crash", worker.name + " ended with " + describe(end) + ", which nobody asked for" +
+                           last_words(*worker.process));
+  }
+  std::erase_if(to_continue_, [&](const auto& entry) { return entry.second == &worker; });
+  worker.synced = false;
+  if (phase_ == Phase::running && schedule_.spawn_at_once()) top_up();
+  const bool any_up = std::any_of(workers_.begin(), workers_.end(), [](const auto& w) { return w->up(); });
+  if (phase_ == Phase::leaving && !any_up) stop_master();
+}
+
+void ChurnRun::on_signal(int number) {
+  if (phase_ == Phase::starting || phase_ == Phase::running) {
+    finish(number == SIGINT ? "interrupted (SIGINT)" : "told to end (SIGTERM)");
+  } else {
+    kill_everything();
+  }
+}
+
+void ChurnRun::finish(const std::string& why) {
+  if (phase_ != Phase::starting && phase_ != Phase::running) return;
+  refresh_tally();
+  phase_ = Phase::leaving;
+  end_reason_ = why;
+  for (LoopTimer* timer :
+       {&kill_timer_, &stop_timer_, &continue_timer_, &swing_timer_, &watch_timer_, &show_timer_}) {
+    timer->stop();
+  }
+  bool any_up = false;
+  for (const auto& worker : workers_) {
+    if (!worker->up()) continue;
+    any_up = true;
+    if (worker->stopped) continue_worker(*worker);
+    if (worker->leave_told_ns == 0) worker->leave_told_ns = now_ns();
+    worker->process->tell("leave");
+  }
+  if (!any_up) return stop_master();
+  end_timer_.once(kLeaveMs, [this] {
+    for (const auto& worker : workers_) {
+      if (!worker->up()) continue;
+      violation("hang",
+                worker->name + " did not leave at the end within " + std::to_string(kLeaveMs) + " ms");
+      worker->killed = true;
+      worker->process->signal(SIGKILL);
+    }
+  });
+}
+
+void ChurnRun::stop_master() {
+  if (phase_ == Phase::stopping_master || phase_ == Phase::over) return;
+  phase_ = Phase::stopping_master;
+  master_timer_.stop();
+  if (!master_ || master_->ended()) return end_loop();
+  master_->tell("leave");
+  end_timer_.once(kMasterEndMs, [this] {
+    violation("hang", "the master did not end within " + std::to_string(kMasterEndMs) + " ms");
+    master_killed_ = true;
+    master_->signal(SIGKILL);
+  });
+}
+
+void ChurnRun::end_loop() {
+  phase_ = Phase::over;
+  for (LoopTimer* timer : {&kill_timer_, &stop_timer_, &continue_timer_, &swing_timer_, &master_timer_,
+                           &watch_timer_, &show_timer_, &end_timer_}) {
+    timer->close();
+  }
+  for (uv_signal_t& handle : signals_) uv_close(reinterpret_cast<uv_handle_t*>(&handle), nullptr);
+}
+
+// A second signal: the person does not want to wait. What was found until now is still told.
+void ChurnRun::kill_everything() {
+  for (const auto& worker : workers_) {
+    if (!worker->up()) continue;
+    worker->killed = true;
+    worker->process->signal(SIGKILL);
+  }
+  master_killed_ = true;
+  if (master_) master_->signal(SIGKILL);
+}
+
+void ChurnRun::check_no_process_left() {
+  for (const auto& worker : workers_) {
+    if (worker->up()) violation("leaked_process", worker->name + " is still there");
+  }
+  // All children of this process were started by the run; none may be left, dead or alive.
+  if (waitpid(-1, nullptr, WNOHANG) != -1 || errno != ECHILD)
+    violation("leaked_process", "a child was not reaped");
+}
+
+void ChurnRun::log_line(const std::string& who, std::string_view line) {
+  if (log_ == nullptr) return;
+  std::fprintf(log_, "%.3f %s %.*s\n", begin_ns_ == 0 ? 0.0 : static_cast<double>(now_ns() - begin_ns_) / 1e9,
+               who.c_str(), static_cast<int>(line.size()), line.data());
+}
+
+int run_churn(const ChurnOptions& options) {
+  return ChurnRun(options).run();
+}
+
+}  // namespace hawser::churn

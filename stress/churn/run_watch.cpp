@@ -1,0 +1,92 @@
+// What the processes fail to do: hangs of all, hangs of one, and the verdict at the end.
+
+#include <algorithm>
+#include <csignal>
+
+#include "churn_run.hpp"
+#include "reporter.hpp"
+
+namespace hawser::churn {
+namespace {
+
+// Time for an answer to "where" before the sentence on a hang is written.
+constexpr std::uint64_t kAnswerNs = 1'500'000'000;
+// One worker may wait longer than all together: it may be in need of an admission, which others must make.
+constexpr double kOneWorkerFactor = 3;
+constexpr std::uint64_t kReportsForLoss = 400;
+
+std::uint64_t ns_of(double seconds) {
+  return static_cast<std::uint64_t>(seconds * 1e9);
+}
+
+std::string seconds_of(std::uint64_t ns) {
+  return std::to_string(ns / 1'000'000'000) + " s";
+}
+
+}  // namespace
+
+void ChurnRun::watch() {
+  if (phase_ != Phase::running) return;
+  const std::uint64_t now = now_ns();
+  while (!master_kill_times_ms_.empty() && now - begin_ns_ >= master_kill_times_ms_.back() * 1'000'000) {
+    master_kill_times_ms_.pop_back();
+    kill_master();
+  }
+  top_up();
+  watch_everyone(now);
+  for (const auto& worker : workers_) {
+    if (worker->up()) watch_worker(*worker, now);
+  }
+}
+
+void ChurnRun::watch_everyone(std::uint64_t now) {
+  if (now - last_step_ns_ < ns_of(options_.hang_bound_s)) return;
+  if (everyone_asked_ns_ == 0) {
+    everyone_asked_ns_ = now;
+    for (const auto& worker : workers_) {
+      worker->where.clear();
+      if (worker->up()) worker->process->tell("where");
+    }
+    return;
+  }
+  if (now - everyone_asked_ns_ < kAnswerNs) return;
+  std::string where;
+  for (const auto& worker : workers_) {
+    if (!worker->up()) continue;
+    where += " " + worker->name + (worker->stopped ? " (stopped)" : "") + ": " +
+             (worker->where.empty() ? "no answer" : worker->where) + ";";
+  }
+  violation("hang", "nobody committed a step for " + seconds_of(now - last_step_ns_) + ";" + where);
+  finish("a hang");
+}
+
+void ChurnRun::watch_worker(WorkerRecord& worker, std::uint64_t now) {
+  if (worker.killed || worker.stopped) return;
+  const bool told_to_leave = worker.leave_told_ns != 0;
+  const std::uint64_t since = told_to_leave ? worker.leave_told_ns : worker.progress_ns;
+  const double bound_s = told_to_leave ? options_.hang_bound_s : kOneWorkerFactor * options_.hang_bound_s;
+  if (now - since < ns_of(bound_s)) return;
+  if (worker.where_asked_ns == 0) {
+    worker.where_asked_ns = now;
+    worker.where.clear();
+    worker.process->tell("where");
+    return;
+  }
+  if (now - worker.where_asked_ns < kAnswerNs) return;
+  violation("hang",
+            worker.name + (told_to_leave ? " was told to leave and did not for " : " made no progress for ") +
+                seconds_of(now - since) +
+                " while others went on; it is in: " + (worker.where.empty() ? "no answer" : worker.where));
+  kill_worker(worker);
+}
+
+void ChurnRun::judge_end() {
+  if (tally_.steps == 0) violation("hang", "not a single step was committed");
+  const double first = LossCurve::mean(tally_.losses.first);
+  const double last = LossCurve::mean(tally_.losses.last);
+  if (tally_.losses.reports >= kReportsForLoss && !(last < first)) {
+    violation("loss", "it went from " + std::to_string(first) + " to " + std::to_string(last));
+  }
+}
+
+}  // namespace hawser::churn

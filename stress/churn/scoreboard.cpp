@@ -1,0 +1,108 @@
+#include "scoreboard.hpp"
+
+#include <uv.h>
+
+#include <cinttypes>
+#include <cstdio>
+
+namespace hawser::churn {
+namespace {
+
+void print_series(const char* what, const Series& series) {
+  if (series.empty()) return;
+  std::printf("  %-38s %6zu   median %8.1f   p95 %8.1f   max %8.1f\n", what, series.count(), series.median(),
+              series.p95(), series.max());
+}
+
+std::string first_reason(const Violations& violations) {
+  std::string reason;
+  for (const auto& [kind, count] : violations.by_kind) {
+    reason += (reason.empty() ? "" : ", ") + std::to_string(count) + " " + kind;
+  }
+  return reason + " (first: " + violations.sentences.front() + ")";
+}
+
+}  // namespace
+
+Scoreboard::Scoreboard() : terminal_(uv_guess_handle(1) == UV_TTY) {}
+
+void Scoreboard::erase_table() {
+  if (table_lines_ > 0) std::printf("\x1b[%dA\x1b[J", table_lines_);
+  table_lines_ = 0;
+}
+
+void Scoreboard::note(const std::string& sentence) {
+  erase_table();
+  std::printf("%s\n", sentence.c_str());
+  std::fflush(stdout);
+}
+
+void Scoreboard::show(const Tally& t) {
+  if (!terminal_) {
+    std::printf("%6.1f s  world %" PRIu64 "  epoch %" PRIu64 "  steps %" PRIu64 " (%.1f/s)  kills %" PRIu64
+                "  stops %" PRIu64 "  joins %" PRIu64 "  leaves %" PRIu64 "  master restarts %" PRIu64
+                "  loss %.3f  collectives %" PRIu64 "  recovered errors %" PRIu64 "  violations %" PRIu64
+                "\n",
+                t.elapsed_s, t.world, t.epoch, t.steps, t.steps_per_s, t.kills, t.stops, t.joins, t.leaves,
+                t.master_restarts, t.loss, t.collectives, t.recovered(), t.violations.count);
+    std::fflush(stdout);
+    return;
+  }
+  erase_table();
+  std::printf("  %-12s %-12s %-12s %-12s %-12s %-12s\n", "elapsed s", "world", "processes", "epoch", "steps",
+              "steps/s");
+  std::printf("  %-12.1f %-12" PRIu64 " %-12" PRIu64 " %-12" PRIu64 " %-12" PRIu64 " %-12.1f\n", t.elapsed_s,
+              t.world, t.processes_up, t.epoch, t.steps, t.steps_per_s);
+  std::printf("  %-12s %-12s %-12s %-12s %-12s %-12s\n", "kills", "stops", "joins", "leaves", "masters",
+              "loss");
+  std::printf("  %-12" PRIu64 " %-12" PRIu64 " %-12" PRIu64 " %-12" PRIu64 " %-12" PRIu64 " %-12.3f\n",
+              t.kills, t.stops, t.joins, t.leaves, t.master_restarts, t.loss);
+  std::printf("  %-12s %-12s %-12s %-12s\n", "collectives", "confirmed", "recovered", "violations");
+  std::printf("  %-12" PRIu64 " %-12" PRIu64 " %-12" PRIu64 " %-12" PRIu64 "\n", t.collectives,
+              t.confirmations, t.recovered(), t.violations.count);
+  table_lines_ = 6;
+  std::fflush(stdout);
+}
+
+void Scoreboard::summary(const Tally& t, const RecoveryClock& clock, const std::string& end_reason) {
+  erase_table();
+  std::printf("\nended after %.1f s: %s (seed %" PRIu64 ")\n", t.elapsed_s, end_reason.c_str(), t.seed);
+  std::printf("  done to them    kills %" PRIu64 ", stops %" PRIu64 " (%" PRIu64 " went on), leaves %" PRIu64
+              ", master restarts %" PRIu64 ", processes started %" PRIu64 "\n",
+              t.kills, t.stops, t.continues, t.leaves, t.master_restarts, t.spawned);
+  std::printf("  done by them    steps %" PRIu64 " (%.1f/s), collectives committed %" PRIu64
+              ", joins %" PRIu64 ", rejoins %" PRIu64 ", last epoch %" PRIu64 "\n",
+              t.steps, t.elapsed_s > 0 ? static_cast<double>(t.steps) / t.elapsed_s : 0, t.collectives,
+              t.joins, t.rejoins, t.epoch);
+  std::printf("  checked         reports that confirm another's bits %" PRIu64
+              ", beginnings of the training %" PRIu64 "\n",
+              t.confirmations, t.lineages);
+  std::printf("  loss            %.3f at first, %.3f at last\n", LossCurve::mean(t.losses.first),
+              LossCurve::mean(t.losses.last));
+  std::printf("  times in ms\n");
+  print_series("kill to next step without the dead", clock.kills_ms());
+  print_series("stop to next step without the silent", clock.stops_ms());
+  print_series("master killed to step in a later epoch", clock.masters_ms());
+  print_series("start of a process to its admission", t.admission_ms);
+  print_series("leaving", t.leave_ms);
+  for (const auto& [kind, series] : t.recovered_ms)
+    print_series(("told " + kind + " to next success").c_str(), series);
+  for (const auto& [kind, count] : t.errors) {
+    std::printf("  told %-16s %6" PRIu64 " times, e.g. \"%s\"\n", kind.c_str(), count,
+                t.told.at(kind).c_str());
+  }
+  for (const auto& [kind, sentence] : t.told_after_stop) {
+    std::printf("  told after SIGCONT: %s: \"%s\"\n", kind.c_str(), sentence.c_str());
+  }
+  for (const auto& [kind, count] : t.violations.by_kind) {
+    std::printf("  VIOLATIONS %s: %" PRIu64 "\n", kind.c_str(), count);
+  }
+  if (t.violations.count == 0) {
+    std::printf("  hangs 0, wrong sums 0, digest mismatches 0, lost inputs 0, leaked processes 0\nPASS\n");
+  } else {
+    std::printf("FAIL: %s\n", first_reason(t.violations).c_str());
+  }
+  std::fflush(stdout);
+}
+
+}  // namespace hawser::churn

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "series.hpp"
+
+namespace hawser::churn {
+
+/// Things that must never happen, counted by kind; the first sentences are kept.
+struct Violations {
+  static constexpr std::size_t kSentencesKept = 40;
+  std::map<std::string, std::uint64_t> by_kind;
+  std::vector<std::string> sentences;
+  std::uint64_t count = 0;
+
+  void add(const std::string& kind, const std::string& sentence) {
+    ++count;
+    ++by_kind[kind];
+    if (sentences.size() < kSentencesKept) sentences.push_back(kind + ": " + sentence);
+  }
+};
+
+/// The loss over the run: means over the reports of the first and the last steps.
+struct LossCurve {
+  static constexpr std::size_t kEnds = 50;
+  std::vector<double> first;
+  std::vector<double> last;  // a ring of the last reports
+  std::uint64_t reports = 0;
+
+  void add(double loss) {
+    if (first.size() < kEnds) first.push_back(loss);
+    if (last.size() < kEnds) {
+      last.push_back(loss);
+    } else {
+      last[reports % kEnds] = loss;
+    }
+    ++reports;
+  }
+  static double mean(const std::vector<double>& values) {
+    double sum = 0;
+    for (const double value : values) sum += value;
+    return values.empty() ? 0 : sum / static_cast<double>(values.size());
+  }
+};
+
+/// All that a run counts. What the table shows and the report holds is read from here.
+struct Tally {
+  std::uint64_t seed = 0;
+  double elapsed_s = 0;
+  std::uint64_t kills = 0;
+  std::uint64_t stops = 0;
+  std::uint64_t continues = 0;
+  std::uint64_t spawned = 0;
+  std::uint64_t joins = 0;    ///< Admissions that workers reported, those of the start included.
+  std::uint64_t leaves = 0;   ///< Graceful ones during the run.
+  std::uint64_t rejoins = 0;  ///< Of workers that had been removed, after a stop.
+  std::uint64_t master_restarts = 0;
+  std::uint64_t epoch = 0;
+  std::uint64_t world = 0;
+  std::uint64_t processes_up = 0;
+  std::uint64_t steps = 0;
+  std::uint64_t collectives = 0;
+  std::uint64_t lineages = 0;
+  std::uint64_t confirmations = 0;
+  double steps_per_s = 0;
+  double loss = 0;
+  LossCurve losses;
+  std::map<std::string, std::uint64_t> errors;         ///< By kind.
+  std::map<std::string, Series> recovered_ms;          ///< By kind of the first error.
+  std::map<std::string, std::string> told;             ///< By kind, the last sentence a worker was told.
+  std::map<std::string, std::string> told_after_stop;  ///< The same, for workers that had been stopped.
+  Series leave_ms;
+  Series admission_ms;  ///< From the start of a process to its admission.
+  Violations violations;
+
+  std::uint64_t recovered() const {
+    std::uint64_t sum = 0;
+    for (const auto& [kind, series] : recovered_ms) sum += series.count();
+    return sum;
+  }
+};
+
+}  // namespace hawser::churn
