@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+
+#include "base/signature.hpp"
+
+namespace hawser {
+
+/// Which way a chunk goes along its trees.
+enum class Direction : std::uint8_t {
+  up = 0,    ///< A partial sum on its way to the chunk's root.
+  down = 1,  ///< The result on its way from the root.
+};
+
+enum class FrameKind : std::uint8_t {
+  chunk = 1,  ///< Payload: the chunk's elements.
+  ready = 2,  ///< "I have called this collective: send without bound." No payload.
+  /// "I have received so many chunk and ready frames on this connection." No payload.
+  acknowledge = 3,
+};
+
+/// What travels on a connection between two peers, before its payload. Byte layout: wire/frame_codec.hpp.
+struct FrameHeader {
+  FrameKind kind = FrameKind::chunk;
+  Direction direction = Direction::up;    ///< Of a chunk.
+  OpKey key;                              ///< Of a chunk or ready.
+  std::uint64_t signature = 0;            ///< fingerprint() of the call, of a chunk or ready.
+  std::uint64_t chunk = 0;                ///< Index of the chunk in the plan.
+  std::uint64_t count = 0;                ///< Of an acknowledge.
+  std::uint32_t payload_bytes = 0;        ///< Of a chunk.
+  friend bool operator==(const FrameHeader&, const FrameHeader&) = default;
+};
+
+}  // namespace hawser

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+/// Every bound on what the network may ask of us, in one place.
+namespace hawser::limits {
+
+inline constexpr std::uint32_t kGroupSizeMax = 1024;
+inline constexpr std::size_t kNameBytesMax = 63;
+inline constexpr std::size_t kHostBytesMax = 255;
+inline constexpr std::size_t kSentenceBytesMax = 1024;
+/// One control message on the wire: a full view of kGroupSizeMax members fits with room to spare.
+inline constexpr std::size_t kControlMessageBytesMax = 1 << 20;
+/// Payload of one data frame.
+inline constexpr std::size_t kFramePayloadBytesMax = 1 << 20;
+/// Chunks that a peer may send to one that has not called the collective yet, per link.
+inline constexpr std::size_t kEagerBytesMax = 1 << 20;
+inline constexpr std::size_t kEagerFramesMax = 4096;
+/// In flight (sent, not yet acknowledged) per link.
+inline constexpr std::size_t kInFlightBytesMax = 8 << 20;
+inline constexpr std::uint32_t kConnectionsPerLinkMax = 64;
+/// Collectives that one peer may have in flight.
+inline constexpr std::size_t kOpsInFlightMax = 4096;
+/// Outcomes that peers and master remember for members that were away when they were told.
+inline constexpr std::size_t kOutcomesRememberedMax = 4096;
+/// Connections that have not yet said who they are, per port.
+inline constexpr std::size_t kStrangersMax = 256;
+inline constexpr std::size_t kPendingPeersMax = 1024;
+
+}  // namespace hawser::limits
