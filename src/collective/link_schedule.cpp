@@ -1,0 +1,190 @@
+#include "collective/link_schedule.hpp"
+
+#include <algorithm>
+
+#include "base/assert.hpp"
+#include "base/limits.hpp"
+
+namespace hawser {
+namespace {
+
+/// An acknowledgement goes at once after so much, else after so long: it serves repair, nobody waits for it.
+constexpr std::uint64_t kAcknowledgeFrames = 8;
+constexpr std::size_t kAcknowledgeBytes = 256 << 10;
+constexpr Duration kAcknowledgeDelay = milliseconds(20);
+
+}  // namespace
+
+LinkSchedule::Queue& LinkSchedule::queue(const OpKey& key) { return queues_[key]; }
+
+void LinkSchedule::enqueue(const Frame& frame) {
+  if (frame.header.kind == FrameKind::ready)
+    control_.push_back(frame);
+  else
+    queue(frame.header.key).frames.push_back(frame);
+}
+
+void LinkSchedule::set_ready(const OpKey& key) {
+  Queue& q = queue(key);
+  if (q.ready) return;
+  q.ready = true;
+  eager_bytes_ -= q.eager_bytes;
+  eager_frames_ -= q.eager_frames;
+  q.eager_bytes = q.eager_frames = 0;
+}
+
+std::vector<std::uint32_t> LinkSchedule::drop(const OpKey& key) {
+  if (const auto found = queues_.find(key); found != queues_.end()) {
+    eager_bytes_ -= found->second.eager_bytes;
+    eager_frames_ -= found->second.eager_frames;
+    queues_.erase(found);
+  }
+  std::erase_if(control_, [&](const Frame& frame) { return frame.header.key == key; });
+  std::vector<std::uint32_t> writing;
+  for (auto& [index, connection] : connections_) {
+    bool touched = false;
+    for (Sent& sent : connection.unacknowledged) {
+      if (!sent.alive || sent.frame.header.key != key) continue;
+      sent.alive = false;
+      sent.frame.payload = {};
+      touched = true;
+    }
+    if (touched) writing.push_back(index);
+  }
+  return writing;
+}
+
+void LinkSchedule::connection_up(std::uint32_t connection) {
+  HAWSER_ASSERT(!connections_.contains(connection));
+  connections_[connection] = {};
+}
+
+void LinkSchedule::connection_down(std::uint32_t connection) {
+  const auto found = connections_.find(connection);
+  if (found == connections_.end()) return;
+  auto& sent = found->second.unacknowledged;
+  for (auto one = sent.rbegin(); one != sent.rend(); ++one) {
+    if (!one->alive) continue;
+    if (one->frame.header.kind == FrameKind::ready) {
+      control_.push_front(one->frame);
+      continue;
+    }
+    Queue& q = queue(one->frame.header.key);
+    if (one->eager && !q.ready) {
+      q.eager_bytes -= one->frame.payload.size();
+      --q.eager_frames;
+      eager_bytes_ -= one->frame.payload.size();
+      --eager_frames_;
+    }
+    q.frames.push_front(one->frame);
+  }
+  connections_.erase(found);
+}
+
+bool LinkSchedule::may_send(const Queue& q) const {
+  if (q.frames.empty()) return false;
+  if (q.ready) return true;
+  return eager_bytes_ + q.frames.front().payload.size() <= limits::kEagerBytesMax &&
+         eager_frames_ < limits::kEagerFramesMax;
+}
+
+bool LinkSchedule::has_work() const {
+  if (!control_.empty()) return true;
+  return std::any_of(queues_.begin(), queues_.end(), [&](const auto& entry) { return may_send(entry.second); });
+}
+
+std::optional<LinkSchedule::Frame> LinkSchedule::next_chunk(Connection& connection) {
+  if (queues_.empty()) return std::nullopt;
+  auto turn = last_served_ ? queues_.upper_bound(*last_served_) : queues_.begin();
+  for (std::size_t tried = 0; tried < queues_.size(); ++tried, ++turn) {
+    if (turn == queues_.end()) turn = queues_.begin();
+    Queue& q = turn->second;
+    if (!may_send(q)) continue;
+    last_served_ = turn->first;
+    const Frame frame = q.frames.front();
+    q.frames.pop_front();
+    const bool eager = !q.ready;
+    if (eager) {
+      q.eager_bytes += frame.payload.size();
+      ++q.eager_frames;
+      eager_bytes_ += frame.payload.size();
+      ++eager_frames_;
+    }
+    connection.unacknowledged.push_back({.frame = frame, .eager = eager});
+    return frame;
+  }
+  return std::nullopt;
+}
+
+std::optional<LinkSchedule::Frame> LinkSchedule::next(std::uint32_t index) {
+  const auto found = connections_.find(index);
+  if (found == connections_.end()) return std::nullopt;
+  Connection& connection = found->second;
+  if (connection.tell_now) {
+    connection.received_told = connection.received;
+    connection.bytes_untold = 0;
+    connection.tell_now = false;
+    connection.tell_by.reset();
+    Frame frame;
+    frame.header.kind = FrameKind::acknowledge;
+    frame.header.count = connection.received;
+    return frame;
+  }
+  if (!control_.empty()) {
+    const Frame frame = control_.front();
+    control_.pop_front();
+    connection.unacknowledged.push_back({.frame = frame});
+    return frame;
+  }
+  return next_chunk(connection);
+}
+
+bool LinkSchedule::received(Instant now, std::uint32_t index, std::size_t payload_bytes) {
+  const auto found = connections_.find(index);
+  if (found == connections_.end()) return false;
+  Connection& connection = found->second;
+  ++connection.received;
+  connection.bytes_untold += payload_bytes;
+  if (connection.received - connection.received_told >= kAcknowledgeFrames ||
+      connection.bytes_untold >= kAcknowledgeBytes)
+    connection.tell_now = true;
+  else if (!connection.tell_by && !connection.tell_now)
+    connection.tell_by = now + kAcknowledgeDelay;
+  return connection.tell_now;
+}
+
+bool LinkSchedule::acknowledged(std::uint32_t index, std::uint64_t count, std::vector<OpKey>& progressed) {
+  const auto found = connections_.find(index);
+  if (found == connections_.end()) return true;
+  Connection& connection = found->second;
+  if (count < connection.acknowledged ||
+      count - connection.acknowledged > connection.unacknowledged.size())
+    return false;
+  for (; connection.acknowledged < count; ++connection.acknowledged) {
+    const Sent& sent = connection.unacknowledged.front();
+    if (sent.alive && sent.frame.header.kind == FrameKind::chunk &&
+        (progressed.empty() || progressed.back() != sent.frame.header.key))
+      progressed.push_back(sent.frame.header.key);
+    connection.unacknowledged.pop_front();
+  }
+  return true;
+}
+
+std::optional<Instant> LinkSchedule::acknowledgement_due() const {
+  std::optional<Instant> due;
+  for (const auto& [index, connection] : connections_) due = earlier(due, connection.tell_by);
+  return due;
+}
+
+bool LinkSchedule::release_acknowledgements(Instant now) {
+  bool any = false;
+  for (auto& [index, connection] : connections_) {
+    if (!connection.tell_by || now < *connection.tell_by) continue;
+    connection.tell_by.reset();
+    connection.tell_now = true;
+    any = true;
+  }
+  return any;
+}
+
+}  // namespace hawser

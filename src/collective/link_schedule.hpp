@@ -1,0 +1,90 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/frame.hpp"
+#include "base/instant.hpp"
+
+namespace hawser {
+
+/// What goes out over one link: a queue per collective, from which the link's connections pull. A connection
+/// that can write takes the next frame, so a slow one carries less (work stealing). Collectives take turns.
+///
+/// Rendezvous: before the other side has said that it is ready for a collective, only a bounded amount is
+/// sent (limits::kEagerBytesMax per link), which the other side keeps aside. Nothing else can block a link.
+///
+/// Repair: each frame is kept until acknowledged; those of a broken connection go to the head of the queue.
+class LinkSchedule {
+ public:
+  struct Frame {
+    FrameHeader header;
+    std::span<const std::byte> payload;
+  };
+
+  void enqueue(const Frame& frame);
+  /// The other side has called this collective.
+  void set_ready(const OpKey& key);
+  /// Forgets a collective. Answers the connections on which a frame of it may still be in the writing.
+  std::vector<std::uint32_t> drop(const OpKey& key);
+
+  void connection_up(std::uint32_t connection);
+  void connection_down(std::uint32_t connection);
+  bool has_connection() const { return !connections_.empty(); }
+  bool has_connection(std::uint32_t connection) const { return connections_.contains(connection); }
+
+  /// The next frame for this connection, if there is one now.
+  std::optional<Frame> next(std::uint32_t connection);
+  /// True if next() would give a connection other than a resting one something to do.
+  bool has_work() const;
+
+  /// A frame that wants an acknowledgement has come in whole. True if the connection should write soon.
+  bool received(Instant now, std::uint32_t connection, std::size_t payload_bytes);
+  /// The other side has so many. False if it never got so many: a protocol error. `progressed` is set if
+  /// frames of a collective were among them.
+  bool acknowledged(std::uint32_t connection, std::uint64_t count, std::vector<OpKey>& progressed);
+  /// When an acknowledgement that waits for company must go.
+  std::optional<Instant> acknowledgement_due() const;
+  /// Lets acknowledgements go whose time has come. True if there are such.
+  bool release_acknowledgements(Instant now);
+
+ private:
+  struct Sent {
+    Frame frame;
+    bool alive = true;  ///< False once its collective was dropped: the memory is gone.
+    bool eager = false;
+  };
+  struct Connection {
+    std::deque<Sent> unacknowledged;
+    std::uint64_t acknowledged = 0;  ///< Frames sent on it that the other side has.
+    std::uint64_t received = 0;
+    std::uint64_t received_told = 0;
+    std::size_t bytes_untold = 0;
+    std::optional<Instant> tell_by;
+    bool tell_now = false;
+  };
+  struct Queue {
+    std::deque<Frame> frames;
+    bool ready = false;
+    std::size_t eager_bytes = 0;
+    std::size_t eager_frames = 0;
+  };
+
+  Queue& queue(const OpKey& key);
+  bool may_send(const Queue& queue) const;
+  std::optional<Frame> next_chunk(Connection& connection);
+
+  std::map<OpKey, Queue> queues_;
+  std::optional<OpKey> last_served_;
+  std::deque<Frame> control_;  ///< Ready frames: small, and others wait for them.
+  std::map<std::uint32_t, Connection> connections_;
+  std::size_t eager_bytes_ = 0;
+  std::size_t eager_frames_ = 0;
+};
+
+}  // namespace hawser

@@ -1,0 +1,29 @@
+#include "plan/chunking.hpp"
+
+#include <algorithm>
+
+namespace hawser {
+namespace {
+
+constexpr std::uint64_t kChunkBytesMin = 16 << 10;
+constexpr std::uint64_t kChunkBytesMax = 512 << 10;
+constexpr std::uint64_t kChunksPerRoot = 4;
+constexpr std::uint64_t kCacheLineBytes = 64;
+
+std::uint64_t divide_up(std::uint64_t a, std::uint64_t b) { return a == 0 ? 0 : (a - 1) / b + 1; }
+
+}  // namespace
+
+Chunking cut(const ChunkingInput& in) {
+  // Sizes are reckoned in elements: elements * element_bytes could pass 64 bits.
+  const std::uint64_t min = kChunkBytesMin / in.element_bytes;
+  const std::uint64_t max = kChunkBytesMax / in.element_bytes;
+  const std::uint64_t wanted = std::clamp(in.elements / (in.world_size * kChunksPerRoot), min, max);
+  std::uint64_t chunks = std::max<std::uint64_t>(1, divide_up(in.elements, wanted));
+  if (chunks > in.world_size) chunks = divide_up(chunks, in.world_size) * in.world_size;
+  const std::uint64_t line = std::max<std::uint64_t>(1, kCacheLineBytes / in.element_bytes);
+  const std::uint64_t size = divide_up(divide_up(in.elements, chunks), line) * line;
+  return {.elements = in.elements, .chunk_elements = std::min(std::max<std::uint64_t>(size, 1), max)};
+}
+
+}  // namespace hawser

@@ -1,0 +1,13 @@
+#include "plan/plan.hpp"
+
+namespace hawser {
+
+Trees direct_trees(std::uint32_t root, std::uint32_t world_size) {
+  Trees trees{.root = root, .reduce_parent = {}, .broadcast_parent = {}};
+  trees.reduce_parent.assign(world_size, root);
+  trees.reduce_parent[root] = kNoParent;
+  trees.broadcast_parent = trees.reduce_parent;
+  return trees;
+}
+
+}  // namespace hawser
