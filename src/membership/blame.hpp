@@ -1,0 +1,28 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "base/instant.hpp"
+#include "membership/view.hpp"
+
+namespace hawser {
+
+/// One member's word on a collective that does not go on.
+struct Grievance {
+  Instant since;     ///< When it last saw progress.
+  Instant heard_at;  ///< When it said so.
+  std::vector<PeerId> waiting_for;
+};
+
+/// Decides which member holds up a stalled collective, if the grievances tell.
+///
+/// A member that others wait for and that itself waits for nobody is the cause. If all those waited for
+/// wait too (a ring stands still behind one broken link), it is the one with most accusers; among equals the
+/// one accused by who has been stuck longest; among equals the youngest. `grievances` are those of members
+/// that have called the collective, and so must the accused have: who has not called is slow, not stuck.
+std::optional<Member> blame(const View& view, const std::map<PeerId, Grievance>& grievances,
+                            const std::vector<PeerId>& called);
+
+}  // namespace hawser

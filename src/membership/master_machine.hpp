@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "base/instant.hpp"
+#include "base/log_event.hpp"
+#include "membership/messages.hpp"
+
+namespace hawser {
+
+/// The bounds that the master keeps; hawser.h says what each is for.
+struct MasterConfig {
+  Duration silence = seconds(5);
+  Duration stall = seconds(6);
+  Duration call_wait = seconds(600);
+  Duration recovery = seconds(5);
+  Duration bootstrap = seconds(1);
+  Duration link_open = seconds(10);
+  /// How long to wait for the other members' calls once two were seen to differ, so that all are told.
+  Duration mismatch_grace = seconds(2);
+  /// A connection that has not said who it is after so long is closed.
+  Duration introduction = seconds(5);
+};
+
+struct ConnectionOpened {
+  ConnectionId connection;
+  std::string remote_host;  ///< IP literal.
+};
+struct ConnectionClosed {
+  ConnectionId connection;
+  std::string reason;  ///< For people: "closed by peer", "connection reset".
+};
+struct PeerSaid {
+  ConnectionId connection;
+  PeerMessage message;
+};
+/// Time has passed; deadlines may have come.
+struct Tick {};
+using MasterEvent = std::variant<ConnectionOpened, ConnectionClosed, PeerSaid, Tick>;
+
+struct SendToPeer {
+  ConnectionId connection;
+  MasterMessage message;
+};
+/// Close once everything sent before is on its way. The driver reports no ConnectionClosed for it.
+struct CloseConnection {
+  ConnectionId connection;
+  std::string reason;
+};
+using MasterAction = std::variant<SendToPeer, CloseConnection, LogEvent>;
+using MasterActions = std::vector<MasterAction>;
+
+/// The membership authority as a pure state machine: who is in, which view holds, what is committed.
+/// The protocol in prose: docs/architecture.md. Not thread-safe.
+class MasterMachine {
+ public:
+  /// `seed` must differ between incarnations of a master: run and view ids are drawn from it.
+  MasterMachine(MasterConfig config, std::uint64_t seed, Instant now);
+  ~MasterMachine();
+  MasterMachine(MasterMachine&&) noexcept;
+  MasterMachine& operator=(MasterMachine&&) noexcept;
+
+  /// Takes one event and appends what to do about it, in order.
+  void step(Instant now, const MasterEvent& event, MasterActions& out);
+  /// When to step with a Tick at the latest.
+  std::optional<Instant> next_deadline() const;
+
+  /// What a person or a checker may look at.
+  struct Snapshot {
+    std::vector<View> views;
+    std::uint32_t pending = 0;
+    std::uint32_t connections = 0;
+    bool recovering = false;
+  };
+  Snapshot snapshot() const;
+
+ private:
+  class State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace hawser

@@ -1,0 +1,168 @@
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/random.hpp"
+#include "membership/blame.hpp"
+#include "membership/master_machine.hpp"
+#include "membership/vote.hpp"
+
+namespace hawser {
+
+/// The master's memory, and the decisions on it, one source file each: who is connected
+/// (master_machine.cpp), admission.cpp, collectives (outcome.cpp), loss.cpp, recovery.cpp.
+class MasterMachine::State {
+ public:
+  State(MasterConfig config, std::uint64_t seed, Instant now);
+
+  void on(Instant now, const ConnectionOpened& event, MasterActions& out);
+  void on(Instant now, const ConnectionClosed& event, MasterActions& out);
+  void on(Instant now, const PeerSaid& event, MasterActions& out);
+  void on(Instant now, const Tick& event, MasterActions& out);
+  std::optional<Instant> next_deadline() const;
+  Snapshot snapshot() const;
+
+ private:
+  enum class Role { pending, recovering, member };
+  struct Connection {
+    std::string host;
+    Instant heard_at;
+    std::optional<PeerId> peer;
+  };
+  struct Peer {
+    Introduction who;
+    ConnectionId connection;
+    Role role = Role::pending;
+    std::uint64_t arrival = 0;
+  };
+  /// A collective that is neither committed nor aborted.
+  struct Op {
+    std::map<PeerId, Signature> called;
+    Vote reported;
+    Instant first_call;
+    Instant last_call;
+    std::map<PeerId, Grievance> grievances;
+    std::optional<Instant> judge_at;  ///< When the grievances shall be looked at.
+  };
+  struct Group {
+    View view;
+    std::map<OpKey, Op> ops;
+    std::deque<OpKey> committed;
+    Error last_cause{Status::success, {}};
+    std::optional<Instant> mismatch_since;
+  };
+  /// What is known of a group that lost its master.
+  struct Recovery {
+    View best;
+    std::map<PeerId, Resume> resumed;
+    Instant deadline;
+  };
+  /// Newcomers whose links are being opened.
+  struct Admission {
+    std::map<std::uint32_t, View> proposed;
+    Vote prepared;
+    std::vector<std::pair<PeerId, PeerId>> unreachable;
+    Instant deadline;
+  };
+
+  // master_machine.cpp: connections and messages.
+  void said(Instant now, PeerId peer, const Hello& message, MasterActions& out);
+  void said(Instant now, PeerId peer, const Resume& message, MasterActions& out);
+  void said(Instant now, PeerId peer, const Begun& message, MasterActions& out);
+  void said(Instant now, PeerId peer, const Report& message, MasterActions& out);
+  void said(Instant now, PeerId peer, const Complaint& message, MasterActions& out);
+  void said(Instant now, PeerId peer, const UpdateCall& message, MasterActions& out);
+  void said(Instant now, PeerId peer, const Prepared& message, MasterActions& out);
+  void said(Instant now, PeerId peer, const Leave& message, MasterActions& out);
+  void said(Instant now, PeerId peer, const Ping& message, MasterActions& out);
+  void introduce(Instant now, ConnectionId connection, const PeerMessage& message, MasterActions& out);
+  void hello(Instant now, ConnectionId connection, const Hello& message, MasterActions& out);
+  std::optional<Error> refusal(const Introduction& who) const;
+  void tell(PeerId peer, MasterMessage message, MasterActions& out);
+  void turn_away(ConnectionId connection, const Error& error, MasterActions& out);
+  void dismiss(PeerId peer, const Error& error, bool as_refusal, MasterActions& out);
+  void forget_peer(PeerId peer);
+  void remember_expelled(PeerId peer, const Error& error);
+  World world() const;
+  std::uint32_t pending_count() const;
+  void tell_news(MasterActions& out);
+  std::vector<Member> members_of_all_groups() const;
+  Member as_member(PeerId peer) const;
+  Group* group_of(PeerId peer);
+  std::string name_of(PeerId peer) const;
+
+  // admission.cpp
+  void check_update(Instant now, MasterActions& out);
+  void maybe_bootstrap(Instant now, MasterActions& out);
+  bool bootstrap_waits() const;
+  void begin_admission(Instant now, MasterActions& out);
+  void check_admission(Instant now, MasterActions& out);
+  void drop_unreachable(MasterActions& out);
+  void drop_late(Instant now, MasterActions& out);
+  void finish_admission(MasterActions& out);
+  void cancel_admission();
+  void end_update(const Error& error, const std::vector<Member>& whom, MasterActions& out);
+  std::vector<Member> admission_electors() const;
+
+  // outcome.cpp
+  Op* called(Instant now, PeerId peer, const OpKey& key, const Signature& signature, MasterActions& out);
+  void reported(Instant now, PeerId peer, const OpKey& key, const Signature& signature, MasterActions& out);
+  void commit_what_all_reported(Group& group, const std::vector<Member>& survivors, MasterActions& out);
+  void commit_to(Group& group, const OpKey& key, const std::vector<Member>& whom, MasterActions& out);
+  bool conflict(const Group& group) const;
+  bool all_heard(const Group& group) const;
+  static bool differs(const Op& op);
+  void watch_group(Instant now, std::uint32_t number, MasterActions& out);
+  bool judge_mismatch(Instant now, Group& group, MasterActions& out);
+  bool judge_stall(Instant now, Group& group, MasterActions& out);
+  bool judge_call_wait(Instant now, Group& group, MasterActions& out);
+  bool deadlocked(const Group& group) const;
+  std::optional<Instant> mismatch_deadline(const Group& group) const;
+  std::string who_called_what(const Group& group) const;
+  void abort_all(Group& group, const Error& cause, MasterActions& out);
+
+  // loss.cpp
+  void lose(Instant now, PeerId peer, const Error& for_it, const std::string& for_others, MasterActions& out);
+  void start_view(Group& group, std::vector<Member> members, const Error& cause, MasterActions& out);
+
+  // recovery.cpp
+  void resume(Instant now, ConnectionId connection, const Resume& message, MasterActions& out);
+  void resume_member(Instant now, ConnectionId connection, const Resume& message, MasterActions& out);
+  void check_recovery(Instant now, std::uint32_t number, MasterActions& out);
+  void finish_recovery(Instant now, std::uint32_t number, MasterActions& out);
+  std::deque<OpKey> settle_recovered_ops(const Recovery& recovery, const std::vector<Member>& survivors,
+                                         MasterActions& out);
+  void adopt_run(const Resume& message);
+  void begin_recovery(Instant now, ConnectionId connection, const Resume& message, MasterActions& out);
+  void expel_stranger(ConnectionId connection, const Error& error, MasterActions& out);
+  Resume* recovering(PeerId peer);
+
+  MasterConfig config_;
+  Random random_;
+  RunId run_;
+  std::uint64_t link_secret_ = 0;
+  bool run_has_lived_ = false;  ///< A view was started or taken over: the run id stands.
+  Epoch last_epoch_;
+  Instant bootstrap_at_;
+  std::uint64_t arrivals_ = 0;
+
+  std::map<ConnectionId, Connection> connections_;
+  std::map<PeerId, Peer> peers_;
+  std::map<std::uint32_t, Group> groups_;
+  std::map<std::uint32_t, Recovery> recoveries_;
+  std::optional<Admission> admission_;
+  Vote update_;  ///< Members that wait in update-topology.
+  std::optional<Instant> update_since_;
+  std::map<PeerId, Error> expelled_;
+  std::deque<PeerId> expelled_order_;
+  std::map<PeerId, WorldNews> news_told_;
+};
+
+std::string names_of(const std::vector<Member>& members);
+
+}  // namespace hawser

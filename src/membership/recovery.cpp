@@ -1,0 +1,196 @@
+#include <algorithm>
+
+#include "base/limits.hpp"
+#include "membership/master_state.hpp"
+
+/// A master that lost its memory learns the run from its members: each presents its view and the collectives
+/// whose outcome it does not know. The newest view holds. A collective is committed if some member was told
+/// so, or if all members that came back had reported it (a former master can have committed only such);
+/// anything else is aborted by the next view.
+namespace hawser {
+
+Resume* MasterMachine::State::recovering(PeerId peer) {
+  const auto found = peers_.find(peer);
+  if (found == peers_.end() || found->second.role != Role::recovering) return nullptr;
+  const auto recovery = recoveries_.find(found->second.who.group);
+  if (recovery == recoveries_.end()) return nullptr;
+  const auto known = recovery->second.resumed.find(peer);
+  return known == recovery->second.resumed.end() ? nullptr : &known->second;
+}
+
+void MasterMachine::State::expel_stranger(ConnectionId connection, const Error& error, MasterActions& out) {
+  out.emplace_back(LogEvent{LogLevel::info, "late-member-expelled", error.sentence});
+  out.emplace_back(SendToPeer{connection, Expelled{error}});
+  out.emplace_back(CloseConnection{connection, error.sentence});
+  connections_.erase(connection);
+}
+
+void MasterMachine::State::resume(Instant now, ConnectionId connection, const Resume& message,
+                                  MasterActions& out) {
+  const Introduction& who = message.who;
+  if (const auto error = refusal(who)) return turn_away(connection, *error, out);
+  if (!message.view.find(who.id) || message.view.group != who.group)
+    return turn_away(connection, {Status::refused, "a member resumes with a view that it is in"}, out);
+  if (const auto known = peers_.find(who.id); known != peers_.end()) {
+    if (known->second.who.token != who.token || known->second.role == Role::pending)
+      return turn_away(connection, {Status::refused, "a peer of the same id is connected; connect again"}, out);
+    if (known->second.role == Role::member) return resume_member(now, connection, message, out);
+    // It came back twice during the recovery: the newer connection counts.
+    forget_peer(who.id);
+    recoveries_.at(who.group).resumed.erase(who.id);
+  }
+  if (const auto gone = expelled_.find(who.id); gone != expelled_.end())
+    return expel_stranger(connection, gone->second, out);
+  if (run_has_lived_ && message.run != run_)
+    return expel_stranger(
+        connection, {Status::expelled, "this master serves another run now; connect again to join it"}, out);
+  if (groups_.contains(who.group))
+    return expel_stranger(
+        connection, {Status::expelled, "the members went on without this peer while it was away; connect again to rejoin"},
+        out);
+  begin_recovery(now, connection, message, out);
+}
+
+void MasterMachine::State::adopt_run(const Resume& message) {
+  if (run_has_lived_) return;
+  run_has_lived_ = true;
+  run_ = message.run;
+  link_secret_ = message.view.link_secret;
+  // Newcomers that were about to form a run of their own join the one that came back.
+  cancel_admission();
+}
+
+void MasterMachine::State::begin_recovery(Instant now, ConnectionId connection, const Resume& message,
+                                          MasterActions& out) {
+  adopt_run(message);
+  Introduction who = message.who;
+  Connection& link = connections_.at(connection);
+  if (who.address.host.empty()) who.address.host = link.host;
+  link.peer = who.id;
+  peers_[who.id] = {.who = who, .connection = connection, .role = Role::recovering, .arrival = arrivals_++};
+  auto [found, fresh] = recoveries_.try_emplace(who.group);
+  Recovery& recovery = found->second;
+  if (fresh) {
+    recovery.deadline = now + config_.recovery;
+    out.emplace_back(LogEvent{LogLevel::warning, "recovery-begun",
+                              "members of a run that lost its master come back; resuming it"});
+  }
+  if (fresh || recovery.best.epoch < message.view.epoch) recovery.best = message.view;
+  recovery.resumed[who.id] = message;
+  last_epoch_ = std::max(last_epoch_, message.view.epoch);
+  tell(who.id, Welcome{.run = run_, .seen_host = link.host}, out);
+  check_recovery(now, who.group, out);
+}
+
+void MasterMachine::State::check_recovery(Instant now, std::uint32_t number, MasterActions& out) {
+  const auto found = recoveries_.find(number);
+  if (found == recoveries_.end()) return;
+  const Recovery& recovery = found->second;
+  const bool all = std::all_of(recovery.best.members.begin(), recovery.best.members.end(),
+                               [&](const Member& member) { return recovery.resumed.contains(member.id); });
+  if (all || now >= recovery.deadline) finish_recovery(now, number, out);
+}
+
+void MasterMachine::State::finish_recovery(Instant now, std::uint32_t number, MasterActions& out) {
+  const Recovery recovery = std::move(recoveries_.at(number));
+  recoveries_.erase(number);
+  std::vector<Member> survivors;
+  std::vector<Member> absent;
+  for (const Member& member : recovery.best.members)
+    (recovery.resumed.contains(member.id) ? survivors : absent).push_back(member);
+  const Error gone{Status::expelled,
+                   "the members went on without this peer before the master was restarted; connect again"};
+  for (const auto& [peer, message] : recovery.resumed) {
+    if (recovery.best.find(peer)) continue;
+    dismiss(peer, gone, false, out);
+    remember_expelled(peer, gone);
+  }
+  if (!survivors.empty()) {
+    Group& group = groups_[number];
+    group.view = recovery.best;
+    group.committed = settle_recovered_ops(recovery, survivors, out);
+    for (const Member& member : survivors) {
+      peers_.at(member.id).role = Role::member;
+      if (!recovery.resumed.at(member.id).in_update) continue;
+      update_.cast(member.id);
+      if (!update_since_) update_since_ = now;
+    }
+    start_view(group, survivors,
+               {Status::master_restarted,
+                "the master was restarted and the members resumed" +
+                    (absent.empty() ? std::string() : ", without " + names_of(absent)) +
+                    "; what was under way is undone, and the inputs are intact: call again"},
+               out);
+    out.emplace_back(LogEvent{LogLevel::warning, "recovered",
+                              "the run goes on with " + std::to_string(survivors.size()) + " members"});
+  }
+  check_update(now, out);
+  maybe_bootstrap(now, out);
+}
+
+std::deque<OpKey> MasterMachine::State::settle_recovered_ops(const Recovery& recovery,
+                                                             const std::vector<Member>& survivors,
+                                                             MasterActions& out) {
+  std::set<OpKey> committed;
+  std::map<OpKey, Vote> reported;
+  for (const Member& member : survivors) {
+    const Resume& known = recovery.resumed.at(member.id);
+    committed.insert(known.committed.begin(), known.committed.end());
+    for (const UndecidedOp& op : known.undecided)
+      if (op.reported && op.key.view == recovery.best.id) reported[op.key].cast(member.id);
+  }
+  for (const auto& [key, vote] : reported)
+    if (vote.unanimous(survivors)) committed.insert(key);
+  for (const Member& member : survivors)
+    for (const UndecidedOp& op : recovery.resumed.at(member.id).undecided)
+      if (op.reported && committed.contains(op.key)) {
+        out.emplace_back(LogEvent{LogLevel::debug, "committed-in-recovery", "all survivors had reported"});
+        tell(member.id, Committed{op.key}, out);
+      }
+  std::deque<OpKey> recent(committed.begin(), committed.end());
+  while (recent.size() > limits::kOutcomesRememberedMax) recent.pop_front();
+  return recent;
+}
+
+/// The peer noticed a dead connection before the master did: it goes on where it was.
+void MasterMachine::State::resume_member(Instant now, ConnectionId connection, const Resume& message,
+                                         MasterActions& out) {
+  const PeerId id = message.who.id;
+  Peer& peer = peers_.at(id);
+  if (connections_.erase(peer.connection) > 0)
+    out.emplace_back(CloseConnection{peer.connection, "the peer opened a new connection"});
+  peer.connection = connection;
+  connections_.at(connection).peer = id;
+  news_told_.erase(id);
+  tell(id, Welcome{.run = run_, .seen_host = connections_.at(connection).host}, out);
+  out.emplace_back(LogEvent{LogLevel::info, "member-reconnected", name_of(id) + " opened a new connection"});
+  const Group& group = *group_of(id);
+  for (const UndecidedOp& op : message.undecided)
+    if (std::find(group.committed.begin(), group.committed.end(), op.key) != group.committed.end())
+      tell(id, Committed{op.key}, out);
+  if (message.view.id != group.view.id)
+    tell(id, StartView{.view = group.view, .world = world(), .cause = group.last_cause}, out);
+  if (admission_)
+    for (const auto& [number, view] : admission_->proposed)
+      if (view.find(id)) tell(id, Prepare{view}, out);
+  if (message.in_update) {
+    update_.cast(id);
+    if (!update_since_) update_since_ = now;
+  } else {
+    update_.withdraw(id);
+  }
+  for (const UndecidedOp& op : message.undecided) {
+    // Any of these may end the view, or this peer's membership.
+    const Group* const now_in = group_of(id);
+    if (!now_in || op.key.view != now_in->view.id ||
+        std::find(now_in->committed.begin(), now_in->committed.end(), op.key) != now_in->committed.end())
+      continue;
+    if (op.reported)
+      reported(now, id, op.key, op.signature, out);
+    else if (called(now, id, op.key, op.signature, out))
+      watch_group(now, message.who.group, out);
+  }
+  check_update(now, out);
+}
+
+}  // namespace hawser

@@ -1,0 +1,310 @@
+#include "runtime/peer_engine.hpp"
+
+#include <algorithm>
+#include <type_traits>
+
+#include "base/assert.hpp"
+#include "base/limits.hpp"
+#include "plan/plan.hpp"
+#include "runtime/peer_engine_state.hpp"
+
+namespace hawser {
+namespace {
+
+/// Collectives up to this size are sent without waiting for the receiver's word; the word is then only sent
+/// if the collective lasts.
+constexpr std::uint64_t kSmallBytes = 64 << 10;
+constexpr Duration kReadyDelay = milliseconds(2);
+
+Error usage(std::string sentence) { return {Status::invalid_usage, std::move(sentence)}; }
+
+}  // namespace
+
+PeerEngine::PeerEngine(EngineConfig config) : state_(std::make_unique<State>(std::move(config))) {}
+PeerEngine::~PeerEngine() = default;
+
+void PeerEngine::step(Instant now, const EngineEvent& event, EngineActions& out) {
+  state_->step(now, event, out);
+}
+std::optional<Instant> PeerEngine::next_deadline() const { return state_->next_deadline(); }
+Landing PeerEngine::frame_begins(Instant now, LinkConnection connection, const FrameHeader& header,
+                                 EngineActions& out) {
+  return state_->frame_begins(now, connection, header, out);
+}
+void PeerEngine::frame_moved(Instant now, LinkConnection connection) { state_->frame_moved(now, connection); }
+void PeerEngine::frame_ends(Instant now, LinkConnection connection, bool intact, EngineActions& out) {
+  state_->frame_ends(now, connection, intact, out);
+}
+std::optional<OutFrame> PeerEngine::next_frame(Instant, LinkConnection connection, EngineActions&) {
+  return state_->next_frame(connection);
+}
+EngineInfo PeerEngine::info() const { return state_->info(); }
+
+PeerEngine::State::State(EngineConfig config)
+    : config_(std::move(config)),
+      machine_({.connect = config_.connect,
+                .master_redial = config_.master_redial,
+                .silence = config_.silence,
+                .link_open = config_.link_open}) {}
+
+void PeerEngine::State::step(Instant now, const EngineEvent& event, EngineActions& out) {
+  std::visit([&](const auto& one) { on(now, one, out); }, event);
+}
+
+EngineInfo PeerEngine::State::info() const {
+  EngineInfo info;
+  info.connected = machine_.phase() == PeerMachine::Phase::member;
+  info.lost = machine_.phase() == PeerMachine::Phase::lost ? machine_.lost_error() : Error{Status::success, {}};
+  info.self = machine_.self();
+  info.view = machine_.view();
+  info.world = machine_.world();
+  info.pending = machine_.pending();
+  return info;
+}
+
+void PeerEngine::State::on(Instant now, const ConnectCall& event, EngineActions& out) {
+  const auto phase = machine_.phase();
+  if (phase == PeerMachine::Phase::joining || phase == PeerMachine::Phase::member) {
+    out.emplace_back(CallDone{event.call, usage("this communicator is connected, or connecting, already"), {}});
+    return;
+  }
+  connect_call_ = event.call;
+  PeerActions actions;
+  machine_.connect(now,
+                   {.id = event.id,
+                    .token = event.token,
+                    .group = config_.group,
+                    .name = config_.name,
+                    .address = event.address},
+                   actions);
+  follow(now, actions, out);
+}
+
+void PeerEngine::State::on(Instant now, const UpdateTopologyCall& event, EngineActions& out) {
+  Error error = machine_.not_a_member();
+  if (error.status == Status::success && update_call_)
+    error = usage("update-topology is under way in another thread");
+  if (error.status == Status::success && machine_.has_ops())
+    error = usage("a collective is in flight; wait for it, then call update-topology");
+  if (error.status != Status::success) {
+    out.emplace_back(CallDone{event.call, error, {}});
+    return;
+  }
+  update_call_ = event.call;
+  PeerActions actions;
+  machine_.update_topology(now, actions);
+  follow(now, actions, out);
+}
+
+Error PeerEngine::State::refusal(const AllReduceCall& call) const {
+  if (call.signature.count == 0) return {Status::invalid_argument, "an all-reduce needs at least one element"};
+  if (Error error = machine_.not_a_member(); error.status != Status::success) return error;
+  if (machine_.in_update()) return usage("update-topology is under way; wait for it, then reduce");
+  if (ops_.size() >= limits::kOpsInFlightMax)
+    return usage("too many collectives are in flight; wait for some of them");
+  for (const auto& [key, op] : ops_)
+    if (key.tag == call.tag)
+      return usage("a collective with tag " + std::to_string(call.tag) +
+                   " is in flight; wait for it or use another tag");
+  return {Status::success, {}};
+}
+
+void PeerEngine::State::on(Instant now, const AllReduceCall& event, EngineActions& out) {
+  const auto refuse = [&](const Error& error) { out.emplace_back(CallDone{event.call, error, {}}); };
+  if (const Error error = refusal(event); error.status != Status::success) return refuse(error);
+  const View& view = machine_.view();
+  Op op;
+  if (view.size() >= 2) {
+    auto executor = ReduceExecutor::create(
+        make_plan({.kind = event.signature.plan,
+                   .world_size = view.size(),
+                   .elements = event.signature.count,
+                   .element_bytes = static_cast<std::uint32_t>(element_bytes(event.signature.type))}),
+        {.type = event.signature.type,
+         .op = event.signature.op,
+         .rank = *view.rank_of(machine_.self()),
+         .send = event.send,
+         .receive = event.receive});
+    if (!executor) return refuse(executor.error());
+    op.executor = std::move(*executor);
+  }
+  const auto key = machine_.begin(now, event.tag, event.signature);
+  if (!key) return refuse(key.error());
+  op.call = event.call;
+  op.signature = event.signature;
+  op.fingerprint = fingerprint(event.signature);
+  op.started = op.progress = now;
+  const bool small = event.signature.count <= kSmallBytes / element_bytes(event.signature.type);
+  op.tell_ready = small ? now + kReadyDelay : now;
+  ops_.emplace(*key, std::move(op));
+  begin_op(now, *key, out);
+}
+
+void PeerEngine::State::on(Instant now, const LeaveCall&, EngineActions& out) {
+  PeerActions actions;
+  machine_.leave(actions);
+  follow(now, actions, out);
+}
+
+void PeerEngine::State::on(Instant now, const MasterUp&, EngineActions& out) {
+  PeerActions actions;
+  machine_.master_up(now, actions);
+  follow(now, actions, out);
+}
+
+void PeerEngine::State::on(Instant now, const MasterDown& event, EngineActions& out) {
+  PeerActions actions;
+  machine_.master_down(now, event.reason, actions);
+  follow(now, actions, out);
+}
+
+void PeerEngine::State::on(Instant now, const MasterSaid& event, EngineActions& out) {
+  PeerActions actions;
+  machine_.master_said(now, event.message, actions);
+  follow(now, actions, out);
+}
+
+void PeerEngine::State::on(Instant now, const LinkUp& event, EngineActions& out) {
+  Link* const link = find_link(event.connection.peer);
+  if (!link) return;
+  if (link->schedule.has_connection(event.connection.index)) forget_connection(event.connection, out);
+  const bool first = !link->schedule.has_connection();
+  link->schedule.connection_up(event.connection.index);
+  if (link->schedule.has_work()) out.emplace_back(WakeLink{event.connection.peer});
+  if (!first) return;
+  PeerActions actions;
+  machine_.link_changed(event.connection.peer, true, actions);
+  follow(now, actions, out);
+}
+
+void PeerEngine::State::on(Instant now, const LinkDown& event, EngineActions& out) {
+  Link* const link = find_link(event.connection.peer);
+  if (!link || !link->schedule.has_connection(event.connection.index)) return;
+  forget_connection(event.connection, out);
+  out.emplace_back(LogEvent{LogLevel::debug, "connection-lost", event.reason});
+  if (link->schedule.has_connection()) return;
+  PeerActions actions;
+  machine_.link_changed(event.connection.peer, false, actions);
+  follow(now, actions, out);
+}
+
+void PeerEngine::State::on(Instant now, const EngineTick&, EngineActions& out) {
+  PeerActions actions;
+  machine_.tick(now, actions);
+  follow(now, actions, out);
+  for (auto& [key, op] : ops_) watch_op(now, key, op, out);
+  for (auto& [peer, link] : links_)
+    if (link.schedule.release_acknowledgements(now)) out.emplace_back(WakeLink{peer});
+}
+
+void PeerEngine::State::watch_op(Instant now, const OpKey& key, Op& op, EngineActions& out) {
+  if (op.tell_ready && now >= *op.tell_ready) tell_ready(key, op, out);
+  if (op.whole) return;
+  PeerActions actions;
+  if (op.complained && op.progress > *op.complained) {
+    op.complained.reset();
+    machine_.complain(key, Duration::zero(), {}, actions);
+  } else if (now >= op.complained.value_or(op.progress) + config_.stall) {
+    std::vector<PeerId> waiting_for;
+    std::string names;
+    for (const std::uint32_t rank : op.executor->waiting_for()) {
+      const Member& member = machine_.view().members[rank];
+      waiting_for.push_back(member.id);
+      names += (names.empty() ? "" : ", ") + member.name;
+    }
+    out.emplace_back(LogEvent{LogLevel::info, "stalled",
+                              describe(op.signature) + " makes no progress; waiting for " + names});
+    machine_.complain(key, now - op.progress, std::move(waiting_for), actions);
+    op.complained = now;
+  }
+  follow(now, actions, out);
+}
+
+std::optional<Instant> PeerEngine::State::op_deadline(const Op& op) const {
+  if (op.whole) return op.tell_ready;
+  if (op.complained && op.progress > *op.complained) return op.progress;
+  return earlier(op.tell_ready, op.complained.value_or(op.progress) + config_.stall);
+}
+
+std::optional<Instant> PeerEngine::State::next_deadline() const {
+  std::optional<Instant> next = machine_.next_deadline();
+  for (const auto& [key, op] : ops_) next = earlier(next, op_deadline(op));
+  for (const auto& [peer, link] : links_) next = earlier(next, link.schedule.acknowledgement_due());
+  return next;
+}
+
+void PeerEngine::State::follow(Instant now, PeerActions& actions, EngineActions& out) {
+  for (PeerAction& action : actions) {
+    std::visit(
+        [&](auto& one) {
+          using Action = std::decay_t<decltype(one)>;
+          if constexpr (std::is_same_v<Action, DialMaster> || std::is_same_v<Action, CloseMaster> ||
+                        std::is_same_v<Action, SendMaster> || std::is_same_v<Action, LogEvent>)
+            out.emplace_back(std::move(one));
+          else
+            follow_one(now, one, out);
+        },
+        action);
+  }
+}
+
+void PeerEngine::State::follow_one(Instant, const WantLinks& wanted, EngineActions& out) {
+  std::erase_if(links_, [&](const auto& entry) {
+    const bool keep = std::any_of(wanted.peers.begin(), wanted.peers.end(),
+                                  [&](const auto& wish) { return wish.peer.id == entry.first; });
+    if (!keep) out.emplace_back(CloseLink{entry.first});
+    return !keep;
+  });
+  for (const auto& wish : wanted.peers)
+    if (links_.try_emplace(wish.peer.id).second)
+      out.emplace_back(OpenLink{.peer = wish.peer, .secret = wanted.secret, .dial = wish.dial});
+}
+
+void PeerEngine::State::follow_one(Instant, const ViewStarted& started, EngineActions&) {
+  for (auto& [peer, link] : links_) {
+    forget_parked_before(link, started.view.epoch);
+    std::erase_if(link.early_ready, [&](const OpKey& key) { return key.epoch < started.view.epoch; });
+  }
+}
+
+void PeerEngine::State::follow_one(Instant now, const OpCommitted& committed, EngineActions& out) {
+  const auto found = ops_.find(committed.key);
+  if (found == ops_.end()) return;
+  release(committed.key, out);
+  Op& op = found->second;
+  ReduceInfo info;
+  info.key = committed.key;
+  for (const Member& member : machine_.view().members) info.contributors.push_back(member.id);
+  info.rank = machine_.view().rank_of(machine_.self()).value_or(0);
+  info.plan = op.executor->plan().kind;
+  info.bytes_sent = op.bytes_sent;
+  info.bytes_received = op.bytes_received;
+  info.transfer = op.whole.value_or(now) - op.started;
+  info.commit = now - op.whole.value_or(now);
+  out.emplace_back(CallDone{op.call, {Status::success, {}}, std::move(info)});
+  ops_.erase(found);
+}
+
+void PeerEngine::State::follow_one(Instant, const OpAborted& aborted, EngineActions& out) {
+  const auto found = ops_.find(aborted.key);
+  if (found == ops_.end()) return;
+  release(aborted.key, out);
+  found->second.executor->undo();
+  out.emplace_back(LogEvent{LogLevel::info, "collective-aborted", aborted.error.sentence});
+  out.emplace_back(CallDone{found->second.call, aborted.error, {}});
+  ops_.erase(found);
+}
+
+void PeerEngine::State::follow_one(Instant, const ConnectEnded& ended, EngineActions& out) {
+  if (!connect_call_) return;
+  out.emplace_back(CallDone{*connect_call_, ended.error, {}});
+  connect_call_.reset();
+}
+
+void PeerEngine::State::follow_one(Instant, const UpdateEnded& ended, EngineActions& out) {
+  if (!update_call_) return;
+  out.emplace_back(CallDone{*update_call_, ended.error, {}});
+  update_call_.reset();
+}
+
+}  // namespace hawser

@@ -1,0 +1,198 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/frame.hpp"
+#include "base/ids.hpp"
+#include "base/instant.hpp"
+#include "base/log_event.hpp"
+#include "base/result.hpp"
+#include "membership/messages.hpp"
+#include "membership/peer_actions.hpp"
+
+/// The whole of what one peer does, as a pure state machine: membership, links' queues and collectives put
+/// together. No thread, clock or socket: `communicator` drives it over TCP, `stress/sim` under a virtual
+/// clock. This file and every `peer_engine*` beside it may include pure folders only.
+namespace hawser {
+
+/// Names a blocking call of the application until its CallDone.
+using CallId = Id<struct CallIdTag>;
+
+struct EngineConfig {
+  std::string name;
+  std::uint32_t group = 0;
+  Duration connect = seconds(3600);
+  Duration master_redial = seconds(60);
+  Duration silence = seconds(5);
+  Duration stall = seconds(6);
+  Duration link_open = seconds(8);
+};
+
+/// One TCP connection of a link: which peer, and the number of the connection in the link.
+struct LinkConnection {
+  PeerId peer;
+  std::uint32_t index = 0;
+  friend auto operator<=>(const LinkConnection&, const LinkConnection&) = default;
+};
+
+// ------------------------------------------------------------------------------------------ events in
+
+/// The application wants to join. The engine is a newcomer from then on.
+struct ConnectCall {
+  CallId call;
+  PeerId id;                 ///< Fresh at random for every ConnectCall.
+  std::uint64_t token = 0;   ///< Likewise.
+  Address address;           ///< Where links are accepted; an empty host means "as the master sees me".
+};
+struct UpdateTopologyCall {
+  CallId call;
+};
+/// `send` and `receive` hold signature.count elements, equal or disjoint, and stay valid until CallDone.
+struct AllReduceCall {
+  CallId call;
+  Signature signature;
+  std::uint64_t tag = 0;
+  const std::byte* send = nullptr;
+  std::byte* receive = nullptr;
+};
+/// The application is going: tells the master, fails all calls with Status::closed. The driver flushes
+/// what SendMaster asked for and then closes everything.
+struct LeaveCall {};
+/// The control connection that DialMaster asked for stands.
+struct MasterUp {};
+/// It broke, or could not be made.
+struct MasterDown {
+  std::string reason;
+};
+struct MasterSaid {
+  MasterMessage message;
+};
+/// A connection of a link stands (greetings exchanged).
+struct LinkUp {
+  LinkConnection connection;
+};
+/// It broke. A frame that was being received on it is forgotten; unacknowledged frames go elsewhere.
+struct LinkDown {
+  LinkConnection connection;
+  std::string reason;
+};
+/// Time has passed.
+struct EngineTick {};
+
+using EngineEvent = std::variant<ConnectCall, UpdateTopologyCall, AllReduceCall, LeaveCall, MasterUp,
+                                 MasterDown, MasterSaid, LinkUp, LinkDown, EngineTick>;
+
+// ---------------------------------------------------------------------------------------- actions out
+
+/// Keep a link to this peer from now on: dial all its connections and redial broken ones, or accept them.
+struct OpenLink {
+  Member peer;
+  std::uint64_t secret = 0;
+  bool dial = false;
+};
+/// Close all its connections and stop redialling. No LinkDown is reported for them.
+struct CloseLink {
+  PeerId peer;
+};
+/// There are frames for this link: connections that can write shall call next_frame again.
+struct WakeLink {
+  PeerId peer;
+};
+/// The memory behind the frame that is being written on this connection goes away: copy what is left of it.
+struct ReleaseSend {
+  LinkConnection connection;
+};
+/// The memory that a frame is being received into goes away: read the rest into the void.
+struct ReleaseReceive {
+  LinkConnection connection;
+};
+/// The other side broke the protocol on this connection: close it (a LinkDown need not be reported; the
+/// engine has forgotten the connection) and redial as for any break.
+struct DropConnection {
+  LinkConnection connection;
+  std::string reason;
+};
+
+/// What a committed collective was.
+struct ReduceInfo {
+  OpKey key;
+  std::vector<PeerId> contributors;  ///< In rank order.
+  std::uint32_t rank = 0;
+  PlanKind plan = PlanKind::direct;
+  std::uint64_t bytes_sent = 0;
+  std::uint64_t bytes_received = 0;
+  Duration transfer{};
+  Duration commit{};
+};
+/// A call has ended. Actions before this one must be performed before the caller is told: they free its
+/// memory.
+struct CallDone {
+  CallId call;
+  Error error;  ///< Status success, or why not.
+  std::optional<ReduceInfo> reduce;
+};
+
+using EngineAction = std::variant<DialMaster, CloseMaster, SendMaster, OpenLink, CloseLink, WakeLink,
+                                  ReleaseSend, ReleaseReceive, DropConnection, CallDone, LogEvent>;
+using EngineActions = std::vector<EngineAction>;
+
+/// Where a frame's payload shall go.
+struct Landing {
+  /// Memory for header.payload_bytes bytes; null: read and throw away, do not verify.
+  std::byte* into = nullptr;
+};
+
+/// A frame to write: the header, and a payload that stays valid until the frame is written whole or a
+/// ReleaseSend comes for the connection.
+struct OutFrame {
+  FrameHeader header;
+  std::span<const std::byte> payload;
+};
+
+/// What the application may see of the membership at any moment.
+struct EngineInfo {
+  bool connected = false;
+  Error lost;  ///< Why it is no longer a member; status success if it never was one.
+  PeerId self;
+  View view;
+  World world;
+  std::uint32_t pending = 0;
+};
+
+class PeerEngine {
+ public:
+  explicit PeerEngine(EngineConfig config);
+  ~PeerEngine();
+  PeerEngine(const PeerEngine&) = delete;
+  PeerEngine& operator=(const PeerEngine&) = delete;
+
+  void step(Instant now, const EngineEvent& event, EngineActions& out);
+  std::optional<Instant> next_deadline() const;
+
+  // The data path. Frames on one connection come one after the other: begins, (moved)*, ends.
+
+  /// A header has come in on this connection (checked by wire).
+  Landing frame_begins(Instant now, LinkConnection connection, const FrameHeader& header, EngineActions& out);
+  /// Some bytes of a long payload have come: progress, for stall detection.
+  void frame_moved(Instant now, LinkConnection connection);
+  /// The payload is in place. `intact` is false if its checksum is wrong; the engine then drops the
+  /// connection. Call it after ReleaseReceive and null landings too.
+  void frame_ends(Instant now, LinkConnection connection, bool intact, EngineActions& out);
+  /// The next frame to write on this connection, if there is one now. Which connection asks first gets it.
+  std::optional<OutFrame> next_frame(Instant now, LinkConnection connection, EngineActions& out);
+
+  EngineInfo info() const;
+
+ private:
+  class State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace hawser

@@ -1,0 +1,126 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "collective/link_schedule.hpp"
+#include "collective/reduce_executor.hpp"
+#include "membership/peer_machine.hpp"
+#include "runtime/peer_engine.hpp"
+
+namespace hawser {
+
+/// Staging memory for payloads, recycled so that it stays warm in the cache.
+class StagingPool {
+ public:
+  using Buffer = std::unique_ptr<std::byte[]>;
+  Buffer take();
+  void give(Buffer buffer);
+
+ private:
+  std::vector<Buffer> free_;
+};
+
+class PeerEngine::State {
+ public:
+  explicit State(EngineConfig config);
+
+  void step(Instant now, const EngineEvent& event, EngineActions& out);
+  std::optional<Instant> next_deadline() const;
+  Landing frame_begins(Instant now, LinkConnection connection, const FrameHeader& header, EngineActions& out);
+  void frame_moved(Instant now, LinkConnection connection);
+  void frame_ends(Instant now, LinkConnection connection, bool intact, EngineActions& out);
+  std::optional<OutFrame> next_frame(LinkConnection connection);
+  EngineInfo info() const;
+
+ private:
+  struct Op {
+    CallId call;
+    Signature signature;
+    std::uint64_t fingerprint = 0;
+    std::unique_ptr<ReduceExecutor> executor;
+    Instant started{};
+    Instant progress{};                 ///< When something of it last moved.
+    std::optional<Instant> complained;  ///< When the master was told that nothing moves.
+    std::optional<Instant> whole;       ///< When the own result was complete.
+    std::optional<Instant> tell_ready;  ///< When the senders shall be told that this peer is ready.
+    std::uint64_t bytes_sent = 0;
+    std::uint64_t bytes_received = 0;
+  };
+  /// A frame on its way in.
+  struct Receiving {
+    enum class Use { discard, control, staged_up, staged_down, placed_down, parked };
+    FrameHeader header;
+    Use use = Use::discard;
+    StagingPool::Buffer staging;
+  };
+  /// Chunks of a collective that this peer has not called yet.
+  struct Parked {
+    FrameHeader header;
+    std::vector<std::byte> payload;
+  };
+  struct Link {
+    LinkSchedule schedule;
+    std::map<std::uint32_t, Receiving> receiving;
+    std::map<OpKey, std::vector<Parked>> parked;
+    std::size_t parked_bytes = 0;
+    std::size_t parked_frames = 0;
+    std::set<OpKey> early_ready;
+    Epoch newest;  ///< Of the frames that came; older ones need not be parked any more.
+  };
+
+  // peer_engine.cpp: calls and membership.
+  void on(Instant now, const ConnectCall& event, EngineActions& out);
+  void on(Instant now, const UpdateTopologyCall& event, EngineActions& out);
+  void on(Instant now, const AllReduceCall& event, EngineActions& out);
+  void on(Instant now, const LeaveCall& event, EngineActions& out);
+  void on(Instant now, const MasterUp& event, EngineActions& out);
+  void on(Instant now, const MasterDown& event, EngineActions& out);
+  void on(Instant now, const MasterSaid& event, EngineActions& out);
+  void on(Instant now, const LinkUp& event, EngineActions& out);
+  void on(Instant now, const LinkDown& event, EngineActions& out);
+  void on(Instant now, const EngineTick& event, EngineActions& out);
+  void follow(Instant now, PeerActions& actions, EngineActions& out);
+  void follow_one(Instant now, const WantLinks& wanted, EngineActions& out);
+  void follow_one(Instant now, const ViewStarted& started, EngineActions& out);
+  void follow_one(Instant now, const OpCommitted& committed, EngineActions& out);
+  void follow_one(Instant now, const OpAborted& aborted, EngineActions& out);
+  void follow_one(Instant now, const ConnectEnded& ended, EngineActions& out);
+  void follow_one(Instant now, const UpdateEnded& ended, EngineActions& out);
+  Error refusal(const AllReduceCall& call) const;
+  void watch_op(Instant now, const OpKey& key, Op& op, EngineActions& out);
+  std::optional<Instant> op_deadline(const Op& op) const;
+
+  // peer_engine_data.cpp: frames.
+  void begin_op(Instant now, const OpKey& key, EngineActions& out);
+  void send(const OpKey& key, Op& op, std::vector<ReduceExecutor::Send>& sends, EngineActions& out);
+  void tell_ready(const OpKey& key, Op& op, EngineActions& out);
+  void release(const OpKey& key, EngineActions& out);
+  Landing chunk_begins(PeerId peer, Link& link, Receiving& receiving, std::uint32_t index, EngineActions& out);
+  Landing park_begins(PeerId peer, Link& link, Receiving& receiving, std::uint32_t index, EngineActions& out);
+  void chunk_ends(Instant now, LinkConnection connection, Link& link, Receiving& receiving, EngineActions& out);
+  void deliver_parked(Instant now, const OpKey& key, EngineActions& out);
+  void apply_chunk(Instant now, PeerId from, const FrameHeader& header, const std::byte* payload,
+                   bool in_place, EngineActions& out);
+  void ready_came(Link& link, PeerId from, const FrameHeader& header, EngineActions& out);
+  void drop_connection(LinkConnection connection, const std::string& reason, EngineActions& out);
+  void forget_connection(LinkConnection connection, EngineActions& out);
+  void forget_parked_before(Link& link, Epoch epoch);
+  bool current(const OpKey& key) const;
+  bool future(const OpKey& key) const;
+  Op* find_op(const OpKey& key);
+  Link* find_link(PeerId peer);
+
+  EngineConfig config_;
+  PeerMachine machine_;
+  std::optional<CallId> connect_call_;
+  std::optional<CallId> update_call_;
+  std::map<OpKey, Op> ops_;
+  std::map<PeerId, Link> links_;
+  StagingPool pool_;
+};
+
+}  // namespace hawser
