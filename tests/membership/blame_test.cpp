@@ -1,0 +1,52 @@
+#include "membership/blame.hpp"
+
+#include "catch.hpp"
+
+namespace hawser {
+namespace {
+
+View view_of(std::uint64_t n) {
+  View view;
+  for (std::uint64_t id = 1; id <= n; ++id)
+    view.members.push_back({.id = {id}, .name = "p" + std::to_string(id), .address = {}});
+  return view;
+}
+
+std::vector<PeerId> everyone(std::uint64_t n) {
+  std::vector<PeerId> all;
+  for (std::uint64_t id = 1; id <= n; ++id) all.push_back({id});
+  return all;
+}
+
+Grievance against(std::vector<PeerId> whom, std::int64_t since_ms = 0) {
+  return {.since = Instant(milliseconds(since_ms)), .heard_at = {}, .waiting_for = std::move(whom)};
+}
+
+}  // namespace
+
+TEST_CASE("who is waited for and waits for nobody is the cause") {
+  const auto culprit = blame(view_of(4), {{{1}, against({{2}})}, {{2}, against({{3}})}}, everyone(4));
+  REQUIRE(culprit);
+  CHECK(culprit->id == PeerId{3});
+}
+
+TEST_CASE("who has not called is slow, not stuck") {
+  CHECK_FALSE(blame(view_of(3), {{{1}, against({{3}})}}, {{1}, {2}}));
+}
+
+TEST_CASE("in a circle the most accused goes, then the one accused first, then the youngest") {
+  const View view = view_of(4);
+  CHECK(blame(view, {{{1}, against({{2}})}, {{2}, against({{1}, {3}})}, {{3}, against({{2}})}}, everyone(4))->id ==
+        PeerId{2});
+  CHECK(blame(view,
+              {{{1}, against({{4}}, 30)}, {{2}, against({{1}}, 20)}, {{3}, against({{2}}, 10)}, {{4}, against({{3}}, 15)}},
+              everyone(4))
+            ->id == PeerId{2});
+  CHECK(blame(view, {{{1}, against({{2}})}, {{2}, against({{1}})}}, everyone(4))->id == PeerId{2});
+}
+
+TEST_CASE("accusations of oneself, of strangers and by strangers do not count") {
+  CHECK_FALSE(blame(view_of(2), {{{1}, against({{1}, {9}})}, {{9}, against({{2}})}}, everyone(2)));
+}
+
+}  // namespace hawser
