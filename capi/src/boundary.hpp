@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+#include <string>
+
+#include "base/result.hpp"
+#include "hawser.h"
+
+/// Between C++ inside and C outside: sentences per thread, exceptions to results, structs of any version.
+namespace hawser::capi {
+
+/// Keeps the sentence for hawserGetLastError() and gives the C result.
+hawserResult_t report(const Error& error) noexcept;
+/// The exception that is being handled, as an error.
+hawserResult_t report_exception() noexcept;
+const char* last_sentence() noexcept;
+
+inline hawserResult_t report(const Result<void>& result) noexcept {
+  return result.ok() ? hawserSuccess : report(result.error());
+}
+
+/// Runs `body`, which returns a hawserResult_t, and lets no exception out.
+template <class Body>
+hawserResult_t guarded(Body body) noexcept {
+  try {
+    return body();
+  } catch (...) {
+    return report_exception();
+  }
+}
+
+Error invalid_argument(std::string sentence);
+
+/// Reads a caller's struct of an older or newer version, whose first field is `size`, into ours: fields that
+/// the caller does not have are zero, those that we don't have must be if they ask for something (and not if
+/// they wait for an answer). Errors: invalid_argument.
+enum class Rest { asks, waits_for_answer };
+template <class Struct>
+Result<Struct> read_struct(const Struct& callers, const char* name, Rest rest = Rest::asks) {
+  const std::size_t size = callers.size;
+  if (size < sizeof(std::size_t))
+    return invalid_argument(std::string("the size in ") + name + " is not set; use its initialiser macro");
+  Struct ours{};
+  std::memcpy(static_cast<void*>(&ours), &callers, size < sizeof ours ? size : sizeof ours);
+  const auto* const bytes = reinterpret_cast<const unsigned char*>(&callers);
+  constexpr std::size_t kSizeMax = 4096;
+  if (size > kSizeMax) return invalid_argument(std::string("the size in ") + name + " is not a size");
+  for (std::size_t i = sizeof ours; i < size && rest == Rest::asks; ++i)
+    if (bytes[i] != 0)
+      return invalid_argument(std::string(name) + " asks for something that this version of Hawser does not have");
+  ours.size = sizeof ours;
+  return ours;
+}
+
+/// Writes our struct over the caller's, as far as the caller's version has it.
+template <class Struct>
+void write_struct(Struct ours, Struct& callers) {
+  const std::size_t size = callers.size;
+  ours.size = size;
+  std::memcpy(static_cast<void*>(&callers), &ours, size < sizeof ours ? size : sizeof ours);
+}
+
+}  // namespace hawser::capi

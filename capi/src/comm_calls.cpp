@@ -1,0 +1,263 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "base/limits.hpp"
+#include "boundary.hpp"
+#include "handles.hpp"
+
+namespace capi = hawser::capi;
+using hawser::Result;
+
+namespace {
+
+void set_bound(hawser::Duration& bound, std::uint32_t milliseconds) {
+  if (milliseconds != 0) bound = hawser::milliseconds(milliseconds);
+}
+
+std::string default_name() {
+  std::array<char, 256> host{};
+  if (::gethostname(host.data(), host.size() - 1) != 0) host[0] = '\0';
+  const std::string process = ":" + std::to_string(::getpid());
+  std::string name = host[0] != '\0' ? host.data() : "peer";
+  name.resize(std::min(name.size(), hawser::limits::kNameBytesMax - process.size()));
+  return name + process;
+}
+
+/// Names end in logs and tables, and on the wire as text: printable, and UTF-8 beyond ASCII.
+bool is_text(const std::string& text) {
+  std::size_t i = 0;
+  while (i < text.size()) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const std::size_t length = byte < 0x80 ? 1 : byte >> 5 == 0x6 ? 2 : byte >> 4 == 0xe ? 3 : byte >> 3 == 0x1e ? 4 : 0;
+    if (length == 0 || i + length > text.size()) return false;
+    if (length == 1 && (byte < 0x20 || byte == 0x7f)) return false;
+    std::uint32_t code = length == 1 ? byte : byte & (0x7fU >> length);
+    for (std::size_t k = 1; k < length; ++k) {
+      const auto next = static_cast<unsigned char>(text[i + k]);
+      if (next >> 6 != 0x2) return false;
+      code = code << 6 | (next & 0x3fU);
+    }
+    constexpr std::array<std::uint32_t, 5> kFirst{0, 0, 0x80, 0x800, 0x10000};
+    if (code < kFirst[length] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) return false;
+    if (length == 2 && code < 0xa0) return false;
+    i += length;
+  }
+  return true;
+}
+
+/// "10.0.0.1", "fe80::1", "[::1]" or "example.org".
+Result<std::string> host_of(const char* text, const char* what) {
+  std::string host = text;
+  if (host.size() >= 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  const bool plain = std::all_of(host.begin(), host.end(), [](char c) { return c > ' ' && c < 0x7f; });
+  if (host.empty() || host.size() > hawser::limits::kHostBytesMax || !plain ||
+      host.find_first_of("[]/") != std::string::npos ||
+      std::count(host.begin(), host.end(), ':') == 1)
+    return capi::invalid_argument(std::string(what) + " \"" + text +
+                                  "\" is not a host: write an IPv4 or IPv6 address or a host name, without a port");
+  return host;
+}
+
+Result<hawser::CommunicatorConfig> config_of(const hawserCommConfig_t& callers) {
+  const auto config = capi::read_struct(callers, "hawserCommConfig_t");
+  if (!config.ok()) return config.error();
+  hawser::CommunicatorConfig out;
+  if (config->master == nullptr)
+    return capi::invalid_argument("the config names no master; set it to \"HOST:PORT\"");
+  auto master = hawser::parse_address(config->master);
+  if (!master.ok()) return master.error();
+  if (master->port == 0) return capi::invalid_argument("the master's port cannot be 0");
+  out.master = std::move(*master);
+
+  out.engine.name = config->name != nullptr && config->name[0] != '\0' ? config->name : default_name();
+  if (out.engine.name.size() > hawser::limits::kNameBytesMax)
+    return capi::invalid_argument("the name has " + std::to_string(out.engine.name.size()) + " bytes; " +
+                                  std::to_string(hawser::limits::kNameBytesMax) + " are the most");
+  if (!is_text(out.engine.name)) return capi::invalid_argument("the name is not printable UTF-8 text");
+  out.engine.group = config->group;
+
+  if (config->advertise_address != nullptr) {
+    auto host = host_of(config->advertise_address, "the address to advertise");
+    if (!host.ok()) return host.error();
+    out.advertise_host = std::move(*host);
+  }
+  if (config->listen_address != nullptr) {
+    auto host = host_of(config->listen_address, "the address to listen on");
+    if (!host.ok()) return host.error();
+    out.listen_host = std::move(*host);
+  }
+  out.port_first = config->port_first;
+  out.port_last = config->port_last;
+  if (config->connections_per_link != 0) out.connections_per_link = config->connections_per_link;
+  set_bound(out.engine.connect, config->connect_ms);
+  set_bound(out.engine.master_redial, config->master_redial_ms);
+  set_bound(out.engine.silence, config->silence_ms);
+  set_bound(out.engine.stall, config->stall_ms);
+  return out;
+}
+
+Result<hawser::AllReduceArguments> arguments_of(const void* send, void* receive, std::uint64_t count,
+                                                hawserDataType_t type, const hawserAllReduceOptions_t* callers) {
+  const hawserAllReduceOptions_t defaults = HAWSER_ALL_REDUCE_OPTIONS_INIT;
+  const auto options = capi::read_struct(callers != nullptr ? *callers : defaults, "hawserAllReduceOptions_t");
+  if (!options.ok()) return options.error();
+  if (static_cast<int>(type) != static_cast<int>(hawserFloat32))
+    return capi::invalid_argument(std::to_string(static_cast<int>(type)) + " is not a data type that can be reduced");
+  const int op = static_cast<int>(options->op);
+  if (op != static_cast<int>(hawserSum) && op != static_cast<int>(hawserAvg))
+    return capi::invalid_argument(std::to_string(op) + " is not a reduce operation");
+  const int plan = static_cast<int>(options->plan);
+  if (plan < static_cast<int>(hawserPlanAuto) || plan > static_cast<int>(hawserPlanDirect))
+    return capi::invalid_argument(std::to_string(plan) + " is not a plan");
+  return hawser::AllReduceArguments{.send = send,
+                                    .receive = receive,
+                                    .count = count,
+                                    .type = hawser::DataType::float32,
+                                    .op = static_cast<hawser::ReduceOp>(op),
+                                    .tag = options->tag,
+                                    .plan = static_cast<hawser::PlanKind>(plan)};
+}
+
+std::uint64_t whole_microseconds(hawser::Duration duration) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(duration.count(), 0));
+}
+
+hawserReduceInfo_t info_of(const hawser::ReduceInfo& from, const hawserReduceInfo_t& callers) {
+  hawserReduceInfo_t info = callers;
+  info.world_size = static_cast<std::uint32_t>(from.contributors.size());
+  info.rank = from.rank;
+  info.plan = static_cast<hawserPlan_t>(from.plan);
+  info.epoch = from.key.epoch.value;
+  info.sequence = from.key.sequence;
+  info.bytes_sent = from.bytes_sent;
+  info.bytes_received = from.bytes_received;
+  info.transfer_us = whole_microseconds(from.transfer);
+  info.commit_us = whole_microseconds(from.commit);
+  if (info.contributors != nullptr)
+    for (std::uint32_t i = 0; i < std::min(info.world_size, info.contributor_capacity); ++i)
+      info.contributors[i] = from.contributors[i].value;
+  return info;
+}
+
+/// Copies as much as fits, and a closing zero. Does not cut a UTF-8 character in two.
+template <std::size_t Bytes>
+void copy_text(const std::string& from, char (&to)[Bytes]) {
+  std::size_t count = std::min(from.size(), Bytes - 1);
+  if (count < from.size())
+    while (count > 0 && (static_cast<unsigned char>(from[count]) & 0xc0U) == 0x80U) --count;
+  std::memcpy(to, from.data(), count);
+  std::memset(to + count, 0, Bytes - count);
+}
+
+hawserResult_t null_comm() { return capi::report(capi::invalid_argument("the communicator is null")); }
+hawserResult_t null_output() { return capi::report(capi::invalid_argument("the place for the answer is null")); }
+
+}  // namespace
+
+extern "C" {
+
+hawserResult_t hawserCommCreate(const hawserCommConfig_t* config, hawserComm_t* comm) {
+  return capi::guarded([&] {
+    if (config == nullptr) return capi::report(capi::invalid_argument("the config is null"));
+    if (comm == nullptr) return null_output();
+    auto read = config_of(*config);
+    if (!read.ok()) return capi::report(read.error());
+    auto handle = std::make_unique<hawserComm>();
+    auto created = hawser::Communicator::create(std::move(*read));
+    if (!created.ok()) return capi::report(created.error());
+    handle->communicator = std::move(*created);
+    *comm = handle.release();
+    return hawserSuccess;
+  });
+}
+
+hawserResult_t hawserCommConnect(hawserComm_t comm) {
+  return capi::guarded([&] { return comm == nullptr ? null_comm() : capi::report(comm->communicator->connect()); });
+}
+
+hawserResult_t hawserCommDestroy(hawserComm_t comm) {
+  return capi::guarded([&] {
+    delete comm;
+    return hawserSuccess;
+  });
+}
+
+hawserResult_t hawserCommGetInfo(hawserComm_t comm, hawserCommInfo_t* info) {
+  return capi::guarded([&] {
+    if (comm == nullptr) return null_comm();
+    if (info == nullptr) return null_output();
+    const auto known = comm->communicator->info();
+    if (!known.ok()) return capi::report(known.error());
+    const hawser::EngineInfo& from = **known;
+    *info = {};
+    info->peer_id = from.self.value;
+    info->epoch = from.view.epoch.value;
+    info->world_size = from.world.size;
+    info->rank = from.view.rank_of(from.self).value_or(0);
+    info->group = from.view.group;
+    info->group_size = from.view.size();
+    info->largest_group_size = from.world.largest_group_size;
+    info->group_count = from.world.group_count;
+    return hawserSuccess;
+  });
+}
+
+hawserResult_t hawserCommGetMembers(hawserComm_t comm, hawserMember_t* members, uint32_t capacity,
+                                    uint32_t* count) {
+  return capi::guarded([&] {
+    if (comm == nullptr) return null_comm();
+    if (count == nullptr || (members == nullptr && capacity > 0)) return null_output();
+    const auto known = comm->communicator->info();
+    if (!known.ok()) return capi::report(known.error());
+    const hawser::View& view = (*known)->view;
+    for (std::uint32_t rank = 0; rank < std::min(view.size(), capacity); ++rank) {
+      const hawser::Member& from = view.members[rank];
+      members[rank].peer_id = from.id.value;
+      copy_text(from.name, members[rank].name);
+      copy_text(to_string(from.address), members[rank].address);
+    }
+    *count = view.size();
+    return hawserSuccess;
+  });
+}
+
+hawserResult_t hawserCommArePeersPending(hawserComm_t comm, int* pending) {
+  return capi::guarded([&] {
+    if (comm == nullptr) return null_comm();
+    if (pending == nullptr) return null_output();
+    const auto known = comm->communicator->info();
+    if (!known.ok()) return capi::report(known.error());
+    *pending = (*known)->pending > 0 ? 1 : 0;
+    return hawserSuccess;
+  });
+}
+
+hawserResult_t hawserCommUpdateTopology(hawserComm_t comm) {
+  return capi::guarded(
+      [&] { return comm == nullptr ? null_comm() : capi::report(comm->communicator->update_topology()); });
+}
+
+hawserResult_t hawserAllReduce(hawserComm_t comm, const void* send, void* receive, uint64_t count,
+                               hawserDataType_t type, const hawserAllReduceOptions_t* options,
+                               hawserReduceInfo_t* info) {
+  return capi::guarded([&] {
+    if (comm == nullptr) return null_comm();
+    const auto arguments = arguments_of(send, receive, count, type, options);
+    if (!arguments.ok()) return capi::report(arguments.error());
+    std::optional<hawserReduceInfo_t> asked;
+    if (info != nullptr) {
+      const auto read = capi::read_struct(*info, "hawserReduceInfo_t", capi::Rest::waits_for_answer);
+      if (!read.ok()) return capi::report(read.error());
+      asked = *read;
+    }
+    const auto done = comm->communicator->all_reduce(*arguments);
+    if (!done.ok()) return capi::report(done.error());
+    if (asked) capi::write_struct(info_of(*done, *asked), *info);
+    return hawserSuccess;
+  });
+}
+
+}  // extern "C"

@@ -1,0 +1,107 @@
+#pragma once
+
+#include <asio/executor_work_guard.hpp>
+#include <asio/io_context.hpp>
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+
+#include "base/address.hpp"
+#include "base/result.hpp"
+#include "base/signature.hpp"
+#include "runtime/peer_driver.hpp"
+#include "runtime/peer_engine.hpp"
+
+namespace hawser {
+
+struct CommunicatorConfig {
+  Address master;
+  EngineConfig engine;
+  std::string advertise_host;  ///< Literal or name; empty: as the master sees this peer.
+  std::string listen_host;     ///< Literal or name; empty: all interfaces.
+  std::uint16_t port_first = 0;
+  std::uint16_t port_last = 0;
+  std::uint32_t connections_per_link = 4;
+};
+
+struct AllReduceArguments {
+  const void* send = nullptr;
+  void* receive = nullptr;
+  std::uint64_t count = 0;
+  DataType type = DataType::float32;
+  ReduceOp op = ReduceOp::sum;
+  std::uint64_t tag = 0;
+  PlanKind plan = PlanKind::automatic;
+};
+
+/// A member of a run, or one that wants to be: the blocking face of a PeerDriver on a thread of its own.
+/// hawser.h has the contract of every call: what it does, how long it blocks, every status. Safe from
+/// several threads; calls that don't go together are answered with invalid_usage before the engine sees them.
+class Communicator {
+ public:
+  /// Opens the listening port and starts the thread. Errors: invalid_argument, system.
+  static Result<std::unique_ptr<Communicator>> create(CommunicatorConfig config);
+  /// Leaves the run, ends calls under way with Closed and waits until they have returned. In a process that
+  /// was forked off after create(), frees nothing but forgets everything.
+  ~Communicator();
+  Communicator(const Communicator&) = delete;
+  Communicator& operator=(const Communicator&) = delete;
+
+  Result<void> connect();
+  Result<void> update_topology();
+  Result<ReduceInfo> all_reduce(const AllReduceArguments& arguments);
+
+  /// The membership as this peer knows it. Does not block. Errors: invalid_usage before connect(), and why
+  /// it is a member no more.
+  Result<std::shared_ptr<const EngineInfo>> info() const;
+
+  /// Where links are accepted.
+  const Address& listen_address() const { return listen_address_; }
+
+  /// For tests: what the others would see if this process died.
+  void vanish();
+  /// For tests: breaks the TCP connections of all links, as a network would.
+  void shut_down_links();
+
+ private:
+  /// What kinds of calls are under way.
+  struct Calls {
+    std::mutex mutex;
+    std::condition_variable ended;
+    bool closing = false;
+    bool connecting = false;
+    bool updating = false;
+    std::set<std::uint64_t> tags;
+    int active = 0;
+  };
+  class Admission;
+
+  Communicator(CommunicatorConfig config, std::shared_ptr<transport::Listener> listener,
+               std::unique_ptr<asio::io_context> io);
+  Result<void> not_a_member() const;
+  Result<void> check_process() const;
+  CallDone wait(Completion& completion, const std::string& what) const;
+  void end_call(const std::function<void()>& undo);
+  /// Lets work(id, completion) run on the I/O thread, and waits for the CallDone.
+  template <class Work>
+  CallDone post_and_wait(const std::string& what, Work work);
+
+  CommunicatorConfig config_;
+  Address listen_address_;
+  long process_;
+  std::unique_ptr<asio::io_context> io_;
+  std::unique_ptr<asio::executor_work_guard<asio::io_context::executor_type>> work_;
+  std::unique_ptr<PeerDriver> driver_;
+  std::thread thread_;
+  std::atomic<std::uint64_t> next_call_{1};
+  Calls calls_;
+};
+
+}  // namespace hawser

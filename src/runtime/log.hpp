@@ -1,0 +1,23 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/log_event.hpp"
+
+/// The process's log. Safe from any thread.
+namespace hawser {
+
+/// Takes one line without a newline. Never called from two threads at once.
+using LogSink = std::function<void(LogLevel level, const std::string& line)>;
+
+/// An empty sink restores the default: stderr. On return the sink before is not running and will not run.
+void set_log_sink(LogSink sink);
+/// Default: warning.
+void set_log_level(LogLevel level);
+bool log_enabled(LogLevel level);
+
+/// Writes "WHAT: TEXT [WHO]" if the event's level is enabled. `who` is the name of a communicator or master.
+void write_log(const std::string& who, const LogEvent& event);
+
+}  // namespace hawser

@@ -1,0 +1,117 @@
+#include "runtime/master.hpp"
+
+#include <unistd.h>
+
+#include <asio/post.hpp>
+#include <optional>
+#include <random>
+
+#include "runtime/io_thread.hpp"
+#include "runtime/log.hpp"
+#include "runtime/master_driver.hpp"
+#include "transport/listener.hpp"
+
+namespace hawser {
+
+Master::Master(MasterOptions options, std::unique_ptr<asio::io_context> io,
+               std::shared_ptr<transport::Listener> listener)
+    : options_(std::move(options)),
+      process_(::getpid()),
+      io_(std::move(io)),
+      listener_(std::move(listener)),
+      address_(listener_->address()) {}
+
+Result<std::unique_ptr<Master>> Master::create(MasterOptions options) {
+  auto io = std::make_unique<asio::io_context>(1);
+  auto listener = transport::Listener::open(
+      *io, {.host = options.listen.host, .port_first = options.listen.port, .port_last = options.listen.port});
+  if (!listener.ok()) return listener.error();
+  return std::unique_ptr<Master>(new Master(std::move(options), std::move(io), std::move(*listener)));
+}
+
+Master::~Master() {
+  if (process_ != ::getpid()) {
+    // Forked off: the thread and what the sockets mean live in the parent only.
+    if (thread_.joinable()) thread_.detach();
+    (void)io_.release();
+    new std::shared_ptr<transport::Listener>(std::move(listener_));
+    return;
+  }
+  stop();
+}
+
+Result<void> Master::begin() {
+  const std::lock_guard lock(mutex_);
+  if (phase_ != Phase::created)
+    return Error{Status::invalid_usage, phase_ == Phase::running ? "the master runs already"
+                                                                 : "the master has run already; create another one"};
+  phase_ = Phase::running;
+  return {};
+}
+
+Result<void> Master::serve() {
+  std::optional<Error> failure;
+  const auto failed = [&](const Error& error) {
+    failure = error;
+    io_->stop();
+    write_log("master", {LogLevel::error, "failed", error.sentence});
+  };
+  try {
+    std::random_device source;
+    const std::uint64_t seed = (static_cast<std::uint64_t>(source()) << 32) | source();
+    MasterDriver driver(*io_,
+                        {.bounds = options_.bounds,
+                         .connections_max = options_.connections_max,
+                         .seed = seed,
+                         .name = "master"},
+                        listener_);
+    driver.start();
+    run_io(*io_, failed);
+    driver.close();
+  } catch (const std::exception& error) {
+    failed({Status::system, std::string("the master cannot start: ") + error.what()});
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    phase_ = Phase::ended;
+    // Under the lock: whoever waits for this may free the master next.
+    ended_.notify_all();
+  }
+  if (failure) return *failure;
+  return {};
+}
+
+Result<void> Master::run() {
+  if (auto begun = begin(); !begun.ok()) return begun;
+  return serve();
+}
+
+Result<void> Master::start() {
+  if (auto begun = begin(); !begun.ok()) return begun;
+  auto thread = start_quiet_thread([this] { (void)serve(); });
+  const std::lock_guard lock(mutex_);
+  if (!thread.ok()) {
+    phase_ = Phase::created;
+    return thread.error();
+  }
+  thread_ = std::move(*thread);
+  return {};
+}
+
+void Master::stop() {
+  std::unique_lock lock(mutex_);
+  if (phase_ == Phase::created) {
+    phase_ = Phase::ended;
+    listener_->close();
+  }
+  io_->stop();
+  ended_.wait(lock, [this] { return phase_ == Phase::ended; });
+  if (thread_.joinable()) {
+    // Moved out, so that of two who stop only one joins.
+    std::thread thread = std::move(thread_);
+    lock.unlock();
+    thread.join();
+  }
+}
+
+}  // namespace hawser

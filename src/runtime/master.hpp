@@ -1,0 +1,64 @@
+#pragma once
+
+#include <asio/io_context.hpp>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "base/address.hpp"
+#include "base/result.hpp"
+#include "membership/master_machine.hpp"
+
+namespace hawser {
+
+namespace transport {
+class Listener;
+}
+
+struct MasterOptions {
+  Address listen{.host = "0.0.0.0", .port = 48500};
+  MasterConfig bounds;
+  std::uint32_t connections_max = 4096;
+};
+
+/// The membership authority as a service. hawser.h has the contract of every call. Safe from several threads.
+class Master {
+ public:
+  /// Binds and listens; peers may dial from now on. Errors: system.
+  static Result<std::unique_ptr<Master>> create(MasterOptions options);
+  /// Stops if need be.
+  ~Master();
+  Master(const Master&) = delete;
+  Master& operator=(const Master&) = delete;
+
+  /// With the real port.
+  const Address& address() const { return address_; }
+
+  /// Serves in the calling thread until stop(). Errors: invalid_usage (one run per master), internal.
+  Result<void> run();
+  /// Serves in a thread of its own. Errors: invalid_usage, system.
+  Result<void> start();
+  /// Ends the run and waits for that, a second at most. The port is free then.
+  void stop();
+
+ private:
+  enum class Phase { created, running, ended };
+
+  Master(MasterOptions options, std::unique_ptr<asio::io_context> io, std::shared_ptr<transport::Listener> listener);
+  Result<void> begin();
+  Result<void> serve();
+
+  MasterOptions options_;
+  long process_;
+  std::unique_ptr<asio::io_context> io_;
+  std::shared_ptr<transport::Listener> listener_;
+  Address address_;
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  Phase phase_ = Phase::created;
+  std::thread thread_;
+};
+
+}  // namespace hawser

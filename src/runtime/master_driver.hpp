@@ -1,0 +1,70 @@
+#pragma once
+
+#include <asio/io_context.hpp>
+#include <asio/steady_timer.hpp>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "membership/master_machine.hpp"
+#include "transport/control_connection.hpp"
+#include "transport/listener.hpp"
+
+namespace hawser {
+
+/// Drives a MasterMachine over TCP. Everything runs on the io_context's thread.
+class MasterDriver {
+ public:
+  struct Setup {
+    MasterConfig bounds;
+    std::uint32_t connections_max = 4096;
+    std::uint64_t seed = 0;
+    std::string name;  ///< For the log.
+  };
+  MasterDriver(asio::io_context& io, Setup setup, std::shared_ptr<transport::Listener> listener);
+  ~MasterDriver();
+  MasterDriver(const MasterDriver&) = delete;
+  MasterDriver& operator=(const MasterDriver&) = delete;
+
+  void start();
+  /// Closes everything; nothing happens any more.
+  void close();
+
+ private:
+  struct Client {
+    std::shared_ptr<transport::ControlConnection> connection;
+    std::string remote_host;
+    bool leaving = false;
+  };
+
+  void accepted(transport::Tcp::socket socket, const std::string& remote_host);
+  void said(ConnectionId id, const std::string& message);
+  void broke(ConnectionId id, std::string reason);
+  void cut(ConnectionId id, const std::string& reason);
+  void settle();
+  void step(const MasterEvent& event);
+  void perform_one(SendToPeer& action);
+  void perform_one(CloseConnection& action);
+  void perform_one(LogEvent& action);
+  void arm_timer();
+  void log(LogLevel level, const char* what, std::string text);
+
+  asio::io_context& io_;
+  Setup setup_;
+  MasterMachine machine_;
+  std::shared_ptr<transport::Listener> listener_;
+  asio::steady_timer timer_;
+  std::optional<Instant> armed_;
+  std::map<ConnectionId, Client> clients_;
+  std::set<ConnectionId> strangers_;  ///< Those that have not said anything valid yet; the lowest is the oldest.
+  std::uint64_t next_id_ = 1;
+  std::deque<MasterEvent> events_;
+  bool settling_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace hawser

@@ -1,0 +1,379 @@
+#include "runtime/peer_driver.hpp"
+
+#include <algorithm>
+#include <random>
+#include <span>
+#include <utility>
+
+#include "base/assert.hpp"
+#include "runtime/clock.hpp"
+#include "runtime/log.hpp"
+#include "wire/control_codec.hpp"
+
+namespace hawser {
+namespace {
+
+constexpr Duration kMissedMasterToldEvery = seconds(10);
+constexpr std::size_t kSpareActions = 4;
+
+LinkConnection name_of(transport::ConnectionName connection) {
+  return {.peer = connection.peer, .index = connection.index};
+}
+transport::ConnectionName name_of(LinkConnection connection) {
+  return {.peer = connection.peer, .index = connection.index};
+}
+
+std::uint64_t random_bits() {
+  std::random_device source;
+  return (static_cast<std::uint64_t>(source()) << 32) | source();
+}
+
+/// Whether what EngineInfo shows may be another after it. What comes with every collective does not count.
+bool shows(const EngineEvent& event) {
+  if (const auto* said = std::get_if<MasterSaid>(&event))
+    return !std::holds_alternative<Committed>(said->message) && !std::holds_alternative<Pong>(said->message);
+  return std::holds_alternative<ConnectCall>(event) || std::holds_alternative<LeaveCall>(event) ||
+         std::holds_alternative<MasterDown>(event) || std::holds_alternative<EngineTick>(event);
+}
+
+bool is_of_master(const EngineEvent& event) {
+  return std::holds_alternative<MasterUp>(event) || std::holds_alternative<MasterDown>(event) ||
+         std::holds_alternative<MasterSaid>(event);
+}
+
+}  // namespace
+
+void Completion::complete(CallDone done) {
+  const std::lock_guard lock(mutex_);
+  done_ = std::move(done);
+  done_cv_.notify_all();
+}
+
+std::optional<CallDone> Completion::wait_for(std::chrono::milliseconds bound) {
+  std::unique_lock lock(mutex_);
+  done_cv_.wait_for(lock, bound, [this] { return done_.has_value(); });
+  return std::exchange(done_, std::nullopt);
+}
+
+PeerDriver::PeerDriver(asio::io_context& io, DriverConfig config, std::shared_ptr<transport::Listener> listener)
+    : io_(io),
+      config_(std::move(config)),
+      engine_(config_.engine),
+      names_(io),
+      listener_(std::move(listener)),
+      links_(io, names_, {.connections_per_link = config_.connections_per_link, .seed = config_.seed}, *this),
+      timer_(io) {
+  publish();
+}
+
+PeerDriver::~PeerDriver() = default;
+
+void PeerDriver::start() {
+  listener_->start({.accepted =
+                        [this](transport::Tcp::socket socket, const std::string& remote_host) {
+                          links_.accepted(std::move(socket), remote_host);
+                          settle();
+                        },
+                    .log = [this](LogEvent event) { log(std::move(event)); }});
+}
+
+// --------------------------------------------------------------------------------------------- calls
+
+void PeerDriver::call(EngineEvent event, CallId id, std::shared_ptr<Completion> completion) {
+  if (over_) return completion->complete({.call = id, .error = *over_, .reduce = {}});
+  calls_.emplace(id, std::move(completion));
+  step(event);
+  settle();
+}
+
+void PeerDriver::connect(CallId id, std::shared_ptr<Completion> completion) {
+  const PeerId self{random_bits()};
+  if (!over_) links_.set_self(self);
+  call(ConnectCall{.call = id,
+                   .id = self,
+                   .token = random_bits(),
+                   .address = {.host = config_.advertise_host, .port = listener_->address().port}},
+       id, std::move(completion));
+}
+
+void PeerDriver::leave(std::function<void()> gone) {
+  if (!over_) {
+    step(LeaveCall{});
+    settle();
+  }
+  const auto master = std::exchange(master_, nullptr);
+  close_everything();
+  end_calls({Status::closed, "the communicator is being destroyed"});
+  if (master)
+    master->close_after_sending(std::move(gone));
+  else
+    gone();
+}
+
+void PeerDriver::vanish() {
+  close_everything();
+  end_calls({Status::closed, "the communicator has vanished, as a test asked for"});
+}
+
+void PeerDriver::fail(const Error& error) {
+  close_everything();
+  end_calls(error);
+  EngineInfo lost;
+  lost.lost = error;
+  auto shown = std::make_shared<const EngineInfo>(std::move(lost));
+  {
+    const std::lock_guard lock(info_mutex_);
+    info_ = std::move(shown);
+  }
+  log({LogLevel::error, "failed", error.sentence});
+}
+
+void PeerDriver::end_calls(const Error& error) {
+  if (!over_) over_ = error;
+  for (auto& [id, completion] : std::exchange(calls_, {}))
+    completion->complete({.call = id, .error = error, .reduce = {}});
+}
+
+void PeerDriver::close_everything() {
+  // First the links: they may hold pointers into the memory of calls.
+  links_.close_all();
+  listener_->close();
+  forget_master();
+  names_.close();
+  timer_.cancel();
+  events_.clear();
+  wakes_.clear();
+}
+
+void PeerDriver::shut_down_links() { links_.shut_down_connections(); }
+
+std::shared_ptr<const EngineInfo> PeerDriver::info() const {
+  const std::lock_guard lock(info_mutex_);
+  return info_;
+}
+
+void PeerDriver::publish() {
+  auto info = std::make_shared<const EngineInfo>(engine_.info());
+  const std::lock_guard lock(info_mutex_);
+  info_ = std::move(info);
+}
+
+// -------------------------------------------------------------------------------------------- engine
+
+EngineActions PeerDriver::take_actions() {
+  if (spare_actions_.empty()) return {};
+  EngineActions actions = std::move(spare_actions_.back());
+  spare_actions_.pop_back();
+  return actions;
+}
+
+void PeerDriver::give_actions(EngineActions actions) {
+  actions.clear();
+  if (spare_actions_.size() < kSpareActions) spare_actions_.push_back(std::move(actions));
+}
+
+void PeerDriver::step(const EngineEvent& event) {
+  if (over_) return;
+  EngineActions actions = take_actions();
+  engine_.step(now(), event, actions);
+  // Before anybody is told that a call is done.
+  if (shows(event)) publish();
+  perform(actions);
+  give_actions(std::move(actions));
+}
+
+void PeerDriver::perform(EngineActions& actions) {
+  for (EngineAction& action : actions) std::visit([this](auto& one) { perform_one(one); }, action);
+}
+
+void PeerDriver::settle() {
+  if (settling_) return;
+  settling_ = true;
+  while (!over_) {
+    if (!events_.empty()) {
+      const EngineEvent event = std::move(events_.front());
+      events_.pop_front();
+      step(event);
+      // What waited for the connection can go now.
+      if (const auto* up = std::get_if<LinkUp>(&event)) {
+        WakeLink wake{up->connection.peer};
+        perform_one(wake);
+      }
+    } else if (!wakes_.empty()) {
+      const PeerId peer = wakes_.front();
+      wakes_.erase(wakes_.begin());
+      links_.wake(peer);
+    } else {
+      break;
+    }
+  }
+  settling_ = false;
+  if (!over_) arm_timer();
+}
+
+void PeerDriver::arm_timer() {
+  const auto next = engine_.next_deadline();
+  // A timer that is too early does no harm: it is armed anew when it fires.
+  if (!next || (armed_ && *armed_ <= *next)) return;
+  armed_ = next;
+  timer_.expires_at(steady_time(*next));
+  timer_.async_wait([this](const std::error_code& error) {
+    if (error || over_) return;
+    armed_.reset();
+    const auto due = engine_.next_deadline();
+    if (due && *due <= now()) step(EngineTick{});
+    settle();
+  });
+}
+
+void PeerDriver::perform_one(CallDone& action) {
+  const auto at = calls_.find(action.call);
+  if (at == calls_.end()) return;
+  const auto completion = std::move(at->second);
+  calls_.erase(at);
+  completion->complete(std::move(action));
+}
+
+void PeerDriver::perform_one(LogEvent& action) { log(std::move(action)); }
+
+void PeerDriver::log(LogEvent event) { write_log(config_.engine.name, event); }
+
+// -------------------------------------------------------------------------------------------- master
+
+void PeerDriver::perform_one(DialMaster&) {
+  forget_master();
+  std::erase_if(events_, is_of_master);
+  master_dial_ = transport::Dial::start(
+      io_, names_, config_.master, [this, generation = master_generation_](Result<transport::Tcp::socket> result) {
+        if (generation == master_generation_) master_dialled(std::move(result));
+        settle();
+      });
+}
+
+void PeerDriver::master_dialled(Result<transport::Tcp::socket> result) {
+  master_dial_.reset();
+  if (!result.ok()) {
+    const Instant at = now();
+    if (!master_missed_since_) master_missed_since_ = master_missed_told_ = at;
+    if (at - *master_missed_told_ >= kMissedMasterToldEvery) {
+      master_missed_told_ = at;
+      log({LogLevel::info, "master-missed",
+           "the master at " + to_string(config_.master) + " has not been reached for " +
+               std::to_string(whole_milliseconds(at - *master_missed_since_) / 1000) +
+               " s, dialling on: " + result.error().sentence});
+    }
+    events_.emplace_back(MasterDown{result.error().sentence});
+    return;
+  }
+  master_missed_since_.reset();
+  const std::uint64_t generation = master_generation_;
+  master_ = transport::ControlConnection::start(std::move(result.value()),
+                                                {.message =
+                                                     [this, generation](const std::string& message) {
+                                                       if (generation == master_generation_) master_said(message);
+                                                     },
+                                                 .broken =
+                                                     [this, generation](std::string reason) {
+                                                       if (generation == master_generation_)
+                                                         master_broke(std::move(reason));
+                                                     },
+                                                 .settle = [this] { settle(); }});
+  master_up_ = true;
+  events_.emplace_back(MasterUp{});
+}
+
+void PeerDriver::master_said(const std::string& message) {
+  auto decoded = decode_master_message(std::as_bytes(std::span(message)));
+  if (decoded.ok()) {
+    events_.emplace_back(MasterSaid{std::move(*decoded)});
+    return;
+  }
+  forget_master();
+  events_.emplace_back(MasterDown{"what answers there is no master of this version: " + decoded.error().sentence});
+}
+
+void PeerDriver::master_broke(std::string reason) {
+  forget_master();
+  events_.emplace_back(MasterDown{std::move(reason)});
+}
+
+void PeerDriver::forget_master() {
+  ++master_generation_;
+  master_up_ = false;
+  if (const auto dial = std::exchange(master_dial_, nullptr)) dial->close();
+  if (const auto master = std::exchange(master_, nullptr)) master->close();
+}
+
+void PeerDriver::perform_one(CloseMaster&) {
+  const auto master = std::exchange(master_, nullptr);
+  forget_master();
+  std::erase_if(events_, is_of_master);
+  if (master) master->close_after_sending([] {});
+}
+
+void PeerDriver::perform_one(SendMaster& action) {
+  if (master_) master_->send(encode(action.message));
+}
+
+// --------------------------------------------------------------------------------------------- links
+
+void PeerDriver::perform_one(OpenLink& action) {
+  links_.open({.peer = action.peer.id,
+               .name = action.peer.name,
+               .address = action.peer.address,
+               .secret = action.secret,
+               .dial = action.dial});
+}
+
+void PeerDriver::perform_one(CloseLink& action) { links_.close(action.peer); }
+
+void PeerDriver::perform_one(WakeLink& action) {
+  if (std::find(wakes_.begin(), wakes_.end(), action.peer) == wakes_.end()) wakes_.push_back(action.peer);
+}
+
+void PeerDriver::perform_one(ReleaseSend& action) { links_.release_send(name_of(action.connection)); }
+
+void PeerDriver::perform_one(ReleaseReceive& action) { links_.release_receive(name_of(action.connection)); }
+
+void PeerDriver::perform_one(DropConnection& action) { links_.drop(name_of(action.connection), action.reason); }
+
+std::byte* PeerDriver::frame_begins(transport::ConnectionName connection, const FrameHeader& header) {
+  if (over_) return nullptr;
+  EngineActions actions = take_actions();
+  const Landing landing = engine_.frame_begins(now(), name_of(connection), header, actions);
+  perform(actions);
+  give_actions(std::move(actions));
+  return landing.into;
+}
+
+void PeerDriver::frame_moved(transport::ConnectionName connection) {
+  if (!over_) engine_.frame_moved(now(), name_of(connection));
+}
+
+void PeerDriver::frame_ends(transport::ConnectionName connection, bool intact) {
+  if (over_) return;
+  EngineActions actions = take_actions();
+  engine_.frame_ends(now(), name_of(connection), intact, actions);
+  perform(actions);
+  give_actions(std::move(actions));
+}
+
+std::optional<transport::FrameToSend> PeerDriver::next_frame(transport::ConnectionName connection) {
+  if (over_) return std::nullopt;
+  EngineActions actions = take_actions();
+  const auto frame = engine_.next_frame(now(), name_of(connection), actions);
+  perform(actions);
+  give_actions(std::move(actions));
+  if (!frame) return std::nullopt;
+  return transport::FrameToSend{.header = frame->header, .payload = frame->payload};
+}
+
+void PeerDriver::link_up(transport::ConnectionName connection) {
+  events_.emplace_back(LinkUp{name_of(connection)});
+}
+
+void PeerDriver::link_down(transport::ConnectionName connection, std::string reason) {
+  events_.emplace_back(LinkDown{name_of(connection), std::move(reason)});
+}
+
+}  // namespace hawser

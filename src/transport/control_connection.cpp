@@ -1,0 +1,143 @@
+#include "transport/control_connection.hpp"
+
+#include <array>
+#include <asio/buffer.hpp>
+#include <asio/error.hpp>
+#include <chrono>
+
+#include "base/limits.hpp"
+
+namespace hawser::transport {
+namespace {
+
+constexpr std::size_t kReadBytes = 16 << 10;
+/// Taken per readiness, so that one talker does not starve the others.
+constexpr std::size_t kReadBytesAtOnce = 256 << 10;
+constexpr std::size_t kQueueBytesMax = 8 * limits::kControlMessageBytesMax;
+constexpr std::size_t kQueueBytesKept = 64 << 10;
+constexpr auto kFarewellBound = std::chrono::milliseconds(500);
+
+bool is_wait(const std::error_code& error) {
+  return error == asio::error::would_block || error == asio::error::try_again ||
+         error == asio::error::interrupted;
+}
+
+}  // namespace
+
+ControlConnection::ControlConnection(Tcp::socket socket, Handlers handlers)
+    : socket_(std::move(socket)), farewell_(socket_.get_executor()), handlers_(std::move(handlers)) {}
+
+std::shared_ptr<ControlConnection> ControlConnection::start(Tcp::socket socket, Handlers handlers) {
+  auto connection = std::make_shared<ControlConnection>(std::move(socket), std::move(handlers));
+  connection->wait_readable();
+  return connection;
+}
+
+void ControlConnection::close() {
+  if (closed_) return;
+  closed_ = true;
+  std::error_code ignored;
+  socket_.close(ignored);
+  farewell_.cancel();
+  queue_ = {};
+  if (auto closed = std::exchange(closed_handler_, nullptr)) closed();
+}
+
+void ControlConnection::close_after_sending(std::function<void()> closed) {
+  if (closed_) {
+    closed();
+    return;
+  }
+  leaving_ = true;
+  closed_handler_ = std::move(closed);
+  if (sent_ == queue_.size()) say_farewell();
+  if (closed_) return;
+  farewell_.expires_after(kFarewellBound);
+  farewell_.async_wait([self = shared_from_this()](const std::error_code& error) {
+    if (!error) self->close();
+  });
+}
+
+void ControlConnection::break_off(std::string reason) {
+  if (closed_) return;
+  const auto broken = std::move(handlers_.broken);
+  const bool told = !leaving_;
+  close();
+  if (told && broken) broken(std::move(reason));
+}
+
+void ControlConnection::send(const std::string& message) {
+  if (closed_ || leaving_) return;
+  if (queue_.size() - sent_ > kQueueBytesMax)
+    return break_off("it does not take what it is sent: " + std::to_string(queue_.size() - sent_) +
+                     " bytes are waiting");
+  if (sent_ == queue_.size()) {
+    queue_.clear();
+    sent_ = 0;
+    if (queue_.capacity() > kQueueBytesKept) queue_.shrink_to_fit();
+  } else if (sent_ > queue_.size() / 2) {
+    queue_.erase(0, sent_);
+    sent_ = 0;
+  }
+  queue_ += frame_control(message);
+  if (!waiting_writable_) flush();
+}
+
+void ControlConnection::flush() {
+  while (!closed_ && sent_ < queue_.size()) {
+    std::error_code error;
+    sent_ += socket_.write_some(asio::buffer(queue_.data() + sent_, queue_.size() - sent_), error);
+    if (is_wait(error)) {
+      waiting_writable_ = true;
+      socket_.async_wait(Tcp::socket::wait_write, [self = shared_from_this()](const std::error_code& why) {
+        self->waiting_writable_ = false;
+        if (self->closed_ || why == asio::error::operation_aborted) return;
+        const auto settle = self->handlers_.settle;
+        self->flush();
+        if (settle) settle();
+      });
+      return;
+    }
+    if (error) return break_off(reason_of(error));
+  }
+  if (leaving_) say_farewell();
+}
+
+void ControlConnection::say_farewell() {
+  std::error_code error;
+  socket_.shutdown(Tcp::socket::shutdown_send, error);
+  if (error) close();
+}
+
+void ControlConnection::wait_readable() {
+  socket_.async_wait(Tcp::socket::wait_read, [self = shared_from_this()](const std::error_code& error) {
+    if (self->closed_ || error == asio::error::operation_aborted) return;
+    const auto settle = self->handlers_.settle;
+    self->read();
+    if (settle) settle();
+  });
+}
+
+void ControlConnection::read() {
+  std::array<std::byte, kReadBytes> bytes;
+  for (std::size_t taken = 0; taken < kReadBytesAtOnce;) {
+    std::error_code error;
+    const std::size_t count = socket_.read_some(asio::buffer(bytes), error);
+    if (is_wait(error)) break;
+    if (error) return break_off(reason_of(error));
+    taken += count;
+    if (leaving_) continue;
+    reader_.feed(std::span(bytes).first(count));
+    while (!closed_ && !leaving_) {
+      auto next = reader_.next();
+      if (!next.ok()) return break_off(next.error().sentence);
+      if (!next->has_value()) break;
+      handlers_.message(**next);
+    }
+    if (closed_) return;
+    if (count < bytes.size()) break;
+  }
+  wait_readable();
+}
+
+}  // namespace hawser::transport

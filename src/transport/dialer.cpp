@@ -1,0 +1,95 @@
+#include "transport/dialer.hpp"
+
+#include <sys/socket.h>
+
+#include <asio/error.hpp>
+#include <chrono>
+
+namespace hawser::transport {
+namespace {
+
+constexpr auto kDialBound = std::chrono::seconds(10);
+constexpr auto kNextAddressAfter = std::chrono::milliseconds(300);
+
+/// A dial to a free port of the own host can by chance get that very port as its source: TCP then connects
+/// the socket to itself, and the one who wants to listen there finds the port taken.
+bool is_own_echo(const Tcp::socket& socket) {
+  std::error_code ignored;
+  return socket.local_endpoint(ignored) == socket.remote_endpoint(ignored);
+}
+
+}  // namespace
+
+Dial::Dial(asio::io_context& io, Address to, Done done)
+    : io_(io), next_(io), bound_(io), to_(std::move(to)), done_(std::move(done)) {}
+
+std::shared_ptr<Dial> Dial::start(asio::io_context& io, NameLookup& names, const Address& to, Done done) {
+  auto dial = std::make_shared<Dial>(io, to, std::move(done));
+  dial->bound_.expires_after(kDialBound);
+  dial->bound_.async_wait([dial](const std::error_code& error) {
+    if (!error && !dial->over_)
+      dial->finish(Error{Status::system, to_string(dial->to_) + " does not answer"});
+  });
+  names.find(to.host, [dial](const Result<std::vector<asio::ip::address>>& found) { dial->found(found); });
+  return dial;
+}
+
+void Dial::close() {
+  if (over_) return;
+  over_ = true;
+  next_.cancel();
+  bound_.cancel();
+  tries_.clear();
+  done_ = {};
+}
+
+void Dial::finish(Result<Tcp::socket> result) {
+  Done done = std::move(done_);
+  close();
+  done(std::move(result));
+}
+
+void Dial::found(const Result<std::vector<asio::ip::address>>& addresses) {
+  if (over_) return;
+  if (!addresses.ok()) return finish(addresses.error());
+  addresses_ = *addresses;
+  tries_.reserve(addresses_.size());
+  try_next();
+}
+
+void Dial::try_next() {
+  if (over_ || tries_.size() == addresses_.size()) return;
+  const std::size_t which = tries_.size();
+  const Tcp::endpoint endpoint(addresses_[which], to_.port);
+  Tcp::socket& socket = tries_.emplace_back(io_);
+  if (const auto error = open_socket(socket, endpoint.protocol())) return tried(which, error);
+  allow_rebinding(socket.native_handle());
+  socket.async_connect(endpoint, [self = shared_from_this(), which](const std::error_code& error) {
+    if (!self->over_) self->tried(which, error);
+  });
+  next_.expires_after(kNextAddressAfter);
+  next_.async_wait([self = shared_from_this()](const std::error_code& error) {
+    if (!error) self->try_next();
+  });
+}
+
+void Dial::tried(std::size_t which, const std::error_code& error) {
+  std::error_code why = error;
+  if (!why && is_own_echo(tries_[which])) {
+    // Without lingering: the port must be free again at once.
+    tries_[which].set_option(asio::socket_base::linger(true, 0), why);
+    why = asio::error::connection_refused;
+  }
+  if (!why) {
+    tune_connection(tries_[which]);
+    return finish(std::move(tries_[which]));
+  }
+  std::error_code ignored;
+  tries_[which].close(ignored);
+  last_error_ = why;
+  if (++failed_ == addresses_.size())
+    return finish(Error{Status::system, "cannot connect to " + to_string(to_) + ": " + reason_of(last_error_)});
+  if (failed_ == tries_.size()) try_next();
+}
+
+}  // namespace hawser::transport

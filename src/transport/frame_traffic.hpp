@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/frame.hpp"
+#include "base/ids.hpp"
+#include "base/log_event.hpp"
+
+namespace hawser::transport {
+
+/// One TCP connection of a link: which peer, and the number of the connection in the link.
+struct ConnectionName {
+  PeerId peer;
+  std::uint32_t index = 0;
+  friend bool operator==(const ConnectionName&, const ConnectionName&) = default;
+};
+
+/// A frame to write. The payload stays valid until it is written whole or released.
+struct FrameToSend {
+  FrameHeader header;
+  std::span<const std::byte> payload;
+};
+
+/// What data connections ask and tell the one who gives them frames and takes theirs. All calls come from
+/// the io_context's thread. The callee may close, release or drop any connection meanwhile.
+class FrameTraffic {
+ public:
+  virtual ~FrameTraffic() = default;
+
+  /// A header came in. Returns memory for the payload, or null: read and throw away, do not verify.
+  virtual std::byte* frame_begins(ConnectionName connection, const FrameHeader& header) = 0;
+  /// Some of a payload came in, not all.
+  virtual void frame_moved(ConnectionName connection) = 0;
+  /// The payload is in place, or thrown away; `intact` is false if its checksum is wrong.
+  virtual void frame_ends(ConnectionName connection, bool intact) = 0;
+  /// A connection can write. The next frame for it, if there is one now.
+  virtual std::optional<FrameToSend> next_frame(ConnectionName connection) = 0;
+
+  /// A connection of a link stands. Frames come and are asked for only once this was called, and wake()d.
+  virtual void link_up(ConnectionName connection) = 0;
+  /// It broke.
+  virtual void link_down(ConnectionName connection, std::string reason) = 0;
+
+  /// Called at the end of every handler of the io_context that called one of the above: time to do what
+  /// they led to.
+  virtual void settle() = 0;
+  virtual void log(LogEvent event) = 0;
+};
+
+}  // namespace hawser::transport

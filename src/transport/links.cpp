@@ -1,0 +1,164 @@
+#include "transport/links.hpp"
+
+#include <algorithm>
+
+#include "base/assert.hpp"
+#include "transport/links_state.hpp"
+
+namespace hawser::transport {
+
+namespace {
+
+std::string describe(const LinkTarget& target) { return target.name + " at " + to_string(target.address); }
+
+}  // namespace
+
+Links::Links(asio::io_context& io, NameLookup& names, LinksConfig config, FrameTraffic& traffic)
+    : io_(io), names_(names), config_(config), traffic_(traffic), random_(config.seed), sweep_(io) {
+  HAWSER_ASSERT(config.connections_per_link >= 1 && config.connections_per_link <= limits::kConnectionsPerLinkMax);
+}
+
+Links::~Links() { close_all(); }
+
+void Links::log(LogLevel level, const char* what, std::string text) {
+  traffic_.log({level, what, std::move(text)});
+}
+
+Links::Link* Links::find(PeerId peer) {
+  const auto at = links_.find(peer);
+  return at == links_.end() ? nullptr : at->second.get();
+}
+
+Links::Slot* Links::find_slot(ConnectionName connection) {
+  Link* link = find(connection.peer);
+  return link != nullptr && connection.index < link->slots.size() ? link->slots[connection.index].get() : nullptr;
+}
+
+void Links::set_self(PeerId self) {
+  close_all();
+  self_ = self;
+}
+
+void Links::close_all() {
+  for (auto& [peer, link] : links_) close_link(*link);
+  links_.clear();
+  std::error_code ignored;
+  for (const auto& stranger : strangers_) {
+    stranger->over = true;
+    stranger->socket.close(ignored);
+  }
+  strangers_.clear();
+  sweep_.cancel();
+}
+
+void Links::close(PeerId peer) {
+  const auto at = links_.find(peer);
+  if (at == links_.end()) return;
+  close_link(*at->second);
+  links_.erase(at);
+}
+
+void Links::close_link(Link& link) {
+  for (const auto& slot : link.slots) {
+    slot->link = nullptr;
+    stop_attempt(*slot);
+    if (slot->standing) slot->standing->close();
+    slot->standing.reset();
+  }
+}
+
+void Links::open(const LinkTarget& target) {
+  auto& kept = links_[target.peer];
+  const bool is_new = !kept;
+  if (is_new) kept = std::make_unique<Link>();
+  Link& link = *kept;
+  const bool same = !is_new && link.target.secret == target.secret && link.target.dial == target.dial &&
+                    link.target.address == target.address;
+  link.target = target;
+  if (same) return;
+
+  for (const auto& slot : link.slots) stop_attempt(*slot);
+  if (target.dial) {
+    for (std::uint32_t index = 0; index < std::max<std::size_t>(link.slots.size(), config_.connections_per_link);
+         ++index) {
+      if (index == link.slots.size()) link.slots.push_back(std::make_shared<Slot>(io_, link, index));
+      link.slots[index]->delay = kRedialFirst;
+      if (!link.slots[index]->standing) dial(link, index);
+    }
+    return;
+  }
+  // Those that came before we were told of their link.
+  StrangerList waiting;
+  for (const auto& stranger : strangers_)
+    if (stranger->greeting && stranger->greeting->from == target.peer) waiting.push_back(stranger);
+  for (const auto& stranger : waiting) judge(stranger);
+}
+
+void Links::wake(PeerId peer) {
+  Link* link = find(peer);
+  if (link == nullptr || link->slots.empty()) return;
+  const std::size_t first = link->turn++ % link->slots.size();
+  for (std::size_t i = 0; i < link->slots.size(); ++i) {
+    const std::shared_ptr<DataConnection> connection = link->slots[(first + i) % link->slots.size()]->standing;
+    if (!connection) continue;
+    connection->pump();
+    // What the frames lead to may close the link.
+    link = find(peer);
+    if (link == nullptr || link->slots.empty()) return;
+  }
+}
+
+void Links::release_send(ConnectionName connection) {
+  if (Slot* slot = find_slot(connection); slot != nullptr && slot->standing) slot->standing->release_send();
+}
+
+void Links::release_receive(ConnectionName connection) {
+  if (Slot* slot = find_slot(connection); slot != nullptr && slot->standing) slot->standing->release_receive();
+}
+
+void Links::drop(ConnectionName connection, const std::string& reason) {
+  Link* link = find(connection.peer);
+  if (link == nullptr || connection.index >= link->slots.size()) return;
+  const std::shared_ptr<Slot> slot = link->slots[connection.index];
+  if (!slot->standing) return;
+  log(LogLevel::warning, "connection-dropped",
+      "connection " + std::to_string(connection.index) + " to " + describe(link->target) + " is closed: " + reason);
+  slot->standing->close();
+  slot->standing.reset();
+  if (link->target.dial) redial_later(slot);
+}
+
+void Links::shut_down_connections() {
+  for (const auto& [peer, link] : links_)
+    for (const auto& slot : link->slots)
+      if (slot->standing) slot->standing->shut_down();
+}
+
+// ------------------------------------------------------------------------------------- both sides
+
+void Links::stand(const std::shared_ptr<Slot>& slot, Tcp::socket socket) {
+  const ConnectionName name{slot->link->target.peer, slot->index};
+  if (slot->standing) {
+    // The dialler saw it break before we did.
+    slot->standing->close();
+    traffic_.link_down(name, "replaced by a new connection");
+  }
+  slot->standing_since = Clock::now();
+  slot->standing = DataConnection::start(
+      std::move(socket), {.name = name, .traffic = traffic_, .broken = [this, slot](const std::string& reason) {
+                            broke(slot, reason);
+                          }});
+  traffic_.link_up(name);
+}
+
+void Links::broke(const std::shared_ptr<Slot>& slot, const std::string& reason) {
+  if (slot->link == nullptr) return;
+  const LinkTarget& target = slot->link->target;
+  slot->standing.reset();
+  log(LogLevel::info, "connection-broke",
+      "connection " + std::to_string(slot->index) + " to " + describe(target) + " broke: " + reason);
+  traffic_.link_down({target.peer, slot->index}, reason);
+  if (target.dial) redial_later(slot);
+}
+
+}  // namespace hawser::transport

@@ -1,0 +1,131 @@
+#pragma once
+
+#include <array>
+#include <asio/io_context.hpp>
+#include <asio/steady_timer.hpp>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/address.hpp"
+#include "base/ids.hpp"
+#include "base/limits.hpp"
+#include "base/random.hpp"
+#include "transport/data_connection.hpp"
+#include "transport/dialer.hpp"
+#include "transport/frame_traffic.hpp"
+#include "transport/name_lookup.hpp"
+#include "transport/socket_options.hpp"
+#include "wire/link_greeting.hpp"
+
+namespace hawser::transport {
+
+struct LinksConfig {
+  /// Of links that this side dials.
+  std::uint32_t connections_per_link = 4;
+  /// An accepted connection must have said who it is after so long.
+  std::chrono::milliseconds greeting_bound{5000};
+  /// One that has, waits so long for its link to be opened here.
+  std::chrono::milliseconds held_bound{5000};
+  /// Accepted connections of no link yet.
+  std::size_t strangers_max = limits::kStrangersMax;
+  /// For the jitter of redials.
+  std::uint64_t seed = 0;
+};
+
+/// The other end of a link.
+struct LinkTarget {
+  PeerId peer;
+  std::string name;
+  Address address;
+  /// Both sides show and expect it.
+  std::uint64_t secret = 0;
+  /// This side dials all connections and redials broken ones; else it accepts them.
+  bool dial = false;
+};
+
+/// All links of one peer: keeps the connections of each, dials, redials, accepts, and keeps strangers off.
+/// Lives on one io_context; not thread-safe. Everything that happens is told to a FrameTraffic.
+class Links {
+ public:
+  Links(asio::io_context& io, NameLookup& names, LinksConfig config, FrameTraffic& traffic);
+  ~Links();
+  Links(const Links&) = delete;
+  Links& operator=(const Links&) = delete;
+
+  /// Who this side is from now on. Closes all links.
+  void set_self(PeerId self);
+
+  /// Keeps a link from now on. For a link that is kept already: takes address, secret and side for the
+  /// connections to come, and leaves those that stand.
+  void open(const LinkTarget& target);
+  /// Closes its connections and forgets it. No link_down is told.
+  void close(PeerId peer);
+  /// Closes all links and strangers.
+  void close_all();
+
+  /// A connection that the listener accepted.
+  void accepted(Tcp::socket socket, const std::string& remote_host);
+
+  /// There may be frames for this link.
+  void wake(PeerId peer);
+  /// See DataConnection. Unknown connections are ignored.
+  void release_send(ConnectionName connection);
+  void release_receive(ConnectionName connection);
+  /// Closes one connection as broken, without telling link_down.
+  void drop(ConnectionName connection, const std::string& reason);
+
+  /// For tests: breaks every connection of every link as a network would.
+  void shut_down_connections();
+  std::size_t strangers() const { return strangers_.size(); }
+
+ private:
+  struct Stranger;
+  struct Slot;
+  struct Link;
+  using StrangerList = std::list<std::shared_ptr<Stranger>>;
+
+  // Accepting side.
+  void read_greeting(const std::shared_ptr<Stranger>& stranger);
+  void judge(const std::shared_ptr<Stranger>& stranger);
+  void admit(const std::shared_ptr<Stranger>& stranger, Link& link);
+  void refuse(const std::shared_ptr<Stranger>& stranger, GreetingAnswer answer, const std::string& why);
+  void turn_away(const std::shared_ptr<Stranger>& stranger, const std::string& why);
+  void make_room();
+  void arm_sweep();
+  void sweep();
+  void forget(const std::shared_ptr<Stranger>& stranger);
+
+  // Dialling side.
+  void dial(Link& link, std::uint32_t index);
+  void greet(const std::shared_ptr<Slot>& slot, Tcp::socket socket);
+  void read_answer(const std::shared_ptr<Slot>& slot);
+  void attempt_failed(const std::shared_ptr<Slot>& slot, const std::string& why);
+  void redial_later(const std::shared_ptr<Slot>& slot);
+  void stop_attempt(Slot& slot);
+
+  void stand(const std::shared_ptr<Slot>& slot, Tcp::socket socket);
+  void broke(const std::shared_ptr<Slot>& slot, const std::string& reason);
+  void close_link(Link& link);
+  Link* find(PeerId peer);
+  Slot* find_slot(ConnectionName connection);
+  void log(LogLevel level, const char* what, std::string text);
+
+  asio::io_context& io_;
+  NameLookup& names_;
+  LinksConfig config_;
+  FrameTraffic& traffic_;
+  Random random_;
+  PeerId self_;
+  std::unordered_map<PeerId, std::unique_ptr<Link>> links_;
+  StrangerList strangers_;  ///< Oldest first.
+  asio::steady_timer sweep_;
+  bool sweeping_ = false;
+};
+
+}  // namespace hawser::transport

@@ -1,0 +1,112 @@
+/// The dialling side of links: dial, greet, and again when it broke.
+#include <algorithm>
+#include <asio/buffer.hpp>
+
+#include "transport/links_state.hpp"
+
+namespace hawser::transport {
+namespace {
+
+constexpr Clock::duration kRedialMax = std::chrono::milliseconds(1000);
+/// A connection that stood for so long was a good one: its redial starts with the shortest delay again.
+constexpr Clock::duration kStoodWell = std::chrono::seconds(1);
+/// Longer than the other side holds a greeting.
+constexpr Clock::duration kAnswerBound = std::chrono::seconds(8);
+
+}  // namespace
+
+void Links::dial(Link& link, std::uint32_t index) {
+  const std::shared_ptr<Slot> slot = link.slots[index];
+  const std::uint64_t attempt = ++slot->attempt;
+  slot->dialling = Dial::start(io_, names_, link.target.address, [this, slot, attempt](Result<Tcp::socket> result) {
+    if (attempt != slot->attempt) return;
+    slot->dialling.reset();
+    if (result.ok())
+      greet(slot, std::move(result.value()));
+    else
+      attempt_failed(slot, result.error().sentence);
+    traffic_.settle();
+  });
+}
+
+void Links::greet(const std::shared_ptr<Slot>& slot, Tcp::socket socket) {
+  const LinkTarget& target = slot->link->target;
+  const auto greeting = encode_greeting({.link_secret = target.secret,
+                                               .from = self_,
+                                               .to = target.peer,
+                                               .connection_index = slot->index,
+                                               .connections_total = static_cast<std::uint32_t>(slot->link->slots.size())});
+  std::error_code error;
+  if (socket.write_some(asio::buffer(greeting), error) != greeting.size())
+    return attempt_failed(slot, error ? reason_of(error) : "the greeting cannot be sent");
+  slot->greeting = std::make_shared<Tcp::socket>(std::move(socket));
+  slot->answered = 0;
+  slot->timer.expires_after(kAnswerBound);
+  slot->timer.async_wait([this, slot, attempt = slot->attempt](const std::error_code& late) {
+    if (late || attempt != slot->attempt) return;
+    attempt_failed(slot, "the greeting is not answered");
+    traffic_.settle();
+  });
+  read_answer(slot);
+}
+
+void Links::read_answer(const std::shared_ptr<Slot>& slot) {
+  slot->greeting->async_wait(
+      Tcp::socket::wait_read, [this, slot, attempt = slot->attempt](const std::error_code& failure) {
+        if (attempt != slot->attempt || failure == asio::error::operation_aborted) return;
+        std::error_code error;
+        slot->answered += slot->greeting->read_some(
+            asio::buffer(slot->answer.data() + slot->answered, slot->answer.size() - slot->answered), error);
+        if (error && !is_wait(error)) {
+          attempt_failed(slot, reason_of(error));
+        } else if (slot->answered < slot->answer.size()) {
+          read_answer(slot);
+        } else {
+          const auto answer = decode_greeting_answer(slot->answer);
+          if (!answer.ok()) {
+            attempt_failed(slot, answer.error().sentence);
+          } else if (*answer == GreetingAnswer::accepted) {
+            Tcp::socket socket = std::move(*slot->greeting);
+            stop_attempt(*slot);
+            stand(slot, std::move(socket));
+          } else {
+            attempt_failed(slot, *answer == GreetingAnswer::refused_busy ? "it is busy"
+                                                                                : "it does not expect this link yet");
+          }
+        }
+        traffic_.settle();
+      });
+}
+
+void Links::stop_attempt(Slot& slot) {
+  ++slot.attempt;
+  if (slot.dialling) slot.dialling->close();
+  slot.dialling.reset();
+  std::error_code ignored;
+  if (slot.greeting) slot.greeting->close(ignored);
+  slot.greeting.reset();
+  slot.timer.cancel();
+}
+
+void Links::attempt_failed(const std::shared_ptr<Slot>& slot, const std::string& why) {
+  log(LogLevel::debug, "dial-failed",
+      "connection " + std::to_string(slot->index) + " to " + slot->link->target.name + " did not come to stand: " + why);
+  redial_later(slot);
+}
+
+void Links::redial_later(const std::shared_ptr<Slot>& slot) {
+  stop_attempt(*slot);
+  if (slot->standing_since != Clock::time_point{} && Clock::now() - slot->standing_since > kStoodWell)
+    slot->delay = kRedialFirst;
+  slot->standing_since = {};
+  // Between three quarters and five quarters, so that the redials of a broken machine do not march in step.
+  const auto quarters = static_cast<std::int64_t>(random_.between(750, 1250));
+  slot->timer.expires_after(slot->delay * quarters / 1000);
+  slot->delay = std::clamp(slot->delay * 2, kRedialFirst, kRedialMax);
+  slot->timer.async_wait([this, slot, attempt = slot->attempt](const std::error_code& error) {
+    if (error || attempt != slot->attempt || slot->link == nullptr) return;
+    dial(*slot->link, slot->index);
+  });
+}
+
+}  // namespace hawser::transport

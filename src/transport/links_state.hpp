@@ -1,0 +1,66 @@
+#pragma once
+
+#include <array>
+#include <asio/error.hpp>
+#include <asio/steady_timer.hpp>
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "transport/links.hpp"
+
+/// What links.cpp, links_accept.cpp and links_dial.cpp share.
+namespace hawser::transport {
+
+using Clock = std::chrono::steady_clock;
+
+/// One connection of a link, over all its lives.
+struct Links::Slot {
+  Slot(asio::io_context& io, Link& owner, std::uint32_t number) : link(&owner), index(number), timer(io) {}
+
+  Link* link;  ///< Null once the link is closed: whatever is under way then ends without a word.
+  std::uint32_t index;
+  std::shared_ptr<DataConnection> standing;
+  Clock::time_point standing_since{};
+
+  // Dialling side.
+  asio::steady_timer timer;  ///< For the redial, or as the bound of the greeting.
+  std::shared_ptr<Dial> dialling;
+  std::shared_ptr<Tcp::socket> greeting;
+  std::array<std::byte, kGreetingAnswerBytes> answer{};
+  std::size_t answered = 0;
+  std::uint64_t attempt = 0;  ///< Counts; a handler of an older one has nothing to say.
+  Clock::duration delay{};    ///< Before the next redial.
+};
+
+struct Links::Link {
+  LinkTarget target;
+  std::vector<std::shared_ptr<Slot>> slots;
+  std::size_t turn = 0;  ///< Which connection is asked first, so that each has its share of single frames.
+};
+
+/// An accepted connection that belongs to no link yet.
+struct Links::Stranger {
+  Stranger(Tcp::socket accepted_socket, std::string host)
+      : socket(std::move(accepted_socket)), remote_host(std::move(host)) {}
+
+  Tcp::socket socket;
+  std::string remote_host;
+  Clock::time_point deadline{};
+  std::array<std::byte, kGreetingBytes> received{};
+  std::size_t count = 0;
+  std::optional<LinkGreeting> greeting;  ///< Once it is whole: it waits for its link to be opened here.
+  bool over = false;                           ///< It is in the list no more.
+};
+
+inline constexpr Clock::duration kRedialFirst = std::chrono::milliseconds(20);
+
+inline bool is_wait(const std::error_code& error) {
+  return error == asio::error::would_block || error == asio::error::try_again ||
+         error == asio::error::interrupted;
+}
+
+}  // namespace hawser::transport

@@ -1,0 +1,29 @@
+#include "transport/socket_options.hpp"
+
+#include <sys/socket.h>
+
+#include <asio/error.hpp>
+#include <cctype>
+
+namespace hawser::transport {
+
+void allow_rebinding(int fd) {
+  const int on = 1;
+  (void)::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+}
+
+std::string plain_host(const asio::ip::address& address) {
+  if (address.is_v6() && address.to_v6().is_v4_mapped())
+    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).to_string();
+  return address.to_string();
+}
+
+std::string reason_of(const std::error_code& error) {
+  if (error == asio::error::eof) return "closed by the other side";
+  std::string text = error.message();
+  if (text.size() > 1 && std::islower(static_cast<unsigned char>(text[1])))
+    text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
+  return text;
+}
+
+}  // namespace hawser::transport

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <asio/ip/tcp.hpp>
+#include <string>
+#include <system_error>
+
+/// All that is set on sockets, in one place. The Linux way is in socket_options_linux.cpp, what any POSIX
+/// system has in socket_options_posix.cpp.
+namespace hawser::transport {
+
+using Tcp = asio::ip::tcp;
+
+/// Opens a non-blocking, close-on-exec socket.
+std::error_code open_socket(Tcp::socket& socket, const Tcp& protocol);
+std::error_code open_acceptor(Tcp::acceptor& acceptor, const Tcp& protocol);
+
+/// Takes one waiting connection, non-blocking and close-on-exec. Gives would_block if there is none.
+std::error_code accept_waiting(Tcp::acceptor& acceptor, Tcp::socket& socket);
+
+/// For every connection that stands, dialled or accepted: TCP_NODELAY, keepalive, and where the system has
+/// it a bound on how long sent data may stay unacknowledged. Failures are of no consequence.
+void tune_connection(Tcp::socket& socket);
+
+/// Lets a port be bound again while old connections of it linger, without ever sharing a listening port.
+/// Dialling sockets need it too: one of them may by chance hold the port that a restarted master wants.
+void allow_rebinding(int fd);
+
+/// "1.2.3.4" or "2001:db8::1": an IPv4 address that came through an IPv6 socket is shown as IPv4.
+std::string plain_host(const asio::ip::address& address);
+
+/// What went wrong, for a sentence: "connection refused" and such, in lower case.
+std::string reason_of(const std::error_code& error);
+
+}  // namespace hawser::transport

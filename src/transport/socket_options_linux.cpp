@@ -1,0 +1,77 @@
+#if defined(__linux__)
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "transport/socket_options.hpp"
+
+namespace hawser::transport {
+namespace {
+
+/// A connection whose other machine has gone is broken after idle + count * interval, one that has data
+/// under way after kUserTimeoutMs.
+constexpr int kKeepaliveIdleS = 10;
+constexpr int kKeepaliveIntervalS = 3;
+constexpr int kKeepaliveCount = 4;
+constexpr int kUserTimeoutMs = 20'000;
+
+std::error_code last_error() { return {errno, std::system_category()}; }
+
+template <class Socket>
+std::error_code open_into(Socket& socket, const Tcp& protocol) {
+  const int fd = ::socket(protocol.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
+  if (fd < 0) return last_error();
+  std::error_code error;
+  socket.assign(protocol, fd, error);
+  if (error) {
+    ::close(fd);
+    return error;
+  }
+  socket.non_blocking(true, error);
+  return error;
+}
+
+void set_int(int fd, int level, int name, int value) {
+  (void)::setsockopt(fd, level, name, &value, sizeof value);
+}
+
+}  // namespace
+
+std::error_code open_socket(Tcp::socket& socket, const Tcp& protocol) { return open_into(socket, protocol); }
+
+std::error_code open_acceptor(Tcp::acceptor& acceptor, const Tcp& protocol) {
+  return open_into(acceptor, protocol);
+}
+
+std::error_code accept_waiting(Tcp::acceptor& acceptor, Tcp::socket& socket) {
+  sockaddr_storage from{};
+  socklen_t bytes = sizeof from;
+  const int fd = ::accept4(acceptor.native_handle(), reinterpret_cast<sockaddr*>(&from), &bytes,
+                           SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (fd < 0) return last_error();
+  std::error_code error;
+  socket.assign(from.ss_family == AF_INET6 ? Tcp::v6() : Tcp::v4(), fd, error);
+  if (error) {
+    ::close(fd);
+    return error;
+  }
+  socket.non_blocking(true, error);
+  return error;
+}
+
+void tune_connection(Tcp::socket& socket) {
+  const int fd = socket.native_handle();
+  set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepaliveIdleS);
+  set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepaliveIntervalS);
+  set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepaliveCount);
+  set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, kUserTimeoutMs);
+}
+
+}  // namespace hawser::transport
+
+#endif

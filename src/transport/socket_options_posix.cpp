@@ -1,0 +1,46 @@
+#if !defined(__linux__)
+
+#include <fcntl.h>
+
+#include "transport/socket_options.hpp"
+
+namespace hawser::transport {
+namespace {
+
+template <class Socket>
+std::error_code prepare(Socket& socket) {
+  ::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
+  std::error_code error;
+  socket.non_blocking(true, error);
+  return error;
+}
+
+}  // namespace
+
+std::error_code open_socket(Tcp::socket& socket, const Tcp& protocol) {
+  std::error_code error;
+  socket.open(protocol, error);
+  return error ? error : prepare(socket);
+}
+
+std::error_code open_acceptor(Tcp::acceptor& acceptor, const Tcp& protocol) {
+  std::error_code error;
+  acceptor.open(protocol, error);
+  return error ? error : prepare(acceptor);
+}
+
+std::error_code accept_waiting(Tcp::acceptor& acceptor, Tcp::socket& socket) {
+  std::error_code error;
+  acceptor.accept(socket, error);
+  return error ? error : prepare(socket);
+}
+
+void tune_connection(Tcp::socket& socket) {
+  std::error_code ignored;
+  socket.set_option(Tcp::no_delay(true), ignored);
+  socket.set_option(asio::socket_base::keep_alive(true), ignored);
+}
+
+}  // namespace hawser::transport
+
+#endif

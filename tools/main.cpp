@@ -1,0 +1,14 @@
+#include <CLI/CLI.hpp>
+
+#include "hawser.h"
+#include "master_command.hpp"
+
+int main(int argc, char** argv) {
+  CLI::App app{"Hawser: fault-tolerant collectives over ordinary TCP"};
+  app.set_version_flag("--version", std::string("hawser ") + hawserGetVersion());
+  app.require_subcommand(1);
+  int status = 0;
+  add_master_command(app, status);
+  CLI11_PARSE(app, argc, argv);
+  return status;
+}

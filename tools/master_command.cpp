@@ -1,0 +1,90 @@
+#include "master_command.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <array>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "hawser.h"
+
+namespace {
+
+struct MasterArguments {
+  std::string listen = "0.0.0.0:48500";
+  hawserMasterConfig_t config = HAWSER_MASTER_CONFIG_INIT;
+  hawserLogLevel_t log_level = hawserLogWarning;
+};
+
+int complain(const char* what, hawserResult_t result) {
+  std::fprintf(stderr, "hawser master: %s: %s\n", what,
+               result == hawserSuccess ? "no further reason" : hawserGetLastError());
+  return 1;
+}
+
+int serve(MasterArguments& arguments) {
+  // Every thread inherits this: signals wait until the one thread below takes them.
+  sigset_t ending;
+  sigemptyset(&ending);
+  sigaddset(&ending, SIGTERM);
+  sigaddset(&ending, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &ending, nullptr);
+
+  (void)hawserSetLogLevel(arguments.log_level);
+  arguments.config.listen = arguments.listen.c_str();
+  hawserMaster_t master = nullptr;
+  if (const auto result = hawserMasterCreate(&arguments.config, &master); result != hawserSuccess)
+    return complain("cannot start", result);
+  std::array<char, HAWSER_ADDRESS_BYTES> address{};
+  (void)hawserMasterGetAddress(master, address.data(), address.size());
+  std::printf("listening on %s\n", address.data());
+  std::fflush(stdout);
+
+  std::thread ender([&] {
+    int signal = 0;
+    sigwait(&ending, &signal);
+    (void)hawserMasterStop(master);
+  });
+  const hawserResult_t result = hawserMasterRun(master);
+  int status = 0;
+  if (result != hawserSuccess) {
+    status = complain("stopped", result);
+    // Nobody sent a signal: the thread waits for one still.
+    pthread_kill(ender.native_handle(), SIGTERM);
+  }
+  ender.join();
+  (void)hawserMasterDestroy(master);
+  return status;
+}
+
+}  // namespace
+
+void add_master_command(CLI::App& app, int& status) {
+  const auto arguments = std::make_shared<MasterArguments>();
+  CLI::App* command = app.add_subcommand("master", "Run the membership authority of a training run");
+  hawserMasterConfig_t& config = arguments->config;
+  command->add_option("--listen", arguments->listen, "ADDR:PORT; port 0 takes any free one")->capture_default_str();
+  command->add_option("--silence-ms", config.silence_ms, "A member silent for so long is lost (default 5000)");
+  command->add_option("--stall-ms", config.stall_ms,
+                      "A member without progress in a collective for so long is lost (default 6000)");
+  command->add_option("--call-wait-ms", config.call_wait_ms,
+                      "How long members wait for one that is alive and does not call (default 600000)");
+  command->add_option("--recovery-ms", config.recovery_ms,
+                      "After a restart, how long to wait for former members (default 5000)");
+  command->add_option("--bootstrap-ms", config.bootstrap_ms,
+                      "How long a fresh master collects peers for the first view (default 1000)");
+  command->add_option("--link-open-ms", config.link_open_ms,
+                      "Bound for opening links to newcomers (default 10000)");
+  command->add_option("--connections-max", config.connections_max, "Connections held at once (default 4096)");
+  const std::map<std::string, hawserLogLevel_t> levels{{"off", hawserLogOff},
+                                                       {"error", hawserLogError},
+                                                       {"warning", hawserLogWarning},
+                                                       {"info", hawserLogInfo},
+                                                       {"debug", hawserLogDebug}};
+  command->add_option("--log-level", arguments->log_level, "off, error, warning, info or debug (default warning)")
+      ->transform(CLI::CheckedTransformer(levels, CLI::ignore_case));
+  command->callback([arguments, &status] { status = serve(*arguments); });
+}
