@@ -16,9 +16,7 @@ std::string own_path() {
   return path;
 }
 
-ChildProcess* child_of(void* data) {
-  return static_cast<ChildProcess*>(data);
-}
+ChildProcess* child_of(void* data) { return static_cast<ChildProcess*>(data); }
 
 }  // namespace
 

@@ -36,9 +36,7 @@ CommSession::CommSession(const WorkerOptions& options, Reporter& reporter)
   }
 }
 
-CommSession::~CommSession() {
-  destroy();
-}
+CommSession::~CommSession() { destroy(); }
 
 Outcome CommSession::call(CallSlot slot, const char* phase,
                           const std::function<hawserResult_t(hawserComm_t)>& make) {
@@ -63,13 +61,10 @@ Next CommSession::decide(hawserResult_t result) const {
   switch (result) {
     case hawserErrorPeerLost:
     case hawserErrorTimeout:
-    case hawserErrorMasterRestarted:
-      return retry_ == RetryPolicy::call ? Next::retry : Next::new_round;
+    case hawserErrorMasterRestarted: return retry_ == RetryPolicy::call ? Next::retry : Next::new_round;
     case hawserErrorMismatch:
-    case hawserErrorTooFewPeers:
-      return Next::new_round;
-    default:
-      return Next::rejoin;
+    case hawserErrorTooFewPeers: return Next::new_round;
+    default: return Next::rejoin;
   }
 }
 
@@ -100,8 +95,7 @@ Next CommSession::judge(const Outcome& outcome, const char* phase) {
           "unexpected_error",
           std::string(phase) + ": " + hawserGetResultName(outcome.result) + ": " + outcome.sentence);
       break;
-    default:
-      break;
+    default: break;
   }
   if (outcome.sentence.empty()) {
     reporter_.violation("no_sentence", std::string(phase) + " failed without a sentence");

@@ -7,9 +7,7 @@
 namespace hawser::churn {
 namespace {
 
-ControlChannel* channel_of(void* data) {
-  return static_cast<ControlChannel*>(data);
-}
+ControlChannel* channel_of(void* data) { return static_cast<ControlChannel*>(data); }
 
 }  // namespace
 

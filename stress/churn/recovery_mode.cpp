@@ -242,8 +242,6 @@ int RecoveryMeasurement::run() {
 
 }  // namespace
 
-int run_recovery(const RecoveryOptions& options) {
-  return RecoveryMeasurement(options).run();
-}
+int run_recovery(const RecoveryOptions& options) { return RecoveryMeasurement(options).run(); }
 
 }  // namespace hawser::churn

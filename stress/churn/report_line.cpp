@@ -42,9 +42,7 @@ std::string_view ReportLine::get(std::string_view key) const {
   return {};
 }
 
-std::optional<std::uint64_t> ReportLine::number(std::string_view key) const {
-  return parse_number(get(key));
-}
+std::optional<std::uint64_t> ReportLine::number(std::string_view key) const { return parse_number(get(key)); }
 
 std::optional<double> ReportLine::real(std::string_view key) const {
   const std::string text(get(key));

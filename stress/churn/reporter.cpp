@@ -6,9 +6,7 @@
 
 namespace hawser::churn {
 
-void Reporter::append(const LineBuilder& line) {
-  kept_.append(line.line()).push_back('\n');
-}
+void Reporter::append(const LineBuilder& line) { kept_.append(line.line()).push_back('\n'); }
 
 void Reporter::keep(const LineBuilder& line) {
   const std::scoped_lock lock(mutex_);
@@ -27,8 +25,6 @@ void Reporter::violation(std::string_view what, std::string_view sentence) {
   say(LineBuilder("violation").add("what", what).text(sentence));
 }
 
-std::uint64_t now_ns() {
-  return uv_hrtime();
-}
+std::uint64_t now_ns() { return uv_hrtime(); }
 
 }  // namespace hawser::churn

@@ -270,8 +270,6 @@ void ChurnRun::log_line(const std::string& who, std::string_view line) {
                who.c_str(), static_cast<int>(line.size()), line.data());
 }
 
-int run_churn(const ChurnOptions& options) {
-  return ChurnRun(options).run();
-}
+int run_churn(const ChurnOptions& options) { return ChurnRun(options).run(); }
 
 }  // namespace hawser::churn

@@ -15,13 +15,9 @@ constexpr std::uint64_t kAnswerNs = 1'500'000'000;
 constexpr double kOneWorkerFactor = 3;
 constexpr std::uint64_t kReportsForLoss = 400;
 
-std::uint64_t ns_of(double seconds) {
-  return static_cast<std::uint64_t>(seconds * 1e9);
-}
+std::uint64_t ns_of(double seconds) { return static_cast<std::uint64_t>(seconds * 1e9); }
 
-std::string seconds_of(std::uint64_t ns) {
-  return std::to_string(ns / 1'000'000'000) + " s";
-}
+std::string seconds_of(std::uint64_t ns) { return std::to_string(ns / 1'000'000'000) + " s"; }
 
 }  // namespace
 

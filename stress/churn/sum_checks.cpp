@@ -23,12 +23,9 @@ std::uint32_t base_of(const SumCheck& check, std::uint64_t peer_id) {
 
 std::uint64_t choose_count(std::mt19937_64& random, std::uint64_t elements_max) {
   switch (random() % 8) {
-    case 0:
-      return 1;
-    case 1:
-      return std::min<std::uint64_t>(elements_max, 2 + random() % 6);
-    case 2:
-      return elements_max;
+    case 0: return 1;
+    case 1: return std::min<std::uint64_t>(elements_max, 2 + random() % 6);
+    case 2: return elements_max;
     default: {
       // Uniform in the logarithm: small and large sizes are equally often tried.
       const double exponent =
@@ -40,12 +37,9 @@ std::uint64_t choose_count(std::mt19937_64& random, std::uint64_t elements_max) 
 
 hawserPlan_t choose_plan(std::mt19937_64& random) {
   switch (random() % 4) {
-    case 0:
-      return hawserPlanRing;
-    case 1:
-      return hawserPlanDirect;
-    default:
-      return hawserPlanAuto;
+    case 0: return hawserPlanRing;
+    case 1: return hawserPlanDirect;
+    default: return hawserPlanAuto;
   }
 }
 
