@@ -2,6 +2,7 @@
 
 #include <asio/error.hpp>
 #include <asio/ip/v6_only.hpp>
+#include <cerrno>
 #include <chrono>
 #include <random>
 #include <thread>
@@ -26,8 +27,8 @@ bool is_gone_already(const std::error_code& error) {
 }
 
 bool no_such_family(const std::error_code& error) {
-  return error == asio::error::address_family_not_supported || error == std::errc::address_not_available ||
-         error == std::errc::protocol_not_supported;
+  const int number = error.value();
+  return number == EAFNOSUPPORT || number == EADDRNOTAVAIL || number == EPROTONOSUPPORT;
 }
 
 }  // namespace

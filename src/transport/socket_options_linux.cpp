@@ -3,7 +3,9 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include <asio/error.hpp>
 #include <cerrno>
 
 #include "transport/socket_options.hpp"
@@ -18,7 +20,8 @@ constexpr int kKeepaliveIntervalS = 3;
 constexpr int kKeepaliveCount = 4;
 constexpr int kUserTimeoutMs = 20'000;
 
-std::error_code last_error() { return {errno, std::system_category()}; }
+/// In the category that Asio gives its own errors, or they would not compare equal.
+std::error_code last_error() { return {errno, asio::error::get_system_category()}; }
 
 template <class Socket>
 std::error_code open_into(Socket& socket, const Tcp& protocol) {
