@@ -17,9 +17,7 @@ const ReduceKernels& kernels(DataType type) {
 
 }  // namespace
 
-void add(std::span<float> accumulator, std::span<const float> x) {
-  add_to(accumulator, accumulator, x);
-}
+void add(std::span<float> accumulator, std::span<const float> x) { add_to(accumulator, accumulator, x); }
 
 void add_to(std::span<float> out, std::span<const float> a, std::span<const float> b) {
   HAWSER_ASSERT(out.size() == a.size());
@@ -36,9 +34,7 @@ void combine(DataType type, ReduceOp op, std::byte* accumulator, const std::byte
              const std::byte* incoming, std::uint64_t count) {
   switch (op) {
     case ReduceOp::sum:
-    case ReduceOp::avg:
-      kernels(type).add(accumulator, own, incoming, count);
-      return;
+    case ReduceOp::avg: kernels(type).add(accumulator, own, incoming, count); return;
   }
   HAWSER_ASSERT(false && "a reduce op without a kernel");
 }
@@ -47,11 +43,8 @@ void finish(DataType type, ReduceOp op, std::byte* value, std::uint64_t count, s
   HAWSER_ASSERT(contributors >= 1);
   HAWSER_ASSERT(contributors <= kContributorsMax);
   switch (op) {
-    case ReduceOp::sum:
-      return;
-    case ReduceOp::avg:
-      kernels(type).divide(value, count, contributors);
-      return;
+    case ReduceOp::sum: return;
+    case ReduceOp::avg: kernels(type).divide(value, count, contributors); return;
   }
   HAWSER_ASSERT(false && "a reduce op without a finish");
 }

@@ -11,9 +11,7 @@ float load(const std::byte* from) {
   return value;
 }
 
-void store(std::byte* to, float value) {
-  std::memcpy(to, &value, sizeof value);
-}
+void store(std::byte* to, float value) { std::memcpy(to, &value, sizeof value); }
 
 void add_float32(std::byte* out, const std::byte* a, const std::byte* b, std::uint64_t count) {
   for (std::uint64_t at = 0; at < count * sizeof(float); at += sizeof(float))

@@ -61,7 +61,7 @@ void divide_16(std::byte* values, std::uint64_t count, double divisor) {
 }
 constexpr ReduceTable kVector16{.name = "vector16", .float32 = {.add = add_16, .divide = divide_16}};
 
-#if defined(__x86_64__)
+#  if defined(__x86_64__)
 
 [[gnu::target("avx2")]] void add_avx2(std::byte* out, const std::byte* a, const std::byte* b,
                                       std::uint64_t count) {
@@ -72,26 +72,24 @@ constexpr ReduceTable kVector16{.name = "vector16", .float32 = {.add = add_16, .
 }
 constexpr ReduceTable kAvx2{.name = "avx2", .float32 = {.add = add_avx2, .divide = divide_avx2}};
 
-#endif
+#  endif
 
 }  // namespace
 
 std::span<const ReduceTable* const> reduce_vector() {
-#if defined(__x86_64__)
+#  if defined(__x86_64__)
   static constexpr std::array<const ReduceTable*, 2> tables{&kVector16, &kAvx2};
   static const std::size_t usable = __builtin_cpu_supports("avx2") ? 2 : 1;
   return std::span(tables).first(usable);
-#else
+#  else
   static constexpr std::array<const ReduceTable*, 1> tables{&kVector16};
   return tables;
-#endif
+#  endif
 }
 
 #else
 
-std::span<const ReduceTable* const> reduce_vector() {
-  return {};
-}
+std::span<const ReduceTable* const> reduce_vector() { return {}; }
 
 #endif
 

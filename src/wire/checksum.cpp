@@ -3,8 +3,8 @@
 #include <xxhash.h>
 
 #if defined(HAWSER_XXH_DISPATCH) && HAWSER_XXH_DISPATCH
-#define XXH_DISPATCH_DISABLE_REPLACE 1
-#include <xxh_x86dispatch.h>
+#  define XXH_DISPATCH_DISABLE_REPLACE 1
+#  include <xxh_x86dispatch.h>
 #endif
 
 namespace hawser {
@@ -20,9 +20,7 @@ std::uint64_t checksum(std::span<const std::byte> bytes) {
 
 #else
 
-std::uint64_t checksum(std::span<const std::byte> bytes) {
-  return XXH3_64bits(bytes.data(), bytes.size());
-}
+std::uint64_t checksum(std::span<const std::byte> bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
 
 #endif
 

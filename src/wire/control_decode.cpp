@@ -187,10 +187,8 @@ Resume resume_of(const wire::ResumeBody& body, Judge& judge) {
 PeerMessage peer_message_of(const wire::PeerEnvelope& from, Judge& judge) {
   using Case = wire::PeerEnvelope::MessageCase;
   switch (from.message_case()) {
-    case Case::kHello:
-      return Hello{.who = judge.introduction(from.hello().who())};
-    case Case::kResume:
-      return resume_of(from.resume(), judge);
+    case Case::kHello: return Hello{.who = judge.introduction(from.hello().who())};
+    case Case::kResume: return resume_of(from.resume(), judge);
     case Case::kBegun:
       return Begun{.key = Judge::key(from.begun().key()),
                    .signature = judge.signature(from.begun().signature())};
@@ -201,17 +199,13 @@ PeerMessage peer_message_of(const wire::PeerEnvelope& from, Judge& judge) {
       return Complaint{.key = Judge::key(from.complaint().key()),
                        .stalled_ms = from.complaint().stalled_ms(),
                        .waiting_for = judge.peers(from.complaint().waiting_for(), "peers that it waits for")};
-    case Case::kUpdateCall:
-      return UpdateCall{};
+    case Case::kUpdateCall: return UpdateCall{};
     case Case::kPrepared:
       return Prepared{.view = ViewId{from.prepared().view()},
                       .unreachable = judge.peers(from.prepared().unreachable(), "unreachable peers")};
-    case Case::kLeave:
-      return Leave{};
-    case Case::kPing:
-      return Ping{};
-    case Case::MESSAGE_NOT_SET:
-      break;
+    case Case::kLeave: return Leave{};
+    case Case::kPing: return Ping{};
+    case Case::MESSAGE_NOT_SET: break;
   }
   judge.refuse("it is of no kind that this version knows");
   return Ping{};
@@ -222,27 +216,20 @@ MasterMessage master_message_of(const wire::MasterEnvelope& from, Judge& judge) 
   switch (from.message_case()) {
     case Case::kWelcome:
       return Welcome{.run = RunId{from.welcome().run()}, .seen_host = judge.host(from.welcome().seen_host())};
-    case Case::kRefused:
-      return Refused{.error = judge.failure(from.refused())};
-    case Case::kPrepare:
-      return Prepare{.view = judge.view(from.prepare().view())};
+    case Case::kRefused: return Refused{.error = judge.failure(from.refused())};
+    case Case::kPrepare: return Prepare{.view = judge.view(from.prepare().view())};
     case Case::kStartView:
       return StartView{.view = judge.view(from.start_view().view()),
                        .world = Judge::world(from.start_view().world()),
                        .cause = judge.error_of(from.start_view().cause())};
-    case Case::kCommitted:
-      return Committed{.key = Judge::key(from.committed())};
-    case Case::kUpdateDone:
-      return UpdateDone{.error = judge.error_of(from.update_done())};
+    case Case::kCommitted: return Committed{.key = Judge::key(from.committed())};
+    case Case::kUpdateDone: return UpdateDone{.error = judge.error_of(from.update_done())};
     case Case::kWorldNews:
       return WorldNews{.world = Judge::world(from.world_news().world()),
                        .pending = from.world_news().pending()};
-    case Case::kExpelled:
-      return Expelled{.error = judge.failure(from.expelled())};
-    case Case::kPong:
-      return Pong{};
-    case Case::MESSAGE_NOT_SET:
-      break;
+    case Case::kExpelled: return Expelled{.error = judge.failure(from.expelled())};
+    case Case::kPong: return Pong{};
+    case Case::MESSAGE_NOT_SET: break;
   }
   judge.refuse("it is of no kind that this version knows");
   return Pong{};

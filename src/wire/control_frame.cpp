@@ -15,9 +15,7 @@ namespace {
 /// A buffer that one large message stretched is not kept for the small ones after it.
 constexpr std::size_t kBufferBytesKept = 64 << 10;
 
-Error refused(std::string sentence) {
-  return {Status::refused, std::move(sentence)};
-}
+Error refused(std::string sentence) { return {Status::refused, std::move(sentence)}; }
 
 }  // namespace
 

@@ -9,9 +9,7 @@
 namespace hawser {
 namespace {
 
-Error refused(std::string sentence) {
-  return {Status::refused, std::move(sentence)};
-}
+Error refused(std::string sentence) { return {Status::refused, std::move(sentence)}; }
 
 }  // namespace
 

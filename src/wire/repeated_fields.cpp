@@ -36,20 +36,15 @@ std::optional<Field> take_field(std::string_view& rest) {
     case WireType::varint:
       if (!take_varint(rest)) return std::nullopt;
       return field;
-    case WireType::fixed64:
-      bytes = 8;
-      break;
-    case WireType::fixed32:
-      bytes = 4;
-      break;
+    case WireType::fixed64: bytes = 8; break;
+    case WireType::fixed32: bytes = 4; break;
     case WireType::length_delimited: {
       const auto length = take_varint(rest);
       if (!length) return std::nullopt;
       bytes = *length;
       break;
     }
-    default:
-      return std::nullopt;
+    default: return std::nullopt;
   }
   if (bytes > rest.size()) return std::nullopt;
   field.body = rest.substr(0, bytes);

@@ -41,8 +41,6 @@ TEST_CASE("different signatures have different descriptions and fingerprints") {
   CHECK(fingerprint({.count = 5}) == fingerprint({.count = 5}));
 }
 
-TEST_CASE("elements have their sizes") {
-  CHECK(element_bytes(DataType::float32) == 4);
-}
+TEST_CASE("elements have their sizes") { CHECK(element_bytes(DataType::float32) == 4); }
 
 }  // namespace hawser

@@ -74,15 +74,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto choice = std::to_integer<std::size_t>(bytes.front());
   const auto rest = bytes.subspan(1);
   switch (choice % 3) {
-    case 0:
-      check_message(rest);
-      break;
-    case 1:
-      check_stream(rest, 1 + choice / 3);
-      break;
-    default:
-      check_framed(rest, 1 + choice / 3);
-      break;
+    case 0: check_message(rest); break;
+    case 1: check_stream(rest, 1 + choice / 3); break;
+    default: check_framed(rest, 1 + choice / 3); break;
   }
   return 0;
 }

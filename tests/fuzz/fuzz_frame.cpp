@@ -67,15 +67,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto rest = bytes.subspan(1);
   const bool with_right_checksum = choice % 2 == 0;
   switch (choice / 2 % 3) {
-    case 0:
-      check_frame(taken<kFrameHeaderBytes>(rest, with_right_checksum));
-      break;
-    case 1:
-      check_greeting(taken<kGreetingBytes>(rest, with_right_checksum));
-      break;
-    default:
-      check_answer(taken<kGreetingAnswerBytes>(rest, with_right_checksum));
-      break;
+    case 0: check_frame(taken<kFrameHeaderBytes>(rest, with_right_checksum)); break;
+    case 1: check_greeting(taken<kGreetingBytes>(rest, with_right_checksum)); break;
+    default: check_answer(taken<kGreetingAnswerBytes>(rest, with_right_checksum)); break;
   }
   if (const auto start = check_greeting_start(rest); !start.ok()) check_refusal(start.error());
   return 0;

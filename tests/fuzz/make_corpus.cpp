@@ -104,7 +104,7 @@ void make_master(Corpus corpus) {
   corpus.add("one-dies", two + script({10, 0, 0, 0, 0, 0, 0, 0, 0}) + script({2, 1}) + script({3, 4, 8}));
   corpus.add("silence", two + script({3, 6, 3, 7, 3, 8}));
   corpus.add("resume", two + script({2, 0, 0, 12, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 3, 9}));
-  corpus.add("floods", two + script({17, 0, 2, 0, 0, 0, 0, 17, 0, 0}));
+  corpus.add("floods", two + script({17, 0, 2, 0, 0, 0, 0, 17, 0, 1}));
   Random random(5);
   std::string raw = script({1});
   for (std::size_t kind : {std::size_t{0}, std::size_t{2}, std::size_t{6}}) {

@@ -9,9 +9,7 @@
 /// Bytes and text for one another, and protobuf fields by hand, for messages that no honest sender makes.
 namespace hawser::testing {
 
-inline std::span<const std::byte> as_bytes(std::string_view text) {
-  return std::as_bytes(std::span(text));
-}
+inline std::span<const std::byte> as_bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
 
 inline std::string varint(std::uint64_t value) {
   std::string out;

@@ -19,9 +19,7 @@ inline std::uint64_t any_number(Random& random) {
   return random.next() >> random.below(64);
 }
 
-inline std::uint32_t any_number_32(Random& random) {
-  return static_cast<std::uint32_t>(any_number(random));
-}
+inline std::uint32_t any_number_32(Random& random) { return static_cast<std::uint32_t>(any_number(random)); }
 
 inline std::string any_text(Random& random, std::size_t bytes_max) {
   static constexpr const char* kPieces[] = {
@@ -123,48 +121,32 @@ inline Resume any_resume(Random& random) {
 /// Of the kind that `kind` names, as the variant's index.
 inline PeerMessage any_peer_message(Random& random, std::size_t kind) {
   switch (kind % std::variant_size_v<PeerMessage>) {
-    case 0:
-      return Hello{any_introduction(random)};
-    case 1:
-      return any_resume(random);
-    case 2:
-      return Begun{.key = any_key(random), .signature = any_signature(random)};
-    case 3:
-      return Report{.key = any_key(random), .signature = any_signature(random)};
+    case 0: return Hello{any_introduction(random)};
+    case 1: return any_resume(random);
+    case 2: return Begun{.key = any_key(random), .signature = any_signature(random)};
+    case 3: return Report{.key = any_key(random), .signature = any_signature(random)};
     case 4:
       return Complaint{
           .key = any_key(random), .stalled_ms = any_number(random), .waiting_for = any_peers(random)};
-    case 5:
-      return UpdateCall{};
-    case 6:
-      return Prepared{.view = ViewId{random.next()}, .unreachable = any_peers(random)};
-    case 7:
-      return Leave{};
-    default:
-      return Ping{};
+    case 5: return UpdateCall{};
+    case 6: return Prepared{.view = ViewId{random.next()}, .unreachable = any_peers(random)};
+    case 7: return Leave{};
+    default: return Ping{};
   }
 }
 
 inline MasterMessage any_master_message(Random& random, std::size_t kind) {
   switch (kind % std::variant_size_v<MasterMessage>) {
-    case 0:
-      return Welcome{.run = RunId{random.next()}, .seen_host = any_host(random)};
-    case 1:
-      return Refused{any_failure(random)};
-    case 2:
-      return Prepare{any_view(random)};
+    case 0: return Welcome{.run = RunId{random.next()}, .seen_host = any_host(random)};
+    case 1: return Refused{any_failure(random)};
+    case 2: return Prepare{any_view(random)};
     case 3:
       return StartView{.view = any_view(random), .world = any_world(random), .cause = any_error(random)};
-    case 4:
-      return Committed{any_key(random)};
-    case 5:
-      return UpdateDone{any_error(random)};
-    case 6:
-      return WorldNews{.world = any_world(random), .pending = any_number_32(random)};
-    case 7:
-      return Expelled{any_failure(random)};
-    default:
-      return Pong{};
+    case 4: return Committed{any_key(random)};
+    case 5: return UpdateDone{any_error(random)};
+    case 6: return WorldNews{.world = any_world(random), .pending = any_number_32(random)};
+    case 7: return Expelled{any_failure(random)};
+    default: return Pong{};
   }
 }
 

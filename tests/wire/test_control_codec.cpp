@@ -20,12 +20,8 @@ using testing::repeated;
 constexpr std::size_t kPeerKinds = std::variant_size_v<PeerMessage>;
 constexpr std::size_t kMasterKinds = std::variant_size_v<MasterMessage>;
 
-Result<PeerMessage> decode_peer(std::string_view bytes) {
-  return decode_peer_message(as_bytes(bytes));
-}
-Result<MasterMessage> decode_master(std::string_view bytes) {
-  return decode_master_message(as_bytes(bytes));
-}
+Result<PeerMessage> decode_peer(std::string_view bytes) { return decode_peer_message(as_bytes(bytes)); }
+Result<MasterMessage> decode_master(std::string_view bytes) { return decode_master_message(as_bytes(bytes)); }
 
 /// Whatever the bytes are: an answer that can be logged, or a message that survives a round trip.
 void expect_sane(std::string_view bytes) {
