@@ -26,7 +26,7 @@ void MasterMachine::State::check_update(Instant now, MasterActions& out) {
   const auto electors = members_of_all_groups();
   if (electors.empty()) return;
   if (update_.unanimous(electors)) {
-    if (pending_count() > 0) return begin_admission(now, out);
+    if (!admissible(now).empty()) return begin_admission(now, out);
     return end_update({Status::success, {}}, electors, out);
   }
   if (now < *update_since_ + config_.call_wait) return;
@@ -38,10 +38,11 @@ void MasterMachine::State::check_update(Instant now, MasterActions& out) {
 
 void MasterMachine::State::end_update(const Error& error, const std::vector<Member>& whom,
                                       MasterActions& out) {
+  if (error.status == Status::success) ++update_round_;
   for (const Member& member : whom) {
     if (!update_.has(member.id)) continue;
     update_.withdraw(member.id);
-    tell(member.id, UpdateDone{error}, out);
+    tell(member.id, UpdateDone{.error = error, .update_round = update_round_}, out);
   }
   if (update_.empty()) update_since_.reset();
 }
@@ -51,15 +52,23 @@ bool MasterMachine::State::bootstrap_waits() const {
 }
 
 void MasterMachine::State::maybe_bootstrap(Instant now, MasterActions& out) {
-  if (bootstrap_waits() && now >= bootstrap_at_) begin_admission(now, out);
+  if (bootstrap_waits() && now >= std::max(bootstrap_at_, settled_at_)) begin_admission(now, out);
+}
+
+/// Pending peers in order of arrival. Those of a group without members wait while former members of it may
+/// still come back to a restarted master.
+std::vector<const MasterMachine::State::Peer*> MasterMachine::State::admissible(Instant now) const {
+  std::vector<const Peer*> newcomers;
+  for (const auto& [id, peer] : peers_)
+    if (peer.role == Role::pending && (now >= settled_at_ || groups_.contains(peer.who.group)))
+      newcomers.push_back(&peer);
+  std::sort(newcomers.begin(), newcomers.end(),
+            [](const Peer* a, const Peer* b) { return a->arrival < b->arrival; });
+  return newcomers;
 }
 
 void MasterMachine::State::begin_admission(Instant now, MasterActions& out) {
-  std::vector<const Peer*> newcomers;
-  for (const auto& [id, peer] : peers_)
-    if (peer.role == Role::pending) newcomers.push_back(&peer);
-  std::sort(newcomers.begin(), newcomers.end(),
-            [](const Peer* a, const Peer* b) { return a->arrival < b->arrival; });
+  const std::vector<const Peer*> newcomers = admissible(now);
   admission_.emplace();
   admission_->deadline = now + config_.link_open;
   std::vector<PeerId> crowded_out;
@@ -178,9 +187,14 @@ void MasterMachine::State::finish_admission(MasterActions& out) {
   const World sizes = world();
   for (const auto& [number, view] : done.proposed)
     for (const Member& member : view.members)
-      tell(member.id, StartView{.view = view, .world = sizes, .cause = {Status::success, {}}}, out);
+      tell(member.id,
+           StartView{.view = view,
+                     .world = sizes,
+                     .cause = {Status::success, {}},
+                     .update_round = update_round_ + (update_.empty() ? 0 : 1)},
+           out);
   out.emplace_back(LogEvent{LogLevel::info, "admitted", "the world has " + std::to_string(sizes.size) + " members"});
-  end_update({Status::success, {}}, members_of_all_groups(), out);
+  if (!update_.empty()) end_update({Status::success, {}}, members_of_all_groups(), out);
 }
 
 void MasterMachine::State::cancel_admission() { admission_.reset(); }

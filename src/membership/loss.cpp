@@ -51,7 +51,8 @@ void MasterMachine::State::start_view(Group& group, std::vector<Member> members,
   group.last_cause = cause;
   const World sizes = world();
   for (const Member& member : group.view.members)
-    tell(member.id, StartView{.view = group.view, .world = sizes, .cause = cause}, out);
+    tell(member.id, 
+         StartView{.view = group.view, .world = sizes, .cause = cause, .update_round = update_round_}, out);
 }
 
 }  // namespace hawser

@@ -100,6 +100,7 @@ class MasterMachine::State {
   void check_update(Instant now, MasterActions& out);
   void maybe_bootstrap(Instant now, MasterActions& out);
   bool bootstrap_waits() const;
+  std::vector<const Peer*> admissible(Instant now) const;
   void begin_admission(Instant now, MasterActions& out);
   void check_admission(Instant now, MasterActions& out);
   void drop_unreachable(MasterActions& out);
@@ -137,7 +138,8 @@ class MasterMachine::State {
   void finish_recovery(Instant now, std::uint32_t number, MasterActions& out);
   std::deque<OpKey> settle_recovered_ops(const Recovery& recovery, const std::vector<Member>& survivors,
                                          MasterActions& out);
-  void adopt_run(const Resume& message);
+  void adopt_run(Instant now, const Resume& message, MasterActions& out);
+  void resume_vote(Instant now, PeerId peer, const Resume& message, MasterActions& out);
   void begin_recovery(Instant now, ConnectionId connection, const Resume& message, MasterActions& out);
   void expel_stranger(ConnectionId connection, const Error& error, MasterActions& out);
   Resume* recovering(PeerId peer);
@@ -158,6 +160,9 @@ class MasterMachine::State {
   std::optional<Admission> admission_;
   Vote update_;  ///< Members that wait in update-topology.
   std::optional<Instant> update_since_;
+  std::uint64_t update_round_ = 0;  ///< Update-topology calls of the run that have succeeded.
+  /// After taking over a run: until then former members of other groups may come back.
+  Instant settled_at_{};
   std::map<PeerId, Error> expelled_;
   std::deque<PeerId> expelled_order_;
   std::map<PeerId, WorldNews> news_told_;

@@ -116,7 +116,7 @@ void PeerMachine::master_up(Instant now, PeerActions& out) {
 }
 
 Resume PeerMachine::resume() const {
-  Resume message{.who = me_, .run = run_, .view = view_, .undecided = {}, .committed = {}, .in_update = in_update_};
+  Resume message{.who = me_, .run = run_, .view = view_, .undecided = {}, .committed = {}, .in_update = in_update_, .update_round = update_round_};
   for (const auto& [key, op] : ops_)
     message.undecided.push_back({.key = key, .signature = op.signature, .reported = op.reported});
   message.committed.assign(committed_.begin(), committed_.end());
@@ -182,20 +182,19 @@ void PeerMachine::answer_prepare(PeerActions& out) {
 void PeerMachine::want_links(PeerActions& out) {
   WantLinks wanted;
   const auto add = [&](const View& view) {
-    const auto mine = view.rank_of(me_.id);
-    if (!mine) return;
     wanted.secret = view.link_secret;
-    for (std::uint32_t rank = 0; rank < view.size(); ++rank) {
-      const Member& member = view.members[rank];
+    for (const Member& member : view.members) {
       const bool known = std::any_of(wanted.peers.begin(), wanted.peers.end(),
                                      [&](const auto& wish) { return wish.peer.id == member.id; });
-      if (member.id != me_.id && !known) wanted.peers.push_back({.peer = member, .dial = rank < *mine});
+      if (member.id != me_.id && !known) wanted.peers.push_back({.peer = member, .dial = me_.id < member.id});
     }
   };
   if (phase_ == Phase::member) add(view_);
   if (proposed_) add(*proposed_);
+  const bool secret_changed = secret_ != wanted.secret;
+  secret_ = wanted.secret;
   std::erase_if(links_up_, [&](PeerId peer) {
-    return std::none_of(wanted.peers.begin(), wanted.peers.end(),
+    return secret_changed || std::none_of(wanted.peers.begin(), wanted.peers.end(),
                         [&](const auto& wish) { return wish.peer.id == peer; });
   });
   out.emplace_back(std::move(wanted));
@@ -221,6 +220,7 @@ void PeerMachine::said(Instant, const StartView& message, PeerActions& out) {
     prepare_by_.reset();
   }
   const bool joined = phase_ == Phase::joining;
+  if (joined) update_round_ = message.update_round;
   phase_ = Phase::member;
   connect_by_.reset();
   want_links(out);
@@ -254,6 +254,7 @@ void PeerMachine::said(Instant, const Committed& message, PeerActions& out) {
 void PeerMachine::said(Instant, const UpdateDone& message, PeerActions& out) {
   if (!in_update_) return;
   in_update_ = false;
+  update_round_ = message.update_round;
   out.emplace_back(UpdateEnded{message.error});
 }
 

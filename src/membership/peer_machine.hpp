@@ -21,7 +21,7 @@ namespace hawser {
 struct WantLinks {
   struct Wish {
     Member peer;
-    bool dial = false;  ///< The younger of two dials.
+    bool dial = false;  ///< The one with the smaller id dials: the same in every view.
   };
   std::vector<Wish> peers;
   std::uint64_t secret = 0;
@@ -141,6 +141,8 @@ class PeerMachine {
   World world_;
   std::uint32_t pending_ = 0;
   bool in_update_ = false;
+  std::uint64_t update_round_ = 0;
+  std::uint64_t secret_ = 0;  ///< Of the links that stand.
   std::optional<Instant> connect_by_;
 
   MasterLink master_ = MasterLink::down;

@@ -51,18 +51,33 @@ void MasterMachine::State::resume(Instant now, ConnectionId connection, const Re
   begin_recovery(now, connection, message, out);
 }
 
-void MasterMachine::State::adopt_run(const Resume& message) {
+void MasterMachine::State::adopt_run(Instant now, const Resume& message, MasterActions& out) {
+  // Newcomers that were about to be admitted wait until it is clear who is back.
+  cancel_admission();
+  if (message.update_round > update_round_) {
+    // Members of another group were told that the update-topology call in which these still wait is over.
+    if (!update_.empty()) end_update({Status::success, {}}, members_of_all_groups(), out);
+    update_round_ = message.update_round;
+  }
   if (run_has_lived_) return;
   run_has_lived_ = true;
   run_ = message.run;
   link_secret_ = message.view.link_secret;
-  // Newcomers that were about to form a run of their own join the one that came back.
-  cancel_admission();
+  settled_at_ = now + config_.recovery;
+}
+
+/// Counts a returning member's call of update-topology, unless that call succeeded and the word was lost.
+void MasterMachine::State::resume_vote(Instant now, PeerId peer, const Resume& message, MasterActions& out) {
+  if (!message.in_update) return update_.withdraw(peer);
+  if (message.update_round < update_round_)
+    return tell(peer, UpdateDone{.error = {Status::success, {}}, .update_round = update_round_}, out);
+  update_.cast(peer);
+  if (!update_since_) update_since_ = now;
 }
 
 void MasterMachine::State::begin_recovery(Instant now, ConnectionId connection, const Resume& message,
                                           MasterActions& out) {
-  adopt_run(message);
+  adopt_run(now, message, out);
   Introduction who = message.who;
   Connection& link = connections_.at(connection);
   if (who.address.host.empty()) who.address.host = link.host;
@@ -109,18 +124,15 @@ void MasterMachine::State::finish_recovery(Instant now, std::uint32_t number, Ma
     Group& group = groups_[number];
     group.view = recovery.best;
     group.committed = settle_recovered_ops(recovery, survivors, out);
-    for (const Member& member : survivors) {
-      peers_.at(member.id).role = Role::member;
-      if (!recovery.resumed.at(member.id).in_update) continue;
-      update_.cast(member.id);
-      if (!update_since_) update_since_ = now;
-    }
+    for (const Member& member : survivors) peers_.at(member.id).role = Role::member;
     start_view(group, survivors,
                {Status::master_restarted,
                 "the master was restarted and the members resumed" +
                     (absent.empty() ? std::string() : ", without " + names_of(absent)) +
                     "; what was under way is undone, and the inputs are intact: call again"},
                out);
+    for (const Member& member : survivors)
+      resume_vote(now, member.id, recovery.resumed.at(member.id), out);
     out.emplace_back(LogEvent{LogLevel::warning, "recovered",
                               "the run goes on with " + std::to_string(survivors.size()) + " members"});
   }
@@ -169,16 +181,13 @@ void MasterMachine::State::resume_member(Instant now, ConnectionId connection, c
     if (std::find(group.committed.begin(), group.committed.end(), op.key) != group.committed.end())
       tell(id, Committed{op.key}, out);
   if (message.view.id != group.view.id)
-    tell(id, StartView{.view = group.view, .world = world(), .cause = group.last_cause}, out);
+    tell(id,
+         StartView{.view = group.view, .world = world(), .cause = group.last_cause, .update_round = update_round_},
+         out);
   if (admission_)
     for (const auto& [number, view] : admission_->proposed)
       if (view.find(id)) tell(id, Prepare{view}, out);
-  if (message.in_update) {
-    update_.cast(id);
-    if (!update_since_) update_since_ = now;
-  } else {
-    update_.withdraw(id);
-  }
+  resume_vote(now, id, message, out);
   for (const UndecidedOp& op : message.undecided) {
     // Any of these may end the view, or this peer's membership.
     const Group* const now_in = group_of(id);

@@ -251,13 +251,17 @@ void PeerEngine::State::follow(Instant now, PeerActions& actions, EngineActions&
 void PeerEngine::State::follow_one(Instant, const WantLinks& wanted, EngineActions& out) {
   std::erase_if(links_, [&](const auto& entry) {
     const bool keep = std::any_of(wanted.peers.begin(), wanted.peers.end(),
-                                  [&](const auto& wish) { return wish.peer.id == entry.first; });
+                                  [&](const auto& wish) { return wish.peer.id == entry.first; }) &&
+                      entry.second.secret == wanted.secret;
     if (!keep) out.emplace_back(CloseLink{entry.first});
     return !keep;
   });
-  for (const auto& wish : wanted.peers)
-    if (links_.try_emplace(wish.peer.id).second)
-      out.emplace_back(OpenLink{.peer = wish.peer, .secret = wanted.secret, .dial = wish.dial});
+  for (const auto& wish : wanted.peers) {
+    const auto [link, fresh] = links_.try_emplace(wish.peer.id);
+    if (!fresh) continue;
+    link->second.secret = wanted.secret;
+    out.emplace_back(OpenLink{.peer = wish.peer, .secret = wanted.secret, .dial = wish.dial});
+  }
 }
 
 void PeerEngine::State::follow_one(Instant, const ViewStarted& started, EngineActions&) {

@@ -69,6 +69,7 @@ class PeerEngine::State {
     std::size_t parked_bytes = 0;
     std::size_t parked_frames = 0;
     std::set<OpKey> early_ready;
+    std::uint64_t secret = 0;
     Epoch newest;  ///< Of the frames that came; older ones need not be parked any more.
   };
 

@@ -175,7 +175,9 @@ Resume resume_of(const wire::ResumeBody& body, Judge& judge) {
                 .view = judge.view(body.view()),
                 .undecided = {},
                 .committed = {},
-                .in_update = body.in_update()};
+                .in_update = body.in_update(),
+                .update_round = body.update_round()};
+  if (body.view().epoch() > kResumedEpochMax) judge.refuse("it claims an epoch that no run reaches");
   for (const auto& op : body.undecided())
     resume.undecided.push_back({.key = Judge::key(op.key()),
                                 .signature = judge.signature(op.signature()),
@@ -221,9 +223,12 @@ MasterMessage master_message_of(const wire::MasterEnvelope& from, Judge& judge) 
     case Case::kStartView:
       return StartView{.view = judge.view(from.start_view().view()),
                        .world = Judge::world(from.start_view().world()),
-                       .cause = judge.error_of(from.start_view().cause())};
+                       .cause = judge.error_of(from.start_view().cause()),
+                       .update_round = from.start_view().update_round()};
     case Case::kCommitted: return Committed{.key = Judge::key(from.committed())};
-    case Case::kUpdateDone: return UpdateDone{.error = judge.error_of(from.update_done())};
+    case Case::kUpdateDone: 
+      return UpdateDone{.error = judge.error_of(from.update_done().error()),
+                        .update_round = from.update_done().update_round()};
     case Case::kWorldNews:
       return WorldNews{.world = Judge::world(from.world_news().world()),
                        .pending = from.world_news().pending()};

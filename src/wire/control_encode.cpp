@@ -75,6 +75,7 @@ struct PeerMessageWriter {
     }
     for (const OpKey& key : from.committed) put(key, *body.add_committed());
     body.set_in_update(from.in_update);
+    body.set_update_round(from.update_round);
   }
   void operator()(const Begun& from) { op(from.key, from.signature, *to.mutable_begun()); }
   void operator()(const Report& from) { op(from.key, from.signature, *to.mutable_report()); }
@@ -113,9 +114,13 @@ struct MasterMessageWriter {
     put(from.view, *body.mutable_view());
     put(from.world, *body.mutable_world());
     put(from.cause, *body.mutable_cause());
+    body.set_update_round(from.update_round);
   }
   void operator()(const Committed& from) { put(from.key, *to.mutable_committed()); }
-  void operator()(const UpdateDone& from) { put(from.error, *to.mutable_update_done()); }
+  void operator()(const UpdateDone& from) {
+    put(from.error, *to.mutable_update_done()->mutable_error());
+    to.mutable_update_done()->set_update_round(from.update_round);
+  }
   void operator()(const WorldNews& from) {
     put(from.world, *to.mutable_world_news()->mutable_world());
     to.mutable_world_news()->set_pending(from.pending);

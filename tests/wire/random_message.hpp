@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -8,6 +9,7 @@
 #include "base/limits.hpp"
 #include "base/random.hpp"
 #include "membership/messages.hpp"
+#include "wire/control_codec.hpp"
 
 /// Control messages with random contents that are within the limits, for tests and fuzz targets.
 namespace hawser::testing {
@@ -110,7 +112,9 @@ inline Resume any_resume(Random& random) {
                 .view = any_view(random),
                 .undecided = {},
                 .committed = {},
-                .in_update = random.chance(1, 2)};
+                .in_update = random.chance(1, 2),
+                .update_round = random.next()};
+  resume.view.epoch.value = std::min(resume.view.epoch.value, kResumedEpochMax);
   for (auto count = random.below(4); count > 0; --count)
     resume.undecided.push_back(
         {.key = any_key(random), .signature = any_signature(random), .reported = random.chance(1, 2)});
@@ -141,9 +145,9 @@ inline MasterMessage any_master_message(Random& random, std::size_t kind) {
     case 1: return Refused{any_failure(random)};
     case 2: return Prepare{any_view(random)};
     case 3:
-      return StartView{.view = any_view(random), .world = any_world(random), .cause = any_error(random)};
+      return StartView{.view = any_view(random), .world = any_world(random), .cause = any_error(random), .update_round = random.next()};
     case 4: return Committed{any_key(random)};
-    case 5: return UpdateDone{any_error(random)};
+    case 5: return UpdateDone{.error = any_error(random), .update_round = random.next()};
     case 6: return WorldNews{.world = any_world(random), .pending = any_number_32(random)};
     case 7: return Expelled{any_failure(random)};
     default: return Pong{};
@@ -174,7 +178,9 @@ inline Resume largest_resume(Random& random) {
                 .view = largest_view(random),
                 .undecided = {},
                 .committed = {},
-                .in_update = true};
+                .in_update = true,
+                .update_round = 1};
+  resume.view.epoch.value = kResumedEpochMax;
   resume.undecided.assign(limits::kOutcomesRememberedMax,
                           {.key = key, .signature = signature, .reported = true});
   resume.committed.assign(limits::kOutcomesRememberedMax, key);
