@@ -1,0 +1,158 @@
+#include "sim/application.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "sim/world.hpp"
+
+namespace hawser::sim {
+
+void TrainingApplication::start(Duration delay) {
+  process_.in_process(delay, [this] { connect(); });
+}
+
+void TrainingApplication::connect() {
+  ++open_;
+  process_.connect();
+}
+
+std::uint64_t TrainingApplication::Round::hash() const {
+  std::uint64_t mixed = update ? 1 : 2;
+  for (const ReduceWish& wish : reduces)
+    mixed += Random(wish.tag ^ fingerprint(wish.signature)).next();  // In whatever order.
+  return mixed;
+}
+
+TrainingApplication::Round TrainingApplication::rule(const View& view, std::uint64_t position) const {
+  const ApplicationProfile& profile = world_.profile.application;
+  Random random(profile.rule_seed ^ (view.id.value + 0x9e3779b97f4a7c15ULL * (position + 1)));
+  Round round;
+  round.update = random.below(256) < profile.update_per_256 || (view.size() == 1 && !random.chance(1, 8));
+  if (round.update) return round;
+  const auto tags = static_cast<std::uint64_t>(random.between(1, profile.tags_most));
+  const std::uint64_t first = random.below(4);
+  for (std::uint64_t i = 0; i < tags; ++i) round.reduces.push_back(reduce_by_rule(random, first + i, view));
+  return round;
+}
+
+ReduceWish TrainingApplication::reduce_by_rule(Random& random, std::uint64_t tag, const View& view) const {
+  const ApplicationProfile& profile = world_.profile.application;
+  ReduceWish wish{.tag = tag, .signature = {}, .in_place = false};
+  wish.signature.op = random.chance(1, 2) ? ReduceOp::sum : ReduceOp::avg;
+  wish.signature.plan = static_cast<PlanKind>(random.below(3));
+  const std::uint64_t kind = random.below(8);
+  if (random.below(256) < profile.big_per_256)
+    wish.signature.count = 4000 + random.below(200000);
+  else if (kind == 0)
+    wish.signature.count = 1;
+  else if (kind == 1)
+    wish.signature.count = 1 + random.below(std::max<std::uint64_t>(view.size(), 2) - 1);
+  else if (kind <= 5)
+    wish.signature.count = 1 + random.below(100);
+  else
+    wish.signature.count = 1 + random.below(profile.element_limit);
+  return wish;
+}
+
+void TrainingApplication::deviate(Round& round) {
+  world_.coverage.saw("sim: call that differs on purpose");
+  Random& random = world_.random;
+  if (round.update) {
+    round = {.update = false, .reduces = {{.tag = 0, .signature = {.count = 7}, .in_place = false}}};
+    return;
+  }
+  ReduceWish& wish = round.reduces[static_cast<std::size_t>(random.below(round.reduces.size()))];
+  switch (random.below(5)) {
+    case 0: wish.signature.count += 1 + random.below(9); break;
+    case 1: wish.signature.op = wish.signature.op == ReduceOp::sum ? ReduceOp::avg : ReduceOp::sum; break;
+    case 2: wish.tag += 100; break;
+    case 3:
+      wish.signature.plan = wish.signature.plan == PlanKind::ring ? PlanKind::direct : PlanKind::ring;
+      break;
+    default: round = {.update = true, .reduces = {}}; break;
+  }
+}
+
+void TrainingApplication::shuffle(std::vector<ReduceWish>& reduces) {
+  for (std::size_t i = reduces.size(); i > 1; --i)
+    std::swap(reduces[i - 1], reduces[static_cast<std::size_t>(world_.random.below(i))]);
+}
+
+Duration TrainingApplication::short_think() {
+  if (world_.random.chance(1, 2)) return Duration::zero();
+  return Duration(world_.random.between(0, world_.profile.application.think_most.count()));
+}
+
+Duration TrainingApplication::think() {
+  const ApplicationProfile& profile = world_.profile.application;
+  if (!world_.odd_calls || world_.random.below(1024) >= profile.slow_per_1024) return short_think();
+  world_.coverage.saw("sim: slow caller");
+  return Duration(world_.random.between(0, profile.slow_most.count()));
+}
+
+void TrainingApplication::next(Duration delay) {
+  process_.in_process(delay, [this] { look(); });
+}
+
+void TrainingApplication::enter_view(const View& view) {
+  if (view.id == view_) return;
+  view_ = view.id;
+  position_ = 0;
+}
+
+void TrainingApplication::look() {
+  const EngineInfo info = process_.info();
+  if (!info.connected) return connect();
+  enter_view(info.view);
+  Round round = rule(info.view, position_);
+  const ApplicationProfile& profile = world_.profile.application;
+  if (world_.odd_calls && world_.random.below(1024) < profile.deviation_per_1024) deviate(round);
+  for (ReduceWish& wish : round.reduces) wish.in_place = world_.random.chance(1, 2);
+  // Crossed calls of a process that is stopped between the two look like different calls, and rightly so.
+  if (profile.crossed_calls) shuffle(round.reduces);
+  if (!world_.odd_calls || world_.random.below(256) >= profile.stale_look_per_256)
+    return begin(std::move(round));
+  world_.coverage.saw("sim: call of what was decided earlier");
+  process_.in_process(think(), [this, round] { begin(round); });
+}
+
+void TrainingApplication::begin(Round round) {
+  const EngineInfo info = process_.info();
+  if (!info.connected) return connect();
+  enter_view(info.view);
+  world_.checker.decided(process_, view_, position_++, round.hash());
+  if (round.update) {
+    ++open_;
+    process_.update_topology();
+    return;
+  }
+  rest_ = std::move(round.reduces);
+  call_rest();
+}
+
+void TrainingApplication::call_rest() {
+  const EngineInfo info = process_.info();
+  if (!info.connected || info.view.id != view_) {
+    // The view is over, and the round with it.
+    rest_.clear();
+    if (open_ == 0) next(Duration::zero());
+    return;
+  }
+  const ReduceWish wish = rest_.back();
+  rest_.pop_back();
+  ++open_;
+  const bool more = !rest_.empty();
+  process_.all_reduce(wish);
+  if (more) process_.in_process(short_think(), [this] { call_rest(); });
+}
+
+void TrainingApplication::call_ended(const Call& call, const CallDone& done) {
+  --open_;
+  if (open_ != 0 || !rest_.empty()) return;
+  const Status status = done.error.status;
+  const bool alone = call.kind != Call::Kind::connect && call.view.size() == 1;
+  const bool not_in = call.kind == Call::Kind::connect && status != Status::success;
+  next(alone || not_in ? Duration(world_.random.between(1000, 200000)) : think());
+}
+
+}  // namespace hawser::sim

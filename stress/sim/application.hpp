@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "sim/process.hpp"
+
+namespace hawser::sim {
+
+/// The training script that every process runs: connect, then for ever what the rule says. The rule makes the
+/// next round of calls from the view and the position in it (how many rounds were made in this view), so the
+/// members of a view call alike without a word between them, and whatever a loss has put out of step is in
+/// step again in the next view. Rarely, and on purpose, a process calls something else, calls late, or calls
+/// what it had decided before the view changed.
+class TrainingApplication : public Application {
+ public:
+  TrainingApplication(World& world, Process& process) : world_(world), process_(process) {}
+
+  void start(Duration delay);
+  void call_ended(const Call& call, const CallDone& done) override;
+
+ private:
+  /// What is called before anything else is decided: update-topology, or some reduces at once.
+  struct Round {
+    bool update = false;
+    std::vector<ReduceWish> reduces;
+    std::uint64_t hash() const;
+  };
+  Round rule(const View& view, std::uint64_t position) const;
+  ReduceWish reduce_by_rule(Random& random, std::uint64_t tag, const View& view) const;
+  void deviate(Round& round);
+  void shuffle(std::vector<ReduceWish>& reduces);
+  void connect();
+  void next(Duration delay);
+  void look();
+  void begin(Round round);
+  void call_rest();
+  void enter_view(const View& view);
+  Duration think();
+  Duration short_think();
+
+  World& world_;
+  Process& process_;
+  ViewId view_;
+  std::uint64_t position_ = 0;
+  std::vector<ReduceWish> rest_;  ///< Of the round: not yet called.
+  std::uint32_t open_ = 0;        ///< Calls that have not ended.
+};
+
+}  // namespace hawser::sim

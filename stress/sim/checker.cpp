@@ -1,0 +1,202 @@
+#include "sim/checker.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "sim/process.hpp"
+#include "sim/world.hpp"
+
+namespace hawser::sim {
+namespace {
+
+/// The peer is told that it is out: what became of the collective is none of its business any more.
+bool means_out(Status status) {
+  return status == Status::expelled || status == Status::master_unreachable || status == Status::closed ||
+         status == Status::refused;
+}
+
+/// Nothing that these applications do may end so.
+bool means_bug(Status status) {
+  return status == Status::internal || status == Status::invalid_argument ||
+         status == Status::invalid_usage || status == Status::system;
+}
+
+}  // namespace
+
+/// Whose word ended a call: of a master that was killed, messages may still be on their way.
+std::uint64_t Checker::incarnation(const Process& process) const {
+  const ControlConnection* connection = process.control.connection;
+  return connection ? connection->incarnation : world_.master.incarnation();
+}
+
+std::string Checker::who(const Process& process, const Call& call) const {
+  return process.name() + ", " + world_.names.of(call.key) + " (" + describe(call.signature) + "): ";
+}
+
+void Checker::reduce_called(const Process& process, const Call& call) {
+  Op& op = ops_[call.key];
+  if (op.parts.empty()) op.first_called = world_.queue.now();
+  op.parts.push_back({.peer = process.id(), .salt = call.salt, .signature = call.signature});
+}
+
+void Checker::update_called(const Process&, const Call&) {}
+
+void Checker::decided(const Process& process, ViewId view, std::uint64_t position, std::uint64_t decision) {
+  Decisions& decisions = decisions_[view];
+  decisions.made[{position, process.id()}] = decision;
+  for (auto it = decisions.made.lower_bound({position, PeerId{}});
+       it != decisions.made.end() && it->first.first == position; ++it)
+    if (it->second != decision) decisions.differ = true;
+}
+
+void Checker::view_started(const Process& process, const View& view) {
+  const auto [known, is_new] = views_.try_emplace(view.id, view);
+  if (!is_new && !(known->second == view))
+    throw Violation(process.name() + " was started in another " + world_.names.of(view) + " than " +
+                    world_.names.of(known->second));
+  if (!view.rank_of(process.id()))
+    throw Violation(process.name() + " is in a view that it is no member of: " + world_.names.of(view));
+  const auto last = last_epoch_.find(process.id());
+  if (last != last_epoch_.end() && last->second > view.epoch)
+    throw Violation(process.name() + " went back from epoch " + std::to_string(last->second.value) + " to " +
+                    world_.names.of(view));
+  last_epoch_[process.id()] = view.epoch;
+  // An update-topology call that goes over from an older view meets members who call something else.
+  for (const auto& [id, call] : process.calls())
+    if (call.kind == Call::Kind::update && call.view.id != view.id) decisions_[view.id].differ = true;
+}
+
+void Checker::call_ended(const Process& process, const Call& call, const CallDone& done) {
+  const Status status = done.error.status;
+  if (means_bug(status))
+    throw Violation(process.name() + ": a call ended with " + world_.names.of(done.error));
+  if (status != Status::success && done.error.sentence.empty())
+    throw Violation(process.name() + ": a call ended with " + status_name(status) + " and no sentence");
+  if (allow_no_error_ && status != Status::success && status != Status::too_few_peers)
+    throw Violation(process.name() + ": nothing happened that may cost a call, and one ended with " +
+                    world_.names.of(done.error));
+  if (status == Status::mismatch && explain_mismatches_ && !decisions_[call.view.id].differ) {
+    // The update call may have been carried over into a newer view.
+    if (call.kind != Call::Kind::update || call.view.id == process.info().view.id)
+      throw Violation(process.name() + ": mismatch in " + world_.names.of(call.view) +
+                      ", but all members called alike: " + done.error.sentence);
+  }
+  if (call.kind == Call::Kind::connect && status == Status::success) {
+    const EngineInfo info = process.info();
+    if (!info.connected || !info.view.rank_of(process.id()))
+      throw Violation(process.name() + " connected, but is in no view");
+  }
+  if (call.kind != Call::Kind::reduce) return;
+  if (!call.buffers->in_place() && !call.buffers->send_intact())
+    throw Violation(who(process, call) + "the send buffer was written to");
+  if (status != Status::success) return ended_badly(process, call, done.error);
+  if (!done.reduce) throw Violation(who(process, call) + "success without a ReduceInfo");
+  ended_well(process, call, *done.reduce);
+}
+
+void Checker::ended_badly(const Process& process, const Call& call, const Error& error) {
+  if (!call.buffers->send_intact())
+    throw Violation(who(process, call) + "the input was not restored after \"" + error.sentence + "\"");
+  if (means_out(error.status)) return;
+  Op& op = ops_[call.key];
+  Outcome mine{.peer = call.self,
+               .name = process.name(),
+               .status = error.status,
+               .view_after = process.info().view,
+               .incarnation = incarnation(process)};
+  check_agreement(op, call.key, mine);
+  op.outcomes.push_back(std::move(mine));
+}
+
+void Checker::ended_well(const Process& process, const Call& call, const ReduceInfo& info) {
+  if (info.key != call.key)
+    throw Violation(who(process, call) + "success is reported for " + world_.names.of(info.key));
+  const auto& contributors = info.contributors;
+  if (std::find(contributors.begin(), contributors.end(), call.self) == contributors.end())
+    throw Violation(who(process, call) + "it is no contributor of its own collective");
+  for (const PeerId peer : contributors)
+    if (!call.view.rank_of(peer))
+      throw Violation(who(process, call) + world_.names.of(peer) + " contributed, but is no member of " +
+                      world_.names.of(call.view));
+  ++successes_;
+  Op& op = ops_[call.key];
+  if (op.contributors.empty()) {
+    op.contributors = contributors;
+    ++committed_;
+  }
+  if (op.contributors != contributors)
+    throw Violation(who(process, call) + "contributors are " + world_.names.of(contributors) +
+                    " here, and elsewhere " + world_.names.of(op.contributors));
+  if (op.expected.empty()) expect(op, call, contributors);
+  const auto result = call.buffers->result();
+  if (std::memcmp(result.data(), op.expected.data(), result.size_bytes()) != 0) {
+    std::size_t wrong = 0;
+    while (result[wrong] == op.expected[wrong]) ++wrong;
+    throw Violation(who(process, call) + "element " + std::to_string(wrong) + " is " +
+                    std::to_string(result[wrong]) + ", " + std::to_string(op.expected[wrong]) +
+                    " is right; contributors: " + world_.names.of(contributors));
+  }
+  Outcome mine{.peer = call.self,
+               .name = process.name(),
+               .status = Status::success,
+               .view_after = {},
+               .incarnation = incarnation(process)};
+  check_agreement(op, call.key, mine);
+  op.outcomes.push_back(std::move(mine));
+  if (op.outcomes.size() == contributors.size()) {
+    op.expected.clear();
+    op.expected.shrink_to_fit();
+  }
+}
+
+void Checker::expect(Op& op, const Call& call, const std::vector<PeerId>& contributors) const {
+  op.expected.assign(call.signature.count, 0.0F);
+  for (const PeerId peer : contributors) {
+    const auto part = std::find_if(op.parts.begin(), op.parts.end(),
+                                   [&](const Part& candidate) { return candidate.peer == peer; });
+    if (part == op.parts.end())
+      throw Violation(world_.names.of(call.key) + ": " + world_.names.of(peer) +
+                      " is named a contributor and never called");
+    if (part->signature != call.signature)
+      throw Violation(world_.names.of(call.key) + ": success, though " + world_.names.of(peer) + " called " +
+                      describe(part->signature) + " and another one " + describe(call.signature));
+    for (std::uint64_t i = 0; i < call.signature.count; ++i) op.expected[i] += contribution(part->salt, i);
+  }
+  if (call.signature.op == ReduceOp::avg)
+    for (float& value : op.expected) value /= static_cast<float>(contributors.size());
+}
+
+void Checker::check_agreement(const Op& op, const OpKey& key, const Outcome& mine) const {
+  for (const Outcome& theirs : op.outcomes) {
+    const bool mine_well = mine.status == Status::success;
+    const bool theirs_well = theirs.status == Status::success;
+    if (mine_well && theirs_well) continue;
+    if (!mine_well && !theirs_well) {
+      // A master that was restarted in between cannot know what its predecessor had told.
+      if (mine.status != theirs.status && mine.incarnation == theirs.incarnation)
+        throw Violation(world_.names.of(key) + ": " + mine.name + " was told " + status_name(mine.status) +
+                        ", and " + theirs.name + " " + status_name(theirs.status));
+      continue;
+    }
+    const Outcome& failed = mine_well ? theirs : mine;
+    const Outcome& succeeded = mine_well ? mine : theirs;
+    // Who had success may have been lost since: then the next view is without it.
+    if (failed.view_after.rank_of(succeeded.peer))
+      throw Violation(world_.names.of(key) + ": " + succeeded.name + " had success, " + failed.name + " " +
+                      status_name(failed.status) + ", and both are members of " +
+                      world_.names.of(failed.view_after));
+  }
+}
+
+bool Checker::committed_by_all(const std::set<PeerId>& peers, Instant since) const {
+  for (const auto& [key, op] : ops_) {
+    if (op.first_called < since || op.contributors.size() != peers.size()) continue;
+    std::set<PeerId> heard;
+    for (const Outcome& outcome : op.outcomes)
+      if (outcome.status == Status::success) heard.insert(outcome.peer);
+    if (heard == peers) return true;
+  }
+  return false;
+}
+
+}  // namespace hawser::sim

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "runtime/peer_engine.hpp"
+#include "sim/violation.hpp"
+
+namespace hawser::sim {
+
+class Process;
+class World;
+struct Call;
+
+/// Watches all calls of all processes and throws Violation where a promise of the design is broken:
+/// agreement, inputs restored, sums exact, views alike, mismatches with a reason.
+class Checker {
+ public:
+  explicit Checker(World& world) : world_(world) {}
+
+  void reduce_called(const Process& process, const Call& call);
+  void update_called(const Process& process, const Call& call);
+  /// Before the call's memory goes.
+  void call_ended(const Process& process, const Call& call, const CallDone& done);
+  void view_started(const Process& process, const View& view);
+  /// What an application decided to call as the `position`-th thing in a view, as a hash: a mismatch needs
+  /// two members that decided differently.
+  void decided(const Process& process, ViewId view, std::uint64_t position, std::uint64_t decision);
+  /// Every mismatch must have such a reason. Off where scripts make the calls.
+  void explain_mismatches() { explain_mismatches_ = true; }
+  /// No call may fail from now on, except for want of peers.
+  void allow_no_error() { allow_no_error_ = true; }
+
+  /// Whether all the given peers, and nobody else, contributed to one collective that all of them know as
+  /// committed, called after `since`.
+  bool committed_by_all(const std::set<PeerId>& peers, Instant since) const;
+  /// Collectives that somebody knows as committed.
+  std::uint64_t committed() const { return committed_; }
+  /// Calls of collectives that ended well.
+  std::uint64_t successes() const { return successes_; }
+
+ private:
+  struct Part {
+    PeerId peer;
+    std::uint64_t salt = 0;
+    Signature signature;
+  };
+  struct Outcome {
+    PeerId peer;
+    std::string name;
+    Status status = Status::success;
+    View view_after;
+    std::uint64_t incarnation = 0;  ///< Of the master that said so.
+  };
+  struct Op {
+    Instant first_called{};
+    std::vector<Part> parts;
+    std::vector<Outcome> outcomes;
+    std::vector<PeerId> contributors;  ///< Of the first success.
+    std::vector<float> expected;       ///< The right answer, while somebody may still need it.
+  };
+  struct Decisions {
+    std::map<std::pair<std::uint64_t, PeerId>, std::uint64_t> made;  ///< By position and peer.
+    bool differ = false;
+  };
+
+  void ended_well(const Process& process, const Call& call, const ReduceInfo& info);
+  void ended_badly(const Process& process, const Call& call, const Error& error);
+  void check_agreement(const Op& op, const OpKey& key, const Outcome& mine) const;
+  void expect(Op& op, const Call& call, const std::vector<PeerId>& contributors) const;
+  std::uint64_t incarnation(const Process& process) const;
+  std::string who(const Process& process, const Call& call) const;
+
+  World& world_;
+  std::map<OpKey, Op> ops_;
+  std::map<ViewId, View> views_;
+  std::map<PeerId, Epoch> last_epoch_;
+  std::map<ViewId, Decisions> decisions_;
+  bool explain_mismatches_ = false;
+  bool allow_no_error_ = false;
+  std::uint64_t committed_ = 0;
+  std::uint64_t successes_ = 0;
+};
+
+}  // namespace hawser::sim

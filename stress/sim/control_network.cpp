@@ -1,0 +1,187 @@
+#include "sim/control_network.hpp"
+
+#include <utility>
+
+#include "sim/process.hpp"
+#include "sim/wire_check.hpp"
+#include "sim/world.hpp"
+
+namespace hawser::sim {
+
+Duration ControlNetwork::delay() { return world_.profile.network.control_delay.draw(world_.random); }
+Duration ControlNetwork::told() { return world_.profile.network.told.draw(world_.random); }
+
+template <class Item>
+void ControlNetwork::put_to_master(Connection& connection, Duration delay, Item item) {
+  const Instant due = connection.to_master.put(world_.queue.now() + delay, std::move(item));
+  world_.queue.at(due, [this, &connection] { read_as_master(connection); });
+}
+
+template <class Item>
+void ControlNetwork::put_to_peer(Connection& connection, Duration delay, Item item) {
+  const Instant due = connection.to_peer.put(world_.queue.now() + delay, std::move(item));
+  world_.queue.at(due, [this, &connection] { read_as_peer(connection); });
+}
+
+void ControlNetwork::dial(Process& peer) {
+  if (peer.control.connection || peer.control.dial != 0)
+    throw Violation(peer.name() + " dials the master though it has a connection or a dial in progress");
+  peer.control.dial = ++dials_;
+  world_.queue.after(world_.profile.network.control_dial.draw(world_.random),
+                     [this, &peer, dial = dials_] { attempt(peer, dial); });
+}
+
+void ControlNetwork::attempt(Process& peer, std::uint64_t dial) {
+  if (peer.gone() || peer.control.dial != dial) return;
+  if (!world_.master.running()) {
+    world_.coverage.saw("sim: dial while the master is down");
+    peer.in_process(told(), [&peer, dial] {
+      if (peer.control.dial != dial) return;
+      peer.control.dial = 0;
+      peer.deliver(MasterDown{.reason = "connection refused"});
+    });
+    return;
+  }
+  peer.control.dial = 0;
+  const ConnectionId id{connections_.size() + 1};
+  auto& connection = *(connections_[id] = std::make_unique<Connection>());
+  connection.id = id;
+  connection.peer = &peer;
+  connection.incarnation = world_.master.incarnation();
+  peer.control.connection = &connection;
+  put_to_master(connection, delay(), Connection::Up{});
+  put_to_peer(connection, delay(), Connection::Up{});
+}
+
+void ControlNetwork::send(Process& peer, PeerMessage message) {
+  Connection* connection = peer.control.connection;
+  if (!connection || !connection->peer_up)
+    throw Violation(peer.name() + " sends " + kind_of(message) + " to the master without a connection");
+  if (connection->to_master.is_cut()) return;
+  put_to_master(*connection, delay(), std::move(message));
+  if (connection->to_master.size() > 20000)
+    throw Violation(peer.name() + " has written 20,000 messages to the master that were not read");
+}
+
+void ControlNetwork::close(Process& peer, const std::string& reason) {
+  peer.control.dial = 0;
+  Connection* connection = std::exchange(peer.control.connection, nullptr);
+  if (!connection) return;
+  connection->peer_up = false;
+  connection->to_peer.clear();
+  if (connection->to_master.is_cut()) return;
+  put_to_master(*connection, delay(), Connection::Down{.reason = "closed by the peer: " + reason});
+  connection->to_master.cut(world_.random, true);
+}
+
+void ControlNetwork::send(ConnectionId to, MasterMessage message) {
+  const auto found = connections_.find(to);
+  if (found == connections_.end() || !found->second->master_open)
+    throw Violation(std::string("the master sends ") + kind_of(message) +
+                    " over a connection that it has not");
+  if (found->second->to_peer.is_cut()) return;
+  put_to_peer(*found->second, delay(), std::move(message));
+}
+
+void ControlNetwork::close(ConnectionId id, const std::string& reason) {
+  const auto found = connections_.find(id);
+  if (found == connections_.end() || !found->second->master_open)
+    throw Violation("the master closes a connection that it has not");
+  Connection& connection = *found->second;
+  connection.master_open = false;
+  connection.to_master.clear();
+  connection.to_master.cut(world_.random, true);
+  if (connection.to_peer.is_cut()) return;
+  put_to_peer(connection, delay(), Connection::Down{.reason = "closed by the master: " + reason});
+  connection.to_peer.cut(world_.random, true);
+}
+
+void ControlNetwork::read_as_master(Connection& connection) {
+  if (connection.incarnation != world_.master.incarnation() || !world_.master.running())
+    return connection.to_master.clear();
+  if (!connection.to_master.readable(world_.queue.now())) return;
+  auto item = connection.to_master.take();
+  if (std::holds_alternative<Connection::Up>(item)) {
+    connection.master_open = true;
+    world_.master.deliver(
+        ConnectionOpened{.connection = connection.id, .remote_host = connection.peer->host()});
+  } else if (!connection.master_open) {
+    return;
+  } else if (auto* message = std::get_if<PeerMessage>(&item)) {
+    if (world_.profile.network.wire_codecs) *message = through_bytes(*message);
+    world_.master.deliver(PeerSaid{.connection = connection.id, .message = std::move(*message)});
+  } else {
+    connection.master_open = false;
+    world_.master.deliver(
+        ConnectionClosed{.connection = connection.id, .reason = std::get<Connection::Down>(item).reason});
+  }
+}
+
+void ControlNetwork::read_as_peer(Connection& connection) {
+  Process& peer = *connection.peer;
+  if (peer.gone() || peer.control.connection != &connection) return connection.to_peer.clear();
+  if (peer.stopped() || !connection.to_peer.readable(world_.queue.now())) return;
+  auto item = connection.to_peer.take();
+  if (std::holds_alternative<Connection::Up>(item)) {
+    connection.peer_up = true;
+    peer.deliver(MasterUp{});
+  } else if (auto* message = std::get_if<MasterMessage>(&item)) {
+    if (world_.profile.network.wire_codecs) *message = through_bytes(*message);
+    peer.deliver(MasterSaid{std::move(*message)});
+  } else {
+    peer.control.connection = nullptr;
+    connection.peer_up = false;
+    peer.deliver(MasterDown{.reason = std::get<Connection::Down>(item).reason});
+  }
+}
+
+void ControlNetwork::process_gone(Process& peer, Ending ending) {
+  peer.control.dial = 0;
+  Connection* connection = std::exchange(peer.control.connection, nullptr);
+  if (!connection) return;
+  connection->peer_up = false;
+  connection->to_peer.clear();
+  connection->to_peer.cut(world_.random, true);
+  if (connection->to_master.is_cut()) return;
+  connection->to_master.cut(world_.random, ending == Ending::flushed);
+  if (ending != Ending::vanished)
+    put_to_master(*connection, told(), Connection::Down{.reason = "closed by the peer"});
+}
+
+void ControlNetwork::process_awake(Process& peer) {
+  Connection* connection = peer.control.connection;
+  if (!connection) return;
+  connection->to_peer.wake(world_.queue.now() + delay(), [&](Instant due) {
+    world_.queue.at(due, [this, connection] { read_as_peer(*connection); });
+  });
+}
+
+void ControlNetwork::master_gone(Ending ending) {
+  for (const auto& [id, connection] : connections_) {
+    if (connection->incarnation != world_.master.incarnation()) continue;
+    connection->master_open = false;
+    connection->to_master.clear();
+    connection->to_master.cut(world_.random, true);
+    if (connection->to_peer.is_cut()) continue;
+    connection->to_peer.cut(world_.random, ending == Ending::flushed);
+    if (ending != Ending::vanished)
+      put_to_peer(*connection, told(), Connection::Down{.reason = "connection reset"});
+  }
+}
+
+void ControlNetwork::cut(Process& peer, Told who) {
+  Connection* connection = peer.control.connection;
+  if (!connection) return;
+  if (!connection->to_master.is_cut()) {
+    connection->to_master.cut(world_.random, false);
+    if (who == Told::both || who == Told::master)
+      put_to_master(*connection, told(), Connection::Down{.reason = "connection reset"});
+  }
+  if (!connection->to_peer.is_cut()) {
+    connection->to_peer.cut(world_.random, false);
+    if (who == Told::both || who == Told::peer)
+      put_to_peer(*connection, told(), Connection::Down{.reason = "connection reset"});
+  }
+}
+
+}  // namespace hawser::sim

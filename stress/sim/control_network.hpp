@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <variant>
+
+#include "base/ids.hpp"
+#include "membership/messages.hpp"
+#include "sim/lane.hpp"
+
+namespace hawser::sim {
+
+class Process;
+class World;
+
+/// How a process ends, as the other side of its connections sees it.
+enum class Ending {
+  flushed,   ///< The kernel sends what was written, then closes.
+  reset,     ///< Part of what is on its way is lost; the other side is told.
+  vanished,  ///< Likewise, and nobody is told: the host lost its power.
+};
+
+/// Who learns that a control connection broke. The others find out by their own bounds.
+enum class Told { both, peer, master, nobody };
+
+/// A control connection between one peer and one incarnation of the master.
+struct ControlConnection {
+  struct Up {};
+  struct Down {
+    std::string reason;
+  };
+  ConnectionId id;
+  Process* peer = nullptr;
+  std::uint64_t incarnation = 0;
+  Lane<std::variant<Up, PeerMessage, Down>> to_master;
+  Lane<std::variant<Up, MasterMessage, Down>> to_peer;
+  bool peer_up = false;      ///< The engine was told MasterUp, and neither it nor the network closed.
+  bool master_open = false;  ///< Likewise for the machine.
+};
+
+/// What a process has of the control network.
+struct ControlEnd {
+  ControlConnection* connection = nullptr;
+  std::uint64_t dial = 0;  ///< Number of the dial in progress; 0 if there is none.
+};
+
+/// Control connections: FIFO, each message with its own random delay.
+class ControlNetwork {
+ public:
+  explicit ControlNetwork(World& world) : world_(world) {}
+
+  // What an engine asks for.
+  void dial(Process& peer);
+  void send(Process& peer, PeerMessage message);
+  void close(Process& peer, const std::string& reason);
+  // What the master machine asks for.
+  void send(ConnectionId to, MasterMessage message);
+  void close(ConnectionId connection, const std::string& reason);
+
+  void process_gone(Process& peer, Ending ending);
+  void process_awake(Process& peer);
+  /// Called before the master's incarnation ends.
+  void master_gone(Ending ending);
+  void cut(Process& peer, Told told);
+
+ private:
+  using Connection = ControlConnection;
+  void attempt(Process& peer, std::uint64_t dial);
+  void read_as_master(Connection& connection);
+  void read_as_peer(Connection& connection);
+  template <class Item>
+  void put_to_master(Connection& connection, Duration delay, Item item);
+  template <class Item>
+  void put_to_peer(Connection& connection, Duration delay, Item item);
+  Duration delay();
+  Duration told();
+
+  World& world_;
+  std::map<ConnectionId, std::unique_ptr<Connection>> connections_;
+  std::uint64_t dials_ = 0;
+};
+
+}  // namespace hawser::sim

@@ -1,0 +1,272 @@
+#include "sim/fault_driver.hpp"
+
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+#include "base/limits.hpp"
+#include "sim/application.hpp"
+
+namespace hawser::sim {
+
+FaultDriver::FaultDriver(World& world) : world_(world), faults_(world.profile.faults) {
+  const auto& weights = faults_.weights;
+  const auto add = [this](Kind kind, std::uint32_t weight) {
+    drawn_from_.insert(drawn_from_.end(), weight, kind);
+  };
+  add(Kind::kill, weights.kill);
+  add(Kind::start, weights.start);
+  add(Kind::leave, weights.leave);
+  add(Kind::stop, weights.stop);
+  add(Kind::silence, weights.silence);
+  add(Kind::cut_link, weights.cut_link);
+  add(Kind::cut_pair, weights.cut_pair);
+  add(Kind::partition, weights.partition);
+  add(Kind::blackhole, weights.blackhole);
+  add(Kind::cut_control, weights.cut_control);
+  add(Kind::half_open_control, weights.half_open_control);
+  add(Kind::master, weights.master);
+  add(Kind::hostile, weights.hostile);
+  add(Kind::spurious_tick, weights.spurious_tick);
+}
+
+void FaultDriver::begin() {
+  world_.master.start();
+  const bool at_once = world_.random.chance(1, 2);
+  for (std::uint32_t i = 0; i < world_.profile.peers; ++i) {
+    start_process();
+    auto& process = *world_.processes().back();
+    auto application = std::make_unique<TrainingApplication>(world_, process);
+    application->start(at_once ? Duration::zero() : Duration(world_.random.between(0, 3000000)));
+    process.run(std::move(application));
+  }
+  if (faults_.trigger_per_1024 != 0)
+    world_.on_message = [this](const std::string&, const char* kind) { message_sent(kind); };
+}
+
+void FaultDriver::start_process() {
+  std::string name(1, static_cast<char>('a' + started_ % 26));
+  if (started_ >= 26) name += std::to_string(started_ / 26);
+  const std::uint32_t group = world_.profile.groups == 1 ? 0 : started_ % world_.profile.groups;
+  ++started_;
+  world_.start_process(name, group);
+}
+
+void FaultDriver::after_event() {
+  if (over_ || drawn_from_.empty()) return;
+  if (world_.random.below(faults_.events_between) == 0) happen();
+}
+
+void FaultDriver::message_sent(const char* kind) {
+  const std::string_view what = kind;
+  if (over_ || drawn_from_.empty() || what == "ping" || what == "pong" || what == "world-news") return;
+  if (world_.random.below(1024) >= faults_.trigger_per_1024) return;
+  // Not within the action of a machine, and sometimes when the message has come halfway.
+  world_.queue.after(Duration(world_.random.between(0, world_.profile.network.control_delay.most.count())),
+                     [this] {
+                       if (!over_) happen();
+                     });
+}
+
+std::vector<Process*> FaultDriver::runners() {
+  std::vector<Process*> found;
+  for (Process* process : world_.living())
+    if (!process->stopped()) found.push_back(process);
+  return found;
+}
+
+Process* FaultDriver::any(bool running_only) {
+  const auto candidates = running_only ? runners() : world_.living();
+  if (candidates.empty()) return nullptr;
+  return candidates[static_cast<std::size_t>(world_.random.below(candidates.size()))];
+}
+
+Ending FaultDriver::any_ending() { return static_cast<Ending>(world_.random.below(3)); }
+
+void FaultDriver::happen() {
+  happen(drawn_from_[static_cast<std::size_t>(world_.random.below(drawn_from_.size()))]);
+}
+
+void FaultDriver::happen(Kind kind) {
+  Random& random = world_.random;
+  Coverage& coverage = world_.coverage;
+  if (kind == Kind::start) {
+    if (world_.living().size() >= world_.profile.peers + 2) return;
+    coverage.saw("fault: start");
+    start_process();
+    auto& process = *world_.processes().back();
+    auto application = std::make_unique<TrainingApplication>(world_, process);
+    application->start(Duration::zero());
+    return process.run(std::move(application));
+  }
+  if (kind == Kind::master) return restart_master();
+  if (kind == Kind::hostile) return inject_hostile();
+  Process* const one = any(kind != Kind::kill && kind != Kind::cut_control);
+  if (!one) return;
+  switch (kind) {
+    case Kind::kill: {
+      kill(*one);
+      if (random.chance(1, 6))
+        if (Process* const another = any(false)) {
+          coverage.saw("fault: kill two at once");
+          kill(*another);
+        }
+      return;
+    }
+    case Kind::leave: coverage.saw("fault: leave"); return one->leave();
+    case Kind::stop: return stop(*one);
+    case Kind::silence: return silence(*one);
+    case Kind::cut_link:
+    case Kind::cut_pair: {
+      const auto ends = world_.links.standing();
+      if (ends.empty()) return;
+      LinkEnd& end = *ends[static_cast<std::size_t>(random.below(ends.size()))];
+      coverage.saw(kind == Kind::cut_link ? "fault: cut a connection" : "fault: cut a link");
+      if (kind == Kind::cut_link) return world_.links.cut(end);
+      return world_.links.cut_pair(*end.process, *end.other->process);
+    }
+    case Kind::partition:
+    case Kind::blackhole: {
+      Process* const two = any(true);
+      if (!two || two == one) return;
+      coverage.saw(kind == Kind::partition ? "fault: partition" : "fault: blackhole");
+      if (kind == Kind::blackhole) return block(*one, *two);
+      world_.links.refuse_dials(*one, *two);
+      return world_.links.cut_pair(*one, *two);
+    }
+    case Kind::cut_control: coverage.saw("fault: cut control"); return world_.control.cut(*one, Told::both);
+    case Kind::half_open_control: return cut_control(*one);
+    case Kind::spurious_tick: coverage.saw("fault: spurious tick"); return one->deliver(EngineTick{});
+    case Kind::start:
+    case Kind::master:
+    case Kind::hostile: return;
+  }
+}
+
+void FaultDriver::kill(Process& process) {
+  world_.coverage.saw("fault: kill");
+  process.kill(any_ending());
+}
+
+void FaultDriver::stop(Process& process) {
+  world_.coverage.saw("fault: stop");
+  process.stop();
+  const Duration longest = world_.profile.master.silence * 3;
+  const bool dies = world_.random.chance(1, 3);
+  // Often for a moment that nobody minds, at times for longer than anybody waits.
+  const Duration time(world_.random.between(1000, world_.random.chance(1, 2) ? 1000000 : longest.count()));
+  world_.queue.after(time, [this, &process, dies] {
+    if (process.gone() || !process.stopped() || over_) return;
+    if (dies) return kill(process);
+    world_.coverage.saw("fault: goes on after a stop");
+    process.resume();
+  });
+}
+
+void FaultDriver::silence(Process& process) {
+  world_.coverage.saw("fault: silence on links");
+  process.set_silent(true);
+  const Duration longest = world_.profile.master.stall * 4;
+  world_.queue.after(Duration(world_.random.between(1000, longest.count())), [&process] {
+    if (!process.gone()) process.set_silent(false);
+  });
+}
+
+void FaultDriver::block(Process& a, Process& b) {
+  world_.links.block(a, b);
+  if (world_.random.chance(3, 4)) world_.links.block(b, a);
+  const Duration longest = world_.profile.network.user_timeout * 2;
+  world_.queue.after(Duration(world_.random.between(1000, longest.count())), [this] {
+    world_.coverage.saw("fault: partitions heal");
+    world_.links.heal();
+  });
+}
+
+void FaultDriver::cut_control(Process& process) {
+  static constexpr Told kWho[] = {Told::peer, Told::master, Told::nobody};
+  world_.coverage.saw("fault: half-open control");
+  world_.control.cut(process, kWho[world_.random.below(std::size(kWho))]);
+}
+
+void FaultDriver::restart_master() {
+  if (!world_.master.running()) return;
+  world_.coverage.saw("fault: master killed");
+  world_.master.kill(any_ending());
+  Random& random = world_.random;
+  // Mostly back soon; at times for longer than the peers look for it.
+  const Duration away(random.chance(1, 16) ? world_.profile.engine.master_redial.count() * 3 / 2
+                                           : random.between(0, 3000000));
+  world_.queue.after(away, [this] {
+    if (world_.master.running()) return;
+    world_.coverage.saw("fault: master restarted");
+    world_.master.start();
+  });
+}
+
+void FaultDriver::inject_hostile() {
+  auto ends = world_.links.standing();
+  if (ends.empty()) return;
+  Random& random = world_.random;
+  LinkEnd* receiver = ends[static_cast<std::size_t>(random.below(ends.size()))];
+  if (random.chance(1, 2)) receiver = receiver->other;
+  if (receiver->reading || receiver->process->data_held()) return;
+  world_.coverage.saw("fault: hostile frame");
+  FrameHeader like;
+  for (const auto& [id, call] : receiver->process->calls())
+    if (call.kind == Call::Kind::reduce) {
+      like.key = call.key;
+      like.signature = fingerprint(call.signature);
+    }
+  world_.links.inject(*receiver, hostile_frame(random, like));
+}
+
+FrameInFlight hostile_frame(Random& random, const FrameHeader& like) {
+  FrameInFlight frame;
+  frame.hostile = true;
+  FrameHeader& header = frame.header;
+  header = like;
+  header.kind = static_cast<FrameKind>(1 + random.below(3));
+  header.direction = random.chance(1, 2) ? Direction::up : Direction::down;
+  header.chunk = random.below(4);
+  header.count = random.next() | (1ULL << 40);
+  if (header.kind == FrameKind::chunk)
+    header.payload_bytes = static_cast<std::uint32_t>(random.below(5000)) | 1U;
+  switch (random.below(7)) {
+    case 0: header.key.view = {random.next()}; break;
+    case 1: header.key.tag = random.next(); break;
+    case 2: header.key.sequence += 1000 + random.below(1ULL << 40); break;
+    case 3: header.key = {{random.next()}, {random.next()}, random.next(), random.next()}; break;
+    case 4: header.signature = random.next(); break;
+    case 5: header.chunk = random.next(); break;
+    default:
+      // Another length than the chunk's: whole elements make 4 bytes each.
+      if (header.kind == FrameKind::ready) header.signature = random.next();
+      break;
+  }
+  frame.payload.assign(header.payload_bytes, std::byte{0x5a});
+  return frame;
+}
+
+void FaultDriver::end() {
+  over_ = true;
+  world_.odd_calls = false;
+  world_.links.heal();
+  for (Process* process : world_.living()) {
+    process->set_silent(false);
+    if (!process->stopped()) continue;
+    if (world_.random.chance(1, 4))
+      process->kill(any_ending());
+    else
+      process->resume();
+  }
+  if (!world_.master.running()) world_.master.start();
+  while (world_.living().size() < 2) {
+    start_process();
+    auto& process = *world_.processes().back();
+    auto application = std::make_unique<TrainingApplication>(world_, process);
+    application->start(Duration(world_.random.between(0, 1000000)));
+    process.run(std::move(application));
+  }
+}
+
+}  // namespace hawser::sim

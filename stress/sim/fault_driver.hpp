@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sim/link_network.hpp"
+#include "sim/world.hpp"
+
+namespace hawser::sim {
+
+/// Decides what goes wrong, and when: between any two events, and with a greater chance where a control
+/// message has just been sent that changes something.
+class FaultDriver {
+ public:
+  explicit FaultDriver(World& world);
+
+  /// Starts the first processes.
+  void begin();
+  /// After each event: perhaps something happens.
+  void after_event();
+  /// Faults are over: what was cut heals, who was stopped goes on or dies, the master runs.
+  void end();
+
+ private:
+  enum class Kind {
+    kill,
+    start,
+    leave,
+    stop,
+    silence,
+    cut_link,
+    cut_pair,
+    partition,
+    blackhole,
+    cut_control,
+    half_open_control,
+    master,
+    hostile,
+    spurious_tick
+  };
+  void message_sent(const char* kind);
+  void happen();
+  void happen(Kind kind);
+  void start_process();
+  void kill(Process& process);
+  void stop(Process& process);
+  void silence(Process& process);
+  void restart_master();
+  void cut_control(Process& process);
+  void inject_hostile();
+  void block(Process& a, Process& b);
+  Process* any(bool running_only);
+  std::vector<Process*> runners();
+  Ending any_ending();
+
+  World& world_;
+  FaultProfile faults_;
+  std::vector<Kind> drawn_from_;
+  bool over_ = false;
+  std::uint32_t started_ = 0;
+};
+
+/// A header that no honest sender would write at this moment, and that the wire codec lets through.
+FrameInFlight hostile_frame(Random& random, const FrameHeader& like);
+
+}  // namespace hawser::sim

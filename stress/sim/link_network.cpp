@@ -1,0 +1,328 @@
+// What happens on connections that stand: frames are written and read piece by piece, connections break.
+
+#include "sim/link_network.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "sim/process.hpp"
+#include "sim/world.hpp"
+
+namespace hawser::sim {
+namespace {
+
+constexpr std::size_t kHeaderOnWire = kHeaderBytes;
+
+std::uint64_t fingerprint_of(std::span<const std::byte> bytes) {
+  std::uint64_t hash = bytes.size() + 1;
+  std::size_t i = 0;
+  for (; i + 8 <= bytes.size(); i += 8) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, bytes.data() + i, 8);
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
+    hash ^= hash >> 32;
+  }
+  for (; i < bytes.size(); ++i) hash = (hash ^ std::to_integer<std::uint64_t>(bytes[i])) * 0x100000001b3ULL;
+  return hash | 1;
+}
+
+}  // namespace
+
+LinkNetwork::ProcessPair LinkNetwork::pair(const Process& a, const Process& b) {
+  return {std::min(a.number(), b.number()), std::max(a.number(), b.number())};
+}
+
+bool LinkNetwork::blocked(const Process& from, const Process& to) const {
+  return !blocked_.empty() && blocked_.contains({from.number(), to.number()});
+}
+
+Link* LinkNetwork::find(Process& process, PeerId peer) const {
+  const auto found = process.links.find(peer);
+  return found == process.links.end() ? nullptr : &found->second;
+}
+
+LinkEnd* LinkNetwork::find(Process& process, LinkConnection name) const {
+  Link* link = find(process, name.peer);
+  if (!link || name.index >= link->slots.size()) return nullptr;
+  return link->slots[name.index].end;
+}
+
+// ------------------------------------------------------------------------------------------- reading
+
+void LinkNetwork::put(LinkEnd& receiver, Instant earliest, LinkItem item) {
+  const Instant due = receiver.incoming.put(earliest, std::move(item));
+  world_.queue.at(due, [this, &receiver] { read(receiver); });
+}
+
+void LinkNetwork::read(LinkEnd& end) {
+  if (!end.attached) return end.incoming.clear();
+  if (end.process->data_held() || blocked(*end.other->process, *end.process)) return;
+  if (!end.incoming.readable(world_.queue.now())) return;
+  LinkItem item = end.incoming.take();
+  switch (item.kind) {
+    case LinkItem::Kind::up:
+      end.up = true;
+      end.process->deliver(LinkUp{.connection = end.name});
+      return pump_later(end, Duration::zero());
+    case LinkItem::Kind::piece: return read_piece(end, item);
+    case LinkItem::Kind::down: {
+      const bool was_up = end.up;
+      detach(end, false, true, "connection reset");
+      if (was_up) end.process->deliver(LinkDown{.connection = end.name, .reason = item.reason});
+      return redial(*end.process, end.name);
+    }
+  }
+}
+
+void LinkNetwork::begin_frame(LinkEnd& end, LinkItem& item) {
+  FrameHeader header = item.frame->header;
+  if (world_.profile.network.wire_codecs && !item.frame->hostile) {
+    const ReadHeader read = header_from_bytes(item.frame->bytes);
+    if (!(read.header == header)) throw Violation("a frame header changed on its way through the wire codec");
+  }
+  if (world_.tracing())
+    world_.trace(end.process->name() + " <- " + end.other->process->name() + "." +
+                 std::to_string(end.name.index) + ": " + world_.names.of(header));
+  world_.queue.remember(header.chunk ^ (header.key.tag << 32) ^ static_cast<std::uint64_t>(header.kind));
+  end.reading = item.frame;
+  end.landing = nullptr;
+  end.process->frame_begins(end, header);
+}
+
+void LinkNetwork::read_piece(LinkEnd& end, LinkItem& item) {
+  end.unread_bytes -= item.bytes + (item.first ? kHeaderOnWire : 0);
+  if (std::exchange(end.starved, false)) pump_later(*end.other, Duration::zero());
+  if (item.first) begin_frame(end, item);
+  if (!end.attached || end.reading != item.frame) return;
+  if (end.landing && item.bytes != 0)
+    std::memcpy(end.landing + item.offset, item.frame->payload.data() + item.offset, item.bytes);
+  if (item.last) return end_frame(end);
+  if (item.bytes != 0) end.process->frame_moved(end);
+}
+
+void LinkNetwork::end_frame(LinkEnd& end) {
+  const std::shared_ptr<FrameInFlight> frame = std::exchange(end.reading, nullptr);
+  bool intact = true;
+  if (end.landing && frame->changed)
+    throw Violation("a payload of " + end.other->process->name() +
+                    " changed while it was being written, and " + end.process->name() + " uses it");
+  if (end.landing && frame->flipped && !frame->payload.empty()) {
+    const std::size_t bit = static_cast<std::size_t>(world_.random.below(frame->payload.size() * 8));
+    end.landing[bit / 8] ^= static_cast<std::byte>(1 << (bit % 8));
+    intact = false;
+  }
+  if (end.landing && world_.profile.network.wire_codecs && !frame->hostile) {
+    const std::uint64_t promised = header_from_bytes(frame->bytes).payload_checksum;
+    if ((payload_checksum({end.landing, frame->payload.size()}) == promised) != intact)
+      throw Violation("the checksum of a payload says the wrong thing");
+  }
+  end.landing = nullptr;
+  end.process->frame_ends(end, intact);
+  if (!intact && end.attached)
+    throw Violation(end.process->name() + " keeps a connection that brought a broken payload");
+}
+
+void LinkNetwork::release_receive(Process& process, LinkConnection name) {
+  LinkEnd* end = find(process, name);
+  if (!end) return;
+  world_.coverage.saw("sim: receive released");
+  end->landing = nullptr;
+}
+
+// ------------------------------------------------------------------------------------------- writing
+
+void LinkNetwork::wake(Process& process, PeerId peer) {
+  Link* link = find(process, peer);
+  if (!link) throw Violation(process.name() + " wakes a link that it has not");
+  if (std::exchange(link->wake_scheduled, true)) return;
+  world_.queue.after(microseconds(world_.random.between(0, 20)), [this, &process, peer] {
+    Link* woken = find(process, peer);
+    if (!woken) return;
+    woken->wake_scheduled = false;
+    const std::size_t count = woken->slots.size();
+    const std::size_t start = static_cast<std::size_t>(world_.random.below(count));
+    for (std::size_t i = 0; i < count; ++i) {
+      woken = find(process, peer);
+      if (!woken) return;
+      if (LinkEnd* end = woken->slots[(start + i) % count].end) pump(*end);
+    }
+  });
+}
+
+void LinkNetwork::pump_later(LinkEnd& end, Duration delay) {
+  if (std::exchange(end.pump_scheduled, true)) return;
+  world_.queue.after(delay, [this, &end] {
+    end.pump_scheduled = false;
+    pump(end);
+  });
+}
+
+void LinkNetwork::pump(LinkEnd& end) {
+  const NetworkProfile& network = world_.profile.network;
+  if (end.pump_scheduled) return;
+  std::size_t written = 0;
+  for (int frames = 0; frames < 8; ++frames) {
+    if (!end.attached || !end.up || end.process->data_held()) return;
+    LinkEnd& other = *end.other;
+    if (other.unread_bytes + kHeaderOnWire >= network.window_bytes) {
+      other.starved = true;
+      return;
+    }
+    if (!end.writing && !start_frame(end)) return;
+    written += write_piece(end, network.window_bytes - other.unread_bytes);
+    if (written >= network.piece_bytes_max / 2) break;
+  }
+  pump_later(end, microseconds(1 + static_cast<std::int64_t>(written) / network.bytes_per_us));
+}
+
+bool LinkNetwork::start_frame(LinkEnd& end) {
+  const std::optional<OutFrame> frame = end.process->next_frame(end);
+  if (!frame || !end.attached) return false;
+  if (frame->payload.size() != frame->header.payload_bytes)
+    throw Violation(end.process->name() + " hands out a payload of another length than its header says");
+  end.writing = std::make_shared<FrameInFlight>();
+  end.writing->header = frame->header;
+  end.writing->payload.resize(frame->payload.size());
+  end.writing->flipped = world_.random.chance(world_.profile.network.flip_per_million, 1000000);
+  if (world_.profile.network.wire_codecs) header_to_bytes(frame->header, frame->payload, end.writing->bytes);
+  end.source = frame->payload;
+  end.copied = 0;
+  end.written = 0;
+  end.header_written = false;
+  return true;
+}
+
+std::size_t LinkNetwork::write_piece(LinkEnd& end, std::size_t room) {
+  FrameInFlight& frame = *end.writing;
+  const NetworkProfile& network = world_.profile.network;
+  const std::size_t left = frame.payload.size() - end.written;
+  std::size_t bytes = std::min({left, network.piece_bytes_max, room});
+  const bool first = !end.header_written;
+  if (first && bytes != 0 && world_.random.below(256) < network.split_per_256)
+    bytes = static_cast<std::size_t>(world_.random.below(bytes));
+  if (first && bytes < left) frame.fingerprint = fingerprint_of(end.source);
+  if (end.written + bytes > end.copied) {
+    std::memcpy(frame.payload.data() + end.copied, end.source.data() + end.copied,
+                end.written + bytes - end.copied);
+    end.copied = end.written + bytes;
+  }
+  LinkItem item{.frame = end.writing, .offset = end.written, .bytes = bytes, .first = first};
+  end.written += bytes;
+  end.header_written = true;
+  item.last = end.written == frame.payload.size();
+  if (item.last) {
+    frame.changed = frame.fingerprint != 0 && fingerprint_of(frame.payload) != frame.fingerprint;
+    end.writing.reset();
+  }
+  const std::size_t on_wire = bytes + (first ? kHeaderOnWire : 0);
+  LinkEnd& other = *end.other;
+  other.unread_bytes += on_wire;
+  if (!other.incoming.is_cut())
+    put(other,
+        world_.queue.now() + network.link_delay.draw(world_.random) +
+            microseconds(static_cast<std::int64_t>(on_wire) / network.bytes_per_us),
+        std::move(item));
+  return on_wire;
+}
+
+void LinkNetwork::release_send(Process& process, LinkConnection name) {
+  LinkEnd* end = find(process, name);
+  if (!end || !end->writing) return;
+  world_.coverage.saw("sim: send released while being written");
+  FrameInFlight& frame = *end->writing;
+  std::memcpy(frame.payload.data() + end->copied, end->source.data() + end->copied,
+              frame.payload.size() - end->copied);
+  end->copied = frame.payload.size();
+  end->source = {};
+}
+
+// -------------------------------------------------------------------------------------------- faults
+
+void LinkNetwork::cut(LinkEnd& end) {
+  for (LinkEnd* side : {&end, end.other}) {
+    if (!side->attached || side->incoming.is_cut()) continue;
+    side->incoming.cut(world_.random, false);
+    put(*side, world_.queue.now() + world_.profile.network.told.draw(world_.random),
+        {.kind = LinkItem::Kind::down, .reason = "connection reset"});
+  }
+}
+
+void LinkNetwork::cut_pair(Process& a, Process& b) {
+  for (LinkEnd* end : standing())
+    if (pair(*end->process, *end->other->process) == pair(a, b)) cut(*end);
+}
+
+void LinkNetwork::block(Process& from, Process& to) {
+  blocked_.insert({from.number(), to.number()});
+  std::vector<LinkEnd*> concerned;
+  for (LinkEnd* end : standing())
+    if (pair(*end->process, *end->other->process) == pair(from, to)) concerned.push_back(end);
+  world_.queue.after(world_.profile.network.user_timeout, [this, &from, &to, concerned] {
+    if (!blocked(from, to)) return;
+    world_.coverage.saw("sim: blocked connection given up");
+    for (LinkEnd* end : concerned)
+      for (LinkEnd* side : {end, end->other}) {
+        if (!side->attached) continue;
+        // The end of what was held: no byte of it gets through any more.
+        side->incoming.clear();
+        side->incoming.cut(world_.random, true);
+        const bool was_up = side->up;
+        if (side->process->data_held()) {
+          put(*side, world_.queue.now(), {.kind = LinkItem::Kind::down, .reason = "no answer"});
+          continue;
+        }
+        detach(*side, false, false, "");
+        if (was_up) side->process->deliver(LinkDown{.connection = side->name, .reason = "no answer"});
+        redial(*side->process, side->name);
+      }
+  });
+}
+
+void LinkNetwork::heal() {
+  blocked_.clear();
+  refused_.clear();
+  for (const auto& transport : transports_)
+    for (LinkEnd& end : transport->ends)
+      if (end.attached)
+        end.incoming.wake(world_.queue.now(),
+                          [&](Instant due) { world_.queue.at(due, [this, &end] { read(end); }); });
+}
+
+void LinkNetwork::process_awake(Process& process) {
+  for (auto& [peer, link] : process.links)
+    for (const LinkSlot& slot : link.slots) {
+      if (!slot.end) continue;
+      LinkEnd& end = *slot.end;
+      const Duration delay = world_.profile.network.link_delay.draw(world_.random);
+      end.incoming.wake(world_.queue.now() + delay,
+                        [&](Instant due) { world_.queue.at(due, [this, &end] { read(end); }); });
+      pump_later(end, delay);
+    }
+}
+
+void LinkNetwork::inject(LinkEnd& receiver, FrameInFlight frame) {
+  receiver.incoming.clear();
+  receiver.unread_bytes = 0;
+  receiver.reading.reset();
+  auto shared = std::make_shared<FrameInFlight>(std::move(frame));
+  const std::size_t bytes = shared->payload.size();
+  receiver.unread_bytes += bytes + kHeaderOnWire;
+  put(receiver, world_.queue.now(),
+      {.frame = shared, .offset = 0, .bytes = bytes, .first = true, .last = true});
+  receiver.incoming.cut(world_.random, true);
+  put(receiver, world_.queue.now() + world_.profile.network.told.draw(world_.random),
+      {.kind = LinkItem::Kind::down, .reason = "connection reset"});
+  cut(receiver);  // The other direction: acknowledgements of what the sender never sent must not reach it.
+}
+
+std::vector<LinkEnd*> LinkNetwork::standing() const {
+  std::vector<LinkEnd*> ends;
+  for (const auto& transport : transports_)
+    if (transport->ends[0].attached && transport->ends[0].up && transport->ends[1].attached &&
+        transport->ends[1].up)
+      ends.push_back(&transport->ends[0]);
+  return ends;
+}
+
+}  // namespace hawser::sim

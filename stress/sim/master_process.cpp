@@ -1,0 +1,83 @@
+#include "sim/master_process.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "sim/violation.hpp"
+#include "sim/world.hpp"
+
+namespace hawser::sim {
+
+void MasterProcess::start() {
+  ++incarnation_;
+  if (world_.tracing()) world_.trace("the master starts, incarnation " + std::to_string(incarnation_));
+  machine_.emplace(world_.profile.master, world_.random.next(), world_.queue.now());
+  timer_at_.reset();
+  barren_ticks_ = 0;
+  arm_timer();
+}
+
+void MasterProcess::kill(Ending ending) {
+  if (world_.tracing()) world_.trace("the master is killed");
+  world_.control.master_gone(ending);
+  machine_.reset();
+}
+
+void MasterProcess::deliver(const MasterEvent& event) {
+  if (world_.tracing()) {
+    if (const auto* said = std::get_if<PeerSaid>(&event))
+      world_.trace("master <- #" + std::to_string(said->connection.value) + ": " +
+                   world_.names.of(said->message));
+    if (const auto* opened = std::get_if<ConnectionOpened>(&event))
+      world_.trace("master <- #" + std::to_string(opened->connection.value) + " opened");
+    if (const auto* closed = std::get_if<ConnectionClosed>(&event))
+      world_.trace("master <- #" + std::to_string(closed->connection.value) + " closed: " + closed->reason);
+  }
+  MasterActions actions;
+  machine_->step(world_.queue.now(), event, actions);
+  if (actions.size() > 20000) throw Violation("the master wants 20,000 actions at once");
+  for (MasterAction& action : actions) {
+    if (auto* send = std::get_if<SendToPeer>(&action)) {
+      if (world_.tracing())
+        world_.trace("master -> #" + std::to_string(send->connection.value) + ": " +
+                     world_.names.of(send->message));
+      const char* kind = kind_of(send->message);
+      world_.control.send(send->connection, std::move(send->message));
+      world_.observe("master", kind);
+    } else if (auto* close = std::get_if<CloseConnection>(&action)) {
+      if (world_.tracing())
+        world_.trace("master closes #" + std::to_string(close->connection.value) + ": " + close->reason);
+      world_.control.close(close->connection, close->reason);
+    } else if (auto* event_logged = std::get_if<LogEvent>(&action)) {
+      world_.log("master", *event_logged);
+    }
+  }
+  arm_timer();
+}
+
+void MasterProcess::arm_timer() {
+  const auto deadline = machine_->next_deadline();
+  if (!deadline || (timer_at_ && *timer_at_ <= *deadline)) return;
+  timer_at_ = std::max(*deadline, world_.queue.now());
+  world_.queue.at(*timer_at_ + world_.profile.network.timer_latency.draw(world_.random),
+                  [this, armed = *timer_at_, incarnation = incarnation_] {
+                    if (timer_at_ == armed) timer(incarnation);
+                  });
+}
+
+void MasterProcess::timer(std::uint64_t incarnation) {
+  if (!running() || incarnation != incarnation_) return;
+  timer_at_.reset();
+  const auto deadline = machine_->next_deadline();
+  if (deadline && *deadline <= world_.queue.now()) {
+    deliver(Tick{});
+    const auto next = machine_->next_deadline();
+    barren_ticks_ = next && *next <= world_.queue.now() ? barren_ticks_ + 1 : 0;
+    if (barren_ticks_ > 2)
+      throw Violation("the deadline of the master stays in the past whatever is done: a busy loop");
+  }
+  arm_timer();
+}
+
+}  // namespace hawser::sim

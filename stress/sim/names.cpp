@@ -1,0 +1,109 @@
+#include "sim/names.hpp"
+
+namespace hawser::sim {
+namespace {
+
+template <class... Cases>
+struct Overloaded : Cases... {
+  using Cases::operator()...;
+};
+template <class... Cases>
+Overloaded(Cases...) -> Overloaded<Cases...>;
+
+}  // namespace
+
+std::string Names::of(PeerId id) const {
+  const auto found = peers_.find(id);
+  return found == peers_.end() ? "peer?" + std::to_string(id.value) : found->second;
+}
+
+std::string Names::of(ViewId id) const {
+  return "v" + std::to_string(views_.try_emplace(id, views_.size() + 1).first->second);
+}
+
+std::string Names::of(const View& view) const {
+  std::string text = of(view.id) + " epoch " + std::to_string(view.epoch.value) + " (";
+  for (const Member& member : view.members) text += (text.back() == '(' ? "" : " ") + of(member.id);
+  return text + ")";
+}
+
+std::string Names::of(const OpKey& key) const {
+  return of(key.view) + " tag " + std::to_string(key.tag) + " #" + std::to_string(key.sequence);
+}
+
+std::string Names::of(const std::vector<PeerId>& ids) const {
+  std::string text;
+  for (const PeerId id : ids) text += (text.empty() ? "" : " ") + of(id);
+  return text.empty() ? "nobody" : text;
+}
+
+std::string Names::of(const Error& error) const {
+  if (error.status == Status::success) return "success";
+  return std::string(status_name(error.status)) + ": " + error.sentence;
+}
+
+const char* kind_of(const PeerMessage& message) {
+  static constexpr const char* kKinds[] = {"hello",       "resume",   "begun", "report", "complaint",
+                                           "update-call", "prepared", "leave", "ping"};
+  static_assert(std::size(kKinds) == std::variant_size_v<PeerMessage>);
+  return kKinds[message.index()];
+}
+
+const char* kind_of(const MasterMessage& message) {
+  static constexpr const char* kKinds[] = {"welcome",     "refused",    "prepare",  "start-view", "committed",
+                                           "update-done", "world-news", "expelled", "pong"};
+  static_assert(std::size(kKinds) == std::variant_size_v<MasterMessage>);
+  return kKinds[message.index()];
+}
+
+std::string Names::of(const PeerMessage& message) const {
+  const std::string rest = std::visit(
+      Overloaded{[&](const Begun& m) { return " " + of(m.key) + ", " + describe(m.signature); },
+                 [&](const Report& m) { return " " + of(m.key) + ", " + describe(m.signature); },
+                 [&](const Complaint& m) {
+                   return " " + of(m.key) + " stalled " + std::to_string(m.stalled_ms) + " ms, waits for " +
+                          of(m.waiting_for);
+                 },
+                 [&](const Prepared& m) { return " " + of(m.view) + ", unreachable: " + of(m.unreachable); },
+                 [&](const Hello& m) { return " " + of(m.who.id); },
+                 [&](const Resume& m) {
+                   std::string text = " " + of(m.who.id) + " in " + of(m.view);
+                   for (const UndecidedOp& op : m.undecided)
+                     text += ", " + of(op.key) + (op.reported ? " reported" : " open");
+                   text += ", " + std::to_string(m.committed.size()) + " committed";
+                   return text + (m.in_update ? ", in update" : "");
+                 },
+                 [](const auto&) { return std::string(); }},
+      message);
+  return kind_of(message) + rest;
+}
+
+std::string Names::of(const MasterMessage& message) const {
+  const std::string rest = std::visit(
+      Overloaded{[&](const Refused& m) { return " " + of(m.error); },
+                 [&](const Prepare& m) { return " " + of(m.view); },
+                 [&](const StartView& m) { return " " + of(m.view) + ", cause: " + of(m.cause); },
+                 [&](const Committed& m) { return " " + of(m.key); },
+                 [&](const UpdateDone& m) { return " " + of(m.error); },
+                 [&](const WorldNews& m) {
+                   return " size " + std::to_string(m.world.size) + ", pending " + std::to_string(m.pending);
+                 },
+                 [&](const Expelled& m) { return " " + of(m.error); },
+                 [](const auto&) { return std::string(); }},
+      message);
+  return kind_of(message) + rest;
+}
+
+std::string Names::of(const FrameHeader& header) const {
+  switch (header.kind) {
+    case FrameKind::chunk:
+      return "chunk " + std::to_string(header.chunk) +
+             (header.direction == Direction::up ? " up " : " down ") + of(header.key) + ", " +
+             std::to_string(header.payload_bytes) + " bytes";
+    case FrameKind::ready: return "ready " + of(header.key);
+    case FrameKind::acknowledge: return "acknowledge " + std::to_string(header.count);
+  }
+  return "frame";
+}
+
+}  // namespace hawser::sim

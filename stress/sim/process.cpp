@@ -1,0 +1,278 @@
+#include "sim/process.hpp"
+
+#include <utility>
+
+#include "sim/violation.hpp"
+#include "sim/world.hpp"
+
+namespace hawser::sim {
+namespace {
+
+const char* kind_of(const Call& call) {
+  switch (call.kind) {
+    case Call::Kind::connect: return "connect";
+    case Call::Kind::update: return "update";
+    case Call::Kind::reduce: return "reduce";
+  }
+  return "call";
+}
+
+}  // namespace
+
+Process::Process(World& world, std::uint64_t number, std::string name, std::uint32_t group)
+    : world_(world), number_(number), name_(std::move(name)), group_(group) {
+  EngineConfig config = world.profile.engine;
+  config.name = name_;
+  config.group = group_;
+  engine_ = std::make_unique<PeerEngine>(config);
+}
+
+// ------------------------------------------------------------------------------- the application's calls
+
+Call& Process::start_call(Call::Kind kind) {
+  if (stopped_ || gone()) throw Violation("the simulator lets " + name_ + " call though it does not run");
+  const CallId id{number_ * 1000000 + ++calls_made_};
+  Call& call = calls_[id];
+  call.id = id;
+  call.kind = kind;
+  call.made = world_.queue.now();
+  if (kind != Call::Kind::connect) call.view = info().view;
+  call.self = id_;
+  return call;
+}
+
+CallId Process::connect() {
+  id_ = PeerId{world_.random.next()};
+  world_.names.call(id_, name_);
+  const CallId call = start_call(Call::Kind::connect).id;
+  if (world_.tracing()) world_.trace(name_ + " calls connect");
+  deliver(ConnectCall{.call = call,
+                      .id = id_,
+                      .token = world_.random.next(),
+                      .address = {.host = number_ % 2 == 0 ? host() : "", .port = 4000}});
+  return call;
+}
+
+CallId Process::update_topology() {
+  const CallId call = start_call(Call::Kind::update).id;
+  if (world_.tracing()) world_.trace(name_ + " calls update-topology");
+  world_.checker.update_called(*this, calls_.at(call));
+  deliver(UpdateTopologyCall{.call = call});
+  return call;
+}
+
+CallId Process::all_reduce(const ReduceWish& wish) {
+  Call& call = start_call(Call::Kind::reduce);
+  const CallId id = call.id;
+  if (call.view.id != counted_view_) {
+    counted_view_ = call.view.id;
+    sequences_.clear();
+  }
+  call.key = {
+      .epoch = call.view.epoch, .view = call.view.id, .tag = wish.tag, .sequence = sequences_[wish.tag]++};
+  call.signature = wish.signature;
+  call.salt = world_.random.next();
+  call.buffers = std::make_unique<UserBuffers>(wish.signature.count, call.salt, wish.in_place);
+  if (world_.tracing())
+    world_.trace(name_ + " calls " + describe(call.signature) + ", " + world_.names.of(call.key) +
+                 (wish.in_place ? ", in place" : ""));
+  world_.checker.reduce_called(*this, call);
+  deliver(AllReduceCall{.call = id,
+                        .signature = wish.signature,
+                        .tag = wish.tag,
+                        .send = call.buffers->send(),
+                        .receive = call.buffers->receive()});
+  return id;
+}
+
+void Process::leave() {
+  if (world_.tracing()) world_.trace(name_ + " leaves");
+  deliver(LeaveCall{});
+  if (!calls_.empty()) throw Violation(name_ + " has left, and a call of its has not ended");
+  end(Ending::flushed);
+}
+
+// ------------------------------------------------------------------------------- the operating system
+
+void Process::end(Ending ending) {
+  world_.control.process_gone(*this, ending);
+  world_.links.process_gone(*this, ending);
+  engine_.reset();
+  for (auto& [id, call] : calls_)
+    if (call.buffers) std::move(*call.buffers).retire_to(world_.quarantine);
+  calls_.clear();
+  // It may be the one who asked: it lives until its event is over.
+  if (application_) world_.buried.push_back(std::move(application_));
+  held_tasks_.clear();
+  stopped_ = false;
+}
+
+void Process::kill(Ending ending) {
+  if (world_.tracing()) world_.trace(name_ + " is killed");
+  end(ending);
+}
+
+void Process::stop() {
+  if (world_.tracing()) world_.trace(name_ + " is stopped");
+  stopped_ = true;
+}
+
+void Process::resume() {
+  if (!stopped_) return;
+  if (world_.tracing()) world_.trace(name_ + " goes on");
+  stopped_ = false;
+  world_.control.process_awake(*this);
+  world_.links.process_awake(*this);
+  for (auto& task : std::exchange(held_tasks_, {}))
+    in_process(microseconds(world_.random.between(0, 2000)), task);
+}
+
+void Process::set_silent(bool silent) {
+  if (silent_ == silent) return;
+  if (world_.tracing()) world_.trace(name_ + (silent ? " falls silent" : " speaks again"));
+  silent_ = silent;
+  if (!silent) world_.links.process_awake(*this);
+}
+
+void Process::in_process(Duration delay, EventQueue::Task task) {
+  world_.queue.after(delay, [this, task = std::move(task)] {
+    if (gone()) return;
+    if (stopped_) return held_tasks_.push_back(task);
+    task();
+  });
+}
+
+// ------------------------------------------------------------------------------------- the engine's time
+
+void Process::arm_timer() {
+  if (gone()) return;
+  const auto deadline = engine_->next_deadline();
+  if (!deadline || (timer_at_ && *timer_at_ <= *deadline)) return;
+  timer_at_ = std::max(*deadline, world_.queue.now());
+  const Instant at = *timer_at_ + world_.profile.network.timer_latency.draw(world_.random);
+  world_.queue.at(at, [this, armed = *timer_at_] {
+    if (timer_at_ == armed) timer();
+  });
+}
+
+void Process::timer() {
+  timer_at_.reset();
+  if (gone()) return;
+  if (stopped_) return held_tasks_.push_back([this] { timer(); });
+  const auto deadline = engine_->next_deadline();
+  if (deadline && *deadline <= world_.queue.now()) {
+    deliver(EngineTick{});
+    if (gone()) return;
+    const auto next = engine_->next_deadline();
+    barren_ticks_ = next && *next <= world_.queue.now() ? barren_ticks_ + 1 : 0;
+    if (barren_ticks_ > 2)
+      throw Violation("the deadline of " + name_ + " stays in the past whatever is done: a busy loop");
+  }
+  arm_timer();
+}
+
+// -------------------------------------------------------------------------------------- events and actions
+
+void Process::deliver(const EngineEvent& event) {
+  if (inside_ != 0)
+    throw Violation("the simulator calls the engine of " + name_ + " from within its own action");
+  const auto* said = std::get_if<MasterSaid>(&event);
+  if (world_.tracing()) {
+    if (said) world_.trace(name_ + " <- master: " + world_.names.of(said->message));
+    if (std::holds_alternative<MasterUp>(event)) world_.trace(name_ + " <- master is up");
+    if (const auto* down = std::get_if<MasterDown>(&event))
+      world_.trace(name_ + " <- master is down: " + down->reason);
+    if (const auto* up = std::get_if<LinkUp>(&event))
+      world_.trace(name_ + " <- link up: " + world_.names.of(up->connection.peer) + "." +
+                   std::to_string(up->connection.index));
+    if (const auto* down = std::get_if<LinkDown>(&event))
+      world_.trace(name_ + " <- link down: " + world_.names.of(down->connection.peer) + "." +
+                   std::to_string(down->connection.index) + ", " + down->reason);
+  }
+  EngineActions actions;
+  engine_->step(world_.queue.now(), event, actions);
+  perform(actions);
+  if (said && std::holds_alternative<StartView>(said->message) && !gone()) check_view();
+}
+
+void Process::check_view() {
+  const EngineInfo after = info();
+  if (after.connected) world_.checker.view_started(*this, after.view);
+}
+
+void Process::frame_begins(LinkEnd& end, const FrameHeader& header) {
+  EngineActions actions;
+  end.landing = engine_->frame_begins(world_.queue.now(), end.name, header, actions).into;
+  perform(actions);
+}
+
+void Process::frame_moved(LinkEnd& end) { engine_->frame_moved(world_.queue.now(), end.name); }
+
+void Process::frame_ends(LinkEnd& end, bool intact) {
+  EngineActions actions;
+  engine_->frame_ends(world_.queue.now(), end.name, intact, actions);
+  perform(actions);
+}
+
+std::optional<OutFrame> Process::next_frame(LinkEnd& end) {
+  EngineActions actions;
+  auto frame = engine_->next_frame(world_.queue.now(), end.name, actions);
+  perform(actions);
+  return frame;
+}
+
+void Process::perform(EngineActions& actions) {
+  ++inside_;
+  if (actions.size() > 20000) throw Violation(name_ + " wants 20,000 actions at once");
+  for (EngineAction& action : actions) perform_one(action);
+  --inside_;
+  arm_timer();
+}
+
+void Process::perform_one(EngineAction& action) {
+  if (std::holds_alternative<DialMaster>(action)) {
+    world_.control.dial(*this);
+  } else if (auto* close = std::get_if<CloseMaster>(&action)) {
+    world_.control.close(*this, close->reason);
+  } else if (auto* send = std::get_if<SendMaster>(&action)) {
+    if (world_.tracing()) world_.trace(name_ + " -> master: " + world_.names.of(send->message));
+    const char* kind = kind_of(send->message);
+    world_.control.send(*this, std::move(send->message));
+    world_.observe(name_, kind);
+  } else if (auto* open = std::get_if<OpenLink>(&action)) {
+    world_.links.open(*this, *open);
+  } else if (auto* close_link = std::get_if<CloseLink>(&action)) {
+    world_.links.close(*this, close_link->peer);
+  } else if (auto* wake = std::get_if<WakeLink>(&action)) {
+    world_.links.wake(*this, wake->peer);
+  } else if (auto* release_send = std::get_if<ReleaseSend>(&action)) {
+    world_.links.release_send(*this, release_send->connection);
+  } else if (auto* release_receive = std::get_if<ReleaseReceive>(&action)) {
+    world_.links.release_receive(*this, release_receive->connection);
+  } else if (auto* drop = std::get_if<DropConnection>(&action)) {
+    world_.coverage.saw("sim: connection dropped by an engine");
+    world_.links.drop(*this, drop->connection, drop->reason);
+  } else if (auto* done = std::get_if<CallDone>(&action)) {
+    end_call(*done);
+  } else if (auto* event = std::get_if<LogEvent>(&action)) {
+    world_.log(name_, *event);
+  }
+}
+
+void Process::end_call(const CallDone& done) {
+  const auto found = calls_.find(done.call);
+  if (found == calls_.end()) throw Violation(name_ + " ends a call that is not open");
+  Call call = std::move(found->second);
+  calls_.erase(found);
+  if (world_.tracing()) world_.trace(name_ + ": " + kind_of(call) + " ends: " + world_.names.of(done.error));
+  world_.queue.remember(static_cast<std::uint64_t>(done.error.status) + call.id.value);
+  world_.coverage.saw("call: " + std::string(kind_of(call)) + ", " + status_name(done.error.status));
+  world_.checker.call_ended(*this, call, done);
+  if (call.buffers) {
+    std::move(*call.buffers).retire_to(world_.quarantine);
+    call.buffers.reset();
+  }
+  if (application_) application_->call_ended(call, done);
+}
+
+}  // namespace hawser::sim

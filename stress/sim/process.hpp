@@ -1,0 +1,127 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/peer_engine.hpp"
+#include "sim/control_network.hpp"
+#include "sim/event_queue.hpp"
+#include "sim/link_network.hpp"
+#include "sim/user_buffers.hpp"
+
+namespace hawser::sim {
+
+class World;
+
+/// A call of an application that has not ended.
+struct Call {
+  enum class Kind { connect, update, reduce };
+  CallId id;
+  Kind kind = Kind::connect;
+  Instant made{};
+  PeerId self;
+  View view;  ///< At the moment of the call.
+  /// Of a reduce: which one it is, by the simulator's own count.
+  OpKey key;
+  Signature signature;
+  std::uint64_t salt = 0;
+  std::unique_ptr<UserBuffers> buffers;
+};
+
+/// What runs in a process beside the engine.
+class Application {
+ public:
+  virtual ~Application() = default;
+  /// The call has ended; its memory is gone already. New calls only from a later event.
+  virtual void call_ended(const Call& call, const CallDone& done) = 0;
+};
+
+struct ReduceWish {
+  std::uint64_t tag = 0;
+  Signature signature;
+  bool in_place = false;
+};
+
+/// One training process: a PeerEngine, the memory of its calls, and what the operating system does to it.
+class Process {
+ public:
+  Process(World& world, std::uint64_t number, std::string name, std::uint32_t group);
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+
+  std::uint64_t number() const { return number_; }
+  const std::string& name() const { return name_; }
+  std::uint32_t group() const { return group_; }
+  std::string host() const { return "10.0.0." + std::to_string(number_ % 250 + 1); }
+  PeerId id() const { return id_; }
+  bool gone() const { return !engine_; }
+  bool stopped() const { return stopped_; }
+  bool silent() const { return silent_; }
+  /// Neither reads nor writes on its links.
+  bool data_held() const { return stopped_ || silent_; }
+  EngineInfo info() const { return engine_->info(); }
+  const std::map<CallId, Call>& calls() const { return calls_; }
+  void run(std::unique_ptr<Application> application) { application_ = std::move(application); }
+  Application* application() { return application_.get(); }
+
+  // Calls of the application.
+  CallId connect();
+  CallId update_topology();
+  CallId all_reduce(const ReduceWish& wish);
+  /// Graceful: the engine says good-bye, then the process ends.
+  void leave();
+
+  // What the operating system does.
+  void kill(Ending ending);
+  void stop();
+  void resume();
+  void set_silent(bool silent);
+  /// Runs the task in this process after the delay: dropped when it is gone by then, later when it is
+  /// stopped.
+  void in_process(Duration delay, EventQueue::Task task);
+
+  // What the networks bring. Never called from within an action of this engine.
+  void deliver(const EngineEvent& event);
+  void frame_begins(LinkEnd& end, const FrameHeader& header);
+  void frame_moved(LinkEnd& end);
+  void frame_ends(LinkEnd& end, bool intact);
+  std::optional<OutFrame> next_frame(LinkEnd& end);
+
+  // What the networks keep here.
+  ControlEnd control;
+  std::map<PeerId, Link> links;
+
+ private:
+  Call& start_call(Call::Kind kind);
+  void perform(EngineActions& actions);
+  void perform_one(EngineAction& action);
+  void end_call(const CallDone& done);
+  void check_view();
+  void arm_timer();
+  void timer();
+  void end(Ending ending);
+
+  World& world_;
+  const std::uint64_t number_;
+  const std::string name_;
+  const std::uint32_t group_;
+  std::unique_ptr<PeerEngine> engine_;
+  std::unique_ptr<Application> application_;
+  PeerId id_;
+  bool stopped_ = false;
+  bool silent_ = false;
+  int inside_ = 0;  ///< Depth of calls into the engine and of their actions: must not exceed 1.
+  std::map<CallId, Call> calls_;
+  std::uint64_t calls_made_ = 0;
+  ViewId counted_view_;
+  std::map<std::uint64_t, std::uint64_t> sequences_;  ///< By tag, in counted_view_.
+  std::optional<Instant> timer_at_;
+  int barren_ticks_ = 0;
+  std::vector<EventQueue::Task> held_tasks_;
+};
+
+}  // namespace hawser::sim

@@ -1,0 +1,122 @@
+#include "sim/profile.hpp"
+
+#include <algorithm>
+
+namespace hawser::sim {
+namespace {
+
+/// One of a few orders of magnitude, so that both tight and loose runs occur.
+Duration one_of(Random& random, std::initializer_list<Duration> choices) {
+  return choices.begin()[random.below(choices.size())];
+}
+
+DelayRange up_to(Duration most) { return {.least = Duration(most.count() / 10), .most = most}; }
+
+void draw_network(Random& random, NetworkProfile& network) {
+  network.control_delay = up_to(one_of(random, {microseconds(200), milliseconds(5), milliseconds(100)}));
+  network.control_dial = up_to(one_of(random, {microseconds(500), milliseconds(20), milliseconds(300)}));
+  network.told = up_to(one_of(random, {microseconds(500), milliseconds(20), milliseconds(500)}));
+  network.link_delay = up_to(one_of(random, {microseconds(100), milliseconds(2), milliseconds(50)}));
+  network.link_dial = up_to(one_of(random, {microseconds(500), milliseconds(20), milliseconds(300)}));
+  network.link_redial = up_to(one_of(random, {milliseconds(1), milliseconds(50), milliseconds(500)}));
+  network.timer_latency = up_to(one_of(random, {Duration::zero(), microseconds(100), milliseconds(5)}));
+  network.user_timeout = one_of(random, {seconds(4), seconds(12), seconds(20)});
+  network.bytes_per_us = random.chance(1, 4) ? 20 : 1000;
+  network.window_bytes = static_cast<std::size_t>(random.between(1, 4)) << (random.chance(1, 4) ? 12 : 16);
+  network.piece_bytes_max = static_cast<std::size_t>(1) << random.between(10, 17);
+  network.connections_per_link = static_cast<std::uint32_t>(random.between(1, 3));
+  network.split_per_256 = random.chance(1, 2) ? 64 : 0;
+  network.wire_codecs = random.chance(1, 3);
+}
+
+void draw_bounds(Random& random, Profile& profile) {
+  MasterConfig& master = profile.master;
+  EngineConfig& engine = profile.engine;
+  // The defaults, or all of them shorter by the same factor.
+  const std::int64_t divisor = random.chance(1, 2) ? 1 : random.between(2, 4);
+  master.silence /= divisor;
+  master.stall /= divisor;
+  master.recovery /= divisor;
+  master.bootstrap /= divisor;
+  master.link_open /= divisor;
+  engine.silence /= divisor;
+  engine.stall /= divisor;
+  engine.link_open /= divisor;
+  master.call_wait = one_of(random, {seconds(4), seconds(10), seconds(30)});
+  engine.connect = seconds(random.between(40, 120));
+  engine.master_redial = seconds(random.between(4, 40));
+}
+
+void draw_application(Random& random, ApplicationProfile& application) {
+  application.rule_seed = random.next();
+  application.update_per_256 = static_cast<std::uint64_t>(random.between(30, 160));
+  application.big_per_256 = random.chance(1, 16) ? 20 : 0;
+  application.deviation_per_1024 = random.chance(1, 4) ? 20 : 0;
+  application.stale_look_per_256 = random.chance(1, 4) ? 20 : 0;
+  application.slow_per_1024 = random.chance(1, 8) ? 20 : 0;
+  application.slow_most = seconds(random.between(1, 12));
+  application.think_most = one_of(random, {microseconds(100), milliseconds(10), milliseconds(100)});
+  application.tags_most = static_cast<std::uint32_t>(random.between(1, 4));
+  application.element_limit = random.chance(1, 8) ? 20000 : 1500;
+}
+
+/// Each kind is on or off by a coin, so that some runs see one kind of fault again and again, and others all.
+void draw_faults(Random& random, FaultProfile& faults) {
+  static constexpr std::uint64_t kBetween[] = {40, 150, 500, 1500};
+  faults.events_between = kBetween[random.below(std::size(kBetween))];
+  const auto coin = [&random](std::uint32_t weight) { return random.chance(1, 2) ? weight : 0; };
+  auto& weights = faults.weights;
+  weights.cut_link = coin(8);
+  weights.cut_pair = coin(3);
+  weights.spurious_tick = coin(2);
+  weights.kill = coin(4);
+  weights.start = random.chance(3, 4) ? 5 : 0;
+  weights.leave = coin(2);
+  weights.stop = coin(3);
+  weights.silence = coin(1);
+  weights.partition = coin(1);
+  weights.blackhole = coin(1);
+  weights.cut_control = coin(2);
+  weights.half_open_control = coin(2);
+  weights.master = coin(2);
+  weights.hostile = random.chance(1, 4) ? 2 : 0;
+  faults.trigger_per_1024 = random.chance(1, 2) ? 20 : 0;
+}
+
+}  // namespace
+
+Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t steps) {
+  Random random(seed ^ 0x6861777365720001ULL);
+  Profile profile;
+  profile.peers = static_cast<std::uint32_t>(random.between(2, 6));
+  profile.groups = random.chance(1, 8) ? 2 : 1;
+  profile.fault_events = static_cast<std::uint64_t>(random.between(500, 4000));
+  draw_network(random, profile.network);
+  draw_bounds(random, profile);
+  draw_application(random, profile.application);
+  draw_faults(random, profile.faults);
+  profile.network.flip_per_million = random.chance(1, 4) ? 2000 : 0;
+  profile.application.crossed_calls = profile.faults.weights.stop == 0;
+  if (random.chance(1, 10)) {
+    // Only what nobody may notice: no call may fail in such a run.
+    profile.faults.gentle = true;
+    const auto before = profile.faults.weights;
+    profile.faults.weights = {};
+    profile.faults.weights.cut_link = std::max(before.cut_link, 4U);
+    profile.faults.weights.spurious_tick = before.spurious_tick;
+    profile.faults.weights.start = before.start;
+    profile.faults.events_between = std::max<std::uint64_t>(profile.faults.events_between, 150);
+    profile.network.told = profile.network.link_dial = profile.network.link_redial = up_to(milliseconds(20));
+    profile.network.link_delay = up_to(milliseconds(2));
+    profile.network.control_delay = up_to(milliseconds(5));
+    profile.application.deviation_per_1024 = 0;
+    profile.application.stale_look_per_256 = 0;
+    profile.application.slow_per_1024 = 0;
+  }
+  if (peers != 0) profile.peers = peers;
+  if (steps != 0) profile.fault_events = steps;
+  profile.settle = seconds(100);
+  return profile;
+}
+
+}  // namespace hawser::sim

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/instant.hpp"
+#include "base/random.hpp"
+#include "membership/master_machine.hpp"
+#include "runtime/peer_engine.hpp"
+
+namespace hawser::sim {
+
+struct DelayRange {
+  Duration least{};
+  Duration most{};
+  Duration draw(Random& random) const { return Duration(random.between(least.count(), most.count())); }
+};
+
+/// How the simulated network behaves. The defaults are fixed delays without any loss: scenarios use them.
+struct NetworkProfile {
+  DelayRange control_delay{milliseconds(1), milliseconds(1)};
+  DelayRange control_dial{milliseconds(1), milliseconds(1)};
+  /// Until a side learns that a connection broke.
+  DelayRange told{milliseconds(1), milliseconds(1)};
+  DelayRange link_delay{milliseconds(1), milliseconds(1)};
+  DelayRange link_dial{milliseconds(1), milliseconds(1)};
+  DelayRange link_redial{milliseconds(50), milliseconds(50)};
+  DelayRange timer_latency{};
+  /// How long a dial that nobody expects waits at the acceptor.
+  Duration parked = seconds(5);
+  /// After so long without an acknowledgement by the other host a connection is given up.
+  Duration user_timeout = seconds(15);
+  std::int64_t bytes_per_us = 1000;
+  std::size_t window_bytes = 256 << 10;  ///< Written by one side and not yet read by the other.
+  std::size_t piece_bytes_max = 64 << 10;
+  std::uint32_t connections_per_link = 2;
+  std::uint64_t split_per_256 = 0;  ///< Frames whose header arrives before the rest.
+  std::uint64_t flip_per_million = 0;
+  bool wire_codecs = false;  ///< Each message and frame header goes through its bytes.
+};
+
+/// What the applications do.
+struct ApplicationProfile {
+  std::uint64_t rule_seed = 0;  ///< All members derive their next calls from it, so that they call alike.
+  std::uint64_t update_per_256 = 80;
+  std::uint64_t big_per_256 = 0;
+  std::uint64_t deviation_per_1024 = 0;  ///< A call that differs from the others' on purpose.
+  std::uint64_t stale_look_per_256 = 0;  ///< Decide, wait, call: the view may have changed.
+  std::uint64_t slow_per_1024 = 0;
+  Duration slow_most = seconds(3);
+  Duration think_most = milliseconds(20);
+  std::uint32_t tags_most = 3;
+  bool crossed_calls = true;  ///< Reduces of a round in another order at each member.
+  std::uint64_t element_limit = 4000;
+};
+
+/// What goes wrong. A weight of 0 turns a kind off.
+struct FaultProfile {
+  std::uint64_t events_between = 300;  ///< On average.
+  std::uint64_t trigger_per_1024 = 0;  ///< At messages that change something.
+  bool gentle = false;  ///< Nothing that may cost anybody a call: connections of links break, payloads flip.
+  struct Weights {
+    std::uint32_t kill = 0, start = 0, leave = 0, stop = 0, silence = 0, cut_link = 0, cut_pair = 0,
+                  partition = 0, blackhole = 0, cut_control = 0, half_open_control = 0, master = 0,
+                  hostile = 0, spurious_tick = 0;
+  } weights;
+};
+
+struct Profile {
+  std::uint32_t peers = 3;
+  std::uint32_t groups = 1;
+  std::uint64_t fault_events = 3000;  ///< Length of the phase with faults, in events.
+  MasterConfig master;
+  EngineConfig engine;
+  NetworkProfile network;
+  ApplicationProfile application;
+  FaultProfile faults;
+  /// Within this, after the last fault, all open calls end and a collective of all the living commits.
+  Duration settle = seconds(60);
+};
+
+/// Everything about a run, from its seed. `peers` and `steps` replace what the seed says where not 0.
+Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t steps);
+
+}  // namespace hawser::sim

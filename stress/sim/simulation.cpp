@@ -1,0 +1,143 @@
+#include "sim/simulation.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <map>
+#include <set>
+
+#include "sim/fault_driver.hpp"
+#include "sim/world.hpp"
+
+namespace hawser::sim {
+namespace {
+
+std::string seconds_of(Duration time) {
+  return std::to_string(whole_milliseconds(time) / 1000) + "." +
+         std::to_string(whole_milliseconds(time) % 1000 / 100) + " s";
+}
+
+class Simulation {
+ public:
+  explicit Simulation(const SimulationOptions& options)
+      : world_(draw_profile(options.seed, options.peers, options.steps), options.seed), faults_(world_) {
+    world_.on_trace = options.on_trace;
+    world_.checker.explain_mismatches();
+    if (world_.profile.faults.gentle) world_.checker.allow_no_error();
+  }
+
+  SimulationResult run() {
+    SimulationResult result;
+    try {
+      run_phases();
+    } catch (const std::exception& error) {
+      result.violation = error.what();
+    }
+    result.events = world_.queue.executed();
+    result.commits = world_.checker.committed();
+    result.virtual_time = world_.queue.now().time_since_epoch();
+    result.history = world_.queue.history();
+    result.coverage = world_.coverage.counts();
+    if (world_.profile.faults.gentle) result.coverage["sim: gentle run"] = 1;
+    return result;
+  }
+
+ private:
+  void run_phases() {
+    faults_.begin();
+    const std::uint64_t fault_events = world_.profile.fault_events;
+    // Where all processes have died nothing is left to happen; the quiet phase starts new ones.
+    while (world_.queue.executed() < fault_events && world_.queue.next_due()) {
+      step();
+      faults_.after_event();
+    }
+    if (world_.tracing()) world_.trace("-------- faults are over");
+    faults_.end();
+    settle();
+    world_.quarantine.inspect();
+  }
+
+  void step() {
+    if (!world_.step()) throw Violation("nothing is left to happen, and the run is not over");
+    if (world_.queue.executed() % 256 == 0) check_hangs();
+    if (world_.queue.executed() > world_.profile.fault_events + 3000000)
+      throw Violation("three million events after the last fault the run has not come to rest");
+  }
+
+  /// No call takes longer than its bounds allow, whatever goes wrong meanwhile.
+  void check_hangs() {
+    const Profile& profile = world_.profile;
+    const Duration bound = profile.master.call_wait + profile.engine.master_redial + profile.master.silence +
+                           profile.master.stall * 4 + profile.master.link_open * 2 + profile.master.recovery +
+                           seconds(10);
+    for (const Process* process : world_.living()) {
+      if (process->stopped()) continue;
+      for (const auto& [id, call] : process->calls()) {
+        const Duration age = world_.queue.now() - call.made;
+        if (age > (call.kind == Call::Kind::connect ? profile.engine.connect + seconds(10) : bound))
+          throw Violation(process->name() + ": a call hangs for " + seconds_of(age) + " already");
+      }
+    }
+  }
+
+  void settle() {
+    const Instant healed = world_.queue.now();
+    std::uint64_t seen = world_.checker.successes();
+    while (!settled_) {
+      step();
+      if (world_.checker.successes() != seen) {
+        seen = world_.checker.successes();
+        settled_ = open_calls_are_newer_than(healed) && all_reduced_since(healed);
+      }
+      if (!settled_ && world_.queue.now() > healed + world_.profile.settle) complain(healed);
+      if (alone_in_some_group() && world_.queue.executed() % 64 == 0)
+        settled_ = open_calls_are_newer_than(healed) && all_reduced_since(healed);
+    }
+  }
+
+  bool open_calls_are_newer_than(Instant instant) {
+    for (const Process* process : world_.living())
+      for (const auto& [id, call] : process->calls())
+        if (call.made <= instant) return false;
+    return true;
+  }
+
+  std::map<std::uint32_t, std::set<PeerId>> groups() {
+    std::map<std::uint32_t, std::set<PeerId>> found;
+    for (const Process* process : world_.living()) found[process->group()].insert(process->id());
+    return found;
+  }
+
+  bool alone_in_some_group() {
+    const auto all = groups();
+    return std::any_of(all.begin(), all.end(), [](const auto& group) { return group.second.size() == 1; });
+  }
+
+  /// In each group all the living have been in one collective; whoever is alone is at least a member.
+  bool all_reduced_since(Instant instant) {
+    for (const auto& [number, peers] : groups()) {
+      if (peers.size() == 1 && world_.find(*peers.begin())->info().connected) continue;
+      if (!world_.checker.committed_by_all(peers, instant)) return false;
+    }
+    return true;
+  }
+
+  void complain(Instant healed) {
+    for (const Process* process : world_.living())
+      for (const auto& [id, call] : process->calls())
+        if (call.made <= healed)
+          throw Violation(process->name() + ": a call made before the faults were over hangs for " +
+                          seconds_of(world_.queue.now() - call.made));
+    throw Violation("all has healed " + seconds_of(world_.queue.now() - healed) +
+                    " ago, and there was no collective of all the living");
+  }
+
+  World world_;
+  FaultDriver faults_;
+  bool settled_ = false;
+};
+
+}  // namespace
+
+SimulationResult simulate(const SimulationOptions& options) { return Simulation(options).run(); }
+
+}  // namespace hawser::sim

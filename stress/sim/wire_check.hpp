@@ -1,0 +1,29 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/frame.hpp"
+#include "membership/messages.hpp"
+
+namespace hawser::sim {
+
+inline constexpr std::size_t kHeaderBytes = 88;
+using HeaderBytes = std::array<std::byte, kHeaderBytes>;
+
+/// The message after its way through bytes. Throws Violation where it is not what it was.
+PeerMessage through_bytes(const PeerMessage& message);
+MasterMessage through_bytes(const MasterMessage& message);
+
+void header_to_bytes(const FrameHeader& header, std::span<const std::byte> payload, HeaderBytes& out);
+struct ReadHeader {
+  FrameHeader header;
+  std::uint64_t payload_checksum = 0;
+};
+/// Throws Violation where the bytes are refused.
+ReadHeader header_from_bytes(const HeaderBytes& bytes);
+std::uint64_t payload_checksum(std::span<const std::byte> payload);
+
+}  // namespace hawser::sim

@@ -1,0 +1,58 @@
+#include "sim/world.hpp"
+
+#include <cstdio>
+#include <utility>
+
+namespace hawser::sim {
+
+World::World(Profile profile_in, std::uint64_t seed)
+    : profile(std::move(profile_in)),
+      random(seed),
+      checker(*this),
+      master(*this),
+      control(*this),
+      links(*this) {}
+
+World::~World() = default;
+
+Process& World::start_process(const std::string& name, std::uint32_t group) {
+  if (tracing()) trace(name + " starts");
+  return *processes_.emplace_back(std::make_unique<Process>(*this, processes_.size() + 1, name, group));
+}
+
+Process* World::find(PeerId id) {
+  for (const auto& process : processes_)
+    if (!process->gone() && process->id() == id) return process.get();
+  return nullptr;
+}
+
+std::vector<Process*> World::living() {
+  std::vector<Process*> found;
+  for (const auto& process : processes_)
+    if (!process->gone()) found.push_back(process.get());
+  return found;
+}
+
+bool World::step() {
+  const bool more = queue.step();
+  buried.clear();
+  return more;
+}
+
+void World::trace(const std::string& line) const {
+  char time[32];
+  std::snprintf(time, sizeof time, "%12.6f ",
+                static_cast<double>(queue.now().time_since_epoch().count()) / 1e6);
+  on_trace(time + line);
+}
+
+void World::log(const std::string& who, const LogEvent& event) {
+  coverage.saw(event.what);
+  if (tracing()) trace(who + " logs " + event.what + ": " + event.text);
+}
+
+void World::observe(const std::string& who, const char* kind) {
+  if (on_message) on_message(who, kind);
+}
+
+}  // namespace hawser::sim

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/log_event.hpp"
+#include "base/random.hpp"
+#include "sim/checker.hpp"
+#include "sim/control_network.hpp"
+#include "sim/coverage.hpp"
+#include "sim/event_queue.hpp"
+#include "sim/link_network.hpp"
+#include "sim/master_process.hpp"
+#include "sim/names.hpp"
+#include "sim/process.hpp"
+#include "sim/profile.hpp"
+
+namespace hawser::sim {
+
+/// One master, some processes, and the networks between them, under one virtual clock. Everything that
+/// happens follows from the profile and the seed.
+class World {
+ public:
+  World(Profile profile_in, std::uint64_t seed);
+  ~World();
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  Process& start_process(const std::string& name, std::uint32_t group);
+  const std::vector<std::unique_ptr<Process>>& processes() const { return processes_; }
+  /// The process whose engine goes by this id now; null if there is none.
+  Process* find(PeerId id);
+  std::vector<Process*> living();
+
+  /// Runs the earliest event. False when nothing is left to happen.
+  bool step();
+
+  bool tracing() const { return static_cast<bool>(on_trace); }
+  void trace(const std::string& line) const;
+  void log(const std::string& who, const LogEvent& event);
+  void observe(const std::string& who, const char* kind);
+
+  const Profile profile;
+  EventQueue queue;
+  Random random;
+  Names names;
+  Coverage coverage;
+  Checker checker;
+  Quarantine quarantine;
+  MasterProcess master;
+  ControlNetwork control;
+  LinkNetwork links;
+  bool odd_calls = true;  ///< Applications may call late, or what others don't call.
+  std::vector<std::unique_ptr<Application>> buried;  ///< Of processes that are gone, until the event is over.
+
+  std::function<void(const std::string&)> on_trace;
+  /// Somebody ("master" or a process) sends a control message of this kind. Only to take note of.
+  std::function<void(const std::string& who, const char* kind)> on_message;
+
+ private:
+  std::vector<std::unique_ptr<Process>> processes_;
+};
+
+}  // namespace hawser::sim
