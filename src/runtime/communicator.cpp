@@ -18,6 +18,9 @@ namespace {
 
 constexpr auto kLongWaitToldEvery = std::chrono::seconds(10);
 
+/// No process has more on any machine of today; a count beyond it is a slip.
+constexpr std::uint64_t kAddressableBytes = std::uint64_t{1} << 47;
+
 Error usage(std::string sentence) { return {Status::invalid_usage, std::move(sentence)}; }
 
 Result<void> as_result(const CallDone& done) {
@@ -31,7 +34,7 @@ Result<void> check_buffers(const AllReduceArguments& arguments) {
   if (arguments.count == 0) return refuse("an all-reduce needs at least one element");
   if (arguments.send == nullptr || arguments.receive == nullptr)
     return refuse("the send or the receive buffer is null");
-  if (arguments.count > static_cast<std::uint64_t>(std::numeric_limits<std::ptrdiff_t>::max()) / element)
+  if (arguments.count > kAddressableBytes / element)
     return refuse(std::to_string(arguments.count) + " elements are more than an address space holds");
   const auto send = reinterpret_cast<std::uintptr_t>(arguments.send);
   const auto receive = reinterpret_cast<std::uintptr_t>(arguments.receive);
@@ -150,6 +153,10 @@ void Communicator::shut_down_links() {
   done.get_future().wait();
 }
 
+void Communicator::freeze(std::chrono::milliseconds duration) {
+  asio::post(*io_, [duration] { std::this_thread::sleep_for(duration); });
+}
+
 Result<void> Communicator::check_process() const {
   if (process_ == ::getpid()) return {};
   return usage("this communicator was made before the process forked, and lives in the parent only");
@@ -166,6 +173,11 @@ Result<std::shared_ptr<const EngineInfo>> Communicator::info() const {
   if (const auto process = check_process(); !process.ok()) return process.error();
   if (const auto member = not_a_member(); !member.ok()) return member.error();
   return driver_->info();
+}
+
+int Communicator::calls_under_way() const {
+  const std::lock_guard lock(calls_.mutex);
+  return calls_.active;
 }
 
 void Communicator::end_call(const std::function<void()>& undo) {

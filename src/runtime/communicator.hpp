@@ -3,6 +3,7 @@
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -65,15 +66,20 @@ class Communicator {
   /// Where links are accepted.
   const Address& listen_address() const { return listen_address_; }
 
+  /// Blocking calls that have begun and not returned.
+  int calls_under_way() const;
+
   /// For tests: what the others would see if this process died.
   void vanish();
   /// For tests: breaks the TCP connections of all links, as a network would.
   void shut_down_links();
+  /// For tests: the I/O thread does nothing for so long, as if the process were stopped. Does not wait for it.
+  void freeze(std::chrono::milliseconds duration);
 
  private:
   /// What kinds of calls are under way.
   struct Calls {
-    std::mutex mutex;
+    mutable std::mutex mutex;
     std::condition_variable ended;
     bool closing = false;
     bool connecting = false;

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/address.hpp"
+#include "catch.hpp"
+#include "runtime/communicator.hpp"
+#include "runtime/master.hpp"
+
+namespace hawser::test {
+
+using Peers = std::vector<std::unique_ptr<Communicator>>;
+
+/// A run of this test on real sockets of the loopback: a master and as many peers as one likes, each on its
+/// own threads. Bounds are short, so that a failing test ends soon.
+class TestRun {
+ public:
+  struct Options {
+    std::string listen_host = "127.0.0.1";
+    MasterConfig bounds{.silence = seconds(3),
+                        .stall = seconds(3),
+                        .call_wait = seconds(20),
+                        .recovery = seconds(3),
+                        .bootstrap = milliseconds(300),
+                        .link_open = seconds(5),
+                        .mismatch_grace = milliseconds(300)};
+  };
+  explicit TestRun(Options options);
+  TestRun() : TestRun(Options{}) {}
+
+  const Address& address() const { return address_; }
+  Master& master() { return *master_; }
+  void stop_master();
+  /// On the same port.
+  void restart_master();
+
+  CommunicatorConfig config() const;
+  std::unique_ptr<Communicator> peer(const CommunicatorConfig& config) const;
+  std::unique_ptr<Communicator> peer() const { return peer(config()); }
+
+  /// So many peers, connected and all in one view.
+  Peers assemble(std::size_t count);
+  Peers assemble(std::size_t count, const std::function<void(std::size_t, CommunicatorConfig&)>& change);
+
+ private:
+  void start_master();
+
+  Options options_;
+  Address address_;
+  std::unique_ptr<Master> master_;
+};
+
+/// Connects, and updates the topology until the world has so many members.
+Result<void> join(Communicator& peer, std::uint32_t world_size);
+
+/// Runs `body(rank in the list, peer)` for each peer in a thread of its own, and waits for all.
+void on_all(const Peers& peers, const std::function<void(std::size_t, Communicator&)>& body);
+
+/// What peer number `who` contributes at `index`: whole numbers, so that sums are exact in any order.
+inline float contribution(std::size_t who, std::uint64_t index) {
+  return static_cast<float>((index * 7 + who * 13) % 101 + who);
+}
+std::vector<float> contribution_of(std::size_t who, std::uint64_t count);
+/// The sum over these.
+std::vector<float> sum_of(const std::vector<std::size_t>& who, std::uint64_t count);
+
+/// Compares without printing millions of numbers.
+bool is_sum_of(const std::vector<float>& result, const std::vector<std::size_t>& who);
+
+struct ReduceOnce {
+  std::uint64_t count = 1000;
+  bool in_place = false;
+  ReduceOp op = ReduceOp::sum;
+  PlanKind plan = PlanKind::automatic;
+  std::uint64_t tag = 0;
+};
+/// The outcome at one peer; `result` is empty unless it was a success, `input_intact` says whether the input
+/// is as before (out of place always, in place after an error).
+struct Outcome {
+  Status status = Status::internal;
+  std::string sentence;
+  std::vector<float> result;
+  bool input_intact = false;
+  std::optional<ReduceInfo> info;
+};
+Outcome reduce_once(std::size_t who, Communicator& peer, const ReduceOnce& what);
+
+/// Waits, within a bound, until it is true. For what no call of the API waits for.
+bool eventually(const std::function<bool()>& condition);
+
+}  // namespace hawser::test

@@ -1,0 +1,274 @@
+/// Loss, joins, mismatch, and a master that goes and comes back, over real sockets.
+#include <algorithm>
+#include <numeric>
+
+#include "run_fixture.hpp"
+
+using namespace hawser;
+using namespace hawser::test;
+
+namespace {
+
+/// Calls again and again as a training loop would, as long as that is legal.
+Outcome reduce_until_done(std::size_t who, Communicator& peer, const ReduceOnce& what) {
+  for (int attempt = 0; attempt < 20; ++attempt) {
+    Outcome outcome = reduce_once(who, peer, what);
+    const bool again = outcome.status == Status::peer_lost || outcome.status == Status::master_restarted;
+    if (outcome.status != Status::success) {
+      INFO(outcome.sentence);
+      CHECK(outcome.input_intact);
+    }
+    if (!again) return outcome;
+  }
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("the survivors of a killed peer retry with what they had") {
+  TestRun run;
+  const std::size_t world_size = GENERATE(std::size_t{3}, std::size_t{5});
+  const bool in_place = GENERATE(false, true);
+  Peers peers = run.assemble(world_size);
+  std::vector<Outcome> first(world_size);
+  std::vector<Outcome> second(world_size);
+  const ReduceOnce big{.count = 8'000'000, .in_place = in_place};
+  on_all(peers, [&](std::size_t who, Communicator& peer) {
+    if (who == 1) {
+      // It takes part for a while and is gone in the middle.
+      std::thread call([&] { first[who] = reduce_once(who, peer, big); });
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      peer.vanish();
+      call.join();
+      return;
+    }
+    first[who] = reduce_once(who, peer, big);
+    second[who] = first[who].status == Status::success ? first[who] : reduce_until_done(who, peer, big);
+  });
+  std::vector<std::size_t> everyone(world_size);
+  std::iota(everyone.begin(), everyone.end(), 0);
+  auto rest = everyone;
+  std::erase(rest, std::size_t{1});
+  for (const std::size_t who : rest) {
+    INFO("peer " << who << ": " << first[who].sentence << " / " << second[who].sentence);
+    CHECK(first[who].status == first[0].status);
+    CHECK((first[who].status == Status::success || first[who].status == Status::peer_lost));
+    CHECK((first[who].status == Status::success || first[who].input_intact));
+    REQUIRE(second[who].status == Status::success);
+    REQUIRE(second[who].info->contributors == second[0].info->contributors);
+    const bool with_all = second[who].info->contributors.size() == world_size;
+    CHECK(is_sum_of(second[who].result, with_all ? everyone : rest));
+  }
+}
+
+TEST_CASE("the last member left alone is told so") {
+  TestRun run;
+  Peers peers = run.assemble(2);
+  peers[1]->vanish();
+  const Outcome outcome = reduce_until_done(0, *peers[0], {.count = 10});
+  INFO(outcome.sentence);
+  CHECK(outcome.status == Status::too_few_peers);
+  CHECK(outcome.input_intact);
+  CHECK((*peers[0]->info())->view.size() == 1);
+}
+
+TEST_CASE("a peer that leaves gracefully costs the others at most one collective") {
+  TestRun run;
+  Peers peers = run.assemble(3);
+  peers[2].reset();
+  peers.pop_back();
+  std::vector<Outcome> outcomes(2);
+  on_all(peers, [&](std::size_t who, Communicator& peer) {
+    outcomes[who] = reduce_until_done(who, peer, {.count = 1000});
+  });
+  for (const Outcome& outcome : outcomes) {
+    INFO(outcome.sentence);
+    REQUIRE(outcome.status == Status::success);
+    CHECK(is_sum_of(outcome.result, {0, 1}));
+  }
+}
+
+TEST_CASE("different calls are a mismatch for all") {
+  TestRun run;
+  const Peers peers = run.assemble(3);
+  std::vector<Outcome> outcomes(3);
+  SECTION("another count") {
+    on_all(peers, [&](std::size_t who, Communicator& peer) {
+      outcomes[who] = reduce_once(who, peer, {.count = who == 2 ? 1001U : 1000U, .in_place = true});
+    });
+  }
+  SECTION("another operation") {
+    on_all(peers, [&](std::size_t who, Communicator& peer) {
+      outcomes[who] = reduce_once(who, peer, {.op = who == 2 ? ReduceOp::avg : ReduceOp::sum, .tag = 3});
+    });
+  }
+  SECTION("update-topology instead") {
+    on_all(peers, [&](std::size_t who, Communicator& peer) {
+      if (who != 2) {
+        outcomes[who] = reduce_once(who, peer, {});
+        return;
+      }
+      const auto updated = peer.update_topology();
+      outcomes[who] = {.status = updated.status(), .sentence = updated.ok() ? "" : updated.error().sentence, .result = {}, .input_intact = true, .info = {}};
+    });
+  }
+  for (const Outcome& outcome : outcomes) {
+    INFO(outcome.sentence);
+    CHECK(outcome.status == Status::mismatch);
+    CHECK(outcome.input_intact);
+    CHECK(outcome.sentence == outcomes[0].sentence);
+  }
+  // Nobody is worse off.
+  on_all(peers, [&](std::size_t who, Communicator& peer) { outcomes[who] = reduce_once(who, peer, {}); });
+  for (const Outcome& outcome : outcomes) {
+    INFO(outcome.sentence);
+    CHECK(outcome.status == Status::success);
+    CHECK(is_sum_of(outcome.result, {0, 1, 2}));
+  }
+}
+
+TEST_CASE("a newcomer is pending until the members update") {
+  TestRun run;
+  Peers peers = run.assemble(2);
+  auto late = run.peer();
+  Result<void> joined;
+  std::thread joiner([&] { joined = late->connect(); });
+  REQUIRE(eventually([&] { return (*peers[0]->info())->pending == 1 && (*peers[1]->info())->pending == 1; }));
+  std::vector<Outcome> outcomes(2);
+  // While it waits, the members go on as they were.
+  on_all(peers, [&](std::size_t who, Communicator& peer) { outcomes[who] = reduce_once(who, peer, {}); });
+  for (const Outcome& outcome : outcomes) CHECK(is_sum_of(outcome.result, {0, 1}));
+  on_all(peers, [&](std::size_t, Communicator& peer) { CHECK(peer.update_topology().ok()); });
+  joiner.join();
+  REQUIRE(joined.ok());
+  peers.push_back(std::move(late));
+  outcomes.resize(3);
+  on_all(peers, [&](std::size_t who, Communicator& peer) { outcomes[who] = reduce_once(who, peer, {}); });
+  for (const Outcome& outcome : outcomes) {
+    INFO(outcome.sentence);
+    CHECK(is_sum_of(outcome.result, {0, 1, 2}));
+  }
+}
+
+TEST_CASE("a master that restarts finds its run again") {
+  TestRun run;
+  Peers peers = run.assemble(3);
+  const auto epoch_before = (*peers[0]->info())->view.epoch;
+  std::vector<Outcome> outcomes(3);
+  const ReduceOnce what{.count = 4'000'000};
+  SECTION("between collectives") {
+    run.restart_master();
+  }
+  SECTION("in the middle of one") {
+    std::thread restart([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      run.restart_master();
+    });
+    on_all(peers, [&](std::size_t who, Communicator& peer) { outcomes[who] = reduce_until_done(who, peer, what); });
+    restart.join();
+    for (const Outcome& outcome : outcomes) {
+      INFO(outcome.sentence);
+      REQUIRE(outcome.status == Status::success);
+      CHECK(is_sum_of(outcome.result, {0, 1, 2}));
+    }
+  }
+  SECTION("and stays away for a while") {
+    run.stop_master();
+    std::thread restart([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(700));
+      run.restart_master();
+    });
+    on_all(peers, [&](std::size_t who, Communicator& peer) { outcomes[who] = reduce_until_done(who, peer, what); });
+    restart.join();
+    for (const Outcome& outcome : outcomes) {
+      INFO(outcome.sentence);
+      REQUIRE(outcome.status == Status::success);
+    }
+  }
+  on_all(peers, [&](std::size_t who, Communicator& peer) { outcomes[who] = reduce_until_done(who, peer, what); });
+  for (const Outcome& outcome : outcomes) {
+    INFO(outcome.sentence);
+    REQUIRE(outcome.status == Status::success);
+    CHECK(is_sum_of(outcome.result, {0, 1, 2}));
+  }
+  REQUIRE(eventually([&] { return epoch_before < (*peers[0]->info())->view.epoch; }));
+}
+
+TEST_CASE("a master that never comes back ends the calls within the bound") {
+  TestRun run;
+  Peers peers = run.assemble(2, [](std::size_t, CommunicatorConfig& config) {
+    config.engine.master_redial = milliseconds(700);
+  });
+  run.stop_master();
+  std::vector<Outcome> outcomes(2);
+  on_all(peers, [&](std::size_t who, Communicator& peer) { outcomes[who] = reduce_once(who, peer, {.in_place = true}); });
+  for (std::size_t who = 0; who < 2; ++who) {
+    INFO(outcomes[who].sentence);
+    CHECK(outcomes[who].status == Status::master_unreachable);
+    CHECK(outcomes[who].input_intact);
+    CHECK(peers[who]->info().status() == Status::master_unreachable);
+    CHECK(reduce_once(who, *peers[who], {}).status == Status::master_unreachable);
+  }
+}
+
+TEST_CASE("a silent member is expelled, is told when it wakes, and joins again") {
+  TestRun::Options options;
+  options.bounds.silence = milliseconds(600);
+  TestRun run(options);
+  Peers peers = run.assemble(3, [](std::size_t, CommunicatorConfig& config) {
+    config.engine.silence = milliseconds(600);
+  });
+  std::vector<Outcome> outcomes(3);
+  std::atomic<bool> survivors_done{false};
+  on_all(peers, [&](std::size_t who, Communicator& peer) {
+    if (who == 2) peer.freeze(std::chrono::milliseconds(2500));
+    outcomes[who] = who == 2 ? reduce_once(who, peer, {}) : reduce_until_done(who, peer, {});
+    if (who == 0) survivors_done = true;
+  });
+  for (std::size_t who = 0; who < 2; ++who) {
+    INFO(outcomes[who].sentence);
+    REQUIRE(outcomes[who].status == Status::success);
+    CHECK(is_sum_of(outcomes[who].result, {0, 1}));
+  }
+  INFO(outcomes[2].sentence);
+  CHECK(outcomes[2].status == Status::expelled);
+  CHECK(outcomes[2].input_intact);
+  CHECK(peers[2]->info().status() == Status::expelled);
+  CHECK(peers[2]->update_topology().status() == Status::expelled);
+
+  std::vector<Result<void>> joined(3);
+  on_all(peers, [&](std::size_t who, Communicator& peer) {
+    if (who == 2) {
+      joined[who] = peer.connect();
+      return;
+    }
+    while ((*peer.info())->world.size < 3 && joined[who].ok()) joined[who] = peer.update_topology();
+  });
+  for (const auto& one : joined) {
+    INFO((one.ok() ? "" : one.error().sentence));
+    REQUIRE(one.ok());
+  }
+  on_all(peers, [&](std::size_t who, Communicator& peer) { outcomes[who] = reduce_once(who, peer, {}); });
+  for (const Outcome& outcome : outcomes) {
+    INFO(outcome.sentence);
+    CHECK(is_sum_of(outcome.result, {0, 1, 2}));
+  }
+}
+
+TEST_CASE("two peers killed at once") {
+  TestRun run;
+  Peers peers = run.assemble(5);
+  std::vector<Outcome> outcomes(5);
+  on_all(peers, [&](std::size_t who, Communicator& peer) {
+    if (who == 1 || who == 4) {
+      peer.vanish();
+      return;
+    }
+    outcomes[who] = reduce_until_done(who, peer, {.count = 100'000, .in_place = true});
+  });
+  for (const std::size_t who : {0, 2, 3}) {
+    INFO(outcomes[who].sentence);
+    REQUIRE(outcomes[who].status == Status::success);
+    CHECK(is_sum_of(outcomes[who].result, {0, 2, 3}));
+  }
+}
