@@ -8,7 +8,7 @@ enum class PlantedFault {
   none,
   lost_abort,            ///< A peer forgets to abort a collective when a view starts.
   double_counted_chunk,  ///< A repeated chunk is added again.
-  stale_commit,          ///< A commit is applied whatever view it was made in.
+  stale_commit,          ///< A report of an older view counts towards a commit in the view in force.
 };
 
 #if defined(HAWSER_PLANTED_FAULTS) && HAWSER_PLANTED_FAULTS

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/limits.hpp"
+#include "base/planted_fault.hpp"
 #include "membership/master_state.hpp"
 
 /// What becomes of collectives: committed once all members of the view have reported; aborted for all when
@@ -56,7 +57,11 @@ void MasterMachine::State::said(Instant now, PeerId peer, const Report& message,
       undecided.push_back({.key = message.key, .signature = message.signature, .reported = true});
     return;
   }
-  reported(now, peer, message.key, message.signature, out);
+  OpKey key = message.key;
+  if (Group* const group = group_of(peer); planted(PlantedFault::stale_commit) && group)
+    for (const auto& [current, op] : group->ops)
+      if (current.tag == key.tag && current.sequence == key.sequence) key = current;
+  reported(now, peer, key, message.signature, out);
 }
 
 void MasterMachine::State::reported(Instant now, PeerId peer, const OpKey& key, const Signature& signature,

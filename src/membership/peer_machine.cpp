@@ -238,11 +238,7 @@ void PeerMachine::abort_ops(const Error& cause, PeerActions& out) {
 }
 
 void PeerMachine::said(Instant, const Committed& message, PeerActions& out) {
-  auto found = ops_.find(message.key);
-  if (planted(PlantedFault::stale_commit) && found == ops_.end())
-    found = std::find_if(ops_.begin(), ops_.end(), [&](const auto& op) {
-      return op.first.tag == message.key.tag && op.first.sequence == message.key.sequence;
-    });
+  const auto found = ops_.find(message.key);
   if (found == ops_.end()) return;
   const OpKey key = found->first;
   ops_.erase(found);
