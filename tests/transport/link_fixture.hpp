@@ -1,0 +1,208 @@
+#pragma once
+
+#include <array>
+#include <asio/io_context.hpp>
+#include <asio/write.hpp>
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "catch.hpp"
+#include "transport/links.hpp"
+#include "transport/listener.hpp"
+
+namespace hawser::test {
+
+using transport::ConnectionName;
+using transport::FrameToSend;
+using transport::Links;
+using transport::LinksConfig;
+using transport::Listener;
+using transport::NameLookup;
+using transport::Tcp;
+
+/// Runs handlers until it is true, within a bound.
+inline bool run_until(asio::io_context& io, const std::function<bool()>& condition,
+                      std::chrono::milliseconds bound = std::chrono::seconds(20)) {
+  const auto end = std::chrono::steady_clock::now() + bound;
+  while (!condition()) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= end) return false;
+    if (io.stopped()) io.restart();
+    io.run_one_until(end);
+  }
+  return true;
+}
+
+/// One peer's end of links, without an engine: sends what the test gives it, keeps what comes.
+class Side : private transport::FrameTraffic {
+ public:
+  struct Frame {
+    FrameHeader header;
+    std::vector<std::byte> payload;
+    bool intact = false;
+  };
+
+  Side(asio::io_context& io, PeerId id, LinksConfig config = {.connections_per_link = 2})
+      : self(id), names(io), links(io, names, config, *this) {
+    listener = std::move(Listener::open(io, {.host = "127.0.0.1"}).value());
+    listener->start({.accepted = [this](Tcp::socket socket,
+                                        const std::string& host) { links.accepted(std::move(socket), host); },
+                     .log = [](const LogEvent&) {}});
+    links.set_self(id);
+  }
+  ~Side() override { listener->close(); }
+
+  Address address() const { return {.host = "127.0.0.1", .port = listener->address().port}; }
+
+  void open(const Side& other, bool dial, std::uint64_t secret = 7) { open_at(other, dial, secret, other.address()); }
+  void open_at(const Side& other, bool dial, std::uint64_t secret, const Address& at) {
+    links.open({.peer = other.self, .name = "other", .address = at, .secret = secret, .dial = dial});
+    settle();
+  }
+  /// The payload is borrowed, as an engine's is.
+  void send(PeerId to, std::span<const std::byte> payload, std::uint64_t chunk = 0) {
+    FrameHeader header;
+    header.chunk = chunk;
+    header.payload_bytes = static_cast<std::uint32_t>(payload.size());
+    outbox[to].push_back({.header = header, .payload = payload});
+    links.wake(to);
+    settle();
+  }
+  std::size_t up_count() const { return up.size(); }
+
+  PeerId self;
+  NameLookup names;
+  Links links;
+  std::shared_ptr<Listener> listener;
+  std::map<PeerId, std::deque<FrameToSend>> outbox;
+  std::map<std::pair<PeerId, std::uint32_t>, int> up;  ///< Connections that stand.
+  int ups = 0;
+  int downs = 0;
+  std::vector<Frame> received;
+  std::map<std::uint32_t, int> received_on;
+  std::map<std::uint32_t, Frame> receiving;
+  int moves = 0;
+  bool throw_away = false;
+  std::function<void(ConnectionName)> on_begin;
+  std::vector<LogEvent> logged;
+
+ private:
+  std::byte* frame_begins(ConnectionName connection, const FrameHeader& header) override {
+    Frame& frame = receiving[connection.index];
+    frame = {.header = header, .payload = std::vector<std::byte>(header.payload_bytes)};
+    if (on_begin) on_begin(connection);
+    return throw_away ? nullptr : frame.payload.data();
+  }
+  void frame_moved(ConnectionName) override { ++moves; }
+  void frame_ends(ConnectionName connection, bool intact) override {
+    Frame frame = std::move(receiving[connection.index]);
+    frame.intact = intact;
+    received.push_back(std::move(frame));
+    ++received_on[connection.index];
+  }
+  std::optional<FrameToSend> next_frame(ConnectionName connection) override {
+    auto& queue = outbox[connection.peer];
+    if (queue.empty()) return std::nullopt;
+    const FrameToSend frame = queue.front();
+    queue.pop_front();
+    return frame;
+  }
+  void link_up(ConnectionName connection) override {
+    ++ups;
+    ++up[{connection.peer, connection.index}];
+    to_wake.push_back(connection.peer);
+  }
+  void link_down(ConnectionName connection, std::string) override {
+    ++downs;
+    if (--up[{connection.peer, connection.index}] == 0) up.erase({connection.peer, connection.index});
+  }
+  void settle() override {
+    while (!to_wake.empty()) {
+      const PeerId peer = to_wake.back();
+      to_wake.pop_back();
+      links.wake(peer);
+    }
+  }
+  void log(LogEvent event) override { logged.push_back(std::move(event)); }
+
+  std::vector<PeerId> to_wake;
+};
+
+/// Stands between two peers on one io_context; can cut, and can stop passing bytes on.
+class Proxy {
+ public:
+  Proxy(asio::io_context& io, Address to) : io_(io), to_(std::move(to)), acceptor_(io, Tcp::endpoint(asio::ip::address_v4::loopback(), 0)) {
+    accept();
+  }
+  ~Proxy() {
+    std::error_code ignored;
+    acceptor_.close(ignored);
+    cut();
+  }
+  Address address() const { return {.host = "127.0.0.1", .port = acceptor_.local_endpoint().port()}; }
+  /// Breaks all connections; new ones are passed on again.
+  void cut() {
+    std::error_code ignored;
+    for (const auto& pipe : pipes_) {
+      pipe->near.close(ignored);
+      pipe->far.close(ignored);
+    }
+    pipes_.clear();
+  }
+  int accepted = 0;
+  std::size_t passed = 0;
+
+ private:
+  struct Pipe {
+    explicit Pipe(asio::io_context& io) : near(io), far(io) {}
+    Tcp::socket near, far;
+    std::array<std::array<char, 65536>, 2> bytes{};
+  };
+  void accept() {
+    auto pipe = std::make_shared<Pipe>(io_);
+    acceptor_.async_accept(pipe->near, [this, pipe](const std::error_code& error) {
+      if (error) return;
+      ++accepted;
+      pipes_.push_back(pipe);
+      pipe->far.async_connect({asio::ip::address_v4::loopback(), to_.port}, [this, pipe](const std::error_code& failed) {
+        if (failed) return;
+        pass(pipe, pipe->near, pipe->far, 0);
+        pass(pipe, pipe->far, pipe->near, 1);
+      });
+      accept();
+    });
+  }
+  void pass(const std::shared_ptr<Pipe>& pipe, Tcp::socket& from, Tcp::socket& to, std::size_t way) {
+    from.async_read_some(asio::buffer(pipe->bytes[way]), [this, pipe, &from, &to, way](const std::error_code& error, std::size_t count) {
+      std::error_code ignored;
+      if (error) {
+        to.close(ignored);
+        return;
+      }
+      passed += count;
+      asio::async_write(to, asio::buffer(pipe->bytes[way], count), [this, pipe, &from, &to, way](const std::error_code& failed, std::size_t) {
+        if (!failed) pass(pipe, from, to, way);
+      });
+    });
+  }
+
+  asio::io_context& io_;
+  Address to_;
+  Tcp::acceptor acceptor_;
+  std::vector<std::shared_ptr<Pipe>> pipes_;
+};
+
+inline std::vector<std::byte> pattern(std::size_t bytes, std::uint64_t seed = 1) {
+  Random random(seed);
+  std::vector<std::byte> out(bytes);
+  for (std::byte& one : out) one = static_cast<std::byte>(random.next());
+  return out;
+}
+
+}  // namespace hawser::test

@@ -1,0 +1,290 @@
+#include <asio/read.hpp>
+#include <asio/write.hpp>
+#include <algorithm>
+
+#include "link_fixture.hpp"
+#include "wire/frame_codec.hpp"
+
+using namespace hawser;
+using namespace hawser::test;
+
+namespace {
+
+constexpr PeerId kA{100};
+constexpr PeerId kB{200};
+
+struct Pair {
+  explicit Pair(LinksConfig config = {.connections_per_link = 2}) : a(io, kA, config), b(io, kB, config) {}
+  void link() {
+    b.open(a, false);
+    a.open(b, true);
+    REQUIRE(run_until(io, [&] { return a.up_count() == 2 && b.up_count() == 2; }));
+  }
+  asio::io_context io{1};
+  Side a, b;
+};
+
+}  // namespace
+
+TEST_CASE("frames of all sizes come in whole, both ways") {
+  Pair pair;
+  pair.link();
+  std::vector<std::vector<std::byte>> payloads;
+  std::uint64_t seed = 1;
+  for (const std::size_t bytes : {0, 1, 87, 88, 4096, 16384, 16385, 20000, 65536, 300'001, 1 << 20})
+    for (int i = 0; i < 3; ++i) payloads.push_back(pattern(bytes, seed++));
+  for (std::size_t i = 0; i < payloads.size(); ++i) {
+    pair.a.send(kB, payloads[i], i);
+    pair.b.send(kA, payloads[i], i);
+  }
+  REQUIRE(run_until(pair.io, [&] {
+    return pair.a.received.size() == payloads.size() && pair.b.received.size() == payloads.size();
+  }));
+  for (Side* side : {&pair.a, &pair.b})
+    for (const auto& frame : side->received) {
+      CHECK(frame.intact);
+      CHECK((frame.payload == payloads[frame.header.chunk]));
+    }
+}
+
+TEST_CASE("all connections of a link carry frames") {
+  Pair pair({.connections_per_link = 4});
+  pair.b.open(pair.a, false);
+  pair.a.open(pair.b, true);
+  REQUIRE(run_until(pair.io, [&] { return pair.b.up_count() == 4; }));
+  const auto payload = pattern(1 << 20);
+  for (std::uint64_t i = 0; i < 64; ++i) pair.a.outbox[kB].push_back({.header = {.chunk = i, .payload_bytes = 1 << 20}, .payload = payload});
+  pair.a.links.wake(kB);
+  REQUIRE(run_until(pair.io, [&] { return pair.b.received.size() == 64; }));
+  CHECK(pair.b.received_on.size() == 4);
+  CHECK(pair.b.moves > 0);
+}
+
+TEST_CASE("memory that was released is not touched again") {
+  Pair pair({.connections_per_link = 1});
+  pair.b.open(pair.a, false);
+  pair.a.open(pair.b, true);
+  REQUIRE(run_until(pair.io, [&] { return pair.a.up_count() == 1 && pair.b.up_count() == 1; }));
+
+  SECTION("in the middle of sending") {
+    const auto payload = pattern(1 << 20);
+    std::vector<std::vector<std::byte>> copies(12, payload);
+    // More than the system's buffers take, so that one frame is half written; nobody reads meanwhile.
+    for (std::size_t i = 0; i < copies.size(); ++i) pair.a.send(kB, copies[i], i);
+    const std::size_t taken = copies.size() - pair.a.outbox[kB].size();
+    REQUIRE(taken > 0);
+    REQUIRE(taken < copies.size());
+    pair.a.links.release_send({kB, 0});
+    for (std::size_t i = 0; i < taken; ++i) {
+      std::fill(copies[i].begin(), copies[i].end(), std::byte{0});
+      copies[i].clear();
+      copies[i].shrink_to_fit();
+    }
+    REQUIRE(run_until(pair.io, [&] { return pair.b.received.size() == copies.size(); }));
+    for (const auto& frame : pair.b.received) {
+      CHECK(frame.intact);
+      CHECK((frame.payload == payload));
+    }
+  }
+  SECTION("in the middle of receiving") {
+    const auto payload = pattern(1 << 20);
+    bool released = false;
+    pair.a.send(kB, payload);
+    REQUIRE(run_until(pair.io, [&] { return !pair.b.receiving.empty(); }));
+    if (pair.b.received.empty()) {
+      pair.b.links.release_receive({kA, 0});
+      pair.b.receiving[0].payload = {};
+      released = true;
+    }
+    pair.a.send(kB, payload, 1);
+    REQUIRE(run_until(pair.io, [&] { return pair.b.received.size() == 2; }));
+    CHECK(pair.b.received[0].intact);
+    CHECK((released || pair.b.received[0].payload == payload));
+    CHECK((pair.b.received[1].payload == payload));
+  }
+  SECTION("in the same call that announces the frame") {
+    pair.b.throw_away = true;
+    const auto payload = pattern(500'000);
+    pair.a.send(kB, payload);
+    REQUIRE(run_until(pair.io, [&] { return pair.b.received.size() == 1; }));
+    CHECK(pair.b.received[0].intact);
+    CHECK((pair.b.received[0].payload == std::vector<std::byte>(500'000)));
+  }
+}
+
+TEST_CASE("broken connections are dialled again") {
+  Pair pair;
+  Proxy proxy(pair.io, pair.b.address());
+  pair.b.open(pair.a, false);
+  pair.a.open_at(pair.b, true, 7, proxy.address());
+  REQUIRE(run_until(pair.io, [&] { return pair.a.up_count() == 2 && pair.b.up_count() == 2; }));
+  const auto payload = pattern(1 << 20);
+  for (int cut = 1; cut <= 5; ++cut) {
+    // In the middle of something.
+    const std::size_t passed = proxy.passed;
+    for (std::uint64_t i = 0; i < 8; ++i) pair.a.send(kB, payload, i);
+    REQUIRE(run_until(pair.io, [&] { return proxy.passed > passed + (2 << 20); }));
+    proxy.cut();
+    REQUIRE(run_until(pair.io, [&] {
+      return pair.a.ups == 2 + 2 * cut && pair.b.ups == 2 + 2 * cut && pair.a.up_count() == 2 && pair.b.up_count() == 2;
+    }));
+    CHECK(pair.a.downs == 2 * cut);
+    CHECK(pair.b.downs == 2 * cut);
+    pair.a.outbox.clear();
+  }
+  const std::size_t before = pair.b.received.size();
+  pair.a.send(kB, payload);
+  REQUIRE(run_until(pair.io, [&] { return pair.b.received.size() > before; }));
+  for (const auto& frame : pair.b.received) CHECK((frame.intact && frame.payload == payload));
+}
+
+TEST_CASE("a greeting that comes before its link is opened is held") {
+  Pair pair;
+  pair.a.open(pair.b, true);
+  REQUIRE(run_until(pair.io, [&] { return pair.b.links.strangers() == 2; }));
+  // Time enough for an answer, if there were one.
+  pair.io.run_for(std::chrono::milliseconds(20));
+  CHECK(pair.a.up_count() == 0);
+  pair.b.open(pair.a, false);
+  REQUIRE(run_until(pair.io, [&] { return pair.a.up_count() == 2 && pair.b.up_count() == 2; }));
+  CHECK(pair.b.links.strangers() == 0);
+}
+
+TEST_CASE("a greeting with another secret is held until the secrets agree") {
+  Pair pair;
+  pair.b.open(pair.a, false, 8);
+  pair.a.open(pair.b, true, 7);
+  REQUIRE(run_until(pair.io, [&] { return pair.b.links.strangers() == 2; }));
+  SECTION("the acceptor learns the new one") { pair.b.open(pair.a, false, 7); }
+  SECTION("the dialler learns the new one") { pair.a.open(pair.b, true, 8); }
+  REQUIRE(run_until(pair.io, [&] { return pair.a.up_count() == 2 && pair.b.up_count() == 2; }));
+}
+
+TEST_CASE("held greetings and silent strangers end at their bounds") {
+  LinksConfig config{.connections_per_link = 2};
+  config.greeting_bound = std::chrono::milliseconds(100);
+  config.held_bound = std::chrono::milliseconds(50);
+  Pair pair(config);
+  Tcp::socket silent(pair.io);
+  silent.connect({asio::ip::address_v4::loopback(), pair.b.address().port});
+  pair.a.open(pair.b, true);
+  const auto closed = [&](const char* why) {
+    return std::count_if(pair.b.logged.begin(), pair.b.logged.end(),
+                         [&](const LogEvent& event) { return event.text.find(why) != std::string::npos; });
+  };
+  REQUIRE(run_until(pair.io, [&] { return pair.b.links.strangers() > 0; }));
+  // Refused, it dials again, and again.
+  REQUIRE(run_until(pair.io, [&] { return closed("no link") >= 4 && closed("did not say") == 1; }));
+  CHECK(pair.a.up_count() == 0);
+}
+
+TEST_CASE("strangers are bounded, and the oldest silent one goes first") {
+  LinksConfig config{.connections_per_link = 1};
+  config.strangers_max = 8;
+  Pair pair(config);
+  pair.a.open(pair.b, true);
+  REQUIRE(run_until(pair.io, [&] { return pair.b.links.strangers() == 1; }));
+  pair.io.run_for(std::chrono::milliseconds(20));
+  std::vector<Tcp::socket> silent;
+  for (int i = 0; i < 50; ++i) {
+    silent.emplace_back(pair.io);
+    silent.back().connect({asio::ip::address_v4::loopback(), pair.b.address().port});
+  }
+  REQUIRE(run_until(pair.io, [&] { return pair.b.logged.size() >= 43; }));
+  CHECK(pair.b.links.strangers() == 8);
+  // The one that greeted is still there.
+  pair.b.open(pair.a, false);
+  REQUIRE(run_until(pair.io, [&] { return pair.a.up_count() == 1 && pair.b.up_count() == 1; }));
+}
+
+TEST_CASE("a stranger that poses as a member is refused") {
+  Pair pair;
+  pair.link();
+  const auto say = [&](const LinkGreeting& greeting) {
+    Tcp::socket socket(pair.io);
+    socket.connect({asio::ip::address_v4::loopback(), pair.b.address().port});
+    asio::write(socket, asio::buffer(encode_greeting(greeting)));
+    return socket;
+  };
+  // Another peer than this: at once. A wrong secret: held, and never let in.
+  auto wrong_peer = say({.link_secret = 7, .from = kA, .to = PeerId{1}, .connection_index = 0, .connections_total = 2});
+  auto wrong_secret = say({.link_secret = 9, .from = kA, .to = kB, .connection_index = 0, .connections_total = 2});
+  std::array<std::byte, kGreetingAnswerBytes> answer;
+  std::size_t answered = 0;
+  asio::async_read(wrong_peer, asio::buffer(answer), [&](const std::error_code&, std::size_t count) { answered = count; });
+  REQUIRE(run_until(pair.io, [&] { return answered == answer.size(); }));
+  CHECK(decode_greeting_answer(answer).value() == GreetingAnswer::refused_unknown);
+  CHECK(pair.b.ups == 2);
+  CHECK(pair.b.downs == 0);
+}
+
+TEST_CASE("garbage on a standing connection breaks it and nothing else") {
+  Pair pair({.connections_per_link = 1});
+  pair.b.open(pair.a, false);
+  Tcp::socket socket(pair.io);
+  socket.connect({asio::ip::address_v4::loopback(), pair.b.address().port});
+  asio::write(socket, asio::buffer(encode_greeting({.link_secret = 7, .from = kA, .to = kB, .connection_index = 0, .connections_total = 1})));
+  REQUIRE(run_until(pair.io, [&] { return pair.b.up_count() == 1; }));
+  SECTION("not a frame") { asio::write(socket, asio::buffer(std::string(500, 'x'))); }
+  SECTION("an oversized length") {
+    FrameHeader header;
+    std::array<std::byte, kFrameHeaderBytes> bytes;
+    encode_frame_header(header, 0, bytes);
+    bytes[8] = bytes[9] = bytes[10] = std::byte{0xff};
+    asio::write(socket, asio::buffer(bytes));
+  }
+  SECTION("the end in mid-frame") {
+    FrameHeader header;
+    header.payload_bytes = 1000;
+    std::array<std::byte, kFrameHeaderBytes> bytes;
+    encode_frame_header(header, 0, bytes);
+    asio::write(socket, asio::buffer(bytes));
+    socket.shutdown(Tcp::socket::shutdown_send);
+  }
+  REQUIRE(run_until(pair.io, [&] { return pair.b.downs == 1; }));
+  CHECK(pair.b.received.empty());
+  // The link is as good as before.
+  pair.a.open(pair.b, true);
+  REQUIRE(run_until(pair.io, [&] { return pair.a.up_count() == 1 && pair.b.up_count() == 1; }));
+}
+
+TEST_CASE("a payload that was changed on the way is told as not intact") {
+  Pair pair({.connections_per_link = 1});
+  pair.b.open(pair.a, false);
+  Tcp::socket socket(pair.io);
+  socket.connect({asio::ip::address_v4::loopback(), pair.b.address().port});
+  asio::write(socket, asio::buffer(encode_greeting({.link_secret = 7, .from = kA, .to = kB, .connection_index = 0, .connections_total = 1})));
+  auto payload = pattern(100'000);
+  FrameHeader header;
+  header.payload_bytes = 100'000;
+  std::array<std::byte, kFrameHeaderBytes> bytes;
+  encode_frame_header(header, checksum(payload), bytes);
+  payload[77'777] ^= std::byte{1};
+  REQUIRE(run_until(pair.io, [&] { return pair.b.up_count() == 1; }));
+  asio::write(socket, asio::buffer(bytes));
+  asio::write(socket, asio::buffer(payload));
+  REQUIRE(run_until(pair.io, [&] { return pair.b.received.size() == 1; }));
+  CHECK_FALSE(pair.b.received[0].intact);
+}
+
+TEST_CASE("a dropped connection comes back, a closed link does not") {
+  Pair pair;
+  pair.link();
+  pair.a.links.drop({kB, 0}, "a test");
+  REQUIRE(run_until(pair.io, [&] { return pair.b.ups == 3 && pair.a.ups == 3; }));
+  CHECK(pair.a.downs == 0);
+  CHECK(pair.b.downs == 1);
+  pair.a.links.close(kB);
+  REQUIRE(run_until(pair.io, [&] { return pair.b.downs == 3; }));
+  pair.io.run_for(std::chrono::milliseconds(100));
+  CHECK(pair.b.ups == 3);
+}
+
+TEST_CASE("a link opened towards nobody does no harm") {
+  Pair pair;
+  pair.b.listener->close();
+  pair.a.open(pair.b, true);
+  pair.io.run_for(std::chrono::milliseconds(200));
+  CHECK(pair.a.ups == 0);
+  pair.a.links.close_all();
+}
