@@ -1,11 +1,16 @@
 #include "kernels/reduce.hpp"
 
+#include <bit>
+
 #include "base/assert.hpp"
 #include "kernels/reduce_scalar.hpp"
 #include "kernels/reduce_vector.hpp"
 
 namespace hawser {
 namespace {
+
+// Payloads travel as they lie in memory, and the protocol says little-endian.
+static_assert(std::endian::native == std::endian::little);
 
 /// Every whole number up to this one is a float, so that dividing by it rounds once.
 constexpr std::uint32_t kContributorsMax = 1 << 24;

@@ -12,9 +12,9 @@
 /// stream: wire/control_frame.hpp.
 namespace hawser {
 
-/// The newest epoch that a resuming peer may claim. The master goes on from there by ones, so that no claim
-/// can bring it to the end of the numbers.
-inline constexpr std::uint64_t kResumedEpochMax = std::uint64_t{1} << 62;
+/// The largest epoch and update round that a resuming peer may claim. The master goes on from there by ones,
+/// so that no claim can bring it to the end of the numbers.
+inline constexpr std::uint64_t kResumedNumberMax = std::uint64_t{1} << 62;
 
 /// Sentences are made fit for a log line and clipped to limits::kSentenceBytesMax; everything else goes out
 /// as it is. A message within the limits takes at most limits::kControlMessageBytesMax bytes.

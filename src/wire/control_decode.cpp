@@ -177,7 +177,8 @@ Resume resume_of(const wire::ResumeBody& body, Judge& judge) {
                 .committed = {},
                 .in_update = body.in_update(),
                 .update_round = body.update_round()};
-  if (body.view().epoch() > kResumedEpochMax) judge.refuse("it claims an epoch that no run reaches");
+  if (resume.view.epoch.value > kResumedNumberMax) judge.refuse("it claims an epoch that no run reaches");
+  if (resume.update_round > kResumedNumberMax) judge.refuse("it claims an update round that no run reaches");
   for (const auto& op : body.undecided())
     resume.undecided.push_back({.key = Judge::key(op.key()),
                                 .signature = judge.signature(op.signature()),
@@ -226,7 +227,7 @@ MasterMessage master_message_of(const wire::MasterEnvelope& from, Judge& judge) 
                        .cause = judge.error_of(from.start_view().cause()),
                        .update_round = from.start_view().update_round()};
     case Case::kCommitted: return Committed{.key = Judge::key(from.committed())};
-    case Case::kUpdateDone: 
+    case Case::kUpdateDone:
       return UpdateDone{.error = judge.error_of(from.update_done().error()),
                         .update_round = from.update_done().update_round()};
     case Case::kWorldNews:

@@ -92,7 +92,7 @@ struct Client {
 class Script {
  public:
   explicit Script(std::span<const std::byte> input)
-      : choices_(input), bytes_before_(bytes_held()), machine_(MasterConfig{}, choices_.byte(), now_) {}
+      : choices_(input), bytes_before_(bytes_held()), machine_(config(), choices_.byte(), now_) {}
 
   void play() {
     while (!choices_.done()) act();
@@ -101,8 +101,15 @@ class Script {
   }
 
  private:
+  /// As shipped, but for the wait for calls, which else outlasts every script.
+  static MasterConfig config() {
+    MasterConfig shipped;
+    shipped.call_wait = seconds(20);
+    return shipped;
+  }
+
   void act() {
-    switch (choices_.below(18)) {
+    switch (choices_.below(21)) {
       case 0:
       case 1: return open();
       case 2: return close();
@@ -120,7 +127,10 @@ class Script {
       case 14: return say(Prepared{.view = view().id, .unreachable = some_peers()});
       case 15: return choices_.below(2) == 0 ? say(Leave{}) : say(Ping{});
       case 16: return everybody_calls_update();
-      default: return flood();
+      case 17: return flood();
+      case 18: return let_time_pass_alive();
+      case 19: return everybody_begins();
+      default: return say(Complaint{.key = last_key_, .stalled_ms = number(), .waiting_for = some_peers()});
     }
   }
 
@@ -129,9 +139,12 @@ class Script {
   static PeerId peer_id(std::size_t peer) { return PeerId{1000 + peer}; }
 
   std::uint64_t number() {
-    static constexpr std::uint64_t kNumbers[] = {0, 1, 2, 3, 1000, 1ULL << 32, 1ULL << 63, ~0ULL - 1, ~0ULL};
+    static constexpr std::uint64_t kNumbers[] = {0, 1, 2, 3, 1000, 1ULL << 32, 1ULL << 62, ~0ULL - 1, ~0ULL};
     return kNumbers[choices_.below(std::size(kNumbers))];
   }
+
+  /// As far as the decoder lets a claim through.
+  Epoch epoch() { return Epoch{std::min(number(), kResumedNumberMax)}; }
 
   Client* client() {
     if (clients_.empty()) return nullptr;
@@ -174,7 +187,7 @@ class Script {
         View lie;
         if (const Client* other = client()) lie = other->started;
         switch (choices_.below(4)) {
-          case 0: lie.epoch.value = number(); break;
+          case 0: lie.epoch = epoch(); break;
           case 1: lie.group = static_cast<std::uint32_t>(number()); break;
           case 2:
             if (!lie.members.empty()) lie.members.pop_back();
@@ -185,7 +198,7 @@ class Script {
       }
       default: break;
     }
-    View made{.epoch = Epoch{number()}, .id = ViewId{number()}, .group = 0, .link_secret = 1, .members = {}};
+    View made{.epoch = epoch(), .id = ViewId{number()}, .group = 0, .link_secret = 1, .members = {}};
     const std::size_t from = choices_.below(kPeers);
     for (std::size_t peer = from; peer < std::min(kPeers, from + 3); ++peer)
       made.members.push_back(
@@ -195,10 +208,11 @@ class Script {
 
   OpKey key() {
     const View in = view();
-    return {.epoch = in.epoch,
-            .view = in.id,
-            .tag = choices_.below(3),
-            .sequence = choices_.below(8) == 7 ? number() : choices_.below(3)};
+    last_key_ = {.epoch = in.epoch,
+                 .view = in.id,
+                 .tag = choices_.below(3),
+                 .sequence = choices_.below(8) == 7 ? number() : choices_.below(3)};
+    return last_key_;
   }
 
   Signature signature() {
@@ -212,7 +226,8 @@ class Script {
                   .view = view(),
                   .undecided = {},
                   .committed = {},
-                  .in_update = choices_.below(4) == 3};
+                  .in_update = choices_.below(4) == 3,
+                  .update_round = choices_.below(4) == 3 ? epoch().value : choices_.below(3)};
     for (auto count = choices_.below(4); count > 0; --count)
       resume.undecided.push_back(
           {.key = key(), .signature = signature(), .reported = choices_.below(2) == 1});
@@ -266,6 +281,25 @@ class Script {
       const auto found = clients_.find(connection);
       if (found != clients_.end() && found->second.started.size() > 0)
         step(PeerSaid{.connection = connection, .message = UpdateCall{}});
+    }
+  }
+
+  /// All members but one, or all, call the same collective.
+  void everybody_begins() {
+    const OpKey one = key();
+    const std::size_t absent = choices_.byte();
+    std::size_t index = 0;
+    for (const ConnectionId connection : connections_open())
+      if (clients_.contains(connection) && index++ != absent)
+        step(PeerSaid{.connection = connection, .message = Begun{.key = one, .signature = {.count = 100}}});
+  }
+
+  /// Time passes, and everybody pings as an honest peer does.
+  void let_time_pass_alive() {
+    for (auto times = choices_.below(16); times > 0; --times) {
+      pass_time_until(now_ + seconds(3));
+      for (const ConnectionId connection : connections_open())
+        if (clients_.contains(connection)) step(PeerSaid{.connection = connection, .message = Ping{}});
     }
   }
 
@@ -396,6 +430,7 @@ class Script {
   std::map<ConnectionId, Client> clients_;
   ConnectionId current_;
   RunId run_;
+  OpKey last_key_;
   std::uint64_t last_connection_ = 0;
   std::size_t floods_ = 0;
   std::size_t sent_ = 0;

@@ -105,6 +105,9 @@ void make_master(Corpus corpus) {
   corpus.add("silence", two + script({3, 6, 3, 7, 3, 8}));
   corpus.add("resume", two + script({2, 0, 0, 12, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 3, 9}));
   corpus.add("floods", two + script({17, 0, 2, 0, 0, 0, 0, 17, 0, 1}));
+  const std::string begun = two + script({19, 0, 0, 0, 0, 0, 255});
+  corpus.add("all-stall", begun + script({20, 1, 1, 0, 0, 18, 4}));
+  corpus.add("one-never-calls", two + script({19, 0, 0, 0, 0, 0, 1, 18, 10}));
   Random random(5);
   std::string raw = script({1});
   for (std::size_t kind : {std::size_t{0}, std::size_t{2}, std::size_t{6}}) {

@@ -113,8 +113,8 @@ inline Resume any_resume(Random& random) {
                 .undecided = {},
                 .committed = {},
                 .in_update = random.chance(1, 2),
-                .update_round = random.next()};
-  resume.view.epoch.value = std::min(resume.view.epoch.value, kResumedEpochMax);
+                .update_round = std::min(any_number(random), kResumedNumberMax)};
+  resume.view.epoch.value = std::min(resume.view.epoch.value, kResumedNumberMax);
   for (auto count = random.below(4); count > 0; --count)
     resume.undecided.push_back(
         {.key = any_key(random), .signature = any_signature(random), .reported = random.chance(1, 2)});
@@ -145,9 +145,12 @@ inline MasterMessage any_master_message(Random& random, std::size_t kind) {
     case 1: return Refused{any_failure(random)};
     case 2: return Prepare{any_view(random)};
     case 3:
-      return StartView{.view = any_view(random), .world = any_world(random), .cause = any_error(random), .update_round = random.next()};
+      return StartView{.view = any_view(random),
+                       .world = any_world(random),
+                       .cause = any_error(random),
+                       .update_round = any_number(random)};
     case 4: return Committed{any_key(random)};
-    case 5: return UpdateDone{.error = any_error(random), .update_round = random.next()};
+    case 5: return UpdateDone{.error = any_error(random), .update_round = any_number(random)};
     case 6: return WorldNews{.world = any_world(random), .pending = any_number_32(random)};
     case 7: return Expelled{any_failure(random)};
     default: return Pong{};
@@ -179,8 +182,8 @@ inline Resume largest_resume(Random& random) {
                 .undecided = {},
                 .committed = {},
                 .in_update = true,
-                .update_round = 1};
-  resume.view.epoch.value = kResumedEpochMax;
+                .update_round = kResumedNumberMax};
+  resume.view.epoch.value = kResumedNumberMax;
   resume.undecided.assign(limits::kOutcomesRememberedMax,
                           {.key = key, .signature = signature, .reported = true});
   resume.committed.assign(limits::kOutcomesRememberedMax, key);

@@ -137,7 +137,8 @@ TEST_CASE("lists over their limits are refused") {
     resume.view.members.push_back({.id = PeerId{1}, .name = "one too many", .address = {}});
     expect_refused(PeerMessage(resume), "members");
     expect_refused(MasterMessage(Prepare{resume.view}), "members");
-    expect_refused(MasterMessage(StartView{.view = resume.view, .world = {}, .cause = {Status::success, ""}, .update_round = 0}),
+    expect_refused(MasterMessage(StartView{
+                       .view = resume.view, .world = {}, .cause = {Status::success, ""}, .update_round = 0}),
                    "members");
   }
   SECTION("undecided") {
@@ -262,20 +263,26 @@ TEST_CASE("unknown values are refused") {
     expect_refused(PeerMessage(Report{.key = key, .signature = signature}), "plan");
   }
   SECTION("status") {
-    expect_refused(MasterMessage(UpdateDone{.error = {static_cast<Status>(kStatusMax + 1), ""}, .update_round = 0}), "status");
+    expect_refused(
+        MasterMessage(UpdateDone{.error = {static_cast<Status>(kStatusMax + 1), ""}, .update_round = 0}),
+        "status");
   }
   SECTION("success as a reason") {
     expect_refused(MasterMessage(Expelled{{Status::success, ""}}), "success");
     expect_refused(MasterMessage(Refused{{Status::success, ""}}), "success");
-    CHECK(decode_master(encode(MasterMessage(UpdateDone{.error = {Status::success, ""}, .update_round = 0}))).ok());
+    CHECK(decode_master(encode(MasterMessage(UpdateDone{.error = {Status::success, ""}, .update_round = 0})))
+              .ok());
   }
   SECTION("an epoch at the end of the numbers") {
     Random random(9);
     Resume resume = testing::any_resume(random);
-    resume.view.epoch.value = kResumedEpochMax;
+    resume.view.epoch.value = kResumedNumberMax;
     CHECK(decode_peer(encode(PeerMessage(resume))).ok());
     ++resume.view.epoch.value;
     expect_refused(PeerMessage(resume), "epoch");
+    resume.view.epoch.value = 1;
+    resume.update_round = kResumedNumberMax + 1;
+    expect_refused(PeerMessage(resume), "round");
   }
   SECTION("port") {
     const auto hello = [](std::uint64_t port) {
