@@ -88,6 +88,16 @@ bool LinkSchedule::may_send(const Queue& q) const {
          eager_frames_ < limits::kEagerFramesMax;
 }
 
+bool LinkSchedule::owes(const OpKey& key) const {
+  if (const auto found = queues_.find(key); found != queues_.end() && !found->second.frames.empty()) return true;
+  return std::any_of(connections_.begin(), connections_.end(), [&](const auto& entry) {
+    const auto& sent = entry.second.unacknowledged;
+    return std::any_of(sent.begin(), sent.end(), [&](const Sent& one) {
+      return one.alive && one.frame.header.kind == FrameKind::chunk && one.frame.header.key == key;
+    });
+  });
+}
+
 bool LinkSchedule::has_work() const {
   if (!control_.empty()) return true;
   return std::any_of(queues_.begin(), queues_.end(), [&](const auto& entry) { return may_send(entry.second); });

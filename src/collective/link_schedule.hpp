@@ -35,6 +35,8 @@ class LinkSchedule {
 
   void connection_up(std::uint32_t connection);
   void connection_down(std::uint32_t connection);
+  /// Whether chunks of this collective wait to be sent or acknowledged.
+  bool owes(const OpKey& key) const;
   bool has_connection() const { return !connections_.empty(); }
   bool has_connection(std::uint32_t connection) const { return connections_.contains(connection); }
 

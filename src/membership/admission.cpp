@@ -194,6 +194,8 @@ void MasterMachine::State::finish_admission(MasterActions& out) {
                      .update_round = update_round_ + (update_.empty() ? 0 : 1)},
            out);
   out.emplace_back(LogEvent{LogLevel::info, "admitted", "the world has " + std::to_string(sizes.size) + " members"});
+  // First, so that a call that has just ended sees nobody pending whom it admitted.
+  tell_news(out);
   if (!update_.empty()) end_update({Status::success, {}}, members_of_all_groups(), out);
 }
 

@@ -8,13 +8,18 @@ namespace {
 
 struct Suspect {
   bool complains = false;
+  std::uint32_t mutual = 0;
   std::uint32_t accusers = 0;
   Instant since = Instant::max();
   std::uint32_t rank = 0;
 
   /// The greater, the more suspect.
-  auto weight() const { return std::tuple(!complains, accusers, -since.time_since_epoch().count(), rank); }
+  auto weight() const { return std::tuple(!complains, mutual, accusers, -since.time_since_epoch().count(), rank); }
 };
+
+bool accuses(const Grievance& grievance, PeerId whom) {
+  return std::find(grievance.waiting_for.begin(), grievance.waiting_for.end(), whom) != grievance.waiting_for.end();
+}
 
 }  // namespace
 
@@ -31,6 +36,7 @@ std::optional<Member> blame(const View& view, const std::map<PeerId, Grievance>&
       const auto own = grievances.find(accused);
       suspect.complains = own != grievances.end() && !own->second.waiting_for.empty();
       ++suspect.accusers;
+      if (suspect.complains && accuses(own->second, accuser)) ++suspect.mutual;
       suspect.since = std::min(suspect.since, grievance.since);
       suspect.rank = *rank;
     }

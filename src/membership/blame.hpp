@@ -19,8 +19,9 @@ struct Grievance {
 /// Decides which member holds up a stalled collective, if the grievances tell.
 ///
 /// A member that others wait for and that itself waits for nobody is the cause. If all those waited for
-/// wait too (a ring stands still behind one broken link), it is the one with most accusers; among equals the
-/// one accused by who has been stuck longest; among equals the youngest. `grievances` are those of members
+/// wait too (a ring stands still behind one broken link), it is the one that most others accuse and that
+/// accuses them back, for between these nothing flows either way; among equals the one with most accusers;
+/// then the one accused by who has been stuck longest; then the youngest. `grievances` are those of members
 /// that have called the collective, and so must the accused have: who has not called is slow, not stuck.
 std::optional<Member> blame(const View& view, const std::map<PeerId, Grievance>& grievances,
                             const std::vector<PeerId>& called);

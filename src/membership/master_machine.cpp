@@ -264,7 +264,7 @@ std::optional<Instant> MasterMachine::State::next_deadline() const {
     }
   }
   for (const auto& [number, recovery] : recoveries_) next = earlier(next, recovery.deadline);
-  if (update_since_ && !admission_) next = earlier(next, *update_since_ + config_.call_wait);
+  if (update_since_ && !admission_ && recoveries_.empty()) next = earlier(next, *update_since_ + config_.call_wait);
   if (admission_) next = earlier(next, admission_->deadline);
   if (bootstrap_waits()) next = earlier(next, std::max(bootstrap_at_, settled_at_));
   return next;

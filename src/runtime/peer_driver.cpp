@@ -335,6 +335,8 @@ void PeerDriver::perform_one(ReleaseSend& action) { links_.release_send(name_of(
 
 void PeerDriver::perform_one(ReleaseReceive& action) { links_.release_receive(name_of(action.connection)); }
 
+void PeerDriver::perform_one(RestoreInput& action) { action.perform(); }
+
 void PeerDriver::perform_one(DropConnection& action) { links_.drop(name_of(action.connection), action.reason); }
 
 std::byte* PeerDriver::frame_begins(transport::ConnectionName connection, const FrameHeader& header) {

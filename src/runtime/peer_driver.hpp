@@ -93,6 +93,7 @@ class PeerDriver final : private transport::FrameTraffic {
   void perform_one(WakeLink& action);
   void perform_one(ReleaseSend& action);
   void perform_one(ReleaseReceive& action);
+  void perform_one(RestoreInput& action);
   void perform_one(DropConnection& action);
   void perform_one(CallDone& action);
   void perform_one(LogEvent& action);

@@ -20,6 +20,8 @@ Error usage(std::string sentence) { return {Status::invalid_usage, std::move(sen
 
 }  // namespace
 
+void RestoreInput::perform() const { executor->undo(); }
+
 PeerEngine::PeerEngine(EngineConfig config) : state_(std::make_unique<State>(std::move(config))) {}
 PeerEngine::~PeerEngine() = default;
 
@@ -205,19 +207,27 @@ void PeerEngine::State::watch_op(Instant now, const OpKey& key, Op& op, EngineAc
     op.complained.reset();
     machine_.complain(key, Duration::zero(), {}, actions);
   } else if (now >= op.complained.value_or(op.progress) + config_.stall) {
-    std::vector<PeerId> waiting_for;
+    std::vector<PeerId> culprits = waiting_for(key, op);
     std::string names;
-    for (const std::uint32_t rank : op.executor->waiting_for()) {
-      const Member& member = machine_.view().members[rank];
-      waiting_for.push_back(member.id);
-      names += (names.empty() ? "" : ", ") + member.name;
-    }
+    for (const PeerId peer : culprits)
+      names += (names.empty() ? "" : ", ") + machine_.view().find(peer)->name;
     out.emplace_back(LogEvent{LogLevel::info, "stalled",
                               describe(op.signature) + " makes no progress; waiting for " + names});
-    machine_.complain(key, now - op.progress, std::move(waiting_for), actions);
+    machine_.complain(key, now - op.progress, std::move(culprits), actions);
     op.complained = now;
   }
   follow(now, actions, out);
+}
+
+/// Members whose chunks are due, and members that do not take what is due to them.
+std::vector<PeerId> PeerEngine::State::waiting_for(const OpKey& key, const Op& op) const {
+  const View& view = machine_.view();
+  std::vector<PeerId> peers;
+  for (const std::uint32_t rank : op.executor->waiting_for()) peers.push_back(view.members[rank].id);
+  for (const auto& [peer, link] : links_)
+    if (view.find(peer) && link.schedule.owes(key) && std::find(peers.begin(), peers.end(), peer) == peers.end())
+      peers.push_back(peer);
+  return peers;
 }
 
 std::optional<Instant> PeerEngine::State::op_deadline(const Op& op) const {
@@ -293,7 +303,7 @@ void PeerEngine::State::follow_one(Instant, const OpAborted& aborted, EngineActi
   const auto found = ops_.find(aborted.key);
   if (found == ops_.end()) return;
   release(aborted.key, out);
-  found->second.executor->undo();
+  out.emplace_back(RestoreInput{found->second.executor});
   out.emplace_back(LogEvent{LogLevel::info, "collective-aborted", aborted.error.sentence});
   out.emplace_back(CallDone{found->second.call, aborted.error, {}});
   ops_.erase(found);

@@ -25,6 +25,8 @@ namespace hawser {
 /// Names a blocking call of the application until its CallDone.
 using CallId = Id<struct CallIdTag>;
 
+class ReduceExecutor;
+
 struct EngineConfig {
   std::string name;
   std::uint32_t group = 0;
@@ -120,6 +122,13 @@ struct DropConnection {
   std::string reason;
 };
 
+/// Call perform() now: puts the input of an aborted collective back as it was. Comes after the ReleaseSend
+/// and ReleaseReceive of the collective, so that what is still being written is not changed under way.
+struct RestoreInput {
+  std::shared_ptr<ReduceExecutor> executor;
+  void perform() const;
+};
+
 /// What a committed collective was.
 struct ReduceInfo {
   OpKey key;
@@ -140,7 +149,7 @@ struct CallDone {
 };
 
 using EngineAction = std::variant<DialMaster, CloseMaster, SendMaster, OpenLink, CloseLink, WakeLink,
-                                  ReleaseSend, ReleaseReceive, DropConnection, CallDone, LogEvent>;
+                                  ReleaseSend, ReleaseReceive, RestoreInput, DropConnection, CallDone, LogEvent>;
 using EngineActions = std::vector<EngineAction>;
 
 /// Where a frame's payload shall go.

@@ -41,7 +41,7 @@ class PeerEngine::State {
     CallId call;
     Signature signature;
     std::uint64_t fingerprint = 0;
-    std::unique_ptr<ReduceExecutor> executor;
+    std::shared_ptr<ReduceExecutor> executor;
     Instant started{};
     Instant progress{};                 ///< When something of it last moved.
     std::optional<Instant> complained;  ///< When the master was told that nothing moves.
@@ -93,6 +93,7 @@ class PeerEngine::State {
   void follow_one(Instant now, const UpdateEnded& ended, EngineActions& out);
   Error refusal(const AllReduceCall& call) const;
   void watch_op(Instant now, const OpKey& key, Op& op, EngineActions& out);
+  std::vector<PeerId> waiting_for(const OpKey& key, const Op& op) const;
   std::optional<Instant> op_deadline(const Op& op) const;
 
   // peer_engine_data.cpp: frames.

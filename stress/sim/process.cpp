@@ -249,6 +249,8 @@ void Process::perform_one(EngineAction& action) {
     world_.links.release_send(*this, release_send->connection);
   } else if (auto* release_receive = std::get_if<ReleaseReceive>(&action)) {
     world_.links.release_receive(*this, release_receive->connection);
+  } else if (auto* restore = std::get_if<RestoreInput>(&action)) {
+    restore->perform();
   } else if (auto* drop = std::get_if<DropConnection>(&action)) {
     world_.coverage.saw("sim: connection dropped by an engine");
     world_.links.drop(*this, drop->connection, drop->reason);

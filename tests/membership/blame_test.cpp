@@ -34,6 +34,15 @@ TEST_CASE("who has not called is slow, not stuck") {
   CHECK_FALSE(blame(view_of(3), {{{1}, against({{3}})}}, {{1}, {2}}));
 }
 
+TEST_CASE("in a ring behind a silent member, that member goes: both its neighbours and it accuse each other") {
+  // Each waits for its predecessor; 2 and 3 have frames that the other end never acknowledged.
+  const auto culprit = blame(view_of(4),
+                             {{{1}, against({{4}})}, {{2}, against({{1}, {3}})}, {{3}, against({{2}, {4}})}, {{4}, against({{3}})}},
+                             everyone(4));
+  REQUIRE(culprit);
+  CHECK(culprit->id == PeerId{3});
+}
+
 TEST_CASE("in a circle the most accused goes, then the one accused first, then the youngest") {
   const View view = view_of(4);
   CHECK(blame(view, {{{1}, against({{2}})}, {{2}, against({{1}, {3}})}, {{3}, against({{2}})}}, everyone(4))->id ==
