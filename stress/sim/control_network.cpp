@@ -57,6 +57,7 @@ void ControlNetwork::send(Process& peer, PeerMessage message) {
   Connection* connection = peer.control.connection;
   if (!connection || !connection->peer_up)
     throw Violation(peer.name() + " sends " + kind_of(message) + " to the master without a connection");
+  if (keeps_) kept_of_peers_[{&peer, kind_of(message)}] = message;
   if (connection->to_master.is_cut()) return;
   put_to_master(*connection, delay(), std::move(message));
   if (connection->to_master.size() > 20000)
@@ -71,7 +72,7 @@ void ControlNetwork::close(Process& peer, const std::string& reason) {
   connection->to_peer.clear();
   if (connection->to_master.is_cut()) return;
   put_to_master(*connection, delay(), Connection::Down{.reason = "closed by the peer: " + reason});
-  connection->to_master.cut(world_.random, true);
+  connection->to_master.cut(world_.random, Keep::all);
 }
 
 void ControlNetwork::send(ConnectionId to, MasterMessage message) {
@@ -79,6 +80,7 @@ void ControlNetwork::send(ConnectionId to, MasterMessage message) {
   if (found == connections_.end() || !found->second->master_open)
     throw Violation(std::string("the master sends ") + kind_of(message) +
                     " over a connection that it has not");
+  if (keeps_) kept_of_master_[{found->second->peer, kind_of(message)}] = message;
   if (found->second->to_peer.is_cut()) return;
   put_to_peer(*found->second, delay(), std::move(message));
 }
@@ -90,10 +92,10 @@ void ControlNetwork::close(ConnectionId id, const std::string& reason) {
   Connection& connection = *found->second;
   connection.master_open = false;
   connection.to_master.clear();
-  connection.to_master.cut(world_.random, true);
+  connection.to_master.cut(world_.random, Keep::all);
   if (connection.to_peer.is_cut()) return;
   put_to_peer(connection, delay(), Connection::Down{.reason = "closed by the master: " + reason});
-  connection.to_peer.cut(world_.random, true);
+  connection.to_peer.cut(world_.random, Keep::all);
 }
 
 void ControlNetwork::read_as_master(Connection& connection) {
@@ -141,9 +143,10 @@ void ControlNetwork::process_gone(Process& peer, Ending ending) {
   if (!connection) return;
   connection->peer_up = false;
   connection->to_peer.clear();
-  connection->to_peer.cut(world_.random, true);
+  connection->to_peer.cut(world_.random, Keep::all);
   if (connection->to_master.is_cut()) return;
-  connection->to_master.cut(world_.random, ending == Ending::flushed);
+  connection->to_master.cut(world_.random,
+                            ending == Ending::flushed ? Keep::all : world_.profile.network.cut_keeps);
   if (ending != Ending::vanished)
     put_to_master(*connection, told(), Connection::Down{.reason = "closed by the peer"});
 }
@@ -161,9 +164,10 @@ void ControlNetwork::master_gone(Ending ending) {
     if (connection->incarnation != world_.master.incarnation()) continue;
     connection->master_open = false;
     connection->to_master.clear();
-    connection->to_master.cut(world_.random, true);
+    connection->to_master.cut(world_.random, Keep::all);
     if (connection->to_peer.is_cut()) continue;
-    connection->to_peer.cut(world_.random, ending == Ending::flushed);
+    connection->to_peer.cut(world_.random,
+                            ending == Ending::flushed ? Keep::all : world_.profile.network.cut_keeps);
     if (ending != Ending::vanished)
       put_to_peer(*connection, told(), Connection::Down{.reason = "connection reset"});
   }
@@ -173,15 +177,31 @@ void ControlNetwork::cut(Process& peer, Told who) {
   Connection* connection = peer.control.connection;
   if (!connection) return;
   if (!connection->to_master.is_cut()) {
-    connection->to_master.cut(world_.random, false);
+    connection->to_master.cut(world_.random, world_.profile.network.cut_keeps);
     if (who == Told::both || who == Told::master)
       put_to_master(*connection, told(), Connection::Down{.reason = "connection reset"});
   }
   if (!connection->to_peer.is_cut()) {
-    connection->to_peer.cut(world_.random, false);
+    connection->to_peer.cut(world_.random, world_.profile.network.cut_keeps);
     if (who == Told::both || who == Told::peer)
       put_to_peer(*connection, told(), Connection::Down{.reason = "connection reset"});
   }
+}
+
+bool ControlNetwork::repeat_of_peer(Process& peer, const std::string& kind) {
+  const auto kept = kept_of_peers_.find({&peer, kind});
+  Connection* connection = peer.control.connection;
+  if (kept == kept_of_peers_.end() || !connection || !connection->peer_up) return false;
+  put_to_master(*connection, delay(), kept->second);
+  return true;
+}
+
+bool ControlNetwork::repeat_of_master(Process& peer, const std::string& kind) {
+  const auto kept = kept_of_master_.find({&peer, kind});
+  Connection* connection = peer.control.connection;
+  if (kept == kept_of_master_.end() || !connection || !connection->master_open) return false;
+  put_to_peer(*connection, delay(), kept->second);
+  return true;
 }
 
 }  // namespace hawser::sim

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <variant>
 
 #include "base/ids.hpp"
@@ -64,6 +65,12 @@ class ControlNetwork {
   /// Called before the master's incarnation ends.
   void master_gone(Ending ending);
   void cut(Process& peer, Told told);
+  /// Sends the last message of this kind from or to the peer once more over its connection of now, as no
+  /// honest sender does. False if there was none, or if there is no connection.
+  bool repeat_of_peer(Process& peer, const std::string& kind);
+  bool repeat_of_master(Process& peer, const std::string& kind);
+  /// Keeps what is sent, for repeats.
+  void keep_messages() { keeps_ = true; }
 
  private:
   using Connection = ControlConnection;
@@ -80,6 +87,9 @@ class ControlNetwork {
   World& world_;
   std::map<ConnectionId, std::unique_ptr<Connection>> connections_;
   std::uint64_t dials_ = 0;
+  bool keeps_ = false;
+  std::map<std::pair<Process*, std::string>, PeerMessage> kept_of_peers_;
+  std::map<std::pair<Process*, std::string>, MasterMessage> kept_of_master_;
 };
 
 }  // namespace hawser::sim

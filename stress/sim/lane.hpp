@@ -10,6 +10,13 @@
 
 namespace hawser::sim {
 
+/// What of that which is on its way still comes through when a connection breaks.
+enum class Keep {
+  none,
+  some,  ///< As much as chance will have it.
+  all,
+};
+
 /// One direction of a connection: what was written and is not yet read, in order. Every item has the instant
 /// at which it may be read; the owner schedules a read for that instant, and a read takes one item at most.
 template <class Item>
@@ -27,13 +34,12 @@ class Lane {
     items_.pop_front();
     return item;
   }
-  /// The connection breaks: what is written from now on is lost, and all but a random prefix (or, with
-  /// `keep_all`, nothing) of what is on its way.
-  void cut(Random& random, bool keep_all) {
+  /// The connection breaks: what is written from now on is lost, and of what is on its way so much is kept.
+  void cut(Random& random, Keep keep) {
     if (cut_) return;
     cut_ = true;
-    if (keep_all) return;
-    const auto kept = random.below(items_.size() + 1);
+    if (keep == Keep::all) return;
+    const auto kept = keep == Keep::some ? random.below(items_.size() + 1) : 0;
     items_.erase(items_.begin() + static_cast<std::ptrdiff_t>(kept), items_.end());
   }
   void clear() { items_.clear(); }

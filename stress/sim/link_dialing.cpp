@@ -133,14 +133,14 @@ void LinkNetwork::detach(LinkEnd& end, bool flush, bool tell_other, const char* 
   end.attached = false;
   end.up = false;
   end.incoming.clear();
-  end.incoming.cut(world_.random, true);
+  end.incoming.cut(world_.random, Keep::all);
   end.writing.reset();
   end.reading.reset();
   if (Link* link = find(*end.process, end.name.peer); link && link->slots[end.name.index].end == &end)
     link->slots[end.name.index].end = nullptr;
   LinkEnd& other = *end.other;
   if (!other.attached || other.incoming.is_cut()) return;
-  other.incoming.cut(world_.random, flush);
+  other.incoming.cut(world_.random, flush ? Keep::all : world_.profile.network.cut_keeps);
   if (tell_other)
     put(other, world_.queue.now() + world_.profile.network.told.draw(world_.random),
         {.kind = LinkItem::Kind::down, .reason = reason});

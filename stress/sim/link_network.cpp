@@ -185,6 +185,7 @@ bool LinkNetwork::start_frame(LinkEnd& end) {
   end.writing->header = frame->header;
   end.writing->payload.resize(frame->payload.size());
   end.writing->flipped = world_.random.chance(world_.profile.network.flip_per_million, 1000000);
+  if (end.flip_next && !frame->payload.empty()) end.writing->flipped = std::exchange(end.flip_next, false);
   if (world_.profile.network.wire_codecs) header_to_bytes(frame->header, frame->payload, end.writing->bytes);
   end.source = frame->payload;
   end.copied = 0;
@@ -242,7 +243,7 @@ void LinkNetwork::release_send(Process& process, LinkConnection name) {
 void LinkNetwork::cut(LinkEnd& end) {
   for (LinkEnd* side : {&end, end.other}) {
     if (!side->attached || side->incoming.is_cut()) continue;
-    side->incoming.cut(world_.random, false);
+    side->incoming.cut(world_.random, world_.profile.network.cut_keeps);
     put(*side, world_.queue.now() + world_.profile.network.told.draw(world_.random),
         {.kind = LinkItem::Kind::down, .reason = "connection reset"});
   }
@@ -266,7 +267,7 @@ void LinkNetwork::block(Process& from, Process& to) {
         if (!side->attached) continue;
         // The end of what was held: no byte of it gets through any more.
         side->incoming.clear();
-        side->incoming.cut(world_.random, true);
+        side->incoming.cut(world_.random, Keep::all);
         const bool was_up = side->up;
         if (side->process->data_held()) {
           put(*side, world_.queue.now(), {.kind = LinkItem::Kind::down, .reason = "no answer"});
@@ -310,10 +311,18 @@ void LinkNetwork::inject(LinkEnd& receiver, FrameInFlight frame) {
   receiver.unread_bytes += bytes + kHeaderOnWire;
   put(receiver, world_.queue.now(),
       {.frame = shared, .offset = 0, .bytes = bytes, .first = true, .last = true});
-  receiver.incoming.cut(world_.random, true);
+  receiver.incoming.cut(world_.random, Keep::all);
   put(receiver, world_.queue.now() + world_.profile.network.told.draw(world_.random),
       {.kind = LinkItem::Kind::down, .reason = "connection reset"});
   cut(receiver);  // The other direction: acknowledgements of what the sender never sent must not reach it.
+}
+
+bool LinkNetwork::hampered(const Process& process) const {
+  const auto concerns = [&](const ProcessPair& pair) {
+    return pair.first == process.number() || pair.second == process.number();
+  };
+  return std::any_of(blocked_.begin(), blocked_.end(), concerns) ||
+         std::any_of(refused_.begin(), refused_.end(), concerns);
 }
 
 std::vector<LinkEnd*> LinkNetwork::standing() const {

@@ -22,7 +22,7 @@ namespace hawser::sim {
 struct FrameInFlight {
   FrameHeader header;
   std::vector<std::byte> payload;
-  HeaderBytes bytes;              ///< Where the wire codecs take part.
+  HeaderBytes bytes{};            ///< Where the wire codecs take part.
   std::uint64_t fingerprint = 0;  ///< Of the payload when the engine handed it out; 0 where not taken.
   bool flipped = false;           ///< A bit of the payload changes on the way.
   /// The memory behind the payload changed while it was written. That may be, for a frame that is sent again
@@ -62,6 +62,7 @@ struct LinkEnd {
   std::size_t written = 0;  ///< Of the payload, into the other side's lane.
   bool header_written = false;
   bool pump_scheduled = false;
+  bool flip_next = false;  ///< The next payload is to be damaged.
   // The frame that is being read.
   std::shared_ptr<FrameInFlight> reading;
   std::byte* landing = nullptr;
@@ -112,6 +113,8 @@ class LinkNetwork {
   void heal();
   /// A frame that the engine at the other side never sent; the connection is lost to honest use.
   void inject(LinkEnd& receiver, FrameInFlight frame);
+  /// A fault keeps this process apart from another one.
+  bool hampered(const Process& process) const;
   /// All connections that stand for both sides, in a stable order.
   std::vector<LinkEnd*> standing() const;
 

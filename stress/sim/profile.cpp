@@ -26,6 +26,7 @@ void draw_network(Random& random, NetworkProfile& network) {
   network.piece_bytes_max = static_cast<std::size_t>(1) << random.between(10, 17);
   network.connections_per_link = static_cast<std::uint32_t>(random.between(1, 3));
   network.split_per_256 = random.chance(1, 2) ? 64 : 0;
+  network.cut_keeps = Keep::some;
   network.wire_codecs = random.chance(1, 3);
 }
 

@@ -7,6 +7,7 @@
 #include "base/random.hpp"
 #include "membership/master_machine.hpp"
 #include "runtime/peer_engine.hpp"
+#include "sim/lane.hpp"
 
 namespace hawser::sim {
 
@@ -36,7 +37,8 @@ struct NetworkProfile {
   std::uint32_t connections_per_link = 2;
   std::uint64_t split_per_256 = 0;  ///< Frames whose header arrives before the rest.
   std::uint64_t flip_per_million = 0;
-  bool wire_codecs = false;  ///< Each message and frame header goes through its bytes.
+  Keep cut_keeps = Keep::none;  ///< Of what was on its way when a connection broke.
+  bool wire_codecs = false;     ///< Each message and frame header goes through its bytes.
 };
 
 /// What the applications do.

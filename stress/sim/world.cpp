@@ -1,6 +1,7 @@
 #include "sim/world.hpp"
 
 #include <cstdio>
+#include <string_view>
 #include <utility>
 
 namespace hawser::sim {
@@ -48,7 +49,17 @@ void World::trace(const std::string& line) const {
 
 void World::log(const std::string& who, const LogEvent& event) {
   coverage.saw(event.what);
+  if (std::string_view(event.what) == "stalled-peer-expelled") judge_blame(event.text);
+  if (on_log) on_log(who, event);
   if (tracing()) trace(who + " logs " + event.what + ": " + event.text);
+}
+
+/// Whether the master blames one whose data really did not flow. Only counted: it cannot always tell.
+void World::judge_blame(const std::string& name) {
+  for (const auto& process : processes_)
+    if (process->name() == name && !process->gone())
+      coverage.saw(process->data_held() || links.hampered(*process) ? "sim: culprit expelled for a stall"
+                                                                    : "sim: innocent expelled for a stall");
 }
 
 void World::observe(const std::string& who, const char* kind) {

@@ -59,8 +59,11 @@ class World {
   std::function<void(const std::string&)> on_trace;
   /// Somebody ("master" or a process) sends a control message of this kind. Only to take note of.
   std::function<void(const std::string& who, const char* kind)> on_message;
+  std::function<void(const std::string& who, const LogEvent& event)> on_log;
 
  private:
+  void judge_blame(const std::string& name);
+
   std::vector<std::unique_ptr<Process>> processes_;
 };
 
