@@ -172,10 +172,10 @@ void MasterMachine::State::finish_admission(MasterActions& out) {
   run_has_lived_ = true;
   for (const auto& [number, view] : done.proposed) {
     Group& group = groups_[number];
+    if (group.view.size() > 0) end_view(group, {Status::success, {}});
     group.view = view;
     group.ops.clear();
     group.mismatch_since.reset();
-    group.last_cause = {Status::success, {}};
     for (const Member& member : view.members) {
       Peer& peer = peers_.at(member.id);
       // The run's id may have been taken over from members that came back after this newcomer's welcome.

@@ -5,6 +5,11 @@
 /// A peer goes, for whatever reason, and the next view starts without it. What all survivors had reported
 /// is committed first; everything else that was under way in its group is aborted by the new view.
 namespace hawser {
+namespace {
+
+constexpr std::size_t kEndsRemembered = 64;
+
+}  // namespace
 
 void MasterMachine::State::lose(Instant now, PeerId peer, const Error& for_it, const std::string& for_others,
                                 MasterActions& out) {
@@ -40,15 +45,27 @@ void MasterMachine::State::lose(Instant now, PeerId peer, const Error& for_it, c
   maybe_bootstrap(now, out);
 }
 
+void MasterMachine::State::end_view(Group& group, const Error& cause) {
+  group.ended.emplace_back(group.view.id, cause);
+  if (group.ended.size() > kEndsRemembered) group.ended.pop_front();
+}
+
+Error MasterMachine::State::cause_of_end(const Group& group, ViewId view) {
+  for (const auto& [ended, cause] : group.ended)
+    if (ended == view) return cause;
+  return {Status::peer_lost, "the view changed several times while this peer was away; what was under way is "
+                             "undone, and the inputs are intact: call again"};
+}
+
 void MasterMachine::State::start_view(Group& group, std::vector<Member> members, const Error& cause,
                                       MasterActions& out) {
+  end_view(group, cause);
   group.view.members = std::move(members);
   group.view.epoch = last_epoch_ = {last_epoch_.value + 1};
   group.view.id = {random_.next()};
   group.view.link_secret = link_secret_;
   group.ops.clear();
   group.mismatch_since.reset();
-  group.last_cause = cause;
   const World sizes = world();
   for (const Member& member : group.view.members)
     tell(member.id, 

@@ -53,7 +53,8 @@ class MasterMachine::State {
     View view;
     std::map<OpKey, Op> ops;
     std::deque<OpKey> committed;
-    Error last_cause{Status::success, {}};
+    /// What ended the latest views, oldest first: a member that was away is told the cause of its own.
+    std::deque<std::pair<ViewId, Error>> ended;
     std::optional<Instant> mismatch_since;
   };
   /// What is known of a group that lost its master.
@@ -129,6 +130,8 @@ class MasterMachine::State {
 
   // loss.cpp
   void lose(Instant now, PeerId peer, const Error& for_it, const std::string& for_others, MasterActions& out);
+  static void end_view(Group& group, const Error& cause);
+  static Error cause_of_end(const Group& group, ViewId view);
   void start_view(Group& group, std::vector<Member> members, const Error& cause, MasterActions& out);
 
   // recovery.cpp

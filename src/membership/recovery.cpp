@@ -182,7 +182,7 @@ void MasterMachine::State::resume_member(Instant now, ConnectionId connection, c
       tell(id, Committed{op.key}, out);
   if (message.view.id != group.view.id)
     tell(id,
-         StartView{.view = group.view, .world = world(), .cause = group.last_cause, .update_round = update_round_},
+         StartView{.view = group.view, .world = world(), .cause = cause_of_end(group, message.view.id), .update_round = update_round_},
          out);
   if (admission_)
     for (const auto& [number, view] : admission_->proposed)
