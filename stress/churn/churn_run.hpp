@@ -50,7 +50,9 @@ class ChurnRun {
   void top_up();
   void on_worker_end(WorkerRecord& worker, const ChildEnd& end);
   void on_signal(int number);
+  void settle();
   void finish(const std::string& why);
+  void ask_who_stays();
   void stop_master();
   void end_loop();
   void kill_everything();
@@ -78,6 +80,8 @@ class ChurnRun {
   // run_watch
   void watch();
   void watch_everyone(std::uint64_t now);
+  bool settled(const WorkerRecord& worker) const;
+  void watch_settling(std::uint64_t now);
   void watch_worker(WorkerRecord& worker, std::uint64_t now);
   void judge_end();
 
@@ -95,6 +99,8 @@ class ChurnRun {
   std::uint64_t begin_ns_ = 0;
   std::uint64_t last_step_ns_ = 0;
   std::uint64_t everyone_asked_ns_ = 0;
+  std::uint64_t settle_ns_ = 0;  ///< When the faults ended; 0 before.
+  std::uint64_t settle_asked_ns_ = 0;
   std::uint64_t members_last_ = 0;
   std::uint32_t target_ = 0;
 

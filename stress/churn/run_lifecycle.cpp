@@ -16,6 +16,7 @@ namespace {
 
 // For all workers together to leave, and for the master to end, when they are told to.
 constexpr std::uint64_t kLeaveMs = 15'000;
+constexpr std::uint64_t kAnswerMs = 1'000;
 constexpr std::uint64_t kMasterEndMs = 5'000;
 
 void add_bounds(std::vector<std::string>& arguments, const LibraryBounds& bounds) {
@@ -134,8 +135,7 @@ void ChurnRun::begin() {
     refresh_tally();
     scoreboard_.show(tally_);
   });
-  end_timer_.once(static_cast<std::uint64_t>(options_.seconds * 1000),
-                  [this] { finish("the time is over"); });
+  end_timer_.once(static_cast<std::uint64_t>(options_.seconds * 1000), [this] { settle(); });
 }
 
 void ChurnRun::top_up() {
@@ -193,6 +193,14 @@ void ChurnRun::on_signal(int number) {
   }
 }
 
+// The time is over: nothing more is done to anyone, and what was under way has to come right (see
+// watch_settling).
+void ChurnRun::settle() {
+  settle_ns_ = now_ns();
+  for (LoopTimer* timer : {&kill_timer_, &stop_timer_, &continue_timer_, &swing_timer_}) timer->stop();
+  for (const auto& worker : workers_) continue_worker(*worker);
+}
+
 void ChurnRun::finish(const std::string& why) {
   if (phase_ != Phase::starting && phase_ != Phase::running) return;
   refresh_tally();
@@ -211,11 +219,20 @@ void ChurnRun::finish(const std::string& why) {
     worker->process->tell("leave");
   }
   if (!any_up) return stop_master();
-  end_timer_.once(kLeaveMs, [this] {
+  end_timer_.once(kLeaveMs, [this] { ask_who_stays(); });
+}
+
+// Whoever is still there after the bound hangs; where, it is asked before it is killed.
+void ChurnRun::ask_who_stays() {
+  for (const auto& worker : workers_) {
+    worker->where = "no answer";
+    if (worker->up()) worker->process->tell("where");
+  }
+  end_timer_.once(kAnswerMs, [this] {
     for (const auto& worker : workers_) {
       if (!worker->up()) continue;
-      violation("hang",
-                worker->name + " did not leave at the end within " + std::to_string(kLeaveMs) + " ms");
+      violation("hang", worker->name + " did not leave at the end within " + std::to_string(kLeaveMs) +
+                            " ms; it is in: " + worker->where);
       worker->killed = true;
       worker->process->signal(SIGKILL);
     }

@@ -68,6 +68,7 @@ void ChurnRun::on_round(WorkerRecord& worker, const ReportLine& line) {
   const RecoveryClock::Step step{.at_ns = line.number("t").value_or(0),
                                  .epoch = line.number("epoch").value_or(0),
                                  .members = line.list("members")};
+  worker.round_ns = step.at_ns;
   clock_.on_step(step);
   if (!news.first) return;
   last_step_ns_ = now_ns();

@@ -24,7 +24,8 @@ std::string seconds_of(std::uint64_t ns) { return std::to_string(ns / 1'000'000'
 void ChurnRun::watch() {
   if (phase_ != Phase::running) return;
   const std::uint64_t now = now_ns();
-  while (!master_kill_times_ms_.empty() && now - begin_ns_ >= master_kill_times_ms_.back() * 1'000'000) {
+  while (settle_ns_ == 0 && !master_kill_times_ms_.empty() &&
+         now - begin_ns_ >= master_kill_times_ms_.back() * 1'000'000) {
     master_kill_times_ms_.pop_back();
     kill_master();
   }
@@ -33,6 +34,7 @@ void ChurnRun::watch() {
   for (const auto& worker : workers_) {
     if (worker->up()) watch_worker(*worker, now);
   }
+  if (settle_ns_ != 0) watch_settling(now);
 }
 
 void ChurnRun::watch_everyone(std::uint64_t now) {
@@ -74,6 +76,33 @@ void ChurnRun::watch_worker(WorkerRecord& worker, std::uint64_t now) {
                 seconds_of(now - since) +
                 " while others went on; it is in: " + (worker.where.empty() ? "no answer" : worker.where));
   kill_worker(worker);
+}
+
+bool ChurnRun::settled(const WorkerRecord& worker) const {
+  return !worker.up() || worker.killed || worker.round_ns > settle_ns_;
+}
+
+// A hang in a run's last seconds would go unseen if the workers were just told to leave. So the run ends with
+// a proof: once nothing is done to them any more, every worker commits another round.
+void ChurnRun::watch_settling(std::uint64_t now) {
+  const bool all =
+      std::all_of(workers_.begin(), workers_.end(), [this](const auto& w) { return settled(*w); });
+  if (all) return finish("the time is over");
+  if (now - settle_ns_ < ns_of(options_.hang_bound_s)) return;
+  if (settle_asked_ns_ == 0) {
+    settle_asked_ns_ = now;
+    for (const auto& worker : workers_) {
+      worker->where = "no answer";
+      if (worker->up()) worker->process->tell("where");
+    }
+  }
+  if (now - settle_asked_ns_ < kAnswerNs) return;
+  for (const auto& worker : workers_) {
+    if (settled(*worker)) continue;
+    violation("hang", worker->name + " committed no round for " + seconds_of(now - settle_ns_) +
+                          " after the last fault; it is in: " + worker->where);
+  }
+  finish("a hang");
 }
 
 void ChurnRun::judge_end() {

@@ -15,6 +15,7 @@ struct WorkerRecord {
   std::unique_ptr<ChildProcess> process;
   std::uint64_t spawned_ns = 0;
   std::uint64_t progress_ns = 0;  ///< When it last joined or committed a round, or was continued.
+  std::uint64_t round_ns = 0;     ///< When it committed its last round, as it says.
   std::uint64_t peer_id = 0;      ///< 0 before it joins.
   bool admitted = false;          ///< It has been a member at least once.
   bool synced = false;
