@@ -32,6 +32,16 @@ hawserResult_t guarded(Body body) noexcept {
 
 Error invalid_argument(std::string sentence);
 
+/// The number that a C caller has put into an enum, which need not be one of its values: to look at it as the
+/// enum would be undefined.
+template <class Enum>
+int number_in(const Enum& callers) {
+  static_assert(sizeof(Enum) == sizeof(int));
+  int number = 0;
+  std::memcpy(&number, &callers, sizeof number);
+  return number;
+}
+
 /// Reads a caller's struct of an older or newer version, whose first field is `size`, into ours: fields that
 /// the caller does not have are zero, those that we don't have must be if they ask for something (and not if
 /// they wait for an answer). Errors: invalid_argument.

@@ -104,12 +104,12 @@ Result<hawser::AllReduceArguments> arguments_of(const void* send, void* receive,
   const hawserAllReduceOptions_t defaults = HAWSER_ALL_REDUCE_OPTIONS_INIT;
   const auto options = capi::read_struct(callers != nullptr ? *callers : defaults, "hawserAllReduceOptions_t");
   if (!options.ok()) return options.error();
-  if (static_cast<int>(type) != static_cast<int>(hawserFloat32))
-    return capi::invalid_argument(std::to_string(static_cast<int>(type)) + " is not a data type that can be reduced");
-  const int op = static_cast<int>(options->op);
+  if (const int number = capi::number_in(type); number != static_cast<int>(hawserFloat32))
+    return capi::invalid_argument(std::to_string(number) + " is not a data type that can be reduced");
+  const int op = capi::number_in(options->op);
   if (op != static_cast<int>(hawserSum) && op != static_cast<int>(hawserAvg))
     return capi::invalid_argument(std::to_string(op) + " is not a reduce operation");
-  const int plan = static_cast<int>(options->plan);
+  const int plan = capi::number_in(options->plan);
   if (plan < static_cast<int>(hawserPlanAuto) || plan > static_cast<int>(hawserPlanDirect))
     return capi::invalid_argument(std::to_string(plan) + " is not a plan");
   return hawser::AllReduceArguments{.send = send,

@@ -17,7 +17,7 @@ static_assert(hawserErrorPeerLost == static_cast<int>(hawser::Status::peer_lost)
 extern "C" {
 
 const char* hawserGetResultName(hawserResult_t result) {
-  return hawser::status_name(static_cast<hawser::Status>(result));
+  return hawser::status_name(static_cast<hawser::Status>(capi::number_in(result)));
 }
 
 const char* hawserGetLastError(void) { return capi::last_sentence(); }
@@ -41,7 +41,7 @@ hawserResult_t hawserSetLogCallback(hawserLogCallback_t callback, void* user) {
 
 hawserResult_t hawserSetLogLevel(hawserLogLevel_t level) {
   return capi::guarded([&] {
-    const int value = static_cast<int>(level);
+    const int value = capi::number_in(level);
     if (value < static_cast<int>(hawserLogOff) || value > static_cast<int>(hawserLogDebug))
       return capi::report(capi::invalid_argument(std::to_string(value) + " is not a log level"));
     hawser::set_log_level(static_cast<hawser::LogLevel>(value));
