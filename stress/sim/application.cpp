@@ -150,6 +150,8 @@ void TrainingApplication::call_ended(const Call& call, const CallDone& done) {
   --open_;
   if (open_ != 0 || !rest_.empty()) return;
   const Status status = done.error.status;
+  // An update that failed for all is made again by all; a reduce that failed has ended its view.
+  if (call.kind == Call::Kind::update && status != Status::success) --position_;
   const bool alone = call.kind != Call::Kind::connect && call.view.size() == 1;
   const bool not_in = call.kind == Call::Kind::connect && status != Status::success;
   next(alone || not_in ? Duration(world_.random.between(1000, 200000)) : think());

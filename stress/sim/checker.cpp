@@ -39,8 +39,6 @@ void Checker::reduce_called(const Process& process, const Call& call) {
   op.parts.push_back({.peer = process.id(), .salt = call.salt, .signature = call.signature});
 }
 
-void Checker::update_called(const Process&, const Call&) {}
-
 void Checker::decided(const Process& process, ViewId view, std::uint64_t position, std::uint64_t decision) {
   Decisions& decisions = decisions_[view];
   decisions.made[{position, process.id()}] = decision;
@@ -61,9 +59,27 @@ void Checker::view_started(const Process& process, const View& view) {
     throw Violation(process.name() + " went back from epoch " + std::to_string(last->second.value) + " to " +
                     world_.names.of(view));
   last_epoch_[process.id()] = view.epoch;
-  // An update-topology call that goes over from an older view meets members who call something else.
+  // An update-topology call outlives the views that pass meanwhile, and meets members there who call
+  // something else.
   for (const auto& [id, call] : process.calls())
     if (call.kind == Call::Kind::update && call.view.id != view.id) decisions_[view.id].differ = true;
+}
+
+void Checker::process_gone(const Process& process) {
+  for (const auto& [id, call] : process.calls())
+    if (call.kind == Call::Kind::update) died_in_update_.insert(process.id());
+}
+
+bool Checker::called_differently(const View& view) {
+  if (decisions_[view.id].differ) return true;
+  for (const Member& member : view.members) {
+    if (died_in_update_.contains(member.id)) return true;
+    const Process* process = world_.find(member.id);
+    if (!process) continue;
+    for (const auto& [id, call] : process->calls())
+      if (call.kind == Call::Kind::update && call.view.id != view.id) return true;
+  }
+  return false;
 }
 
 void Checker::call_ended(const Process& process, const Call& call, const CallDone& done) {
@@ -75,12 +91,10 @@ void Checker::call_ended(const Process& process, const Call& call, const CallDon
   if (allow_no_error_ && status != Status::success && status != Status::too_few_peers)
     throw Violation(process.name() + ": nothing happened that may cost a call, and one ended with " +
                     world_.names.of(done.error));
-  if (status == Status::mismatch && explain_mismatches_ && !decisions_[call.view.id].differ) {
-    // The update call may have been carried over into a newer view.
-    if (call.kind != Call::Kind::update || call.view.id == process.info().view.id)
-      throw Violation(process.name() + ": mismatch in " + world_.names.of(call.view) +
-                      ", but all members called alike: " + done.error.sentence);
-  }
+  if (call.kind == Call::Kind::reduce && status == Status::mismatch && explain_mismatches_ &&
+      !called_differently(call.view))
+    throw Violation(process.name() + ": mismatch in " + world_.names.of(call.view) +
+                    ", but all members called alike: " + done.error.sentence);
   if (call.kind == Call::Kind::connect && status == Status::success) {
     const EngineInfo info = process.info();
     if (!info.connected || !info.view.rank_of(process.id()))

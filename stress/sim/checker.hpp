@@ -23,10 +23,11 @@ class Checker {
   explicit Checker(World& world) : world_(world) {}
 
   void reduce_called(const Process& process, const Call& call);
-  void update_called(const Process& process, const Call& call);
   /// Before the call's memory goes.
   void call_ended(const Process& process, const Call& call, const CallDone& done);
   void view_started(const Process& process, const View& view);
+  /// The process dies or leaves.
+  void process_gone(const Process& process);
   /// What an application decided to call as the `position`-th thing in a view, as a hash: a mismatch needs
   /// two members that decided differently.
   void decided(const Process& process, ViewId view, std::uint64_t position, std::uint64_t decision);
@@ -67,6 +68,8 @@ class Checker {
     std::map<std::pair<std::uint64_t, PeerId>, std::uint64_t> made;  ///< By position and peer.
     bool differ = false;
   };
+  /// Whether members of the view may have called different things.
+  bool called_differently(const View& view);
 
   void ended_well(const Process& process, const Call& call, const ReduceInfo& info);
   void ended_badly(const Process& process, const Call& call, const Error& error);
@@ -80,6 +83,7 @@ class Checker {
   std::map<ViewId, View> views_;
   std::map<PeerId, Epoch> last_epoch_;
   std::map<ViewId, Decisions> decisions_;
+  std::set<PeerId> died_in_update_;
   bool explain_mismatches_ = false;
   bool allow_no_error_ = false;
   std::uint64_t committed_ = 0;

@@ -281,6 +281,8 @@ void LinkNetwork::block(Process& from, Process& to) {
 }
 
 void LinkNetwork::heal() {
+  for (Process* process : world_.living())
+    if (hampered(*process)) process->was_hampered();
   blocked_.clear();
   refused_.clear();
   for (const auto& transport : transports_)

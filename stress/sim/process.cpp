@@ -56,7 +56,6 @@ CallId Process::connect() {
 CallId Process::update_topology() {
   const CallId call = start_call(Call::Kind::update).id;
   if (world_.tracing()) world_.trace(name_ + " calls update-topology");
-  world_.checker.update_called(*this, calls_.at(call));
   deliver(UpdateTopologyCall{.call = call});
   return call;
 }
@@ -95,6 +94,7 @@ void Process::leave() {
 // ------------------------------------------------------------------------------- the operating system
 
 void Process::end(Ending ending) {
+  world_.checker.process_gone(*this);
   world_.control.process_gone(*this, ending);
   world_.links.process_gone(*this, ending);
   engine_.reset();
@@ -121,16 +121,20 @@ void Process::resume() {
   if (!stopped_) return;
   if (world_.tracing()) world_.trace(name_ + " goes on");
   stopped_ = false;
+  was_hampered();
   world_.control.process_awake(*this);
   world_.links.process_awake(*this);
   for (auto& task : std::exchange(held_tasks_, {}))
     in_process(microseconds(world_.random.between(0, 2000)), task);
 }
 
+void Process::was_hampered() { hampered_until_ = world_.queue.now(); }
+
 void Process::set_silent(bool silent) {
   if (silent_ == silent) return;
   if (world_.tracing()) world_.trace(name_ + (silent ? " falls silent" : " speaks again"));
   silent_ = silent;
+  if (!silent) was_hampered();
   if (!silent) world_.links.process_awake(*this);
 }
 

@@ -63,6 +63,9 @@ class Process {
   bool silent() const { return silent_; }
   /// Neither reads nor writes on its links.
   bool data_held() const { return stopped_ || silent_; }
+  /// When something last kept its data from flowing; maximal while it does.
+  Instant hampered_until() const { return data_held() ? Instant::max() : hampered_until_; }
+  void was_hampered();
   EngineInfo info() const { return engine_->info(); }
   const std::map<CallId, Call>& calls() const { return calls_; }
   void run(std::unique_ptr<Application> application) { application_ = std::move(application); }
@@ -114,6 +117,7 @@ class Process {
   PeerId id_;
   bool stopped_ = false;
   bool silent_ = false;
+  Instant hampered_until_ = Instant::min();
   int inside_ = 0;  ///< Depth of calls into the engine and of their actions: must not exceed 1.
   std::map<CallId, Call> calls_;
   std::uint64_t calls_made_ = 0;

@@ -54,12 +54,14 @@ void World::log(const std::string& who, const LogEvent& event) {
   if (tracing()) trace(who + " logs " + event.what + ": " + event.text);
 }
 
-/// Whether the master blames one whose data really did not flow. Only counted: it cannot always tell.
+/// Whether the master blames one whose data did not flow lately. Only counted: it cannot always tell.
 void World::judge_blame(const std::string& name) {
-  for (const auto& process : processes_)
-    if (process->name() == name && !process->gone())
-      coverage.saw(process->data_held() || links.hampered(*process) ? "sim: culprit expelled for a stall"
-                                                                    : "sim: innocent expelled for a stall");
+  for (const auto& process : processes_) {
+    if (process->name() != name || process->gone()) continue;
+    const bool guilty =
+        links.hampered(*process) || process->hampered_until() > queue.now() - profile.master.stall * 2;
+    coverage.saw(guilty ? "sim: culprit expelled for a stall" : "sim: innocent expelled for a stall");
+  }
 }
 
 void World::observe(const std::string& who, const char* kind) {
