@@ -18,7 +18,8 @@ namespace {
 constexpr int kKeepaliveIdleS = 10;
 constexpr int kKeepaliveIntervalS = 3;
 constexpr int kKeepaliveCount = 4;
-constexpr int kUserTimeoutMs = 20'000;
+/// Below the stall bound: one dead flow is replaced before its peer is blamed.
+constexpr int kUserTimeoutMs = 4'000;
 
 /// In the category that Asio gives its own errors, or they would not compare equal.
 std::error_code last_error() { return {errno, asio::error::get_system_category()}; }
