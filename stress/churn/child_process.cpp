@@ -6,7 +6,7 @@
 namespace hawser::churn {
 namespace {
 
-constexpr std::size_t kErrorLinesKept = 40;
+constexpr std::size_t kErrorLinesKept = 100;
 
 std::string own_path() {
   std::string path(4096, '\0');

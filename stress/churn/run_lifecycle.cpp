@@ -16,6 +16,8 @@ namespace {
 
 // For all workers together to leave, and for the master to end, when they are told to.
 constexpr std::uint64_t kLeaveMs = 15'000;
+// More of the same tells nothing new.
+constexpr std::uint64_t kCrashesMax = 12;
 constexpr std::uint64_t kAnswerMs = 1'000;
 constexpr std::uint64_t kMasterEndMs = 5'000;
 
@@ -29,10 +31,17 @@ std::string describe(const ChildEnd& end) {
                          : "exit status " + std::to_string(end.status);
 }
 
+// What a crashed process said that names the cause; all that it said is in the log.
 std::string last_words(const ChildProcess& process) {
   std::string words;
-  for (const std::string& line : process.last_error_lines()) words += " | " + line;
-  return words;
+  for (const std::string& line : process.last_error_lines()) {
+    const auto says = [&](const char* mark) { return line.find(mark) != std::string::npos; };
+    if (words.empty() || says("SUMMARY") || says("ERROR") || says("WARNING: Thread") ||
+        says("terminate called") || says("assert")) {
+      words = line;
+    }
+  }
+  return words.empty() ? ", silently" : ", saying: " + words;
 }
 
 }  // namespace
@@ -180,6 +189,7 @@ void ChurnRun::on_worker_end(WorkerRecord& worker, const ChildEnd& end) {
   }
   std::erase_if(to_continue_, [&](const auto& entry) { return entry.second == &worker; });
   worker.synced = false;
+  if (tally_.violations.of("crash") >= kCrashesMax) finish("too many crashes");
   if (phase_ == Phase::running && schedule_.spawn_at_once()) top_up();
   const bool any_up = std::any_of(workers_.begin(), workers_.end(), [](const auto& w) { return w->up(); });
   if (phase_ == Phase::leaving && !any_up) stop_master();

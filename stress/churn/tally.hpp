@@ -16,6 +16,10 @@ struct Violations {
   std::vector<std::string> sentences;
   std::uint64_t count = 0;
 
+  std::uint64_t of(const std::string& kind) const {
+    const auto found = by_kind.find(kind);
+    return found == by_kind.end() ? 0 : found->second;
+  }
   void add(const std::string& kind, const std::string& sentence) {
     ++count;
     ++by_kind[kind];
