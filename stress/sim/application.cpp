@@ -73,6 +73,16 @@ void TrainingApplication::deviate(Round& round) {
   }
 }
 
+/// Calls that make no sense are refused at once, and change nothing for anybody.
+void TrainingApplication::misuse() {
+  world_.coverage.saw("sim: misuse");
+  process_.in_process(short_think(), [this] {
+    if (world_.random.chance(1, 3)) return process_.misuse_connect();
+    if (world_.random.chance(1, 2)) return process_.misuse_reduce(0, 0);
+    process_.misuse_second_call();
+  });
+}
+
 void TrainingApplication::shuffle(std::vector<ReduceWish>& reduces) {
   for (std::size_t i = reduces.size(); i > 1; --i)
     std::swap(reduces[i - 1], reduces[static_cast<std::size_t>(world_.random.below(i))]);
@@ -107,6 +117,7 @@ void TrainingApplication::look() {
   Round round = rule(info.view, position_);
   const ApplicationProfile& profile = world_.profile.application;
   if (world_.odd_calls && world_.random.below(1024) < profile.deviation_per_1024) deviate(round);
+  if (world_.odd_calls && world_.random.below(1024) < profile.misuse_per_1024) misuse();
   for (ReduceWish& wish : round.reduces) wish.in_place = world_.random.chance(1, 2);
   // Crossed calls of a process that is stopped between the two look like different calls, and rightly so.
   if (profile.crossed_calls) shuffle(round.reduces);

@@ -29,6 +29,7 @@ class TrainingApplication : public Application {
   Round rule(const View& view, std::uint64_t position) const;
   ReduceWish reduce_by_rule(Random& random, std::uint64_t tag, const View& view) const;
   void deviate(Round& round);
+  void misuse();
   void shuffle(std::vector<ReduceWish>& reduces);
   void connect();
   void next(Duration delay);

@@ -25,6 +25,8 @@ class Checker {
   void reduce_called(const Process& process, const Call& call);
   /// Before the call's memory goes.
   void call_ended(const Process& process, const Call& call, const CallDone& done);
+  /// A call that makes no sense has ended.
+  void refused(const Process& process, const CallDone& done);
   void view_started(const Process& process, const View& view);
   /// The process dies or leaves.
   void process_gone(const Process& process);

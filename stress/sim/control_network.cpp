@@ -101,7 +101,7 @@ void ControlNetwork::close(ConnectionId id, const std::string& reason) {
 void ControlNetwork::read_as_master(Connection& connection) {
   if (connection.incarnation != world_.master.incarnation() || !world_.master.running())
     return connection.to_master.clear();
-  if (!connection.to_master.readable(world_.queue.now())) return;
+  if (world_.master.stopped() || !connection.to_master.readable(world_.queue.now())) return;
   auto item = connection.to_master.take();
   if (std::holds_alternative<Connection::Up>(item)) {
     connection.master_open = true;
@@ -157,6 +157,16 @@ void ControlNetwork::process_awake(Process& peer) {
   connection->to_peer.wake(world_.queue.now() + delay(), [&](Instant due) {
     world_.queue.at(due, [this, connection] { read_as_peer(*connection); });
   });
+}
+
+void ControlNetwork::master_awake() {
+  for (const auto& entry : connections_) {
+    Connection& connection = *entry.second;
+    if (connection.incarnation != world_.master.incarnation()) continue;
+    connection.to_master.wake(world_.queue.now() + delay(), [&](Instant due) {
+      world_.queue.at(due, [this, &connection] { read_as_master(connection); });
+    });
+  }
 }
 
 void ControlNetwork::master_gone(Ending ending) {

@@ -62,6 +62,7 @@ class ControlNetwork {
 
   void process_gone(Process& peer, Ending ending);
   void process_awake(Process& peer);
+  void master_awake();
   /// Called before the master's incarnation ends.
   void master_gone(Ending ending);
   void cut(Process& peer, Told told);

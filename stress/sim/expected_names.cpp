@@ -83,6 +83,9 @@ const std::vector<std::string_view>& expected_names() {
       "stranger-closed",
       "turned-away",
       "view-started",
+      "fault: master stopped",
+      "sim: misuse",
+      "sim: culprit expelled for a stall",
   };
   return kNames;
 }

@@ -28,6 +28,7 @@ FaultDriver::FaultDriver(World& world) : world_(world), faults_(world.profile.fa
   add(Kind::master, weights.master);
   add(Kind::hostile, weights.hostile);
   add(Kind::spurious_tick, weights.spurious_tick);
+  add(Kind::master_stop, weights.master_stop);
 }
 
 void FaultDriver::begin() {
@@ -100,6 +101,7 @@ void FaultDriver::happen(Kind kind) {
     return process.run(std::move(application));
   }
   if (kind == Kind::master) return restart_master();
+  if (kind == Kind::master_stop) return stop_master();
   if (kind == Kind::hostile) return inject_hostile();
   Process* const one = any(kind != Kind::kill && kind != Kind::cut_control);
   if (!one) return;
@@ -139,6 +141,7 @@ void FaultDriver::happen(Kind kind) {
     case Kind::spurious_tick: coverage.saw("fault: spurious tick"); return one->deliver(EngineTick{});
     case Kind::start:
     case Kind::master:
+    case Kind::master_stop:
     case Kind::hostile: return;
   }
 }
@@ -203,6 +206,19 @@ void FaultDriver::restart_master() {
   });
 }
 
+void FaultDriver::stop_master() {
+  MasterProcess& master = world_.master;
+  if (!master.running() || master.stopped()) return;
+  world_.coverage.saw("fault: master stopped");
+  master.stop();
+  const Duration longest = world_.profile.master.silence * 2;
+  world_.queue.after(Duration(world_.random.between(1000, longest.count())),
+                     [this, incarnation = master.incarnation()] {
+                       if (world_.master.running() && world_.master.incarnation() == incarnation)
+                         world_.master.resume();
+                     });
+}
+
 void FaultDriver::inject_hostile() {
   auto ends = world_.links.standing();
   if (ends.empty()) return;
@@ -260,6 +276,7 @@ void FaultDriver::end() {
       process->resume();
   }
   if (!world_.master.running()) world_.master.start();
+  world_.master.resume();
   while (world_.living().size() < 2) {
     start_process();
     auto& process = *world_.processes().back();

@@ -37,7 +37,8 @@ class FaultDriver {
     half_open_control,
     master,
     hostile,
-    spurious_tick
+    spurious_tick,
+    master_stop
   };
   void message_sent(const char* kind);
   void happen();
@@ -47,6 +48,7 @@ class FaultDriver {
   void stop(Process& process);
   void silence(Process& process);
   void restart_master();
+  void stop_master();
   void cut_control(Process& process);
   void inject_hostile();
   void block(Process& a, Process& b);

@@ -155,6 +155,7 @@ void LinkNetwork::close(Process& process, PeerId peer) {
 }
 
 void LinkNetwork::drop(Process& process, LinkConnection name, const std::string& reason) {
+  world_.coverage.saw("sim: connection dropped by an engine");
   LinkEnd* end = find(process, name);
   if (!end) return;
   if (world_.tracing()) world_.trace(process.name() + " drops a connection: " + reason);

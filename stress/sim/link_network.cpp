@@ -14,6 +14,10 @@ namespace {
 
 constexpr std::size_t kHeaderOnWire = kHeaderBytes;
 
+Duration time_to_write(const NetworkProfile& network, std::size_t bytes) {
+  return microseconds(static_cast<std::int64_t>(bytes) * 1000 / network.bytes_per_ms);
+}
+
 std::uint64_t fingerprint_of(std::span<const std::byte> bytes) {
   std::uint64_t hash = bytes.size() + 1;
   std::size_t i = 0;
@@ -173,7 +177,7 @@ void LinkNetwork::pump(LinkEnd& end) {
     written += write_piece(end, network.window_bytes - other.unread_bytes);
     if (written >= network.piece_bytes_max / 2) break;
   }
-  pump_later(end, microseconds(1 + static_cast<std::int64_t>(written) / network.bytes_per_us));
+  pump_later(end, microseconds(1) + time_to_write(network, written));
 }
 
 bool LinkNetwork::start_frame(LinkEnd& end) {
@@ -220,9 +224,7 @@ std::size_t LinkNetwork::write_piece(LinkEnd& end, std::size_t room) {
   LinkEnd& other = *end.other;
   other.unread_bytes += on_wire;
   if (!other.incoming.is_cut())
-    put(other,
-        world_.queue.now() + network.link_delay.draw(world_.random) +
-            microseconds(static_cast<std::int64_t>(on_wire) / network.bytes_per_us),
+    put(other, world_.queue.now() + network.link_delay.draw(world_.random) + time_to_write(network, on_wire),
         std::move(item));
   return on_wire;
 }

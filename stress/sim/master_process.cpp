@@ -15,6 +15,21 @@ void MasterProcess::start() {
   machine_.emplace(world_.profile.master, world_.random.next(), world_.queue.now());
   timer_at_.reset();
   barren_ticks_ = 0;
+  stopped_ = false;
+  arm_timer();
+}
+
+void MasterProcess::stop() {
+  if (world_.tracing()) world_.trace("the master is stopped");
+  stopped_ = true;
+}
+
+void MasterProcess::resume() {
+  if (!stopped_) return;
+  if (world_.tracing()) world_.trace("the master goes on");
+  stopped_ = false;
+  world_.control.master_awake();
+  timer_at_.reset();
   arm_timer();
 }
 
@@ -69,6 +84,7 @@ void MasterProcess::arm_timer() {
 void MasterProcess::timer(std::uint64_t incarnation) {
   if (!running() || incarnation != incarnation_) return;
   timer_at_.reset();
+  if (stopped_) return;
   const auto deadline = machine_->next_deadline();
   if (deadline && *deadline <= world_.queue.now()) {
     deliver(Tick{});

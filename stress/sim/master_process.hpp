@@ -16,6 +16,10 @@ class MasterProcess {
 
   void start();
   void kill(Ending ending);
+  /// SIGSTOP, and SIGCONT: its connections stand, and what comes waits.
+  void stop();
+  void resume();
+  bool stopped() const { return stopped_; }
   bool running() const { return machine_.has_value(); }
   /// How many times it was started.
   std::uint64_t incarnation() const { return incarnation_; }
@@ -31,6 +35,7 @@ class MasterProcess {
   std::uint64_t incarnation_ = 0;
   std::optional<Instant> timer_at_;
   int barren_ticks_ = 0;
+  bool stopped_ = false;
 };
 
 }  // namespace hawser::sim

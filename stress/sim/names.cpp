@@ -1,17 +1,8 @@
 #include "sim/names.hpp"
 
+#include "sim/overloaded.hpp"
+
 namespace hawser::sim {
-namespace {
-
-template <class... Cases>
-struct Overloaded : Cases... {
-  using Cases::operator()...;
-};
-template <class... Cases>
-Overloaded(Cases...) -> Overloaded<Cases...>;
-
-}  // namespace
-
 std::string Names::of(PeerId id) const {
   const auto found = peers_.find(id);
   return found == peers_.end() ? "peer?" + std::to_string(id.value) : found->second;

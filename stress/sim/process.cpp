@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "sim/overloaded.hpp"
 #include "sim/violation.hpp"
 #include "sim/world.hpp"
 
@@ -82,6 +83,44 @@ CallId Process::all_reduce(const ReduceWish& wish) {
                         .send = call.buffers->send(),
                         .receive = call.buffers->receive()});
   return id;
+}
+
+void Process::expect_refusal(CallId call, const EngineEvent& event) {
+  calls_.at(call).makes_no_sense = true;
+  if (world_.tracing()) world_.trace(name_ + " makes a call that must be refused");
+  deliver(event);
+  if (calls_.contains(call)) throw Violation(name_ + ": a call that makes no sense was not refused at once");
+}
+
+void Process::misuse_connect() {
+  if (!info().connected) return;
+  const CallId call = start_call(Call::Kind::connect).id;
+  expect_refusal(
+      call,
+      ConnectCall{
+          .call = call, .id = PeerId{world_.random.next()}, .token = 1, .address = {.host = "", .port = 1}});
+}
+
+void Process::misuse_reduce(std::uint64_t tag, std::uint64_t count) {
+  Call& call = start_call(Call::Kind::reduce);
+  const CallId id = call.id;
+  call.signature.count = count;
+  call.buffers = std::make_unique<UserBuffers>(count, 1, true);
+  expect_refusal(id, AllReduceCall{.call = id,
+                                   .signature = call.signature,
+                                   .tag = tag,
+                                   .send = call.buffers->send(),
+                                   .receive = call.buffers->receive()});
+}
+
+void Process::misuse_second_call() {
+  for (const auto& [id, call] : calls_) {
+    if (call.kind == Call::Kind::connect) return;
+    if (call.kind == Call::Kind::reduce && world_.random.chance(1, 2)) return misuse_reduce(call.key.tag, 5);
+    if (call.kind == Call::Kind::update && world_.random.chance(1, 2)) return misuse_reduce(77, 5);
+    const CallId update = start_call(Call::Kind::update).id;
+    return expect_refusal(update, UpdateTopologyCall{.call = update});
+  }
 }
 
 void Process::leave() {
@@ -234,35 +273,28 @@ void Process::perform(EngineActions& actions) {
 }
 
 void Process::perform_one(EngineAction& action) {
-  if (std::holds_alternative<DialMaster>(action)) {
-    world_.control.dial(*this);
-  } else if (auto* close = std::get_if<CloseMaster>(&action)) {
-    world_.control.close(*this, close->reason);
-  } else if (auto* send = std::get_if<SendMaster>(&action)) {
-    if (world_.tracing()) world_.trace(name_ + " -> master: " + world_.names.of(send->message));
-    const char* kind = kind_of(send->message);
-    world_.control.send(*this, std::move(send->message));
-    world_.observe(name_, kind);
-  } else if (auto* open = std::get_if<OpenLink>(&action)) {
-    world_.links.open(*this, *open);
-  } else if (auto* close_link = std::get_if<CloseLink>(&action)) {
-    world_.links.close(*this, close_link->peer);
-  } else if (auto* wake = std::get_if<WakeLink>(&action)) {
-    world_.links.wake(*this, wake->peer);
-  } else if (auto* release_send = std::get_if<ReleaseSend>(&action)) {
-    world_.links.release_send(*this, release_send->connection);
-  } else if (auto* release_receive = std::get_if<ReleaseReceive>(&action)) {
-    world_.links.release_receive(*this, release_receive->connection);
-  } else if (auto* restore = std::get_if<RestoreInput>(&action)) {
-    restore->perform();
-  } else if (auto* drop = std::get_if<DropConnection>(&action)) {
-    world_.coverage.saw("sim: connection dropped by an engine");
-    world_.links.drop(*this, drop->connection, drop->reason);
-  } else if (auto* done = std::get_if<CallDone>(&action)) {
-    end_call(*done);
-  } else if (auto* event = std::get_if<LogEvent>(&action)) {
-    world_.log(name_, *event);
-  }
+  std::visit(Overloaded{
+                 [&](DialMaster&) { world_.control.dial(*this); },
+                 [&](CloseMaster& close) { world_.control.close(*this, close.reason); },
+                 [&](SendMaster& send) { send_to_master(std::move(send.message)); },
+                 [&](OpenLink& open) { world_.links.open(*this, open); },
+                 [&](CloseLink& close) { world_.links.close(*this, close.peer); },
+                 [&](WakeLink& wake) { world_.links.wake(*this, wake.peer); },
+                 [&](ReleaseSend& release) { world_.links.release_send(*this, release.connection); },
+                 [&](ReleaseReceive& release) { world_.links.release_receive(*this, release.connection); },
+                 [&](RestoreInput& restore) { restore.perform(); },
+                 [&](DropConnection& drop) { world_.links.drop(*this, drop.connection, drop.reason); },
+                 [&](CallDone& done) { end_call(done); },
+                 [&](LogEvent& event) { world_.log(name_, event); },
+             },
+             action);
+}
+
+void Process::send_to_master(PeerMessage message) {
+  if (world_.tracing()) world_.trace(name_ + " -> master: " + world_.names.of(message));
+  const char* kind = kind_of(message);
+  world_.control.send(*this, std::move(message));
+  world_.observe(name_, kind);
 }
 
 void Process::end_call(const CallDone& done) {
@@ -273,12 +305,15 @@ void Process::end_call(const CallDone& done) {
   if (world_.tracing()) world_.trace(name_ + ": " + kind_of(call) + " ends: " + world_.names.of(done.error));
   world_.queue.remember(static_cast<std::uint64_t>(done.error.status) + call.id.value);
   world_.coverage.saw("call: " + std::string(kind_of(call)) + ", " + status_name(done.error.status));
-  world_.checker.call_ended(*this, call, done);
+  if (call.makes_no_sense)
+    world_.checker.refused(*this, done);
+  else
+    world_.checker.call_ended(*this, call, done);
   if (call.buffers) {
     std::move(*call.buffers).retire_to(world_.quarantine);
     call.buffers.reset();
   }
-  if (application_) application_->call_ended(call, done);
+  if (application_ && !call.makes_no_sense) application_->call_ended(call, done);
 }
 
 }  // namespace hawser::sim

@@ -30,6 +30,7 @@ struct Call {
   Signature signature;
   std::uint64_t salt = 0;
   std::unique_ptr<UserBuffers> buffers;
+  bool makes_no_sense = false;  ///< Must be refused at once.
 };
 
 /// What runs in a process beside the engine.
@@ -75,6 +76,11 @@ class Process {
   CallId connect();
   CallId update_topology();
   CallId all_reduce(const ReduceWish& wish);
+  // Calls that must be refused at once, whatever goes on.
+  void misuse_connect();
+  void misuse_reduce(std::uint64_t tag, std::uint64_t count);
+  /// Of a tag that is in flight, or of anything while update-topology is.
+  void misuse_second_call();
   /// Graceful: the engine says good-bye, then the process ends.
   void leave();
 
@@ -100,8 +106,10 @@ class Process {
 
  private:
   Call& start_call(Call::Kind kind);
+  void expect_refusal(CallId call, const EngineEvent& event);
   void perform(EngineActions& actions);
   void perform_one(EngineAction& action);
+  void send_to_master(PeerMessage message);
   void end_call(const CallDone& done);
   void check_view();
   void arm_timer();

@@ -21,9 +21,14 @@ void draw_network(Random& random, NetworkProfile& network) {
   network.link_redial = up_to(one_of(random, {milliseconds(1), milliseconds(50), milliseconds(500)}));
   network.timer_latency = up_to(one_of(random, {Duration::zero(), microseconds(100), milliseconds(5)}));
   network.user_timeout = one_of(random, {seconds(4), seconds(12), seconds(20)});
-  network.bytes_per_us = random.chance(1, 4) ? 20 : 1000;
+  network.bytes_per_ms = random.chance(1, 4) ? 20000 : 1000000;
   network.window_bytes = static_cast<std::size_t>(random.between(1, 4)) << (random.chance(1, 4) ? 12 : 16);
   network.piece_bytes_max = static_cast<std::size_t>(1) << random.between(10, 17);
+  if (random.chance(1, 20)) {
+    // So slow that only the progress of single frames tells a slow link from a dead one.
+    network.bytes_per_ms = random.between(20, 200);
+    network.piece_bytes_max = 2048;
+  }
   network.connections_per_link = static_cast<std::uint32_t>(random.between(1, 3));
   network.split_per_256 = random.chance(1, 2) ? 64 : 0;
   network.cut_keeps = Keep::some;
@@ -55,6 +60,7 @@ void draw_application(Random& random, ApplicationProfile& application) {
   application.deviation_per_1024 = random.chance(1, 4) ? 20 : 0;
   application.stale_look_per_256 = random.chance(1, 4) ? 20 : 0;
   application.slow_per_1024 = random.chance(1, 8) ? 20 : 0;
+  application.misuse_per_1024 = random.chance(1, 4) ? 30 : 0;
   application.slow_most = seconds(random.between(1, 12));
   application.think_most = one_of(random, {microseconds(100), milliseconds(10), milliseconds(100)});
   application.tags_most = static_cast<std::uint32_t>(random.between(1, 4));
@@ -80,6 +86,7 @@ void draw_faults(Random& random, FaultProfile& faults) {
   weights.cut_control = coin(2);
   weights.half_open_control = coin(2);
   weights.master = coin(2);
+  weights.master_stop = random.chance(1, 4) ? 1 : 0;
   weights.hostile = random.chance(1, 4) ? 2 : 0;
   faults.trigger_per_1024 = random.chance(1, 2) ? 20 : 0;
 }
@@ -90,6 +97,7 @@ Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t step
   Random random(seed ^ 0x6861777365720001ULL);
   Profile profile;
   profile.peers = static_cast<std::uint32_t>(random.between(2, 6));
+  if (random.chance(1, 24)) profile.peers = static_cast<std::uint32_t>(random.between(7, 16));
   profile.groups = random.chance(1, 8) ? 2 : 1;
   profile.fault_events = static_cast<std::uint64_t>(random.between(500, 4000));
   draw_network(random, profile.network);

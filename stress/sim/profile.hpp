@@ -31,7 +31,7 @@ struct NetworkProfile {
   Duration parked = seconds(5);
   /// After so long without an acknowledgement by the other host a connection is given up.
   Duration user_timeout = seconds(15);
-  std::int64_t bytes_per_us = 1000;
+  std::int64_t bytes_per_ms = 1000000;
   std::size_t window_bytes = 256 << 10;  ///< Written by one side and not yet read by the other.
   std::size_t piece_bytes_max = 64 << 10;
   std::uint32_t connections_per_link = 2;
@@ -49,6 +49,7 @@ struct ApplicationProfile {
   std::uint64_t deviation_per_1024 = 0;  ///< A call that differs from the others' on purpose.
   std::uint64_t stale_look_per_256 = 0;  ///< Decide, wait, call: the view may have changed.
   std::uint64_t slow_per_1024 = 0;
+  std::uint64_t misuse_per_1024 = 0;  ///< Calls that must be refused at once.
   Duration slow_most = seconds(3);
   Duration think_most = milliseconds(20);
   std::uint32_t tags_most = 3;
@@ -64,7 +65,7 @@ struct FaultProfile {
   struct Weights {
     std::uint32_t kill = 0, start = 0, leave = 0, stop = 0, silence = 0, cut_link = 0, cut_pair = 0,
                   partition = 0, blackhole = 0, cut_control = 0, half_open_control = 0, master = 0,
-                  hostile = 0, spurious_tick = 0;
+                  hostile = 0, spurious_tick = 0, master_stop = 0;
   } weights;
 };
 

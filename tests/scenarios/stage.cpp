@@ -132,8 +132,8 @@ void Stage::configure(const Command& command) {
   profile_.network.connections_per_link =
       static_cast<std::uint32_t>(command.number("connections", profile_.network.connections_per_link));
   // Slower wires give a scenario time to interfere with a transfer.
-  profile_.network.bytes_per_us = static_cast<std::int64_t>(
-      command.number("bytes_per_us", static_cast<std::uint64_t>(profile_.network.bytes_per_us)));
+  profile_.network.bytes_per_ms = static_cast<std::int64_t>(
+      command.number("bytes_per_ms", static_cast<std::uint64_t>(profile_.network.bytes_per_ms)));
 }
 
 void Stage::master(const Command&) {
