@@ -19,7 +19,10 @@ if(NOT HAWSER_ASIO_INCLUDE_DIR)
 endif()
 add_library(hawser_asio INTERFACE)
 target_include_directories(hawser_asio SYSTEM INTERFACE ${HAWSER_ASIO_INCLUDE_DIR})
-target_compile_definitions(hawser_asio INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED)
+# Without the last one Asio 1.22 chooses between two allocators by which standard header came before it, so
+# that translation units of one program could disagree.
+target_compile_definitions(hawser_asio INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED
+                                                 ASIO_DISABLE_STD_ALIGNED_ALLOC)
 target_link_libraries(hawser_asio INTERFACE Threads::Threads)
 
 if(HAWSER_TOOLS OR HAWSER_STRESS)

@@ -38,11 +38,12 @@ void MasterMachine::State::check_update(Instant now, MasterActions& out) {
 
 void MasterMachine::State::end_update(const Error& error, const std::vector<Member>& whom,
                                       MasterActions& out) {
-  if (error.status == Status::success) ++update_round_;
+  if (error.status == Status::success)
+    for (auto& [number, group] : groups_) ++group.update_round;
   for (const Member& member : whom) {
     if (!update_.has(member.id)) continue;
     update_.withdraw(member.id);
-    tell(member.id, UpdateDone{.error = error, .update_round = update_round_}, out);
+    tell(member.id, UpdateDone{.error = error, .update_round = group_of(member.id)->update_round}, out);
   }
   if (update_.empty()) update_since_.reset();
 }
@@ -191,7 +192,7 @@ void MasterMachine::State::finish_admission(MasterActions& out) {
            StartView{.view = view,
                      .world = sizes,
                      .cause = {Status::success, {}},
-                     .update_round = update_round_ + (update_.empty() ? 0 : 1)},
+                     .update_round = groups_.at(number).update_round + (update_.empty() ? 0 : 1)},
            out);
   out.emplace_back(LogEvent{LogLevel::info, "admitted", "the world has " + std::to_string(sizes.size) + " members"});
   // First, so that a call that has just ended sees nobody pending whom it admitted.

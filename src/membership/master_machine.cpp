@@ -224,15 +224,16 @@ void MasterMachine::State::on(Instant now, const Tick&, MasterActions& out) {
   for (const auto& [id, connection] : connections_)
     if (now >= connection.heard_at + (connection.peer ? config_.silence : config_.introduction))
       silent.push_back(id);
+  std::vector<Loss> losses;
   for (const ConnectionId id : silent) {
     const auto found = connections_.find(id);
-    if (found == connections_.end()) continue;
     if (const auto peer = found->second.peer) {
       const std::string ms = std::to_string(whole_milliseconds(now - found->second.heard_at));
-      lose(now, *peer,
-           {Status::expelled, "the master heard nothing from this peer for " + ms +
-                                  " ms and the members went on without it; connect again to rejoin"},
-           "the master heard nothing from it for " + ms + " ms", out);
+      losses.push_back(
+          {.peer = *peer,
+           .for_it = {Status::expelled, "the master heard nothing from this peer for " + ms +
+                                            " ms and the members went on without it; connect again to rejoin"},
+           .for_others = "the master heard nothing from it for " + ms + " ms"});
     } else {
       out.emplace_back(LogEvent{LogLevel::info, "stranger-closed", "closed a connection from " + found->second.host +
                                                                        " that did not say who it is"});
@@ -240,6 +241,7 @@ void MasterMachine::State::on(Instant now, const Tick&, MasterActions& out) {
       connections_.erase(found);
     }
   }
+  if (!losses.empty()) lose_all(now, losses, out);
   std::vector<std::uint32_t> numbers;
   for (const auto& [number, group] : groups_) numbers.push_back(number);
   for (const std::uint32_t number : numbers) watch_group(now, number, out);

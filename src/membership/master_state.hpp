@@ -56,6 +56,7 @@ class MasterMachine::State {
     /// What ended the latest views, oldest first: a member that was away is told the cause of its own.
     std::deque<std::pair<ViewId, Error>> ended;
     std::optional<Instant> mismatch_since;
+    std::uint64_t update_round = 0;  ///< Update-topology calls that have succeeded here.
   };
   /// What is known of a group that lost its master.
   struct Recovery {
@@ -69,6 +70,12 @@ class MasterMachine::State {
     Vote prepared;
     std::vector<std::pair<PeerId, PeerId>> unreachable;
     Instant deadline;
+  };
+
+  struct Loss {
+    PeerId peer;
+    Error for_it;            ///< What it is told.
+    std::string for_others;  ///< Why, after "it was lost: ".
   };
 
   // master_machine.cpp: connections and messages.
@@ -130,6 +137,8 @@ class MasterMachine::State {
 
   // loss.cpp
   void lose(Instant now, PeerId peer, const Error& for_it, const std::string& for_others, MasterActions& out);
+  void lose_all(Instant now, const std::vector<Loss>& losses, MasterActions& out);
+  void go_on_without(std::uint32_t number, const std::vector<std::string>& reasons, MasterActions& out);
   static void end_view(Group& group, const Error& cause);
   static Error cause_of_end(const Group& group, ViewId view);
   void start_view(Group& group, std::vector<Member> members, const Error& cause, MasterActions& out);
@@ -141,7 +150,7 @@ class MasterMachine::State {
   void finish_recovery(Instant now, std::uint32_t number, MasterActions& out);
   std::deque<OpKey> settle_recovered_ops(const Recovery& recovery, const std::vector<Member>& survivors,
                                          MasterActions& out);
-  void adopt_run(Instant now, const Resume& message, MasterActions& out);
+  void adopt_run(Instant now, const Resume& message);
   void resume_vote(Instant now, PeerId peer, const Resume& message, MasterActions& out);
   void begin_recovery(Instant now, ConnectionId connection, const Resume& message, MasterActions& out);
   void expel_stranger(ConnectionId connection, const Error& error, MasterActions& out);
@@ -163,7 +172,6 @@ class MasterMachine::State {
   std::optional<Admission> admission_;
   Vote update_;  ///< Members that wait in update-topology.
   std::optional<Instant> update_since_;
-  std::uint64_t update_round_ = 0;  ///< Update-topology calls of the run that have succeeded.
   /// After taking over a run: until then former members of other groups may come back.
   Instant settled_at_{};
   std::map<PeerId, Error> expelled_;

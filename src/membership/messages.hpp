@@ -50,7 +50,7 @@ struct Resume {
   std::vector<UndecidedOp> undecided;
   std::vector<OpKey> committed;  ///< Most recent ones, of any epoch.
   bool in_update = false;        ///< It waits in update-topology.
-  /// Update-topology calls of the run that this peer saw succeed; tells a call that is over from a new one.
+  /// Update-topology calls of its group that this peer saw succeed; tells a call that is over from a new one.
   std::uint64_t update_round = 0;
   friend bool operator==(const Resume&, const Resume&) = default;
 };
@@ -141,7 +141,7 @@ struct Committed {
 /// The update-topology call is over; the view in force is the newest that was started.
 struct UpdateDone {
   Error error;  ///< Status success, or why it failed.
-  std::uint64_t update_round = 0;  ///< Update-topology calls of the run that have succeeded, this one included.
+  std::uint64_t update_round = 0;  ///< Those of the group that have succeeded, this one included.
   friend bool operator==(const UpdateDone&, const UpdateDone&) = default;
 };
 

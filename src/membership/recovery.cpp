@@ -51,14 +51,9 @@ void MasterMachine::State::resume(Instant now, ConnectionId connection, const Re
   begin_recovery(now, connection, message, out);
 }
 
-void MasterMachine::State::adopt_run(Instant now, const Resume& message, MasterActions& out) {
+void MasterMachine::State::adopt_run(Instant now, const Resume& message) {
   // Newcomers that were about to be admitted wait until it is clear who is back.
   cancel_admission();
-  if (message.update_round > update_round_) {
-    // Members of another group were told that the update-topology call in which these still wait is over.
-    if (!update_.empty()) end_update({Status::success, {}}, members_of_all_groups(), out);
-    update_round_ = message.update_round;
-  }
   if (run_has_lived_) return;
   run_has_lived_ = true;
   run_ = message.run;
@@ -69,15 +64,16 @@ void MasterMachine::State::adopt_run(Instant now, const Resume& message, MasterA
 /// Counts a returning member's call of update-topology, unless that call succeeded and the word was lost.
 void MasterMachine::State::resume_vote(Instant now, PeerId peer, const Resume& message, MasterActions& out) {
   if (!message.in_update) return update_.withdraw(peer);
-  if (message.update_round < update_round_)
-    return tell(peer, UpdateDone{.error = {Status::success, {}}, .update_round = update_round_}, out);
+  const std::uint64_t round = group_of(peer)->update_round;
+  if (message.update_round < round)
+    return tell(peer, UpdateDone{.error = {Status::success, {}}, .update_round = round}, out);
   update_.cast(peer);
   if (!update_since_) update_since_ = now;
 }
 
 void MasterMachine::State::begin_recovery(Instant now, ConnectionId connection, const Resume& message,
                                           MasterActions& out) {
-  adopt_run(now, message, out);
+  adopt_run(now, message);
   Introduction who = message.who;
   Connection& link = connections_.at(connection);
   if (who.address.host.empty()) who.address.host = link.host;
@@ -124,7 +120,10 @@ void MasterMachine::State::finish_recovery(Instant now, std::uint32_t number, Ma
     Group& group = groups_[number];
     group.view = recovery.best;
     group.committed = settle_recovered_ops(recovery, survivors, out);
-    for (const Member& member : survivors) peers_.at(member.id).role = Role::member;
+    for (const Member& member : survivors) {
+      peers_.at(member.id).role = Role::member;
+      group.update_round = std::max(group.update_round, recovery.resumed.at(member.id).update_round);
+    }
     start_view(group, survivors,
                {Status::master_restarted,
                 "the master was restarted and the members resumed" +
@@ -182,7 +181,10 @@ void MasterMachine::State::resume_member(Instant now, ConnectionId connection, c
       tell(id, Committed{op.key}, out);
   if (message.view.id != group.view.id)
     tell(id,
-         StartView{.view = group.view, .world = world(), .cause = cause_of_end(group, message.view.id), .update_round = update_round_},
+         StartView{.view = group.view,
+                   .world = world(),
+                   .cause = cause_of_end(group, message.view.id),
+                   .update_round = group.update_round},
          out);
   if (admission_)
     for (const auto& [number, view] : admission_->proposed)

@@ -149,6 +149,33 @@ TEST_CASE("a silent member is lost and told why when it comes back") {
   CHECK(bench.closed(2));
 }
 
+TEST_CASE("however many fall silent at one moment, the rest gets one new view") {
+  MasterBench bench;
+  bench.found(6);
+  const OpKey key = bench.key(1);
+  bench.now += seconds(3);
+  for (const std::uint64_t peer : {1, 2}) bench.report(peer, key);
+  bench.pass(seconds(2));
+  CHECK(bench.count<StartView>(1) == 2);
+  CHECK(bench.view(1).size() == 2);
+  // Both survivors had reported.
+  CHECK(bench.last<Committed>(2).key == key);
+}
+
+TEST_CASE("an abort while newcomers' links are opened voids the views proposed to them") {
+  MasterBench bench;
+  bench.found(2);
+  bench.hello(3);
+  bench.say(1, UpdateCall{});
+  bench.say(2, UpdateCall{});
+  const ViewId proposed = bench.last<Prepare>(3).view.id;
+  bench.begun(1, bench.key(1));
+  CHECK(bench.last<StartView>(1).cause.status == Status::mismatch);
+  for (const std::uint64_t peer : {1, 2, 3}) bench.say(peer, Prepared{.view = proposed, .unreachable = {}});
+  CHECK(bench.count<StartView>(3) == 0);
+  CHECK(bench.view(1).size() == 2);
+}
+
 TEST_CASE("a member that others wait for is expelled, not one that is slow to call") {
   MasterBench bench({.silence = seconds(600)});
   bench.found(3);
