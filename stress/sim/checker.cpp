@@ -59,6 +59,11 @@ void Checker::view_started(const Process& process, const View& view) {
     throw Violation(process.name() + " went back from epoch " + std::to_string(last->second.value) + " to " +
                     world_.names.of(view));
   last_epoch_[process.id()] = view.epoch;
+  auto& started = started_[view.id];
+  started.insert(process.id());
+  for (const Split& split : splits_)
+    if (view.epoch > split.epoch && started.contains(split.failed) && started.contains(split.succeeded))
+      throw Violation(split.text + ", and both started " + world_.names.of(view));
   // An update-topology call outlives the views that pass meanwhile, and meets members there who call
   // something else.
   for (const auto& [id, call] : process.calls())
@@ -189,7 +194,7 @@ void Checker::expect(Op& op, const Call& call, const std::vector<PeerId>& contri
     for (float& value : op.expected) value /= static_cast<float>(contributors.size());
 }
 
-void Checker::check_agreement(const Op& op, const OpKey& key, const Outcome& mine) const {
+void Checker::check_agreement(const Op& op, const OpKey& key, const Outcome& mine) {
   for (const Outcome& theirs : op.outcomes) {
     const bool mine_well = mine.status == Status::success;
     const bool theirs_well = theirs.status == Status::success;
@@ -203,12 +208,28 @@ void Checker::check_agreement(const Op& op, const OpKey& key, const Outcome& min
     }
     const Outcome& failed = mine_well ? theirs : mine;
     const Outcome& succeeded = mine_well ? mine : theirs;
+    if (mine.incarnation != theirs.incarnation) {
+      note_split(key, failed, succeeded);
+      continue;
+    }
     // Who had success may have been lost since: then the next view is without it.
     if (failed.view_after.rank_of(succeeded.peer))
       throw Violation(world_.names.of(key) + ": " + succeeded.name + " had success, " + failed.name + " " +
                       status_name(failed.status) + ", and both are members of " +
                       world_.names.of(failed.view_after));
   }
+}
+
+void Checker::note_split(const OpKey& key, const Outcome& failed, const Outcome& succeeded) {
+  world_.coverage.saw("sim: told differently by two masters");
+  splits_.push_back({.failed = failed.peer,
+                     .succeeded = succeeded.peer,
+                     .epoch = key.epoch,
+                     .text = world_.names.of(key) + ": " + succeeded.name + " had success, " + failed.name + " " +
+                             status_name(failed.status)});
+  for (const auto& [id, peers] : started_)
+    if (views_.at(id).epoch > key.epoch && peers.contains(failed.peer) && peers.contains(succeeded.peer))
+      throw Violation(splits_.back().text + ", and both started " + world_.names.of(views_.at(id)));
 }
 
 bool Checker::committed_by_all(const std::set<PeerId>& peers, Instant since) const {

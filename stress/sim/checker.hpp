@@ -66,6 +66,14 @@ class Checker {
     std::vector<PeerId> contributors;  ///< Of the first success.
     std::vector<float> expected;       ///< The right answer, while somebody may still need it.
   };
+  /// Two were told different things by different masters. Only one of them can stay in the run: a view that
+  /// both start later is a violation.
+  struct Split {
+    PeerId failed;
+    PeerId succeeded;
+    Epoch epoch;  ///< Of the collective.
+    std::string text;
+  };
   struct Decisions {
     std::map<std::pair<std::uint64_t, PeerId>, std::uint64_t> made;  ///< By position and peer.
     bool differ = false;
@@ -75,7 +83,8 @@ class Checker {
 
   void ended_well(const Process& process, const Call& call, const ReduceInfo& info);
   void ended_badly(const Process& process, const Call& call, const Error& error);
-  void check_agreement(const Op& op, const OpKey& key, const Outcome& mine) const;
+  void check_agreement(const Op& op, const OpKey& key, const Outcome& mine);
+  void note_split(const OpKey& key, const Outcome& failed, const Outcome& succeeded);
   void expect(Op& op, const Call& call, const std::vector<PeerId>& contributors) const;
   std::uint64_t incarnation(const Process& process) const;
   std::string who(const Process& process, const Call& call) const;
@@ -83,6 +92,8 @@ class Checker {
   World& world_;
   std::map<OpKey, Op> ops_;
   std::map<ViewId, View> views_;
+  std::map<ViewId, std::set<PeerId>> started_;  ///< Who has started which view.
+  std::vector<Split> splits_;
   std::map<PeerId, Epoch> last_epoch_;
   std::map<ViewId, Decisions> decisions_;
   std::set<PeerId> died_in_update_;
