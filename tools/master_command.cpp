@@ -66,8 +66,10 @@ void add_master_command(CLI::App& app, int& status) {
   const auto arguments = std::make_shared<MasterArguments>();
   CLI::App* command = app.add_subcommand("master", "Run the membership authority of a training run");
   hawserMasterConfig_t& config = arguments->config;
-  command->add_option("--listen", arguments->listen, "ADDR:PORT; port 0 takes any free one")->capture_default_str();
-  command->add_option("--silence-ms", config.silence_ms, "A member silent for so long is lost (default 5000)");
+  command->add_option("--listen", arguments->listen, "ADDR:PORT; port 0 takes any free one")
+      ->capture_default_str();
+  command->add_option("--silence-ms", config.silence_ms,
+                      "A member silent for so long is lost (default 5000)");
   command->add_option("--stall-ms", config.stall_ms,
                       "A member without progress in a collective for so long is lost (default 6000)");
   command->add_option("--call-wait-ms", config.call_wait_ms,
@@ -84,7 +86,9 @@ void add_master_command(CLI::App& app, int& status) {
                                                        {"warning", hawserLogWarning},
                                                        {"info", hawserLogInfo},
                                                        {"debug", hawserLogDebug}};
-  command->add_option("--log-level", arguments->log_level, "off, error, warning, info or debug (default warning)")
+  command
+      ->add_option("--log-level", arguments->log_level,
+                   "off, error, warning, info or debug (default warning)")
       ->transform(CLI::CheckedTransformer(levels, CLI::ignore_case));
   command->callback([arguments, &status] { status = serve(*arguments); });
 }

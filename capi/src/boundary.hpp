@@ -58,7 +58,8 @@ Result<Struct> read_struct(const Struct& callers, const char* name, Rest rest = 
   if (size > kSizeMax) return invalid_argument(std::string("the size in ") + name + " is not a size");
   for (std::size_t i = sizeof ours; i < size && rest == Rest::asks; ++i)
     if (bytes[i] != 0)
-      return invalid_argument(std::string(name) + " asks for something that this version of Hawser does not have");
+      return invalid_argument(std::string(name) +
+                              " asks for something that this version of Hawser does not have");
   ours.size = sizeof ours;
   return ours;
 }

@@ -31,7 +31,11 @@ bool is_text(const std::string& text) {
   std::size_t i = 0;
   while (i < text.size()) {
     const auto byte = static_cast<unsigned char>(text[i]);
-    const std::size_t length = byte < 0x80 ? 1 : byte >> 5 == 0x6 ? 2 : byte >> 4 == 0xe ? 3 : byte >> 3 == 0x1e ? 4 : 0;
+    const std::size_t length = byte < 0x80         ? 1
+                               : byte >> 5 == 0x6  ? 2
+                               : byte >> 4 == 0xe  ? 3
+                               : byte >> 3 == 0x1e ? 4
+                                                   : 0;
     if (length == 0 || i + length > text.size()) return false;
     if (length == 1 && (byte < 0x20 || byte == 0x7f)) return false;
     std::uint32_t code = length == 1 ? byte : byte & (0x7fU >> length);
@@ -54,10 +58,10 @@ Result<std::string> host_of(const char* text, const char* what) {
   if (host.size() >= 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
   const bool plain = std::all_of(host.begin(), host.end(), [](char c) { return c > ' ' && c < 0x7f; });
   if (host.empty() || host.size() > hawser::limits::kHostBytesMax || !plain ||
-      host.find_first_of("[]/") != std::string::npos ||
-      std::count(host.begin(), host.end(), ':') == 1)
-    return capi::invalid_argument(std::string(what) + " \"" + text +
-                                  "\" is not a host: write an IPv4 or IPv6 address or a host name, without a port");
+      host.find_first_of("[]/") != std::string::npos || std::count(host.begin(), host.end(), ':') == 1)
+    return capi::invalid_argument(
+        std::string(what) + " \"" + text +
+        "\" is not a host: write an IPv4 or IPv6 address or a host name, without a port");
   return host;
 }
 
@@ -100,9 +104,11 @@ Result<hawser::CommunicatorConfig> config_of(const hawserCommConfig_t& callers) 
 }
 
 Result<hawser::AllReduceArguments> arguments_of(const void* send, void* receive, std::uint64_t count,
-                                                hawserDataType_t type, const hawserAllReduceOptions_t* callers) {
+                                                hawserDataType_t type,
+                                                const hawserAllReduceOptions_t* callers) {
   const hawserAllReduceOptions_t defaults = HAWSER_ALL_REDUCE_OPTIONS_INIT;
-  const auto options = capi::read_struct(callers != nullptr ? *callers : defaults, "hawserAllReduceOptions_t");
+  const auto options =
+      capi::read_struct(callers != nullptr ? *callers : defaults, "hawserAllReduceOptions_t");
   if (!options.ok()) return options.error();
   if (const int number = capi::number_in(type); number != static_cast<int>(hawserFloat32))
     return capi::invalid_argument(std::to_string(number) + " is not a data type that can be reduced");
@@ -153,7 +159,9 @@ void copy_text(const std::string& from, char (&to)[Bytes]) {
 }
 
 hawserResult_t null_comm() { return capi::report(capi::invalid_argument("the communicator is null")); }
-hawserResult_t null_output() { return capi::report(capi::invalid_argument("the place for the answer is null")); }
+hawserResult_t null_output() {
+  return capi::report(capi::invalid_argument("the place for the answer is null"));
+}
 
 }  // namespace
 
@@ -175,7 +183,8 @@ hawserResult_t hawserCommCreate(const hawserCommConfig_t* config, hawserComm_t* 
 }
 
 hawserResult_t hawserCommConnect(hawserComm_t comm) {
-  return capi::guarded([&] { return comm == nullptr ? null_comm() : capi::report(comm->communicator->connect()); });
+  return capi::guarded(
+      [&] { return comm == nullptr ? null_comm() : capi::report(comm->communicator->connect()); });
 }
 
 hawserResult_t hawserCommDestroy(hawserComm_t comm) {

@@ -67,11 +67,13 @@ hawserResult_t hawserMasterGetAddress(hawserMaster_t master, char* buffer, size_
 }
 
 hawserResult_t hawserMasterRun(hawserMaster_t master) {
-  return capi::guarded([&] { return master == nullptr ? null_master() : capi::report(master->master->run()); });
+  return capi::guarded(
+      [&] { return master == nullptr ? null_master() : capi::report(master->master->run()); });
 }
 
 hawserResult_t hawserMasterStart(hawserMaster_t master) {
-  return capi::guarded([&] { return master == nullptr ? null_master() : capi::report(master->master->start()); });
+  return capi::guarded(
+      [&] { return master == nullptr ? null_master() : capi::report(master->master->start()); });
 }
 
 hawserResult_t hawserMasterStop(hawserMaster_t master) {

@@ -111,7 +111,8 @@ class Master {
     c.link_open_ms = config.link_open_ms;
     c.connections_max = config.connections_max;
     hawserMaster_t handle = nullptr;
-    if (const auto code = hawserMasterCreate(&c, &handle); code != hawserSuccess) return detail::last_failure(code);
+    if (const auto code = hawserMasterCreate(&c, &handle); code != hawserSuccess)
+      return detail::last_failure(code);
     return Master(handle);
   }
 
@@ -196,7 +197,8 @@ class Communicator {
     c.silence_ms = config.silence_ms;
     c.stall_ms = config.stall_ms;
     hawserComm_t handle = nullptr;
-    if (const auto code = hawserCommCreate(&c, &handle); code != hawserSuccess) return detail::last_failure(code);
+    if (const auto code = hawserCommCreate(&c, &handle); code != hawserSuccess)
+      return detail::last_failure(code);
     return Communicator(handle);
   }
 
@@ -234,11 +236,12 @@ class Communicator {
   }
 
   /// Out of place: `receive` is as long as `send` and disjoint from it.
-  Result<Reduced> all_reduce(std::span<const float> send, std::span<float> receive, const ReduceOptions& options = {}) {
+  Result<Reduced> all_reduce(std::span<const float> send, std::span<float> receive,
+                             const ReduceOptions& options = {}) {
     if (send.size() != receive.size())
       return Failure{.code = hawserErrorInvalidArgument,
-                     .sentence = "the receive span has " + std::to_string(receive.size()) + " elements, the send span " +
-                                 std::to_string(send.size())};
+                     .sentence = "the receive span has " + std::to_string(receive.size()) +
+                                 " elements, the send span " + std::to_string(send.size())};
     return reduce(send.data(), receive.data(), send.size(), options);
   }
   /// In place. On any error the values are as they were.

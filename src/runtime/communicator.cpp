@@ -29,7 +29,9 @@ Result<void> as_result(const CallDone& done) {
 }
 
 Result<void> check_buffers(const AllReduceArguments& arguments) {
-  const auto refuse = [](std::string sentence) { return Error{Status::invalid_argument, std::move(sentence)}; };
+  const auto refuse = [](std::string sentence) {
+    return Error{Status::invalid_argument, std::move(sentence)};
+  };
   const std::uint64_t element = element_bytes(arguments.type);
   if (arguments.count == 0) return refuse("an all-reduce needs at least one element");
   if (arguments.send == nullptr || arguments.receive == nullptr)
@@ -54,7 +56,8 @@ Result<void> check_buffers(const AllReduceArguments& arguments) {
 /// Keeps a call among those under way while it lasts.
 class Communicator::Admission {
  public:
-  explicit Admission(Communicator& owner, std::function<void()> undo) : owner_(owner), undo_(std::move(undo)) {
+  explicit Admission(Communicator& owner, std::function<void()> undo)
+      : owner_(owner), undo_(std::move(undo)) {
     ++owner_.calls_.active;
   }
   ~Admission() { owner_.end_call(undo_); }
@@ -72,7 +75,8 @@ Communicator::Communicator(CommunicatorConfig config, std::shared_ptr<transport:
       listen_address_(listener->address()),
       process_(::getpid()),
       io_(std::move(io)),
-      work_(std::make_unique<asio::executor_work_guard<asio::io_context::executor_type>>(io_->get_executor())),
+      work_(
+          std::make_unique<asio::executor_work_guard<asio::io_context::executor_type>>(io_->get_executor())),
       driver_(std::make_unique<PeerDriver>(*io_,
                                            DriverConfig{.engine = config_.engine,
                                                         .master = config_.master,
@@ -92,9 +96,8 @@ Result<std::unique_ptr<Communicator>> Communicator::create(CommunicatorConfig co
   if (config.port_first == 0 && config.port_last != 0)
     return Error{Status::invalid_argument, "a port range cannot begin at 0; write 0 to 0 for any free port"};
   auto io = std::make_unique<asio::io_context>(1);
-  auto listener = transport::Listener::open(*io, {.host = config.listen_host,
-                                                  .port_first = config.port_first,
-                                                  .port_last = config.port_last});
+  auto listener = transport::Listener::open(
+      *io, {.host = config.listen_host, .port_first = config.port_first, .port_last = config.port_last});
   if (!listener.ok()) return listener.error();
   std::unique_ptr<Communicator> communicator(
       new Communicator(std::move(config), std::move(*listener), std::move(io)));
@@ -192,8 +195,9 @@ CallDone Communicator::wait(Completion& completion, const std::string& what) con
     if (auto done = completion.wait_for(kLongWaitToldEvery)) return std::move(*done);
     write_log(config_.engine.name,
               {LogLevel::info, "long-wait",
-               what + " has lasted " + std::to_string(whole_milliseconds(now() - begun) / 1000) + " s; the master at " +
-                   to_string(config_.master) + (driver_->master_is_up() ? " is connected" : " is not connected")});
+               what + " has lasted " + std::to_string(whole_milliseconds(now() - begun) / 1000) +
+                   " s; the master at " + to_string(config_.master) +
+                   (driver_->master_is_up() ? " is connected" : " is not connected")});
   }
 }
 
@@ -215,9 +219,9 @@ Result<void> Communicator::connect() {
   const Admission admission(*this, [this] { calls_.connecting = false; });
   lock.unlock();
 
-  const CallDone done = post_and_wait("connect", [this](CallId id, const std::shared_ptr<Completion>& completion) {
-    driver_->connect(id, completion);
-  });
+  const CallDone done = post_and_wait(
+      "connect",
+      [this](CallId id, const std::shared_ptr<Completion>& completion) { driver_->connect(id, completion); });
   return as_result(done);
 }
 
@@ -235,9 +239,10 @@ Result<void> Communicator::update_topology() {
   const Admission admission(*this, [this] { calls_.updating = false; });
   lock.unlock();
 
-  const CallDone done = post_and_wait("update-topology", [this](CallId id, const std::shared_ptr<Completion>& completion) {
-    driver_->call(UpdateTopologyCall{id}, id, completion);
-  });
+  const CallDone done =
+      post_and_wait("update-topology", [this](CallId id, const std::shared_ptr<Completion>& completion) {
+        driver_->call(UpdateTopologyCall{id}, id, completion);
+      });
   return as_result(done);
 }
 
@@ -248,7 +253,8 @@ Result<ReduceInfo> Communicator::all_reduce(const AllReduceArguments& arguments)
   if (calls_.closing) return Error{Status::closed, "the communicator is being destroyed"};
   if (calls_.connecting) return usage("connect is under way in another thread");
   if (const auto member = not_a_member(); !member.ok()) return member.error();
-  if (calls_.updating) return usage("update-topology is under way in another thread; wait for it, then reduce");
+  if (calls_.updating)
+    return usage("update-topology is under way in another thread; wait for it, then reduce");
   if (!calls_.tags.insert(arguments.tag).second)
     return usage("a collective with tag " + std::to_string(arguments.tag) +
                  " is in flight in another thread; wait for it or use another tag");
@@ -260,16 +266,16 @@ Result<ReduceInfo> Communicator::all_reduce(const AllReduceArguments& arguments)
                             .op = arguments.op,
                             .plan = arguments.plan,
                             .count = arguments.count};
-  CallDone done = post_and_wait(
-      "all-reduce with tag " + std::to_string(arguments.tag),
-      [this, signature, arguments](CallId id, const std::shared_ptr<Completion>& completion) {
-        driver_->call(AllReduceCall{.call = id,
-                                    .signature = signature,
-                                    .tag = arguments.tag,
-                                    .send = static_cast<const std::byte*>(arguments.send),
-                                    .receive = static_cast<std::byte*>(arguments.receive)},
-                      id, completion);
-      });
+  CallDone done =
+      post_and_wait("all-reduce with tag " + std::to_string(arguments.tag),
+                    [this, signature, arguments](CallId id, const std::shared_ptr<Completion>& completion) {
+                      driver_->call(AllReduceCall{.call = id,
+                                                  .signature = signature,
+                                                  .tag = arguments.tag,
+                                                  .send = static_cast<const std::byte*>(arguments.send),
+                                                  .receive = static_cast<std::byte*>(arguments.receive)},
+                                    id, completion);
+                    });
   if (done.error.status != Status::success) return done.error;
   HAWSER_ASSERT(done.reduce.has_value());
   return std::move(*done.reduce);

@@ -73,7 +73,8 @@ class Communicator {
   void vanish();
   /// For tests: breaks the TCP connections of all links, as a network would.
   void shut_down_links();
-  /// For tests: the I/O thread does nothing for so long, as if the process were stopped. Does not wait for it.
+  /// For tests: the I/O thread does nothing for so long, as if the process were stopped. Does not wait for
+  /// it.
   void freeze(std::chrono::milliseconds duration);
 
  private:

@@ -44,7 +44,8 @@ bool log_enabled(LogLevel level) { return level != LogLevel::off && level <= the
 
 void write_log(const std::string& who, const LogEvent& event) {
   if (!log_enabled(event.level)) return;
-  const std::string line = std::string(event.what) + ": " + event.text + (who.empty() ? "" : " [" + who + "]");
+  const std::string line =
+      std::string(event.what) + ": " + event.text + (who.empty() ? "" : " [" + who + "]");
   Log& log = the_log();
   const std::lock_guard lock(log.mutex);
   if (log.sink)

@@ -24,7 +24,8 @@ Master::Master(MasterOptions options, std::unique_ptr<asio::io_context> io,
 Result<std::unique_ptr<Master>> Master::create(MasterOptions options) {
   auto io = std::make_unique<asio::io_context>(1);
   auto listener = transport::Listener::open(
-      *io, {.host = options.listen.host, .port_first = options.listen.port, .port_last = options.listen.port});
+      *io,
+      {.host = options.listen.host, .port_first = options.listen.port, .port_last = options.listen.port});
   if (!listener.ok()) return listener.error();
   return std::unique_ptr<Master>(new Master(std::move(options), std::move(io), std::move(*listener)));
 }
@@ -43,8 +44,9 @@ Master::~Master() {
 Result<void> Master::begin() {
   const std::lock_guard lock(mutex_);
   if (phase_ != Phase::created)
-    return Error{Status::invalid_usage, phase_ == Phase::running ? "the master runs already"
-                                                                 : "the master has run already; create another one"};
+    return Error{Status::invalid_usage, phase_ == Phase::running
+                                            ? "the master runs already"
+                                            : "the master has run already; create another one"};
   phase_ = Phase::running;
   return {};
 }

@@ -46,7 +46,8 @@ class Master {
  private:
   enum class Phase { created, running, ended };
 
-  Master(MasterOptions options, std::unique_ptr<asio::io_context> io, std::shared_ptr<transport::Listener> listener);
+  Master(MasterOptions options, std::unique_ptr<asio::io_context> io,
+         std::shared_ptr<transport::Listener> listener);
   Result<void> begin();
   Result<void> serve();
 

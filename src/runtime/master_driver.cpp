@@ -56,11 +56,12 @@ void MasterDriver::accepted(transport::Tcp::socket socket, const std::string& re
   const ConnectionId id{next_id_++};
   strangers_.insert(id);
   events_.emplace_back(ConnectionOpened{.connection = id, .remote_host = remote_host});
-  clients_[id] = {.connection = transport::ControlConnection::start(
-                      std::move(socket), {.message = [this, id](const std::string& message) { said(id, message); },
-                                          .broken = [this, id](std::string reason) { broke(id, std::move(reason)); },
-                                          .settle = [this] { settle(); }}),
-                  .remote_host = remote_host};
+  clients_[id] = {
+      .connection = transport::ControlConnection::start(
+          std::move(socket), {.message = [this, id](const std::string& message) { said(id, message); },
+                              .broken = [this, id](std::string reason) { broke(id, std::move(reason)); },
+                              .settle = [this] { settle(); }}),
+      .remote_host = remote_host};
 }
 
 void MasterDriver::said(ConnectionId id, const std::string& message) {

@@ -60,7 +60,8 @@ class MasterDriver {
   asio::steady_timer timer_;
   std::optional<Instant> armed_;
   std::map<ConnectionId, Client> clients_;
-  std::set<ConnectionId> strangers_;  ///< Those that have not said anything valid yet; the lowest is the oldest.
+  std::set<ConnectionId>
+      strangers_;  ///< Those that have not said anything valid yet; the lowest is the oldest.
   std::uint64_t next_id_ = 1;
   std::deque<MasterEvent> events_;
   bool settling_ = false;

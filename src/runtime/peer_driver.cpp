@@ -55,7 +55,8 @@ std::optional<CallDone> Completion::wait_for(std::chrono::milliseconds bound) {
   return std::exchange(done_, std::nullopt);
 }
 
-PeerDriver::PeerDriver(asio::io_context& io, DriverConfig config, std::shared_ptr<transport::Listener> listener)
+PeerDriver::PeerDriver(asio::io_context& io, DriverConfig config,
+                       std::shared_ptr<transport::Listener> listener)
     : io_(io),
       config_(std::move(config)),
       engine_(config_.engine),
@@ -243,11 +244,12 @@ void PeerDriver::log(LogEvent event) { write_log(config_.engine.name, event); }
 void PeerDriver::perform_one(DialMaster&) {
   forget_master();
   std::erase_if(events_, is_of_master);
-  master_dial_ = transport::Dial::start(
-      io_, names_, config_.master, [this, generation = master_generation_](Result<transport::Tcp::socket> result) {
-        if (generation == master_generation_) master_dialled(std::move(result));
-        settle();
-      });
+  master_dial_ =
+      transport::Dial::start(io_, names_, config_.master,
+                             [this, generation = master_generation_](Result<transport::Tcp::socket> result) {
+                               if (generation == master_generation_) master_dialled(std::move(result));
+                               settle();
+                             });
 }
 
 void PeerDriver::master_dialled(Result<transport::Tcp::socket> result) {
@@ -270,7 +272,8 @@ void PeerDriver::master_dialled(Result<transport::Tcp::socket> result) {
   master_ = transport::ControlConnection::start(std::move(result.value()),
                                                 {.message =
                                                      [this, generation](const std::string& message) {
-                                                       if (generation == master_generation_) master_said(message);
+                                                       if (generation == master_generation_)
+                                                         master_said(message);
                                                      },
                                                  .broken =
                                                      [this, generation](std::string reason) {
@@ -289,7 +292,8 @@ void PeerDriver::master_said(const std::string& message) {
     return;
   }
   forget_master();
-  events_.emplace_back(MasterDown{"what answers there is no master of this version: " + decoded.error().sentence});
+  events_.emplace_back(
+      MasterDown{"what answers there is no master of this version: " + decoded.error().sentence});
 }
 
 void PeerDriver::master_broke(std::string reason) {
@@ -337,7 +341,9 @@ void PeerDriver::perform_one(ReleaseReceive& action) { links_.release_receive(na
 
 void PeerDriver::perform_one(RestoreInput& action) { action.perform(); }
 
-void PeerDriver::perform_one(DropConnection& action) { links_.drop(name_of(action.connection), action.reason); }
+void PeerDriver::perform_one(DropConnection& action) {
+  links_.drop(name_of(action.connection), action.reason);
+}
 
 std::byte* PeerDriver::frame_begins(transport::ConnectionName connection, const FrameHeader& header) {
   if (over_) return nullptr;
@@ -349,7 +355,11 @@ std::byte* PeerDriver::frame_begins(transport::ConnectionName connection, const 
 }
 
 void PeerDriver::frame_moved(transport::ConnectionName connection) {
-  if (!over_) engine_.frame_moved(now(), name_of(connection));
+  if (over_) return;
+  EngineActions actions = take_actions();
+  engine_.frame_moved(now(), name_of(connection), actions);
+  perform(actions);
+  give_actions(std::move(actions));
 }
 
 void PeerDriver::frame_ends(transport::ConnectionName connection, bool intact) {

@@ -48,8 +48,8 @@ class ControlConnection : public std::enable_shared_from_this<ControlConnection>
   Handlers handlers_;
   std::function<void()> closed_handler_;
   ControlFrameReader reader_;
-  std::string queue_;       ///< Framed bytes to send.
-  std::size_t sent_ = 0;    ///< Of them.
+  std::string queue_;     ///< Framed bytes to send.
+  std::size_t sent_ = 0;  ///< Of them.
   bool waiting_writable_ = false;
   bool leaving_ = false;
   bool closed_ = false;

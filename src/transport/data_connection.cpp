@@ -140,8 +140,7 @@ void DataConnection::take_read_ahead() {
 }
 
 void DataConnection::begin_frame() {
-  const std::span<const std::byte, kFrameHeaderBytes> bytes(ahead_.data() + ahead_begin_,
-                                                                  kFrameHeaderBytes);
+  const std::span<const std::byte, kFrameHeaderBytes> bytes(ahead_.data() + ahead_begin_, kFrameHeaderBytes);
   const auto decoded = decode_frame_header(bytes);
   if (!decoded.ok()) return break_off(decoded.error().sentence);
   ahead_begin_ += kFrameHeaderBytes;
@@ -156,8 +155,7 @@ void DataConnection::begin_frame() {
 
 void DataConnection::end_frame() {
   in_payload_ = false;
-  const bool intact =
-      landing_ == nullptr || checksum({landing_, payload_bytes_}) == payload_checksum_;
+  const bool intact = landing_ == nullptr || checksum({landing_, payload_bytes_}) == payload_checksum_;
   landing_ = nullptr;
   setup_.traffic.frame_ends(setup_.name, intact);
 }
@@ -223,9 +221,8 @@ void DataConnection::stage(const FrameToSend& frame) {
   HAWSER_ASSERT(frame.payload.size() == frame.header.payload_bytes);
   const std::size_t at = staged_.size();
   staged_.resize(at + kFrameHeaderBytes);
-  encode_frame_header(
-      frame.header, checksum(frame.payload),
-      std::span<std::byte, kFrameHeaderBytes>(staged_.data() + at, kFrameHeaderBytes));
+  encode_frame_header(frame.header, checksum(frame.payload),
+                      std::span<std::byte, kFrameHeaderBytes>(staged_.data() + at, kFrameHeaderBytes));
   if (frame.payload.size() > kSmallPayloadBytes)
     borrowed_ = frame.payload;
   else

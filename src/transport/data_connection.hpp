@@ -86,9 +86,9 @@ class DataConnection : public std::enable_shared_from_this<DataConnection> {
   std::uint64_t payload_checksum_ = 0;
 
   // Sending.
-  std::vector<std::byte> staged_;          ///< Headers and small payloads.
+  std::vector<std::byte> staged_;  ///< Headers and small payloads.
   std::size_t staged_done_ = 0;
-  std::span<const std::byte> borrowed_;    ///< What is left of a long payload; goes after staged_.
+  std::span<const std::byte> borrowed_;  ///< What is left of a long payload; goes after staged_.
   bool waiting_writable_ = false;
   bool pumping_ = false;
 };

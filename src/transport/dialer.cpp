@@ -88,7 +88,8 @@ void Dial::tried(std::size_t which, const std::error_code& error) {
   tries_[which].close(ignored);
   last_error_ = why;
   if (++failed_ == addresses_.size())
-    return finish(Error{Status::system, "cannot connect to " + to_string(to_) + ": " + reason_of(last_error_)});
+    return finish(
+        Error{Status::system, "cannot connect to " + to_string(to_) + ": " + reason_of(last_error_)});
   if (failed_ == tries_.size()) try_next();
 }
 

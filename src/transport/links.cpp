@@ -15,7 +15,8 @@ std::string describe(const LinkTarget& target) { return target.name + " at " + t
 
 Links::Links(asio::io_context& io, NameLookup& names, LinksConfig config, FrameTraffic& traffic)
     : io_(io), names_(names), config_(config), traffic_(traffic), random_(config.seed), sweep_(io) {
-  HAWSER_ASSERT(config.connections_per_link >= 1 && config.connections_per_link <= limits::kConnectionsPerLinkMax);
+  HAWSER_ASSERT(config.connections_per_link >= 1 &&
+                config.connections_per_link <= limits::kConnectionsPerLinkMax);
 }
 
 Links::~Links() { close_all(); }
@@ -31,7 +32,8 @@ Links::Link* Links::find(PeerId peer) {
 
 Links::Slot* Links::find_slot(ConnectionName connection) {
   Link* link = find(connection.peer);
-  return link != nullptr && connection.index < link->slots.size() ? link->slots[connection.index].get() : nullptr;
+  return link != nullptr && connection.index < link->slots.size() ? link->slots[connection.index].get()
+                                                                  : nullptr;
 }
 
 void Links::set_self(PeerId self) {
@@ -79,8 +81,8 @@ void Links::open(const LinkTarget& target) {
 
   for (const auto& slot : link.slots) stop_attempt(*slot);
   if (target.dial) {
-    for (std::uint32_t index = 0; index < std::max<std::size_t>(link.slots.size(), config_.connections_per_link);
-         ++index) {
+    for (std::uint32_t index = 0;
+         index < std::max<std::size_t>(link.slots.size(), config_.connections_per_link); ++index) {
       if (index == link.slots.size()) link.slots.push_back(std::make_shared<Slot>(io_, link, index));
       link.slots[index]->delay = kRedialFirst;
       if (!link.slots[index]->standing) dial(link, index);
@@ -99,7 +101,8 @@ void Links::wake(PeerId peer) {
   if (link == nullptr || link->slots.empty()) return;
   const std::size_t first = link->turn++ % link->slots.size();
   for (std::size_t i = 0; i < link->slots.size(); ++i) {
-    const std::shared_ptr<DataConnection> connection = link->slots[(first + i) % link->slots.size()]->standing;
+    const std::shared_ptr<DataConnection> connection =
+        link->slots[(first + i) % link->slots.size()]->standing;
     if (!connection) continue;
     connection->pump();
     // What the frames lead to may close the link.
@@ -113,7 +116,8 @@ void Links::release_send(ConnectionName connection) {
 }
 
 void Links::release_receive(ConnectionName connection) {
-  if (Slot* slot = find_slot(connection); slot != nullptr && slot->standing) slot->standing->release_receive();
+  if (Slot* slot = find_slot(connection); slot != nullptr && slot->standing)
+    slot->standing->release_receive();
 }
 
 void Links::drop(ConnectionName connection, const std::string& reason) {
@@ -122,7 +126,8 @@ void Links::drop(ConnectionName connection, const std::string& reason) {
   const std::shared_ptr<Slot> slot = link->slots[connection.index];
   if (!slot->standing) return;
   log(LogLevel::warning, "connection-dropped",
-      "connection " + std::to_string(connection.index) + " to " + describe(link->target) + " is closed: " + reason);
+      "connection " + std::to_string(connection.index) + " to " + describe(link->target) +
+          " is closed: " + reason);
   slot->standing->close();
   slot->standing.reset();
   if (link->target.dial) redial_later(slot);
@@ -145,9 +150,9 @@ void Links::stand(const std::shared_ptr<Slot>& slot, Tcp::socket socket) {
   }
   slot->standing_since = Clock::now();
   slot->standing = DataConnection::start(
-      std::move(socket), {.name = name, .traffic = traffic_, .broken = [this, slot](const std::string& reason) {
-                            broke(slot, reason);
-                          }});
+      std::move(socket), {.name = name,
+                          .traffic = traffic_,
+                          .broken = [this, slot](const std::string& reason) { broke(slot, reason); }});
   traffic_.link_up(name);
 }
 

@@ -28,7 +28,8 @@ void Links::read_greeting(const std::shared_ptr<Stranger>& stranger) {
     } else if (count > missing) {
       turn_away(stranger, "it went on talking without an answer");
     } else {
-      std::copy_n(bytes.begin(), count, stranger->received.begin() + static_cast<std::ptrdiff_t>(stranger->count));
+      std::copy_n(bytes.begin(), count,
+                  stranger->received.begin() + static_cast<std::ptrdiff_t>(stranger->count));
       stranger->count += count;
       const auto start = check_greeting_start(std::span(stranger->received).first(stranger->count));
       if (!start.ok()) {
@@ -100,7 +101,8 @@ void Links::make_room() {
   const auto silent = std::find_if(strangers_.begin(), strangers_.end(),
                                    [](const auto& stranger) { return !stranger->greeting.has_value(); });
   if (silent != strangers_.end())
-    turn_away(std::shared_ptr<Stranger>(*silent), "too many connections have not said who they are, and it is the oldest");
+    turn_away(std::shared_ptr<Stranger>(*silent),
+              "too many connections have not said who they are, and it is the oldest");
   else
     refuse(std::shared_ptr<Stranger>(strangers_.front()), GreetingAnswer::refused_busy,
            "too many connections wait for their link, and it is the oldest");

@@ -18,24 +18,26 @@ constexpr Clock::duration kAnswerBound = std::chrono::seconds(8);
 void Links::dial(Link& link, std::uint32_t index) {
   const std::shared_ptr<Slot> slot = link.slots[index];
   const std::uint64_t attempt = ++slot->attempt;
-  slot->dialling = Dial::start(io_, names_, link.target.address, [this, slot, attempt](Result<Tcp::socket> result) {
-    if (attempt != slot->attempt) return;
-    slot->dialling.reset();
-    if (result.ok())
-      greet(slot, std::move(result.value()));
-    else
-      attempt_failed(slot, result.error().sentence);
-    traffic_.settle();
-  });
+  slot->dialling =
+      Dial::start(io_, names_, link.target.address, [this, slot, attempt](Result<Tcp::socket> result) {
+        if (attempt != slot->attempt) return;
+        slot->dialling.reset();
+        if (result.ok())
+          greet(slot, std::move(result.value()));
+        else
+          attempt_failed(slot, result.error().sentence);
+        traffic_.settle();
+      });
 }
 
 void Links::greet(const std::shared_ptr<Slot>& slot, Tcp::socket socket) {
   const LinkTarget& target = slot->link->target;
-  const auto greeting = encode_greeting({.link_secret = target.secret,
-                                               .from = self_,
-                                               .to = target.peer,
-                                               .connection_index = slot->index,
-                                               .connections_total = static_cast<std::uint32_t>(slot->link->slots.size())});
+  const auto greeting =
+      encode_greeting({.link_secret = target.secret,
+                       .from = self_,
+                       .to = target.peer,
+                       .connection_index = slot->index,
+                       .connections_total = static_cast<std::uint32_t>(slot->link->slots.size())});
   std::error_code error;
   if (socket.write_some(asio::buffer(greeting), error) != greeting.size())
     return attempt_failed(slot, error ? reason_of(error) : "the greeting cannot be sent");
@@ -51,31 +53,31 @@ void Links::greet(const std::shared_ptr<Slot>& slot, Tcp::socket socket) {
 }
 
 void Links::read_answer(const std::shared_ptr<Slot>& slot) {
-  slot->greeting->async_wait(
-      Tcp::socket::wait_read, [this, slot, attempt = slot->attempt](const std::error_code& failure) {
-        if (attempt != slot->attempt || failure == asio::error::operation_aborted) return;
-        std::error_code error;
-        slot->answered += slot->greeting->read_some(
-            asio::buffer(slot->answer.data() + slot->answered, slot->answer.size() - slot->answered), error);
-        if (error && !is_wait(error)) {
-          attempt_failed(slot, reason_of(error));
-        } else if (slot->answered < slot->answer.size()) {
-          read_answer(slot);
-        } else {
-          const auto answer = decode_greeting_answer(slot->answer);
-          if (!answer.ok()) {
-            attempt_failed(slot, answer.error().sentence);
-          } else if (*answer == GreetingAnswer::accepted) {
-            Tcp::socket socket = std::move(*slot->greeting);
-            stop_attempt(*slot);
-            stand(slot, std::move(socket));
-          } else {
-            attempt_failed(slot, *answer == GreetingAnswer::refused_busy ? "it is busy"
-                                                                                : "it does not expect this link yet");
-          }
-        }
-        traffic_.settle();
-      });
+  slot->greeting->async_wait(Tcp::socket::wait_read, [this, slot, attempt = slot->attempt](
+                                                         const std::error_code& failure) {
+    if (attempt != slot->attempt || failure == asio::error::operation_aborted) return;
+    std::error_code error;
+    slot->answered += slot->greeting->read_some(
+        asio::buffer(slot->answer.data() + slot->answered, slot->answer.size() - slot->answered), error);
+    if (error && !is_wait(error)) {
+      attempt_failed(slot, reason_of(error));
+    } else if (slot->answered < slot->answer.size()) {
+      read_answer(slot);
+    } else {
+      const auto answer = decode_greeting_answer(slot->answer);
+      if (!answer.ok()) {
+        attempt_failed(slot, answer.error().sentence);
+      } else if (*answer == GreetingAnswer::accepted) {
+        Tcp::socket socket = std::move(*slot->greeting);
+        stop_attempt(*slot);
+        stand(slot, std::move(socket));
+      } else {
+        attempt_failed(slot, *answer == GreetingAnswer::refused_busy ? "it is busy"
+                                                                     : "it does not expect this link yet");
+      }
+    }
+    traffic_.settle();
+  });
 }
 
 void Links::stop_attempt(Slot& slot) {
@@ -90,7 +92,8 @@ void Links::stop_attempt(Slot& slot) {
 
 void Links::attempt_failed(const std::shared_ptr<Slot>& slot, const std::string& why) {
   log(LogLevel::debug, "dial-failed",
-      "connection " + std::to_string(slot->index) + " to " + slot->link->target.name + " did not come to stand: " + why);
+      "connection " + std::to_string(slot->index) + " to " + slot->link->target.name +
+          " did not come to stand: " + why);
   redial_later(slot);
 }
 

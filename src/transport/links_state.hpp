@@ -53,7 +53,7 @@ struct Links::Stranger {
   std::array<std::byte, kGreetingBytes> received{};
   std::size_t count = 0;
   std::optional<LinkGreeting> greeting;  ///< Once it is whole: it waits for its link to be opened here.
-  bool over = false;                           ///< It is in the list no more.
+  bool over = false;                     ///< It is in the list no more.
 };
 
 inline constexpr Clock::duration kRedialFirst = std::chrono::milliseconds(20);

@@ -126,10 +126,10 @@ void Listener::close() {
 
 void Listener::wait(std::size_t which) {
   doors_[which].acceptor.async_wait(Tcp::acceptor::wait_read,
-                               [self = shared_from_this(), which](const std::error_code& error) {
-                                 if (!self->closed_ && error != asio::error::operation_aborted)
-                                   self->take(which);
-                               });
+                                    [self = shared_from_this(), which](const std::error_code& error) {
+                                      if (!self->closed_ && error != asio::error::operation_aborted)
+                                        self->take(which);
+                                    });
 }
 
 void Listener::take(std::size_t which) {
@@ -154,9 +154,9 @@ void Listener::pause(std::size_t which, const std::error_code& error) {
   const auto now = std::chrono::steady_clock::now();
   if (complained_at_ == std::chrono::steady_clock::time_point{} || now - complained_at_ > kComplaintsApart) {
     complained_at_ = now;
-    handlers_.log({LogLevel::warning, "accept-failed",
-                   "no connection can be accepted on " + to_string(address_) +
-                       " at the moment: " + reason_of(error)});
+    handlers_.log(
+        {LogLevel::warning, "accept-failed",
+         "no connection can be accepted on " + to_string(address_) + " at the moment: " + reason_of(error)});
   }
   doors_[which].pause.expires_after(kExhaustedPause);
   doors_[which].pause.async_wait([self = shared_from_this(), which](const std::error_code&) {

@@ -48,7 +48,8 @@ class Listener : public std::enable_shared_from_this<Listener> {
   explicit Listener(asio::io_context& io);
 
  private:
-  std::error_code bind_all(const std::vector<asio::ip::address>& addresses, std::uint16_t port, bool dual_stack);
+  std::error_code bind_all(const std::vector<asio::ip::address>& addresses, std::uint16_t port,
+                           bool dual_stack);
   void wait(std::size_t which);
   void take(std::size_t which);
   void pause(std::size_t which, const std::error_code& error);

@@ -31,7 +31,8 @@ Result<Addresses> ask_system(const std::string& host) {
   if (const int code = ::getaddrinfo(host.c_str(), nullptr, &hints, &list); code != 0)
     return lookup_failed(host, ::gai_strerror(code));
   Addresses found;
-  for (const addrinfo* entry = list; entry != nullptr && found.size() < kAddressesMax; entry = entry->ai_next) {
+  for (const addrinfo* entry = list; entry != nullptr && found.size() < kAddressesMax;
+       entry = entry->ai_next) {
     asio::ip::address address;
     if (entry->ai_family == AF_INET) {
       const auto* v4 = reinterpret_cast<const sockaddr_in*>(entry->ai_addr);

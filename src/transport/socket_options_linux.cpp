@@ -1,14 +1,15 @@
 #if defined(__linux__)
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#  include <netinet/in.h>
+#  include <netinet/tcp.h>
+#  include <sys/socket.h>
+#  include <unistd.h>
 
-#include <asio/error.hpp>
-#include <cerrno>
+#  include <asio/error.hpp>
+#  include <cerrno>
 
-#include "transport/socket_options.hpp"
+#  include "transport/fork_guard.hpp"
+#  include "transport/socket_options.hpp"
 
 namespace hawser::transport {
 namespace {
@@ -34,6 +35,7 @@ std::error_code open_into(Socket& socket, const Tcp& protocol) {
     ::close(fd);
     return error;
   }
+  close_in_forked_children(fd);
   socket.non_blocking(true, error);
   return error;
 }
@@ -62,6 +64,7 @@ std::error_code accept_waiting(Tcp::acceptor& acceptor, Tcp::socket& socket) {
     ::close(fd);
     return error;
   }
+  close_in_forked_children(fd);
   socket.non_blocking(true, error);
   return error;
 }

@@ -1,8 +1,9 @@
 #if !defined(__linux__)
 
-#include <fcntl.h>
+#  include <fcntl.h>
 
-#include "transport/socket_options.hpp"
+#  include "transport/fork_guard.hpp"
+#  include "transport/socket_options.hpp"
 
 namespace hawser::transport {
 namespace {
@@ -10,6 +11,7 @@ namespace {
 template <class Socket>
 std::error_code prepare(Socket& socket) {
   ::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
+  close_in_forked_children(socket.native_handle());
   std::error_code error;
   socket.non_blocking(true, error);
   return error;

@@ -51,7 +51,8 @@ TEST_CASE("null handles and outputs are refused, null is destroyed") {
   CHECK(hawserCommGetInfo(nullptr, nullptr) == hawserErrorInvalidArgument);
   CHECK(hawserCommGetMembers(nullptr, nullptr, 0, nullptr) == hawserErrorInvalidArgument);
   CHECK(hawserCommArePeersPending(nullptr, nullptr) == hawserErrorInvalidArgument);
-  CHECK(hawserAllReduce(nullptr, nullptr, nullptr, 0, hawserFloat32, nullptr, nullptr) == hawserErrorInvalidArgument);
+  CHECK(hawserAllReduce(nullptr, nullptr, nullptr, 0, hawserFloat32, nullptr, nullptr) ==
+        hawserErrorInvalidArgument);
   CHECK(hawserMasterCreate(nullptr, nullptr) == hawserErrorInvalidArgument);
   CHECK(hawserMasterRun(nullptr) == hawserErrorInvalidArgument);
   CHECK(hawserMasterStart(nullptr) == hawserErrorInvalidArgument);
@@ -72,7 +73,10 @@ TEST_CASE("configs are checked") {
   SECTION("a name that is no UTF-8") { config.name = "\xff\xfe"; }
   SECTION("an address with a port to advertise") { config.advertise_address = "1.2.3.4:5"; }
   SECTION("an empty address to listen on") { config.listen_address = ""; }
-  SECTION("an empty port range") { config.port_first = 2; config.port_last = 1; }
+  SECTION("an empty port range") {
+    config.port_first = 2;
+    config.port_last = 1;
+  }
   SECTION("too many connections") { config.connections_per_link = 65; }
   SECTION("no size") { config.size = 0; }
   CHECK(create(config) == hawserErrorInvalidArgument);
@@ -81,7 +85,9 @@ TEST_CASE("configs are checked") {
 
 TEST_CASE("good configs of unusual kinds") {
   hawserCommConfig_t config = good_config();
-  SECTION("a name of 63 bytes") { config.name = "012345678901234567890123456789012345678901234567890123456789012"; }
+  SECTION("a name of 63 bytes") {
+    config.name = "012345678901234567890123456789012345678901234567890123456789012";
+  }
   SECTION("a name in another script") { config.name = "Ankertau \xc3\xa9 \xe7\xb9\xa9"; }
   SECTION("an address in brackets") { config.advertise_address = "[::1]"; }
   SECTION("a scoped address") { config.advertise_address = "fe80::1%eth0"; }

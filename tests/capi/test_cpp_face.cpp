@@ -49,7 +49,8 @@ TEST_CASE("two peers reduce through the C++ face") {
     join(comms[who], 2);
     const std::vector<float> send(1000, who == 0 ? 1.0F : 4.0F);
     results[who].resize(1000);
-    apart[who] = comms[who].all_reduce(send, results[who], {.op = hawserAvg, .tag = 5, .plan = hawserPlanDirect});
+    apart[who] =
+        comms[who].all_reduce(send, results[who], {.op = hawserAvg, .tag = 5, .plan = hawserPlanDirect});
     const auto reduced = comms[who].all_reduce(in_place[who]);
     if (!reduced) in_place[who].clear();
   });

@@ -46,7 +46,8 @@ Peers TestRun::assemble(std::size_t count) {
   return assemble(count, [](std::size_t, CommunicatorConfig&) {});
 }
 
-Peers TestRun::assemble(std::size_t count, const std::function<void(std::size_t, CommunicatorConfig&)>& change) {
+Peers TestRun::assemble(std::size_t count,
+                        const std::function<void(std::size_t, CommunicatorConfig&)>& change) {
   Peers peers;
   for (std::size_t who = 0; who < count; ++who) {
     CommunicatorConfig one = config();

@@ -22,8 +22,8 @@ void check_reduce(const Peers& peers, const ReduceOnce& what) {
     for (float& value : expected) value /= static_cast<float>(peers.size());
   for (std::size_t who = 0; who < peers.size(); ++who) {
     INFO("peer " << who << " of " << peers.size() << ", " << what.count << " elements, "
-                 << (what.in_place ? "in place" : "out of place") << ", plan " << static_cast<int>(what.plan) << ": "
-                 << outcomes[who].sentence);
+                 << (what.in_place ? "in place" : "out of place") << ", plan " << static_cast<int>(what.plan)
+                 << ": " << outcomes[who].sentence);
     REQUIRE(outcomes[who].status == Status::success);
     REQUIRE((what.in_place || outcomes[who].input_intact));
     REQUIRE(outcomes[who].info->contributors.size() == peers.size());
@@ -42,8 +42,8 @@ TEST_CASE("all-reduce is right at every world size, count and way") {
   TestRun run;
   const Peers peers = run.assemble(world_size);
   for (const std::uint64_t count :
-       {std::uint64_t{1}, std::uint64_t{world_size - 1}, std::uint64_t{world_size}, std::uint64_t{world_size + 1},
-        std::uint64_t{1000}, std::uint64_t{65537}}) {
+       {std::uint64_t{1}, std::uint64_t{world_size - 1}, std::uint64_t{world_size},
+        std::uint64_t{world_size + 1}, std::uint64_t{1000}, std::uint64_t{65537}}) {
     for (const PlanKind plan : {PlanKind::automatic, PlanKind::ring, PlanKind::direct})
       for (const bool in_place : {false, true})
         check_reduce(peers, {.count = count, .in_place = in_place, .plan = plan});
@@ -61,11 +61,11 @@ TEST_CASE("a payload of many chunks goes over all connections") {
 
 TEST_CASE("groups reduce apart and see each other's numbers") {
   TestRun run;
-  const Peers peers = run.assemble(5, [](std::size_t who, CommunicatorConfig& config) {
-    config.engine.group = who < 3 ? 0 : 1;
-  });
+  const Peers peers = run.assemble(
+      5, [](std::size_t who, CommunicatorConfig& config) { config.engine.group = who < 3 ? 0 : 1; });
   std::vector<Outcome> outcomes(peers.size());
-  on_all(peers, [&](std::size_t who, Communicator& peer) { outcomes[who] = reduce_once(who, peer, {.count = 77}); });
+  on_all(peers,
+         [&](std::size_t who, Communicator& peer) { outcomes[who] = reduce_once(who, peer, {.count = 77}); });
   for (std::size_t who = 0; who < 5; ++who) {
     INFO(outcomes[who].sentence);
     REQUIRE(outcomes[who].status == Status::success);
@@ -104,7 +104,8 @@ TEST_CASE("collectives with different tags run side by side") {
 
 TEST_CASE("links carry on when their connections break in mid-transfer") {
   TestRun run;
-  const Peers peers = run.assemble(3, [](std::size_t, CommunicatorConfig& config) { config.connections_per_link = 4; });
+  const Peers peers =
+      run.assemble(3, [](std::size_t, CommunicatorConfig& config) { config.connections_per_link = 4; });
   const bool in_place = GENERATE(false, true);
   std::atomic<bool> over{false};
   std::atomic<int> cuts{0};
@@ -116,7 +117,9 @@ TEST_CASE("links carry on when their connections break in mid-transfer") {
     }
   });
   for (int round = 0; round < 5; ++round)
-    check_reduce(peers, {.count = 3'000'001, .in_place = in_place, .plan = round % 2 ? PlanKind::ring : PlanKind::direct});
+    check_reduce(
+        peers,
+        {.count = 3'000'001, .in_place = in_place, .plan = round % 2 ? PlanKind::ring : PlanKind::direct});
   over = true;
   cutter.join();
   CHECK(cuts > 5);

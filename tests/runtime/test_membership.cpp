@@ -107,7 +107,11 @@ TEST_CASE("different calls are a mismatch for all") {
         return;
       }
       const auto updated = peer.update_topology();
-      outcomes[who] = {.status = updated.status(), .sentence = updated.ok() ? "" : updated.error().sentence, .result = {}, .input_intact = true, .info = {}};
+      outcomes[who] = {.status = updated.status(),
+                       .sentence = updated.ok() ? "" : updated.error().sentence,
+                       .result = {},
+                       .input_intact = true,
+                       .info = {}};
     });
   }
   for (const Outcome& outcome : outcomes) {
@@ -156,15 +160,14 @@ TEST_CASE("a master that restarts finds its run again") {
   const auto epoch_before = (*peers[0]->info())->view.epoch;
   std::vector<Outcome> outcomes(3);
   const ReduceOnce what{.count = 4'000'000};
-  SECTION("between collectives") {
-    run.restart_master();
-  }
+  SECTION("between collectives") { run.restart_master(); }
   SECTION("in the middle of one") {
     std::thread restart([&] {
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
       run.restart_master();
     });
-    on_all(peers, [&](std::size_t who, Communicator& peer) { outcomes[who] = reduce_until_done(who, peer, what); });
+    on_all(peers,
+           [&](std::size_t who, Communicator& peer) { outcomes[who] = reduce_until_done(who, peer, what); });
     restart.join();
     for (const Outcome& outcome : outcomes) {
       INFO(outcome.sentence);
@@ -178,14 +181,16 @@ TEST_CASE("a master that restarts finds its run again") {
       std::this_thread::sleep_for(std::chrono::milliseconds(700));
       run.restart_master();
     });
-    on_all(peers, [&](std::size_t who, Communicator& peer) { outcomes[who] = reduce_until_done(who, peer, what); });
+    on_all(peers,
+           [&](std::size_t who, Communicator& peer) { outcomes[who] = reduce_until_done(who, peer, what); });
     restart.join();
     for (const Outcome& outcome : outcomes) {
       INFO(outcome.sentence);
       REQUIRE(outcome.status == Status::success);
     }
   }
-  on_all(peers, [&](std::size_t who, Communicator& peer) { outcomes[who] = reduce_until_done(who, peer, what); });
+  on_all(peers,
+         [&](std::size_t who, Communicator& peer) { outcomes[who] = reduce_until_done(who, peer, what); });
   for (const Outcome& outcome : outcomes) {
     INFO(outcome.sentence);
     REQUIRE(outcome.status == Status::success);
@@ -196,12 +201,13 @@ TEST_CASE("a master that restarts finds its run again") {
 
 TEST_CASE("a master that never comes back ends the calls within the bound") {
   TestRun run;
-  Peers peers = run.assemble(2, [](std::size_t, CommunicatorConfig& config) {
-    config.engine.master_redial = milliseconds(700);
-  });
+  Peers peers = run.assemble(
+      2, [](std::size_t, CommunicatorConfig& config) { config.engine.master_redial = milliseconds(700); });
   run.stop_master();
   std::vector<Outcome> outcomes(2);
-  on_all(peers, [&](std::size_t who, Communicator& peer) { outcomes[who] = reduce_once(who, peer, {.in_place = true}); });
+  on_all(peers, [&](std::size_t who, Communicator& peer) {
+    outcomes[who] = reduce_once(who, peer, {.in_place = true});
+  });
   for (std::size_t who = 0; who < 2; ++who) {
     INFO(outcomes[who].sentence);
     CHECK(outcomes[who].status == Status::master_unreachable);
@@ -215,9 +221,8 @@ TEST_CASE("a silent member is expelled, is told when it wakes, and joins again")
   TestRun::Options options;
   options.bounds.silence = milliseconds(600);
   TestRun run(options);
-  Peers peers = run.assemble(3, [](std::size_t, CommunicatorConfig& config) {
-    config.engine.silence = milliseconds(600);
-  });
+  Peers peers = run.assemble(
+      3, [](std::size_t, CommunicatorConfig& config) { config.engine.silence = milliseconds(600); });
   std::vector<Outcome> outcomes(3);
   on_all(peers, [&](std::size_t who, Communicator& peer) {
     if (who == 2) peer.freeze(std::chrono::milliseconds(2500));

@@ -2,6 +2,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
+
 #include "run_fixture.hpp"
 
 using namespace hawser;
@@ -148,6 +150,32 @@ TEST_CASE("a fork's child is told that the communicator is not its own") {
   std::vector<Outcome> outcomes(2);
   on_all(peers, [&](std::size_t who, Communicator& peer) { outcomes[who] = reduce_once(who, peer, {}); });
   for (const Outcome& outcome : outcomes) CHECK(is_sum_of(outcome.result, {0, 1}));
+}
+
+TEST_CASE("a fork's child does not hide the death of a peer") {
+  TestRun run;
+  Peers peers = run.assemble(2);
+  std::array<int, 2> until_closed{};
+  REQUIRE(::pipe(until_closed.data()) == 0);
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    ::close(until_closed[1]);
+    char byte = 0;
+    (void)!::read(until_closed[0], &byte, 1);
+    ::_exit(0);
+  }
+  ::close(until_closed[0]);
+  const auto begun = std::chrono::steady_clock::now();
+  peers[1]->vanish();
+  Outcome outcome = reduce_once(0, *peers[0], {});
+  // Well before the 3 s of silence that are the bound otherwise.
+  CHECK(std::chrono::steady_clock::now() - begun < std::chrono::seconds(2));
+  INFO(outcome.sentence);
+  CHECK((outcome.status == Status::peer_lost || outcome.status == Status::too_few_peers));
+  ::close(until_closed[1]);
+  int status = 1;
+  REQUIRE(::waitpid(child, &status, 0) == child);
 }
 
 TEST_CASE("a master runs once") {

@@ -60,7 +60,9 @@ class Side : private transport::FrameTraffic {
 
   Address address() const { return {.host = "127.0.0.1", .port = listener->address().port}; }
 
-  void open(const Side& other, bool dial, std::uint64_t secret = 7) { open_at(other, dial, secret, other.address()); }
+  void open(const Side& other, bool dial, std::uint64_t secret = 7) {
+    open_at(other, dial, secret, other.address());
+  }
   void open_at(const Side& other, bool dial, std::uint64_t secret, const Address& at) {
     links.open({.peer = other.self, .name = "other", .address = at, .secret = secret, .dial = dial});
     settle();
@@ -137,7 +139,8 @@ class Side : private transport::FrameTraffic {
 /// Stands between two peers on one io_context; can cut, and can stop passing bytes on.
 class Proxy {
  public:
-  Proxy(asio::io_context& io, Address to) : io_(io), to_(std::move(to)), acceptor_(io, Tcp::endpoint(asio::ip::address_v4::loopback(), 0)) {
+  Proxy(asio::io_context& io, Address to)
+      : io_(io), to_(std::move(to)), acceptor_(io, Tcp::endpoint(asio::ip::address_v4::loopback(), 0)) {
     accept();
   }
   ~Proxy() {
@@ -170,26 +173,30 @@ class Proxy {
       if (error) return;
       ++accepted;
       pipes_.push_back(pipe);
-      pipe->far.async_connect({asio::ip::address_v4::loopback(), to_.port}, [this, pipe](const std::error_code& failed) {
-        if (failed) return;
-        pass(pipe, pipe->near, pipe->far, 0);
-        pass(pipe, pipe->far, pipe->near, 1);
-      });
+      pipe->far.async_connect({asio::ip::address_v4::loopback(), to_.port},
+                              [this, pipe](const std::error_code& failed) {
+                                if (failed) return;
+                                pass(pipe, pipe->near, pipe->far, 0);
+                                pass(pipe, pipe->far, pipe->near, 1);
+                              });
       accept();
     });
   }
   void pass(const std::shared_ptr<Pipe>& pipe, Tcp::socket& from, Tcp::socket& to, std::size_t way) {
-    from.async_read_some(asio::buffer(pipe->bytes[way]), [this, pipe, &from, &to, way](const std::error_code& error, std::size_t count) {
-      std::error_code ignored;
-      if (error) {
-        to.close(ignored);
-        return;
-      }
-      passed += count;
-      asio::async_write(to, asio::buffer(pipe->bytes[way], count), [this, pipe, &from, &to, way](const std::error_code& failed, std::size_t) {
-        if (!failed) pass(pipe, from, to, way);
-      });
-    });
+    from.async_read_some(asio::buffer(pipe->bytes[way]),
+                         [this, pipe, &from, &to, way](const std::error_code& error, std::size_t count) {
+                           std::error_code ignored;
+                           if (error) {
+                             to.close(ignored);
+                             return;
+                           }
+                           passed += count;
+                           asio::async_write(
+                               to, asio::buffer(pipe->bytes[way], count),
+                               [this, pipe, &from, &to, way](const std::error_code& failed, std::size_t) {
+                                 if (!failed) pass(pipe, from, to, way);
+                               });
+                         });
   }
 
   asio::io_context& io_;

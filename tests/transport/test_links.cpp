@@ -1,6 +1,6 @@
+#include <algorithm>
 #include <asio/read.hpp>
 #include <asio/write.hpp>
-#include <algorithm>
 
 #include "link_fixture.hpp"
 #include "wire/frame_codec.hpp"
@@ -53,7 +53,8 @@ TEST_CASE("all connections of a link carry frames") {
   pair.a.open(pair.b, true);
   REQUIRE(run_until(pair.io, [&] { return pair.b.up_count() == 4; }));
   const auto payload = pattern(1 << 20);
-  for (std::uint64_t i = 0; i < 64; ++i) pair.a.outbox[kB].push_back({.header = {.chunk = i, .payload_bytes = 1 << 20}, .payload = payload});
+  for (std::uint64_t i = 0; i < 64; ++i)
+    pair.a.outbox[kB].push_back({.header = {.chunk = i, .payload_bytes = 1 << 20}, .payload = payload});
   pair.a.links.wake(kB);
   REQUIRE(run_until(pair.io, [&] { return pair.b.received.size() == 64; }));
   CHECK(pair.b.received_on.size() == 4);
@@ -126,7 +127,8 @@ TEST_CASE("broken connections are dialled again") {
     REQUIRE(run_until(pair.io, [&] { return proxy.passed > passed + (2 << 20); }));
     proxy.cut();
     REQUIRE(run_until(pair.io, [&] {
-      return pair.a.ups == 2 + 2 * cut && pair.b.ups == 2 + 2 * cut && pair.a.up_count() == 2 && pair.b.up_count() == 2;
+      return pair.a.ups == 2 + 2 * cut && pair.b.ups == 2 + 2 * cut && pair.a.up_count() == 2 &&
+             pair.b.up_count() == 2;
     }));
     CHECK(pair.a.downs == 2 * cut);
     CHECK(pair.b.downs == 2 * cut);
@@ -207,11 +209,14 @@ TEST_CASE("a stranger that poses as a member is refused") {
     return socket;
   };
   // Another peer than this: at once. A wrong secret: held, and never let in.
-  auto wrong_peer = say({.link_secret = 7, .from = kA, .to = PeerId{1}, .connection_index = 0, .connections_total = 2});
-  auto wrong_secret = say({.link_secret = 9, .from = kA, .to = kB, .connection_index = 0, .connections_total = 2});
+  auto wrong_peer =
+      say({.link_secret = 7, .from = kA, .to = PeerId{1}, .connection_index = 0, .connections_total = 2});
+  auto wrong_secret =
+      say({.link_secret = 9, .from = kA, .to = kB, .connection_index = 0, .connections_total = 2});
   std::array<std::byte, kGreetingAnswerBytes> answer;
   std::size_t answered = 0;
-  asio::async_read(wrong_peer, asio::buffer(answer), [&](const std::error_code&, std::size_t count) { answered = count; });
+  asio::async_read(wrong_peer, asio::buffer(answer),
+                   [&](const std::error_code&, std::size_t count) { answered = count; });
   REQUIRE(run_until(pair.io, [&] { return answered == answer.size(); }));
   CHECK(decode_greeting_answer(answer).value() == GreetingAnswer::refused_unknown);
   CHECK(pair.b.ups == 2);
@@ -223,7 +228,9 @@ TEST_CASE("garbage on a standing connection breaks it and nothing else") {
   pair.b.open(pair.a, false);
   Tcp::socket socket(pair.io);
   socket.connect({asio::ip::address_v4::loopback(), pair.b.address().port});
-  asio::write(socket, asio::buffer(encode_greeting({.link_secret = 7, .from = kA, .to = kB, .connection_index = 0, .connections_total = 1})));
+  asio::write(socket,
+              asio::buffer(encode_greeting(
+                  {.link_secret = 7, .from = kA, .to = kB, .connection_index = 0, .connections_total = 1})));
   REQUIRE(run_until(pair.io, [&] { return pair.b.up_count() == 1; }));
   SECTION("not a frame") { asio::write(socket, asio::buffer(std::string(500, 'x'))); }
   SECTION("an oversized length") {
@@ -253,7 +260,9 @@ TEST_CASE("a payload that was changed on the way is told as not intact") {
   pair.b.open(pair.a, false);
   Tcp::socket socket(pair.io);
   socket.connect({asio::ip::address_v4::loopback(), pair.b.address().port});
-  asio::write(socket, asio::buffer(encode_greeting({.link_secret = 7, .from = kA, .to = kB, .connection_index = 0, .connections_total = 1})));
+  asio::write(socket,
+              asio::buffer(encode_greeting(
+                  {.link_secret = 7, .from = kA, .to = kB, .connection_index = 0, .connections_total = 1})));
   auto payload = pattern(100'000);
   FrameHeader header;
   header.payload_bytes = 100'000;

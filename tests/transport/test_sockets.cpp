@@ -60,11 +60,12 @@ TEST_CASE("control messages come in whole and in order") {
       std::move(pair.there), {.message = [&](const std::string& message) { got.push_back(message); },
                               .broken = [&](std::string reason) { broken = std::move(reason); },
                               .settle = [] {}});
-  const auto sender = ControlConnection::start(std::move(pair.here), {.message = [](const std::string&) {},
-                                                                       .broken = [](const std::string&) {},
-                                                                       .settle = [] {}});
+  const auto sender = ControlConnection::start(
+      std::move(pair.here),
+      {.message = [](const std::string&) {}, .broken = [](const std::string&) {}, .settle = [] {}});
   std::vector<std::string> sent;
-  for (int i = 0; i < 50; ++i) sent.push_back(std::string(static_cast<std::size_t>(i * i * 37), static_cast<char>('a' + i % 26)));
+  for (int i = 0; i < 50; ++i)
+    sent.push_back(std::string(static_cast<std::size_t>(i * i * 37), static_cast<char>('a' + i % 26)));
   sent.push_back(std::string(limits::kControlMessageBytesMax, 'z'));
   for (const auto& message : sent) sender->send(message);
   bool closed = false;
@@ -113,9 +114,10 @@ TEST_CASE("a dial to nobody fails with a sentence, and never connects to itself"
   }
   for (int i = 0; i < 100; ++i) {
     std::optional<Error> error;
-    const auto dial = Dial::start(io, names, {.host = "127.0.0.1", .port = free_port}, [&](Result<Tcp::socket> result) {
-      error = result.ok() ? Error{Status::success, "connected"} : result.error();
-    });
+    const auto dial =
+        Dial::start(io, names, {.host = "127.0.0.1", .port = free_port}, [&](Result<Tcp::socket> result) {
+          error = result.ok() ? Error{Status::success, "connected"} : result.error();
+        });
     REQUIRE(run_until(io, [&] { return error.has_value(); }));
     REQUIRE(error->status == Status::system);
     REQUIRE(error->sentence.find(std::to_string(free_port)) != std::string::npos);
@@ -138,9 +140,10 @@ TEST_CASE("a name that does not exist fails with a sentence") {
   asio::io_context io;
   NameLookup names(io);
   std::optional<Error> error;
-  const auto dial = Dial::start(io, names, {.host = "no-such-host.invalid", .port = 1}, [&](Result<Tcp::socket> result) {
-    if (!result.ok()) error = result.error();
-  });
+  const auto dial =
+      Dial::start(io, names, {.host = "no-such-host.invalid", .port = 1}, [&](Result<Tcp::socket> result) {
+        if (!result.ok()) error = result.error();
+      });
   REQUIRE(run_until(io, [&] { return error.has_value(); }));
   CHECK(error->sentence.find("no-such-host.invalid") != std::string::npos);
 }
@@ -159,8 +162,9 @@ TEST_CASE("a port can be bound again while old connections linger") {
   auto listener = Listener::open(io, {.host = "127.0.0.1"}).value();
   const std::uint16_t port = listener->address().port;
   std::vector<Tcp::socket> accepted;
-  listener->start({.accepted = [&](Tcp::socket socket, const std::string&) { accepted.push_back(std::move(socket)); },
-                   .log = [](const LogEvent&) {}});
+  listener->start(
+      {.accepted = [&](Tcp::socket socket, const std::string&) { accepted.push_back(std::move(socket)); },
+       .log = [](const LogEvent&) {}});
   Tcp::socket client(io);
   client.connect({asio::ip::address_v4::loopback(), port});
   REQUIRE(run_until(io, [&] { return accepted.size() == 1; }));
