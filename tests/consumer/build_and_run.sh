@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# build_and_run.sh BUILD_DIR CONSUMER_DIR: installs the build into a scratch prefix, copies the consumers
-# out of the tree, builds them against the prefix and runs them.
+# build_and_run.sh BUILD_DIR CONSUMER_DIR README: installs the build into a scratch prefix, copies the
+# consumers and the README's example out of the tree, builds all against the prefix and runs the consumers.
 set -euo pipefail
 
 build=$1
 consumers=$2
+readme=$3
 : "${CC:=cc}" "${CXX:=c++}" "${CFLAGS:=}" "${CXXFLAGS:=}" "${CMAKE:=cmake}" "${PKG_CONFIG:=pkg-config}"
 export CC CXX CFLAGS CXXFLAGS
 
@@ -12,6 +13,8 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 prefix=$scratch/prefix
 cp -r "$consumers/c99" "$consumers/cpp20" "$scratch/"
+awk '/^```cpp$/ {inside = 1; next} /^```$/ {inside = 0} inside' "$readme" >"$scratch/cpp20/readme_example.cpp"
+[ -s "$scratch/cpp20/readme_example.cpp" ] || { echo "no example in $readme"; exit 1; }
 
 "$CMAKE" --install "$build" --prefix "$prefix" >"$scratch/install.log" || { cat "$scratch/install.log"; exit 1; }
 pc=$(find "$prefix" -name hawser.pc)
@@ -37,7 +40,7 @@ read -ra libs <<<"$("$PKG_CONFIG" --libs hawser)"
   "${cflags[@]}" "${libs[@]}"
 "$scratch/consumer_c99"
 
-echo "== C++20 through find_package"
+echo "== C++20 through find_package, and the example in the README"
 "$CMAKE" -S "$scratch/cpp20" -B "$scratch/cpp20_build" -DCMAKE_PREFIX_PATH="$prefix" \
   -DCMAKE_BUILD_TYPE=Release >"$scratch/cmake.log" || { cat "$scratch/cmake.log"; exit 1; }
 "$CMAKE" --build "$scratch/cpp20_build"
