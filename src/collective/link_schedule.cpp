@@ -12,6 +12,8 @@ namespace {
 constexpr std::uint64_t kAcknowledgeFrames = 8;
 constexpr std::size_t kAcknowledgeBytes = 256 << 10;
 constexpr Duration kAcknowledgeDelay = milliseconds(20);
+/// While a long payload trickles in, so often.
+constexpr Duration kReceivingSign = milliseconds(500);
 
 }  // namespace
 
@@ -126,7 +128,7 @@ std::optional<LinkSchedule::Frame> LinkSchedule::next_chunk(Connection& connecti
   return std::nullopt;
 }
 
-std::optional<LinkSchedule::Frame> LinkSchedule::next(std::uint32_t index) {
+std::optional<LinkSchedule::Frame> LinkSchedule::next(Instant now, std::uint32_t index) {
   const auto found = connections_.find(index);
   if (found == connections_.end()) return std::nullopt;
   Connection& connection = found->second;
@@ -135,6 +137,7 @@ std::optional<LinkSchedule::Frame> LinkSchedule::next(std::uint32_t index) {
     connection.bytes_untold = 0;
     connection.tell_now = false;
     connection.tell_by.reset();
+    connection.told_at = now;
     Frame frame;
     frame.header.kind = FrameKind::acknowledge;
     frame.header.count = connection.received;
@@ -163,6 +166,12 @@ bool LinkSchedule::received(Instant now, std::uint32_t index, std::size_t payloa
   return connection.tell_now;
 }
 
+bool LinkSchedule::receiving(Instant now, std::uint32_t index) {
+  const auto found = connections_.find(index);
+  if (found == connections_.end() || now < found->second.told_at + kReceivingSign) return false;
+  return found->second.tell_now = true;
+}
+
 bool LinkSchedule::acknowledged(std::uint32_t index, std::uint64_t count, std::vector<OpKey>& progressed) {
   const auto found = connections_.find(index);
   if (found == connections_.end()) return true;
@@ -170,13 +179,17 @@ bool LinkSchedule::acknowledged(std::uint32_t index, std::uint64_t count, std::v
   if (count < connection.acknowledged ||
       count - connection.acknowledged > connection.unacknowledged.size())
     return false;
-  for (; connection.acknowledged < count; ++connection.acknowledged) {
-    const Sent& sent = connection.unacknowledged.front();
+  const auto moved = [&](const Sent& sent) {
     if (sent.alive && sent.frame.header.kind == FrameKind::chunk &&
         (progressed.empty() || progressed.back() != sent.frame.header.key))
       progressed.push_back(sent.frame.header.key);
+  };
+  const bool only_a_sign = connection.acknowledged == count;
+  for (; connection.acknowledged < count; ++connection.acknowledged) {
+    moved(connection.unacknowledged.front());
     connection.unacknowledged.pop_front();
   }
+  if (only_a_sign && !connection.unacknowledged.empty()) moved(connection.unacknowledged.front());
   return true;
 }
 

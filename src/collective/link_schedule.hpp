@@ -41,14 +41,17 @@ class LinkSchedule {
   bool has_connection(std::uint32_t connection) const { return connections_.contains(connection); }
 
   /// The next frame for this connection, if there is one now.
-  std::optional<Frame> next(std::uint32_t connection);
+  std::optional<Frame> next(Instant now, std::uint32_t connection);
   /// True if next() would give a connection other than a resting one something to do.
   bool has_work() const;
 
   /// A frame that wants an acknowledgement has come in whole. True if the connection should write soon.
   bool received(Instant now, std::uint32_t connection, std::size_t payload_bytes);
-  /// The other side has so many. False if it never got so many: a protocol error. `progressed` is set if
-  /// frames of a collective were among them.
+  /// Some of a long payload has come in. The other side hears of it now and then, lest it thinks that its
+  /// data goes nowhere. True if the connection should write soon.
+  bool receiving(Instant now, std::uint32_t connection);
+  /// The other side has so many, and takes more. False if it never got so many: a protocol error.
+  /// `progressed`: the collectives whose chunks it has got or is getting.
   bool acknowledged(std::uint32_t connection, std::uint64_t count, std::vector<OpKey>& progressed);
   /// When an acknowledgement that waits for company must go.
   std::optional<Instant> acknowledgement_due() const;
@@ -68,6 +71,7 @@ class LinkSchedule {
     std::uint64_t received_told = 0;
     std::size_t bytes_untold = 0;
     std::optional<Instant> tell_by;
+    Instant told_at{};
     bool tell_now = false;
   };
   struct Queue {

@@ -186,14 +186,14 @@ void MasterMachine::State::finish_admission(MasterActions& out) {
     }
   }
   const World sizes = world();
-  for (const auto& [number, view] : done.proposed)
-    for (const Member& member : view.members)
-      tell(member.id,
-           StartView{.view = view,
-                     .world = sizes,
-                     .cause = {Status::success, {}},
-                     .update_round = groups_.at(number).update_round + (update_.empty() ? 0 : 1)},
-           out);
+  for (const auto& [number, view] : done.proposed) {
+    StartView start;
+    start.view = view;
+    start.world = sizes;
+    start.cause.status = Status::success;
+    start.update_round = groups_.at(number).update_round + (update_.empty() ? 0 : 1);
+    for (const Member& member : view.members) tell(member.id, start, out);
+  }
   out.emplace_back(LogEvent{LogLevel::info, "admitted", "the world has " + std::to_string(sizes.size) + " members"});
   // First, so that a call that has just ended sees nobody pending whom it admitted.
   tell_news(out);

@@ -7,6 +7,7 @@ namespace hawser {
 namespace {
 
 struct Suspect {
+  std::uint32_t unresponsive = 0;  ///< For so many.
   bool complains = false;
   std::uint32_t mutual = 0;
   std::uint32_t accusers = 0;
@@ -14,11 +15,13 @@ struct Suspect {
   std::uint32_t rank = 0;
 
   /// The greater, the more suspect.
-  auto weight() const { return std::tuple(!complains, mutual, accusers, -since.time_since_epoch().count(), rank); }
+  auto weight() const {
+    return std::tuple(unresponsive, !complains, mutual, accusers, -since.time_since_epoch().count(), rank);
+  }
 };
 
-bool accuses(const Grievance& grievance, PeerId whom) {
-  return std::find(grievance.waiting_for.begin(), grievance.waiting_for.end(), whom) != grievance.waiting_for.end();
+bool contains(const std::vector<PeerId>& peers, PeerId whom) {
+  return std::find(peers.begin(), peers.end(), whom) != peers.end();
 }
 
 }  // namespace
@@ -28,17 +31,19 @@ std::optional<Member> blame(const View& view, const std::map<PeerId, Grievance>&
   std::map<PeerId, Suspect> suspects;
   for (const auto& [accuser, grievance] : grievances) {
     if (!view.find(accuser)) continue;
-    for (const PeerId accused : grievance.waiting_for) {
-      const auto rank = view.rank_of(accused);
-      if (!rank || accused == accuser || std::find(called.begin(), called.end(), accused) == called.end())
-        continue;
-      Suspect& suspect = suspects[accused];
-      const auto own = grievances.find(accused);
-      suspect.complains = own != grievances.end() && !own->second.waiting_for.empty();
-      ++suspect.accusers;
-      if (suspect.complains && accuses(own->second, accuser)) ++suspect.mutual;
+    for (const Member& accused : view.members) {
+      const bool waited_for = contains(grievance.waiting_for, accused.id);
+      const bool unresponsive = contains(grievance.unresponsive, accused.id);
+      if (accused.id == accuser || !contains(called, accused.id) || !(waited_for || unresponsive)) continue;
+      Suspect& suspect = suspects[accused.id];
+      suspect.rank = *view.rank_of(accused.id);
+      suspect.unresponsive += unresponsive ? 1 : 0;
       suspect.since = std::min(suspect.since, grievance.since);
-      suspect.rank = *rank;
+      if (!waited_for) continue;
+      ++suspect.accusers;
+      const auto own = grievances.find(accused.id);
+      suspect.complains = own != grievances.end() && !own->second.waiting_for.empty();
+      if (suspect.complains && contains(own->second.waiting_for, accuser)) ++suspect.mutual;
     }
   }
   const auto worst = std::max_element(suspects.begin(), suspects.end(), [](const auto& a, const auto& b) {

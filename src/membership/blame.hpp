@@ -14,11 +14,13 @@ struct Grievance {
   Instant since;     ///< When it last saw progress.
   Instant heard_at;  ///< When it said so.
   std::vector<PeerId> waiting_for;
+  std::vector<PeerId> unresponsive;
 };
 
 /// Decides which member holds up a stalled collective, if the grievances tell.
 ///
-/// A member that others wait for and that itself waits for nobody is the cause. If all those waited for
+/// A member whose links are dead for most others is the cause. If links are alive, it is a member that others
+/// wait for and that itself waits for nobody. If all those waited for
 /// wait too (a ring stands still behind one broken link), it is the one that most others accuse and that
 /// accuses them back, for between these nothing flows either way; among equals the one with most accusers;
 /// then the one accused by who has been stuck longest; then the youngest. `grievances` are those of members

@@ -229,11 +229,12 @@ void MasterMachine::State::on(Instant now, const Tick&, MasterActions& out) {
     const auto found = connections_.find(id);
     if (const auto peer = found->second.peer) {
       const std::string ms = std::to_string(whole_milliseconds(now - found->second.heard_at));
-      losses.push_back(
-          {.peer = *peer,
-           .for_it = {Status::expelled, "the master heard nothing from this peer for " + ms +
-                                            " ms and the members went on without it; connect again to rejoin"},
-           .for_others = "the master heard nothing from it for " + ms + " ms"});
+      Loss loss;
+      loss.peer = *peer;
+      loss.for_it = {Status::expelled, "the master heard nothing from this peer for " + ms +
+                                           " ms and the members went on without it; connect again to rejoin"};
+      loss.for_others = "the master heard nothing from it for " + ms + " ms";
+      losses.push_back(std::move(loss));
     } else {
       out.emplace_back(LogEvent{LogLevel::info, "stranger-closed", "closed a connection from " + found->second.host +
                                                                        " that did not say who it is"});

@@ -47,6 +47,7 @@ class MasterMachine::State {
     Instant first_call;
     Instant last_call;
     std::map<PeerId, Grievance> grievances;
+    std::optional<Instant> moved_at;  ///< When a member last said that it goes on.
     std::optional<Instant> judge_at;  ///< When the grievances shall be looked at.
   };
   struct Group {

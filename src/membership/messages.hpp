@@ -69,12 +69,13 @@ struct Report {
   friend bool operator==(const Report&, const Report&) = default;
 };
 
-/// "This collective makes no progress here; these are the peers that I wait for." With nobody in the list:
-/// "it goes on again".
+/// "This collective makes no progress here; these are the peers that I wait for." With nobody in the lists:
+/// "it goes on", said again and again while a long collective lasts.
 struct Complaint {
   OpKey key;
   std::uint64_t stalled_ms = 0;
   std::vector<PeerId> waiting_for;
+  std::vector<PeerId> unresponsive;  ///< Nothing came over the links to these since they were probed.
   friend bool operator==(const Complaint&, const Complaint&) = default;
 };
 

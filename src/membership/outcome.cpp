@@ -102,12 +102,13 @@ void MasterMachine::State::said(Instant now, PeerId peer, const Complaint& messa
   const auto found = group->ops.find(message.key);
   if (found == group->ops.end()) return;
   Op& op = found->second;
-  if (message.waiting_for.empty()) {
+  if (message.waiting_for.empty() && message.unresponsive.empty()) {
     op.grievances.erase(peer);
+    op.moved_at = now;
     return;
   }
   const auto stalled = milliseconds(std::min<std::uint64_t>(message.stalled_ms, 1ULL << 40));
-  op.grievances[peer] = {.since = now - stalled, .heard_at = now, .waiting_for = message.waiting_for};
+  op.grievances[peer] = {.since = now - stalled, .heard_at = now, .waiting_for = message.waiting_for, .unresponsive = message.unresponsive};
   if (!op.judge_at) op.judge_at = now + config_.stall / 4;
   out.emplace_back(LogEvent{LogLevel::info, "complaint",
                             name_of(peer) + " sees no progress for " + std::to_string(message.stalled_ms) + " ms"});
@@ -203,6 +204,9 @@ bool MasterMachine::State::judge_stall(Instant now, Group& group, MasterActions&
     if (op.called.size() < group.view.members.size()) continue;
     std::vector<PeerId> callers;
     for (const auto& [peer, signature] : op.called) callers.push_back(peer);
+    // What still moves somewhere may free the rest; a dead link will not.
+    if (op.moved_at && now < *op.moved_at + config_.stall)
+      std::erase_if(op.grievances, [](const auto& entry) { return entry.second.unresponsive.empty(); });
     const auto culprit = blame(group.view, op.grievances, callers);
     if (!culprit) continue;
     std::vector<Member> accusers;

@@ -84,13 +84,7 @@ void PeerMachine::result_whole(const OpKey& key, PeerActions& out) {
   tell_master(Report{.key = key, .signature = found->second.signature}, out);
 }
 
-void PeerMachine::complain(const OpKey& key, Duration stalled, std::vector<PeerId> waiting_for,
-                           PeerActions& out) {
-  tell_master(Complaint{.key = key,
-                        .stalled_ms = static_cast<std::uint64_t>(whole_milliseconds(stalled)),
-                        .waiting_for = std::move(waiting_for)},
-              out);
-}
+void PeerMachine::complain(Complaint complaint, PeerActions& out) { tell_master(std::move(complaint), out); }
 
 void PeerMachine::tell_master(PeerMessage message, PeerActions& out) {
   if (master_ == MasterLink::up) out.emplace_back(SendMaster{std::move(message)});

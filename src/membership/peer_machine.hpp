@@ -78,7 +78,7 @@ class PeerMachine {
 
   // Events of a collective.
   void result_whole(const OpKey& key, PeerActions& out);
-  void complain(const OpKey& key, Duration stalled, std::vector<PeerId> waiting_for, PeerActions& out);
+  void complain(Complaint complaint, PeerActions& out);
 
   // Events of the network and of time.
   void master_up(Instant now, PeerActions& out);

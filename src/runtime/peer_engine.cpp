@@ -33,12 +33,14 @@ Landing PeerEngine::frame_begins(Instant now, LinkConnection connection, const F
                                  EngineActions& out) {
   return state_->frame_begins(now, connection, header, out);
 }
-void PeerEngine::frame_moved(Instant now, LinkConnection connection) { state_->frame_moved(now, connection); }
+void PeerEngine::frame_moved(Instant now, LinkConnection connection, EngineActions& out) {
+  state_->frame_moved(now, connection, out);
+}
 void PeerEngine::frame_ends(Instant now, LinkConnection connection, bool intact, EngineActions& out) {
   state_->frame_ends(now, connection, intact, out);
 }
-std::optional<OutFrame> PeerEngine::next_frame(Instant, LinkConnection connection, EngineActions&) {
-  return state_->next_frame(connection);
+std::optional<OutFrame> PeerEngine::next_frame(Instant now, LinkConnection connection, EngineActions&) {
+  return state_->next_frame(now, connection);
 }
 EngineInfo PeerEngine::info() const { return state_->info(); }
 
@@ -135,7 +137,7 @@ void PeerEngine::State::on(Instant now, const AllReduceCall& event, EngineAction
   op.call = event.call;
   op.signature = event.signature;
   op.fingerprint = fingerprint(event.signature);
-  op.started = op.progress = now;
+  op.started = op.progress = op.told = now;
   const bool small = event.signature.count <= kSmallBytes / element_bytes(event.signature.type);
   op.tell_ready = small ? now + kReadyDelay : now;
   ops_.emplace(*key, std::move(op));
@@ -202,21 +204,64 @@ void PeerEngine::State::on(Instant now, const EngineTick&, EngineActions& out) {
 void PeerEngine::State::watch_op(Instant now, const OpKey& key, Op& op, EngineActions& out) {
   if (op.tell_ready && now >= *op.tell_ready) tell_ready(key, op, out);
   if (op.whole) return;
-  PeerActions actions;
+  if (op.probed && op.progress > *op.probed) op.probed.reset();
   if (op.complained && op.progress > *op.complained) {
     op.complained.reset();
-    machine_.complain(key, Duration::zero(), {}, actions);
-  } else if (now >= op.complained.value_or(op.progress) + config_.stall) {
-    std::vector<PeerId> culprits = waiting_for(key, op);
-    std::string names;
-    for (const PeerId peer : culprits)
-      names += (names.empty() ? "" : ", ") + machine_.view().find(peer)->name;
-    out.emplace_back(LogEvent{LogLevel::info, "stalled",
-                              describe(op.signature) + " makes no progress; waiting for " + names});
-    machine_.complain(key, now - op.progress, std::move(culprits), actions);
-    op.complained = now;
+    tell_progress(now, key, op, out);
+  } else if (op.progress > op.told && now >= op.told + config_.stall / 2) {
+    tell_progress(now, key, op, out);
   }
+  const Instant still_since = op.complained.value_or(op.progress);
+  if (now >= still_since + config_.stall)
+    complain(now, key, op, out);
+  else if (!op.probed && now >= still_since + config_.stall / 2)
+    probe(now, key, op, out);
+}
+
+/// Others may starve behind what still moves here: the master shall blame nobody as long as something moves.
+void PeerEngine::State::tell_progress(Instant now, const OpKey& key, Op& op, EngineActions& out) {
+  op.told = now;
+  PeerActions actions;
+  machine_.complain({.key = key, .stalled_ms = 0, .waiting_for = {}, .unresponsive = {}}, actions);
   follow(now, actions, out);
+}
+
+/// Asks all links for a sign of life: a ready frame is acknowledged at once, and means nothing new.
+void PeerEngine::State::probe(Instant now, const OpKey& key, Op& op, EngineActions& out) {
+  op.probed = now;
+  for (auto& [peer, link] : links_)
+    if (machine_.view().find(peer)) send_ready(peer, link, key, op, out);
+}
+
+void PeerEngine::State::complain(Instant now, const OpKey& key, Op& op, EngineActions& out) {
+  Complaint complaint{.key = key,
+                      .stalled_ms = static_cast<std::uint64_t>(whole_milliseconds(now - op.progress)),
+                      .waiting_for = waiting_for(key, op),
+                      .unresponsive = unresponsive(op)};
+  out.emplace_back(LogEvent{LogLevel::info, "stalled",
+                            describe(op.signature) + " makes no progress; waiting for " +
+                                names_of(complaint.waiting_for) +
+                                (complaint.unresponsive.empty()
+                                     ? std::string()
+                                     : "; no sign of life from " + names_of(complaint.unresponsive))});
+  op.complained = op.told = now;
+  op.probed.reset();
+  PeerActions actions;
+  machine_.complain(std::move(complaint), actions);
+  follow(now, actions, out);
+}
+
+std::string PeerEngine::State::names_of(const std::vector<PeerId>& peers) const {
+  std::string names;
+  for (const PeerId peer : peers) names += (names.empty() ? "" : ", ") + machine_.view().find(peer)->name;
+  return names;
+}
+
+std::vector<PeerId> PeerEngine::State::unresponsive(const Op& op) const {
+  std::vector<PeerId> peers;
+  for (const auto& [peer, link] : links_)
+    if (op.probed && machine_.view().find(peer) && link.heard_at < *op.probed) peers.push_back(peer);
+  return peers;
 }
 
 /// Members whose chunks are due, and members that do not take what is due to them.
@@ -233,7 +278,11 @@ std::vector<PeerId> PeerEngine::State::waiting_for(const OpKey& key, const Op& o
 std::optional<Instant> PeerEngine::State::op_deadline(const Op& op) const {
   if (op.whole) return op.tell_ready;
   if (op.complained && op.progress > *op.complained) return op.progress;
-  return earlier(op.tell_ready, op.complained.value_or(op.progress) + config_.stall);
+  const Instant still_since = op.complained.value_or(op.progress);
+  const bool probed = op.probed && *op.probed >= op.progress;
+  std::optional<Instant> next = earlier(op.tell_ready, still_since + (probed ? config_.stall : config_.stall / 2));
+  if (op.progress > op.told) next = earlier(next, op.told + config_.stall / 2);
+  return next;
 }
 
 std::optional<Instant> PeerEngine::State::next_deadline() const {

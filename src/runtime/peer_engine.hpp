@@ -190,7 +190,7 @@ class PeerEngine {
   /// A header has come in on this connection (checked by wire).
   Landing frame_begins(Instant now, LinkConnection connection, const FrameHeader& header, EngineActions& out);
   /// Some bytes of a long payload have come: progress, for stall detection.
-  void frame_moved(Instant now, LinkConnection connection);
+  void frame_moved(Instant now, LinkConnection connection, EngineActions& out);
   /// The payload is in place. `intact` is false if its checksum is wrong; the engine then drops the
   /// connection. Call it after ReleaseReceive and null landings too.
   void frame_ends(Instant now, LinkConnection connection, bool intact, EngineActions& out);

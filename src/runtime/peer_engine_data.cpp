@@ -80,13 +80,17 @@ void PeerEngine::State::tell_ready(const OpKey& key, Op& op, EngineActions& out)
     const PeerId to = machine_.view().members[rank].id;
     Link* const link = find_link(to);
     HAWSER_ASSERT(link != nullptr);
-    LinkSchedule::Frame frame;
-    frame.header.kind = FrameKind::ready;
-    frame.header.key = key;
-    frame.header.signature = op.fingerprint;
-    link->schedule.enqueue(frame);
-    out.emplace_back(WakeLink{to});
+    send_ready(to, *link, key, op, out);
   }
+}
+
+void PeerEngine::State::send_ready(PeerId to, Link& link, const OpKey& key, const Op& op, EngineActions& out) {
+  LinkSchedule::Frame frame;
+  frame.header.kind = FrameKind::ready;
+  frame.header.key = key;
+  frame.header.signature = op.fingerprint;
+  link.schedule.enqueue(frame);
+  out.emplace_back(WakeLink{to});
 }
 
 void PeerEngine::State::release(const OpKey& key, EngineActions& out) {
@@ -106,13 +110,14 @@ Landing PeerEngine::State::frame_begins(Instant now, LinkConnection connection, 
                                         EngineActions& out) {
   Link* const link = find_link(connection.peer);
   if (!link || !link->schedule.has_connection(connection.index)) return {};
+  link->heard_at = now;
   Receiving& receiving = link->receiving[connection.index];
   receiving = {.header = header, .use = Receiving::Use::discard, .staging = nullptr};
   if (header.kind != FrameKind::chunk) {
     receiving.use = Receiving::Use::control;
     return {};
   }
-  frame_moved(now, connection);
+  progressed(now, receiving);
   return chunk_begins(connection.peer, *link, receiving, connection.index, out);
 }
 
@@ -172,12 +177,19 @@ Landing PeerEngine::State::park_begins(PeerId peer, Link& link, Receiving& recei
   return {receiving.staging.get()};
 }
 
-void PeerEngine::State::frame_moved(Instant now, LinkConnection connection) {
+void PeerEngine::State::frame_moved(Instant now, LinkConnection connection, EngineActions& out) {
   Link* const link = find_link(connection.peer);
   if (!link) return;
+  link->heard_at = now;
   const auto found = link->receiving.find(connection.index);
-  if (found == link->receiving.end() || found->second.use == Receiving::Use::control) return;
-  if (Op* const op = find_op(found->second.header.key)) op->progress = std::max(op->progress, now);
+  if (found == link->receiving.end()) return;
+  if (link->schedule.receiving(now, connection.index)) out.emplace_back(WakeLink{connection.peer});
+  progressed(now, found->second);
+}
+
+void PeerEngine::State::progressed(Instant now, const Receiving& receiving) {
+  if (receiving.use == Receiving::Use::control) return;
+  if (Op* const op = find_op(receiving.header.key)) op->progress = std::max(op->progress, now);
 }
 
 void PeerEngine::State::frame_ends(Instant now, LinkConnection connection, bool intact, EngineActions& out) {
@@ -321,10 +333,10 @@ void PeerEngine::State::forget_parked_before(Link& link, Epoch epoch) {
   });
 }
 
-std::optional<OutFrame> PeerEngine::State::next_frame(LinkConnection connection) {
+std::optional<OutFrame> PeerEngine::State::next_frame(Instant now, LinkConnection connection) {
   Link* const link = find_link(connection.peer);
   if (!link) return std::nullopt;
-  const auto frame = link->schedule.next(connection.index);
+  const auto frame = link->schedule.next(now, connection.index);
   if (!frame) return std::nullopt;
   if (frame->header.kind == FrameKind::chunk)
     if (Op* const op = find_op(frame->header.key)) op->bytes_sent += frame->payload.size();

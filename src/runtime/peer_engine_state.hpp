@@ -31,9 +31,9 @@ class PeerEngine::State {
   void step(Instant now, const EngineEvent& event, EngineActions& out);
   std::optional<Instant> next_deadline() const;
   Landing frame_begins(Instant now, LinkConnection connection, const FrameHeader& header, EngineActions& out);
-  void frame_moved(Instant now, LinkConnection connection);
+  void frame_moved(Instant now, LinkConnection connection, EngineActions& out);
   void frame_ends(Instant now, LinkConnection connection, bool intact, EngineActions& out);
-  std::optional<OutFrame> next_frame(LinkConnection connection);
+  std::optional<OutFrame> next_frame(Instant now, LinkConnection connection);
   EngineInfo info() const;
 
  private:
@@ -44,7 +44,9 @@ class PeerEngine::State {
     std::shared_ptr<ReduceExecutor> executor;
     Instant started{};
     Instant progress{};                 ///< When something of it last moved.
+    std::optional<Instant> probed;      ///< When all links were asked for a sign of life.
     std::optional<Instant> complained;  ///< When the master was told that nothing moves.
+    Instant told{};                     ///< When the master was last told how it goes.
     std::optional<Instant> whole;       ///< When the own result was complete.
     std::optional<Instant> tell_ready;  ///< When the senders shall be told that this peer is ready.
     std::uint64_t bytes_sent = 0;
@@ -70,6 +72,7 @@ class PeerEngine::State {
     std::size_t parked_frames = 0;
     std::set<OpKey> early_ready;
     std::uint64_t secret = 0;
+    Instant heard_at{};  ///< When anything came over it.
     Epoch newest;  ///< Of the frames that came; older ones need not be parked any more.
   };
 
@@ -93,13 +96,20 @@ class PeerEngine::State {
   void follow_one(Instant now, const UpdateEnded& ended, EngineActions& out);
   Error refusal(const AllReduceCall& call) const;
   void watch_op(Instant now, const OpKey& key, Op& op, EngineActions& out);
+  void probe(Instant now, const OpKey& key, Op& op, EngineActions& out);
+  void complain(Instant now, const OpKey& key, Op& op, EngineActions& out);
+  void tell_progress(Instant now, const OpKey& key, Op& op, EngineActions& out);
   std::vector<PeerId> waiting_for(const OpKey& key, const Op& op) const;
+  std::vector<PeerId> unresponsive(const Op& op) const;
+  std::string names_of(const std::vector<PeerId>& peers) const;
   std::optional<Instant> op_deadline(const Op& op) const;
 
   // peer_engine_data.cpp: frames.
   void begin_op(Instant now, const OpKey& key, EngineActions& out);
   void send(const OpKey& key, Op& op, std::vector<ReduceExecutor::Send>& sends, EngineActions& out);
+  void progressed(Instant now, const Receiving& receiving);
   void tell_ready(const OpKey& key, Op& op, EngineActions& out);
+  void send_ready(PeerId to, Link& link, const OpKey& key, const Op& op, EngineActions& out);
   void release(const OpKey& key, EngineActions& out);
   Landing chunk_begins(PeerId peer, Link& link, Receiving& receiving, std::uint32_t index, EngineActions& out);
   Landing park_begins(PeerId peer, Link& link, Receiving& receiving, std::uint32_t index, EngineActions& out);

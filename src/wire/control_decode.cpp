@@ -201,7 +201,8 @@ PeerMessage peer_message_of(const wire::PeerEnvelope& from, Judge& judge) {
     case Case::kComplaint:
       return Complaint{.key = Judge::key(from.complaint().key()),
                        .stalled_ms = from.complaint().stalled_ms(),
-                       .waiting_for = judge.peers(from.complaint().waiting_for(), "peers that it waits for")};
+                       .waiting_for = judge.peers(from.complaint().waiting_for(), "peers that it waits for"),
+                       .unresponsive = judge.peers(from.complaint().unresponsive(), "peers that do not answer it")};
     case Case::kUpdateCall: return UpdateCall{};
     case Case::kPrepared:
       return Prepared{.view = ViewId{from.prepared().view()},

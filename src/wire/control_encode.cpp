@@ -84,6 +84,7 @@ struct PeerMessageWriter {
     put(from.key, *body.mutable_key());
     body.set_stalled_ms(from.stalled_ms);
     for (const PeerId peer : from.waiting_for) body.add_waiting_for(peer.value);
+    for (const PeerId peer : from.unresponsive) body.add_unresponsive(peer.value);
   }
   void operator()(const UpdateCall&) { to.mutable_update_call(); }
   void operator()(const Prepared& from) {

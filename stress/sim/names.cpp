@@ -53,7 +53,7 @@ std::string Names::of(const PeerMessage& message) const {
                  [&](const Report& m) { return " " + of(m.key) + ", " + describe(m.signature); },
                  [&](const Complaint& m) {
                    return " " + of(m.key) + " stalled " + std::to_string(m.stalled_ms) + " ms, waits for " +
-                          of(m.waiting_for);
+                          of(m.waiting_for) + ", unresponsive: " + of(m.unresponsive);
                  },
                  [&](const Prepared& m) { return " " + of(m.view) + ", unreachable: " + of(m.unreachable); },
                  [&](const Hello& m) { return " " + of(m.who.id); },

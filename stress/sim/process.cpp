@@ -249,7 +249,11 @@ void Process::frame_begins(LinkEnd& end, const FrameHeader& header) {
   perform(actions);
 }
 
-void Process::frame_moved(LinkEnd& end) { engine_->frame_moved(world_.queue.now(), end.name); }
+void Process::frame_moved(LinkEnd& end) {
+  EngineActions actions;
+  engine_->frame_moved(world_.queue.now(), end.name, actions);
+  perform(actions);
+}
 
 void Process::frame_ends(LinkEnd& end, bool intact) {
   EngineActions actions;

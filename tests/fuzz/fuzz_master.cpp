@@ -123,14 +123,14 @@ class Script {
       case 10: return say(Begun{.key = key(), .signature = signature()});
       case 11: return say(Report{.key = key(), .signature = signature()});
       case 12: return say(resume());
-      case 13: return say(Complaint{.key = key(), .stalled_ms = number(), .waiting_for = some_peers()});
+      case 13: return say(Complaint{.key = key(), .stalled_ms = number(), .waiting_for = some_peers(), .unresponsive = some_peers()});
       case 14: return say(Prepared{.view = view().id, .unreachable = some_peers()});
       case 15: return choices_.below(2) == 0 ? say(Leave{}) : say(Ping{});
       case 16: return everybody_calls_update();
       case 17: return flood();
       case 18: return let_time_pass_alive();
       case 19: return everybody_begins();
-      default: return say(Complaint{.key = last_key_, .stalled_ms = number(), .waiting_for = some_peers()});
+      default: return say(Complaint{.key = last_key_, .stalled_ms = number(), .waiting_for = some_peers(), .unresponsive = some_peers()});
     }
   }
 

@@ -19,7 +19,7 @@ std::vector<PeerId> everyone(std::uint64_t n) {
 }
 
 Grievance against(std::vector<PeerId> whom, std::int64_t since_ms = 0) {
-  return {.since = Instant(milliseconds(since_ms)), .heard_at = {}, .waiting_for = std::move(whom)};
+  return {.since = Instant(milliseconds(since_ms)), .heard_at = {}, .waiting_for = std::move(whom), .unresponsive = {}};
 }
 
 }  // namespace
@@ -41,6 +41,16 @@ TEST_CASE("in a ring behind a silent member, that member goes: both its neighbou
                              everyone(4));
   REQUIRE(culprit);
   CHECK(culprit->id == PeerId{3});
+}
+
+TEST_CASE("dead links tell more than who waits for whom") {
+  // A star around 1 behind a silent 3: most wait for 1, which waits for 3; all but 3 have lost one link.
+  std::map<PeerId, Grievance> grievances{
+      {{1}, against({{3}})}, {{2}, against({{1}})}, {{3}, against({{1}, {2}, {4}})}, {{4}, against({{1}})}};
+  for (auto& [peer, grievance] : grievances)
+    if (peer != PeerId{3}) grievance.unresponsive = {{3}};
+  grievances.at({3}).unresponsive = {{1}, {2}, {4}};
+  CHECK(blame(view_of(4), grievances, everyone(4))->id == PeerId{3});
 }
 
 TEST_CASE("in a circle the most accused goes, then the one accused first, then the youngest") {

@@ -183,8 +183,8 @@ TEST_CASE("a member that others wait for is expelled, not one that is slow to ca
   bench.begun(1, key);
   bench.begun(2, key);
   const auto complain = [&] {
-    bench.say(1, Complaint{.key = key, .stalled_ms = 6000, .waiting_for = {MasterBench::id(3)}});
-    bench.say(2, Complaint{.key = key, .stalled_ms = 6000, .waiting_for = {MasterBench::id(3)}});
+    bench.say(1, Complaint{.key = key, .stalled_ms = 6000, .waiting_for = {MasterBench::id(3)}, .unresponsive = {}});
+    bench.say(2, Complaint{.key = key, .stalled_ms = 6000, .waiting_for = {MasterBench::id(3)}, .unresponsive = {}});
     bench.pass(seconds(2));
   };
   complain();
@@ -195,14 +195,38 @@ TEST_CASE("a member that others wait for is expelled, not one that is slow to ca
   CHECK(bench.last<Expelled>(3).error.sentence.find("p1") != std::string::npos);
 }
 
+TEST_CASE("nobody is blamed while something still moves, unless links are dead") {
+  MasterBench bench({.silence = seconds(600)});
+  bench.found(3);
+  const OpKey key = bench.key(1);
+  for (const std::uint64_t peer : {1, 2, 3}) bench.begun(peer, key);
+  // 2 is slowly served by 3; 1 waits for 2.
+  bench.say(1, Complaint{.key = key, .stalled_ms = 6000, .waiting_for = {MasterBench::id(2)}, .unresponsive = {}});
+  bench.say(2, Complaint{.key = key, .stalled_ms = 0, .waiting_for = {}, .unresponsive = {}});
+  bench.pass(seconds(2));
+  CHECK(bench.view(1).size() == 3);
+  SECTION("a dead link counts at once") {
+    bench.say(1, Complaint{.key = key, .stalled_ms = 6000, .waiting_for = {MasterBench::id(2)},
+                           .unresponsive = {MasterBench::id(2)}});
+    bench.pass(seconds(2));
+  }
+  SECTION("and so does a standstill of all") {
+    bench.pass(seconds(5));
+    bench.say(1, Complaint{.key = key, .stalled_ms = 9000, .waiting_for = {MasterBench::id(2)}, .unresponsive = {}});
+    bench.pass(seconds(2));
+  }
+  CHECK(bench.view(1).size() == 2);
+  CHECK(bench.count<Expelled>(2) == 1);
+}
+
 TEST_CASE("a complaint that is taken back harms nobody") {
   MasterBench bench({.silence = seconds(600)});
   bench.found(2);
   const OpKey key = bench.key(1);
   bench.begun(1, key);
   bench.begun(2, key);
-  bench.say(1, Complaint{.key = key, .stalled_ms = 6000, .waiting_for = {MasterBench::id(2)}});
-  bench.say(1, Complaint{.key = key, .stalled_ms = 0, .waiting_for = {}});
+  bench.say(1, Complaint{.key = key, .stalled_ms = 6000, .waiting_for = {MasterBench::id(2)}, .unresponsive = {}});
+  bench.say(1, Complaint{.key = key, .stalled_ms = 0, .waiting_for = {}, .unresponsive = {}});
   bench.pass(seconds(10));
   CHECK(bench.view(1).size() == 2);
 }

@@ -131,7 +131,7 @@ inline PeerMessage any_peer_message(Random& random, std::size_t kind) {
     case 3: return Report{.key = any_key(random), .signature = any_signature(random)};
     case 4:
       return Complaint{
-          .key = any_key(random), .stalled_ms = any_number(random), .waiting_for = any_peers(random)};
+          .key = any_key(random), .stalled_ms = any_number(random), .waiting_for = any_peers(random), .unresponsive = any_peers(random)};
     case 5: return UpdateCall{};
     case 6: return Prepared{.view = ViewId{random.next()}, .unreachable = any_peers(random)};
     case 7: return Leave{};
