@@ -117,6 +117,8 @@ Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t step
     profile.faults.events_between = std::max<std::uint64_t>(profile.faults.events_between, 150);
     profile.network.told = profile.network.link_dial = profile.network.link_redial = up_to(milliseconds(20));
     profile.network.link_delay = up_to(milliseconds(2));
+    profile.network.bytes_per_ms = std::max<std::int64_t>(profile.network.bytes_per_ms, 20000);
+    profile.master.call_wait = seconds(60);
     profile.network.control_delay = up_to(milliseconds(5));
     profile.application.deviation_per_1024 = 0;
     profile.application.stale_look_per_256 = 0;
