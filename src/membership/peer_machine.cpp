@@ -45,11 +45,12 @@ void PeerMachine::connect(Instant now, Introduction me, PeerActions& out) {
   down_since_ = now;
   down_reason_.clear();
   backoff_ = kBackoffMin;
-  dial(out);
+  dial(now, out);
 }
 
-void PeerMachine::dial(PeerActions& out) {
+void PeerMachine::dial(Instant now, PeerActions& out) {
   redial_at_.reset();
+  dialed_at_ = now;
   master_ = MasterLink::dialing;
   out.emplace_back(DialMaster{});
 }
@@ -316,7 +317,11 @@ void PeerMachine::tick(Instant now, PeerActions& out) {
       tell_master(Ping{}, out);
     }
   }
-  if (master_ == MasterLink::down && redial_at_ && now >= *redial_at_) dial(out);
+  if (master_ == MasterLink::dialing && now >= dialed_at_ + bounds_.silence) {
+    out.emplace_back(CloseMaster{"the master does not answer"});
+    master_down(now, "it does not answer", out);
+  }
+  if (master_ == MasterLink::down && redial_at_ && now >= *redial_at_) dial(now, out);
   if (prepare_by_ && now >= *prepare_by_) answer_prepare(out);
   for (auto& [key, op] : ops_) {
     if (op.told || now < op.tell_at) continue;
@@ -331,6 +336,7 @@ std::optional<Instant> PeerMachine::next_deadline() const {
   if (down_since_) next = earlier(next, *down_since_ + bounds_.master_redial);
   if (master_ == MasterLink::up) next = earlier(next, earlier(ping_at_, heard_at_ + bounds_.silence));
   if (master_ == MasterLink::down) next = earlier(next, redial_at_);
+  if (master_ == MasterLink::dialing) next = earlier(next, dialed_at_ + bounds_.silence);
   for (const auto& [key, op] : ops_)
     if (!op.told) next = earlier(next, op.tell_at);
   return next;

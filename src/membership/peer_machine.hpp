@@ -124,7 +124,7 @@ class PeerMachine {
   void said(Instant now, const Pong& message, PeerActions& out);
 
   void tell_master(PeerMessage message, PeerActions& out);
-  void dial(PeerActions& out);
+  void dial(Instant now, PeerActions& out);
   void lose(const Error& error, PeerActions& out);
   void want_links(PeerActions& out);
   std::vector<PeerId> missing_links() const;
@@ -150,6 +150,7 @@ class PeerMachine {
   Instant heard_at_{};
   Instant ping_at_{};
   std::optional<Instant> redial_at_;
+  Instant dialed_at_{};
   std::optional<Instant> down_since_;
   Duration backoff_{};
   std::string down_reason_;
