@@ -11,7 +11,7 @@ tools/install_deps.sh
 mkdir -p build
 log=build/demo_build.log
 echo "demo: building release (log: $log)"
-{ cmake --preset release && cmake --build build/release -j "$(nproc)"; } >"$log" 2>&1 || {
+{ cmake --preset release && cmake --build build/release -j "$(nproc)" --target hawser-churn; } >"$log" 2>&1 || {
   tail -40 "$log"
   echo "demo: the build failed"
   echo FAIL
