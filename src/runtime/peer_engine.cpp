@@ -268,7 +268,10 @@ std::vector<PeerId> PeerEngine::State::unresponsive(const Op& op) const {
 std::vector<PeerId> PeerEngine::State::waiting_for(const OpKey& key, const Op& op) const {
   const View& view = machine_.view();
   std::vector<PeerId> peers;
-  for (const std::uint32_t rank : op.executor->waiting_for()) peers.push_back(view.members[rank].id);
+  for (const std::uint32_t rank : op.executor->waiting_for()) {
+    HAWSER_ASSERT(rank < view.size());
+    peers.push_back(view.members[rank].id);
+  }
   for (const auto& [peer, link] : links_)
     if (view.find(peer) && link.schedule.owes(key) && std::find(peers.begin(), peers.end(), peer) == peers.end())
       peers.push_back(peer);

@@ -56,6 +56,7 @@ void PeerEngine::State::send(const OpKey& key, Op& op, std::vector<ReduceExecuto
   const View& view = machine_.view();
   std::vector<PeerId> woken;
   for (const auto& one : sends) {
+    HAWSER_ASSERT(one.to < view.size());
     const PeerId to = view.members[one.to].id;
     Link* const link = find_link(to);
     HAWSER_ASSERT(link != nullptr);
@@ -77,6 +78,7 @@ void PeerEngine::State::send(const OpKey& key, Op& op, std::vector<ReduceExecuto
 void PeerEngine::State::tell_ready(const OpKey& key, Op& op, EngineActions& out) {
   op.tell_ready.reset();
   for (const std::uint32_t rank : op.executor->senders()) {
+    HAWSER_ASSERT(rank < machine_.view().size());
     const PeerId to = machine_.view().members[rank].id;
     Link* const link = find_link(to);
     HAWSER_ASSERT(link != nullptr);
@@ -208,7 +210,7 @@ void PeerEngine::State::frame_ends(Instant now, LinkConnection connection, bool 
       if (Op* const op = find_op(key)) op->progress = std::max(op->progress, now);
     return;
   }
-  if (!intact && receiving.use != Receiving::Use::discard) {
+  if (!intact) {
     pool_.give(std::move(receiving.staging));
     return drop_connection(connection, "a chunk came in damaged (wrong checksum)", out);
   }

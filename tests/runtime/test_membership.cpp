@@ -1,5 +1,6 @@
 /// Loss, joins, mismatch, and a master that goes and comes back, over real sockets.
 #include <algorithm>
+#include <latch>
 #include <numeric>
 
 #include "run_fixture.hpp"
@@ -33,9 +34,13 @@ TEST_CASE("the survivors of a killed peer retry with what they had") {
   const ReduceOnce big{.count = 8'000'000, .in_place = in_place};
   on_all(peers, [&](std::size_t who, Communicator& peer) {
     if (who == 1) {
-      // It takes part for a while and is gone in the middle.
-      std::thread call([&] { first[who] = reduce_once(who, peer, big); });
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      // It takes part and is gone in the middle; the simulator and the churn run do it at every moment.
+      std::latch calling(1);
+      std::thread call([&] {
+        calling.count_down();
+        first[who] = reduce_once(who, peer, big);
+      });
+      calling.wait();
       peer.vanish();
       call.join();
       return;
@@ -47,9 +52,13 @@ TEST_CASE("the survivors of a killed peer retry with what they had") {
   std::iota(everyone.begin(), everyone.end(), 0);
   auto rest = everyone;
   std::erase(rest, std::size_t{1});
+  const bool summed_all = std::any_of(rest.begin(), rest.end(), [&](std::size_t who) {
+    return first[who].status == Status::success && first[who].info->contributors.size() == world_size;
+  });
   for (const std::size_t who : rest) {
     INFO("peer " << who << ": " << first[who].sentence << " / " << second[who].sentence);
-    CHECK(first[who].status == first[0].status);
+    // Who called after the loss was in the next view at once; but a sum with all of them is everyone's.
+    if (summed_all) CHECK(first[who].status == Status::success);
     CHECK((first[who].status == Status::success || first[who].status == Status::peer_lost));
     CHECK((first[who].status == Status::success || first[who].input_intact));
     REQUIRE(second[who].status == Status::success);
