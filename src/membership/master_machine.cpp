@@ -10,6 +10,8 @@ namespace hawser {
 namespace {
 
 constexpr std::size_t kExpelledRemembered = 1024;
+/// A tick that comes so late was not merely delayed.
+constexpr Duration kOversleep = seconds(1);
 
 }  // namespace
 
@@ -27,7 +29,7 @@ MasterMachine::MasterMachine(MasterMachine&&) noexcept = default;
 MasterMachine& MasterMachine::operator=(MasterMachine&&) noexcept = default;
 
 void MasterMachine::step(Instant now, const MasterEvent& event, MasterActions& out) {
-  std::visit([&](const auto& one) { state_->on(now, one, out); }, event);
+  state_->step(now, event, out);
 }
 std::optional<Instant> MasterMachine::next_deadline() const { return state_->next_deadline(); }
 MasterMachine::Snapshot MasterMachine::snapshot() const { return state_->snapshot(); }
@@ -38,6 +40,32 @@ MasterMachine::State::State(MasterConfig config, std::uint64_t seed, Instant now
       run_{random_.next()},
       link_secret_(random_.next()),
       bootstrap_at_(now + config.bootstrap) {}
+
+void MasterMachine::State::step(Instant now, const MasterEvent& event, MasterActions& out) {
+  if (awaited_ && now > *awaited_ + kOversleep) wake(now, out);
+  std::visit([&](const auto& one) { on(now, one, out); }, event);
+  awaited_ = next_deadline();
+}
+
+/// The master itself stood still (stopped, swapped, suspended): what its peers said meanwhile is not read
+/// yet, so all that was measured against the clock is measured anew.
+void MasterMachine::State::wake(Instant now, MasterActions& out) {
+  out.emplace_back(LogEvent{LogLevel::warning, "master-overslept",
+                            "the master itself stood still for " + std::to_string(whole_milliseconds(now - *awaited_)) +
+                                " ms; its bounds start anew"});
+  for (auto& [id, connection] : connections_) connection.heard_at = now;
+  for (auto& [number, group] : groups_) {
+    if (group.mismatch_since) group.mismatch_since = now;
+    for (auto& [key, op] : group.ops) {
+      op.first_call = op.last_call = now;
+      op.grievances.clear();
+      op.judge_at.reset();
+    }
+  }
+  for (auto& [number, recovery] : recoveries_) recovery.deadline = now + config_.recovery;
+  if (update_since_) update_since_ = now;
+  if (admission_) admission_->deadline = now + config_.link_open;
+}
 
 void MasterMachine::State::on(Instant now, const ConnectionOpened& event, MasterActions&) {
   connections_[event.connection] = {.host = event.remote_host, .heard_at = now, .peer = {}};

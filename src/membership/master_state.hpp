@@ -20,6 +20,7 @@ class MasterMachine::State {
  public:
   State(MasterConfig config, std::uint64_t seed, Instant now);
 
+  void step(Instant now, const MasterEvent& event, MasterActions& out);
   void on(Instant now, const ConnectionOpened& event, MasterActions& out);
   void on(Instant now, const ConnectionClosed& event, MasterActions& out);
   void on(Instant now, const PeerSaid& event, MasterActions& out);
@@ -80,6 +81,7 @@ class MasterMachine::State {
   };
 
   // master_machine.cpp: connections and messages.
+  void wake(Instant now, MasterActions& out);
   void said(Instant now, PeerId peer, const Hello& message, MasterActions& out);
   void said(Instant now, PeerId peer, const Resume& message, MasterActions& out);
   void said(Instant now, PeerId peer, const Begun& message, MasterActions& out);
@@ -158,6 +160,7 @@ class MasterMachine::State {
   Resume* recovering(PeerId peer);
 
   MasterConfig config_;
+  std::optional<Instant> awaited_;  ///< The deadline that the last step left behind.
   Random random_;
   RunId run_;
   std::uint64_t link_secret_ = 0;

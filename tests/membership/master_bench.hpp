@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <vector>
@@ -24,10 +25,18 @@ class MasterBench {
   }
   void say(std::uint64_t peer, PeerMessage message) { step(PeerSaid{connection_of_.at(peer), std::move(message)}); }
   void close(std::uint64_t peer) { step(ConnectionClosed{connection_of_.at(peer), "closed"}); }
+  /// Time passes, with a tick at each deadline as a driver gives it.
   void pass(Duration time) {
-    now += time;
+    const Instant until = now + time;
+    for (auto next = master_.next_deadline(); next && *next < until; next = master_.next_deadline()) {
+      now = std::max(now, *next);
+      step(Tick{});
+    }
+    now = until;
     step(Tick{});
   }
+  /// Time passes without the master.
+  void sleep(Duration time) { now += time; }
   Introduction introduction(std::uint64_t peer, std::uint32_t group = 0) const {
     return {.id = id(peer), .token = peer * 11, .group = group, .name = "p" + std::to_string(peer),
             .address = {.host = "127.0.0.1", .port = static_cast<std::uint16_t>(1000 + peer)}};

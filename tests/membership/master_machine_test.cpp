@@ -176,6 +176,21 @@ TEST_CASE("an abort while newcomers' links are opened voids the views proposed t
   CHECK(bench.view(1).size() == 2);
 }
 
+TEST_CASE("a master that stood still blames nobody for it") {
+  MasterBench bench;
+  bench.found(2);
+  bench.begun(1, bench.key(1, 1));
+  bench.begun(2, bench.key(2, 2));
+  bench.sleep(seconds(60));
+  bench.pass(Duration::zero());
+  CHECK(bench.count<StartView>(1) == 1);
+  bench.begun(2, bench.key(2, 1));
+  bench.begun(1, bench.key(1, 2));
+  bench.pass(seconds(4));
+  CHECK(bench.view(1).size() == 2);
+  CHECK(bench.count<StartView>(1) == 1);
+}
+
 TEST_CASE("a member that others wait for is expelled, not one that is slow to call") {
   MasterBench bench({.silence = seconds(600)});
   bench.found(3);
