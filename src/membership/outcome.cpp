@@ -211,7 +211,8 @@ bool MasterMachine::State::judge_stall(Instant now, Group& group, MasterActions&
     if (!culprit) continue;
     std::vector<Member> accusers;
     for (const auto& [accuser, grievance] : op.grievances)
-      if (const Member* const member = group.view.find(accuser)) accusers.push_back(*member);
+      if (const Member* const member = group.view.find(accuser); member && accuser != culprit->id)
+        accusers.push_back(*member);
     const std::string what = describe(op.called.begin()->second);
     out.emplace_back(LogEvent{LogLevel::info, "stalled-peer-expelled", culprit->name});
     lose(now, culprit->id,
