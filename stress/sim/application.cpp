@@ -42,7 +42,7 @@ ReduceWish TrainingApplication::reduce_by_rule(Random& random, std::uint64_t tag
   wish.signature.plan = static_cast<PlanKind>(random.below(3));
   const std::uint64_t kind = random.below(8);
   if (random.below(256) < profile.big_per_256)
-    wish.signature.count = 4000 + random.below(200000);
+    wish.signature.count = 4000 + random.below(profile.big_elements);
   else if (kind == 0)
     wish.signature.count = 1;
   else if (kind == 1)

@@ -114,12 +114,26 @@ void Checker::call_ended(const Process& process, const Call& call, const CallDon
     if (!info.connected || !info.view.rank_of(process.id()))
       throw Violation(process.name() + " connected, but is in no view");
   }
+  if (call.kind == Call::Kind::update) update_ended(process, call, status);
   if (call.kind != Call::Kind::reduce) return;
   if (!call.buffers->in_place() && !call.buffers->send_intact())
     throw Violation(who(process, call) + "the send buffer was written to");
   if (status != Status::success) return ended_badly(process, call, done.error);
   if (!done.reduce) throw Violation(who(process, call) + "success without a ReduceInfo");
   ended_well(process, call, *done.reduce);
+}
+
+void Checker::update_ended(const Process& process, const Call& call, Status status) {
+  // Only those are told of a timeout who had called.
+  if (means_out(status) || status == Status::timeout || !explain_mismatches_ || called_differently(call.view))
+    return;
+  const UpdateOutcome mine{.name = process.name(), .status = status, .incarnation = incarnation(process)};
+  const auto [first, is_new] = updates_.try_emplace({call.view.id, call.ordinal}, mine);
+  const UpdateOutcome& theirs = first->second;
+  if (!is_new && theirs.status != status && theirs.incarnation == mine.incarnation)
+    throw Violation("update-topology number " + std::to_string(call.ordinal) + " in " +
+                    world_.names.of(call.view) + " ended with " + status_name(status) + " at " + mine.name +
+                    " and with " + status_name(theirs.status) + " at " + theirs.name);
 }
 
 void Checker::ended_badly(const Process& process, const Call& call, const Error& error) {
@@ -225,8 +239,8 @@ void Checker::note_split(const OpKey& key, const Outcome& failed, const Outcome&
   splits_.push_back({.failed = failed.peer,
                      .succeeded = succeeded.peer,
                      .epoch = key.epoch,
-                     .text = world_.names.of(key) + ": " + succeeded.name + " had success, " + failed.name + " " +
-                             status_name(failed.status)});
+                     .text = world_.names.of(key) + ": " + succeeded.name + " had success, " + failed.name +
+                             " " + status_name(failed.status)});
   for (const auto& [id, peers] : started_)
     if (views_.at(id).epoch > key.epoch && peers.contains(failed.peer) && peers.contains(succeeded.peer))
       throw Violation(splits_.back().text + ", and both started " + world_.names.of(views_.at(id)));

@@ -59,6 +59,12 @@ class Checker {
     View view_after;
     std::uint64_t incarnation = 0;  ///< Of the master that said so.
   };
+  /// How an update-topology call ended at the first who was told, by view and ordinal.
+  struct UpdateOutcome {
+    std::string name;
+    Status status = Status::success;
+    std::uint64_t incarnation = 0;
+  };
   struct Op {
     Instant first_called{};
     std::vector<Part> parts;
@@ -83,6 +89,7 @@ class Checker {
 
   void ended_well(const Process& process, const Call& call, const ReduceInfo& info);
   void ended_badly(const Process& process, const Call& call, const Error& error);
+  void update_ended(const Process& process, const Call& call, Status status);
   void check_agreement(const Op& op, const OpKey& key, const Outcome& mine);
   void note_split(const OpKey& key, const Outcome& failed, const Outcome& succeeded);
   void expect(Op& op, const Call& call, const std::vector<PeerId>& contributors) const;
@@ -96,6 +103,7 @@ class Checker {
   std::vector<Split> splits_;
   std::map<PeerId, Epoch> last_epoch_;
   std::map<ViewId, Decisions> decisions_;
+  std::map<std::pair<ViewId, std::uint64_t>, UpdateOutcome> updates_;
   std::set<PeerId> died_in_update_;
   bool explain_mismatches_ = false;
   bool allow_no_error_ = false;

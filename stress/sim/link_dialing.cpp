@@ -156,6 +156,10 @@ void LinkNetwork::close(Process& process, PeerId peer) {
 
 void LinkNetwork::drop(Process& process, LinkConnection name, const std::string& reason) {
   world_.coverage.saw("sim: connection dropped by an engine");
+  const bool provoked =
+      world_.profile.faults.weights.hostile != 0 || world_.profile.network.flip_per_million != 0;
+  if (!provoked && !world_.scripted)
+    throw Violation(process.name() + " drops a connection though nobody breaks the protocol: " + reason);
   LinkEnd* end = find(process, name);
   if (!end) return;
   if (world_.tracing()) world_.trace(process.name() + " drops a connection: " + reason);

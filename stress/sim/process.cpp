@@ -54,8 +54,18 @@ CallId Process::connect() {
   return call;
 }
 
+void Process::count_in(const View& view) {
+  if (view.id == counted_view_) return;
+  counted_view_ = view.id;
+  sequences_.clear();
+  updates_ = 0;
+}
+
 CallId Process::update_topology() {
-  const CallId call = start_call(Call::Kind::update).id;
+  Call& started = start_call(Call::Kind::update);
+  count_in(started.view);
+  started.ordinal = updates_++;
+  const CallId call = started.id;
   if (world_.tracing()) world_.trace(name_ + " calls update-topology");
   deliver(UpdateTopologyCall{.call = call});
   return call;
@@ -64,10 +74,7 @@ CallId Process::update_topology() {
 CallId Process::all_reduce(const ReduceWish& wish) {
   Call& call = start_call(Call::Kind::reduce);
   const CallId id = call.id;
-  if (call.view.id != counted_view_) {
-    counted_view_ = call.view.id;
-    sequences_.clear();
-  }
+  count_in(call.view);
   call.key = {
       .epoch = call.view.epoch, .view = call.view.id, .tag = wish.tag, .sequence = sequences_[wish.tag]++};
   call.signature = wish.signature;
@@ -313,6 +320,10 @@ void Process::end_call(const CallDone& done) {
     world_.checker.refused(*this, done);
   else
     world_.checker.call_ended(*this, call, done);
+  // Who had not called is not told of a timeout; the next call of all is this one again.
+  if (call.kind == Call::Kind::update && done.error.status == Status::timeout &&
+      call.view.id == counted_view_)
+    --updates_;
   if (call.buffers) {
     std::move(*call.buffers).retire_to(world_.quarantine);
     call.buffers.reset();

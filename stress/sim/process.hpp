@@ -24,7 +24,8 @@ struct Call {
   Kind kind = Kind::connect;
   Instant made{};
   PeerId self;
-  View view;  ///< At the moment of the call.
+  View view;                  ///< At the moment of the call.
+  std::uint64_t ordinal = 0;  ///< Of an update-topology: the how-manieth in this view.
   /// Of a reduce: which one it is, by the simulator's own count.
   OpKey key;
   Signature signature;
@@ -106,6 +107,7 @@ class Process {
 
  private:
   Call& start_call(Call::Kind kind);
+  void count_in(const View& view);
   void expect_refusal(CallId call, const EngineEvent& event);
   void perform(EngineActions& actions);
   void perform_one(EngineAction& action);
@@ -131,6 +133,7 @@ class Process {
   std::uint64_t calls_made_ = 0;
   ViewId counted_view_;
   std::map<std::uint64_t, std::uint64_t> sequences_;  ///< By tag, in counted_view_.
+  std::uint64_t updates_ = 0;                         ///< In counted_view_.
   std::optional<Instant> timer_at_;
   int barren_ticks_ = 0;
   std::vector<EventQueue::Task> held_tasks_;

@@ -57,6 +57,7 @@ void draw_application(Random& random, ApplicationProfile& application) {
   application.rule_seed = random.next();
   application.update_per_256 = static_cast<std::uint64_t>(random.between(30, 160));
   application.big_per_256 = random.chance(1, 16) ? 20 : 0;
+  if (random.chance(1, 8)) application.big_elements = 900000;
   application.deviation_per_1024 = random.chance(1, 4) ? 20 : 0;
   application.stale_look_per_256 = random.chance(1, 4) ? 20 : 0;
   application.slow_per_1024 = random.chance(1, 8) ? 20 : 0;

@@ -46,6 +46,7 @@ struct ApplicationProfile {
   std::uint64_t rule_seed = 0;  ///< All members derive their next calls from it, so that they call alike.
   std::uint64_t update_per_256 = 80;
   std::uint64_t big_per_256 = 0;
+  std::uint64_t big_elements = 200000;
   std::uint64_t deviation_per_1024 = 0;  ///< A call that differs from the others' on purpose.
   std::uint64_t stale_look_per_256 = 0;  ///< Decide, wait, call: the view may have changed.
   std::uint64_t slow_per_1024 = 0;

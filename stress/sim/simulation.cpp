@@ -86,12 +86,15 @@ class Simulation {
       step();
       if (world_.checker.successes() != seen) {
         seen = world_.checker.successes();
-        settled_ = open_calls_are_newer_than(healed) && all_reduced_since(healed);
+        settled_ = is_settled(healed);
       }
       if (!settled_ && world_.queue.now() > healed + world_.profile.settle) complain(healed);
-      if (alone_in_some_group() && world_.queue.executed() % 64 == 0)
-        settled_ = open_calls_are_newer_than(healed) && all_reduced_since(healed);
+      if (alone_in_some_group() && world_.queue.executed() % 64 == 0) settled_ = is_settled(healed);
     }
+  }
+
+  bool is_settled(Instant healed) {
+    return open_calls_are_newer_than(healed) && all_reduced_since(healed) && news_has_come();
   }
 
   bool open_calls_are_newer_than(Instant instant) {
@@ -112,6 +115,24 @@ class Simulation {
     return std::any_of(all.begin(), all.end(), [](const auto& group) { return group.second.size() == 1; });
   }
 
+  /// All the living know the sizes of the world, and that nobody waits for admission.
+  bool news_has_come() {
+    std::uint32_t size = 0;
+    std::uint32_t largest = 0;
+    const auto all = groups();
+    for (const auto& [number, peers] : all) {
+      size += static_cast<std::uint32_t>(peers.size());
+      largest = std::max(largest, static_cast<std::uint32_t>(peers.size()));
+    }
+    const hawser::World expected_world{
+        .size = size, .group_count = static_cast<std::uint32_t>(all.size()), .largest_group_size = largest};
+    for (const Process* process : world_.living()) {
+      const EngineInfo info = process->info();
+      if (!info.connected || !(info.world == expected_world) || info.pending != 0) return false;
+    }
+    return true;
+  }
+
   /// In each group all the living have been in one collective; whoever is alone is at least a member.
   bool all_reduced_since(Instant instant) {
     for (const auto& [number, peers] : groups()) {
@@ -127,8 +148,9 @@ class Simulation {
         if (call.made <= healed)
           throw Violation(process->name() + ": a call made before the faults were over hangs for " +
                           seconds_of(world_.queue.now() - call.made));
-    throw Violation("all has healed " + seconds_of(world_.queue.now() - healed) +
-                    " ago, and there was no collective of all the living");
+    throw Violation("all has healed " + seconds_of(world_.queue.now() - healed) + " ago, and " +
+                    (all_reduced_since(healed) ? "somebody does not know the sizes of the world"
+                                               : "there was no collective of all the living"));
   }
 
   World world_;

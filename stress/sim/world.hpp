@@ -53,6 +53,7 @@ class World {
   MasterProcess master;
   ControlNetwork control;
   LinkNetwork links;
+  bool scripted = false;  ///< Commands make the calls and the faults.
   bool odd_calls = true;  ///< Applications may call late, or what others don't call.
   std::vector<std::unique_ptr<Application>> buried;  ///< Of processes that are gone, until the event is over.
 

@@ -89,6 +89,7 @@ sim::World& Stage::world() {
   if (!world_) {
     world_ = std::make_unique<sim::World>(profile_, 1);
     world_->control.keep_messages();
+    world_->scripted = true;
     world_->on_message = [this](const std::string& who, const char* kind) {
       if (awaited_times_ != 0 && who == awaited_who_ && kind == awaited_kind_) --awaited_times_;
     };
