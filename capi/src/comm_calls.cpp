@@ -104,14 +104,13 @@ Result<hawser::CommunicatorConfig> config_of(const hawserCommConfig_t& callers) 
 }
 
 Result<hawser::AllReduceArguments> arguments_of(const void* send, void* receive, std::uint64_t count,
-                                                hawserDataType_t type,
-                                                const hawserAllReduceOptions_t* callers) {
+                                                int type, const hawserAllReduceOptions_t* callers) {
   const hawserAllReduceOptions_t defaults = HAWSER_ALL_REDUCE_OPTIONS_INIT;
   const auto options =
       capi::read_struct(callers != nullptr ? *callers : defaults, "hawserAllReduceOptions_t");
   if (!options.ok()) return options.error();
-  if (const int number = capi::number_in(type); number != static_cast<int>(hawserFloat32))
-    return capi::invalid_argument(std::to_string(number) + " is not a data type that can be reduced");
+  if (type != static_cast<int>(hawserFloat32))
+    return capi::invalid_argument(std::to_string(type) + " is not a data type that can be reduced");
   const int op = capi::number_in(options->op);
   if (op != static_cast<int>(hawserSum) && op != static_cast<int>(hawserAvg))
     return capi::invalid_argument(std::to_string(op) + " is not a reduce operation");
@@ -252,9 +251,10 @@ hawserResult_t hawserCommUpdateTopology(hawserComm_t comm) {
 hawserResult_t hawserAllReduce(hawserComm_t comm, const void* send, void* receive, uint64_t count,
                                hawserDataType_t type, const hawserAllReduceOptions_t* options,
                                hawserReduceInfo_t* info) {
+  const int type_number = capi::number_in(type);
   return capi::guarded([&] {
     if (comm == nullptr) return null_comm();
-    const auto arguments = arguments_of(send, receive, count, type, options);
+    const auto arguments = arguments_of(send, receive, count, type_number, options);
     if (!arguments.ok()) return capi::report(arguments.error());
     std::optional<hawserReduceInfo_t> asked;
     if (info != nullptr) {

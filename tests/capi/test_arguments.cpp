@@ -11,14 +11,6 @@
 
 namespace {
 
-/// What a C program can pass and a C++ cast may not make.
-template <class Enum>
-Enum enum_of(int number) {
-  Enum made;
-  std::memcpy(&made, &number, sizeof made);
-  return made;
-}
-
 hawserCommConfig_t good_config() {
   hawserCommConfig_t config = HAWSER_COMM_CONFIG_INIT;
   config.master = "127.0.0.1:1";
@@ -37,7 +29,6 @@ hawserResult_t create(const hawserCommConfig_t& config) {
 TEST_CASE("results have names") {
   CHECK(std::string(hawserGetResultName(hawserSuccess)) == "success");
   CHECK(std::string(hawserGetResultName(hawserErrorInternal)) == "internal error");
-  CHECK(hawserGetResultName(enum_of<hawserResult_t>(77)) != nullptr);
   CHECK(std::string(hawserGetVersion()) == "0.1.0");
 }
 
@@ -154,7 +145,6 @@ TEST_CASE("log lines go to the callback at and above the level") {
   struct Lines {
     std::vector<std::pair<hawserLogLevel_t, std::string>> all;
   } lines;
-  CHECK(hawserSetLogLevel(enum_of<hawserLogLevel_t>(9)) == hawserErrorInvalidArgument);
   REQUIRE(hawserSetLogCallback(
               [](void* user, hawserLogLevel_t level, const char* message) {
                 static_cast<Lines*>(user)->all.emplace_back(level, message);
@@ -188,24 +178,4 @@ TEST_CASE("log lines go to the callback at and above the level") {
   const std::size_t count = lines.all.size();
   run_and_stop();
   CHECK(lines.all.size() == count);
-}
-
-TEST_CASE("enums out of range are refused") {
-  hawserCommConfig_t config = good_config();
-  hawserComm_t comm = nullptr;
-  REQUIRE(hawserCommCreate(&config, &comm) == hawserSuccess);
-  std::vector<float> a(10);
-  hawserAllReduceOptions_t options = HAWSER_ALL_REDUCE_OPTIONS_INIT;
-  const auto call = [&](hawserDataType_t type) {
-    return hawserAllReduce(comm, a.data(), a.data(), 10, type, &options, nullptr);
-  };
-  CHECK(call(enum_of<hawserDataType_t>(5)) == hawserErrorInvalidArgument);
-  options.op = enum_of<hawserReduceOp_t>(2);
-  CHECK(call(hawserFloat32) == hawserErrorInvalidArgument);
-  options.op = hawserSum;
-  options.plan = enum_of<hawserPlan_t>(3);
-  CHECK(call(hawserFloat32) == hawserErrorInvalidArgument);
-  options.plan = hawserPlanAuto;
-  CHECK(call(hawserFloat32) == hawserErrorInvalidUsage);
-  CHECK(hawserCommDestroy(comm) == hawserSuccess);
 }
