@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 
 #include <asio/read.hpp>
 #include <asio/write.hpp>
@@ -155,6 +156,32 @@ TEST_CASE("two listeners never share a port, whatever family they are of") {
   CHECK_FALSE(Listener::open(io, {.port_first = port, .port_last = port}).ok());
   CHECK_FALSE(Listener::open(io, {.host = "127.0.0.1", .port_first = port, .port_last = port}).ok());
   CHECK_FALSE(Listener::open(io, {.host = "0.0.0.0", .port_first = port, .port_last = port}).ok());
+}
+
+TEST_CASE("without descriptors a listener waits, says so once, and goes on when there are some") {
+  asio::io_context io;
+  auto listener = Listener::open(io, {.host = "127.0.0.1"}).value();
+  std::vector<Tcp::socket> accepted;
+  std::vector<LogEvent> logged;
+  listener->start(
+      {.accepted = [&](Tcp::socket socket, const std::string&) { accepted.push_back(std::move(socket)); },
+       .log = [&](LogEvent event) { logged.push_back(std::move(event)); }});
+  Tcp::socket client(io);
+  client.connect({asio::ip::address_v4::loopback(), listener->address().port});
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  rlimit none = before;
+  none.rlim_cur = 3;
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+  const bool said = run_until(io, [&] { return !logged.empty(); });
+  io.run_for(std::chrono::milliseconds(500));
+  const bool refused = !Listener::open(io, {.host = "127.0.0.1"}).ok();
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK(said);
+  CHECK(refused);
+  CHECK(logged.size() == 1);
+  CHECK(run_until(io, [&] { return accepted.size() == 1; }));
+  listener->close();
 }
 
 TEST_CASE("a port can be bound again while old connections linger") {
