@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 
+#include "bench_command.hpp"
 #include "hawser.h"
 #include "master_command.hpp"
 
@@ -9,6 +10,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   int status = 0;
   add_master_command(app, status);
+  add_bench_command(app, status);
   CLI11_PARSE(app, argc, argv);
   return status;
 }

@@ -74,13 +74,67 @@ typedef enum hawserResult {
   hawserErrorInternal = 13
 } hawserResult_t;
 
-typedef enum hawserDataType { hawserFloat32 = 0 } hawserDataType_t;
+typedef enum hawserDataType {
+  hawserFloat32 = 0,
+  hawserFloat64 = 1,
+  hawserFloat16 = 2,
+  hawserBfloat16 = 3,
+  hawserInt8 = 4,
+  hawserUint8 = 5,
+  hawserInt16 = 6,
+  hawserUint16 = 7,
+  hawserInt32 = 8,
+  hawserUint32 = 9,
+  hawserInt64 = 10,
+  hawserUint64 = 11
+} hawserDataType_t;
 
+/** Floats: IEEE arithmetic; 16-bit floats are kept in float32 on the way and rounded once, at the end. Which
+ *  order partial sums are added in depends on the plan and on arrival; all members hold the same bits.
+ *  Integers: sum and prod wrap modulo 2^bits. */
 typedef enum hawserReduceOp {
   hawserSum = 0,
-  /** Sum divided by the number of contributors, once, at the end. */
-  hawserAvg = 1
+  /** Sum divided by the number of contributors, once, at the end. Integers: the exact mean (it cannot
+   *  overflow), rounded to nearest, ties to even. */
+  hawserAvg = 1,
+  hawserProd = 2,
+  /** A NaN in any input gives NaN; +0 is larger than -0. */
+  hawserMax = 3,
+  hawserMin = 4
 } hawserReduceOp_t;
+
+/** How floats are made smaller on the wire. Rounded to nearest, or at random where asked. All members end with
+ *  the same bits: the root of each chunk keeps the value that the others decode. In a ring every hop quantises
+ *  the partial sum again; the direct plan quantises twice. An infinity or NaN makes its whole group (chunk, or
+ *  block) NaN. docs/quantization.md has formulas, error bounds and measured errors. */
+typedef enum hawserQuantizationScheme {
+  hawserQuantizeNone = 0,
+  /** One scale per chunk, from its smallest to its largest value. To uint8, int8 or uint16. */
+  hawserQuantizeMinMax = 1,
+  /** The same, with 0 exactly representable. To uint8, int8 or uint16. */
+  hawserQuantizeZeroPointScale = 2,
+  /** A scale for each block of 64 to 1024 values, symmetric around 0. To int8 or int4. */
+  hawserQuantizeBlockwise = 3,
+  /** To bfloat16 or float16. */
+  hawserQuantizeCast = 4
+} hawserQuantizationScheme_t;
+
+typedef enum hawserQuantizedType {
+  hawserToUint8 = 0,
+  hawserToInt8 = 1,
+  hawserToUint16 = 2,
+  hawserToInt4 = 3,
+  hawserToBfloat16 = 4,
+  hawserToFloat16 = 5
+} hawserQuantizedType_t;
+
+/** For float32, float64, float16 and bfloat16. Same on all members. */
+typedef struct hawserQuantization {
+  hawserQuantizationScheme_t scheme;
+  hawserQuantizedType_t type;
+  uint32_t block;      /**< Blockwise: values per scale, a power of two from 64 to 1024. Else 0. */
+  uint32_t stochastic; /**< 1: round up or down at random, right on average. */
+} hawserQuantization_t;
 
 typedef enum hawserPlan {
   /** Chosen per call from size and world size by the cost model. All members must ask for the same. */
@@ -99,6 +153,8 @@ typedef enum hawserLogLevel {
 
 typedef struct hawserMaster* hawserMaster_t;
 typedef struct hawserComm* hawserComm_t;
+typedef struct hawserOp* hawserOp_t;
+typedef struct hawserResidual* hawserResidual_t;
 
 /** Short name of a result, e.g. "peer lost". Never null, static storage. */
 HAWSER_API const char* hawserGetResultName(hawserResult_t result);
@@ -256,18 +312,43 @@ HAWSER_API hawserResult_t hawserCommArePeersPending(hawserComm_t comm, int* pend
  *  collective instead), Timeout, MasterRestarted, MasterUnreachable, Expelled, Closed. */
 HAWSER_API hawserResult_t hawserCommUpdateTopology(hawserComm_t comm);
 
-/* --------------------------------------------------------------------------------------- all-reduce */
+/* ------------------------------------------------------------------------------------- collectives */
 
-/** Fill with HAWSER_ALL_REDUCE_OPTIONS_INIT. */
+/** Options of reductions. Fill with HAWSER_ALL_REDUCE_OPTIONS_INIT. */
 typedef struct hawserAllReduceOptions {
   size_t size;
   hawserReduceOp_t op;
   /** The caller's number for this collective among several in flight. Same on all members. */
   uint64_t tag;
   hawserPlan_t plan;
+  hawserQuantization_t quantization;
+  /** Error feedback: what quantisation loses in this call is added to the next call with this handle. Null:
+   *  none. Only with a quantisation, for sum and avg, all-reduce only. */
+  hawserResidual_t residual;
+  /** 1: compress what this member sends without loss (byte-shuffled, zstd). Turns itself off, link by link,
+   *  where values don't shrink or the link is faster than the compression. Need not be the same on all. */
+  uint32_t compress;
+  /** The epoch (hawserCommInfo_t) that the caller's idea of ranks and sizes comes from, for reduce-scatter;
+   *  if another view is in force the call ends with PeerLost. 0: that of the moment of the call. */
+  uint64_t epoch;
 } hawserAllReduceOptions_t;
 
-#define HAWSER_ALL_REDUCE_OPTIONS_INIT {sizeof(hawserAllReduceOptions_t), hawserSum, 0, hawserPlanAuto}
+#define HAWSER_ALL_REDUCE_OPTIONS_INIT                                                                          \
+  {sizeof(hawserAllReduceOptions_t), hawserSum, 0, hawserPlanAuto,                                              \
+   {hawserQuantizeNone, hawserToUint8, 0, 0}, NULL, 0, 0}
+
+/** Options of the other collectives. Fill with HAWSER_COLLECTIVE_OPTIONS_INIT. */
+typedef struct hawserCollectiveOptions {
+  size_t size;
+  uint64_t tag;
+  hawserPlan_t plan;
+  uint32_t compress; /**< As above. */
+  uint64_t epoch;    /**< As above. */
+} hawserCollectiveOptions_t;
+
+#define HAWSER_COLLECTIVE_OPTIONS_INIT {sizeof(hawserCollectiveOptions_t), 0, hawserPlanAuto, 0, 0}
+
+#define HAWSER_REASON_BYTES 96
 
 /** What a collective was. Set `size`, `contributors` and `contributor_capacity` before the call (or use
  *  HAWSER_REDUCE_INFO_INIT for no contributor list); the rest is written on success. */
@@ -283,11 +364,16 @@ typedef struct hawserReduceInfo {
   uint64_t sequence;             /**< The how-manieth on this tag in this view, from 0. */
   uint64_t bytes_sent;           /**< Payload bytes, repeats after broken connections included. */
   uint64_t bytes_received;
-  uint64_t transfer_us;          /**< From the call to the own result being whole. */
+  uint64_t transfer_us;          /**< From all having called to the own result being whole. */
   uint64_t commit_us;            /**< From then to the master's commit. */
+  uint64_t wait_us;              /**< From the call until all whose data comes here had called. */
+  uint64_t reduce_us;            /**< Of wait and transfer, spent computing. */
+  uint32_t attempts;             /**< 1, or how often hawserAllReduceMany had to call. */
+  char plan_reason[HAWSER_REASON_BYTES]; /**< Why this plan, in words. */
 } hawserReduceInfo_t;
 
-#define HAWSER_REDUCE_INFO_INIT {sizeof(hawserReduceInfo_t), NULL, 0, 0, 0, hawserPlanAuto, 0, 0, 0, 0, 0, 0}
+#define HAWSER_REDUCE_INFO_INIT \
+  {sizeof(hawserReduceInfo_t), NULL, 0, 0, 0, hawserPlanAuto, 0, 0, 0, 0, 0, 0, 0, 0, 0, ""}
 
 /** Reduces `count` elements over the group; every member gets the same bits in `receive`.
  *
@@ -299,7 +385,7 @@ typedef struct hawserReduceInfo {
  *  once or within the master's silence_ms or stall_ms; members that don't call are waited for up to
  *  call_wait_ms; a lost master for up to master_redial_ms.
  *  Several collectives may be in flight from several threads if their tags differ.
- *  Result: exact in the sense that each contributor's element is added exactly once, in an order that
+ *  Result: exact in the sense that each contributor's element is counted exactly once, in an order that
  *  depends on the plan; all members hold the same bits.
  *  Errors: InvalidArgument, InvalidUsage (tag in flight already; update-topology under way; not connected;
  *  buffers overlap in part), TooFewPeers, PeerLost, Mismatch, Timeout, MasterRestarted,
@@ -309,6 +395,122 @@ typedef struct hawserReduceInfo {
 HAWSER_API hawserResult_t hawserAllReduce(hawserComm_t comm, const void* send, void* receive, uint64_t count,
                                           hawserDataType_t type, const hawserAllReduceOptions_t* options,
                                           hawserReduceInfo_t* info);
+
+/** Each member gets its share of the reduction: `send` holds count elements for every rank, in rank order
+ *  (count * group size in all), `receive` count elements. Disjoint, or in place: receive ==
+ *  send + rank * count elements. Input, errors, bounds and memory as for hawserAllReduce; the payload is the
+ *  receive buffer. Plan: the climbing half of an all-reduce. */
+HAWSER_API hawserResult_t hawserReduceScatter(hawserComm_t comm, const void* send, void* receive, uint64_t count,
+                                              hawserDataType_t type, const hawserAllReduceOptions_t* options,
+                                              hawserReduceInfo_t* info);
+
+/** Everybody's `count` elements go to everybody: `receive` holds count elements of every rank, in rank order
+ *  (count * group size in all). Disjoint, or in place: send == receive + rank * count elements. On any error
+ *  `send` is as it was; the rest of `receive` is unspecified. Errors and bounds as for hawserAllReduce. */
+HAWSER_API hawserResult_t hawserAllGather(hawserComm_t comm, const void* send, void* receive, uint64_t count,
+                                          hawserDataType_t type, const hawserCollectiveOptions_t* options,
+                                          hawserReduceInfo_t* info);
+
+/** The `count` elements in the root's `send` go to everybody's `receive`. `root` is a rank, the same on all
+ *  members; the others' `send` is not looked at and may be null. At the root the buffers are equal or
+ *  disjoint. After any error the others' `receive` is unspecified. Errors and bounds as for hawserAllReduce. */
+HAWSER_API hawserResult_t hawserBroadcast(hawserComm_t comm, const void* send, void* receive, uint64_t count,
+                                          hawserDataType_t type, uint32_t root,
+                                          const hawserCollectiveOptions_t* options, hawserReduceInfo_t* info);
+
+/** Returns when all members have called. Errors and bounds as for hawserAllReduce. */
+HAWSER_API hawserResult_t hawserBarrier(hawserComm_t comm, const hawserCollectiveOptions_t* options,
+                                        hawserReduceInfo_t* info);
+
+/* ------------------------------------------------------------------------------------ in background */
+
+/** As hawserAllReduce, but returns at once with a handle. The buffers, and the residual, belong to the
+ *  library until the operation has ended. Any number of tags may be in flight (up to 4096); they share the
+ *  links fairly. Errors found at once: InvalidArgument, InvalidUsage, Closed, Expelled, MasterUnreachable;
+ *  then there is no handle. All others come from hawserOpWait. */
+HAWSER_API hawserResult_t hawserAllReduceAsync(hawserComm_t comm, const void* send, void* receive,
+                                               uint64_t count, hawserDataType_t type,
+                                               const hawserAllReduceOptions_t* options, hawserOp_t* op);
+
+/** Blocks until the operation has ended, or for `timeout_ms` (UINT64_MAX: as long as it takes, which is
+ *  bounded as for hawserAllReduce). Gives what it came to, again and again; Timeout from a timeout_ms that
+ *  passed is told apart by hawserOpTest. Several threads may wait. @param info may be null. */
+HAWSER_API hawserResult_t hawserOpWait(hawserOp_t op, uint64_t timeout_ms, hawserReduceInfo_t* info);
+
+/** Writes 1 if the operation has ended, well or not, else 0. Does not block. */
+HAWSER_API hawserResult_t hawserOpTest(hawserOp_t op, int* ended);
+
+/** Waits for the end if need be, and frees. Null is allowed. */
+HAWSER_API hawserResult_t hawserOpDestroy(hawserOp_t op);
+
+/* --------------------------------------------------------------------------------------- many at once */
+
+/** One tensor of a list: as for hawserAllReduce. */
+typedef struct hawserTensor {
+  const void* send;
+  void* receive;
+  uint64_t count;
+  hawserDataType_t type;
+} hawserTensor_t;
+
+/** Fill with HAWSER_MANY_OPTIONS_INIT. */
+typedef struct hawserManyOptions {
+  size_t size;
+  hawserReduceOp_t op;
+  /** Tags from this one on are used, as many as there are tensors. */
+  uint64_t first_tag;
+  hawserPlan_t plan;
+  hawserQuantization_t quantization; /**< Of floats; other tensors go as they are. */
+  uint32_t compress;
+  /** Collectives in flight at once. Default 8. */
+  uint32_t in_flight;
+  /** Small tensors of one type are put together up to so many bytes. Default 4 MiB; 1: never. */
+  uint32_t fuse_bytes;
+} hawserManyOptions_t;
+
+#define HAWSER_MANY_OPTIONS_INIT                                                                                \
+  {sizeof(hawserManyOptions_t), hawserSum, 0, hawserPlanAuto, {hawserQuantizeNone, hawserToUint8, 0, 0}, 0, 0, 0}
+
+typedef struct hawserManyInfo {
+  size_t size;
+  uint64_t tensors;      /**< That are reduced. All of them on success. */
+  uint64_t collectives;  /**< That it took: fewer than tensors where small ones were put together. */
+  uint32_t attempts;     /**< 1, and 1 more for each time that a loss ended some of them. */
+  /** Contributors of the tensors differ if a member was lost in between: the fewest and the most. */
+  uint32_t world_size_least;
+  uint32_t world_size_most;
+  uint64_t bytes_sent;
+  uint64_t bytes_received;
+  uint64_t total_us;
+} hawserManyInfo_t;
+
+#define HAWSER_MANY_INFO_INIT {sizeof(hawserManyInfo_t), 0, 0, 0, 0, 0, 0, 0, 0}
+
+/** Reduces a list of tensors, several at once, the same list on all members, and calls again what a loss (or
+ *  a restart of the master) undid until all is done. Every tensor's result is one collective's, with the same
+ *  bits and the same contributors on all members. On an error, each tensor either has its result (the same
+ *  tensors on all members) or its input is intact; `done`, unless null, gets 1 or 0 for each.
+ *  Blocks as long as the collectives do, and as retries go on. Memory as for in_flight calls, and twice
+ *  fuse_bytes for each. Errors: TooFewPeers (the others are gone), and those of hawserAllReduce that a retry
+ *  does not mend: InvalidArgument, InvalidUsage, Mismatch, Timeout, MasterUnreachable, Expelled, System,
+ *  Closed. @param options, info, done may be null. */
+HAWSER_API hawserResult_t hawserAllReduceMany(hawserComm_t comm, const hawserTensor_t* tensors, uint64_t count,
+                                              const hawserManyOptions_t* options, hawserManyInfo_t* info,
+                                              uint8_t* done);
+
+/* ------------------------------------------------------------------------------------ error feedback */
+
+/** Keeps what quantisation lost, element by element, for one tensor of `count` elements: a chunk is quantised
+ *  once at each member, and the error of that is added to the member's next contribution (Seide et al. 2014;
+ *  Karimireddy et al. 2019). A call that fails leaves it as it was. In use by one call at a time.
+ *  Memory: 8 bytes per element, 16 for float64. Errors: InvalidArgument (not a float type), System. */
+HAWSER_API hawserResult_t hawserResidualCreate(uint64_t count, hawserDataType_t type, hawserResidual_t* residual);
+/** Forgets what is owed. Errors: InvalidUsage (in use). */
+HAWSER_API hawserResult_t hawserResidualReset(hawserResidual_t residual);
+/** The root mean square of what is owed. */
+HAWSER_API hawserResult_t hawserResidualGetNorm(hawserResidual_t residual, double* root_mean_square);
+/** Frees. Errors: InvalidUsage (in use; nothing is freed). Null is allowed. */
+HAWSER_API hawserResult_t hawserResidualDestroy(hawserResidual_t residual);
 
 #ifdef __cplusplus
 }

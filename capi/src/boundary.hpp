@@ -72,4 +72,17 @@ void write_struct(Struct ours, Struct& callers) {
   std::memcpy(static_cast<void*>(&callers), &ours, size < sizeof ours ? size : sizeof ours);
 }
 
+/// Copies as much as fits, and a closing zero. Does not cut a UTF-8 character in two.
+template <std::size_t Bytes>
+void copy_text(const std::string& from, char (&to)[Bytes]) {
+  std::size_t count = from.size() < Bytes - 1 ? from.size() : Bytes - 1;
+  if (count < from.size())
+    while (count > 0 && (static_cast<unsigned char>(from[count]) & 0xc0U) == 0x80U) --count;
+  std::memcpy(to, from.data(), count);
+  std::memset(to + count, 0, Bytes - count);
+}
+
+inline hawserResult_t null_comm() { return report(invalid_argument("the communicator is null")); }
+inline hawserResult_t null_output() { return report(invalid_argument("the place for the answer is null")); }
+
 }  // namespace hawser::capi

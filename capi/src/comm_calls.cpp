@@ -103,65 +103,6 @@ Result<hawser::CommunicatorConfig> config_of(const hawserCommConfig_t& callers) 
   return out;
 }
 
-Result<hawser::AllReduceArguments> arguments_of(const void* send, void* receive, std::uint64_t count,
-                                                int type, const hawserAllReduceOptions_t* callers) {
-  const hawserAllReduceOptions_t defaults = HAWSER_ALL_REDUCE_OPTIONS_INIT;
-  const auto options =
-      capi::read_struct(callers != nullptr ? *callers : defaults, "hawserAllReduceOptions_t");
-  if (!options.ok()) return options.error();
-  if (type != static_cast<int>(hawserFloat32))
-    return capi::invalid_argument(std::to_string(type) + " is not a data type that can be reduced");
-  const int op = capi::number_in(options->op);
-  if (op != static_cast<int>(hawserSum) && op != static_cast<int>(hawserAvg))
-    return capi::invalid_argument(std::to_string(op) + " is not a reduce operation");
-  const int plan = capi::number_in(options->plan);
-  if (plan < static_cast<int>(hawserPlanAuto) || plan > static_cast<int>(hawserPlanDirect))
-    return capi::invalid_argument(std::to_string(plan) + " is not a plan");
-  return hawser::AllReduceArguments{.send = send,
-                                    .receive = receive,
-                                    .count = count,
-                                    .type = hawser::DataType::float32,
-                                    .op = static_cast<hawser::ReduceOp>(op),
-                                    .tag = options->tag,
-                                    .plan = static_cast<hawser::PlanKind>(plan)};
-}
-
-std::uint64_t whole_microseconds(hawser::Duration duration) {
-  return static_cast<std::uint64_t>(std::max<std::int64_t>(duration.count(), 0));
-}
-
-hawserReduceInfo_t info_of(const hawser::ReduceInfo& from, const hawserReduceInfo_t& callers) {
-  hawserReduceInfo_t info = callers;
-  info.world_size = static_cast<std::uint32_t>(from.contributors.size());
-  info.rank = from.rank;
-  info.plan = static_cast<hawserPlan_t>(from.plan);
-  info.epoch = from.key.epoch.value;
-  info.sequence = from.key.sequence;
-  info.bytes_sent = from.bytes_sent;
-  info.bytes_received = from.bytes_received;
-  info.transfer_us = whole_microseconds(from.transfer);
-  info.commit_us = whole_microseconds(from.commit);
-  if (info.contributors != nullptr)
-    for (std::uint32_t i = 0; i < std::min(info.world_size, info.contributor_capacity); ++i)
-      info.contributors[i] = from.contributors[i].value;
-  return info;
-}
-
-/// Copies as much as fits, and a closing zero. Does not cut a UTF-8 character in two.
-template <std::size_t Bytes>
-void copy_text(const std::string& from, char (&to)[Bytes]) {
-  std::size_t count = std::min(from.size(), Bytes - 1);
-  if (count < from.size())
-    while (count > 0 && (static_cast<unsigned char>(from[count]) & 0xc0U) == 0x80U) --count;
-  std::memcpy(to, from.data(), count);
-  std::memset(to + count, 0, Bytes - count);
-}
-
-hawserResult_t null_comm() { return capi::report(capi::invalid_argument("the communicator is null")); }
-hawserResult_t null_output() {
-  return capi::report(capi::invalid_argument("the place for the answer is null"));
-}
-
 }  // namespace
 
 extern "C" {
@@ -169,7 +110,7 @@ extern "C" {
 hawserResult_t hawserCommCreate(const hawserCommConfig_t* config, hawserComm_t* comm) {
   return capi::guarded([&] {
     if (config == nullptr) return capi::report(capi::invalid_argument("the config is null"));
-    if (comm == nullptr) return null_output();
+    if (comm == nullptr) return capi::null_output();
     auto read = config_of(*config);
     if (!read.ok()) return capi::report(read.error());
     auto handle = std::make_unique<hawserComm>();
@@ -183,7 +124,7 @@ hawserResult_t hawserCommCreate(const hawserCommConfig_t* config, hawserComm_t* 
 
 hawserResult_t hawserCommConnect(hawserComm_t comm) {
   return capi::guarded(
-      [&] { return comm == nullptr ? null_comm() : capi::report(comm->communicator->connect()); });
+      [&] { return comm == nullptr ? capi::null_comm() : capi::report(comm->communicator->connect()); });
 }
 
 hawserResult_t hawserCommDestroy(hawserComm_t comm) {
@@ -195,8 +136,8 @@ hawserResult_t hawserCommDestroy(hawserComm_t comm) {
 
 hawserResult_t hawserCommGetInfo(hawserComm_t comm, hawserCommInfo_t* info) {
   return capi::guarded([&] {
-    if (comm == nullptr) return null_comm();
-    if (info == nullptr) return null_output();
+    if (comm == nullptr) return capi::null_comm();
+    if (info == nullptr) return capi::null_output();
     const auto known = comm->communicator->info();
     if (!known.ok()) return capi::report(known.error());
     const hawser::EngineInfo& from = **known;
@@ -216,16 +157,16 @@ hawserResult_t hawserCommGetInfo(hawserComm_t comm, hawserCommInfo_t* info) {
 hawserResult_t hawserCommGetMembers(hawserComm_t comm, hawserMember_t* members, uint32_t capacity,
                                     uint32_t* count) {
   return capi::guarded([&] {
-    if (comm == nullptr) return null_comm();
-    if (count == nullptr || (members == nullptr && capacity > 0)) return null_output();
+    if (comm == nullptr) return capi::null_comm();
+    if (count == nullptr || (members == nullptr && capacity > 0)) return capi::null_output();
     const auto known = comm->communicator->info();
     if (!known.ok()) return capi::report(known.error());
     const hawser::View& view = (*known)->view;
     for (std::uint32_t rank = 0; rank < std::min(view.size(), capacity); ++rank) {
       const hawser::Member& from = view.members[rank];
       members[rank].peer_id = from.id.value;
-      copy_text(from.name, members[rank].name);
-      copy_text(to_string(from.address), members[rank].address);
+      capi::copy_text(from.name, members[rank].name);
+      capi::copy_text(to_string(from.address), members[rank].address);
     }
     *count = view.size();
     return hawserSuccess;
@@ -234,8 +175,8 @@ hawserResult_t hawserCommGetMembers(hawserComm_t comm, hawserMember_t* members, 
 
 hawserResult_t hawserCommArePeersPending(hawserComm_t comm, int* pending) {
   return capi::guarded([&] {
-    if (comm == nullptr) return null_comm();
-    if (pending == nullptr) return null_output();
+    if (comm == nullptr) return capi::null_comm();
+    if (pending == nullptr) return capi::null_output();
     const auto known = comm->communicator->info();
     if (!known.ok()) return capi::report(known.error());
     *pending = (*known)->pending > 0 ? 1 : 0;
@@ -245,28 +186,7 @@ hawserResult_t hawserCommArePeersPending(hawserComm_t comm, int* pending) {
 
 hawserResult_t hawserCommUpdateTopology(hawserComm_t comm) {
   return capi::guarded(
-      [&] { return comm == nullptr ? null_comm() : capi::report(comm->communicator->update_topology()); });
-}
-
-hawserResult_t hawserAllReduce(hawserComm_t comm, const void* send, void* receive, uint64_t count,
-                               hawserDataType_t type, const hawserAllReduceOptions_t* options,
-                               hawserReduceInfo_t* info) {
-  const int type_number = capi::number_in(type);
-  return capi::guarded([&] {
-    if (comm == nullptr) return null_comm();
-    const auto arguments = arguments_of(send, receive, count, type_number, options);
-    if (!arguments.ok()) return capi::report(arguments.error());
-    std::optional<hawserReduceInfo_t> asked;
-    if (info != nullptr) {
-      const auto read = capi::read_struct(*info, "hawserReduceInfo_t", capi::Rest::waits_for_answer);
-      if (!read.ok()) return capi::report(read.error());
-      asked = *read;
-    }
-    const auto done = comm->communicator->all_reduce(*arguments);
-    if (!done.ok()) return capi::report(done.error());
-    if (asked) capi::write_struct(info_of(*done, *asked), *info);
-    return hawserSuccess;
-  });
+      [&] { return comm == nullptr ? capi::null_comm() : capi::report(comm->communicator->update_topology()); });
 }
 
 }  // extern "C"

@@ -6,6 +6,7 @@
 #include "hawser.h"
 #include "runtime/communicator.hpp"
 #include "runtime/master.hpp"
+#include "runtime/residual.hpp"
 
 struct hawserMaster {
   std::unique_ptr<hawser::Master> master;
@@ -13,4 +14,12 @@ struct hawserMaster {
 
 struct hawserComm {
   std::unique_ptr<hawser::Communicator> communicator;
+};
+
+struct hawserOp {
+  hawser::AsyncCollective operation;
+};
+
+struct hawserResidual {
+  std::shared_ptr<hawser::Residual> residual;
 };

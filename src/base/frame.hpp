@@ -13,8 +13,10 @@ enum class Direction : std::uint8_t {
 };
 
 enum class FrameKind : std::uint8_t {
-  chunk = 1,  ///< Payload: the chunk's elements.
-  ready = 2,  ///< "I have called this collective: send without bound." No payload.
+  chunk = 1,  ///< Payload: what collective/executor.hpp says.
+  /// "I have called this collective: send, chunks on their way up below the limit." Comes again when the
+  /// limit has grown. No payload.
+  ready = 2,
   /// "I have received so many chunk and ready frames on this connection." No payload.
   acknowledge = 3,
 };
@@ -26,8 +28,10 @@ struct FrameHeader {
   OpKey key;                              ///< Of a chunk or ready.
   std::uint64_t signature = 0;            ///< fingerprint() of the call, of a chunk or ready.
   std::uint64_t chunk = 0;                ///< Index of the chunk in the plan.
-  std::uint64_t count = 0;                ///< Of an acknowledge.
-  std::uint32_t payload_bytes = 0;        ///< Of a chunk.
+  /// Of an acknowledge: frames. Of a ready: the first chunk that may not be sent up yet.
+  std::uint64_t count = 0;
+  std::uint32_t payload_bytes = 0;        ///< Of a chunk, as it travels.
+  bool compressed = false;                ///< Of a chunk: wire/payload_codec.hpp.
   friend bool operator==(const FrameHeader&, const FrameHeader&) = default;
 };
 

@@ -4,22 +4,32 @@
 #include <cstdint>
 #include <string>
 
+#include "base/data_type.hpp"
 #include "base/ids.hpp"
+#include "base/quantization.hpp"
 
 namespace hawser {
 
-enum class Collective : std::uint8_t { all_reduce = 0 };
-enum class DataType : std::uint8_t { float32 = 0 };
-enum class ReduceOp : std::uint8_t { sum = 0, avg = 1 };
-enum class PlanKind : std::uint8_t { automatic = 0, ring = 1, direct = 2 };
-
-/// Bytes of one element.
-constexpr std::size_t element_bytes(DataType type) {
-  switch (type) {
-    case DataType::float32: return 4;
-  }
-  return 0;
+/// What a call does with the elements. All of them are cuts of one plan: partial sums climb to the roots, or
+/// results descend from them, or both.
+enum class Collective : std::uint8_t {
+  all_reduce = 0,
+  broadcast = 1,       ///< The root's values go to everybody.
+  all_gather = 2,      ///< Everybody's values go to everybody, in rank order.
+  reduce_scatter = 3,  ///< Each rank gets its share of the sum.
+  barrier = 4,         ///< No elements: everybody has come.
+};
+/// Whether partial sums climb.
+constexpr bool reduces(Collective collective) {
+  return collective == Collective::all_reduce || collective == Collective::reduce_scatter;
 }
+
+/// Whether somebody who has the whole result knows by that that everybody has called.
+constexpr bool whole_means_all_called(Collective collective) {
+  return collective != Collective::broadcast && collective != Collective::barrier;
+}
+
+enum class PlanKind : std::uint8_t { automatic = 0, ring = 1, direct = 2 };
 
 /// What all members of a view must call alike.
 struct Signature {
@@ -27,11 +37,13 @@ struct Signature {
   DataType type = DataType::float32;
   ReduceOp op = ReduceOp::sum;
   PlanKind plan = PlanKind::automatic;  ///< As asked for, not as chosen.
-  std::uint64_t count = 0;
+  std::uint64_t count = 0;              ///< All-gather and reduce-scatter: of one rank's share.
+  std::uint32_t root = 0;               ///< Rank, of a broadcast; else 0.
+  Quantization quantization;
   friend auto operator<=>(const Signature&, const Signature&) = default;
 };
 
-/// For a person: "all-reduce of 100 float32, sum".
+/// For a person: "all-reduce of 100 float32, sum, min_max to uint8".
 std::string describe(const Signature& signature);
 /// 64 bits that differ when the signature does, for frames.
 std::uint64_t fingerprint(const Signature& signature);

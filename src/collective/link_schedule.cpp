@@ -17,22 +17,32 @@ constexpr Duration kReceivingSign = milliseconds(500);
 
 }  // namespace
 
-LinkSchedule::Queue& LinkSchedule::queue(const OpKey& key) { return queues_[key]; }
-
-void LinkSchedule::enqueue(const Frame& frame) {
-  if (frame.header.kind == FrameKind::ready)
+void LinkSchedule::enqueue(const FrameHeader& frame) {
+  if (frame.kind == FrameKind::ready) {
     control_.push_back(frame);
+    return;
+  }
+  Queue& q = queues_[frame.key];
+  if (frame.direction == Direction::up)
+    q.up.emplace(frame.chunk, frame);
   else
-    queue(frame.header.key).frames.push_back(frame);
+    q.down.push_back(frame);
 }
 
-void LinkSchedule::set_ready(const OpKey& key) {
-  Queue& q = queue(key);
+void LinkSchedule::set_ready(const OpKey& key, std::uint64_t limit) {
+  Queue& q = queues_[key];
+  q.limit = std::max(q.limit, limit);
   if (q.ready) return;
   q.ready = true;
   eager_bytes_ -= q.eager_bytes;
   eager_frames_ -= q.eager_frames;
   q.eager_bytes = q.eager_frames = 0;
+}
+
+void LinkSchedule::set_window(const OpKey& key, std::size_t bytes, bool both_directions) {
+  Queue& q = queues_[key];
+  q.window = bytes;
+  q.window_for_both = both_directions;
 }
 
 std::vector<std::uint32_t> LinkSchedule::drop(const OpKey& key) {
@@ -41,14 +51,13 @@ std::vector<std::uint32_t> LinkSchedule::drop(const OpKey& key) {
     eager_frames_ -= found->second.eager_frames;
     queues_.erase(found);
   }
-  std::erase_if(control_, [&](const Frame& frame) { return frame.header.key == key; });
+  std::erase_if(control_, [&](const FrameHeader& frame) { return frame.key == key; });
   std::vector<std::uint32_t> writing;
   for (auto& [index, connection] : connections_) {
     bool touched = false;
     for (Sent& sent : connection.unacknowledged) {
-      if (!sent.alive || sent.frame.header.key != key) continue;
+      if (!sent.alive || sent.frame.key != key) continue;
       sent.alive = false;
-      sent.frame.payload = {};
       touched = true;
     }
     if (touched) writing.push_back(index);
@@ -67,68 +76,88 @@ void LinkSchedule::connection_down(std::uint32_t connection) {
   auto& sent = found->second.unacknowledged;
   for (auto one = sent.rbegin(); one != sent.rend(); ++one) {
     if (!one->alive) continue;
-    if (one->frame.header.kind == FrameKind::ready) {
+    if (one->frame.kind == FrameKind::ready) {
       control_.push_front(one->frame);
       continue;
     }
-    Queue& q = queue(one->frame.header.key);
+    Queue& q = queues_[one->frame.key];
     if (one->eager && !q.ready) {
-      q.eager_bytes -= one->frame.payload.size();
+      q.eager_bytes -= one->frame.payload_bytes;
       --q.eager_frames;
-      eager_bytes_ -= one->frame.payload.size();
+      eager_bytes_ -= one->frame.payload_bytes;
       --eager_frames_;
     }
-    q.frames.push_front(one->frame);
+    put_back(q, one->frame);
   }
   connections_.erase(found);
 }
 
-bool LinkSchedule::may_send(const Queue& q) const {
-  if (q.frames.empty()) return false;
-  if (q.ready) return true;
-  return eager_bytes_ + q.frames.front().payload.size() <= limits::kEagerBytesMax &&
-         eager_frames_ < limits::kEagerFramesMax;
+void LinkSchedule::put_back(Queue& q, const FrameHeader& frame) {
+  if (q.counts(frame)) q.under_way -= frame.payload_bytes;
+  if (frame.direction == Direction::up)
+    q.up.emplace(frame.chunk, frame);
+  else
+    q.down.push_front(frame);
+}
+
+bool LinkSchedule::may_send(const Queue& q, const FrameHeader& frame) const {
+  if (q.window != 0 && q.counts(frame) && q.under_way != 0 && q.under_way + frame.payload_bytes > q.window)
+    return false;
+  if (q.ready) return frame.direction == Direction::down || frame.chunk < q.limit;
+  return eager_bytes_ + frame.payload_bytes <= limits::kEagerBytesMax && eager_frames_ < limits::kEagerFramesMax;
+}
+
+const FrameHeader* LinkSchedule::head(const Queue& q) const {
+  if (!q.down.empty() && may_send(q, q.down.front())) return &q.down.front();
+  if (!q.up.empty() && may_send(q, q.up.begin()->second)) return &q.up.begin()->second;
+  return nullptr;
 }
 
 bool LinkSchedule::owes(const OpKey& key) const {
-  if (const auto found = queues_.find(key); found != queues_.end() && !found->second.frames.empty()) return true;
+  if (const auto found = queues_.find(key); found != queues_.end() && !found->second.empty()) return true;
   return std::any_of(connections_.begin(), connections_.end(), [&](const auto& entry) {
     const auto& sent = entry.second.unacknowledged;
     return std::any_of(sent.begin(), sent.end(), [&](const Sent& one) {
-      return one.alive && one.frame.header.kind == FrameKind::chunk && one.frame.header.key == key;
+      return one.alive && one.frame.kind == FrameKind::chunk && one.frame.key == key;
     });
   });
 }
 
 bool LinkSchedule::has_work() const {
   if (!control_.empty()) return true;
-  return std::any_of(queues_.begin(), queues_.end(), [&](const auto& entry) { return may_send(entry.second); });
+  return std::any_of(queues_.begin(), queues_.end(),
+                     [&](const auto& entry) { return head(entry.second) != nullptr; });
 }
 
-std::optional<LinkSchedule::Frame> LinkSchedule::next_chunk(Connection& connection) {
+std::optional<FrameHeader> LinkSchedule::next_chunk(Connection& connection) {
   if (queues_.empty()) return std::nullopt;
   auto turn = last_served_ ? queues_.upper_bound(*last_served_) : queues_.begin();
   for (std::size_t tried = 0; tried < queues_.size(); ++tried, ++turn) {
     if (turn == queues_.end()) turn = queues_.begin();
     Queue& q = turn->second;
-    if (!may_send(q)) continue;
+    const FrameHeader* const first = head(q);
+    if (first == nullptr) continue;
     last_served_ = turn->first;
-    const Frame frame = q.frames.front();
-    q.frames.pop_front();
+    const FrameHeader frame = *first;
+    if (frame.direction == Direction::up)
+      q.up.erase(frame.chunk);
+    else
+      q.down.pop_front();
     const bool eager = !q.ready;
     if (eager) {
-      q.eager_bytes += frame.payload.size();
+      q.eager_bytes += frame.payload_bytes;
       ++q.eager_frames;
-      eager_bytes_ += frame.payload.size();
+      eager_bytes_ += frame.payload_bytes;
       ++eager_frames_;
     }
-    connection.unacknowledged.push_back({.frame = frame, .eager = eager});
+    if (q.counts(frame)) q.under_way += frame.payload_bytes;
+    connection.unacknowledged.push_back({.frame = frame, .eager = eager, .memory = nullptr});
     return frame;
   }
   return std::nullopt;
 }
 
-std::optional<LinkSchedule::Frame> LinkSchedule::next(Instant now, std::uint32_t index) {
+std::optional<FrameHeader> LinkSchedule::next(Instant now, std::uint32_t index) {
   const auto found = connections_.find(index);
   if (found == connections_.end()) return std::nullopt;
   Connection& connection = found->second;
@@ -138,18 +167,25 @@ std::optional<LinkSchedule::Frame> LinkSchedule::next(Instant now, std::uint32_t
     connection.tell_now = false;
     connection.tell_by.reset();
     connection.told_at = now;
-    Frame frame;
-    frame.header.kind = FrameKind::acknowledge;
-    frame.header.count = connection.received;
+    FrameHeader frame;
+    frame.kind = FrameKind::acknowledge;
+    frame.count = connection.received;
     return frame;
   }
   if (!control_.empty()) {
-    const Frame frame = control_.front();
+    const FrameHeader frame = control_.front();
     control_.pop_front();
-    connection.unacknowledged.push_back({.frame = frame});
+    connection.unacknowledged.push_back({.frame = frame, .memory = nullptr});
     return frame;
   }
   return next_chunk(connection);
+}
+
+void LinkSchedule::keep(std::uint32_t index, std::shared_ptr<const void> memory) {
+  const auto found = connections_.find(index);
+  HAWSER_ASSERT(found != connections_.end());
+  HAWSER_ASSERT(!found->second.unacknowledged.empty());
+  found->second.unacknowledged.back().memory = std::move(memory);
 }
 
 bool LinkSchedule::received(Instant now, std::uint32_t index, std::size_t payload_bytes) {
@@ -172,21 +208,27 @@ bool LinkSchedule::receiving(Instant now, std::uint32_t index) {
   return found->second.tell_now = true;
 }
 
-bool LinkSchedule::acknowledged(std::uint32_t index, std::uint64_t count, std::vector<OpKey>& progressed) {
+bool LinkSchedule::acknowledged(std::uint32_t index, std::uint64_t count, std::vector<OpKey>& progressed,
+                                std::vector<FrameHeader>& arrived) {
   const auto found = connections_.find(index);
   if (found == connections_.end()) return true;
   Connection& connection = found->second;
   if (count < connection.acknowledged ||
       count - connection.acknowledged > connection.unacknowledged.size())
     return false;
+  const auto is_chunk = [](const Sent& sent) { return sent.alive && sent.frame.kind == FrameKind::chunk; };
   const auto moved = [&](const Sent& sent) {
-    if (sent.alive && sent.frame.header.kind == FrameKind::chunk &&
-        (progressed.empty() || progressed.back() != sent.frame.header.key))
-      progressed.push_back(sent.frame.header.key);
+    if (is_chunk(sent) && (progressed.empty() || progressed.back() != sent.frame.key))
+      progressed.push_back(sent.frame.key);
   };
   const bool only_a_sign = connection.acknowledged == count;
   for (; connection.acknowledged < count; ++connection.acknowledged) {
-    moved(connection.unacknowledged.front());
+    const Sent& sent = connection.unacknowledged.front();
+    moved(sent);
+    if (is_chunk(sent)) {
+      arrived.push_back(sent.frame);
+      if (Queue& q = queues_[sent.frame.key]; q.counts(sent.frame)) q.under_way -= sent.frame.payload_bytes;
+    }
     connection.unacknowledged.pop_front();
   }
   if (only_a_sign && !connection.unacknowledged.empty()) moved(connection.unacknowledged.front());

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
-#include <span>
 #include <vector>
 
 #include "base/frame.hpp"
@@ -19,17 +19,17 @@ namespace hawser {
 /// Rendezvous: before the other side has said that it is ready for a collective, only a bounded amount is
 /// sent (limits::kEagerBytesMax per link), which the other side keeps aside. Nothing else can block a link.
 ///
-/// Repair: each frame is kept until acknowledged; those of a broken connection go to the head of the queue.
+/// Repair: each frame is remembered until acknowledged; those of a broken connection go to the head of the queue.
 class LinkSchedule {
  public:
-  struct Frame {
-    FrameHeader header;
-    std::span<const std::byte> payload;
-  };
-
-  void enqueue(const Frame& frame);
-  /// The other side has called this collective.
-  void set_ready(const OpKey& key);
+  /// A chunk (whose payload is made when its turn comes; payload_bytes says how long it will be) or a ready
+  /// frame.
+  void enqueue(const FrameHeader& frame);
+  /// The other side has called this collective, and takes chunks on their way up if they are below the limit.
+  void set_ready(const OpKey& key, std::uint64_t limit);
+  /// So many payload bytes of this collective may be under way upwards, or in both directions; at least one
+  /// chunk.
+  void set_window(const OpKey& key, std::size_t bytes, bool both_directions);
   /// Forgets a collective. Answers the connections on which a frame of it may still be in the writing.
   std::vector<std::uint32_t> drop(const OpKey& key);
 
@@ -41,7 +41,9 @@ class LinkSchedule {
   bool has_connection(std::uint32_t connection) const { return connections_.contains(connection); }
 
   /// The next frame for this connection, if there is one now.
-  std::optional<Frame> next(Instant now, std::uint32_t connection);
+  std::optional<FrameHeader> next(Instant now, std::uint32_t connection);
+  /// Keeps memory that the payload of the frame that next() gave last lies in, until nobody reads it.
+  void keep(std::uint32_t connection, std::shared_ptr<const void> memory);
   /// True if next() would give a connection other than a resting one something to do.
   bool has_work() const;
 
@@ -51,8 +53,9 @@ class LinkSchedule {
   /// data goes nowhere. True if the connection should write soon.
   bool receiving(Instant now, std::uint32_t connection);
   /// The other side has so many, and takes more. False if it never got so many: a protocol error.
-  /// `progressed`: the collectives whose chunks it has got or is getting.
-  bool acknowledged(std::uint32_t connection, std::uint64_t count, std::vector<OpKey>& progressed);
+  /// `progressed`: the collectives whose chunks it has got or is getting. `arrived`: the chunks that it has.
+  bool acknowledged(std::uint32_t connection, std::uint64_t count, std::vector<OpKey>& progressed,
+                    std::vector<FrameHeader>& arrived);
   /// When an acknowledgement that waits for company must go.
   std::optional<Instant> acknowledgement_due() const;
   /// Lets acknowledgements go whose time has come. True if there are such.
@@ -60,9 +63,10 @@ class LinkSchedule {
 
  private:
   struct Sent {
-    Frame frame;
-    bool alive = true;  ///< False once its collective was dropped: the memory is gone.
+    FrameHeader frame;
+    bool alive = true;  ///< False once its collective was dropped.
     bool eager = false;
+    std::shared_ptr<const void> memory;
   };
   struct Connection {
     std::deque<Sent> unacknowledged;
@@ -75,19 +79,31 @@ class LinkSchedule {
     bool tell_now = false;
   };
   struct Queue {
-    std::deque<Frame> frames;
+    /// Chunks on their way up go in the order of their numbers: so all members are busy with the same ones,
+    /// and a limit stops none that somebody needs first.
+    std::map<std::uint64_t, FrameHeader> up;
+    std::deque<FrameHeader> down;
     bool ready = false;
+    std::uint64_t limit = 0;
+    std::size_t window = 0;  ///< 0: none.
+    bool window_for_both = false;
+    std::size_t under_way = 0;  ///< Bytes that count for the window.
     std::size_t eager_bytes = 0;
     std::size_t eager_frames = 0;
+
+    bool empty() const { return up.empty() && down.empty(); }
+    bool counts(const FrameHeader& frame) const { return window_for_both || frame.direction == Direction::up; }
   };
 
-  Queue& queue(const OpKey& key);
-  bool may_send(const Queue& queue) const;
-  std::optional<Frame> next_chunk(Connection& connection);
+  static void put_back(Queue& queue, const FrameHeader& frame);
+  bool may_send(const Queue& queue, const FrameHeader& frame) const;
+  /// What goes next of this collective, if anything may.
+  const FrameHeader* head(const Queue& queue) const;
+  std::optional<FrameHeader> next_chunk(Connection& connection);
 
   std::map<OpKey, Queue> queues_;
   std::optional<OpKey> last_served_;
-  std::deque<Frame> control_;  ///< Ready frames: small, and others wait for them.
+  std::deque<FrameHeader> control_;  ///< Ready frames: small, and others wait for them.
   std::map<std::uint32_t, Connection> connections_;
   std::size_t eager_bytes_ = 0;
   std::size_t eager_frames_ = 0;

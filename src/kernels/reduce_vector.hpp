@@ -7,7 +7,7 @@
 namespace hawser {
 
 /// The implementations with vector instructions that this processor can run, the widest last. Empty where the
-/// compiler has no vector types.
+/// compiler cannot make them.
 std::span<const ReduceTable* const> reduce_vector();
 
 }  // namespace hawser

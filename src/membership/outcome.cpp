@@ -88,8 +88,12 @@ void MasterMachine::State::commit_what_all_reported(Group& group, const std::vec
                                                     MasterActions& out) {
   if (survivors.empty()) return;
   std::vector<OpKey> whole;
-  for (const auto& [key, op] : group.ops)
-    if (op.reported.unanimous(survivors) && !differs(op)) whole.push_back(key);
+  for (const auto& [key, op] : group.ops) {
+    // Nobody contributes to a barrier or a broadcast who is not known to have come.
+    const bool all_called = op.called.size() == group.view.members.size() ||
+                            (!op.called.empty() && whole_means_all_called(op.called.begin()->second.collective));
+    if (all_called && op.reported.unanimous(survivors) && !differs(op)) whole.push_back(key);
+  }
   for (const OpKey& key : whole) {
     out.emplace_back(LogEvent{LogLevel::debug, "committed-despite-loss", "all survivors had reported"});
     commit_to(group, key, survivors, out);

@@ -143,15 +143,27 @@ std::deque<OpKey> MasterMachine::State::settle_recovered_ops(const Recovery& rec
                                                              const std::vector<Member>& survivors,
                                                              MasterActions& out) {
   std::set<OpKey> committed;
-  std::map<OpKey, Vote> reported;
+  struct Reports {
+    Vote from;
+    Signature signature;
+    bool alike = true;
+  };
+  std::map<OpKey, Reports> reported;
   for (const Member& member : survivors) {
     const Resume& known = recovery.resumed.at(member.id);
     committed.insert(known.committed.begin(), known.committed.end());
     for (const UndecidedOp& op : known.undecided)
-      if (op.reported && op.key.view == recovery.best.id) reported[op.key].cast(member.id);
+      if (op.reported && op.key.view == recovery.best.id) {
+        const auto [known_op, first] = reported.try_emplace(op.key, Reports{.from = {}, .signature = op.signature});
+        known_op->second.from.cast(member.id);
+        known_op->second.alike = known_op->second.alike && known_op->second.signature == op.signature;
+      }
   }
-  for (const auto& [key, vote] : reported)
-    if (vote.unanimous(survivors)) committed.insert(key);
+  const bool complete = survivors.size() == recovery.best.members.size();
+  for (const auto& [key, reports] : reported)
+    if (reports.alike && (complete || whole_means_all_called(reports.signature.collective)) &&
+        reports.from.unanimous(survivors))
+      committed.insert(key);
   for (const Member& member : survivors)
     for (const UndecidedOp& op : recovery.resumed.at(member.id).undecided)
       if (op.reported && committed.contains(op.key)) {

@@ -16,14 +16,18 @@ std::uint64_t divide_up(std::uint64_t a, std::uint64_t b) { return a == 0 ? 0 : 
 
 Chunking cut(const ChunkingInput& in) {
   // Sizes are reckoned in elements: elements * element_bytes could pass 64 bits.
-  const std::uint64_t min = kChunkBytesMin / in.element_bytes;
-  const std::uint64_t max = kChunkBytesMax / in.element_bytes;
-  const std::uint64_t wanted = std::clamp(in.elements / (in.world_size * kChunksPerRoot), min, max);
+  const std::uint64_t min = std::max<std::uint64_t>(1, kChunkBytesMin / in.element_bytes);
+  const std::uint64_t max = std::max<std::uint64_t>(1, kChunkBytesMax / in.element_bytes);
+  // A segment of a rank has one root; a segment that all share has them all.
+  const std::uint32_t roots = in.segments > 1 ? 1 : in.world_size;
+  const std::uint64_t wanted = std::clamp(in.elements / (roots * kChunksPerRoot), min, max);
   std::uint64_t chunks = std::max<std::uint64_t>(1, divide_up(in.elements, wanted));
-  if (chunks > in.world_size) chunks = divide_up(chunks, in.world_size) * in.world_size;
+  if (chunks > roots) chunks = divide_up(chunks, roots) * roots;
   const std::uint64_t line = std::max<std::uint64_t>(1, kCacheLineBytes / in.element_bytes);
   const std::uint64_t size = divide_up(divide_up(in.elements, chunks), line) * line;
-  return {.elements = in.elements, .chunk_elements = std::min(std::max<std::uint64_t>(size, 1), max)};
+  return {.elements = in.elements,
+          .chunk_elements = std::min(std::max<std::uint64_t>(size, 1), max),
+          .segments = in.segments};
 }
 
 }  // namespace hawser

@@ -4,24 +4,32 @@
 
 namespace hawser {
 
-/// How a buffer of elements is cut. All chunks are equal but the last.
+/// How a buffer of elements is cut. All-reduce and broadcast see one segment; all-gather and reduce-scatter
+/// one per rank, and no chunk crosses from one to the next: chunk c lies in segment c % segments. All chunks
+/// of a segment are equal but the last.
 struct Chunking {
-  std::uint64_t elements = 0;
+  std::uint64_t elements = 0;  ///< Of one segment.
   std::uint64_t chunk_elements = 1;
+  std::uint32_t segments = 1;
 
-  std::uint64_t chunks() const { return elements == 0 ? 0 : (elements - 1) / chunk_elements + 1; }
-  std::uint64_t offset(std::uint64_t chunk) const { return chunk * chunk_elements; }
+  std::uint64_t chunks() const { return elements == 0 ? 0 : ((elements - 1) / chunk_elements + 1) * segments; }
+  std::uint32_t segment(std::uint64_t chunk) const { return static_cast<std::uint32_t>(chunk % segments); }
+  /// In elements from the start of its segment.
+  std::uint64_t offset_in_segment(std::uint64_t chunk) const { return chunk / segments * chunk_elements; }
+  /// From the start of the buffer.
+  std::uint64_t offset(std::uint64_t chunk) const { return segment(chunk) * elements + offset_in_segment(chunk); }
   std::uint64_t count(std::uint64_t chunk) const {
-    const std::uint64_t left = elements - offset(chunk);
+    const std::uint64_t left = elements - offset_in_segment(chunk);
     return left < chunk_elements ? left : chunk_elements;
   }
   friend bool operator==(const Chunking&, const Chunking&) = default;
 };
 
 struct ChunkingInput {
-  std::uint64_t elements = 0;
+  std::uint64_t elements = 0;  ///< Of one segment.
   std::uint32_t element_bytes = 4;
   std::uint32_t world_size = 2;
+  std::uint32_t segments = 1;
 };
 
 /// Chunks of 16 to 512 KiB: small enough that every root has several of them, so that transfer and

@@ -20,14 +20,18 @@ struct Trees {
   std::vector<std::uint32_t> broadcast_parent;
 };
 
-/// For every chunk: partial sums climb its reduce tree to the root, the result descends its broadcast tree.
-/// Chunk c uses trees[c % trees.size()].
+/// For every chunk: partial sums climb its reduce tree to the root (all-reduce, reduce-scatter), the result
+/// descends its broadcast tree (all but reduce-scatter). Chunk c uses trees[c % trees.size()].
 struct Plan {
+  Collective collective = Collective::all_reduce;
   PlanKind kind = PlanKind::direct;
+  std::string reason;  ///< Why this kind, for a person.
   std::uint32_t world_size = 0;
   Chunking chunking;
-  std::vector<Trees> trees;
+  std::vector<Trees> trees;  ///< None where there are no elements (a barrier).
 
+  bool climbs() const { return reduces(collective); }
+  bool descends() const { return collective != Collective::reduce_scatter; }
   const Trees& trees_of(std::uint64_t chunk) const {
     return trees[static_cast<std::size_t>(chunk % trees.size())];
   }
@@ -36,8 +40,10 @@ struct Plan {
 struct PlanInput {
   PlanKind kind = PlanKind::automatic;
   std::uint32_t world_size = 2;
-  std::uint64_t elements = 0;
-  std::uint32_t element_bytes = 4;
+  std::uint64_t elements = 0;       ///< As in Signature::count.
+  std::uint32_t element_bytes = 4;  ///< Of what a chunk's size shall be reckoned in.
+  Collective collective = Collective::all_reduce;
+  std::uint32_t root = 0;  ///< Of a broadcast.
 };
 
 /// The plan of one call: the same on every member, since it depends on the arguments alone.
@@ -49,6 +55,11 @@ Trees ring_trees(std::uint32_t root, std::uint32_t world_size);
 
 /// Both trees are stars: everybody sends to the root, the root sends to everybody.
 Trees direct_trees(std::uint32_t root, std::uint32_t world_size);
+
+/// A broadcast's only root, and its chunk's way through one relay to everybody else: so the root sends each
+/// chunk once, and the others share the spreading (van de Geijn's scatter and all-gather, per chunk). With
+/// relay == root everybody gets it from the root.
+Trees relay_trees(std::uint32_t root, std::uint32_t relay, std::uint32_t world_size);
 
 /// Proves that each element of each member is counted exactly once and reaches every member: the chunks
 /// tile the buffer, and both trees of every chunk span all ranks. Says what is wrong otherwise.

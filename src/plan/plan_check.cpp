@@ -24,14 +24,20 @@ Result<void> plan_check(const Plan& plan) {
   if (plan.world_size < 2) return wrong("fewer than two ranks");
   if (plan.chunking.elements == 0) return wrong("no elements");
   if (plan.chunking.chunk_elements == 0) return wrong("empty chunks");
+  if (plan.chunking.segments == 0) return wrong("no segments");
   if (plan.trees.empty()) return wrong("no trees");
-  std::uint64_t next = 0;
+  std::vector<std::uint64_t> next(plan.chunking.segments, 0);
   for (std::uint64_t chunk = 0; chunk < plan.chunking.chunks(); ++chunk) {
-    if (plan.chunking.offset(chunk) != next || plan.chunking.count(chunk) == 0)
+    const std::uint32_t segment = plan.chunking.segment(chunk);
+    if (plan.chunking.offset(chunk) != segment * plan.chunking.elements + next[segment] ||
+        plan.chunking.count(chunk) == 0)
       return wrong("chunk " + std::to_string(chunk) + " leaves a gap or overlaps");
-    next += plan.chunking.count(chunk);
+    next[segment] += plan.chunking.count(chunk);
+    if (plan.chunking.segments > 1 && plan.trees_of(chunk).root != segment)
+      return wrong("chunk " + std::to_string(chunk) + " has its root at another rank than its own");
   }
-  if (next != plan.chunking.elements) return wrong("the chunks do not cover the buffer");
+  for (const std::uint64_t covered : next)
+    if (covered != plan.chunking.elements) return wrong("the chunks do not cover the buffer");
   for (const Trees& trees : plan.trees) {
     const std::string which = " tree of root " + std::to_string(trees.root) + " does not span all ranks";
     if (!spans(trees.reduce_parent, trees.root, plan.world_size)) return wrong("the reduce" + which);

@@ -10,4 +10,12 @@ Trees direct_trees(std::uint32_t root, std::uint32_t world_size) {
   return trees;
 }
 
+Trees relay_trees(std::uint32_t root, std::uint32_t relay, std::uint32_t world_size) {
+  Trees trees = direct_trees(root, world_size);
+  trees.broadcast_parent.assign(world_size, relay);
+  trees.broadcast_parent[relay] = root;
+  trees.broadcast_parent[root] = kNoParent;
+  return trees;
+}
+
 }  // namespace hawser

@@ -28,27 +28,52 @@ Result<void> as_result(const CallDone& done) {
   return {};
 }
 
-Result<void> check_buffers(const AllReduceArguments& arguments) {
-  const auto refuse = [](std::string sentence) {
-    return Error{Status::invalid_argument, std::move(sentence)};
-  };
-  const std::uint64_t element = element_bytes(arguments.type);
-  if (arguments.count == 0) return refuse("an all-reduce needs at least one element");
-  if (arguments.send == nullptr || arguments.receive == nullptr)
-    return refuse("the send or the receive buffer is null");
-  if (arguments.count > kAddressableBytes / element)
-    return refuse(std::to_string(arguments.count) + " elements are more than an address space holds");
-  const auto send = reinterpret_cast<std::uintptr_t>(arguments.send);
-  const auto receive = reinterpret_cast<std::uintptr_t>(arguments.receive);
-  const std::uint64_t bytes = arguments.count * element;
-  if (send % element != 0 || receive % element != 0)
-    return refuse("a buffer does not begin at a multiple of the element's size");
-  if (send > std::numeric_limits<std::uintptr_t>::max() - bytes ||
-      receive > std::numeric_limits<std::uintptr_t>::max() - bytes)
-    return refuse("a buffer does not fit into the address space");
-  if (send != receive && send < receive + bytes && receive < send + bytes)
-    return usage("the send and receive buffers overlap in part; they must be equal or disjoint");
-  return {};
+/// A buffer of the caller's, in bytes from its start.
+struct Extent {
+  std::uintptr_t begin = 0;
+  std::uint64_t bytes = 0;
+  std::uintptr_t end() const { return begin + bytes; }
+};
+
+Error refuse(std::string sentence) { return {Status::invalid_argument, std::move(sentence)}; }
+
+Result<Extent> extent(const void* buffer, std::uint64_t count, std::uint64_t element, const char* which) {
+  const auto begin = reinterpret_cast<std::uintptr_t>(buffer);
+  if (buffer == nullptr) return refuse(std::string("the ") + which + " buffer is null");
+  if (begin % element != 0)
+    return refuse(std::string("the ") + which + " buffer does not begin at a multiple of the element's size");
+  if (begin > std::numeric_limits<std::uintptr_t>::max() - count * element)
+    return refuse(std::string("the ") + which + " buffer does not fit into the address space");
+  return Extent{begin, count * element};
+}
+
+/// The buffers are equal where that means in place, or disjoint.
+Result<void> check_buffers(const CollectiveCall& call, const View& view, PeerId self) {
+  const Signature& signature = call.signature;
+  if (signature.collective == Collective::barrier) return {};
+  const std::uint64_t element = element_bytes(signature.type);
+  const std::uint64_t world_size = std::max<std::uint32_t>(1, view.size());
+  const std::uint32_t rank = view.rank_of(self).value_or(0);
+  if (signature.count == 0) return refuse("a collective needs at least one element");
+  if (signature.count > kAddressableBytes / element / world_size)
+    return refuse(std::to_string(signature.count) + " elements are more than an address space holds");
+  const bool gathers = signature.collective == Collective::all_gather;
+  const bool scatters = signature.collective == Collective::reduce_scatter;
+  const auto receive =
+      extent(call.receive, signature.count * (gathers ? world_size : 1), element, "receive");
+  if (!receive.ok()) return receive.error();
+  if (signature.collective == Collective::broadcast && rank != signature.root) return {};
+  const auto send = extent(call.send, signature.count * (scatters ? world_size : 1), element, "send");
+  if (!send.ok()) return send.error();
+  if (send->end() <= receive->begin || receive->end() <= send->begin) return {};
+  const std::uint64_t own = rank * signature.count * element;
+  const bool in_place = gathers    ? send->begin == receive->begin + own
+                        : scatters ? receive->begin == send->begin + own
+                                   : send->begin == receive->begin;
+  if (in_place) return {};
+  return usage("the send and receive buffers overlap in part; they must be disjoint, or in place" +
+               std::string(gathers || scatters ? ": the smaller one at this rank's share of the other"
+                                               : ": equal"));
 }
 
 }  // namespace
@@ -189,16 +214,42 @@ void Communicator::end_call(const std::function<void()>& undo) {
   if (--calls_.active == 0) calls_.ended.notify_all();
 }
 
-CallDone Communicator::wait(Completion& completion, const std::string& what) const {
+void Communicator::tell_long_wait(const std::string& what, Duration lasted) const {
+  write_log(config_.engine.name,
+            {LogLevel::info, "long-wait",
+             what + " has lasted " + std::to_string(whole_milliseconds(lasted) / 1000) +
+                 " s; the master at " + to_string(config_.master) +
+                 (driver_->master_is_up() ? " is connected" : " is not connected")});
+}
+
+namespace {
+
+/// Waits for the end, and lets `tell` be called every now and then.
+template <class Tell>
+const CallDone& wait_for_end(Completion& completion, const std::string& what, const Tell& tell) {
   const Instant begun = now();
   while (true) {
-    if (auto done = completion.wait_for(kLongWaitToldEvery)) return std::move(*done);
-    write_log(config_.engine.name,
-              {LogLevel::info, "long-wait",
-               what + " has lasted " + std::to_string(whole_milliseconds(now() - begun) / 1000) +
-                   " s; the master at " + to_string(config_.master) +
-                   (driver_->master_is_up() ? " is connected" : " is not connected")});
+    if (const CallDone* const done = completion.wait_for(kLongWaitToldEvery)) return *done;
+    tell(what, now() - begun);
   }
+}
+
+Result<CollectiveInfo> as_info(const CallDone& done) {
+  if (done.error.status != Status::success) return done.error;
+  HAWSER_ASSERT(done.info.has_value());
+  return *done.info;
+}
+
+}  // namespace
+
+Result<CollectiveInfo> AsyncCollective::wait(std::chrono::milliseconds bound) const {
+  if (const CallDone* const done = completion_->wait_for(bound)) return as_info(*done);
+  return Error{Status::timeout, what_ + " has not ended after another " + std::to_string(bound.count()) +
+                                    " ms; it goes on, wait again"};
+}
+
+Result<CollectiveInfo> AsyncCollective::wait() const {
+  return as_info(wait_for_end(*completion_, what_, tell_));
 }
 
 template <class Work>
@@ -206,7 +257,9 @@ CallDone Communicator::post_and_wait(const std::string& what, Work work) {
   const auto completion = std::make_shared<Completion>();
   const CallId id{next_call_++};
   asio::post(*io_, [completion, id, work = std::move(work)] { work(id, completion); });
-  return wait(*completion, what);
+  return wait_for_end(*completion, what, [this](const std::string& call, Duration lasted) {
+    tell_long_wait(call, lasted);
+  });
 }
 
 Result<void> Communicator::connect() {
@@ -246,10 +299,35 @@ Result<void> Communicator::update_topology() {
   return as_result(done);
 }
 
-Result<ReduceInfo> Communicator::all_reduce(const AllReduceArguments& arguments) {
-  if (const auto buffers = check_buffers(arguments); !buffers.ok()) return buffers.error();
+Result<void> Communicator::check(const CollectiveCall& call) const {
+  if (const auto fine = hawser::check(call.signature.quantization, call.signature.type); !fine.ok()) return fine;
+  const auto known = driver_->info();
+  return check_buffers(call, known->view, known->self);
+}
+
+namespace {
+
+Result<void> check_residual(const Residual& residual, const Signature& signature) {
+  if (signature.collective != Collective::all_reduce || !signature.quantization)
+    return refuse("a residual is for quantised all-reduces");
+  if (signature.op != ReduceOp::sum && signature.op != ReduceOp::avg)
+    return refuse(std::string("a residual is for sum and avg, not for ") + to_string(signature.op));
+  if (residual.count() != signature.count || residual.type() != signature.type)
+    return refuse("the residual is for " + std::to_string(residual.count()) + " " + to_string(residual.type()) +
+                  ", not for " + std::to_string(signature.count) + " " + to_string(signature.type));
+  return {};
+}
+
+}  // namespace
+
+Result<AsyncCollective> Communicator::start(const CollectiveArguments& arguments) {
   if (const auto process = check_process(); !process.ok()) return process.error();
-  std::unique_lock lock(calls_.mutex);
+  const Signature& signature = arguments.call.signature;
+  if (const auto fine = check(arguments.call); !fine.ok()) return fine.error();
+  const std::shared_ptr<Residual>& residual = arguments.residual;
+  if (residual)
+    if (const auto fine = check_residual(*residual, signature); !fine.ok()) return fine.error();
+  const std::lock_guard lock(calls_.mutex);
   if (calls_.closing) return Error{Status::closed, "the communicator is being destroyed"};
   if (calls_.connecting) return usage("connect is under way in another thread");
   if (const auto member = not_a_member(); !member.ok()) return member.error();
@@ -257,28 +335,42 @@ Result<ReduceInfo> Communicator::all_reduce(const AllReduceArguments& arguments)
     return usage("update-topology is under way in another thread; wait for it, then reduce");
   if (!calls_.tags.insert(arguments.tag).second)
     return usage("a collective with tag " + std::to_string(arguments.tag) +
-                 " is in flight in another thread; wait for it or use another tag");
-  const Admission admission(*this, [this, tag = arguments.tag] { calls_.tags.erase(tag); });
-  lock.unlock();
+                 " is in flight; wait for it or use another tag");
+  if (residual && !residual->claim()) {
+    calls_.tags.erase(arguments.tag);
+    return usage("the residual is in use by another call; wait for that, or use one for each tensor");
+  }
+  ++calls_.active;
+  AsyncCollective started;
+  started.what_ = describe(signature) + " with tag " + std::to_string(arguments.tag);
+  started.tell_ = [this](const std::string& what, Duration lasted) { tell_long_wait(what, lasted); };
+  started.completion_ =
+      std::make_shared<Completion>([this, tag = arguments.tag, residual](const CallDone& done) {
+        if (residual) residual->release(done.error.status == Status::success);
+        end_call([this, tag] { calls_.tags.erase(tag); });
+      });
+  CollectiveStart event{.call = CallId{next_call_++},
+                        .collective = arguments.call,
+                        .tag = arguments.tag,
+                        .compress = arguments.compress,
+                        .epoch = arguments.epoch};
+  if (residual) {
+    event.collective.residual = residual->owed();
+    event.collective.next_residual = residual->prepared();
+  }
+  // Ranks and sizes that were checked against one view shall not be used in another.
+  const bool by_rank = signature.collective != Collective::all_reduce && signature.collective != Collective::barrier;
+  if (by_rank && event.epoch == Epoch{}) event.epoch = driver_->info()->view.epoch;
+  asio::post(*io_, [driver = driver_.get(), event, completion = started.completion_] {
+    driver->call(event, event.call, completion);
+  });
+  return started;
+}
 
-  const Signature signature{.collective = Collective::all_reduce,
-                            .type = arguments.type,
-                            .op = arguments.op,
-                            .plan = arguments.plan,
-                            .count = arguments.count};
-  CallDone done =
-      post_and_wait("all-reduce with tag " + std::to_string(arguments.tag),
-                    [this, signature, arguments](CallId id, const std::shared_ptr<Completion>& completion) {
-                      driver_->call(AllReduceCall{.call = id,
-                                                  .signature = signature,
-                                                  .tag = arguments.tag,
-                                                  .send = static_cast<const std::byte*>(arguments.send),
-                                                  .receive = static_cast<std::byte*>(arguments.receive)},
-                                    id, completion);
-                    });
-  if (done.error.status != Status::success) return done.error;
-  HAWSER_ASSERT(done.reduce.has_value());
-  return std::move(*done.reduce);
+Result<CollectiveInfo> Communicator::run(const CollectiveArguments& arguments) {
+  const auto started = start(arguments);
+  if (!started.ok()) return started.error();
+  return started->wait();
 }
 
 }  // namespace hawser

@@ -19,6 +19,7 @@
 #include "base/signature.hpp"
 #include "runtime/peer_driver.hpp"
 #include "runtime/peer_engine.hpp"
+#include "runtime/residual.hpp"
 
 namespace hawser {
 
@@ -32,14 +33,29 @@ struct CommunicatorConfig {
   std::uint32_t connections_per_link = 4;
 };
 
-struct AllReduceArguments {
-  const void* send = nullptr;
-  void* receive = nullptr;
-  std::uint64_t count = 0;
-  DataType type = DataType::float32;
-  ReduceOp op = ReduceOp::sum;
+struct CollectiveArguments {
+  CollectiveCall call;  ///< Without rank and seed.
   std::uint64_t tag = 0;
-  PlanKind plan = PlanKind::automatic;
+  bool compress = false;
+  Epoch epoch;  ///< The view that ranks and sizes were taken from; 0: that in force.
+  std::shared_ptr<Residual> residual;  ///< Error feedback, or null.
+};
+
+/// A collective that has been called. Its buffers belong to the library until it has ended.
+class AsyncCollective {
+ public:
+  /// Whether it has ended.
+  bool test() const { return completion_->is_done(); }
+  /// Waits for its end for so long. Error timeout: it goes on; any other: what it came to.
+  Result<CollectiveInfo> wait(std::chrono::milliseconds bound) const;
+  /// Waits for its end.
+  Result<CollectiveInfo> wait() const;
+
+ private:
+  friend class Communicator;
+  std::shared_ptr<Completion> completion_;
+  std::string what_;
+  std::function<void(const std::string& what, Duration lasted)> tell_;
 };
 
 /// A member of a run, or one that wants to be: the blocking face of a PeerDriver on a thread of its own.
@@ -57,7 +73,12 @@ class Communicator {
 
   Result<void> connect();
   Result<void> update_topology();
-  Result<ReduceInfo> all_reduce(const AllReduceArguments& arguments);
+  /// Whether its arguments are such that it could be started now, the tag apart.
+  Result<void> check(const CollectiveCall& call) const;
+  /// Begins a collective and does not wait for it. Errors are those that are found at once.
+  Result<AsyncCollective> start(const CollectiveArguments& arguments);
+  /// The same, and waits.
+  Result<CollectiveInfo> run(const CollectiveArguments& arguments);
 
   /// The membership as this peer knows it. Does not block. Errors: invalid_usage before connect(), and why
   /// it is a member no more.
@@ -94,7 +115,7 @@ class Communicator {
                std::unique_ptr<asio::io_context> io);
   Result<void> not_a_member() const;
   Result<void> check_process() const;
-  CallDone wait(Completion& completion, const std::string& what) const;
+  void tell_long_wait(const std::string& what, Duration lasted) const;
   void end_call(const std::function<void()>& undo);
   /// Lets work(id, completion) run on the I/O thread, and waits for the CallDone.
   template <class Work>

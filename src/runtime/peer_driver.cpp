@@ -44,15 +44,21 @@ bool is_of_master(const EngineEvent& event) {
 }  // namespace
 
 void Completion::complete(CallDone done) {
+  if (at_end_) std::exchange(at_end_, nullptr)(done);
   const std::lock_guard lock(mutex_);
   done_ = std::move(done);
   done_cv_.notify_all();
 }
 
-std::optional<CallDone> Completion::wait_for(std::chrono::milliseconds bound) {
+const CallDone* Completion::wait_for(std::chrono::milliseconds bound) {
   std::unique_lock lock(mutex_);
   done_cv_.wait_for(lock, bound, [this] { return done_.has_value(); });
-  return std::exchange(done_, std::nullopt);
+  return done_ ? &*done_ : nullptr;
+}
+
+bool Completion::is_done() const {
+  const std::lock_guard lock(mutex_);
+  return done_.has_value();
 }
 
 PeerDriver::PeerDriver(asio::io_context& io, DriverConfig config,
@@ -81,7 +87,7 @@ void PeerDriver::start() {
 // --------------------------------------------------------------------------------------------- calls
 
 void PeerDriver::call(EngineEvent event, CallId id, std::shared_ptr<Completion> completion) {
-  if (over_) return completion->complete({.call = id, .error = *over_, .reduce = {}});
+  if (over_) return completion->complete({.call = id, .error = *over_, .info = {}});
   calls_.emplace(id, std::move(completion));
   step(event);
   settle();
@@ -132,7 +138,7 @@ void PeerDriver::fail(const Error& error) {
 void PeerDriver::end_calls(const Error& error) {
   if (!over_) over_ = error;
   for (auto& [id, completion] : std::exchange(calls_, {}))
-    completion->complete({.call = id, .error = error, .reduce = {}});
+    completion->complete({.call = id, .error = error, .info = {}});
 }
 
 void PeerDriver::close_everything() {
@@ -340,6 +346,7 @@ void PeerDriver::perform_one(ReleaseSend& action) { links_.release_send(name_of(
 void PeerDriver::perform_one(ReleaseReceive& action) { links_.release_receive(name_of(action.connection)); }
 
 void PeerDriver::perform_one(RestoreInput& action) { action.perform(); }
+void PeerDriver::perform_one(SettleResult& action) { action.perform(); }
 
 void PeerDriver::perform_one(DropConnection& action) {
   links_.drop(name_of(action.connection), action.reason);

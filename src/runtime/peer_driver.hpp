@@ -26,12 +26,18 @@ namespace hawser {
 /// Where a thread of the application waits for the I/O thread's answer.
 class Completion {
  public:
+  Completion() = default;
+  /// `at_end` is called by complete(), before anybody who waits goes on.
+  explicit Completion(std::function<void(const CallDone&)> at_end) : at_end_(std::move(at_end)) {}
+
   void complete(CallDone done);
-  /// Waits for the answer for so long. None if it did not come.
-  std::optional<CallDone> wait_for(std::chrono::milliseconds bound);
+  /// Waits for the answer for so long; null if it did not come. The answer stays.
+  const CallDone* wait_for(std::chrono::milliseconds bound);
+  bool is_done() const;
 
  private:
-  std::mutex mutex_;
+  std::function<void(const CallDone&)> at_end_;
+  mutable std::mutex mutex_;
   std::condition_variable done_cv_;
   std::optional<CallDone> done_;
 };
@@ -94,6 +100,7 @@ class PeerDriver final : private transport::FrameTraffic {
   void perform_one(ReleaseSend& action);
   void perform_one(ReleaseReceive& action);
   void perform_one(RestoreInput& action);
+  void perform_one(SettleResult& action);
   void perform_one(DropConnection& action);
   void perform_one(CallDone& action);
   void perform_one(LogEvent& action);

@@ -5,6 +5,7 @@
 
 #include "base/assert.hpp"
 #include "base/limits.hpp"
+#include "base/random.hpp"
 #include "plan/plan.hpp"
 #include "runtime/peer_engine_state.hpp"
 
@@ -15,12 +16,15 @@ namespace {
 /// if the collective lasts.
 constexpr std::uint64_t kSmallBytes = 64 << 10;
 constexpr Duration kReadyDelay = milliseconds(2);
+/// Of all buffers of a call together.
+constexpr std::uint64_t kBytesMax = std::uint64_t{1} << 62;
 
 Error usage(std::string sentence) { return {Status::invalid_usage, std::move(sentence)}; }
 
 }  // namespace
 
 void RestoreInput::perform() const { executor->undo(); }
+void SettleResult::perform() const { executor->settle(); }
 
 PeerEngine::PeerEngine(EngineConfig config) : state_(std::make_unique<State>(std::move(config))) {}
 PeerEngine::~PeerEngine() = default;
@@ -100,9 +104,26 @@ void PeerEngine::State::on(Instant now, const UpdateTopologyCall& event, EngineA
   follow(now, actions, out);
 }
 
-Error PeerEngine::State::refusal(const AllReduceCall& call) const {
-  if (call.signature.count == 0) return {Status::invalid_argument, "an all-reduce needs at least one element"};
+Error PeerEngine::State::refusal(const CollectiveStart& call) const {
+  const Signature& signature = call.collective.signature;
+  if (signature.count == 0 && signature.collective != Collective::barrier)
+    return {Status::invalid_argument, "a collective needs at least one element; use a barrier to only wait"};
+  if (signature.count != 0 && signature.collective == Collective::barrier)
+    return {Status::invalid_argument, "a barrier has no elements"};
+  if (const auto fine = check(signature.quantization, signature.type); !fine.ok()) return fine.error();
   if (Error error = machine_.not_a_member(); error.status != Status::success) return error;
+  const std::uint32_t world_size = machine_.view().size();
+  if (call.epoch != Epoch{} && call.epoch != machine_.view().epoch)
+    return {Status::peer_lost,
+            "the members changed just before this call (epoch " + std::to_string(call.epoch.value) + " is over, " +
+                std::to_string(machine_.view().epoch.value) +
+                " is in force), so ranks and sizes may be others now; look them up and call again"};
+  if (world_size >= 2 && signature.root >= world_size)
+    return {Status::invalid_argument, "there is no rank " + std::to_string(signature.root) + " among " +
+                                          std::to_string(world_size) + " members"};
+  if (signature.count > kBytesMax / element_bytes(signature.type) / world_size)
+    return {Status::invalid_argument,
+            std::to_string(signature.count) + " elements are more than any memory holds"};
   if (machine_.in_update()) return usage("update-topology is under way; wait for it, then reduce");
   if (ops_.size() >= limits::kOpsInFlightMax)
     return usage("too many collectives are in flight; wait for some of them");
@@ -113,32 +134,43 @@ Error PeerEngine::State::refusal(const AllReduceCall& call) const {
   return {Status::success, {}};
 }
 
-void PeerEngine::State::on(Instant now, const AllReduceCall& event, EngineActions& out) {
+Result<std::shared_ptr<Executor>> PeerEngine::State::make_executor(const CollectiveStart& call) const {
+  CollectiveCall what = call.collective;
+  const View& view = machine_.view();
+  what.rank = *view.rank_of(machine_.self());
+  what.memory_bytes = config_.collective_memory_bytes;
+  what.seed = Random(view.id.value ^ Random(call.tag ^ Random(what.rank).next()).next()).next();
+  Plan plan = make_plan({.kind = what.signature.plan,
+                         .world_size = view.size(),
+                         .elements = what.signature.count,
+                         .element_bytes = chunking_bytes(what.signature),
+                         .collective = what.signature.collective,
+                         .root = what.signature.root});
+  auto made = Executor::create(std::move(plan), what);
+  if (!made.ok()) return made.error();
+  return std::shared_ptr<Executor>(std::move(*made));
+}
+
+void PeerEngine::State::on(Instant now, const CollectiveStart& event, EngineActions& out) {
   const auto refuse = [&](const Error& error) { out.emplace_back(CallDone{event.call, error, {}}); };
   if (const Error error = refusal(event); error.status != Status::success) return refuse(error);
-  const View& view = machine_.view();
+  const Signature& signature = event.collective.signature;
   Op op;
-  if (view.size() >= 2) {
-    auto executor = ReduceExecutor::create(
-        make_plan({.kind = event.signature.plan,
-                   .world_size = view.size(),
-                   .elements = event.signature.count,
-                   .element_bytes = static_cast<std::uint32_t>(element_bytes(event.signature.type))}),
-        {.type = event.signature.type,
-         .op = event.signature.op,
-         .rank = *view.rank_of(machine_.self()),
-         .send = event.send,
-         .receive = event.receive});
-    if (!executor) return refuse(executor.error());
+  if (machine_.view().size() >= 2) {
+    auto executor = make_executor(event);
+    if (!executor.ok()) return refuse(executor.error());
     op.executor = std::move(*executor);
   }
-  const auto key = machine_.begin(now, event.tag, event.signature);
+  const auto key = machine_.begin(now, event.tag, signature);
   if (!key) return refuse(key.error());
   op.call = event.call;
-  op.signature = event.signature;
-  op.fingerprint = fingerprint(event.signature);
-  op.started = op.progress = op.told = now;
-  const bool small = event.signature.count <= kSmallBytes / element_bytes(event.signature.type);
+  op.signature = signature;
+  op.fingerprint = fingerprint(signature);
+  op.compress = event.compress;
+  op.started = op.progress = op.told = op.all_called = now;
+  for (const std::uint32_t rank : op.executor->senders())
+    op.not_heard.insert(machine_.view().members[rank].id);
+  const bool small = signature.count <= kSmallBytes / element_bytes(signature.type);
   op.tell_ready = small ? now + kReadyDelay : now;
   ops_.emplace(*key, std::move(op));
   begin_op(now, *key, out);
@@ -329,7 +361,7 @@ void PeerEngine::State::follow_one(Instant, const WantLinks& wanted, EngineActio
 void PeerEngine::State::follow_one(Instant, const ViewStarted& started, EngineActions&) {
   for (auto& [peer, link] : links_) {
     forget_parked_before(link, started.view.epoch);
-    std::erase_if(link.early_ready, [&](const OpKey& key) { return key.epoch < started.view.epoch; });
+    std::erase_if(link.early_ready, [&](const auto& entry) { return entry.first.epoch < started.view.epoch; });
   }
 }
 
@@ -338,15 +370,21 @@ void PeerEngine::State::follow_one(Instant now, const OpCommitted& committed, En
   if (found == ops_.end()) return;
   release(committed.key, out);
   Op& op = found->second;
-  ReduceInfo info;
+  CollectiveInfo info;
   info.key = committed.key;
+  info.signature = op.signature;
   for (const Member& member : machine_.view().members) info.contributors.push_back(member.id);
   info.rank = machine_.view().rank_of(machine_.self()).value_or(0);
   info.plan = op.executor->plan().kind;
+  info.plan_reason = op.executor->plan().reason;
   info.bytes_sent = op.bytes_sent;
   info.bytes_received = op.bytes_received;
-  info.transfer = op.whole.value_or(now) - op.started;
-  info.commit = now - op.whole.value_or(now);
+  const Instant whole = op.whole.value_or(now);
+  info.wait = op.all_called - op.started;
+  info.transfer = whole - op.all_called;
+  info.reduce = op.in_kernels;
+  info.commit = now - whole;
+  if (op.signature.quantization) out.emplace_back(SettleResult{op.executor});
   out.emplace_back(CallDone{op.call, {Status::success, {}}, std::move(info)});
   ops_.erase(found);
 }

@@ -14,6 +14,7 @@
 #include "base/instant.hpp"
 #include "base/log_event.hpp"
 #include "base/result.hpp"
+#include "collective/call_memory.hpp"
 #include "membership/messages.hpp"
 #include "membership/peer_actions.hpp"
 
@@ -25,7 +26,7 @@ namespace hawser {
 /// Names a blocking call of the application until its CallDone.
 using CallId = Id<struct CallIdTag>;
 
-class ReduceExecutor;
+class Executor;
 
 struct EngineConfig {
   std::string name;
@@ -35,6 +36,10 @@ struct EngineConfig {
   Duration silence = seconds(5);
   Duration stall = seconds(6);
   Duration link_open = seconds(8);
+  /// What a collective may take beyond its buffers and an in-place scratch, small change aside.
+  std::size_t collective_memory_bytes = 24 << 20;
+  /// Reads a clock, to tell how long kernels ran; null: nobody asks.
+  Duration (*stopwatch)() = nullptr;
 };
 
 /// One TCP connection of a link: which peer, and the number of the connection in the link.
@@ -56,13 +61,13 @@ struct ConnectCall {
 struct UpdateTopologyCall {
   CallId call;
 };
-/// `send` and `receive` hold signature.count elements, equal or disjoint, and stay valid until CallDone.
-struct AllReduceCall {
+/// The memory in `collective` stays valid until CallDone; its rank and seed are the engine's to fill in.
+struct CollectiveStart {
   CallId call;
-  Signature signature;
+  CollectiveCall collective;
   std::uint64_t tag = 0;
-  const std::byte* send = nullptr;
-  std::byte* receive = nullptr;
+  bool compress = false;  ///< Payloads without loss, where that pays.
+  Epoch epoch;            ///< The view that the caller's ranks and sizes are of; 0: whatever is in force.
 };
 /// The application is going: tells the master, fails all calls with Status::closed. The driver flushes
 /// what SendMaster asked for and then closes everything.
@@ -88,7 +93,7 @@ struct LinkDown {
 /// Time has passed.
 struct EngineTick {};
 
-using EngineEvent = std::variant<ConnectCall, UpdateTopologyCall, AllReduceCall, LeaveCall, MasterUp,
+using EngineEvent = std::variant<ConnectCall, UpdateTopologyCall, CollectiveStart, LeaveCall, MasterUp,
                                  MasterDown, MasterSaid, LinkUp, LinkDown, EngineTick>;
 
 // ---------------------------------------------------------------------------------------- actions out
@@ -125,31 +130,41 @@ struct DropConnection {
 /// Call perform() now: puts the input of an aborted collective back as it was. Comes after the ReleaseSend
 /// and ReleaseReceive of the collective, so that what is still being written is not changed under way.
 struct RestoreInput {
-  std::shared_ptr<ReduceExecutor> executor;
+  std::shared_ptr<Executor> executor;
+  void perform() const;
+};
+/// Likewise, for a committed collective: brings what is still quantised into the receive buffer.
+struct SettleResult {
+  std::shared_ptr<Executor> executor;
   void perform() const;
 };
 
 /// What a committed collective was.
-struct ReduceInfo {
+struct CollectiveInfo {
   OpKey key;
+  Signature signature;
   std::vector<PeerId> contributors;  ///< In rank order.
   std::uint32_t rank = 0;
   PlanKind plan = PlanKind::direct;
+  std::string plan_reason;  ///< For a person.
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_received = 0;
-  Duration transfer{};
-  Duration commit{};
+  Duration wait{};      ///< From the call until all members whose chunks come here had called.
+  Duration transfer{};  ///< From then until the own result was whole.
+  Duration reduce{};    ///< Of all that, in kernels.
+  Duration commit{};    ///< From the whole result to the master's commit.
 };
 /// A call has ended. Actions before this one must be performed before the caller is told: they free its
 /// memory.
 struct CallDone {
   CallId call;
   Error error;  ///< Status success, or why not.
-  std::optional<ReduceInfo> reduce;
+  std::optional<CollectiveInfo> info;
 };
 
 using EngineAction = std::variant<DialMaster, CloseMaster, SendMaster, OpenLink, CloseLink, WakeLink,
-                                  ReleaseSend, ReleaseReceive, RestoreInput, DropConnection, CallDone, LogEvent>;
+                                  ReleaseSend, ReleaseReceive, RestoreInput,
+                                  SettleResult, DropConnection, CallDone, LogEvent>;
 using EngineActions = std::vector<EngineAction>;
 
 /// Where a frame's payload shall go.

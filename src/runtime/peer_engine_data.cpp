@@ -4,11 +4,13 @@
 #include "base/assert.hpp"
 #include "base/limits.hpp"
 #include "runtime/peer_engine_state.hpp"
+#include "wire/payload_codec.hpp"
 
 namespace hawser {
 namespace {
 
 constexpr std::size_t kStagingKept = 8;
+constexpr std::size_t kCompressedBytesMin = 4 << 10;
 
 }  // namespace
 
@@ -40,18 +42,41 @@ bool PeerEngine::State::future(const OpKey& key) const {
   return current(key) ? !machine_.has_begun(key) : key.epoch > machine_.view().epoch;
 }
 
+template <class Work>
+void PeerEngine::State::in_kernels(Op& op, const Work& work) {
+  if (config_.stopwatch == nullptr) return work();
+  const Duration before = config_.stopwatch();
+  work();
+  op.in_kernels += config_.stopwatch() - before;
+}
+
 void PeerEngine::State::begin_op(Instant now, const OpKey& key, EngineActions& out) {
   Op& op = *find_op(key);
-  std::vector<ReduceExecutor::Send> sends;
-  op.executor->start(sends);
-  for (auto& [peer, link] : links_)
-    if (link.early_ready.erase(key) > 0) link.schedule.set_ready(key);
+  std::vector<Executor::Send> sends;
+  in_kernels(op, [&] { op.executor->start(sends); });
+  std::size_t window = op.executor->up_window();
+  // Compressed payloads are kept until they are there.
+  if (op.compress) window = std::max<std::size_t>(1, config_.collective_memory_bytes / links_.size());
+  for (auto& [peer, link] : links_) {
+    if (window != 0) link.schedule.set_window(key, window, op.compress);
+    const auto early = link.early_ready.find(key);
+    if (early == link.early_ready.end()) continue;
+    link.schedule.set_ready(key, early->second);
+    link.early_ready.erase(early);
+    heard_from(now, op, peer);
+  }
   send(key, op, sends, out);
   if (op.tell_ready && *op.tell_ready <= now) tell_ready(key, op, out);
   deliver_parked(now, key, out);
+  if (Op* const still = find_op(key); still && still->executor->complete() && !still->whole)
+    result_whole(now, key, *still, out);
 }
 
-void PeerEngine::State::send(const OpKey& key, Op& op, std::vector<ReduceExecutor::Send>& sends,
+void PeerEngine::State::heard_from(Instant now, Op& op, PeerId peer) {
+  if (op.not_heard.erase(peer) > 0 && op.not_heard.empty()) op.all_called = now;
+}
+
+void PeerEngine::State::send(const OpKey& key, Op& op, std::vector<Executor::Send>& sends,
                              EngineActions& out) {
   const View& view = machine_.view();
   std::vector<PeerId> woken;
@@ -60,14 +85,13 @@ void PeerEngine::State::send(const OpKey& key, Op& op, std::vector<ReduceExecuto
     const PeerId to = view.members[one.to].id;
     Link* const link = find_link(to);
     HAWSER_ASSERT(link != nullptr);
-    LinkSchedule::Frame frame;
-    frame.header.kind = FrameKind::chunk;
-    frame.header.direction = one.direction;
-    frame.header.key = key;
-    frame.header.signature = op.fingerprint;
-    frame.header.chunk = one.chunk;
-    frame.header.payload_bytes = static_cast<std::uint32_t>(one.payload.size());
-    frame.payload = one.payload;
+    FrameHeader frame;
+    frame.kind = FrameKind::chunk;
+    frame.direction = one.direction;
+    frame.key = key;
+    frame.signature = op.fingerprint;
+    frame.chunk = one.chunk;
+    frame.payload_bytes = static_cast<std::uint32_t>(one.bytes);
     link->schedule.enqueue(frame);
     if (std::find(woken.begin(), woken.end(), to) == woken.end()) woken.push_back(to);
   }
@@ -77,6 +101,7 @@ void PeerEngine::State::send(const OpKey& key, Op& op, std::vector<ReduceExecuto
 
 void PeerEngine::State::tell_ready(const OpKey& key, Op& op, EngineActions& out) {
   op.tell_ready.reset();
+  op.limit_told = op.executor->send_limit();
   for (const std::uint32_t rank : op.executor->senders()) {
     HAWSER_ASSERT(rank < machine_.view().size());
     const PeerId to = machine_.view().members[rank].id;
@@ -87,10 +112,11 @@ void PeerEngine::State::tell_ready(const OpKey& key, Op& op, EngineActions& out)
 }
 
 void PeerEngine::State::send_ready(PeerId to, Link& link, const OpKey& key, const Op& op, EngineActions& out) {
-  LinkSchedule::Frame frame;
-  frame.header.kind = FrameKind::ready;
-  frame.header.key = key;
-  frame.header.signature = op.fingerprint;
+  FrameHeader frame;
+  frame.kind = FrameKind::ready;
+  frame.key = key;
+  frame.signature = op.fingerprint;
+  frame.count = op.executor->send_limit();
   link.schedule.enqueue(frame);
   out.emplace_back(WakeLink{to});
 }
@@ -130,32 +156,42 @@ Landing PeerEngine::State::chunk_begins(PeerId peer, Link& link, Receiving& rece
   Op* const op = find_op(header.key);
   // A collective that is over here, or one that the sender called otherwise, which the master will tell.
   if (!op || header.signature != op->fingerprint) return {};
-  const auto rank = machine_.view().rank_of(peer);
-  const auto verdict =
-      rank ? op->executor->judge(*rank, header) : ReduceExecutor::Verdict::impossible;
-  if (verdict == ReduceExecutor::Verdict::repeated) return {};
-  if (verdict == ReduceExecutor::Verdict::impossible) {
+  const auto verdict = judge(*op, peer, header);
+  if (verdict == Executor::Verdict::repeated) return {};
+  if (verdict == Executor::Verdict::impossible) {
     drop_connection({.peer = peer, .index = index},
                     "it sent chunk " + std::to_string(header.chunk) + ", which is not its to send", out);
     return {};
   }
   op->bytes_received += header.payload_bytes;
-  if (header.direction == Direction::up) {
-    receiving.use = Receiving::Use::staged_up;
+  const auto stage = [&]() -> Landing {
+    receiving.use = Receiving::Use::staged;
     receiving.staging = pool_.take();
     return {receiving.staging.get()};
-  }
+  };
+  if (header.direction == Direction::up || header.compressed) return stage();
   // Two copies of one chunk may come in at once after a break: only one of them goes straight to its place.
   for (const auto& [other, busy] : link.receiving) {
     if (other == index || busy.use != Receiving::Use::placed_down || busy.header.key != header.key ||
         busy.header.chunk != header.chunk)
       continue;
-    receiving.use = Receiving::Use::staged_down;
-    receiving.staging = pool_.take();
-    return {receiving.staging.get()};
+    return stage();
   }
+  std::byte* const landing = op->executor->landing(header.chunk);
+  if (landing == nullptr) return stage();
   receiving.use = Receiving::Use::placed_down;
-  return {op->executor->landing(header.chunk)};
+  return {landing};
+}
+
+Executor::Verdict PeerEngine::State::judge(const Op& op, PeerId from, const FrameHeader& header) const {
+  const auto rank = machine_.view().rank_of(from);
+  if (!rank || header.chunk >= op.executor->plan().chunking.chunks()) return Executor::Verdict::impossible;
+  std::size_t bytes = header.payload_bytes;
+  if (header.compressed) {
+    bytes = op.executor->payload_bytes(*rank, header.direction, header.chunk);
+    if (header.payload_bytes >= bytes) return Executor::Verdict::impossible;
+  }
+  return op.executor->judge(*rank, header.direction, header.chunk, bytes);
 }
 
 Landing PeerEngine::State::park_begins(PeerId peer, Link& link, Receiving& receiving, std::uint32_t index,
@@ -204,10 +240,18 @@ void PeerEngine::State::frame_ends(Instant now, LinkConnection connection, bool 
   const FrameHeader& header = receiving.header;
   if (header.kind == FrameKind::acknowledge) {
     std::vector<OpKey> progressed;
-    if (!link->schedule.acknowledged(connection.index, header.count, progressed))
+    std::vector<FrameHeader> arrived;
+    if (!link->schedule.acknowledged(connection.index, header.count, progressed, arrived))
       return drop_connection(connection, "it acknowledged frames that were never sent", out);
     for (const OpKey& key : progressed)
       if (Op* const op = find_op(key)) op->progress = std::max(op->progress, now);
+    std::size_t bytes = 0;
+    for (const FrameHeader& chunk : arrived) {
+      bytes += chunk.payload_bytes;
+      chunk_arrived(chunk, out);
+    }
+    if (bytes > 0) link->compression.acknowledged(now, bytes);
+    if (link->schedule.has_work()) out.emplace_back(WakeLink{connection.peer});
     return;
   }
   if (!intact) {
@@ -217,7 +261,7 @@ void PeerEngine::State::frame_ends(Instant now, LinkConnection connection, bool 
   if (link->schedule.received(now, connection.index, header.payload_bytes))
     out.emplace_back(WakeLink{connection.peer});
   if (header.kind == FrameKind::ready)
-    ready_came(*link, connection.peer, header, out);
+    ready_came(now, *link, connection.peer, header, out);
   else
     chunk_ends(now, connection, *link, receiving, out);
   pool_.give(std::move(receiving.staging));
@@ -229,14 +273,12 @@ void PeerEngine::State::chunk_ends(Instant now, LinkConnection connection, Link&
   switch (receiving.use) {
     case Receiving::Use::discard:
     case Receiving::Use::control: return;
-    case Receiving::Use::placed_down:
-      return apply_chunk(now, connection.peer, header, nullptr, true, out);
-    case Receiving::Use::staged_up:
-    case Receiving::Use::staged_down:
-      return apply_chunk(now, connection.peer, header, receiving.staging.get(), false, out);
+    case Receiving::Use::placed_down: return apply_chunk(now, connection, header, nullptr, out);
+    case Receiving::Use::staged:
+      return apply_chunk(now, connection, header, receiving.staging.get(), out);
     case Receiving::Use::parked: break;
   }
-  if (find_op(header.key)) return apply_chunk(now, connection.peer, header, receiving.staging.get(), false, out);
+  if (find_op(header.key)) return apply_chunk(now, connection, header, receiving.staging.get(), out);
   if (!future(header.key) || header.key.epoch < link.newest) return;
   auto& parked = link.parked[header.key];
   const bool repeated =
@@ -245,6 +287,7 @@ void PeerEngine::State::chunk_ends(Instant now, LinkConnection connection, Link&
   link.parked_bytes += header.payload_bytes;
   ++link.parked_frames;
   parked.push_back({.header = header,
+                    .connection = connection.index,
                     .payload = {receiving.staging.get(), receiving.staging.get() + header.payload_bytes}});
 }
 
@@ -253,54 +296,98 @@ void PeerEngine::State::deliver_parked(Instant now, const OpKey& key, EngineActi
     const auto found = link.parked.find(key);
     if (found == link.parked.end()) continue;
     const std::vector<Parked> frames = std::move(found->second);
+    if (Op* const op = find_op(key); op && !frames.empty()) heard_from(now, *op, peer);
     link.parked.erase(found);
     for (const Parked& parked : frames) {
       link.parked_bytes -= parked.payload.size();
       --link.parked_frames;
     }
-    for (const Parked& parked : frames) apply_chunk(now, peer, parked.header, parked.payload.data(), false, out);
+    for (const Parked& parked : frames)
+      apply_chunk(now, {.peer = peer, .index = parked.connection}, parked.header, parked.payload.data(), out);
   }
 }
 
-void PeerEngine::State::apply_chunk(Instant now, PeerId from, const FrameHeader& header,
-                                    const std::byte* payload, bool in_place, EngineActions& out) {
+/// A chunk has come in whole. `payload`: where it was staged; null: in its landing.
+void PeerEngine::State::apply_chunk(Instant now, LinkConnection from, const FrameHeader& header,
+                                    const std::byte* payload, EngineActions& out) {
   Op* const op = find_op(header.key);
   if (!op || header.signature != op->fingerprint) return;
-  const auto rank = machine_.view().rank_of(from);
   // What was parked is judged here for the first time, and a copy may have overtaken the rest.
-  if (!rank || op->executor->judge(*rank, header) != ReduceExecutor::Verdict::expected) return;
+  if (judge(*op, from.peer, header) != Executor::Verdict::expected) return;
+  const std::uint32_t rank = *machine_.view().rank_of(from.peer);
   op->progress = std::max(op->progress, now);
-  std::vector<ReduceExecutor::Send> sends;
+  heard_from(now, *op, from.peer);
+  StagingPool::Buffer unpacked;
+  if (header.compressed) {
+    const std::size_t bytes = op->executor->payload_bytes(rank, header.direction, header.chunk);
+    unpacked = pool_.take();
+    if (!decompress_payload({payload, header.payload_bytes}, op->executor->stride(header.chunk, bytes),
+                            {unpacked.get(), bytes})) {
+      pool_.give(std::move(unpacked));
+      return drop_connection(from, "it sent a chunk that cannot be decompressed", out);
+    }
+    payload = unpacked.get();
+  }
+  std::vector<Executor::Send> sends;
   if (header.direction == Direction::up) {
-    op->executor->arrived_up(*rank, header.chunk, payload, sends);
+    in_kernels(*op, [&] { op->executor->arrived_up(rank, header.chunk, payload, sends); });
   } else {
-    if (!in_place) std::memcpy(op->executor->landing(header.chunk), payload, header.payload_bytes);
-    for (auto& [index, receiving] : find_link(from)->receiving) {
+    Link& link = *find_link(from.peer);
+    for (auto& [index, receiving] : link.receiving) {
       if (receiving.use != Receiving::Use::placed_down || receiving.header.key != header.key ||
           receiving.header.chunk != header.chunk)
         continue;
-      out.emplace_back(ReleaseReceive{{.peer = from, .index = index}});
+      out.emplace_back(ReleaseReceive{{.peer = from.peer, .index = index}});
       receiving.use = Receiving::Use::discard;
     }
-    op->executor->arrived_down(header.chunk, sends);
+    in_kernels(*op, [&] {
+      op->executor->arrived_down(header.chunk,
+                                 payload == nullptr ? op->executor->landing(header.chunk) : payload, sends);
+    });
   }
+  pool_.give(std::move(unpacked));
   send(header.key, *op, sends, out);
-  if (!op->executor->complete() || op->whole) return;
-  op->whole = now;
+  widen_limit(header.key, *op, out);
+  if (op->executor->complete() && !op->whole) result_whole(now, header.key, *op, out);
+}
+
+void PeerEngine::State::result_whole(Instant now, const OpKey& key, Op& op, EngineActions& out) {
+  op.whole = now;
   PeerActions actions;
-  machine_.result_whole(header.key, actions);
+  machine_.result_whole(key, actions);
   follow(now, actions, out);
 }
 
-void PeerEngine::State::ready_came(Link& link, PeerId from, const FrameHeader& header, EngineActions& out) {
-  if (const Op* const op = find_op(header.key)) {
+/// A neighbour has got a chunk whole.
+void PeerEngine::State::chunk_arrived(const FrameHeader& header, EngineActions& out) {
+  Op* const op = find_op(header.key);
+  if (!op) return;
+  in_kernels(*op, [&] { op->executor->sent(header.direction, header.chunk); });
+  widen_limit(header.key, *op, out);
+}
+
+/// Tells how far the others may send once it has grown by enough to be worth a frame.
+void PeerEngine::State::widen_limit(const OpKey& key, Op& op, EngineActions& out) {
+  const std::uint64_t limit = op.executor->send_limit();
+  if (op.tell_ready || limit == op.limit_told) return;
+  const bool last = limit >= op.executor->plan().chunking.chunks();
+  if (last || limit >= op.limit_told + op.executor->limit_step()) tell_ready(key, op, out);
+}
+
+void PeerEngine::State::ready_came(Instant now, Link& link, PeerId from, const FrameHeader& header,
+                                   EngineActions& out) {
+  if (Op* const op = find_op(header.key)) {
     if (op->fingerprint != header.signature) return;
-    link.schedule.set_ready(header.key);
+    heard_from(now, *op, from);
+    link.schedule.set_ready(header.key, header.count);
     out.emplace_back(WakeLink{from});
     return;
   }
   if (!future(header.key)) return;
-  if (link.early_ready.size() < limits::kOpsInFlightMax) link.early_ready.insert(header.key);
+  if (const auto found = link.early_ready.find(header.key); found != link.early_ready.end())
+    found->second = std::max(found->second, header.count);
+  else if (link.early_ready.size() < limits::kOpsInFlightMax)
+    link.early_ready.emplace(header.key, header.count);
 }
 
 void PeerEngine::State::drop_connection(LinkConnection connection, const std::string& reason,
@@ -340,9 +427,42 @@ std::optional<OutFrame> PeerEngine::State::next_frame(Instant now, LinkConnectio
   if (!link) return std::nullopt;
   const auto frame = link->schedule.next(now, connection.index);
   if (!frame) return std::nullopt;
-  if (frame->header.kind == FrameKind::chunk)
-    if (Op* const op = find_op(frame->header.key)) op->bytes_sent += frame->payload.size();
-  return OutFrame{.header = frame->header, .payload = frame->payload};
+  OutFrame made{.header = *frame, .payload = {}};
+  if (frame->kind != FrameKind::chunk) return made;
+  Op* const op = find_op(frame->key);
+  HAWSER_ASSERT(op != nullptr);
+  made.payload = payload(*link, connection.index, *op, made.header);
+  op->bytes_sent += made.payload.size();
+  return made;
+}
+
+/// The payload of a chunk as it travels. Compressed, its header says so.
+std::span<const std::byte> PeerEngine::State::payload(Link& link, std::uint32_t index, Op& op,
+                                                      FrameHeader& header) {
+  std::span<const std::byte> plain;
+  in_kernels(op, [&] { plain = op.executor->payload(header.direction, header.chunk); });
+  HAWSER_ASSERT(plain.size() == header.payload_bytes);
+  if (!op.compress || plain.size() < kCompressedBytesMin || !link.compression.worth_trying()) return plain;
+  auto buffer = pool_.take();
+  const auto most =
+      static_cast<std::size_t>(static_cast<double>(plain.size()) * CompressionChoice::kShareThatPays);
+  std::optional<std::size_t> bytes;
+  in_kernels(op, [&] {
+    bytes = compress_payload(plain, op.executor->stride(header.chunk, plain.size()), {buffer.get(), most});
+  });
+  if (!bytes) {
+    pool_.give(std::move(buffer));
+    link.compression.did_not_pay();
+    return plain;
+  }
+  link.compression.paid();
+  auto packed = std::make_shared<std::vector<std::byte>>(buffer.get(), buffer.get() + *bytes);
+  pool_.give(std::move(buffer));
+  header.compressed = true;
+  header.payload_bytes = static_cast<std::uint32_t>(*bytes);
+  const std::span<const std::byte> payload(*packed);
+  link.schedule.keep(index, std::move(packed));
+  return payload;
 }
 
 }  // namespace hawser

@@ -7,8 +7,9 @@
 #include <vector>
 
 #include "collective/link_schedule.hpp"
-#include "collective/reduce_executor.hpp"
+#include "collective/executor.hpp"
 #include "membership/peer_machine.hpp"
+#include "runtime/compression_choice.hpp"
 #include "runtime/peer_engine.hpp"
 
 namespace hawser {
@@ -41,7 +42,12 @@ class PeerEngine::State {
     CallId call;
     Signature signature;
     std::uint64_t fingerprint = 0;
-    std::shared_ptr<ReduceExecutor> executor;
+    std::shared_ptr<Executor> executor;
+    bool compress = false;
+    std::uint64_t limit_told = 0;        ///< Of chunks on their way up.
+    std::set<PeerId> not_heard;          ///< Members whose chunks come here, and who may not have called yet.
+    Instant all_called{};                ///< When that was empty.
+    Duration in_kernels{};
     Instant started{};
     Instant progress{};                 ///< When something of it last moved.
     std::optional<Instant> probed;      ///< When all links were asked for a sign of life.
@@ -54,7 +60,7 @@ class PeerEngine::State {
   };
   /// A frame on its way in.
   struct Receiving {
-    enum class Use { discard, control, staged_up, staged_down, placed_down, parked };
+    enum class Use { discard, control, staged, placed_down, parked };
     FrameHeader header;
     Use use = Use::discard;
     StagingPool::Buffer staging;
@@ -62,6 +68,7 @@ class PeerEngine::State {
   /// Chunks of a collective that this peer has not called yet.
   struct Parked {
     FrameHeader header;
+    std::uint32_t connection = 0;  ///< On which it came.
     std::vector<std::byte> payload;
   };
   struct Link {
@@ -70,7 +77,8 @@ class PeerEngine::State {
     std::map<OpKey, std::vector<Parked>> parked;
     std::size_t parked_bytes = 0;
     std::size_t parked_frames = 0;
-    std::set<OpKey> early_ready;
+    std::map<OpKey, std::uint64_t> early_ready;  ///< With the limit that came with it.
+    CompressionChoice compression;
     std::uint64_t secret = 0;
     Instant heard_at{};  ///< When anything came over it.
     Epoch newest;  ///< Of the frames that came; older ones need not be parked any more.
@@ -79,7 +87,7 @@ class PeerEngine::State {
   // peer_engine.cpp: calls and membership.
   void on(Instant now, const ConnectCall& event, EngineActions& out);
   void on(Instant now, const UpdateTopologyCall& event, EngineActions& out);
-  void on(Instant now, const AllReduceCall& event, EngineActions& out);
+  void on(Instant now, const CollectiveStart& event, EngineActions& out);
   void on(Instant now, const LeaveCall& event, EngineActions& out);
   void on(Instant now, const MasterUp& event, EngineActions& out);
   void on(Instant now, const MasterDown& event, EngineActions& out);
@@ -94,7 +102,8 @@ class PeerEngine::State {
   void follow_one(Instant now, const OpAborted& aborted, EngineActions& out);
   void follow_one(Instant now, const ConnectEnded& ended, EngineActions& out);
   void follow_one(Instant now, const UpdateEnded& ended, EngineActions& out);
-  Error refusal(const AllReduceCall& call) const;
+  Error refusal(const CollectiveStart& call) const;
+  Result<std::shared_ptr<Executor>> make_executor(const CollectiveStart& call) const;
   void watch_op(Instant now, const OpKey& key, Op& op, EngineActions& out);
   void probe(Instant now, const OpKey& key, Op& op, EngineActions& out);
   void complain(Instant now, const OpKey& key, Op& op, EngineActions& out);
@@ -106,7 +115,15 @@ class PeerEngine::State {
 
   // peer_engine_data.cpp: frames.
   void begin_op(Instant now, const OpKey& key, EngineActions& out);
-  void send(const OpKey& key, Op& op, std::vector<ReduceExecutor::Send>& sends, EngineActions& out);
+  void send(const OpKey& key, Op& op, std::vector<Executor::Send>& sends, EngineActions& out);
+  void result_whole(Instant now, const OpKey& key, Op& op, EngineActions& out);
+  void chunk_arrived(const FrameHeader& header, EngineActions& out);
+  void widen_limit(const OpKey& key, Op& op, EngineActions& out);
+  void heard_from(Instant now, Op& op, PeerId peer);
+  std::span<const std::byte> payload(Link& link, std::uint32_t index, Op& op, FrameHeader& header);
+  Executor::Verdict judge(const Op& op, PeerId from, const FrameHeader& header) const;
+  template <class Work>
+  void in_kernels(Op& op, const Work& work);
   void progressed(Instant now, const Receiving& receiving);
   void tell_ready(const OpKey& key, Op& op, EngineActions& out);
   void send_ready(PeerId to, Link& link, const OpKey& key, const Op& op, EngineActions& out);
@@ -115,9 +132,9 @@ class PeerEngine::State {
   Landing park_begins(PeerId peer, Link& link, Receiving& receiving, std::uint32_t index, EngineActions& out);
   void chunk_ends(Instant now, LinkConnection connection, Link& link, Receiving& receiving, EngineActions& out);
   void deliver_parked(Instant now, const OpKey& key, EngineActions& out);
-  void apply_chunk(Instant now, PeerId from, const FrameHeader& header, const std::byte* payload,
-                   bool in_place, EngineActions& out);
-  void ready_came(Link& link, PeerId from, const FrameHeader& header, EngineActions& out);
+  void apply_chunk(Instant now, LinkConnection from, const FrameHeader& header, const std::byte* payload,
+                   EngineActions& out);
+  void ready_came(Instant now, Link& link, PeerId from, const FrameHeader& header, EngineActions& out);
   void drop_connection(LinkConnection connection, const std::string& reason, EngineActions& out);
   void forget_connection(LinkConnection connection, EngineActions& out);
   void forget_parked_before(Link& link, Epoch epoch);

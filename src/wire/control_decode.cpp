@@ -11,9 +11,11 @@
 namespace hawser {
 namespace {
 
-constexpr std::uint32_t kCollectiveMax = static_cast<std::uint32_t>(Collective::all_reduce);
-constexpr std::uint32_t kDataTypeMax = static_cast<std::uint32_t>(DataType::float32);
-constexpr std::uint32_t kReduceOpMax = static_cast<std::uint32_t>(ReduceOp::avg);
+constexpr std::uint32_t kCollectiveMax = static_cast<std::uint32_t>(Collective::barrier);
+constexpr std::uint32_t kDataTypeMax = static_cast<std::uint32_t>(kDataTypes.back());
+constexpr std::uint32_t kReduceOpMax = static_cast<std::uint32_t>(kReduceOps.back());
+constexpr std::uint32_t kSchemeMax = static_cast<std::uint32_t>(QuantizationScheme::cast);
+constexpr std::uint32_t kQuantizedTypeMax = static_cast<std::uint32_t>(QuantizedType::float16);
 constexpr std::uint32_t kPlanKindMax = static_cast<std::uint32_t>(PlanKind::direct);
 constexpr std::size_t kUndecidedMax = std::max(limits::kOutcomesRememberedMax, limits::kOpsInFlightMax);
 
@@ -92,12 +94,27 @@ class Judge {
     return error_of(from);
   }
 
+  Quantization quantization(const wire::QuantizationEntry& from, DataType type) {
+    if (from.block() > kQuantizationBlockMax) refuse("it has a quantisation block that is too long");
+    Quantization made{.scheme = enumerator<QuantizationScheme>(from.scheme(), kSchemeMax, "quantisation"),
+                      .type = enumerator<QuantizedType>(from.type(), kQuantizedTypeMax, "quantised type"),
+                      .block = static_cast<std::uint16_t>(from.block()),
+                      .stochastic = from.stochastic()};
+    if (!error_)
+      if (const auto fine = check(made, type); !fine.ok()) refuse(fine.error().sentence);
+    return made;
+  }
+
   Signature signature(const wire::SignatureEntry& from) {
-    return {.collective = enumerator<Collective>(from.collective(), kCollectiveMax, "collective"),
+    Signature made{.collective = enumerator<Collective>(from.collective(), kCollectiveMax, "collective"),
             .type = enumerator<DataType>(from.type(), kDataTypeMax, "data type"),
             .op = enumerator<ReduceOp>(from.op(), kReduceOpMax, "reduce op"),
             .plan = enumerator<PlanKind>(from.plan(), kPlanKindMax, "plan"),
-            .count = from.count()};
+            .count = from.count(),
+            .root = from.root(),
+            .quantization = {}};
+    if (from.has_quantization()) made.quantization = quantization(from.quantization(), made.type);
+    return made;
   }
 
   static OpKey key(const wire::OpKeyEntry& from) {

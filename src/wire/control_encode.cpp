@@ -38,6 +38,13 @@ void put(const Signature& from, wire::SignatureEntry& to) {
   to.set_op(static_cast<std::uint32_t>(from.op));
   to.set_plan(static_cast<std::uint32_t>(from.plan));
   to.set_count(from.count);
+  to.set_root(from.root);
+  if (!from.quantization) return;
+  auto& quantization = *to.mutable_quantization();
+  quantization.set_scheme(static_cast<std::uint32_t>(from.quantization.scheme));
+  quantization.set_type(static_cast<std::uint32_t>(from.quantization.type));
+  quantization.set_block(from.quantization.block);
+  quantization.set_stochastic(from.quantization.stochastic);
 }
 
 void put(const OpKey& from, wire::OpKeyEntry& to) {

@@ -1,6 +1,7 @@
 #include "sim/application.hpp"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "sim/world.hpp"
@@ -18,7 +19,7 @@ void TrainingApplication::connect() {
 
 std::uint64_t TrainingApplication::Round::hash() const {
   std::uint64_t mixed = update ? 1 : 2;
-  for (const ReduceWish& wish : reduces)
+  for (const CollectiveWish& wish : collectives)
     mixed += Random(wish.tag ^ fingerprint(wish.signature)).next();  // In whatever order.
   return mixed;
 }
@@ -31,26 +32,46 @@ TrainingApplication::Round TrainingApplication::rule(const View& view, std::uint
   if (round.update) return round;
   const auto tags = static_cast<std::uint64_t>(random.between(1, profile.tags_most));
   const std::uint64_t first = random.below(4);
-  for (std::uint64_t i = 0; i < tags; ++i) round.reduces.push_back(reduce_by_rule(random, first + i, view));
+  for (std::uint64_t i = 0; i < tags; ++i) round.collectives.push_back(collective_by_rule(random, first + i, view));
   return round;
 }
 
-ReduceWish TrainingApplication::reduce_by_rule(Random& random, std::uint64_t tag, const View& view) const {
+CollectiveWish TrainingApplication::collective_by_rule(Random& random, std::uint64_t tag,
+                                                      const View& view) const {
   const ApplicationProfile& profile = world_.profile.application;
-  ReduceWish wish{.tag = tag, .signature = {}, .in_place = false};
-  wish.signature.op = random.chance(1, 2) ? ReduceOp::sum : ReduceOp::avg;
-  wish.signature.plan = static_cast<PlanKind>(random.below(3));
+  CollectiveWish wish{.tag = tag, .signature = {}, .in_place = false};
+  Signature& signature = wish.signature;
+  signature.plan = static_cast<PlanKind>(random.below(3));
+  const std::uint64_t which = random.below(16);
+  if (which < 4) signature.collective = static_cast<Collective>(1 + which);
   const std::uint64_t kind = random.below(8);
   if (random.below(256) < profile.big_per_256)
-    wish.signature.count = 4000 + random.below(profile.big_elements);
+    signature.count = 4000 + random.below(profile.big_elements);
   else if (kind == 0)
-    wish.signature.count = 1;
+    signature.count = 1;
   else if (kind == 1)
-    wish.signature.count = 1 + random.below(std::max<std::uint64_t>(view.size(), 2) - 1);
+    signature.count = 1 + random.below(std::max<std::uint64_t>(view.size(), 2) - 1);
   else if (kind <= 5)
-    wish.signature.count = 1 + random.below(100);
+    signature.count = 1 + random.below(100);
   else
-    wish.signature.count = 1 + random.below(profile.element_limit);
+    signature.count = 1 + random.below(profile.element_limit);
+  if (signature.collective == Collective::barrier) {
+    signature.count = 0;
+    return wish;
+  }
+  if (random.chance(1, 2)) signature.type = kDataTypes[random.below(kDataTypes.size())];
+  if (signature.collective == Collective::broadcast) signature.root = static_cast<std::uint32_t>(random.below(view.size()));
+  if (!hawser::reduces(signature.collective)) return wish;
+  // A product of what is put in fits into no type.
+  constexpr std::array ops{ReduceOp::sum, ReduceOp::avg, ReduceOp::max, ReduceOp::min};
+  signature.op = ops[random.below(random.chance(1, 2) ? 2 : ops.size())];
+  if (is_float(signature.type) && random.chance(1, 4)) {
+    signature.quantization = {.scheme = QuantizationScheme::min_max,
+                              .type = QuantizedType::uint8,
+                              .block = 0,
+                              .stochastic = random.chance(1, 4)};
+    world_.coverage.saw("sim: quantised");
+  }
   return wish;
 }
 
@@ -58,18 +79,27 @@ void TrainingApplication::deviate(Round& round) {
   world_.coverage.saw("sim: call that differs on purpose");
   Random& random = world_.random;
   if (round.update) {
-    round = {.update = false, .reduces = {{.tag = 0, .signature = {.count = 7}, .in_place = false}}};
+    round = {.update = false, .collectives = {{.tag = 0, .signature = {.count = 7}, .in_place = false}}};
     return;
   }
-  ReduceWish& wish = round.reduces[static_cast<std::size_t>(random.below(round.reduces.size()))];
+  CollectiveWish& wish = round.collectives[static_cast<std::size_t>(random.below(round.collectives.size()))];
+  if (wish.signature.collective == Collective::barrier) {
+    wish.signature = {.count = 5};
+    return;
+  }
   switch (random.below(5)) {
     case 0: wish.signature.count += 1 + random.below(9); break;
-    case 1: wish.signature.op = wish.signature.op == ReduceOp::sum ? ReduceOp::avg : ReduceOp::sum; break;
+    case 1:
+      wish.signature.collective = Collective::all_reduce;
+      wish.signature.count += 1;
+      wish.signature.root = 0;
+      wish.signature.op = wish.signature.op == ReduceOp::sum ? ReduceOp::avg : ReduceOp::sum;
+      break;
     case 2: wish.tag += 100; break;
     case 3:
       wish.signature.plan = wish.signature.plan == PlanKind::ring ? PlanKind::direct : PlanKind::ring;
       break;
-    default: round = {.update = true, .reduces = {}}; break;
+    default: round = {.update = true, .collectives = {}}; break;
   }
 }
 
@@ -83,9 +113,9 @@ void TrainingApplication::misuse() {
   });
 }
 
-void TrainingApplication::shuffle(std::vector<ReduceWish>& reduces) {
-  for (std::size_t i = reduces.size(); i > 1; --i)
-    std::swap(reduces[i - 1], reduces[static_cast<std::size_t>(world_.random.below(i))]);
+void TrainingApplication::shuffle(std::vector<CollectiveWish>& collectives) {
+  for (std::size_t i = collectives.size(); i > 1; --i)
+    std::swap(collectives[i - 1], collectives[static_cast<std::size_t>(world_.random.below(i))]);
 }
 
 Duration TrainingApplication::short_think() {
@@ -118,9 +148,12 @@ void TrainingApplication::look() {
   const ApplicationProfile& profile = world_.profile.application;
   if (world_.odd_calls && world_.random.below(1024) < profile.deviation_per_1024) deviate(round);
   if (world_.odd_calls && world_.random.below(1024) < profile.misuse_per_1024) misuse();
-  for (ReduceWish& wish : round.reduces) wish.in_place = world_.random.chance(1, 2);
+  for (CollectiveWish& wish : round.collectives) {
+    wish.in_place = world_.random.chance(1, 2);
+    wish.compress = world_.random.chance(1, 4);
+  }
   // Crossed calls of a process that is stopped between the two look like different calls, and rightly so.
-  if (profile.crossed_calls) shuffle(round.reduces);
+  if (profile.crossed_calls) shuffle(round.collectives);
   if (!world_.odd_calls || world_.random.below(256) >= profile.stale_look_per_256)
     return begin(std::move(round));
   world_.coverage.saw("sim: call of what was decided earlier");
@@ -137,7 +170,7 @@ void TrainingApplication::begin(Round round) {
     process_.update_topology();
     return;
   }
-  rest_ = std::move(round.reduces);
+  rest_ = std::move(round.collectives);
   call_rest();
 }
 
@@ -149,11 +182,11 @@ void TrainingApplication::call_rest() {
     if (open_ == 0) next(Duration::zero());
     return;
   }
-  const ReduceWish wish = rest_.back();
+  const CollectiveWish wish = rest_.back();
   rest_.pop_back();
   ++open_;
   const bool more = !rest_.empty();
-  process_.all_reduce(wish);
+  process_.collective(wish);
   if (more) process_.in_process(short_think(), [this] { call_rest(); });
 }
 

@@ -20,17 +20,17 @@ class TrainingApplication : public Application {
   void call_ended(const Call& call, const CallDone& done) override;
 
  private:
-  /// What is called before anything else is decided: update-topology, or some reduces at once.
+  /// What is called before anything else is decided: update-topology, or some collectives at once.
   struct Round {
     bool update = false;
-    std::vector<ReduceWish> reduces;
+    std::vector<CollectiveWish> collectives;
     std::uint64_t hash() const;
   };
   Round rule(const View& view, std::uint64_t position) const;
-  ReduceWish reduce_by_rule(Random& random, std::uint64_t tag, const View& view) const;
+  CollectiveWish collective_by_rule(Random& random, std::uint64_t tag, const View& view) const;
   void deviate(Round& round);
   void misuse();
-  void shuffle(std::vector<ReduceWish>& reduces);
+  void shuffle(std::vector<CollectiveWish>& collectives);
   void connect();
   void next(Duration delay);
   void look();
@@ -44,7 +44,7 @@ class TrainingApplication : public Application {
   Process& process_;
   ViewId view_;
   std::uint64_t position_ = 0;
-  std::vector<ReduceWish> rest_;  ///< Of the round: not yet called.
+  std::vector<CollectiveWish> rest_;  ///< Of the round: not yet called.
   std::uint32_t open_ = 0;        ///< Calls that have not ended.
 };
 

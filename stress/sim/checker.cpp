@@ -1,9 +1,12 @@
 #include "sim/checker.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <cstring>
 
 #include "sim/process.hpp"
+#include "sim/typed_values.hpp"
 #include "sim/world.hpp"
 
 namespace hawser::sim {
@@ -119,8 +122,8 @@ void Checker::call_ended(const Process& process, const Call& call, const CallDon
   if (!call.buffers->in_place() && !call.buffers->send_intact())
     throw Violation(who(process, call) + "the send buffer was written to");
   if (status != Status::success) return ended_badly(process, call, done.error);
-  if (!done.reduce) throw Violation(who(process, call) + "success without a ReduceInfo");
-  ended_well(process, call, *done.reduce);
+  if (!done.info) throw Violation(who(process, call) + "success without a CollectiveInfo");
+  ended_well(process, call, *done.info);
 }
 
 void Checker::update_ended(const Process& process, const Call& call, Status status) {
@@ -150,7 +153,7 @@ void Checker::ended_badly(const Process& process, const Call& call, const Error&
   op.outcomes.push_back(std::move(mine));
 }
 
-void Checker::ended_well(const Process& process, const Call& call, const ReduceInfo& info) {
+void Checker::ended_well(const Process& process, const Call& call, const CollectiveInfo& info) {
   if (info.key != call.key)
     throw Violation(who(process, call) + "success is reported for " + world_.names.of(info.key));
   const auto& contributors = info.contributors;
@@ -170,14 +173,7 @@ void Checker::ended_well(const Process& process, const Call& call, const ReduceI
     throw Violation(who(process, call) + "contributors are " + world_.names.of(contributors) +
                     " here, and elsewhere " + world_.names.of(op.contributors));
   if (op.expected.empty()) expect(op, call, contributors);
-  const auto result = call.buffers->result();
-  if (std::memcmp(result.data(), op.expected.data(), result.size_bytes()) != 0) {
-    std::size_t wrong = 0;
-    while (result[wrong] == op.expected[wrong]) ++wrong;
-    throw Violation(who(process, call) + "element " + std::to_string(wrong) + " is " +
-                    std::to_string(result[wrong]) + ", " + std::to_string(op.expected[wrong]) +
-                    " is right; contributors: " + world_.names.of(contributors));
-  }
+  check_result(op, process, call);
   Outcome mine{.peer = call.self,
                .name = process.name(),
                .status = Status::success,
@@ -186,26 +182,69 @@ void Checker::ended_well(const Process& process, const Call& call, const ReduceI
   check_agreement(op, call.key, mine);
   op.outcomes.push_back(std::move(mine));
   if (op.outcomes.size() == contributors.size()) {
-    op.expected.clear();
-    op.expected.shrink_to_fit();
+    op.expected = {};
+    op.bits = {};
   }
 }
 
+void Checker::check_result(Op& op, const Process& process, const Call& call) {
+  const Signature& signature = call.signature;
+  const std::span<const std::byte> result = call.buffers->result();
+  const std::size_t element = element_bytes(signature.type);
+  const bool scatters = signature.collective == Collective::reduce_scatter;
+  const std::uint64_t first = scatters ? call.view.rank_of(call.self).value_or(0) * signature.count : 0;
+  // Each member's rounding is at most one step of 1/255 of the range of its values, up to 16 for each.
+  const double members = static_cast<double>(op.contributors.size());
+  const double bound = signature.quantization ? members * members * 16 / 100 : 0;
+  std::array<std::byte, sizeof(double)> exact{};
+  for (std::size_t i = 0; i < result.size() / element; ++i) {
+    const double right = op.expected[first + i];
+    const double got = load(signature.type, result.data() + i * element);
+    store(signature.type, exact.data(), right);
+    const bool good = bound > 0 ? std::abs(got - right) <= bound
+                                : std::memcmp(result.data() + i * element, exact.data(), element) == 0;
+    if (!good)
+      throw Violation(who(process, call) + describe(signature) + ": element " + std::to_string(i) + " is " +
+                      std::to_string(got) + ", " + std::to_string(right) +
+                      " is right; contributors: " + world_.names.of(op.contributors));
+  }
+  if (scatters) return;
+  if (op.bits.empty()) op.bits.assign(result.begin(), result.end());
+  if (!std::equal(result.begin(), result.end(), op.bits.begin(), op.bits.end()))
+    throw Violation(who(process, call) + describe(signature) + ": the result's bits differ from another member's");
+}
+
 void Checker::expect(Op& op, const Call& call, const std::vector<PeerId>& contributors) const {
-  op.expected.assign(call.signature.count, 0.0F);
+  const Signature& signature = call.signature;
+  std::vector<std::uint64_t> salts;
   for (const PeerId peer : contributors) {
     const auto part = std::find_if(op.parts.begin(), op.parts.end(),
                                    [&](const Part& candidate) { return candidate.peer == peer; });
     if (part == op.parts.end())
       throw Violation(world_.names.of(call.key) + ": " + world_.names.of(peer) +
                       " is named a contributor and never called");
-    if (part->signature != call.signature)
+    if (part->signature != signature)
       throw Violation(world_.names.of(call.key) + ": success, though " + world_.names.of(peer) + " called " +
-                      describe(part->signature) + " and another one " + describe(call.signature));
-    for (std::uint64_t i = 0; i < call.signature.count; ++i) op.expected[i] += contribution(part->salt, i);
+                      describe(part->signature) + " and another one " + describe(signature));
+    salts.push_back(part->salt);
   }
-  if (call.signature.op == ReduceOp::avg)
-    for (float& value : op.expected) value /= static_cast<float>(contributors.size());
+  if (signature.collective == Collective::broadcast) {
+    for (std::uint64_t i = 0; i < signature.count; ++i)
+      op.expected.push_back(contribution(salts.at(signature.root), i));
+    return;
+  }
+  if (signature.collective == Collective::all_gather) {
+    for (const std::uint64_t salt : salts)
+      for (std::uint64_t i = 0; i < signature.count; ++i) op.expected.push_back(contribution(salt, i));
+    return;
+  }
+  const bool scatters = signature.collective == Collective::reduce_scatter;
+  std::vector<double> values(salts.size());
+  for (std::uint64_t i = 0; i < signature.count * (scatters ? salts.size() : 1); ++i) {
+    std::transform(salts.begin(), salts.end(), values.begin(),
+                   [&](std::uint64_t salt) { return contribution(salt, i); });
+    op.expected.push_back(reduced(signature.type, signature.op, values));
+  }
 }
 
 void Checker::check_agreement(const Op& op, const OpKey& key, const Outcome& mine) {

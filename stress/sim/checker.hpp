@@ -70,7 +70,8 @@ class Checker {
     std::vector<Part> parts;
     std::vector<Outcome> outcomes;
     std::vector<PeerId> contributors;  ///< Of the first success.
-    std::vector<float> expected;       ///< The right answer, while somebody may still need it.
+    std::vector<double> expected;      ///< The right answer, while somebody may still need it.
+    std::vector<std::byte> bits;       ///< The first result, where all must hold the same.
   };
   /// Two were told different things by different masters. Only one of them can stay in the run: a view that
   /// both start later is a violation.
@@ -87,11 +88,12 @@ class Checker {
   /// Whether members of the view may have called different things.
   bool called_differently(const View& view);
 
-  void ended_well(const Process& process, const Call& call, const ReduceInfo& info);
+  void ended_well(const Process& process, const Call& call, const CollectiveInfo& info);
   void ended_badly(const Process& process, const Call& call, const Error& error);
   void update_ended(const Process& process, const Call& call, Status status);
   void check_agreement(const Op& op, const OpKey& key, const Outcome& mine);
   void note_split(const OpKey& key, const Outcome& failed, const Outcome& succeeded);
+  void check_result(Op& op, const Process& process, const Call& call);
   void expect(Op& op, const Call& call, const std::vector<PeerId>& contributors) const;
   std::uint64_t incarnation(const Process& process) const;
   std::string who(const Process& process, const Call& call) const;

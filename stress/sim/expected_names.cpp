@@ -85,6 +85,7 @@ const std::vector<std::string_view>& expected_names() {
       "view-started",
       "fault: master stopped",
       "sim: misuse",
+      "sim: quantised",
       "sim: culprit expelled for a stall",
   };
   return kNames;

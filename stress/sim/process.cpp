@@ -71,7 +71,7 @@ CallId Process::update_topology() {
   return call;
 }
 
-CallId Process::all_reduce(const ReduceWish& wish) {
+CallId Process::collective(const CollectiveWish& wish) {
   Call& call = start_call(Call::Kind::reduce);
   const CallId id = call.id;
   count_in(call.view);
@@ -79,16 +79,23 @@ CallId Process::all_reduce(const ReduceWish& wish) {
       .epoch = call.view.epoch, .view = call.view.id, .tag = wish.tag, .sequence = sequences_[wish.tag]++};
   call.signature = wish.signature;
   call.salt = world_.random.next();
-  call.buffers = std::make_unique<UserBuffers>(wish.signature.count, call.salt, wish.in_place);
+  call.buffers = std::make_unique<UserBuffers>(
+      UserBuffers::Shape{.signature = wish.signature,
+                         .world_size = call.view.size(),
+                         .rank = call.view.rank_of(call.self).value_or(0),
+                         .in_place = wish.in_place},
+      call.salt);
   if (world_.tracing())
     world_.trace(name_ + " calls " + describe(call.signature) + ", " + world_.names.of(call.key) +
                  (wish.in_place ? ", in place" : ""));
   world_.checker.reduce_called(*this, call);
-  deliver(AllReduceCall{.call = id,
-                        .signature = wish.signature,
-                        .tag = wish.tag,
-                        .send = call.buffers->send(),
-                        .receive = call.buffers->receive()});
+  deliver(CollectiveStart{.call = id,
+                          .collective = {.signature = wish.signature,
+                                         .send = call.buffers->send(),
+                                         .receive = call.buffers->receive()},
+                          .tag = wish.tag,
+                          .compress = wish.compress,
+                          .epoch = call.view.epoch});
   return id;
 }
 
@@ -112,12 +119,13 @@ void Process::misuse_reduce(std::uint64_t tag, std::uint64_t count) {
   Call& call = start_call(Call::Kind::reduce);
   const CallId id = call.id;
   call.signature.count = count;
-  call.buffers = std::make_unique<UserBuffers>(count, 1, true);
-  expect_refusal(id, AllReduceCall{.call = id,
-                                   .signature = call.signature,
-                                   .tag = tag,
-                                   .send = call.buffers->send(),
-                                   .receive = call.buffers->receive()});
+  call.buffers = std::make_unique<UserBuffers>(
+      UserBuffers::Shape{.signature = call.signature, .world_size = 2, .rank = 0, .in_place = true}, 1);
+  expect_refusal(id, CollectiveStart{.call = id,
+                                     .collective = {.signature = call.signature,
+                                                    .send = call.buffers->send(),
+                                                    .receive = call.buffers->receive()},
+                                     .tag = tag});
 }
 
 void Process::misuse_second_call() {
@@ -294,6 +302,7 @@ void Process::perform_one(EngineAction& action) {
                  [&](ReleaseSend& release) { world_.links.release_send(*this, release.connection); },
                  [&](ReleaseReceive& release) { world_.links.release_receive(*this, release.connection); },
                  [&](RestoreInput& restore) { restore.perform(); },
+                 [&](SettleResult& settle) { settle.perform(); },
                  [&](DropConnection& drop) { world_.links.drop(*this, drop.connection, drop.reason); },
                  [&](CallDone& done) { end_call(done); },
                  [&](LogEvent& event) { world_.log(name_, event); },

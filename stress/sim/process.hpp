@@ -42,10 +42,11 @@ class Application {
   virtual void call_ended(const Call& call, const CallDone& done) = 0;
 };
 
-struct ReduceWish {
+struct CollectiveWish {
   std::uint64_t tag = 0;
   Signature signature;
   bool in_place = false;
+  bool compress = false;
 };
 
 /// One training process: a PeerEngine, the memory of its calls, and what the operating system does to it.
@@ -76,7 +77,7 @@ class Process {
   // Calls of the application.
   CallId connect();
   CallId update_topology();
-  CallId all_reduce(const ReduceWish& wish);
+  CallId collective(const CollectiveWish& wish);
   // Calls that must be refused at once, whatever goes on.
   void misuse_connect();
   void misuse_reduce(std::uint64_t tag, std::uint64_t count);

@@ -1,9 +1,11 @@
 #include "sim/user_buffers.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <utility>
 
+#include "sim/typed_values.hpp"
 #include "sim/violation.hpp"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -30,8 +32,6 @@ void inspect_one(std::span<const std::byte> memory) {
     throw Violation("the memory of a call was written to after the call had ended");
 }
 
-float* floats(std::byte* memory) { return reinterpret_cast<float*>(memory); }
-
 }  // namespace
 
 void Quarantine::take(std::unique_ptr<std::byte[]> memory, std::size_t bytes) {
@@ -50,31 +50,70 @@ void Quarantine::inspect() const {
   for (const Held& held : held_) inspect_one({held.memory.get(), held.bytes});
 }
 
-UserBuffers::UserBuffers(std::uint64_t count, std::uint64_t salt, bool in_place)
-    : count_(count), salt_(salt), send_(new std::byte[count * sizeof(float)]) {
-  float* values = floats(send_.get());
-  for (std::uint64_t i = 0; i < count; ++i) values[i] = contribution(salt, i);
-  if (in_place) return;
-  receive_.reset(new std::byte[count * sizeof(float)]);
-  std::memset(receive_.get(), 0xff, count * sizeof(float));
+UserBuffers::UserBuffers(const Shape& shape, std::uint64_t salt)
+    : shape_(shape), element_(element_bytes(shape.signature.type)), salt_(salt) {
+  send_bytes_ = static_cast<std::size_t>(std::max(sent(), shape.in_place ? received() : 0)) * element_;
+  send_.reset(new std::byte[send_bytes_]);
+  std::memset(send_.get(), 0xff, send_bytes_);
+  if (!shape.in_place) {
+    receive_.reset(new std::byte[received() * element_]);
+    std::memset(receive_.get(), 0xff, received() * element_);
+  }
+  if (!gives()) return;
+  std::byte* const to = send_.get() + (send() - send_.get());
+  for (std::uint64_t i = 0; i < sent(); ++i)
+    store(shape.signature.type, to + i * element_, contribution(salt, i));
+}
+
+bool UserBuffers::gives() const {
+  return shape_.signature.collective != Collective::broadcast || shape_.rank == shape_.signature.root;
+}
+
+std::uint64_t UserBuffers::sent() const {
+  const bool scatters = shape_.signature.collective == Collective::reduce_scatter;
+  return shape_.signature.count * (scatters ? shape_.world_size : 1);
+}
+
+std::uint64_t UserBuffers::received() const {
+  const bool gathers = shape_.signature.collective == Collective::all_gather;
+  return shape_.signature.count * (gathers ? shape_.world_size : 1);
+}
+
+std::size_t UserBuffers::own_share() const {
+  return static_cast<std::size_t>(shape_.rank * shape_.signature.count) * element_;
+}
+
+const std::byte* UserBuffers::send() const {
+  if (!gives()) return nullptr;
+  const bool in_gathered = in_place() && shape_.signature.collective == Collective::all_gather;
+  return send_.get() + (in_gathered ? own_share() : 0);
+}
+
+std::byte* UserBuffers::receive() {
+  if (!in_place()) return receive_.get();
+  return send_.get() + (shape_.signature.collective == Collective::reduce_scatter ? own_share() : 0);
 }
 
 bool UserBuffers::send_intact() const {
-  const float* values = floats(send_.get());
-  for (std::uint64_t i = 0; i < count_; ++i) {
-    const float expected = contribution(salt_, i);
-    if (std::memcmp(&values[i], &expected, sizeof expected) != 0) return false;
+  if (!gives()) return true;
+  std::array<std::byte, sizeof(double)> expected{};
+  for (std::uint64_t i = 0; i < sent(); ++i) {
+    store(shape_.signature.type, expected.data(), contribution(salt_, i));
+    if (std::memcmp(send() + i * element_, expected.data(), element_) != 0) return false;
   }
   return true;
 }
 
-std::span<const float> UserBuffers::result() const {
-  return {floats(receive_ ? receive_.get() : send_.get()), count_};
+std::span<const std::byte> UserBuffers::result() const {
+  const std::byte* from = receive_.get();
+  if (in_place())
+    from = send_.get() + (shape_.signature.collective == Collective::reduce_scatter ? own_share() : 0);
+  return {from, static_cast<std::size_t>(received()) * element_};
 }
 
 void UserBuffers::retire_to(Quarantine& quarantine) && {
-  quarantine.take(std::move(send_), count_ * sizeof(float));
-  quarantine.take(std::move(receive_), count_ * sizeof(float));
+  quarantine.take(std::move(send_), send_bytes_);
+  quarantine.take(std::move(receive_), static_cast<std::size_t>(received()) * element_);
 }
 
 }  // namespace hawser::sim

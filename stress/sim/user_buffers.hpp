@@ -6,13 +6,15 @@
 #include <memory>
 #include <span>
 
+#include "base/signature.hpp"
+
 namespace hawser::sim {
 
-/// What a peer puts in: a whole number from 1 to 16, so that every sum is exact in float and a part that is
-/// missing or counted twice always shows.
-inline float contribution(std::uint64_t salt, std::uint64_t element) {
+/// What a peer puts in: a whole number from 1 to 16, so that every result is exact in any type and a part that
+/// is missing or counted twice always shows in a sum.
+inline double contribution(std::uint64_t salt, std::uint64_t element) {
   const std::uint64_t mixed = (salt ^ (element * 0x9e3779b97f4a7c15ULL)) * 0xd6e8feb86659fd93ULL;
-  return static_cast<float>(1 + (mixed >> 60));
+  return static_cast<double>(1 + (mixed >> 60));
 }
 
 /// Memory of calls that have ended, kept for a while full of a pattern, to catch whoever still writes to it.
@@ -33,23 +35,37 @@ class Quarantine {
   std::size_t held_bytes_ = 0;
 };
 
-/// The application's memory for one all-reduce, filled with its contribution.
+/// The application's memory for one collective, filled with its contribution.
 class UserBuffers {
  public:
-  UserBuffers(std::uint64_t count, std::uint64_t salt, bool in_place);
+  struct Shape {
+    Signature signature;
+    std::uint32_t world_size = 2;
+    std::uint32_t rank = 0;
+    bool in_place = false;
+  };
+  UserBuffers(const Shape& shape, std::uint64_t salt);
 
-  const std::byte* send() const { return send_.get(); }
-  std::byte* receive() { return receive_ ? receive_.get() : send_.get(); }
+  /// Null where this rank gives nothing.
+  const std::byte* send() const;
+  std::byte* receive();
   bool in_place() const { return receive_ == nullptr; }
-  /// The send buffer holds the contribution bit for bit.
+  /// The contribution is as it was, bit for bit.
   bool send_intact() const;
-  std::span<const float> result() const;
+  std::span<const std::byte> result() const;
   void retire_to(Quarantine& quarantine) &&;
 
  private:
-  std::uint64_t count_;
+  std::uint64_t sent() const;      ///< Elements.
+  std::uint64_t received() const;  ///< Elements.
+  std::size_t own_share() const;   ///< Bytes.
+  bool gives() const;
+
+  Shape shape_;
+  std::size_t element_;
   std::uint64_t salt_;
-  std::unique_ptr<std::byte[]> send_;
+  std::unique_ptr<std::byte[]> send_;  ///< In place: the only one, as long as the longer needs it.
+  std::size_t send_bytes_ = 0;
   std::unique_ptr<std::byte[]> receive_;  ///< Null in place.
 };
 

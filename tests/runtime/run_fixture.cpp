@@ -106,12 +106,10 @@ Outcome reduce_once(std::size_t who, Communicator& peer, const ReduceOnce& what)
   std::vector<float> send = input;
   std::vector<float> apart(what.in_place ? 0 : what.count);
   float* const receive = what.in_place ? send.data() : apart.data();
-  auto done = peer.all_reduce({.send = send.data(),
-                               .receive = receive,
-                               .count = what.count,
-                               .op = what.op,
-                               .tag = what.tag,
-                               .plan = what.plan});
+  auto done = peer.run({.call = {.signature = {.op = what.op, .plan = what.plan, .count = what.count},
+                                 .send = reinterpret_cast<const std::byte*>(send.data()),
+                                 .receive = reinterpret_cast<std::byte*>(receive)},
+                        .tag = what.tag});
   Outcome outcome;
   outcome.status = done.status();
   if (done.ok()) {

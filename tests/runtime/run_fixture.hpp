@@ -88,7 +88,7 @@ struct Outcome {
   std::string sentence;
   std::vector<float> result;
   bool input_intact = false;
-  std::optional<ReduceInfo> info;
+  std::optional<CollectiveInfo> info;
 };
 Outcome reduce_once(std::size_t who, Communicator& peer, const ReduceOnce& what);
 

@@ -30,7 +30,11 @@ TEST_CASE("unusable buffers are refused") {
   std::vector<float> a(100);
   Communicator& peer = *peers[0];
   const auto status = [&](const void* send, void* receive, std::uint64_t count) {
-    return peer.all_reduce({.send = send, .receive = receive, .count = count}).status();
+    return peer
+        .run({.call = {.signature = {.count = count},
+                       .send = static_cast<const std::byte*>(send),
+                       .receive = static_cast<std::byte*>(receive)}})
+        .status();
   };
   CHECK(status(a.data(), a.data(), 0) == Status::invalid_argument);
   CHECK(status(nullptr, a.data(), 1) == Status::invalid_argument);

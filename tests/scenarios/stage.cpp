@@ -160,13 +160,13 @@ void Stage::update(const Command& command) {
 }
 
 void Stage::reduce(const Command& command) {
-  const sim::ReduceWish wish{
+  const sim::CollectiveWish wish{
       .tag = command.number("tag", 0),
       .signature = {.op = command.option("op", "sum") == "avg" ? ReduceOp::avg : ReduceOp::sum,
                     .plan = read_plan(command.option("plan", "auto")),
                     .count = command.number("count", 8)},
       .in_place = command.option("place", "out") == "in"};
-  for (auto* one : processes(command)) one->all_reduce(wish);
+  for (auto* one : processes(command)) one->collective(wish);
 }
 
 void Stage::leave(const Command& command) {
@@ -181,9 +181,9 @@ std::string Stage::describe_end(const sim::Call& call, const CallDone& done) {
     case sim::Call::Kind::reduce: text = "reduce tag=" + std::to_string(call.key.tag); break;
   }
   text += ": " + world().names.of(done.error);
-  if (done.reduce)
+  if (done.info)
     text += std::string(", ") + (call.signature.op == ReduceOp::sum ? "sum" : "avg") + " of " +
-            world().names.of(done.reduce->contributors) + ", " + plan_name(done.reduce->plan);
+            world().names.of(done.info->contributors) + ", " + plan_name(done.info->plan);
   const Duration took = world().queue.now() - call.made;
   if (took >= milliseconds(100)) text += " [" + tenths(took) + "]";
   return text;

@@ -86,9 +86,19 @@ inline OpKey any_key(Random& random) {
 }
 
 inline Signature any_signature(Random& random) {
-  return {.op = static_cast<ReduceOp>(random.below(2)),
-          .plan = static_cast<PlanKind>(random.below(3)),
-          .count = any_number(random)};
+  Signature signature{.collective = static_cast<Collective>(random.below(5)),
+                      .type = kDataTypes[random.below(kDataTypes.size())],
+                      .op = kReduceOps[random.below(kReduceOps.size())],
+                      .plan = static_cast<PlanKind>(random.below(3)),
+                      .count = any_number(random),
+                      .root = any_number_32(random),
+                      .quantization = {}};
+  if (is_float(signature.type) && random.chance(1, 2))
+    signature.quantization = {.scheme = QuantizationScheme::blockwise,
+                              .type = random.chance(1, 2) ? QuantizedType::int8 : QuantizedType::int4,
+                              .block = static_cast<std::uint16_t>(64 << random.below(5)),
+                              .stochastic = random.chance(1, 2)};
+  return signature;
 }
 
 inline std::vector<PeerId> any_peers(Random& random) {

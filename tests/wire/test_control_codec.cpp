@@ -247,16 +247,29 @@ TEST_CASE("unknown values are refused") {
   OpKey key;
   Signature signature{.count = 1};
   SECTION("collective") {
-    signature.collective = static_cast<Collective>(1);
+    signature.collective = static_cast<Collective>(5);
     expect_refused(PeerMessage(Begun{.key = key, .signature = signature}), "collective");
   }
   SECTION("data type") {
-    signature.type = static_cast<DataType>(1);
+    signature.type = static_cast<DataType>(12);
     expect_refused(PeerMessage(Report{.key = key, .signature = signature}), "data type");
   }
   SECTION("reduce op") {
-    signature.op = static_cast<ReduceOp>(2);
+    signature.op = static_cast<ReduceOp>(5);
     expect_refused(PeerMessage(Report{.key = key, .signature = signature}), "reduce op");
+  }
+  SECTION("quantisation") {
+    signature.quantization.scheme = static_cast<QuantizationScheme>(5);
+    expect_refused(PeerMessage(Report{.key = key, .signature = signature}), "quantisation");
+  }
+  SECTION("quantised type") {
+    signature.quantization = {.scheme = QuantizationScheme::min_max, .type = static_cast<QuantizedType>(6)};
+    expect_refused(PeerMessage(Report{.key = key, .signature = signature}), "quantised type");
+  }
+  SECTION("a quantisation that does not go with the type") {
+    signature.type = DataType::int32;
+    signature.quantization = {.scheme = QuantizationScheme::min_max};
+    expect_refused(PeerMessage(Report{.key = key, .signature = signature}), "int32");
   }
   SECTION("plan") {
     signature.plan = static_cast<PlanKind>(3);

@@ -1,0 +1,123 @@
+#include "collective/call_memory.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <string>
+
+#include "base/assert.hpp"
+#include "kernels/quantize.hpp"
+#include "kernels/reduce.hpp"
+
+namespace hawser {
+namespace {
+
+std::size_t accumulator_bytes_of(const Signature& signature) {
+  if (!reduces(signature.collective)) return element_bytes(signature.type);
+  return accumulator_bytes(signature.type, signature.quantization ? ReduceOp::sum : signature.op);
+}
+
+}  // namespace
+
+std::uint32_t chunking_bytes(const Signature& signature) {
+  return static_cast<std::uint32_t>(
+      std::max(element_bytes(signature.type), accumulator_bytes_of(signature) / 2));
+}
+
+CallMemory::CallMemory(const CollectiveCall& call, const Chunking& chunking)
+    : call_(call),
+      chunking_(chunking),
+      element_bytes_(element_bytes(call.signature.type)),
+      accumulator_bytes_(accumulator_bytes_of(call.signature)) {}
+
+std::size_t CallMemory::quantized_bytes(std::uint64_t chunk) const {
+  return hawser::quantized_bytes(quantization(), signature().type, count(chunk));
+}
+
+const std::byte* CallMemory::own(std::uint64_t chunk) const {
+  if (signature().collective == Collective::all_gather)
+    return call_.send + chunking_.offset_in_segment(chunk) * element_bytes_;
+  return call_.send + chunking_.offset(chunk) * element_bytes_;
+}
+
+std::byte* CallMemory::place(std::uint64_t chunk) const {
+  if (signature().collective != Collective::reduce_scatter)
+    return call_.receive + chunking_.offset(chunk) * element_bytes_;
+  if (chunking_.segment(chunk) != call_.rank) return nullptr;
+  return call_.receive + chunking_.offset_in_segment(chunk) * element_bytes_;
+}
+
+const std::byte* CallMemory::residual(std::uint64_t chunk) const {
+  return call_.residual == nullptr ? nullptr : call_.residual + chunking_.offset(chunk) * accumulator_bytes_;
+}
+
+std::byte* CallMemory::next_residual(std::uint64_t chunk) const {
+  return call_.next_residual == nullptr ? nullptr
+                                        : call_.next_residual + chunking_.offset(chunk) * accumulator_bytes_;
+}
+
+bool CallMemory::changes_input() const {
+  switch (signature().collective) {
+    case Collective::all_reduce: return call_.send == call_.receive;
+    case Collective::reduce_scatter:
+      return call_.receive == call_.send + call_.rank * chunking_.elements * element_bytes_;
+    // A broadcast and an all-gather change what they were not given.
+    default: return false;
+  }
+}
+
+Result<void> CallMemory::make_scratch() {
+  if (!changes_input()) return {};
+  const std::uint64_t bytes = chunking_.elements * element_bytes_;
+  scratch_.reset(new (std::nothrow) std::byte[bytes]);
+  if (!scratch_)
+    return Error{Status::system, "there is no memory for the " + std::to_string(bytes) +
+                                     " bytes that keep the input of an in-place collective safe; reduce out "
+                                     "of place, or a part at a time"};
+  saved_.assign(static_cast<std::size_t>(chunking_.chunks()), false);
+  return {};
+}
+
+void CallMemory::save(std::uint64_t chunk) {
+  if (!scratch_ || saved_[static_cast<std::size_t>(chunk)]) return;
+  saved_[static_cast<std::size_t>(chunk)] = true;
+  std::byte* const from = place(chunk);
+  std::memcpy(scratch_.get() + (from - call_.receive), from, value_bytes(chunk));
+}
+
+void CallMemory::undo() {
+  if (!scratch_) return;
+  for (std::uint64_t chunk = 0; chunk < chunking_.chunks(); ++chunk) {
+    if (!saved_[static_cast<std::size_t>(chunk)]) continue;
+    std::byte* const to = place(chunk);
+    std::memcpy(to, scratch_.get() + (to - call_.receive), value_bytes(chunk));
+    saved_[static_cast<std::size_t>(chunk)] = false;
+  }
+}
+
+CallMemory::Buffer CallMemory::take() {
+  ++taken_;
+  if (free_.empty()) return Buffer(new std::byte[accumulator_bytes_max()]);
+  Buffer buffer = std::move(free_.back());
+  free_.pop_back();
+  return buffer;
+}
+
+void CallMemory::give(Buffer buffer) {
+  if (!buffer) return;
+  HAWSER_ASSERT(taken_ > 0);
+  --taken_;
+  free_.push_back(std::move(buffer));
+}
+
+std::byte* CallMemory::first_temporary() {
+  if (!temporaries_[0]) temporaries_[0].reset(new std::byte[accumulator_bytes_max()]);
+  return temporaries_[0].get();
+}
+
+std::byte* CallMemory::second_temporary() {
+  if (!temporaries_[1]) temporaries_[1].reset(new std::byte[accumulator_bytes_max()]);
+  return temporaries_[1].get();
+}
+
+}  // namespace hawser

@@ -1,0 +1,99 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/result.hpp"
+#include "base/signature.hpp"
+#include "plan/chunking.hpp"
+
+namespace hawser {
+
+/// One collective as its caller gave it. Sizes in elements of signature.type:
+///
+/// |                | send                        | receive             | in place where          |
+/// | -------------- | --------------------------- | ------------------- | ----------------------- |
+/// | all-reduce     | count                       | count               | send == receive         |
+/// | broadcast      | count, at the root          | count               | send == receive         |
+/// | all-gather     | count                       | count * world size  | send == own part of receive |
+/// | reduce-scatter | count * world size          | count               | receive == own part of send |
+/// | barrier        | none                        | none                |                         |
+struct CollectiveCall {
+  Signature signature;
+  std::uint32_t rank = 0;
+  const std::byte* send = nullptr;
+  std::byte* receive = nullptr;
+  /// Error feedback, or null: what earlier calls failed to send (accumulators, as many as elements), and
+  /// where this call's quantisation errors go.
+  const std::byte* residual = nullptr;
+  std::byte* next_residual = nullptr;
+  std::uint64_t seed = 0;  ///< Of stochastic rounding.
+  /// What may be taken for accumulators and payloads on their way (beside small change and the scratch).
+  std::size_t memory_bytes = 24 << 20;
+};
+
+/// The caller's memory as chunks, and what a collective needs besides: scratch to undo an in-place call, and
+/// buffers of a chunk's accumulators.
+class CallMemory {
+ public:
+  using Buffer = std::unique_ptr<std::byte[]>;
+
+  CallMemory(const CollectiveCall& call, const Chunking& chunking);
+
+  const CollectiveCall& call() const { return call_; }
+  const Signature& signature() const { return call_.signature; }
+  const Chunking& chunking() const { return chunking_; }
+  const Quantization& quantization() const { return call_.signature.quantization; }
+
+  /// Accumulators are wider than the elements.
+  bool wide() const { return accumulator_bytes_ != element_bytes_; }
+  std::uint64_t count(std::uint64_t chunk) const { return chunking_.count(chunk); }
+  std::size_t value_bytes(std::uint64_t chunk) const { return chunking_.count(chunk) * element_bytes_; }
+  std::size_t accumulator_bytes(std::uint64_t chunk) const { return chunking_.count(chunk) * accumulator_bytes_; }
+  /// Of the largest chunk.
+  std::size_t accumulator_bytes_max() const { return chunking_.chunk_elements * accumulator_bytes_; }
+  std::size_t quantized_bytes(std::uint64_t chunk) const;
+
+  /// This rank's contribution. For chunks that it contributes to.
+  const std::byte* own(std::uint64_t chunk) const;
+  /// Where the result belongs; null if it is not part of this rank's.
+  std::byte* place(std::uint64_t chunk) const;
+  const std::byte* residual(std::uint64_t chunk) const;
+  std::byte* next_residual(std::uint64_t chunk) const;
+
+  /// Takes memory for the scratch, if the call is in place. Error: system.
+  Result<void> make_scratch();
+  /// To be called before a place is changed for the first time.
+  void save(std::uint64_t chunk);
+  void undo();
+
+  Buffer take();
+  void give(Buffer buffer);
+  /// Buffers that were taken and not given back.
+  std::size_t taken() const { return taken_; }
+  /// Two buffers of a chunk's accumulators for use within one step.
+  std::byte* first_temporary();
+  std::byte* second_temporary();
+
+ private:
+  bool changes_input() const;
+
+  CollectiveCall call_;
+  Chunking chunking_;
+  std::size_t element_bytes_;
+  std::size_t accumulator_bytes_;
+  Buffer scratch_;
+  std::vector<bool> saved_;
+  std::vector<Buffer> free_;
+  std::size_t taken_ = 0;
+  Buffer temporaries_[2];
+};
+
+/// Bytes that chunk sizes shall be reckoned in, so that neither the values nor the accumulators of a chunk
+/// exceed what a frame can carry.
+std::uint32_t chunking_bytes(const Signature& signature);
+
+}  // namespace hawser

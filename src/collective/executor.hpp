@@ -1,0 +1,150 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/frame.hpp"
+#include "base/result.hpp"
+#include "collective/call_memory.hpp"
+#include "plan/plan.hpp"
+
+namespace hawser {
+
+/// Every chunk may be sent up.
+inline constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
+
+/// One collective at one peer, whatever the plan: for each chunk wait for the children of its reduce tree,
+/// combine with the own contribution, send to the parent; the root finishes the value; on the way down,
+/// store and forward. Works on the caller's memory, and can undo what it did there until it is destroyed.
+///
+/// What a payload is. Up from a leaf: the values. Up from others: accumulators (kernels/reduce.hpp). Down:
+/// the values. Quantised: the quantised values in all three places; the root keeps exactly what the others
+/// will decode.
+///
+/// Memory: sums are gathered in the receive buffer where that can hold them; else (accumulators wider than
+/// the elements, or chunks that are no part of this rank's result) in a bounded number of buffers, and
+/// send_limit() tells the children how far they may go. In place, each chunk is saved to a scratch before
+/// its first change.
+class Executor {
+ public:
+  /// A chunk that shall go to a neighbour.
+  struct Send {
+    std::uint32_t to = 0;
+    Direction direction = Direction::up;
+    std::uint64_t chunk = 0;
+    std::size_t bytes = 0;
+  };
+  enum class Verdict {
+    expected,    ///< Take it.
+    repeated,    ///< It was here before: read and forget.
+    impossible,  ///< No correct peer sends this.
+  };
+
+  /// Error: system, when there is no memory for the scratch.
+  static Result<std::unique_ptr<Executor>> create(Plan plan, const CollectiveCall& call);
+
+  /// Sends what depends on nobody.
+  void start(std::vector<Send>& out);
+
+  /// What a Send shall carry, when its turn has come. Stays as it is until sent() or the end of the executor.
+  std::span<const std::byte> payload(Direction direction, std::uint64_t chunk);
+  /// A neighbour has got a Send whole.
+  void sent(Direction direction, std::uint64_t chunk);
+
+  /// `bytes`: of the payload, before any compression.
+  Verdict judge(std::uint32_t from, Direction direction, std::uint64_t chunk, std::size_t bytes) const;
+  /// What an honest neighbour's payload has. For chunks of this plan.
+  std::size_t payload_bytes(std::uint32_t from, Direction direction, std::uint64_t chunk) const;
+  /// Bytes of one element of a payload of so many bytes: what compression shuffles by.
+  std::size_t stride(std::uint64_t chunk, std::size_t bytes) const {
+    return memory_.quantization() ? 1 : bytes / memory_.count(chunk);
+  }
+  /// Where the payload of a result may be written straight away, the original being safe from now on. Null
+  /// if arrived_down() wants it elsewhere.
+  std::byte* landing(std::uint64_t chunk);
+  /// A partial sum of an expected chunk has come.
+  void arrived_up(std::uint32_t from, std::uint64_t chunk, const std::byte* payload, std::vector<Send>& out);
+  /// The result of an expected chunk has come; `payload` may be its landing.
+  void arrived_down(std::uint64_t chunk, const std::byte* payload, std::vector<Send>& out);
+
+  /// All of the result is known here.
+  bool complete() const { return done_chunks_ == result_chunks_; }
+  /// Once all members have the result: brings it into the receive buffer where that has not been done.
+  void settle();
+  /// Puts an in-place buffer back as it was.
+  void undo();
+
+  /// The first chunk that children may not send up yet. Grows; kNoLimit if there never was a limit.
+  std::uint64_t send_limit() const { return limited_ ? limit_ : kNoLimit; }
+  /// How much it shall have grown before the children are told.
+  std::uint64_t limit_step() const { return std::max<std::uint64_t>(1, window_ / 2); }
+  /// Up payloads are made when their turn comes and kept until they are there: how many bytes of them each
+  /// link may have under way. None if they lie in the caller's memory anyway.
+  std::size_t up_window() const;
+
+  /// Ranks whose chunks are due next, for a complaint: those without whom this peer cannot go on.
+  std::vector<std::uint32_t> waiting_for() const;
+  /// Ranks that send chunks to this peer at some time, and must know when it is ready for them.
+  std::vector<std::uint32_t> senders() const;
+  const Plan& plan() const { return plan_; }
+
+ private:
+  Executor(Plan plan, const CollectiveCall& call);
+
+  /// What this rank does in one pair of trees.
+  struct Role {
+    std::vector<std::uint32_t> children_up;
+    std::vector<bool> child_is_leaf;  ///< Beside children_up.
+    std::vector<std::uint32_t> children_down;
+    std::uint32_t parent_up = kNoParent;
+    std::uint32_t parent_down = kNoParent;
+  };
+  struct ChunkState {
+    std::uint32_t missing = 0;  ///< Children whose partial sum has not come.
+    std::uint32_t unsent_down = 0;  ///< Children that have not got the result.
+    bool touched = false;       ///< The accumulators hold a partial sum.
+    bool done = false;
+    bool released = false;      ///< Its accumulators are free again, or never were needed.
+    bool quantized = false;     ///< The result stands quantised in `kept`, or in its place if that is empty.
+    CallMemory::Buffer accumulators;  ///< Where not in the receive buffer.
+    std::vector<std::byte> made;      ///< The quantised payload on its way up.
+    std::vector<std::byte> kept;
+  };
+
+  const Role& role(std::uint64_t chunk) const { return roles_[static_cast<std::size_t>(chunk % roles_.size())]; }
+  ChunkState& state(std::uint64_t chunk) { return chunks_[static_cast<std::size_t>(chunk)]; }
+  const ChunkState& state(std::uint64_t chunk) const { return chunks_[static_cast<std::size_t>(chunk)]; }
+  bool heard(std::uint32_t from, std::uint64_t chunk) const;
+  bool lingers(std::uint64_t chunk) const;
+  bool part_of_result(std::uint64_t chunk) const;
+  std::byte* accumulators(std::uint64_t chunk);
+  void add_own(std::uint64_t chunk, std::byte* sum);
+  void combine_with(std::uint64_t chunk, std::byte* sum, const std::byte* payload, bool values);
+  void finish_at_root(std::uint64_t chunk, std::vector<Send>& out);
+  void quantize_up(std::uint64_t chunk);
+  void keep_quantized(std::uint64_t chunk, std::span<const std::byte> payload);
+  void bring_down(std::uint64_t chunk);
+  void release(std::uint64_t chunk);
+  void widen_limit();
+  void send_down(std::uint64_t chunk, std::vector<Send>& out);
+
+  Plan plan_;
+  CallMemory memory_;
+  std::vector<Role> roles_;
+  std::vector<ChunkState> chunks_;
+  std::vector<std::uint64_t> heard_;  ///< A bit per chunk and rank.
+  std::size_t heard_words_ = 0;       ///< Per chunk.
+  std::uint64_t done_chunks_ = 0;
+  std::uint64_t result_chunks_ = 0;
+  bool limited_ = false;
+  std::uint64_t limit_ = 0;
+  std::uint64_t in_window_ = 0;  ///< Chunks below the limit whose accumulators may be needed yet.
+  std::uint64_t window_ = 1;
+};
+
+}  // namespace hawser

@@ -1,0 +1,194 @@
+#include "runtime/reduce_many.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <deque>
+#include <map>
+
+#include "runtime/clock.hpp"
+
+namespace hawser {
+namespace {
+
+/// Tensors at least this large gain nothing from company.
+constexpr std::uint64_t kAloneBytes = 1 << 20;
+
+/// One collective: a tensor, or several that lie one behind the other in a buffer of our own.
+struct Unit {
+  std::vector<std::size_t> tensors;
+  DataType type = DataType::float32;
+  std::uint64_t count = 0;
+};
+
+bool mends(Status status) { return status == Status::peer_lost || status == Status::master_restarted; }
+
+class Reduction {
+ public:
+  Reduction(Communicator& communicator, const ManyArguments& arguments)
+      : communicator_(communicator), arguments_(arguments) {
+    outcome_.done.assign(arguments.tensors.size(), false);
+    make_units();
+  }
+
+  ManyOutcome run() {
+    const Instant begun = now();
+    outcome_.error = check();
+    for (std::size_t unit = 0; unit < units_.size(); ++unit) waiting_.push_back(unit);
+    while (outcome_.error.status == Status::success && !(waiting_.empty() && flying_.empty())) {
+      if (waiting_.empty() || flying_.size() >= std::max<std::uint32_t>(1, arguments_.in_flight))
+        land();
+      else
+        launch();
+    }
+    land_all();
+    outcome_.info.tensors =
+        static_cast<std::uint64_t>(std::count(outcome_.done.begin(), outcome_.done.end(), true));
+    outcome_.info.total = now() - begun;
+    return std::move(outcome_);
+  }
+
+ private:
+  struct Flying {
+    std::size_t unit = 0;
+    AsyncCollective operation;
+    std::vector<std::byte> send;  ///< Of several tensors.
+    std::vector<std::byte> receive;
+  };
+
+  void make_units() {
+    std::map<DataType, std::size_t> open;
+    for (std::size_t i = 0; i < arguments_.tensors.size(); ++i) {
+      const Tensor& tensor = arguments_.tensors[i];
+      const std::uint64_t element = element_bytes(tensor.type);
+      const std::uint64_t most = std::min(arguments_.fuse_bytes, kAloneBytes) / element;
+      if (tensor.count >= most) {
+        units_.push_back({.tensors = {i}, .type = tensor.type, .count = tensor.count});
+        continue;
+      }
+      const auto found = open.find(tensor.type);
+      if (found == open.end() ||
+          units_[found->second].count + tensor.count > arguments_.fuse_bytes / element) {
+        open[tensor.type] = units_.size();
+        units_.push_back({.tensors = {i}, .type = tensor.type, .count = tensor.count});
+        continue;
+      }
+      Unit& unit = units_[found->second];
+      unit.tensors.push_back(i);
+      unit.count += tensor.count;
+    }
+  }
+
+  /// What would be found at a unit's start is found before the first.
+  Error check() const {
+    for (std::size_t i = 0; i < arguments_.tensors.size(); ++i) {
+      const Tensor& tensor = arguments_.tensors[i];
+      const auto fine = communicator_.check(call_of(tensor.send, tensor.receive, tensor.count, tensor.type));
+      if (!fine.ok()) return {fine.error().status, "tensor " + std::to_string(i) + ": " + fine.error().sentence};
+    }
+    return {Status::success, {}};
+  }
+
+  CollectiveCall call_of(const void* send, void* receive, std::uint64_t count, DataType type) const {
+    CollectiveCall call{.signature = {.collective = Collective::all_reduce,
+                                      .type = type,
+                                      .op = arguments_.op,
+                                      .plan = arguments_.plan,
+                                      .count = count},
+                        .send = static_cast<const std::byte*>(send),
+                        .receive = static_cast<std::byte*>(receive)};
+    if (is_float(type)) call.signature.quantization = arguments_.quantization;
+    return call;
+  }
+
+  void launch() {
+    const std::size_t index = waiting_.front();
+    waiting_.pop_front();
+    const Unit& unit = units_[index];
+    Flying flying;
+    flying.unit = index;
+    CollectiveArguments start{.call = {}, .tag = arguments_.first_tag + index, .compress = arguments_.compress};
+    if (unit.tensors.size() == 1) {
+      const Tensor& tensor = arguments_.tensors[unit.tensors.front()];
+      start.call = call_of(tensor.send, tensor.receive, tensor.count, tensor.type);
+    } else {
+      gather(unit, flying);
+      start.call = call_of(flying.send.data(), flying.receive.data(), unit.count, unit.type);
+    }
+    auto started = communicator_.start(start);
+    if (!started.ok()) return failed(index, started.error());
+    flying.operation = std::move(*started);
+    flying_.push_back(std::move(flying));
+  }
+
+  void gather(const Unit& unit, Flying& flying) const {
+    const std::size_t element = element_bytes(unit.type);
+    flying.send.reserve(unit.count * element);
+    for (const std::size_t i : unit.tensors) {
+      const Tensor& tensor = arguments_.tensors[i];
+      const auto* const from = static_cast<const std::byte*>(tensor.send);
+      flying.send.insert(flying.send.end(), from, from + tensor.count * element);
+    }
+    flying.receive.resize(flying.send.size());
+  }
+
+  void scatter(const Unit& unit, const Flying& flying) const {
+    const std::byte* from = flying.receive.data();
+    for (const std::size_t i : unit.tensors) {
+      const Tensor& tensor = arguments_.tensors[i];
+      const std::size_t bytes = tensor.count * element_bytes(unit.type);
+      std::memcpy(tensor.receive, from, bytes);
+      from += bytes;
+    }
+  }
+
+  void land() {
+    const Flying flying = std::move(flying_.front());
+    flying_.pop_front();
+    const auto done = flying.operation.wait();
+    if (!done.ok()) return failed(flying.unit, done.error());
+    const Unit& unit = units_[flying.unit];
+    if (unit.tensors.size() > 1) scatter(unit, flying);
+    for (const std::size_t i : unit.tensors) outcome_.done[i] = true;
+    ManyInfo& info = outcome_.info;
+    const auto world_size = static_cast<std::uint32_t>(done->contributors.size());
+    info.world_size_least = info.collectives == 0 ? world_size : std::min(info.world_size_least, world_size);
+    info.world_size_most = std::max(info.world_size_most, world_size);
+    ++info.collectives;
+    info.bytes_sent += done->bytes_sent;
+    info.bytes_received += done->bytes_received;
+  }
+
+  void land_all() {
+    landing_all_ = true;
+    while (!flying_.empty()) land();
+    landing_all_ = false;
+  }
+
+  /// The others fail alike, or have been done: all members go on with the same ones.
+  void failed(std::size_t unit, const Error& error) {
+    if (!mends(error.status)) {
+      if (outcome_.error.status == Status::success) outcome_.error = error;
+    } else {
+      waiting_.insert(std::lower_bound(waiting_.begin(), waiting_.end(), unit), unit);
+    }
+    if (landing_all_) return;
+    land_all();
+    if (outcome_.error.status == Status::success) ++outcome_.info.attempts;
+  }
+
+  Communicator& communicator_;
+  const ManyArguments& arguments_;
+  std::vector<Unit> units_;
+  std::deque<std::size_t> waiting_;
+  std::deque<Flying> flying_;
+  bool landing_all_ = false;
+  ManyOutcome outcome_;
+};
+
+}  // namespace
+
+ManyOutcome reduce_many(Communicator& communicator, const ManyArguments& arguments) {
+  return Reduction(communicator, arguments).run();
+}
+
+}  // namespace hawser

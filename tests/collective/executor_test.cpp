@@ -1,0 +1,438 @@
+#include "collective/executor.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <set>
+#include <vector>
+
+#include "base/random.hpp"
+#include "catch.hpp"
+#include "sim/typed_values.hpp"
+
+namespace hawser {
+namespace {
+
+struct Setup {
+  Signature signature;
+  std::uint32_t world_size = 2;
+  bool in_place = false;
+  bool feedback = false;  ///< Error feedback.
+  std::size_t memory_bytes = 24 << 20;
+};
+
+std::uint64_t send_count(const Setup& setup) {
+  const bool scatters = setup.signature.collective == Collective::reduce_scatter;
+  return setup.signature.count * (scatters ? setup.world_size : 1);
+}
+std::uint64_t receive_count(const Setup& setup) {
+  const bool gathers = setup.signature.collective == Collective::all_gather;
+  return setup.signature.count * (gathers ? setup.world_size : 1);
+}
+
+/// World-size executors, joined by a network that delivers in any order, repeats at will, and tells of
+/// arrivals late.
+class Ensemble {
+ public:
+  Ensemble(const Setup& setup, std::uint64_t seed) : setup_(setup), random_(seed) {
+    const std::size_t element = element_bytes(setup.signature.type);
+    for (std::uint32_t rank = 0; rank < setup.world_size; ++rank) {
+      auto& memory = memories_.emplace_back();
+      // One buffer that has room for both ways of being in place.
+      memory.send.resize(std::max(send_count(setup), receive_count(setup)) * element);
+      memory.receive.resize(receive_count(setup) * element);
+      for (std::uint64_t i = 0; i < send_count(setup); ++i)
+        sim::store(setup.signature.type, send_of(rank) + i * element, value(rank, i));
+      memory.original = memory.send;
+      memory.residual.resize(setup.feedback ? setup.signature.count * 8 : 0);
+      memory.next_residual.resize(memory.residual.size());
+      auto made = Executor::create(
+          make_plan({.kind = setup.signature.plan,
+                     .world_size = setup.world_size,
+                     .elements = setup.signature.count,
+                     .element_bytes = chunking_bytes(setup.signature),
+                     .collective = setup.signature.collective,
+                     .root = setup.signature.root}),
+          {.signature = setup.signature,
+           .rank = rank,
+           .send = send_of(rank),
+           .receive = receive_of(rank),
+           .residual = setup.feedback ? memory.residual.data() : nullptr,
+           .next_residual = setup.feedback ? memory.next_residual.data() : nullptr,
+           .seed = seed,
+           .memory_bytes = setup.memory_bytes});
+      REQUIRE(made.ok());
+      REQUIRE((setup.signature.count == 0 || plan_check((*made)->plan()).ok()));
+      executors_.push_back(std::move(*made));
+    }
+    std::vector<Executor::Send> sends;
+    for (std::uint32_t rank = 0; rank < setup.world_size; ++rank) {
+      executors_[rank]->start(sends);
+      queue(rank, sends);
+    }
+  }
+
+  /// Up to so many things happen.
+  void run(std::uint64_t limit = ~std::uint64_t{0}) {
+    while (limit-- > 0) {
+      const auto waiting = static_cast<std::uint64_t>(waiting_.size());
+      const auto all = waiting + flights_.size() + acknowledgements_.size();
+      if (all == 0) return;
+      const std::uint64_t pick = random_.below(all);
+      const bool moved = pick < waiting ? depart(pick) : pick < waiting + flights_.size()
+                                              ? arrive(pick - waiting)
+                                              : acknowledge(pick - waiting - flights_.size());
+      if (!moved && flights_.empty() && acknowledgements_.empty() && !first_below_limit_departs()) return;
+    }
+  }
+
+  bool complete() const {
+    return std::all_of(executors_.begin(), executors_.end(), [](const auto& one) { return one->complete(); });
+  }
+  void settle_all() {
+    for (const auto& executor : executors_) executor->settle();
+  }
+  void undo_all() {
+    for (const auto& executor : executors_) executor->undo();
+  }
+
+  void check_exact() {
+    const Signature& signature = setup_.signature;
+    const std::size_t element = element_bytes(signature.type);
+    for (std::uint32_t rank = 0; rank < setup_.world_size; ++rank)
+      for (std::uint64_t i = 0; i < receive_count(setup_); ++i) {
+        std::vector<std::byte> wanted(element);
+        sim::store(signature.type, wanted.data(), expected(rank, i));
+        if (std::memcmp(wanted.data(), receive_of(rank) + i * element, element) != 0)
+          FAIL(describe(signature) << ", world size " << setup_.world_size << ", rank " << rank << ", element " << i
+                                   << ": " << sim::load(signature.type, receive_of(rank) + i * element)
+                                   << " is not " << expected(rank, i));
+      }
+  }
+  /// All members hold the same bits, and none is farther from the right answer than `bound`.
+  void check_near(double bound) {
+    const DataType type = setup_.signature.type;
+    const std::size_t element = element_bytes(type);
+    for (std::uint32_t rank = 0; rank < setup_.world_size; ++rank) {
+      if (std::memcmp(receive_of(rank), receive_of(0), receive_count(setup_) * element) != 0)
+        FAIL(describe(setup_.signature) << ": ranks 0 and " << rank << " hold different bits");
+      for (std::uint64_t i = 0; i < receive_count(setup_); ++i)
+        if (!(std::abs(sim::load(type, receive_of(rank) + i * element) - expected(rank, i)) <= bound))
+          FAIL(describe(setup_.signature) << ", world size " << setup_.world_size << ", element " << i << ": "
+                                          << sim::load(type, receive_of(rank) + i * element) << " is not near "
+                                          << expected(rank, i));
+    }
+  }
+  bool inputs_intact() const {
+    return std::all_of(memories_.begin(), memories_.end(),
+                       [](const Memory& memory) { return memory.send == memory.original; });
+  }
+  /// What the results lack and what the residuals keep, summed over the members, is what went in.
+  void check_feedback() {
+    const DataType type = setup_.signature.type;
+    const bool wide = type == DataType::float64;
+    for (std::uint64_t i = 0; i < setup_.signature.count; ++i) {
+      double kept = 0;
+      for (const Memory& memory : memories_)
+        kept += wide ? sim::load(DataType::float64, memory.next_residual.data() + i * 8)
+                     : sim::load(DataType::float32, memory.next_residual.data() + i * 4);
+      const double scale = setup_.signature.op == ReduceOp::avg ? setup_.world_size : 1;
+      const double got = sim::load(type, receive_of(0) + i * element_bytes(type)) * scale + kept;
+      if (std::abs(got - expected(0, i) * scale) > 1e-3) FAIL(i << ": " << got << " of " << expected(0, i) * scale);
+    }
+  }
+  Executor& executor(std::uint32_t rank) { return *executors_[rank]; }
+
+ private:
+  struct Memory {
+    std::vector<std::byte> send;
+    std::vector<std::byte> receive;
+    std::vector<std::byte> original;
+    std::vector<std::byte> residual;
+    std::vector<std::byte> next_residual;
+  };
+  struct Waiting {
+    std::uint32_t from = 0;
+    Executor::Send send;
+  };
+  struct Flight {
+    std::uint32_t from = 0;
+    Executor::Send send;
+    std::vector<std::byte> payload;
+    bool repeat = false;
+  };
+
+  double value(std::uint32_t rank, std::uint64_t i) const {
+    const std::uint64_t mixed = Random(rank * 1000003ULL + i).next();
+    return setup_.signature.op == ReduceOp::prod ? 1 + (mixed % 8 == 0) : static_cast<double>(1 + mixed % 9);
+  }
+  double expected(std::uint32_t rank, std::uint64_t i) const {
+    const Signature& signature = setup_.signature;
+    if (signature.collective == Collective::broadcast) return value(signature.root, i);
+    if (signature.collective == Collective::all_gather)
+      return value(static_cast<std::uint32_t>(i / signature.count), i % signature.count);
+    const std::uint64_t at = signature.collective == Collective::reduce_scatter ? rank * signature.count + i : i;
+    std::vector<double> values;
+    for (std::uint32_t other = 0; other < setup_.world_size; ++other) values.push_back(value(other, at));
+    return sim::reduced(signature.type, signature.op, values);
+  }
+  std::byte* send_of(std::uint32_t rank) {
+    const bool in_gathered = setup_.in_place && setup_.signature.collective == Collective::all_gather;
+    return memories_[rank].send.data() + (in_gathered ? share(rank) : 0);
+  }
+  std::byte* receive_of(std::uint32_t rank) {
+    if (!setup_.in_place) return memories_[rank].receive.data();
+    const bool in_scattered = setup_.signature.collective == Collective::reduce_scatter;
+    return memories_[rank].send.data() + (in_scattered ? share(rank) : 0);
+  }
+  std::size_t share(std::uint32_t rank) const {
+    return rank * setup_.signature.count * element_bytes(setup_.signature.type);
+  }
+
+  void queue(std::uint32_t from, std::vector<Executor::Send>& sends) {
+    for (const auto& send : sends) waiting_.push_back({.from = from, .send = send});
+    sends.clear();
+  }
+  bool depart(std::uint64_t pick) {
+    const Waiting one = waiting_[pick];
+    if (one.send.direction == Direction::up && one.send.chunk >= executors_[one.send.to]->send_limit())
+      return false;
+    waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(pick));
+    const auto payload = executors_[one.from]->payload(one.send.direction, one.send.chunk);
+    REQUIRE(payload.size() == one.send.bytes);
+    flights_.push_back({.from = one.from, .send = one.send, .payload = {payload.begin(), payload.end()}});
+    return true;
+  }
+  /// A link sends what goes up in the order of the chunks, so whatever is below the limit does go.
+  bool first_below_limit_departs() {
+    for (std::uint64_t i = 0; i < waiting_.size(); ++i)
+      if (depart(i)) return true;
+    return false;
+  }
+  bool arrive(std::uint64_t pick) {
+    const Flight flight = flights_[pick];
+    // A repeat stays on its way and comes again later.
+    if (random_.chance(1, 4))
+      flights_[pick].repeat = true;
+    else
+      flights_.erase(flights_.begin() + static_cast<std::ptrdiff_t>(pick));
+    Executor& executor = *executors_[flight.send.to];
+    const auto verdict = executor.judge(flight.from, flight.send.direction, flight.send.chunk, flight.payload.size());
+    REQUIRE(verdict != Executor::Verdict::impossible);
+    if (!flight.repeat) acknowledgements_.push_back({.from = flight.from, .send = flight.send});
+    if (verdict == Executor::Verdict::repeated) return true;
+    std::vector<Executor::Send> sends;
+    if (flight.send.direction == Direction::up) {
+      executor.arrived_up(flight.from, flight.send.chunk, flight.payload.data(), sends);
+    } else if (std::byte* const landing = executor.landing(flight.send.chunk)) {
+      std::memcpy(landing, flight.payload.data(), flight.payload.size());
+      executor.arrived_down(flight.send.chunk, landing, sends);
+    } else {
+      executor.arrived_down(flight.send.chunk, flight.payload.data(), sends);
+    }
+    queue(flight.send.to, sends);
+    return true;
+  }
+  bool acknowledge(std::uint64_t pick) {
+    const Waiting one = acknowledgements_[pick];
+    acknowledgements_.erase(acknowledgements_.begin() + static_cast<std::ptrdiff_t>(pick));
+    executors_[one.from]->sent(one.send.direction, one.send.chunk);
+    return true;
+  }
+
+  Setup setup_;
+  Random random_;
+  std::vector<Memory> memories_;
+  std::vector<std::unique_ptr<Executor>> executors_;
+  std::vector<Waiting> waiting_;
+  std::vector<Flight> flights_;
+  std::vector<Waiting> acknowledgements_;
+};
+
+void check_runs_exact(const Setup& setup, std::uint64_t seed) {
+  Ensemble ensemble(setup, seed);
+  ensemble.run();
+  INFO(describe(setup.signature) << ", world size " << setup.world_size);
+  REQUIRE(ensemble.complete());
+  ensemble.settle_all();
+  ensemble.check_exact();
+  if (!setup.in_place) REQUIRE(ensemble.inputs_intact());
+}
+
+constexpr std::array kReducing{Collective::all_reduce, Collective::reduce_scatter};
+constexpr std::array kPlans{PlanKind::ring, PlanKind::direct};
+
+}  // namespace
+
+TEST_CASE("sums are exact whatever the order and however often chunks come") {
+  std::uint64_t seed = 1;
+  for (const Collective collective : kReducing)
+    for (const PlanKind plan : kPlans)
+      for (const std::uint32_t world_size : {2U, 3U, 4U, 7U})
+        for (const std::uint64_t count : {1ULL, 2ULL, 5ULL, 4097ULL, 40003ULL})
+          for (const bool in_place : {false, true})
+            check_runs_exact({.signature = {.collective = collective, .plan = plan, .count = count},
+                              .world_size = world_size,
+                              .in_place = in_place},
+                             seed++);
+}
+
+TEST_CASE("every type and op is exact in ring and direct, all-reduce and reduce-scatter") {
+  std::uint64_t seed = 1;
+  for (const DataType type : kDataTypes)
+    for (const ReduceOp op : kReduceOps)
+      for (const Collective collective : kReducing)
+        for (const PlanKind plan : kPlans)
+          for (const bool in_place : {false, true})
+            check_runs_exact(
+                {.signature = {.collective = collective, .type = type, .op = op, .plan = plan, .count = 6007},
+                 .world_size = static_cast<std::uint32_t>(2 + seed % 4),
+                 .in_place = in_place},
+                seed++);
+}
+
+TEST_CASE("broadcast and all-gather bring everybody's bits to everybody") {
+  std::uint64_t seed = 1;
+  for (const Collective collective : {Collective::broadcast, Collective::all_gather})
+    for (const PlanKind plan : kPlans)
+      for (const std::uint32_t world_size : {2U, 3U, 5U})
+        for (const std::uint64_t count : {1ULL, 1000ULL, 300001ULL})
+          for (const bool in_place : {false, true})
+            check_runs_exact({.signature = {.collective = collective,
+                                            .type = kDataTypes[seed % kDataTypes.size()],
+                                            .plan = plan,
+                                            .count = count,
+                                            .root = static_cast<std::uint32_t>(
+                                                collective == Collective::broadcast ? seed % world_size : 0)},
+                              .world_size = world_size,
+                              .in_place = in_place},
+                             seed++);
+}
+
+TEST_CASE("a barrier is whole at once") {
+  Ensemble ensemble({.signature = {.collective = Collective::barrier}, .world_size = 3}, 1);
+  CHECK(ensemble.complete());
+}
+
+TEST_CASE("quantised members end with the same bits, near the right answer") {
+  struct Scheme {
+    Quantization quantization;
+    double step;  ///< Of a sum of values up to 9 at world size 5, generously.
+  };
+  const std::vector<Scheme> schemes{
+      {{.scheme = QuantizationScheme::min_max, .type = QuantizedType::uint8}, 0.2},
+      {{.scheme = QuantizationScheme::min_max, .type = QuantizedType::int8}, 0.2},
+      {{.scheme = QuantizationScheme::zero_point_scale, .type = QuantizedType::uint8}, 0.2},
+      {{.scheme = QuantizationScheme::zero_point_scale, .type = QuantizedType::uint16}, 0.15},
+      {{.scheme = QuantizationScheme::blockwise, .type = QuantizedType::int8, .block = 64}, 0.4},
+      {{.scheme = QuantizationScheme::blockwise, .type = QuantizedType::int4, .block = 256}, 7},
+      {{.scheme = QuantizationScheme::cast, .type = QuantizedType::bfloat16}, 0.3},
+      {{.scheme = QuantizationScheme::cast, .type = QuantizedType::float16}, 0.1},
+  };
+  std::uint64_t seed = 1;
+  for (const Scheme& scheme : schemes)
+    for (const DataType type : {DataType::float32, DataType::float64, DataType::float16, DataType::bfloat16})
+      for (const PlanKind plan : kPlans)
+        for (const bool stochastic : {false, true})
+          for (const bool in_place : {false, true}) {
+            Setup setup{.signature = {.type = type, .plan = plan, .count = 5003, .quantization = scheme.quantization},
+                        .world_size = static_cast<std::uint32_t>(2 + seed % 4),
+                        .in_place = in_place};
+            setup.signature.quantization.stochastic = stochastic;
+            setup.signature.op = seed % 3 == 0 ? ReduceOp::avg : ReduceOp::sum;
+            if (!check(setup.signature.quantization, type).ok()) continue;
+            Ensemble ensemble(setup, seed++);
+            ensemble.run();
+            REQUIRE(ensemble.complete());
+            ensemble.settle_all();
+            ensemble.check_near(scheme.step * (stochastic ? 2 : 1) * (plan == PlanKind::ring ? 4 : 3));
+            if (!in_place) REQUIRE(ensemble.inputs_intact());
+          }
+}
+
+TEST_CASE("error feedback keeps what quantisation lost") {
+  std::uint64_t seed = 1;
+  for (const DataType type : {DataType::float32, DataType::float64})
+    for (const PlanKind plan : kPlans)
+      for (const ReduceOp op : {ReduceOp::sum, ReduceOp::avg})
+        for (const bool in_place : {false, true}) {
+          Ensemble ensemble({.signature = {.type = type,
+                                           .op = op,
+                                           .plan = plan,
+                                           .count = 3001,
+                                           .quantization = {.scheme = QuantizationScheme::blockwise,
+                                                            .type = QuantizedType::int4,
+                                                            .block = 64}},
+                             .world_size = 4,
+                             .in_place = in_place,
+                             .feedback = true},
+                            seed++);
+          ensemble.run();
+          REQUIRE(ensemble.complete());
+          ensemble.settle_all();
+          ensemble.check_feedback();
+        }
+}
+
+TEST_CASE("undo gives every input back, wherever the collective stopped") {
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    Random random(seed);
+    Setup setup{.signature = {.collective = kReducing[random.below(2)],
+                              .type = random.chance(1, 2) ? DataType::float32 : DataType::float16,
+                              .plan = kPlans[random.below(2)],
+                              .count = 20000 + random.below(50000)},
+                .world_size = static_cast<std::uint32_t>(random.between(2, 5)),
+                .in_place = true};
+    if (random.chance(1, 2))
+      setup.signature.quantization = {.scheme = QuantizationScheme::min_max, .type = QuantizedType::uint8};
+    Ensemble ensemble(setup, seed);
+    ensemble.run(random.below(200));
+    ensemble.undo_all();
+    REQUIRE(ensemble.inputs_intact());
+  }
+}
+
+TEST_CASE("accumulators that are not in the receive buffer are bounded, and the limit moves on to the end") {
+  for (const PlanKind plan : kPlans) {
+    const Setup setup{.signature = {.type = DataType::float16, .plan = plan, .count = 300000},
+                      .world_size = 3,
+                      .memory_bytes = 128 << 10};
+    Ensemble ensemble(setup, 7);
+    CHECK(ensemble.executor(0).send_limit() < ensemble.executor(0).plan().chunking.chunks());
+    ensemble.run();
+    REQUIRE(ensemble.complete());
+    ensemble.check_exact();
+    CHECK(ensemble.executor(0).send_limit() == ensemble.executor(0).plan().chunking.chunks());
+  }
+  Ensemble unlimited({.signature = {.count = 300000}, .world_size = 3, .memory_bytes = 128 << 10}, 1);
+  CHECK(unlimited.executor(0).send_limit() == kNoLimit);
+}
+
+TEST_CASE("chunks that no correct peer sends are recognised") {
+  Ensemble ensemble({.signature = {.plan = PlanKind::ring, .count = 100000}, .world_size = 4}, 1);
+  const Executor& zero = ensemble.executor(0);
+  const std::size_t bytes = zero.plan().chunking.count(0) * 4;
+  // Chunk 0 has root 0: its sum comes from rank 3 alone, and its result from nobody.
+  CHECK(zero.judge(3, Direction::up, 0, bytes) == Executor::Verdict::expected);
+  CHECK(zero.judge(1, Direction::up, 0, bytes) == Executor::Verdict::impossible);
+  CHECK(zero.judge(3, Direction::down, 0, bytes) == Executor::Verdict::impossible);
+  CHECK(zero.judge(3, Direction::up, 0, bytes - 4) == Executor::Verdict::impossible);
+  CHECK(zero.judge(3, Direction::up, 1ULL << 40, bytes) == Executor::Verdict::impossible);
+}
+
+TEST_CASE("a complaint names those whose chunks are due") {
+  const auto ensemble_of = [](PlanKind plan, std::uint64_t count) {
+    return std::make_unique<Ensemble>(Setup{.signature = {.plan = plan, .count = count}, .world_size = 4}, 1);
+  };
+  const auto ring = ensemble_of(PlanKind::ring, 100000);
+  CHECK(ring->executor(0).waiting_for() == std::vector<std::uint32_t>{3});
+  CHECK(ring->executor(0).senders() == std::vector<std::uint32_t>{3});
+  const auto star = ensemble_of(PlanKind::direct, 100000);
+  CHECK(star->executor(2).waiting_for() == std::vector<std::uint32_t>{0, 1, 3});
+  const auto tiny = ensemble_of(PlanKind::direct, 1);
+  CHECK(tiny->executor(2).waiting_for() == std::vector<std::uint32_t>{0});
+}
+
+}  // namespace hawser

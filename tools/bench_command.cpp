@@ -1,0 +1,89 @@
+#include "bench_command.hpp"
+
+#include <memory>
+
+#include "bench/all_reduce_bench.hpp"
+#include "bench/idle_bench.hpp"
+#include "bench/options.hpp"
+#include "bench/worker.hpp"
+
+namespace {
+
+using hawser::bench::AllReduceOptions;
+using hawser::bench::IdleOptions;
+using hawser::bench::WorkerOptions;
+
+/// What the caller chooses and the workers are told in the same words.
+void add_collective_options(CLI::App& command, AllReduceOptions& options) {
+  namespace bench = hawser::bench;
+  command.add_option("--sizes", options.sizes, "Bytes, several with commas; K, M and G are powers of 1024")
+      ->delimiter(',')
+      ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::PositiveNumber);
+  command.add_option("--rounds", options.rounds, "Every size is measured once in each round")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10'000));
+  command.add_option("--seconds", options.seconds,
+                     "Rounds for so long, at least three, instead of a number of them");
+  command.add_option("--connections", options.connections, "TCP connections per link (default 4)");
+  command.add_option("--type", options.names.type, "Of the elements")
+      ->capture_default_str()
+      ->check(CLI::IsMember(bench::type_names()));
+  command.add_option("--op", options.names.op, "The reduction")
+      ->capture_default_str()
+      ->check(CLI::IsMember(bench::op_names()));
+  command.add_option("--plan", options.names.plan, "How the data travels")
+      ->capture_default_str()
+      ->check(CLI::IsMember(bench::plan_names()));
+  command.add_option("--quantize", options.names.quantize, "How values are made smaller on the wire")
+      ->capture_default_str()
+      ->check(CLI::IsMember(bench::quantize_names()));
+  command.add_flag("--in-place", options.in_place, "Send and receive buffer are the same");
+}
+
+void add_all_reduce(CLI::App& bench, int& status) {
+  const auto options = std::make_shared<AllReduceOptions>();
+  CLI::App* command = bench.add_subcommand(
+      "all-reduce", "Time, throughput, CPU time and memory of all-reduce over loopback TCP, results checked");
+  command->add_option("--world", options->worlds, "Peers, several with commas (default 2,4)")
+      ->delimiter(',')
+      ->check(CLI::Range(2, 64));
+  add_collective_options(*command, *options);
+  command->add_flag("--lines", options->lines,
+                    "One line per measurement: label, world, bytes, ms, CPU seconds per GiB");
+  command->add_option("--label", options->label, "The first word of those lines")->capture_default_str();
+  command->add_option("--json", options->json, "File to write all figures to");
+  command->callback([options, &status] { status = hawser::bench::run_all_reduce_bench(*options); });
+}
+
+void add_idle(CLI::App& bench, int& status) {
+  const auto options = std::make_shared<IdleOptions>();
+  CLI::App* command = bench.add_subcommand(
+      "idle", "CPU time and context switches of peers that are connected and do nothing");
+  command->add_option("--peers", options->peers)->capture_default_str()->check(CLI::Range(2, 64));
+  command->add_option("--seconds", options->seconds)->capture_default_str()->check(CLI::PositiveNumber);
+  command->callback([options, &status] { status = hawser::bench::run_idle_bench(*options); });
+}
+
+void add_worker(CLI::App& bench, int& status) {
+  const auto options = std::make_shared<WorkerOptions>();
+  CLI::App* command = bench.add_subcommand("worker", "A member of a measurement, started by the others");
+  command->group("");  // not in the help
+  command->add_option("role", options->role)->required();
+  command->add_option("--master", options->master)->required();
+  command->add_option("--world", options->world)->required();
+  command->add_option("--parent", options->parent_pid)->required();
+  command->add_option("--idle-seconds", options->idle.seconds);
+  add_collective_options(*command, options->all_reduce);
+  command->callback([options, &status] { status = hawser::bench::run_worker(*options); });
+}
+
+}  // namespace
+
+void add_bench_command(CLI::App& app, int& status) {
+  CLI::App* bench = app.add_subcommand("bench", "Measure this machine, processes over loopback");
+  bench->require_subcommand(1);
+  add_all_reduce(*bench, status);
+  add_idle(*bench, status);
+  add_worker(*bench, status);
+}

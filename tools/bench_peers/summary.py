@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""Tables from lines "label world bytes ms cpu_s_per_gib" on standard input, one table per world size.
+
+A label "name:variant" is one way to run `name`: the row of `name` shows, size by size, the way with the least
+median time. Labels that begin with "hawser" are Hawser's, others are its peers.
+"""
+import statistics
+import sys
+from collections import defaultdict
+
+MIB = 1 << 20
+RATIO_SIZES = (64 * MIB, 256 * MIB)
+SMALL_MAX = 64 << 10
+
+
+def size_text(size):
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024 or size % 1024 or unit == "GiB":
+            return f"{size} {unit}"
+        size //= 1024
+
+
+def read(lines):
+    """{world: {label: {bytes: [(ms, cpu)]}}}, in the order in which labels came."""
+    figures = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    for line in lines:
+        words = line.split()
+        if len(words) == 5:
+            figures[int(words[1])][words[0]][int(words[2])].append((float(words[3]), float(words[4])))
+    return figures
+
+
+def best_rows(by_label):
+    """{name: {bytes: (median ms, median cpu, variant, number)}}"""
+    rows = defaultdict(dict)
+    for label, by_size in by_label.items():
+        name, _, variant = label.partition(":")
+        for size, taken in by_size.items():
+            ms = statistics.median(m for m, _ in taken)
+            cpu = statistics.median(c for _, c in taken)
+            if size not in rows[name] or ms < rows[name][size][0]:
+                rows[name][size] = (ms, cpu, variant, len(taken))
+    return rows
+
+
+def print_world(world, by_label):
+    rows = best_rows(by_label)
+    sizes = sorted({size for row in rows.values() for size in row})
+    cpu_sizes = [size for size in sizes if size in RATIO_SIZES] or sizes[-1:]
+    print(f"\n{world} peers: median ms per all-reduce, and CPU seconds per GiB of all processes together\n")
+    width = max(len(name) for name in rows) + 2
+    heads = [size_text(size) for size in sizes] + ["CPU " + size_text(size) for size in cpu_sizes]
+    print(" " * width + "".join(f"{head:>13}" for head in heads))
+    for name, row in rows.items():
+        cells = [f"{row[size][0]:.3f}" if size in row else "-" for size in sizes]
+        cells += [f"{row[size][1]:.2f}" if size in row else "-" for size in cpu_sizes]
+        print(f"{name:<{width}}" + "".join(f"{cell:>13}" for cell in cells))
+    for name, row in rows.items():
+        if any(row[size][2] for size in row):
+            print(f"  {name} by size: " + ", ".join(row[size][2] for size in sizes if size in row))
+
+    peers = [name for name in rows if not name.startswith("hawser")]
+    for name in (name for name in rows if name.startswith("hawser")):
+        for size in cpu_sizes:
+            rivals = [peer for peer in peers if size in rows[peer]]
+            if size not in rows[name] or not rivals:
+                continue
+            own = rows[name][size]
+            fast = min(rivals, key=lambda peer: rows[peer][size][0])
+            frugal = min(rivals, key=lambda peer: rows[peer][size][1])
+            print(f"  {name}, {size_text(size)}: throughput {rows[fast][size][0] / own[0]:.2f} of {fast}'s, "
+                  f"CPU time {own[1] / rows[frugal][size][1]:.2f} of {frugal}'s")
+        small = [f"{size_text(size)} {rows[name][size][0]:.3f} ms" for size in sizes
+                 if size <= SMALL_MAX and size in rows[name]]
+        if small:
+            print(f"  {name}, small: " + ", ".join(small))
+    counts = {cell[3] for row in rows.values() for cell in row.values()}
+    print(f"  measurements behind each median: {min(counts)}" + (f" to {max(counts)}" if len(counts) > 1 else ""))
+
+
+def main():
+    figures = read(sys.stdin)
+    if not figures:
+        sys.exit("no measurements")
+    for world in sorted(figures):
+        print_world(world, figures[world])
+
+
+main()
