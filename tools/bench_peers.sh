@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Hawser beside Gloo and OpenMPI: all-reduce of float32 between processes of this machine over loopback TCP, in
-# turn, so that all see the same machine. Every group of processes is fresh; medians over all rounds. Installs
-# Gloo and OpenMPI (Debian packages through apt) if they are missing and says so; what can't be installed is
-# left out.
+# turn, so that all see the same machine. Every group of processes is fresh. Prints medians over all rounds, and
+# of ratios within a round. Installs Gloo and OpenMPI (Debian packages through apt) if they are missing and says
+# so; what can't be installed is left out.
 #
 #   tools/bench_peers.sh [OPTION...]
-#     --quick         fewer sizes and rounds: about a minute
+#     --quick         fewer sizes and rounds: about two minutes
 #     --rounds N      how often each library has its turn (default 5; each turn measures three times)
 #     --world LIST    peers (default 2,4)
 #     --sizes LIST    bytes (default 4 bytes to 256 MiB)
-#     --lines FILE    also keep all measurements: label, world, bytes, ms, CPU seconds per GiB
+#     --lines FILE    also keep all measurements, for tools/bench_peers/summary.py
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -126,6 +126,7 @@ turn_openmpi() { # WORLD LABEL MPIRUN_ARGUMENT...
 
 IFS=, read -ra world_list <<<"$worlds"
 for ((round = 1; round <= rounds; ++round)); do
+  echo "turn $round" >>"$measured"
   for world in "${world_list[@]}"; do
     echo "bench_peers: round $round of $rounds, $world peers"
     for variant in "${hawser_variants[@]}"; do

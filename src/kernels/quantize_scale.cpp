@@ -63,11 +63,8 @@ Scale<T> zero_point_scale(Extremes<T> extremes, std::int32_t levels) {
   const T low = std::min(extremes.smallest, T{0});
   const T high = std::max(extremes.largest, T{0});
   const T range = high - low;
-  T step = step_of(range, levels);
-  if (range > kMax<T> / 2) {
-    const auto count = static_cast<T>(levels);
-    step = smaller(smaller(high / count - low / count));
-  }
+  const auto count = static_cast<T>(levels);
+  const T step = std::isfinite(range) ? step_of(range, levels) : high / count - low / count;
   const T divisor = divisor_of(step);
   const auto zero = std::min(static_cast<std::int32_t>(std::nearbyint(-low / divisor)), levels);
   std::int32_t lowest = 0;

@@ -26,8 +26,8 @@ int main(void) {
   hawserComm_t comm = NULL;
   config.master = "127.0.0.1:1";
   expect(hawserCommCreate(&config, &comm) == hawserSuccess, "create");
-  expect(reduce(comm, 5, 0, 0) == hawserErrorInvalidArgument, "an unknown type is refused");
-  expect(reduce(comm, 0, 2, 0) == hawserErrorInvalidArgument, "an unknown operation is refused");
+  expect(reduce(comm, 12, 0, 0) == hawserErrorInvalidArgument, "an unknown type is refused");
+  expect(reduce(comm, 0, 5, 0) == hawserErrorInvalidArgument, "an unknown operation is refused");
   expect(reduce(comm, 0, 0, 3) == hawserErrorInvalidArgument, "an unknown plan is refused");
   expect(reduce(comm, 0, 0, -1) == hawserErrorInvalidArgument, "a negative plan is refused");
   expect(reduce(comm, 0, 1, 2) == hawserErrorInvalidUsage, "good ones are refused for not being connected");
