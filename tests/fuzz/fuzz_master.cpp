@@ -29,7 +29,8 @@
 #endif
 
 #if defined(HAWSER_SANITIZED)
-#  include <sanitizer/allocator_interface.h>
+// As in <sanitizer/allocator_interface.h>, which GCC's packages don't all have.
+extern "C" std::size_t __sanitizer_get_current_allocated_bytes();
 #else
 #  include <malloc.h>
 #endif
