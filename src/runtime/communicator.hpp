@@ -90,6 +90,9 @@ class Communicator {
   /// Blocking calls that have begun and not returned.
   int calls_under_way() const;
 
+  /// Payload bytes of all collectives that have come, or begun to come, from the other members.
+  std::uint64_t payload_bytes_received() const { return driver_->payload_bytes_received(); }
+
   /// For tests: what the others would see if this process died.
   void vanish();
   /// For tests: breaks the TCP connections of all links, as a network would.

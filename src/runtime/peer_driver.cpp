@@ -353,6 +353,7 @@ void PeerDriver::perform_one(DropConnection& action) {
 }
 
 std::byte* PeerDriver::frame_begins(transport::ConnectionName connection, const FrameHeader& header) {
+  payload_bytes_received_ += header.payload_bytes;
   if (over_) return nullptr;
   EngineActions actions = take_actions();
   const Landing landing = engine_.frame_begins(now(), name_of(connection), header, actions);

@@ -77,6 +77,8 @@ class PeerDriver final : private transport::FrameTraffic {
   /// From any thread.
   std::shared_ptr<const EngineInfo> info() const;
   bool master_is_up() const { return master_up_; }
+  /// Of all frames that have begun to come in.
+  std::uint64_t payload_bytes_received() const { return payload_bytes_received_; }
 
  private:
   // transport::FrameTraffic
@@ -141,6 +143,7 @@ class PeerDriver final : private transport::FrameTraffic {
   mutable std::mutex info_mutex_;
   std::shared_ptr<const EngineInfo> info_;
   std::atomic<bool> master_up_{false};
+  std::atomic<std::uint64_t> payload_bytes_received_{0};
 };
 
 }  // namespace hawser

@@ -111,9 +111,11 @@ TEST_CASE("links carry on when their connections break in mid-transfer") {
   std::atomic<int> cuts{0};
   std::thread cutter([&] {
     while (!over) {
-      peers[static_cast<std::size_t>(cuts) % 3]->shut_down_links();
+      Communicator& victim = *peers[static_cast<std::size_t>(cuts) % 3];
+      const std::uint64_t enough = victim.payload_bytes_received() + (1 << 20);
+      if (!eventually([&] { return over || victim.payload_bytes_received() >= enough; })) return;
+      victim.shut_down_links();
       ++cuts;
-      std::this_thread::sleep_for(std::chrono::milliseconds(7));
     }
   });
   for (int round = 0; round < 5; ++round)

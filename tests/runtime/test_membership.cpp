@@ -172,7 +172,7 @@ TEST_CASE("a master that restarts finds its run again") {
   SECTION("between collectives") { run.restart_master(); }
   SECTION("in the middle of one") {
     std::thread restart([&] {
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      CHECK(eventually([&] { return peers[0]->payload_bytes_received() > 0; }));
       run.restart_master();
     });
     on_all(peers,
@@ -187,7 +187,13 @@ TEST_CASE("a master that restarts finds its run again") {
   SECTION("and stays away for a while") {
     run.stop_master();
     std::thread restart([&] {
-      std::this_thread::sleep_for(std::chrono::milliseconds(700));
+      // Until all have the whole result, and wait for a master to commit it: what comes to each of three is two
+      // shares for its own third, and the other two thirds.
+      const std::uint64_t all = what.count * sizeof(float) / 3 * 4;
+      CHECK(eventually([&] {
+        return std::all_of(peers.begin(), peers.end(),
+                           [&](const auto& peer) { return peer->payload_bytes_received() + 4096 >= all; });
+      }));
       run.restart_master();
     });
     on_all(peers,
