@@ -245,7 +245,7 @@ typedef struct hawserCommConfig {
   /** Ports to listen on, first to last; 0 and 0: any free port. */
   uint16_t port_first;
   uint16_t port_last;
-  /** TCP connections per link. Default 4. */
+  /** TCP connections per link. Default: 1 between peers on one host, 4 between hosts. */
   uint32_t connections_per_link;
   /** Bound of hawserCommConnect, waiting for admission included. Default 3600000. */
   uint32_t connect_ms;
@@ -255,9 +255,13 @@ typedef struct hawserCommConfig {
   uint32_t silence_ms;
   /** No progress in a collective for so long: complain to the master about whom we wait for. Default 6000. */
   uint32_t stall_ms;
+  /** Payloads carry a checksum (XXH3, 64 bits), except between peers on one host, whose bytes never leave
+   *  its memory. 1: there too. */
+  uint32_t check_same_host;
 } hawserCommConfig_t;
 
-#define HAWSER_COMM_CONFIG_INIT {sizeof(hawserCommConfig_t), NULL, NULL, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0}
+#define HAWSER_COMM_CONFIG_INIT \
+  {sizeof(hawserCommConfig_t), NULL, NULL, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0}
 
 typedef struct hawserCommInfo {
   uint64_t peer_id;             /**< This peer's id in the run. */

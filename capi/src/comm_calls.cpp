@@ -95,7 +95,9 @@ Result<hawser::CommunicatorConfig> config_of(const hawserCommConfig_t& callers) 
   }
   out.port_first = config->port_first;
   out.port_last = config->port_last;
-  if (config->connections_per_link != 0) out.connections_per_link = config->connections_per_link;
+  out.connections_per_link = config->connections_per_link;
+  if (config->check_same_host > 1) return capi::invalid_argument("check_same_host is 0 or 1");
+  out.check_same_host = config->check_same_host != 0;
   set_bound(out.engine.connect, config->connect_ms);
   set_bound(out.engine.master_redial, config->master_redial_ms);
   set_bound(out.engine.silence, config->silence_ms);

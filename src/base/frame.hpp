@@ -32,6 +32,7 @@ struct FrameHeader {
   std::uint64_t count = 0;
   std::uint32_t payload_bytes = 0;        ///< Of a chunk, as it travels.
   bool compressed = false;                ///< Of a chunk: wire/payload_codec.hpp.
+  bool unchecked = false;  ///< Of a chunk: its payload has no checksum, since it never leaves the machine.
   friend bool operator==(const FrameHeader&, const FrameHeader&) = default;
 };
 

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <new>
 #include <string>
+#include <utility>
 
 #include "base/assert.hpp"
 #include "kernels/quantize.hpp"
@@ -28,7 +29,28 @@ CallMemory::CallMemory(const CollectiveCall& call, const Chunking& chunking)
     : call_(call),
       chunking_(chunking),
       element_bytes_(element_bytes(call.signature.type)),
-      accumulator_bytes_(accumulator_bytes_of(call.signature)) {}
+      accumulator_bytes_(accumulator_bytes_of(call.signature)),
+      buffer_bytes_(accumulator_bytes_max()) {
+  if (quantization())
+    buffer_bytes_ = std::max(buffer_bytes_, hawser::quantized_bytes(quantization(), signature().type,
+                                                                    chunking_.chunk_elements));
+}
+
+CallMemory::~CallMemory() {
+  if (keeper_) keeper_->give(std::move(scratch_));
+}
+
+ScratchKeeper::Memory ScratchKeeper::take(std::size_t size) {
+  Memory taken = std::exchange(kept_, {});
+  if (taken.size >= size) return taken;
+  taken.bytes.reset(new (std::nothrow) std::byte[size]);
+  taken.size = taken.bytes ? size : 0;
+  return taken;
+}
+
+void ScratchKeeper::give(Memory memory) {
+  if (memory.size > kept_.size) kept_ = std::move(memory);
+}
 
 std::size_t CallMemory::quantized_bytes(std::uint64_t chunk) const {
   return hawser::quantized_bytes(quantization(), signature().type, count(chunk));
@@ -66,57 +88,54 @@ bool CallMemory::changes_input() const {
   }
 }
 
-Result<void> CallMemory::make_scratch() {
+Result<void> CallMemory::make_scratch(const std::shared_ptr<ScratchKeeper>& keeper) {
   if (!changes_input()) return {};
   const std::uint64_t bytes = chunking_.elements * element_bytes_;
-  scratch_.reset(new (std::nothrow) std::byte[bytes]);
-  if (!scratch_)
+  scratch_ = keeper ? keeper->take(bytes) : ScratchKeeper().take(bytes);
+  if (!scratch_.bytes)
     return Error{Status::system, "there is no memory for the " + std::to_string(bytes) +
                                      " bytes that keep the input of an in-place collective safe; reduce out "
                                      "of place, or a part at a time"};
+  keeper_ = keeper;
   saved_.assign(static_cast<std::size_t>(chunking_.chunks()), false);
   return {};
 }
 
 void CallMemory::save(std::uint64_t chunk) {
-  if (!scratch_ || saved_[static_cast<std::size_t>(chunk)]) return;
+  if (!scratch_.bytes || saved_[static_cast<std::size_t>(chunk)]) return;
   saved_[static_cast<std::size_t>(chunk)] = true;
   std::byte* const from = place(chunk);
-  std::memcpy(scratch_.get() + (from - call_.receive), from, value_bytes(chunk));
+  std::memcpy(scratch_.bytes.get() + (from - call_.receive), from, value_bytes(chunk));
 }
 
 void CallMemory::undo() {
-  if (!scratch_) return;
+  if (!scratch_.bytes) return;
   for (std::uint64_t chunk = 0; chunk < chunking_.chunks(); ++chunk) {
     if (!saved_[static_cast<std::size_t>(chunk)]) continue;
     std::byte* const to = place(chunk);
-    std::memcpy(to, scratch_.get() + (to - call_.receive), value_bytes(chunk));
+    std::memcpy(to, scratch_.bytes.get() + (to - call_.receive), value_bytes(chunk));
     saved_[static_cast<std::size_t>(chunk)] = false;
   }
 }
 
 CallMemory::Buffer CallMemory::take() {
-  ++taken_;
-  if (free_.empty()) return Buffer(new std::byte[accumulator_bytes_max()]);
+  if (free_.empty()) return Buffer(new std::byte[buffer_bytes_]);
   Buffer buffer = std::move(free_.back());
   free_.pop_back();
   return buffer;
 }
 
 void CallMemory::give(Buffer buffer) {
-  if (!buffer) return;
-  HAWSER_ASSERT(taken_ > 0);
-  --taken_;
-  free_.push_back(std::move(buffer));
+  if (buffer) free_.push_back(std::move(buffer));
 }
 
 std::byte* CallMemory::first_temporary() {
-  if (!temporaries_[0]) temporaries_[0].reset(new std::byte[accumulator_bytes_max()]);
+  if (!temporaries_[0]) temporaries_[0].reset(new std::byte[buffer_bytes_]);
   return temporaries_[0].get();
 }
 
 std::byte* CallMemory::second_temporary() {
-  if (!temporaries_[1]) temporaries_[1].reset(new std::byte[accumulator_bytes_max()]);
+  if (!temporaries_[1]) temporaries_[1].reset(new std::byte[buffer_bytes_]);
   return temporaries_[1].get();
 }
 

@@ -35,6 +35,22 @@ struct CollectiveCall {
   std::size_t memory_bytes = 24 << 20;
 };
 
+/// Keeps the scratch of one in-place call for the next: fresh memory costs the system a fault for every page.
+class ScratchKeeper {
+ public:
+  struct Memory {
+    std::unique_ptr<std::byte[]> bytes;
+    std::size_t size = 0;
+  };
+  /// At least so many bytes; none where there is no memory.
+  Memory take(std::size_t size);
+  /// Keeps the larger one.
+  void give(Memory memory);
+
+ private:
+  Memory kept_;
+};
+
 /// The caller's memory as chunks, and what a collective needs besides: scratch to undo an in-place call, and
 /// buffers of a chunk's accumulators.
 class CallMemory {
@@ -42,6 +58,9 @@ class CallMemory {
   using Buffer = std::unique_ptr<std::byte[]>;
 
   CallMemory(const CollectiveCall& call, const Chunking& chunking);
+  ~CallMemory();
+  CallMemory(const CallMemory&) = delete;
+  CallMemory& operator=(const CallMemory&) = delete;
 
   const CollectiveCall& call() const { return call_; }
   const Signature& signature() const { return call_.signature; }
@@ -64,16 +83,15 @@ class CallMemory {
   const std::byte* residual(std::uint64_t chunk) const;
   std::byte* next_residual(std::uint64_t chunk) const;
 
-  /// Takes memory for the scratch, if the call is in place. Error: system.
-  Result<void> make_scratch();
+  /// Takes memory for the scratch, if the call is in place; the keeper gets it back. Error: system.
+  Result<void> make_scratch(const std::shared_ptr<ScratchKeeper>& keeper);
   /// To be called before a place is changed for the first time.
   void save(std::uint64_t chunk);
   void undo();
 
+  /// Room for a chunk's accumulators, or for its quantised values.
   Buffer take();
   void give(Buffer buffer);
-  /// Buffers that were taken and not given back.
-  std::size_t taken() const { return taken_; }
   /// Two buffers of a chunk's accumulators for use within one step.
   std::byte* first_temporary();
   std::byte* second_temporary();
@@ -85,10 +103,11 @@ class CallMemory {
   Chunking chunking_;
   std::size_t element_bytes_;
   std::size_t accumulator_bytes_;
-  Buffer scratch_;
+  std::size_t buffer_bytes_;
+  ScratchKeeper::Memory scratch_;
+  std::shared_ptr<ScratchKeeper> keeper_;
   std::vector<bool> saved_;
   std::vector<Buffer> free_;
-  std::size_t taken_ = 0;
   Buffer temporaries_[2];
 };
 

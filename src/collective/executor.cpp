@@ -18,9 +18,10 @@ constexpr std::size_t kTakenBytesMax = 32 << 20;
 
 }  // namespace
 
-Result<std::unique_ptr<Executor>> Executor::create(Plan plan, const CollectiveCall& call) {
+Result<std::unique_ptr<Executor>> Executor::create(Plan plan, const CollectiveCall& call,
+                                                   const std::shared_ptr<ScratchKeeper>& keeper) {
   std::unique_ptr<Executor> made(new Executor(std::move(plan), call));
-  if (const auto scratch = made->memory_.make_scratch(); !scratch.ok()) return scratch.error();
+  if (const auto scratch = made->memory_.make_scratch(keeper); !scratch.ok()) return scratch.error();
   return made;
 }
 
@@ -124,7 +125,7 @@ Executor::Verdict Executor::judge(std::uint32_t from, Direction direction, std::
     if (planted(PlantedFault::double_counted_chunk) && state(chunk).missing > 0) return Verdict::expected;
     if (heard(from, chunk)) return Verdict::repeated;
     const bool too_many = lingers(chunk) && !state(chunk).accumulators && chunk >= limit_ &&
-                          memory_.taken() * memory_.accumulator_bytes_max() >= kTakenBytesMax;
+                          accumulators_taken_ * memory_.accumulator_bytes_max() >= kTakenBytesMax;
     return too_many ? Verdict::impossible : Verdict::expected;
   }
   if (from != mine.parent_down) return Verdict::impossible;
@@ -145,7 +146,10 @@ std::byte* Executor::accumulators(std::uint64_t chunk) {
     return memory_.place(chunk);
   }
   ChunkState& one = state(chunk);
-  if (!one.accumulators) one.accumulators = memory_.take();
+  if (!one.accumulators) {
+    one.accumulators = memory_.take();
+    ++accumulators_taken_;
+  }
   return one.accumulators.get();
 }
 
@@ -214,8 +218,9 @@ void Executor::finish_at_root(std::uint64_t chunk, std::vector<Send>& out) {
     finish(type, signature.op, sum, count, plan_.world_size);
     if (plan_.descends()) {
       quantize_up(chunk);
-      std::vector<std::byte> quantized = std::move(state(chunk).made);
-      keep_quantized(chunk, quantized);
+      CallMemory::Buffer quantized = std::move(state(chunk).made);
+      keep_quantized(chunk, {quantized.get(), memory_.quantized_bytes(chunk)});
+      memory_.give(std::move(quantized));
     } else {
       narrow_float(signature.type, place, sum, count);
     }
@@ -243,9 +248,9 @@ void Executor::quantize_up(std::uint64_t chunk) {
   }
   std::byte* const next_residual = memory_.next_residual(chunk);
   std::byte* const decoded = next_residual == nullptr ? nullptr : memory_.second_temporary();
-  one.made.resize(memory_.quantized_bytes(chunk));
+  one.made = memory_.take();
   const std::uint64_t seed = Random(memory_.call().seed ^ Random(chunk).next()).next();
-  quantize(memory_.quantization(), type, values, count, seed, one.made.data(), decoded);
+  quantize(memory_.quantization(), type, values, count, seed, one.made.get(), decoded);
   if (next_residual == nullptr) return;
   // What the root rounds away is missing from an average, so it is that much times more in a contribution.
   const double scale = at_root && memory_.signature().op == ReduceOp::avg ? plan_.world_size : 1;
@@ -286,8 +291,8 @@ std::span<const std::byte> Executor::payload(Direction direction, std::uint64_t 
   if (direction == Direction::down)
     return {one.kept.empty() ? memory_.place(chunk) : one.kept.data(), bytes};
   if (memory_.quantization()) {
-    if (one.made.empty()) quantize_up(chunk);
-    return one.made;
+    if (!one.made) quantize_up(chunk);
+    return {one.made.get(), bytes};
   }
   if (role(chunk).children_up.empty()) return {memory_.own(chunk), bytes};
   return {accumulators(chunk), bytes};
@@ -300,12 +305,13 @@ void Executor::sent(Direction direction, std::uint64_t chunk) {
     if (--one.unsent_down == 0) bring_down(chunk);
     return;
   }
-  one.made = {};
+  memory_.give(std::move(one.made));
   release(chunk);
 }
 
 void Executor::release(std::uint64_t chunk) {
   ChunkState& one = state(chunk);
+  if (one.accumulators) --accumulators_taken_;
   memory_.give(std::move(one.accumulators));
   if (one.released) return;
   one.released = true;

@@ -46,7 +46,8 @@ class Executor {
   };
 
   /// Error: system, when there is no memory for the scratch.
-  static Result<std::unique_ptr<Executor>> create(Plan plan, const CollectiveCall& call);
+  static Result<std::unique_ptr<Executor>> create(Plan plan, const CollectiveCall& call,
+                                                  const std::shared_ptr<ScratchKeeper>& keeper = nullptr);
 
   /// Sends what depends on nobody.
   void start(std::vector<Send>& out);
@@ -112,7 +113,7 @@ class Executor {
     bool released = false;      ///< Its accumulators are free again, or never were needed.
     bool quantized = false;     ///< The result stands quantised in `kept`, or in its place if that is empty.
     CallMemory::Buffer accumulators;  ///< Where not in the receive buffer.
-    std::vector<std::byte> made;      ///< The quantised payload on its way up.
+    CallMemory::Buffer made;          ///< The quantised payload on its way up.
     std::vector<std::byte> kept;
   };
 
@@ -145,6 +146,7 @@ class Executor {
   std::uint64_t limit_ = 0;
   std::uint64_t in_window_ = 0;  ///< Chunks below the limit whose accumulators may be needed yet.
   std::uint64_t window_ = 1;
+  std::size_t accumulators_taken_ = 0;
 };
 
 }  // namespace hawser

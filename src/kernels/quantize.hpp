@@ -10,11 +10,11 @@
 /// rounding each, nothing fused. All numbers are little-endian; a call with `count` values of 0 has 0 bytes,
 /// otherwise:
 ///
-///     scheme            bytes, in this order                             decodes to
-///     min_max           T low, T step, count codes                       low + code * step
-///     zero_point_scale  T step, T zero, count codes                      (code - zero) * step
-///     blockwise         T step for each block, then count codes          code * step
-///     cast              count 16-bit floats                              itself
+///     scheme            bytes, in this order                       decodes to
+///     min_max           T low, T step, count codes                 low + code * step
+///     zero_point_scale  T step, T zero, count codes                (code - zero) * step
+///     blockwise         T step for each block, then count codes    code * step
+///     cast              count 16-bit floats                        itself
 ///
 /// A code is of the quantised type. Those of int8 in min_max and zero_point_scale count from -128: code + 128
 /// takes the place of code. Those of int4 are signed, two to a byte, the earlier in the low four bits; an odd
@@ -30,11 +30,9 @@
 /// - zero_point_scale: the range is extended to 0, step = (largest - smallest) / L, zero = -smallest / step,
 ///   rounded. 0 decodes to 0.
 /// - blockwise: step = largest magnitude / 127, or / 7 for int4. 0 decodes to 0. The codes -128 and -8 are
-/// never
-///   made, and decode like any other.
+///   never made, and decode like any other.
 /// - cast: rounds as IEEE does; overflow gives infinity, a NaN becomes the canonical one. step is the unit in
-/// the
-///   last place of the result.
+///   the last place of the result.
 ///
 /// Bound on the error: half a step, or a step if stochastic; and but for cast, 4 units in the last place of
 /// the group's largest magnitude in T, for the rounding of the arithmetic.

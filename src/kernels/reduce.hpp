@@ -8,13 +8,11 @@
 /// Element-wise arithmetic of reductions. Every implementation gives the same bits (the payload and sign of a
 /// float sum's or product's NaN apart), on every machine:
 ///
-/// - Float sum, prod and avg: IEEE operations in the order of the arguments, one rounding each, nothing
-/// fused,
+/// - Float sum, prod and avg: IEEE operations in the arguments' order, one rounding each, nothing fused,
 ///   denormals kept. avg is the sum, divided once by the contributors.
 /// - Float max and min: +0 is larger than -0; a NaN in any input gives the canonical quiet NaN. So neither
 ///   depends on the order of the inputs.
-/// - Integer sum and prod wrap modulo 2^bits. Integer avg is the exact mean, rounded to nearest, ties to
-/// even.
+/// - Integer sum and prod wrap modulo 2^bits. Integer avg is the exact mean, rounded to nearest even.
 ///
 /// Partial results of some combinations are kept in a wider type, the accumulator, from the first value to
 /// the last, and are rounded once, by narrow(): a reduction of n inputs is

@@ -107,12 +107,13 @@ Communicator::Communicator(CommunicatorConfig config, std::shared_ptr<transport:
                                                         .master = config_.master,
                                                         .advertise_host = config_.advertise_host,
                                                         .connections_per_link = config_.connections_per_link,
+                                                        .check_same_host = config_.check_same_host,
                                                         .seed = std::random_device{}()},
                                            std::move(listener))) {}
 
 Result<std::unique_ptr<Communicator>> Communicator::create(CommunicatorConfig config) {
-  if (config.connections_per_link < 1 || config.connections_per_link > limits::kConnectionsPerLinkMax)
-    return Error{Status::invalid_argument, "connections per link must be 1 to " +
+  if (config.connections_per_link > limits::kConnectionsPerLinkMax)
+    return Error{Status::invalid_argument, "connections per link must be 0 (automatic) to " +
                                                std::to_string(limits::kConnectionsPerLinkMax) + ", not " +
                                                std::to_string(config.connections_per_link)};
   if (config.port_first > config.port_last)

@@ -30,7 +30,8 @@ struct CommunicatorConfig {
   std::string listen_host;     ///< Literal or name; empty: all interfaces.
   std::uint16_t port_first = 0;
   std::uint16_t port_last = 0;
-  std::uint32_t connections_per_link = 4;
+  std::uint32_t connections_per_link = 0;  ///< 0: by where the other peer is.
+  bool check_same_host = false;  ///< Payloads between peers on one host carry a checksum too.
 };
 
 struct CollectiveArguments {

@@ -68,7 +68,9 @@ PeerDriver::PeerDriver(asio::io_context& io, DriverConfig config,
       engine_(config_.engine),
       names_(io),
       listener_(std::move(listener)),
-      links_(io, names_, {.connections_per_link = config_.connections_per_link, .seed = config_.seed}, *this),
+      links_(io, names_, {.connections_per_link = config_.connections_per_link,
+              .check_same_host = config_.check_same_host,
+              .seed = config_.seed}, *this),
       timer_(io) {
   publish();
 }

@@ -46,7 +46,8 @@ struct DriverConfig {
   EngineConfig engine;
   Address master;
   std::string advertise_host;  ///< Empty: as the master sees this peer.
-  std::uint32_t connections_per_link = 4;
+  std::uint32_t connections_per_link = 0;
+  bool check_same_host = false;
   std::uint64_t seed = 0;
 };
 

@@ -146,7 +146,7 @@ Result<std::shared_ptr<Executor>> PeerEngine::State::make_executor(const Collect
                          .element_bytes = chunking_bytes(what.signature),
                          .collective = what.signature.collective,
                          .root = what.signature.root});
-  auto made = Executor::create(std::move(plan), what);
+  auto made = Executor::create(std::move(plan), what, scratch_);
   if (!made.ok()) return made.error();
   return std::shared_ptr<Executor>(std::move(*made));
 }

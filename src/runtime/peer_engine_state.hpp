@@ -150,6 +150,7 @@ class PeerEngine::State {
   std::map<OpKey, Op> ops_;
   std::map<PeerId, Link> links_;
   StagingPool pool_;
+  std::shared_ptr<ScratchKeeper> scratch_ = std::make_shared<ScratchKeeper>();
 };
 
 }  // namespace hawser

@@ -148,6 +148,7 @@ void DataConnection::begin_frame() {
   payload_bytes_ = decoded->header.payload_bytes;
   payload_done_ = 0;
   payload_checksum_ = decoded->payload_checksum;
+  unchecked_ = decoded->header.unchecked;
   landing_ = nullptr;
   std::byte* const landing = setup_.traffic.frame_begins(setup_.name, decoded->header);
   if (!closed_) landing_ = landing;
@@ -155,7 +156,7 @@ void DataConnection::begin_frame() {
 
 void DataConnection::end_frame() {
   in_payload_ = false;
-  const bool intact = landing_ == nullptr || checksum({landing_, payload_bytes_}) == payload_checksum_;
+  const bool intact = landing_ == nullptr || unchecked_ || checksum({landing_, payload_bytes_}) == payload_checksum_;
   landing_ = nullptr;
   setup_.traffic.frame_ends(setup_.name, intact);
 }
@@ -221,7 +222,9 @@ void DataConnection::stage(const FrameToSend& frame) {
   HAWSER_ASSERT(frame.payload.size() == frame.header.payload_bytes);
   const std::size_t at = staged_.size();
   staged_.resize(at + kFrameHeaderBytes);
-  encode_frame_header(frame.header, checksum(frame.payload),
+  FrameHeader header = frame.header;
+  header.unchecked = setup_.same_host && header.kind == FrameKind::chunk;
+  encode_frame_header(header, header.unchecked ? 0 : checksum(frame.payload),
                       std::span<std::byte, kFrameHeaderBytes>(staged_.data() + at, kFrameHeaderBytes));
   if (frame.payload.size() > kSmallPayloadBytes)
     borrowed_ = frame.payload;

@@ -30,6 +30,8 @@ class DataConnection : public std::enable_shared_from_this<DataConnection> {
     ConnectionName name;
     FrameTraffic& traffic;
     std::function<void(const std::string& reason)> broken;
+    /// What is sent never leaves the machine: payloads need no checksum.
+    bool same_host = false;
   };
   static std::shared_ptr<DataConnection> start(Tcp::socket socket, Setup setup);
 
@@ -84,6 +86,7 @@ class DataConnection : public std::enable_shared_from_this<DataConnection> {
   std::size_t payload_bytes_ = 0;
   std::size_t payload_done_ = 0;
   std::uint64_t payload_checksum_ = 0;
+  bool unchecked_ = false;
 
   // Sending.
   std::vector<std::byte> staged_;  ///< Headers and small payloads.

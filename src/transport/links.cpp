@@ -15,8 +15,7 @@ std::string describe(const LinkTarget& target) { return target.name + " at " + t
 
 Links::Links(asio::io_context& io, NameLookup& names, LinksConfig config, FrameTraffic& traffic)
     : io_(io), names_(names), config_(config), traffic_(traffic), random_(config.seed), sweep_(io) {
-  HAWSER_ASSERT(config.connections_per_link >= 1 &&
-                config.connections_per_link <= limits::kConnectionsPerLinkMax);
+  HAWSER_ASSERT(config.connections_per_link <= limits::kConnectionsPerLinkMax);
 }
 
 Links::~Links() { close_all(); }
@@ -81,12 +80,12 @@ void Links::open(const LinkTarget& target) {
 
   for (const auto& slot : link.slots) stop_attempt(*slot);
   if (target.dial) {
-    for (std::uint32_t index = 0;
-         index < std::max<std::size_t>(link.slots.size(), config_.connections_per_link); ++index) {
-      if (index == link.slots.size()) link.slots.push_back(std::make_shared<Slot>(io_, link, index));
-      link.slots[index]->delay = kRedialFirst;
-      if (!link.slots[index]->standing) dial(link, index);
+    for (const auto& slot : link.slots) {
+      slot->delay = kRedialFirst;
+      if (!slot->standing) dial(link, slot->index);
     }
+    // Where the number depends on where the other side is, the first connection tells.
+    dial_up_to(link, std::max<std::uint32_t>(1, config_.connections_per_link));
     return;
   }
   // Those that came before we were told of their link.
@@ -149,10 +148,14 @@ void Links::stand(const std::shared_ptr<Slot>& slot, Tcp::socket socket) {
     traffic_.link_down(name, "replaced by a new connection");
   }
   slot->standing_since = Clock::now();
+  const bool same_host = is_same_host(socket);
   slot->standing = DataConnection::start(
       std::move(socket), {.name = name,
                           .traffic = traffic_,
-                          .broken = [this, slot](const std::string& reason) { broke(slot, reason); }});
+                          .broken = [this, slot](const std::string& reason) { broke(slot, reason); },
+                          .same_host = same_host && !config_.check_same_host});
+  if (slot->link->target.dial && config_.connections_per_link == 0 && !same_host)
+    dial_up_to(*slot->link, kConnectionsBetweenHosts);
   traffic_.link_up(name);
 }
 

@@ -26,8 +26,11 @@
 namespace hawser::transport {
 
 struct LinksConfig {
-  /// Of links that this side dials.
-  std::uint32_t connections_per_link = 4;
+  /// Of links that this side dials. 0: one to a peer on this host, where more would only cost, else
+  /// kConnectionsBetweenHosts.
+  std::uint32_t connections_per_link = 0;
+  /// Payloads between peers on one host carry a checksum too.
+  bool check_same_host = false;
   /// An accepted connection must have said who it is after so long.
   std::chrono::milliseconds greeting_bound{5000};
   /// One that has, waits so long for its link to be opened here.
@@ -37,6 +40,8 @@ struct LinksConfig {
   /// For the jitter of redials.
   std::uint64_t seed = 0;
 };
+
+inline constexpr std::uint32_t kConnectionsBetweenHosts = 4;
 
 /// The other end of a link.
 struct LinkTarget {
@@ -103,6 +108,7 @@ class Links {
 
   // Dialling side.
   void dial(Link& link, std::uint32_t index);
+  void dial_up_to(Link& link, std::size_t connections);
   void greet(const std::shared_ptr<Slot>& slot, Tcp::socket socket);
   void read_answer(const std::shared_ptr<Slot>& slot);
   void attempt_failed(const std::shared_ptr<Slot>& slot, const std::string& why);

@@ -30,6 +30,15 @@ void Links::dial(Link& link, std::uint32_t index) {
       });
 }
 
+void Links::dial_up_to(Link& link, std::size_t connections) {
+  while (link.slots.size() < connections) {
+    const auto index = static_cast<std::uint32_t>(link.slots.size());
+    link.slots.push_back(std::make_shared<Slot>(io_, link, index));
+    link.slots.back()->delay = kRedialFirst;
+    dial(link, index);
+  }
+}
+
 void Links::greet(const std::shared_ptr<Slot>& slot, Tcp::socket socket) {
   const LinkTarget& target = slot->link->target;
   const auto greeting =

@@ -26,4 +26,13 @@ std::string reason_of(const std::error_code& error) {
   return text;
 }
 
+bool is_same_host(const Tcp::socket& socket) {
+  std::error_code error;
+  const auto remote = socket.remote_endpoint(error);
+  if (error) return false;
+  if (remote.address().is_loopback()) return true;
+  const auto local = socket.local_endpoint(error);
+  return !error && local.address() == remote.address();
+}
+
 }  // namespace hawser::transport

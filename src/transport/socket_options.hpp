@@ -10,6 +10,9 @@ namespace hawser::transport {
 
 using Tcp = asio::ip::tcp;
 
+/// Whether both ends of a connection are on this machine.
+bool is_same_host(const Tcp::socket& socket);
+
 /// Opens a non-blocking, close-on-exec socket.
 std::error_code open_socket(Tcp::socket& socket, const Tcp& protocol);
 std::error_code open_acceptor(Tcp::acceptor& acceptor, const Tcp& protocol);

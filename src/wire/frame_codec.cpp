@@ -10,6 +10,7 @@ namespace hawser {
 namespace {
 
 constexpr std::uint16_t kCompressedFlag = 1;
+constexpr std::uint16_t kUncheckedFlag = 2;
 
 Error refused(std::string sentence) { return {Status::refused, std::move(sentence)}; }
 
@@ -23,7 +24,8 @@ void encode_frame_header(const FrameHeader& header, std::uint64_t payload_checks
   writer.bytes(kFrameMagic);
   writer.u8(static_cast<std::uint8_t>(header.kind));
   writer.u8(static_cast<std::uint8_t>(header.direction));
-  writer.u16(header.compressed ? kCompressedFlag : 0);
+  writer.u16(static_cast<std::uint16_t>((header.compressed ? kCompressedFlag : 0) |
+                                        (header.unchecked ? kUncheckedFlag : 0)));
   writer.u32(header.payload_bytes);
   writer.u32(0);
   writer.u64(header.key.view.value);
@@ -66,19 +68,20 @@ Result<DecodedFrame> decode_frame_header(std::span<const std::byte, kFrameHeader
   if (direction > static_cast<std::uint8_t>(Direction::down))
     return refused("a data frame goes in unknown direction " + std::to_string(direction));
   if (reserved_32 != 0) return refused("a data frame's reserved bytes are not zero");
-  if ((flags & ~kCompressedFlag) != 0) return refused("a data frame has unknown flags");
+  if ((flags & ~(kCompressedFlag | kUncheckedFlag)) != 0) return refused("a data frame has unknown flags");
   if (payload_bytes > limits::kFramePayloadBytesMax)
     return refused("a data frame announces " + std::to_string(payload_bytes) + " bytes of payload; " +
                    std::to_string(limits::kFramePayloadBytesMax) + " are the most");
   header.kind = static_cast<FrameKind>(kind);
   header.direction = static_cast<Direction>(direction);
   header.payload_bytes = payload_bytes;
-  header.compressed = flags != 0;
+  header.compressed = (flags & kCompressedFlag) != 0;
+  header.unchecked = (flags & kUncheckedFlag) != 0;
   if (payload_bytes != 0 && header.kind != FrameKind::chunk)
     return refused("a data frame without elements announces " + std::to_string(payload_bytes) +
                    " bytes of payload");
-  if (header.compressed && header.kind != FrameKind::chunk)
-    return refused("a data frame without elements says that they are compressed");
+  if (flags != 0 && header.kind != FrameKind::chunk)
+    return refused("a data frame without elements has flags that are about elements");
   return decoded;
 }
 

@@ -13,7 +13,8 @@ namespace hawser {
 
 inline constexpr std::size_t kFrameHeaderBytes = 88;
 
-/// Writes the header. `payload_checksum` is checksum() of the payload, that of no bytes where there is none.
+/// Writes the header. `payload_checksum` is checksum() of the payload, that of no bytes where there is none;
+/// 0 where the header says unchecked.
 void encode_frame_header(const FrameHeader& header, std::uint64_t payload_checksum,
                          std::span<std::byte, kFrameHeaderBytes> out);
 

@@ -8,6 +8,7 @@ namespace {
 
 // A worker lags behind the others by the silence and stall bounds at most, some thousand collectives.
 constexpr std::size_t kEntriesKept = 50'000;
+constexpr std::uint64_t kWholeList = UINT64_MAX;
 
 std::string facts_of(const ReportLine& line, std::initializer_list<std::string_view> keys) {
   std::string facts;
@@ -36,18 +37,44 @@ std::optional<std::string> AgreementLedger::enter(std::map<Key, Entry>& book, co
          entry.facts;
 }
 
-std::optional<std::string> AgreementLedger::on_reduce(const std::string& worker, const ReportLine& line) {
+AgreementLedger::CollectiveNews AgreementLedger::on_reduce(const std::string& worker, const ReportLine& line) {
   const auto epoch = line.number("epoch");
   const auto tag = line.number("tag");
   const auto sequence = line.number("seq");
-  if (!epoch || !tag || !sequence) return worker + " reported a reduce without epoch, tag or sequence";
+  if (!epoch || !tag || !sequence)
+    return {.disagreement = worker + " reported a reduce without epoch, tag or sequence"};
+  CollectiveNews news;
+  const auto disagreement = enter(
+      reduces_, {*epoch, *tag, *sequence},
+      {worker, facts_of(line, {"phase", "count", "kind", "type", "op", "quant", "plan", "members", "digest"})},
+      news.first);
+  if (news.first) ++collectives_;
+  if (disagreement) {
+    news.disagreement = "collective " + std::to_string(*sequence) + " on tag " + std::to_string(*tag) +
+                        " in epoch " + std::to_string(*epoch) + ": " + *disagreement;
+  }
+  return news;
+}
+
+std::optional<std::string> AgreementLedger::on_many(const std::string& worker, const ReportLine& line) {
+  const auto known = std::find(lineages_.begin(), lineages_.end(), line.number("lineage").value_or(0));
+  const auto step = line.number("step");
+  const std::string_view done = line.get("done");
+  const std::vector<std::uint64_t> digests = line.list("digests");
+  if (!step || digests.size() != done.size()) return worker + " reported a list without step, results or digests";
+  if (known == lineages_.end()) return worker + " reported a list of an unknown lineage";
+  const auto number = static_cast<std::uint64_t>(known - lineages_.begin());
+  const std::string where = "list of step " + std::to_string(*step) + ": ";
   bool first = false;
-  auto disagreement = enter(reduces_, {*epoch, *tag, *sequence},
-                            {worker, facts_of(line, {"phase", "count", "plan", "members", "digest"})}, first);
-  if (first) ++collectives_;
-  if (!disagreement) return std::nullopt;
-  return "collective " + std::to_string(*sequence) + " on tag " + std::to_string(*tag) + " in epoch " +
-         std::to_string(*epoch) + ": " + *disagreement;
+  for (std::size_t i = 0; i < digests.size(); ++i) {
+    if (done[i] != '1') continue;
+    const auto disagreement =
+        enter(tensors_, {number, *step, i}, {worker, "digest=" + std::to_string(digests[i]) + " "}, first);
+    if (disagreement) return where + "tensor " + std::to_string(i) + ": " + *disagreement;
+  }
+  if (line.number("agreed") != 1u) return std::nullopt;
+  const auto disagreement = enter(tensors_, {number, *step, kWholeList}, {worker, facts_of(line, {"done"})}, first);
+  return disagreement ? std::optional(where + *disagreement) : std::nullopt;
 }
 
 AgreementLedger::RoundNews AgreementLedger::on_round(const std::string& worker, const ReportLine& line) {

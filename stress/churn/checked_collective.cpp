@@ -4,6 +4,7 @@
 #include <cstring>
 #include <set>
 
+#include "call_names.hpp"
 #include "digest.hpp"
 
 namespace hawser::churn {
@@ -48,27 +49,27 @@ void CheckedCollectives::joined_as(std::uint64_t peer_id) {
   last_by_tag_.clear();
 }
 
-void CheckedCollectives::check_info(const ReduceRequest& request, const hawserReduceInfo_t& info,
-                                    const std::vector<std::uint64_t>& members) {
+void CheckedCollectives::check_info(const CommittedCall& call) {
+  const hawserReduceInfo_t& info = call.info;
   const auto complain = [&](const char* what) {
-    reporter_.violation("bad_info", std::string(request.phase) + ": " + what);
+    reporter_.violation("bad_info", std::string(call.phase) + ": " + what);
   };
   if (info.world_size < 2 || info.world_size > kMembersMax) complain("impossible world size");
-  if (info.rank >= members.size() || members[info.rank] != peer_id_)
+  if (info.rank >= call.members.size() || call.members[info.rank] != peer_id_)
     complain("own rank does not hold own peer id");
-  if (std::set(members.begin(), members.end()).size() != members.size())
+  if (std::set(call.members.begin(), call.members.end()).size() != call.members.size())
     complain("a contributor is named twice");
   if (info.plan == hawserPlanAuto) complain("the plan that was used is not told");
-  if (request.plan != hawserPlanAuto && info.plan != request.plan)
-    complain("another plan than the one asked for");
+  if (call.plan != hawserPlanAuto && info.plan != call.plan) complain("another plan than the one asked for");
+  if (info.attempts != 1) complain("not one attempt");
   const std::scoped_lock lock(mutex_);
-  const auto last = last_by_tag_.find(request.tag);
+  const auto last = last_by_tag_.find(call.tag);
   if (last != last_by_tag_.end()) {
     if (info.epoch < last->second.epoch) complain("the epoch went back");
     if (info.epoch == last->second.epoch && info.sequence <= last->second.sequence)
       complain("the sequence did not grow");
   }
-  last_by_tag_[request.tag] = {.epoch = info.epoch, .sequence = info.sequence};
+  last_by_tag_[call.tag] = {.epoch = info.epoch, .sequence = info.sequence};
 }
 
 ReduceResult CheckedCollectives::reduce_once(const ReduceRequest& request) {
@@ -100,22 +101,39 @@ ReduceResult CheckedCollectives::reduce_once(const ReduceRequest& request) {
   if (!success) return {.next = session_.judge(outcome, request.phase)};
 
   members.resize(std::min(info.world_size, kMembersMax));
-  check_info(request, info, members);
-  reporter_.keep(LineBuilder("reduce")
-                     .add("phase", request.phase)
-                     .add("epoch", info.epoch)
-                     .add("tag", request.tag)
-                     .add("seq", info.sequence)
-                     .add("count", std::uint64_t{original.size()})
-                     .add("plan", std::uint64_t{info.plan})
-                     .add("members", digest_members(members))
-                     .add("digest", digest_bits(request.receive->view())));
-  session_.recovered();
+  committed({.phase = request.phase,
+             .op = request.op,
+             .tag = request.tag,
+             .count = original.size(),
+             .plan = request.plan,
+             .digest = digest_bits(request.receive->view()),
+             .info = info,
+             .members = members});
   return {.next = Next::carry_on,
           .members = std::move(members),
           .rank = info.rank,
           .epoch = info.epoch,
           .sequence = info.sequence};
+}
+
+void CheckedCollectives::committed(const CommittedCall& call) {
+  check_info(call);
+  reporter_.keep(LineBuilder("reduce")
+                     .add("phase", call.phase)
+                     .add("epoch", call.info.epoch)
+                     .add("tag", call.tag)
+                     .add("seq", call.info.sequence)
+                     .add("count", call.count)
+                     .add("kind", call.kind)
+                     .add("type", name_of(call.type))
+                     .add("op", name_of(call.op))
+                     .add("quant", name_of(call.quantization))
+                     .add("residual", std::uint64_t{call.residual})
+                     .add("compressed", std::uint64_t{call.compressed})
+                     .add("plan", std::uint64_t{call.info.plan})
+                     .add("members", digest_members(call.members))
+                     .add("digest", call.digest));
+  session_.recovered();
 }
 
 ReduceResult CheckedCollectives::reduce(const ReduceRequest& request) {

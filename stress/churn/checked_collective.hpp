@@ -45,6 +45,23 @@ struct ReduceResult {
   std::uint64_t sequence = 0;
 };
 
+/// A collective that has succeeded, and what was asked for.
+struct CommittedCall {
+  const char* phase;  ///< A literal that names the collective in reports.
+  const char* kind = "all_reduce";
+  hawserDataType_t type = hawserFloat32;
+  hawserReduceOp_t op = hawserSum;
+  hawserQuantization_t quantization{};
+  bool residual = false;
+  bool compressed = false;
+  std::uint64_t tag = 0;
+  std::uint64_t count = 0;
+  hawserPlan_t plan = hawserPlanAuto;
+  std::uint64_t digest = 0;  ///< Of the result; 0 where members get different ones.
+  const hawserReduceInfo_t& info;
+  const std::vector<std::uint64_t>& members;
+};
+
 /// Makes all-reduces and checks all that can be checked about any of them without knowing what it is for: the
 /// input is untouched (after errors, and after success out of place), nothing is written beside the buffers,
 /// the info makes sense, epochs never go back, sequences grow. Reports each committed collective with a
@@ -63,10 +80,11 @@ class CheckedCollectives {
   ReduceResult reduce_once(const ReduceRequest& request);
   /// The same call again while the session's judgement is to retry.
   ReduceResult reduce(const ReduceRequest& request);
+  /// For collectives made elsewhere: checks the info, reports the collective, and notes that errors are over.
+  void committed(const CommittedCall& call);
 
  private:
-  void check_info(const ReduceRequest& request, const hawserReduceInfo_t& info,
-                  const std::vector<std::uint64_t>& members);
+  void check_info(const CommittedCall& call);
 
   CommSession& session_;
   Reporter& reporter_;

@@ -18,7 +18,30 @@ void add_options(JsonWriter& json, const ChurnOptions& o) {
       .add("elements", o.elements)
       .add("hang_bound_s", o.hang_bound_s)
       .add("retry", std::string_view(o.retry == RetryPolicy::call ? "call" : "round"))
+      .add("mixed", o.mixed)
+      .add("tags", std::uint64_t{o.tags})
       .close();
+}
+
+void add_counts(JsonWriter& json, std::string_view key, const MixedTally::Counts& counts) {
+  json.open(key);
+  for (const auto& [name, count] : counts) json.add(name, count);
+  json.close();
+}
+
+void add_mixed(JsonWriter& json, const MixedTally& m) {
+  add_counts(json, "collectives_by_kind", m.by_kind);
+  add_counts(json, "collectives_by_type", m.by_type);
+  add_counts(json, "collectives_by_op", m.by_op);
+  add_counts(json, "collectives_by_quantization", m.by_quantization);
+  json.add("quantised", m.quantised)
+      .add("with_residual", m.with_residual)
+      .add("compressed_calls", m.compressed_calls)
+      .add("tags_in_flight_most", m.tags_in_flight_most)
+      .add("many_calls", m.many_calls)
+      .add("many_tensors", m.many_tensors)
+      .add("many_collectives", m.many_collectives)
+      .add("many_mended", m.many_mended);
 }
 
 void add_errors(JsonWriter& json, const Tally& t) {
@@ -70,6 +93,7 @@ bool write_churn_report(const ChurnOptions& options, const Tally& t, const Recov
       .add("master_kill_to_next_step_ms", clock.masters_ms())
       .add("admission_ms", t.admission_ms)
       .add("leave_ms", t.leave_ms);
+  add_mixed(json, t.mixed);
   add_errors(json, t);
   add_violations(json, t.violations);
   json.close();

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "agreement_ledger.hpp"
+#include "barrier_ledger.hpp"
 #include "child_process.hpp"
 #include "churn_schedule.hpp"
 #include "loop_timer.hpp"
@@ -71,6 +72,7 @@ class ChurnRun {
 
   // run_reports
   void on_worker_line(WorkerRecord& worker, const ReportLine& line);
+  bool on_collective_line(WorkerRecord& worker, const ReportLine& line);
   void on_joined(WorkerRecord& worker, const ReportLine& line);
   void on_round(WorkerRecord& worker, const ReportLine& line);
   void on_error(WorkerRecord& worker, const ReportLine& line);
@@ -89,6 +91,7 @@ class ChurnRun {
   uv_loop_t loop_{};
   ChurnSchedule schedule_;
   AgreementLedger ledger_;
+  BarrierLedger barriers_;
   RecoveryClock clock_;
   Tally tally_;
   Scoreboard scoreboard_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <stdexcept>
+#include <vector>
 
 namespace hawser::churn {
 namespace {
@@ -68,17 +69,37 @@ Next CommSession::decide(hawserResult_t result) const {
   }
 }
 
-Next CommSession::judge(const Outcome& outcome, const char* phase) {
-  std::unique_lock lock(mutex_);
-  const Next next = decide(outcome.result);
-  if (next == Next::leave && outcome.result == hawserErrorClosed) return next;
-  if (first_error_ns_ == 0) {
-    first_error_ns_ = now_ns();
-    first_error_ = outcome.result;
+Next CommSession::judge(const Outcome& outcome, const char* phase) { return judge_all(std::span(&outcome, 1), phase); }
+
+Next CommSession::judge_all(std::span<const Outcome> outcomes, const char* phase) {
+  Next heaviest = Next::carry_on;
+  bool hasty = true;
+  bool alone = false;
+  std::vector<const Outcome*> to_tell;
+  {
+    const std::scoped_lock lock(mutex_);
+    for (const Outcome& outcome : outcomes) {
+      const Next next = decide(outcome.result);
+      heaviest = std::max(heaviest, next);
+      if (next == Next::leave && outcome.result == hawserErrorClosed) continue;
+      to_tell.push_back(&outcome);
+      hasty = hasty && outcome.took_ms < 5;
+      alone = alone || outcome.result == hawserErrorTooFewPeers;
+    }
+    if (to_tell.empty()) return heaviest;
+    if (first_error_ns_ == 0) {
+      first_error_ns_ = now_ns();
+      first_error_ = to_tell.front()->result;
+    }
+    // Errors that come at once would make this a busy loop; the first ones are answered without delay.
+    hasty = hasty && ++errors_in_a_row_ > 2;
   }
-  // Errors that come at once would make this a busy loop; the first ones are answered without delay.
-  const bool hasty = outcome.took_ms < 5 && ++errors_in_a_row_ > 2;
-  lock.unlock();
+  for (const Outcome* outcome : to_tell) tell(*outcome, phase);
+  if (hasty || alone) rest_ms(50);
+  return heaviest;
+}
+
+void CommSession::tell(const Outcome& outcome, const char* phase) {
   reporter_.say(LineBuilder("error")
                     .add("kind", error_word(outcome.result))
                     .add("phase", phase)
@@ -100,8 +121,6 @@ Next CommSession::judge(const Outcome& outcome, const char* phase) {
   if (outcome.sentence.empty()) {
     reporter_.violation("no_sentence", std::string(phase) + " failed without a sentence");
   }
-  if (hasty || outcome.result == hawserErrorTooFewPeers) rest_ms(50);
-  return next;
 }
 
 void CommSession::recovered() {

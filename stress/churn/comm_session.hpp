@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <span>
 #include <string>
 
 #include "hawser.h"
@@ -29,10 +30,10 @@ struct Outcome {
   double took_ms = 0;
 };
 
-/// Where in the worker a call is made: the main thread, or one of the two threads of a concurrent pair.
+/// Where in the worker a call is made: the main thread, or one of several that make calls at the same time.
 using CallSlot = std::uint32_t;
 inline constexpr CallSlot kMainSlot = 0;
-inline constexpr std::uint32_t kCallSlots = 3;
+inline constexpr std::uint32_t kCallSlots = kTagsMax + 1;
 
 /// A communicator together with the wish to leave and a record of which calls are under way, so that the
 /// control thread can answer "where are you?" and end a call that would outlast the leave.
@@ -49,6 +50,8 @@ class CommSession {
 
   /// Reports the error and decides what to do about it. Not for success.
   Next judge(const Outcome& outcome, const char* phase);
+  /// The same for several calls that were under way together: the heaviest decision. `outcomes` is not empty.
+  Next judge_all(std::span<const Outcome> outcomes, const char* phase);
 
   /// A call succeeded after errors: reports how long the recovery took. Cheap if there was no error.
   void recovered();
@@ -73,6 +76,7 @@ class CommSession {
   };
   void free_handle();
   Next decide(hawserResult_t result) const;
+  void tell(const Outcome& outcome, const char* phase);
 
   Reporter& reporter_;
   RetryPolicy retry_;

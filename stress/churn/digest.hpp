@@ -17,17 +17,23 @@ constexpr std::uint64_t mix64(std::uint64_t x) {
 }
 
 /// Digest of a buffer's bits: equal buffers have equal digests, and two that differ collide by accident only.
-/// Not cryptographic. Works on eight bytes at a time because each reduce of each worker goes through it.
-inline std::uint64_t digest_bits(std::span<const float> values) {
-  std::uint64_t state = mix64(values.size());
+/// Not cryptographic. Works on eight bytes at a time because each result of each worker goes through it.
+inline std::uint64_t digest_bytes(std::span<const std::byte> bytes) {
+  std::uint64_t state = mix64(bytes.size());
   std::size_t i = 0;
-  for (; i + 2 <= values.size(); i += 2) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, values.data() + i, sizeof word);
+  std::uint64_t word = 0;
+  for (; i + sizeof word <= bytes.size(); i += sizeof word) {
+    std::memcpy(&word, bytes.data() + i, sizeof word);
     state = std::rotl(state ^ (word * 0x9fb21c651e98df25u), 29) * 0xa0761d6478bd642fu;
   }
-  if (i < values.size()) state = mix64(state ^ std::bit_cast<std::uint32_t>(values[i]));
+  word = 0;
+  if (i < bytes.size()) {
+    std::memcpy(&word, bytes.data() + i, bytes.size() - i);
+    state = mix64(state ^ word);
+  }
   return mix64(state);
 }
+
+inline std::uint64_t digest_bits(std::span<const float> values) { return digest_bytes(std::as_bytes(values)); }
 
 }  // namespace hawser::churn

@@ -52,6 +52,11 @@ void add_churn(CLI::App& app, ChurnOptions& o) {
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 32));
   app.add_option("--retry", o.retry, "after an error: call (same call again) or round (begin a new round)")
       ->transform(CLI::CheckedTransformer(kRetryNames));
+  app.add_option("--mixed", o.mixed, "all types, operations and collectives in every round (0: float32 sums only)")
+      ->capture_default_str();
+  app.add_option("--tags", o.tags, "all-reduces in flight at once in the mixed phase")
+      ->capture_default_str()
+      ->check(CLI::Range(1u, kTagsMax));
   add_bounds(app, o.bounds);
 }
 
@@ -76,6 +81,8 @@ void add_worker(CLI::App& app, WorkerOptions& o) {
   app.add_option("--seed", o.seed);
   app.add_option("--elements", o.elements);
   app.add_option("--retry", o.retry)->transform(CLI::CheckedTransformer(kRetryNames));
+  app.add_option("--mixed", o.mixed);
+  app.add_option("--tags", o.tags);
   app.add_flag("--recovery", o.recovery);
   app.add_option("--text", o.text);
   add_bounds(app, o.bounds);

@@ -38,6 +38,8 @@ struct ChurnOptions {
   double hang_bound_s = 30;
   std::uint64_t elements = 200'000;
   RetryPolicy retry = RetryPolicy::call;
+  bool mixed = true;
+  std::uint32_t tags = 8;
   LibraryBounds bounds;
 };
 
@@ -62,6 +64,8 @@ struct WorkerOptions {
   std::uint64_t seed = 1;
   std::uint64_t elements = 0;
   RetryPolicy retry = RetryPolicy::call;
+  bool mixed = false;      ///< With the mixed phase in every round.
+  std::uint32_t tags = 8;  ///< All-reduces in flight at once in it.
   bool recovery = false;
   std::vector<std::string> text;
   LibraryBounds bounds;
@@ -75,6 +79,9 @@ struct MasterOptions {
 
 /// Contributor lists and round headers have room for so many members.
 inline constexpr std::uint32_t kMembersMax = 64;
+
+/// All-reduces in flight at once, at most.
+inline constexpr std::uint32_t kTagsMax = 32;
 
 int run_churn(const ChurnOptions& options);
 int run_recovery(const RecoveryOptions& options);

@@ -169,7 +169,11 @@ void ChurnRun::spawn_worker() {
                                      "--elements",
                                      std::to_string(options_.elements),
                                      "--retry",
-                                     options_.retry == RetryPolicy::call ? "call" : "round"};
+                                     options_.retry == RetryPolicy::call ? "call" : "round",
+                                     "--mixed",
+                                     options_.mixed ? "1" : "0",
+                                     "--tags",
+                                     std::to_string(options_.tags)};
   add_bounds(arguments, options_.bounds);
   for (const std::string& file : options_.text) arguments.insert(arguments.end(), {"--text", file});
   ++tally_.spawned;

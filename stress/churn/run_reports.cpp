@@ -16,10 +16,8 @@ void ChurnRun::violation(const std::string& kind, const std::string& sentence) {
 
 void ChurnRun::on_worker_line(WorkerRecord& worker, const ReportLine& line) {
   const std::string_view word = line.word();
-  if (word == "reduce") {
-    if (const auto disagreement = ledger_.on_reduce(worker.name, line))
-      violation("digest_mismatch", *disagreement);
-  } else if (word == "round") {
+  if (on_collective_line(worker, line)) return;
+  if (word == "round") {
     on_round(worker, line);
   } else if (word == "joined") {
     on_joined(worker, line);
@@ -38,6 +36,26 @@ void ChurnRun::on_worker_line(WorkerRecord& worker, const ReportLine& line) {
   } else if (word == "violation") {
     violation(std::string(line.get("what")), worker.name + ": " + std::string(line.get("text")));
   }
+}
+
+bool ChurnRun::on_collective_line(WorkerRecord& worker, const ReportLine& line) {
+  const std::string_view word = line.word();
+  if (word == "reduce") {
+    const AgreementLedger::CollectiveNews news = ledger_.on_reduce(worker.name, line);
+    if (news.disagreement) violation("digest_mismatch", *news.disagreement);
+    tally_.mixed.on_reduce(line, news.first);
+  } else if (word == "many") {
+    if (const auto disagreement = ledger_.on_many(worker.name, line))
+      violation("digest_mismatch", *disagreement);
+    tally_.mixed.on_many(line);
+  } else if (word == "barrier") {
+    if (const auto wrong = barriers_.on_barrier(worker.name, line)) violation("broken_barrier", *wrong);
+  } else if (word == "tags") {
+    tally_.mixed.on_tags(line);
+  } else {
+    return false;
+  }
+  return true;
 }
 
 void ChurnRun::on_joined(WorkerRecord& worker, const ReportLine& line) {

@@ -22,6 +22,27 @@ std::string first_reason(const Violations& violations) {
   return reason + " (first: " + violations.sentences.front() + ")";
 }
 
+void print_counts(const char* what, const MixedTally::Counts& counts) {
+  std::string text;
+  for (const auto& [name, count] : counts)
+    text += (text.empty() ? "" : ", ") + name + " " + std::to_string(count);
+  if (!text.empty()) std::printf("  %-15s %s\n", what, text.c_str());
+}
+
+void print_mixed(const MixedTally& m) {
+  print_counts("collectives", m.by_kind);
+  print_counts("types", m.by_type);
+  print_counts("operations", m.by_op);
+  print_counts("quantised", m.by_quantization);
+  std::printf("  %-15s quantised %" PRIu64 ", with error feedback %" PRIu64 ", calls that compress %" PRIu64
+              ", tags in flight at most %" PRIu64 "\n",
+              "of these", m.quantised, m.with_residual, m.compressed_calls, m.tags_in_flight_most);
+  if (m.many_calls == 0) return;
+  std::printf("  %-15s calls %" PRIu64 ", tensors reduced %" PRIu64 " in %" PRIu64
+              " collectives, calls that had to mend a loss %" PRIu64 "\n",
+              "lists", m.many_calls, m.many_tensors, m.many_collectives, m.many_mended);
+}
+
 }  // namespace
 
 Scoreboard::Scoreboard() : terminal_(uv_guess_handle(1) == UV_TTY) {}
@@ -74,6 +95,7 @@ void Scoreboard::summary(const Tally& t, const RecoveryClock& clock, const std::
               ", joins %" PRIu64 ", rejoins %" PRIu64 ", last epoch %" PRIu64 "\n",
               t.steps, t.elapsed_s > 0 ? static_cast<double>(t.steps) / t.elapsed_s : 0, t.collectives,
               t.joins, t.rejoins, t.epoch);
+  print_mixed(t.mixed);
   std::printf("  checked         reports that confirm another's bits %" PRIu64
               ", beginnings of the training %" PRIu64 "\n",
               t.confirmations, t.lineages);

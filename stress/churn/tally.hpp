@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "mixed_tally.hpp"
 #include "series.hpp"
 
 namespace hawser::churn {
@@ -78,6 +79,7 @@ struct Tally {
   std::map<std::string, std::string> told_after_stop;  ///< The same, for workers that had been stopped.
   Series leave_ms;
   Series admission_ms;  ///< From the start of a process to its admission.
+  MixedTally mixed;
   Violations violations;
 
   std::uint64_t recovered() const {
