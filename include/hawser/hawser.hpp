@@ -8,82 +8,19 @@
 #pragma once
 
 #include <hawser.h>
+#include <hawser/collectives.hpp>
+#include <hawser/result.hpp>
 
 #include <algorithm>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <utility>
-#include <variant>
 #include <vector>
 
 namespace hawser {
-/// Inline, so that the symbols of this face are apart from those inside the library.
 inline namespace v0 {
-
-/// Why a call did not succeed: a code to act on and a sentence for a person.
-struct Failure {
-  hawserResult_t code = hawserErrorInternal;
-  std::string sentence;
-
-  const char* name() const { return hawserGetResultName(code); }
-  /// The same call may be made again at once: the run goes on, inputs are intact.
-  bool can_retry() const {
-    return code == hawserErrorPeerLost || code == hawserErrorMismatch || code == hawserErrorTimeout ||
-           code == hawserErrorMasterRestarted;
-  }
-  /// This peer is out of the run; connect() joins it again as a newcomer.
-  bool must_reconnect() const { return code == hawserErrorExpelled || code == hawserErrorMasterUnreachable; }
-};
-
-/// A value or a Failure. Asking for the one that is not there is undefined, as with std::optional.
-template <class T>
-class [[nodiscard]] Result {
- public:
-  Result(T value) : held_(std::in_place_index<0>, std::move(value)) {}
-  Result(Failure failure) : held_(std::in_place_index<1>, std::move(failure)) {}
-
-  explicit operator bool() const { return held_.index() == 0; }
-  T& operator*() { return *std::get_if<0>(&held_); }
-  const T& operator*() const { return *std::get_if<0>(&held_); }
-  T* operator->() { return std::get_if<0>(&held_); }
-  const T* operator->() const { return std::get_if<0>(&held_); }
-  const Failure& error() const { return *std::get_if<1>(&held_); }
-  hawserResult_t code() const { return *this ? hawserSuccess : error().code; }
-
- private:
-  std::variant<T, Failure> held_;
-};
-
-/// Success without a value, or a Failure.
-template <>
-class [[nodiscard]] Result<void> {
- public:
-  Result() = default;
-  Result(Failure failure) : failure_(std::move(failure)) {}
-
-  explicit operator bool() const { return !failure_.has_value(); }
-  const Failure& error() const { return *failure_; }
-  hawserResult_t code() const { return failure_ ? failure_->code : hawserSuccess; }
-
- private:
-  std::optional<Failure> failure_;
-};
-
-namespace detail {
-
-inline Failure last_failure(hawserResult_t code) { return {.code = code, .sentence = hawserGetLastError()}; }
-
-inline Result<void> check(hawserResult_t code) {
-  if (code != hawserSuccess) return last_failure(code);
-  return {};
-}
-
-inline const char* or_null(const std::string& text) { return text.empty() ? nullptr : text.c_str(); }
-
-}  // namespace detail
 
 /// Empty strings and zeros mean the defaults of hawser.h.
 struct MasterConfig {
@@ -151,26 +88,7 @@ struct CommunicatorConfig {
   std::uint32_t master_redial_ms = 0;
   std::uint32_t silence_ms = 0;
   std::uint32_t stall_ms = 0;
-};
-
-struct ReduceOptions {
-  hawserReduceOp_t op = hawserSum;
-  std::uint64_t tag = 0;
-  hawserPlan_t plan = hawserPlanAuto;
-};
-
-/// What a collective was.
-struct Reduced {
-  std::vector<std::uint64_t> contributors;  ///< Ids in rank order.
-  std::uint32_t world_size = 0;             ///< Number of contributors.
-  std::uint32_t rank = 0;
-  hawserPlan_t plan = hawserPlanAuto;
-  std::uint64_t epoch = 0;
-  std::uint64_t sequence = 0;
-  std::uint64_t bytes_sent = 0;
-  std::uint64_t bytes_received = 0;
-  std::uint64_t transfer_us = 0;
-  std::uint64_t commit_us = 0;
+  bool check_same_host = false;
 };
 
 struct Member {
@@ -196,6 +114,7 @@ class Communicator {
     c.master_redial_ms = config.master_redial_ms;
     c.silence_ms = config.silence_ms;
     c.stall_ms = config.stall_ms;
+    c.check_same_host = config.check_same_host ? 1 : 0;
     hawserComm_t handle = nullptr;
     if (const auto code = hawserCommCreate(&c, &handle); code != hawserSuccess)
       return detail::last_failure(code);
@@ -236,17 +155,96 @@ class Communicator {
   }
 
   /// Out of place: `receive` is as long as `send` and disjoint from it.
-  Result<Reduced> all_reduce(std::span<const float> send, std::span<float> receive,
-                             const ReduceOptions& options = {}) {
-    if (send.size() != receive.size())
-      return Failure{.code = hawserErrorInvalidArgument,
-                     .sentence = "the receive span has " + std::to_string(receive.size()) +
-                                 " elements, the send span " + std::to_string(send.size())};
-    return reduce(send.data(), receive.data(), send.size(), options);
+  template <Elements Send, Elements Receive>
+  Result<Reduced> all_reduce(const Send& send, Receive&& receive, const ReduceOptions& options = {}) {
+    static_assert(std::is_same_v<ElementOf<Send>, ElementOf<Receive>>);
+    if (std::ranges::size(send) != std::ranges::size(receive))
+      return detail::sizes("receive", std::ranges::size(receive), std::ranges::size(send));
+    const auto o = options.c_options();
+    return with_info([&](hawserReduceInfo_t* info) {
+      return hawserAllReduce(handle_.get(), std::ranges::data(send), std::ranges::data(receive),
+                             std::ranges::size(send), data_type<ElementOf<Send>>(), &o, info);
+    });
   }
   /// In place. On any error the values are as they were.
-  Result<Reduced> all_reduce(std::span<float> values, const ReduceOptions& options = {}) {
-    return reduce(values.data(), values.data(), values.size(), options);
+  template <Elements Values>
+  Result<Reduced> all_reduce(Values&& values, const ReduceOptions& options = {}) {
+    const auto o = options.c_options();
+    return with_info([&](hawserReduceInfo_t* info) {
+      return hawserAllReduce(handle_.get(), std::ranges::data(values), std::ranges::data(values),
+                             std::ranges::size(values), data_type<ElementOf<Values>>(), &o, info);
+    });
+  }
+  /// In place and in the background. The values, and a residual, belong to the library until it has ended.
+  template <Elements Values>
+  Result<Operation> all_reduce_async(Values&& values, const ReduceOptions& options = {}) {
+    const auto o = options.c_options();
+    hawserOp_t op = nullptr;
+    if (const auto code = hawserAllReduceAsync(handle_.get(), std::ranges::data(values), std::ranges::data(values),
+                                               std::ranges::size(values), data_type<ElementOf<Values>>(), &o, &op);
+        code != hawserSuccess)
+      return detail::last_failure(code);
+    return Operation(op);
+  }
+  /// Several tensors at once, called again after losses until all are done. `done`, if it is as long as the
+  /// list, tells after an error which tensors have their results.
+  Result<ReducedMany> all_reduce_many(std::span<const hawserTensor_t> tensors, const ManyOptions& options = {},
+                                      std::span<std::uint8_t> done = {}) {
+    const auto o = options.c_options();
+    hawserManyInfo_t info = HAWSER_MANY_INFO_INIT;
+    if (const auto code = hawserAllReduceMany(handle_.get(), tensors.data(), tensors.size(), &o, &info,
+                                              done.size() == tensors.size() ? done.data() : nullptr);
+        code != hawserSuccess)
+      return detail::last_failure(code);
+    return ReducedMany{.tensors = info.tensors,
+                       .collectives = info.collectives,
+                       .attempts = info.attempts,
+                       .world_size_least = info.world_size_least,
+                       .world_size_most = info.world_size_most,
+                       .bytes_sent = info.bytes_sent,
+                       .bytes_received = info.bytes_received,
+                       .total_us = info.total_us};
+  }
+
+  /// `send` holds a share for every rank, `receive` one share.
+  template <Elements Send, Elements Receive>
+  Result<Reduced> reduce_scatter(const Send& send, Receive&& receive, const ReduceOptions& options = {}) {
+    static_assert(std::is_same_v<ElementOf<Send>, ElementOf<Receive>>);
+    const auto view = shares(std::ranges::size(receive), std::ranges::size(send), "send");
+    if (!view) return view.error();
+    auto o = options.c_options();
+    o.epoch = *view;
+    return with_info([&](hawserReduceInfo_t* info) {
+      return hawserReduceScatter(handle_.get(), std::ranges::data(send), std::ranges::data(receive),
+                                 std::ranges::size(receive), data_type<ElementOf<Send>>(), &o, info);
+    });
+  }
+  /// `send` holds this rank's share, `receive` one for every rank.
+  template <Elements Send, Elements Receive>
+  Result<Reduced> all_gather(const Send& send, Receive&& receive, const CollectiveOptions& options = {}) {
+    static_assert(std::is_same_v<ElementOf<Send>, ElementOf<Receive>>);
+    const auto view = shares(std::ranges::size(send), std::ranges::size(receive), "receive");
+    if (!view) return view.error();
+    auto o = options.c_options();
+    o.epoch = *view;
+    return with_info([&](hawserReduceInfo_t* info) {
+      return hawserAllGather(handle_.get(), std::ranges::data(send), std::ranges::data(receive),
+                             std::ranges::size(send), data_type<ElementOf<Send>>(), &o, info);
+    });
+  }
+  /// The root's values go to everybody.
+  template <Elements Values>
+  Result<Reduced> broadcast(Values&& values, std::uint32_t root, const CollectiveOptions& options = {}) {
+    const auto o = options.c_options();
+    return with_info([&](hawserReduceInfo_t* info) {
+      return hawserBroadcast(handle_.get(), std::ranges::data(values), std::ranges::data(values),
+                             std::ranges::size(values), data_type<ElementOf<Values>>(), root, &o, info);
+    });
+  }
+  /// Returns when all members have called.
+  Result<Reduced> barrier(const CollectiveOptions& options = {}) {
+    const auto o = options.c_options();
+    return with_info([&](hawserReduceInfo_t* info) { return hawserBarrier(handle_.get(), &o, info); });
   }
 
   hawserComm_t handle() const { return handle_.get(); }
@@ -257,34 +255,24 @@ class Communicator {
   };
   explicit Communicator(hawserComm_t handle) : handle_(handle) {}
 
-  Result<Reduced> reduce(const float* send, float* receive, std::size_t count, const ReduceOptions& options) {
-    hawserAllReduceOptions_t o = HAWSER_ALL_REDUCE_OPTIONS_INIT;
-    o.op = options.op;
-    o.tag = options.tag;
-    o.plan = options.plan;
+  /// Runs `call(info)` with room for all contributors.
+  template <class Call>
+  Result<Reduced> with_info(const Call& call) {
     hawserCommInfo_t view;
     if (const auto code = hawserCommGetInfo(handle_.get(), &view); code != hawserSuccess)
       return detail::last_failure(code);
     // Views grow in update-topology only, which does not run beside a collective.
-    Reduced reduced;
-    reduced.contributors.resize(view.group_size);
-    hawserReduceInfo_t info = HAWSER_REDUCE_INFO_INIT;
-    info.contributors = reduced.contributors.data();
-    info.contributor_capacity = view.group_size;
-    if (const auto code = hawserAllReduce(handle_.get(), send, receive, count, hawserFloat32, &o, &info);
-        code != hawserSuccess)
-      return detail::last_failure(code);
-    reduced.world_size = info.world_size;
-    reduced.contributors.resize(std::min(info.world_size, view.group_size));
-    reduced.rank = info.rank;
-    reduced.plan = info.plan;
-    reduced.epoch = info.epoch;
-    reduced.sequence = info.sequence;
-    reduced.bytes_sent = info.bytes_sent;
-    reduced.bytes_received = info.bytes_received;
-    reduced.transfer_us = info.transfer_us;
-    reduced.commit_us = info.commit_us;
-    return reduced;
+    detail::InfoRoom room(view.group_size);
+    if (const auto code = call(room.info()); code != hawserSuccess) return detail::last_failure(code);
+    return std::move(room).reduced();
+  }
+
+  /// The epoch in which `all` elements are one share of `share` for each member.
+  Result<std::uint64_t> shares(std::size_t share, std::size_t all, const char* which) const {
+    const auto view = info();
+    if (!view) return view.error();
+    if (all != share * view->group_size) return detail::sizes(which, all, share * view->group_size);
+    return view->epoch;
   }
 
   std::unique_ptr<hawserComm, Destroy> handle_;

@@ -62,6 +62,17 @@ hawserQuantization_t choose_quantization(Random& random, hawserDataType_t type) 
   return chosen;
 }
 
+/// A tensor with error feedback is quantised the same each time: what a coarse call left behind would not fit the
+/// bound of a finer one.
+hawserQuantization_t quantization_with_residual(hawserDataType_t type) {
+  switch (type) {
+    case hawserFloat32: return {hawserQuantizeBlockwise, hawserToInt8, 256, 0};
+    case hawserFloat64: return {hawserQuantizeMinMax, hawserToUint8, 0, 0};
+    case hawserFloat16: return {hawserQuantizeZeroPointScale, hawserToInt8, 0, 1};
+    default: return {hawserQuantizeBlockwise, hawserToInt4, 64, 0};
+  }
+}
+
 MixedCall choose_call(Random& random, hawserDataType_t type, std::uint64_t count) {
   MixedCall call;
   call.key = random();
@@ -86,7 +97,10 @@ std::vector<MixedCall> choose_tags(Random& random, const MixedRule& rule) {
       call.quantization = choose_quantization(random, call.type);
       // One of each type at once: a residual serves one call at a time.
       call.residual = i < kDataTypes && call.op <= hawserAvg && one_in(random, 2);
-      if (call.residual) call.count = kResidualElements;
+      if (call.residual) {
+        call.count = kResidualElements;
+        call.quantization = quantization_with_residual(call.type);
+      }
     }
     tags.push_back(call);
   }
@@ -134,6 +148,8 @@ MixedRound choose_mixed_round(const MixedRule& rule) {
   round.group_call =
       choose_call(random, type_number(rule.step / 4), choose_count(random, std::max<std::uint64_t>(1, rule.elements_max / 4)));
   round.group_call.tag = kGroupTag;
+  if (is_float(round.group_call.type) && round.group_call.op != hawserProd && one_in(random, 3))
+    round.group_call.quantization = choose_quantization(random, round.group_call.type);
   if (rule.step % kListEvery == 1) round.list = choose_list(random, rule);
   return round;
 }

@@ -206,24 +206,25 @@ double tolerance_of(const ValueRule& rule, const hawserQuantization_t& quantizat
                     bool residual) {
   const auto n = static_cast<double>(members);
   const double c = relative_error(quantization.type);
-  double tolerance = 1.25 * c * 8 * n * (n + 1) / 2;
+  const double amplitude = rule.op == hawserAvg && !rule.roster.empty() ? 64 : 8;
+  double tolerance = 1.25 * c * amplitude * n * (n + 1) / 2;
   // Each member owes at most the error of quantising once, and a root of an average n times that.
-  if (residual) tolerance = 2 * tolerance + 8 * c * n * n;
+  if (residual) tolerance = 2 * tolerance + amplitude * c * n * n;
   const double rounding = rule.type == hawserBfloat16 ? 1.0 / 256 : 1.0 / 2048;
-  tolerance += (8 * n + tolerance) * rounding;
+  tolerance += (amplitude * n + tolerance) * rounding;
   return rule.op == hawserAvg ? tolerance / n : tolerance;
 }
 
 std::string verify_near(const ValueRule& rule, std::span<const std::uint64_t> members,
-                        std::span<const std::byte> result, double tolerance) {
+                        std::span<const std::byte> result, double tolerance, std::uint64_t offset) {
   const std::vector<std::int64_t> exact = reduce_exactly(rule, members);
   const double divisor = rule.op == hawserAvg ? static_cast<double>(members.size()) : 1;
   const std::size_t element = bytes_of(rule.type);
   for (std::size_t i = 0; i < result.size() / element; ++i) {
-    const double expected = static_cast<double>(exact[i % exact.size()]) / divisor;
+    const double expected = static_cast<double>(exact[(offset + i) % exact.size()]) / divisor;
     const double is = decode(rule.type, result.data() + i * element);
     if (std::abs(is - expected) <= tolerance) continue;
-    return sentence_of(rule, i, is, expected) + ", which is further off than " + std::to_string(tolerance) +
+    return sentence_of(rule, offset + i, is, expected) + ", which is further off than " + std::to_string(tolerance) +
            ", with " + std::to_string(members.size()) + " contributors";
   }
   return {};

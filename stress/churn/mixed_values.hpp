@@ -52,12 +52,13 @@ std::string verify_exact(const ValueRule& rule, std::span<const std::uint64_t> m
 /// rounding, a ring of n members adds up to 8c(1 + ... + n); the direct plan less. A quarter more for partial
 /// sums that the error itself makes larger; with error feedback, what is owed from the last call comes on top.
 /// Averages: the same over n. And the rounding of 16-bit types.
+/// Marks of averages are 64 instead of 8.
 double tolerance_of(const ValueRule& rule, const hawserQuantization_t& quantization, std::size_t members,
                     bool residual);
 
 /// Returns "" or a sentence about the first element that is further off.
 std::string verify_near(const ValueRule& rule, std::span<const std::uint64_t> members,
-                        std::span<const std::byte> result, double tolerance);
+                        std::span<const std::byte> result, double tolerance, std::uint64_t offset = 0);
 
 /// What is known beforehand about the contributors of a result.
 struct ContributorBounds {

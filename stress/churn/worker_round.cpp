@@ -26,6 +26,9 @@ WorkerRounds::WorkerRounds(CommSession& session, Reporter& reporter, const Worke
     : session_(session),
       reporter_(reporter),
       collectives_(session, reporter),
+      mixed_({.session = session, .reporter = reporter, .collectives = collectives_}, options.seed),
+      with_mixed_(options.mixed),
+      tags_(options.tags),
       elements_max_(options.elements),
       text_(read_corpus(options.text)),
       random_(options.seed) {}
@@ -47,6 +50,7 @@ Next WorkerRounds::run(bool newcomer) {
   if (next == Next::carry_on && start.sync_needed) next = sync(start);
   if (next == Next::carry_on) next = train();
   if (next == Next::carry_on) next = check_sums();
+  if (next == Next::carry_on && with_mixed_) next = mixed();
   return next;
 }
 
@@ -94,6 +98,7 @@ Next WorkerRounds::one_header(RoundStart& start, bool& readable) {
   if (!readable) return Next::carry_on;
   if (entries[result.rank] != own)
     reporter_.violation("wrong_sum", "header: the own entry came back changed");
+  roster_ = result.members;
   start = decide_round_start(entries, result.epoch);
   if (!start.disagreement.empty())
     reporter_.violation("agreement", "synced members disagree: " + start.disagreement);
@@ -177,6 +182,10 @@ Next WorkerRounds::check_sums() {
     if (heaviest != Next::carry_on) return heaviest;
   }
   return Next::carry_on;
+}
+
+Next WorkerRounds::mixed() {
+  return mixed_.run({.lineage = lineage_, .step = step_, .tags = tags_, .elements_max = elements_max_}, roster_);
 }
 
 Next WorkerRounds::one_sum(const SumCheck& check, CallSlot slot) {

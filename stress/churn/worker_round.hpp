@@ -7,6 +7,7 @@
 
 #include "checked_collective.hpp"
 #include "comm_session.hpp"
+#include "mixed_phase.hpp"
 #include "next_character_model.hpp"
 #include "options.hpp"
 #include "reporter.hpp"
@@ -20,7 +21,7 @@ namespace hawser::churn {
 /// A round: update the topology (newcomers are admitted here and nowhere else); a header, in which each
 /// member says whether it holds the weights, of which lineage and step; if someone lacks them, a sum in which
 /// only one member's weights are not zero; some local steps of SGD; the average of the members' changes;
-/// checked sums.
+/// checked sums; the mixed phase.
 ///
 /// Why all members always stand at the same place: every decision follows from what a committed collective
 /// gave to all of them (promise 1), never from local time. A failed collective is called again by those that
@@ -44,17 +45,22 @@ class WorkerRounds {
   Next sync(const RoundStart& start);
   Next train();
   Next check_sums();
+  Next mixed();
   Next one_sum(const SumCheck& check, CallSlot slot);
   void adopt(const RoundStart& start, std::span<const float> weights);
 
   CommSession& session_;
   Reporter& reporter_;
   CheckedCollectives collectives_;
+  MixedPhase mixed_;
+  bool with_mixed_;
+  std::uint32_t tags_;
   std::uint64_t elements_max_;
   std::vector<std::uint8_t> text_;
   std::mt19937_64 random_;
 
   NextCharacterModel model_;
+  std::vector<std::uint64_t> roster_;  // of the round's header
   bool synced_ = false;
   std::uint64_t lineage_ = 0;
   std::uint32_t step_ = 0;

@@ -171,6 +171,8 @@ void TrainingApplication::begin(Round round) {
     return;
   }
   rest_ = std::move(round.collectives);
+  // What was decided in a larger view may name a root that this one does not have.
+  for (CollectiveWish& wish : rest_) wish.signature.root %= info.view.size();
   call_rest();
 }
 

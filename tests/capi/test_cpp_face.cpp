@@ -75,6 +75,59 @@ TEST_CASE("two peers reduce through the C++ face") {
   CHECK(comms[0].all_reduce(send, receive).code() == hawserErrorInvalidArgument);
 }
 
+TEST_CASE("every collective is reached through the C++ face") {
+  const auto master = start_master();
+  std::array<hawser::Communicator, 2> comms{make_peer(master), make_peer(master)};
+  in_two_threads([&](std::size_t who) { join(comms[who], 2); });
+  std::array<std::vector<std::int32_t>, 2> gathered;
+  std::array<std::vector<std::int32_t>, 2> share;
+  std::array<std::vector<double>, 2> spread;
+  std::array<std::vector<float>, 2> background;
+  std::array<std::vector<std::int8_t>, 2> small;
+  std::array<std::string, 2> failures;
+  const auto must = [&](std::size_t who, const auto& result) {
+    if (!result) failures[who] += result.error().sentence + "; ";
+    return static_cast<bool>(result);
+  };
+  in_two_threads([&](std::size_t who) {
+    auto& comm = comms[who];
+    const auto rank = static_cast<std::int32_t>(comm.info()->rank);
+    gathered[who].resize(6);
+    share[who].resize(3);
+    must(who, comm.all_gather(std::vector<std::int32_t>(3, rank + 1), gathered[who]));
+    must(who, comm.reduce_scatter(gathered[who], share[who], {.op = hawserMax}));
+    spread[who].assign(100, rank == 1 ? 0.5 : 0);
+    must(who, comm.broadcast(spread[who], 1));
+    must(who, comm.barrier());
+    auto residual = hawser::Residual::create(2000, hawserFloat32);
+    must(who, residual);
+    background[who].assign(2000, static_cast<float>(rank + 1));
+    auto operation = comm.all_reduce_async(
+        background[who], {.quantization = {hawserQuantizeBlockwise, hawserToInt8, 64, 0}, .residual = &*residual});
+    if (must(who, operation)) {
+      const auto reduced = operation->wait();
+      if (must(who, reduced) && (reduced->world_size != 2 || reduced->plan_reason.empty()))
+        failures[who] += "the info is wrong; ";
+      if (!operation->test()) failures[who] += "it has not ended; ";
+    }
+    small[who].assign(5, static_cast<std::int8_t>(rank + 1));
+    std::vector<float> other(7, 2);
+    const std::array list{hawser::tensor(small[who]), hawser::tensor(other)};
+    const auto many = comm.all_reduce_many(list);
+    if (must(who, many) && (many->tensors != 2 || other[6] != 4)) failures[who] += "the list is wrong; ";
+    if (comm.all_gather(share[who], share[who]).code() != hawserErrorInvalidArgument)
+      failures[who] += "a receive span that is too short is taken; ";
+  });
+  for (std::size_t who = 0; who < 2; ++who) {
+    CHECK(failures[who].empty());
+    CHECK((gathered[who] == std::vector<std::int32_t>{1, 1, 1, 2, 2, 2}));
+    CHECK((share[who] == std::vector<std::int32_t>(3, static_cast<std::int32_t>(comms[who].info()->rank) + 1)));
+    CHECK((spread[who] == std::vector<double>(100, 0.5)));
+    CHECK((background[who] == std::vector<float>(2000, 3)));
+    CHECK((small[who] == std::vector<std::int8_t>(5, 3)));
+  }
+}
+
 TEST_CASE("failures carry a code, a name and a sentence") {
   const auto master = start_master();
   auto comm = make_peer(master);

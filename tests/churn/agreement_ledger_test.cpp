@@ -14,8 +14,8 @@ constexpr const char* kRound = "round lineage=9 step=4 epoch=3 seq=6 digest=5 me
 
 TEST_CASE("workers that say the same of a collective agree") {
   AgreementLedger ledger;
-  CHECK_FALSE(ledger.on_reduce("a", ReportLine(kReduce)));
-  CHECK_FALSE(ledger.on_reduce("b", ReportLine(kReduce)));
+  CHECK_FALSE(ledger.on_reduce("a", ReportLine(kReduce)).disagreement);
+  CHECK_FALSE(ledger.on_reduce("b", ReportLine(kReduce)).disagreement);
   CHECK(ledger.collectives() == 1);
   CHECK(ledger.confirmations() == 1);
 }
@@ -27,8 +27,8 @@ TEST_CASE("any other fact about a collective is a disagreement") {
                                "reduce phase=check epoch=3 tag=0 seq=7 count=5 plan=1 members=12 digest=22",
                                "reduce phase=check epoch=3 tag=0 seq=7 count=5 plan=1 members=11 digest=23");
   AgreementLedger ledger;
-  CHECK_FALSE(ledger.on_reduce("a", ReportLine(kReduce)));
-  CHECK(ledger.on_reduce("b", ReportLine(other)));
+  CHECK_FALSE(ledger.on_reduce("a", ReportLine(kReduce)).disagreement);
+  CHECK(ledger.on_reduce("b", ReportLine(other)).disagreement);
 }
 
 TEST_CASE("another epoch, tag or sequence is another collective") {
@@ -36,8 +36,8 @@ TEST_CASE("another epoch, tag or sequence is another collective") {
                                "reduce phase=check epoch=3 tag=1 seq=7 count=5 plan=1 members=11 digest=99",
                                "reduce phase=check epoch=3 tag=0 seq=8 count=5 plan=1 members=11 digest=99");
   AgreementLedger ledger;
-  CHECK_FALSE(ledger.on_reduce("a", ReportLine(kReduce)));
-  CHECK_FALSE(ledger.on_reduce("b", ReportLine(other)));
+  CHECK_FALSE(ledger.on_reduce("a", ReportLine(kReduce)).disagreement);
+  CHECK_FALSE(ledger.on_reduce("b", ReportLine(other)).disagreement);
   CHECK(ledger.collectives() == 2);
 }
 
@@ -65,6 +65,6 @@ TEST_CASE("a second lineage is news") {
 
 TEST_CASE("lines that say nothing are refused") {
   AgreementLedger ledger;
-  CHECK(ledger.on_reduce("a", ReportLine("reduce epoch=x tag=0 seq=1")));
+  CHECK(ledger.on_reduce("a", ReportLine("reduce epoch=x tag=0 seq=1")).disagreement);
   CHECK(ledger.on_round("a", ReportLine("round")).disagreement);
 }
