@@ -21,7 +21,7 @@ void MasterMachine::State::said(Instant now, PeerId peer, const UpdateCall&, Mas
 }
 
 void MasterMachine::State::check_update(Instant now, MasterActions& out) {
-  if (update_.empty()) update_since_.reset();
+  if (update_.empty()) forget_update();
   if (!update_since_ || admission_ || !recoveries_.empty()) return;
   const auto electors = members_of_all_groups();
   if (electors.empty()) return;
@@ -45,7 +45,12 @@ void MasterMachine::State::end_update(const Error& error, const std::vector<Memb
     update_.withdraw(member.id);
     tell(member.id, UpdateDone{.error = error, .update_round = group_of(member.id)->update_round}, out);
   }
-  if (update_.empty()) update_since_.reset();
+  if (update_.empty()) forget_update();
+}
+
+void MasterMachine::State::forget_update() {
+  update_since_.reset();
+  update_admits_before_.reset();
 }
 
 bool MasterMachine::State::bootstrap_waits() const {
@@ -61,7 +66,8 @@ void MasterMachine::State::maybe_bootstrap(Instant now, MasterActions& out) {
 std::vector<const MasterMachine::State::Peer*> MasterMachine::State::admissible(Instant now) const {
   std::vector<const Peer*> newcomers;
   for (const auto& [id, peer] : peers_)
-    if (peer.role == Role::pending && (now >= settled_at_ || groups_.contains(peer.who.group)))
+    if (peer.role == Role::pending && (now >= settled_at_ || groups_.contains(peer.who.group)) &&
+        peer.arrival < update_admits_before_.value_or(arrivals_))
       newcomers.push_back(&peer);
   std::sort(newcomers.begin(), newcomers.end(),
             [](const Peer* a, const Peer* b) { return a->arrival < b->arrival; });
@@ -70,6 +76,7 @@ std::vector<const MasterMachine::State::Peer*> MasterMachine::State::admissible(
 
 void MasterMachine::State::begin_admission(Instant now, MasterActions& out) {
   const std::vector<const Peer*> newcomers = admissible(now);
+  if (!update_.empty() && !update_admits_before_) update_admits_before_ = arrivals_;
   admission_.emplace();
   admission_->deadline = now + config_.link_open;
   std::vector<PeerId> crowded_out;

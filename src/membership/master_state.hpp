@@ -118,6 +118,7 @@ class MasterMachine::State {
   void drop_late(Instant now, MasterActions& out);
   void finish_admission(MasterActions& out);
   void cancel_admission();
+  void forget_update();
   void end_update(const Error& error, const std::vector<Member>& whom, MasterActions& out);
   std::vector<Member> admission_electors() const;
 
@@ -176,6 +177,9 @@ class MasterMachine::State {
   std::optional<Admission> admission_;
   Vote update_;  ///< Members that wait in update-topology.
   std::optional<Instant> update_since_;
+  /// Those who came after the first admission of an update-topology wait for the next: or newcomers who can't
+  /// be reached and come again and again would keep the members in the call for ever.
+  std::optional<std::uint64_t> update_admits_before_;
   /// After taking over a run: until then former members of other groups may come back.
   Instant settled_at_{};
   std::map<PeerId, Error> expelled_;
