@@ -5,6 +5,7 @@
 #include "bench/all_reduce_bench.hpp"
 #include "bench/idle_bench.hpp"
 #include "bench/options.hpp"
+#include "bench/quantization_bench.hpp"
 #include "bench/worker.hpp"
 
 namespace {
@@ -25,7 +26,7 @@ void add_collective_options(CLI::App& command, AllReduceOptions& options) {
       ->check(CLI::Range(1, 10'000));
   command.add_option("--seconds", options.seconds,
                      "Rounds for so long, at least three, instead of a number of them");
-  command.add_option("--connections", options.connections, "TCP connections per link (default 4)");
+  command.add_option("--connections", options.connections, "TCP connections per link (default: 1 on one host)");
   command.add_option("--type", options.names.type, "Of the elements")
       ->capture_default_str()
       ->check(CLI::IsMember(bench::type_names()));
@@ -65,6 +66,20 @@ void add_idle(CLI::App& bench, int& status) {
   command->callback([options, &status] { status = hawser::bench::run_idle_bench(*options); });
 }
 
+void add_quantization(CLI::App& bench, int& status) {
+  const auto options = std::make_shared<hawser::bench::QuantizationOptions>();
+  CLI::App* command =
+      bench.add_subcommand("quantization", "Errors and bytes of the quantisation schemes, as a Markdown table");
+  command->add_option("--world", options->worlds, "Peers, several with commas (default 2,4,8)")
+      ->delimiter(',')
+      ->check(CLI::Range(2, 64));
+  command->add_option("--count", options->count, "Elements")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--steps", options->steps, "Of the runs with error feedback")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
+  command->callback([options, &status] { status = hawser::bench::run_quantization_bench(*options); });
+}
+
 void add_worker(CLI::App& bench, int& status) {
   const auto options = std::make_shared<WorkerOptions>();
   CLI::App* command = bench.add_subcommand("worker", "A member of a measurement, started by the others");
@@ -85,5 +100,6 @@ void add_bench_command(CLI::App& app, int& status) {
   bench->require_subcommand(1);
   add_all_reduce(*bench, status);
   add_idle(*bench, status);
+  add_quantization(*bench, status);
   add_worker(*bench, status);
 }

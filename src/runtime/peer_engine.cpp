@@ -134,12 +134,12 @@ Error PeerEngine::State::refusal(const CollectiveStart& call) const {
   return {Status::success, {}};
 }
 
-Result<std::shared_ptr<Executor>> PeerEngine::State::make_executor(const CollectiveStart& call) const {
+Result<std::shared_ptr<Executor>> PeerEngine::State::make_executor(const CollectiveStart& call) {
   CollectiveCall what = call.collective;
   const View& view = machine_.view();
   what.rank = *view.rank_of(machine_.self());
   what.memory_bytes = config_.collective_memory_bytes;
-  what.seed = Random(view.id.value ^ Random(call.tag ^ Random(what.rank).next()).next()).next();
+  what.seed = Random(machine_.self().value ^ Random(executors_made_++).next()).next();
   Plan plan = make_plan({.kind = what.signature.plan,
                          .world_size = view.size(),
                          .elements = what.signature.count,

@@ -103,7 +103,7 @@ class PeerEngine::State {
   void follow_one(Instant now, const ConnectEnded& ended, EngineActions& out);
   void follow_one(Instant now, const UpdateEnded& ended, EngineActions& out);
   Error refusal(const CollectiveStart& call) const;
-  Result<std::shared_ptr<Executor>> make_executor(const CollectiveStart& call) const;
+  Result<std::shared_ptr<Executor>> make_executor(const CollectiveStart& call);
   void watch_op(Instant now, const OpKey& key, Op& op, EngineActions& out);
   void probe(Instant now, const OpKey& key, Op& op, EngineActions& out);
   void complain(Instant now, const OpKey& key, Op& op, EngineActions& out);
@@ -150,6 +150,7 @@ class PeerEngine::State {
   std::map<OpKey, Op> ops_;
   std::map<PeerId, Link> links_;
   StagingPool pool_;
+  std::uint64_t executors_made_ = 0;  ///< Each rounds by its own dice.
   std::shared_ptr<ScratchKeeper> scratch_ = std::make_shared<ScratchKeeper>();
 };
 

@@ -1,5 +1,7 @@
 #include "churn/agreement_ledger.hpp"
 
+#include <string>
+
 #include "catch.hpp"
 
 using hawser::churn::AgreementLedger;
@@ -67,4 +69,31 @@ TEST_CASE("lines that say nothing are refused") {
   AgreementLedger ledger;
   CHECK(ledger.on_reduce("a", ReportLine("reduce epoch=x tag=0 seq=1")).disagreement);
   CHECK(ledger.on_round("a", ReportLine("round")).disagreement);
+}
+
+TEST_CASE("any other fact about what was reduced is a disagreement") {
+  const std::string reduce = "reduce phase=tags epoch=3 tag=12 seq=7 count=5 plan=1 members=11 digest=22 ";
+  const char* other = GENERATE("kind=all_gather type=int8 op=sum quant=none", "kind=all_reduce type=uint8 op=sum quant=none",
+                               "kind=all_reduce type=int8 op=max quant=none", "kind=all_reduce type=int8 op=sum quant=cast");
+  AgreementLedger ledger;
+  const std::string first = reduce + "kind=all_reduce type=int8 op=sum quant=none";
+  const std::string second = reduce + other;
+  CHECK(ledger.on_reduce("a", ReportLine(first)).first);
+  const auto news = ledger.on_reduce("b", ReportLine(second));
+  CHECK_FALSE(news.first);
+  CHECK(news.disagreement);
+}
+
+TEST_CASE("a list has the same results at all members") {
+  AgreementLedger ledger;
+  CHECK_FALSE(ledger.on_round("a", ReportLine(kRound)).disagreement);
+  const char* list = "many lineage=9 step=4 agreed=1 done=101 digests=7,0,9";
+  CHECK_FALSE(ledger.on_many("a", ReportLine(list)));
+  CHECK_FALSE(ledger.on_many("b", ReportLine(list)));
+  // Whoever was removed in the middle may have fewer, but none with other bits.
+  CHECK_FALSE(ledger.on_many("c", ReportLine("many lineage=9 step=4 agreed=0 done=100 digests=7,0,0")));
+  CHECK(ledger.on_many("c", ReportLine("many lineage=9 step=4 agreed=0 done=100 digests=8,0,0")));
+  CHECK(ledger.on_many("d", ReportLine("many lineage=9 step=4 agreed=1 done=100 digests=7,0,0")));
+  CHECK(ledger.on_many("e", ReportLine("many lineage=10 step=4 agreed=1 done=1 digests=7")));
+  CHECK(ledger.on_many("e", ReportLine("many lineage=9 step=4 agreed=1 done=11 digests=7")));
 }
