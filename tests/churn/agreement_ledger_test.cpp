@@ -73,8 +73,9 @@ TEST_CASE("lines that say nothing are refused") {
 
 TEST_CASE("any other fact about what was reduced is a disagreement") {
   const std::string reduce = "reduce phase=tags epoch=3 tag=12 seq=7 count=5 plan=1 members=11 digest=22 ";
-  const char* other = GENERATE("kind=all_gather type=int8 op=sum quant=none", "kind=all_reduce type=uint8 op=sum quant=none",
-                               "kind=all_reduce type=int8 op=max quant=none", "kind=all_reduce type=int8 op=sum quant=cast");
+  const char* other =
+      GENERATE("kind=all_gather type=int8 op=sum quant=none", "kind=all_reduce type=uint8 op=sum quant=none",
+               "kind=all_reduce type=int8 op=max quant=none", "kind=all_reduce type=int8 op=sum quant=cast");
   AgreementLedger ledger;
   const std::string first = reduce + "kind=all_reduce type=int8 op=sum quant=none";
   const std::string second = reduce + other;

@@ -10,7 +10,9 @@ namespace {
 
 constexpr std::uint32_t kSteps = 400;
 
-MixedRule rule_of(std::uint32_t step) { return {.lineage = 7, .step = step, .tags = 8, .elements_max = 50'000}; }
+MixedRule rule_of(std::uint32_t step) {
+  return {.lineage = 7, .step = step, .tags = 8, .elements_max = 50'000};
+}
 
 }  // namespace
 

@@ -72,6 +72,46 @@ TEST_CASE("a commit needs the report of every member") {
   for (const std::uint64_t peer : {1, 2, 3}) CHECK(bench.last<Committed>(peer).key == key);
 }
 
+TEST_CASE("a barrier is not passed without a member that is not known to have come") {
+  MasterBench bench;
+  bench.found(3);
+  const auto barrier = [](const OpKey& key) {
+    return Report{.key = key, .signature = {.collective = Collective::barrier}};
+  };
+  const OpKey missed = bench.key(1, 1);
+  const OpKey passed = bench.key(1, 2);
+  for (const std::uint64_t peer : {1, 2}) {
+    bench.say(peer, barrier(missed));
+    bench.say(peer, barrier(passed));
+  }
+  bench.say(3, Begun{.key = passed, .signature = {.collective = Collective::barrier}});
+  bench.close(3);
+  for (const std::uint64_t peer : {1, 2}) {
+    CHECK(bench.count<Committed>(peer) == 1);
+    CHECK(bench.last<Committed>(peer).key == passed);
+    CHECK(bench.last<StartView>(peer).cause.status == Status::peer_lost);
+  }
+}
+
+TEST_CASE("who comes after an update's admission has begun waits for the next") {
+  MasterBench bench;
+  bench.found(2);
+  bench.hello(3);
+  bench.say(1, UpdateCall{});
+  bench.say(2, UpdateCall{});
+  const ViewId proposed = bench.last<Prepare>(1).view.id;
+  bench.hello(4);
+  for (const std::uint64_t peer : {2, 3}) bench.say(peer, Prepared{.view = proposed, .unreachable = {}});
+  bench.say(1, Prepared{.view = proposed, .unreachable = {MasterBench::id(3)}});
+  CHECK(bench.closed(3));
+  CHECK(bench.count<UpdateDone>(1) == 1);
+  CHECK(bench.count<Prepare>(4) == 0);
+  bench.say(1, UpdateCall{});
+  bench.say(2, UpdateCall{});
+  bench.prepare({1, 2, 4});
+  CHECK(bench.view(4).size() == 3);
+}
+
 TEST_CASE("on a loss, what all survivors had reported is committed and the rest aborted") {
   MasterBench bench;
   bench.found(3);

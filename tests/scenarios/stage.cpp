@@ -1,6 +1,7 @@
 #include "stage.hpp"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace hawser::scenarios {
@@ -32,6 +33,33 @@ const char* plan_name(PlanKind plan) {
     case PlanKind::direct: return "direct";
   }
   return "?";
+}
+
+struct CollectiveName {
+  const char* name;
+  Collective value;
+};
+constexpr std::array kCollectiveNames{CollectiveName{"all-reduce", Collective::all_reduce},
+                                      CollectiveName{"broadcast", Collective::broadcast},
+                                      CollectiveName{"all-gather", Collective::all_gather},
+                                      CollectiveName{"reduce-scatter", Collective::reduce_scatter},
+                                      CollectiveName{"barrier", Collective::barrier}};
+struct TypeName {
+  const char* name;
+  DataType value;
+};
+constexpr std::array kTypeNames{TypeName{"float32", DataType::float32}, TypeName{"float16", DataType::float16},
+                                TypeName{"int8", DataType::int8}};
+
+const char* name_of(Collective collective) {
+  return kCollectiveNames.at(static_cast<std::size_t>(collective)).name;
+}
+
+template <class Names>
+auto one_of(const Names& names, const std::string& word) {
+  for (const auto& entry : names)
+    if (word == entry.name) return entry.value;
+  throw ScriptError("unknown word \"" + word + "\"");
 }
 
 PlanKind read_plan(const std::string& name) {
@@ -162,9 +190,12 @@ void Stage::update(const Command& command) {
 void Stage::reduce(const Command& command) {
   const sim::CollectiveWish wish{
       .tag = command.number("tag", 0),
-      .signature = {.op = command.option("op", "sum") == "avg" ? ReduceOp::avg : ReduceOp::sum,
+      .signature = {.collective = one_of(kCollectiveNames, command.option("what", "all-reduce")),
+                    .type = one_of(kTypeNames, command.option("type", "float32")),
+                    .op = command.option("op", "sum") == "avg" ? ReduceOp::avg : ReduceOp::sum,
                     .plan = read_plan(command.option("plan", "auto")),
-                    .count = command.number("count", 8)},
+                    .count = command.number("count", command.option("what", "") == "barrier" ? 0 : 8),
+                    .root = static_cast<std::uint32_t>(command.number("root", 0))},
       .in_place = command.option("place", "out") == "in"};
   for (auto* one : processes(command)) one->collective(wish);
 }
@@ -182,7 +213,7 @@ std::string Stage::describe_end(const sim::Call& call, const CallDone& done) {
   }
   text += ": " + world().names.of(done.error);
   if (done.info)
-    text += std::string(", ") + (call.signature.op == ReduceOp::sum ? "sum" : "avg") + " of " +
+    text += std::string(", ") + (reduces(call.signature.collective) ? to_string(call.signature.op) : name_of(call.signature.collective)) + " of " +
             world().names.of(done.info->contributors) + ", " + plan_name(done.info->plan);
   const Duration took = world().queue.now() - call.made;
   if (took >= milliseconds(100)) text += " [" + tenths(took) + "]";
