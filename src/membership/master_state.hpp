@@ -152,6 +152,7 @@ class MasterMachine::State {
   void resume_member(Instant now, ConnectionId connection, const Resume& message, MasterActions& out);
   void check_recovery(Instant now, std::uint32_t number, MasterActions& out);
   void finish_recovery(Instant now, std::uint32_t number, MasterActions& out);
+  static std::set<PeerId> members_behind(const Recovery& recovery);
   std::deque<OpKey> settle_recovered_ops(const Recovery& recovery, const std::vector<Member>& survivors,
                                          MasterActions& out);
   void adopt_run(Instant now, const Resume& message);

@@ -105,14 +105,15 @@ void MasterMachine::State::check_recovery(Instant now, std::uint32_t number, Mas
 void MasterMachine::State::finish_recovery(Instant now, std::uint32_t number, MasterActions& out) {
   const Recovery recovery = std::move(recoveries_.at(number));
   recoveries_.erase(number);
+  const std::set<PeerId> behind = members_behind(recovery);
   std::vector<Member> survivors;
   std::vector<Member> absent;
   for (const Member& member : recovery.best.members)
-    (recovery.resumed.contains(member.id) ? survivors : absent).push_back(member);
+    (recovery.resumed.contains(member.id) && !behind.contains(member.id) ? survivors : absent).push_back(member);
   const Error gone{Status::expelled,
                    "the members went on without this peer before the master was restarted; connect again"};
   for (const auto& [peer, message] : recovery.resumed) {
-    if (recovery.best.find(peer)) continue;
+    if (recovery.best.find(peer) && !behind.contains(peer)) continue;
     dismiss(peer, gone, false, out);
     remember_expelled(peer, gone);
   }
@@ -137,6 +138,19 @@ void MasterMachine::State::finish_recovery(Instant now, std::uint32_t number, Ma
   }
   check_update(now, out);
   maybe_bootstrap(now, out);
+}
+
+/// Members that lack the result of a collective which others know as committed: the former master had lost them
+/// when it committed that, and nobody lived to tell.
+std::set<PeerId> MasterMachine::State::members_behind(const Recovery& recovery) {
+  std::set<OpKey> committed;
+  for (const auto& [peer, known] : recovery.resumed)
+    if (recovery.best.find(peer)) committed.insert(known.committed.begin(), known.committed.end());
+  std::set<PeerId> behind;
+  for (const auto& [peer, known] : recovery.resumed)
+    for (const UndecidedOp& op : known.undecided)
+      if (!op.reported && committed.contains(op.key)) behind.insert(peer);
+  return behind;
 }
 
 std::deque<OpKey> MasterMachine::State::settle_recovered_ops(const Recovery& recovery,

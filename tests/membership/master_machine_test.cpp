@@ -469,4 +469,24 @@ TEST_CASE("the newest view among those who come back holds") {
   CHECK(after.count<Expelled>(3) == 1);
 }
 
+TEST_CASE("a member that lacks what others know as committed does not resume with them") {
+  MasterBench before;
+  before.found(3);
+  const OpKey told = before.key(1, 1);
+  MasterBench after;
+  for (const std::uint64_t peer : {1, 3}) {
+    // Member 3 was lost to the former master, which committed with 1 and 2, and died with 2.
+    Resume resume = memory(before, peer);
+    if (peer == 1)
+      resume.committed.push_back(told);
+    else
+      resume.undecided.push_back({.key = told, .signature = {.count = 10}, .reported = false});
+    after.open(peer);
+    after.say(peer, resume);
+  }
+  after.pass(seconds(20));
+  CHECK(after.closed(3));
+  CHECK(after.view(1).size() == 1);
+}
+
 }  // namespace hawser
