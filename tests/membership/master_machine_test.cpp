@@ -473,7 +473,7 @@ TEST_CASE("a member that lacks what others know as committed does not resume wit
   MasterBench before;
   before.found(3);
   const OpKey told = before.key(1, 1);
-  MasterBench after;
+  MasterBench after({.silence = seconds(60)}, 99);
   for (const std::uint64_t peer : {1, 3}) {
     // Member 3 was lost to the former master, which committed with 1 and 2, and died with 2.
     Resume resume = memory(before, peer);
