@@ -300,13 +300,12 @@ Result<void> Communicator::update_topology() {
   return as_result(done);
 }
 
-Result<void> Communicator::check(const CollectiveCall& call) const {
-  if (const auto fine = hawser::check(call.signature.quantization, call.signature.type); !fine.ok()) return fine;
-  const auto known = driver_->info();
-  return check_buffers(call, known->view, known->self);
-}
-
 namespace {
+
+Result<void> check_call(const CollectiveCall& call, const EngineInfo& known) {
+  if (const auto fine = check(call.signature.quantization, call.signature.type); !fine.ok()) return fine;
+  return check_buffers(call, known.view, known.self);
+}
 
 Result<void> check_residual(const Residual& residual, const Signature& signature) {
   if (signature.collective != Collective::all_reduce || !signature.quantization)
@@ -321,10 +320,13 @@ Result<void> check_residual(const Residual& residual, const Signature& signature
 
 }  // namespace
 
+Result<void> Communicator::check(const CollectiveCall& call) const { return check_call(call, *driver_->info()); }
+
 Result<AsyncCollective> Communicator::start(const CollectiveArguments& arguments) {
   if (const auto process = check_process(); !process.ok()) return process.error();
   const Signature& signature = arguments.call.signature;
-  if (const auto fine = check(arguments.call); !fine.ok()) return fine.error();
+  const auto known = driver_->info();
+  if (const auto fine = check_call(arguments.call, *known); !fine.ok()) return fine.error();
   const std::shared_ptr<Residual>& residual = arguments.residual;
   if (residual)
     if (const auto fine = check_residual(*residual, signature); !fine.ok()) return fine.error();
@@ -361,7 +363,7 @@ Result<AsyncCollective> Communicator::start(const CollectiveArguments& arguments
   }
   // Ranks and sizes that were checked against one view shall not be used in another.
   const bool by_rank = signature.collective != Collective::all_reduce && signature.collective != Collective::barrier;
-  if (by_rank && event.epoch == Epoch{}) event.epoch = driver_->info()->view.epoch;
+  if (by_rank && event.epoch == Epoch{}) event.epoch = known->view.epoch;
   asio::post(*io_, [driver = driver_.get(), event, completion = started.completion_] {
     driver->call(event, event.call, completion);
   });
