@@ -130,7 +130,10 @@ Duration TrainingApplication::short_think() {
 
 Duration TrainingApplication::think() {
   const ApplicationProfile& profile = world_.profile.application;
-  if (!world_.odd_calls || world_.random.below(1024) >= profile.slow_per_1024) return short_think();
+  // Once it is only about coming to rest nobody need hurry: thousands of collectives while one peer's silence is
+  // noticed show nothing new.
+  if (!world_.odd_calls) return std::max<Duration>(short_think(), milliseconds(1));
+  if (world_.random.below(1024) >= profile.slow_per_1024) return short_think();
   world_.coverage.saw("sim: slow caller");
   return Duration(world_.random.between(0, profile.slow_most.count()));
 }
