@@ -12,6 +12,7 @@
 #include "runtime/clock.hpp"
 #include "runtime/io_thread.hpp"
 #include "runtime/log.hpp"
+#include "runtime/stale_epoch.hpp"
 
 namespace hawser {
 namespace {
@@ -326,6 +327,9 @@ Result<AsyncCollective> Communicator::start(const CollectiveArguments& arguments
   if (const auto process = check_process(); !process.ok()) return process.error();
   const Signature& signature = arguments.call.signature;
   const auto known = driver_->info();
+  // Before its buffers are looked at with another view's eyes.
+  if (arguments.epoch != Epoch{} && known->connected && arguments.epoch != known->view.epoch)
+    return stale_epoch(arguments.epoch, known->view.epoch);
   if (const auto fine = check_call(arguments.call, *known); !fine.ok()) return fine.error();
   const std::shared_ptr<Residual>& residual = arguments.residual;
   if (residual)

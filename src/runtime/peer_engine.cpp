@@ -8,6 +8,7 @@
 #include "base/random.hpp"
 #include "plan/plan.hpp"
 #include "runtime/peer_engine_state.hpp"
+#include "runtime/stale_epoch.hpp"
 
 namespace hawser {
 namespace {
@@ -114,10 +115,7 @@ Error PeerEngine::State::refusal(const CollectiveStart& call) const {
   if (Error error = machine_.not_a_member(); error.status != Status::success) return error;
   const std::uint32_t world_size = machine_.view().size();
   if (call.epoch != Epoch{} && call.epoch != machine_.view().epoch)
-    return {Status::peer_lost,
-            "the members changed just before this call (epoch " + std::to_string(call.epoch.value) + " is over, " +
-                std::to_string(machine_.view().epoch.value) +
-                " is in force), so ranks and sizes may be others now; look them up and call again"};
+    return stale_epoch(call.epoch, machine_.view().epoch);
   if (world_size >= 2 && signature.root >= world_size)
     return {Status::invalid_argument, "there is no rank " + std::to_string(signature.root) + " among " +
                                           std::to_string(world_size) + " members"};

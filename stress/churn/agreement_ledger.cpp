@@ -37,17 +37,19 @@ std::optional<std::string> AgreementLedger::enter(std::map<Key, Entry>& book, co
          entry.facts;
 }
 
-AgreementLedger::CollectiveNews AgreementLedger::on_reduce(const std::string& worker, const ReportLine& line) {
+AgreementLedger::CollectiveNews AgreementLedger::on_reduce(const std::string& worker,
+                                                           const ReportLine& line) {
   const auto epoch = line.number("epoch");
   const auto tag = line.number("tag");
   const auto sequence = line.number("seq");
   if (!epoch || !tag || !sequence)
     return {.disagreement = worker + " reported a reduce without epoch, tag or sequence"};
   CollectiveNews news;
-  const auto disagreement = enter(
-      reduces_, {*epoch, *tag, *sequence},
-      {worker, facts_of(line, {"phase", "count", "kind", "type", "op", "quant", "plan", "members", "digest"})},
-      news.first);
+  const auto disagreement =
+      enter(reduces_, {*epoch, *tag, *sequence},
+            {worker,
+             facts_of(line, {"phase", "count", "kind", "type", "op", "quant", "plan", "members", "digest"})},
+            news.first);
   if (news.first) ++collectives_;
   if (disagreement) {
     news.disagreement = "collective " + std::to_string(*sequence) + " on tag " + std::to_string(*tag) +
@@ -61,7 +63,8 @@ std::optional<std::string> AgreementLedger::on_many(const std::string& worker, c
   const auto step = line.number("step");
   const std::string_view done = line.get("done");
   const std::vector<std::uint64_t> digests = line.list("digests");
-  if (!step || digests.size() != done.size()) return worker + " reported a list without step, results or digests";
+  if (!step || digests.size() != done.size())
+    return worker + " reported a list without step, results or digests";
   if (known == lineages_.end()) return worker + " reported a list of an unknown lineage";
   const auto number = static_cast<std::uint64_t>(known - lineages_.begin());
   const std::string where = "list of step " + std::to_string(*step) + ": ";
@@ -73,7 +76,8 @@ std::optional<std::string> AgreementLedger::on_many(const std::string& worker, c
     if (disagreement) return where + "tensor " + std::to_string(i) + ": " + *disagreement;
   }
   if (line.number("agreed") != 1u) return std::nullopt;
-  const auto disagreement = enter(tensors_, {number, *step, kWholeList}, {worker, facts_of(line, {"done"})}, first);
+  const auto disagreement =
+      enter(tensors_, {number, *step, kWholeList}, {worker, facts_of(line, {"done"})}, first);
   return disagreement ? std::optional(where + *disagreement) : std::nullopt;
 }
 

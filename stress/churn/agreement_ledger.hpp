@@ -13,9 +13,9 @@ namespace hawser::churn {
 
 /// Compares what different workers say about the same collective and the same step. Pure.
 ///
-/// A collective is known by (epoch, tag, sequence): all that report it must report the same phase, count, kind,
-/// type, operation, quantisation, plan, contributors and bits of the result. A tensor of a list is known by
-/// (lineage, step, place in the list). A step is known by (lineage, step): it was committed by one
+/// A collective is known by (epoch, tag, sequence): all that report it must report the same phase, count,
+/// kind, type, operation, quantisation, plan, contributors and bits of the result. A tensor of a list is
+/// known by (lineage, step, place in the list). A step is known by (lineage, step): it was committed by one
 /// collective, so epoch and sequence must be the same too, and the digest of the weights after it.
 class AgreementLedger {
  public:
@@ -26,8 +26,8 @@ class AgreementLedger {
   /// Takes a `reduce` line.
   CollectiveNews on_reduce(const std::string& worker, const ReportLine& line);
 
-  /// Takes a `many` line: which tensors of a list have results, their digests, and (`agreed`) whether all members
-  /// must have the same ones. Returns the disagreement with an earlier one, if there is one.
+  /// Takes a `many` line: which tensors of a list have results, their digests, and (`agreed`) whether all
+  /// members must have the same ones. Returns the disagreement with an earlier one, if there is one.
   std::optional<std::string> on_many(const std::string& worker, const ReportLine& line);
 
   struct RoundNews {

@@ -23,8 +23,9 @@ std::optional<std::string> BarrierLedger::on_barrier(const std::string& worker, 
     moments.first_to_leave = worker;
   }
   const bool holds = moments.last_entry_ns <= moments.first_exit_ns;
-  std::string sentence = "barrier " + std::to_string(*sequence) + " in epoch " + std::to_string(*epoch) + ": " +
-                         moments.first_to_leave + " left it before " + moments.last_to_enter + " entered";
+  std::string sentence = "barrier " + std::to_string(*sequence) + " in epoch " + std::to_string(*epoch) +
+                         ": " + moments.first_to_leave + " left it before " + moments.last_to_enter +
+                         " entered";
   if (barriers_.size() > kBarriersKept) barriers_.erase(barriers_.begin());
   return holds ? std::nullopt : std::optional(std::move(sentence));
 }

@@ -69,7 +69,9 @@ Next CommSession::decide(hawserResult_t result) const {
   }
 }
 
-Next CommSession::judge(const Outcome& outcome, const char* phase) { return judge_all(std::span(&outcome, 1), phase); }
+Next CommSession::judge(const Outcome& outcome, const char* phase) {
+  return judge_all(std::span(&outcome, 1), phase);
+}
 
 Next CommSession::judge_all(std::span<const Outcome> outcomes, const char* phase) {
   Next heaviest = Next::carry_on;

@@ -34,6 +34,8 @@ inline std::uint64_t digest_bytes(std::span<const std::byte> bytes) {
   return mix64(state);
 }
 
-inline std::uint64_t digest_bits(std::span<const float> values) { return digest_bytes(std::as_bytes(values)); }
+inline std::uint64_t digest_bits(std::span<const float> values) {
+  return digest_bytes(std::as_bytes(values));
+}
 
 }  // namespace hawser::churn

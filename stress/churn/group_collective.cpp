@@ -46,11 +46,12 @@ class GroupTry {
 
   std::size_t bytes(std::uint64_t parts) const { return parts * call_.count * element_; }
 
-  void check_input(const Outcome& outcome, std::span<const std::byte> input, std::span<const std::byte> pattern) {
+  void check_input(const Outcome& outcome, std::span<const std::byte> input,
+                   std::span<const std::byte> pattern) {
     if (first_difference(pattern, input) == input.size()) return;
-    tools_.reporter.violation("lost_input", std::string(name_of(kind_)) + ": the input changed in a call that " +
-                                                (outcome.result == hawserSuccess ? "succeeded"
-                                                                                 : "failed: " + outcome.sentence));
+    tools_.reporter.violation(
+        "lost_input", std::string(name_of(kind_)) + ": the input changed in a call that " +
+                          (outcome.result == hawserSuccess ? "succeeded" : "failed: " + outcome.sentence));
   }
 
   void check_margins(const GuardedBytes& buffer) {
@@ -63,25 +64,26 @@ class GroupTry {
     if (outcome.result != hawserSuccess) return false;
     room_.cut();
     if (room_.info.epoch == view_.epoch && room_.members.size() == view_.group_size) return true;
-    tools_.reporter.violation("bad_info", std::string(name_of(kind_)) + ": it ran in another view than asked for");
+    tools_.reporter.violation("bad_info",
+                              std::string(name_of(kind_)) + ": it ran in another view than asked for");
     return false;
   }
 
   Next after(const Outcome& outcome, std::uint64_t digest) {
     if (outcome.result != hawserSuccess) return tools_.session.judge(outcome, name_of(kind_));
-    tools_.collectives.committed({.phase = name_of(kind_),
-                                  .kind = name_of(kind_),
-                                  .type = call_.type,
-                                  .op = call_.op,
-                                  .quantization = kind_ == GroupKind::reduce_scatter ? call_.quantization
-                                                                                     : hawserQuantization_t{},
-                                  .compressed = options_.compress != 0,
-                                  .tag = call_.tag,
-                                  .count = call_.count,
-                                  .plan = call_.plan,
-                                  .digest = digest,
-                                  .info = room_.info,
-                                  .members = room_.members});
+    tools_.collectives.committed(
+        {.phase = name_of(kind_),
+         .kind = name_of(kind_),
+         .type = call_.type,
+         .op = call_.op,
+         .quantization = kind_ == GroupKind::reduce_scatter ? call_.quantization : hawserQuantization_t{},
+         .compressed = options_.compress != 0,
+         .tag = call_.tag,
+         .count = call_.count,
+         .plan = call_.plan,
+         .digest = digest,
+         .info = room_.info,
+         .members = room_.members});
     return Next::carry_on;
   }
 

@@ -10,10 +10,11 @@ namespace hawser::churn {
 /// Bytes with a margin before and after them that nobody may touch.
 class GuardedBytes {
  public:
-  /// `shift` bytes away from a good alignment. The bytes begin as rubbish, so that what is never written is found.
+  /// `shift` bytes away from a good alignment. The bytes begin as rubbish, so that what is never written is
+  /// found.
   explicit GuardedBytes(std::size_t bytes, std::size_t shift = 0)
       : begin_(kMargin + shift), bytes_(bytes), storage_(bytes + shift + 2 * kMargin, kGuard) {
-    std::fill_n(storage_.begin() + static_cast<std::ptrdiff_t>(begin_), bytes_, kRubbish);
+    std::ranges::fill(view(), kRubbish);
   }
 
   std::span<std::byte> view() { return std::span(storage_).subspan(begin_, bytes_); }

@@ -23,7 +23,10 @@ ListReduction::ListReduction(const MixedTools& tools, const MixedList& list,
     : tools_(tools), list_(list), roster_(roster) {
   for (const MixedCall& call : list.tensors) {
     const std::size_t bytes = call.count * bytes_of(call.type);
-    entries_.push_back({.call = call, .input = {}, .send = GuardedBytes(bytes), .apart = GuardedBytes(call.in_place ? 0 : bytes)});
+    entries_.push_back({.call = call,
+                        .input = {},
+                        .send = GuardedBytes(bytes),
+                        .apart = GuardedBytes(call.in_place ? 0 : bytes)});
     Entry& entry = entries_.back();
     entry.input = input_pattern(entry.rule(roster), tools.peer_id());
     lay_pattern(entry.input, entry.send.view());
@@ -43,7 +46,8 @@ Next ListReduction::call_once() {
   for (Entry& entry : entries_) {
     if (entry.done) continue;
     asked.push_back(&entry);
-    tensors.push_back({entry.send.view().data(), entry.receive().view().data(), entry.call.count, entry.call.type});
+    tensors.push_back(
+        {entry.send.view().data(), entry.receive().view().data(), entry.call.count, entry.call.type});
   }
   const MixedCall& any = entries_.front().call;
   hawserManyOptions_t options = HAWSER_MANY_OPTIONS_INIT;
@@ -64,7 +68,8 @@ Next ListReduction::call_once() {
   check_call(outcome, asked, done, info);
   if (outcome.result == hawserSuccess) return Next::carry_on;
   if (outcome.result == hawserErrorPeerLost || outcome.result == hawserErrorMasterRestarted)
-    tools_.reporter.violation("bad_info", std::string(kPhase) + ": it shall mend this itself: " + outcome.sentence);
+    tools_.reporter.violation("bad_info",
+                              std::string(kPhase) + ": it shall mend this itself: " + outcome.sentence);
   return tools_.session.judge(outcome, kPhase);
 }
 
@@ -118,9 +123,9 @@ void ListReduction::check_entry(Entry& entry, const ContributorBounds& bounds) {
   }
   const auto members = read_contributors(rule, result, bounds);
   if (members && members->empty())
-    tools_.check(kPhase, "no " + std::to_string(bounds.least) + " to " + std::to_string(bounds.most) + " of " +
-                             std::to_string(roster_.size()) + " members explain a result; with all, " +
-                             verify_exact(rule, roster_, result));
+    tools_.check(kPhase, "no " + std::to_string(bounds.least) + " to " + std::to_string(bounds.most) +
+                             " of " + std::to_string(roster_.size()) +
+                             " members explain a result; with all, " + verify_exact(rule, roster_, result));
 }
 
 void ListReduction::report(const Place& place, bool agreed) {

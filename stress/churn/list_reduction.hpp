@@ -10,8 +10,8 @@
 
 namespace hawser::churn {
 
-/// Reduces a list of tensors with hawserAllReduceMany, and checks every tensor that has a result, and the input of
-/// every other. Which members contributed to which tensor nobody tells, so the values themselves do.
+/// Reduces a list of tensors with hawserAllReduceMany, and checks every tensor that has a result, and the
+/// input of every other. Which members contributed to which tensor nobody tells, so the values themselves do.
 class ListReduction {
  public:
   /// `roster`: the members at the start of the round; since then members have been lost at most.
@@ -21,8 +21,8 @@ class ListReduction {
     std::uint64_t lineage = 0;
     std::uint32_t step = 0;
   };
-  /// Until all is done or the session decides otherwise; those that are done are not reduced again. Reports the
-  /// list under this place.
+  /// Until all is done or the session decides otherwise; those that are done are not reduced again. Reports
+  /// the list under this place.
   Next run(const Place& place);
 
  private:
@@ -36,8 +36,8 @@ class ListReduction {
     ValueRule rule(std::span<const std::uint64_t> roster) const;
   };
   Next call_once();
-  void check_call(const Outcome& outcome, const std::vector<Entry*>& asked, const std::vector<std::uint8_t>& done,
-                  const hawserManyInfo_t& info);
+  void check_call(const Outcome& outcome, const std::vector<Entry*>& asked,
+                  const std::vector<std::uint8_t>& done, const hawserManyInfo_t& info);
   void check_entry(Entry& entry, const ContributorBounds& bounds);
   void report(const Place& place, bool agreed);
 

@@ -52,7 +52,8 @@ void add_churn(CLI::App& app, ChurnOptions& o) {
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 32));
   app.add_option("--retry", o.retry, "after an error: call (same call again) or round (begin a new round)")
       ->transform(CLI::CheckedTransformer(kRetryNames));
-  app.add_option("--mixed", o.mixed, "all types, operations and collectives in every round (0: float32 sums only)")
+  app.add_option("--mixed", o.mixed,
+                 "all types, operations and collectives in every round (0: float32 sums only)")
       ->capture_default_str();
   app.add_option("--tags", o.tags, "all-reduces in flight at once in the mixed phase")
       ->capture_default_str()

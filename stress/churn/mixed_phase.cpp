@@ -43,8 +43,8 @@ Next MixedPhase::run(const MixedRule& rule, std::span<const std::uint64_t> roste
   return next;
 }
 
-// Those that failed are started again together. If one of them calls for a new round, the others are given up:
-// all members saw the same fail, and do the same.
+// Those that failed are started again together. If one of them calls for a new round, the others are given
+// up: all members saw the same fail, and do the same.
 Next MixedPhase::run_with_handles(const Reductions& tags) {
   std::vector<TagReduction*> open;
   for (const auto& tag : tags) open.push_back(tag.get());

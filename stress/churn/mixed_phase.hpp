@@ -12,9 +12,9 @@
 
 namespace hawser::churn {
 
-/// The part of a round in which everything that the library can do is done: several all-reduces of different types,
-/// operations and sizes at once, some quantised, then a broadcast, all-gather, reduce-scatter or barrier, and now
-/// and then a list. See choose_mixed_round().
+/// The part of a round in which everything that the library can do is done: several all-reduces of different
+/// types, operations and sizes at once, some quantised, then a broadcast, all-gather, reduce-scatter or
+/// barrier, and now and then a list. See choose_mixed_round().
 class MixedPhase {
  public:
   /// `seed`: of what members may do differently (the order of starts and waits).

@@ -24,7 +24,8 @@ bool one_in(Random& random, std::uint32_t n) { return random() % n == 0; }
 
 /// Uniform in the logarithm, mostly odd.
 std::uint64_t log_uniform(Random& random, std::uint64_t most) {
-  std::uniform_real_distribution<double> exponent(0, std::log(static_cast<double>(std::max<std::uint64_t>(2, most))));
+  std::uniform_real_distribution<double> exponent(
+      0, std::log(static_cast<double>(std::max<std::uint64_t>(2, most))));
   return std::clamp<std::uint64_t>(static_cast<std::uint64_t>(std::exp(exponent(random))) | 1, 1, most);
 }
 
@@ -62,8 +63,8 @@ hawserQuantization_t choose_quantization(Random& random, hawserDataType_t type) 
   return chosen;
 }
 
-/// A tensor with error feedback is quantised the same each time: what a coarse call left behind would not fit the
-/// bound of a finer one.
+/// A tensor with error feedback is quantised the same each time: what a coarse call left behind would not fit
+/// the bound of a finer one.
 hawserQuantization_t quantization_with_residual(hawserDataType_t type) {
   switch (type) {
     case hawserFloat32: return {hawserQuantizeBlockwise, hawserToInt8, 256, 0};
@@ -85,7 +86,9 @@ MixedCall choose_call(Random& random, hawserDataType_t type, std::uint64_t count
   return call;
 }
 
-hawserDataType_t type_number(std::uint64_t number) { return static_cast<hawserDataType_t>(number % kDataTypes); }
+hawserDataType_t type_number(std::uint64_t number) {
+  return static_cast<hawserDataType_t>(number % kDataTypes);
+}
 
 std::vector<MixedCall> choose_tags(Random& random, const MixedRule& rule) {
   std::vector<MixedCall> tags;
@@ -123,7 +126,8 @@ MixedList choose_list(Random& random, const MixedRule& rule) {
   for (std::uint32_t i = 0; i < kListTensors; ++i) {
     // Of two types more than of the others, as in a model.
     const auto type = i % 3 != 0 ? type_number(common.key % 2 + 2 * (i % 2)) : type_number(random());
-    const std::uint64_t most = i % 10 == 0 ? rule.elements_max : std::max<std::uint64_t>(1, rule.elements_max / 50);
+    const std::uint64_t most =
+        i % 10 == 0 ? rule.elements_max : std::max<std::uint64_t>(1, rule.elements_max / 50);
     MixedCall tensor = choose_call(random, type, one_in(random, 10) ? 1 : log_uniform(random, most));
     tensor.op = common.op;
     tensor.plan = common.plan;
@@ -136,7 +140,9 @@ MixedList choose_list(Random& random, const MixedRule& rule) {
 
 }  // namespace
 
-bool MixedCall::compressed_by(std::uint64_t peer_id) const { return compressible && (mix64(key ^ peer_id) & 1) != 0; }
+bool MixedCall::compressed_by(std::uint64_t peer_id) const {
+  return compressible && (mix64(key ^ peer_id) & 1) != 0;
+}
 
 MixedRound choose_mixed_round(const MixedRule& rule) {
   Random random(mix64(rule.lineage ^ mix64(rule.step + 0x6d69786564u)));
@@ -145,8 +151,8 @@ MixedRound choose_mixed_round(const MixedRule& rule) {
   round.tags = choose_tags(random, rule);
   round.group = static_cast<GroupKind>(rule.step % 4);
   // Of every member so many: less, as there are many.
-  round.group_call =
-      choose_call(random, type_number(rule.step / 4), choose_count(random, std::max<std::uint64_t>(1, rule.elements_max / 4)));
+  round.group_call = choose_call(random, type_number(rule.step / 4),
+                                 choose_count(random, std::max<std::uint64_t>(1, rule.elements_max / 4)));
   round.group_call.tag = kGroupTag;
   if (is_float(round.group_call.type) && round.group_call.op != hawserProd && one_in(random, 3))
     round.group_call.quantization = choose_quantization(random, round.group_call.type);

@@ -17,7 +17,7 @@ struct MixedCall {
   hawserReduceOp_t op = hawserSum;
   hawserPlan_t plan = hawserPlanAuto;
   hawserQuantization_t quantization{};
-  bool residual = false;      ///< With error feedback: count is kResidualElements then.
+  bool residual = false;  ///< With error feedback: count is kResidualElements then.
   bool in_place = false;
   bool compressible = false;  ///< About half of the members compress.
 
@@ -39,11 +39,11 @@ enum class GroupKind : std::uint8_t { broadcast, all_gather, reduce_scatter, bar
 
 /// What all members do together after a step, besides the checked sums.
 struct MixedRound {
-  bool threads = false;             ///< Else all tags from one thread, with handles.
-  std::vector<MixedCall> tags;      ///< All-reduces that are in flight at once.
+  bool threads = false;         ///< Else all tags from one thread, with handles.
+  std::vector<MixedCall> tags;  ///< All-reduces that are in flight at once.
   GroupKind group = GroupKind::barrier;
   MixedCall group_call;
-  MixedList list;                   ///< Empty in most rounds.
+  MixedList list;  ///< Empty in most rounds.
 };
 
 /// A tensor with error feedback has always so many elements.

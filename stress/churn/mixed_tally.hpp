@@ -15,15 +15,15 @@ struct MixedTally {
   Counts by_kind;
   Counts by_type;
   Counts by_op;
-  Counts by_quantization;            ///< Without "none".
+  Counts by_quantization;  ///< Without "none".
   std::uint64_t quantised = 0;
   std::uint64_t with_residual = 0;
   std::uint64_t compressed_calls = 0;  ///< Of single members: they need not all compress.
   std::uint64_t tags_in_flight_most = 0;
-  std::uint64_t many_calls = 0;      ///< Of single members.
-  std::uint64_t many_tensors = 0;    ///< With results, in those.
+  std::uint64_t many_calls = 0;    ///< Of single members.
+  std::uint64_t many_tensors = 0;  ///< With results, in those.
   std::uint64_t many_collectives = 0;
-  std::uint64_t many_mended = 0;     ///< That took more than one attempt.
+  std::uint64_t many_mended = 0;  ///< That took more than one attempt.
 
   /// Takes a `reduce` line; `first`: nobody had reported the collective before.
   void on_reduce(const ReportLine& line, bool first);

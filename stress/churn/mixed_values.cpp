@@ -24,8 +24,8 @@ std::int64_t ordinary_value(const ValueRule& rule, std::uint32_t base, std::uint
   return is_unsigned(rule.type) ? nibble : nibble - 8;
 }
 
-/// What a member puts into its own element of the roster, and all others into that one. The result differs from
-/// `others` exactly if the member contributed.
+/// What a member puts into its own element of the roster, and all others into that one. The result differs
+/// from `others` exactly if the member contributed.
 struct Mark {
   std::int64_t own = 1;
   std::int64_t others = 0;
@@ -96,8 +96,8 @@ T get(const std::byte* in) {
   return value;
 }
 
-/// A whole number divided by another, as floats do it: in float32 for all but float64, rounded once more for the
-/// 16-bit ones. Integers are cut to their bits.
+/// A whole number divided by another, as floats do it: in float32 for all but float64, rounded once more for
+/// the 16-bit ones. Integers are cut to their bits.
 void encode(hawserDataType_t type, std::int64_t value, std::int64_t divisor, std::byte* out) {
   const float quotient = static_cast<float>(value) / static_cast<float>(divisor);
   switch (type) {
@@ -143,8 +143,9 @@ Pattern encode_all(hawserDataType_t type, std::span<const std::int64_t> values, 
 }
 
 std::string sentence_of(const ValueRule& rule, std::uint64_t element, double is, double expected) {
-  return "element " + std::to_string(element) + " of " + std::to_string(rule.count) + " " + name_of(rule.type) +
-         " (" + name_of(rule.op) + ") is " + std::to_string(is) + " instead of " + std::to_string(expected);
+  return "element " + std::to_string(element) + " of " + std::to_string(rule.count) + " " +
+         name_of(rule.type) + " (" + name_of(rule.op) + ") is " + std::to_string(is) + " instead of " +
+         std::to_string(expected);
 }
 
 /// What a unit of quantisation does to a value, relative to the largest amplitude in its chunk or block.
@@ -224,8 +225,8 @@ std::string verify_near(const ValueRule& rule, std::span<const std::uint64_t> me
     const double expected = static_cast<double>(exact[(offset + i) % exact.size()]) / divisor;
     const double is = decode(rule.type, result.data() + i * element);
     if (std::abs(is - expected) <= tolerance) continue;
-    return sentence_of(rule, offset + i, is, expected) + ", which is further off than " + std::to_string(tolerance) +
-           ", with " + std::to_string(members.size()) + " contributors";
+    return sentence_of(rule, offset + i, is, expected) + ", which is further off than " +
+           std::to_string(tolerance) + ", with " + std::to_string(members.size()) + " contributors";
   }
   return {};
 }

@@ -12,12 +12,12 @@
 
 namespace hawser::churn {
 
-/// Inputs and results repeat after so many elements: a prime, so that no chunk or block that lands in another's
-/// place goes unseen, and the right answer costs little however large the buffer.
+/// Inputs and results repeat after so many elements: a prime, so that no chunk or block that lands in
+/// another's place goes unseen, and the right answer costs little however large the buffer.
 inline constexpr std::uint64_t kPatternElements = 4093;
 
-/// What a reduction's values depend on. Every input is a small whole number, so that in each type the result is
-/// one bit pattern, in whatever order it was computed.
+/// What a reduction's values depend on. Every input is a small whole number, so that in each type the result
+/// is one bit pattern, in whatever order it was computed.
 struct ValueRule {
   std::uint64_t key = 0;
   hawserDataType_t type = hawserFloat32;
@@ -50,9 +50,8 @@ std::string verify_exact(const ValueRule& rule, std::span<const std::uint64_t> m
 /// How far a quantised result may be from the right one. Inputs lie between -8 and 8, so a partial sum of k
 /// lies within 8k. With c the error of quantising once, relative to that amplitude and doubled for random
 /// rounding, a ring of n members adds up to 8c(1 + ... + n); the direct plan less. A quarter more for partial
-/// sums that the error itself makes larger; with error feedback, what is owed from the last call comes on top.
-/// Averages: the same over n. And the rounding of 16-bit types.
-/// Marks of averages are 64 instead of 8.
+/// sums that the error itself makes larger; with error feedback, what is owed from the last call comes on
+/// top. Averages: the same over n. And the rounding of 16-bit types. Marks of averages are 64 instead of 8.
 double tolerance_of(const ValueRule& rule, const hawserQuantization_t& quantization, std::size_t members,
                     bool residual);
 
@@ -67,10 +66,9 @@ struct ContributorBounds {
   std::size_t most = 0;
 };
 
-/// Who contributed, read from a result of a rule with a roster. Members whose element the result is too short to
-/// hold are tried out.
-/// Returns the contributors with which the whole result is right, in roster order, or none if there are no such;
-/// nothing if too many would have to be tried out.
+/// Who contributed, read from a result of a rule with a roster. Members whose element the result is too short
+/// to hold are tried out. Returns the contributors with which the whole result is right, in roster order, or
+/// none if there are no such; nothing if too many would have to be tried out.
 std::optional<std::vector<std::uint64_t>> read_contributors(const ValueRule& rule,
                                                             std::span<const std::byte> result,
                                                             const ContributorBounds& bounds);

@@ -54,8 +54,8 @@ hawserResult_t TagReduction::run(hawserComm_t comm) {
 
 hawserResult_t TagReduction::start(hawserComm_t comm) {
   const hawserAllReduceOptions_t chosen = options();
-  return hawserAllReduceAsync(comm, send_.view().data(), receive_.view().data(), call_.count, call_.type, &chosen,
-                              &op_);
+  return hawserAllReduceAsync(comm, send_.view().data(), receive_.view().data(), call_.count, call_.type,
+                              &chosen, &op_);
 }
 
 bool TagReduction::ended() const {
@@ -76,9 +76,10 @@ void TagReduction::check_input(bool success, const Outcome& outcome) {
   const auto view = send_.view();
   const std::size_t changed = first_difference(input_, view);
   if (changed == view.size()) return;
-  tools_.reporter.violation("lost_input", std::string(kPhase) + ": byte " + std::to_string(changed) + " of " +
-                                              std::to_string(view.size()) + " changed in a call that " +
-                                              (success ? "succeeded out of place" : "failed: " + outcome.sentence));
+  tools_.reporter.violation("lost_input",
+                            std::string(kPhase) + ": byte " + std::to_string(changed) + " of " +
+                                std::to_string(view.size()) + " changed in a call that " +
+                                (success ? "succeeded out of place" : "failed: " + outcome.sentence));
   lay_pattern(input_, view);
 }
 
@@ -91,8 +92,9 @@ void TagReduction::check_after(const Outcome& outcome) {
     tools_.reporter.violation("out_of_bounds", std::string(kPhase) + ": written beside the buffer");
   if (!success) {
     if (owed() != owed_before_)
-      tools_.reporter.violation("lost_input",
-                                std::string(kPhase) + ": the residual changed in a call that failed: " + outcome.sentence);
+      tools_.reporter.violation(
+          "lost_input",
+          std::string(kPhase) + ": the residual changed in a call that failed: " + outcome.sentence);
     return;
   }
   room_.cut();

@@ -8,8 +8,8 @@
 
 namespace hawser::churn {
 
-/// One all-reduce of any type and kind with its buffers, to be made until it succeeds, either in one blocking call
-/// or with a handle; checks all that can be checked after each.
+/// One all-reduce of any type and kind with its buffers, to be made until it succeeds, either in one blocking
+/// call or with a handle; checks all that can be checked after each.
 class TagReduction {
  public:
   /// `residual`: for a call with error feedback, else null; not owned.

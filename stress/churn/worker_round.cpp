@@ -185,7 +185,8 @@ Next WorkerRounds::check_sums() {
 }
 
 Next WorkerRounds::mixed() {
-  return mixed_.run({.lineage = lineage_, .step = step_, .tags = tags_, .elements_max = elements_max_}, roster_);
+  return mixed_.run({.lineage = lineage_, .step = step_, .tags = tags_, .elements_max = elements_max_},
+                    roster_);
 }
 
 Next WorkerRounds::one_sum(const SumCheck& check, CallSlot slot) {

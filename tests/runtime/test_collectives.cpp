@@ -107,6 +107,12 @@ TEST_CASE("a collective by rank in a view that is over is answered, not run") {
                                             .receive = bytes(values)},
                                    .epoch = Epoch{77}});
   CHECK(done.status() == Status::peer_lost);
+  // Sizes that fit the old view would be wrong in this one.
+  const auto in_place = peers[0]->run({.call = {.signature = {.collective = Collective::all_gather, .count = 2},
+                                                .send = bytes(values) + 24,
+                                                .receive = bytes(values)},
+                                       .epoch = Epoch{77}});
+  CHECK(in_place.status() == Status::peer_lost);
   const auto no_rank = peers[0]->run({.call = {.signature = {.collective = Collective::broadcast, .count = 10, .root = 9},
                                                .send = bytes(values),
                                                .receive = bytes(values)}});
