@@ -127,6 +127,8 @@ void Checker::call_ended(const Process& process, const Call& call, const CallDon
 }
 
 void Checker::update_ended(const Process& process, const Call& call, Status status) {
+  // Left, or told that it is out, while its call was known to the master.
+  if (means_out(status)) died_in_update_.insert(call.self);
   // Only those are told of a timeout who had called.
   if (means_out(status) || status == Status::timeout || !explain_mismatches_ || called_differently(call.view))
     return;
