@@ -40,6 +40,8 @@ void add_collective_options(CLI::App& command, AllReduceOptions& options) {
       ->capture_default_str()
       ->check(CLI::IsMember(bench::quantize_names()));
   command.add_flag("--in-place", options.in_place, "Send and receive buffer are the same");
+  command.add_flag("--check-same-host", options.check_same_host,
+                   "Payloads carry checksums, as they do between hosts");
 }
 
 void add_all_reduce(CLI::App& bench, int& status) {

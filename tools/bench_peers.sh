@@ -16,6 +16,8 @@ cd "$(dirname "$0")/.."
 # Hawser's rows: "NAME BENCH_ARGUMENT...", all out of place with float32.
 hawser_variants=(
   "hawser"
+  "hawser-with-checksums --check-same-host"
+  "hawser-uint8 --quantize min-max-8"
 )
 
 rounds=5

@@ -36,6 +36,7 @@ std::vector<std::string> worker_arguments(const AllReduceOptions& options, const
   std::vector<std::string> arguments{"bench", "worker", "all-reduce"};
   for (const auto& [name, value] : values) arguments.insert(arguments.end(), {name, value});
   if (options.in_place) arguments.emplace_back("--in-place");
+  if (options.check_same_host) arguments.emplace_back("--check-same-host");
   return arguments;
 }
 

@@ -16,6 +16,7 @@ struct AllReduceOptions {
   std::uint32_t connections = 0;
   CollectiveNames names;
   bool in_place = false;
+  bool check_same_host = false;
   bool lines = false;
   std::string label = "hawser";
   std::string json;

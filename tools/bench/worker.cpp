@@ -40,7 +40,8 @@ Result<Communicator> join(const WorkerOptions& options) {
                                     .listen_address = "127.0.0.1",
                                     .connections_per_link = options.all_reduce.connections,
                                     .connect_ms = 60'000,
-                                    .master_redial_ms = 5'000});
+                                    .master_redial_ms = 5'000,
+                                    .check_same_host = options.all_reduce.check_same_host});
   if (!comm) return comm;
   if (auto connected = comm->connect(); !connected) return connected.error();
   // Members of one view call as often as each other: all see the full view at the same time.
