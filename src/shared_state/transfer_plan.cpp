@@ -15,8 +15,8 @@ bool misses(const SliceReceiver& receiver, std::uint64_t slice) {
   return slice >= receiver.has.size() || !receiver.has[static_cast<std::size_t>(slice)];
 }
 
-/// Candidates for one kind of work, the one with least to send first. `Candidate` is an index of something
-/// whose rank is rank_of(index).
+/// Candidates for one kind of work, the one with least to send so far first. While it lives nobody else may
+/// change the load of its ranks.
 class LeastLoaded {
  public:
   LeastLoaded(std::vector<std::uint64_t>& load, std::vector<std::uint32_t> ranks)
@@ -27,7 +27,8 @@ class LeastLoaded {
   /// The index of the least loaded one that is fit for it, which gets the load. There must be one.
   template <class IsFit>
   std::size_t take(std::uint64_t bytes, IsFit is_fit) {
-    const auto found = std::find_if(order_.begin(), order_.end(), [&](const Key& key) { return is_fit(key.second); });
+    const auto found =
+        std::find_if(order_.begin(), order_.end(), [&](const Key& key) { return is_fit(key.second); });
     HAWSER_ASSERT(found != order_.end());
     const std::size_t index = found->second;
     order_.erase(found);
@@ -86,10 +87,8 @@ TransferPlan::TransferPlan(std::vector<TransferDemand> demands) : demands_(std::
       const std::uint64_t bytes = slice_bytes(demand.bytes, slice);
       const std::size_t source = sources.take(bytes, [](std::size_t) { return true; });
       const std::size_t relay = relays.take(bytes * (missing - 1), misses_it);
-      steps_.push_back({.slice = slice,
-                        .demand = number,
-                        .source = demand.holders[source],
-                        .relay = receiving[relay]});
+      steps_.push_back(
+          {.slice = slice, .demand = number, .source = demand.holders[source], .relay = receiving[relay]});
     }
   }
 }

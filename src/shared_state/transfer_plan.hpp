@@ -48,7 +48,7 @@ struct SliceRoute {
 /// Every slice that somebody misses, once, in order of the demands and of the slices.
 class TransferPlan {
  public:
-  /// Takes 24 bytes for each slice, and time in proportion to the slices times the logarithm of the members.
+  /// Takes 24 bytes for each slice, and time in proportion to slices times receivers.
   explicit TransferPlan(std::vector<TransferDemand> demands);
 
   std::size_t size() const { return steps_.size(); }

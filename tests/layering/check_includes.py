@@ -18,6 +18,7 @@ LAYERS = {
     "topology": ["base"],
     "plan": ["base", "topology"],
     "kernels": ["base"],
+    "shared_state": ["base", "kernels"],
     "collective": ["base", "plan", "kernels"],
     "wire": ["base", "membership/messages.hpp", "membership/view.hpp"],
     "transport": ["base", "wire"],
@@ -25,7 +26,7 @@ LAYERS = {
 }
 
 # Pure code: no thread, no clock, no socket, no environment. Time and seed come in as arguments.
-PURE_FOLDERS = {"base", "membership", "topology", "plan", "kernels", "collective"}
+PURE_FOLDERS = {"base", "membership", "topology", "plan", "kernels", "shared_state", "collective"}
 PURE_FILES = re.compile(r"^src/runtime/peer_engine[^/]*$")
 
 IMPURE_INCLUDE = re.compile(
