@@ -137,7 +137,8 @@ typedef struct hawserQuantization {
 } hawserQuantization_t;
 
 typedef enum hawserPlan {
-  /** Chosen per call from size and world size by the cost model. All members must ask for the same. */
+  /** Chosen per call from size and world size by the cost model; as long as no rates are measured, that is
+   *  direct. All members must ask for the same. */
   hawserPlanAuto = 0,
   hawserPlanRing = 1,
   hawserPlanDirect = 2
@@ -284,9 +285,9 @@ typedef struct hawserMember {
  *  Strings of the config are copied. Errors: InvalidArgument, System (no port free in the range). */
 HAWSER_API hawserResult_t hawserCommCreate(const hawserCommConfig_t* config, hawserComm_t* comm);
 
-/** Joins the run: dials the master, waits as pending until the members admit this peer (the first peers of
- *  a run are admitted at once), opens links to all members of its group.
- *  Blocks up to config.connect_ms. May be called again after Expelled, MasterUnreachable, Refused or
+/** Joins the run: dials the master, waits as pending until the members admit this peer, opens links to all members of its group.
+ *  The first peers of a run are admitted together, bootstrap_ms after the master's start.
+ *  Blocks up to config.connect_ms (the log warns every 10 s while the master cannot be reached). May be called again after Expelled, MasterUnreachable, Refused or
  *  Timeout: the peer then joins as a newcomer.
  *  Errors: InvalidUsage (connected already), Timeout, MasterUnreachable, Refused, Closed. */
 HAWSER_API hawserResult_t hawserCommConnect(hawserComm_t comm);
@@ -444,7 +445,8 @@ HAWSER_API hawserResult_t hawserOpWait(hawserOp_t op, uint64_t timeout_ms, hawse
 /** Writes 1 if the operation has ended, well or not, else 0. Does not block. */
 HAWSER_API hawserResult_t hawserOpTest(hawserOp_t op, int* ended);
 
-/** Waits for the end if need be, and frees. Null is allowed. */
+/** Waits for the end if need be, and frees. Null is allowed. May be called after hawserCommDestroy, which
+ *  ends operations with Closed. */
 HAWSER_API hawserResult_t hawserOpDestroy(hawserOp_t op);
 
 /* --------------------------------------------------------------------------------------- many at once */
@@ -457,7 +459,7 @@ typedef struct hawserTensor {
   hawserDataType_t type;
 } hawserTensor_t;
 
-/** Fill with HAWSER_MANY_OPTIONS_INIT. */
+/** Fill with HAWSER_MANY_OPTIONS_INIT. Same on all members, but for `compress` and `in_flight`. */
 typedef struct hawserManyOptions {
   size_t size;
   hawserReduceOp_t op;
@@ -490,7 +492,7 @@ typedef struct hawserManyInfo {
 
 #define HAWSER_MANY_INFO_INIT {sizeof(hawserManyInfo_t), 0, 0, 0, 0, 0, 0, 0, 0}
 
-/** Reduces a list of tensors, several at once, the same list on all members, and calls again what a loss (or
+/** Reduces a list of tensors that share no memory, several at once, the same list on all members, and calls again what a loss (or
  *  a restart of the master) undid until all is done. Every tensor's result is one collective's, with the same
  *  bits and the same contributors on all members. On an error, each tensor either has its result (the same
  *  tensors on all members) or its input is intact; `done`, unless null, gets 1 or 0 for each.

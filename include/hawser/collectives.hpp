@@ -55,13 +55,19 @@ template <class Range>
 concept Elements = std::ranges::contiguous_range<Range> && std::ranges::sized_range<Range> &&
                    detail::type_number<ElementOf<Range>>() >= 0;
 
+/// The same, to be written to.
+template <class Range>
+concept MutableElements =
+    Elements<Range> && !std::is_const_v<std::remove_reference_t<std::ranges::range_reference_t<Range>>>;
+
 template <class T>
 constexpr hawserDataType_t data_type() {
   return static_cast<hawserDataType_t>(detail::type_number<T>());
 }
 
-/// One tensor of a list, reduced in place.
-template <Elements Values>
+/// One tensor of a list, reduced in place. The values must outlive the list.
+template <MutableElements Values>
+  requires std::ranges::borrowed_range<Values>
 hawserTensor_t tensor(Values&& values) {
   return {std::ranges::data(values), std::ranges::data(values), std::ranges::size(values),
           data_type<ElementOf<Values>>()};
@@ -167,6 +173,7 @@ struct Reduced {
   std::uint64_t transfer_us = 0;
   std::uint64_t reduce_us = 0;
   std::uint64_t commit_us = 0;
+  std::uint32_t attempts = 1;
 };
 
 struct ReducedMany {
@@ -211,6 +218,7 @@ class InfoRoom {
     reduced_.transfer_us = info_.transfer_us;
     reduced_.reduce_us = info_.reduce_us;
     reduced_.commit_us = info_.commit_us;
+    reduced_.attempts = info_.attempts;
     return std::move(reduced_);
   }
 

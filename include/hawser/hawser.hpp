@@ -24,7 +24,7 @@ inline namespace v0 {
 
 /// Empty strings and zeros mean the defaults of hawser.h.
 struct MasterConfig {
-  std::string listen;
+  std::string listen = {};
   std::uint32_t silence_ms = 0;
   std::uint32_t stall_ms = 0;
   std::uint32_t call_wait_ms = 0;
@@ -76,11 +76,11 @@ class Master {
 
 /// Empty strings and zeros mean the defaults of hawser.h. `master` is required.
 struct CommunicatorConfig {
-  std::string master;
-  std::string name;
+  std::string master = {};
+  std::string name = {};
   std::uint32_t group = 0;
-  std::string advertise_address;
-  std::string listen_address;
+  std::string advertise_address = {};
+  std::string listen_address = {};
   std::uint16_t port_first = 0;
   std::uint16_t port_last = 0;
   std::uint32_t connections_per_link = 0;
@@ -93,7 +93,7 @@ struct CommunicatorConfig {
 
 struct Member {
   std::uint64_t peer_id = 0;
-  std::string name;
+  std::string name = {};
   std::string address;
 };
 
@@ -155,7 +155,7 @@ class Communicator {
   }
 
   /// Out of place: `receive` is as long as `send` and disjoint from it.
-  template <Elements Send, Elements Receive>
+  template <Elements Send, MutableElements Receive>
   Result<Reduced> all_reduce(const Send& send, Receive&& receive, const ReduceOptions& options = {}) {
     static_assert(std::is_same_v<ElementOf<Send>, ElementOf<Receive>>);
     if (std::ranges::size(send) != std::ranges::size(receive))
@@ -167,7 +167,7 @@ class Communicator {
     });
   }
   /// In place. On any error the values are as they were.
-  template <Elements Values>
+  template <MutableElements Values>
   Result<Reduced> all_reduce(Values&& values, const ReduceOptions& options = {}) {
     const auto o = options.c_options();
     return with_info([&](hawserReduceInfo_t* info) {
@@ -176,7 +176,8 @@ class Communicator {
     });
   }
   /// In place and in the background. The values, and a residual, belong to the library until it has ended.
-  template <Elements Values>
+  template <MutableElements Values>
+    requires std::ranges::borrowed_range<Values>
   Result<Operation> all_reduce_async(Values&& values, const ReduceOptions& options = {}) {
     const auto o = options.c_options();
     hawserOp_t op = nullptr;
@@ -207,7 +208,7 @@ class Communicator {
   }
 
   /// `send` holds a share for every rank, `receive` one share.
-  template <Elements Send, Elements Receive>
+  template <Elements Send, MutableElements Receive>
   Result<Reduced> reduce_scatter(const Send& send, Receive&& receive, const ReduceOptions& options = {}) {
     static_assert(std::is_same_v<ElementOf<Send>, ElementOf<Receive>>);
     const auto view = shares(std::ranges::size(receive), std::ranges::size(send), "send");
@@ -220,7 +221,7 @@ class Communicator {
     });
   }
   /// `send` holds this rank's share, `receive` one for every rank.
-  template <Elements Send, Elements Receive>
+  template <Elements Send, MutableElements Receive>
   Result<Reduced> all_gather(const Send& send, Receive&& receive, const CollectiveOptions& options = {}) {
     static_assert(std::is_same_v<ElementOf<Send>, ElementOf<Receive>>);
     const auto view = shares(std::ranges::size(send), std::ranges::size(receive), "receive");
@@ -233,7 +234,7 @@ class Communicator {
     });
   }
   /// The root's values go to everybody.
-  template <Elements Values>
+  template <MutableElements Values>
   Result<Reduced> broadcast(Values&& values, std::uint32_t root, const CollectiveOptions& options = {}) {
     const auto o = options.c_options();
     return with_info([&](hawserReduceInfo_t* info) {

@@ -218,7 +218,7 @@ void Communicator::end_call(const std::function<void()>& undo) {
 
 void Communicator::tell_long_wait(const std::string& what, Duration lasted) const {
   write_log(config_.engine.name,
-            {LogLevel::info, "long-wait",
+            {driver_->master_is_up() ? LogLevel::info : LogLevel::warning, "long-wait",
              what + " has lasted " + std::to_string(whole_milliseconds(lasted) / 1000) +
                  " s; the master at " + to_string(config_.master) +
                  (driver_->master_is_up() ? " is connected" : " is not connected")});

@@ -278,7 +278,10 @@ void PeerEngine::State::chunk_ends(Instant now, LinkConnection connection, Link&
       return apply_chunk(now, connection, header, receiving.staging.get(), out);
     case Receiving::Use::parked: break;
   }
-  if (find_op(header.key)) return apply_chunk(now, connection, header, receiving.staging.get(), out);
+  if (Op* const op = find_op(header.key)) {
+    op->bytes_received += header.payload_bytes;
+    return apply_chunk(now, connection, header, receiving.staging.get(), out);
+  }
   if (!future(header.key) || header.key.epoch < link.newest) return;
   auto& parked = link.parked[header.key];
   const bool repeated =
@@ -302,8 +305,10 @@ void PeerEngine::State::deliver_parked(Instant now, const OpKey& key, EngineActi
       link.parked_bytes -= parked.payload.size();
       --link.parked_frames;
     }
-    for (const Parked& parked : frames)
+    for (const Parked& parked : frames) {
+      if (Op* const op = find_op(key)) op->bytes_received += parked.payload.size();
       apply_chunk(now, {.peer = peer, .index = parked.connection}, parked.header, parked.payload.data(), out);
+    }
   }
 }
 

@@ -33,6 +33,7 @@ class Reduction {
   ManyOutcome run() {
     const Instant begun = now();
     outcome_.error = check();
+    look_at_view();
     for (std::size_t unit = 0; unit < units_.size(); ++unit) waiting_.push_back(unit);
     while (outcome_.error.status == Status::success && !(waiting_.empty() && flying_.empty())) {
       if (waiting_.empty() || flying_.size() >= std::max<std::uint32_t>(1, arguments_.in_flight))
@@ -44,6 +45,7 @@ class Reduction {
     outcome_.info.tensors =
         static_cast<std::uint64_t>(std::count(outcome_.done.begin(), outcome_.done.end(), true));
     outcome_.info.total = now() - begun;
+    if (outcome_.info.collectives > 0 || outcome_.info.attempts > 1) tell_how_far();
     return std::move(outcome_);
   }
 
@@ -106,7 +108,10 @@ class Reduction {
     const Unit& unit = units_[index];
     Flying flying;
     flying.unit = index;
-    CollectiveArguments start{.call = {}, .tag = arguments_.first_tag + index, .compress = arguments_.compress};
+    CollectiveArguments start{.call = {},
+                              .tag = arguments_.first_tag + index,
+                              .compress = arguments_.compress,
+                              .epoch = epoch_};
     if (unit.tensors.size() == 1) {
       const Tensor& tensor = arguments_.tensors[unit.tensors.front()];
       start.call = call_of(tensor.send, tensor.receive, tensor.count, tensor.type);
@@ -174,6 +179,20 @@ class Reduction {
     if (landing_all_) return;
     land_all();
     if (outcome_.error.status == Status::success) ++outcome_.info.attempts;
+    look_at_view();
+  }
+
+  /// All of one attempt runs in one view: what is started after that one's end would wait for members who have
+  /// learnt already why the list failed.
+  void look_at_view() {
+    if (const auto info = communicator_.info(); info.ok()) epoch_ = (*info)->view.epoch;
+  }
+
+  void tell_how_far() {
+    if (outcome_.error.status == Status::success) return;
+    outcome_.error.sentence = std::to_string(outcome_.info.tensors) + " of " +
+                              std::to_string(outcome_.done.size()) + " tensors are done; of the rest: " +
+                              outcome_.error.sentence;
   }
 
   Communicator& communicator_;
@@ -182,6 +201,7 @@ class Reduction {
   std::deque<std::size_t> waiting_;
   std::deque<Flying> flying_;
   bool landing_all_ = false;
+  Epoch epoch_;
   ManyOutcome outcome_;
 };
 

@@ -284,6 +284,28 @@ TEST_CASE("a list of tensors survives the loss of a member") {
   CHECK(lists[0].integers == lists[1].integers);
 }
 
+TEST_CASE("lists of different lengths end as a mismatch for all who wait, and soon") {
+  // The bounds of a test run would let a member that waits alone wait for twenty seconds.
+  TestRun run;
+  const Peers peers = run.assemble(3);
+  std::vector<List> lists{List(0), List(1), List(2)};
+  std::vector<ManyOutcome> outcomes(3);
+  const auto begun = std::chrono::steady_clock::now();
+  on_all(peers, [&](std::size_t who, Communicator& peer) {
+    ManyArguments many = lists[who].arguments();
+    many.in_flight = static_cast<std::uint32_t>(1 + 3 * who);
+    // The missing tensor is one of many, so that what follows it differs as well.
+    if (who == 1) many.tensors.erase(many.tensors.begin() + 30);
+    outcomes[who] = reduce_many(peer, many);
+  });
+  for (const ManyOutcome& outcome : outcomes) {
+    INFO(outcome.error.sentence);
+    CHECK(outcome.error.status == Status::mismatch);
+  }
+  CHECK(outcomes[0].done == outcomes[2].done);
+  CHECK(std::chrono::steady_clock::now() - begun < std::chrono::seconds(15));
+}
+
 TEST_CASE("a list with a bad tensor is refused before anything is sent") {
   TestRun run;
   const Peers peers = run.assemble(2);
