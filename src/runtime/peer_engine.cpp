@@ -382,7 +382,7 @@ void PeerEngine::State::follow_one(Instant now, const OpCommitted& committed, En
   info.transfer = whole - op.all_called;
   info.reduce = op.in_kernels;
   info.commit = now - whole;
-  if (op.signature.quantization) out.emplace_back(SettleResult{op.executor});
+  out.emplace_back(SettleResult{op.executor});
   out.emplace_back(CallDone{op.call, {Status::success, {}}, std::move(info)});
   ops_.erase(found);
 }

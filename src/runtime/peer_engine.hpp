@@ -133,7 +133,8 @@ struct RestoreInput {
   std::shared_ptr<Executor> executor;
   void perform() const;
 };
-/// Likewise, for a committed collective: brings what is still quantised into the receive buffer.
+/// Likewise, for a committed collective: brings what is still quantised into the receive buffer. Holds the memory
+/// that the ReleaseSend actions before it copy from.
 struct SettleResult {
   std::shared_ptr<Executor> executor;
   void perform() const;
