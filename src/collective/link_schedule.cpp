@@ -54,7 +54,7 @@ std::vector<std::uint32_t> LinkSchedule::drop(const OpKey& key) {
   std::erase_if(control_, [&](const FrameHeader& frame) { return frame.key == key; });
   std::vector<std::uint32_t> writing;
   for (auto& [index, connection] : connections_) {
-    bool touched = false;
+    bool touched = connection.writing == key;
     for (Sent& sent : connection.unacknowledged) {
       if (!sent.alive || sent.frame.key != key) continue;
       sent.alive = false;
@@ -151,7 +151,8 @@ std::optional<FrameHeader> LinkSchedule::next_chunk(Connection& connection) {
       ++eager_frames_;
     }
     if (q.counts(frame)) q.under_way += frame.payload_bytes;
-    connection.unacknowledged.push_back({.frame = frame, .eager = eager, .memory = nullptr});
+    connection.unacknowledged.push_back({.frame = frame, .eager = eager});
+    connection.writing = frame.key;
     return frame;
   }
   return std::nullopt;
@@ -161,6 +162,8 @@ std::optional<FrameHeader> LinkSchedule::next(Instant now, std::uint32_t index) 
   const auto found = connections_.find(index);
   if (found == connections_.end()) return std::nullopt;
   Connection& connection = found->second;
+  connection.writing.reset();
+  connection.memory.reset();
   if (connection.tell_now) {
     connection.received_told = connection.received;
     connection.bytes_untold = 0;
@@ -175,7 +178,7 @@ std::optional<FrameHeader> LinkSchedule::next(Instant now, std::uint32_t index) 
   if (!control_.empty()) {
     const FrameHeader frame = control_.front();
     control_.pop_front();
-    connection.unacknowledged.push_back({.frame = frame, .memory = nullptr});
+    connection.unacknowledged.push_back({.frame = frame});
     return frame;
   }
   return next_chunk(connection);
@@ -184,8 +187,8 @@ std::optional<FrameHeader> LinkSchedule::next(Instant now, std::uint32_t index) 
 void LinkSchedule::keep(std::uint32_t index, std::shared_ptr<const void> memory) {
   const auto found = connections_.find(index);
   HAWSER_ASSERT(found != connections_.end());
-  HAWSER_ASSERT(!found->second.unacknowledged.empty());
-  found->second.unacknowledged.back().memory = std::move(memory);
+  HAWSER_ASSERT(found->second.writing.has_value());
+  found->second.memory = std::move(memory);
 }
 
 bool LinkSchedule::received(Instant now, std::uint32_t index, std::size_t payload_bytes) {

@@ -42,7 +42,8 @@ class LinkSchedule {
 
   /// The next frame for this connection, if there is one now.
   std::optional<FrameHeader> next(Instant now, std::uint32_t connection);
-  /// Keeps memory that the payload of the frame that next() gave last lies in, until nobody reads it.
+  /// Keeps memory that the payload of the frame that next() gave last lies in, until the connection asks for the
+  /// next one: then it is written whole.
   void keep(std::uint32_t connection, std::shared_ptr<const void> memory);
   /// True if next() would give a connection other than a resting one something to do.
   bool has_work() const;
@@ -66,10 +67,12 @@ class LinkSchedule {
     FrameHeader frame;
     bool alive = true;  ///< False once its collective was dropped.
     bool eager = false;
-    std::shared_ptr<const void> memory;
   };
   struct Connection {
     std::deque<Sent> unacknowledged;
+    /// Of the chunk that was given last, which may be in the writing yet, whatever the other side acknowledges.
+    std::optional<OpKey> writing;
+    std::shared_ptr<const void> memory;
     std::uint64_t acknowledged = 0;  ///< Frames sent on it that the other side has.
     std::uint64_t received = 0;
     std::uint64_t received_told = 0;

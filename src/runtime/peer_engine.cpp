@@ -341,11 +341,12 @@ void PeerEngine::State::follow(Instant now, PeerActions& actions, EngineActions&
 }
 
 void PeerEngine::State::follow_one(Instant, const WantLinks& wanted, EngineActions& out) {
-  std::erase_if(links_, [&](const auto& entry) {
+  std::erase_if(links_, [&](auto& entry) {
     const bool keep = std::any_of(wanted.peers.begin(), wanted.peers.end(),
                                   [&](const auto& wish) { return wish.peer.id == entry.first; }) &&
                       entry.second.secret == wanted.secret;
-    if (!keep) out.emplace_back(CloseLink{entry.first});
+    if (!keep)
+      out.emplace_back(CloseLink{entry.first, std::make_shared<LinkSchedule>(std::move(entry.second.schedule))});
     return !keep;
   });
   for (const auto& wish : wanted.peers) {

@@ -107,6 +107,7 @@ struct OpenLink {
 /// Close all its connections and stop redialling. No LinkDown is reported for them.
 struct CloseLink {
   PeerId peer;
+  std::shared_ptr<const void> memory;  ///< What may be in the writing until it is closed.
 };
 /// There are frames for this link: connections that can write shall call next_frame again.
 struct WakeLink {
