@@ -17,18 +17,24 @@ enum class FrameKind : std::uint8_t {
   /// "I have called this collective: send, chunks on their way up below the limit." Comes again when the
   /// limit has grown. No payload.
   ready = 2,
-  /// "I have received so many chunk and ready frames on this connection." No payload.
+  /// "I have received so many frames, other than this kind, on this connection." No payload.
   acknowledge = 3,
+  // Words about the slices of a shared-state transfer (shared_state/swarm.hpp), by chunk. No payload.
+  want = 4,     ///< Send me the chunk.
+  wish = 5,     ///< Send it unless you have sent it to somebody else.
+  unwant = 6,   ///< I have it: don't send it.
+  decline = 7,  ///< Somebody else has it from me.
+  have = 8,     ///< I have `count` chunks from this one on, and send them to who wants them.
 };
 
 /// What travels on a connection between two peers, before its payload. Byte layout: wire/frame_codec.hpp.
 struct FrameHeader {
   FrameKind kind = FrameKind::chunk;
   Direction direction = Direction::up;    ///< Of a chunk.
-  OpKey key;                              ///< Of a chunk or ready.
-  std::uint64_t signature = 0;            ///< fingerprint() of the call, of a chunk or ready.
+  OpKey key;                              ///< Of all but an acknowledge.
+  std::uint64_t signature = 0;            ///< fingerprint() of the call, of all but an acknowledge.
   std::uint64_t chunk = 0;                ///< Index of the chunk in the plan.
-  /// Of an acknowledge: frames. Of a ready: the first chunk that may not be sent up yet.
+  /// Of an acknowledge: frames. Of a ready: the first chunk that may not be sent up yet. Of a have: chunks.
   std::uint64_t count = 0;
   std::uint32_t payload_bytes = 0;        ///< Of a chunk, as it travels.
   bool compressed = false;                ///< Of a chunk: wire/payload_codec.hpp.

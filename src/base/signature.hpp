@@ -18,6 +18,7 @@ enum class Collective : std::uint8_t {
   all_gather = 2,      ///< Everybody's values go to everybody, in rank order.
   reduce_scatter = 3,  ///< Each rank gets its share of the sum.
   barrier = 4,         ///< No elements: everybody has come.
+  transfer = 5,        ///< Slices of a shared state go to whoever lacks them; `count` of them, by demand.
 };
 /// Whether partial sums climb.
 constexpr bool reduces(Collective collective) {
@@ -26,8 +27,15 @@ constexpr bool reduces(Collective collective) {
 
 /// Whether somebody who has the whole result knows by that that everybody has called.
 constexpr bool whole_means_all_called(Collective collective) {
-  return collective != Collective::broadcast && collective != Collective::barrier;
+  return collective != Collective::broadcast && collective != Collective::barrier &&
+         collective != Collective::transfer;
 }
+
+/// What a collective is called for.
+enum class Purpose : std::uint8_t {
+  application = 0,
+  shared_state = 1,  ///< A step of a shared-state synchronisation.
+};
 
 enum class PlanKind : std::uint8_t { automatic = 0, ring = 1, direct = 2 };
 
@@ -40,6 +48,7 @@ struct Signature {
   std::uint64_t count = 0;              ///< All-gather and reduce-scatter: of one rank's share.
   std::uint32_t root = 0;               ///< Rank, of a broadcast; else 0.
   Quantization quantization;
+  Purpose purpose = Purpose::application;
   friend auto operator<=>(const Signature&, const Signature&) = default;
 };
 

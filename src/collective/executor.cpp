@@ -184,6 +184,16 @@ void Executor::combine_with(std::uint64_t chunk, std::byte* sum, const std::byte
   state(chunk).touched = true;
 }
 
+bool Executor::arrived(Instant, std::uint32_t from, Direction direction, std::uint64_t chunk,
+                       const std::byte* payload, std::vector<Send>& out) {
+  if (direction == Direction::up)
+    arrived_up(from, chunk, payload, out);
+  else
+    arrived_down(chunk, payload, out);
+  return true;
+}
+
+/// A partial sum.
 void Executor::arrived_up(std::uint32_t from, std::uint64_t chunk, const std::byte* payload,
                           std::vector<Send>& out) {
   ChunkState& one = state(chunk);
@@ -298,7 +308,7 @@ std::span<const std::byte> Executor::payload(Direction direction, std::uint64_t 
   return {accumulators(chunk), bytes};
 }
 
-void Executor::sent(Direction direction, std::uint64_t chunk) {
+void Executor::sent(std::uint32_t, Direction direction, std::uint64_t chunk) {
   ChunkState& one = state(chunk);
   if (direction == Direction::down) {
     HAWSER_ASSERT(one.unsent_down > 0);
@@ -319,6 +329,7 @@ void Executor::release(std::uint64_t chunk) {
   widen_limit();
 }
 
+/// A result; `payload` may be its landing.
 void Executor::arrived_down(std::uint64_t chunk, const std::byte* payload, std::vector<Send>& out) {
   std::byte* const place = memory_.place(chunk);
   if (!memory_.quantization()) {

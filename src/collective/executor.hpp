@@ -3,20 +3,16 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <span>
 #include <vector>
 
-#include "base/frame.hpp"
 #include "base/result.hpp"
 #include "collective/call_memory.hpp"
+#include "collective/execution.hpp"
 #include "plan/plan.hpp"
 
 namespace hawser {
-
-/// Every chunk may be sent up.
-inline constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
 
 /// One collective at one peer, whatever the plan: for each chunk wait for the children of its reduce tree,
 /// combine with the own contribution, send to the parent; the root finishes the value; on the way down,
@@ -30,68 +26,38 @@ inline constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::ma
 /// the elements, or chunks that are no part of this rank's result) in a bounded number of buffers, and
 /// send_limit() tells the children how far they may go. In place, each chunk is saved to a scratch before
 /// its first change.
-class Executor {
+class Executor final : public Execution {
  public:
-  /// A chunk that shall go to a neighbour.
-  struct Send {
-    std::uint32_t to = 0;
-    Direction direction = Direction::up;
-    std::uint64_t chunk = 0;
-    std::size_t bytes = 0;
-  };
-  enum class Verdict {
-    expected,    ///< Take it.
-    repeated,    ///< It was here before: read and forget.
-    impossible,  ///< No correct peer sends this.
-  };
-
   /// Error: system, when there is no memory for the scratch.
   static Result<std::unique_ptr<Executor>> create(Plan plan, const CollectiveCall& call,
                                                   const std::shared_ptr<ScratchKeeper>& keeper = nullptr);
 
-  /// Sends what depends on nobody.
-  void start(std::vector<Send>& out);
+  void start(std::vector<Send>& out) override;
+  std::span<const std::byte> payload(Direction direction, std::uint64_t chunk) override;
+  void sent(std::uint32_t to, Direction direction, std::uint64_t chunk) override;
 
-  /// What a Send shall carry, when its turn has come. Stays as it is until sent() or the end of the executor.
-  std::span<const std::byte> payload(Direction direction, std::uint64_t chunk);
-  /// A neighbour has got a Send whole.
-  void sent(Direction direction, std::uint64_t chunk);
-
-  /// `bytes`: of the payload, before any compression.
-  Verdict judge(std::uint32_t from, Direction direction, std::uint64_t chunk, std::size_t bytes) const;
-  /// What an honest neighbour's payload has. For chunks of this plan.
-  std::size_t payload_bytes(std::uint32_t from, Direction direction, std::uint64_t chunk) const;
-  /// Bytes of one element of a payload of so many bytes: what compression shuffles by.
-  std::size_t stride(std::uint64_t chunk, std::size_t bytes) const {
+  std::uint64_t chunks() const override { return plan_.chunking.chunks(); }
+  Verdict judge(std::uint32_t from, Direction direction, std::uint64_t chunk, std::size_t bytes) const override;
+  std::size_t payload_bytes(std::uint32_t from, Direction direction, std::uint64_t chunk) const override;
+  std::size_t stride(std::uint64_t chunk, std::size_t bytes) const override {
     return memory_.quantization() ? 1 : bytes / memory_.count(chunk);
   }
-  /// Where the payload of a result may be written straight away, the original being safe from now on. Null
-  /// if arrived_down() wants it elsewhere.
-  std::byte* landing(std::uint64_t chunk);
-  /// A partial sum of an expected chunk has come.
-  void arrived_up(std::uint32_t from, std::uint64_t chunk, const std::byte* payload, std::vector<Send>& out);
-  /// The result of an expected chunk has come; `payload` may be its landing.
-  void arrived_down(std::uint64_t chunk, const std::byte* payload, std::vector<Send>& out);
+  std::byte* landing(std::uint64_t chunk) override;
+  bool arrived(Instant now, std::uint32_t from, Direction direction, std::uint64_t chunk, const std::byte* payload,
+               std::vector<Send>& out) override;
 
-  /// All of the result is known here.
-  bool complete() const { return done_chunks_ == result_chunks_; }
-  /// Once all members have the result: brings it into the receive buffer where that has not been done.
-  void settle();
-  /// Puts an in-place buffer back as it was.
-  void undo();
+  bool complete() const override { return done_chunks_ == result_chunks_; }
+  void settle() override;
+  void undo() override;
 
-  /// The first chunk that children may not send up yet. Grows; kNoLimit if there never was a limit.
-  std::uint64_t send_limit() const { return limited_ ? limit_ : kNoLimit; }
-  /// How much it shall have grown before the children are told.
-  std::uint64_t limit_step() const { return std::max<std::uint64_t>(1, window_ / 2); }
-  /// Up payloads are made when their turn comes and kept until they are there: how many bytes of them each
-  /// link may have under way. None if they lie in the caller's memory anyway.
-  std::size_t up_window() const;
+  std::uint64_t send_limit() const override { return limited_ ? limit_ : kNoLimit; }
+  std::uint64_t limit_step() const override { return std::max<std::uint64_t>(1, window_ / 2); }
+  std::size_t up_window() const override;
 
-  /// Ranks whose chunks are due next, for a complaint: those without whom this peer cannot go on.
-  std::vector<std::uint32_t> waiting_for() const;
-  /// Ranks that send chunks to this peer at some time, and must know when it is ready for them.
-  std::vector<std::uint32_t> senders() const;
+  std::vector<std::uint32_t> waiting_for() const override;
+  std::vector<std::uint32_t> senders() const override;
+  PlanKind plan_kind() const override { return plan_.kind; }
+  const std::string& plan_reason() const override { return plan_.reason; }
   const Plan& plan() const { return plan_; }
 
  private:
@@ -123,6 +89,8 @@ class Executor {
   bool heard(std::uint32_t from, std::uint64_t chunk) const;
   bool lingers(std::uint64_t chunk) const;
   bool part_of_result(std::uint64_t chunk) const;
+  void arrived_up(std::uint32_t from, std::uint64_t chunk, const std::byte* payload, std::vector<Send>& out);
+  void arrived_down(std::uint64_t chunk, const std::byte* payload, std::vector<Send>& out);
   std::byte* accumulators(std::uint64_t chunk);
   void add_own(std::uint64_t chunk, std::byte* sum);
   void combine_with(std::uint64_t chunk, std::byte* sum, const std::byte* payload, bool values);

@@ -18,7 +18,7 @@ constexpr Duration kReceivingSign = milliseconds(500);
 }  // namespace
 
 void LinkSchedule::enqueue(const FrameHeader& frame) {
-  if (frame.kind == FrameKind::ready) {
+  if (frame.kind != FrameKind::chunk) {
     control_.push_back(frame);
     return;
   }
@@ -43,6 +43,12 @@ void LinkSchedule::set_window(const OpKey& key, std::size_t bytes, bool both_dir
   Queue& q = queues_[key];
   q.window = bytes;
   q.window_for_both = both_directions;
+}
+
+void LinkSchedule::cancel(const OpKey& key, std::uint64_t chunk) {
+  const auto found = queues_.find(key);
+  if (found == queues_.end()) return;
+  std::erase_if(found->second.down, [&](const FrameHeader& frame) { return frame.chunk == chunk; });
 }
 
 std::vector<std::uint32_t> LinkSchedule::drop(const OpKey& key) {
@@ -76,7 +82,7 @@ void LinkSchedule::connection_down(std::uint32_t connection) {
   auto& sent = found->second.unacknowledged;
   for (auto one = sent.rbegin(); one != sent.rend(); ++one) {
     if (!one->alive) continue;
-    if (one->frame.kind == FrameKind::ready) {
+    if (one->frame.kind != FrameKind::chunk) {
       control_.push_front(one->frame);
       continue;
     }

@@ -22,14 +22,16 @@ namespace hawser {
 /// Repair: each frame is remembered until acknowledged; those of a broken connection go to the head of the queue.
 class LinkSchedule {
  public:
-  /// A chunk (whose payload is made when its turn comes; payload_bytes says how long it will be) or a ready
-  /// frame.
+  /// A chunk (whose payload is made when its turn comes; payload_bytes says how long it will be) or a frame
+  /// without payload, which goes before all chunks.
   void enqueue(const FrameHeader& frame);
   /// The other side has called this collective, and takes chunks on their way up if they are below the limit.
   void set_ready(const OpKey& key, std::uint64_t limit);
   /// So many payload bytes of this collective may be under way upwards, or in both directions; at least one
   /// chunk.
   void set_window(const OpKey& key, std::size_t bytes, bool both_directions);
+  /// Takes a chunk on its way down out of the queue, if it is in there.
+  void cancel(const OpKey& key, std::uint64_t chunk);
   /// Forgets a collective. Answers the connections on which a frame of it may still be in the writing.
   std::vector<std::uint32_t> drop(const OpKey& key);
 
@@ -106,7 +108,7 @@ class LinkSchedule {
 
   std::map<OpKey, Queue> queues_;
   std::optional<OpKey> last_served_;
-  std::deque<FrameHeader> control_;  ///< Ready frames: small, and others wait for them.
+  std::deque<FrameHeader> control_;  ///< Ready frames and words: small, and others wait for them.
   std::map<std::uint32_t, Connection> connections_;
   std::size_t eager_bytes_ = 0;
   std::size_t eager_frames_ = 0;

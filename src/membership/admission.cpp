@@ -54,11 +54,21 @@ void MasterMachine::State::forget_update() {
 }
 
 bool MasterMachine::State::bootstrap_waits() const {
-  return groups_.empty() && recoveries_.empty() && !admission_ && pending_count() > 0;
+  return groups_.empty() && recoveries_.empty() && !admission_ && waiting_count() > 0;
+}
+
+/// Guests that came in time are waited for: there is nobody to fetch from, so they say at once that it is
+/// over, or are broken.
+Instant MasterMachine::State::bootstrap_due() const {
+  const Instant window_ends = std::max(bootstrap_at_, settled_at_);
+  const bool guests_to_come = std::any_of(peers_.begin(), peers_.end(), [&](const auto& entry) {
+    return is_guest(entry.second) && !waits_for_admission(entry.second) && entry.second.came_at < window_ends;
+  });
+  return guests_to_come ? window_ends + config_.bootstrap : window_ends;
 }
 
 void MasterMachine::State::maybe_bootstrap(Instant now, MasterActions& out) {
-  if (bootstrap_waits() && now >= std::max(bootstrap_at_, settled_at_)) begin_admission(now, out);
+  if (bootstrap_waits() && now >= bootstrap_due()) begin_admission(now, out);
 }
 
 /// Pending peers in order of arrival. Those of a group without members wait while former members of it may
@@ -66,7 +76,7 @@ void MasterMachine::State::maybe_bootstrap(Instant now, MasterActions& out) {
 std::vector<const MasterMachine::State::Peer*> MasterMachine::State::admissible(Instant now) const {
   std::vector<const Peer*> newcomers;
   for (const auto& [id, peer] : peers_)
-    if (peer.role == Role::pending && (now >= settled_at_ || groups_.contains(peer.who.group)) &&
+    if (waits_for_admission(peer) && (now >= settled_at_ || groups_.contains(peer.who.group)) &&
         peer.arrival < update_admits_before_.value_or(arrivals_))
       newcomers.push_back(&peer);
   std::sort(newcomers.begin(), newcomers.end(),

@@ -44,6 +44,7 @@ MasterMachine::State::State(MasterConfig config, std::uint64_t seed, Instant now
 void MasterMachine::State::step(Instant now, const MasterEvent& event, MasterActions& out) {
   if (awaited_ && now > *awaited_ + kOversleep) wake(now, out);
   std::visit([&](const auto& one) { on(now, one, out); }, event);
+  tell_hosts_and_guests(out);
   awaited_ = next_deadline();
 }
 
@@ -126,10 +127,19 @@ void MasterMachine::State::hello(Instant now, ConnectionId connection, const Hel
   Connection& link = connections_.at(connection);
   if (who.address.host.empty()) who.address.host = link.host;
   link.peer = who.id;
-  peers_[who.id] = {.who = who, .connection = connection, .role = Role::pending, .arrival = arrivals_++};
+  peers_[who.id] = {.who = who,
+                    .connection = connection,
+                    .role = Role::pending,
+                    .prefetch = message.prefetches ? Prefetch::under_way : Prefetch::none,
+                    .came_at = now,
+                    .arrival = arrivals_++};
   tell(who.id, Welcome{.run = run_, .seen_host = link.host}, out);
-  out.emplace_back(LogEvent{LogLevel::info, "peer-pending",
-                            who.name + " (" + to_string(who.address) + ") waits for admission"});
+  if (message.prefetches)
+    out.emplace_back(LogEvent{LogLevel::info, "peer-prefetches",
+                              who.name + " (" + to_string(who.address) + ") fetches state before its admission"});
+  else
+    out.emplace_back(LogEvent{LogLevel::info, "peer-pending",
+                              who.name + " (" + to_string(who.address) + ") waits for admission"});
   maybe_bootstrap(now, out);
 }
 
@@ -211,8 +221,14 @@ std::uint32_t MasterMachine::State::pending_count() const {
       peers_.begin(), peers_.end(), [](const auto& entry) { return entry.second.role == Role::pending; }));
 }
 
+/// Pending peers that an update-topology would admit.
+std::uint32_t MasterMachine::State::waiting_count() const {
+  return static_cast<std::uint32_t>(std::count_if(
+      peers_.begin(), peers_.end(), [](const auto& entry) { return waits_for_admission(entry.second); }));
+}
+
 void MasterMachine::State::tell_news(MasterActions& out) {
-  const WorldNews news{.world = world(), .pending = pending_count()};
+  const WorldNews news{.world = world(), .pending = waiting_count()};
   for (const auto& [id, peer] : peers_) {
     if (peer.role != Role::member) continue;
     WorldNews& told = news_told_[id];
@@ -297,13 +313,15 @@ std::optional<Instant> MasterMachine::State::next_deadline() const {
   for (const auto& [number, recovery] : recoveries_) next = earlier(next, recovery.deadline);
   if (update_since_ && !admission_ && recoveries_.empty()) next = earlier(next, *update_since_ + config_.call_wait);
   if (admission_) next = earlier(next, admission_->deadline);
-  if (bootstrap_waits()) next = earlier(next, std::max(bootstrap_at_, settled_at_));
+  if (bootstrap_waits()) next = earlier(next, bootstrap_due());
   return next;
 }
 
 MasterMachine::Snapshot MasterMachine::State::snapshot() const {
   Snapshot snapshot{.views = {},
                     .pending = pending_count(),
+                    .guests = static_cast<std::uint32_t>(std::count_if(
+                        peers_.begin(), peers_.end(), [](const auto& entry) { return is_guest(entry.second); })),
                     .connections = static_cast<std::uint32_t>(connections_.size()),
                     .recovering = !recoveries_.empty()};
   for (const auto& [number, group] : groups_) snapshot.views.push_back(group.view);

@@ -74,7 +74,8 @@ class MasterMachine {
   /// What a person or a checker may look at.
   struct Snapshot {
     std::vector<View> views;
-    std::uint32_t pending = 0;
+    std::uint32_t pending = 0;  ///< Guests included.
+    std::uint32_t guests = 0;
     std::uint32_t connections = 0;
     bool recovering = false;
   };

@@ -15,7 +15,7 @@
 namespace hawser {
 
 /// The master's memory, and the decisions on it, one source file each: who is connected
-/// (master_machine.cpp), admission.cpp, collectives (outcome.cpp), loss.cpp, recovery.cpp.
+/// (master_machine.cpp), admission.cpp, guests.cpp, collectives (outcome.cpp), loss.cpp, recovery.cpp.
 class MasterMachine::State {
  public:
   State(MasterConfig config, std::uint64_t seed, Instant now);
@@ -30,6 +30,8 @@ class MasterMachine::State {
 
  private:
   enum class Role { pending, recovering, member };
+  /// Of a pending peer; one that prefetches or did is a guest.
+  enum class Prefetch { none, under_way, over };
   struct Connection {
     std::string host;
     Instant heard_at;
@@ -39,7 +41,18 @@ class MasterMachine::State {
     Introduction who;
     ConnectionId connection;
     Role role = Role::pending;
-    std::uint64_t arrival = 0;
+    Prefetch prefetch = Prefetch::none;
+    Instant came_at{};
+    std::uint64_t arrival = 0;  ///< Place in the order of admission: of the hello, or the end of its prefetch.
+    /// As a guest: the view whose members it was last told as hosts, 0 for nobody.
+    std::optional<ViewId> hosts_told{};
+    /// As a member: the edition of the list of guests that it knows; none: it may know something outdated.
+    std::optional<std::uint64_t> guests_told = kNoGuests;
+  };
+  static constexpr std::uint64_t kNoGuests = 0;
+  struct GuestList {
+    std::vector<PeerId> guests;
+    std::uint64_t edition = kNoGuests;
   };
   /// A collective that is neither committed nor aborted.
   struct Op {
@@ -101,6 +114,7 @@ class MasterMachine::State {
   void remember_expelled(PeerId peer, const Error& error);
   World world() const;
   std::uint32_t pending_count() const;
+  std::uint32_t waiting_count() const;
   void tell_news(MasterActions& out);
   std::vector<Member> members_of_all_groups() const;
   Member as_member(PeerId peer) const;
@@ -111,6 +125,7 @@ class MasterMachine::State {
   void check_update(Instant now, MasterActions& out);
   void maybe_bootstrap(Instant now, MasterActions& out);
   bool bootstrap_waits() const;
+  Instant bootstrap_due() const;
   std::vector<const Peer*> admissible(Instant now) const;
   void begin_admission(Instant now, MasterActions& out);
   void check_admission(Instant now, MasterActions& out);
@@ -121,6 +136,14 @@ class MasterMachine::State {
   void forget_update();
   void end_update(const Error& error, const std::vector<Member>& whom, MasterActions& out);
   std::vector<Member> admission_electors() const;
+
+  // guests.cpp
+  void said(Instant now, PeerId peer, const PrefetchOver& message, MasterActions& out);
+  static bool is_guest(const Peer& peer);
+  static bool waits_for_admission(const Peer& peer);
+  void tell_hosts_and_guests(MasterActions& out);
+  void list_guests();
+  std::vector<Member> as_members(const std::vector<PeerId>& peers) const;
 
   // outcome.cpp
   Op* called(Instant now, PeerId peer, const OpKey& key, const Signature& signature, MasterActions& out);
@@ -186,6 +209,8 @@ class MasterMachine::State {
   std::map<PeerId, Error> expelled_;
   std::deque<PeerId> expelled_order_;
   std::map<PeerId, WorldNews> news_told_;
+  std::map<std::uint32_t, GuestList> guest_lists_;  ///< Of groups that have guests.
+  std::uint64_t guest_lists_made_ = 0;
 };
 
 std::string names_of(const std::vector<Member>& members);

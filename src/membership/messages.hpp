@@ -31,6 +31,8 @@ struct Introduction {
 /// A newcomer asks to join.
 struct Hello {
   Introduction who;
+  /// It first fetches the state from the members, as their guest; not to be admitted before its PrefetchOver.
+  bool prefetches = false;
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 
@@ -91,6 +93,11 @@ struct Prepared {
   friend bool operator==(const Prepared&, const Prepared&) = default;
 };
 
+/// "I may be admitted from now on": this guest has fetched what it wanted, or has given up.
+struct PrefetchOver {
+  friend bool operator==(const PrefetchOver&, const PrefetchOver&) = default;
+};
+
 struct Leave {
   friend bool operator==(const Leave&, const Leave&) = default;
 };
@@ -100,7 +107,7 @@ struct Ping {
 };
 
 using PeerMessage =
-    std::variant<Hello, Resume, Begun, Report, Complaint, UpdateCall, Prepared, Leave, Ping>;
+    std::variant<Hello, Resume, Begun, Report, Complaint, UpdateCall, Prepared, Leave, Ping, PrefetchOver>;
 
 // ------------------------------------------------------------------------------------ master to peer
 
@@ -153,6 +160,20 @@ struct WorldNews {
   friend bool operator==(const WorldNews&, const WorldNews&) = default;
 };
 
+/// To a guest: the members of its group now, whom it may ask for state. Nobody if the group has no members,
+/// or none that are known yet.
+struct Hosts {
+  std::vector<Member> members;
+  std::uint64_t link_secret = 0;
+  friend bool operator==(const Hosts&, const Hosts&) = default;
+};
+
+/// To a member: the guests of its group now. Links to them show the secret of the view.
+struct Guests {
+  std::vector<Member> guests;
+  friend bool operator==(const Guests&, const Guests&) = default;
+};
+
 /// This peer is no longer in the run.
 struct Expelled {
   Error error;
@@ -163,7 +184,7 @@ struct Pong {
   friend bool operator==(const Pong&, const Pong&) = default;
 };
 
-using MasterMessage =
-    std::variant<Welcome, Refused, Prepare, StartView, Committed, UpdateDone, WorldNews, Expelled, Pong>;
+using MasterMessage = std::variant<Welcome, Refused, Prepare, StartView, Committed, UpdateDone, WorldNews,
+                                   Expelled, Pong, Hosts, Guests>;
 
 }  // namespace hawser

@@ -27,11 +27,13 @@ Error PeerMachine::not_a_member() const {
   return {Status::invalid_usage, "this communicator is not connected; call connect first"};
 }
 
-void PeerMachine::connect(Instant now, Introduction me, PeerActions& out) {
+void PeerMachine::connect(Instant now, Introduction me, bool prefetch, PeerActions& out) {
   HAWSER_ASSERT(phase_ == Phase::idle || phase_ == Phase::lost);
   phase_ = Phase::joining;
   lost_error_ = {Status::success, {}};
   me_ = std::move(me);
+  prefetch_ = prefetch;
+  prefetch_over_ = false;
   view_ = {};
   world_ = {};
   pending_ = 0;
@@ -46,6 +48,12 @@ void PeerMachine::connect(Instant now, Introduction me, PeerActions& out) {
   down_reason_.clear();
   backoff_ = kBackoffMin;
   dial(now, out);
+}
+
+void PeerMachine::prefetch_over(PeerActions& out) {
+  if (!is_guest() || prefetch_over_) return;
+  prefetch_over_ = true;
+  if (pending_told_) tell_master(PrefetchOver{}, out);
 }
 
 void PeerMachine::dial(Instant now, PeerActions& out) {
@@ -101,7 +109,7 @@ void PeerMachine::master_up(Instant now, PeerActions& out) {
   ping_at_ = now + bounds_.silence / 4;
   redial_at_.reset();
   if (phase_ == Phase::joining) {
-    tell_master(Hello{me_}, out);
+    tell_master(Hello{.who = me_, .prefetches = prefetch_}, out);
   } else {
     tell_master(resume(), out);
     for (auto& [key, op] : ops_) op.told = true;
@@ -145,9 +153,13 @@ void PeerMachine::said(Instant, const Welcome& message, PeerActions& out) {
   run_ = message.run;
   down_since_.reset();
   if (phase_ != Phase::joining) return;
+  // A master may welcome a newcomer twice on one connection, but needs this once.
+  if (prefetch_over_ && !pending_told_) tell_master(PrefetchOver{}, out);
   pending_told_ = true;
   if (me_.address.host.empty()) me_.address.host = message.seen_host;
-  out.emplace_back(info("pending", "known to the master; waiting for the members to admit this peer"));
+  out.emplace_back(info("pending", prefetch_ && !prefetch_over_
+                                       ? "known to the master; fetching state before the members admit this peer"
+                                       : "known to the master; waiting for the members to admit this peer"));
 }
 
 void PeerMachine::said(Instant, const Refused& message, PeerActions& out) { lose(message.error, out); }
@@ -176,16 +188,26 @@ void PeerMachine::answer_prepare(PeerActions& out) {
 
 void PeerMachine::want_links(PeerActions& out) {
   WantLinks wanted;
-  const auto add = [&](const View& view) {
-    wanted.secret = view.link_secret;
-    for (const Member& member : view.members) {
+  const auto add = [&](const std::vector<Member>& peers) {
+    for (const Member& member : peers) {
       const bool known = std::any_of(wanted.peers.begin(), wanted.peers.end(),
                                      [&](const auto& wish) { return wish.peer.id == member.id; });
       if (member.id != me_.id && !known) wanted.peers.push_back({.peer = member, .dial = me_.id < member.id});
     }
   };
-  if (phase_ == Phase::member) add(view_);
-  if (proposed_) add(*proposed_);
+  if (is_guest()) {
+    wanted.secret = hosts_.link_secret;
+    add(hosts_.members);
+  }
+  if (phase_ == Phase::member) {
+    wanted.secret = view_.link_secret;
+    add(view_.members);
+    add(guests_);
+  }
+  if (proposed_) {
+    wanted.secret = proposed_->link_secret;
+    add(proposed_->members);
+  }
   const bool secret_changed = secret_ != wanted.secret;
   secret_ = wanted.secret;
   std::erase_if(links_up_, [&](PeerId peer) {
@@ -215,10 +237,13 @@ void PeerMachine::said(Instant, const StartView& message, PeerActions& out) {
     prepare_by_.reset();
   }
   const bool joined = phase_ == Phase::joining;
+  const bool was_guest = is_guest();
+  hosts_ = {};
   if (joined) update_round_ = message.update_round;
   phase_ = Phase::member;
   connect_by_.reset();
   want_links(out);
+  if (was_guest) out.emplace_back(HostsKnown{});
   out.emplace_back(ViewStarted{view_});
   out.emplace_back(info("view-started", "epoch " + std::to_string(view_.epoch.value) + " starts with " +
                                             std::to_string(view_.size()) + " members in group " +
@@ -258,9 +283,29 @@ void PeerMachine::said(Instant, const Expelled& message, PeerActions& out) { los
 
 void PeerMachine::said(Instant, const Pong&, PeerActions&) {}
 
+void PeerMachine::said(Instant, const Hosts& message, PeerActions& out) {
+  if (!is_guest()) return;
+  // A view proposed under another secret is of a run that the master has given up for one that came back.
+  if (proposed_ && proposed_->link_secret != message.link_secret) {
+    proposed_.reset();
+    prepare_by_.reset();
+  }
+  hosts_ = message;
+  want_links(out);
+  out.emplace_back(HostsKnown{hosts_.members});
+}
+
+void PeerMachine::said(Instant, const Guests& message, PeerActions& out) {
+  if (phase_ != Phase::member) return;
+  guests_ = message.guests;
+  want_links(out);
+  out.emplace_back(GuestsKnown{guests_});
+}
+
 void PeerMachine::lose(const Error& error, PeerActions& out) {
   if (phase_ == Phase::idle || phase_ == Phase::lost) return;
   const bool joining = phase_ == Phase::joining;
+  const bool was_guest = is_guest();
   phase_ = joining ? Phase::idle : Phase::lost;
   lost_error_ = error;
   if (master_ != MasterLink::down) out.emplace_back(CloseMaster{"this peer is out of the run"});
@@ -271,9 +316,14 @@ void PeerMachine::lose(const Error& error, PeerActions& out) {
   proposed_.reset();
   prepare_by_.reset();
   links_up_.clear();
+  hosts_ = {};
+  const bool had_guests = !guests_.empty();
+  guests_.clear();
   for (const auto& [key, op] : ops_) out.emplace_back(OpAborted{key, error});
   ops_.clear();
   out.emplace_back(WantLinks{});
+  if (was_guest) out.emplace_back(HostsKnown{});
+  if (had_guests) out.emplace_back(GuestsKnown{});
   if (in_update_) out.emplace_back(UpdateEnded{error});
   in_update_ = false;
   if (joining) out.emplace_back(ConnectEnded{error});

@@ -26,6 +26,15 @@ struct WantLinks {
   std::vector<Wish> peers;
   std::uint64_t secret = 0;
 };
+/// A guest learns whom it may ask for state; they hold until the next of these, also while the master is away.
+/// Nobody, once this peer is a guest no longer.
+struct HostsKnown {
+  std::vector<Member> members;
+};
+/// A member learns which guests may ask it for state.
+struct GuestsKnown {
+  std::vector<Member> guests;
+};
 /// A view has started; what was undecided has been aborted before.
 struct ViewStarted {
   View view;
@@ -46,7 +55,7 @@ struct UpdateEnded {
 };
 
 using PeerAction = std::variant<DialMaster, CloseMaster, SendMaster, WantLinks, ViewStarted, OpCommitted,
-                                OpAborted, ConnectEnded, UpdateEnded, LogEvent>;
+                                OpAborted, ConnectEnded, UpdateEnded, HostsKnown, GuestsKnown, LogEvent>;
 using PeerActions = std::vector<PeerAction>;
 
 struct PeerBounds {
@@ -70,7 +79,10 @@ class PeerMachine {
   };
 
   // Calls of the application.
-  void connect(Instant now, Introduction me, PeerActions& out);
+  /// With `prefetch`, this peer is a guest until it is admitted, which it is not before prefetch_over.
+  void connect(Instant now, Introduction me, bool prefetch, PeerActions& out);
+  /// A guest may be admitted from now on. No effect on any other peer, or the second time.
+  void prefetch_over(PeerActions& out);
   /// A collective begins in the view in force. Error: too_few_peers, or why this peer is no member.
   Result<OpKey> begin(Instant now, std::uint64_t tag, const Signature& signature);
   void update_topology(Instant now, PeerActions& out);
@@ -122,11 +134,14 @@ class PeerMachine {
   void said(Instant now, const WorldNews& message, PeerActions& out);
   void said(Instant now, const Expelled& message, PeerActions& out);
   void said(Instant now, const Pong& message, PeerActions& out);
+  void said(Instant now, const Hosts& message, PeerActions& out);
+  void said(Instant now, const Guests& message, PeerActions& out);
 
   void tell_master(PeerMessage message, PeerActions& out);
   void dial(Instant now, PeerActions& out);
   void lose(const Error& error, PeerActions& out);
   void want_links(PeerActions& out);
+  bool is_guest() const { return phase_ == Phase::joining && prefetch_; }
   std::vector<PeerId> missing_links() const;
   void answer_prepare(PeerActions& out);
   void abort_ops(const Error& cause, PeerActions& out);
@@ -144,6 +159,11 @@ class PeerMachine {
   std::uint64_t update_round_ = 0;
   std::uint64_t secret_ = 0;  ///< Of the links that stand.
   std::optional<Instant> connect_by_;
+
+  bool prefetch_ = false;
+  bool prefetch_over_ = false;
+  Hosts hosts_;                ///< As a guest.
+  std::vector<Member> guests_;  ///< As a member.
 
   MasterLink master_ = MasterLink::down;
   bool pending_told_ = false;  ///< The master has welcomed this newcomer.

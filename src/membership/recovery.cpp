@@ -123,6 +123,7 @@ void MasterMachine::State::finish_recovery(Instant now, std::uint32_t number, Ma
     group.committed = settle_recovered_ops(recovery, survivors, out);
     for (const Member& member : survivors) {
       peers_.at(member.id).role = Role::member;
+      peers_.at(member.id).guests_told.reset();
       group.update_round = std::max(group.update_round, recovery.resumed.at(member.id).update_round);
     }
     start_view(group, survivors,
@@ -199,6 +200,7 @@ void MasterMachine::State::resume_member(Instant now, ConnectionId connection, c
   peer.connection = connection;
   connections_.at(connection).peer = id;
   news_told_.erase(id);
+  peer.guests_told.reset();
   tell(id, Welcome{.run = run_, .seen_host = connections_.at(connection).host}, out);
   out.emplace_back(LogEvent{LogLevel::info, "member-reconnected", name_of(id) + " opened a new connection"});
   const Group& group = *group_of(id);

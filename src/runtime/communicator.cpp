@@ -51,7 +51,7 @@ Result<Extent> extent(const void* buffer, std::uint64_t count, std::uint64_t ele
 /// The buffers are equal where that means in place, or disjoint.
 Result<void> check_buffers(const CollectiveCall& call, const View& view, PeerId self) {
   const Signature& signature = call.signature;
-  if (signature.collective == Collective::barrier) return {};
+  if (signature.collective == Collective::barrier || signature.collective == Collective::transfer) return {};
   const std::uint64_t element = element_bytes(signature.type);
   const std::uint64_t world_size = std::max<std::uint32_t>(1, view.size());
   const std::uint32_t rank = view.rank_of(self).value_or(0);
@@ -360,7 +360,8 @@ Result<AsyncCollective> Communicator::start(const CollectiveArguments& arguments
                         .collective = arguments.call,
                         .tag = arguments.tag,
                         .compress = arguments.compress,
-                        .epoch = arguments.epoch};
+                        .epoch = arguments.epoch,
+                        .transfer = arguments.transfer};
   if (residual) {
     event.collective.residual = residual->owed();
     event.collective.next_residual = residual->prepared();

@@ -40,6 +40,7 @@ struct CollectiveArguments {
   bool compress = false;
   Epoch epoch;  ///< The view that ranks and sizes were taken from; 0: that in force.
   std::shared_ptr<Residual> residual;  ///< Error feedback, or null.
+  std::shared_ptr<TransferCall> transfer;  ///< Of a transfer, else null.
 };
 
 /// A collective that has been called. Its buffers belong to the library until it has ended.

@@ -6,8 +6,10 @@
 #include "base/assert.hpp"
 #include "base/limits.hpp"
 #include "base/random.hpp"
+#include "collective/executor.hpp"
 #include "plan/plan.hpp"
 #include "runtime/peer_engine_state.hpp"
+#include "runtime/slice_transfer.hpp"
 #include "runtime/stale_epoch.hpp"
 
 namespace hawser {
@@ -24,8 +26,8 @@ Error usage(std::string sentence) { return {Status::invalid_usage, std::move(sen
 
 }  // namespace
 
-void RestoreInput::perform() const { executor->undo(); }
-void SettleResult::perform() const { executor->settle(); }
+void RestoreInput::perform() const { execution->undo(); }
+void SettleResult::perform() const { execution->settle(); }
 
 PeerEngine::PeerEngine(EngineConfig config) : state_(std::make_unique<State>(std::move(config))) {}
 PeerEngine::~PeerEngine() = default;
@@ -85,7 +87,7 @@ void PeerEngine::State::on(Instant now, const ConnectCall& event, EngineActions&
                     .group = config_.group,
                     .name = config_.name,
                     .address = event.address},
-                   actions);
+                   false, actions);
   follow(now, actions, out);
 }
 
@@ -132,10 +134,12 @@ Error PeerEngine::State::refusal(const CollectiveStart& call) const {
   return {Status::success, {}};
 }
 
-Result<std::shared_ptr<Executor>> PeerEngine::State::make_executor(const CollectiveStart& call) {
+Result<std::shared_ptr<Execution>> PeerEngine::State::make_execution(const CollectiveStart& call) {
   CollectiveCall what = call.collective;
   const View& view = machine_.view();
   what.rank = *view.rank_of(machine_.self());
+  if (call.transfer)
+    return std::shared_ptr<Execution>(std::make_shared<SliceTransfer>(call.transfer, what.rank, view.size()));
   what.memory_bytes = config_.collective_memory_bytes;
   what.seed = Random(machine_.self().value ^ Random(executors_made_++).next()).next();
   Plan plan = make_plan({.kind = what.signature.plan,
@@ -146,7 +150,7 @@ Result<std::shared_ptr<Executor>> PeerEngine::State::make_executor(const Collect
                          .root = what.signature.root});
   auto made = Executor::create(std::move(plan), what, scratch_);
   if (!made.ok()) return made.error();
-  return std::shared_ptr<Executor>(std::move(*made));
+  return std::shared_ptr<Execution>(std::move(*made));
 }
 
 void PeerEngine::State::on(Instant now, const CollectiveStart& event, EngineActions& out) {
@@ -155,9 +159,9 @@ void PeerEngine::State::on(Instant now, const CollectiveStart& event, EngineActi
   const Signature& signature = event.collective.signature;
   Op op;
   if (machine_.view().size() >= 2) {
-    auto executor = make_executor(event);
-    if (!executor.ok()) return refuse(executor.error());
-    op.executor = std::move(*executor);
+    auto execution = make_execution(event);
+    if (!execution.ok()) return refuse(execution.error());
+    op.execution = std::move(*execution);
   }
   const auto key = machine_.begin(now, event.tag, signature);
   if (!key) return refuse(key.error());
@@ -166,9 +170,9 @@ void PeerEngine::State::on(Instant now, const CollectiveStart& event, EngineActi
   op.fingerprint = fingerprint(signature);
   op.compress = event.compress;
   op.started = op.progress = op.told = op.all_called = now;
-  for (const std::uint32_t rank : op.executor->senders())
+  for (const std::uint32_t rank : op.execution->senders())
     op.not_heard.insert(machine_.view().members[rank].id);
-  const bool small = signature.count <= kSmallBytes / element_bytes(signature.type);
+  const bool small = !event.transfer && signature.count <= kSmallBytes / element_bytes(signature.type);
   op.tell_ready = small ? now + kReadyDelay : now;
   ops_.emplace(*key, std::move(op));
   begin_op(now, *key, out);
@@ -226,9 +230,20 @@ void PeerEngine::State::on(Instant now, const EngineTick&, EngineActions& out) {
   PeerActions actions;
   machine_.tick(now, actions);
   follow(now, actions, out);
+  tick_executions(now, out);
   for (auto& [key, op] : ops_) watch_op(now, key, op, out);
   for (auto& [peer, link] : links_)
     if (link.schedule.release_acknowledgements(now)) out.emplace_back(WakeLink{peer});
+}
+
+void PeerEngine::State::tick_executions(Instant now, EngineActions& out) {
+  std::vector<Execution::Send> sends;
+  for (auto& [key, op] : ops_) {
+    const auto due = op.execution->next_deadline();
+    if (!due || now < *due) continue;
+    op.execution->tick(now, sends);
+    send(key, op, sends, out);
+  }
 }
 
 void PeerEngine::State::watch_op(Instant now, const OpKey& key, Op& op, EngineActions& out) {
@@ -298,7 +313,7 @@ std::vector<PeerId> PeerEngine::State::unresponsive(const Op& op) const {
 std::vector<PeerId> PeerEngine::State::waiting_for(const OpKey& key, const Op& op) const {
   const View& view = machine_.view();
   std::vector<PeerId> peers;
-  for (const std::uint32_t rank : op.executor->waiting_for()) {
+  for (const std::uint32_t rank : op.execution->waiting_for()) {
     HAWSER_ASSERT(rank < view.size());
     peers.push_back(view.members[rank].id);
   }
@@ -309,11 +324,12 @@ std::vector<PeerId> PeerEngine::State::waiting_for(const OpKey& key, const Op& o
 }
 
 std::optional<Instant> PeerEngine::State::op_deadline(const Op& op) const {
-  if (op.whole) return op.tell_ready;
+  if (op.whole) return earlier(op.tell_ready, op.execution->next_deadline());
   if (op.complained && op.progress > *op.complained) return op.progress;
   const Instant still_since = op.complained.value_or(op.progress);
   const bool probed = op.probed && *op.probed >= op.progress;
-  std::optional<Instant> next = earlier(op.tell_ready, still_since + (probed ? config_.stall : config_.stall / 2));
+  std::optional<Instant> next = earlier(op.execution->next_deadline(), op.tell_ready);
+  next = earlier(next, still_since + (probed ? config_.stall : config_.stall / 2));
   if (op.progress > op.told) next = earlier(next, op.told + config_.stall / 2);
   return next;
 }
@@ -374,8 +390,8 @@ void PeerEngine::State::follow_one(Instant now, const OpCommitted& committed, En
   info.signature = op.signature;
   for (const Member& member : machine_.view().members) info.contributors.push_back(member.id);
   info.rank = machine_.view().rank_of(machine_.self()).value_or(0);
-  info.plan = op.executor->plan().kind;
-  info.plan_reason = op.executor->plan().reason;
+  info.plan = op.execution->plan_kind();
+  info.plan_reason = op.execution->plan_reason();
   info.bytes_sent = op.bytes_sent;
   info.bytes_received = op.bytes_received;
   const Instant whole = op.whole.value_or(now);
@@ -383,7 +399,7 @@ void PeerEngine::State::follow_one(Instant now, const OpCommitted& committed, En
   info.transfer = whole - op.all_called;
   info.reduce = op.in_kernels;
   info.commit = now - whole;
-  out.emplace_back(SettleResult{op.executor});
+  out.emplace_back(SettleResult{op.execution});
   out.emplace_back(CallDone{op.call, {Status::success, {}}, std::move(info)});
   ops_.erase(found);
 }
@@ -392,7 +408,7 @@ void PeerEngine::State::follow_one(Instant, const OpAborted& aborted, EngineActi
   const auto found = ops_.find(aborted.key);
   if (found == ops_.end()) return;
   release(aborted.key, out);
-  out.emplace_back(RestoreInput{found->second.executor});
+  out.emplace_back(RestoreInput{found->second.execution});
   out.emplace_back(LogEvent{LogLevel::info, "collective-aborted", aborted.error.sentence});
   out.emplace_back(CallDone{found->second.call, aborted.error, {}});
   ops_.erase(found);

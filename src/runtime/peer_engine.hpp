@@ -26,7 +26,8 @@ namespace hawser {
 /// Names a blocking call of the application until its CallDone.
 using CallId = Id<struct CallIdTag>;
 
-class Executor;
+class Execution;
+struct TransferCall;
 
 struct EngineConfig {
   std::string name;
@@ -68,6 +69,7 @@ struct CollectiveStart {
   std::uint64_t tag = 0;
   bool compress = false;  ///< Payloads without loss, where that pays.
   Epoch epoch;            ///< The view that the caller's ranks and sizes are of; 0: whatever is in force.
+  std::shared_ptr<TransferCall> transfer;  ///< Of a transfer, whose signature counts its slices; else null.
 };
 /// The application is going: tells the master, fails all calls with Status::closed. The driver flushes
 /// what SendMaster asked for and then closes everything.
@@ -131,13 +133,13 @@ struct DropConnection {
 /// Call perform() now: puts the input of an aborted collective back as it was. Comes after the ReleaseSend
 /// and ReleaseReceive of the collective, so that what is still being written is not changed under way.
 struct RestoreInput {
-  std::shared_ptr<Executor> executor;
+  std::shared_ptr<Execution> execution;
   void perform() const;
 };
 /// Likewise, for a committed collective: brings what is still quantised into the receive buffer. Holds the memory
 /// that the ReleaseSend actions before it copy from.
 struct SettleResult {
-  std::shared_ptr<Executor> executor;
+  std::shared_ptr<Execution> execution;
   void perform() const;
 };
 

@@ -52,23 +52,26 @@ void PeerEngine::State::in_kernels(Op& op, const Work& work) {
 
 void PeerEngine::State::begin_op(Instant now, const OpKey& key, EngineActions& out) {
   Op& op = *find_op(key);
-  std::vector<Executor::Send> sends;
-  in_kernels(op, [&] { op.executor->start(sends); });
-  std::size_t window = op.executor->up_window();
+  std::vector<Execution::Send> sends;
+  in_kernels(op, [&] { op.execution->start(sends); });
+  std::size_t window = op.execution->up_window();
   // Compressed payloads are kept until they are there.
   if (op.compress) window = std::max<std::size_t>(1, config_.collective_memory_bytes / links_.size());
   for (auto& [peer, link] : links_) {
+    const auto rank = machine_.view().rank_of(peer);
+    if (!rank) continue;
     if (window != 0) link.schedule.set_window(key, window, op.compress);
     const auto early = link.early_ready.find(key);
     if (early == link.early_ready.end()) continue;
     link.schedule.set_ready(key, early->second);
     link.early_ready.erase(early);
     heard_from(now, op, peer);
+    op.execution->ready(now, *rank, sends);
   }
   send(key, op, sends, out);
   if (op.tell_ready && *op.tell_ready <= now) tell_ready(key, op, out);
   deliver_parked(now, key, out);
-  if (Op* const still = find_op(key); still && still->executor->complete() && !still->whole)
+  if (Op* const still = find_op(key); still && still->execution->complete() && !still->whole)
     result_whole(now, key, *still, out);
 }
 
@@ -76,7 +79,7 @@ void PeerEngine::State::heard_from(Instant now, Op& op, PeerId peer) {
   if (op.not_heard.erase(peer) > 0 && op.not_heard.empty()) op.all_called = now;
 }
 
-void PeerEngine::State::send(const OpKey& key, Op& op, std::vector<Executor::Send>& sends,
+void PeerEngine::State::send(const OpKey& key, Op& op, std::vector<Execution::Send>& sends,
                              EngineActions& out) {
   const View& view = machine_.view();
   std::vector<PeerId> woken;
@@ -86,11 +89,12 @@ void PeerEngine::State::send(const OpKey& key, Op& op, std::vector<Executor::Sen
     Link* const link = find_link(to);
     HAWSER_ASSERT(link != nullptr);
     FrameHeader frame;
-    frame.kind = FrameKind::chunk;
+    frame.kind = one.kind;
     frame.direction = one.direction;
     frame.key = key;
     frame.signature = op.fingerprint;
     frame.chunk = one.chunk;
+    frame.count = one.count;
     frame.payload_bytes = static_cast<std::uint32_t>(one.bytes);
     link->schedule.enqueue(frame);
     if (std::find(woken.begin(), woken.end(), to) == woken.end()) woken.push_back(to);
@@ -101,8 +105,8 @@ void PeerEngine::State::send(const OpKey& key, Op& op, std::vector<Executor::Sen
 
 void PeerEngine::State::tell_ready(const OpKey& key, Op& op, EngineActions& out) {
   op.tell_ready.reset();
-  op.limit_told = op.executor->send_limit();
-  for (const std::uint32_t rank : op.executor->senders()) {
+  op.limit_told = op.execution->send_limit();
+  for (const std::uint32_t rank : op.execution->senders()) {
     HAWSER_ASSERT(rank < machine_.view().size());
     const PeerId to = machine_.view().members[rank].id;
     Link* const link = find_link(to);
@@ -116,7 +120,7 @@ void PeerEngine::State::send_ready(PeerId to, Link& link, const OpKey& key, cons
   frame.kind = FrameKind::ready;
   frame.key = key;
   frame.signature = op.fingerprint;
-  frame.count = op.executor->send_limit();
+  frame.count = op.execution->send_limit();
   link.schedule.enqueue(frame);
   out.emplace_back(WakeLink{to});
 }
@@ -157,8 +161,8 @@ Landing PeerEngine::State::chunk_begins(PeerId peer, Link& link, Receiving& rece
   // A collective that is over here, or one that the sender called otherwise, which the master will tell.
   if (!op || header.signature != op->fingerprint) return {};
   const auto verdict = judge(*op, peer, header);
-  if (verdict == Executor::Verdict::repeated) return {};
-  if (verdict == Executor::Verdict::impossible) {
+  if (verdict == Execution::Verdict::repeated) return {};
+  if (verdict == Execution::Verdict::impossible) {
     drop_connection({.peer = peer, .index = index},
                     "it sent chunk " + std::to_string(header.chunk) + ", which is not its to send", out);
     return {};
@@ -170,28 +174,28 @@ Landing PeerEngine::State::chunk_begins(PeerId peer, Link& link, Receiving& rece
     return {receiving.staging.get()};
   };
   if (header.direction == Direction::up || header.compressed) return stage();
-  // Two copies of one chunk may come in at once after a break: only one of them goes straight to its place.
-  for (const auto& [other, busy] : link.receiving) {
-    if (other == index || busy.use != Receiving::Use::placed_down || busy.header.key != header.key ||
-        busy.header.chunk != header.chunk)
-      continue;
-    return stage();
-  }
-  std::byte* const landing = op->executor->landing(header.chunk);
+  // Two copies of one chunk may come in at once, after a break or from two members: only one of them goes
+  // straight to its place.
+  for (const auto& [from, one] : links_)
+    for (const auto& [other, busy] : one.receiving)
+      if ((from != peer || other != index) && busy.use == Receiving::Use::placed_down &&
+          busy.header.key == header.key && busy.header.chunk == header.chunk)
+        return stage();
+  std::byte* const landing = op->execution->landing(header.chunk);
   if (landing == nullptr) return stage();
   receiving.use = Receiving::Use::placed_down;
   return {landing};
 }
 
-Executor::Verdict PeerEngine::State::judge(const Op& op, PeerId from, const FrameHeader& header) const {
+Execution::Verdict PeerEngine::State::judge(const Op& op, PeerId from, const FrameHeader& header) const {
   const auto rank = machine_.view().rank_of(from);
-  if (!rank || header.chunk >= op.executor->plan().chunking.chunks()) return Executor::Verdict::impossible;
+  if (!rank || header.chunk >= op.execution->chunks()) return Execution::Verdict::impossible;
   std::size_t bytes = header.payload_bytes;
   if (header.compressed) {
-    bytes = op.executor->payload_bytes(*rank, header.direction, header.chunk);
-    if (header.payload_bytes >= bytes) return Executor::Verdict::impossible;
+    bytes = op.execution->payload_bytes(*rank, header.direction, header.chunk);
+    if (header.payload_bytes >= bytes) return Execution::Verdict::impossible;
   }
-  return op.executor->judge(*rank, header.direction, header.chunk, bytes);
+  return op.execution->judge(*rank, header.direction, header.chunk, bytes);
 }
 
 Landing PeerEngine::State::park_begins(PeerId peer, Link& link, Receiving& receiving, std::uint32_t index,
@@ -248,7 +252,7 @@ void PeerEngine::State::frame_ends(Instant now, LinkConnection connection, bool 
     std::size_t bytes = 0;
     for (const FrameHeader& chunk : arrived) {
       bytes += chunk.payload_bytes;
-      chunk_arrived(chunk, out);
+      chunk_arrived(connection.peer, chunk, out);
     }
     if (bytes > 0) link->compression.acknowledged(now, bytes);
     if (link->schedule.has_work()) out.emplace_back(WakeLink{connection.peer});
@@ -262,8 +266,10 @@ void PeerEngine::State::frame_ends(Instant now, LinkConnection connection, bool 
     out.emplace_back(WakeLink{connection.peer});
   if (header.kind == FrameKind::ready)
     ready_came(now, *link, connection.peer, header, out);
-  else
+  else if (header.kind == FrameKind::chunk)
     chunk_ends(now, connection, *link, receiving, out);
+  else
+    word_came(now, connection, *link, header, out);
   pool_.give(std::move(receiving.staging));
 }
 
@@ -318,42 +324,47 @@ void PeerEngine::State::apply_chunk(Instant now, LinkConnection from, const Fram
   Op* const op = find_op(header.key);
   if (!op || header.signature != op->fingerprint) return;
   // What was parked is judged here for the first time, and a copy may have overtaken the rest.
-  if (judge(*op, from.peer, header) != Executor::Verdict::expected) return;
+  if (judge(*op, from.peer, header) != Execution::Verdict::expected) return;
   const std::uint32_t rank = *machine_.view().rank_of(from.peer);
   op->progress = std::max(op->progress, now);
   heard_from(now, *op, from.peer);
   StagingPool::Buffer unpacked;
   if (header.compressed) {
-    const std::size_t bytes = op->executor->payload_bytes(rank, header.direction, header.chunk);
+    const std::size_t bytes = op->execution->payload_bytes(rank, header.direction, header.chunk);
     unpacked = pool_.take();
-    if (!decompress_payload({payload, header.payload_bytes}, op->executor->stride(header.chunk, bytes),
+    if (!decompress_payload({payload, header.payload_bytes}, op->execution->stride(header.chunk, bytes),
                             {unpacked.get(), bytes})) {
       pool_.give(std::move(unpacked));
       return drop_connection(from, "it sent a chunk that cannot be decompressed", out);
     }
     payload = unpacked.get();
   }
-  std::vector<Executor::Send> sends;
-  if (header.direction == Direction::up) {
-    in_kernels(*op, [&] { op->executor->arrived_up(rank, header.chunk, payload, sends); });
-  } else {
-    Link& link = *find_link(from.peer);
+  if (header.direction == Direction::down) release_copies(header, out);
+  if (payload == nullptr) payload = op->execution->landing(header.chunk);
+  std::vector<Execution::Send> sends;
+  bool right = false;
+  in_kernels(*op, [&] { right = op->execution->arrived(now, rank, header.direction, header.chunk, payload, sends); });
+  pool_.give(std::move(unpacked));
+  send(header.key, *op, sends, out);
+  if (!right) {
+    out.emplace_back(LogEvent{LogLevel::warning, "wrong-content",
+                              "what " + names_of({from.peer}) + " sent of " + describe(op->signature) +
+                                  " does not have the digest that it must have"});
+  }
+  widen_limit(header.key, *op, out);
+  if (op->execution->complete() && !op->whole) result_whole(now, header.key, *op, out);
+}
+
+/// Copies of a chunk that is being dealt with and that go straight to its place go nowhere from now on.
+void PeerEngine::State::release_copies(const FrameHeader& header, EngineActions& out) {
+  for (auto& [peer, link] : links_)
     for (auto& [index, receiving] : link.receiving) {
       if (receiving.use != Receiving::Use::placed_down || receiving.header.key != header.key ||
           receiving.header.chunk != header.chunk)
         continue;
-      out.emplace_back(ReleaseReceive{{.peer = from.peer, .index = index}});
+      out.emplace_back(ReleaseReceive{{.peer = peer, .index = index}});
       receiving.use = Receiving::Use::discard;
     }
-    in_kernels(*op, [&] {
-      op->executor->arrived_down(header.chunk,
-                                 payload == nullptr ? op->executor->landing(header.chunk) : payload, sends);
-    });
-  }
-  pool_.give(std::move(unpacked));
-  send(header.key, *op, sends, out);
-  widen_limit(header.key, *op, out);
-  if (op->executor->complete() && !op->whole) result_whole(now, header.key, *op, out);
 }
 
 void PeerEngine::State::result_whole(Instant now, const OpKey& key, Op& op, EngineActions& out) {
@@ -364,28 +375,49 @@ void PeerEngine::State::result_whole(Instant now, const OpKey& key, Op& op, Engi
 }
 
 /// A neighbour has got a chunk whole.
-void PeerEngine::State::chunk_arrived(const FrameHeader& header, EngineActions& out) {
+void PeerEngine::State::chunk_arrived(PeerId to, const FrameHeader& header, EngineActions& out) {
   Op* const op = find_op(header.key);
-  if (!op) return;
-  in_kernels(*op, [&] { op->executor->sent(header.direction, header.chunk); });
+  const auto rank = machine_.view().rank_of(to);
+  if (!op || !rank) return;
+  in_kernels(*op, [&] { op->execution->sent(*rank, header.direction, header.chunk); });
   widen_limit(header.key, *op, out);
 }
 
 /// Tells how far the others may send once it has grown by enough to be worth a frame.
 void PeerEngine::State::widen_limit(const OpKey& key, Op& op, EngineActions& out) {
-  const std::uint64_t limit = op.executor->send_limit();
+  const std::uint64_t limit = op.execution->send_limit();
   if (op.tell_ready || limit == op.limit_told) return;
-  const bool last = limit >= op.executor->plan().chunking.chunks();
-  if (last || limit >= op.limit_told + op.executor->limit_step()) tell_ready(key, op, out);
+  const bool last = limit >= op.execution->chunks();
+  if (last || limit >= op.limit_told + op.execution->limit_step()) tell_ready(key, op, out);
+}
+
+/// Words are said to those who are ready, so there is nothing to keep for later.
+void PeerEngine::State::word_came(Instant now, LinkConnection connection, Link& link, const FrameHeader& header,
+                                  EngineActions& out) {
+  Op* const op = find_op(header.key);
+  const auto rank = machine_.view().rank_of(connection.peer);
+  if (!op || op->fingerprint != header.signature || !rank) return;
+  op->progress = std::max(op->progress, now);
+  std::vector<Execution::Send> sends;
+  const Execution::Heard heard =
+      op->execution->word_came(now, *rank, header.kind, header.chunk, header.count, sends);
+  if (heard == Execution::Heard::cancels) link.schedule.cancel(header.key, header.chunk);
+  send(header.key, *op, sends, out);
+  if (heard == Execution::Heard::impossible)
+    drop_connection(connection, "it said something of chunk " + std::to_string(header.chunk) + " that cannot be", out);
 }
 
 void PeerEngine::State::ready_came(Instant now, Link& link, PeerId from, const FrameHeader& header,
                                    EngineActions& out) {
+  const auto rank = machine_.view().rank_of(from);
   if (Op* const op = find_op(header.key)) {
-    if (op->fingerprint != header.signature) return;
+    if (op->fingerprint != header.signature || !rank) return;
     heard_from(now, *op, from);
     link.schedule.set_ready(header.key, header.count);
     out.emplace_back(WakeLink{from});
+    std::vector<Execution::Send> sends;
+    op->execution->ready(now, *rank, sends);
+    send(header.key, *op, sends, out);
     return;
   }
   if (!future(header.key)) return;
@@ -445,7 +477,7 @@ std::optional<OutFrame> PeerEngine::State::next_frame(Instant now, LinkConnectio
 std::span<const std::byte> PeerEngine::State::payload(Link& link, std::uint32_t index, Op& op,
                                                       FrameHeader& header) {
   std::span<const std::byte> plain;
-  in_kernels(op, [&] { plain = op.executor->payload(header.direction, header.chunk); });
+  in_kernels(op, [&] { plain = op.execution->payload(header.direction, header.chunk); });
   HAWSER_ASSERT(plain.size() == header.payload_bytes);
   if (!op.compress || plain.size() < kCompressedBytesMin || !link.compression.worth_trying()) return plain;
   auto buffer = pool_.take();
@@ -453,7 +485,7 @@ std::span<const std::byte> PeerEngine::State::payload(Link& link, std::uint32_t 
       static_cast<std::size_t>(static_cast<double>(plain.size()) * CompressionChoice::kShareThatPays);
   std::optional<std::size_t> bytes;
   in_kernels(op, [&] {
-    bytes = compress_payload(plain, op.executor->stride(header.chunk, plain.size()), {buffer.get(), most});
+    bytes = compress_payload(plain, op.execution->stride(header.chunk, plain.size()), {buffer.get(), most});
   });
   if (!bytes) {
     pool_.give(std::move(buffer));

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "collective/link_schedule.hpp"
-#include "collective/executor.hpp"
+#include "collective/execution.hpp"
 #include "membership/peer_machine.hpp"
 #include "runtime/compression_choice.hpp"
 #include "runtime/peer_engine.hpp"
@@ -42,7 +42,7 @@ class PeerEngine::State {
     CallId call;
     Signature signature;
     std::uint64_t fingerprint = 0;
-    std::shared_ptr<Executor> executor;
+    std::shared_ptr<Execution> execution;
     bool compress = false;
     std::uint64_t limit_told = 0;        ///< Of chunks on their way up.
     std::set<PeerId> not_heard;          ///< Members whose chunks come here, and who may not have called yet.
@@ -102,8 +102,11 @@ class PeerEngine::State {
   void follow_one(Instant now, const OpAborted& aborted, EngineActions& out);
   void follow_one(Instant now, const ConnectEnded& ended, EngineActions& out);
   void follow_one(Instant now, const UpdateEnded& ended, EngineActions& out);
+  void follow_one(Instant, const HostsKnown&, EngineActions&) {}
+  void follow_one(Instant, const GuestsKnown&, EngineActions&) {}
   Error refusal(const CollectiveStart& call) const;
-  Result<std::shared_ptr<Executor>> make_executor(const CollectiveStart& call);
+  Result<std::shared_ptr<Execution>> make_execution(const CollectiveStart& call);
+  void tick_executions(Instant now, EngineActions& out);
   void watch_op(Instant now, const OpKey& key, Op& op, EngineActions& out);
   void probe(Instant now, const OpKey& key, Op& op, EngineActions& out);
   void complain(Instant now, const OpKey& key, Op& op, EngineActions& out);
@@ -115,13 +118,14 @@ class PeerEngine::State {
 
   // peer_engine_data.cpp: frames.
   void begin_op(Instant now, const OpKey& key, EngineActions& out);
-  void send(const OpKey& key, Op& op, std::vector<Executor::Send>& sends, EngineActions& out);
+  void send(const OpKey& key, Op& op, std::vector<Execution::Send>& sends, EngineActions& out);
   void result_whole(Instant now, const OpKey& key, Op& op, EngineActions& out);
-  void chunk_arrived(const FrameHeader& header, EngineActions& out);
+  void chunk_arrived(PeerId to, const FrameHeader& header, EngineActions& out);
+  void release_copies(const FrameHeader& header, EngineActions& out);
   void widen_limit(const OpKey& key, Op& op, EngineActions& out);
   void heard_from(Instant now, Op& op, PeerId peer);
   std::span<const std::byte> payload(Link& link, std::uint32_t index, Op& op, FrameHeader& header);
-  Executor::Verdict judge(const Op& op, PeerId from, const FrameHeader& header) const;
+  Execution::Verdict judge(const Op& op, PeerId from, const FrameHeader& header) const;
   template <class Work>
   void in_kernels(Op& op, const Work& work);
   void progressed(Instant now, const Receiving& receiving);
@@ -134,6 +138,7 @@ class PeerEngine::State {
   void deliver_parked(Instant now, const OpKey& key, EngineActions& out);
   void apply_chunk(Instant now, LinkConnection from, const FrameHeader& header, const std::byte* payload,
                    EngineActions& out);
+  void word_came(Instant now, LinkConnection connection, Link& link, const FrameHeader& header, EngineActions& out);
   void ready_came(Instant now, Link& link, PeerId from, const FrameHeader& header, EngineActions& out);
   void drop_connection(LinkConnection connection, const std::string& reason, EngineActions& out);
   void forget_connection(LinkConnection connection, EngineActions& out);

@@ -67,9 +67,14 @@ Result<std::vector<std::uint32_t>> find_offers(Members members) {
       [](const SharedStateMember& member) -> const auto& { return member.manifest.agreed_revision; });
   std::vector<std::uint32_t> offers;
   bool left_out = false;
+  std::optional<std::uint32_t> incomplete;
   for (std::uint32_t rank = 0; rank < members.size(); ++rank) {
     const Manifest& manifest = members[rank].manifest;
     if (manifest.strategy == SyncStrategy::receive_only) continue;
+    if (manifest.incomplete) {
+      incomplete = rank;
+      continue;
+    }
     if (!keeper || !is_ahead(manifest.revision, *members[*keeper].manifest.agreed_revision)) {
       offers.push_back(rank);
     } else if (manifest.agreed_revision || manifest.strategy == SyncStrategy::send_only) {
@@ -82,6 +87,11 @@ Result<std::vector<std::uint32_t>> find_offers(Members members) {
     }
   }
   if (!offers.empty()) return offers;
+  if (incomplete)
+    return mismatch("nobody offers a complete shared state: whoever had it was lost while peer " +
+                    members[*incomplete].peer +
+                    " was receiving it; load a checkpoint or fill the tensors anew, mark them as changed, and "
+                    "synchronise again");
   return mismatch("nobody offers a shared state: " +
                   std::string(left_out ? "the only members that are not receive_only are newcomers that are "
                                          "more than one revision ahead of the run"
@@ -164,6 +174,8 @@ std::optional<TensorFetch> find_fetch(Members members, const Election& election,
 
 Result<Election> elect(std::span<const SharedStateMember> members) {
   HAWSER_ASSERT(!members.empty());
+  for (const SharedStateMember& member : members)
+    if (!member.manifest.trouble.empty()) return mismatch("peer " + member.peer + ": " + member.manifest.trouble);
   for (const SharedStateMember& member : members.subspan(1))
     if (const auto fit = check_shapes(members.front(), member); !fit.ok()) return fit.error();
   const auto offers = find_offers(members);
@@ -189,7 +201,7 @@ bool settled_by_summaries(std::span<const ManifestSummary> summaries) {
   const auto keeper = keeper_of_agreed(
       summaries, [](const ManifestSummary& summary) -> const auto& { return summary.agreed_revision; });
   const auto alike = [&](const ManifestSummary& other) {
-    return other.revision == first.revision && other.shape == first.shape && other.content == first.content;
+    return !other.unsettled && other.revision == first.revision && other.shape == first.shape && other.content == first.content;
   };
   const auto offers = [](const ManifestSummary& summary) {
     return summary.strategy != SyncStrategy::receive_only;

@@ -13,7 +13,7 @@
 /// the same from the same input.
 ///
 /// 1. *Shape.* All members name the same tensors with the same types, counts and flags.
-/// 2. *Who offers.* Members that are not receive_only. The agreed revision is the highest one that any
+/// 2. *Who offers.* Members that are neither receive_only nor incomplete. The agreed revision is the highest one that any
 ///    member brings from a synchronisation before; a revision grows by one at most, so a member that was in
 ///    one and offers more is an error. A newcomer that offers more does not count as offering: it came from
 ///    somewhere else, and takes the run's content. Where no member has an agreed revision (a new run, or one
@@ -52,7 +52,8 @@ struct Election {
   friend bool operator==(const Election&, const Election&) = default;
 };
 
-/// Members in rank order, at least one. Errors, all of them mismatch: another shape, a revision out of turn,
+/// Members in rank order, at least one. Errors, all of them mismatch: a member in trouble (in its words), another
+/// shape, a revision out of turn,
 /// send_only members that contradict what was elected, nobody who offers. The sentence names the tensor
 /// where there is one, and both peers; the same for everybody.
 Result<Election> elect(std::span<const SharedStateMember> members);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/limits.hpp"
 #include "kernels/content_digest.hpp"
 
 namespace hawser {
@@ -15,11 +16,15 @@ constexpr std::uint8_t kVersion = 1;
 constexpr std::uint8_t kInequalityBit = 0x80;
 constexpr unsigned kVarintBits = 7;
 constexpr std::size_t kVarintBytesMax = 10;
-constexpr std::size_t kHeadBytes = 1 + 1 + 1 + 8 + 8 + 4;
+/// Flags of a manifest and of a summary.
+constexpr std::uint64_t kAgreedFlag = 1;
+constexpr std::uint64_t kIncompleteFlag = 2;
+constexpr std::uint64_t kUnsettledFlag = 2;
+constexpr std::size_t kHeadBytesMost = 1 + 1 + 1 + 8 + 8 + 2 + limits::kSentenceBytesMax + 4;
 /// Of a name that adds one byte to the one before, and of a count below 128.
 constexpr std::size_t kTensorBytesMin = 1 + 1 + 1 + 1 + 1 + 16;
 constexpr std::size_t kTensorBytesMost = 1 + 1 + limits::kTensorNameBytesMax + 1 + kVarintBytesMax + 16;
-static_assert(kHeadBytes + limits::kTensorsMax * kTensorBytesMost <= limits::kManifestBytesMax);
+static_assert(kHeadBytesMost + limits::kTensorsMax * kTensorBytesMost <= limits::kManifestBytesMax);
 
 Error refused(std::string why) { return {Status::refused, "a manifest of shared state " + std::move(why)}; }
 
@@ -159,6 +164,7 @@ const char* to_string(SyncStrategy strategy) {
 
 Result<Manifest> make_manifest(Manifest manifest) {
   auto& tensors = manifest.tensors;
+  if (manifest.trouble.size() > limits::kSentenceBytesMax) manifest.trouble.resize(limits::kSentenceBytesMax);
   if (tensors.size() > limits::kTensorsMax)
     return Error{Status::invalid_argument, "the shared state has " + std::to_string(tensors.size()) +
                                                " tensors; at most " + std::to_string(limits::kTensorsMax) +
@@ -192,20 +198,62 @@ Digest128 content_digest(const Manifest& manifest) {
 }
 
 ManifestSummary summarize(const Manifest& manifest) {
-  return {.revision = manifest.revision,
+  return {.manifest_bytes = static_cast<std::uint32_t>(encode_manifest(manifest).size()),
+          .revision = manifest.revision,
           .agreed_revision = manifest.agreed_revision,
           .strategy = manifest.strategy,
           .shape = shape_digest(manifest),
-          .content = content_digest(manifest)};
+          .content = content_digest(manifest),
+          .unsettled = manifest.incomplete || !manifest.trouble.empty()};
+}
+
+std::vector<std::byte> encode_summary(const ManifestSummary& summary) {
+  ByteSink sink;
+  sink.number(kVersion, 1);
+  sink.number(static_cast<std::uint8_t>(summary.strategy), 1);
+  sink.number((summary.agreed_revision ? kAgreedFlag : 0) | (summary.unsettled ? kUnsettledFlag : 0), 1);
+  sink.number(0, 1);
+  sink.number(summary.manifest_bytes, 4);
+  sink.number(summary.revision, 8);
+  sink.number(summary.agreed_revision.value_or(0), 8);
+  sink.digest(summary.shape);
+  sink.digest(summary.content);
+  HAWSER_ASSERT(sink.bytes().size() == kSummaryBytes);
+  return std::move(sink.bytes());
+}
+
+Result<ManifestSummary> decode_summary(std::span<const std::byte> bytes) {
+  if (bytes.size() != kSummaryBytes) return refused("comes with a summary of another size");
+  ByteSource source(bytes);
+  if (source.number(1) != kVersion) return refused("comes with a summary of an unknown version");
+  const std::uint64_t strategy = source.number(1);
+  const std::uint64_t flags = source.number(1);
+  const std::uint64_t zero = source.number(1);
+  ManifestSummary summary;
+  summary.manifest_bytes = static_cast<std::uint32_t>(source.number(4));
+  summary.revision = source.number(8);
+  const std::uint64_t agreed = source.number(8);
+  summary.shape = source.digest();
+  summary.content = source.digest();
+  const bool damaged = strategy > kSyncStrategyMax || zero != 0 || (flags & ~(kAgreedFlag | kUnsettledFlag)) != 0 ||
+                       ((flags & kAgreedFlag) == 0 && agreed != 0) ||
+                       summary.manifest_bytes > limits::kManifestBytesMax;
+  if (damaged) return refused("comes with a damaged summary");
+  summary.strategy = static_cast<SyncStrategy>(strategy);
+  if ((flags & kAgreedFlag) != 0) summary.agreed_revision = agreed;
+  summary.unsettled = (flags & kUnsettledFlag) != 0;
+  return summary;
 }
 
 std::vector<std::byte> encode_manifest(const Manifest& manifest) {
   ByteSink sink;
   sink.number(kVersion, 1);
   sink.number(static_cast<std::uint8_t>(manifest.strategy), 1);
-  sink.number(manifest.agreed_revision ? 1 : 0, 1);
+  sink.number((manifest.agreed_revision ? kAgreedFlag : 0) | (manifest.incomplete ? kIncompleteFlag : 0), 1);
   sink.number(manifest.revision, 8);
   sink.number(manifest.agreed_revision.value_or(0), 8);
+  sink.number(manifest.trouble.size(), 2);
+  sink.text(manifest.trouble);
   sink.number(manifest.tensors.size(), 4);
   std::string_view before;
   for (const TensorEntry& entry : manifest.tensors) {
@@ -232,17 +280,21 @@ Result<Manifest> decode_manifest(std::span<const std::byte> bytes) {
     return refused("has the unknown version " + std::to_string(version) + "; this peer knows version " +
                    std::to_string(kVersion));
   const std::uint64_t strategy = source.number(1);
-  const std::uint64_t has_agreed = source.number(1);
+  const std::uint64_t flags = source.number(1);
   Manifest manifest;
   manifest.revision = source.number(8);
   const std::uint64_t agreed = source.number(8);
+  const std::uint64_t trouble = source.number(2);
+  if (trouble > limits::kSentenceBytesMax) return refused("tells of trouble at too great length");
+  manifest.trouble = source.text(trouble);
   const std::uint64_t tensors = source.number(4);
   if (!source.good()) return refused("is cut off in its head");
   if (strategy > kSyncStrategyMax) return refused("has the unknown strategy " + std::to_string(strategy));
-  if (has_agreed > 1 || (has_agreed == 0 && agreed != 0))
+  if ((flags & ~(kAgreedFlag | kIncompleteFlag)) != 0 || ((flags & kAgreedFlag) == 0 && agreed != 0))
     return refused("is damaged: its agreed revision is neither there nor missing");
   manifest.strategy = static_cast<SyncStrategy>(strategy);
-  if (has_agreed == 1) manifest.agreed_revision = agreed;
+  if ((flags & kAgreedFlag) != 0) manifest.agreed_revision = agreed;
+  manifest.incomplete = (flags & kIncompleteFlag) != 0;
   if (tensors > limits::kTensorsMax)
     return refused("announces " + std::to_string(tensors) + " tensors; at most " +
                    std::to_string(limits::kTensorsMax) + " are allowed");

@@ -53,6 +53,11 @@ struct Manifest {
   /// Of the last synchronisation that succeeded with this member in this run; none before the first.
   std::optional<std::uint64_t> agreed_revision;
   SyncStrategy strategy = SyncStrategy::enforce_popular;
+  /// Some of its content is neither what it was nor what it shall be: a transfer broke off. Such a member
+  /// offers nothing.
+  bool incomplete = false;
+  /// Why it cannot go on; empty if it can.
+  std::string trouble;
   std::vector<TensorEntry> tensors;  ///< Sorted by name (bytes, unsigned), each name once.
   friend bool operator==(const Manifest&, const Manifest&) = default;
 };
@@ -69,20 +74,31 @@ Digest128 content_digest(const Manifest& manifest);
 /// The manifest in a few bytes: if all members' agree there is nothing to exchange or to elect
 /// (settled_by_summaries() in election.hpp).
 struct ManifestSummary {
+  std::uint32_t manifest_bytes = 0;  ///< Of encode_manifest().
   std::uint64_t revision = 0;
   std::optional<std::uint64_t> agreed_revision;
   SyncStrategy strategy = SyncStrategy::enforce_popular;
   Digest128 shape;
   Digest128 content;
+  bool unsettled = false;  ///< Incomplete, or in trouble: there is something to say beyond the digests.
   friend bool operator==(const ManifestSummary&, const ManifestSummary&) = default;
 };
 ManifestSummary summarize(const Manifest& manifest);
 
+/// Always so many bytes, little-endian: u8 version = 1, u8 strategy, u8 flags (1 has agreed revision,
+/// 2 unsettled), u8 zero, u32 manifest bytes, u64 revision, u64 agreed revision or 0, shape and content as low
+/// and high half each.
+inline constexpr std::size_t kSummaryBytes = 56;
+std::vector<std::byte> encode_summary(const ManifestSummary& summary);
+/// Of kSummaryBytes. Error: refused.
+Result<ManifestSummary> decode_summary(std::span<const std::byte> bytes);
+
 /// Bytes of a checked manifest. Numbers are little-endian; a varint has 7 bits a byte, the lowest first, the
 /// top bit set in all but its last byte, and is as short as can be.
 ///
-///     u8 version = 1, u8 strategy, u8 has agreed revision, u64 revision, u64 agreed revision or 0,
-///     u32 number of tensors, then each tensor in the order of the names:
+///     u8 version = 1, u8 strategy, u8 flags (1 has agreed revision, 2 incomplete), u64 revision,
+///     u64 agreed revision or 0, u16 bytes of the trouble, and those, u32 number of tensors, then each tensor in
+///     the order of the names:
 ///       u8 how many bytes the name shares with the start of the one before, as many as can be
 ///       u8 how many follow, and those
 ///       u8 type, plus 128 if inequality is allowed

@@ -22,7 +22,7 @@ std::string encode(const PeerMessage& message);
 std::string encode(const MasterMessage& message);
 
 /// Decoding judges everything that the bytes alone can tell: sizes against base/limits.hpp (before memory is
-/// taken for lists), enum values, ports, texts fit for a log line, no member twice in a view, no success as
+/// taken for lists), enum values, ports, texts fit for a log line, no member twice in a view or list, no success as
 /// the reason of a refusal or expulsion. Whether a message makes sense now is the state machines' matter.
 /// Fields that this version does not know are skipped. Errors: refused, with a sentence that says what is
 /// wrong.

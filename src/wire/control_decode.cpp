@@ -11,7 +11,8 @@
 namespace hawser {
 namespace {
 
-constexpr std::uint32_t kCollectiveMax = static_cast<std::uint32_t>(Collective::barrier);
+constexpr std::uint32_t kCollectiveMax = static_cast<std::uint32_t>(Collective::transfer);
+constexpr std::uint32_t kPurposeMax = static_cast<std::uint32_t>(Purpose::shared_state);
 constexpr std::uint32_t kDataTypeMax = static_cast<std::uint32_t>(kDataTypes.back());
 constexpr std::uint32_t kReduceOpMax = static_cast<std::uint32_t>(kReduceOps.back());
 constexpr std::uint32_t kSchemeMax = static_cast<std::uint32_t>(QuantizationScheme::cast);
@@ -59,20 +60,25 @@ class Judge {
     return {.id = PeerId{from.id()}, .name = name(from.name()), .address = address(from.host(), from.port())};
   }
 
-  View view(const wire::ViewEntry& from) {
-    View view{.epoch = Epoch{from.epoch()},
-              .id = ViewId{from.id()},
-              .group = from.group(),
-              .link_secret = from.link_secret(),
-              .members = {}};
+  std::vector<Member> members(const google::protobuf::RepeatedPtrField<wire::MemberEntry>& from,
+                              const char* twice) {
+    std::vector<Member> members;
     std::vector<PeerId> ids;
-    for (const auto& entry : from.members()) {
-      view.members.push_back(member(entry));
-      ids.push_back(view.members.back().id);
+    for (const auto& entry : from) {
+      members.push_back(member(entry));
+      ids.push_back(members.back().id);
     }
     std::sort(ids.begin(), ids.end());
-    if (std::adjacent_find(ids.begin(), ids.end()) != ids.end()) refuse("a view names a member twice");
-    return view;
+    if (std::adjacent_find(ids.begin(), ids.end()) != ids.end()) refuse(twice);
+    return members;
+  }
+
+  View view(const wire::ViewEntry& from) {
+    return {.epoch = Epoch{from.epoch()},
+            .id = ViewId{from.id()},
+            .group = from.group(),
+            .link_secret = from.link_secret(),
+            .members = members(from.members(), "a view names a member twice")};
   }
 
   static World world(const wire::WorldEntry& from) {
@@ -112,7 +118,8 @@ class Judge {
             .plan = enumerator<PlanKind>(from.plan(), kPlanKindMax, "plan"),
             .count = from.count(),
             .root = from.root(),
-            .quantization = {}};
+            .quantization = {},
+            .purpose = enumerator<Purpose>(from.purpose(), kPurposeMax, "purpose")};
     if (from.has_quantization()) made.quantization = quantization(from.quantization(), made.type);
     return made;
   }
@@ -207,7 +214,8 @@ Resume resume_of(const wire::ResumeBody& body, Judge& judge) {
 PeerMessage peer_message_of(const wire::PeerEnvelope& from, Judge& judge) {
   using Case = wire::PeerEnvelope::MessageCase;
   switch (from.message_case()) {
-    case Case::kHello: return Hello{.who = judge.introduction(from.hello().who())};
+    case Case::kHello:
+      return Hello{.who = judge.introduction(from.hello().who()), .prefetches = from.hello().prefetches()};
     case Case::kResume: return resume_of(from.resume(), judge);
     case Case::kBegun:
       return Begun{.key = Judge::key(from.begun().key()),
@@ -226,6 +234,7 @@ PeerMessage peer_message_of(const wire::PeerEnvelope& from, Judge& judge) {
                       .unreachable = judge.peers(from.prepared().unreachable(), "unreachable peers")};
     case Case::kLeave: return Leave{};
     case Case::kPing: return Ping{};
+    case Case::kPrefetchOver: return PrefetchOver{};
     case Case::MESSAGE_NOT_SET: break;
   }
   judge.refuse("it is of no kind that this version knows");
@@ -253,6 +262,11 @@ MasterMessage master_message_of(const wire::MasterEnvelope& from, Judge& judge) 
                        .pending = from.world_news().pending()};
     case Case::kExpelled: return Expelled{.error = judge.failure(from.expelled())};
     case Case::kPong: return Pong{};
+    case Case::kHosts:
+      return Hosts{.members = judge.members(from.hosts().members(), "a list of hosts names a member twice"),
+                   .link_secret = from.hosts().link_secret()};
+    case Case::kGuests:
+      return Guests{.guests = judge.members(from.guests().guests(), "a list of guests names a peer twice")};
     case Case::MESSAGE_NOT_SET: break;
   }
   judge.refuse("it is of no kind that this version knows");
@@ -305,7 +319,9 @@ Result<MasterMessage> decode_master_message(std::span<const std::byte> bytes) {
         limits::kGroupSizeMax},
        {"members",
         {Envelope::kStartViewFieldNumber, wire::StartViewBody::kViewFieldNumber, kMembers},
-        limits::kGroupSizeMax}},
+        limits::kGroupSizeMax},
+       {"members", {Envelope::kHostsFieldNumber, wire::HostsBody::kMembersFieldNumber}, limits::kGroupSizeMax},
+       {"guests", {Envelope::kGuestsFieldNumber, wire::GuestsBody::kGuestsFieldNumber}, limits::kGroupSizeMax}},
       master_message_of);
 }
 

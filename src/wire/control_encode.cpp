@@ -39,6 +39,7 @@ void put(const Signature& from, wire::SignatureEntry& to) {
   to.set_plan(static_cast<std::uint32_t>(from.plan));
   to.set_count(from.count);
   to.set_root(from.root);
+  to.set_purpose(static_cast<std::uint32_t>(from.purpose));
   if (!from.quantization) return;
   auto& quantization = *to.mutable_quantization();
   quantization.set_scheme(static_cast<std::uint32_t>(from.quantization.scheme));
@@ -68,7 +69,10 @@ void put(const Introduction& from, wire::IntroductionEntry& to) {
 struct PeerMessageWriter {
   wire::PeerEnvelope& to;
 
-  void operator()(const Hello& from) { put(from.who, *to.mutable_hello()->mutable_who()); }
+  void operator()(const Hello& from) {
+    put(from.who, *to.mutable_hello()->mutable_who());
+    to.mutable_hello()->set_prefetches(from.prefetches);
+  }
   void operator()(const Resume& from) {
     wire::ResumeBody& body = *to.mutable_resume();
     put(from.who, *body.mutable_who());
@@ -101,6 +105,7 @@ struct PeerMessageWriter {
   }
   void operator()(const Leave&) { to.mutable_leave(); }
   void operator()(const Ping&) { to.mutable_ping(); }
+  void operator()(const PrefetchOver&) { to.mutable_prefetch_over(); }
 
   static void op(const OpKey& key, const Signature& signature, wire::OpBody& body) {
     put(key, *body.mutable_key());
@@ -135,6 +140,15 @@ struct MasterMessageWriter {
   }
   void operator()(const Expelled& from) { put(from.error, *to.mutable_expelled()); }
   void operator()(const Pong&) { to.mutable_pong(); }
+  void operator()(const Hosts& from) {
+    wire::HostsBody& body = *to.mutable_hosts();
+    for (const Member& member : from.members) put(member, *body.add_members());
+    body.set_link_secret(from.link_secret);
+  }
+  void operator()(const Guests& from) {
+    wire::GuestsBody& body = *to.mutable_guests();
+    for (const Member& guest : from.guests) put(guest, *body.add_guests());
+  }
 };
 
 }  // namespace

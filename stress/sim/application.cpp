@@ -18,7 +18,7 @@ void TrainingApplication::connect() {
 }
 
 std::uint64_t TrainingApplication::Round::hash() const {
-  std::uint64_t mixed = update ? 1 : 2;
+  std::uint64_t mixed = update ? 1 : sync ? 3 : 2;
   for (const CollectiveWish& wish : collectives)
     mixed += Random(wish.tag ^ fingerprint(wish.signature)).next();  // In whatever order.
   return mixed;
@@ -28,6 +28,9 @@ TrainingApplication::Round TrainingApplication::rule(const View& view, std::uint
   const ApplicationProfile& profile = world_.profile.application;
   Random random(profile.rule_seed ^ (view.id.value + 0x9e3779b97f4a7c15ULL * (position + 1)));
   Round round;
+  // What goes on after a loss goes on as the first thing of the next view, with those who begin there.
+  round.sync = profile.shared_state && view.size() > 1 && (position == 0 || random.chance(1, 6));
+  if (round.sync) return round;
   round.update = random.below(256) < profile.update_per_256 || (view.size() == 1 && !random.chance(1, 8));
   if (round.update) return round;
   const auto tags = static_cast<std::uint64_t>(random.between(1, profile.tags_most));
@@ -83,8 +86,8 @@ CollectiveWish TrainingApplication::collective_by_rule(Random& random, std::uint
 void TrainingApplication::deviate(Round& round) {
   world_.coverage.saw("sim: call that differs on purpose");
   Random& random = world_.random;
-  if (round.update) {
-    round = {.update = false, .collectives = {{.tag = 0, .signature = {.count = 7}, .in_place = false}}};
+  if (round.update || round.sync) {
+    round = {.update = false, .sync = false, .collectives = {{.tag = 0, .signature = {.count = 7}, .in_place = false}}};
     return;
   }
   CollectiveWish& wish = round.collectives[static_cast<std::size_t>(random.below(round.collectives.size()))];
@@ -104,7 +107,7 @@ void TrainingApplication::deviate(Round& round) {
     case 3:
       wish.signature.plan = wish.signature.plan == PlanKind::ring ? PlanKind::direct : PlanKind::ring;
       break;
-    default: round = {.update = true, .collectives = {}}; break;
+    default: round = {.update = true, .sync = false, .collectives = {}}; break;
   }
 }
 
@@ -178,10 +181,40 @@ void TrainingApplication::begin(Round round) {
     process_.update_topology();
     return;
   }
+  if (round.sync) return synchronise();
   rest_ = std::move(round.collectives);
   // What was decided in a larger view may name a root that this one does not have.
   for (CollectiveWish& wish : rest_) wish.signature.root %= info.view.size();
   call_rest();
+}
+
+void TrainingApplication::synchronise() {
+  Random& random = world_.random;
+  TrainingState& state = process_.state();
+  StateRecord& record = state.record();
+  const bool gentle = world_.profile.faults.gentle;
+  const EngineInfo info = process_.info();
+  const bool agreed = record.agreed_as == info.self && record.agreed_revision == record.revision;
+  if (agreed && !record.incomplete && random.chance(3, 4)) state.train();
+  if (!record.incomplete && random.chance(1, 16)) state.go_astray(random);
+  if (record.incomplete && random.chance(1, 8)) {
+    // As if it had loaded a checkpoint.
+    record.content->mark_all_changed();
+    record.incomplete = false;
+  }
+  SyncWish wish{.tag = 0, .settings = {}, .only_marked = random.chance(1, 2)};
+  if (!gentle && info.view.rank_of(info.self) != 0U && random.chance(1, 8))
+    wish.settings.strategy = random.chance(1, 8) ? SyncStrategy::send_only : SyncStrategy::receive_only;
+  wish.settings.compress = random.chance(1, 4);
+  wish.settings.keep_old_bytes = random.chance(1, 4);
+  ++open_;
+  process_.synchronise(wish);
+}
+
+/// It was begun in a view that is over, and is the first thing of this one: as for those who begin here.
+void TrainingApplication::sync_goes_on(const View& view) {
+  enter_view(view);
+  world_.checker.decided(process_, view_, position_++, Round{.update = false, .sync = true, .collectives = {}}.hash());
 }
 
 void TrainingApplication::call_rest() {

@@ -18,11 +18,13 @@ class TrainingApplication : public Application {
 
   void start(Duration delay);
   void call_ended(const Call& call, const CallDone& done) override;
+  void sync_goes_on(const View& view) override;
 
  private:
   /// What is called before anything else is decided: update-topology, or some collectives at once.
   struct Round {
     bool update = false;
+    bool sync = false;
     std::vector<CollectiveWish> collectives;
     std::uint64_t hash() const;
   };
@@ -36,6 +38,7 @@ class TrainingApplication : public Application {
   void look();
   void begin(Round round);
   void call_rest();
+  void synchronise();
   void enter_view(const View& view);
   Duration think();
   Duration short_think();

@@ -99,7 +99,7 @@ void Checker::refused(const Process& process, const CallDone& done) {
                     world_.names.of(done.error));
 }
 
-void Checker::call_ended(const Process& process, const Call& call, const CallDone& done) {
+void Checker::check_any_call(const Process& process, const Call& call, const CallDone& done) {
   const Status status = done.error.status;
   if (means_bug(status))
     throw Violation(process.name() + ": a call ended with " + world_.names.of(done.error));
@@ -108,10 +108,15 @@ void Checker::call_ended(const Process& process, const Call& call, const CallDon
   if (allow_no_error_ && status != Status::success && status != Status::too_few_peers)
     throw Violation(process.name() + ": nothing happened that may cost a call, and one ended with " +
                     world_.names.of(done.error));
-  if (call.kind == Call::Kind::reduce && status == Status::mismatch && explain_mismatches_ &&
-      !called_differently(call.view))
+  const bool in_step = call.kind == Call::Kind::reduce || call.kind == Call::Kind::sync;
+  if (in_step && status == Status::mismatch && explain_mismatches_ && !called_differently(call.view))
     throw Violation(process.name() + ": mismatch in " + world_.names.of(call.view) +
                     ", but all members called alike: " + done.error.sentence);
+}
+
+void Checker::call_ended(const Process& process, const Call& call, const CallDone& done) {
+  check_any_call(process, call, done);
+  const Status status = done.error.status;
   if (call.kind == Call::Kind::connect && status == Status::success) {
     const EngineInfo info = process.info();
     if (!info.connected || !info.view.rank_of(process.id()))

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/peer_engine.hpp"
+#include "runtime/state_sync.hpp"
 #include "sim/violation.hpp"
 
 namespace hawser::sim {
@@ -15,6 +16,7 @@ namespace hawser::sim {
 class Process;
 class World;
 struct Call;
+class TrainingState;
 
 /// Watches all calls of all processes and throws Violation where a promise of the design is broken:
 /// agreement, inputs restored, sums exact, views alike, mismatches with a reason.
@@ -27,6 +29,11 @@ class Checker {
   void call_ended(const Process& process, const Call& call, const CallDone& done);
   /// A call that makes no sense has ended.
   void refused(const Process& process, const CallDone& done);
+  /// A synchronisation begins: what is held now may become everybody's.
+  void sync_called(const Process& process, TrainingState& state);
+  void sync_step_ended(const Process& process, const Call& call, const CallDone& done);
+  /// `last`: its last step.
+  void synchronised(const Process& process, const Call& last, TrainingState& state, const SyncOutcome& outcome);
   void view_started(const Process& process, const View& view);
   /// The process dies or leaves.
   void process_gone(const Process& process);
@@ -85,9 +92,16 @@ class Checker {
     std::map<std::pair<std::uint64_t, PeerId>, std::uint64_t> made;  ///< By position and peer.
     bool differ = false;
   };
+  /// What the members of one successful synchronisation have.
+  struct Synchronised {
+    std::string name;
+    Digest128 digest;
+    std::uint64_t revision = 0;
+  };
   /// Whether members of the view may have called different things.
   bool called_differently(const View& view);
 
+  void check_any_call(const Process& process, const Call& call, const CallDone& done);
   void ended_well(const Process& process, const Call& call, const CollectiveInfo& info);
   void ended_badly(const Process& process, const Call& call, const Error& error);
   void update_ended(const Process& process, const Call& call, Status status);
@@ -105,6 +119,8 @@ class Checker {
   std::vector<Split> splits_;
   std::map<PeerId, Epoch> last_epoch_;
   std::map<ViewId, Decisions> decisions_;
+  std::map<OpKey, Synchronised> synchronised_;
+  std::set<Digest128> held_;  ///< Contents that some process had whole when it called.
   std::map<std::pair<ViewId, std::uint64_t>, UpdateOutcome> updates_;
   std::set<PeerId> died_in_update_;
   bool explain_mismatches_ = false;

@@ -3,6 +3,16 @@
 #include "sim/overloaded.hpp"
 
 namespace hawser::sim {
+namespace {
+
+std::vector<PeerId> ids_of(const std::vector<Member>& members) {
+  std::vector<PeerId> ids;
+  for (const Member& member : members) ids.push_back(member.id);
+  return ids;
+}
+
+}  // namespace
+
 std::string Names::of(PeerId id) const {
   const auto found = peers_.find(id);
   return found == peers_.end() ? "peer?" + std::to_string(id.value) : found->second;
@@ -35,14 +45,15 @@ std::string Names::of(const Error& error) const {
 
 const char* kind_of(const PeerMessage& message) {
   static constexpr const char* kKinds[] = {"hello",       "resume",   "begun", "report", "complaint",
-                                           "update-call", "prepared", "leave", "ping"};
+                                           "update-call", "prepared", "leave", "ping",   "prefetch-over"};
   static_assert(std::size(kKinds) == std::variant_size_v<PeerMessage>);
   return kKinds[message.index()];
 }
 
 const char* kind_of(const MasterMessage& message) {
   static constexpr const char* kKinds[] = {"welcome",     "refused",    "prepare",  "start-view", "committed",
-                                           "update-done", "world-news", "expelled", "pong"};
+                                           "update-done", "world-news", "expelled", "pong",       "hosts",
+                                           "guests"};
   static_assert(std::size(kKinds) == std::variant_size_v<MasterMessage>);
   return kKinds[message.index()];
 }
@@ -56,7 +67,7 @@ std::string Names::of(const PeerMessage& message) const {
                           of(m.waiting_for) + ", unresponsive: " + of(m.unresponsive);
                  },
                  [&](const Prepared& m) { return " " + of(m.view) + ", unreachable: " + of(m.unreachable); },
-                 [&](const Hello& m) { return " " + of(m.who.id); },
+                 [&](const Hello& m) { return " " + of(m.who.id) + (m.prefetches ? ", prefetches" : ""); },
                  [&](const Resume& m) {
                    std::string text = " " + of(m.who.id) + " in " + of(m.view);
                    for (const UndecidedOp& op : m.undecided)
@@ -80,6 +91,8 @@ std::string Names::of(const MasterMessage& message) const {
                    return " size " + std::to_string(m.world.size) + ", pending " + std::to_string(m.pending);
                  },
                  [&](const Expelled& m) { return " " + of(m.error); },
+                 [&](const Hosts& m) { return ": " + of(ids_of(m.members)); },
+                 [&](const Guests& m) { return ": " + of(ids_of(m.guests)); },
                  [](const auto&) { return std::string(); }},
       message);
   return kind_of(message) + rest;
@@ -93,6 +106,13 @@ std::string Names::of(const FrameHeader& header) const {
              std::to_string(header.payload_bytes) + " bytes";
     case FrameKind::ready: return "ready " + of(header.key);
     case FrameKind::acknowledge: return "acknowledge " + std::to_string(header.count);
+    case FrameKind::want: return "want chunk " + std::to_string(header.chunk) + " " + of(header.key);
+    case FrameKind::wish: return "wish for chunk " + std::to_string(header.chunk) + " " + of(header.key);
+    case FrameKind::unwant: return "unwant chunk " + std::to_string(header.chunk) + " " + of(header.key);
+    case FrameKind::decline: return "decline chunk " + std::to_string(header.chunk) + " " + of(header.key);
+    case FrameKind::have:
+      return "have " + std::to_string(header.count) + " chunks from " + std::to_string(header.chunk) + " " +
+             of(header.key);
   }
   return "frame";
 }

@@ -14,6 +14,7 @@ const char* kind_of(const Call& call) {
     case Call::Kind::connect: return "connect";
     case Call::Kind::update: return "update";
     case Call::Kind::reduce: return "reduce";
+    case Call::Kind::sync: return "sync";
   }
   return "call";
 }
@@ -131,6 +132,7 @@ void Process::misuse_reduce(std::uint64_t tag, std::uint64_t count) {
 void Process::misuse_second_call() {
   for (const auto& [id, call] : calls_) {
     if (call.kind == Call::Kind::connect) return;
+    if (call.kind == Call::Kind::sync) return misuse_reduce(call.key.tag, 5);
     if (call.kind == Call::Kind::reduce && world_.random.chance(1, 2)) return misuse_reduce(call.key.tag, 5);
     if (call.kind == Call::Kind::update && world_.random.chance(1, 2)) return misuse_reduce(77, 5);
     const CallId update = start_call(Call::Kind::update).id;
@@ -152,6 +154,7 @@ void Process::end(Ending ending) {
   world_.control.process_gone(*this, ending);
   world_.links.process_gone(*this, ending);
   engine_.reset();
+  sync_.reset();
   for (auto& [id, call] : calls_)
     if (call.buffers) std::move(*call.buffers).retire_to(world_.quarantine);
   calls_.clear();
@@ -322,6 +325,7 @@ void Process::end_call(const CallDone& done) {
   if (found == calls_.end()) throw Violation(name_ + " ends a call that is not open");
   Call call = std::move(found->second);
   calls_.erase(found);
+  if (call.kind == Call::Kind::sync) return sync_step_ended(std::move(call), done);
   if (world_.tracing()) world_.trace(name_ + ": " + kind_of(call) + " ends: " + world_.names.of(done.error));
   world_.queue.remember(static_cast<std::uint64_t>(done.error.status) + call.id.value);
   world_.coverage.saw("call: " + std::string(kind_of(call)) + ", " + status_name(done.error.status));

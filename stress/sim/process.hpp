@@ -11,6 +11,7 @@
 #include "sim/control_network.hpp"
 #include "sim/event_queue.hpp"
 #include "sim/link_network.hpp"
+#include "sim/training_state.hpp"
 #include "sim/user_buffers.hpp"
 
 namespace hawser::sim {
@@ -19,14 +20,14 @@ class World;
 
 /// A call of an application that has not ended.
 struct Call {
-  enum class Kind { connect, update, reduce };
+  enum class Kind { connect, update, reduce, sync };
   CallId id;
   Kind kind = Kind::connect;
   Instant made{};
   PeerId self;
   View view;                  ///< At the moment of the call.
   std::uint64_t ordinal = 0;  ///< Of an update-topology: the how-manieth in this view.
-  /// Of a reduce: which one it is, by the simulator's own count.
+  /// Of a reduce, or a step of a synchronisation: which one it is, by the simulator's own count.
   OpKey key;
   Signature signature;
   std::uint64_t salt = 0;
@@ -40,6 +41,14 @@ class Application {
   virtual ~Application() = default;
   /// The call has ended; its memory is gone already. New calls only from a later event.
   virtual void call_ended(const Call& call, const CallDone& done) = 0;
+  /// A synchronisation goes on in another view.
+  virtual void sync_goes_on(const View&) {}
+};
+
+struct SyncWish {
+  std::uint64_t tag = 0;
+  SyncSettings settings;
+  bool only_marked = false;
 };
 
 struct CollectiveWish {
@@ -78,6 +87,9 @@ class Process {
   CallId connect();
   CallId update_topology();
   CallId collective(const CollectiveWish& wish);
+  /// One synchronisation of state(), in as many steps as it takes; the application hears of its end only.
+  void synchronise(const SyncWish& wish);
+  TrainingState& state();
   // Calls that must be refused at once, whatever goes on.
   void misuse_connect();
   void misuse_reduce(std::uint64_t tag, std::uint64_t count);
@@ -107,6 +119,9 @@ class Process {
   std::map<PeerId, Link> links;
 
  private:
+  void sync_step();
+  void sync_next(StateSync::Next next);
+  void sync_step_ended(Call call, const CallDone& done);
   Call& start_call(Call::Kind kind);
   void count_in(const View& view);
   void expect_refusal(CallId call, const EngineEvent& event);
@@ -130,6 +145,10 @@ class Process {
   bool silent_ = false;
   Instant hampered_until_ = Instant::min();
   int inside_ = 0;  ///< Depth of calls into the engine and of their actions: must not exceed 1.
+  std::unique_ptr<TrainingState> state_;
+  std::unique_ptr<StateSync> sync_;
+  std::uint64_t sync_tag_ = 0;
+  ViewId sync_view_;
   std::map<CallId, Call> calls_;
   std::uint64_t calls_made_ = 0;
   ViewId counted_view_;

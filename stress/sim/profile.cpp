@@ -68,6 +68,8 @@ void draw_application(Random& random, ApplicationProfile& application) {
   application.think_most = one_of(random, {microseconds(100), milliseconds(10), milliseconds(100)});
   application.tags_most = static_cast<std::uint32_t>(random.between(1, 4));
   application.element_limit = random.chance(1, 8) ? 20000 : 1500;
+  application.shared_state = random.chance(1, 2);
+  application.large_state = application.shared_state && random.chance(1, 32);
 }
 
 /// Each kind is on or off by a coin, so that some runs see one kind of fault again and again, and others all.

@@ -56,6 +56,8 @@ struct ApplicationProfile {
   std::uint32_t tags_most = 3;
   bool crossed_calls = true;  ///< Reduces of a round in another order at each member.
   std::uint64_t element_limit = 4000;
+  bool shared_state = false;  ///< Each view begins with a synchronisation, and more come later.
+  bool large_state = false;   ///< Of more than one slice.
 };
 
 /// What goes wrong. A weight of 0 turns a kind off.

@@ -224,21 +224,21 @@ class Ensemble {
     if (!flight.repeat) acknowledgements_.push_back({.from = flight.from, .send = flight.send});
     if (verdict == Executor::Verdict::repeated) return true;
     std::vector<Executor::Send> sends;
-    if (flight.send.direction == Direction::up) {
-      executor.arrived_up(flight.from, flight.send.chunk, flight.payload.data(), sends);
-    } else if (std::byte* const landing = executor.landing(flight.send.chunk)) {
-      std::memcpy(landing, flight.payload.data(), flight.payload.size());
-      executor.arrived_down(flight.send.chunk, landing, sends);
-    } else {
-      executor.arrived_down(flight.send.chunk, flight.payload.data(), sends);
+    const std::byte* payload = flight.payload.data();
+    if (flight.send.direction == Direction::down) {
+      if (std::byte* const landing = executor.landing(flight.send.chunk)) {
+        std::memcpy(landing, payload, flight.payload.size());
+        payload = landing;
+      }
     }
+    REQUIRE(executor.arrived({}, flight.from, flight.send.direction, flight.send.chunk, payload, sends));
     queue(flight.send.to, sends);
     return true;
   }
   bool acknowledge(std::uint64_t pick) {
     const Waiting one = acknowledgements_[pick];
     acknowledgements_.erase(acknowledgements_.begin() + static_cast<std::ptrdiff_t>(pick));
-    executors_[one.from]->sent(one.send.direction, one.send.chunk);
+    executors_[one.from]->sent(one.send.to, one.send.direction, one.send.chunk);
     return true;
   }
 

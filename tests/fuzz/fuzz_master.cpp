@@ -110,7 +110,7 @@ class Script {
   }
 
   void act() {
-    switch (choices_.below(21)) {
+    switch (choices_.below(23)) {
       case 0:
       case 1: return open();
       case 2: return close();
@@ -131,6 +131,8 @@ class Script {
       case 17: return flood();
       case 18: return let_time_pass_alive();
       case 19: return everybody_begins();
+      case 20: return say(Hello{.who = introduction(), .prefetches = true});
+      case 21: return say(PrefetchOver{});
       default: return say(Complaint{.key = last_key_, .stalled_ms = number(), .waiting_for = some_peers(), .unresponsive = some_peers()});
     }
   }
@@ -349,16 +351,18 @@ class Script {
     }
   }
 
+  /// Every other one prefetches.
   void newcomer(std::size_t number) {
     open();
     const ConnectionId connection{last_connection_};
     if (!clients_.contains(connection)) return;
     step(PeerSaid{.connection = connection,
-                  .message = Hello{{.id = PeerId{100000 + number},
-                                    .token = number,
-                                    .group = static_cast<std::uint32_t>(number % 3),
-                                    .name = "one of many",
-                                    .address = {.host = "", .port = 1}}}});
+                  .message = Hello{.who = {.id = PeerId{100000 + number},
+                                           .token = number,
+                                           .group = static_cast<std::uint32_t>(number % 3),
+                                           .name = "one of many",
+                                           .address = {.host = "", .port = 1}},
+                                   .prefetches = number % 2 == 1}});
   }
 
   std::vector<ConnectionId> connections_open() const {
@@ -390,6 +394,10 @@ class Script {
     Client& to = found->second;
     if (const auto* welcome = std::get_if<Welcome>(&send.message)) run_ = welcome->run;
     if (const auto* prepare = std::get_if<Prepare>(&send.message)) to.proposed = prepare->view;
+    // A guest is no member yet, and a member's guests are none of its view.
+    if (std::holds_alternative<Hosts>(send.message)) HAWSER_ASSERT(to.started.size() == 0);
+    if (const auto* guests = std::get_if<Guests>(&send.message))
+      for (const Member& guest : guests->guests) HAWSER_ASSERT(!to.started.find(guest.id));
     if (const auto* start = std::get_if<StartView>(&send.message)) {
       // Nobody is led back to an older view.
       HAWSER_ASSERT(start->view.epoch.value > to.epoch_started || to.started.size() == 0 ||
@@ -412,6 +420,7 @@ class Script {
     const MasterMachine::Snapshot snapshot = machine_.snapshot();
     HAWSER_ASSERT(snapshot.connections <= clients_.size());
     HAWSER_ASSERT(snapshot.pending <= limits::kPendingPeersMax);
+    HAWSER_ASSERT(snapshot.guests <= snapshot.pending);
     std::set<PeerId> members;
     std::set<ViewId> views;
     for (const View& one : snapshot.views) {

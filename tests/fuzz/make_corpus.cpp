@@ -82,6 +82,7 @@ void make_frame(Corpus corpus) {
                                             .chunk = 6,
                                             .payload_bytes = 4096}));
   corpus.add("ready", script({1}) + header({.kind = FrameKind::ready, .key = key, .signature = 5}));
+  corpus.add("have", script({0}) + header({.kind = FrameKind::have, .chunk = 3, .count = 100}));
   corpus.add("acknowledge", script({0}) + header({.kind = FrameKind::acknowledge, .count = 100}));
   const auto greeting = encode_greeting(
       {.link_secret = 9, .from = PeerId{1}, .to = PeerId{2}, .connection_index = 1, .connections_total = 4});
@@ -105,8 +106,11 @@ void make_master(Corpus corpus) {
   corpus.add("silence", two + script({3, 6, 3, 7, 3, 8}));
   corpus.add("resume", two + script({2, 0, 0, 12, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 3, 9}));
   corpus.add("floods", two + script({17, 0, 2, 0, 0, 0, 0, 17, 0, 1}));
+  const std::string guest = two + script({0}) + script({20, 2, 0, 0, 0, 0, 1, 2});
+  corpus.add("guest-joins", guest + script({16, 21, 2, 16, 8, 3, 1}));
+  corpus.add("guest-leaves", guest + script({2, 0, 2, 1, 3, 1, 2, 0}));
   const std::string begun = two + script({19, 0, 0, 0, 0, 0, 255});
-  corpus.add("all-stall", begun + script({20, 1, 1, 0, 0, 18, 4}));
+  corpus.add("all-stall", begun + script({22, 1, 1, 0, 0, 18, 4}));
   corpus.add("one-never-calls", two + script({19, 0, 0, 0, 0, 0, 1, 18, 10}));
   Random random(5);
   std::string raw = script({1});

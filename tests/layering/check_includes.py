@@ -22,12 +22,12 @@ LAYERS = {
     "collective": ["base", "plan", "kernels"],
     "wire": ["base", "membership/messages.hpp", "membership/view.hpp"],
     "transport": ["base", "wire"],
-    "runtime": ["base", "membership", "topology", "plan", "kernels", "collective", "wire", "transport"],
+    "runtime": ["base", "membership", "topology", "plan", "kernels", "shared_state", "collective", "wire", "transport"],
 }
 
 # Pure code: no thread, no clock, no socket, no environment. Time and seed come in as arguments.
 PURE_FOLDERS = {"base", "membership", "topology", "plan", "kernels", "shared_state", "collective"}
-PURE_FILES = re.compile(r"^src/runtime/peer_engine[^/]*$")
+PURE_FILES = re.compile(r"^src/runtime/(peer_engine|slice_transfer|state_sync)[^/]*$")
 
 IMPURE_INCLUDE = re.compile(
     r"^(thread|mutex|shared_mutex|condition_variable|future|stop_token|semaphore|latch|barrier|pthread\.h"

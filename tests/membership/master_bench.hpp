@@ -45,9 +45,17 @@ class MasterBench {
     open(peer);
     say(peer, Hello{introduction(peer, group)});
   }
+  /// A newcomer that fetches state first.
+  void hello_guest(std::uint64_t peer, std::uint32_t group = 0) {
+    open(peer);
+    say(peer, Hello{.who = introduction(peer, group), .prefetches = true});
+  }
   /// Answers the newest Prepare of each of these.
   void prepare(const std::vector<std::uint64_t>& peers) {
     for (const auto peer : peers) say(peer, Prepared{.view = last<Prepare>(peer).view.id, .unreachable = {}});
+  }
+  void call_update(const std::vector<std::uint64_t>& peers) {
+    for (const auto peer : peers) say(peer, UpdateCall{});
   }
   /// A run of members 1 to n.
   void found(std::uint64_t n) {

@@ -8,7 +8,6 @@
 #include "base/random.hpp"
 #include "catch.hpp"
 #include "shared_state/election.hpp"
-#include "shared_state/transfer_plan.hpp"
 
 // Random groups, and what must hold of every election whatever it comes to.
 

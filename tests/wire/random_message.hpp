@@ -51,13 +51,19 @@ inline Member any_member(Random& random) {
           .address = any_address(random)};
 }
 
+inline std::vector<Member> any_members(Random& random) {
+  std::vector<Member> members;
+  for (auto count = random.below(6); count > 0; --count) members.push_back(any_member(random));
+  return members;
+}
+
 inline View any_view(Random& random) {
   View view{.epoch = Epoch{any_number(random)},
             .id = ViewId{random.next()},
             .group = any_number_32(random),
             .link_secret = random.next(),
             .members = {}};
-  for (auto count = random.below(6); count > 0; --count) view.members.push_back(any_member(random));
+  view.members = any_members(random);
   return view;
 }
 
@@ -86,7 +92,7 @@ inline OpKey any_key(Random& random) {
 }
 
 inline Signature any_signature(Random& random) {
-  Signature signature{.collective = static_cast<Collective>(random.below(5)),
+  Signature signature{.collective = static_cast<Collective>(random.below(6)),
                       .type = kDataTypes[random.below(kDataTypes.size())],
                       .op = kReduceOps[random.below(kReduceOps.size())],
                       .plan = static_cast<PlanKind>(random.below(3)),
@@ -98,6 +104,7 @@ inline Signature any_signature(Random& random) {
                               .type = random.chance(1, 2) ? QuantizedType::int8 : QuantizedType::int4,
                               .block = static_cast<std::uint16_t>(64 << random.below(5)),
                               .stochastic = random.chance(1, 2)};
+  signature.purpose = static_cast<Purpose>(random.below(2));
   return signature;
 }
 
@@ -135,7 +142,7 @@ inline Resume any_resume(Random& random) {
 /// Of the kind that `kind` names, as the variant's index.
 inline PeerMessage any_peer_message(Random& random, std::size_t kind) {
   switch (kind % std::variant_size_v<PeerMessage>) {
-    case 0: return Hello{any_introduction(random)};
+    case 0: return Hello{.who = any_introduction(random), .prefetches = random.chance(1, 2)};
     case 1: return any_resume(random);
     case 2: return Begun{.key = any_key(random), .signature = any_signature(random)};
     case 3: return Report{.key = any_key(random), .signature = any_signature(random)};
@@ -145,7 +152,8 @@ inline PeerMessage any_peer_message(Random& random, std::size_t kind) {
     case 5: return UpdateCall{};
     case 6: return Prepared{.view = ViewId{random.next()}, .unreachable = any_peers(random)};
     case 7: return Leave{};
-    default: return Ping{};
+    case 8: return Ping{};
+    default: return PrefetchOver{};
   }
 }
 
@@ -163,7 +171,9 @@ inline MasterMessage any_master_message(Random& random, std::size_t kind) {
     case 5: return UpdateDone{.error = any_error(random), .update_round = any_number(random)};
     case 6: return WorldNews{.world = any_world(random), .pending = any_number_32(random)};
     case 7: return Expelled{any_failure(random)};
-    default: return Pong{};
+    case 8: return Pong{};
+    case 9: return Hosts{.members = any_members(random), .link_secret = random.next()};
+    default: return Guests{any_members(random)};
   }
 }
 

@@ -100,7 +100,7 @@ TEST_CASE("noise is refused or decodes to something valid") {
     for (char& c : noise) c = static_cast<char>(random.next());
     // Most noise is no protobuf at all: lead it into one of the messages.
     if (!noise.empty() && random.chance(3, 4))
-      noise = bytes_field(static_cast<int>(1 + random.below(42)), noise);
+      noise = bytes_field(static_cast<int>(1 + random.below(44)), noise);
     expect_sane(noise);
   }
 }
@@ -119,6 +119,15 @@ TEST_CASE("the largest messages within the limits fit into a control message") {
                                         .cause = {Status::peer_lost, std::string(5000, 'x')}};
   CHECK(encode(start).size() <= limits::kControlMessageBytesMax);
   CHECK(decode_master(encode(start)).ok());
+
+  const View view = testing::largest_view(random);
+  for (const MasterMessage& list : {MasterMessage(Hosts{.members = view.members, .link_secret = view.link_secret}),
+                                    MasterMessage(Guests{view.members})}) {
+    CHECK(encode(list).size() <= limits::kControlMessageBytesMax);
+    const auto decoded_list = decode_master(encode(list));
+    REQUIRE(decoded_list.ok());
+    CHECK(*decoded_list == list);
+  }
 }
 
 TEST_CASE("a message larger than the largest is refused whatever it holds") {
@@ -140,6 +149,8 @@ TEST_CASE("lists over their limits are refused") {
     expect_refused(MasterMessage(StartView{
                        .view = resume.view, .world = {}, .cause = {Status::success, ""}, .update_round = 0}),
                    "members");
+    expect_refused(MasterMessage(Hosts{.members = resume.view.members, .link_secret = 1}), "members");
+    expect_refused(MasterMessage(Guests{resume.view.members}), "guests");
   }
   SECTION("undecided") {
     resume.undecided.resize(limits::kOutcomesRememberedMax + 1);
@@ -170,6 +181,12 @@ TEST_CASE("a list is counted before it is decoded, however it is spread or hidde
   }
   CHECK_FALSE(decode_master(bytes_field(35, bytes_field(1, members))).ok());
   CHECK_FALSE(decode_master(bytes_field(36, bytes_field(1, members))).ok());
+  for (const int list : {42, 43}) {
+    const std::string entries = repeated(bytes_field(1, ""), 400000);
+    const auto decoded = decode_master(bytes_field(list, entries));
+    REQUIRE_FALSE(decoded.ok());
+    CHECK(decoded.error().sentence.find("are the most") != std::string::npos);
+  }
 
   // A tag that is too wide: protobuf drops the bits above the 32nd.
   const std::string wide_tag = testing::varint((std::uint64_t{1} << 32) | (2 << 3) | 2);
@@ -179,7 +196,7 @@ TEST_CASE("a list is counted before it is decoded, however it is spread or hidde
 
 TEST_CASE("texts must fit and be fit for a log line") {
   Random random(6);
-  Hello hello{testing::any_introduction(random)};
+  Hello hello{.who = testing::any_introduction(random), .prefetches = false};
   SECTION("a name that is too long") {
     hello.who.name = std::string(limits::kNameBytesMax + 1, 'n');
     expect_refused(PeerMessage(hello), "name");
@@ -209,8 +226,10 @@ TEST_CASE("texts must fit and be fit for a log line") {
     View view = testing::any_view(random);
     view.members.push_back({.id = PeerId{1}, .name = "\r", .address = {}});
     expect_refused(MasterMessage(Prepare{view}), "name");
+    expect_refused(MasterMessage(Hosts{.members = view.members, .link_secret = 1}), "name");
     view.members.back() = {.id = PeerId{1}, .name = "", .address = {.host = "\x7f", .port = 1}};
     expect_refused(MasterMessage(Prepare{view}), "host");
+    expect_refused(MasterMessage(Guests{view.members}), "host");
   }
   SECTION("a sentence, which only a foreign sender gets wrong") {
     const auto expelled = [](const std::string& sentence) {
@@ -233,7 +252,7 @@ TEST_CASE("own sentences are clipped between two characters and made fit for a l
   CHECK(error.sentence.substr(0, 11) == "line?break ");
 }
 
-TEST_CASE("a view names each member once") {
+TEST_CASE("a view or list names each peer once") {
   Random random(7);
   View view = testing::any_view(random);
   view.members.push_back(testing::any_member(random));
@@ -241,14 +260,20 @@ TEST_CASE("a view names each member once") {
   view.members.push_back(view.members.front());
   view.members.back().name = "another";
   expect_refused(MasterMessage(Prepare{view}), "twice");
+  expect_refused(MasterMessage(Hosts{.members = view.members, .link_secret = 1}), "twice");
+  expect_refused(MasterMessage(Guests{view.members}), "twice");
 }
 
 TEST_CASE("unknown values are refused") {
   OpKey key;
   Signature signature{.count = 1};
   SECTION("collective") {
-    signature.collective = static_cast<Collective>(5);
+    signature.collective = static_cast<Collective>(6);
     expect_refused(PeerMessage(Begun{.key = key, .signature = signature}), "collective");
+  }
+  SECTION("purpose") {
+    signature.purpose = static_cast<Purpose>(2);
+    expect_refused(PeerMessage(Begun{.key = key, .signature = signature}), "purpose");
   }
   SECTION("data type") {
     signature.type = static_cast<DataType>(12);
@@ -310,6 +335,8 @@ TEST_CASE("fields of a later version are skipped, messages of a later version ar
   const auto hello = decode_peer(bytes_field(1, number_field(77, 5)) + bytes_field(78, "later"));
   REQUIRE(hello.ok());
   CHECK(std::holds_alternative<Hello>(*hello));
+  // Nor does one of an earlier version prefetch.
+  CHECK_FALSE(std::get<Hello>(*hello).prefetches);
   CHECK_FALSE(decode_peer(bytes_field(20, "")).ok());
   CHECK_FALSE(decode_peer("").ok());
   CHECK_FALSE(decode_master("").ok());

@@ -1,0 +1,104 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/frame.hpp"
+#include "base/instant.hpp"
+#include "base/signature.hpp"
+
+namespace hawser {
+
+/// Every chunk may be sent up.
+inline constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
+
+/// What one operation of a group does at one peer: takes the frames that come for it, and says what to send.
+/// Pure; its driver moves the bytes. Two kinds: Executor (collectives, by a plan) and SliceTransfer (shared
+/// state, by demand).
+class Execution {
+ public:
+  /// A frame for another member: a chunk (up or down), or a word about one.
+  struct Send {
+    std::uint32_t to = 0;
+    Direction direction = Direction::up;
+    std::uint64_t chunk = 0;
+    std::size_t bytes = 0;  ///< Of a chunk's payload.
+    FrameKind kind = FrameKind::chunk;
+    std::uint64_t count = 0;  ///< Of a word: how many chunks it is about.
+  };
+  enum class Verdict {
+    expected,    ///< Take it.
+    repeated,    ///< It was here before: read and forget.
+    impossible,  ///< No correct peer sends this.
+  };
+
+  virtual ~Execution() = default;
+
+  /// Sends what depends on nobody.
+  virtual void start(std::vector<Send>& out) = 0;
+
+  /// What a Send shall carry, when its turn has come. Stays as it is until sent() or the end of the execution.
+  virtual std::span<const std::byte> payload(Direction direction, std::uint64_t chunk) = 0;
+  /// That member has got a Send whole.
+  virtual void sent(std::uint32_t to, Direction direction, std::uint64_t chunk) = 0;
+
+  /// Chunks are numbered below this.
+  virtual std::uint64_t chunks() const = 0;
+  /// `bytes`: of the payload, before any compression.
+  virtual Verdict judge(std::uint32_t from, Direction direction, std::uint64_t chunk, std::size_t bytes) const = 0;
+  /// What an honest member's payload has. For chunks below chunks().
+  virtual std::size_t payload_bytes(std::uint32_t from, Direction direction, std::uint64_t chunk) const = 0;
+  /// Bytes of one element of a payload of so many bytes: what compression shuffles by.
+  virtual std::size_t stride(std::uint64_t chunk, std::size_t bytes) const = 0;
+  /// Where the payload of an expected chunk on its way down may be written straight away, the original being
+  /// safe from now on. Null if arrived() wants it elsewhere.
+  virtual std::byte* landing(std::uint64_t chunk) = 0;
+  /// An expected chunk has come; on its way down `payload` may be its landing. False if its content is not what
+  /// it must be: the sender is at fault.
+  virtual bool arrived(Instant now, std::uint32_t from, Direction direction, std::uint64_t chunk,
+                       const std::byte* payload, std::vector<Send>& out) = 0;
+
+  /// A member has called, and takes words. May come again.
+  virtual void ready(Instant, std::uint32_t /*member*/, std::vector<Send>&) {}
+  enum class Heard {
+    fine,
+    cancels,     ///< The chunk that may wait to be sent to that member shall not be sent any more.
+    impossible,  ///< No correct peer says that.
+  };
+  /// A word came.
+  virtual Heard word_came(Instant, std::uint32_t /*from*/, FrameKind, std::uint64_t /*chunk*/, std::uint64_t /*count*/,
+                          std::vector<Send>&) {
+    return Heard::impossible;
+  }
+  virtual void tick(Instant, std::vector<Send>&) {}
+  virtual std::optional<Instant> next_deadline() const { return std::nullopt; }
+
+  /// All of the result is known here.
+  virtual bool complete() const = 0;
+  /// Once all members have the result: brings it into the receive buffer where that has not been done.
+  virtual void settle() = 0;
+  /// Puts an in-place buffer back as it was.
+  virtual void undo() = 0;
+
+  /// The first chunk that others may not send up yet. Grows; kNoLimit if there never was a limit.
+  virtual std::uint64_t send_limit() const { return kNoLimit; }
+  /// How much it shall have grown before the others are told.
+  virtual std::uint64_t limit_step() const { return 1; }
+  /// Up payloads are made when their turn comes and kept until they are there: how many bytes of them each
+  /// link may have under way. None if they lie in the caller's memory anyway.
+  virtual std::size_t up_window() const { return 0; }
+
+  /// Ranks whose chunks are due next, for a complaint: those without whom this peer cannot go on.
+  virtual std::vector<std::uint32_t> waiting_for() const = 0;
+  /// Ranks that send to this peer at some time, and must know when it is ready for them.
+  virtual std::vector<std::uint32_t> senders() const = 0;
+  virtual PlanKind plan_kind() const = 0;
+  virtual const std::string& plan_reason() const = 0;
+};
+
+}  // namespace hawser

@@ -1,0 +1,163 @@
+#include "runtime/shared_state.hpp"
+
+#include <chrono>
+#include <utility>
+
+#include "base/tensor_name.hpp"
+#include "runtime/checkpoint_file.hpp"
+#include "runtime/clock.hpp"
+#include "runtime/digest_threads.hpp"
+
+namespace hawser {
+namespace {
+
+constexpr std::chrono::milliseconds kProgressEvery{200};
+
+Error busy() {
+  return {Status::invalid_usage, "the shared state is in use by another call; wait for that one"};
+}
+
+void tell(const SyncArguments& arguments, const TransferCall& transfer) {
+  const std::uint64_t total = transfer.bytes_missing;
+  if (total != 0) arguments.progress({.bytes_done = transfer.bytes_came, .bytes_total = total});
+}
+
+}  // namespace
+
+/// Keeps other calls out while it lives.
+class SharedState::Claim {
+ public:
+  explicit Claim(std::atomic<bool>& busy) : busy_(busy), taken_(!busy.exchange(true)) {}
+  ~Claim() {
+    if (taken_) busy_ = false;
+  }
+  Claim(const Claim&) = delete;
+  Claim& operator=(const Claim&) = delete;
+  explicit operator bool() const { return taken_; }
+
+ private:
+  std::atomic<bool>& busy_;
+  bool taken_;
+};
+
+Result<void> SharedState::retire() {
+  if (busy_.exchange(true)) return busy();
+  return {};
+}
+
+Result<std::unique_ptr<SharedState>> SharedState::create(std::vector<StateTensor> tensors) {
+  auto content = StateContent::create(std::move(tensors));
+  if (!content.ok()) return content.error();
+  return std::unique_ptr<SharedState>(new SharedState(std::move(*content)));
+}
+
+StateSync::Next SharedState::perform(Communicator& communicator, const SyncArguments& arguments, StateSync& sync) {
+  const StateSync::Step& step = sync.step();
+  CollectiveArguments call{.call = {.signature = step.signature, .send = step.send, .receive = step.receive},
+                           .tag = arguments.tag,
+                           .compress = step.compress,
+                           .epoch = step.epoch,
+                           .transfer = step.transfer};
+  const auto run = [&]() -> Result<CollectiveInfo> {
+    const auto started = communicator.start(call);
+    if (!started.ok()) return started.error();
+    if (!step.transfer || !arguments.progress) return started->wait();
+    while (true) {
+      auto ended = started->wait(kProgressEvery);
+      if (started->test()) return started->wait();
+      tell(arguments, *step.transfer);
+    }
+  };
+  const auto result = run();
+  if (result.ok() && step.transfer && arguments.progress) tell(arguments, *step.transfer);
+  const auto known = communicator.info();
+  const Error error = result.ok() ? Error{Status::success, {}} : result.error();
+  return sync.ended(now(), error, result.ok() ? &*result : nullptr, known.ok() ? (*known)->view : View{});
+}
+
+SyncOutcome SharedState::sync(Communicator& communicator, const SyncArguments& arguments) {
+  const Claim claim(busy_);
+  if (!claim) return {.error = busy(), .info = {}};
+  const auto known = communicator.info();
+  if (!known.ok()) return {.error = known.error(), .info = {}};
+  if (!arguments.only_marked) record_.content->mark_all_changed();
+  StateSync sync(record_, arguments.settings);
+  auto next = sync.begin(now(), (*known)->view, (*known)->self);
+  while (next != StateSync::Next::over) {
+    if (next == StateSync::Next::digest) {
+      digest_stale(*record_.content, arguments.threads);
+      next = sync.digested(now());
+    } else {
+      next = perform(communicator, arguments, sync);
+    }
+  }
+  return sync.outcome();
+}
+
+Result<std::uint64_t> SharedState::revision() const {
+  const Claim claim(busy_);
+  if (!claim) return busy();
+  return record_.revision;
+}
+
+Result<void> SharedState::set_revision(std::uint64_t revision) {
+  const Claim claim(busy_);
+  if (!claim) return busy();
+  record_.revision = revision;
+  return {};
+}
+
+Result<void> SharedState::mark_changed(const std::string& name) {
+  const Claim claim(busy_);
+  if (!claim) return busy();
+  if (const auto fine = check_tensor_name(name); !fine.ok()) return fine;
+  const auto tensor = record_.content->find(name);
+  if (!tensor) return Error{Status::invalid_argument, "the shared state has no tensor \"" + name + "\""};
+  record_.content->mark_changed(*tensor);
+  return {};
+}
+
+Result<void> SharedState::mark_all_changed() {
+  const Claim claim(busy_);
+  if (!claim) return busy();
+  record_.content->mark_all_changed();
+  record_.incomplete = false;
+  return {};
+}
+
+Result<Digest128> SharedState::digest() {
+  const Claim claim(busy_);
+  if (!claim) return busy();
+  record_.content->mark_all_changed();
+  digest_stale(*record_.content, 0);
+  record_.content->all_digested();
+  return content_digest(record_.content->manifest());
+}
+
+Result<void> SharedState::save(const std::string& path) {
+  const Claim claim(busy_);
+  if (!claim) return busy();
+  if (record_.incomplete)
+    return Error{Status::invalid_usage,
+                 "the shared state is incomplete: a synchronisation broke off; synchronise first, then save"};
+  std::vector<CheckpointSource> sources;
+  for (const StateTensor& tensor : record_.content->tensors())
+    sources.push_back({.name = tensor.name, .type = tensor.type, .count = tensor.count, .data = tensor.data});
+  return save_checkpoint(path, record_.revision, sources);
+}
+
+Result<std::uint64_t> SharedState::load(const std::string& path) {
+  const Claim claim(busy_);
+  if (!claim) return busy();
+  std::vector<CheckpointTarget> targets;
+  for (const StateTensor& tensor : record_.content->tensors())
+    targets.push_back({.name = tensor.name, .type = tensor.type, .count = tensor.count, .data = tensor.data});
+  const auto revision = load_checkpoint(path, targets);
+  record_.content->mark_all_changed();
+  if (!revision.ok()) return revision;
+  record_.revision = *revision;
+  record_.incomplete = false;
+  return revision;
+}
+
+}  // namespace hawser
