@@ -375,6 +375,13 @@ Result<AsyncCollective> Communicator::start(const CollectiveArguments& arguments
   return started;
 }
 
+Result<std::shared_ptr<void>> Communicator::hold() {
+  if (const auto process = check_process(); !process.ok()) return process.error();
+  const std::lock_guard lock(calls_.mutex);
+  if (calls_.closing) return Error{Status::closed, "the communicator is being destroyed"};
+  return std::shared_ptr<void>(std::make_shared<Admission>(*this, [] {}));
+}
+
 Result<CollectiveInfo> Communicator::run(const CollectiveArguments& arguments) {
   const auto started = start(arguments);
   if (!started.ok()) return started.error();

@@ -86,6 +86,10 @@ class Communicator {
   /// it is a member no more.
   Result<std::shared_ptr<const EngineInfo>> info() const;
 
+  /// For a call that consists of several collectives: while it lives, the communicator's end waits, and its
+  /// collectives end with closed. Error: closed.
+  Result<std::shared_ptr<void>> hold();
+
   /// Where links are accepted.
   const Address& listen_address() const { return listen_address_; }
 

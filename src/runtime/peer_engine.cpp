@@ -56,7 +56,8 @@ PeerEngine::State::State(EngineConfig config)
       machine_({.connect = config_.connect,
                 .master_redial = config_.master_redial,
                 .silence = config_.silence,
-                .link_open = config_.link_open}) {}
+                .link_open = config_.link_open}),
+      host_(config_.prefetch_share) {}
 
 void PeerEngine::State::step(Instant now, const EngineEvent& event, EngineActions& out) {
   std::visit([&](const auto& one) { on(now, one, out); }, event);
@@ -80,6 +81,8 @@ void PeerEngine::State::on(Instant now, const ConnectCall& event, EngineActions&
     return;
   }
   connect_call_ = event.call;
+  make_offer_known(now, nullptr, out);
+  begin_prefetch(now, event);
   PeerActions actions;
   machine_.connect(now,
                    {.id = event.id,
@@ -87,7 +90,7 @@ void PeerEngine::State::on(Instant now, const ConnectCall& event, EngineActions&
                     .group = config_.group,
                     .name = config_.name,
                     .address = event.address},
-                   false, actions);
+                   event.prefetch != nullptr, actions);
   follow(now, actions, out);
 }
 
@@ -231,6 +234,7 @@ void PeerEngine::State::on(Instant now, const EngineTick&, EngineActions& out) {
   machine_.tick(now, actions);
   follow(now, actions, out);
   tick_executions(now, out);
+  tick_prefetch(now, out);
   for (auto& [key, op] : ops_) watch_op(now, key, op, out);
   for (auto& [peer, link] : links_)
     if (link.schedule.release_acknowledgements(now)) out.emplace_back(WakeLink{peer});
@@ -338,6 +342,8 @@ std::optional<Instant> PeerEngine::State::next_deadline() const {
   std::optional<Instant> next = machine_.next_deadline();
   for (const auto& [key, op] : ops_) next = earlier(next, op_deadline(op));
   for (const auto& [peer, link] : links_) next = earlier(next, link.schedule.acknowledgement_due());
+  next = earlier(next, host_.next_deadline());
+  if (guest_) next = earlier(next, guest_->next_deadline());
   return next;
 }
 
@@ -414,7 +420,8 @@ void PeerEngine::State::follow_one(Instant, const OpAborted& aborted, EngineActi
   ops_.erase(found);
 }
 
-void PeerEngine::State::follow_one(Instant, const ConnectEnded& ended, EngineActions& out) {
+void PeerEngine::State::follow_one(Instant now, const ConnectEnded& ended, EngineActions& out) {
+  end_prefetch(now);
   if (!connect_call_) return;
   out.emplace_back(CallDone{*connect_call_, ended.error, {}});
   connect_call_.reset();

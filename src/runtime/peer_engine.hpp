@@ -28,6 +28,8 @@ using CallId = Id<struct CallIdTag>;
 
 class Execution;
 struct TransferCall;
+struct StateOffer;
+struct PrefetchTarget;
 
 struct EngineConfig {
   std::string name;
@@ -39,6 +41,8 @@ struct EngineConfig {
   Duration link_open = seconds(8);
   /// What a collective may take beyond its buffers and an in-place scratch, small change aside.
   std::size_t collective_memory_bytes = 24 << 20;
+  /// Of the uplink, what guests that prefetch may take: above 0, at most 1.
+  double prefetch_share = 0.25;
   /// Reads a clock, to tell how long kernels ran; null: nobody asks.
   Duration (*stopwatch)() = nullptr;
 };
@@ -58,6 +62,13 @@ struct ConnectCall {
   PeerId id;                 ///< Fresh at random for every ConnectCall.
   std::uint64_t token = 0;   ///< Likewise.
   Address address;           ///< Where links are accepted; an empty host means "as the master sees me".
+  std::shared_ptr<PrefetchTarget> prefetch;  ///< What to fetch before it may be admitted, or null.
+};
+/// Members offer a shared state to guests from now on; null: none any more. Ends at once, and then nobody reads what
+/// was offered before.
+struct OfferStateCall {
+  CallId call;
+  std::shared_ptr<const StateOffer> offer;
 };
 struct UpdateTopologyCall {
   CallId call;
@@ -96,7 +107,7 @@ struct LinkDown {
 struct EngineTick {};
 
 using EngineEvent = std::variant<ConnectCall, UpdateTopologyCall, CollectiveStart, LeaveCall, MasterUp,
-                                 MasterDown, MasterSaid, LinkUp, LinkDown, EngineTick>;
+                                 OfferStateCall, MasterDown, MasterSaid, LinkUp, LinkDown, EngineTick>;
 
 // ---------------------------------------------------------------------------------------- actions out
 

@@ -156,6 +156,12 @@ Landing PeerEngine::State::frame_begins(Instant now, LinkConnection connection, 
 Landing PeerEngine::State::chunk_begins(PeerId peer, Link& link, Receiving& receiving, std::uint32_t index,
                                         EngineActions& out) {
   const FrameHeader& header = receiving.header;
+  if (is_prefetch(header.key)) {
+    if (!guest_ || !guest_->expects(peer, header)) return {};
+    receiving.use = Receiving::Use::prefetched;
+    receiving.staging = pool_.take();
+    return {receiving.staging.get()};
+  }
   if (future(header.key)) return park_begins(peer, link, receiving, index, out);
   Op* const op = find_op(header.key);
   // A collective that is over here, or one that the sender called otherwise, which the master will tell.
@@ -252,9 +258,10 @@ void PeerEngine::State::frame_ends(Instant now, LinkConnection connection, bool 
     std::size_t bytes = 0;
     for (const FrameHeader& chunk : arrived) {
       bytes += chunk.payload_bytes;
-      chunk_arrived(connection.peer, chunk, out);
+      chunk_arrived(now, connection.peer, chunk, out);
     }
     if (bytes > 0) link->compression.acknowledged(now, bytes);
+    if (bytes > 0) host_.uplink().moved(now, bytes);
     if (link->schedule.has_work()) out.emplace_back(WakeLink{connection.peer});
     return;
   }
@@ -264,7 +271,9 @@ void PeerEngine::State::frame_ends(Instant now, LinkConnection connection, bool 
   }
   if (link->schedule.received(now, connection.index, header.payload_bytes))
     out.emplace_back(WakeLink{connection.peer});
-  if (header.kind == FrameKind::ready)
+  if (is_prefetch(header.key) && header.kind != FrameKind::chunk)
+    prefetch_word(now, connection, header, out);
+  else if (header.kind == FrameKind::ready)
     ready_came(now, *link, connection.peer, header, out);
   else if (header.kind == FrameKind::chunk)
     chunk_ends(now, connection, *link, receiving, out);
@@ -280,6 +289,8 @@ void PeerEngine::State::chunk_ends(Instant now, LinkConnection connection, Link&
     case Receiving::Use::discard:
     case Receiving::Use::control: return;
     case Receiving::Use::placed_down: return apply_chunk(now, connection, header, nullptr, out);
+    case Receiving::Use::prefetched:
+      return prefetch_chunk(now, connection.peer, header, receiving.staging.get(), out);
     case Receiving::Use::staged:
       return apply_chunk(now, connection, header, receiving.staging.get(), out);
     case Receiving::Use::parked: break;
@@ -375,7 +386,12 @@ void PeerEngine::State::result_whole(Instant now, const OpKey& key, Op& op, Engi
 }
 
 /// A neighbour has got a chunk whole.
-void PeerEngine::State::chunk_arrived(PeerId to, const FrameHeader& header, EngineActions& out) {
+void PeerEngine::State::chunk_arrived(Instant now, PeerId to, const FrameHeader& header, EngineActions& out) {
+  if (is_prefetch(header.key)) {
+    std::vector<PrefetchSend> sends;
+    host_.arrived(now, to, header, sends);
+    return send_prefetch(now, sends, out);
+  }
   Op* const op = find_op(header.key);
   const auto rank = machine_.view().rank_of(to);
   if (!op || !rank) return;
@@ -466,6 +482,10 @@ std::optional<OutFrame> PeerEngine::State::next_frame(Instant now, LinkConnectio
   if (!frame) return std::nullopt;
   OutFrame made{.header = *frame, .payload = {}};
   if (frame->kind != FrameKind::chunk) return made;
+  if (is_prefetch(frame->key)) {
+    made.payload = host_.payload(frame->chunk);
+    return made;
+  }
   Op* const op = find_op(frame->key);
   HAWSER_ASSERT(op != nullptr);
   made.payload = payload(*link, connection.index, *op, made.header);

@@ -11,6 +11,8 @@
 #include "membership/peer_machine.hpp"
 #include "runtime/compression_choice.hpp"
 #include "runtime/peer_engine.hpp"
+#include "runtime/prefetch_guest.hpp"
+#include "runtime/prefetch_host.hpp"
 
 namespace hawser {
 
@@ -60,7 +62,7 @@ class PeerEngine::State {
   };
   /// A frame on its way in.
   struct Receiving {
-    enum class Use { discard, control, staged, placed_down, parked };
+    enum class Use { discard, control, staged, placed_down, parked, prefetched };
     FrameHeader header;
     Use use = Use::discard;
     StagingPool::Buffer staging;
@@ -88,6 +90,7 @@ class PeerEngine::State {
   void on(Instant now, const ConnectCall& event, EngineActions& out);
   void on(Instant now, const UpdateTopologyCall& event, EngineActions& out);
   void on(Instant now, const CollectiveStart& event, EngineActions& out);
+  void on(Instant now, const OfferStateCall& event, EngineActions& out);
   void on(Instant now, const LeaveCall& event, EngineActions& out);
   void on(Instant now, const MasterUp& event, EngineActions& out);
   void on(Instant now, const MasterDown& event, EngineActions& out);
@@ -102,8 +105,8 @@ class PeerEngine::State {
   void follow_one(Instant now, const OpAborted& aborted, EngineActions& out);
   void follow_one(Instant now, const ConnectEnded& ended, EngineActions& out);
   void follow_one(Instant now, const UpdateEnded& ended, EngineActions& out);
-  void follow_one(Instant, const HostsKnown&, EngineActions&) {}
-  void follow_one(Instant, const GuestsKnown&, EngineActions&) {}
+  void follow_one(Instant now, const HostsKnown& known, EngineActions& out);
+  void follow_one(Instant now, const GuestsKnown& known, EngineActions& out);
   Error refusal(const CollectiveStart& call) const;
   Result<std::shared_ptr<Execution>> make_execution(const CollectiveStart& call);
   void tick_executions(Instant now, EngineActions& out);
@@ -116,11 +119,21 @@ class PeerEngine::State {
   std::string names_of(const std::vector<PeerId>& peers) const;
   std::optional<Instant> op_deadline(const Op& op) const;
 
+  // peer_engine_prefetch.cpp
+  void begin_prefetch(Instant now, const ConnectCall& event);
+  void end_prefetch(Instant now);
+  void make_offer_known(Instant now, std::shared_ptr<const StateOffer> offer, EngineActions& out);
+  void send_prefetch(Instant now, std::vector<PrefetchSend>& sends, EngineActions& out);
+  void prefetch_word(Instant now, LinkConnection connection, const FrameHeader& header, EngineActions& out);
+  void prefetch_chunk(Instant now, PeerId from, const FrameHeader& header, const std::byte* payload,
+                      EngineActions& out);
+  void tick_prefetch(Instant now, EngineActions& out);
+
   // peer_engine_data.cpp: frames.
   void begin_op(Instant now, const OpKey& key, EngineActions& out);
   void send(const OpKey& key, Op& op, std::vector<Execution::Send>& sends, EngineActions& out);
   void result_whole(Instant now, const OpKey& key, Op& op, EngineActions& out);
-  void chunk_arrived(PeerId to, const FrameHeader& header, EngineActions& out);
+  void chunk_arrived(Instant now, PeerId to, const FrameHeader& header, EngineActions& out);
   void release_copies(const FrameHeader& header, EngineActions& out);
   void widen_limit(const OpKey& key, Op& op, EngineActions& out);
   void heard_from(Instant now, Op& op, PeerId peer);
@@ -156,6 +169,10 @@ class PeerEngine::State {
   std::map<PeerId, Link> links_;
   StagingPool pool_;
   std::uint64_t executors_made_ = 0;  ///< Each rounds by its own dice.
+  PrefetchHost host_;
+  std::shared_ptr<const StateOffer> offer_;
+  std::shared_ptr<const StateOffer> offer_before_;  ///< May be in the writing until the actions of its end are done.
+  std::optional<PrefetchGuest> guest_;
   std::shared_ptr<ScratchKeeper> scratch_ = std::make_shared<ScratchKeeper>();
 };
 

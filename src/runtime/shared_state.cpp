@@ -62,10 +62,16 @@ StateSync::Next SharedState::perform(Communicator& communicator, const SyncArgum
     const auto started = communicator.start(call);
     if (!started.ok()) return started.error();
     if (!step.transfer || !arguments.progress) return started->wait();
-    while (true) {
-      auto ended = started->wait(kProgressEvery);
-      if (started->test()) return started->wait();
-      tell(arguments, *step.transfer);
+    try {
+      while (true) {
+        (void)started->wait(kProgressEvery);
+        if (started->test()) return started->wait();
+        tell(arguments, *step.transfer);
+      }
+    } catch (...) {
+      // The tensors are the engine's until the end.
+      (void)started->wait();
+      throw;
     }
   };
   const auto result = run();
@@ -77,9 +83,11 @@ StateSync::Next SharedState::perform(Communicator& communicator, const SyncArgum
 
 SyncOutcome SharedState::sync(Communicator& communicator, const SyncArguments& arguments) {
   const Claim claim(busy_);
-  if (!claim) return {.error = busy(), .info = {}};
+  if (!claim) return {.error = busy()};
+  const auto hold = communicator.hold();
+  if (!hold.ok()) return {.error = hold.error()};
   const auto known = communicator.info();
-  if (!known.ok()) return {.error = known.error(), .info = {}};
+  if (!known.ok()) return {.error = known.error()};
   if (!arguments.only_marked) record_.content->mark_all_changed();
   StateSync sync(record_, arguments.settings);
   auto next = sync.begin(now(), (*known)->view, (*known)->self);

@@ -141,6 +141,8 @@ void SliceTransfer::ready(Instant now, std::uint32_t member, std::vector<Send>& 
 Execution::Heard SliceTransfer::word_came(Instant now, std::uint32_t from, FrameKind kind, std::uint64_t chunk,
                                           std::uint64_t count, std::vector<Send>& out) {
   if (chunk >= chunks()) return Heard::impossible;
+  // Its ready may come later, over another connection.
+  ready(now, from, out);
   Heard heard = Heard::impossible;
   switch (kind) {
     case FrameKind::want:

@@ -41,6 +41,7 @@ StateSync::Next StateSync::begin(Instant now, const View& view, PeerId self) {
   was_incomplete_ = record_.incomplete;
   old_revision_ = record_.revision;
   if (record_.agreed_as != self) record_.agreed_revision.reset();
+  outcome_.began = true;
   outcome_.info.tensors = record_.content->tensors().size();
   outcome_.info.bytes = record_.content->bytes();
   return attempt(now);
@@ -311,6 +312,10 @@ void StateSync::restore_old() {
 StateSync::Next StateSync::settle() {
   record_.agreed_revision = record_.revision;
   record_.agreed_as = self_;
+  return end();
+}
+
+StateSync::Next StateSync::end() {
   SyncInfo& info = outcome_.info;
   info.revision = record_.revision;
   info.world_size = view_.size();
@@ -330,7 +335,7 @@ StateSync::Next StateSync::fail(Error error) {
   else
     error.sentence += "; this peer's tensors are as they were";
   outcome_.error = std::move(error);
-  return Next::over;
+  return end();
 }
 
 }  // namespace hawser

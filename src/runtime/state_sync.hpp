@@ -68,7 +68,8 @@ struct SyncInfo {
 
 struct SyncOutcome {
   Error error{Status::success, {}};
-  SyncInfo info;
+  SyncInfo info{};
+  bool began = false;  ///< The info says something.
 };
 
 /// One synchronisation at one member, as steps that its driver performs: read stale slices, or run a
@@ -126,6 +127,7 @@ class StateSync {
   Manifest manifest() const;
   Next settle();
   Next fail(Error error);
+  Next end();
   Next call(Phase phase, const Signature& signature);
   std::string who(std::uint32_t rank) const;
 

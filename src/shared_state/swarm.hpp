@@ -90,6 +90,7 @@ class Swarm {
   /// what this one has that it may lack, if this one is a receiver (holders' slices are known to all).
   void peer_ready(Instant now, std::uint32_t peer, std::vector<SwarmWord>& out);
   /// It serves no more: what was asked of it is asked of others, what it had is forgotten, holder or not.
+  /// Looks at all slices once. That its copies were damaged is remembered.
   void peer_gone(Instant now, std::uint32_t peer, std::vector<SwarmWord>& out);
 
   /// "have" from a peer. False for slices that are not there, or an empty range.
@@ -111,11 +112,11 @@ class Swarm {
 
   enum class Arrival {
     expected,    ///< Take it, check it, then slice_came() or slice_bad().
-    repeated,    ///< It is here already, or was asked for and taken back: read and forget.
+    repeated,    ///< It was asked for, and since came from elsewhere or was taken back: read and forget.
     impossible,  ///< It was never asked of that peer.
   };
   Arrival judge(std::uint32_t from, std::uint64_t slice) const;
-  /// It is whole and its digest right.
+  /// It is whole and its digest right. Harmless if it came from elsewhere since it was judged.
   void slice_came(Instant now, std::uint32_t from, std::uint64_t slice, std::vector<SwarmWord>& out);
   /// Its digest is wrong: it will not be asked of that peer again.
   void slice_bad(Instant now, std::uint32_t from, std::uint64_t slice, std::vector<SwarmWord>& out);

@@ -142,7 +142,7 @@ TEST_CASE("the layout of a manifest's bytes stays") {
        .strategy = SyncStrategy::receive_only,
        .tensors = {{"ab", DataType::float16, 300, {1, 2}, false}, {"ac", DataType::int8, 5, {3, 4}, true}}});
   const std::vector<int> expected{
-      1, 2, 1,   8,    7, 6,    5, 4, 3, 2, 1, 9, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0,  // head
+      1, 2, 1,   8,    7, 6,    5, 4, 3, 2, 1, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0,  // head
       0, 2, 'a', 'b',  2, 0xac, 2, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0,  // ab
       1, 1, 'c', 0x84, 5, 3,    0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0};       // ac
   std::vector<int> bytes;
@@ -166,24 +166,25 @@ TEST_CASE("hostile manifests are refused with the reason") {
     for (std::size_t i = 0; i < values.size(); ++i) bytes[at + i] = static_cast<std::byte>(values[i]);
     return refusal(bytes);
   };
-  constexpr std::size_t kCount = 19;  // Offset of the number of tensors; the first one follows at 23.
+  constexpr std::size_t kCount = 21;  // Offset of the number of tensors; the first one follows at 25.
   CHECK(contains(with(0, {2}), "version 2"));
   CHECK(contains(with(1, {3}), "strategy 3"));
-  CHECK(contains(with(2, {2}), "agreed"));
+  CHECK(contains(with(2, {4}), "agreed"));
+  CHECK(contains(with(19, {0xff, 0xff}), "too great length"));
   CHECK(contains(with(2, {0}), "agreed"));
   CHECK(contains(with(kCount, {0xff, 0xff, 0xff, 0xff}), "4294967295 tensors"));
   CHECK(contains(with(kCount, {0, 0, 1, 0}), "65536 tensors, more than"));
   CHECK(contains(with(kCount, {5}), "tensor 4"));
   CHECK(contains(with(kCount, {3}), "belong to nothing"));
-  CHECK(contains(with(23, {1}), "shares more"));
-  CHECK(contains(with(24, {0}), "manifest"));
-  CHECK(contains(with(24, {255}), "cut off"));
-  CHECK(contains(with(25, {'\n'}), "UTF-8"));
-  CHECK(contains(with(25, {'z'}), "out of order"));
-  CHECK(contains(with(32, {12}), "data type"));
-  CHECK(contains(with(33, {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2}), "no number"));
-  CHECK(contains(with(33, {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1}), "exceeds"));
-  CHECK(contains(with(33, {0x80, 0}), "no number"));
+  CHECK(contains(with(25, {1}), "shares more"));
+  CHECK(contains(with(26, {0}), "manifest"));
+  CHECK(contains(with(26, {255}), "cut off"));
+  CHECK(contains(with(27, {'\n'}), "UTF-8"));
+  CHECK(contains(with(27, {'z'}), "out of order"));
+  CHECK(contains(with(34, {12}), "data type"));
+  CHECK(contains(with(35, {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2}), "no number"));
+  CHECK(contains(with(35, {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1}), "exceeds"));
+  CHECK(contains(with(35, {0x80, 0}), "no number"));
   CHECK(contains(refusal(std::vector<std::byte>(limits::kManifestBytesMax + 1)), "at most"));
 }
 
