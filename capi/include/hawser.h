@@ -259,10 +259,13 @@ typedef struct hawserCommConfig {
   /** Payloads carry a checksum (XXH3, 64 bits), except between peers on one host, whose bytes never leave
    *  its memory. 1: there too. */
   uint32_t check_same_host;
+  /** What newcomers that prefetch a shared state from this member (hawserSharedStateOffer) may take of its uplink,
+   *  whose speed is what recent traffic has shown: 1 to 100. Default 25. */
+  uint32_t prefetch_share_percent;
 } hawserCommConfig_t;
 
 #define HAWSER_COMM_CONFIG_INIT \
-  {sizeof(hawserCommConfig_t), NULL, NULL, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0}
+  {sizeof(hawserCommConfig_t), NULL, NULL, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 typedef struct hawserCommInfo {
   uint64_t peer_id;             /**< This peer's id in the run. */

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <string>
 
+#include "base/instant.hpp"
 #include "base/result.hpp"
 #include "hawser.h"
 
@@ -40,6 +43,18 @@ int number_in(const Enum& callers) {
   int number = 0;
   std::memcpy(&number, &callers, sizeof number);
   return number;
+}
+
+/// A number from a C caller as one of our enumerators 0 to `last`. Error: invalid_argument.
+template <class Ours>
+Result<Ours> enumerator(int number, Ours last, const char* what) {
+  if (number < 0 || number > static_cast<int>(last))
+    return invalid_argument(std::to_string(number) + " is not " + what);
+  return static_cast<Ours>(number);
+}
+
+inline std::uint64_t whole_microseconds(Duration duration) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(duration.count(), 0));
 }
 
 /// Reads a caller's struct of an older or newer version, whose first field is `size`, into ours: fields that

@@ -13,14 +13,8 @@ namespace {
 
 using hawser::Collective;
 using hawser::Result;
-
-/// A number from a C caller as one of our enumerators 0 to `last`.
-template <class Ours>
-Result<Ours> enumerator(int number, Ours last, const char* what) {
-  if (number < 0 || number > static_cast<int>(last))
-    return capi::invalid_argument(std::to_string(number) + " is not " + what);
-  return static_cast<Ours>(number);
-}
+using hawser::capi::enumerator;
+using hawser::capi::whole_microseconds;
 
 Result<hawser::Quantization> quantization_of(const hawserQuantization_t& from) {
   const auto scheme = enumerator(capi::number_in(from.scheme), hawser::QuantizationScheme::cast,
@@ -98,10 +92,6 @@ Result<hawser::CollectiveArguments> collective_of(const Payload& payload, const 
   arguments->compress = options->compress != 0;
   arguments->epoch = hawser::Epoch{options->epoch};
   return arguments;
-}
-
-std::uint64_t whole_microseconds(hawser::Duration duration) {
-  return static_cast<std::uint64_t>(std::max<std::int64_t>(duration.count(), 0));
 }
 
 hawserReduceInfo_t info_of(const hawser::CollectiveInfo& from, const hawserReduceInfo_t& callers) {

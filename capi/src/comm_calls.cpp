@@ -98,6 +98,10 @@ Result<hawser::CommunicatorConfig> config_of(const hawserCommConfig_t& callers) 
   out.connections_per_link = config->connections_per_link;
   if (config->check_same_host > 1) return capi::invalid_argument("check_same_host is 0 or 1");
   out.check_same_host = config->check_same_host != 0;
+  if (config->prefetch_share_percent > 100)
+    return capi::invalid_argument("prefetch_share_percent is 1 to 100 (0: default), not " +
+                                  std::to_string(config->prefetch_share_percent));
+  if (config->prefetch_share_percent != 0) out.engine.prefetch_share = config->prefetch_share_percent / 100.0;
   set_bound(out.engine.connect, config->connect_ms);
   set_bound(out.engine.master_redial, config->master_redial_ms);
   set_bound(out.engine.silence, config->silence_ms);

@@ -4,9 +4,11 @@
 #include <string>
 
 #include "hawser.h"
+#include "hawser_shared_state.h"
 #include "runtime/communicator.hpp"
 #include "runtime/master.hpp"
 #include "runtime/residual.hpp"
+#include "runtime/shared_state.hpp"
 
 struct hawserMaster {
   std::unique_ptr<hawser::Master> master;
@@ -22,4 +24,8 @@ struct hawserOp {
 
 struct hawserResidual {
   std::shared_ptr<hawser::Residual> residual;
+};
+
+struct hawserSharedState {
+  std::unique_ptr<hawser::SharedState> state;
 };

@@ -1,5 +1,6 @@
-/// Hawser, C++20 face: RAII and spans over the C interface in hawser.h, which has the contract of every
-/// call: what it does, how long it blocks, which threads may call it, every result, the state afterwards.
+/// Hawser, C++20 face: RAII and spans over the C interface in hawser.h and hawser_shared_state.h, which have
+/// the contract of every call: what it does, how long it blocks, which threads may call it, every result, the
+/// state afterwards.
 ///
 ///     auto comm = hawser::Communicator::create({.master = "10.0.0.1:48500"});
 ///     if (!comm || !comm->connect()) return 1;
@@ -9,15 +10,13 @@
 
 #include <hawser.h>
 #include <hawser/collectives.hpp>
+#include <hawser/communicator.hpp>
 #include <hawser/result.hpp>
+#include <hawser/shared_state.hpp>
 
-#include <algorithm>
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
-#include <utility>
-#include <vector>
 
 namespace hawser {
 inline namespace v0 {
@@ -72,211 +71,6 @@ class Master {
   };
   explicit Master(hawserMaster_t handle) : handle_(handle) {}
   std::unique_ptr<hawserMaster, Destroy> handle_;
-};
-
-/// Empty strings and zeros mean the defaults of hawser.h. `master` is required.
-struct CommunicatorConfig {
-  std::string master = {};
-  std::string name = {};
-  std::uint32_t group = 0;
-  std::string advertise_address = {};
-  std::string listen_address = {};
-  std::uint16_t port_first = 0;
-  std::uint16_t port_last = 0;
-  std::uint32_t connections_per_link = 0;
-  std::uint32_t connect_ms = 0;
-  std::uint32_t master_redial_ms = 0;
-  std::uint32_t silence_ms = 0;
-  std::uint32_t stall_ms = 0;
-  bool check_same_host = false;
-};
-
-struct Member {
-  std::uint64_t peer_id = 0;
-  std::string name = {};
-  std::string address;
-};
-
-/// A member of a run, or one that wants to be. Leaves gracefully at the end.
-class Communicator {
- public:
-  static Result<Communicator> create(const CommunicatorConfig& config) {
-    hawserCommConfig_t c = HAWSER_COMM_CONFIG_INIT;
-    c.master = detail::or_null(config.master);
-    c.name = detail::or_null(config.name);
-    c.group = config.group;
-    c.advertise_address = detail::or_null(config.advertise_address);
-    c.listen_address = detail::or_null(config.listen_address);
-    c.port_first = config.port_first;
-    c.port_last = config.port_last;
-    c.connections_per_link = config.connections_per_link;
-    c.connect_ms = config.connect_ms;
-    c.master_redial_ms = config.master_redial_ms;
-    c.silence_ms = config.silence_ms;
-    c.stall_ms = config.stall_ms;
-    c.check_same_host = config.check_same_host ? 1 : 0;
-    hawserComm_t handle = nullptr;
-    if (const auto code = hawserCommCreate(&c, &handle); code != hawserSuccess)
-      return detail::last_failure(code);
-    return Communicator(handle);
-  }
-
-  Result<void> connect() { return detail::check(hawserCommConnect(handle_.get())); }
-  Result<void> update_topology() { return detail::check(hawserCommUpdateTopology(handle_.get())); }
-
-  Result<hawserCommInfo_t> info() const {
-    hawserCommInfo_t info;
-    if (const auto code = hawserCommGetInfo(handle_.get(), &info); code != hawserSuccess)
-      return detail::last_failure(code);
-    return info;
-  }
-
-  /// The members of this group in rank order.
-  Result<std::vector<Member>> members() const {
-    std::vector<hawserMember_t> raw;
-    std::uint32_t count = 16;
-    do {
-      raw.resize(count);
-      const auto code =
-          hawserCommGetMembers(handle_.get(), raw.data(), static_cast<std::uint32_t>(raw.size()), &count);
-      if (code != hawserSuccess) return detail::last_failure(code);
-    } while (count > raw.size());
-    std::vector<Member> members;
-    for (std::uint32_t i = 0; i < count; ++i)
-      members.push_back({.peer_id = raw[i].peer_id, .name = raw[i].name, .address = raw[i].address});
-    return members;
-  }
-
-  Result<bool> are_peers_pending() const {
-    int pending = 0;
-    if (const auto code = hawserCommArePeersPending(handle_.get(), &pending); code != hawserSuccess)
-      return detail::last_failure(code);
-    return pending != 0;
-  }
-
-  /// Out of place: `receive` is as long as `send` and disjoint from it.
-  template <Elements Send, MutableElements Receive>
-  Result<Reduced> all_reduce(const Send& send, Receive&& receive, const ReduceOptions& options = {}) {
-    static_assert(std::is_same_v<ElementOf<Send>, ElementOf<Receive>>);
-    if (std::ranges::size(send) != std::ranges::size(receive))
-      return detail::sizes("receive", std::ranges::size(receive), std::ranges::size(send));
-    const auto o = options.c_options();
-    return with_info([&](hawserReduceInfo_t* info) {
-      return hawserAllReduce(handle_.get(), std::ranges::data(send), std::ranges::data(receive),
-                             std::ranges::size(send), data_type<ElementOf<Send>>(), &o, info);
-    });
-  }
-  /// In place. On any error the values are as they were.
-  template <MutableElements Values>
-  Result<Reduced> all_reduce(Values&& values, const ReduceOptions& options = {}) {
-    const auto o = options.c_options();
-    return with_info([&](hawserReduceInfo_t* info) {
-      return hawserAllReduce(handle_.get(), std::ranges::data(values), std::ranges::data(values),
-                             std::ranges::size(values), data_type<ElementOf<Values>>(), &o, info);
-    });
-  }
-  /// In place and in the background. The values, and a residual, belong to the library until it has ended.
-  template <MutableElements Values>
-    requires std::ranges::borrowed_range<Values>
-  Result<Operation> all_reduce_async(Values&& values, const ReduceOptions& options = {}) {
-    const auto o = options.c_options();
-    hawserOp_t op = nullptr;
-    if (const auto code = hawserAllReduceAsync(handle_.get(), std::ranges::data(values), std::ranges::data(values),
-                                               std::ranges::size(values), data_type<ElementOf<Values>>(), &o, &op);
-        code != hawserSuccess)
-      return detail::last_failure(code);
-    return Operation(op);
-  }
-  /// Several tensors at once, called again after losses until all are done. `done`, if it is as long as the
-  /// list, tells after an error which tensors have their results.
-  Result<ReducedMany> all_reduce_many(std::span<const hawserTensor_t> tensors, const ManyOptions& options = {},
-                                      std::span<std::uint8_t> done = {}) {
-    const auto o = options.c_options();
-    hawserManyInfo_t info = HAWSER_MANY_INFO_INIT;
-    if (const auto code = hawserAllReduceMany(handle_.get(), tensors.data(), tensors.size(), &o, &info,
-                                              done.size() == tensors.size() ? done.data() : nullptr);
-        code != hawserSuccess)
-      return detail::last_failure(code);
-    return ReducedMany{.tensors = info.tensors,
-                       .collectives = info.collectives,
-                       .attempts = info.attempts,
-                       .world_size_least = info.world_size_least,
-                       .world_size_most = info.world_size_most,
-                       .bytes_sent = info.bytes_sent,
-                       .bytes_received = info.bytes_received,
-                       .total_us = info.total_us};
-  }
-
-  /// `send` holds a share for every rank, `receive` one share.
-  template <Elements Send, MutableElements Receive>
-  Result<Reduced> reduce_scatter(const Send& send, Receive&& receive, const ReduceOptions& options = {}) {
-    static_assert(std::is_same_v<ElementOf<Send>, ElementOf<Receive>>);
-    const auto view = shares(std::ranges::size(receive), std::ranges::size(send), "send");
-    if (!view) return view.error();
-    auto o = options.c_options();
-    o.epoch = *view;
-    return with_info([&](hawserReduceInfo_t* info) {
-      return hawserReduceScatter(handle_.get(), std::ranges::data(send), std::ranges::data(receive),
-                                 std::ranges::size(receive), data_type<ElementOf<Send>>(), &o, info);
-    });
-  }
-  /// `send` holds this rank's share, `receive` one for every rank.
-  template <Elements Send, MutableElements Receive>
-  Result<Reduced> all_gather(const Send& send, Receive&& receive, const CollectiveOptions& options = {}) {
-    static_assert(std::is_same_v<ElementOf<Send>, ElementOf<Receive>>);
-    const auto view = shares(std::ranges::size(send), std::ranges::size(receive), "receive");
-    if (!view) return view.error();
-    auto o = options.c_options();
-    o.epoch = *view;
-    return with_info([&](hawserReduceInfo_t* info) {
-      return hawserAllGather(handle_.get(), std::ranges::data(send), std::ranges::data(receive),
-                             std::ranges::size(send), data_type<ElementOf<Send>>(), &o, info);
-    });
-  }
-  /// The root's values go to everybody.
-  template <MutableElements Values>
-  Result<Reduced> broadcast(Values&& values, std::uint32_t root, const CollectiveOptions& options = {}) {
-    const auto o = options.c_options();
-    return with_info([&](hawserReduceInfo_t* info) {
-      return hawserBroadcast(handle_.get(), std::ranges::data(values), std::ranges::data(values),
-                             std::ranges::size(values), data_type<ElementOf<Values>>(), root, &o, info);
-    });
-  }
-  /// Returns when all members have called.
-  Result<Reduced> barrier(const CollectiveOptions& options = {}) {
-    const auto o = options.c_options();
-    return with_info([&](hawserReduceInfo_t* info) { return hawserBarrier(handle_.get(), &o, info); });
-  }
-
-  hawserComm_t handle() const { return handle_.get(); }
-
- private:
-  struct Destroy {
-    void operator()(hawserComm_t handle) const { (void)hawserCommDestroy(handle); }
-  };
-  explicit Communicator(hawserComm_t handle) : handle_(handle) {}
-
-  /// Runs `call(info)` with room for all contributors.
-  template <class Call>
-  Result<Reduced> with_info(const Call& call) {
-    hawserCommInfo_t view;
-    if (const auto code = hawserCommGetInfo(handle_.get(), &view); code != hawserSuccess)
-      return detail::last_failure(code);
-    // Views grow in update-topology only, which does not run beside a collective.
-    detail::InfoRoom room(view.group_size);
-    if (const auto code = call(room.info()); code != hawserSuccess) return detail::last_failure(code);
-    return std::move(room).reduced();
-  }
-
-  /// The epoch in which `all` elements are one share of `share` for each member.
-  Result<std::uint64_t> shares(std::size_t share, std::size_t all, const char* which) const {
-    const auto view = info();
-    if (!view) return view.error();
-    if (all != share * view->group_size) return detail::sizes(which, all, share * view->group_size);
-    return view->epoch;
-  }
-
-  std::unique_ptr<hawserComm, Destroy> handle_;
 };
 
 }  // namespace v0

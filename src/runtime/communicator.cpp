@@ -18,6 +18,7 @@ namespace hawser {
 namespace {
 
 constexpr auto kLongWaitToldEvery = std::chrono::seconds(10);
+constexpr auto kPollEvery = std::chrono::milliseconds(200);
 
 /// No process has more on any machine of today; a count beyond it is a slip.
 constexpr std::uint64_t kAddressableBytes = std::uint64_t{1} << 47;
@@ -129,6 +130,7 @@ Result<std::unique_ptr<Communicator>> Communicator::create(CommunicatorConfig co
   std::unique_ptr<Communicator> communicator(
       new Communicator(std::move(config), std::move(*listener), std::move(io)));
   Communicator& self = *communicator;
+  self.slot_->communicator = &self;
   self.driver_->start();
   auto thread = start_quiet_thread(
       [&self] { run_io(*self.io_, [&self](const Error& error) { self.driver_->fail(error); }); });
@@ -139,12 +141,17 @@ Result<std::unique_ptr<Communicator>> Communicator::create(CommunicatorConfig co
 
 Communicator::~Communicator() {
   if (process_ != ::getpid()) {
+    slot_->communicator = nullptr;
     // The thread lives in the parent only, and so does what its sockets mean.
     if (thread_.joinable()) thread_.detach();
     (void)driver_.release();
     (void)work_.release();
     (void)io_.release();
     return;
+  }
+  {
+    const std::lock_guard lock(slot_->mutex);
+    slot_->communicator = nullptr;
   }
   {
     const std::lock_guard lock(calls_.mutex);
@@ -255,16 +262,18 @@ Result<CollectiveInfo> AsyncCollective::wait() const {
 }
 
 template <class Work>
-CallDone Communicator::post_and_wait(const std::string& what, Work work) {
+CallDone Communicator::post_and_wait(const std::string& what, Work work, const std::function<void()>& poll) {
   const auto completion = std::make_shared<Completion>();
   const CallId id{next_call_++};
   asio::post(*io_, [completion, id, work = std::move(work)] { work(id, completion); });
+  while (poll && completion->wait_for(kPollEvery) == nullptr) poll();
   return wait_for_end(*completion, what, [this](const std::string& call, Duration lasted) {
     tell_long_wait(call, lasted);
   });
 }
 
-Result<void> Communicator::connect() {
+Result<void> Communicator::connect(const std::shared_ptr<PrefetchTarget>& prefetch,
+                                   const std::function<void()>& poll) {
   if (const auto process = check_process(); !process.ok()) return process;
   std::unique_lock lock(calls_.mutex);
   if (calls_.closing) return Error{Status::closed, "the communicator is being destroyed"};
@@ -276,8 +285,36 @@ Result<void> Communicator::connect() {
 
   const CallDone done = post_and_wait(
       "connect",
-      [this](CallId id, const std::shared_ptr<Completion>& completion) { driver_->connect(id, completion); });
+      [this, prefetch](CallId id, const std::shared_ptr<Completion>& completion) {
+        driver_->connect(id, prefetch, completion);
+      },
+      poll);
   return as_result(done);
+}
+
+Result<void> Communicator::offer(std::shared_ptr<const StateOffer> offer) {
+  if (const auto process = check_process(); !process.ok()) return process;
+  std::unique_lock lock(calls_.mutex);
+  if (calls_.closing) return Error{Status::closed, "the communicator is being destroyed"};
+  if (const auto member = not_a_member(); !member.ok()) return member;
+  const Admission admission(*this, [] {});
+  lock.unlock();
+  return as_result(
+      post_and_wait("offer", [this, offer](CallId id, const std::shared_ptr<Completion>& completion) {
+        driver_->call(OfferStateCall{.call = id, .offer = offer}, id, completion);
+      }));
+}
+
+Result<void> Communicator::withdraw(const std::shared_ptr<const StateOffer>& offer) {
+  if (const auto process = check_process(); !process.ok()) return process;
+  std::unique_lock lock(calls_.mutex);
+  if (calls_.closing) return {};
+  const Admission admission(*this, [] {});
+  lock.unlock();
+  return as_result(
+      post_and_wait("withdraw", [this, offer](CallId id, const std::shared_ptr<Completion>& completion) {
+        driver_->call(OfferStateCall{.call = id, .offer = nullptr, .instead_of = offer}, id, completion);
+      }));
 }
 
 Result<void> Communicator::update_topology() {

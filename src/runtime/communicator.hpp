@@ -19,6 +19,7 @@
 #include "base/signature.hpp"
 #include "runtime/peer_driver.hpp"
 #include "runtime/peer_engine.hpp"
+#include "runtime/prefetch.hpp"
 #include "runtime/residual.hpp"
 
 namespace hawser {
@@ -60,6 +61,14 @@ class AsyncCollective {
   std::function<void(const std::string& what, Duration lasted)> tell_;
 };
 
+class Communicator;
+
+/// Whoever has to tell a communicator something at any time holds this: the communicator, while there is one.
+struct CommunicatorSlot {
+  std::mutex mutex;
+  Communicator* communicator = nullptr;
+};
+
 /// A member of a run, or one that wants to be: the blocking face of a PeerDriver on a thread of its own.
 /// hawser.h has the contract of every call: what it does, how long it blocks, every status. Safe from
 /// several threads; calls that don't go together are answered with invalid_usage before the engine sees them.
@@ -73,7 +82,15 @@ class Communicator {
   Communicator(const Communicator&) = delete;
   Communicator& operator=(const Communicator&) = delete;
 
-  Result<void> connect();
+  /// `prefetch`: what to fetch before it joins, or null; the caller's again when the call has ended. `poll`, unless
+  /// empty, is called five times a second meanwhile.
+  Result<void> connect(const std::shared_ptr<PrefetchTarget>& prefetch = nullptr,
+                       const std::function<void()>& poll = {});
+  /// Offers a shared state to guests from now on, in place of any other.
+  Result<void> offer(std::shared_ptr<const StateOffer> offer);
+  /// Offers it no more; when this returns, nobody reads it. No error if it was not offered.
+  Result<void> withdraw(const std::shared_ptr<const StateOffer>& offer);
+  std::shared_ptr<CommunicatorSlot> slot() const { return slot_; }
   Result<void> update_topology();
   /// Whether its arguments are such that it could be started now, the tag apart.
   Result<void> check(const CollectiveCall& call) const;
@@ -128,7 +145,7 @@ class Communicator {
   void end_call(const std::function<void()>& undo);
   /// Lets work(id, completion) run on the I/O thread, and waits for the CallDone.
   template <class Work>
-  CallDone post_and_wait(const std::string& what, Work work);
+  CallDone post_and_wait(const std::string& what, Work work, const std::function<void()>& poll = {});
 
   CommunicatorConfig config_;
   Address listen_address_;
@@ -139,6 +156,7 @@ class Communicator {
   std::thread thread_;
   std::atomic<std::uint64_t> next_call_{1};
   Calls calls_;
+  std::shared_ptr<CommunicatorSlot> slot_ = std::make_shared<CommunicatorSlot>();
 };
 
 }  // namespace hawser

@@ -95,13 +95,14 @@ void PeerDriver::call(EngineEvent event, CallId id, std::shared_ptr<Completion> 
   settle();
 }
 
-void PeerDriver::connect(CallId id, std::shared_ptr<Completion> completion) {
+void PeerDriver::connect(CallId id, std::shared_ptr<PrefetchTarget> prefetch, std::shared_ptr<Completion> completion) {
   const PeerId self{random_bits()};
   if (!over_) links_.set_self(self);
   call(ConnectCall{.call = id,
                    .id = self,
                    .token = random_bits(),
-                   .address = {.host = config_.advertise_host, .port = listener_->address().port}},
+                   .address = {.host = config_.advertise_host, .port = listener_->address().port},
+                   .prefetch = std::move(prefetch)},
        id, std::move(completion));
 }
 

@@ -64,7 +64,7 @@ class PeerDriver final : private transport::FrameTraffic {
   /// Hands a call to the engine; `completion` gets its CallDone.
   void call(EngineEvent event, CallId id, std::shared_ptr<Completion> completion);
   /// Joins as a newcomer with a fresh id.
-  void connect(CallId id, std::shared_ptr<Completion> completion);
+  void connect(CallId id, std::shared_ptr<PrefetchTarget> prefetch, std::shared_ptr<Completion> completion);
   /// Leaves the run, ends all calls with Closed, and calls `gone` once the master has been told, or after
   /// half a second.
   void leave(std::function<void()> gone);

@@ -69,6 +69,7 @@ struct ConnectCall {
 struct OfferStateCall {
   CallId call;
   std::shared_ptr<const StateOffer> offer;
+  std::shared_ptr<const StateOffer> instead_of;  ///< If another one stands, nothing happens; null: whichever stands.
 };
 struct UpdateTopologyCall {
   CallId call;

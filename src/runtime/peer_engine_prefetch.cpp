@@ -32,7 +32,7 @@ void PeerEngine::State::on(Instant now, const OfferStateCall& event, EngineActio
       out.emplace_back(CallDone{event.call, error, {}});
       return;
     }
-  make_offer_known(now, event.offer, out);
+  if (!event.instead_of || event.instead_of == offer_) make_offer_known(now, event.offer, out);
   out.emplace_back(CallDone{event.call, {Status::success, {}}, {}});
 }
 

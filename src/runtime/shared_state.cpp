@@ -13,10 +13,6 @@ namespace {
 
 constexpr std::chrono::milliseconds kProgressEvery{200};
 
-Error busy() {
-  return {Status::invalid_usage, "the shared state is in use by another call; wait for that one"};
-}
-
 void tell(const SyncArguments& arguments, const TransferCall& transfer) {
   const std::uint64_t total = transfer.bytes_missing;
   if (total != 0) arguments.progress({.bytes_done = transfer.bytes_came, .bytes_total = total});
@@ -24,24 +20,12 @@ void tell(const SyncArguments& arguments, const TransferCall& transfer) {
 
 }  // namespace
 
-/// Keeps other calls out while it lives.
-class SharedState::Claim {
- public:
-  explicit Claim(std::atomic<bool>& busy) : busy_(busy), taken_(!busy.exchange(true)) {}
-  ~Claim() {
-    if (taken_) busy_ = false;
-  }
-  Claim(const Claim&) = delete;
-  Claim& operator=(const Claim&) = delete;
-  explicit operator bool() const { return taken_; }
-
- private:
-  std::atomic<bool>& busy_;
-  bool taken_;
-};
+Error SharedState::in_use() {
+  return {Status::invalid_usage, "the shared state is in use by another call; wait for that one"};
+}
 
 Result<void> SharedState::retire() {
-  if (busy_.exchange(true)) return busy();
+  if (busy_.exchange(true)) return in_use();
   return {};
 }
 
@@ -83,11 +67,12 @@ StateSync::Next SharedState::perform(Communicator& communicator, const SyncArgum
 
 SyncOutcome SharedState::sync(Communicator& communicator, const SyncArguments& arguments) {
   const Claim claim(busy_);
-  if (!claim) return {.error = busy()};
+  if (!claim) return {.error = in_use()};
   const auto hold = communicator.hold();
   if (!hold.ok()) return {.error = hold.error()};
   const auto known = communicator.info();
   if (!known.ok()) return {.error = known.error()};
+  if (auto ended = end_offer(); !ended.ok()) return {.error = ended.error()};
   if (!arguments.only_marked) record_.content->mark_all_changed();
   StateSync sync(record_, arguments.settings);
   auto next = sync.begin(now(), (*known)->view, (*known)->self);
@@ -104,30 +89,33 @@ SyncOutcome SharedState::sync(Communicator& communicator, const SyncArguments& a
 
 Result<std::uint64_t> SharedState::revision() const {
   const Claim claim(busy_);
-  if (!claim) return busy();
+  if (!claim) return in_use();
   return record_.revision;
 }
 
 Result<void> SharedState::set_revision(std::uint64_t revision) {
   const Claim claim(busy_);
-  if (!claim) return busy();
+  if (!claim) return in_use();
+  if (auto ended = end_offer(); !ended.ok()) return ended;
   record_.revision = revision;
   return {};
 }
 
 Result<void> SharedState::mark_changed(const std::string& name) {
   const Claim claim(busy_);
-  if (!claim) return busy();
+  if (!claim) return in_use();
   if (const auto fine = check_tensor_name(name); !fine.ok()) return fine;
   const auto tensor = record_.content->find(name);
   if (!tensor) return Error{Status::invalid_argument, "the shared state has no tensor \"" + name + "\""};
+  if (auto ended = end_offer(); !ended.ok()) return ended;
   record_.content->mark_changed(*tensor);
   return {};
 }
 
 Result<void> SharedState::mark_all_changed() {
   const Claim claim(busy_);
-  if (!claim) return busy();
+  if (!claim) return in_use();
+  if (auto ended = end_offer(); !ended.ok()) return ended;
   record_.content->mark_all_changed();
   record_.incomplete = false;
   return {};
@@ -135,7 +123,7 @@ Result<void> SharedState::mark_all_changed() {
 
 Result<Digest128> SharedState::digest() {
   const Claim claim(busy_);
-  if (!claim) return busy();
+  if (!claim) return in_use();
   record_.content->mark_all_changed();
   digest_stale(*record_.content, 0);
   record_.content->all_digested();
@@ -144,7 +132,7 @@ Result<Digest128> SharedState::digest() {
 
 Result<void> SharedState::save(const std::string& path) {
   const Claim claim(busy_);
-  if (!claim) return busy();
+  if (!claim) return in_use();
   if (record_.incomplete)
     return Error{Status::invalid_usage,
                  "the shared state is incomplete: a synchronisation broke off; synchronise first, then save"};
@@ -156,7 +144,8 @@ Result<void> SharedState::save(const std::string& path) {
 
 Result<std::uint64_t> SharedState::load(const std::string& path) {
   const Claim claim(busy_);
-  if (!claim) return busy();
+  if (!claim) return in_use();
+  if (auto ended = end_offer(); !ended.ok()) return ended.error();
   std::vector<CheckpointTarget> targets;
   for (const StateTensor& tensor : record_.content->tensors())
     targets.push_back({.name = tensor.name, .type = tensor.type, .count = tensor.count, .data = tensor.data});

@@ -28,6 +28,23 @@ struct SyncArguments {
   std::function<void(const SyncProgress&)> progress;
 };
 
+/// hawserCommConnectPrefetch has the contract.
+struct PrefetchArguments {
+  Duration bound = seconds(600);
+  std::function<void(const SyncProgress&)> progress;  ///< May be empty.
+};
+
+struct PrefetchOutcome {
+  Error error{Status::success, {}};
+  bool complete = false;
+  std::uint32_t sources = 0;
+  std::uint64_t revision = 0;
+  std::uint64_t bytes_total = 0;
+  std::uint64_t bytes_fetched = 0;
+  Duration prefetch{};
+  Duration join{};
+};
+
 /// Named tensors in the caller's memory, and what this member knows of them. Safe from several threads; a call
 /// beside another one is answered with invalid_usage.
 class SharedState {
@@ -36,7 +53,13 @@ class SharedState {
   /// Takes it out of use, for its end: every later call finds it in use. Error: invalid_usage.
   Result<void> retire();
 
+  ~SharedState();
+
   SyncOutcome sync(Communicator& communicator, const SyncArguments& arguments);
+
+  Result<void> offer(Communicator& communicator);
+  Result<void> withdraw();
+  PrefetchOutcome connect(Communicator& communicator, const PrefetchArguments& arguments);
 
   Result<std::uint64_t> revision() const;
   Result<void> set_revision(std::uint64_t revision);
@@ -54,11 +77,30 @@ class SharedState {
  private:
   explicit SharedState(std::unique_ptr<StateContent> content) { record_.content = std::move(content); }
 
-  class Claim;
+  /// Keeps other calls out while it lives.
+  class Claim {
+   public:
+    explicit Claim(std::atomic<bool>& busy) : busy_(busy), taken_(!busy.exchange(true)) {}
+    ~Claim() {
+      if (taken_) busy_ = false;
+    }
+    Claim(const Claim&) = delete;
+    Claim& operator=(const Claim&) = delete;
+    explicit operator bool() const { return taken_; }
+
+   private:
+    std::atomic<bool>& busy_;
+    bool taken_;
+  };
+  static Error in_use();
+  /// Before anything changes. By the call that has claimed the state.
+  Result<void> end_offer();
   StateSync::Next perform(Communicator& communicator, const SyncArguments& arguments, StateSync& sync);
 
   mutable std::atomic<bool> busy_{false};
   StateRecord record_;
+  std::shared_ptr<const StateOffer> offer_;
+  std::shared_ptr<CommunicatorSlot> offered_through_;
 };
 
 }  // namespace hawser

@@ -224,14 +224,17 @@ StateSync::Next StateSync::heard_digests(Instant) {
 
 StateSync::Next StateSync::transfer() {
   const StateContent& content = *record_.content;
+  bool lacks = false;
   for (const TransferPart& part : transfer_->parts) {
     const bool receives = std::binary_search(part.receivers.begin(), part.receivers.end(), rank_);
     const auto& mine = content.slice_digests(part.tensor);
     for (std::size_t slice = 0; slice < part.digests.size(); ++slice)
       transfer_->has.push_back(!receives || mine[slice] == part.digests[slice]);
-    if (receives) record_.incomplete = true;
+    lacks = lacks || receives;
   }
+  // That may find no memory.
   if (settings_.keep_old_bytes) keep_old();
+  if (lacks) record_.incomplete = true;
   const Next next = call(Phase::transfer, {.collective = Collective::transfer,
                                            .type = DataType::uint8,
                                            .count = transfer_->has.size(),

@@ -14,7 +14,7 @@ void TrainingApplication::start(Duration delay) {
 
 void TrainingApplication::connect() {
   ++open_;
-  process_.connect();
+  process_.connect(world_.profile.application.shared_state && world_.random.chance(1, 2));
 }
 
 std::uint64_t TrainingApplication::Round::hash() const {
@@ -194,6 +194,7 @@ void TrainingApplication::synchronise() {
   StateRecord& record = state.record();
   const bool gentle = world_.profile.faults.gentle;
   const EngineInfo info = process_.info();
+  process_.withdraw_state();
   const bool agreed = record.agreed_as == info.self && record.agreed_revision == record.revision;
   if (agreed && !record.incomplete && random.chance(3, 4)) state.train();
   if (!record.incomplete && random.chance(1, 16)) state.go_astray(random);
@@ -235,6 +236,12 @@ void TrainingApplication::call_rest() {
 
 void TrainingApplication::call_ended(const Call& call, const CallDone& done) {
   --open_;
+  if (call.kind == Call::Kind::sync && done.error.status == Status::success && world_.random.chance(1, 2))
+    process_.in_process(Duration::zero(), [this, revision = process_.state().record().revision] {
+      // Unless the next one has begun by then.
+      if (!process_.synchronising() && process_.info().connected && process_.state().record().revision == revision)
+        process_.offer_state();
+    });
   if (open_ != 0 || !rest_.empty()) return;
   const Status status = done.error.status;
   // An update that failed for all is made again by all; a reduce that failed has ended its view.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/peer_engine.hpp"
+#include "runtime/prefetch.hpp"
 #include "runtime/state_sync.hpp"
 #include "sim/violation.hpp"
 
@@ -31,6 +32,7 @@ class Checker {
   void refused(const Process& process, const CallDone& done);
   /// A synchronisation begins: what is held now may become everybody's.
   void sync_called(const Process& process, TrainingState& state);
+  void prefetched(const Process& process, TrainingState& state, const PrefetchTarget& target);
   void sync_step_ended(const Process& process, const Call& call, const CallDone& done);
   /// `last`: its last step.
   void synchronised(const Process& process, const Call& last, TrainingState& state, const SyncOutcome& outcome);

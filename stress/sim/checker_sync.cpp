@@ -13,6 +13,16 @@ void Checker::sync_called(const Process& process, TrainingState& state) {
   (void)process;
 }
 
+void Checker::prefetched(const Process& process, TrainingState& state, const PrefetchTarget& target) {
+  if (!state.bookkeeping_is_right())
+    throw Violation(process.name() + ": after a prefetch the digests that it keeps are not those of its bytes");
+  if (target.complete && !held_.contains(state.digest()))
+    throw Violation(process.name() + ": what it has prefetched nobody had before");
+  if (!target.touched && !state.as_remembered())
+    throw Violation(process.name() + ": a prefetch that says it wrote nothing has");
+  state.remember();
+}
+
 void Checker::sync_step_ended(const Process& process, const Call& call, const CallDone& done) {
   check_any_call(process, call, done);
   if (done.error.status == Status::success) ++successes_;

@@ -87,6 +87,21 @@ const std::vector<std::string_view>& expected_names() {
       "sim: misuse",
       "sim: quantised",
       "sim: culprit expelled for a stall",
+      "call: sync, mismatch",
+      "call: sync, peer lost",
+      "call: sync, success",
+      "peer-prefetches",
+      "prefetch-over",
+      "sim: content fetched",
+      "sim: content fetched again",
+      "sim: content fetched from several",
+      "sim: prefetched all",
+      "sim: prefetched from several",
+      "sim: prefetched in part",
+      "sim: state offered",
+      "sim: synchronisation left a state incomplete",
+      "sim: synchronisation mended a loss",
+      "sim: synchronisation of an incomplete state",
   };
   return kNames;
 }

@@ -15,6 +15,7 @@ const char* kind_of(const Call& call) {
     case Call::Kind::update: return "update";
     case Call::Kind::reduce: return "reduce";
     case Call::Kind::sync: return "sync";
+    case Call::Kind::offer: return "offer";
   }
   return "call";
 }
@@ -43,15 +44,19 @@ Call& Process::start_call(Call::Kind kind) {
   return call;
 }
 
-CallId Process::connect() {
+CallId Process::connect(bool prefetch) {
   id_ = PeerId{world_.random.next()};
   world_.names.call(id_, name_);
-  const CallId call = start_call(Call::Kind::connect).id;
-  if (world_.tracing()) world_.trace(name_ + " calls connect");
+  Call& started = start_call(Call::Kind::connect);
+  const CallId call = started.id;
+  if (prefetch) started.prefetch = prefetch_target();
+  const auto target = started.prefetch;
+  if (world_.tracing()) world_.trace(name_ + (prefetch ? " calls connect, and prefetches" : " calls connect"));
   deliver(ConnectCall{.call = call,
                       .id = id_,
                       .token = world_.random.next(),
-                      .address = {.host = number_ % 2 == 0 ? host() : "", .port = 4000}});
+                      .address = {.host = number_ % 2 == 0 ? host() : "", .port = 4000},
+                      .prefetch = target});
   return call;
 }
 
@@ -131,7 +136,7 @@ void Process::misuse_reduce(std::uint64_t tag, std::uint64_t count) {
 
 void Process::misuse_second_call() {
   for (const auto& [id, call] : calls_) {
-    if (call.kind == Call::Kind::connect) return;
+    if (call.kind == Call::Kind::connect || call.kind == Call::Kind::offer) return;
     if (call.kind == Call::Kind::sync) return misuse_reduce(call.key.tag, 5);
     if (call.kind == Call::Kind::reduce && world_.random.chance(1, 2)) return misuse_reduce(call.key.tag, 5);
     if (call.kind == Call::Kind::update && world_.random.chance(1, 2)) return misuse_reduce(77, 5);
@@ -329,6 +334,8 @@ void Process::end_call(const CallDone& done) {
   if (world_.tracing()) world_.trace(name_ + ": " + kind_of(call) + " ends: " + world_.names.of(done.error));
   world_.queue.remember(static_cast<std::uint64_t>(done.error.status) + call.id.value);
   world_.coverage.saw("call: " + std::string(kind_of(call)) + ", " + status_name(done.error.status));
+  if (call.kind == Call::Kind::offer) return;
+  if (call.prefetch) prefetch_ended(*call.prefetch);
   if (call.makes_no_sense)
     world_.checker.refused(*this, done);
   else

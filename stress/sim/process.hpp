@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/peer_engine.hpp"
+#include "runtime/prefetch.hpp"
 #include "sim/control_network.hpp"
 #include "sim/event_queue.hpp"
 #include "sim/link_network.hpp"
@@ -20,7 +21,7 @@ class World;
 
 /// A call of an application that has not ended.
 struct Call {
-  enum class Kind { connect, update, reduce, sync };
+  enum class Kind { connect, update, reduce, sync, offer };
   CallId id;
   Kind kind = Kind::connect;
   Instant made{};
@@ -32,6 +33,7 @@ struct Call {
   Signature signature;
   std::uint64_t salt = 0;
   std::unique_ptr<UserBuffers> buffers;
+  std::shared_ptr<PrefetchTarget> prefetch;  ///< Of a connect.
   bool makes_no_sense = false;  ///< Must be refused at once.
 };
 
@@ -84,12 +86,16 @@ class Process {
   Application* application() { return application_.get(); }
 
   // Calls of the application.
-  CallId connect();
+  CallId connect(bool prefetch = false);
+  /// What was synchronised last, to guests; or nothing any more.
+  void offer_state();
+  void withdraw_state();
   CallId update_topology();
   CallId collective(const CollectiveWish& wish);
   /// One synchronisation of state(), in as many steps as it takes; the application hears of its end only.
   void synchronise(const SyncWish& wish);
   TrainingState& state();
+  bool synchronising() const { return sync_ != nullptr; }
   // Calls that must be refused at once, whatever goes on.
   void misuse_connect();
   void misuse_reduce(std::uint64_t tag, std::uint64_t count);
@@ -119,6 +125,8 @@ class Process {
   std::map<PeerId, Link> links;
 
  private:
+  std::shared_ptr<PrefetchTarget> prefetch_target();
+  void prefetch_ended(const PrefetchTarget& target);
   void sync_step();
   void sync_next(StateSync::Next next);
   void sync_step_ended(Call call, const CallDone& done);

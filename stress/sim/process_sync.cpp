@@ -12,6 +12,47 @@ TrainingState& Process::state() {
   return *state_;
 }
 
+void Process::offer_state() {
+  const StateRecord& record = state().record();
+  if (record.incomplete || !record.content->stale().empty()) return;
+  if (world_.tracing()) world_.trace(name_ + " offers revision " + std::to_string(record.revision));
+  world_.coverage.saw("sim: state offered");
+  const CallId id = start_call(Call::Kind::offer).id;
+  deliver(OfferStateCall{.call = id, .offer = make_offer(*record.content, record.revision)});
+}
+
+void Process::withdraw_state() {
+  const CallId id = start_call(Call::Kind::offer).id;
+  deliver(OfferStateCall{.call = id, .offer = nullptr});
+}
+
+std::shared_ptr<PrefetchTarget> Process::prefetch_target() {
+  StateContent& content = *state().record().content;
+  content.mark_all_changed();
+  for (const StateContent::Slice slice : content.stale()) content.digest(slice);
+  content.all_digested();
+  auto target = std::make_shared<PrefetchTarget>();
+  target->content = &content;
+  target->bound = milliseconds(world_.random.between(10, 30000));
+  return target;
+}
+
+void Process::prefetch_ended(const PrefetchTarget& target) {
+  StateRecord& record = state().record();
+  if (target.complete) {
+    record.revision = target.revision;
+    record.incomplete = false;
+  } else if (target.touched) {
+    record.incomplete = true;
+  }
+  if (world_.tracing())
+    world_.trace(name_ + " has prefetched " + std::to_string(target.bytes_fetched) + " bytes of revision " +
+                 std::to_string(target.revision) + (target.complete ? ", all of it" : ""));
+  if (target.touched) world_.coverage.saw(target.complete ? "sim: prefetched all" : "sim: prefetched in part");
+  if (target.sources.size() > 1) world_.coverage.saw("sim: prefetched from several");
+  world_.checker.prefetched(*this, *state_, target);
+}
+
 void Process::synchronise(const SyncWish& wish) {
   if (sync_) throw Violation("the simulator lets " + name_ + " synchronise twice at once");
   TrainingState& mine = state();
