@@ -6,6 +6,8 @@
 #include "bench/idle_bench.hpp"
 #include "bench/options.hpp"
 #include "bench/quantization_bench.hpp"
+#include "bench/shared_state_bench.hpp"
+#include "bench/shared_state_tensors.hpp"
 #include "bench/worker.hpp"
 
 namespace {
@@ -82,6 +84,34 @@ void add_quantization(CLI::App& bench, int& status) {
   command->callback([options, &status] { status = hawser::bench::run_quantization_bench(*options); });
 }
 
+void add_shared_state(CLI::App& bench, int& status) {
+  const auto options = std::make_shared<hawser::bench::SharedStateOptions>();
+  CLI::App* command = bench.add_subcommand(
+      "shared-state", "Time, throughput and memory of shared state over loopback TCP, contents checked");
+  const CLI::Validator bytes =
+      CLI::Range(hawser::bench::SharedStateTensors::kBytesMin, std::uint64_t{1} << 40);
+  command->add_option("--size", options->bytes, "Bytes of the state (default 256M)")
+      ->transform(CLI::AsSizeValue(false))
+      ->check(bytes);
+  command
+      ->add_option("--receivers", options->receivers,
+                   "That one member sends to, several with commas (default 1,3)")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 63));
+  command->add_option("--rounds", options->rounds, "After the one that follows the joining")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10'000));
+  command
+      ->add_option("--unchanged-size", options->unchanged_bytes,
+                   "Bytes of a state that two members hold already (default 1G; 0: leave that out)")
+      ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::Range(0, 0) | bytes);
+  command->add_flag("--kill", options->kill, "Also kill one of two sources in mid transfer");
+  command->add_flag("--compress", options->compress, "Compress on the way; the values are then of -1 to 1");
+  command->add_option("--json", options->json, "File to write all figures to");
+  command->callback([options, &status] { status = hawser::bench::run_shared_state_bench(*options); });
+}
+
 void add_worker(CLI::App& bench, int& status) {
   const auto options = std::make_shared<WorkerOptions>();
   CLI::App* command = bench.add_subcommand("worker", "A member of a measurement, started by the others");
@@ -91,6 +121,11 @@ void add_worker(CLI::App& bench, int& status) {
   command->add_option("--world", options->world)->required();
   command->add_option("--parent", options->parent_pid)->required();
   command->add_option("--idle-seconds", options->idle.seconds);
+  command->add_option("--state-kind", options->shared_state.kind);
+  command->add_option("--state-bytes", options->shared_state.bytes);
+  command->add_option("--state-holders", options->shared_state.holders);
+  command->add_option("--state-rounds", options->shared_state.rounds);
+  command->add_flag("--state-compress", options->shared_state.compress);
   add_collective_options(*command, options->all_reduce);
   command->callback([options, &status] { status = hawser::bench::run_worker(*options); });
 }
@@ -103,5 +138,6 @@ void add_bench_command(CLI::App& app, int& status) {
   add_all_reduce(*bench, status);
   add_idle(*bench, status);
   add_quantization(*bench, status);
+  add_shared_state(*bench, status);
   add_worker(*bench, status);
 }

@@ -12,18 +12,20 @@ namespace {
 constexpr std::uint64_t kCpuBytesMin = 64 << 10;
 constexpr double kGib = 1024.0 * 1024.0 * 1024.0;
 
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::ranges::sort(values);
-  const std::size_t half = values.size() / 2;
-  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
-}
-
 template <class Value>
 std::vector<double> each(const Case& of, Value value) {
   std::vector<double> values;
   for (const Measurement& measurement : of.measurements) values.push_back(value(measurement));
   return values;
+}
+
+}  // namespace
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::ranges::sort(values);
+  const std::size_t half = values.size() / 2;
+  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
 
 std::string size_text(std::uint64_t bytes) {
@@ -32,8 +34,6 @@ std::string size_text(std::uint64_t bytes) {
   while (unit < 3 && bytes >= 1024 && bytes % 1024 == 0) bytes /= 1024, ++unit;
   return std::to_string(bytes) + " " + units[unit];
 }
-
-}  // namespace
 
 void Measurement::merge(const Measurement& part) {
   world = part.world;

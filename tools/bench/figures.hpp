@@ -10,6 +10,11 @@
 
 namespace hawser::bench {
 
+/// 0 if there are none.
+double median(std::vector<double> values);
+/// "256 MiB".
+std::string size_text(std::uint64_t bytes);
+
 /// One size in one round: of one worker, or of all together.
 struct Measurement {
   std::uint32_t world = 0;

@@ -27,14 +27,36 @@ struct IdleOptions {
   double seconds = 10;
 };
 
+struct SharedStateOptions {
+  std::uint64_t bytes = 256 << 20;
+  std::vector<std::uint32_t> receivers{1, 3};
+  std::uint32_t rounds = 5;
+  std::uint64_t unchanged_bytes = 1 << 30;  ///< 0: not measured.
+  bool kill = false;
+  bool compress = false;
+  std::string json;
+};
+
+/// One group's part of it. Members of lower rank hold the content, the others receive it.
+struct SharedStateGroup {
+  std::string kind =
+      "transfer";  ///< or "unchanged" (all hold it) or "kill" (of the last holder, in the last round)
+  std::uint64_t bytes = 0;
+  std::uint32_t holders = 1;
+  std::uint32_t receivers = 0;
+  std::uint32_t rounds = 0;  ///< After the first one, which has number 0.
+  bool compress = false;
+};
+
 /// A worker's, told on its command line.
 struct WorkerOptions {
-  std::string role;  ///< "all-reduce" or "idle"
+  std::string role;  ///< "all-reduce", "idle" or "shared-state"
   std::string master;
   std::uint32_t world = 0;
   int parent_pid = 0;
   AllReduceOptions all_reduce;
   IdleOptions idle;
+  SharedStateGroup shared_state;
 };
 
 }  // namespace hawser::bench

@@ -1,66 +1,24 @@
 #include "bench/worker.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <hawser/hawser.hpp>
 #include <map>
 #include <thread>
 
+#include "bench/member.hpp"
 #include "bench/payload.hpp"
 #include "bench/process_usage.hpp"
+#include "bench/shared_state_worker.hpp"
 
 namespace hawser::bench {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
 
 /// Small sizes are timed in batches of about so long.
 constexpr double kBatchSeconds = 0.03;
 constexpr double kBatchOpsMax = 1000;
 constexpr std::uint32_t kRoundsMax = 10'000;
-
-// One write, so that it does not mix with other workers' lines.
-template <class... Values>
-void say(const char* format, Values... values) {
-  char line[256];
-  const int size = std::snprintf(line, sizeof line, format, values...);
-  if (::write(STDOUT_FILENO, line, static_cast<std::size_t>(size)) != size) std::_Exit(1);
-}
-
-Result<Communicator> join(const WorkerOptions& options) {
-  auto comm = Communicator::create({.master = options.master,
-                                    .listen_address = "127.0.0.1",
-                                    .connections_per_link = options.all_reduce.connections,
-                                    .connect_ms = 60'000,
-                                    .master_redial_ms = 5'000,
-                                    .check_same_host = options.all_reduce.check_same_host});
-  if (!comm) return comm;
-  if (auto connected = comm->connect(); !connected) return connected.error();
-  // Members of one view call as often as each other: all see the full view at the same time.
-  while (true) {
-    const auto info = comm->info();
-    if (!info) return info.error();
-    if (info->group_size >= options.world) return comm;
-    if (auto updated = comm->update_topology(); !updated) return updated.error();
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-}
-
-/// The members' mean of a number, the same bits everywhere. Ends at nearly the same moment on all.
-Result<float> agree(Communicator& comm, double mine) {
-  auto value = static_cast<float>(mine);
-  const auto reduced = comm.all_reduce(std::span(&value, 1), {.op = hawserAvg});
-  if (!reduced) return reduced.error();
-  return value;
-}
 
 class AllReduceWorker {
  public:
@@ -175,11 +133,15 @@ Result<void> stay_idle(Communicator& comm, const WorkerOptions& options, const h
 }
 
 Result<void> take_part(const WorkerOptions& options) {
-  auto comm = join(options);
+  auto comm = join({.master = options.master,
+                    .world = options.world,
+                    .connections = options.all_reduce.connections,
+                    .check_same_host = options.all_reduce.check_same_host});
   if (!comm) return comm.error();
   const auto info = comm->info();
   if (!info) return info.error();
   if (options.role == "idle") return stay_idle(*comm, options, *info);
+  if (options.role == "shared-state") return share_state(*comm, options.shared_state, info->rank);
   auto done = AllReduceWorker(*comm, options, *info).run();
   if (!done) return done;
   // Nobody leaves while another still waits for its last result.

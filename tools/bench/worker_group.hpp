@@ -22,8 +22,9 @@ class WorkerGroup {
   /// The next line of any child; blocks for it. None: all have closed their output, or nobody has said
   /// anything for five minutes.
   std::optional<std::string> next_line();
-  /// Waits until all have ended, after the last line. True if all went well.
-  bool wait_for_end();
+  /// Waits until all have ended, after the last line. True if all went well; up to `killed` of them may end
+  /// by SIGKILL.
+  bool wait_for_end(std::uint32_t killed = 0);
 
  private:
   void start(const std::vector<std::string>& arguments, int output);
