@@ -234,6 +234,7 @@ bool LinkSchedule::acknowledged(std::uint32_t index, std::uint64_t count, std::v
   for (; connection.acknowledged < count; ++connection.acknowledged) {
     const Sent& sent = connection.unacknowledged.front();
     moved(sent);
+    if (sent.frame.kind == FrameKind::chunk) chunk_bytes_arrived_ += sent.frame.payload_bytes;
     if (is_chunk(sent)) {
       arrived.push_back(sent.frame);
       if (Queue& q = queues_[sent.frame.key]; q.counts(sent.frame)) q.under_way -= sent.frame.payload_bytes;

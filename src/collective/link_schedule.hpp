@@ -59,6 +59,8 @@ class LinkSchedule {
   /// `progressed`: the collectives whose chunks it has got or is getting. `arrived`: the chunks that it has.
   bool acknowledged(std::uint32_t connection, std::uint64_t count, std::vector<OpKey>& progressed,
                     std::vector<FrameHeader>& arrived);
+  /// Of chunks that the other side has acknowledged so far, those of dropped collectives included.
+  std::uint64_t chunk_bytes_arrived() const { return chunk_bytes_arrived_; }
   /// When an acknowledgement that waits for company must go.
   std::optional<Instant> acknowledgement_due() const;
   /// Lets acknowledgements go whose time has come. True if there are such.
@@ -112,6 +114,7 @@ class LinkSchedule {
   std::map<std::uint32_t, Connection> connections_;
   std::size_t eager_bytes_ = 0;
   std::size_t eager_frames_ = 0;
+  std::uint64_t chunk_bytes_arrived_ = 0;
 };
 
 }  // namespace hawser

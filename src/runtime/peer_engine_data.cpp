@@ -251,15 +251,13 @@ void PeerEngine::State::frame_ends(Instant now, LinkConnection connection, bool 
   if (header.kind == FrameKind::acknowledge) {
     std::vector<OpKey> progressed;
     std::vector<FrameHeader> arrived;
+    const std::uint64_t arrived_before = link->schedule.chunk_bytes_arrived();
     if (!link->schedule.acknowledged(connection.index, header.count, progressed, arrived))
       return drop_connection(connection, "it acknowledged frames that were never sent", out);
     for (const OpKey& key : progressed)
       if (Op* const op = find_op(key)) op->progress = std::max(op->progress, now);
-    std::size_t bytes = 0;
-    for (const FrameHeader& chunk : arrived) {
-      bytes += chunk.payload_bytes;
-      chunk_arrived(now, connection.peer, chunk, out);
-    }
+    const std::uint64_t bytes = link->schedule.chunk_bytes_arrived() - arrived_before;
+    for (const FrameHeader& chunk : arrived) chunk_arrived(now, connection.peer, chunk, out);
     if (bytes > 0) link->compression.acknowledged(now, bytes);
     if (bytes > 0) host_.uplink().moved(now, bytes);
     if (link->schedule.has_work()) out.emplace_back(WakeLink{connection.peer});
@@ -460,6 +458,7 @@ void PeerEngine::State::forget_connection(LinkConnection connection, EngineActio
     link.receiving.erase(found);
   }
   link.schedule.connection_down(connection.index);
+  link.compression.interrupted();
   if (link.schedule.has_work() && link.schedule.has_connection())
     out.emplace_back(WakeLink{connection.peer});
 }
@@ -484,11 +483,13 @@ std::optional<OutFrame> PeerEngine::State::next_frame(Instant now, LinkConnectio
   if (frame->kind != FrameKind::chunk) return made;
   if (is_prefetch(frame->key)) {
     made.payload = host_.payload(frame->chunk);
+    link->compression.handed(now, frame->payload_bytes, false);
     return made;
   }
   Op* const op = find_op(frame->key);
   HAWSER_ASSERT(op != nullptr);
   made.payload = payload(*link, connection.index, *op, made.header);
+  link->compression.handed(now, frame->payload_bytes, op->compress && frame->payload_bytes >= kCompressedBytesMin);
   op->bytes_sent += made.payload.size();
   return made;
 }
