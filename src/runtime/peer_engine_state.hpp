@@ -129,7 +129,7 @@ class PeerEngine::State {
                       EngineActions& out);
   void tick_prefetch(Instant now, EngineActions& out);
 
-  // peer_engine_data.cpp: frames.
+  // peer_engine_send.cpp and peer_engine_data.cpp: frames that go, and frames that come.
   void begin_op(Instant now, const OpKey& key, EngineActions& out);
   void send(const OpKey& key, Op& op, std::vector<Execution::Send>& sends, EngineActions& out);
   void result_whole(Instant now, const OpKey& key, Op& op, EngineActions& out);
@@ -175,5 +175,13 @@ class PeerEngine::State {
   std::optional<PrefetchGuest> guest_;
   std::shared_ptr<ScratchKeeper> scratch_ = std::make_shared<ScratchKeeper>();
 };
+
+template <class Work>
+void PeerEngine::State::in_kernels(Op& op, const Work& work) {
+  if (config_.stopwatch == nullptr) return work();
+  const Duration before = config_.stopwatch();
+  work();
+  op.in_kernels += config_.stopwatch() - before;
+}
 
 }  // namespace hawser
