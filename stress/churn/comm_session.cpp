@@ -106,6 +106,7 @@ void CommSession::tell(const Outcome& outcome, const char* phase) {
                     .add("kind", error_word(outcome.result))
                     .add("phase", phase)
                     .add("took_ms", outcome.took_ms)
+                    .add("excused", std::uint64_t{outcome.excused})
                     .add("t", now_ns())
                     .text(outcome.sentence));
   switch (outcome.result) {

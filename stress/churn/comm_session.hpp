@@ -28,6 +28,7 @@ struct Outcome {
   hawserResult_t result = hawserSuccess;
   std::string sentence;
   double took_ms = 0;
+  bool excused = false;  ///< It would be wrong, had there not been a reason that the maker of the call knows.
 };
 
 /// Where in the worker a call is made: the main thread, or one of several that make calls at the same time.

@@ -21,6 +21,20 @@ void add_bounds(CLI::App& app, LibraryBounds& bounds) {
   app.add_option("--stall-ms", bounds.stall_ms, "the library's stall bound (0: its default)");
 }
 
+void add_state(CLI::App& app, StateOptions& o) {
+  app.add_option("--state-bytes", o.ballast_bytes, "bytes in the shared state beside weights and optimiser")
+      ->capture_default_str()
+      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 36));
+  app.add_option("--sync-every", o.sync_every, "steps between synchronisations in a view that does not change")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000));
+  app.add_option("--checkpoint-every", o.checkpoint_every, "synchronisations between checkpoints, 0: none")
+      ->capture_default_str();
+  app.add_option("--prefetch", o.prefetch,
+                 "members offer their state, and half of the joiners prefetch it (0: nobody does)")
+      ->capture_default_str();
+}
+
 void add_churn(CLI::App& app, ChurnOptions& o) {
   app.add_option("--seconds", o.seconds, "how long to run")
       ->capture_default_str()
@@ -40,6 +54,10 @@ void add_churn(CLI::App& app, ChurnOptions& o) {
   app.add_option("--master-restarts", o.master_restarts,
                  "SIGKILL and restart the master so often, evenly spread")
       ->capture_default_str();
+  app.add_option("--wipe-outs", o.wipe_outs,
+                 "SIGKILL all workers at once so often, evenly spread; the run goes on from checkpoints")
+      ->capture_default_str();
+  app.add_option("--scratch", o.scratch, "folder for checkpoints (default: a temporary one)");
   app.add_option("--text", o.text,
                  "text to learn (default: the system's licence texts, else the project's docs)");
   app.add_option("--report", o.report, "write a JSON report here");
@@ -58,6 +76,7 @@ void add_churn(CLI::App& app, ChurnOptions& o) {
   app.add_option("--tags", o.tags, "all-reduces in flight at once in the mixed phase")
       ->capture_default_str()
       ->check(CLI::Range(1u, kTagsMax));
+  add_state(app, o.state);
   add_bounds(app, o.bounds);
 }
 
@@ -86,6 +105,9 @@ void add_worker(CLI::App& app, WorkerOptions& o) {
   app.add_option("--tags", o.tags);
   app.add_flag("--recovery", o.recovery);
   app.add_option("--text", o.text);
+  app.add_option("--scratch", o.scratch);
+  app.add_flag("--from-disk", o.from_disk);
+  add_state(app, o.state);
   add_bounds(app, o.bounds);
 }
 

@@ -25,11 +25,6 @@ std::array<std::size_t, kContextLength + 1> columns_of(const std::uint8_t* conte
 
 NextCharacterModel::NextCharacterModel() : weights_(kColumnCount * kAlphabetSize, 0.0f) {}
 
-void NextCharacterModel::randomise(std::mt19937_64& random) {
-  std::uniform_real_distribution<float> small(0.001f, 0.01f);
-  std::generate(weights_.begin(), weights_.end(), [&] { return small(random); });
-}
-
 double NextCharacterModel::learn(const Lesson& lesson, std::mt19937_64& random) {
   std::uniform_int_distribution<std::size_t> place(0, lesson.text.size() - kContextLength - 1);
   double loss = 0;
@@ -56,10 +51,6 @@ double NextCharacterModel::learn_one(const std::uint8_t* context, std::uint8_t n
     for (std::size_t v = 0; v < kAlphabetSize; ++v) weights_[column + v] -= rate * p[v];
   }
   return loss;
-}
-
-void NextCharacterModel::add(std::span<const float> delta) {
-  for (std::size_t i = 0; i < weights_.size(); ++i) weights_[i] = (weights_[i] + delta[i]) + 0.0f;
 }
 
 }  // namespace hawser::churn

@@ -21,9 +21,6 @@ class NextCharacterModel {
   std::span<float> weights() { return weights_; }
   std::span<const float> weights() const { return weights_; }
 
-  /// Small random weights.
-  void randomise(std::mt19937_64& random);
-
   struct Lesson {
     std::span<const std::uint8_t> text;
     std::uint32_t examples;
@@ -32,10 +29,6 @@ class NextCharacterModel {
   /// Plain SGD, one example at a time, at random places of the text.
   /// Returns the mean cross-entropy (nats) of the examples, each before its own update.
   double learn(const Lesson& lesson, std::mt19937_64& random);
-
-  /// Adds to every weight; turns -0 into +0, so that a sum with zeros (how newcomers get the weights) keeps
-  /// the bits.
-  void add(std::span<const float> delta);
 
  private:
   double learn_one(const std::uint8_t* context, std::uint8_t next, float rate);

@@ -22,6 +22,14 @@ struct LibraryBounds {
   std::uint32_t stall_ms = 0;
 };
 
+/// What workers do with their shared state.
+struct StateOptions {
+  std::uint64_t ballast_bytes = 4u << 20;  ///< Beside the weights and what the optimiser keeps.
+  std::uint32_t sync_every = 3;            ///< Steps, if the view stays as it is.
+  std::uint32_t checkpoint_every = 4;      ///< Synchronisations. 0: never.
+  bool prefetch = true;                    ///< Members offer, and half of the joiners prefetch.
+};
+
 /// What `hawser-churn` was asked to do.
 struct ChurnOptions {
   double seconds = 30;
@@ -32,6 +40,7 @@ struct ChurnOptions {
   bool joins = false;
   std::uint32_t swing_every_ms = 3000;
   std::uint32_t master_restarts = 0;
+  std::uint32_t wipe_outs = 0;
   std::vector<std::string> text;
   std::string report;
   std::string log;
@@ -40,6 +49,8 @@ struct ChurnOptions {
   RetryPolicy retry = RetryPolicy::call;
   bool mixed = true;
   std::uint32_t tags = 8;
+  StateOptions state;
+  std::string scratch;  ///< Folder for checkpoints; empty: one below the system's for temporary files.
   LibraryBounds bounds;
 };
 
@@ -67,6 +78,9 @@ struct WorkerOptions {
   bool mixed = false;      ///< With the mixed phase in every round.
   std::uint32_t tags = 8;  ///< All-reduces in flight at once in it.
   bool recovery = false;
+  StateOptions state;
+  std::string scratch;     ///< Folder of its checkpoints, which exists.
+  bool from_disk = false;  ///< Begins with the newest of them.
   std::vector<std::string> text;
   LibraryBounds bounds;
 };

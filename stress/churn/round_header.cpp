@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <optional>
 
-#include "digest.hpp"
 #include "options.hpp"
 
 namespace hawser::churn {
@@ -38,7 +37,8 @@ std::optional<HeaderEntry> read_slot(const float* in) {
   ++in;
   in = read_pieces(in, entry.peer_id);
   in = read_pieces(in, entry.lineage);
-  read_pieces(in, entry.digest);
+  in = read_pieces(in, entry.digest);
+  read_pieces(in, entry.synced_epoch);
   return entry;
 }
 
@@ -59,7 +59,8 @@ void write_header(const HeaderEntry& entry, std::uint32_t rank, std::span<float>
   *out++ = 0.0f;
   out = write_pieces(entry.peer_id, out);
   out = write_pieces(entry.lineage, out);
-  write_pieces(entry.digest, out);
+  out = write_pieces(entry.digest, out);
+  write_pieces(entry.synced_epoch, out);
 }
 
 std::vector<HeaderEntry> read_header(std::span<const float> floats, std::span<const std::uint64_t> members) {
@@ -73,26 +74,21 @@ std::vector<HeaderEntry> read_header(std::span<const float> floats, std::span<co
 }
 
 RoundStart decide_round_start(std::span<const HeaderEntry> entries, std::uint64_t epoch) {
-  RoundStart start;
-  const auto donor =
-      std::find_if(entries.begin(), entries.end(), [](const HeaderEntry& e) { return e.synced; });
-  if (donor == entries.end()) {
-    start.sync_needed = true;
-    start.donor_id = entries.front().peer_id;
-    start.lineage = mix64(entries.front().peer_id ^ mix64(epoch));
-    return start;
-  }
-  start.donor_id = donor->peer_id;
-  start.donor_synced = true;
-  start.lineage = donor->lineage;
-  start.step = donor->step;
-  start.digest = donor->digest;
+  RoundStart start{.epoch = epoch};
+  const HeaderEntry* first = nullptr;
   for (const HeaderEntry& e : entries) {
-    if (!e.synced) {
+    start.any_newcomer |= !e.synced;
+    start.sync_needed |= !e.synced || e.synced_epoch != epoch;
+    if (!e.synced) continue;
+    start.holders.push_back(e.peer_id);
+    if (first == nullptr) {
+      first = &e;
+      start.lineage = e.lineage;
+      start.step = e.step;
+      start.digest = e.digest;
+    } else if (e.lineage != first->lineage || e.step != first->step || e.digest != first->digest) {
       start.sync_needed = true;
-    } else if (e.lineage != donor->lineage || e.step != donor->step || e.digest != donor->digest) {
-      start.sync_needed = true;
-      start.disagreement = describe(*donor) + ", but " + describe(e);
+      start.disagreement = describe(*first) + ", but " + describe(e);
     }
   }
   return start;

@@ -8,15 +8,17 @@
 namespace hawser::churn {
 
 /// Floats in a header: so many for each possible rank.
-inline constexpr std::size_t kHeaderSlotFloats = 18;
+inline constexpr std::size_t kHeaderSlotFloats = 22;
 
 /// What a member says about itself at the start of a round.
 struct HeaderEntry {
   std::uint64_t peer_id = 0;
-  bool synced = false;        ///< Holds the run's weights; the rest counts only if so.
+  bool synced = false;        ///< Holds the run's state; the rest counts only if so.
   std::uint64_t lineage = 0;  ///< Which beginning the weights descend from.
   std::uint32_t step = 0;
   std::uint64_t digest = 0;  ///< Of the weights.
+  /// The view of the last synchronisation; 0: the last one failed.
+  std::uint64_t synced_epoch = 0;
 
   bool operator==(const HeaderEntry&) const = default;
 };
@@ -32,12 +34,14 @@ std::vector<HeaderEntry> read_header(std::span<const float> floats, std::span<co
 
 /// What a round starts from. A pure function of what all members read, so that all come to the same.
 struct RoundStart {
-  bool sync_needed = false;    ///< Some member lacks the weights (or they disagree).
-  std::uint64_t donor_id = 0;  ///< Whose weights everybody gets then.
-  bool donor_synced = false;   ///< Else nobody had any, and the donor makes new ones.
+  /// Some member lacks the state, or it was synchronised in another view, or they disagree.
+  bool sync_needed = false;
+  bool any_newcomer = false;           ///< Some member lacks the state.
+  std::vector<std::uint64_t> holders;  ///< Who holds it, by rank; if empty, the rest says nothing.
   std::uint64_t lineage = 0;
   std::uint32_t step = 0;
-  std::uint64_t digest = 0;  ///< Of the donor's weights, if it is synced.
+  std::uint64_t digest = 0;  ///< Of the weights.
+  std::uint64_t epoch = 0;   ///< Of the header.
   /// Not empty: synced members disagree, which can never happen legally, and how.
   std::string disagreement;
 };

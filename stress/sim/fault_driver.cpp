@@ -229,7 +229,7 @@ void FaultDriver::inject_hostile() {
   world_.coverage.saw("fault: hostile frame");
   FrameHeader like;
   for (const auto& [id, call] : receiver->process->calls())
-    if (call.kind == Call::Kind::reduce) {
+    if (call.kind == Call::Kind::reduce || call.kind == Call::Kind::sync) {
       like.key = call.key;
       like.signature = fingerprint(call.signature);
     }
@@ -241,13 +241,14 @@ FrameInFlight hostile_frame(Random& random, const FrameHeader& like) {
   frame.hostile = true;
   FrameHeader& header = frame.header;
   header = like;
-  header.kind = static_cast<FrameKind>(1 + random.below(3));
+  header.kind = static_cast<FrameKind>(1 + random.below(8));
   header.direction = random.chance(1, 2) ? Direction::up : Direction::down;
   header.chunk = random.below(4);
-  header.count = random.next() | (1ULL << 40);
+  header.count = random.chance(1, 2) ? random.next() | (1ULL << 40) : random.below(4);
   if (header.kind == FrameKind::chunk)
     header.payload_bytes = static_cast<std::uint32_t>(random.below(5000)) | 1U;
-  switch (random.below(7)) {
+  switch (random.below(8)) {
+    case 7: header.key = prefetch_key(random.below(4), random.below(4)); break;
     case 0: header.key.view = {random.next()}; break;
     case 1: header.key.tag = random.next(); break;
     case 2: header.key.sequence += 1000 + random.below(1ULL << 40); break;
