@@ -1,4 +1,4 @@
-# install(): the library, its two headers' faces, a CMake package and a pkg-config file.
+# install(): the library, the headers of its two faces, a CMake package and a pkg-config file.
 include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/hawser)
@@ -9,7 +9,8 @@ install(
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
   RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(FILES ${PROJECT_SOURCE_DIR}/capi/include/hawser.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES ${PROJECT_SOURCE_DIR}/capi/include/hawser.h ${PROJECT_SOURCE_DIR}/capi/include/hawser_shared_state.h
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(
   DIRECTORY ${PROJECT_SOURCE_DIR}/include/hawser
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}

@@ -1,5 +1,6 @@
-/* A stranger's program in strict C99: version, a result's name, a master made and destroyed. */
+/* A stranger's program in strict C99: version, a result's name, a master and a shared state made and destroyed. */
 #include <hawser.h>
+#include <hawser_shared_state.h>
 
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +10,10 @@ int main(void) {
   hawserMasterConfig_t config = HAWSER_MASTER_CONFIG_INIT;
   char address[HAWSER_ADDRESS_BYTES] = "";
   char version[32];
+  float weights[4] = {0.0f, 1.0f, 2.0f, 3.0f};
+  hawserStateTensor_t tensor = {"weights", NULL, 4, hawserFloat32, hawserMemoryHost, 0};
+  hawserSharedState_t state = NULL;
+  char digest[HAWSER_DIGEST_BYTES] = "";
   hawserResult_t result;
 
   (void)snprintf(version, sizeof version, "%d.%d.%d", HAWSER_VERSION_MAJOR, HAWSER_VERSION_MINOR,
@@ -21,10 +26,15 @@ int main(void) {
   config.listen = "127.0.0.1:0";
   result = hawserMasterCreate(&config, &master);
   if (result == hawserSuccess) result = hawserMasterGetAddress(master, address, sizeof address);
+  tensor.data = weights;
+  if (result == hawserSuccess) result = hawserSharedStateCreate(&tensor, 1, &state);
+  if (result == hawserSuccess) result = hawserSharedStateGetDigest(state, digest);
+  if (result == hawserSuccess) result = hawserSharedStateDestroy(state);
   if (result != hawserSuccess) {
     (void)printf("%s: %s\n", hawserGetResultName(result), hawserGetLastError());
     return 1;
   }
-  (void)printf("hawser %s from C99, master at %s: %s\n", version, address, hawserGetResultName(result));
+  (void)printf("hawser %s from C99, master at %s, digest %s: %s\n", version, address, digest,
+               hawserGetResultName(result));
   return hawserMasterDestroy(master) == hawserSuccess ? 0 : 1;
 }

@@ -3,6 +3,7 @@
 
 #include <hawser/hawser.hpp>
 #include <iostream>
+#include <vector>
 
 int main() {
   auto master = hawser::Master::create({.listen = "127.0.0.1:0"});
@@ -10,7 +11,15 @@ int main() {
     std::cout << master.error().name() << ": " << master.error().sentence << "\n";
     return 1;
   }
-  std::cout << "hawser " << hawserGetVersion() << " from C++20, master at " << master->address() << ": "
+  std::vector<float> weights{0, 1, 2, 3};
+  const auto state = hawser::SharedState::create({{"weights", weights}});
+  const auto digest = state ? state->digest() : state.error();
+  if (!digest) {
+    std::cout << digest.error().name() << ": " << digest.error().sentence << "\n";
+    return 1;
+  }
+  std::cout << "hawser " << hawserGetVersion() << " from C++20, master at " << master->address() << ", digest "
+            << *digest << ": "
             << hawserGetResultName(hawserSuccess) << "\n";
   return 0;
 }
