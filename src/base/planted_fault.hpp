@@ -9,6 +9,7 @@ enum class PlantedFault {
   lost_abort,            ///< A peer forgets to abort a collective when a view starts.
   double_counted_chunk,  ///< A repeated chunk is added again.
   stale_commit,          ///< A report of an older view counts towards a commit in the view in force.
+  torn_slice,            ///< A slice that was half received when a transfer broke off counts as untouched.
 };
 
 #if defined(HAWSER_PLANTED_FAULTS) && HAWSER_PLANTED_FAULTS

@@ -7,6 +7,7 @@
 
 #include "base/assert.hpp"
 #include "base/limits.hpp"
+#include "base/planted_fault.hpp"
 #include "kernels/content_digest.hpp"
 #include "wire/loggable_text.hpp"
 
@@ -118,12 +119,17 @@ void StateSync::account(Instant now, const CollectiveInfo* info) {
 
 std::string StateSync::who(std::uint32_t rank) const { return view_.members[rank].name; }
 
+/// Members speak one version of the protocol, so this cannot be.
+Error StateSync::not_ours(std::uint32_t rank, const Error& error) const {
+  return {Status::internal, "peer " + who(rank) + ": " + error.sentence + "; please report this"};
+}
+
 StateSync::Next StateSync::heard_summaries() {
   summaries_.clear();
   for (std::uint32_t rank = 0; rank < view_.size(); ++rank) {
     auto summary = decode_summary(std::span(received_).subspan(rank * kSummaryBytes, kSummaryBytes));
     if (!summary.ok())
-      return fail({Status::mismatch, "peer " + who(rank) + ": " + summary.error().sentence});
+      return fail(not_ours(rank, summary.error()));
     summaries_.push_back(*summary);
   }
   if (settled_by_summaries(summaries_)) {
@@ -160,7 +166,7 @@ StateSync::Next StateSync::heard_manifests() {
   for (std::uint32_t rank = 0; rank < view_.size(); ++rank) {
     auto decoded = decode_manifest(std::span(received_).subspan(rank * most, summaries_[rank].manifest_bytes));
     if (!decoded.ok())
-      return fail({Status::mismatch, "peer " + who(rank) + ": " + decoded.error().sentence});
+      return fail(not_ours(rank, decoded.error()));
     decoded->trouble = make_loggable(decoded->trouble, limits::kSentenceBytesMax);
     members.push_back({.peer = who(rank), .manifest = std::move(*decoded)});
   }
@@ -256,7 +262,7 @@ void StateSync::take_stock() {
         record_.content->came(place, part.digests[i]);
         changed.insert(part.tensor);
       } else if (transfer_->touched[slice]) {
-        record_.content->mark_changed(place.tensor, place.slice);
+        if (!planted(PlantedFault::torn_slice)) record_.content->mark_changed(place.tensor, place.slice);
         outcome_.info.bytes_again += hawser::slice_bytes(part.bytes, i);
       }
     }

@@ -130,6 +130,7 @@ class StateSync {
   Next end();
   Next call(Phase phase, const Signature& signature);
   std::string who(std::uint32_t rank) const;
+  Error not_ours(std::uint32_t rank, const Error& error) const;
 
   StateRecord& record_;
   SyncSettings settings_;

@@ -48,6 +48,7 @@ void Checker::synchronised(const Process& process, const Call& last, TrainingSta
   if (outcome.info.bytes_fetched > 0) world_.coverage.saw("sim: content fetched");
   if (outcome.info.bytes_from.size() > 1) world_.coverage.saw("sim: content fetched from several");
   if (outcome.info.bytes_again > 0) world_.coverage.saw("sim: content fetched again");
+  if (outcome.error.status == Status::internal) throw Violation(who + outcome.error.sentence);
   if (outcome.error.status != Status::success) {
     if (state.record().incomplete)
       world_.coverage.saw("sim: synchronisation left a state incomplete");

@@ -37,8 +37,9 @@ bool plant(const std::string& name) {
   if (name == "lost_abort") planted_fault = PlantedFault::lost_abort;
   if (name == "double_counted_chunk") planted_fault = PlantedFault::double_counted_chunk;
   if (name == "stale_commit") planted_fault = PlantedFault::stale_commit;
+  if (name == "torn_slice") planted_fault = PlantedFault::torn_slice;
   if (planted_fault != PlantedFault::none) return true;
-  say("no such fault: " + name + "; there are lost_abort, double_counted_chunk, stale_commit");
+  say("no such fault: " + name + "; there are lost_abort, double_counted_chunk, stale_commit, torn_slice");
 #else
   say("this build has no planted faults; hawser-sim-faulty has");
 #endif
