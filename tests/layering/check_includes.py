@@ -18,6 +18,7 @@ LAYERS = {
     "topology": ["base"],
     "plan": ["base", "topology"],
     "kernels": ["base"],
+    "optim": ["base", "kernels"],
     "shared_state": ["base", "kernels"],
     "collective": ["base", "plan", "kernels"],
     "wire": ["base", "membership/messages.hpp", "membership/view.hpp"],
@@ -26,7 +27,7 @@ LAYERS = {
 }
 
 # Pure code: no thread, no clock, no socket, no environment. Time and seed come in as arguments.
-PURE_FOLDERS = {"base", "membership", "topology", "plan", "kernels", "shared_state", "collective"}
+PURE_FOLDERS = {"base", "membership", "topology", "plan", "kernels", "optim", "shared_state", "collective"}
 PURE_FILES = re.compile(r"^src/runtime/(peer_engine|prefetch|slice_transfer|state_sync)[^/]*$")
 
 IMPURE_INCLUDE = re.compile(
