@@ -5,6 +5,7 @@
 #include "bench/all_reduce_bench.hpp"
 #include "bench/idle_bench.hpp"
 #include "bench/options.hpp"
+#include "bench/prefetch_bench.hpp"
 #include "bench/quantization_bench.hpp"
 #include "bench/shared_state_bench.hpp"
 #include "bench/shared_state_tensors.hpp"
@@ -28,7 +29,8 @@ void add_collective_options(CLI::App& command, AllReduceOptions& options) {
       ->check(CLI::Range(1, 10'000));
   command.add_option("--seconds", options.seconds,
                      "Rounds for so long, at least three, instead of a number of them");
-  command.add_option("--connections", options.connections, "TCP connections per link (default: 1 on one host)");
+  command.add_option("--connections", options.connections,
+                     "TCP connections per link (default: 1 on one host)");
   command.add_option("--type", options.names.type, "Of the elements")
       ->capture_default_str()
       ->check(CLI::IsMember(bench::type_names()));
@@ -72,16 +74,48 @@ void add_idle(CLI::App& bench, int& status) {
 
 void add_quantization(CLI::App& bench, int& status) {
   const auto options = std::make_shared<hawser::bench::QuantizationOptions>();
-  CLI::App* command =
-      bench.add_subcommand("quantization", "Errors and bytes of the quantisation schemes, as a Markdown table");
+  CLI::App* command = bench.add_subcommand(
+      "quantization", "Errors and bytes of the quantisation schemes, as a Markdown table");
   command->add_option("--world", options->worlds, "Peers, several with commas (default 2,4,8)")
       ->delimiter(',')
       ->check(CLI::Range(2, 64));
-  command->add_option("--count", options->count, "Elements")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--count", options->count, "Elements")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   command->add_option("--steps", options->steps, "Of the runs with error feedback")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
   command->callback([options, &status] { status = hawser::bench::run_quantization_bench(*options); });
+}
+
+void add_prefetch_options(CLI::App& command, hawser::bench::SharedStateOptions& options,
+                          const CLI::Validator& bytes) {
+  hawser::bench::PrefetchGroup& group = options.prefetch.group;
+  command.add_flag(
+      "--prefetch", options.with_prefetch,
+      "Instead: what members that reduce lose while a newcomer fetches their state, and its joining");
+  command.add_option("--prefetch-size", group.bytes, "Bytes of that state (default 512M)")
+      ->transform(CLI::AsSizeValue(false))
+      ->check(bytes);
+  command.add_option("--members", group.members, "That reduce and offer the state")
+      ->capture_default_str()
+      ->check(CLI::Range(2, 63));
+  command
+      .add_option("--share", options.prefetch.shares_percent,
+                  "Percent of their uplinks for newcomers, several with commas (default 25)")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 100));
+  command.add_option("--reduce-size", group.reduce_bytes, "Bytes of each step's all-reduce (default 64M)")
+      ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::Range(std::uint64_t{4}, std::uint64_t{1} << 40));
+  command
+      .add_option("--pause-ms", group.pause_ms,
+                  "In each step the members sleep so long, as if a device computed")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 60'000));
+  command.add_option("--steps", group.steps, "Undisturbed ones before each newcomer and after the last one")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10'000));
 }
 
 void add_shared_state(CLI::App& bench, int& status) {
@@ -98,7 +132,9 @@ void add_shared_state(CLI::App& bench, int& status) {
                    "That one member sends to, several with commas (default 1,3)")
       ->delimiter(',')
       ->check(CLI::Range(1, 63));
-  command->add_option("--rounds", options->rounds, "After the one that follows the joining")
+  command
+      ->add_option("--rounds", options->rounds,
+                   "After the one that follows the joining; with --prefetch: newcomers")
       ->capture_default_str()
       ->check(CLI::Range(1, 10'000));
   command
@@ -107,9 +143,13 @@ void add_shared_state(CLI::App& bench, int& status) {
       ->transform(CLI::AsSizeValue(false))
       ->check(CLI::Range(0, 0) | bytes);
   command->add_flag("--kill", options->kill, "Also kill one of two sources in mid transfer");
+  add_prefetch_options(*command, *options, bytes);
   command->add_flag("--compress", options->compress, "Compress on the way; the values are then of -1 to 1");
   command->add_option("--json", options->json, "File to write all figures to");
-  command->callback([options, &status] { status = hawser::bench::run_shared_state_bench(*options); });
+  command->callback([options, &status] {
+    status = options->with_prefetch ? hawser::bench::run_prefetch_bench(*options)
+                                    : hawser::bench::run_shared_state_bench(*options);
+  });
 }
 
 void add_worker(CLI::App& bench, int& status) {
@@ -126,6 +166,14 @@ void add_worker(CLI::App& bench, int& status) {
   command->add_option("--state-holders", options->shared_state.holders);
   command->add_option("--state-rounds", options->shared_state.rounds);
   command->add_flag("--state-compress", options->shared_state.compress);
+  hawser::bench::PrefetchGroup& prefetch = options->prefetch;
+  command->add_option("--prefetch-members", prefetch.members);
+  command->add_option("--prefetch-bytes", prefetch.bytes);
+  command->add_option("--prefetch-reduce-bytes", prefetch.reduce_bytes);
+  command->add_option("--prefetch-share", prefetch.share_percent);
+  command->add_option("--prefetch-pause-ms", prefetch.pause_ms);
+  command->add_option("--prefetch-steps", prefetch.steps);
+  command->add_option("--prefetch-newcomers", prefetch.newcomers);
   add_collective_options(*command, options->all_reduce);
   command->callback([options, &status] { status = hawser::bench::run_worker(*options); });
 }

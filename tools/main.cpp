@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 
 #include "bench_command.hpp"
+#include "checkpoint_command.hpp"
 #include "hawser.h"
 #include "master_command.hpp"
 
@@ -11,6 +12,7 @@ int main(int argc, char** argv) {
   int status = 0;
   add_master_command(app, status);
   add_bench_command(app, status);
+  add_checkpoint_command(app, status);
   CLI11_PARSE(app, argc, argv);
   return status;
 }

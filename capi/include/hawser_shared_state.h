@@ -164,6 +164,44 @@ HAWSER_API hawserResult_t hawserSharedStateSave(hawserSharedState_t state, const
  *  there, not readable), InvalidUsage. The tensors are then as they were. */
 HAWSER_API hawserResult_t hawserSharedStateLoad(hawserSharedState_t state, const char* path, uint64_t* revision);
 
+/** A tensor of a checkpoint. */
+typedef struct hawserCheckpointTensor {
+  size_t size;
+  const char* name; /**< Valid during the call that shows it. */
+  hawserDataType_t type;
+  uint64_t count; /**< Elements. */
+  uint64_t bytes;
+  char digest[HAWSER_DIGEST_BYTES]; /**< Of its content. */
+} hawserCheckpointTensor_t;
+
+/** Shown the tensors of a checkpoint one by one, by the thread that asked, before the asking call returns. Must not
+ *  throw and must not call the library. */
+typedef void (*hawserCheckpointCallback_t)(void* user, const hawserCheckpointTensor_t* tensor);
+
+/** What a checkpoint is. Fill with HAWSER_CHECKPOINT_INFO_INIT. */
+typedef struct hawserCheckpointInfo {
+  size_t size;
+  uint64_t revision;
+  uint64_t tensors;
+  uint64_t bytes;                   /**< Of all tensors. */
+  char digest[HAWSER_DIGEST_BYTES]; /**< Of all of it: equal digests, equal revision, tensors and contents. */
+} hawserCheckpointInfo_t;
+
+#define HAWSER_CHECKPOINT_INFO_INIT {sizeof(hawserCheckpointInfo_t), 0, 0, 0, ""}
+
+/** Reads the header of a file that hawserSharedStateSave wrote, and shows its tensors in the order in which they lie
+ *  in the file. The header has a digest of its own, which is checked; the content is not read. Blocks as long as the
+ *  disk takes. Errors: Refused (no such file format, damaged, cut off), System (not there, not readable),
+ *  InvalidArgument. Nothing has been shown then. @param tensor, info may be null. */
+HAWSER_API hawserResult_t hawserCheckpointDescribe(const char* path, hawserCheckpointCallback_t tensor, void* user,
+                                                   hawserCheckpointInfo_t* info);
+
+/** Reads the whole file and checks all digests: success means that hawserSharedStateLoad will take it. Uses 1 MiB of
+ *  memory beyond the header. Calls `progress` after each MiB. Errors: as hawserCheckpointDescribe; the sentence names
+ *  the tensor that is damaged. @param progress, info may be null. */
+HAWSER_API hawserResult_t hawserCheckpointVerify(const char* path, hawserProgressCallback_t progress, void* user,
+                                                 hawserCheckpointInfo_t* info);
+
 /* ------------------------------------------------------------------------------------------ prefetch */
 
 /** Lets newcomers fetch this state from this member while it trains on, from now until hawserSharedStateWithdraw or

@@ -193,9 +193,12 @@ Result<Opened> open_checkpoint(const std::string& path) {
 }
 
 /// Each tensor's digest, through one slice of memory.
-Result<void> verify_data(const std::string& path, const Opened& opened) {
+Result<void> verify_data(const std::string& path, const Opened& opened,
+                         const CheckpointProgress& progress = {}) {
   std::vector<std::byte> room(kDigestSliceBytes);
   std::vector<Digest128> digests;
+  std::uint64_t data_bytes = 0;
+  for (const CheckpointEntry& entry : opened.header.entries) data_bytes += content_bytes(entry);
   std::uint64_t offset = opened.data_offset;
   for (const CheckpointEntry& entry : opened.header.entries) {
     const std::uint64_t total = content_bytes(entry);
@@ -207,6 +210,7 @@ Result<void> verify_data(const std::string& path, const Opened& opened) {
       if (*got < bytes.size()) return error_of(path, Status::refused, "it was cut off while it was read");
       digests.push_back(digest_slice(bytes, 0));
       offset += bytes.size();
+      if (progress) progress(offset - opened.data_offset, data_bytes);
     }
     if (digest_of_slices(digests, total, 0) != entry.digest)
       return error_of(path, Status::refused,
@@ -295,6 +299,13 @@ Result<std::uint64_t> load_checkpoint(const std::string& path, std::span<const C
 Result<CheckpointHeader> read_checkpoint_header(const std::string& path) {
   auto opened = open_checkpoint(path);
   if (!opened.ok()) return opened.error();
+  return std::move(opened->header);
+}
+
+Result<CheckpointHeader> verify_checkpoint(const std::string& path, const CheckpointProgress& progress) {
+  auto opened = open_checkpoint(path);
+  if (!opened.ok()) return opened.error();
+  if (const auto good = verify_data(path, *opened, progress); !good.ok()) return good.error();
   return std::move(opened->header);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 
@@ -51,5 +52,13 @@ Result<std::uint64_t> load_checkpoint(const std::string& path, std::span<const C
 /// Revision and tensors, from the header alone: its own digest is checked, the data is not read.
 /// Errors: refused, system.
 Result<CheckpointHeader> read_checkpoint_header(const std::string& path);
+
+/// Bytes of data that have been checked, and of all.
+using CheckpointProgress = std::function<void(std::uint64_t done, std::uint64_t total)>;
+
+/// Reads the whole file through 1 MiB of memory and checks every digest. `progress`, unless it is empty, is
+/// called after each MiB and at the end of each tensor; what it throws comes out.
+/// Errors: refused (as load_checkpoint()), system.
+Result<CheckpointHeader> verify_checkpoint(const std::string& path, const CheckpointProgress& progress = {});
 
 }  // namespace hawser

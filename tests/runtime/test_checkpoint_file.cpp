@@ -114,6 +114,10 @@ std::string damage(const std::string& path, const std::string& content) {
   write_file(path, content);
   const Error error = refused_load(path);
   REQUIRE(error.status == Status::refused);
+  const auto verified = verify_checkpoint(path);
+  REQUIRE_FALSE(verified.ok());
+  CHECK(verified.status() == Status::refused);
+  CHECK(verified.error().sentence == error.sentence);
   return error.sentence;
 }
 
@@ -253,6 +257,42 @@ TEST_CASE("a file with any bit flipped is refused") {
   std::string altered = whole;
   altered.back() = static_cast<char>(altered.back() ^ 1);
   CHECK(contains(damage(path, altered), "\"b\" is damaged"));
+}
+
+TEST_CASE("verifying reads all of a good file and tells how far it is") {
+  const Folder folder;
+  const std::string path = folder / "model";
+  auto saved = small_model();
+  saved.push_back(random_tensor("large", DataType::uint8, 2 * kDigestSliceBytes + 17));
+  REQUIRE(save(path, 42, saved).ok());
+  std::vector<std::uint64_t> told;
+  std::uint64_t total = 0;
+  const auto verified = verify_checkpoint(path, [&](std::uint64_t done, std::uint64_t all) {
+    told.push_back(done);
+    total = all;
+  });
+  REQUIRE(verified.ok());
+  CHECK(*verified == *read_checkpoint_header(path));
+  CHECK(total == 50 + 2 * kDigestSliceBytes + 17);
+  CHECK(std::is_sorted(told.begin(), told.end()));
+  CHECK(told.size() == 6);  // three of the large one, one of each that is small
+  CHECK(told.back() == total);
+}
+
+TEST_CASE("verifying finds a single damaged bit in the last of several slices, and what is not there") {
+  const Folder folder;
+  const std::string path = folder / "model";
+  REQUIRE(save(path, 1, {random_tensor("large", DataType::uint8, 3 * kDigestSliceBytes + 17)}).ok());
+  std::string file = read_file(path);
+  file.back() = static_cast<char>(file.back() ^ 0x10);
+  write_file(path, file);
+  const auto verified = verify_checkpoint(path);
+  REQUIRE_FALSE(verified.ok());
+  CHECK(verified.status() == Status::refused);
+  CHECK(contains(verified.error().sentence, "\"large\" is damaged"));
+  CHECK(verify_checkpoint(folder / "nothing").status() == Status::system);
+  REQUIRE(save(folder / "empty", 3, {}).ok());
+  CHECK(verify_checkpoint(folder / "empty").ok());
 }
 
 TEST_CASE("damage deep in a large tensor is found before anything is written") {

@@ -27,6 +27,22 @@ struct IdleOptions {
   double seconds = 10;
 };
 
+/// Members that reduce while newcomers, one after the other, prefetch their state, join and leave again.
+struct PrefetchGroup {
+  std::uint32_t members = 3;
+  std::uint64_t bytes = 512 << 20;  ///< Of the state.
+  std::uint64_t reduce_bytes = 64 << 20;
+  std::uint32_t share_percent = 25;
+  std::uint32_t pause_ms = 0;  ///< In each step, as if a device computed.
+  std::uint32_t steps = 20;    ///< Before each newcomer and after the last one.
+  std::uint32_t newcomers = 5;
+};
+
+struct PrefetchOptions {
+  PrefetchGroup group;
+  std::vector<std::uint32_t> shares_percent{25};
+};
+
 struct SharedStateOptions {
   std::uint64_t bytes = 256 << 20;
   std::vector<std::uint32_t> receivers{1, 3};
@@ -34,6 +50,8 @@ struct SharedStateOptions {
   std::uint64_t unchanged_bytes = 1 << 30;  ///< 0: not measured.
   bool kill = false;
   bool compress = false;
+  bool with_prefetch = false;  ///< That instead of all the others.
+  PrefetchOptions prefetch;
   std::string json;
 };
 
@@ -50,13 +68,14 @@ struct SharedStateGroup {
 
 /// A worker's, told on its command line.
 struct WorkerOptions {
-  std::string role;  ///< "all-reduce", "idle" or "shared-state"
+  std::string role;  ///< "all-reduce", "idle", "shared-state", "prefetch-member" or "prefetch-newcomer"
   std::string master;
   std::uint32_t world = 0;
   int parent_pid = 0;
   AllReduceOptions all_reduce;
   IdleOptions idle;
   SharedStateGroup shared_state;
+  PrefetchGroup prefetch;
 };
 
 }  // namespace hawser::bench

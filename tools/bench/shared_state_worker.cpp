@@ -14,6 +14,7 @@
 #include "bench/member.hpp"
 #include "bench/process_usage.hpp"
 #include "bench/shared_state_tensors.hpp"
+#include "progress_bar.hpp"
 
 namespace hawser::bench {
 namespace {
@@ -100,6 +101,11 @@ Result<void> SharedStateWorker::synchronise(std::uint32_t round, MemberSync& tol
     death.emplace(
         std::chrono::duration<double, std::micro>(static_cast<double>(last_.digest_us + last_.agree_us) +
                                                   0.5 * static_cast<double>(last_.transfer_us)));
+  }
+  ProgressBar bar("fetching");
+  if (rank_ == group_.holders) {  // one of those that fetch
+    options.progress = ProgressBar::on_progress;
+    options.user = &bar;
   }
   hawserSyncInfo_t info = HAWSER_SYNC_INFO_INIT;
   const ProcessUsage before = process_usage();

@@ -9,6 +9,7 @@
 
 #include "bench/member.hpp"
 #include "bench/payload.hpp"
+#include "bench/prefetch_worker.hpp"
 #include "bench/process_usage.hpp"
 #include "bench/shared_state_worker.hpp"
 
@@ -133,6 +134,8 @@ Result<void> stay_idle(Communicator& comm, const WorkerOptions& options, const h
 }
 
 Result<void> take_part(const WorkerOptions& options) {
+  if (options.role == "prefetch-member") return reduce_and_offer(options.master, options.prefetch);
+  if (options.role == "prefetch-newcomer") return prefetch_and_join(options.master, options.prefetch);
   auto comm = join({.master = options.master,
                     .world = options.world,
                     .connections = options.all_reduce.connections,

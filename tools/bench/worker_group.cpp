@@ -24,12 +24,16 @@ constexpr int kSilenceMs = 300'000;
 
 }  // namespace
 
-// One pipe for all: lines are shorter than PIPE_BUF and written at once, so they don't mix.
 WorkerGroup::WorkerGroup(std::uint32_t count, const std::vector<std::string>& arguments) {
+  add(count, arguments);
+}
+
+// One pipe for all: lines are shorter than PIPE_BUF and written at once, so they don't mix.
+void WorkerGroup::add(std::uint32_t count, const std::vector<std::string>& arguments) {
   std::array<int, 2> ends{};
   if (::pipe(ends.data()) != 0) throw std::runtime_error(std::string("no pipe: ") + std::strerror(errno));
   for (const int end : ends) ::fcntl(end, F_SETFD, FD_CLOEXEC);
-  input_ = ends[0];
+  inputs_.push_back({.descriptor = ends[0], .partial = {}});
   try {
     for (std::uint32_t i = 0; i < count; ++i) start(arguments, ends[1]);
   } catch (...) {
@@ -63,29 +67,49 @@ void WorkerGroup::end_all() {
   for (const pid_t pid : running_) ::kill(pid, SIGKILL);
   for (const pid_t pid : running_) ::waitpid(pid, nullptr, 0);
   running_.clear();
-  ::close(input_);
+  for (const Input& input : inputs_) ::close(input.descriptor);
+  inputs_.clear();
+}
+
+std::optional<std::string> WorkerGroup::whole_line() {
+  for (Input& input : inputs_) {
+    const std::size_t newline = input.partial.find('\n');
+    if (newline == std::string::npos) continue;
+    std::string line = input.partial.substr(0, newline);
+    input.partial.erase(0, newline + 1);
+    return line;
+  }
+  return std::nullopt;
+}
+
+void WorkerGroup::read_from(Input& input) {
+  std::array<char, 4096> bytes;
+  const ssize_t size = ::read(input.descriptor, bytes.data(), bytes.size());
+  if (size > 0) {
+    input.partial.append(bytes.data(), static_cast<std::size_t>(size));
+  } else if (size == 0 || errno != EINTR) {
+    ::close(input.descriptor);
+    input.descriptor = -1;
+  }
 }
 
 std::optional<std::string> WorkerGroup::next_line() {
   while (true) {
-    if (const std::size_t newline = partial_.find('\n'); newline != std::string::npos) {
-      std::string line = partial_.substr(0, newline);
-      partial_.erase(0, newline + 1);
-      return line;
-    }
-    pollfd readable{.fd = input_, .events = POLLIN, .revents = 0};
-    const int ready = ::poll(&readable, 1, kSilenceMs);
+    if (auto line = whole_line()) return line;
+    std::erase_if(inputs_, [](const Input& input) { return input.descriptor < 0; });
+    if (inputs_.empty()) return std::nullopt;
+    std::vector<pollfd> readable;
+    for (const Input& input : inputs_)
+      readable.push_back({.fd = input.descriptor, .events = POLLIN, .revents = 0});
+    const int ready = ::poll(readable.data(), readable.size(), kSilenceMs);
     if (ready < 0 && errno == EINTR) continue;
     if (ready <= 0) {
       std::fprintf(stderr, "hawser bench: no worker said anything for %d s\n", kSilenceMs / 1000);
       silent_ = true;
       return std::nullopt;
     }
-    std::array<char, 4096> bytes;
-    const ssize_t size = ::read(input_, bytes.data(), bytes.size());
-    if (size < 0 && errno == EINTR) continue;
-    if (size <= 0) return std::nullopt;
-    partial_.append(bytes.data(), static_cast<std::size_t>(size));
+    for (std::size_t i = 0; i < readable.size(); ++i)
+      if (readable[i].revents != 0) read_from(inputs_[i]);
   }
 }
 

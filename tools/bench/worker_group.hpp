@@ -14,6 +14,8 @@ class WorkerGroup {
  public:
   /// Starts `count` children with the same arguments. Throws std::runtime_error if the system refuses.
   WorkerGroup(std::uint32_t count, const std::vector<std::string>& arguments);
+  /// The same, beside those that run; they are all ended if it throws.
+  void add(std::uint32_t count, const std::vector<std::string>& arguments);
   /// Kills those that still run and reaps all.
   ~WorkerGroup();
   WorkerGroup(const WorkerGroup&) = delete;
@@ -30,9 +32,17 @@ class WorkerGroup {
   void start(const std::vector<std::string>& arguments, int output);
   void end_all();
 
+  /// The end of a pipe, and what has come of a line.
+  struct Input {
+    int descriptor;
+    std::string partial;
+  };
+  std::optional<std::string> whole_line();
+  void read_from(Input& input);
+
   std::vector<pid_t> running_;
-  int input_ = -1;
-  std::string partial_;
+  std::vector<Input>
+      inputs_;  ///< Of children that may say something still; one for all that were started together.
   bool silent_ = false;
 };
 

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Makes a virtual environment under build/python-venv, installs the Python package into it as a user would, and runs
+# its tests and the type checker.
+#
+#   tools/python_tests.sh [--torch] [PYTEST_ARGUMENT...]
+#     --torch   also install torch and run the tests that need it
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+packages=(pytest numpy mypy)
+if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then
+  sed -n '2,7s/^# \{0,1\}//p' "$0"
+  exit 0
+fi
+if [ "${1:-}" = --torch ]; then
+  packages+=(torch==2.13.0)
+  shift
+fi
+
+venv=build/python-venv
+python=$venv/bin/python
+[ -x "$python" ] || python3 -m venv "$venv"
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+"$python" -m pip install --quiet "${packages[@]}"
+# The build directory stays, so that this compiles what has changed.
+"$python" -m pip install --quiet --force-reinstall --no-deps .
+
+"$python" -m mypy -p hawser
+"$python" -m mypy bindings/python/examples bindings/python/tests bindings/python/bench_overhead.py
+exec "$python" -m pytest "$@"
