@@ -260,7 +260,8 @@ typedef struct hawserCommConfig {
    *  its memory. 1: there too. */
   uint32_t check_same_host;
   /** What newcomers that prefetch a shared state from this member (hawserSharedStateOffer) may take of its uplink,
-   *  whose speed is what recent traffic has shown: 1 to 100. Default 25. */
+   *  whose speed is what recent traffic has shown: 1 to 100. A quarter of that while collectives of this member are
+   *  under way. Default 25. */
   uint32_t prefetch_share_percent;
 } hawserCommConfig_t;
 

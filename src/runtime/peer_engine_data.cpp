@@ -332,6 +332,7 @@ void PeerEngine::State::result_whole(Instant now, const OpKey& key, Op& op, Engi
 void PeerEngine::State::chunk_arrived(Instant now, PeerId to, const FrameHeader& header, EngineActions& out) {
   if (is_prefetch(header.key)) {
     std::vector<PrefetchSend> sends;
+    look_at_training();
     host_.arrived(now, to, header, sends);
     return send_prefetch(now, sends, out);
   }

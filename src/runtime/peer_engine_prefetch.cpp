@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "runtime/peer_engine_state.hpp"
@@ -78,6 +79,7 @@ void PeerEngine::State::send_prefetch(Instant now, std::vector<PrefetchSend>& se
 void PeerEngine::State::prefetch_word(Instant now, LinkConnection connection, const FrameHeader& header,
                                       EngineActions& out) {
   std::vector<PrefetchSend> sends;
+  look_at_training();
   bool honest = true;
   switch (header.kind) {
     case FrameKind::ready: host_.ready(now, connection.peer, sends); break;
@@ -103,8 +105,13 @@ void PeerEngine::State::prefetch_chunk(Instant now, PeerId from, const FrameHead
   send_prefetch(now, sends, out);
 }
 
+void PeerEngine::State::look_at_training() {
+  host_.training(std::any_of(ops_.begin(), ops_.end(), [](const auto& entry) { return !entry.second.whole; }));
+}
+
 void PeerEngine::State::tick_prefetch(Instant now, EngineActions& out) {
   std::vector<PrefetchSend> sends;
+  look_at_training();
   host_.tick(now, sends);
   if (guest_) guest_->tick(now, sends);
   send_prefetch(now, sends, out);

@@ -127,6 +127,7 @@ class PeerEngine::State {
   void prefetch_word(Instant now, LinkConnection connection, const FrameHeader& header, EngineActions& out);
   void prefetch_chunk(Instant now, PeerId from, const FrameHeader& header, const std::byte* payload,
                       EngineActions& out);
+  void look_at_training();
   void tick_prefetch(Instant now, EngineActions& out);
 
   // peer_engine_send.cpp and peer_engine_data.cpp: frames that go, and frames that come.

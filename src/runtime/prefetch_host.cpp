@@ -1,7 +1,6 @@
 #include "runtime/prefetch_host.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/assert.hpp"
 
@@ -9,7 +8,12 @@ namespace hawser {
 namespace {
 
 constexpr Duration kWindow = milliseconds(100);
-constexpr double kHalfLifeSeconds = 60;
+/// A longer time without anything is a pause.
+constexpr Duration kPause = milliseconds(20);
+constexpr double kWeightOfFaster = 0.25;
+constexpr double kWeightOfSlower = 1.0 / 16;
+/// Of the guests' share, while collectives are under way.
+constexpr double kShareWhileTraining = 0.25;
 /// What any uplink is taken to carry, so that something flows before anything is known.
 constexpr double kBytesPerSecondMin = 4 << 20;
 /// Chunks on their way to one guest.
@@ -20,29 +24,26 @@ double seconds_of(Duration time) { return std::chrono::duration<double>(time).co
 
 }  // namespace
 
-void UplinkMeter::show(Instant now, double rate) {
-  if (rate < bytes_per_second(now)) return;
-  best_ = rate;
-  best_at_ = now;
-}
-
 void UplinkMeter::moved(Instant now, std::size_t bytes) {
-  if (now >= window_began_ + kWindow) {
-    // An idle time before it says nothing.
-    if (now < window_began_ + 2 * kWindow)
-      show(now, static_cast<double>(window_bytes_) / seconds_of(now - window_began_));
-    window_began_ = now;
-    window_bytes_ = 0;
-  }
+  if (now > moved_at_ + kPause) interrupted_ = true;
+  moved_at_ = now;
   window_bytes_ += bytes;
+  if (now < window_began_ + kWindow) return;
+  if (!interrupted_) {
+    const double rate = static_cast<double>(window_bytes_) / seconds_of(now - window_began_);
+    sustained_ += (rate - sustained_) * (sustained_ == 0 ? 1 : rate > sustained_ ? kWeightOfFaster : kWeightOfSlower);
+  }
+  interrupted_ = false;
+  window_began_ = now;
+  window_bytes_ = 0;
 }
 
-void UplinkMeter::slice_took(Instant now, std::size_t bytes, Duration time) {
-  if (time > Duration::zero()) show(now, static_cast<double>(bytes) / seconds_of(time));
+void UplinkMeter::slice_took(std::size_t bytes, Duration time) {
+  if (time > Duration::zero()) of_slices_ = std::max(of_slices_, static_cast<double>(bytes) / seconds_of(time));
 }
 
-double UplinkMeter::bytes_per_second(Instant now) const {
-  return std::max(kBytesPerSecondMin, best_ * std::exp2(-seconds_of(now - best_at_) / kHalfLifeSeconds));
+double UplinkMeter::bytes_per_second() const {
+  return std::max(kBytesPerSecondMin, sustained_ != 0 ? sustained_ : of_slices_);
 }
 
 void PrefetchHost::guests(const std::vector<PeerId>& guests) {
@@ -111,7 +112,7 @@ void PrefetchHost::arrived(Instant now, PeerId guest, const FrameHeader& frame, 
   if (found == guests_.end() || !offer_ || frame.key != key()) return;
   const auto sent = found->second.under_way.find(frame.chunk);
   if (sent == found->second.under_way.end()) return;
-  uplink_.slice_took(now, frame.payload_bytes, now - sent->second);
+  uplink_.slice_took(frame.payload_bytes, now - sent->second);
   found->second.under_way.erase(sent);
   serve(now, out);
 }
@@ -147,7 +148,7 @@ void PrefetchHost::serve(Instant now, std::vector<PrefetchSend>& out) {
     frame.chunk = chunk;
     frame.payload_bytes = static_cast<std::uint32_t>(offer_->payload(chunk).size());
     out.push_back({.to = next->first, .frame = frame});
-    const double budget = share_ * uplink_.bytes_per_second(now);
+    const double budget = share_ * (training_ ? kShareWhileTraining : 1) * uplink_.bytes_per_second();
     free_at_ = now + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(frame.payload_bytes / budget));
   }
 }

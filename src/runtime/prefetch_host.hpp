@@ -10,23 +10,24 @@
 
 namespace hawser {
 
-/// How fast this peer's uplink is, as far as traffic has shown: the most that has been acknowledged in a tenth of a
-/// second, and the speed of single slices; what was shown long ago counts less and less.
+/// How fast this peer's uplink is, as far as traffic has shown: what has been acknowledged in each tenth of a second in
+/// which something flowed all the time, faster ones counting more than slower ones. As long as there was none of
+/// these, the speed of single slices.
 class UplinkMeter {
  public:
   /// So many bytes have been acknowledged.
   void moved(Instant now, std::size_t bytes);
   /// One slice took so long from its sending to its acknowledgement.
-  void slice_took(Instant now, std::size_t bytes, Duration time);
-  double bytes_per_second(Instant now) const;
+  void slice_took(std::size_t bytes, Duration time);
+  double bytes_per_second() const;
 
  private:
-  void show(Instant now, double rate);
-
   Instant window_began_{};
+  Instant moved_at_{};
+  bool interrupted_ = true;
   std::size_t window_bytes_ = 0;
-  double best_ = 0;
-  Instant best_at_{};
+  double sustained_ = 0;
+  double of_slices_ = 0;
 };
 
 /// A member's side of prefetching: serves what it offers to guests, at a share of its uplink. Pure.
@@ -39,6 +40,9 @@ class PrefetchHost {
   /// Another offer, or (null) none: all guests are told. Answers the key of the one before, whose frames the driver
   /// must drop, if there was one.
   std::optional<OpKey> offer(Instant now, std::shared_ptr<const StateOffer> offer, std::vector<PrefetchSend>& out);
+
+  /// Whether collectives of this member are under way: then guests get a quarter of their share.
+  void training(bool busy) { training_ = busy; }
 
   bool knows(PeerId peer) const { return guests_.contains(peer); }
   /// The guest has said ready.
@@ -67,6 +71,7 @@ class PrefetchHost {
   void serve(Instant now, std::vector<PrefetchSend>& out);
 
   double share_;
+  bool training_ = false;
   std::map<PeerId, Guest> guests_;
   std::shared_ptr<const StateOffer> offer_;
   std::uint64_t number_ = 0;
