@@ -33,6 +33,7 @@ struct CommunicatorConfig {
   std::uint32_t silence_ms = 0;
   std::uint32_t stall_ms = 0;
   bool check_same_host = false;
+  std::uint32_t prefetch_share_percent = 0;
 };
 
 struct Member {
@@ -59,6 +60,7 @@ class Communicator {
     c.silence_ms = config.silence_ms;
     c.stall_ms = config.stall_ms;
     c.check_same_host = config.check_same_host ? 1 : 0;
+    c.prefetch_share_percent = config.prefetch_share_percent;
     hawserComm_t handle = nullptr;
     if (const auto code = hawserCommCreate(&c, &handle); code != hawserSuccess)
       return detail::last_failure(code);

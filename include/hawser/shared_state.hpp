@@ -11,6 +11,7 @@
 #include <hawser/result.hpp>
 #include <hawser_shared_state.h>
 
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -143,6 +144,17 @@ inline SyncInfo sync_info(const hawserSyncInfo_t& from, const std::vector<hawser
 
 }  // namespace detail
 
+/// What a prefetch brought.
+struct PrefetchInfo {
+  bool complete = false;  ///< All of the offered revision.
+  std::uint32_t sources = 0;
+  std::uint64_t revision = 0;
+  std::uint64_t bytes_total = 0;
+  std::uint64_t bytes_fetched = 0;
+  std::chrono::microseconds prefetch{};
+  std::chrono::microseconds join{};
+};
+
 /// Named tensors that all members hold with the same bytes.
 class SharedState {
  public:
@@ -211,6 +223,28 @@ class SharedState {
     if (const auto code = hawserSharedStateLoad(handle_.get(), path.c_str(), &revision); code != hawserSuccess)
       return detail::last_failure(code);
     return revision;
+  }
+
+  /// Newcomers may fetch this state from here, until withdraw() or the next call that changes it; the tensors must not
+  /// be written to meanwhile.
+  Result<void> offer(Communicator& comm) {
+    return detail::check(hawserSharedStateOffer(comm.handle(), handle_.get()));
+  }
+  Result<void> withdraw() { return detail::check(hawserSharedStateWithdraw(handle_.get())); }
+  /// Fetches what the members offer while they train on, then joins as connect() does.
+  Result<PrefetchInfo> connect(Communicator& comm, std::chrono::milliseconds bound = std::chrono::minutes(10)) {
+    hawserPrefetchOptions_t o = HAWSER_PREFETCH_OPTIONS_INIT;
+    o.bound_ms = static_cast<std::uint32_t>(bound.count());
+    hawserPrefetchInfo_t info = HAWSER_PREFETCH_INFO_INIT;
+    if (const auto code = hawserCommConnectPrefetch(comm.handle(), handle_.get(), &o, &info); code != hawserSuccess)
+      return detail::last_failure(code);
+    return PrefetchInfo{.complete = info.complete != 0,
+                        .sources = info.sources,
+                        .revision = info.revision,
+                        .bytes_total = info.bytes_total,
+                        .bytes_fetched = info.bytes_fetched,
+                        .prefetch = std::chrono::microseconds(info.prefetch_us),
+                        .join = std::chrono::microseconds(info.join_us)};
   }
   hawserSharedState_t handle() const { return handle_.get(); }
 

@@ -285,13 +285,16 @@ Result<void> save_checkpoint(const std::string& path, std::uint64_t revision,
   return sync_folder_of(path);
 }
 
-Result<std::uint64_t> load_checkpoint(const std::string& path, std::span<const CheckpointTarget> tensors) {
+Result<std::uint64_t> load_checkpoint(const std::string& path, std::span<const CheckpointTarget> tensors,
+                                      bool* touched) {
+  if (touched != nullptr) *touched = false;
   const auto wanted = header_of(path, tensors);
   if (!wanted.ok()) return wanted.error();
   const auto opened = open_checkpoint(path);
   if (!opened.ok()) return opened.error();
   if (const auto same = compare(path, opened->header, *wanted); !same.ok()) return same.error();
   if (const auto good = verify_data(path, *opened); !good.ok()) return good.error();
+  if (touched != nullptr) *touched = true;
   if (const auto read = read_data(path, *opened, by_name(tensors)); !read.ok()) return read.error();
   return opened->header.revision;
 }

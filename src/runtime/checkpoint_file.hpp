@@ -47,7 +47,9 @@ struct CheckpointTarget {
 /// file between checking and reading or the disk then fails, of which the sentence says so.
 /// Errors: invalid_argument (names, limits, null data), mismatch (other tensors than the file's), refused (no
 /// checkpoint, or one that is damaged or cut off), system. Their sentences name the file.
-Result<std::uint64_t> load_checkpoint(const std::string& path, std::span<const CheckpointTarget> tensors);
+/// `touched`, unless null, tells whether anything was written to the caller's memory.
+Result<std::uint64_t> load_checkpoint(const std::string& path, std::span<const CheckpointTarget> tensors,
+                                      bool* touched = nullptr);
 
 /// Revision and tensors, from the header alone: its own digest is checked, the data is not read.
 /// Errors: refused, system.

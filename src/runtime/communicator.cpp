@@ -150,16 +150,17 @@ Communicator::~Communicator() {
     return;
   }
   {
-    const std::lock_guard lock(slot_->mutex);
+    // Whoever finds it gone must find nobody who still reads what was offered.
+    const std::lock_guard slot_lock(slot_->mutex);
     slot_->communicator = nullptr;
-  }
-  {
-    const std::lock_guard lock(calls_.mutex);
-    calls_.closing = true;
-  }
-  if (thread_.joinable()) {
-    asio::post(*io_, [this] { driver_->leave([this] { io_->stop(); }); });
-    thread_.join();
+    {
+      const std::lock_guard lock(calls_.mutex);
+      calls_.closing = true;
+    }
+    if (thread_.joinable()) {
+      asio::post(*io_, [this] { driver_->leave([this] { io_->stop(); }); });
+      thread_.join();
+    }
   }
   {
     std::unique_lock lock(calls_.mutex);

@@ -208,6 +208,8 @@ class Reduction {
 }  // namespace
 
 ManyOutcome reduce_many(Communicator& communicator, const ManyArguments& arguments) {
+  const auto hold = communicator.hold();
+  if (!hold.ok()) return {.error = hold.error(), .info = {}, .done = std::vector<bool>(arguments.tensors.size())};
   return Reduction(communicator, arguments).run();
 }
 

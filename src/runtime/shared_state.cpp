@@ -149,9 +149,13 @@ Result<std::uint64_t> SharedState::load(const std::string& path) {
   std::vector<CheckpointTarget> targets;
   for (const StateTensor& tensor : record_.content->tensors())
     targets.push_back({.name = tensor.name, .type = tensor.type, .count = tensor.count, .data = tensor.data});
-  const auto revision = load_checkpoint(path, targets);
-  record_.content->mark_all_changed();
-  if (!revision.ok()) return revision;
+  bool touched = false;
+  const auto revision = load_checkpoint(path, targets, &touched);
+  if (touched) record_.content->mark_all_changed();
+  if (!revision.ok()) {
+    record_.incomplete = record_.incomplete || touched;
+    return revision;
+  }
   record_.revision = *revision;
   record_.incomplete = false;
   return revision;

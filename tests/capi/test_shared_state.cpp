@@ -436,3 +436,50 @@ TEST_CASE("members synchronise through the C++ face") {
   CHECK(own[0][0].bits == 7);
   CHECK(own[1][0].bits == 8);
 }
+
+TEST_CASE("a newcomer prefetches through the faces") {
+  Pair pair;
+  std::array<std::vector<double>, 3> weights{std::vector<double>(300'000, 1), std::vector<double>(300'000, 1),
+                                             std::vector<double>(300'000, 5)};
+  std::vector<hawser::SharedState> states;
+  for (auto& one : weights) {
+    auto made = hawser::SharedState::create({{"weights", one}});
+    REQUIRE(made);
+    states.push_back(std::move(*made));
+  }
+  auto third = hawser::Communicator::create(
+      {.master = pair.master.address(), .connect_ms = 20000, .prefetch_share_percent = 50});
+  REQUIRE(third);
+
+  hawserPrefetchOptions_t options = HAWSER_PREFETCH_OPTIONS_INIT;
+  options.size = 1;
+  CHECK(hawserCommConnectPrefetch(third->handle(), states[2].handle(), &options, nullptr) == hawserErrorInvalidArgument);
+  CHECK(hawserCommConnectPrefetch(third->handle(), nullptr, nullptr, nullptr) == hawserErrorInvalidArgument);
+  CHECK(hawserSharedStateOffer(third->handle(), states[2].handle()) == hawserErrorInvalidUsage);
+  CHECK(hawserSharedStateOffer(nullptr, states[2].handle()) == hawserErrorInvalidArgument);
+  CHECK(hawserSharedStateWithdraw(nullptr) == hawserErrorInvalidArgument);
+
+  pair.run([&](std::size_t who) { (void)states[who].sync(pair.comms[who]); });
+  for (std::size_t who = 0; who < 2; ++who) CHECK(states[who].offer(pair.comms[who]));
+  std::atomic<bool> joined{false};
+  std::string failure;
+  hawser::PrefetchInfo info;
+  std::thread joining([&] {
+    const auto connected = states[2].connect(*third);
+    if (connected)
+      info = *connected;
+    else
+      failure = connected.error().sentence;
+    joined = true;
+  });
+  pair.run([&](std::size_t who) {
+    while (!joined && pair.comms[who].info() && pair.comms[who].info()->world_size < 3)
+      if (!pair.comms[who].update_topology()) return;
+  });
+  joining.join();
+  CHECK(failure == "");
+  CHECK(info.complete);
+  CHECK(info.bytes_fetched == 2'400'000);
+  CHECK(weights[2] == weights[0]);
+  for (std::size_t who = 0; who < 2; ++who) CHECK(states[who].withdraw());
+}

@@ -1,5 +1,8 @@
 #include "shared_state_fixture.hpp"
 
+#include <algorithm>
+#include <cstring>
+
 #include "base/random.hpp"
 
 namespace hawser::test {
@@ -15,10 +18,9 @@ Tensor raw(const std::string& name, std::uint64_t bytes) {
 std::vector<std::byte> content_of(std::uint64_t seed, std::size_t tensor, std::size_t bytes) {
   std::vector<std::byte> content(bytes);
   Random random(seed * 1000 + tensor);
-  std::uint64_t word = 0;
-  for (std::size_t i = 0; i < bytes; ++i) {
-    if (i % 8 == 0) word = random.next();
-    content[i] = static_cast<std::byte>(word >> (8 * (i % 8)));
+  for (std::size_t i = 0; i < bytes; i += 8) {
+    const std::uint64_t word = random.next();
+    std::memcpy(content.data() + i, &word, std::min<std::size_t>(8, bytes - i));
   }
   return content;
 }

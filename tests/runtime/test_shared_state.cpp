@@ -1,7 +1,5 @@
 /// Synchronisations over sockets: what is elected, who takes it, what is refused.
 #include <algorithm>
-#include <cstring>
-#include <numeric>
 
 #include "kernels/content_digest.hpp"
 #include "shared_state_fixture.hpp"
