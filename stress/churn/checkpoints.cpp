@@ -36,8 +36,9 @@ std::vector<std::uint64_t> Checkpoints::numbers() const {
     const std::string name = entry.path().filename().string();
     if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix)) continue;
     std::uint64_t number = 0;
-    if (std::from_chars(name.data() + std::char_traits<char>::length(kPrefix), name.data() + name.size(), number).ec ==
-        std::errc{})
+    if (std::from_chars(name.data() + std::char_traits<char>::length(kPrefix), name.data() + name.size(),
+                        number)
+            .ec == std::errc{})
       found.push_back(number);
   }
   std::ranges::sort(found);

@@ -11,12 +11,13 @@
 
 namespace hawser::churn {
 
-/// The checkpoints of one worker, on the disk that its place in the run has: a worker that takes the place of a
-/// dead one finds the dead one's. The last few are kept.
+/// The checkpoints of one worker, on the disk that its place in the run has: a worker that takes the place of
+/// a dead one finds the dead one's. The last few are kept.
 class Checkpoints {
  public:
   /// `folder` exists and is nobody else's while this lives.
-  Checkpoints(std::filesystem::path folder, Reporter& reporter) : folder_(std::move(folder)), reporter_(reporter) {}
+  Checkpoints(std::filesystem::path folder, Reporter& reporter)
+      : folder_(std::move(folder)), reporter_(reporter) {}
 
   void save(const TrainedState& state);
   /// The newest one; false: there is none. Now and then a damaged copy of it first, which must be refused.

@@ -15,6 +15,11 @@ void add_options(JsonWriter& json, const ChurnOptions& o) {
       .add("stop_every_ms", std::uint64_t{o.stop_every_ms})
       .add("joins", o.joins)
       .add("master_restarts", std::uint64_t{o.master_restarts})
+      .add("wipe_outs", std::uint64_t{o.wipe_outs})
+      .add("state_bytes", o.state.ballast_bytes)
+      .add("sync_every", std::uint64_t{o.state.sync_every})
+      .add("checkpoint_every", std::uint64_t{o.state.checkpoint_every})
+      .add("prefetch", o.state.prefetch)
       .add("elements", o.elements)
       .add("hang_bound_s", o.hang_bound_s)
       .add("retry", std::string_view(o.retry == RetryPolicy::call ? "call" : "round"))
@@ -42,6 +47,40 @@ void add_mixed(JsonWriter& json, const MixedTally& m) {
       .add("many_tensors", m.many_tensors)
       .add("many_collectives", m.many_collectives)
       .add("many_mended", m.many_mended);
+}
+
+void add_state(JsonWriter& json, const StateTally& s) {
+  json.open("shared_state")
+      .add("syncs", s.syncs)
+      .add("syncs_agreed", s.agreed)
+      .add("digest_confirmations", s.confirmations)
+      .add("syncs_failed", s.failed)
+      .add("syncs_failed_incomplete", s.failed_incomplete)
+      .add("syncs_mended", s.mended)
+      .add("syncs_mended_fetching", s.mended_fetching)
+      .add("syncs_fetching", s.fetching)
+      .add("syncs_several_sources", s.several_sources)
+      .add("bytes_fetched", s.bytes_fetched)
+      .add("bytes_again", s.bytes_again)
+      .add("compressed", s.compressed)
+      .add("only_marked", s.only_marked)
+      .add("kept_old_bytes", s.kept_old)
+      .add("send_only", s.send_only)
+      .add("receive_only", s.receive_only)
+      .add("sync_fetching_ms", s.fetch_ms)
+      .add("sync_nothing_to_fetch_ms", s.quick_ms)
+      .add("prefetches", s.prefetches)
+      .add("prefetches_complete", s.prefetches_complete)
+      .add("prefetches_partial", s.prefetches_partial)
+      .add("prefetch_bytes", s.prefetch_bytes)
+      .add("prefetch_sources_most", s.prefetch_sources_most)
+      .add("prefetch_ms", s.prefetch_ms)
+      .add("checkpoints_saved", s.saved)
+      .add("checkpoints_loaded", s.loaded)
+      .add("checkpoints_damaged_refused", s.refused)
+      .add("fell_back", s.fell_back)
+      .add("beginnings_from_disk", s.from_disk)
+      .close();
 }
 
 void add_errors(JsonWriter& json, const Tally& t) {
@@ -81,6 +120,8 @@ bool write_churn_report(const ChurnOptions& options, const Tally& t, const Recov
       .add("rejoins", t.rejoins)
       .add("leaves", t.leaves)
       .add("master_restarts", t.master_restarts)
+      .add("wipe_outs", t.wipe_outs)
+      .add("standstills", t.standstills)
       .add("steps", t.steps)
       .add("collectives_committed", t.collectives)
       .add("confirmations", t.confirmations)
@@ -94,6 +135,7 @@ bool write_churn_report(const ChurnOptions& options, const Tally& t, const Recov
       .add("admission_ms", t.admission_ms)
       .add("leave_ms", t.leave_ms);
   add_mixed(json, t.mixed);
+  add_state(json, t.state);
   add_errors(json, t);
   add_violations(json, t.violations);
   json.close();

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <deque>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -19,6 +20,7 @@
 #include "options.hpp"
 #include "recovery_clock.hpp"
 #include "scoreboard.hpp"
+#include "state_ledger.hpp"
 #include "tally.hpp"
 #include "worker_record.hpp"
 
@@ -58,12 +60,18 @@ class ChurnRun {
   void end_loop();
   void kill_everything();
   void check_no_process_left();
+  std::string take_disk(WorkerRecord& worker);
+  void remove_scratch();
   void log_line(const std::string& who, std::string_view line);
 
   // run_faults
   void arm_faults();
   void kill_one();
+  void kill_now();
   void kill_worker(WorkerRecord& worker);
+  void wipe_out();
+  void wipe_out_holders();
+  void aim_at_sync();
   void stop_one();
   void continue_worker(WorkerRecord& worker);
   void swing();
@@ -73,6 +81,7 @@ class ChurnRun {
   // run_reports
   void on_worker_line(WorkerRecord& worker, const ReportLine& line);
   bool on_collective_line(WorkerRecord& worker, const ReportLine& line);
+  bool on_state_line(WorkerRecord& worker, const ReportLine& line);
   void on_joined(WorkerRecord& worker, const ReportLine& line);
   void on_round(WorkerRecord& worker, const ReportLine& line);
   void on_error(WorkerRecord& worker, const ReportLine& line);
@@ -81,6 +90,7 @@ class ChurnRun {
 
   // run_watch
   void watch();
+  void watch_machine(std::uint64_t now);
   void watch_everyone(std::uint64_t now);
   bool settled(const WorkerRecord& worker) const;
   void watch_settling(std::uint64_t now);
@@ -92,6 +102,7 @@ class ChurnRun {
   ChurnSchedule schedule_;
   AgreementLedger ledger_;
   BarrierLedger barriers_;
+  StateLedger states_;
   RecoveryClock clock_;
   Tally tally_;
   Scoreboard scoreboard_;
@@ -101,6 +112,7 @@ class ChurnRun {
   std::string end_reason_;
   std::uint64_t begin_ns_ = 0;
   std::uint64_t last_step_ns_ = 0;
+  std::uint64_t watched_ns_ = 0;
   std::uint64_t everyone_asked_ns_ = 0;
   std::uint64_t settle_ns_ = 0;  ///< When the faults ended; 0 before.
   std::uint64_t settle_asked_ns_ = 0;
@@ -111,13 +123,20 @@ class ChurnRun {
   std::unique_ptr<ChildProcess> master_;
   std::vector<std::unique_ptr<ChildProcess>> former_masters_;
   bool master_killed_ = false;
+  std::uint64_t master_killed_ns_ = 0;  ///< The last time.
+  std::uint64_t wiped_out_ns_ = 0;      ///< When nobody was left who had the state; 0: somebody has it.
+  /// What waits for a synchronisation with a newcomer: a kill, or that of all who have the state.
+  bool kill_aims_at_sync_ = false;
+  bool wipe_out_aims_at_sync_ = false;
+  std::filesystem::path scratch_;
   std::vector<std::unique_ptr<WorkerRecord>> workers_;
 
   std::array<uv_signal_t, 2> signals_{};
-  LoopTimer kill_timer_, stop_timer_, continue_timer_, swing_timer_, master_timer_, watch_timer_, show_timer_,
-      end_timer_;
+  LoopTimer kill_timer_, stop_timer_, continue_timer_, swing_timer_, wipe_out_timer_, master_timer_,
+      watch_timer_, show_timer_, end_timer_;
   std::deque<std::pair<std::uint64_t, WorkerRecord*>> to_continue_;  // unordered, looked through by a tick
   std::vector<std::uint64_t> master_kill_times_ms_;                  // since the begin, latest first
+  std::vector<std::uint64_t> wipe_out_times_ms_;                     // the same
 };
 
 }  // namespace hawser::churn

@@ -34,6 +34,11 @@ class ChurnSchedule {
   /// Two deaths at one instant are the rarer and harder case.
   bool kill_two() { return chance(0.12); }
   bool spawn_at_once() { return chance(0.5); }
+  /// Whether the kill waits for a newcomer to synchronise, and how long it then lets it.
+  bool kill_in_sync() { return chance(0.4); }
+  std::uint64_t into_sync_ms(std::uint64_t usual_ms) { return random_() % (usual_ms + 10); }
+  bool wipe_out_in_sync() { return chance(0.5); }
+  bool from_disk() { return chance(0.5); }
   bool kill_the_stopped() { return chance(0.25); }
   /// Some shorter than any bound of the library, some longer than all.
   std::uint64_t stopped_for_ms();

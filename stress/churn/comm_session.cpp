@@ -8,8 +8,10 @@
 namespace hawser::churn {
 namespace {
 
-// A call younger than this may not have entered the library yet; the handle must not be destroyed before.
-constexpr std::uint64_t kCallSettledNs = 500'000'000;
+// A call that was seen less often may not have entered the library yet; the handle must not be destroyed
+// before. Not a time: on a machine that stands still for seconds all threads are late, the one that makes the
+// call too.
+constexpr std::uint32_t kCallSettledTicks = 6;
 // The grace after "leave" before calls are ended from under the main thread.
 constexpr std::uint64_t kLeaveGraceNs = 1'500'000'000;
 // hawserCommDestroy promises one second; a loaded machine may be late, but not by so much.
@@ -180,12 +182,13 @@ void CommSession::end_calls_that_outlast_the_leave() {
     const std::scoped_lock lock(mutex_);
     if (!leaving_ || destroyed_ || now - leave_asked_ns_ < kLeaveGraceNs) return;
     bool any = false;
-    for (const CallUnderWay& call : calls_) {
+    bool settled = true;
+    for (CallUnderWay& call : calls_) {
       if (call.phase == nullptr) continue;
       any = true;
-      if (now - call.since_ns < kCallSettledNs) return;
+      settled = ++call.ticks >= kCallSettledTicks && settled;
     }
-    if (!any) return;
+    if (!any || !settled) return;
     destroyed_ = true;
   }
   free_handle();

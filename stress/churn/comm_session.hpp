@@ -74,6 +74,8 @@ class CommSession {
   struct CallUnderWay {
     const char* phase = nullptr;
     std::uint64_t since_ns = 0;
+    std::uint32_t ticks =
+        0;  ///< How often the control thread has seen it since the leave outlasted its grace.
   };
   void free_handle();
   Next decide(hawserResult_t result) const;

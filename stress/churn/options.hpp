@@ -26,7 +26,7 @@ struct LibraryBounds {
 struct StateOptions {
   std::uint64_t ballast_bytes = 4u << 20;  ///< Beside the weights and what the optimiser keeps.
   std::uint32_t sync_every = 3;            ///< Steps, if the view stays as it is.
-  std::uint32_t checkpoint_every = 4;      ///< Synchronisations. 0: never.
+  std::uint32_t checkpoint_every = 8;      ///< Synchronisations. 0: never.
   bool prefetch = true;                    ///< Members offer, and half of the joiners prefetch.
 };
 

@@ -16,7 +16,7 @@ std::optional<std::uint64_t> parse_number(std::string_view text) {
 
 }  // namespace
 
-ReportLine::ReportLine(std::string_view line) {
+ReportLine::ReportLine(std::string_view line) : whole_(line) {
   while (!line.empty()) {
     constexpr std::string_view kText = "text=";
     if (line.starts_with(kText)) {

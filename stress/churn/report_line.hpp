@@ -16,6 +16,7 @@ class ReportLine {
   /// Views into `line`, which must outlive this. A line of any content parses: what has no `=` is skipped.
   explicit ReportLine(std::string_view line);
 
+  std::string_view whole() const { return whole_; }
   std::string_view word() const { return word_; }
   /// The value of a key, or "" if it isn't there.
   std::string_view get(std::string_view key) const;
@@ -26,6 +27,7 @@ class ReportLine {
   std::vector<std::uint64_t> list(std::string_view key) const;
 
  private:
+  std::string_view whole_;
   std::string_view word_;
   std::vector<std::pair<std::string_view, std::string_view>> pairs_;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <utility>
 
 #include "churn_run.hpp"
 #include "reporter.hpp"
@@ -30,10 +31,14 @@ void ChurnRun::arm_faults() {
   if (options_.joins) {
     swing_timer_.once(schedule_.gap_ms(options_.swing_every_ms), [this] { swing(); });
   }
-  for (std::uint32_t i = options_.master_restarts; i > 0; --i) {
-    master_kill_times_ms_.push_back(
-        static_cast<std::uint64_t>(options_.seconds * 1000 * i / (options_.master_restarts + 1)));
-  }
+  const auto spread = [&](std::uint32_t times) {
+    std::vector<std::uint64_t> moments_ms;
+    for (std::uint32_t i = times; i > 0; --i)
+      moments_ms.push_back(static_cast<std::uint64_t>(options_.seconds * 1000 * i / (times + 1)));
+    return moments_ms;
+  };
+  master_kill_times_ms_ = spread(options_.master_restarts);
+  wipe_out_times_ms_ = spread(options_.wipe_outs);
 }
 
 std::vector<Candidate> ChurnRun::candidates() const {
@@ -47,7 +52,19 @@ std::vector<Candidate> ChurnRun::candidates() const {
   return all;
 }
 
+// Synchronisations that fetch are short and rare, so some of the kills are aimed at them.
 void ChurnRun::kill_one() {
+  if (schedule_.kill_in_sync()) {
+    kill_aims_at_sync_ = true;
+    // If no newcomer comes, it is done anyhow.
+    kill_timer_.once(schedule_.gap_ms(options_.kill_every_ms), [this] { kill_now(); });
+  } else {
+    kill_now();
+  }
+}
+
+void ChurnRun::kill_now() {
+  kill_aims_at_sync_ = false;
   for (int i = schedule_.kill_two() ? 2 : 1; i > 0; --i) {
     const auto victim = schedule_.choose_victim(candidates());
     if (victim) kill_worker(*workers_[*victim]);
@@ -104,11 +121,41 @@ void ChurnRun::swing() {
   swing_timer_.once(schedule_.gap_ms(options_.swing_every_ms), [this] { swing(); });
 }
 
+// Nobody is left who has the state: the run goes on from the disk. Half of the time some are left, but with
+// half of the state: those who were just fetching it.
+void ChurnRun::wipe_out() {
+  if (schedule_.wipe_out_in_sync()) {
+    wipe_out_aims_at_sync_ = true;
+    return;
+  }
+  ++tally_.wipe_outs;
+  wiped_out_ns_ = now_ns();
+  for (const auto& worker : workers_) kill_worker(*worker);
+}
+
+void ChurnRun::wipe_out_holders() {
+  ++tally_.wipe_outs;
+  wiped_out_ns_ = now_ns();
+  for (const auto& worker : workers_)
+    if (worker->synced) kill_worker(*worker);
+}
+
+// A worker has said that it synchronises with a newcomer.
+void ChurnRun::aim_at_sync() {
+  const auto usual_ms = static_cast<std::uint64_t>(tally_.state.fetch_ms.median());
+  if (std::exchange(wipe_out_aims_at_sync_, false)) {
+    wipe_out_timer_.once(schedule_.into_sync_ms(usual_ms), [this] { wipe_out_holders(); });
+  } else if (std::exchange(kill_aims_at_sync_, false)) {
+    kill_timer_.once(schedule_.into_sync_ms(usual_ms), [this] { kill_now(); });
+  }
+}
+
 void ChurnRun::kill_master() {
   if (!master_ || master_->ended() || master_killed_) return;
   master_killed_ = true;
+  master_killed_ns_ = now_ns();
   ++tally_.master_restarts;
-  clock_.master_killed(now_ns());
+  clock_.master_killed(master_killed_ns_);
   master_->signal(SIGKILL);
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <filesystem>
 #include <stdexcept>
 
 #include "churn_report.hpp"
@@ -24,6 +25,13 @@ constexpr std::uint64_t kMasterEndMs = 5'000;
 void add_bounds(std::vector<std::string>& arguments, const LibraryBounds& bounds) {
   arguments.insert(arguments.end(), {"--silence-ms", std::to_string(bounds.silence_ms), "--stall-ms",
                                      std::to_string(bounds.stall_ms)});
+}
+
+void add_state(std::vector<std::string>& arguments, const StateOptions& state) {
+  arguments.insert(arguments.end(),
+                   {"--state-bytes", std::to_string(state.ballast_bytes), "--sync-every",
+                    std::to_string(state.sync_every), "--checkpoint-every",
+                    std::to_string(state.checkpoint_every), "--prefetch", state.prefetch ? "1" : "0"});
 }
 
 std::string describe(const ChildEnd& end) {
@@ -53,6 +61,7 @@ ChurnRun::ChurnRun(const ChurnOptions& options)
       stop_timer_(loop_),
       continue_timer_(loop_),
       swing_timer_(loop_),
+      wipe_out_timer_(loop_),
       master_timer_(loop_),
       watch_timer_(loop_),
       show_timer_(loop_),
@@ -63,6 +72,9 @@ ChurnRun::ChurnRun(const ChurnOptions& options)
     log_ = std::fopen(options.log.c_str(), "w");
     if (log_ == nullptr) throw std::runtime_error("can't write " + options.log);
   }
+  scratch_ = options.scratch.empty() ? std::filesystem::temp_directory_path()
+                                     : std::filesystem::path(options.scratch);
+  scratch_ /= "hawser-churn-" + std::to_string(uv_os_getpid());
   std::signal(SIGPIPE, SIG_IGN);
   for (std::size_t i = 0; i < signals_.size(); ++i) {
     uv_signal_init(&loop_, &signals_[i]);
@@ -90,6 +102,7 @@ int ChurnRun::run() {
   refresh_tally();
   judge_end();
   check_no_process_left();
+  remove_scratch();
   if (!options_.report.empty() && !write_churn_report(options_, tally_, clock_)) {
     violation("report", "can't write " + options_.report);
   }
@@ -173,7 +186,11 @@ void ChurnRun::spawn_worker() {
                                      "--mixed",
                                      options_.mixed ? "1" : "0",
                                      "--tags",
-                                     std::to_string(options_.tags)};
+                                     std::to_string(options_.tags),
+                                     "--scratch",
+                                     take_disk(worker)};
+  add_state(arguments, options_.state);
+  if (wiped_out_ns_ != 0 || schedule_.from_disk()) arguments.emplace_back("--from-disk");
   add_bounds(arguments, options_.bounds);
   for (const std::string& file : options_.text) arguments.insert(arguments.end(), {"--text", file});
   ++tally_.spawned;
@@ -183,6 +200,17 @@ void ChurnRun::spawn_worker() {
           .on_line = [this, &worker](std::string_view line) { on_worker_line(worker, ReportLine(line)); },
           .on_error_line = [this, &worker](std::string_view line) { log_line(worker.name, line); },
           .on_end = [this, &worker](const ChildEnd& end) { on_worker_end(worker, end); }});
+}
+
+// That of the first place that is free: whoever takes a dead one's place finds its checkpoints.
+std::string ChurnRun::take_disk(WorkerRecord& worker) {
+  const auto taken = [&](std::uint32_t place) {
+    return std::ranges::any_of(workers_, [&](const auto& w) { return w->up() && w->place == place; });
+  };
+  while (taken(worker.place)) ++worker.place;
+  const std::filesystem::path folder = scratch_ / ("place-" + std::to_string(worker.place));
+  std::filesystem::create_directories(folder);
+  return folder.string();
 }
 
 void ChurnRun::on_worker_end(WorkerRecord& worker, const ChildEnd& end) {
@@ -211,7 +239,9 @@ void ChurnRun::on_signal(int number) {
 // watch_settling).
 void ChurnRun::settle() {
   settle_ns_ = now_ns();
-  for (LoopTimer* timer : {&kill_timer_, &stop_timer_, &continue_timer_, &swing_timer_}) timer->stop();
+  for (LoopTimer* timer : {&kill_timer_, &stop_timer_, &continue_timer_, &swing_timer_, &wipe_out_timer_})
+    timer->stop();
+  kill_aims_at_sync_ = wipe_out_aims_at_sync_ = false;
   for (const auto& worker : workers_) continue_worker(*worker);
 }
 
@@ -220,8 +250,8 @@ void ChurnRun::finish(const std::string& why) {
   refresh_tally();
   phase_ = Phase::leaving;
   end_reason_ = why;
-  for (LoopTimer* timer :
-       {&kill_timer_, &stop_timer_, &continue_timer_, &swing_timer_, &watch_timer_, &show_timer_}) {
+  for (LoopTimer* timer : {&kill_timer_, &stop_timer_, &continue_timer_, &swing_timer_, &wipe_out_timer_,
+                           &watch_timer_, &show_timer_}) {
     timer->stop();
   }
   bool any_up = false;
@@ -268,8 +298,8 @@ void ChurnRun::stop_master() {
 
 void ChurnRun::end_loop() {
   phase_ = Phase::over;
-  for (LoopTimer* timer : {&kill_timer_, &stop_timer_, &continue_timer_, &swing_timer_, &master_timer_,
-                           &watch_timer_, &show_timer_, &end_timer_}) {
+  for (LoopTimer* timer : {&kill_timer_, &stop_timer_, &continue_timer_, &swing_timer_, &wipe_out_timer_,
+                           &master_timer_, &watch_timer_, &show_timer_, &end_timer_}) {
     timer->close();
   }
   for (uv_signal_t& handle : signals_) uv_close(reinterpret_cast<uv_handle_t*>(&handle), nullptr);
@@ -293,6 +323,12 @@ void ChurnRun::check_no_process_left() {
   // All children of this process were started by the run; none may be left, dead or alive.
   if (waitpid(-1, nullptr, WNOHANG) != -1 || errno != ECHILD)
     violation("leaked_process", "a child was not reaped");
+}
+
+void ChurnRun::remove_scratch() {
+  std::error_code error;
+  std::filesystem::remove_all(scratch_, error);
+  if (error) violation("report", "can't remove " + scratch_.string() + ": " + error.message());
 }
 
 void ChurnRun::log_line(const std::string& who, std::string_view line) {

@@ -6,6 +6,12 @@
 #include "reporter.hpp"
 
 namespace hawser::churn {
+namespace {
+
+// Until a process that was sent SIGKILL does nothing more, on any machine.
+constexpr std::uint64_t kKilledNs = 100'000'000;
+
+}  // namespace
 
 void ChurnRun::violation(const std::string& kind, const std::string& sentence) {
   tally_.violations.add(kind, sentence);
@@ -17,6 +23,8 @@ void ChurnRun::violation(const std::string& kind, const std::string& sentence) {
 void ChurnRun::on_worker_line(WorkerRecord& worker, const ReportLine& line) {
   const std::string_view word = line.word();
   if (on_collective_line(worker, line)) return;
+  log_line(worker.name, line.whole());
+  if (on_state_line(worker, line)) return;
   if (word == "round") {
     on_round(worker, line);
   } else if (word == "joined") {
@@ -58,6 +66,22 @@ bool ChurnRun::on_collective_line(WorkerRecord& worker, const ReportLine& line) 
   return true;
 }
 
+bool ChurnRun::on_state_line(WorkerRecord& worker, const ReportLine& line) {
+  const std::string_view word = line.word();
+  if (word == "sync") {
+    const StateLedger::SyncNews news = states_.on_sync(worker.name, line);
+    if (news.disagreement) violation("digest_mismatch", *news.disagreement);
+  } else if (word == "holds") {
+    if (const auto other = states_.on_holds(worker.name, line)) violation("digest_mismatch", *other);
+    if (line.number("newcomer") == 1u) aim_at_sync();
+    return true;
+  } else if (word == "found") {
+    if (const auto other = states_.on_found(worker.name, line)) violation("digest_mismatch", *other);
+    return true;
+  }
+  return tally_.state.on_line(line);
+}
+
 void ChurnRun::on_joined(WorkerRecord& worker, const ReportLine& line) {
   if (!worker.admitted) {
     worker.admitted = true;
@@ -75,7 +99,9 @@ void ChurnRun::on_round(WorkerRecord& worker, const ReportLine& line) {
   const AgreementLedger::RoundNews news = ledger_.on_round(worker.name, line);
   if (news.disagreement) violation("digest_mismatch", *news.disagreement);
   if (news.new_lineage && ledger_.lineages() > 1) {
-    violation("state_lost", worker.name + " began the training anew, though others held the weights");
+    if (wiped_out_ns_ == 0)
+      violation("state_lost", worker.name + " began the training anew, though others held the state");
+    if (line.number("step").value_or(0) > 1) ++tally_.state.from_disk;
   }
   const double loss = line.real("loss").value_or(0);
   tally_.losses.add(loss);
@@ -88,6 +114,8 @@ void ChurnRun::on_round(WorkerRecord& worker, const ReportLine& line) {
                                  .members = line.list("members")};
   worker.round_ns = step.at_ns;
   clock_.on_step(step);
+  // A step of someone who was killed then may still be heard.
+  if (news.new_lineage || step.at_ns > wiped_out_ns_ + kKilledNs) wiped_out_ns_ = 0;
   if (!news.first) return;
   last_step_ns_ = now_ns();
   everyone_asked_ns_ = 0;
@@ -105,6 +133,7 @@ void ChurnRun::on_error(WorkerRecord& worker, const ReportLine& line) {
   const std::string what = worker.name + " in " + std::string(line.get("phase")) + ": " + text;
   if (kind == "expelled" && !worker.may_be_expelled) violation("expelled_without_cause", what);
   if (kind == "master_unreachable" && !worker.may_be_expelled) violation("master_given_up", what);
+  if (line.number("excused") == 1u) return;
   if (kind == "refused") violation("refused", what);
   // Members that retry the same call always call the same thing, except around a restart of the master.
   if (kind == "mismatch" && options_.retry == RetryPolicy::call && tally_.master_restarts == 0) {
@@ -123,6 +152,8 @@ void ChurnRun::refresh_tally() {
   tally_.collectives = ledger_.collectives();
   tally_.confirmations = ledger_.confirmations();
   tally_.lineages = ledger_.lineages();
+  tally_.state.agreed = states_.syncs();
+  tally_.state.confirmations = states_.confirmations();
   tally_.world = members_last_;
   tally_.processes_up = static_cast<std::uint64_t>(
       std::count_if(workers_.begin(), workers_.end(), [](const auto& w) { return w->up(); }));

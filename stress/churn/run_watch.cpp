@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <utility>
 
 #include "churn_run.hpp"
 #include "reporter.hpp"
@@ -15,6 +16,11 @@ constexpr std::uint64_t kAnswerNs = 1'500'000'000;
 constexpr double kOneWorkerFactor = 3;
 constexpr std::uint64_t kReportsForLoss = 400;
 
+// Less than the library's bounds for silence and stalls.
+constexpr std::uint64_t kStandstillNs = 2'000'000'000;
+// A restarted master has found its members by then, or given them up.
+constexpr std::uint64_t kMasterBackNs = 10'000'000'000;
+
 std::uint64_t ns_of(double seconds) { return static_cast<std::uint64_t>(seconds * 1e9); }
 
 std::string seconds_of(std::uint64_t ns) { return std::to_string(ns / 1'000'000'000) + " s"; }
@@ -24,17 +30,30 @@ std::string seconds_of(std::uint64_t ns) { return std::to_string(ns / 1'000'000'
 void ChurnRun::watch() {
   if (phase_ != Phase::running) return;
   const std::uint64_t now = now_ns();
-  while (settle_ns_ == 0 && !master_kill_times_ms_.empty() &&
-         now - begin_ns_ >= master_kill_times_ms_.back() * 1'000'000) {
-    master_kill_times_ms_.pop_back();
-    kill_master();
-  }
+  watch_machine(now);
+  const auto due = [&](std::vector<std::uint64_t>& times_ms) {
+    if (settle_ns_ != 0 || times_ms.empty() || now - begin_ns_ < times_ms.back() * 1'000'000) return false;
+    times_ms.pop_back();
+    return true;
+  };
+  // A master that is restarted when nobody is left begins another run, with epochs from 1.
+  const bool nobody_left = wiped_out_ns_ != 0 || wipe_out_aims_at_sync_;
+  if (!nobody_left && due(master_kill_times_ms_)) kill_master();
+  if (now >= master_killed_ns_ + kMasterBackNs && due(wipe_out_times_ms_)) wipe_out();
   top_up();
   watch_everyone(now);
   for (const auto& worker : workers_) {
     if (worker->up()) watch_worker(*worker, now);
   }
   if (settle_ns_ != 0) watch_settling(now);
+}
+
+// If this process stood still, all did: to the master and its members that is silence.
+void ChurnRun::watch_machine(std::uint64_t now) {
+  const std::uint64_t before = std::exchange(watched_ns_, now);
+  if (before == 0 || now - before < kStandstillNs) return;
+  ++tally_.standstills;
+  for (const auto& worker : workers_) worker->may_be_expelled = true;
 }
 
 void ChurnRun::watch_everyone(std::uint64_t now) {
@@ -106,6 +125,7 @@ void ChurnRun::watch_settling(std::uint64_t now) {
 }
 
 void ChurnRun::judge_end() {
+  for (const std::string& sentence : states_.unexplained()) violation("wrong_content", sentence);
   if (tally_.steps == 0) violation("hang", "not a single step was committed");
   const double first = LossCurve::mean(tally_.losses.first);
   const double last = LossCurve::mean(tally_.losses.last);

@@ -43,6 +43,27 @@ void print_mixed(const MixedTally& m) {
               "lists", m.many_calls, m.many_tensors, m.many_collectives, m.many_mended);
 }
 
+void print_state(const StateTally& s) {
+  std::printf("  %-15s syncs %" PRIu64 " (%" PRIu64 " calls), digest confirmations %" PRIu64
+              ", mended a loss %" PRIu64 " (%" PRIu64 " while fetching), failed %" PRIu64 " (%" PRIu64
+              " incomplete), fell back %" PRIu64 "\n",
+              "shared state", s.agreed, s.syncs, s.confirmations, s.mended, s.mended_fetching, s.failed,
+              s.failed_incomplete, s.fell_back);
+  std::printf("  %-15s MiB fetched %.1f in %" PRIu64 " calls (%" PRIu64
+              " from several sources), again %.1f; compress %" PRIu64 ", only marked %" PRIu64
+              ", keep old %" PRIu64 ", send only %" PRIu64 ", receive only %" PRIu64 "\n",
+              "of these", static_cast<double>(s.bytes_fetched) / (1 << 20), s.fetching, s.several_sources,
+              static_cast<double>(s.bytes_again) / (1 << 20), s.compressed, s.only_marked, s.kept_old,
+              s.send_only, s.receive_only);
+  std::printf("  %-15s %" PRIu64 ": complete %" PRIu64 ", partial %" PRIu64
+              ", MiB %.1f, sources at most %" PRIu64 "\n",
+              "prefetches", s.prefetches, s.prefetches_complete, s.prefetches_partial,
+              static_cast<double>(s.prefetch_bytes) / (1 << 20), s.prefetch_sources_most);
+  std::printf("  %-15s saved %" PRIu64 ", loaded %" PRIu64 ", damaged ones refused %" PRIu64
+              ", runs that went on from them %" PRIu64 "\n",
+              "checkpoints", s.saved, s.loaded, s.refused, s.from_disk);
+}
+
 }  // namespace
 
 Scoreboard::Scoreboard() : terminal_(uv_guess_handle(1) == UV_TTY) {}
@@ -89,24 +110,32 @@ void Scoreboard::summary(const Tally& t, const RecoveryClock& clock, const std::
   erase_table();
   std::printf("\nended after %.1f s: %s (seed %" PRIu64 ")\n", t.elapsed_s, end_reason.c_str(), t.seed);
   std::printf("  done to them    kills %" PRIu64 ", stops %" PRIu64 " (%" PRIu64 " went on), leaves %" PRIu64
-              ", master restarts %" PRIu64 ", processes started %" PRIu64 "\n",
-              t.kills, t.stops, t.continues, t.leaves, t.master_restarts, t.spawned);
+              ", master restarts %" PRIu64 ", wipe-outs %" PRIu64 ", processes started %" PRIu64 "\n",
+              t.kills, t.stops, t.continues, t.leaves, t.master_restarts, t.wipe_outs, t.spawned);
   std::printf("  done by them    steps %" PRIu64 " (%.1f/s), collectives committed %" PRIu64
               ", joins %" PRIu64 ", rejoins %" PRIu64 ", last epoch %" PRIu64 "\n",
               t.steps, t.elapsed_s > 0 ? static_cast<double>(t.steps) / t.elapsed_s : 0, t.collectives,
               t.joins, t.rejoins, t.epoch);
   print_mixed(t.mixed);
+  print_state(t.state);
   std::printf("  checked         reports that confirm another's bits %" PRIu64
               ", beginnings of the training %" PRIu64 "\n",
               t.confirmations, t.lineages);
   std::printf("  loss            %.3f at first, %.3f at last\n", LossCurve::mean(t.losses.first),
               LossCurve::mean(t.losses.last));
   std::printf("  times in ms\n");
+  if (t.standstills > 0)
+    std::printf("  %-15s the machine stood still for seconds %" PRIu64
+                " times: expulsions after that are no violations\n",
+                "note", t.standstills);
   print_series("kill to next step without the dead", clock.kills_ms());
   print_series("stop to next step without the silent", clock.stops_ms());
   print_series("master killed to step in a later epoch", clock.masters_ms());
   print_series("start of a process to its admission", t.admission_ms);
   print_series("leaving", t.leave_ms);
+  print_series("sync that fetches", t.state.fetch_ms);
+  print_series("sync with nothing to fetch", t.state.quick_ms);
+  print_series("prefetching", t.state.prefetch_ms);
   for (const auto& [kind, series] : t.recovered_ms)
     print_series(("told " + kind + " to next success").c_str(), series);
   for (const auto& [kind, count] : t.errors) {

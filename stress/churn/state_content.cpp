@@ -27,7 +27,8 @@ std::span<Byte> stretch_of(std::span<Byte> tensor, std::uint64_t stretch) {
   return tensor.subspan(begin, std::min<std::uint64_t>(kStretchBytes, tensor.size() - begin));
 }
 
-void write_stretch(const BallastRule& rule, std::uint64_t stretch, std::uint64_t turn, std::span<std::byte> out) {
+void write_stretch(const BallastRule& rule, std::uint64_t stretch, std::uint64_t turn,
+                   std::span<std::byte> out) {
   const std::uint64_t key = mix64(rule.origin ^ mix64(rule.tensor ^ mix64(stretch ^ mix64(turn))));
   for (std::uint64_t at = 0; at < out.size(); at += kWordBytes) {
     std::uint64_t word = mix64(key + at);

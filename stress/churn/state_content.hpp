@@ -31,8 +31,8 @@ enum StateTensorPlace : std::size_t { kWeightsTensor, kVelocityTensor, kProgress
 std::vector<StateTensorSpec> state_tensors(std::uint64_t weights, std::uint64_t ballast_bytes);
 
 /// What ballast holds: a pure function of where the training began and how many steps it has come, so that it
-/// is known without having been received. A tensor is cut into stretches, which take turns: each step writes one of
-/// each tensor anew.
+/// is known without having been received. A tensor is cut into stretches, which take turns: each step writes
+/// one of each tensor anew.
 struct BallastRule {
   std::uint64_t origin = 0;
   std::size_t tensor = 0;

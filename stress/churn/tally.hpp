@@ -7,6 +7,7 @@
 
 #include "mixed_tally.hpp"
 #include "series.hpp"
+#include "state_tally.hpp"
 
 namespace hawser::churn {
 
@@ -63,6 +64,8 @@ struct Tally {
   std::uint64_t leaves = 0;   ///< Graceful ones during the run.
   std::uint64_t rejoins = 0;  ///< Of workers that had been removed, after a stop.
   std::uint64_t master_restarts = 0;
+  std::uint64_t wipe_outs = 0;    ///< All workers killed at once.
+  std::uint64_t standstills = 0;  ///< Times that this process, and so the machine, did nothing for seconds.
   std::uint64_t epoch = 0;
   std::uint64_t world = 0;
   std::uint64_t processes_up = 0;
@@ -80,6 +83,7 @@ struct Tally {
   Series leave_ms;
   Series admission_ms;  ///< From the start of a process to its admission.
   MixedTally mixed;
+  StateTally state;
   Violations violations;
 
   std::uint64_t recovered() const {

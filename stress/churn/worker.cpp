@@ -13,9 +13,9 @@ namespace {
 
 // Connects, and again for as long as that fails. False: told to leave meanwhile.
 bool join(CommSession& session, Reporter& reporter, WorkerRounds& rounds) {
+  rounds.prepare_to_join();
   while (!session.leaving()) {
-    Outcome outcome =
-        session.call(kMainSlot, "connect", [](hawserComm_t comm) { return hawserCommConnect(comm); });
+    Outcome outcome = rounds.connect();
     hawserCommInfo_t info{};
     if (outcome.result == hawserSuccess) {
       outcome =

@@ -12,6 +12,7 @@ namespace hawser::churn {
 struct WorkerRecord {
   std::uint32_t index = 0;
   std::string name;
+  std::uint32_t place = 0;  ///< Whose disk it has; of those that are up, no two have the same.
   std::unique_ptr<ChildProcess> process;
   std::uint64_t spawned_ns = 0;
   std::uint64_t progress_ns = 0;  ///< When it last joined or committed a round, or was continued.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <thread>
 
 #include "corpus.hpp"
@@ -15,6 +16,10 @@ constexpr float kRate = 0.15f;
 constexpr std::uint32_t kHeaderTriesMax = 100;
 // Behind the deltas: integers whose average is known, as a check of the averaging itself.
 constexpr std::size_t kTrailer = 5;
+// Every so many synchronisations that follow a step, the members calculate for a while without changing their
+// state, as an evaluation would: time for newcomers to prefetch all of it.
+constexpr std::uint32_t kPauseEvery = 4;
+constexpr std::uint32_t kPauseRounds = 12;
 
 SumCheck trailer_check(std::uint64_t lineage, std::uint32_t step) {
   return {.key = mix64(lineage) + step, .count = kTrailer};
@@ -30,16 +35,14 @@ WorkerRounds::WorkerRounds(CommSession& session, Reporter& reporter, const Worke
       with_mixed_(options.mixed),
       tags_(options.tags),
       elements_max_(options.elements),
+      sync_every_(options.state.sync_every),
       text_(read_corpus(options.text)),
-      random_(options.seed) {}
+      random_(options.seed),
+      training_(session, reporter, options, model_.weights().size()) {}
 
 void WorkerRounds::joined_as(std::uint64_t peer_id) {
   collectives_.joined_as(peer_id);
-  // Garbage instead of the old weights: who trains on without a sync is found by its digest.
-  model_.randomise(random_);
-  synced_ = false;
-  lineage_ = 0;
-  step_ = 0;
+  training_.joined_as(peer_id);
 }
 
 Next WorkerRounds::run(bool newcomer) {
@@ -47,7 +50,9 @@ Next WorkerRounds::run(bool newcomer) {
   if (!newcomer) next = update_topology();
   RoundStart start;
   if (next == Next::carry_on) next = agree(start);
-  if (next == Next::carry_on && start.sync_needed) next = sync(start);
+  if (next == Next::carry_on && start.sync_needed) {
+    next = training_.sync({.phase = "sync", .start = start});
+  }
   if (next == Next::carry_on) next = train();
   if (next == Next::carry_on) next = check_sums();
   if (next == Next::carry_on && with_mixed_) next = mixed();
@@ -83,10 +88,11 @@ Next WorkerRounds::one_header(RoundStart& start, bool& readable) {
   if (asked.result != hawserSuccess) return session_.judge(asked, "info");
 
   const HeaderEntry own{.peer_id = collectives_.peer_id(),
-                        .synced = synced_,
-                        .lineage = lineage_,
-                        .step = step_,
-                        .digest = synced_ ? digest_bits(model_.weights()) : 0};
+                        .synced = training_.synced(),
+                        .lineage = lineage(),
+                        .step = step(),
+                        .digest = training_.synced() ? digest_bits(training_.state().weights()) : 0,
+                        .synced_epoch = training_.synced_epoch()};
   GuardedBuffer buffer(kMembersMax * kHeaderSlotFloats);
   write_header(own, info.rank, buffer.view());
   const ReduceResult result =
@@ -105,44 +111,19 @@ Next WorkerRounds::one_header(RoundStart& start, bool& readable) {
   return Next::carry_on;
 }
 
-Next WorkerRounds::sync(const RoundStart& start) {
-  GuardedBuffer give(model_.weights().size());
-  GuardedBuffer get(model_.weights().size());
-  if (start.donor_id == collectives_.peer_id()) {
-    std::copy(model_.weights().begin(), model_.weights().end(), give.view().begin());
-  }
-  const ReduceResult result = collectives_.reduce({.phase = "sync", .send = &give, .receive = &get});
-  if (result.next != Next::carry_on) return result.next;
-  // The donor died before the sync: a sum of zeros. All members see so, and ask anew who has the weights.
-  if (std::find(result.members.begin(), result.members.end(), start.donor_id) == result.members.end()) {
-    return Next::new_round;
-  }
-  const std::uint64_t got = digest_bits(get.view());
-  if (start.donor_synced && got != start.digest) {
-    reporter_.violation("wrong_sum", "sync: the weights are not those of the donor");
-  }
-  adopt(start, get.view());
-  return Next::carry_on;
-}
-
-void WorkerRounds::adopt(const RoundStart& start, std::span<const float> weights) {
-  std::copy(weights.begin(), weights.end(), model_.weights().begin());
-  synced_ = true;
-  lineage_ = start.lineage;
-  step_ = start.step;
-}
-
 Next WorkerRounds::train() {
-  NextCharacterModel local = model_;
-  const double loss = local.learn({.text = text_, .examples = kExamplesPerRound, .rate = kRate}, random_);
-  const std::size_t count = model_.weights().size();
-  const SumCheck trailer = trailer_check(lineage_, step_);
+  TrainedState& state = training_.state();
+  const std::span<const float> before = state.weights();
+  const std::size_t count = before.size();
+  std::ranges::copy(before, model_.weights().begin());
+  const double loss = model_.learn({.text = text_, .examples = kExamplesPerRound, .rate = kRate}, random_);
+  const SumCheck trailer = trailer_check(lineage(), step());
   GuardedBuffer delta(count + kTrailer);
   GuardedBuffer other(count + kTrailer);
-  for (std::size_t i = 0; i < count; ++i) delta.view()[i] = local.weights()[i] - model_.weights()[i];
+  for (std::size_t i = 0; i < count; ++i) delta.view()[i] = model_.weights()[i] - before[i];
   fill_sum_input(trailer, collectives_.peer_id(), delta.view().subspan(count));
 
-  GuardedBuffer& average = step_ % 2 == 0 ? delta : other;
+  GuardedBuffer& average = step() % 2 == 0 ? delta : other;
   const ReduceResult result =
       collectives_.reduce({.phase = "deltas", .send = &delta, .receive = &average, .op = hawserAvg});
   if (result.next != Next::carry_on) return result.next;
@@ -154,22 +135,34 @@ Next WorkerRounds::train() {
   const std::string wrong = verify_sum(trailer, result.members, sums);
   if (!wrong.empty()) reporter_.violation("wrong_sum", "deltas (average): " + wrong);
 
-  model_.add(average.view().first(count));
-  ++step_;
+  state.advance(average.view().first(count));
   reporter_.say(LineBuilder("round")
-                    .add("lineage", lineage_)
-                    .add("step", std::uint64_t{step_})
+                    .add("lineage", lineage())
+                    .add("step", std::uint64_t{step()})
                     .add("epoch", result.epoch)
                     .add("seq", result.sequence)
-                    .add("digest", digest_bits(model_.weights()))
+                    .add("digest", digest_bits(state.weights()))
                     .add("loss", loss)
                     .add("t", now_ns())
                     .list("members", result.members));
-  return Next::carry_on;
+  return step() % sync_every_ == 0 ? sync_step(result) : Next::carry_on;
+}
+
+// All have made the same step, so nobody should lack anything.
+Next WorkerRounds::sync_step(const ReduceResult& result) {
+  Next next = training_.sync({.phase = "sync_step",
+                              .start = {.holders = result.members,
+                                        .lineage = lineage(),
+                                        .step = step(),
+                                        .digest = digest_bits(training_.state().weights()),
+                                        .epoch = result.epoch}});
+  if (step() / sync_every_ % kPauseEvery != 0) return next;
+  for (std::uint32_t i = 0; i < kPauseRounds && next == Next::carry_on; ++i) next = check_sums();
+  return next;
 }
 
 Next WorkerRounds::check_sums() {
-  for (const std::vector<SumCheck>& group : choose_sum_checks(lineage_, step_, elements_max_).groups) {
+  for (const std::vector<SumCheck>& group : choose_sum_checks(lineage(), step(), elements_max_).groups) {
     std::vector<Next> results(group.size(), Next::carry_on);
     std::vector<std::thread> threads;
     for (std::size_t i = 1; i < group.size(); ++i) {
@@ -185,7 +178,7 @@ Next WorkerRounds::check_sums() {
 }
 
 Next WorkerRounds::mixed() {
-  return mixed_.run({.lineage = lineage_, .step = step_, .tags = tags_, .elements_max = elements_max_},
+  return mixed_.run({.lineage = lineage(), .step = step(), .tags = tags_, .elements_max = elements_max_},
                     roster_);
 }
 

@@ -10,8 +10,12 @@ using namespace hawser::churn;
 namespace {
 
 constexpr std::size_t kFloats = kMembersMax * kHeaderSlotFloats;
-const HeaderEntry kOld{
-    .peer_id = 0xfedcba9876543210, .synced = true, .lineage = 77, .step = 16'000'000, .digest = ~0ull};
+const HeaderEntry kOld{.peer_id = 0xfedcba9876543210,
+                       .synced = true,
+                       .lineage = 77,
+                       .step = 16'000'000,
+                       .digest = ~0ull,
+                       .synced_epoch = 5};
 const HeaderEntry kNew{.peer_id = 2};
 
 struct Written {
@@ -45,26 +49,34 @@ TEST_CASE("a header written with ranks of another view is unreadable") {
   CHECK(read_header(sum({{kOld, 0}, {kNew, 2}}), members).empty());
 }
 
-TEST_CASE("the first synced member gives the weights to newcomers") {
+TEST_CASE("members synchronise if one of them lacks the state") {
   HeaderEntry third = kOld;
   third.peer_id = 3;
   const RoundStart start = decide_round_start(std::vector<HeaderEntry>{kNew, kOld, third}, 5);
   CHECK(start.sync_needed);
-  CHECK(start.donor_synced);
-  CHECK(start.donor_id == kOld.peer_id);
+  CHECK(start.any_newcomer);
+  CHECK(start.holders == std::vector<std::uint64_t>{kOld.peer_id, 3});
   CHECK(start.step == kOld.step);
   CHECK(start.disagreement.empty());
   CHECK_FALSE(decide_round_start(std::vector<HeaderEntry>{kOld, third}, 5).sync_needed);
 }
 
-TEST_CASE("nobody synced: rank 0 begins a new lineage, a new one in each epoch") {
+TEST_CASE("members synchronise in every view") {
+  HeaderEntry third = kOld;
+  third.peer_id = 3;
+  const RoundStart later = decide_round_start(std::vector<HeaderEntry>{kOld, third}, 6);
+  CHECK(later.sync_needed);
+  CHECK_FALSE(later.any_newcomer);
+  third.synced_epoch = 0;
+  CHECK(decide_round_start(std::vector<HeaderEntry>{kOld, third}, 5).sync_needed);
+}
+
+TEST_CASE("nobody synced: nobody holds the state") {
   const std::vector<HeaderEntry> entries{kNew, {.peer_id = 3}};
   const RoundStart start = decide_round_start(entries, 5);
   CHECK(start.sync_needed);
-  CHECK_FALSE(start.donor_synced);
-  CHECK(start.donor_id == 2);
-  CHECK(start.step == 0);
-  CHECK(start.lineage != decide_round_start(entries, 6).lineage);
+  CHECK(start.any_newcomer);
+  CHECK(start.holders.empty());
 }
 
 TEST_CASE("synced members that differ in step, lineage or digest disagree") {

@@ -73,7 +73,7 @@ TEST_CASE("a digest changes with any bit and with the length") {
   CHECK(digest_bits(values) != before);
 }
 
-TEST_CASE("the model learns, and a sum with zeros keeps its bits") {
+TEST_CASE("the model learns") {
   std::vector<std::uint8_t> text;
   for (std::uint32_t i = 0; i < 3000; ++i) text.push_back(static_cast<std::uint8_t>((i * i / 3) % 7 + 40));
   std::mt19937_64 random(1);
@@ -81,10 +81,4 @@ TEST_CASE("the model learns, and a sum with zeros keeps its bits") {
   const double first = model.learn({.text = text, .examples = 300, .rate = 0.15f}, random);
   const double last = model.learn({.text = text, .examples = 300, .rate = 0.15f}, random);
   CHECK(last < first);
-
-  std::vector<float> delta(model.weights().size(), -0.0f);
-  model.add(delta);
-  std::vector<float> sum(model.weights().begin(), model.weights().end());
-  for (float& x : sum) x += 0.0f;
-  CHECK(digest_bits(sum) == digest_bits(model.weights()));
 }
