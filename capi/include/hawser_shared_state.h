@@ -121,10 +121,11 @@ typedef struct hawserSyncInfo {
   uint64_t digest_us;   /**< Reading tensors. */
   uint64_t agree_us;    /**< Comparing and electing. */
   uint64_t transfer_us; /**< Until all members had everything. */
+  uint32_t incomplete;  /**< 1, after an error only: some tensors are partly overwritten. */
 } hawserSyncInfo_t;
 
 #define HAWSER_SYNC_INFO_INIT \
-  {sizeof(hawserSyncInfo_t), NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+  {sizeof(hawserSyncInfo_t), NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /** Brings the state of all members of the group to the same bytes and the same revision. All members call it, with
  *  the same tensors (names, types, counts, flags) and the same tag. Each reads its tensors, all compare digests,

@@ -100,6 +100,7 @@ hawserSyncInfo_t info_of(const hawser::SyncInfo& from, const hawserSyncInfo_t& c
   info.digest_us = capi::whole_microseconds(from.digest);
   info.agree_us = capi::whole_microseconds(from.agree);
   info.transfer_us = capi::whole_microseconds(from.transfer);
+  info.incomplete = from.incomplete ? 1 : 0;
   if (info.sources == nullptr) return info;
   std::uint32_t place = 0;
   for (const auto& [peer, bytes] : from.bytes_from) {

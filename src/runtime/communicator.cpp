@@ -207,8 +207,9 @@ Result<void> Communicator::not_a_member() const {
   return usage("this communicator is not connected; call connect first");
 }
 
-Result<std::shared_ptr<const EngineInfo>> Communicator::info() const {
-  if (const auto process = check_process(); !process.ok()) return process.error();
+Result<std::shared_ptr<const EngineInfo>> Communicator::info() {
+  const auto held = hold();
+  if (!held.ok()) return held.error();
   if (const auto member = not_a_member(); !member.ok()) return member.error();
   return driver_->info();
 }
@@ -359,10 +360,15 @@ Result<void> check_residual(const Residual& residual, const Signature& signature
 
 }  // namespace
 
-Result<void> Communicator::check(const CollectiveCall& call) const { return check_call(call, *driver_->info()); }
+Result<void> Communicator::check(const CollectiveCall& call) {
+  const auto held = hold();
+  if (!held.ok()) return held.error();
+  return check_call(call, *driver_->info());
+}
 
 Result<AsyncCollective> Communicator::start(const CollectiveArguments& arguments) {
-  if (const auto process = check_process(); !process.ok()) return process.error();
+  const auto held = hold();
+  if (!held.ok()) return held.error();
   const Signature& signature = arguments.call.signature;
   const auto known = driver_->info();
   // Before its buffers are looked at with another view's eyes.

@@ -93,7 +93,7 @@ class Communicator {
   std::shared_ptr<CommunicatorSlot> slot() const { return slot_; }
   Result<void> update_topology();
   /// Whether its arguments are such that it could be started now, the tag apart.
-  Result<void> check(const CollectiveCall& call) const;
+  Result<void> check(const CollectiveCall& call);
   /// Begins a collective and does not wait for it. Errors are those that are found at once.
   Result<AsyncCollective> start(const CollectiveArguments& arguments);
   /// The same, and waits.
@@ -101,7 +101,7 @@ class Communicator {
 
   /// The membership as this peer knows it. Does not block. Errors: invalid_usage before connect(), and why
   /// it is a member no more.
-  Result<std::shared_ptr<const EngineInfo>> info() const;
+  Result<std::shared_ptr<const EngineInfo>> info();
 
   /// For a call that consists of several collectives: while it lives, the communicator's end waits, and its
   /// collectives end with closed. Error: closed.

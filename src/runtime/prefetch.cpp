@@ -40,6 +40,16 @@ std::span<const std::byte> StateOffer::payload(std::uint64_t chunk) const {
   return {tensor.data + here * kDigestSliceBytes, static_cast<std::size_t>(slice_bytes(tensor.bytes, here))};
 }
 
+std::uint64_t mark_of(const Manifest& manifest, std::uint64_t revision) {
+  std::vector<std::byte> bytes;
+  for (const Digest128& digest : {shape_digest(manifest), content_digest(manifest)}) {
+    put(digest.low, 8, bytes);
+    put(digest.high, 8, bytes);
+  }
+  put(revision, 8, bytes);
+  return digest_content(bytes, 0).low;
+}
+
 std::shared_ptr<const StateOffer> make_offer(const StateContent& content, std::uint64_t revision) {
   auto offer = std::make_shared<StateOffer>();
   offer->revision = revision;
@@ -59,7 +69,7 @@ std::shared_ptr<const StateOffer> make_offer(const StateContent& content, std::u
       put(digest.high, 8, offer->catalog);
     }
   }
-  offer->mark = digest_content(offer->catalog, 0).low;
+  offer->mark = mark_of(manifest, revision);
   return offer;
 }
 

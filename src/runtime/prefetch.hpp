@@ -26,7 +26,8 @@
 /// the same content, so a guest fetches from all their hosts at once.
 ///
 /// A catalog is u32 bytes of the manifest, the manifest (shared_state/manifest.hpp), then 16 bytes for the digest of
-/// each slice, low half first; cut in pieces of 1 MiB. Its mark is the low half of digest_content() of it, seed 0.
+/// each slice, low half first; cut in pieces of 1 MiB. Its mark is the low half of digest_content(), seed 0, of the shape digest and
+/// the content digest of its manifest (low half first) and the revision.
 namespace hawser {
 
 namespace limits {
@@ -66,6 +67,7 @@ struct Catalog {
   Manifest manifest;
   std::vector<Digest128> digests;  ///< Of the slices of all tensors.
 };
+std::uint64_t mark_of(const Manifest& manifest, std::uint64_t revision);
 /// Of any bytes. Error: refused.
 Result<Catalog> decode_catalog(std::span<const std::byte> bytes);
 

@@ -95,11 +95,7 @@ void PrefetchGuest::choose(Instant now, std::vector<PrefetchSend>& out) {
                                                               content_->revision == best->first.revision));
   if (!same) {
     content_ = best->first;
-    swarm_.reset();
-    numbered_.clear();
-    for (auto& [peer, host] : hosts_) host.swarm_number = 0;
-    catalog_.assign(static_cast<std::size_t>(content_->pieces), {});
-    catalog_from_.reset();
+    forget_catalog();
   }
   if (!swarm_) {
     if (!catalog_from_) ask_catalog(now, out);
@@ -190,7 +186,7 @@ bool PrefetchGuest::catalog_came(Instant now, std::vector<PrefetchSend>& out) {
                             .count = tensor.count,
                             .allow_content_inequality = tensor.allow_content_inequality});
   const auto catalog = decode_catalog(bytes);
-  const bool right = digest_content(bytes, 0).low == content_->mark && catalog.ok();
+  const bool right = catalog.ok() && mark_of(catalog->manifest, content_->revision) == content_->mark;
   if (!right || shape_digest(catalog->manifest) != shape_digest(mine)) {
     // A wrong one is its host's fault, one that does not fit is everybody's who offers it.
     for (auto& [peer, host] : hosts_)
@@ -211,6 +207,7 @@ bool PrefetchGuest::catalog_came(Instant now, std::vector<PrefetchSend>& out) {
   target_->bytes_total = content.bytes();
   target_->bytes_here = content.bytes() - missing;
   target_->revision = content_->revision;
+  catalog_host_ = catalog_from_;
   catalog_from_.reset();
   catalog_.clear();
   numbered_.assign(1, PeerId{});
@@ -227,16 +224,36 @@ void PrefetchGuest::join_swarm(Instant now, PeerId peer, Host& host, std::vector
   host.swarm_number = static_cast<std::uint32_t>(numbered_.size());
   numbered_.push_back(peer);
   swarm_->peer_ready(now, host.swarm_number, words_);
-  swarm_->have_came(now, host.swarm_number, 0, wanted_.size(), words_);
+  for (std::size_t tensor = 0; tensor < starts_.size(); ++tensor) {
+    const StateTensor& one = target_->content->tensors()[tensor];
+    const std::uint64_t slices = slice_count(one.bytes());
+    if (slices > 0 && (!one.allow_content_inequality || peer == catalog_host_))
+      swarm_->have_came(now, host.swarm_number, starts_[tensor], slices, words_);
+  }
   say(out);
 }
 
 void PrefetchGuest::leave_swarm(Instant now, Host& host, std::vector<PrefetchSend>& out) {
   if (!swarm_ || host.swarm_number == 0) return;
+  const bool has_its_catalog = numbered_[host.swarm_number] == catalog_host_;
   swarm_->peer_gone(now, host.swarm_number, words_);
   numbered_[host.swarm_number] = {};
   host.swarm_number = 0;
   say(out);
+  if (!has_its_catalog || whole()) return;
+  // What others have of tensors that may differ has other digests: their catalog is needed.
+  const auto& tensors = target_->content->tensors();
+  if (std::any_of(tensors.begin(), tensors.end(), [](const auto& one) { return one.allow_content_inequality; }))
+    forget_catalog();
+}
+
+/// Of the content that is being fetched, which goes on with somebody else's.
+void PrefetchGuest::forget_catalog() {
+  swarm_.reset();
+  numbered_.clear();
+  for (auto& [peer, host] : hosts_) host.swarm_number = 0;
+  catalog_.assign(static_cast<std::size_t>(content_->pieces), {});
+  catalog_from_.reset();
 }
 
 void PrefetchGuest::say(std::vector<PrefetchSend>& out) {

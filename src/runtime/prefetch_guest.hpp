@@ -61,6 +61,7 @@ class PrefetchGuest {
   bool catalog_came(Instant now, std::vector<PrefetchSend>& out);
   void join_swarm(Instant now, PeerId peer, Host& host, std::vector<PrefetchSend>& out);
   void leave_swarm(Instant now, Host& host, std::vector<PrefetchSend>& out);
+  void forget_catalog();
   void say(std::vector<PrefetchSend>& out);
   void send(PeerId to, const Host& host, FrameKind kind, std::uint64_t chunk, std::vector<PrefetchSend>& out) const;
   bool whole() const { return swarm_ && swarm_->complete() && swarm_->given_up().empty(); }
@@ -78,7 +79,8 @@ class PrefetchGuest {
   std::optional<PeerId> last_asked_;
   Instant catalog_asked_{};
   std::vector<std::vector<std::byte>> catalog_;  ///< Its pieces; empty: not here.
-  // And then its slices.
+  // And then its slices. Of tensors that may differ between members only the catalog's host has these.
+  std::optional<PeerId> catalog_host_;
   std::unique_ptr<Swarm> swarm_;
   std::vector<Digest128> wanted_;
   std::vector<std::uint64_t> starts_;  ///< The first slice of each tensor.

@@ -343,6 +343,7 @@ StateSync::Next StateSync::fail(Error error) {
     error.sentence += "; this peer's tensors hold revision " + std::to_string(record_.revision) + " of the group";
   else
     error.sentence += "; this peer's tensors are as they were";
+  outcome_.info.incomplete = record_.incomplete;
   outcome_.error = std::move(error);
   return end();
 }

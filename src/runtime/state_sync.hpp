@@ -61,6 +61,7 @@ struct SyncInfo {
   std::uint32_t rank = 0;
   Epoch epoch;
   std::uint32_t attempts = 1;
+  bool incomplete = false;  ///< After a failure: some tensors are partly overwritten.
   Duration digest{};
   Duration agree{};
   Duration transfer{};

@@ -98,9 +98,9 @@ void admit(Peers& peers, std::unique_ptr<Communicator> newcomer) {
   peers.push_back(std::move(newcomer));
 }
 
-PeerId id_of(const Communicator& peer) { return (*peer.info())->self; }
+PeerId id_of(Communicator& peer) { return (*peer.info())->self; }
 
-std::uint32_t rank_of(const Communicator& peer) {
+std::uint32_t rank_of(Communicator& peer) {
   const auto info = *peer.info();
   return *info->view.rank_of(info->self);
 }

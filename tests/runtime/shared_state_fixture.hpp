@@ -56,8 +56,8 @@ std::vector<SyncOutcome> sync_all(const Peers& peers, Holdings& holdings, const 
 /// Admits `newcomer`, at whose end it is the last of the peers.
 void admit(Peers& peers, std::unique_ptr<Communicator> newcomer);
 
-PeerId id_of(const Communicator& peer);
-std::uint32_t rank_of(const Communicator& peer);
+PeerId id_of(Communicator& peer);
+std::uint32_t rank_of(Communicator& peer);
 
 inline bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 

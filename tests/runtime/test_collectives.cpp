@@ -33,7 +33,7 @@ void run_all(const Peers& peers, const Arguments& arguments) {
 
 constexpr std::uint64_t kCount = 300'007;
 
-std::uint32_t rank_of(const Communicator& peer) {
+std::uint32_t rank_of(Communicator& peer) {
   const auto info = *peer.info();
   return *info->view.rank_of(info->self);
 }
