@@ -296,6 +296,11 @@ HAWSER_API hawserResult_t hawserCommCreate(const hawserCommConfig_t* config, haw
  *  Errors: InvalidUsage (connected already), Timeout, MasterUnreachable, Refused, Closed. */
 HAWSER_API hawserResult_t hawserCommConnect(hawserComm_t comm);
 
+/** Leaves the run gracefully (others are told at once) and ends calls under way with Closed. The handle stays, and every
+ *  later call with it ends with Closed, but for hawserCommDestroy: for programs in which other threads may be about to
+ *  call. Blocks at most one second. Again: does nothing. */
+HAWSER_API hawserResult_t hawserCommClose(hawserComm_t comm);
+
 /** Leaves the run gracefully (others are told at once), ends calls under way with Closed, frees.
  *  Blocks at most one second. Null is allowed. No other call on the handle may begin after this one has. */
 HAWSER_API hawserResult_t hawserCommDestroy(hawserComm_t comm);

@@ -133,6 +133,11 @@ hawserResult_t hawserCommConnect(hawserComm_t comm) {
       [&] { return comm == nullptr ? capi::null_comm() : capi::report(comm->communicator->connect()); });
 }
 
+hawserResult_t hawserCommClose(hawserComm_t comm) {
+  return capi::guarded(
+      [&] { return comm == nullptr ? capi::null_comm() : capi::report(comm->communicator->close()); });
+}
+
 hawserResult_t hawserCommDestroy(hawserComm_t comm) {
   return capi::guarded([&] {
     delete comm;

@@ -149,24 +149,27 @@ Communicator::~Communicator() {
     (void)io_.release();
     return;
   }
-  {
-    // Whoever finds it gone must find nobody who still reads what was offered.
-    const std::lock_guard slot_lock(slot_->mutex);
-    slot_->communicator = nullptr;
-    {
-      const std::lock_guard lock(calls_.mutex);
-      calls_.closing = true;
-    }
-    if (thread_.joinable()) {
-      asio::post(*io_, [this] { driver_->leave([this] { io_->stop(); }); });
-      thread_.join();
-    }
-  }
+  (void)close();
   {
     std::unique_lock lock(calls_.mutex);
     calls_.ended.wait(lock, [this] { return calls_.active == 0; });
   }
   driver_.reset();
+}
+
+Result<void> Communicator::close() {
+  if (const auto process = check_process(); !process.ok()) return process;
+  // Whoever finds it gone must find nobody who still reads what was offered.
+  const std::lock_guard slot_lock(slot_->mutex);
+  slot_->communicator = nullptr;
+  {
+    const std::lock_guard lock(calls_.mutex);
+    calls_.closing = true;
+  }
+  if (!thread_.joinable()) return {};
+  asio::post(*io_, [this] { driver_->leave([this] { io_->stop(); }); });
+  thread_.join();
+  return {};
 }
 
 void Communicator::vanish() {

@@ -91,6 +91,8 @@ class Communicator {
   /// Offers it no more; when this returns, nobody reads it. No error if it was not offered.
   Result<void> withdraw(const std::shared_ptr<const StateOffer>& offer);
   std::shared_ptr<CommunicatorSlot> slot() const { return slot_; }
+  /// Leaves the run and ends calls under way, and all later ones, with closed. Again: does nothing.
+  Result<void> close();
   Result<void> update_topology();
   /// Whether its arguments are such that it could be started now, the tag apart.
   Result<void> check(const CollectiveCall& call);
