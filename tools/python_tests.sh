@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(pytest numpy mypy)
+packages=(pytest numpy mypy safetensors)
 if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then
   sed -n '2,7s/^# \{0,1\}//p' "$0"
   exit 0
@@ -26,5 +26,5 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1
 "$python" -m pip install --quiet --force-reinstall --no-deps .
 
 "$python" -m mypy -p hawser
-"$python" -m mypy bindings/python/examples bindings/python/tests bindings/python/bench_overhead.py
+"$python" -m mypy bindings/python/examples bindings/python/tests bindings/python/bench
 exec "$python" -m pytest "$@"

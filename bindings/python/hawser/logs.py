@@ -1,0 +1,57 @@
+"""Log lines of the library: to stderr by default, or to Python's logging."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+
+from hawser import _core
+from hawser._core import LogLevel, set_log_level
+
+__all__ = ["LogLevel", "log_to_logging", "log_to_stderr", "set_log_level"]
+
+_LEVELS = {
+    LogLevel.ERROR: logging.ERROR,
+    LogLevel.WARNING: logging.WARNING,
+    LogLevel.INFO: logging.INFO,
+    LogLevel.DEBUG: logging.DEBUG,
+}
+_lock = threading.Lock()
+_thread: threading.Thread | None = None
+
+
+def _pass_on(logger: logging.Logger) -> None:
+    while lines := _core.log_take():
+        for level, text in lines:
+            logger.log(_LEVELS.get(level, logging.INFO), "%s", text)
+
+
+def log_to_logging(logger: logging.Logger | None = None) -> None:
+    """Passes log lines to a logger (default: "hawser") from now on.
+
+    A thread of its own takes them, so that the library never waits for Python. `set_log_level` says which lines
+    there are: what the logger drops costs less if the library does not make it.
+    """
+    global _thread
+    log_to_stderr()
+    with _lock:
+        _core.log_open()
+        _thread = threading.Thread(
+            target=_pass_on, args=(logger or logging.getLogger("hawser"),), name="hawser-log", daemon=True
+        )
+        _thread.start()
+
+
+def log_to_stderr() -> None:
+    """Lets log lines go to stderr again, as by default. Returns when all earlier ones were passed on."""
+    global _thread
+    with _lock:
+        if _thread is None:
+            return
+        _core.log_close()
+        _thread.join()
+        _thread = None
+
+
+atexit.register(log_to_stderr)

@@ -1,0 +1,80 @@
+"""The membership authority of a run, in this process."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+
+from hawser import _core
+
+__all__ = ["Master"]
+
+
+class Master:
+    """Serves the membership of one run in threads of the library, from its making until `close()`.
+
+    In production it is better a process of its own (`hawser master`), which does little and may run anywhere.
+
+    Args:
+        listen: "ADDR:PORT", "[V6]:PORT" or "HOST:PORT"; port 0 takes any free one.
+        silence_ms: a member that says nothing for so long is lost. Default 5000.
+        stall_ms: a member that others wait for in a collective and that makes no progress for so long is lost.
+            Default 6000.
+        call_wait_ms: members that have called wait so long for one that is alive and has not. Default 600000.
+        recovery_ms: after a restart, how long to wait for all former members. Default 5000.
+        bootstrap_ms: a fresh master collects peers for so long before it forms the first view. Default 1000.
+        link_open_ms: bound for opening links to newcomers. Default 10000.
+        connections_max: connections held at once. Default 4096.
+
+    Zeros mean the defaults. Raises InvalidArgument (address), SystemFailure (port taken).
+    """
+
+    def __init__(
+        self,
+        listen: str = "0.0.0.0:48500",
+        *,
+        silence_ms: int = 0,
+        stall_ms: int = 0,
+        call_wait_ms: int = 0,
+        recovery_ms: int = 0,
+        bootstrap_ms: int = 0,
+        link_open_ms: int = 0,
+        connections_max: int = 0,
+    ) -> None:
+        self._closed = threading.Event()
+        self._handle = _core.MasterHandle(
+            listen=listen,
+            silence_ms=silence_ms,
+            stall_ms=stall_ms,
+            call_wait_ms=call_wait_ms,
+            recovery_ms=recovery_ms,
+            bootstrap_ms=bootstrap_ms,
+            link_open_ms=link_open_ms,
+            connections_max=connections_max,
+        )
+        self._address = self._handle.address()
+
+    @property
+    def address(self) -> str:
+        """Where it listens, with the real port."""
+        return self._address
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Blocks until another thread closes it (True), or for so long (False). Ctrl-C ends it."""
+        return self._closed.wait(timeout_s)
+
+    def close(self) -> None:
+        """Stops within a second. Peers keep their view and redial. Again: does nothing."""
+        self._handle.close()
+        self._closed.set()
+
+    def __enter__(self) -> Master:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<hawser.Master at {self._address}{', closed' if self._closed.is_set() else ''}>"

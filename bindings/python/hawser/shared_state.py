@@ -1,0 +1,167 @@
+"""Named tensors that all members hold with the same bytes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING
+
+from hawser import _core
+from hawser._core import SyncInfo, SyncStrategy
+from hawser.errors import InvalidUsage
+from hawser.tensors import Tensor
+
+if TYPE_CHECKING:
+    from hawser.communicator import Communicator
+
+__all__ = ["Progress", "SharedState"]
+
+Progress = Callable[[int, int], object]
+"""Called with (bytes done, bytes in all) by the thread that waits, a few times a second."""
+
+
+class SharedState:
+    """Weights, optimiser state and the like, which every member brings to the same bytes by `sync`.
+
+    The tensors stay yours and where they are; they are kept alive by this object, and read and written only during
+    its calls (and read while it is offered). All members make it of the same names, types and counts.
+
+    Args:
+        tensors: name -> writable tensor, in any order. Up to 65536; names of 1 to 255 bytes. No two share memory.
+        allow_content_inequality: names whose content may differ between members of one revision.
+        revision: the number to begin with.
+
+    Raises InvalidArgument, TypeError. A call beside another one on the same state raises InvalidUsage.
+    """
+
+    def __init__(
+        self,
+        tensors: Mapping[str, Tensor],
+        *,
+        allow_content_inequality: Collection[str] = (),
+        revision: int = 0,
+    ) -> None:
+        unknown = set(allow_content_inequality) - set(tensors)
+        if unknown:
+            raise KeyError(f"no such tensors: {', '.join(sorted(unknown))}")
+        self._tensors = dict(tensors)
+        self._handle = _core.StateHandle(
+            list(self._tensors),
+            list(self._tensors.values()),
+            [name in allow_content_inequality for name in self._tensors],
+        )
+        if revision:
+            self.revision = revision
+
+    @property
+    def tensors(self) -> Mapping[str, Tensor]:
+        """What it was made of."""
+        return MappingProxyType(self._tensors)
+
+    @property
+    def revision(self) -> int:
+        """Counts your versions of the content.
+
+        Add one whenever all members have changed the content alike (an optimiser step), before the next `sync`,
+        which sets it to the elected one.
+        """
+        return self._handle.revision()
+
+    @revision.setter
+    def revision(self, revision: int) -> None:
+        self._handle.set_revision(revision)
+
+    def sync(
+        self,
+        comm: Communicator,
+        *,
+        strategy: SyncStrategy = SyncStrategy.ENFORCE_POPULAR,
+        tag: int = 0,
+        compress: bool = False,
+        only_marked: bool = False,
+        keep_old_bytes: bool = False,
+        threads: int = 0,
+        progress: Progress | None = None,
+    ) -> SyncInfo:
+        """Brings the state of all members of the group to the same bytes and revision. All members call it.
+
+        Elected is the content of the highest revision, of several the one that most members hold. Who lacks parts
+        of it fetches them from all who have them. A loss on the way does not end it. If nothing differs, it costs one
+        reading of the tensors and one small collective. Success means that all members hold equal bytes.
+
+        Args:
+            strategy: whether this member offers and takes content.
+            tag: of its collectives. Same on all members.
+            compress: what this member sends, without loss, where that pays.
+            only_marked: read again only tensors given to `mark_changed` since the last call.
+            keep_old_bytes: keep what is overwritten (in as much memory) and put it back on an error.
+            threads: for reading the tensors. 0: one for each core.
+            progress: told how far the fetching is. What it raises is raised when the call has ended.
+
+        After an error the tensors are as they were, unless content was being fetched (the error's `incomplete`): then
+        they are incomplete until a later call, or `mark_changed()`. Blocks as a collective does, and while content
+        moves.
+        After KeyboardInterrupt it goes on, and the tensors belong to the library, until the communicator is closed.
+
+        Raises Mismatch (other tensors, a revision out of turn, another call), TooFewPeers, Timeout,
+        MasterUnreachable, Expelled, InvalidUsage, SystemFailure, Closed.
+        """
+        return self._handle.sync(
+            comm._handle, strategy, tag, compress, only_marked, keep_old_bytes, threads, progress
+        )
+
+    def mark_changed(self, name: str | None = None) -> None:
+        """Says that you have written to a tensor; None: to all, which are complete from then on.
+
+        Needed only with `only_marked`, or after a sync that left the state incomplete. Raises InvalidArgument.
+        """
+        self._handle.mark_changed(name)
+
+    def digest(self) -> str:
+        """Reads all tensors that may not differ: equal digests (32 hexadecimal digits), equal content."""
+        return self._handle.digest()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes tensors and revision to a safetensors file, whole or not at all. Blocks as long as the disk takes.
+
+        Raises InvalidUsage (incomplete), SystemFailure.
+        """
+        self._handle.save(os.fspath(path))
+
+    def load(self, path: str | os.PathLike[str]) -> int:
+        """Reads what `save` wrote, checked before the first byte is written, and sets and returns the revision.
+
+        Raises Refused (damaged, or no such file format), Mismatch (other tensors), SystemFailure (not there). The
+        tensors are then as they were.
+        """
+        return self._handle.load(os.fspath(path))
+
+    def offer(self, comm: Communicator) -> None:
+        """Lets newcomers fetch this state while this member trains on (`Communicator.connect(prefetch=...)`).
+
+        Until `withdraw`, or the next call that changes the state, the tensors must not be written to. After a
+        successful `sync`. Does not block. Raises InvalidUsage.
+        """
+        self._handle.offer(comm._handle)
+
+    def withdraw(self) -> None:
+        """Ends the offer: when this returns, nobody reads the tensors. No error if there is none."""
+        self._handle.withdraw()
+
+    def close(self) -> None:
+        """Lets the tensors go. Raises InvalidUsage while another call uses the state. Again: does nothing."""
+        self._handle.close()
+
+    def __enter__(self) -> SharedState:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.close()
+        except InvalidUsage:
+            # A sync that Ctrl-C has left goes on until the communicator is closed, which lets go of this then.
+            if kind is None:
+                raise

@@ -1,0 +1,28 @@
+"""What the package takes as a tensor."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, Union
+
+__all__ = ["SupportsBuffer", "SupportsDLPack", "Tensor"]
+
+
+class SupportsDLPack(Protocol):
+    """NumPy arrays, torch tensors and others that give their memory through DLPack."""
+
+    def __dlpack__(self) -> Any: ...
+
+
+class SupportsBuffer(Protocol):
+    """array.array, memoryview and others that give their memory through the buffer protocol."""
+
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+
+Tensor = Union[SupportsDLPack, SupportsBuffer]
+"""Memory full of numbers, contiguous in C order, on the CPU. Its shape does not matter, only its elements do.
+
+Types: float16, bfloat16, float32, float64, and integers of 8 to 64 bits, signed or not. It is never copied. What is
+written to must not be read-only. A torch tensor that requires gradients is taken as its detached self: the same
+memory.
+"""

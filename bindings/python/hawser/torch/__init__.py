@@ -1,0 +1,16 @@
+"""Training with PyTorch over links that fail, among peers that come and go.
+
+    DiLoCo             H local steps, then one outer step on the average of all members' progress
+    AsyncDiLoCo        the same, with the averaging hidden behind the next H steps
+    StreamingDiLoCo    the same, in fragments, each hidden behind a few steps
+    DataParallel       gradients averaged every step, while backward goes on
+
+docs/python.md has an example, docs/optim.md the arithmetic. Needs torch; nothing else of the package imports it.
+"""
+
+from hawser.torch.async_diloco import AsyncDiLoCo
+from hawser.torch.data_parallel import DataParallel
+from hawser.torch.diloco import DiLoCo
+from hawser.torch.streaming_diloco import StreamingDiLoCo
+
+__all__ = ["AsyncDiLoCo", "DataParallel", "DiLoCo", "StreamingDiLoCo"]

@@ -1,0 +1,223 @@
+"""How a member of a DiLoCo run comes in, lets others in, and lives through losses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Literal, Union
+
+import torch  # type: ignore[import-not-found,unused-ignore]
+
+from hawser import Communicator, HawserError, PrefetchInfo, SharedState
+from hawser.errors import InvalidUsage, MasterRestarted, Mismatch, Timeout, TooFewPeers
+
+__all__ = ["Admission", "OnAlone"]
+
+OnAlone = Literal["wait", "continue"]
+_POLL_S = 0.02
+_CROSSED_MAX = 10
+"""So many calls in a row may cross other members' before it counts as a fault of the program."""
+
+
+class Admission:
+    """The shared state of a run and the group that holds it.
+
+    The shared state is the tensors given, and "progress" (int64): the number of outer steps, and the phase: where in
+    its round the group is, 0 being the beginning. So a newcomer knows what the others call next.
+
+    Revisions: content that all members have changed alike since the last synchronisation is one above it, however
+    many changes there were (members that go on alone cannot synchronise in between).
+    """
+
+    def __init__(
+        self,
+        comm: Communicator,
+        tensors: Mapping[str, torch.Tensor],
+        *,
+        on_alone: OnAlone,
+        alone_timeout_s: float,
+        tag: int,
+    ) -> None:
+        if on_alone not in ("wait", "continue"):
+            raise ValueError('on_alone is "wait" or "continue"')
+        self.comm = comm
+        self.progress = torch.zeros(2, dtype=torch.int64)
+        self.state = SharedState({**tensors, "progress": self.progress})
+        self._on_alone = on_alone
+        self._alone_timeout_s = alone_timeout_s
+        self._tag = tag
+        self.prefetched: PrefetchInfo | None = None
+        self._agreed: int | None = None
+        self._known: set[int] = set()
+        self._is_torn = False
+        self._crossed = 0
+
+    # --------------------------------------------------------------------------------------------- progress
+
+    @property
+    def outer_steps(self) -> int:
+        """So many the group has made."""
+        return int(self.progress[0])
+
+    @property
+    def phase(self) -> int:
+        """Where in its round the group was when it agreed."""
+        return int(self.progress[1])
+
+    def set_progress(self, outer_steps: int, phase: int) -> None:
+        """After all members have changed the state alike. The state must be withdrawn."""
+        self.progress[0] = outer_steps
+        self.progress[1] = phase
+        if self._agreed is not None:
+            self.state.revision = self._agreed + 1
+        else:
+            self.state.revision += 1
+
+    # ------------------------------------------------------------------------------------------- coming in
+
+    def join(self) -> None:
+        """Connects unless that was done, and takes over the group's state. It is not offered then.
+
+        Alone, waits for others or goes on, as was chosen; but never with half of a state.
+        """
+        self.state.withdraw()
+        while True:
+            try:
+                if not self._is_connected():
+                    self._connect()
+                if self._stays_alone():
+                    return
+                self._sync()
+                return
+            except HawserError as error:
+                self.survive(error)
+
+    def admit(self) -> bool:
+        """Lets in who waits, and gives newcomers the state; says whether there are any. The state is not offered then.
+
+        Alone, waits for others or returns, as was chosen. Raises what `survive` takes, to be called again then.
+        """
+        self.state.withdraw()
+        self.comm.update_topology()
+        if self._stays_alone():
+            return False
+        newcomers = {member.peer_id for member in self.comm.members} - self._known
+        if newcomers:
+            self._sync()
+        return bool(newcomers)
+
+    def admit_and_agree(self) -> None:
+        """Lets in who waits, synchronises and offers the state: for a group that has nothing to reduce next.
+
+        Raises what makes this member come in anew, and what nothing mends.
+        """
+        while True:
+            try:
+                self.state.withdraw()
+                self.comm.update_topology()
+                if not self._stays_alone():
+                    self._sync()
+                    self.offer()
+                return
+            except HawserError as error:
+                if self.survive(error):
+                    raise
+
+    def agree(self) -> None:
+        """Synchronises and offers the state. A member that is alone, or becomes so, goes on without."""
+        while True:
+            try:
+                if self.comm.group_size >= 2:
+                    self._sync()
+                    self.offer()
+                return
+            except TooFewPeers:
+                return
+            except HawserError as error:
+                if error.must_reconnect:
+                    raise
+                self.survive(error)
+
+    def offer(self) -> None:
+        """Newcomers may fetch the state from now on, until it is withdrawn. Only after agreeing."""
+        if self._agreed is None or self.state.revision != self._agreed:
+            return
+        try:
+            self.state.offer(self.comm)
+        except InvalidUsage:
+            pass  # lost meanwhile what the synchronisation gave: the next call of the group tells
+
+    def survive(self, error: HawserError) -> bool:
+        """After an error of a call with the group: True if this member has to come in anew (`join`), False if the call
+        may be made again. Raises the error if neither."""
+        if error.must_reconnect and not self.comm.closed:
+            self._crossed = 0
+            if self._agreed is not None:
+                # Below what the others have, if they have anything.
+                self.state.withdraw()
+                self.state.revision = self._agreed
+            return True
+        if isinstance(error, (Mismatch, Timeout)):
+            self._crossed += 1
+            if self._crossed >= _CROSSED_MAX:
+                raise error
+            return False
+        if isinstance(error, TooFewPeers) or error.can_retry:
+            return False
+        raise error
+
+    def went_well(self) -> None:
+        """A round came to its end: crossed calls are counted anew."""
+        self._crossed = 0
+
+    # ------------------------------------------------------------------------------------------------ alone
+
+    @property
+    def goes_on_alone(self) -> bool:
+        """Rather than waiting."""
+        return self._on_alone == "continue" and not self._is_torn
+
+    def _stays_alone(self) -> bool:
+        """Whether the group is this member and it may go on. Waits if not."""
+        begun = time.monotonic()
+        while self.comm.group_size < 2:
+            if self.goes_on_alone:
+                return True
+            if time.monotonic() - begun > self._alone_timeout_s:
+                raise RuntimeError(f"nobody else came for {self._alone_timeout_s} s; on_alone is {self._on_alone!r}")
+            time.sleep(_POLL_S)  # the library tells nobody that somebody waits at the door
+            try:
+                self.comm.update_topology()
+            except (MasterRestarted, Mismatch, Timeout):
+                pass
+        return False
+
+    # ------------------------------------------------------------------------------------------------ steps
+
+    def _is_connected(self) -> bool:
+        try:
+            self.comm.info()
+        except InvalidUsage:
+            return False
+        except HawserError as error:
+            if error.must_reconnect:
+                return False
+            raise
+        return True
+
+    def _connect(self) -> None:
+        self.prefetched = info = self.comm.connect(prefetch=self.state)
+        self._known = set()
+        if info.bytes_fetched:
+            self._is_torn = not info.complete
+
+    def _sync(self) -> None:
+        try:
+            info = self.state.sync(self.comm, tag=self._tag)
+        except Mismatch as error:
+            # Content may have come in part; the state offers nothing then until a later synchronisation.
+            self._is_torn = self._is_torn or "incomplete" in str(error)
+            raise
+        self._agreed = info.revision
+        self._is_torn = False
+        self._known = {member.peer_id for member in self.comm.members}

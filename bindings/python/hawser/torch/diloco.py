@@ -1,0 +1,212 @@
+"""DiLoCo (arXiv 2311.08105)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch  # type: ignore[import-not-found,unused-ignore]
+
+from hawser import Communicator, HawserError, Plan, Quantization
+from hawser.errors import TooFewPeers
+from hawser.torch.admission import OnAlone
+from hawser.torch.fragment import Fragment, OuterSettings, Parameters, named
+from hawser.torch.outer_loop import FIRST_TAG, GroupSettings, OuterLoop
+
+__all__ = ["DiLoCo"]
+
+_REDUCTION = 1
+"""The phase before the reduction of a round."""
+
+
+class DiLoCo(OuterLoop):
+    """H local steps of each member, then one outer step of all on the average of what they have learnt.
+
+        diloco = DiLoCo(model.parameters(), torch.optim.AdamW(model.parameters()), comm, sync_every=500)
+        for batch in data:
+            loss(model, batch).backward()
+            diloco.step()
+            diloco.zero_grad()
+
+    Peers may come, leave and die at any moment; nothing has to be written for it. Every H-th `step` lets newcomers in,
+    averages the progress Δ of all members, and makes the outer step, whose result is the same bits at all members. A
+    member that is lost before the average was committed doesn't count; the others average anew. A newcomer fetches
+    the outer state while the others train, takes part in the reduction that it was admitted before with weight 0, and
+    trains from the outer step that follows it. A member that was expelled comes back as a newcomer; its progress
+    counts if the group has made no outer step without it.
+
+    With sync_every=1, an inner torch.optim.SGD without momentum and weight decay, and outer_momentum 0, gradients are
+    averaged instead of differences, and the step is Θ - (outer_lr * lr) * average: with outer_lr=1 this is
+    data-parallel SGD bit for bit, if averages are (see plan). The lr is that of the group when the round began.
+
+    Args:
+        model_parameters: `model.named_parameters()` or `model.parameters()`, the same on all members. float32, float64,
+            bfloat16, float16; the outer copy is float64 for float64, else float32.
+        inner_optimizer: steps the parameters. Its state stays with the member.
+        comm: connected or not; the constructor connects, fetches the state, and blocks as that does.
+        sync_every: H, the same on all members.
+        outer_lr, outer_momentum, nesterov: of the outer step.
+        plan: how pseudo-gradients travel. The direct plan, which AUTO may choose, adds in the order of arrival: all
+            members hold the same bits, but from three members on another run may hold others. Plan.RING gives the
+            same again.
+        quantization: of pseudo-gradients on the wire.
+        weight: called before each reduction: how much this member's progress counts (tokens since the last one).
+        on_alone: if all others are gone, "wait" for somebody, or "continue" alone.
+        alone_timeout_s: so long it waits, then raises RuntimeError.
+        weight_unit: weights are divided by it before they scale values: a power of two near the usual weight keeps
+            values their size where they travel as float16. The same on all members.
+        error_feedback: what quantisation loses is added to the next reduction (8 bytes per parameter).
+        resume: a `state_dict()` to go on from. Of members that bring different ones the newest counts.
+        first_tag: of the collectives, as many as there are parameters and a few more.
+
+    Memory beside the model and its inner optimiser: Θ, M, Δ, the average. Not to be used from several threads.
+    """
+
+    def __init__(
+        self,
+        model_parameters: Parameters,
+        inner_optimizer: Any,
+        comm: Communicator,
+        *,
+        sync_every: int,
+        outer_lr: float = 0.7,
+        outer_momentum: float = 0.9,
+        nesterov: bool = True,
+        plan: Plan = Plan.AUTO,
+        quantization: Quantization | None = None,
+        weight: Callable[[], int] | None = None,
+        on_alone: OnAlone = "wait",
+        alone_timeout_s: float = 3600.0,
+        weight_unit: int = 1,
+        error_feedback: bool = False,
+        resume: dict[str, Any] | None = None,
+        first_tag: int = FIRST_TAG,
+    ) -> None:
+        self._fragment = Fragment(named(model_parameters), OuterSettings(outer_lr, outer_momentum, nesterov))
+        self._outer_lr = outer_lr
+        self._rates = torch.zeros(len(inner_optimizer.param_groups), dtype=torch.float64)
+        self._rate_groups: list[int] | None = None
+        if sync_every == 1 and outer_momentum == 0:
+            self._rate_groups = _plain_sgd_groups(inner_optimizer, self._fragment)
+        super().__init__(
+            inner_optimizer,
+            comm,
+            [self._fragment],
+            GroupSettings(
+                plan, quantization, weight, on_alone, alone_timeout_s, weight_unit, error_feedback, first_tag
+            ),
+            sync_every=sync_every,
+            shared=None if self._rate_groups is None else {"inner_lr": self._rates},
+        )
+        if resume is not None:
+            self._load(resume)
+        self._enter()
+
+    def step(self) -> bool:
+        """An inner step; every H-th time, an outer step with the group. Says whether it was such a one.
+
+        Blocks then until all members have come so far, at most the master's call_wait_ms, and while a newcomer fetches
+        what it lacks. Raises Mismatch (the members' calls don't fit), Closed, InvalidArgument, SystemFailure,
+        Timeout, and RuntimeError as alone_timeout_s says; what a retry or a new connection mends is mended.
+        """
+        is_last = self._local_steps + 1 >= self.sync_every
+        if is_last and self._rate_groups is not None:
+            self._fragment.take_gradients(self._ask_weight(0))
+        self.inner.step()
+        self._local_steps += 1
+        if not is_last:
+            return False
+        if self._rate_groups is None:
+            self._fragment.take_delta(self._ask_weight(0))
+        self._begin_outer_step()
+        self._outer_step()
+        return True
+
+    # -------------------------------------------------------------------------------------------- the round
+
+    def _begin_outer_step(self) -> None:
+        self._admission.state.withdraw()
+        for index, group in enumerate(self.inner.param_groups):
+            self._rates[index] = float(group["lr"])
+        self._admission.set_progress(self.outer_steps, _REDUCTION)
+
+    def _outer_step(self, *, is_admitted: bool = False) -> None:
+        """With Δ taken: the reduction, the step, and what newcomers need then. Ends with a new round begun.
+
+        is_admitted: this member has just been let in by the others, who reduce next.
+        """
+        while True:
+            try:
+                if not is_admitted:
+                    self._admission.admit()
+                is_admitted = False
+                self._apply(self._sums[0].reduce())
+                self._admission.agree()
+                break
+            except TooFewPeers:
+                if self._admission.goes_on_alone:
+                    self._fragment.take_own()
+                    self._apply(self._sums[0].weight)
+                    break
+            except HawserError as error:
+                if self._admission.survive(error):
+                    is_admitted = self._come_back()
+                    if not is_admitted:
+                        break
+        self._admission.went_well()
+
+    def _apply(self, total: int) -> None:
+        """The step with what was summed, and the beginning of a round. If nobody had anything to add, no step."""
+        if total > 0:
+            self._fragment.divide(total / self._settings.weight_unit)
+            if self._rate_groups is None:
+                self._fragment.step()
+            else:
+                self._fragment.step([self._outer_lr * float(self._rates[group]) for group in self._rate_groups])
+        self._fragment.restart()
+        self._sums[0].weight = 0
+        self._local_steps = 0
+        self._trained_at = self.outer_steps + (total > 0)
+        self._admission.set_progress(self._trained_at, 0)
+
+    # -------------------------------------------------------------------------------------- coming in anew
+
+    def _enter(self) -> None:
+        self._come_in()
+        if self._phase_is_reduction():
+            # Let in before a reduction, to which this member has nothing to add.
+            self._fragment.clear_delta()
+            self._sums[0].weight = 0
+            self._outer_step(is_admitted=True)
+        else:
+            self._admission.offer()
+
+    def _come_back(self) -> bool:
+        """After this member was out of the run, in an outer step. True if the others make that step next."""
+        self._come_in()
+        if self._phase_is_reduction():
+            return True
+        self._local_steps = 0
+        self._admission.offer()
+        return False
+
+    def _phase_is_reduction(self) -> bool:
+        return self._admission.phase == _REDUCTION
+
+    def _phase(self) -> int:
+        return 0
+
+
+def _plain_sgd_groups(optimizer: Any, fragment: Fragment) -> list[int] | None:
+    """The group of the inner optimiser that each parameter is in, if it is SGD with a learning rate only."""
+    if type(optimizer) is not torch.optim.SGD:
+        return None
+    group_of: dict[int, int] = {}
+    for index, group in enumerate(optimizer.param_groups):
+        if group["momentum"] or group["weight_decay"] or group["maximize"]:
+            return None
+        for parameter in group["params"]:
+            group_of[id(parameter)] = index
+    if any(id(parameter) not in group_of for parameter in fragment.parameters):
+        return None
+    return [group_of[id(parameter)] for parameter in fragment.parameters]

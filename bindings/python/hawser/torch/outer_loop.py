@@ -1,0 +1,225 @@
+"""What the DiLoCo family has in common: an inner optimiser, fragments with their sums, one shared state."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch  # type: ignore[import-not-found,unused-ignore]
+
+from hawser import Communicator, HawserError, Plan, PrefetchInfo, Quantization
+from hawser.errors import TooFewPeers
+from hawser.torch.admission import Admission, OnAlone
+from hawser.torch.fragment import Fragment
+from hawser.torch.reduction import GroupSum
+
+__all__ = ["FIRST_TAG", "GroupSettings", "OuterLoop"]
+
+FIRST_TAG = 1 << 40
+"""Tags from this one on are used, unless another is given."""
+
+_BUCKET_BYTES = 32 << 20
+
+
+@dataclass(frozen=True)
+class GroupSettings:
+    """How a member deals with its group."""
+
+    plan: Plan
+    quantization: Quantization | None
+    weight: Callable[[], int] | None
+    on_alone: OnAlone
+    alone_timeout_s: float
+    weight_unit: int
+    error_feedback: bool
+    first_tag: int
+
+
+class OuterLoop(ABC):
+    """Inner steps, of which some are followed by calls with the group. Not to be used from several threads."""
+
+    def __init__(
+        self,
+        inner_optimizer: Any,
+        comm: Communicator,
+        fragments: Sequence[Fragment],
+        settings: GroupSettings,
+        *,
+        sync_every: int,
+        shared: dict[str, torch.Tensor] | None = None,
+    ) -> None:
+        if sync_every < 1:
+            raise ValueError("sync_every must be 1 or more")
+        if settings.weight_unit < 1:
+            raise ValueError("weight_unit must be 1 or more")
+        self.inner = inner_optimizer
+        self.sync_every = sync_every
+        self._settings = settings
+        self._fragments = list(fragments)
+        self._sums: list[GroupSum] = []
+        tensors = dict(shared or {})
+        tag = settings.first_tag + 1
+        for fragment in fragments:
+            tensors.update(fragment.shared())
+            self._sums.append(
+                GroupSum(
+                    comm,
+                    per_parameter=fragment.per_parameter(),
+                    buckets=fragment.buckets(_BUCKET_BYTES),
+                    first_tag=tag,
+                    plan=settings.plan,
+                    quantization=settings.quantization,
+                    error_feedback=settings.error_feedback,
+                )
+            )
+            tag += self._sums[-1].tags
+        self._admission = Admission(
+            comm,
+            tensors,
+            on_alone=settings.on_alone,
+            alone_timeout_s=settings.alone_timeout_s,
+            tag=settings.first_tag,
+        )
+        self._local_steps = 0
+        self._trained_at = -1  # the outer steps that L is built on; -1: it counts for nothing
+
+    # ------------------------------------------------------------------------------------------ the caller
+
+    @property
+    def comm(self) -> Communicator:
+        """The communicator."""
+        return self._admission.comm
+
+    @property
+    def outer_steps(self) -> int:
+        """Outer steps that the group has made (of fragments, if there are several)."""
+        return self._admission.outer_steps
+
+    @property
+    def local_steps(self) -> int:
+        """Of this member in this round."""
+        return self._local_steps
+
+    @property
+    def error_norms(self) -> list[float]:
+        """Root mean square of what error feedback owes, by 32 MiB of parameters."""
+        return [norm for each in self._sums for norm in each.error_norms]
+
+    @property
+    def prefetched(self) -> PrefetchInfo | None:
+        """What was fetched before this member was let in the last time; None if it was connected already."""
+        return self._admission.prefetched
+
+    def digest(self) -> str:
+        """Of the outer state: equal at all members between two rounds."""
+        return self._admission.state.digest()
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Of the inner optimiser."""
+        self.inner.zero_grad(set_to_none=set_to_none)
+
+    @abstractmethod
+    def step(self) -> bool:
+        """An inner step, and what the group does after it; says whether an outer step was made."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that this member needs to go on: parameters, inner optimiser, Θ, M, Δ, counters. Does not block.
+
+        With error_feedback, what is owed is not in it (`error_norms` tells how much that is).
+        """
+        tensors: dict[str, torch.Tensor] = {}
+        for fragment in self._fragments:
+            tensors.update(fragment.state_dict())
+        return {
+            "inner": self.inner.state_dict(),
+            "tensors": tensors,
+            "weights": [each.weight for each in self._sums],
+            "revision": self._admission.state.revision,
+            "outer_steps": self.outer_steps,
+            "local_steps": self._local_steps,
+            "phase": self._phase(),
+            "error_norms": self.error_norms,
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Goes on from a `state_dict()`. All members call it after equally many steps, with those of one moment.
+
+        Blocks as `step` does. To start a run from checkpoints of several moments give them to the constructor.
+        """
+        for each in self._sums:
+            each.drain()
+        self._admission.state.withdraw()
+        self._load(saved)
+        self._admission.set_progress(self._trained_at, int(saved["phase"]))
+        self._enter()
+
+    # --------------------------------------------------------------------------------------- for subclasses
+
+    @abstractmethod
+    def _enter(self) -> None:
+        """Comes in, at the beginning or after loading; ends where local steps come next."""
+
+    @abstractmethod
+    def _phase(self) -> int:
+        """The shared position in the round from which this member would go on."""
+
+    def _load(self, saved: dict[str, Any]) -> None:
+        self.inner.load_state_dict(saved["inner"])
+        for fragment in self._fragments:
+            fragment.load_state_dict(saved["tensors"])
+        for each, weight in zip(self._sums, saved["weights"]):
+            each.weight = weight
+        self._local_steps = int(saved["local_steps"])
+        self._trained_at = int(saved["outer_steps"])
+        self._admission.progress[0] = self._trained_at
+        self._admission.progress[1] = int(saved["phase"])
+        self._admission.state.revision = int(saved["revision"])
+
+    def _come_in(self) -> bool:
+        """Joins; says whether what this member has learnt since the last outer step still counts.
+
+        If not, it begins with L = Θ and nothing to add.
+        """
+        self._admission.join()
+        if self._trained_at == self.outer_steps:
+            return True
+        for fragment, each in zip(self._fragments, self._sums):
+            fragment.restart()
+            each.weight = 0
+        self._local_steps = 0
+        self._trained_at = self.outer_steps
+        return False
+
+    def _ask_weight(self, index: int) -> float:
+        """Asks for the weight of what fragment `index` reduces next; gives the scale for its values."""
+        weight = 1 if self._settings.weight is None else self._settings.weight()
+        if weight < 0:
+            raise ValueError("a weight must be 0 or more")
+        self._sums[index].weight = weight
+        return weight / self._settings.weight_unit
+
+    def _finish(self, index: int) -> int | None:
+        """Waits for the sum of a fragment in the background and makes the average of it; gives the sum of the weights.
+
+        None: this member has to come in anew. The others' input is lost with them if nobody is left: the average is
+        that of this member then.
+        """
+        each, fragment = self._sums[index], self._fragments[index]
+        while True:
+            try:
+                total = each.finish()
+                break
+            except TooFewPeers:
+                total = each.weight
+                if total > 0:
+                    fragment.take_own()
+                break
+            except HawserError as error:
+                if self._admission.survive(error):
+                    return None
+                each.start()
+        if total > 0:
+            fragment.divide(total / self._settings.weight_unit)
+        return total

@@ -1,0 +1,212 @@
+"""All-reduces of a list of tensors that all have the same contributors, whoever is lost meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch  # type: ignore[import-not-found,unused-ignore]
+
+from hawser import AsyncOp, Communicator, HawserError, Plan, Quantization, ReduceOp, Residual
+from hawser.errors import MasterRestarted, PeerLost
+
+__all__ = ["GroupSum", "Reduction"]
+
+
+class Reduction:
+    """Sums or averages of fixed tensors, out of place, under fixed tags, in the background.
+
+    What a loss ends is called again under the same tag, so that members who notice at different moments meet. At the
+    end all members see the same contributors for each tensor; if they differ from tensor to tensor (somebody was lost
+    in between), all members start all of them once more from the inputs, which are intact.
+    """
+
+    def __init__(
+        self,
+        comm: Communicator,
+        sends: Sequence[torch.Tensor],
+        receives: Sequence[torch.Tensor],
+        *,
+        op: ReduceOp,
+        first_tag: int,
+        plan: Plan = Plan.AUTO,
+        quantization: Quantization | None = None,
+        residuals: Sequence[Residual] | None = None,
+    ) -> None:
+        self._comm = comm
+        self._sends = list(sends)
+        self._receives = list(receives)
+        self._op = op
+        self._first_tag = first_tag
+        self._plan = plan
+        self._quantization = quantization
+        self._residuals = list(residuals) if residuals is not None else None
+        self._ops: dict[int, AsyncOp] = {}
+        self._error: HawserError | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether something is under way, or has ended and was not waited for."""
+        return bool(self._ops) or self._error is not None
+
+    def start(self, index: int) -> None:
+        """Starts one. An error is raised by `finish`."""
+        if self._error is None:
+            try:
+                self._ops[index] = self._call(index)
+            except HawserError as error:
+                self._error = error
+
+    def start_all(self) -> None:
+        """Starts all."""
+        for index in range(len(self._sends)):
+            self.start(index)
+
+    def finish(self) -> list[int]:
+        """Waits until all that was started has ended well; gives the contributors.
+
+        Raises what `Communicator.all_reduce` raises, PeerLost and MasterRestarted apart; nothing is under way then.
+        """
+        try:
+            while True:
+                if self._error is not None:
+                    raise self._error
+                contributors = [self._finish(index) for index in sorted(self._ops)]
+                if all(each == contributors[0] for each in contributors):
+                    self._ops.clear()
+                    return contributors[0]
+                for index in list(self._ops):
+                    self._ops[index] = self._call(index)
+        except BaseException:
+            self.drain()
+            raise
+
+    def drain(self) -> None:
+        """Waits until nothing is under way, and forgets it."""
+        for op in self._ops.values():
+            try:
+                op.wait()
+            except HawserError:
+                pass
+        self._ops.clear()
+        self._error = None
+
+    def _finish(self, index: int) -> list[int]:
+        while True:
+            try:
+                return list(self._ops[index].wait().contributors)
+            except (PeerLost, MasterRestarted):
+                self._ops[index] = self._call(index)
+
+    def _call(self, index: int) -> AsyncOp:
+        send = self._sends[index]
+        quantization = self._quantization if send.dtype.is_floating_point else None
+        residual = self._residuals[index] if self._residuals is not None and quantization is not None else None
+        return self._comm.all_reduce_async(
+            send,
+            self._receives[index],
+            op=self._op,
+            tag=self._first_tag + index,
+            plan=self._plan,
+            quantization=quantization,
+            residual=residual,
+        )
+
+
+class GroupSum:
+    """The sum of all members' pseudo-gradients and of their weights, by the same contributors.
+
+    Args:
+        per_parameter: what `reduce` sums and where the sums go.
+        buckets: the same memory in pieces for the background.
+        first_tag: `tags` are used from this one on.
+        error_feedback: what quantisation loses is added to the next sum.
+    """
+
+    def __init__(
+        self,
+        comm: Communicator,
+        *,
+        per_parameter: tuple[list[torch.Tensor], list[torch.Tensor]],
+        buckets: tuple[list[torch.Tensor], list[torch.Tensor]],
+        first_tag: int,
+        plan: Plan,
+        quantization: Quantization | None,
+        error_feedback: bool,
+    ) -> None:
+        self._comm = comm
+        self._weight = torch.zeros(1, dtype=torch.int64)
+        self._total = torch.zeros(1, dtype=torch.int64)
+        self._sends = [*per_parameter[0], self._weight]
+        self._receives = [*per_parameter[1], self._total]
+        self._first_tag = first_tag
+        self._plan = plan
+        self._quantization = quantization
+        sends = [*buckets[0], self._weight]
+        self._residuals: list[Residual] | None = None
+        if error_feedback:
+            if quantization is None:
+                raise ValueError("error feedback needs a quantization: nothing is lost without")
+            floats = [send if send.dtype.is_floating_point else torch.zeros(1) for send in sends]
+            self._residuals = [Residual.like(send) for send in floats]
+        self._background = Reduction(
+            comm,
+            sends,
+            [*buckets[1], self._total],
+            op=ReduceOp.SUM,
+            first_tag=first_tag + len(self._sends),
+            plan=plan,
+            quantization=quantization,
+            residuals=self._residuals,
+        )
+        self.tags = len(self._sends) + len(sends)
+
+    @property
+    def weight(self) -> int:
+        """Of this member in the sum."""
+        return int(self._weight)
+
+    @weight.setter
+    def weight(self, weight: int) -> None:
+        self._weight.fill_(weight)
+
+    @property
+    def error_norms(self) -> list[float]:
+        """Root mean square of what quantisation owes, by bucket. Empty without error feedback."""
+        return [residual.norm for residual in self._residuals or ()][:-1]
+
+    def reduce(self) -> int:
+        """Sums now; gives the sum of the weights. Losses are made good; raises the rest, with inputs intact."""
+        if self._residuals is not None:
+            self.start()
+            return self.finish()
+        while True:
+            info = self._comm.all_reduce_many(
+                self._sends,
+                self._receives,
+                op=ReduceOp.SUM,
+                first_tag=self._first_tag,
+                plan=self._plan,
+                quantization=self._quantization,
+            )
+            # Within one view only losses happen: equally many contributors are the same ones.
+            if info.world_size_least == info.world_size_most:
+                return int(self._total)
+
+    def start(self) -> None:
+        """Begins to sum in the background. An error is raised by `finish`."""
+        self._background.start_all()
+
+    def finish(self) -> int:
+        """Waits for what `start` began; gives the sum of the weights. Raises as `reduce`; nothing is under way then."""
+        self._background.finish()
+        return int(self._total)
+
+    def drain(self) -> None:
+        """Waits until nothing is under way."""
+        self._background.drain()
+
+    @property
+    def started(self) -> bool:
+        """Whether `start` was called and `finish` was not."""
+        return self._background.started
+

@@ -1,0 +1,335 @@
+#include <hawser.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/unique_ptr.h>
+#include <nanobind/stl/vector.h>
+
+#include <cstdint>
+#include <hawser/collectives.hpp>
+#include <hawser/communicator.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bind.hpp"
+#include "comm_handle.hpp"
+#include "operation.hpp"
+#include "residual.hpp"
+#include "tensor.hpp"
+
+namespace nb = nanobind;
+
+namespace hawser_python {
+namespace {
+
+using hawser::Reduced;
+using MaybeQuantization = std::optional<hawserQuantization_t>;
+
+std::shared_ptr<CommHandle> make(const std::string& master, const std::string& name, std::uint32_t group,
+                                 const std::string& advertise_address, const std::string& listen_address,
+                                 std::uint16_t port_first, std::uint16_t port_last,
+                                 std::uint32_t connections_per_link, std::uint32_t connect_ms,
+                                 std::uint32_t master_redial_ms, std::uint32_t silence_ms,
+                                 std::uint32_t stall_ms, bool check_same_host,
+                                 std::uint32_t prefetch_share_percent) {
+  using hawser::detail::or_null;
+  hawserCommConfig_t config = HAWSER_COMM_CONFIG_INIT;
+  config.master = or_null(master);
+  config.name = or_null(name);
+  config.group = group;
+  config.advertise_address = or_null(advertise_address);
+  config.listen_address = or_null(listen_address);
+  config.port_first = port_first;
+  config.port_last = port_last;
+  config.connections_per_link = connections_per_link;
+  config.connect_ms = connect_ms;
+  config.master_redial_ms = master_redial_ms;
+  config.silence_ms = silence_ms;
+  config.stall_ms = stall_ms;
+  config.check_same_host = check_same_host ? 1 : 0;
+  config.prefetch_share_percent = prefetch_share_percent;
+  return std::make_shared<CommHandle>(config);
+}
+
+hawserCommInfo_t info_of(CommHandle& self) {
+  hawserCommInfo_t info{};
+  self.look([&](hawserComm_t comm) { return hawserCommGetInfo(comm, &info); });
+  return info;
+}
+
+std::vector<hawser::Member> members_of(CommHandle& self) {
+  std::vector<hawserMember_t> raw(kMembersMax);
+  std::uint32_t count = 0;
+  self.look([&](hawserComm_t comm) { return hawserCommGetMembers(comm, raw.data(), kMembersMax, &count); });
+  std::vector<hawser::Member> members;
+  for (std::uint32_t i = 0; i < std::min(count, kMembersMax); ++i)
+    members.push_back({.peer_id = raw[i].peer_id, .name = raw[i].name, .address = raw[i].address});
+  return members;
+}
+
+/// Runs call(comm, info) and gives what it was; the call may outlast its caller.
+template <class Call>
+Reduced wait_for_info(CommHandle& self, std::shared_ptr<Kept> kept, Call call) {
+  const auto room = std::make_shared<hawser::detail::InfoRoom>(kMembersMax);
+  self.wait_for([call, room](hawserComm_t comm, HelperCall*) { return call(comm, room->info()); },
+                std::move(kept));
+  return std::move(*room).reduced();
+}
+
+/// The tensors that a reduction reads and writes.
+struct Buffers {
+  Tensor send;
+  Tensor receive;
+
+  std::shared_ptr<Kept> kept() const {
+    auto kept = std::make_shared<Kept>();
+    kept->tensors = {send, receive};
+    return kept;
+  }
+};
+
+void check_types(const Buffers& buffers) {
+  if (buffers.send.type != buffers.receive.type)
+    raise_invalid_argument("the send and the receive tensor have different types");
+}
+
+void check_count(const char* role, std::uint64_t has, std::uint64_t wanted) {
+  if (has != wanted)
+    raise_invalid_argument(std::string("the ") + role + " tensor has " + std::to_string(has) +
+                           " elements, not " + std::to_string(wanted));
+}
+
+Buffers all_reduce_buffers(nb::handle send, nb::handle receive) {
+  if (receive.is_none()) {
+    const Tensor both = tensor_of(send, Access::write, "send");
+    return {.send = both, .receive = both};
+  }
+  Buffers buffers{.send = tensor_of(send, Access::read, "send"),
+                  .receive = tensor_of(receive, Access::write, "receive")};
+  check_types(buffers);
+  check_count("receive", buffers.receive.count, buffers.send.count);
+  return buffers;
+}
+
+struct Reduction {
+  hawserReduceOp_t op;
+  std::uint64_t tag;
+  hawserPlan_t plan;
+  const MaybeQuantization& quantization;
+  bool compress;
+};
+
+hawserAllReduceOptions_t c_options(const Reduction& reduction) {
+  hawserAllReduceOptions_t options = HAWSER_ALL_REDUCE_OPTIONS_INIT;
+  options.op = reduction.op;
+  options.tag = reduction.tag;
+  options.plan = reduction.plan;
+  if (reduction.quantization) options.quantization = *reduction.quantization;
+  options.compress = reduction.compress ? 1 : 0;
+  return options;
+}
+
+hawserCollectiveOptions_t c_options(std::uint64_t tag, hawserPlan_t plan, bool compress) {
+  hawserCollectiveOptions_t options = HAWSER_COLLECTIVE_OPTIONS_INIT;
+  options.tag = tag;
+  options.plan = plan;
+  options.compress = compress ? 1 : 0;
+  return options;
+}
+
+std::unique_ptr<Operation> all_reduce_async(std::shared_ptr<CommHandle> self, nb::object send,
+                                            nb::object receive, hawserReduceOp_t op, std::uint64_t tag,
+                                            hawserPlan_t plan, const MaybeQuantization& quantization,
+                                            Residual* residual, bool compress) {
+  const Buffers buffers = all_reduce_buffers(send, receive);
+  auto options =
+      c_options({.op = op, .tag = tag, .plan = plan, .quantization = quantization, .compress = compress});
+  auto kept = buffers.kept();
+  if (residual != nullptr) {
+    options.residual = residual->handle();
+    kept->objects.push_back(nb::find(residual));
+  }
+  const hawserOp_t operation = self->start([&](hawserComm_t comm, hawserOp_t* out) {
+    return hawserAllReduceAsync(comm, buffers.send.data, buffers.receive.data, buffers.send.count,
+                                buffers.send.type, &options, out);
+  });
+  return std::make_unique<Operation>(std::move(self), operation, std::move(kept));
+}
+
+/// In the background too: the thread that waits can then look at signals.
+Reduced all_reduce(std::shared_ptr<CommHandle> self, nb::object send, nb::object receive, hawserReduceOp_t op,
+                   std::uint64_t tag, hawserPlan_t plan, const MaybeQuantization& quantization,
+                   Residual* residual, bool compress) {
+  return all_reduce_async(std::move(self), std::move(send), std::move(receive), op, tag, plan, quantization,
+                          residual, compress)
+      ->wait(std::nullopt);
+}
+
+hawser::ReducedMany all_reduce_many(CommHandle& self, const std::vector<nb::object>& send,
+                                    const std::optional<std::vector<nb::object>>& receive,
+                                    hawserReduceOp_t op, std::uint64_t first_tag, hawserPlan_t plan,
+                                    const MaybeQuantization& quantization, bool compress,
+                                    std::uint32_t in_flight, std::uint32_t fuse_bytes) {
+  /// Written to by a call that may outlast this one.
+  struct Room {
+    std::vector<hawserTensor_t> tensors;
+    std::vector<std::uint8_t> done;
+    hawserManyInfo_t info = HAWSER_MANY_INFO_INIT;
+  };
+  if (receive) check_count("receive list: it", receive->size(), send.size());
+  const auto room = std::make_shared<Room>();
+  const auto kept = std::make_shared<Kept>();
+  for (std::size_t i = 0; i < send.size(); ++i) {
+    const Buffers buffers = all_reduce_buffers(send[i], receive ? (*receive)[i] : nb::none());
+    room->tensors.push_back({buffers.send.data, buffers.receive.data, buffers.send.count, buffers.send.type});
+    kept->tensors.push_back(buffers.send);
+    kept->tensors.push_back(buffers.receive);
+  }
+  room->done.resize(send.size());
+  hawserManyOptions_t options = HAWSER_MANY_OPTIONS_INIT;
+  options.op = op;
+  options.first_tag = first_tag;
+  options.plan = plan;
+  if (quantization) options.quantization = *quantization;
+  options.compress = compress ? 1 : 0;
+  options.in_flight = in_flight;
+  options.fuse_bytes = fuse_bytes;
+  try {
+    self.wait_for(
+        [room, options](hawserComm_t comm, HelperCall*) {
+          return hawserAllReduceMany(comm, room->tensors.data(), room->tensors.size(), &options, &room->info,
+                                     room->done.data());
+        },
+        kept);
+  } catch (nb::python_error& error) {
+    if (nb::hasattr(error.value(), "done")) {
+      nb::list done;
+      for (const std::uint8_t one : room->done) done.append(one != 0);
+      error.value().attr("done") = done;
+    }
+    throw;
+  }
+  return {.tensors = room->info.tensors,
+          .collectives = room->info.collectives,
+          .attempts = room->info.attempts,
+          .world_size_least = room->info.world_size_least,
+          .world_size_most = room->info.world_size_most,
+          .bytes_sent = room->info.bytes_sent,
+          .bytes_received = room->info.bytes_received,
+          .total_us = room->info.total_us};
+}
+
+Reduced reduce_scatter(CommHandle& self, nb::object send, nb::object receive, hawserReduceOp_t op,
+                       std::uint64_t tag, hawserPlan_t plan, const MaybeQuantization& quantization,
+                       bool compress) {
+  const Buffers buffers{.send = tensor_of(send, Access::read, "send"),
+                        .receive = tensor_of(receive, Access::write, "receive")};
+  check_types(buffers);
+  const hawserCommInfo_t view = info_of(self);
+  check_count("send", buffers.send.count, buffers.receive.count * view.group_size);
+  auto options =
+      c_options({.op = op, .tag = tag, .plan = plan, .quantization = quantization, .compress = compress});
+  options.epoch = view.epoch;
+  return wait_for_info(
+      self, buffers.kept(),
+      [options, from = buffers.send.data, to = buffers.receive.data, count = buffers.receive.count,
+       type = buffers.send.type](hawserComm_t comm, hawserReduceInfo_t* info) {
+        return hawserReduceScatter(comm, from, to, count, type, &options, info);
+      });
+}
+
+Reduced all_gather(CommHandle& self, nb::object send, nb::object receive, std::uint64_t tag,
+                   hawserPlan_t plan, bool compress) {
+  const Buffers buffers{.send = tensor_of(send, Access::read, "send"),
+                        .receive = tensor_of(receive, Access::write, "receive")};
+  check_types(buffers);
+  const hawserCommInfo_t view = info_of(self);
+  check_count("receive", buffers.receive.count, buffers.send.count * view.group_size);
+  auto options = c_options(tag, plan, compress);
+  options.epoch = view.epoch;
+  return wait_for_info(
+      self, buffers.kept(),
+      [options, from = buffers.send.data, to = buffers.receive.data, count = buffers.send.count,
+       type = buffers.send.type](hawserComm_t comm, hawserReduceInfo_t* info) {
+        return hawserAllGather(comm, from, to, count, type, &options, info);
+      });
+}
+
+Reduced broadcast(CommHandle& self, nb::object tensor, std::uint32_t root, std::uint64_t tag,
+                  hawserPlan_t plan, bool compress) {
+  const Tensor both = tensor_of(tensor, Access::write, "broadcast");
+  const auto options = c_options(tag, plan, compress);
+  return wait_for_info(self, Buffers{.send = both, .receive = both}.kept(),
+                       [options, root, data = both.data, count = both.count, type = both.type](
+                           hawserComm_t comm, hawserReduceInfo_t* info) {
+                         return hawserBroadcast(comm, data, data, count, type, root, &options, info);
+                       });
+}
+
+Reduced barrier(CommHandle& self, std::uint64_t tag) {
+  const auto options = c_options(tag, hawserPlanAuto, false);
+  return wait_for_info(
+      self, std::make_shared<Kept>(),
+      [options](hawserComm_t comm, hawserReduceInfo_t* info) { return hawserBarrier(comm, &options, info); });
+}
+
+void bind_membership(nb::class_<CommHandle>& comm) {
+  comm.def(nb::new_(&make), nb::kw_only(), nb::arg("master"), nb::arg("name"), nb::arg("group"),
+           nb::arg("advertise_address"), nb::arg("listen_address"), nb::arg("port_first"),
+           nb::arg("port_last"), nb::arg("connections_per_link"), nb::arg("connect_ms"),
+           nb::arg("master_redial_ms"), nb::arg("silence_ms"), nb::arg("stall_ms"),
+           nb::arg("check_same_host"), nb::arg("prefetch_share_percent"))
+      .def("close", &CommHandle::close)
+      .def("is_closed", &CommHandle::is_closed)
+      .def("connect",
+           [](CommHandle& self) {
+             self.wait_for([](hawserComm_t handle, HelperCall*) { return hawserCommConnect(handle); },
+                           nullptr);
+           })
+      .def("update_topology",
+           [](CommHandle& self) {
+             self.wait_for([](hawserComm_t handle, HelperCall*) { return hawserCommUpdateTopology(handle); },
+                           nullptr);
+           })
+      .def("info", &info_of)
+      .def("members", &members_of)
+      .def("pending", [](CommHandle& self) {
+        int pending = 0;
+        self.look([&](hawserComm_t handle) { return hawserCommArePeersPending(handle, &pending); });
+        return pending != 0;
+      });
+}
+
+void bind_collectives(nb::class_<CommHandle>& comm) {
+  comm.def("all_reduce", &all_reduce, nb::arg("send"), nb::arg("receive").none(), nb::arg("op"),
+           nb::arg("tag"), nb::arg("plan"), nb::arg("quantization").none(), nb::arg("residual").none(),
+           nb::arg("compress"))
+      .def("all_reduce_async", &all_reduce_async, nb::arg("send"), nb::arg("receive").none(), nb::arg("op"),
+           nb::arg("tag"), nb::arg("plan"), nb::arg("quantization").none(), nb::arg("residual").none(),
+           nb::arg("compress"))
+      .def("all_reduce_many", &all_reduce_many, nb::arg("send"), nb::arg("receive").none(), nb::arg("op"),
+           nb::arg("first_tag"), nb::arg("plan"), nb::arg("quantization").none(), nb::arg("compress"),
+           nb::arg("in_flight"), nb::arg("fuse_bytes"))
+      .def("reduce_scatter", &reduce_scatter, nb::arg("send"), nb::arg("receive"), nb::arg("op"),
+           nb::arg("tag"), nb::arg("plan"), nb::arg("quantization").none(), nb::arg("compress"))
+      .def("all_gather", &all_gather, nb::arg("send"), nb::arg("receive"), nb::arg("tag"), nb::arg("plan"),
+           nb::arg("compress"))
+      .def("broadcast", &broadcast, nb::arg("tensor"), nb::arg("root"), nb::arg("tag"), nb::arg("plan"),
+           nb::arg("compress"))
+      .def("barrier", &barrier, nb::arg("tag"));
+}
+
+}  // namespace
+
+void bind_communicator(nb::module_& module) {
+  nb::class_<Operation>(module, "Operation")
+      .def("test", &Operation::test)
+      .def("wait", &Operation::wait, nb::arg("timeout_ms").none());
+  auto comm = nb::borrow<nb::class_<CommHandle>>(module.attr("CommHandle"));
+  bind_membership(comm);
+  bind_collectives(comm);
+}
+
+}  // namespace hawser_python

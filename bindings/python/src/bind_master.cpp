@@ -1,0 +1,80 @@
+#include <hawser.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "bind.hpp"
+#include "failure.hpp"
+
+namespace nb = nanobind;
+
+namespace hawser_python {
+namespace {
+
+/// A master that serves in a thread of the library. Calls one at a time: hawser.master sees to that.
+class MasterHandle {
+ public:
+  explicit MasterHandle(const hawserMasterConfig_t& config) : process_(::getpid()) {
+    check(hawserMasterCreate(&config, &handle_));
+    const Outcome started = outcome_of(hawserMasterStart(handle_));
+    if (!started.ok()) {
+      (void)hawserMasterDestroy(handle_);
+      raise(started);
+    }
+  }
+  ~MasterHandle() { close(); }
+  MasterHandle(const MasterHandle&) = delete;
+  MasterHandle& operator=(const MasterHandle&) = delete;
+
+  std::string address() const {
+    if (handle_ == nullptr) raise_closed("this master is closed");
+    std::array<char, HAWSER_ADDRESS_BYTES> text{};
+    check(hawserMasterGetAddress(handle_, text.data(), text.size()));
+    return text.data();
+  }
+  void close() {
+    // In a forked process its thread does not exist.
+    if (handle_ == nullptr || process_ != ::getpid()) return;
+    hawserMaster_t ending = std::exchange(handle_, nullptr);
+    const nb::gil_scoped_release released;
+    (void)hawserMasterDestroy(ending);
+  }
+
+ private:
+  long process_;
+  hawserMaster_t handle_ = nullptr;
+};
+
+}  // namespace
+
+void bind_master(nb::module_& module) {
+  nb::class_<MasterHandle>(module, "MasterHandle")
+      .def(
+          "__init__",
+          [](MasterHandle* self, const std::optional<std::string>& listen, std::uint32_t silence_ms,
+             std::uint32_t stall_ms, std::uint32_t call_wait_ms, std::uint32_t recovery_ms,
+             std::uint32_t bootstrap_ms, std::uint32_t link_open_ms, std::uint32_t connections_max) {
+            hawserMasterConfig_t config = HAWSER_MASTER_CONFIG_INIT;
+            config.listen = listen ? listen->c_str() : nullptr;
+            config.silence_ms = silence_ms;
+            config.stall_ms = stall_ms;
+            config.call_wait_ms = call_wait_ms;
+            config.recovery_ms = recovery_ms;
+            config.bootstrap_ms = bootstrap_ms;
+            config.link_open_ms = link_open_ms;
+            config.connections_max = connections_max;
+            new (self) MasterHandle(config);
+          },
+          nb::kw_only(), nb::arg("listen").none(), nb::arg("silence_ms"), nb::arg("stall_ms"),
+          nb::arg("call_wait_ms"), nb::arg("recovery_ms"), nb::arg("bootstrap_ms"), nb::arg("link_open_ms"),
+          nb::arg("connections_max"))
+      .def("address", &MasterHandle::address)
+      .def("close", &MasterHandle::close);
+}
+
+}  // namespace hawser_python

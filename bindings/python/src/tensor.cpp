@@ -1,0 +1,120 @@
+#include "tensor.hpp"
+
+#include <nanobind/stl/string.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "failure.hpp"
+
+namespace hawser_python {
+namespace {
+
+std::string name_of_type(nb::handle object) {
+  return nb::cast<std::string>(
+      nb::str(nb::handle(reinterpret_cast<PyObject*>(Py_TYPE(object.ptr()))).attr("__name__")));
+}
+
+std::optional<hawserDataType_t> data_type(nb::dlpack::dtype type) {
+  using Code = nb::dlpack::dtype_code;
+  if (type.lanes != 1) return std::nullopt;
+  const auto at = [&](Code code, unsigned bits) {
+    return type.code == static_cast<std::uint8_t>(code) && type.bits == bits;
+  };
+  if (at(Code::Float, 32)) return hawserFloat32;
+  if (at(Code::Float, 64)) return hawserFloat64;
+  if (at(Code::Float, 16)) return hawserFloat16;
+  if (at(Code::Bfloat, 16)) return hawserBfloat16;
+  if (at(Code::Int, 8)) return hawserInt8;
+  if (at(Code::UInt, 8)) return hawserUint8;
+  if (at(Code::Int, 16)) return hawserInt16;
+  if (at(Code::UInt, 16)) return hawserUint16;
+  if (at(Code::Int, 32)) return hawserInt32;
+  if (at(Code::UInt, 32)) return hawserUint32;
+  if (at(Code::Int, 64)) return hawserInt64;
+  if (at(Code::UInt, 64)) return hawserUint64;
+  return std::nullopt;
+}
+
+template <class Array>
+bool is_contiguous(const Array& array) {
+  std::int64_t expected = 1;
+  for (std::size_t i = array.ndim(); i-- > 0;) {
+    const auto extent = static_cast<std::int64_t>(array.shape(i));
+    if (extent != 1 && array.stride(i) != expected) return false;
+    expected *= extent;
+  }
+  return true;
+}
+
+template <class Array>
+Tensor described(Array array, nb::handle object, const char* role) {
+  const std::string what = std::string("the ") + role + " tensor";
+  // Page-locked host memory is the CPU's as well.
+  if (array.device_type() != nb::device::cpu::value && array.device_type() != nb::device::cuda_host::value)
+    raise_invalid_argument(what + " is on a device (DLPack type " + std::to_string(array.device_type()) +
+                           "), which Hawser does not take yet; give it a tensor in CPU memory");
+  const auto type = data_type(array.dtype());
+  if (!type) {
+    const nb::object dtype = nb::getattr(object, "dtype", nb::none());
+    raise_invalid_argument(what + " has a type that does not travel" +
+                           (dtype.is_none() ? "" : " (" + std::string(nb::str(dtype).c_str()) + ")") +
+                           "; these do: float16, bfloat16, float32, float64, and integers of 8 to 64 bits");
+  }
+  if (array.size() > 1 && !is_contiguous(array))
+    raise_invalid_argument(what + " is not contiguous (in C order); copy it first");
+  Tensor tensor;
+  tensor.data = const_cast<void*>(static_cast<const void*>(array.data()));
+  tensor.count = array.size();
+  tensor.type = *type;
+  tensor.memory = std::move(array);
+  return tensor;
+}
+
+std::optional<Tensor> described_as(nb::handle object, Access access, const char* role) {
+  if (access == Access::write) {
+    nb::ndarray<> array;
+    if (nb::try_cast(object, array, false)) return described(std::move(array), object, role);
+  } else {
+    nb::ndarray<nb::ro> array;
+    if (nb::try_cast(object, array, false)) return described(std::move(array), object, role);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::uint64_t Tensor::bytes() const {
+  switch (type) {
+    case hawserInt8:
+    case hawserUint8: return count;
+    case hawserFloat16:
+    case hawserBfloat16:
+    case hawserInt16:
+    case hawserUint16: return 2 * count;
+    case hawserFloat32:
+    case hawserInt32:
+    case hawserUint32: return 4 * count;
+    default: return 8 * count;
+  }
+}
+
+Tensor tensor_of(nb::handle object, Access access, const char* role) {
+  if (auto tensor = described_as(object, access, role)) return std::move(*tensor);
+  // Torch exports no tensor that requires gradients; detached, it is the same memory.
+  const nb::object requires_grad = nb::getattr(object, "requires_grad", nb::none());
+  if (requires_grad.is(Py_True) && nb::hasattr(object, "detach")) {
+    const nb::object detached = object.attr("detach")();
+    if (auto tensor = described_as(detached, access, role)) return std::move(*tensor);
+  }
+  if (access == Access::write && described_as(object, Access::read, role))
+    raise_invalid_argument(std::string("the ") + role + " tensor is read-only");
+  const std::string sentence =
+      std::string("the ") + role + " tensor is a " + name_of_type(object) +
+      " that gives its memory neither through DLPack nor through the buffer protocol; "
+      "NumPy arrays and torch tensors do";
+  throw nb::type_error(sentence.c_str());
+}
+
+}  // namespace hawser_python

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from peers import communicator
+
+import hawser
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def test_import_is_light() -> None:
+    code = "import hawser, sys; sys.exit(any(name in sys.modules for name in ('numpy', 'torch', 'multiprocessing')))"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def test_the_command() -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "hawser", "--version"], timeout=60, capture_output=True, text=True
+    )
+    assert said.returncode == 0 and said.stdout == f"hawser {hawser.__version__}\n"
+    bench = [sys.executable, "-m", "hawser", "bench", "all-reduce", "--world", "2", "--sizes", "1K", "--rounds", "1"]
+    assert subprocess.run(bench, timeout=60, capture_output=True).returncode == 0
+
+
+def test_logging(caplog: pytest.LogCaptureFixture) -> None:
+    hawser.set_log_level(hawser.LogLevel.DEBUG)
+    logger = logging.getLogger("hawser")
+    hawser.log_to_logging()
+    try:
+        with caplog.at_level(logging.DEBUG, logger="hawser"):
+            with hawser.Master("127.0.0.1:0") as master, communicator(master.address) as comm:
+                comm.connect()
+            hawser.log_to_stderr()
+        assert caplog.records
+    finally:
+        hawser.log_to_stderr()
+        hawser.set_log_level(hawser.LogLevel.WARNING)
+
+
+def test_records(master: hawser.Master) -> None:
+    with communicator(master.address, name="Ada") as comm:
+        comm.connect()
+        info = comm.info()
+        assert info.as_dict()["rank"] == 0 == comm.rank and repr(info).startswith("CommInfo(peer_id=")
+        assert comm.members[0].name == "Ada" and comm.members[0].peer_id == comm.peer_id
+        assert comm.world_size == comm.group_size == 1 and comm.epoch == info.epoch
+        assert comm.pending is False
+    quantization = hawser.Quantization.blockwise(block=128)
+    assert quantization.block == 128 and "BLOCKWISE" in repr(quantization)
+
+
+def test_master_waits() -> None:
+    master = hawser.Master("127.0.0.1:0")
+    assert not master.wait(0)
+    threading.Timer(0.05, master.close).start()
+    assert master.wait(30)
+
+
+@pytest.mark.parametrize("arguments", [["hello_all_reduce.py"], ["numpy_training.py", "--steps", "200", "--kill"]])
+def test_examples(arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / arguments[0]), *arguments[1:]],
+        timeout=150,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
