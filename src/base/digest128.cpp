@@ -24,6 +24,20 @@ std::optional<std::uint64_t> parse_half(std::string_view text) {
 
 }  // namespace
 
+void append_digest(const Digest128& digest, std::vector<std::byte>& to) {
+  for (const std::uint64_t half : {digest.low, digest.high})
+    for (unsigned shift = 0; shift < 64; shift += 8) to.push_back(static_cast<std::byte>(half >> shift));
+}
+
+Digest128 read_digest(std::span<const std::byte, kDigestBytes> from) {
+  Digest128 digest;
+  for (unsigned i = 0; i < 8; ++i) {
+    digest.low |= std::to_integer<std::uint64_t>(from[i]) << (8 * i);
+    digest.high |= std::to_integer<std::uint64_t>(from[8 + i]) << (8 * i);
+  }
+  return digest;
+}
+
 std::string to_string(const Digest128& digest) { return hex(digest.high) + hex(digest.low); }
 
 std::optional<Digest128> parse_digest128(std::string_view text) {

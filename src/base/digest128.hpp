@@ -1,10 +1,13 @@
 #pragma once
 
 #include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace hawser {
 
@@ -14,6 +17,11 @@ struct Digest128 {
   std::uint64_t high = 0;
   friend auto operator<=>(const Digest128&, const Digest128&) = default;
 };
+
+/// A digest as it travels: low half first, both little-endian.
+inline constexpr std::size_t kDigestBytes = 16;
+void append_digest(const Digest128& digest, std::vector<std::byte>& to);
+Digest128 read_digest(std::span<const std::byte, kDigestBytes> from);
 
 /// 32 lower-case hexadecimal digits, `high` first.
 std::string to_string(const Digest128& digest);

@@ -29,6 +29,11 @@ enum class Status : int {
 };
 inline constexpr int kStatusMax = 13;
 
+/// The members have changed, or their master has: the same call, made again, may do.
+constexpr bool retry_mends(Status status) {
+  return status == Status::peer_lost || status == Status::master_restarted;
+}
+
 /// Short name for tables and logs, e.g. "peer lost".
 const char* status_name(Status status);
 

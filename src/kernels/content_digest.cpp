@@ -48,11 +48,8 @@ Digest128 digest_slice(std::span<const std::byte> slice, std::uint64_t seed) {
 Digest128 digest_of_slices(std::span<const Digest128> slices, std::uint64_t total_bytes, std::uint64_t seed) {
   HAWSER_ASSERT(slices.size() == slice_count(total_bytes));
   std::vector<std::byte> leaves;
-  leaves.reserve((slices.size() + 1) * 16);
-  for (const Digest128& slice : slices) {
-    append(leaves, slice.low);
-    append(leaves, slice.high);
-  }
+  leaves.reserve((slices.size() + 1) * kDigestBytes);
+  for (const Digest128& slice : slices) append_digest(slice, leaves);
   append(leaves, total_bytes);
   append(leaves, seed);
   return digest(leaves, seed);

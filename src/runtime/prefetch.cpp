@@ -8,7 +8,6 @@
 namespace hawser {
 namespace {
 
-constexpr std::size_t kDigestBytes = 16;
 constexpr std::size_t kLengthBytes = 4;
 
 void put(std::uint64_t value, unsigned bytes, std::vector<std::byte>& to) {
@@ -42,10 +41,8 @@ std::span<const std::byte> StateOffer::payload(std::uint64_t chunk) const {
 
 std::uint64_t mark_of(const Manifest& manifest, std::uint64_t revision) {
   std::vector<std::byte> bytes;
-  for (const Digest128& digest : {shape_digest(manifest), content_digest(manifest)}) {
-    put(digest.low, 8, bytes);
-    put(digest.high, 8, bytes);
-  }
+  append_digest(shape_digest(manifest), bytes);
+  append_digest(content_digest(manifest), bytes);
   put(revision, 8, bytes);
   return digest_content(bytes, 0).low;
 }
@@ -64,10 +61,7 @@ std::shared_ptr<const StateOffer> make_offer(const StateContent& content, std::u
     if (one.bytes() > 0)
       offer->tensors.push_back({.data = one.data, .bytes = one.bytes(), .first_slice = offer->slices});
     offer->slices += slice_count(one.bytes());
-    for (const Digest128& digest : content.slice_digests(tensor)) {
-      put(digest.low, 8, offer->catalog);
-      put(digest.high, 8, offer->catalog);
-    }
+    for (const Digest128& digest : content.slice_digests(tensor)) append_digest(digest, offer->catalog);
   }
   offer->mark = mark_of(manifest, revision);
   return offer;
@@ -86,7 +80,7 @@ Result<Catalog> decode_catalog(std::span<const std::byte> bytes) {
   for (const TensorEntry& tensor : catalog.manifest.tensors) slices += slice_count(content_bytes(tensor));
   if (bytes.size() != slices * kDigestBytes) return refused("has not the digests that its tensors need");
   for (std::uint64_t slice = 0; slice < slices; ++slice, bytes = bytes.subspan(kDigestBytes))
-    catalog.digests.push_back({.low = get(bytes.first(8)), .high = get(bytes.subspan(8, 8))});
+    catalog.digests.push_back(read_digest(bytes.first<kDigestBytes>()));
   std::size_t first = 0;
   for (const TensorEntry& tensor : catalog.manifest.tensors) {
     const auto mine = static_cast<std::size_t>(slice_count(content_bytes(tensor)));

@@ -20,8 +20,6 @@ struct Unit {
   std::uint64_t count = 0;
 };
 
-bool mends(Status status) { return status == Status::peer_lost || status == Status::master_restarted; }
-
 class Reduction {
  public:
   Reduction(Communicator& communicator, const ManyArguments& arguments)
@@ -171,7 +169,7 @@ class Reduction {
 
   /// The others fail alike, or have been done: all members go on with the same ones.
   void failed(std::size_t unit, const Error& error) {
-    if (!mends(error.status)) {
+    if (!retry_mends(error.status)) {
       if (outcome_.error.status == Status::success) outcome_.error = error;
     } else {
       waiting_.insert(std::lower_bound(waiting_.begin(), waiting_.end(), unit), unit);

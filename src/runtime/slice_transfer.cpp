@@ -31,12 +31,6 @@ FrameKind frame_of(SwarmWord::Kind kind) {
 
 }  // namespace
 
-std::uint64_t TransferCall::slices() const {
-  std::uint64_t all = 0;
-  for (const TransferPart& part : parts) all += slice_count(part.bytes);
-  return all;
-}
-
 TransferCall::Place TransferCall::place(std::uint64_t slice) const {
   for (std::size_t part = 0; part < parts.size(); ++part) {
     const std::uint64_t here = slice_count(parts[part].bytes);

@@ -43,7 +43,6 @@ struct TransferCall {
   std::atomic<std::uint64_t> bytes_missing{0};
   std::atomic<std::uint64_t> bytes_came{0};
 
-  std::uint64_t slices() const;
   struct Place {
     std::size_t part = 0;
     std::uint64_t slice = 0;  ///< In the part.

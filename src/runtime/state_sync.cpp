@@ -12,30 +12,6 @@
 #include "wire/loggable_text.hpp"
 
 namespace hawser {
-namespace {
-
-constexpr std::size_t kDigestBytes = 16;
-
-void put_digest(const Digest128& digest, std::byte* to) {
-  for (unsigned i = 0; i < 8; ++i) {
-    to[i] = static_cast<std::byte>(digest.low >> (8 * i));
-    to[8 + i] = static_cast<std::byte>(digest.high >> (8 * i));
-  }
-}
-
-Digest128 get_digest(const std::byte* from) {
-  Digest128 digest;
-  for (unsigned i = 0; i < 8; ++i) {
-    digest.low |= std::to_integer<std::uint64_t>(from[i]) << (8 * i);
-    digest.high |= std::to_integer<std::uint64_t>(from[8 + i]) << (8 * i);
-  }
-  return digest;
-}
-
-bool mends(Status status) { return status == Status::peer_lost || status == Status::master_restarted; }
-
-}  // namespace
-
 StateSync::Next StateSync::begin(Instant now, const View& view, PeerId self) {
   view_ = view;
   self_ = self;
@@ -94,7 +70,7 @@ StateSync::Next StateSync::ended(Instant now, const Error& error, const Collecti
   account(now, info);
   const bool in_transfer = phase_ == Phase::transfer;
   if (in_transfer) take_stock();
-  if (mends(error.status) && view.rank_of(self_)) {
+  if (retry_mends(error.status) && view.rank_of(self_)) {
     view_ = view;
     ++outcome_.info.attempts;
     return attempt(now);
@@ -103,7 +79,7 @@ StateSync::Next StateSync::ended(Instant now, const Error& error, const Collecti
   switch (phase_) {
     case Phase::summaries: return heard_summaries();
     case Phase::manifests: return heard_manifests();
-    case Phase::digests: return heard_digests(now);
+    case Phase::digests: return heard_digests();
     case Phase::transfer: return transferred(now);
   }
   HAWSER_ASSERT(false);
@@ -188,15 +164,9 @@ StateSync::Next StateSync::ask_digests() {
   std::uint64_t slices = 0;
   for (const TensorFetch& fetch : election_.fetches) slices += slice_count(content.tensors()[fetch.tensor].bytes());
   sent_.clear();
-  if (rank_ == election_.model) {
-    sent_.resize(slices * kDigestBytes);
-    std::byte* to = sent_.data();
+  if (rank_ == election_.model)
     for (const TensorFetch& fetch : election_.fetches)
-      for (const Digest128& digest : content.slice_digests(fetch.tensor)) {
-        put_digest(digest, to);
-        to += kDigestBytes;
-      }
-  }
+      for (const Digest128& digest : content.slice_digests(fetch.tensor)) append_digest(digest, sent_);
   received_.resize(slices * kDigestBytes);
   return call(Phase::digests, {.collective = Collective::broadcast,
                                .type = DataType::uint8,
@@ -204,10 +174,10 @@ StateSync::Next StateSync::ask_digests() {
                                .root = election_.model});
 }
 
-StateSync::Next StateSync::heard_digests(Instant) {
+StateSync::Next StateSync::heard_digests() {
   transfer_ = std::make_shared<TransferCall>();
   const StateContent& content = *record_.content;
-  const std::byte* from = received_.data();
+  std::span<const std::byte> from = received_;
   for (const TensorFetch& fetch : election_.fetches) {
     const StateTensor& tensor = content.tensors()[fetch.tensor];
     TransferPart part{.tensor = fetch.tensor,
@@ -217,8 +187,8 @@ StateSync::Next StateSync::heard_digests(Instant) {
                       .holders = fetch.holders,
                       .receivers = fetch.receivers,
                       .digests = {}};
-    for (std::uint64_t slice = 0; slice < slice_count(part.bytes); ++slice, from += kDigestBytes)
-      part.digests.push_back(get_digest(from));
+    for (std::uint64_t slice = 0; slice < slice_count(part.bytes); ++slice, from = from.subspan(kDigestBytes))
+      part.digests.push_back(read_digest(from.first<kDigestBytes>()));
     // All members hear the same, and judge alike.
     if (digest_of_slices(part.digests, part.bytes, kContentSeed) != fetch.digest)
       return fail({Status::mismatch, "peer " + who(election_.model) + ": its digests of the tensor \"" + tensor.name +

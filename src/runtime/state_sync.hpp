@@ -118,7 +118,7 @@ class StateSync {
   Next ask_manifests();
   Next heard_manifests();
   Next ask_digests();
-  Next heard_digests(Instant now);
+  Next heard_digests();
   Next transfer();
   Next transferred(Instant now);
   void take_stock();

@@ -43,10 +43,7 @@ class ByteSink {
   void text(std::string_view text) {
     for (const char character : text) bytes_.push_back(static_cast<std::byte>(character));
   }
-  void digest(const Digest128& digest) {
-    number(digest.low, 8);
-    number(digest.high, 8);
-  }
+  void digest(const Digest128& digest) { append_digest(digest, bytes_); }
   std::vector<std::byte>& bytes() { return bytes_; }
 
  private:

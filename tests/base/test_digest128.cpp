@@ -20,4 +20,13 @@ TEST_CASE("only what to_string writes is read as a digest") {
     CHECK_FALSE(parse_digest128(text).has_value());
 }
 
+TEST_CASE("a digest travels as sixteen bytes, the low half first") {
+  const Digest128 digest{.low = 0x0807060504030201, .high = 0x100f0e0d0c0b0a09};
+  std::vector<std::byte> bytes;
+  append_digest(digest, bytes);
+  REQUIRE(bytes.size() == kDigestBytes);
+  for (std::size_t i = 0; i < bytes.size(); ++i) CHECK(bytes[i] == static_cast<std::byte>(i + 1));
+  CHECK(read_digest(std::span<const std::byte, kDigestBytes>(bytes)) == digest);
+}
+
 }  // namespace hawser
