@@ -263,10 +263,16 @@ typedef struct hawserCommConfig {
    *  whose speed is what recent traffic has shown: 1 to 100. A quarter of that while collectives of this member are
    *  under way. Default 25. */
   uint32_t prefetch_share_percent;
+  /** Peers of which each is of no use without the others, such as the ranks (of several groups) that hold the shards
+   *  of one replica: they give one number, drawn at random, and how many they are. They are admitted together; if one is
+   *  lost, the others are expelled, and come in anew together. One that leaves takes nobody along. Default 0, 0: no
+   *  party. At most 1024. */
+  uint32_t party_size;
+  uint64_t party;
 } hawserCommConfig_t;
 
 #define HAWSER_COMM_CONFIG_INIT \
-  {sizeof(hawserCommConfig_t), NULL, NULL, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+  {sizeof(hawserCommConfig_t), NULL, NULL, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 typedef struct hawserCommInfo {
   uint64_t peer_id;             /**< This peer's id in the run. */

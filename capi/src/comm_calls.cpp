@@ -82,6 +82,11 @@ Result<hawser::CommunicatorConfig> config_of(const hawserCommConfig_t& callers) 
                                   std::to_string(hawser::limits::kNameBytesMax) + " are the most");
   if (!is_text(out.engine.name)) return capi::invalid_argument("the name is not printable UTF-8 text");
   out.engine.group = config->group;
+  if ((config->party != 0) != (config->party_size != 0) || config->party_size > hawser::limits::kPartySizeMax)
+    return capi::invalid_argument("party and party_size belong together: a number drawn at random, and how many "
+                                  "peers share it (" + std::to_string(hawser::limits::kPartySizeMax) +
+                                  " are the most)");
+  out.engine.party = {.id = hawser::PartyId{config->party}, .size = config->party_size};
 
   if (config->advertise_address != nullptr) {
     auto host = host_of(config->advertise_address, "the address to advertise");

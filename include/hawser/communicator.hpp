@@ -34,6 +34,8 @@ struct CommunicatorConfig {
   std::uint32_t stall_ms = 0;
   bool check_same_host = false;
   std::uint32_t prefetch_share_percent = 0;
+  std::uint64_t party = 0;
+  std::uint32_t party_size = 0;
 };
 
 struct Member {
@@ -61,6 +63,8 @@ class Communicator {
     c.stall_ms = config.stall_ms;
     c.check_same_host = config.check_same_host ? 1 : 0;
     c.prefetch_share_percent = config.prefetch_share_percent;
+    c.party = config.party;
+    c.party_size = config.party_size;
     hawserComm_t handle = nullptr;
     if (const auto code = hawserCommCreate(&c, &handle); code != hawserSuccess)
       return detail::last_failure(code);

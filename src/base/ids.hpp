@@ -24,6 +24,8 @@ using RunId = Id<struct RunIdTag>;
 using Epoch = Id<struct EpochTag>;
 /// Identifies a view beyond doubt: drawn at random by the master that made it.
 using ViewId = Id<struct ViewIdTag>;
+/// Peers that come and go together. Drawn at random by them.
+using PartyId = Id<struct PartyIdTag>;
 /// A control connection as the driver of a machine numbers it.
 using ConnectionId = Id<struct ConnectionIdTag>;
 

@@ -27,5 +27,7 @@ inline constexpr std::size_t kOutcomesRememberedMax = 4096;
 /// Connections that have not yet said who they are, per port.
 inline constexpr std::size_t kStrangersMax = 256;
 inline constexpr std::size_t kPendingPeersMax = 1024;
+/// Peers that are admitted together or not at all.
+inline constexpr std::uint32_t kPartySizeMax = 1024;
 
 }  // namespace hawser::limits

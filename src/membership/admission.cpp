@@ -79,6 +79,7 @@ std::vector<const MasterMachine::State::Peer*> MasterMachine::State::admissible(
     if (waits_for_admission(peer) && (now >= settled_at_ || groups_.contains(peer.who.group)) &&
         peer.arrival < update_admits_before_.value_or(arrivals_))
       newcomers.push_back(&peer);
+  keep_whole_parties(newcomers);
   std::sort(newcomers.begin(), newcomers.end(),
             [](const Peer* a, const Peer* b) { return a->arrival < b->arrival; });
   return newcomers;

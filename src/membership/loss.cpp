@@ -19,7 +19,8 @@ void MasterMachine::State::lose(Instant now, PeerId peer, const Error& for_it, c
 }
 
 /// However many are lost at one moment, each group starts one view.
-void MasterMachine::State::lose_all(Instant now, const std::vector<Loss>& losses, MasterActions& out) {
+void MasterMachine::State::lose_all(Instant now, std::vector<Loss> losses, MasterActions& out) {
+  add_companions(losses);
   std::map<std::uint32_t, std::vector<std::string>> reasons_by_group;
   for (const Loss& loss : losses) {
     const auto found = peers_.find(loss.peer);

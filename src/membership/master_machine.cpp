@@ -140,6 +140,7 @@ void MasterMachine::State::hello(Instant now, ConnectionId connection, const Hel
   else
     out.emplace_back(LogEvent{LogLevel::info, "peer-pending",
                               who.name + " (" + to_string(who.address) + ") waits for admission"});
+  let_party_go(now, who, out);
   maybe_bootstrap(now, out);
 }
 
@@ -223,8 +224,11 @@ std::uint32_t MasterMachine::State::pending_count() const {
 
 /// Pending peers that an update-topology would admit.
 std::uint32_t MasterMachine::State::waiting_count() const {
-  return static_cast<std::uint32_t>(std::count_if(
-      peers_.begin(), peers_.end(), [](const auto& entry) { return waits_for_admission(entry.second); }));
+  std::vector<const Peer*> waiting;
+  for (const auto& [id, peer] : peers_)
+    if (waits_for_admission(peer)) waiting.push_back(&peer);
+  keep_whole_parties(waiting);
+  return static_cast<std::uint32_t>(waiting.size());
 }
 
 void MasterMachine::State::tell_news(MasterActions& out) {

@@ -15,7 +15,7 @@
 namespace hawser {
 
 /// The master's memory, and the decisions on it, one source file each: who is connected
-/// (master_machine.cpp), admission.cpp, guests.cpp, collectives (outcome.cpp), loss.cpp, recovery.cpp.
+/// (master_machine.cpp), admission.cpp, guests.cpp, collectives (outcome.cpp), loss.cpp, recovery.cpp, parties.cpp.
 class MasterMachine::State {
  public:
   State(MasterConfig config, std::uint64_t seed, Instant now);
@@ -115,6 +115,9 @@ class MasterMachine::State {
   World world() const;
   std::uint32_t pending_count() const;
   std::uint32_t waiting_count() const;
+  void keep_whole_parties(std::vector<const Peer*>& newcomers) const;
+  std::vector<PeerId> companions_of(PeerId peer) const;
+  void let_party_go(Instant now, const Introduction& newcomer, MasterActions& out);
   void tell_news(MasterActions& out);
   std::vector<Member> members_of_all_groups() const;
   Member as_member(PeerId peer) const;
@@ -164,7 +167,8 @@ class MasterMachine::State {
 
   // loss.cpp
   void lose(Instant now, PeerId peer, const Error& for_it, const std::string& for_others, MasterActions& out);
-  void lose_all(Instant now, const std::vector<Loss>& losses, MasterActions& out);
+  void lose_all(Instant now, std::vector<Loss> losses, MasterActions& out);
+  void add_companions(std::vector<Loss>& losses) const;
   void go_on_without(std::uint32_t number, const std::vector<std::string>& reasons, MasterActions& out);
   static void end_view(Group& group, const Error& cause);
   static Error cause_of_end(const Group& group, ViewId view);

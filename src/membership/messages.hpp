@@ -18,6 +18,15 @@ inline constexpr std::uint32_t kProtocolVersion = 1;
 // ------------------------------------------------------------------------------------ peer to master
 
 /// Who a peer is. `address.host` may be empty: the master fills in what it sees.
+/// Peers, often of different groups, of which each is of no use without the others: ranks that share one
+/// replica of a sharded model. They are admitted together, and lost together. None if `size` is below 2.
+struct Party {
+  PartyId id;
+  std::uint32_t size = 0;
+  bool exists() const { return size > 1; }
+  friend bool operator==(const Party&, const Party&) = default;
+};
+
 struct Introduction {
   std::uint32_t protocol_version = kProtocolVersion;
   PeerId id;
@@ -25,6 +34,7 @@ struct Introduction {
   std::uint32_t group = 0;
   std::string name;
   Address address;
+  Party party{};
   friend bool operator==(const Introduction&, const Introduction&) = default;
 };
 

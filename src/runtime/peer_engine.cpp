@@ -89,7 +89,8 @@ void PeerEngine::State::on(Instant now, const ConnectCall& event, EngineActions&
                     .token = event.token,
                     .group = config_.group,
                     .name = config_.name,
-                    .address = event.address},
+                    .address = event.address,
+                    .party = config_.party},
                    event.prefetch != nullptr, actions);
   follow(now, actions, out);
 }

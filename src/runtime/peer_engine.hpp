@@ -34,6 +34,7 @@ struct PrefetchTarget;
 struct EngineConfig {
   std::string name;
   std::uint32_t group = 0;
+  Party party{};
   Duration connect = seconds(3600);
   Duration master_redial = seconds(60);
   Duration silence = seconds(5);

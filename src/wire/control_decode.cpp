@@ -137,7 +137,13 @@ class Judge {
             .token = from.token(),
             .group = from.group(),
             .name = name(from.name()),
-            .address = address(from.host(), from.port())};
+            .address = address(from.host(), from.port()),
+            .party = party(from.party(), from.party_size())};
+  }
+
+  Party party(std::uint64_t id, std::uint32_t size) {
+    fits(size, limits::kPartySizeMax, "party");
+    return {.id = PartyId{id}, .size = size};
   }
 
   std::vector<PeerId> peers(const google::protobuf::RepeatedField<std::uint64_t>& from, const char* what) {

@@ -63,6 +63,8 @@ void put(const Introduction& from, wire::IntroductionEntry& to) {
   to.set_name(from.name);
   to.set_host(from.address.host);
   to.set_port(from.address.port);
+  to.set_party(from.party.id.value);
+  to.set_party_size(from.party.size);
 }
 
 /// One overload for each message: writes it into the envelope's field of its kind.

@@ -166,7 +166,8 @@ class Script {
         .token = choices_.below(16) == 15 ? number() : 77 + peer,
         .group = static_cast<std::uint32_t>(choices_.below(8) == 7 ? number() : peer / 5),
         .name = "p" + std::to_string(peer),
-        .address = {.host = kHosts[choices_.below(4)], .port = static_cast<std::uint16_t>(choices_.byte())}};
+        .address = {.host = kHosts[choices_.below(4)], .port = static_cast<std::uint16_t>(choices_.byte())},
+        .party = {.id = PartyId{choices_.below(3)}, .size = static_cast<std::uint32_t>(choices_.below(4))}};
   }
 
   std::vector<PeerId> some_peers() {

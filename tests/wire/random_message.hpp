@@ -120,7 +120,8 @@ inline Introduction any_introduction(Random& random) {
           .token = random.next(),
           .group = any_number_32(random),
           .name = any_text(random, limits::kNameBytesMax),
-          .address = any_address(random)};
+          .address = any_address(random),
+          .party = {.id = PartyId{random.next()}, .size = static_cast<std::uint32_t>(random.below(limits::kPartySizeMax + 1))}};
 }
 
 inline Resume any_resume(Random& random) {

@@ -201,6 +201,10 @@ TEST_CASE("texts must fit and be fit for a log line") {
     hello.who.name = std::string(limits::kNameBytesMax + 1, 'n');
     expect_refused(PeerMessage(hello), "name");
   }
+  SECTION("a party that is too large") {
+    hello.who.party = {.id = PartyId{1}, .size = limits::kPartySizeMax + 1};
+    expect_refused(PeerMessage(hello), "party");
+  }
   SECTION("a name with a line break") {
     hello.who.name = "good\nERROR all is lost";
     expect_refused(PeerMessage(hello), "name");

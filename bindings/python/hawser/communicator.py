@@ -73,6 +73,9 @@ class Communicator:
         stall_ms: no progress in a collective for so long: the master is told who is waited for. Default 6000.
         check_same_host: checksums between peers on one host, too.
         prefetch_share_percent: of the uplink, for newcomers that prefetch from here. Default 25.
+        party, party_size: peers of which each is of no use without the others (the ranks of a sharded replica) give one
+            number, drawn at random, and how many they are: they are admitted together; if one is lost, the others
+            are expelled too.
 
     Zeros and empty strings mean the defaults. Raises InvalidArgument, SystemFailure (no port free).
     """
@@ -94,6 +97,8 @@ class Communicator:
         stall_ms: int = 0,
         check_same_host: bool = False,
         prefetch_share_percent: int = 0,
+        party: int = 0,
+        party_size: int = 0,
     ) -> None:
         self._handle = _core.CommHandle(
             master=master,
@@ -110,6 +115,8 @@ class Communicator:
             stall_ms=stall_ms,
             check_same_host=check_same_host,
             prefetch_share_percent=prefetch_share_percent,
+            party=party,
+            party_size=party_size,
         )
         _open.add(self)
 

@@ -33,7 +33,8 @@ std::shared_ptr<CommHandle> make(const std::string& master, const std::string& n
                                  std::uint32_t connections_per_link, std::uint32_t connect_ms,
                                  std::uint32_t master_redial_ms, std::uint32_t silence_ms,
                                  std::uint32_t stall_ms, bool check_same_host,
-                                 std::uint32_t prefetch_share_percent) {
+                                 std::uint32_t prefetch_share_percent, std::uint64_t party,
+                                 std::uint32_t party_size) {
   using hawser::detail::or_null;
   hawserCommConfig_t config = HAWSER_COMM_CONFIG_INIT;
   config.master = or_null(master);
@@ -50,6 +51,8 @@ std::shared_ptr<CommHandle> make(const std::string& master, const std::string& n
   config.stall_ms = stall_ms;
   config.check_same_host = check_same_host ? 1 : 0;
   config.prefetch_share_percent = prefetch_share_percent;
+  config.party = party;
+  config.party_size = party_size;
   return std::make_shared<CommHandle>(config);
 }
 
@@ -280,7 +283,8 @@ void bind_membership(nb::class_<CommHandle>& comm) {
            nb::arg("advertise_address"), nb::arg("listen_address"), nb::arg("port_first"),
            nb::arg("port_last"), nb::arg("connections_per_link"), nb::arg("connect_ms"),
            nb::arg("master_redial_ms"), nb::arg("silence_ms"), nb::arg("stall_ms"),
-           nb::arg("check_same_host"), nb::arg("prefetch_share_percent"))
+           nb::arg("check_same_host"), nb::arg("prefetch_share_percent"),
+           nb::arg("party"), nb::arg("party_size"))
       .def("close", &CommHandle::close)
       .def("is_closed", &CommHandle::is_closed)
       .def("connect",

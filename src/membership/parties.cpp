@@ -1,0 +1,65 @@
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "membership/master_state.hpp"
+
+/// Parties: peers of which each is of no use without the others, such as the ranks that hold the shards of one
+/// replica. They are admitted together; when a member is lost, so are its companions; and when one of them comes
+/// in anew, the others have to. One that leaves by itself takes nobody along: the others are about to.
+namespace hawser {
+
+/// Drops those whose companions are not all among them.
+void MasterMachine::State::keep_whole_parties(std::vector<const Peer*>& newcomers) const {
+  std::map<PartyId, std::uint32_t> present;
+  for (const Peer* const peer : newcomers)
+    if (peer->who.party.exists()) ++present[peer->who.party.id];
+  if (present.empty()) return;
+  std::erase_if(newcomers, [&](const Peer* peer) {
+    const Party& party = peer->who.party;
+    return party.exists() && present.at(party.id) < party.size;
+  });
+}
+
+/// Those of its party that are in a view, or were when the master was lost.
+std::vector<PeerId> MasterMachine::State::companions_of(PeerId peer) const {
+  std::vector<PeerId> companions;
+  const Party party = peers_.at(peer).who.party;
+  if (!party.exists()) return companions;
+  for (const auto& [id, other] : peers_)
+    if (id != peer && other.role != Role::pending && other.who.party.exists() && other.who.party.id == party.id)
+      companions.push_back(id);
+  return companions;
+}
+
+void MasterMachine::State::add_companions(std::vector<Loss>& losses) const {
+  std::set<PeerId> known;
+  for (const Loss& loss : losses) known.insert(loss.peer);
+  const std::size_t count = losses.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto found = peers_.find(losses[i].peer);
+    if (found == peers_.end() || found->second.role == Role::pending) continue;
+    if (losses[i].for_it.status == Status::closed) continue;
+    const std::string name = name_of(losses[i].peer);
+    for (const PeerId companion : companions_of(losses[i].peer))
+      if (known.insert(companion).second)
+        losses.push_back({.peer = companion,
+                          .for_it = {Status::expelled, name + ", of this peer's party, was lost: " +
+                                                           losses[i].for_others +
+                                                           "; a party comes in as a whole: connect again"},
+                          .for_others = "its party lost " + name});
+  }
+}
+
+/// Somebody of a party comes in anew, for a reason that the master may not know (a former one had lost it).
+void MasterMachine::State::let_party_go(Instant now, const Introduction& newcomer, MasterActions& out) {
+  std::vector<Loss> losses;
+  for (const PeerId companion : companions_of(newcomer.id))
+    losses.push_back({.peer = companion,
+                      .for_it = {Status::expelled, newcomer.name + ", of this peer's party, has to come in anew; a "
+                                                                   "party comes in as a whole: connect again"},
+                      .for_others = newcomer.name + ", of its party, comes in anew"});
+  if (!losses.empty()) lose_all(now, std::move(losses), out);
+}
+
+}  // namespace hawser
