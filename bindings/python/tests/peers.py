@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import threading
 import time
@@ -61,6 +62,8 @@ def run_threads(address: str, world: int, body: Callable[[hawser.Communicator], 
 
 
 def _process(body: Callable[..., Any], address: str, arguments: tuple[Any, ...], pipe: Connection) -> None:
+    # Shows where it stands, before those who wait for it give up.
+    faulthandler.dump_traceback_later(0.4 * BOUND_S, repeat=True)
     try:
         pipe.send(("result", body(address, pipe, *arguments)))
     except BaseException as error:

@@ -44,8 +44,20 @@ def wait_for(fits: Callable[[], bool]) -> None:
 class Watched:
     """A member process whose words are read all the time."""
 
-    def __init__(self, address: str, make: Callable[..., Any], number: int, world: int, **options: Any) -> None:
-        self.peer = PeerProcess(member, address, make, number, world, options)
+    def __init__(
+        self,
+        address: str,
+        make: Callable[..., Any],
+        number: int,
+        *arguments: Any,
+        body: Callable[..., Any] | None = None,
+        **options: Any,
+    ) -> None:
+        """body: what it runs instead of `member`, with these arguments."""
+        if body is None:
+            self.peer = PeerProcess(member, address, make, number, *arguments, options)
+        else:
+            self.peer = PeerProcess(body, address, make, number, *arguments)
         self.entered = -1
         self.digests: dict[int, str] = {}
         self.size = 0

@@ -4,6 +4,7 @@
     AsyncDiLoCo        the same, with the averaging hidden behind the next H steps
     StreamingDiLoCo    the same, in fragments, each hidden behind a few steps
     DataParallel       gradients averaged every step, while backward goes on
+    Site               the ranks that hold the shards of one replica (FSDP2)
 
 docs/python.md has an example, docs/optim.md the arithmetic. Needs torch; nothing else of the package imports it.
 """
@@ -11,6 +12,7 @@ docs/python.md has an example, docs/optim.md the arithmetic. Needs torch; nothin
 from hawser.torch.async_diloco import AsyncDiLoCo
 from hawser.torch.data_parallel import DataParallel
 from hawser.torch.diloco import DiLoCo
+from hawser.torch.site import Site
 from hawser.torch.streaming_diloco import StreamingDiLoCo
 
-__all__ = ["AsyncDiLoCo", "DataParallel", "DiLoCo", "StreamingDiLoCo"]
+__all__ = ["AsyncDiLoCo", "DataParallel", "DiLoCo", "Site", "StreamingDiLoCo"]

@@ -10,11 +10,14 @@ import torch  # type: ignore[import-not-found,unused-ignore]
 
 from hawser import Communicator, HawserError, PrefetchInfo, SharedState
 from hawser.errors import InvalidUsage, MasterRestarted, Mismatch, Timeout, TooFewPeers
+from hawser.torch.site import Fate, Site
 
 __all__ = ["Admission", "OnAlone"]
 
 OnAlone = Literal["wait", "continue"]
 _POLL_S = 0.02
+_OUT_S = 60.0
+"""So long after a rank of a site the others may learn that they are out."""
 _CROSSED_MAX = 10
 """So many calls in a row may cross other members' before it counts as a fault of the program."""
 
@@ -22,8 +25,9 @@ _CROSSED_MAX = 10
 class Admission:
     """The shared state of a run and the group that holds it.
 
-    The shared state is the tensors given, and "progress" (int64): the number of outer steps, and the phase: where in
-    its round the group is, 0 being the beginning. So a newcomer knows what the others call next.
+    The shared state is the tensors given, and "progress" (int64): the number of outer steps; the phase: where in its
+    round the group is, 0 being the beginning, so that a newcomer knows what the others call next; the sum of all
+    weights that outer steps were made with.
 
     Revisions: content that all members have changed alike since the last synchronisation is one above it, however
     many changes there were (members that go on alone cannot synchronise in between).
@@ -37,16 +41,19 @@ class Admission:
         on_alone: OnAlone,
         alone_timeout_s: float,
         tag: int,
+        site: Site | None = None,
     ) -> None:
         if on_alone not in ("wait", "continue"):
             raise ValueError('on_alone is "wait" or "continue"')
         self.comm = comm
-        self.progress = torch.zeros(2, dtype=torch.int64)
+        self.progress = torch.zeros(3, dtype=torch.int64)
         self.state = SharedState({**tensors, "progress": self.progress})
         self._on_alone = on_alone
         self._alone_timeout_s = alone_timeout_s
         self._tag = tag
+        self._site = site
         self.prefetched: PrefetchInfo | None = None
+        self.bytes_sent = 0  # payload of synchronisations
         self._agreed: int | None = None
         self._known: set[int] = set()
         self._is_torn = False
@@ -64,10 +71,17 @@ class Admission:
         """Where in its round the group was when it agreed."""
         return int(self.progress[1])
 
-    def set_progress(self, outer_steps: int, phase: int) -> None:
-        """After all members have changed the state alike. The state must be withdrawn."""
+    @property
+    def weight_sum(self) -> int:
+        """Of all that the group's outer steps were made with."""
+        return int(self.progress[2])
+
+    def set_progress(self, outer_steps: int, phase: int, weight: int = 0) -> None:
+        """After all members have changed the state alike: weight is what the change was made with. The state must be
+        withdrawn."""
         self.progress[0] = outer_steps
         self.progress[1] = phase
+        self.progress[2] += weight
         if self._agreed is not None:
             self.state.revision = self._agreed + 1
         else:
@@ -81,16 +95,21 @@ class Admission:
         Alone, waits for others or goes on, as was chosen; but never with half of a state.
         """
         self.state.withdraw()
+        while self.of_the_site(self._join_once()) == Fate.OUT:
+            pass
+
+    def _join_once(self) -> Fate:
+        """OUT only at a site: its ranks come in together."""
         while True:
             try:
                 if not self._is_connected():
                     self._connect()
-                if self._stays_alone():
-                    return
-                self._sync()
-                return
+                if not self._stays_alone():
+                    self._sync()
+                return Fate.DONE
             except HawserError as error:
-                self.survive(error)
+                if self.survive(error) and self._site is not None:
+                    return Fate.OUT
 
     def admit(self) -> bool:
         """Lets in who waits, and gives newcomers the state; says whether there are any. The state is not offered then.
@@ -106,22 +125,26 @@ class Admission:
             self._sync()
         return bool(newcomers)
 
-    def admit_and_agree(self) -> None:
+    def admit_and_agree(self) -> bool:
         """Lets in who waits, synchronises and offers the state: for a group that has nothing to reduce next.
 
-        Raises what makes this member come in anew, and what nothing mends.
+        False: this member has to come in anew. Raises what nothing mends.
         """
-        while True:
+        fate = Fate.AGAIN
+        while fate == Fate.AGAIN:
             try:
                 self.state.withdraw()
                 self.comm.update_topology()
-                if not self._stays_alone():
+                is_alone = self._stays_alone()
+                if not is_alone:
                     self._sync()
-                    self.offer()
-                return
+                own = Fate.DONE
             except HawserError as error:
-                if self.survive(error):
-                    raise
+                own = Fate.OUT if self.survive(error) else Fate.AGAIN
+            fate = self.of_the_site(own)
+        if fate == Fate.DONE and not is_alone:
+            self.offer()
+        return fate == Fate.DONE
 
     def agree(self) -> None:
         """Synchronises and offers the state. A member that is alone, or becomes so, goes on without."""
@@ -165,6 +188,33 @@ class Admission:
         if isinstance(error, TooFewPeers) or error.can_retry:
             return False
         raise error
+
+    def of_the_site(self, fate: Fate, mark: int = 0) -> Fate:
+        """How a call ended for all ranks of the site (`Site.worst`). If one of them is out, waits until this one is."""
+        if self._site is None:
+            return fate
+        worst = self._site.worst(fate, mark)
+        if worst == Fate.OUT and fate != Fate.OUT:
+            self._wait_until_out()
+        return worst
+
+    def _wait_until_out(self) -> None:
+        """The master expels the companions of who is lost; the word is on its way."""
+        begun = time.monotonic()
+        while time.monotonic() - begun < _OUT_S:
+            try:
+                self.comm.info()
+            except InvalidUsage:
+                return
+            except HawserError as error:
+                if self.survive(error):
+                    return
+                raise
+            time.sleep(_POLL_S)
+        raise RuntimeError(
+            f"another rank of this site is out of the run, but this one is not after {_OUT_S} s; make the communicators "
+            "of all ranks with Site.communicator, whose party is lost as a whole"
+        )
 
     def went_well(self) -> None:
         """A round came to its end: crossed calls are counted anew."""
@@ -219,5 +269,6 @@ class Admission:
             self._is_torn = self._is_torn or "incomplete" in str(error)
             raise
         self._agreed = info.revision
+        self.bytes_sent += info.bytes_sent
         self._is_torn = False
         self._known = {member.peer_id for member in self.comm.members}

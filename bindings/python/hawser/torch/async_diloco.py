@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hawser import Communicator, HawserError, Plan, Quantization
+from hawser import Communicator, Plan, Quantization
 from hawser.torch.admission import OnAlone
 from hawser.torch.fragment import Fragment, OuterSettings, Parameters, named
 from hawser.torch.outer_loop import FIRST_TAG, GroupSettings, OuterLoop
+from hawser.torch.site import Site
 
 __all__ = ["AsyncDiLoCo"]
 
@@ -50,6 +51,7 @@ class AsyncDiLoCo(OuterLoop):
         weight_unit: int = 1,
         error_feedback: bool = False,
         resume: dict[str, Any] | None = None,
+        site: Site | None = None,
         first_tag: int = FIRST_TAG,
     ) -> None:
         outer = OuterSettings(outer_lr, outer_momentum, nesterov)
@@ -59,7 +61,7 @@ class AsyncDiLoCo(OuterLoop):
             comm,
             [self._fragment],
             GroupSettings(
-                plan, quantization, weight, on_alone, alone_timeout_s, weight_unit, error_feedback, first_tag
+                plan, quantization, weight, on_alone, alone_timeout_s, weight_unit, error_feedback, first_tag, site
             ),
             sync_every=sync_every,
         )
@@ -89,12 +91,8 @@ class AsyncDiLoCo(OuterLoop):
             self._apply(total)
         self._admission.state.withdraw()
         self._admission.set_progress(self.outer_steps, _LAUNCH)
-        try:
-            self._admission.admit_and_agree()
-            counts = True
-        except HawserError as error:
-            if not self._admission.survive(error):
-                raise
+        counts = True
+        if not self._admission.admit_and_agree():
             counts = self._come_in()
             self._admission.offer()
         self._admission.went_well()
@@ -110,7 +108,7 @@ class AsyncDiLoCo(OuterLoop):
         if total > 0:
             self._fragment.step()
         self._trained_at = self.outer_steps + (total > 0)
-        self._admission.set_progress(self._trained_at, _LAUNCH)
+        self._admission.set_progress(self._trained_at, _LAUNCH, total)
 
     def _take_window(self) -> None:
         """Moves L along with the group, and takes what this member has learnt in this round as Δ."""

@@ -53,6 +53,8 @@ class DataParallel:
         first_tag: int = 1 << 41,
     ) -> None:
         parameters = [parameter for _, parameter in named(model_parameters)]
+        if any(hasattr(parameter, "to_local") for parameter in parameters):
+            raise TypeError("DataParallel is for whole parameters; of sharded ones (FSDP) take DiLoCo with a Site")
         # Backward makes the last ones first.
         self._buckets = _fill(parameters[::-1], bucket_bytes)
         self._sends = [bucket.flat for bucket in self._buckets]
@@ -92,6 +94,11 @@ class DataParallel:
         for bucket, average in zip(self._buckets, self._receives):
             bucket.put_back(average)
         return contributors
+
+    @property
+    def bytes_sent(self) -> int:
+        """Payload that this process has sent in averages that ended well."""
+        return self._reduction.bytes_sent
 
     @contextmanager
     def accumulate(self) -> Iterator[None]:

@@ -7,11 +7,12 @@ from typing import Any
 
 import torch  # type: ignore[import-not-found,unused-ignore]
 
-from hawser import Communicator, HawserError, Plan, Quantization
+from hawser import Communicator, Plan, Quantization
 from hawser.errors import TooFewPeers
 from hawser.torch.admission import OnAlone
 from hawser.torch.fragment import Fragment, OuterSettings, Parameters, named
 from hawser.torch.outer_loop import FIRST_TAG, GroupSettings, OuterLoop
+from hawser.torch.site import Fate, Site
 
 __all__ = ["DiLoCo"]
 
@@ -57,6 +58,7 @@ class DiLoCo(OuterLoop):
             values their size where they travel as float16. The same on all members.
         error_feedback: what quantisation loses is added to the next reduction (8 bytes per parameter).
         resume: a `state_dict()` to go on from. Of members that bring different ones the newest counts.
+        site: if the model is sharded (FSDP2): the ranks that hold the shards. See `Site`.
         first_tag: of the collectives, as many as there are parameters and a few more.
 
     Memory beside the model and its inner optimiser: Θ, M, Δ, the average. Not to be used from several threads.
@@ -80,6 +82,7 @@ class DiLoCo(OuterLoop):
         weight_unit: int = 1,
         error_feedback: bool = False,
         resume: dict[str, Any] | None = None,
+        site: Site | None = None,
         first_tag: int = FIRST_TAG,
     ) -> None:
         self._fragment = Fragment(named(model_parameters), OuterSettings(outer_lr, outer_momentum, nesterov))
@@ -93,7 +96,7 @@ class DiLoCo(OuterLoop):
             comm,
             [self._fragment],
             GroupSettings(
-                plan, quantization, weight, on_alone, alone_timeout_s, weight_unit, error_feedback, first_tag
+                plan, quantization, weight, on_alone, alone_timeout_s, weight_unit, error_feedback, first_tag, site
             ),
             sync_every=sync_every,
             shared=None if self._rate_groups is None else {"inner_lr": self._rates},
@@ -136,24 +139,31 @@ class DiLoCo(OuterLoop):
         is_admitted: this member has just been let in by the others, who reduce next.
         """
         while True:
-            try:
-                if not is_admitted:
-                    self._admission.admit()
-                is_admitted = False
-                self._apply(self._sums[0].reduce())
-                self._admission.agree()
-                break
-            except TooFewPeers:
-                if self._admission.goes_on_alone:
-                    self._fragment.take_own()
-                    self._apply(self._sums[0].weight)
+            fate, total = self._attempt(lambda: self._sum(is_admitted), lambda: self._sums[0].mark)
+            is_admitted = False
+            if fate == Fate.DONE:
+                assert total is not None
+                self._apply(total)
+                fate, _ = self._attempt(self._admission.agree)
+                if fate == Fate.DONE:
                     break
-            except HawserError as error:
-                if self._admission.survive(error):
-                    is_admitted = self._come_back()
-                    if not is_admitted:
-                        break
+            if fate == Fate.OUT:
+                is_admitted = self._come_back()
+                if not is_admitted:
+                    break
         self._admission.went_well()
+
+    def _sum(self, is_admitted: bool) -> int:
+        """Of all members' Δ; gives that of the weights."""
+        try:
+            if not is_admitted:
+                self._admission.admit()
+            return self._sums[0].reduce()
+        except TooFewPeers:
+            if not self._admission.goes_on_alone:
+                raise
+            self._fragment.take_own()
+            return self._sums[0].take_own()
 
     def _apply(self, total: int) -> None:
         """The step with what was summed, and the beginning of a round. If nobody had anything to add, no step."""
@@ -167,7 +177,7 @@ class DiLoCo(OuterLoop):
         self._sums[0].weight = 0
         self._local_steps = 0
         self._trained_at = self.outer_steps + (total > 0)
-        self._admission.set_progress(self._trained_at, 0)
+        self._admission.set_progress(self._trained_at, 0, total)
 
     # -------------------------------------------------------------------------------------- coming in anew
 

@@ -9,6 +9,7 @@ from typing import Any, Union
 import torch  # type: ignore[import-not-found,unused-ignore]
 
 from hawser import optim
+from hawser.torch.site import shard
 
 __all__ = ["Fragment", "OuterSettings", "Parameters", "named"]
 
@@ -62,15 +63,16 @@ class _Part:
 
 
 def _local(parameter: torch.Tensor) -> torch.Tensor:
-    """Its memory, flat, if the kernels can work on it; else a copy in CPU memory."""
-    return parameter.detach().contiguous().cpu().view(-1)
+    """The memory of its shard, flat, if the kernels can work on it; else a copy in CPU memory."""
+    return shard(parameter).contiguous().cpu().view(-1)
 
 
 class Fragment:
     """Parameters L with their outer copy Θ, momentum M, pseudo-gradient Δ, the group's average of it, and S if asked.
 
     The letters are those of docs/optim.md. Flat memory, one block for each outer type. Parameters on another device
-    than the CPU are copied there and back.
+    than the CPU are copied there and back. Of sharded parameters all this is the shard of this rank, and those of which it
+    has nothing are left out.
     """
 
     def __init__(
@@ -80,7 +82,11 @@ class Fragment:
         self._parts: list[_Part] = []
         self._blocks: list[dict[str, torch.Tensor]] = []
         for outer_type in (torch.float32, torch.float64):
-            chosen = [(n, p) for n, p in parameters if (p.dtype == torch.float64) == (outer_type == torch.float64)]
+            chosen = [
+                (n, p)
+                for n, p in parameters
+                if (p.dtype == torch.float64) == (outer_type == torch.float64) and shard(p).numel() > 0
+            ]
             if chosen:
                 self._add_block(chosen, outer_type, has_start)
         self.restart()
@@ -92,12 +98,12 @@ class Fragment:
             kinds.append("momentum")
         if has_start:
             kinds.append("start")
-        count = sum(parameter.numel() for _, parameter in chosen)
+        count = sum(shard(parameter).numel() for _, parameter in chosen)
         block = {kind: torch.zeros(count, dtype=outer_type) for kind in kinds}
         self._blocks.append(block)
         begin = 0
         for name, parameter in chosen:
-            end = begin + parameter.numel()
+            end = begin + shard(parameter).numel()
             own = {kind: flat[begin:end] for kind, flat in block.items()}
             part = _Part(
                 name,
@@ -150,7 +156,7 @@ class Fragment:
             if gradient is None:
                 part.delta.zero_()
             else:
-                part.delta.copy_(gradient.detach().reshape(-1))
+                part.delta.copy_(shard(gradient).reshape(-1))
                 optim.scale(part.delta, scale)
 
     def take_own(self) -> None:
@@ -198,9 +204,9 @@ class Fragment:
 
     @staticmethod
     def _put_back(parameter: torch.Tensor, local: torch.Tensor) -> None:
-        if local.data_ptr() != parameter.data_ptr():
-            with torch.no_grad():
-                parameter.copy_(local.view(parameter.shape))
+        own = shard(parameter)
+        if local.data_ptr() != own.data_ptr():
+            own.copy_(local.view(own.shape))
 
     # ----------------------------------------------------------------------------------------- the memory
 
@@ -232,11 +238,15 @@ class Fragment:
         """Δ and the average of each parameter."""
         return [part.delta for part in self._parts], [part.average for part in self._parts]
 
+    def outer(self) -> dict[str, torch.Tensor]:
+        """Copies of Θ, each of its parameter's (or shard's) shape."""
+        return {part.name: part.outer.clone().view(shard(part.parameter).shape) for part in self._parts}
+
     def state_dict(self) -> dict[str, torch.Tensor]:
         """Copies of all that cannot be made of the rest: L and Θ, M, Δ, S by parameter."""
         saved: dict[str, torch.Tensor] = {}
         for part in self._parts:
-            saved[f"local/{part.name}"] = part.parameter.detach().clone()
+            saved[f"local/{part.name}"] = shard(part.parameter).clone()
             for kind, tensor in self._own(part).items():
                 saved[f"{kind}/{part.name}"] = tensor.clone()
         return saved
@@ -244,8 +254,7 @@ class Fragment:
     def load_state_dict(self, saved: dict[str, torch.Tensor]) -> None:
         """Raises KeyError, RuntimeError (another shape)."""
         for part in self._parts:
-            with torch.no_grad():
-                part.parameter.copy_(saved[f"local/{part.name}"])
+            shard(part.parameter).copy_(saved[f"local/{part.name}"])
             for kind, tensor in self._own(part).items():
                 tensor.copy_(saved[f"{kind}/{part.name}"])
 

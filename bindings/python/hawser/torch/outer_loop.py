@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch  # type: ignore[import-not-found,unused-ignore]
 
@@ -14,9 +14,11 @@ from hawser.errors import TooFewPeers
 from hawser.torch.admission import Admission, OnAlone
 from hawser.torch.fragment import Fragment
 from hawser.torch.reduction import GroupSum
+from hawser.torch.site import Fate, Site
 
 __all__ = ["FIRST_TAG", "GroupSettings", "OuterLoop"]
 
+T = TypeVar("T")
 FIRST_TAG = 1 << 40
 """Tags from this one on are used, unless another is given."""
 
@@ -35,6 +37,7 @@ class GroupSettings:
     weight_unit: int
     error_feedback: bool
     first_tag: int
+    site: Site | None = None
 
 
 class OuterLoop(ABC):
@@ -72,6 +75,7 @@ class OuterLoop(ABC):
                     plan=settings.plan,
                     quantization=settings.quantization,
                     error_feedback=settings.error_feedback,
+                    own_mark=0 if settings.site is None else settings.site.id,
                 )
             )
             tag += self._sums[-1].tags
@@ -81,6 +85,7 @@ class OuterLoop(ABC):
             on_alone=settings.on_alone,
             alone_timeout_s=settings.alone_timeout_s,
             tag=settings.first_tag,
+            site=settings.site,
         )
         self._local_steps = 0
         self._trained_at = -1  # the outer steps that L is built on; -1: it counts for nothing
@@ -98,6 +103,18 @@ class OuterLoop(ABC):
         return self._admission.outer_steps
 
     @property
+    def total_weight(self) -> int:
+        """The sum of the weights of all progress that counts in Θ, over all members and outer steps; newcomers know
+        it, too. Tokens that the group has trained on, if weights are tokens. With fragments, the mean over them."""
+        return self._admission.weight_sum // len(self._fragments)
+
+    @property
+    def bytes_sent(self) -> int:
+        """Payload that this process has sent in reductions and synchronisations that ended well (what newcomers fetch
+        before they are let in is not in it)."""
+        return self._admission.bytes_sent + sum(each.bytes_sent for each in self._sums)
+
+    @property
     def local_steps(self) -> int:
         """Of this member in this round."""
         return self._local_steps
@@ -111,6 +128,13 @@ class OuterLoop(ABC):
     def prefetched(self) -> PrefetchInfo | None:
         """What was fetched before this member was let in the last time; None if it was connected already."""
         return self._admission.prefetched
+
+    def outer_parameters(self) -> dict[str, torch.Tensor]:
+        """Copies of Θ by name, in CPU memory: the group's model, for `load_state_dict` and for evaluation."""
+        outer: dict[str, torch.Tensor] = {}
+        for fragment in self._fragments:
+            outer.update(fragment.outer())
+        return outer
 
     def digest(self) -> str:
         """Of the outer state: equal at all members between two rounds."""
@@ -138,6 +162,7 @@ class OuterLoop(ABC):
             "weights": [each.weight for each in self._sums],
             "revision": self._admission.state.revision,
             "outer_steps": self.outer_steps,
+            "weight_sum": self._admission.weight_sum,
             "local_steps": self._local_steps,
             "phase": self._phase(),
             "error_norms": self.error_norms,
@@ -175,6 +200,7 @@ class OuterLoop(ABC):
         self._trained_at = int(saved["outer_steps"])
         self._admission.progress[0] = self._trained_at
         self._admission.progress[1] = int(saved["phase"])
+        self._admission.progress[2] = int(saved["weight_sum"])
         self._admission.state.revision = int(saved["revision"])
 
     def _come_in(self) -> bool:
@@ -200,6 +226,20 @@ class OuterLoop(ABC):
         self._sums[index].weight = weight
         return weight / self._settings.weight_unit
 
+    def _attempt(self, call: Callable[[], T], mark: Callable[[], int] = lambda: 0) -> tuple[Fate, T | None]:
+        """Makes a call with the group, and says how it ended: for all ranks of the site, if there is one.
+
+        mark: of a call that ended well; the ranks of a site shall have the same. After OUT this member is out of the
+        run. Raises what nothing mends.
+        """
+        result: T | None = None
+        try:
+            result = call()
+            fate, own_mark = Fate.DONE, mark()
+        except HawserError as error:
+            fate, own_mark = (Fate.OUT if self._admission.survive(error) else Fate.AGAIN), 0
+        return self._admission.of_the_site(fate, own_mark), result
+
     def _finish(self, index: int) -> int | None:
         """Waits for the sum of a fragment in the background and makes the average of it; gives the sum of the weights.
 
@@ -207,19 +247,22 @@ class OuterLoop(ABC):
         that of this member then.
         """
         each, fragment = self._sums[index], self._fragments[index]
-        while True:
+
+        def finish() -> int:
             try:
-                total = each.finish()
-                break
+                return each.finish()
             except TooFewPeers:
-                total = each.weight
-                if total > 0:
-                    fragment.take_own()
+                fragment.take_own()
+                return each.take_own()
+
+        while True:
+            fate, total = self._attempt(finish, lambda: each.mark)
+            if fate == Fate.OUT:
+                return None
+            if fate == Fate.DONE:
                 break
-            except HawserError as error:
-                if self._admission.survive(error):
-                    return None
-                each.start()
+            each.start()
+        assert total is not None
         if total > 0:
             fragment.divide(total / self._settings.weight_unit)
         return total

@@ -42,6 +42,8 @@ class Reduction:
         self._residuals = list(residuals) if residuals is not None else None
         self._ops: dict[int, AsyncOp] = {}
         self._error: HawserError | None = None
+        self.bytes_sent = 0
+        """Payload of all that ended well."""
 
     @property
     def started(self) -> bool:
@@ -93,7 +95,9 @@ class Reduction:
     def _finish(self, index: int) -> list[int]:
         while True:
             try:
-                return list(self._ops[index].wait().contributors)
+                info = self._ops[index].wait()
+                self.bytes_sent += info.bytes_sent
+                return list(info.contributors)
             except (PeerLost, MasterRestarted):
                 self._ops[index] = self._call(index)
 
@@ -115,6 +119,8 @@ class Reduction:
 class GroupSum:
     """The sum of all members' pseudo-gradients and of their weights, by the same contributors.
 
+    `mark` tells groups of contributors apart: the sum of the numbers that they are known by (`own_mark`).
+
     Args:
         per_parameter: what `reduce` sums and where the sums go.
         buckets: the same memory in pieces for the background.
@@ -132,10 +138,11 @@ class GroupSum:
         plan: Plan,
         quantization: Quantization | None,
         error_feedback: bool,
+        own_mark: int = 0,
     ) -> None:
         self._comm = comm
-        self._weight = torch.zeros(1, dtype=torch.int64)
-        self._total = torch.zeros(1, dtype=torch.int64)
+        self._weight = torch.tensor([0, own_mark], dtype=torch.int64)
+        self._total = torch.zeros(2, dtype=torch.int64)
         self._sends = [*per_parameter[0], self._weight]
         self._receives = [*per_parameter[1], self._total]
         self._first_tag = first_tag
@@ -159,15 +166,31 @@ class GroupSum:
             residuals=self._residuals,
         )
         self.tags = len(self._sends) + len(sends)
+        self._bytes_sent = 0
+
+    @property
+    def bytes_sent(self) -> int:
+        """Payload of all sums that ended well."""
+        return self._bytes_sent + self._background.bytes_sent
 
     @property
     def weight(self) -> int:
         """Of this member in the sum."""
-        return int(self._weight)
+        return int(self._weight[0])
 
     @weight.setter
     def weight(self, weight: int) -> None:
-        self._weight.fill_(weight)
+        self._weight[0] = weight
+
+    @property
+    def mark(self) -> int:
+        """Of the contributors to the last sum."""
+        return int(self._total[1])
+
+    def take_own(self) -> int:
+        """As if the sum of the weights were of this member alone; gives it."""
+        self._total.copy_(self._weight)
+        return self.weight
 
     @property
     def error_norms(self) -> list[float]:
@@ -188,9 +211,10 @@ class GroupSum:
                 plan=self._plan,
                 quantization=self._quantization,
             )
+            self._bytes_sent += info.bytes_sent
             # Within one view only losses happen: equally many contributors are the same ones.
             if info.world_size_least == info.world_size_most:
-                return int(self._total)
+                return int(self._total[0])
 
     def start(self) -> None:
         """Begins to sum in the background. An error is raised by `finish`."""
@@ -199,7 +223,7 @@ class GroupSum:
     def finish(self) -> int:
         """Waits for what `start` began; gives the sum of the weights. Raises as `reduce`; nothing is under way then."""
         self._background.finish()
-        return int(self._total)
+        return int(self._total[0])
 
     def drain(self) -> None:
         """Waits until nothing is under way."""

@@ -7,10 +7,11 @@ from typing import Any
 
 import torch  # type: ignore[import-not-found,unused-ignore]
 
-from hawser import Communicator, HawserError, Plan, Quantization
+from hawser import Communicator, Plan, Quantization
 from hawser.torch.admission import OnAlone
 from hawser.torch.fragment import Fragment, OuterSettings, Parameters, named
 from hawser.torch.outer_loop import FIRST_TAG, GroupSettings, OuterLoop
+from hawser.torch.site import Site
 
 __all__ = ["StreamingDiLoCo"]
 
@@ -56,6 +57,7 @@ class StreamingDiLoCo(OuterLoop):
         weight_unit: int = 1,
         error_feedback: bool = False,
         resume: dict[str, Any] | None = None,
+        site: Site | None = None,
         first_tag: int = FIRST_TAG,
     ) -> None:
         if fragments < 1 or not 0 <= overlap < max(1, sync_every // fragments):
@@ -74,7 +76,7 @@ class StreamingDiLoCo(OuterLoop):
             comm,
             [Fragment(part, outer) for part in parts],
             GroupSettings(
-                plan, quantization, weight, on_alone, alone_timeout_s, weight_unit, error_feedback, first_tag
+                plan, quantization, weight, on_alone, alone_timeout_s, weight_unit, error_feedback, first_tag, site
             ),
             sync_every=sync_every,
         )
@@ -114,18 +116,14 @@ class StreamingDiLoCo(OuterLoop):
             self._fragments[index].step()
         self._fragments[index].take_over(self._alpha)
         self._trained_at = self.outer_steps + (total > 0)
-        self._admission.set_progress(self._trained_at, 0)
+        self._admission.set_progress(self._trained_at, 0, total)
         return True
 
     def _end_round(self) -> None:
         self._local_steps = 0
         self._admission.state.withdraw()
         self._admission.set_progress(self.outer_steps, 0)
-        try:
-            self._admission.admit_and_agree()
-        except HawserError as error:
-            if not self._admission.survive(error):
-                raise
+        if not self._admission.admit_and_agree():
             self._come_back()
         self._admission.went_well()
 
