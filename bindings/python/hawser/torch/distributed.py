@@ -1,0 +1,225 @@
+"""The backend "hawser" of torch.distributed, for tensors in CPU memory.
+
+    import torch.distributed as dist
+    import hawser.torch.distributed                          # registers it
+
+    dist.init_process_group("hawser")                        # rank, world size and store as for any backend
+    model = torch.nn.parallel.DistributedDataParallel(model)
+
+A process group of torch has a fixed set of ranks: when one is lost, every call raises ProcessGroupBroken on all others.
+What goes on with the rest is hawser.torch.DataParallel and the DiLoCo family. docs/python.md has the limits.
+"""
+
+from __future__ import annotations
+
+import atexit
+from dataclasses import replace
+from typing import Any, NoReturn
+
+import torch  # type: ignore[import-not-found,unused-ignore]
+import torch.distributed as dist  # type: ignore[import-not-found,unused-ignore]
+from torch._C._distributed_c10d import (  # type: ignore[import-not-found,unused-ignore]
+    AllgatherOptions,
+    AllreduceOptions,
+    BarrierOptions,
+    BroadcastOptions,
+    GatherOptions,
+    ReduceOptions,
+    ReduceScatterOptions,
+    ScatterOptions,
+)
+
+from hawser.torch.distributed_collectives import Collectives
+from hawser.torch.distributed_queue import OperationQueue, QueuedWork
+from hawser.torch.distributed_rendezvous import Options, gather
+from hawser.torch.distributed_static_group import ProcessGroupBroken, StaticGroup, finish_leaving
+
+__all__ = ["HawserProcessGroup", "Options", "ProcessGroupBroken"]
+
+_BACKEND = "hawser"
+_JOIN_S = 5.0
+
+Tensors = list[torch.Tensor]
+
+
+_ProcessGroup: Any = dist.ProcessGroup  # its stubs lack what a Python subclass may do
+
+
+class HawserProcessGroup(_ProcessGroup):  # type: ignore[misc]
+    """Made by torch (`init_process_group`, `new_group`), whose names and arguments its methods have.
+
+    Calls return at once, with a Work whose `wait` blocks; ranks are those of the group. Outputs are unspecified after
+    an error.
+    """
+
+    def __init__(self, group: StaticGroup, options: Options, rank: int) -> None:
+        super().__init__(rank, group.size)
+        self.hawser_options = options
+        self._own_rank = rank
+        self._group_name = self._group_desc = ""
+        self._group = group
+        self._queue = OperationQueue()
+        self._collectives = Collectives(group, options, self._queue)
+        _open.add((group, self._queue))
+
+    def getBackendName(self) -> str:
+        return _BACKEND
+
+    def getGroupName(self) -> str:
+        return self._group_name
+
+    def setGroupName(self, name: str) -> None:
+        self._group_name = name
+
+    def getGroupDesc(self) -> str:
+        return self._group_desc
+
+    def setGroupDesc(self, description: str) -> None:
+        self._group_desc = description
+
+    def allreduce(self, tensors: Tensors, opts: Any = None) -> QueuedWork:
+        return self._collectives.all_reduce(tensors, (opts or AllreduceOptions()).reduceOp)
+
+    def allreduce_coalesced(self, tensors: Tensors, opts: Any = None) -> QueuedWork:
+        return self._collectives.all_reduce(tensors, (opts or AllreduceOptions()).reduceOp)
+
+    def reduce(self, tensors: Tensors, opts: Any = None) -> QueuedWork:
+        opts = opts or ReduceOptions()
+        return self._collectives.reduce(_only(tensors), opts.reduceOp, opts.rootRank, self._own_rank)
+
+    def broadcast(self, tensors: Tensors, opts: Any = None) -> QueuedWork:
+        return self._collectives.broadcast(tensors, (opts or BroadcastOptions()).rootRank)
+
+    def allgather(self, outputs: list[Tensors], inputs: Tensors, opts: Any = None) -> QueuedWork:
+        return self._collectives.all_gather(outputs, inputs, outputs)
+
+    def allgather_coalesced(self, outputs: list[Tensors], inputs: Tensors, opts: Any = None) -> QueuedWork:
+        """outputs: for each rank a list like the inputs."""
+        by_input = [list(parts) for parts in zip(*outputs)]
+        return self._collectives.all_gather(by_input, inputs, outputs)
+
+    def all_gather_single(self, output: torch.Tensor, input: torch.Tensor, opts: Any = None) -> QueuedWork:
+        return self._collectives.all_gather_single([output], [input])
+
+    def all_gather_single_coalesced(self, outputs: Tensors, inputs: Tensors, opts: Any = None) -> QueuedWork:
+        return self._collectives.all_gather_single(outputs, inputs)
+
+    def gather(self, outputs: list[Tensors], inputs: Tensors, opts: Any = None) -> QueuedWork:
+        opts = opts or GatherOptions()
+        is_root = opts.rootRank == self._own_rank
+        return self._collectives.gather(outputs[0] if is_root else None, _only(inputs))
+
+    def scatter(self, outputs: Tensors, inputs: list[Tensors], opts: Any = None) -> QueuedWork:
+        opts = opts or ScatterOptions()
+        parts = inputs[0] if opts.rootRank == self._own_rank else None
+        return self._collectives.scatter(_only(outputs), parts, opts.rootRank, self._own_rank)
+
+    def reduce_scatter(self, outputs: Tensors, inputs: list[Tensors], opts: Any = None) -> QueuedWork:
+        return self._collectives.reduce_scatter(outputs, inputs, (opts or ReduceScatterOptions()).reduceOp)
+
+    def reduce_scatter_single(self, output: torch.Tensor, input: torch.Tensor, opts: Any = None) -> QueuedWork:
+        return self.reduce_scatter_single_coalesced([output], [input], opts)
+
+    def reduce_scatter_single_coalesced(self, outputs: Tensors, inputs: Tensors, opts: Any = None) -> QueuedWork:
+        return self._collectives.reduce_scatter_single(outputs, inputs, (opts or ReduceScatterOptions()).reduceOp)
+
+    def barrier(self, opts: BarrierOptions | None = None) -> QueuedWork:
+        return self._collectives.barrier()
+
+    # Former versions of torch call them so.
+    _allgather_base = all_gather_single
+    allgather_into_tensor_coalesced = all_gather_single_coalesced
+    _reduce_scatter_base = reduce_scatter_single
+    reduce_scatter_tensor_coalesced = reduce_scatter_single_coalesced
+
+    # --------------------------------------------------------------------------------------- what is not there
+
+    def send(self, tensors: Tensors, dstRank: int, tag: int) -> NoReturn:
+        _no_point_to_point("send")
+
+    def recv(self, tensors: Tensors, srcRank: int, tag: int) -> NoReturn:
+        _no_point_to_point("recv")
+
+    def recv_anysource(self, tensors: Tensors, tag: int) -> NoReturn:
+        _no_point_to_point("recv")
+
+    def alltoall(self, *arguments: Any) -> NoReturn:
+        _no_point_to_point("all_to_all")
+
+    def all_to_all_single(self, *arguments: Any) -> NoReturn:
+        _no_point_to_point("all_to_all_single")
+
+    alltoall_base = all_to_all_single
+
+    # ------------------------------------------------------------------------------------------------- its end
+
+    def shutdown(self) -> None:
+        """Leaves the group; `destroy_process_group` calls it. Calls under way end with ProcessGroupBroken."""
+        _shut_down(self._group, self._queue)
+
+    def abort(self) -> None:
+        """As `shutdown`."""
+        self.shutdown()
+
+
+def _only(tensors: Tensors) -> torch.Tensor:
+    if len(tensors) != 1:
+        raise ValueError(f"the hawser backend takes one tensor for each rank here, not {len(tensors)}")
+    return tensors[0]
+
+
+def _no_point_to_point(name: str) -> NoReturn:
+    raise NotImplementedError(
+        f"the hawser backend has no {name}: it has collectives of the whole group only. Use all_gather or broadcast, "
+        "or make a second group for it with new_group(backend='gloo')"
+    )
+
+
+def _create(given: Any, options: Options | None) -> HawserProcessGroup:
+    """Torch's creator: given is its _DistributedBackendOptions. Blocks until all ranks are linked."""
+    if options is None:
+        options = _default_options()
+    if not isinstance(options, Options):
+        raise TypeError(f"pg_options of the hawser backend is a hawser.torch.distributed.Options, not {options!r}")
+    if given.group_size == 1:
+        return HawserProcessGroup(StaticGroup(None), options, given.group_rank)
+    gathered = gather(
+        given.store,
+        rank=given.group_rank,
+        size=given.group_size,
+        timeout=given.timeout,
+        options=options,
+        is_default=not given.global_ranks_in_group,
+    )
+    return HawserProcessGroup(StaticGroup(gathered), options, given.group_rank)
+
+
+def _default_options() -> Options:
+    """Those of the default group if there is one, apart from its master."""
+    default = dist.group.WORLD if dist.is_initialized() else None
+    if isinstance(default, HawserProcessGroup):
+        return replace(default.hawser_options, master="")
+    return Options()
+
+
+_open: set[tuple[StaticGroup, OperationQueue]] = set()
+
+
+def _shut_down(group: StaticGroup, queue: OperationQueue) -> None:
+    _open.discard((group, queue))
+    group.close()
+    queue.close()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Threads end before the interpreter does."""
+    queues = [queue for _, queue in _open]
+    for group, queue in list(_open):
+        _shut_down(group, queue)
+    finish_leaving()
+    for queue in queues:
+        queue.join(_JOIN_S)
+
+
+dist.Backend.register_backend(_BACKEND, _create, extended_api=True, devices=["cpu"])

@@ -1,0 +1,377 @@
+"""The collectives of a torch process group, made of Hawser's: torch's ranks are put where they are in Hawser's view."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch  # type: ignore[import-not-found,unused-ignore]
+from torch.distributed import ReduceOp as TorchOp  # type: ignore[import-not-found,unused-ignore]
+
+from hawser import AsyncOp, HawserError, ReduceInfo, ReduceOp
+from hawser.torch.distributed_queue import Operation, OperationQueue, QueuedWork
+from hawser.torch.distributed_rendezvous import Options
+from hawser.torch.distributed_static_group import StaticGroup
+
+__all__ = ["Collectives"]
+
+_T = TypeVar("_T")
+_U = TypeVar("_U")
+_TAGS = 4096
+"""Far more than are under way at once: a number comes again long after all ranks are done with it."""
+
+_TRAVELS = {
+    *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
+    *(torch.int8, torch.int16, torch.int32, torch.int64),
+    *(torch.uint8, torch.uint16, torch.uint32, torch.uint64),
+}
+_Kind: Any = TorchOp.RedOpType  # torch's stubs have it empty
+_OPS = {
+    _Kind.SUM: ReduceOp.SUM,
+    _Kind.AVG: ReduceOp.AVG,
+    _Kind.PRODUCT: ReduceOp.PROD,
+    _Kind.MIN: ReduceOp.MIN,
+    _Kind.MAX: ReduceOp.MAX,
+}
+_OPS_OF_BOOL = {
+    _Kind.SUM: ReduceOp.MAX,
+    _Kind.MAX: ReduceOp.MAX,
+    _Kind.BOR: ReduceOp.MAX,
+    _Kind.PRODUCT: ReduceOp.MIN,
+    _Kind.MIN: ReduceOp.MIN,
+    _Kind.BAND: ReduceOp.MIN,
+}
+"""On bytes of 0 and 1: any, or all."""
+
+
+def reduction(op: Any, dtype: torch.dtype) -> ReduceOp:
+    """Hawser's operation for a torch.distributed.ReduceOp.
+
+    Raises NotImplementedError, and TypeError for types that are not numbers to Hawser.
+    """
+    kind = op.op
+    if dtype == torch.bool:
+        if kind not in _OPS_OF_BOOL:
+            raise NotImplementedError(
+                f"the hawser backend has no {kind.name} of bool tensors; MAX is any, MIN is all"
+            )
+        return _OPS_OF_BOOL[kind]
+    if kind not in _OPS:
+        raise NotImplementedError(
+            f"the hawser backend reduces with SUM, AVG, PRODUCT, MIN and MAX, not {kind.name}; for bitwise operations "
+            "gather the tensors and combine them, for factors multiply before the sum"
+        )
+    if dtype not in _TRAVELS:
+        raise TypeError(
+            f"the hawser backend does not reduce tensors of {dtype}; it does float16, bfloat16, float32, float64, bool "
+            "and integers of 8 to 64 bits (of complex tensors, reduce torch.view_as_real)"
+        )
+    return _OPS[kind]
+
+
+def checked(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor apart from autograd. Raises TypeError unless it lies in CPU memory as a dense one."""
+    if tensor.device.type != "cpu":
+        raise TypeError(f"the hawser backend takes tensors in CPU memory, not on {tensor.device}; copy it there first")
+    if tensor.layout != torch.strided:
+        raise TypeError(f"the hawser backend takes dense tensors, not {tensor.layout}; call to_dense() first")
+    return tensor.detach()
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    return tensor.is_contiguous() and not tensor.is_conj() and not tensor.is_neg()
+
+
+def _plain(tensor: torch.Tensor) -> torch.Tensor:
+    """Its elements in C order: the tensor itself where it is so already."""
+    return tensor if _is_plain(tensor) else tensor.resolve_conj().resolve_neg().contiguous()
+
+
+def _wire(tensor: torch.Tensor) -> torch.Tensor:
+    """The memory of a plain tensor, in a type that travels: bytes unless the library knows its own."""
+    flat = tensor.view(-1)
+    return flat if tensor.dtype in _TRAVELS else flat.view(torch.uint8)
+
+
+def _same(tensors: Sequence[torch.Tensor], like: torch.Tensor, times: int) -> None:
+    """Raises ValueError unless there is one of equal size and type for each rank."""
+    if len(tensors) != times:
+        raise ValueError(f"{len(tensors)} tensors were given for a group of {times} ranks")
+    for tensor in tensors:
+        if tensor.dtype != like.dtype or tensor.numel() != like.numel():
+            raise ValueError(
+                f"the hawser backend takes equally many elements of one type from each rank; got {tensor.numel()} of "
+                f"{tensor.dtype} beside {like.numel()} of {like.dtype}. Pad them to one size."
+            )
+
+
+def _split(whole: torch.Tensor, part: torch.Tensor, times: int) -> None:
+    if whole.dtype != part.dtype or whole.numel() != times * part.numel():
+        raise ValueError(
+            f"the tensor for all {times} ranks has {whole.numel()} elements of {whole.dtype}; {times} times "
+            f"{part.numel()} of {part.dtype} were expected"
+        )
+
+
+class AllReduce(Operation):
+    """Of one tensor, in place."""
+
+    runs_ahead = True
+
+    def __init__(
+        self, group: StaticGroup, options: Options, tensor: torch.Tensor, *, op: ReduceOp, tag: int
+    ) -> None:
+        self.tensors = [tensor]
+        self._group = group
+        self._options = options
+        self._op = op
+        self._tag = tag
+        self._plain = tensor
+        self._under_way: AsyncOp | None = None
+
+    def begin(self) -> None:
+        self._group.check()
+        if self.tensors[0].numel() == 0 or self._group.size == 1:
+            return
+        self._plain = _plain(self.tensors[0])
+        try:
+            self._under_way = self._group.comm.all_reduce_async(_wire(self._plain), **self._arguments())
+        except HawserError:
+            pass  # `finish` calls again, and there the group sees to it
+
+    def finish(self) -> None:
+        if self.tensors[0].numel() == 0:
+            self._group.check()
+            return
+        self._group.run(self._step, is_begun=self._under_way is not None)
+        if self._plain is not self.tensors[0]:
+            self.tensors[0].copy_(self._plain)
+
+    def _step(self) -> ReduceInfo:
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            return under_way.wait()
+        return self._group.comm.all_reduce(_wire(self._plain), **self._arguments())
+
+    def _arguments(self) -> dict[str, Any]:
+        is_quantizable = self._plain.is_floating_point() and self._op in (ReduceOp.SUM, ReduceOp.AVG)
+        return {
+            "op": self._op,
+            "tag": self._tag,
+            "plan": self._options.plan,
+            "quantization": self._options.quantization if is_quantizable else None,
+            "compress": self._options.compress,
+        }
+
+
+@dataclass
+class _Call(Operation):
+    """Any other collective: a function that blocks until it has ended."""
+
+    function: Callable[[], None]
+
+    def finish(self) -> None:
+        self.function()
+
+
+class Collectives:
+    """Submits collectives of one group to its queue; all ranks in the same order. Ranks are torch's.
+
+    Nothing here blocks. Wrong arguments raise ValueError, TypeError or NotImplementedError at once.
+    """
+
+    def __init__(self, group: StaticGroup, options: Options, queue: OperationQueue) -> None:
+        self._group = group
+        self._options = options
+        self._queue = queue
+        self._is_in_order = group.rank_at == list(range(group.size))
+        self._count = itertools.count()
+
+    def all_reduce(self, tensors: Sequence[torch.Tensor], op: Any) -> QueuedWork:
+        """Each of the tensors in place; together they are one call."""
+        if not tensors:
+            return self._submit(self._group.check, [])
+        flat = [checked(tensor) for tensor in tensors]
+        ops = [reduction(op, tensor.dtype) for tensor in flat]
+        # An error of one ends the group, so the last of them is a success only if all are.
+        for tensor, kind in zip(flat, ops):
+            operation = AllReduce(self._group, self._options, tensor, op=kind, tag=self._tag())
+            work = self._queue.submit(operation, list(tensors))
+        return work
+
+    def reduce(self, tensor: torch.Tensor, op: Any, root: int, rank: int) -> QueuedWork:
+        """An all-reduce whose result only the root keeps."""
+        mine = checked(tensor) if rank == root else checked(tensor).clone()
+        kind = reduction(op, mine.dtype)
+        operation = AllReduce(self._group, self._options, mine, op=kind, tag=self._tag())
+        return self._queue.submit(operation, [tensor])
+
+    def broadcast(self, tensors: Sequence[torch.Tensor], root: int) -> QueuedWork:
+        flat = [checked(tensor) for tensor in tensors]
+        tags = [self._tag() for _ in flat]
+
+        def run() -> None:
+            for tensor, tag in zip(flat, tags):
+                self._broadcast(tensor, root, tag)
+
+        return self._submit(run, list(tensors))
+
+    def all_gather(
+        self, outputs: Sequence[Sequence[torch.Tensor]], inputs: Sequence[torch.Tensor], result: object
+    ) -> QueuedWork:
+        """outputs: for each input, a tensor for each rank."""
+        pairs = [([checked(part) for part in parts], checked(mine)) for parts, mine in _paired(outputs, inputs)]
+        for parts, mine in pairs:
+            _same(parts, mine, self._group.size)
+        tags = [self._tag() for _ in pairs]
+
+        def run() -> None:
+            for (parts, mine), tag in zip(pairs, tags):
+                gathered = self._gathered(mine, tag)
+                for rank, part in enumerate(parts):
+                    part.copy_(gathered[rank].view(part.shape))
+
+        return self._submit(run, result)
+
+    def all_gather_single(self, outputs: Sequence[torch.Tensor], inputs: Sequence[torch.Tensor]) -> QueuedWork:
+        """outputs: for each input, a tensor that takes those of all ranks one after the other."""
+        pairs = [(checked(whole), checked(mine)) for whole, mine in _paired(outputs, inputs)]
+        for whole, mine in pairs:
+            _split(whole, mine, self._group.size)
+        tags = [self._tag() for _ in pairs]
+
+        def run() -> None:
+            for (whole, mine), tag in zip(pairs, tags):
+                is_direct = self._is_in_order and _is_plain(whole)
+                gathered = self._gathered(mine, tag, whole.view(-1) if is_direct else None)
+                if not is_direct:
+                    whole.copy_(torch.cat(gathered).view(whole.shape))
+
+        return self._submit(run, list(outputs))
+
+    def gather(self, outputs: Sequence[torch.Tensor] | None, mine: torch.Tensor) -> QueuedWork:
+        """An all-gather whose result only the root keeps: the one that gives outputs."""
+        mine = checked(mine)
+        parts = None if outputs is None else [checked(part) for part in outputs]
+        if parts is not None:
+            _same(parts, mine, self._group.size)
+        tag = self._tag()
+
+        def run() -> None:
+            gathered = self._gathered(mine, tag)
+            for rank, part in enumerate(parts or []):
+                part.copy_(gathered[rank].view(part.shape))
+
+        return self._submit(run, [] if outputs is None else list(outputs))
+
+    def scatter(self, output: torch.Tensor, inputs: Sequence[torch.Tensor] | None, root: int, rank: int) -> QueuedWork:
+        """A broadcast of all that the root gives, of which each rank keeps its part."""
+        mine = checked(output)
+        parts = None if inputs is None else [checked(part) for part in inputs]
+        if parts is not None:
+            _same(parts, mine, self._group.size)
+        tag = self._tag()
+
+        def run() -> None:
+            whole = torch.empty(self._group.size, mine.numel(), dtype=mine.dtype)
+            for place, part in enumerate(parts or []):
+                whole[place].copy_(part.reshape(-1))
+            self._broadcast(whole, root, tag)
+            mine.copy_(whole[rank].view(mine.shape))
+
+        return self._submit(run, [output])
+
+    def reduce_scatter(
+        self, outputs: Sequence[torch.Tensor], inputs: Sequence[Sequence[torch.Tensor]], op: Any
+    ) -> QueuedWork:
+        """inputs: for each output, a tensor for each rank."""
+        pairs = [(checked(mine), [checked(part) for part in parts]) for mine, parts in _paired(outputs, inputs)]
+        for mine, parts in pairs:
+            _same(parts, mine, self._group.size)
+        calls = [(mine, parts, reduction(op, mine.dtype), self._tag()) for mine, parts in pairs]
+
+        def run() -> None:
+            for mine, parts, kind, tag in calls:
+                self._reduce_scatter(mine, parts, kind, tag)
+
+        return self._submit(run, list(outputs))
+
+    def reduce_scatter_single(
+        self, outputs: Sequence[torch.Tensor], inputs: Sequence[torch.Tensor], op: Any
+    ) -> QueuedWork:
+        """inputs: for each output, a tensor with the parts of all ranks one after the other."""
+        for mine, whole in _paired(outputs, inputs):
+            _split(checked(whole), checked(mine), self._group.size)
+        parts = [list(checked(whole).reshape(self._group.size, -1).unbind()) for whole in inputs]
+        return self.reduce_scatter(outputs, parts, op)
+
+    def barrier(self) -> QueuedWork:
+        tag = self._tag()
+        return self._submit(lambda: self._group.run(lambda: self._group.comm.barrier(tag=tag)), [])
+
+    # ------------------------------------------------------------------------------ in the thread of the queue
+
+    def _broadcast(self, tensor: torch.Tensor, root: int, tag: int) -> None:
+        if tensor.numel() == 0:
+            self._group.check()
+            return
+        plain = _plain(tensor)
+        place = self._group.rank_at.index(root)
+        self._group.run(
+            lambda: self._group.comm.broadcast(
+                _wire(plain), place, tag=tag, plan=self._options.plan, compress=self._options.compress
+            )
+        )
+        if plain is not tensor:
+            tensor.copy_(plain)
+
+    def _gathered(self, mine: torch.Tensor, tag: int, receive: torch.Tensor | None = None) -> list[torch.Tensor]:
+        """Flat tensors, by torch's rank. receive: memory for all of them."""
+        size = self._group.size
+        if receive is None:
+            receive = torch.empty(size * mine.numel(), dtype=mine.dtype)
+        if mine.numel() == 0:
+            self._group.check()
+        elif size == 1:
+            self._group.check()
+            receive.copy_(mine.reshape(-1))
+        else:
+            send, into = _wire(_plain(mine)), _wire(receive)
+            options = self._options
+            self._group.run(
+                lambda: self._group.comm.all_gather(send, into, tag=tag, plan=options.plan, compress=options.compress)
+            )
+        parts = receive.view(size, mine.numel()).unbind()
+        return [parts[self._group.rank_at.index(rank)] for rank in range(size)]
+
+    def _reduce_scatter(self, mine: torch.Tensor, parts: Sequence[torch.Tensor], op: ReduceOp, tag: int) -> None:
+        if mine.numel() == 0 or self._group.size == 1:
+            self._group.check()
+            mine.copy_(parts[0].view(mine.shape))
+            return
+        send = torch.cat([parts[rank].reshape(-1) for rank in self._group.rank_at])
+        receive = torch.empty(mine.numel(), dtype=mine.dtype)
+        options = self._options
+        self._group.run(
+            lambda: self._group.comm.reduce_scatter(
+                _wire(send), _wire(receive), op=op, tag=tag, plan=options.plan, compress=options.compress
+            )
+        )
+        mine.copy_(receive.view(mine.shape))
+
+    # ------------------------------------------------------------------------------------------------ order
+
+    def _submit(self, run: Callable[[], None], result: object) -> QueuedWork:
+        return self._queue.submit(_Call(run), result)
+
+    def _tag(self) -> int:
+        """Calls have the same numbers on all ranks, as all call in the same order."""
+        return next(self._count) % _TAGS
+
+
+def _paired(some: Sequence[_T], others: Sequence[_U]) -> list[tuple[_T, _U]]:
+    if len(some) != len(others):
+        raise ValueError(f"{len(some)} outputs were given for {len(others)} inputs")
+    return list(zip(some, others))

@@ -1,0 +1,210 @@
+"""The order in which the calls of a torch process group run, and what torch waits for.
+
+All ranks call in the same order, and their calls end in that order. All-reduces are begun when they are called, up to
+16 at once; any other collective when all before it have ended. A call whose tensor shares memory with one
+under way waits for that.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import torch  # type: ignore[import-not-found,unused-ignore]
+from torch._C._distributed_c10d import Work  # type: ignore[import-not-found,unused-ignore]
+from torch.futures import Future  # type: ignore[import-not-found,unused-ignore]
+
+from hawser.errors import Timeout
+
+__all__ = ["Operation", "OperationQueue", "QueuedWork"]
+
+_AHEAD_MAX = 16
+
+
+class Operation(ABC):
+    """A call: `begin` when it may start, then `finish` in the thread of the queue. Both may raise."""
+
+    runs_ahead: bool = False
+    """Whether it may be begun while others are under way. `begin` does not block then."""
+    tensors: Sequence[torch.Tensor] = ()
+    """Whose memory it uses, if it runs ahead."""
+
+    def begin(self) -> None:
+        """Starts it."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Blocks until it has ended."""
+
+
+class QueuedWork(Work):  # type: ignore[misc,unused-ignore]
+    """What torch waits for."""
+
+    def __init__(self, result: Any) -> None:
+        """result: what the future gives."""
+        super().__init__()
+        self._result = result
+        self._ended = threading.Event()
+        self._error: BaseException | None = None
+        self._lock = threading.Lock()
+        self._trigger: Future[None] | None = None
+        self._future: Future[Any] | None = None
+
+    def wait(self, timeout: timedelta = timedelta(0)) -> bool:
+        """Blocks until the call has ended, or for so long if that is above zero.
+
+        Raises what the call raised, and Timeout; the call goes on then.
+        """
+        seconds = timeout.total_seconds()
+        if not self._ended.wait(seconds if seconds > 0 else None):
+            raise Timeout(f"the collective has not ended within {seconds:g} s; it goes on")
+        if self._error is not None:
+            raise self._error
+        return True
+
+    def synchronize(self) -> None:
+        """As `wait`."""
+        self.wait()
+
+    def is_completed(self) -> bool:
+        return self._ended.is_set()
+
+    def is_success(self) -> bool:
+        return self._ended.is_set() and self._error is None
+
+    def exception(self) -> BaseException | None:
+        return self._error
+
+    def result(self) -> Any:
+        """The output tensors."""
+        self.wait()
+        return self._result
+
+    def get_future(self) -> Future[Any]:
+        """Gives the output tensors, or raises RuntimeError with the sentence of the error."""
+        with self._lock:
+            if self._future is None:
+                self._trigger = Future()
+                # Torch's Future.set_exception is only seen by Python; what a callback raises also by C++, as DDP is.
+                self._future = self._trigger.then(self._outcome)
+                if self._ended.is_set():
+                    self._trigger.set_result(None)
+            return self._future
+
+    def end(self, error: BaseException | None) -> None:
+        """The call has ended."""
+        with self._lock:
+            self._error = error
+            self._ended.set()
+            trigger = self._trigger
+        if trigger is not None:
+            # Callbacks of the future may wait for later calls, so not in the queue's thread.
+            threading.Thread(target=trigger.set_result, args=(None,), daemon=True).start()
+
+    def _outcome(self, _: Future[None]) -> Any:
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+class _Entry:
+    def __init__(self, operation: Operation, work: QueuedWork) -> None:
+        self.operation = operation
+        self.work = work
+        self.is_begun = False
+        self.error: BaseException | None = None
+
+    def begin(self) -> None:
+        self.is_begun = True
+        try:
+            self.operation.begin()
+        except Exception as error:
+            self.error = error
+
+    def finish(self) -> None:
+        if not self.is_begun:
+            self.begin()
+        if self.error is None:
+            try:
+                self.operation.finish()
+            except Exception as error:
+                self.error = error
+
+
+class OperationQueue:
+    """Runs operations in their order. Safe to use from several threads, although c10d wants one order of calls."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._entries: deque[_Entry] = deque()
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._serve, name="hawser-process-group", daemon=True)
+        self._thread.start()
+
+    def submit(self, operation: Operation, result: Any) -> QueuedWork:
+        """Does not block. After `close`, the operation still is called, to raise what it then raises."""
+        entry = _Entry(operation, QueuedWork(result))
+        with self._changed:
+            is_served = not self._is_closed
+            if is_served:
+                self._entries.append(entry)
+                self._begin_ahead()
+                self._changed.notify()
+        if not is_served:
+            entry.finish()
+            entry.work.end(entry.error)
+        return entry.work
+
+    def close(self) -> None:
+        """The thread ends when all submitted operations have ended. Does not block."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+
+    def join(self, timeout_s: float) -> None:
+        """After `close`: blocks until the thread has ended, at most so long."""
+        self._thread.join(timeout_s)
+
+    def _begin_ahead(self) -> None:
+        """Begins what may run beside what is under way. With the lock."""
+        for place, entry in enumerate(self._entries):
+            if place >= _AHEAD_MAX or not entry.operation.runs_ahead:
+                return
+            if entry.is_begun:
+                continue
+            before = [self._entries[i] for i in range(place)]
+            if any(_overlap(entry.operation.tensors, other.operation.tensors) for other in before):
+                return
+            entry.begin()
+
+    def _serve(self) -> None:
+        while True:
+            with self._changed:
+                while not self._entries:
+                    if self._is_closed:
+                        return
+                    self._changed.wait()
+                entry = self._entries[0]
+            entry.finish()
+            with self._changed:
+                self._entries.popleft()
+                self._begin_ahead()
+            entry.work.end(entry.error)
+            del entry  # its tensors are not kept until the next call
+
+
+def _overlap(some: Sequence[torch.Tensor], others: Sequence[torch.Tensor]) -> bool:
+    """Whether they share an address range; so views of one storage that only interleave do."""
+    return any(a[0] < b[1] and b[0] < a[1] for a in map(_span, some) for b in map(_span, others))
+
+
+def _span(tensor: torch.Tensor) -> tuple[int, int]:
+    if tensor.numel() == 0:
+        return 0, 0
+    last = sum((extent - 1) * stride for extent, stride in zip(tensor.shape, tensor.stride()))
+    first = int(tensor.data_ptr())
+    return first, first + (last + 1) * int(tensor.element_size())

@@ -1,0 +1,184 @@
+"""The group behind a torch process group: it must not change, so whatever changes it ends it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import torch.distributed as dist  # type: ignore[import-not-found,unused-ignore]
+
+from hawser import Communicator, HawserError, Master, ReduceInfo
+from hawser.errors import Closed, InvalidArgument, InvalidUsage, MasterRestarted, PeerLost
+from hawser.torch.distributed_rendezvous import Gathered
+
+__all__ = ["ProcessGroupBroken", "StaticGroup", "finish_leaving"]
+
+_POLL_S = 0.02
+_LEAVE_S = 10.0
+"""So long the master that lives in a rank's process waits for the others to leave, after that rank has."""
+
+
+class ProcessGroupBroken(HawserError, dist.DistBackendError):  # type: ignore[misc,unused-ignore]
+    """The process group cannot go on: a rank is lost, or its ranks no longer call the same. Restart the job.
+
+    Outputs of the call are unspecified. Also a torch.distributed.DistBackendError.
+    """
+
+
+class StaticGroup:
+    """The ranks of a process group, as long as all of them are in it. Safe to use from several threads.
+
+    rank_at: the torch rank at each position of the view.
+    """
+
+    def __init__(self, gathered: Gathered | None) -> None:
+        """None: a group of one, in which no collective is run."""
+        self._gathered = gathered
+        self.rank_at = gathered.rank_at if gathered else [0]
+        self.size = len(self.rank_at)
+        self._lock = threading.Lock()
+        self._broken: ProcessGroupBroken | None = None
+        self._is_closed = False
+
+    @property
+    def comm(self) -> Communicator:
+        """Of a group of two and more."""
+        assert self._gathered is not None, "a group of one has no communicator"
+        return self._gathered.comm
+
+    def check(self) -> None:
+        """Raises ProcessGroupBroken if the group is not what it was: before a collective is begun."""
+        self._check_alive()
+        if self._gathered is None:
+            return
+        try:
+            missing = self._missing()
+        except HawserError as error:
+            raise self._end(error) from error
+        if missing:
+            raise self._end(PeerLost("a rank was lost since the last call"))
+
+    def run(self, call: Callable[[], ReduceInfo], *, is_begun: bool = False) -> None:
+        """Runs a collective to its end, once more if the master was restarted.
+
+        Nothing in a group of one. Raises ProcessGroupBroken after any other error, and if not all ranks took part.
+
+        Args:
+            is_begun: the call only waits for it, the first time. A rank may have left after it then, as the last call
+                of a program is not over everywhere at once.
+        """
+        while self._gathered is not None:
+            if is_begun:
+                self._check_alive()
+            else:
+                self.check()
+            is_begun = False
+            try:
+                info = call()
+            except MasterRestarted:
+                continue  # inputs are intact, and all ranks are told the same
+            except HawserError as error:
+                raise self._end(error) from error
+            if info.world_size != self.size:
+                raise self._end(PeerLost(f"{info.world_size} of {self.size} ranks took part"))
+            return
+        self._check_alive()
+
+    def _check_alive(self) -> None:
+        with self._lock:
+            if self._broken is not None:
+                raise _again(self._broken)
+            if self._is_closed:
+                raise ProcessGroupBroken("the process group was destroyed")
+
+    # ---------------------------------------------------------------------------------------------- its end
+
+    def _missing(self) -> list[int]:
+        assert self._gathered is not None
+        there = {member.peer_id for member in self.comm.members}
+        return sorted(rank for peer, rank in self._gathered.peer_ids.items() if peer not in there)
+
+    def _end(self, error: HawserError) -> ProcessGroupBroken:
+        assert self._gathered is not None
+        try:
+            missing = self._missing()
+        except HawserError:
+            missing = []  # this rank is out of the run itself, which the error says
+        with self._lock:
+            if self._is_closed and isinstance(error, Closed):
+                return ProcessGroupBroken("the process group was destroyed")
+            if self._broken is not None:
+                return _again(self._broken)
+            self._broken = ProcessGroupBroken(_sentence(error, self.size, [self._gathered.names[r] for r in missing]))
+            self._broken.code = error.code
+        if not missing:
+            # Only this rank knows: the others are told by its leaving, instead of waiting for its next call.
+            self.comm.close()
+        return self._broken
+
+    def close(self) -> None:
+        """Leaves; a master in this process serves until the others have left, at most 10 s: see `finish_leaving`."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+        if self._gathered is None:
+            return
+        if self._gathered.master is None:
+            self._gathered.comm.close()
+            return
+        _Leaving(self._gathered.comm, self._gathered.master).start()
+
+
+class _Leaving(threading.Thread):
+    """Ends a master when nobody needs it any more."""
+
+    def __init__(self, comm: Communicator, master: Master) -> None:
+        super().__init__(name="hawser-leaving", daemon=True)
+        self._comm = comm
+        self._master = master
+
+    def start(self) -> None:
+        _leaving.append(self)
+        super().start()
+
+    def run(self) -> None:
+        ends = time.monotonic() + _LEAVE_S
+        try:
+            while self._comm.group_size > 1 and time.monotonic() < ends:
+                time.sleep(_POLL_S)
+        except HawserError:
+            pass  # out of the run, so there is nothing to wait for
+        self._comm.close()
+        self._master.close()
+        _leaving.remove(self)
+
+
+_leaving: list[_Leaving] = []
+
+
+def finish_leaving() -> None:
+    """Other ranks get the outcome of their last call before the master ends with its process. Blocks 12 s at most."""
+    for leaving in list(_leaving):
+        leaving.join(_LEAVE_S + 2)
+
+
+def _sentence(error: HawserError, size: int, lost: list[str]) -> str:
+    text = str(error).rstrip()
+    if text and text[-1] not in ".!?":
+        text += "."
+    if isinstance(error, (InvalidArgument, InvalidUsage)):
+        return f"{text} The process group has ended with that, because the other ranks wait for this call."
+    whom = f", and lost {', '.join(lost)}" if lost else ""
+    return (
+        f"{text} But a torch process group cannot go on: it was made of {size} ranks{whom}. Restart the job, or train "
+        "with hawser.torch.DataParallel or DiLoCo, which go on with the rest."
+    )
+
+
+def _again(broken: ProcessGroupBroken) -> ProcessGroupBroken:
+    """An exception of its own for each call, as several threads may raise it."""
+    copy = ProcessGroupBroken(*broken.args)
+    copy.code = broken.code
+    return copy
