@@ -1,0 +1,33 @@
+"""A small GPT, trained on text."""
+
+from __future__ import annotations
+
+import torch  # type: ignore[import-not-found,unused-ignore]
+from training import Text, flags, learning_rate, model_of
+
+parser = flags(__doc__)
+given = parser.parse_args()
+
+torch.set_num_threads(1)
+text = Text(given)
+model = model_of(given)
+optimizer = torch.optim.AdamW(model.parameters(), lr=given.lr, betas=(0.9, 0.99), weight_decay=0.1)
+step_tokens = given.batch * given.context
+step = tokens = 0
+while tokens < given.tokens:
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(given, step, tokens)
+    loss = model(*text.sample())
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    step += 1
+    tokens += step_tokens
+    if step % given.report_every == 0 or tokens >= given.tokens:
+        trained = model.state_dict()
+        validation = text.validation_loss(model, trained)
+        print(
+            f"step {step} tokens {tokens} loss {loss.item():.3f} validation {validation:.4f}",
+            flush=True,
+        )
+torch.save(trained, given.save)
