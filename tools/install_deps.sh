@@ -2,16 +2,18 @@
 # Installs what Hawser needs from Debian's packages: only what is missing, after saying what.
 # The list's one home is here.
 #
-#   tools/install_deps.sh [--fuzz] [--lint] [--check]
+#   tools/install_deps.sh [--fuzz] [--lint] [--python] [--check]
 #     --fuzz   also clang and its sanitizer runtimes, for the preset `fuzz`
 #     --lint   also clang-format, clang-tidy and shellcheck
+#     --python also what the Python package and its tests need to be built and run
 #     --check  install nothing; exit status 1 if something is missing
 set -euo pipefail
 
 # Programs: "command package". A program that is on PATH is good, wherever it came from.
 programs=("g++ g++" "cmake cmake" "ninja ninja-build" "ccache ccache" "pkg-config pkg-config"
   "protoc protobuf-compiler" "python3 python3" "git git")
-packages=(libc6-dev libasio-dev libuv1-dev libzstd-dev libprotobuf-dev libxxhash-dev libcli11-dev catch2)
+packages=(libc6-dev libasio-dev libuv1-dev libzstd-dev libprotobuf-dev libxxhash-dev libcli11-dev libtomlplusplus-dev
+  catch2)
 
 check_only=false
 for argument in "$@"; do
@@ -20,10 +22,14 @@ for argument in "$@"; do
       programs+=("clang clang")
       packages+=(libclang-rt-dev)
       ;;
+    --python)
+      # A Python that is no Debian package has these in itself.
+      [ "$(command -v python3 || echo /usr/bin/python3)" = /usr/bin/python3 ] && packages+=(python3-dev python3-venv)
+      ;;
     --lint) programs+=("clang-format clang-format" "clang-tidy clang-tidy" "shellcheck shellcheck") ;;
     --check) check_only=true ;;
     *)
-      sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
+      sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
       exit 2
       ;;
   esac

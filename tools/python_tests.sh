@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
 # Makes a virtual environment under build/python-venv, installs the Python package into it as a user would, and runs
-# its tests and the type checker.
+# its tests and the type checker. Debian packages: tools/install_deps.sh --python.
 #
 #   tools/python_tests.sh [--torch] [PYTEST_ARGUMENT...]
 #     --torch   also install torch and run the tests that need it
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(pytest numpy mypy safetensors)
+packages=(pytest pytest-xdist numpy mypy safetensors)
 if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then
   sed -n '2,7s/^# \{0,1\}//p' "$0"
   exit 0
 fi
 if [ "${1:-}" = --torch ]; then
-  packages+=(torch==2.13.0)
+  packages+=(torch==2.13.0 matplotlib)
   shift
 fi
 
@@ -27,4 +27,5 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1
 
 "$python" -m mypy -p hawser
 "$python" -m mypy bindings/python/examples bindings/python/tests bindings/python/bench
-exec "$python" -m pytest "$@"
+# Most tests are processes that wait for each other: two at a time.
+exec "$python" -m pytest -n 2 "$@"

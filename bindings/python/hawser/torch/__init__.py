@@ -6,7 +6,8 @@
     DataParallel       gradients averaged every step, while backward goes on
     Site               the ranks that hold the shards of one replica (FSDP2)
 
-docs/python.md has an example, docs/optim.md the arithmetic. Needs torch; nothing else of the package imports it.
+hawser.torch.distributed registers the backend "hawser" of torch.distributed. docs/python.md has an example,
+docs/optim.md the arithmetic. Needs torch; nothing else of the package imports it.
 """
 
 from hawser.torch.async_diloco import AsyncDiLoCo
