@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import time
@@ -25,6 +26,8 @@ def tell_when_inside(name: str) -> None:
         time.sleep(0.01)
 
 
+# A shell starts background jobs with Ctrl-C ignored, and they hand that down.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 call, address = sys.argv[1:]
 tensor = np.ones(1000)
 state = hawser.SharedState({"tensor": np.ones(10)})

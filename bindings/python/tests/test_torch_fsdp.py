@@ -157,7 +157,7 @@ def sharded_member(
             made = optimizer.step()
             optimizer.zero_grad()
             if made:
-                told = f"{optimizer.digest()} {[each.mark for each in optimizer._sums]}"
+                told = f"{optimizer.digest()} {optimizer._counted}"
                 pipe.send((optimizer.outer_steps, told, comm.group_size))
 
 

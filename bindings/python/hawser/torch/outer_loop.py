@@ -88,6 +88,7 @@ class OuterLoop(ABC):
             site=settings.site,
         )
         self._local_steps = 0
+        self._counted = 0  # the mark of those who counted in the last sum
         self._trained_at = -1  # the outer steps that L is built on; -1: it counts for nothing
 
     # ------------------------------------------------------------------------------------------ the caller
@@ -236,6 +237,7 @@ class OuterLoop(ABC):
         try:
             result = call()
             fate, own_mark = Fate.DONE, mark()
+            self._counted = own_mark or self._counted
         except HawserError as error:
             fate, own_mark = (Fate.OUT if self._admission.survive(error) else Fate.AGAIN), 0
         return self._admission.of_the_site(fate, own_mark), result
