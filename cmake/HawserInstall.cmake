@@ -10,7 +10,7 @@ install(
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
   RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES ${PROJECT_SOURCE_DIR}/capi/include/hawser.h ${PROJECT_SOURCE_DIR}/capi/include/hawser_shared_state.h
-              ${PROJECT_SOURCE_DIR}/capi/include/hawser_optim.h
+              ${PROJECT_SOURCE_DIR}/capi/include/hawser_optim.h ${PROJECT_SOURCE_DIR}/capi/include/hawser_status.h
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(
   DIRECTORY ${PROJECT_SOURCE_DIR}/include/hawser

@@ -4,6 +4,7 @@
 
 #include "bench/all_reduce_bench.hpp"
 #include "bench/idle_bench.hpp"
+#include "bench/lone_member.hpp"
 #include "bench/options.hpp"
 #include "bench/prefetch_bench.hpp"
 #include "bench/quantization_bench.hpp"
@@ -61,6 +62,17 @@ void add_all_reduce(CLI::App& bench, int& status) {
   command->add_option("--label", options->label, "The first word of those lines")->capture_default_str();
   command->add_option("--json", options->json, "File to write all figures to");
   command->callback([options, &status] { status = hawser::bench::run_all_reduce_bench(*options); });
+}
+
+void add_lone_member(CLI::App& bench, int& status) {
+  const auto options = std::make_shared<hawser::bench::LoneMemberOptions>();
+  CLI::App* command = bench.add_subcommand(
+      "member", "One member of an all-reduce measurement between machines: start one on each, and a master");
+  command->add_option("--master", options->master, "HOST:PORT of a running `hawser master`")->required();
+  command->add_option("--world", options->world, "Members to wait for")->required()->check(CLI::Range(2, 1024));
+  command->add_option("--listen", options->listen, "Address to listen on for the others (default: all)");
+  add_collective_options(*command, options->all_reduce);
+  command->callback([options, &status] { status = hawser::bench::run_lone_member(*options); });
 }
 
 void add_idle(CLI::App& bench, int& status) {
@@ -181,9 +193,10 @@ void add_worker(CLI::App& bench, int& status) {
 }  // namespace
 
 void add_bench_command(CLI::App& app, int& status) {
-  CLI::App* bench = app.add_subcommand("bench", "Measure this machine, processes over loopback");
+  CLI::App* bench = app.add_subcommand("bench", "Measure: processes of this machine over loopback, or one member on each of several machines");
   bench->require_subcommand(1);
   add_all_reduce(*bench, status);
+  add_lone_member(*bench, status);
   add_idle(*bench, status);
   add_quantization(*bench, status);
   add_shared_state(*bench, status);

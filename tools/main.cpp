@@ -4,6 +4,7 @@
 #include "checkpoint_command.hpp"
 #include "hawser.h"
 #include "master_command.hpp"
+#include "status_command.hpp"
 
 int main(int argc, char** argv) {
   CLI::App app{"Hawser: fault-tolerant collectives over ordinary TCP"};
@@ -12,6 +13,7 @@ int main(int argc, char** argv) {
   int status = 0;
   add_master_command(app, status);
   add_bench_command(app, status);
+  add_status_command(app, status);
   add_checkpoint_command(app, status);
   CLI11_PARSE(app, argc, argv);
   return status;

@@ -137,11 +137,13 @@ typedef struct hawserQuantization {
 } hawserQuantization_t;
 
 typedef enum hawserPlan {
-  /** Chosen per call from size and world size by the cost model; as long as no rates are measured, that is
-   *  direct. All members must ask for the same. */
+  /** Chosen per call by the cost model (docs/planning.md), from what the members have measured of the links between
+   *  them; as long as nothing is known, that is direct. All members must ask for the same. */
   hawserPlanAuto = 0,
   hawserPlanRing = 1,
-  hawserPlanDirect = 2
+  hawserPlanDirect = 2,
+  /** Inside regions, then across, then inside. Direct where no regions are known. */
+  hawserPlanHierarchical = 3
 } hawserPlan_t;
 
 typedef enum hawserLogLevel {
@@ -379,7 +381,7 @@ typedef struct hawserReduceInfo {
   uint32_t contributor_capacity; /**< Entries that `contributors` can take; more are cut. */
   uint32_t world_size;           /**< Number of contributors. */
   uint32_t rank;                 /**< Of this peer among them. */
-  hawserPlan_t plan;             /**< Ring or direct: what was used. */
+  hawserPlan_t plan;             /**< Not Auto: what was used. */
   uint64_t epoch;                /**< The view in which it ran. */
   uint64_t sequence;             /**< The how-manieth on this tag in this view, from 0. */
   uint64_t bytes_sent;           /**< Payload bytes, repeats after broken connections included. */
@@ -390,10 +392,11 @@ typedef struct hawserReduceInfo {
   uint64_t reduce_us;            /**< Of wait and transfer, spent computing. */
   uint32_t attempts;             /**< 1, or how often hawserAllReduceMany had to call. */
   char plan_reason[HAWSER_REASON_BYTES]; /**< Why this plan, in words. */
+  uint64_t predicted_us; /**< What the plan was expected to take, commit included; 0: the links are not measured. */
 } hawserReduceInfo_t;
 
 #define HAWSER_REDUCE_INFO_INIT \
-  {sizeof(hawserReduceInfo_t), NULL, 0, 0, 0, hawserPlanAuto, 0, 0, 0, 0, 0, 0, 0, 0, 0, ""}
+  {sizeof(hawserReduceInfo_t), NULL, 0, 0, 0, hawserPlanAuto, 0, 0, 0, 0, 0, 0, 0, 0, 0, "", 0}
 
 /** Reduces `count` elements over the group; every member gets the same bits in `receive`.
  *

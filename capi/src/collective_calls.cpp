@@ -45,7 +45,7 @@ struct Payload {
 Result<hawser::CollectiveArguments> arguments_of(const Payload& payload, const hawserPlan_t& callers_plan) {
   const auto type = enumerator(payload.type, hawser::kDataTypes.back(), "a data type");
   if (!type.ok()) return type.error();
-  const auto plan = enumerator(capi::number_in(callers_plan), hawser::PlanKind::direct, "a plan");
+  const auto plan = enumerator(capi::number_in(callers_plan), hawser::PlanKind::hierarchical, "a plan");
   if (!plan.ok()) return plan.error();
   hawser::CollectiveArguments arguments;
   arguments.call = {.signature = {.collective = payload.collective,
@@ -108,6 +108,7 @@ hawserReduceInfo_t info_of(const hawser::CollectiveInfo& from, const hawserReduc
   info.wait_us = whole_microseconds(from.wait);
   info.reduce_us = whole_microseconds(from.reduce);
   info.attempts = 1;
+  info.predicted_us = static_cast<std::uint64_t>(from.predicted_seconds * 1e6);
   capi::copy_text(from.plan_reason, info.plan_reason);
   if (info.contributors != nullptr)
     for (std::uint32_t i = 0; i < std::min(info.world_size, info.contributor_capacity); ++i)
@@ -157,7 +158,7 @@ Result<hawser::ManyArguments> many_of(const hawserTensor_t* tensors, std::uint64
   if (tensors == nullptr && count > 0) return capi::invalid_argument("the list of tensors is null");
   const auto op = enumerator(capi::number_in(options->op), hawser::kReduceOps.back(), "a reduce operation");
   if (!op.ok()) return op.error();
-  const auto plan = enumerator(capi::number_in(options->plan), hawser::PlanKind::direct, "a plan");
+  const auto plan = enumerator(capi::number_in(options->plan), hawser::PlanKind::hierarchical, "a plan");
   if (!plan.ok()) return plan.error();
   const auto quantization = quantization_of(options->quantization);
   if (!quantization.ok()) return quantization.error();

@@ -2,9 +2,12 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "hawser.h"
 #include "hawser_shared_state.h"
+#include "hawser_status.h"
+#include "membership/run_status.hpp"
 #include "runtime/communicator.hpp"
 #include "runtime/master.hpp"
 #include "runtime/residual.hpp"
@@ -28,4 +31,9 @@ struct hawserResidual {
 
 struct hawserSharedState {
   std::unique_ptr<hawser::SharedState> state;
+};
+
+struct hawserStatus {
+  hawser::RunStatus status;
+  std::vector<std::string> descriptions;  ///< Of its collectives.
 };

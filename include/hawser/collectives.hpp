@@ -174,6 +174,7 @@ struct Reduced {
   std::uint64_t reduce_us = 0;
   std::uint64_t commit_us = 0;
   std::uint32_t attempts = 1;
+  std::uint64_t predicted_us = 0;
 };
 
 struct ReducedMany {
@@ -210,6 +211,7 @@ class InfoRoom {
     reduced_.rank = info_.rank;
     reduced_.plan = info_.plan;
     reduced_.plan_reason = info_.plan_reason;
+    reduced_.predicted_us = info_.predicted_us;
     reduced_.epoch = info_.epoch;
     reduced_.sequence = info_.sequence;
     reduced_.bytes_sent = info_.bytes_sent;

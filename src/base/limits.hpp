@@ -27,6 +27,14 @@ inline constexpr std::size_t kOutcomesRememberedMax = 4096;
 /// Connections that have not yet said who they are, per port.
 inline constexpr std::size_t kStrangersMax = 256;
 inline constexpr std::size_t kPendingPeersMax = 1024;
+/// Groups up to this size tell each other what they measure of their links: it grows with the square.
+inline constexpr std::uint32_t kMeasuredGroupMax = 128;
+/// Told of a run at most when its master is asked for its status; a message of these fits with room to spare.
+inline constexpr std::size_t kStatusPeersMax = 2048;
+inline constexpr std::size_t kStatusCollectivesMax = 256;
+inline constexpr std::size_t kVersionBytesMax = 63;
+/// So often does a master tell its status: whoever asks needs no introduction.
+inline constexpr std::uint32_t kStatusAnswersPerSecondMax = 16;
 /// Peers that are admitted together or not at all.
 inline constexpr std::uint32_t kPartySizeMax = 1024;
 

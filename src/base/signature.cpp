@@ -15,6 +15,7 @@ std::string describe(const Signature& signature) {
   if (reduces(signature.collective)) text += std::string(", ") + to_string(signature.op);
   if (signature.plan == PlanKind::ring) text += ", ring plan";
   if (signature.plan == PlanKind::direct) text += ", direct plan";
+  if (signature.plan == PlanKind::hierarchical) text += ", hierarchical plan";
   if (signature.quantization) text += ", " + describe(signature.quantization);
   if (signature.purpose == Purpose::shared_state) return "shared-state synchronisation (" + text + ")";
   return text;
@@ -22,7 +23,7 @@ std::string describe(const Signature& signature) {
 
 std::uint64_t fingerprint(const Signature& s) {
   const Quantization& q = s.quantization;
-  std::uint64_t mixed = Random(s.count).next();
+  std::uint64_t mixed = Random(s.count ^ Random(s.measures).next()).next();
   for (const std::uint32_t part :
        {std::uint32_t{static_cast<std::uint8_t>(s.collective)}, std::uint32_t{static_cast<std::uint8_t>(s.type)},
         std::uint32_t{static_cast<std::uint8_t>(s.op)}, std::uint32_t{static_cast<std::uint8_t>(s.plan)}, s.root,

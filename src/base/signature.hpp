@@ -37,7 +37,7 @@ enum class Purpose : std::uint8_t {
   shared_state = 1,  ///< A step of a shared-state synchronisation.
 };
 
-enum class PlanKind : std::uint8_t { automatic = 0, ring = 1, direct = 2 };
+enum class PlanKind : std::uint8_t { automatic = 0, ring = 1, direct = 2, hierarchical = 3 };
 
 /// What all members of a view must call alike.
 struct Signature {
@@ -49,6 +49,8 @@ struct Signature {
   std::uint32_t root = 0;               ///< Rank, of a broadcast; else 0.
   Quantization quantization;
   Purpose purpose = Purpose::application;
+  /// The version of the measured links that the plan is made from. All have the same, or the plans would differ.
+  std::uint64_t measures = 0;
   friend auto operator<=>(const Signature&, const Signature&) = default;
 };
 

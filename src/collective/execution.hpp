@@ -99,6 +99,8 @@ class Execution {
   virtual std::vector<std::uint32_t> senders() const = 0;
   virtual PlanKind plan_kind() const = 0;
   virtual const std::string& plan_reason() const = 0;
+  /// What the plan is expected to take; 0: nothing is known of the links.
+  virtual double predicted_seconds() const { return 0; }
 };
 
 }  // namespace hawser

@@ -58,6 +58,7 @@ class Executor final : public Execution {
   std::vector<std::uint32_t> senders() const override;
   PlanKind plan_kind() const override { return plan_.kind; }
   const std::string& plan_reason() const override { return plan_.reason; }
+  double predicted_seconds() const override { return plan_.predicted_seconds; }
   const Plan& plan() const { return plan_; }
 
  private:
@@ -83,7 +84,7 @@ class Executor final : public Execution {
     std::vector<std::byte> kept;
   };
 
-  const Role& role(std::uint64_t chunk) const { return roles_[static_cast<std::size_t>(chunk % roles_.size())]; }
+  const Role& role(std::uint64_t chunk) const { return roles_[plan_.tree_index(chunk)]; }
   ChunkState& state(std::uint64_t chunk) { return chunks_[static_cast<std::size_t>(chunk)]; }
   const ChunkState& state(std::uint64_t chunk) const { return chunks_[static_cast<std::size_t>(chunk)]; }
   bool heard(std::uint32_t from, std::uint64_t chunk) const;

@@ -39,11 +39,16 @@ void MasterMachine::State::check_update(Instant now, MasterActions& out) {
 void MasterMachine::State::end_update(const Error& error, const std::vector<Member>& whom,
                                       MasterActions& out) {
   if (error.status == Status::success)
-    for (auto& [number, group] : groups_) ++group.update_round;
+    for (auto& [number, group] : groups_) {
+      ++group.update_round;
+      group.measuring.at_update = group.measuring.version;
+    }
   for (const Member& member : whom) {
     if (!update_.has(member.id)) continue;
     update_.withdraw(member.id);
-    tell(member.id, UpdateDone{.error = error, .update_round = group_of(member.id)->update_round}, out);
+    const Group& group = *group_of(member.id);
+    tell(member.id,
+         UpdateDone{.error = error, .update_round = group.update_round, .measures = group.measuring.at_update}, out);
   }
   if (update_.empty()) forget_update();
 }
@@ -194,6 +199,7 @@ void MasterMachine::State::finish_admission(MasterActions& out) {
     if (group.view.size() > 0) end_view(group, {Status::success, {}});
     group.view = view;
     group.ops.clear();
+    begin_measuring(group);
     group.mismatch_since.reset();
     for (const Member& member : view.members) {
       Peer& peer = peers_.at(member.id);

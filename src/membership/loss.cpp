@@ -85,6 +85,7 @@ void MasterMachine::State::start_view(Group& group, std::vector<Member> members,
   group.view.id = {random_.next()};
   group.view.link_secret = link_secret_;
   group.ops.clear();
+  begin_measuring(group);
   group.mismatch_since.reset();
   const World sizes = world();
   for (const Member& member : group.view.members)

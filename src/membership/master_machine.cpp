@@ -103,17 +103,22 @@ void MasterMachine::State::introduce(Instant now, ConnectionId connection, const
                                      MasterActions& out) {
   if (const auto* const newcomer = std::get_if<Hello>(&message)) return hello(now, connection, *newcomer, out);
   if (const auto* const member = std::get_if<Resume>(&message)) return resume(now, connection, *member, out);
+  if (const auto* const asked = std::get_if<StatusRequest>(&message)) return tell_status(now, connection, *asked, out);
   turn_away(connection, {Status::refused, "the first message of a peer must say who it is"}, out);
 }
 
 std::optional<Error> MasterMachine::State::refusal(const Introduction& who) const {
-  const auto refuse = [](std::string sentence) { return Error{Status::refused, std::move(sentence)}; };
-  if (who.protocol_version != kProtocolVersion)
-    return refuse("this peer speaks protocol version " + std::to_string(who.protocol_version) +
-                  ", the master version " + std::to_string(kProtocolVersion) +
-                  "; install the same Hawser release on both");
-  if (who.address.port == 0) return refuse("this peer does not say where it listens for other peers");
+  if (auto error = version_refusal("this peer", who.protocol_version)) return error;
+  if (who.address.port == 0)
+    return Error{Status::refused, "this peer does not say where it listens for other peers"};
   return std::nullopt;
+}
+
+std::optional<Error> MasterMachine::State::version_refusal(const char* who, std::uint32_t protocol_version) {
+  if (protocol_version == kProtocolVersion) return std::nullopt;
+  return Error{Status::refused, std::string(who) + " speaks protocol version " + std::to_string(protocol_version) +
+                                    ", the master version " + std::to_string(kProtocolVersion) +
+                                    "; install the same Hawser release on both"};
 }
 
 void MasterMachine::State::hello(Instant now, ConnectionId connection, const Hello& message,
@@ -155,6 +160,11 @@ void MasterMachine::State::said(Instant now, PeerId peer, const Resume&, MasterA
 void MasterMachine::State::said(Instant now, PeerId peer, const Leave&, MasterActions& out) {
   out.emplace_back(LogEvent{LogLevel::info, "peer-left", name_of(peer) + " left"});
   lose(now, peer, {Status::closed, "this peer left the run"}, "it left", out);
+}
+
+void MasterMachine::State::said(Instant now, PeerId peer, const StatusRequest&, MasterActions& out) {
+  lose(now, peer, {Status::refused, "who asks for the status does so over a connection of its own"},
+       "it asked for the status as a peer", out);
 }
 
 void MasterMachine::State::said(Instant, PeerId peer, const Ping&, MasterActions& out) {

@@ -52,6 +52,7 @@ struct SendToPeer {
 struct CloseConnection {
   ConnectionId connection;
   std::string reason;
+  Duration bound = milliseconds(500);  ///< After which it is closed even if something is not on its way yet.
 };
 using MasterAction = std::variant<SendToPeer, CloseConnection, LogEvent>;
 using MasterActions = std::vector<MasterAction>;

@@ -15,7 +15,7 @@
 namespace hawser {
 
 /// The master's memory, and the decisions on it, one source file each: who is connected
-/// (master_machine.cpp), admission.cpp, guests.cpp, collectives (outcome.cpp), loss.cpp, recovery.cpp, parties.cpp.
+/// (master_machine.cpp), admission.cpp, guests.cpp, collectives (outcome.cpp), loss.cpp, recovery.cpp, parties.cpp, measures.cpp.
 class MasterMachine::State {
  public:
   State(MasterConfig config, std::uint64_t seed, Instant now);
@@ -46,6 +46,10 @@ class MasterMachine::State {
     std::uint64_t arrival = 0;  ///< Place in the order of admission: of the hello, or the end of its prefetch.
     /// As a guest: the view whose members it was last told as hosts, 0 for nobody.
     std::optional<ViewId> hosts_told{};
+    /// As a member: what it measured to whom, rate and delay; and its own limits.
+    std::map<PeerId, std::pair<std::uint64_t, std::uint64_t>> measured{};
+    std::uint64_t uplink = 0;
+    std::uint64_t downlink = 0;
     /// As a member: the edition of the list of guests that it knows; none: it may know something outdated.
     std::optional<std::uint64_t> guests_told = kNoGuests;
   };
@@ -64,10 +68,24 @@ class MasterMachine::State {
     std::optional<Instant> moved_at;  ///< When a member last said that it goes on.
     std::optional<Instant> judge_at;  ///< When the grievances shall be looked at.
   };
+  /// What the members of a view know of their links.
+  struct Measuring {
+    std::uint64_t version = 0;  ///< The newest that was published. 0: none in this view.
+    bool changed = false;       ///< Since then.
+    Instant publish_at{};
+    Duration pause{};
+    std::deque<Measures> published;  ///< The latest, for members that come back.
+    std::uint64_t at_update = 0;     ///< The version of the latest update-topology.
+  };
+  struct Done {
+    OpKey key;
+    std::uint64_t measures = 0;
+  };
   struct Group {
     View view;
     std::map<OpKey, Op> ops;
-    std::deque<OpKey> committed;
+    std::deque<Done> committed;
+    Measuring measuring;
     /// What ended the latest views, oldest first: a member that was away is told the cause of its own.
     std::deque<std::pair<ViewId, Error>> ended;
     std::optional<Instant> mismatch_since;
@@ -104,9 +122,11 @@ class MasterMachine::State {
   void said(Instant now, PeerId peer, const Prepared& message, MasterActions& out);
   void said(Instant now, PeerId peer, const Leave& message, MasterActions& out);
   void said(Instant now, PeerId peer, const Ping& message, MasterActions& out);
+  void said(Instant now, PeerId peer, const StatusRequest& message, MasterActions& out);
   void introduce(Instant now, ConnectionId connection, const PeerMessage& message, MasterActions& out);
   void hello(Instant now, ConnectionId connection, const Hello& message, MasterActions& out);
   std::optional<Error> refusal(const Introduction& who) const;
+  static std::optional<Error> version_refusal(const char* who, std::uint32_t protocol_version);
   void tell(PeerId peer, MasterMessage message, MasterActions& out);
   void turn_away(ConnectionId connection, const Error& error, MasterActions& out);
   void dismiss(PeerId peer, const Error& error, bool as_refusal, MasterActions& out);
@@ -148,6 +168,18 @@ class MasterMachine::State {
   void list_guests();
   std::vector<Member> as_members(const std::vector<PeerId>& peers) const;
 
+  // status.cpp
+  void tell_status(Instant now, ConnectionId connection, const StatusRequest& message, MasterActions& out);
+  bool answers_again(Instant now);
+  RunStatus status(Instant now) const;
+  PeerStatus status_of(Instant now, const Peer& peer) const;
+  std::vector<PendingStatus> pending_status(Instant now) const;
+  Awaits awaits(Instant now, const Peer& peer, const Vote& of_whole_parties) const;
+  void list_collectives(Instant now, RunStatus& status) const;
+  bool opens_links(PeerId peer) const;
+  CollectiveStatus status_of(Instant now, const Group& group, const OpKey& key, const Op& op) const;
+  static Vote holds_up(const Group& group, const Op& op);
+
   // outcome.cpp
   Op* called(Instant now, PeerId peer, const OpKey& key, const Signature& signature, MasterActions& out);
   void reported(Instant now, PeerId peer, const OpKey& key, const Signature& signature, MasterActions& out);
@@ -165,6 +197,12 @@ class MasterMachine::State {
   std::string who_called_what(const Group& group) const;
   void abort_all(Group& group, const Error& cause, MasterActions& out);
 
+  // measures.cpp
+  void said(Instant now, PeerId peer, const Measured& message, MasterActions& out);
+  void begin_measuring(Group& group);
+  void publish_measures(Instant now, Group& group, MasterActions& out);
+  static const Done* find_committed(const Group& group, const OpKey& key);
+
   // loss.cpp
   void lose(Instant now, PeerId peer, const Error& for_it, const std::string& for_others, MasterActions& out);
   void lose_all(Instant now, std::vector<Loss> losses, MasterActions& out);
@@ -180,7 +218,7 @@ class MasterMachine::State {
   void check_recovery(Instant now, std::uint32_t number, MasterActions& out);
   void finish_recovery(Instant now, std::uint32_t number, MasterActions& out);
   static std::set<PeerId> members_behind(const Recovery& recovery);
-  std::deque<OpKey> settle_recovered_ops(const Recovery& recovery, const std::vector<Member>& survivors,
+  std::deque<Done> settle_recovered_ops(const Recovery& recovery, const std::vector<Member>& survivors,
                                          MasterActions& out);
   void adopt_run(Instant now, const Resume& message);
   void resume_vote(Instant now, PeerId peer, const Resume& message, MasterActions& out);
@@ -215,6 +253,8 @@ class MasterMachine::State {
   std::map<PeerId, WorldNews> news_told_;
   std::map<std::uint32_t, GuestList> guest_lists_;  ///< Of groups that have guests.
   std::uint64_t guest_lists_made_ = 0;
+  Instant status_second_{};  ///< In which it has told its status so often:
+  std::uint32_t status_answers_ = 0;
 };
 
 std::string names_of(const std::vector<Member>& members);

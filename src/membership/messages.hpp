@@ -7,26 +7,18 @@
 
 #include "base/result.hpp"
 #include "base/signature.hpp"
+#include "membership/run_status.hpp"
 #include "membership/view.hpp"
 
 /// The control messages between peers and the master, as values. `src/wire` turns them into bytes.
 namespace hawser {
 
 /// Bumped when a message changes its meaning.
-inline constexpr std::uint32_t kProtocolVersion = 1;
+inline constexpr std::uint32_t kProtocolVersion = 2;
 
 // ------------------------------------------------------------------------------------ peer to master
 
 /// Who a peer is. `address.host` may be empty: the master fills in what it sees.
-/// Peers, often of different groups, of which each is of no use without the others: ranks that share one
-/// replica of a sharded model. They are admitted together, and lost together. None if `size` is below 2.
-struct Party {
-  PartyId id;
-  std::uint32_t size = 0;
-  bool exists() const { return size > 1; }
-  friend bool operator==(const Party&, const Party&) = default;
-};
-
 struct Introduction {
   std::uint32_t protocol_version = kProtocolVersion;
   PeerId id;
@@ -116,8 +108,31 @@ struct Ping {
   friend bool operator==(const Ping&, const Ping&) = default;
 };
 
-using PeerMessage =
-    std::variant<Hello, Resume, Begun, Report, Complaint, UpdateCall, Prepared, Leave, Ping, PrefetchOver>;
+/// What a member has measured of its links, of data that flows anyway. By rank of the view; 0: unknown.
+struct LinkRow {
+  std::vector<std::uint64_t> bytes_per_second;  ///< Sent to each rank.
+  std::vector<std::uint64_t> delay_ns;          ///< One way: half a round trip. As many.
+  std::uint64_t uplink_bytes_per_second = 0;    ///< To all together.
+  std::uint64_t downlink_bytes_per_second = 0;
+  friend bool operator==(const LinkRow&, const LinkRow&) = default;
+};
+
+/// Something has changed in what this member knows of its links.
+struct Measured {
+  ViewId view;
+  LinkRow row;
+  friend bool operator==(const Measured&, const Measured&) = default;
+};
+
+/// "How does the run stand?" Instead of an introduction. The master answers with a RunStatus, or a Refused, and
+/// closes the connection.
+struct StatusRequest {
+  std::uint32_t protocol_version = kProtocolVersion;
+  friend bool operator==(const StatusRequest&, const StatusRequest&) = default;
+};
+
+using PeerMessage = std::variant<Hello, Resume, Begun, Report, Complaint, UpdateCall, Prepared, Leave, Ping,
+                                 PrefetchOver, Measured, StatusRequest>;
 
 // ------------------------------------------------------------------------------------ master to peer
 
@@ -153,6 +168,8 @@ struct StartView {
 /// The collective is true for everybody.
 struct Committed {
   OpKey key;
+  /// Of the measures from which the next collective of its tag is planned. 0: nothing is known.
+  std::uint64_t measures = 0;
   friend bool operator==(const Committed&, const Committed&) = default;
 };
 
@@ -160,6 +177,7 @@ struct Committed {
 struct UpdateDone {
   Error error;  ///< Status success, or why it failed.
   std::uint64_t update_round = 0;  ///< Those of the group that have succeeded, this one included.
+  std::uint64_t measures = 0;      ///< From which collectives of all tags are planned from now on.
   friend bool operator==(const UpdateDone&, const UpdateDone&) = default;
 };
 
@@ -190,11 +208,20 @@ struct Expelled {
   friend bool operator==(const Expelled&, const Expelled&) = default;
 };
 
+/// What the members of a view have measured, by rank; an empty row: nothing yet. Sent before anything that names
+/// the version, which grows by one each time.
+struct Measures {
+  ViewId view;
+  std::uint64_t version = 0;
+  std::vector<LinkRow> rows;
+  friend bool operator==(const Measures&, const Measures&) = default;
+};
+
 struct Pong {
   friend bool operator==(const Pong&, const Pong&) = default;
 };
 
 using MasterMessage = std::variant<Welcome, Refused, Prepare, StartView, Committed, UpdateDone, WorldNews,
-                                   Expelled, Pong, Hosts, Guests>;
+                                   Expelled, Pong, Hosts, Guests, Measures, RunStatus>;
 
 }  // namespace hawser

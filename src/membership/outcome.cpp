@@ -70,17 +70,20 @@ void MasterMachine::State::reported(Instant now, PeerId peer, const OpKey& key, 
   if (!op) return;
   op->reported.cast(peer);
   Group& group = *group_of(peer);
-  if (op->reported.unanimous(group.view.members) && !differs(*op))
+  if (op->reported.unanimous(group.view.members) && !differs(*op)) {
+    publish_measures(now, group, out);
     commit_to(group, key, group.view.members, out);
-  else
+  } else {
     watch_group(now, peers_.at(peer).who.group, out);
+  }
 }
 
 void MasterMachine::State::commit_to(Group& group, const OpKey& key, const std::vector<Member>& whom,
                                      MasterActions& out) {
-  for (const Member& member : whom) tell(member.id, Committed{key}, out);
+  const Done done{.key = key, .measures = group.measuring.version};
+  for (const Member& member : whom) tell(member.id, Committed{.key = done.key, .measures = done.measures}, out);
   group.ops.erase(key);
-  group.committed.push_back(key);
+  group.committed.push_back(done);
   if (group.committed.size() > limits::kOutcomesRememberedMax) group.committed.pop_front();
 }
 

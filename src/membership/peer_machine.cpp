@@ -12,6 +12,8 @@ namespace {
 constexpr Duration kTellDelay = milliseconds(2);
 constexpr Duration kBackoffMin = milliseconds(50);
 constexpr Duration kBackoffMax = milliseconds(500);
+/// Versions of measures: commits name the newest, or one that was newest when this peer was away.
+constexpr std::size_t kMeasuresKept = 16;
 
 LogEvent info(const char* what, std::string text) { return {LogLevel::info, what, std::move(text)}; }
 
@@ -232,6 +234,9 @@ void PeerMachine::said(Instant, const StartView& message, PeerActions& out) {
             out);
   view_ = next;
   next_sequence_.clear();
+  measures_.clear();
+  basis_ = {};
+  basis_of_tag_.clear();
   if (proposed_ && proposed_->epoch <= view_.epoch) {
     proposed_.reset();
     prepare_by_.reset();
@@ -264,6 +269,11 @@ void PeerMachine::said(Instant, const Committed& message, PeerActions& out) {
   ops_.erase(found);
   committed_.push_back(key);
   if (committed_.size() > limits::kOutcomesRememberedMax) committed_.pop_front();
+  // All members have this from the same word, before they can begin the next one of the tag.
+  if (message.measures == basis_.version)
+    basis_of_tag_.erase(key.tag);
+  else
+    basis_of_tag_[key.tag] = basis_of(message.measures);
   out.emplace_back(OpCommitted{key});
 }
 
@@ -271,6 +281,10 @@ void PeerMachine::said(Instant, const UpdateDone& message, PeerActions& out) {
   if (!in_update_) return;
   in_update_ = false;
   update_round_ = message.update_round;
+  if (message.error.status == Status::success) {
+    basis_ = basis_of(message.measures);
+    basis_of_tag_.clear();
+  }
   out.emplace_back(UpdateEnded{message.error});
 }
 
@@ -282,6 +296,9 @@ void PeerMachine::said(Instant, const WorldNews& message, PeerActions&) {
 void PeerMachine::said(Instant, const Expelled& message, PeerActions& out) { lose(message.error, out); }
 
 void PeerMachine::said(Instant, const Pong&, PeerActions&) {}
+
+/// Of no use to a member, which did not ask.
+void PeerMachine::said(Instant, const RunStatus&, PeerActions&) {}
 
 void PeerMachine::said(Instant, const Hosts& message, PeerActions& out) {
   if (!is_guest()) return;
@@ -300,6 +317,30 @@ void PeerMachine::said(Instant, const Guests& message, PeerActions& out) {
   guests_ = message.guests;
   want_links(out);
   out.emplace_back(GuestsKnown{guests_});
+}
+
+void PeerMachine::said(Instant, const Measures& message, PeerActions&) {
+  if (phase_ != Phase::member || message.view != view_.id || message.rows.size() != view_.size()) return;
+  measures_[message.version] = std::make_shared<const Measures>(message);
+  if (measures_.size() > kMeasuresKept) measures_.erase(measures_.begin());
+}
+
+PlanBasis PeerMachine::basis_of(std::uint64_t version) const {
+  if (version == 0) return {};
+  const auto found = measures_.find(version);
+  // Nobody else plans from that: the members are told that their calls differ, instead of waiting for each other.
+  if (found == measures_.end()) return {.version = ~std::uint64_t{0}, .measures = nullptr};
+  return {.version = version, .measures = found->second};
+}
+
+const PlanBasis& PeerMachine::plan_basis(std::uint64_t tag) const {
+  const auto found = basis_of_tag_.find(tag);
+  return found == basis_of_tag_.end() ? basis_ : found->second;
+}
+
+void PeerMachine::measured(LinkRow row, PeerActions& out) {
+  if (phase_ != Phase::member || view_.size() > limits::kMeasuredGroupMax) return;
+  tell_master(Measured{.view = view_.id, .row = std::move(row)}, out);
 }
 
 void PeerMachine::lose(const Error& error, PeerActions& out) {

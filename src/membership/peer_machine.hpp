@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -65,6 +66,12 @@ struct PeerBounds {
   Duration link_open = seconds(8);
 };
 
+/// The measures that a plan is made from.
+struct PlanBasis {
+  std::uint64_t version = 0;
+  std::shared_ptr<const Measures> measures;  ///< Null: nothing is known.
+};
+
 /// A peer's side of membership as a pure state machine: joining, the view, votes and outcomes.
 /// Each call takes an event and appends what follows from it. Not thread-safe.
 class PeerMachine {
@@ -85,12 +92,16 @@ class PeerMachine {
   void prefetch_over(PeerActions& out);
   /// A collective begins in the view in force. Error: too_few_peers, or why this peer is no member.
   Result<OpKey> begin(Instant now, std::uint64_t tag, const Signature& signature);
+  /// From what the next collective of this tag is planned.
+  const PlanBasis& plan_basis(std::uint64_t tag) const;
   void update_topology(Instant now, PeerActions& out);
   void leave(PeerActions& out);
 
   // Events of a collective.
   void result_whole(const OpKey& key, PeerActions& out);
   void complain(Complaint complaint, PeerActions& out);
+  /// What this member knows of its links has changed: a row for the view in force.
+  void measured(LinkRow row, PeerActions& out);
 
   // Events of the network and of time.
   void master_up(Instant now, PeerActions& out);
@@ -134,8 +145,11 @@ class PeerMachine {
   void said(Instant now, const WorldNews& message, PeerActions& out);
   void said(Instant now, const Expelled& message, PeerActions& out);
   void said(Instant now, const Pong& message, PeerActions& out);
+  void said(Instant now, const RunStatus& message, PeerActions& out);
   void said(Instant now, const Hosts& message, PeerActions& out);
   void said(Instant now, const Guests& message, PeerActions& out);
+  void said(Instant now, const Measures& message, PeerActions& out);
+  PlanBasis basis_of(std::uint64_t version) const;
 
   void tell_master(PeerMessage message, PeerActions& out);
   void dial(Instant now, PeerActions& out);
@@ -182,6 +196,10 @@ class PeerMachine {
   std::map<OpKey, Op> ops_;
   std::unordered_map<std::uint64_t, std::uint64_t> next_sequence_;
   std::deque<OpKey> committed_;
+
+  std::map<std::uint64_t, std::shared_ptr<const Measures>> measures_;  ///< The latest, by version.
+  PlanBasis basis_;                                                    ///< Of tags that have none of their own.
+  std::unordered_map<std::uint64_t, PlanBasis> basis_of_tag_;
 };
 
 }  // namespace hawser

@@ -66,7 +66,9 @@ void MasterMachine::State::resume_vote(Instant now, PeerId peer, const Resume& m
   if (!message.in_update) return update_.withdraw(peer);
   const std::uint64_t round = group_of(peer)->update_round;
   if (message.update_round < round)
-    return tell(peer, UpdateDone{.error = {Status::success, {}}, .update_round = round}, out);
+    return tell(peer, UpdateDone{.error = {Status::success, {}},
+                                 .update_round = round,
+                                 .measures = group_of(peer)->measuring.at_update}, out);
   update_.cast(peer);
   if (!update_since_) update_since_ = now;
 }
@@ -154,7 +156,7 @@ std::set<PeerId> MasterMachine::State::members_behind(const Recovery& recovery) 
   return behind;
 }
 
-std::deque<OpKey> MasterMachine::State::settle_recovered_ops(const Recovery& recovery,
+std::deque<MasterMachine::State::Done> MasterMachine::State::settle_recovered_ops(const Recovery& recovery,
                                                              const std::vector<Member>& survivors,
                                                              MasterActions& out) {
   std::set<OpKey> committed;
@@ -183,9 +185,10 @@ std::deque<OpKey> MasterMachine::State::settle_recovered_ops(const Recovery& rec
     for (const UndecidedOp& op : recovery.resumed.at(member.id).undecided)
       if (op.reported && committed.contains(op.key)) {
         out.emplace_back(LogEvent{LogLevel::debug, "committed-in-recovery", "all survivors had reported"});
-        tell(member.id, Committed{op.key}, out);
+        tell(member.id, Committed{.key = op.key}, out);
       }
-  std::deque<OpKey> recent(committed.begin(), committed.end());
+  std::deque<Done> recent;
+  for (const OpKey& key : committed) recent.push_back({.key = key});
   while (recent.size() > limits::kOutcomesRememberedMax) recent.pop_front();
   return recent;
 }
@@ -204,9 +207,11 @@ void MasterMachine::State::resume_member(Instant now, ConnectionId connection, c
   tell(id, Welcome{.run = run_, .seen_host = connections_.at(connection).host}, out);
   out.emplace_back(LogEvent{LogLevel::info, "member-reconnected", name_of(id) + " opened a new connection"});
   const Group& group = *group_of(id);
+  if (message.view.id == group.view.id)
+    for (const Measures& published : group.measuring.published) tell(id, published, out);
   for (const UndecidedOp& op : message.undecided)
-    if (std::find(group.committed.begin(), group.committed.end(), op.key) != group.committed.end())
-      tell(id, Committed{op.key}, out);
+    if (const Done* const done = find_committed(group, op.key))
+      tell(id, Committed{.key = op.key, .measures = done->measures}, out);
   if (message.view.id != group.view.id)
     tell(id,
          StartView{.view = group.view,
@@ -221,9 +226,7 @@ void MasterMachine::State::resume_member(Instant now, ConnectionId connection, c
   for (const UndecidedOp& op : message.undecided) {
     // Any of these may end the view, or this peer's membership.
     const Group* const now_in = group_of(id);
-    if (!now_in || op.key.view != now_in->view.id ||
-        std::find(now_in->committed.begin(), now_in->committed.end(), op.key) != now_in->committed.end())
-      continue;
+    if (!now_in || op.key.view != now_in->view.id || find_committed(*now_in, op.key)) continue;
     if (op.reported)
       reported(now, id, op.key, op.signature, out);
     else if (called(now, id, op.key, op.signature, out))

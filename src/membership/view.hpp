@@ -18,6 +18,15 @@ struct Member {
   friend bool operator==(const Member&, const Member&) = default;
 };
 
+/// Peers, often of different groups, of which each is of no use without the others: ranks that share one
+/// replica of a sharded model. They are admitted together, and lost together. None if `size` is below 2.
+struct Party {
+  PartyId id;
+  std::uint32_t size = 0;
+  bool exists() const { return size > 1; }
+  friend bool operator==(const Party&, const Party&) = default;
+};
+
 /// An agreed, ordered list of a group's members. A member's position is its rank.
 struct View {
   Epoch epoch;

@@ -9,15 +9,17 @@ constexpr std::uint64_t kChunkBytesMin = 16 << 10;
 constexpr std::uint64_t kChunkBytesMax = 512 << 10;
 constexpr std::uint64_t kChunksPerRoot = 4;
 constexpr std::uint64_t kCacheLineBytes = 64;
-
-std::uint64_t divide_up(std::uint64_t a, std::uint64_t b) { return a == 0 ? 0 : (a - 1) / b + 1; }
+constexpr std::uint64_t kHoldMs = 150;
 
 }  // namespace
 
 Chunking cut(const ChunkingInput& in) {
   // Sizes are reckoned in elements: elements * element_bytes could pass 64 bits.
   const std::uint64_t min = std::max<std::uint64_t>(1, kChunkBytesMin / in.element_bytes);
-  const std::uint64_t max = std::max<std::uint64_t>(1, kChunkBytesMax / in.element_bytes);
+  std::uint64_t bytes_max = kChunkBytesMax;
+  if (in.bytes_per_second != 0)
+    bytes_max = std::clamp(in.bytes_per_second / 1000 * kHoldMs, kChunkBytesMin, kChunkBytesMax);
+  const std::uint64_t max = std::max<std::uint64_t>(1, bytes_max / in.element_bytes);
   // A segment of a rank has one root; a segment that all share has them all.
   const std::uint32_t roots = in.segments > 1 ? 1 : in.world_size;
   const std::uint64_t wanted = std::clamp(in.elements / (roots * kChunksPerRoot), min, max);

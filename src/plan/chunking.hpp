@@ -4,6 +4,9 @@
 
 namespace hawser {
 
+/// Rounded up.
+constexpr std::uint64_t divide_up(std::uint64_t a, std::uint64_t b) { return a == 0 ? 0 : (a - 1) / b + 1; }
+
 /// How a buffer of elements is cut. All-reduce and broadcast see one segment; all-gather and reduce-scatter
 /// one per rank, and no chunk crosses from one to the next: chunk c lies in segment c % segments. All chunks
 /// of a segment are equal but the last.
@@ -30,10 +33,13 @@ struct ChunkingInput {
   std::uint32_t element_bytes = 4;
   std::uint32_t world_size = 2;
   std::uint32_t segments = 1;
+  /// Of the slowest link that chunks may have to take; 0: unknown.
+  std::uint64_t bytes_per_second = 0;
 };
 
 /// Chunks of 16 to 512 KiB: small enough that every root has several of them, so that transfer and
 /// reduction overlap; whole cache lines; spread evenly over `world_size` roots once there are enough.
+/// No larger than what the slowest link carries in 150 ms, but 16 KiB at least: others wait behind a chunk.
 Chunking cut(const ChunkingInput& input);
 
 }  // namespace hawser

@@ -11,6 +11,8 @@
 
 namespace hawser {
 
+struct Network;
+
 inline constexpr std::uint32_t kNoParent = std::numeric_limits<std::uint32_t>::max();
 
 /// The reduce tree and the broadcast tree of a chunk, as the parent of each rank. The root has none.
@@ -18,10 +20,11 @@ struct Trees {
   std::uint32_t root = 0;
   std::vector<std::uint32_t> reduce_parent;
   std::vector<std::uint32_t> broadcast_parent;
+  friend bool operator==(const Trees&, const Trees&) = default;
 };
 
 /// For every chunk: partial sums climb its reduce tree to the root (all-reduce, reduce-scatter), the result
-/// descends its broadcast tree (all but reduce-scatter). Chunk c uses trees[c % trees.size()].
+/// descends its broadcast tree (all but reduce-scatter).
 struct Plan {
   Collective collective = Collective::all_reduce;
   PlanKind kind = PlanKind::direct;
@@ -29,12 +32,26 @@ struct Plan {
   std::uint32_t world_size = 0;
   Chunking chunking;
   std::vector<Trees> trees;  ///< None where there are no elements (a barrier).
+  /// Which trees chunk c uses: trees[cycle[c % cycle.size()]], so that some can be used more than others. Empty:
+  /// trees[c % trees.size()].
+  std::vector<std::uint32_t> cycle;
+  double predicted_seconds = 0;  ///< 0: nothing is known of the links.
 
   bool climbs() const { return reduces(collective); }
   bool descends() const { return collective != Collective::reduce_scatter; }
-  const Trees& trees_of(std::uint64_t chunk) const {
-    return trees[static_cast<std::size_t>(chunk % trees.size())];
+  std::size_t tree_index(std::uint64_t chunk) const {
+    return cycle.empty() ? static_cast<std::size_t>(chunk % trees.size())
+                         : cycle[static_cast<std::size_t>(chunk % cycle.size())];
   }
+  const Trees& trees_of(std::uint64_t chunk) const { return trees[tree_index(chunk)]; }
+  friend bool operator==(const Plan&, const Plan&) = default;
+};
+
+/// What 1024 elements are on the wire, in bytes. 0: as many as in memory.
+struct WireBytes {
+  std::uint64_t leaf_up = 0;   ///< Values of a member that nobody sends to.
+  std::uint64_t inner_up = 0;  ///< Partial sums.
+  std::uint64_t down = 0;      ///< Results.
 };
 
 struct PlanInput {
@@ -44,14 +61,25 @@ struct PlanInput {
   std::uint32_t element_bytes = 4;  ///< Of what a chunk's size shall be reckoned in.
   Collective collective = Collective::all_reduce;
   std::uint32_t root = 0;  ///< Of a broadcast.
+  WireBytes wire;
+  const Network* network = nullptr;  ///< Of as many members; null: nothing is known of the links.
+  /// The kind in use for such calls (automatic: none). Where the choice is automatic it is kept unless another
+  /// is predicted to be faster by more than `margin_percent`, the error of what is measured. The same on all
+  /// members, newcomers too: so it comes from who publishes the matrix.
+  PlanKind current = PlanKind::automatic;
+  std::uint32_t margin_percent = 10;
 };
 
-/// The plan of one call: the same on every member, since it depends on the arguments alone.
+/// The plan of one call: the same on every member, since it depends on the arguments alone (the network's
+/// content included). Without a network: direct, unless a ring is asked for. With one: the kind with the lowest
+/// predicted time, or the best plan of the kind that is asked for. O(N^2 + slots * N): see docs/planning.md.
 Plan make_plan(const PlanInput& input);
 
 /// Both trees are chains around the ring (Patarasu and Yuan 2009): for root r the sum climbs
 /// r+1, r+2, .., r and the result descends r, r+1, .., r-1.
 Trees ring_trees(std::uint32_t root, std::uint32_t world_size);
+/// The same around a ring of ranks in this order.
+Trees ring_trees(std::uint32_t root, const std::vector<std::uint32_t>& order);
 
 /// Both trees are stars: everybody sends to the root, the root sends to everybody.
 Trees direct_trees(std::uint32_t root, std::uint32_t world_size);

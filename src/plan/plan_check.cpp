@@ -8,12 +8,16 @@ Error wrong(const std::string& what) { return {Status::internal, "the plan is wr
 /// Every rank reaches the root by following parents, and only the root has none.
 bool spans(const std::vector<std::uint32_t>& parent, std::uint32_t root, std::uint32_t world_size) {
   if (parent.size() != world_size || root >= world_size || parent[root] != kNoParent) return false;
+  // From whom the root has been reached, so that each rank is passed once.
+  std::vector<bool> reaches(world_size);
+  reaches[root] = true;
   for (std::uint32_t rank = 0; rank < world_size; ++rank) {
     std::uint32_t at = rank;
-    for (std::uint32_t steps = 0; at != root; ++steps) {
-      if (steps == world_size || at >= world_size) return false;
+    for (std::uint32_t steps = 0; !reaches[at]; ++steps) {
+      if (steps == world_size || parent[at] >= world_size) return false;
       at = parent[at];
     }
+    for (at = rank; !reaches[at]; at = parent[at]) reaches[at] = true;
   }
   return true;
 }
@@ -26,6 +30,8 @@ Result<void> plan_check(const Plan& plan) {
   if (plan.chunking.chunk_elements == 0) return wrong("empty chunks");
   if (plan.chunking.segments == 0) return wrong("no segments");
   if (plan.trees.empty()) return wrong("no trees");
+  for (const std::uint32_t index : plan.cycle)
+    if (index >= plan.trees.size()) return wrong("the cycle names trees that are not there");
   std::vector<std::uint64_t> next(plan.chunking.segments, 0);
   for (std::uint64_t chunk = 0; chunk < plan.chunking.chunks(); ++chunk) {
     const std::uint32_t segment = plan.chunking.segment(chunk);

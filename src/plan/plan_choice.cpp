@@ -1,71 +1,248 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "base/assert.hpp"
+#include "plan/apportion.hpp"
+#include "plan/network.hpp"
 #include "plan/plan.hpp"
+#include "plan/plan_hierarchical.hpp"
+#include "plan/prediction.hpp"
 #include "topology/cost.hpp"
 
 namespace hawser {
 
 namespace {
 
+/// Chunks until the shares of roots repeat, at most. Where each of them may have trees of its own, fewer.
+constexpr std::uint32_t kSlotsMax = 1024;
+constexpr std::uint32_t kSlotsOfTreesMax = 256;
+
 bool in_segments(Collective collective) {
   return collective == Collective::all_gather || collective == Collective::reduce_scatter;
 }
 
-std::vector<Trees> broadcast_trees(const PlanInput& in, PlanKind kind, std::uint64_t chunks) {
-  if (kind == PlanKind::ring) return {ring_trees(in.root, in.world_size)};
-  // So small that the second hop costs more than the root's sending it to everybody.
-  if (chunks < in.world_size) return {direct_trees(in.root, in.world_size)};
-  std::vector<Trees> trees;
-  for (std::uint32_t relay = 0; relay < in.world_size; ++relay)
-    if (relay != in.root) trees.push_back(relay_trees(in.root, relay, in.world_size));
-  return trees;
+/// Not more than `most`, and so that the chunks make about whole rounds.
+std::uint32_t slots_for(std::uint64_t chunks, std::uint32_t most) {
+  return static_cast<std::uint32_t>(divide_up(chunks, divide_up(chunks, most)));
 }
 
-std::string in_milliseconds(double duration_seconds) {
+std::string in_words(double seconds) {
   std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.3g ms", duration_seconds * 1e3);
+  if (seconds < 1)
+    std::snprintf(text.data(), text.size(), "%.3g ms", seconds * 1e3);
+  else
+    std::snprintf(text.data(), text.size(), "%.3g s", seconds);
   return text.data();
 }
 
-void choose(const PlanInput& in, Plan& plan) {
-  if (plan.kind != PlanKind::automatic) {
-    plan.reason = "asked for";
-    return;
+PlanKind expected_kind(const PlanInput& in, std::string& reason) {
+  if (in.kind == PlanKind::hierarchical) {
+    reason = "hierarchical was asked for, but no regions are known";
+    return PlanKind::direct;
+  }
+  if (in.kind != PlanKind::automatic) {
+    reason = "asked for";
+    return in.kind;
   }
   const Conditions conditions{.payload_bytes = in.elements * in.element_bytes, .world_size = in.world_size};
   const double direct = direct_seconds(conditions);
   const double ring = ring_seconds(conditions);
-  plan.kind = direct <= ring ? PlanKind::direct : PlanKind::ring;
-  plan.reason = "expected direct " + in_milliseconds(direct) + ", ring " + in_milliseconds(ring);
+  reason = "expected direct " + in_words(direct) + ", ring " + in_words(ring);
+  return direct <= ring ? PlanKind::direct : PlanKind::ring;
+}
+
+/// Every rank is a root in its turn.
+template <class Make>
+std::vector<Trees> trees_of_roots(const Plan& plan, const Make& make) {
+  std::vector<Trees> trees;
+  const std::uint64_t roots = std::min<std::uint64_t>(plan.world_size, plan.chunking.chunks());
+  for (std::uint32_t root = 0; root < roots; ++root) trees.push_back(make(root));
+  return trees;
+}
+
+/// Who has no share gets no trees.
+template <class Make>
+void use_shares(Plan& plan, const Shares& shares, const Make& make) {
+  const std::vector<std::uint32_t> counts = apportion(shares, slots_for(plan.chunking.chunks(), kSlotsMax));
+  std::vector<std::uint32_t> used_counts;
+  for (std::uint32_t rank = 0; rank < counts.size(); ++rank) {
+    if (counts[rank] == 0) continue;
+    plan.trees.push_back(make(rank));
+    used_counts.push_back(counts[rank]);
+  }
+  plan.cycle = interleave(used_counts);
+}
+
+void use_ring(const PlanInput& in, Plan& plan) {
+  plan.kind = PlanKind::ring;
+  const auto make = [&](std::uint32_t root) {
+    return in.network != nullptr ? ring_trees(root, in.network->ring) : ring_trees(root, in.world_size);
+  };
+  if (in.collective == Collective::broadcast)
+    plan.trees = {make(in.root)};
+  else
+    plan.trees = trees_of_roots(plan, make);
+}
+
+void use_direct(const PlanInput& in, Plan& plan) {
+  plan.kind = PlanKind::direct;
+  if (in.collective != Collective::broadcast) {
+    plan.trees = trees_of_roots(plan, [&](std::uint32_t root) { return direct_trees(root, in.world_size); });
+    return;
+  }
+  // So small that the second hop costs more than the root's sending it to everybody.
+  if (plan.chunking.chunks() < in.world_size) {
+    plan.trees = {direct_trees(in.root, in.world_size)};
+    return;
+  }
+  for (std::uint32_t relay = 0; relay < in.world_size; ++relay)
+    if (relay != in.root) plan.trees.push_back(relay_trees(in.root, relay, in.world_size));
+}
+
+/// Roots or relays by what the links can do.
+void use_direct_by_rates(const PlanInput& in, Plan& plan) {
+  plan.kind = PlanKind::direct;
+  if (in.collective == Collective::broadcast)
+    use_shares(plan, relay_shares(in.network->estimates, in.root),
+               [&](std::uint32_t relay) { return relay_trees(in.root, relay, in.world_size); });
+  else
+    use_shares(plan, in.network->direct,
+               [&](std::uint32_t root) { return direct_trees(root, in.world_size); });
+}
+
+void use_star(const PlanInput& in, Plan& plan) {
+  plan.kind = PlanKind::direct;
+  plan.trees = {direct_trees(in.root, in.world_size)};
+}
+
+void use_hierarchical(const PlanInput& in, Plan& plan) {
+  plan.kind = PlanKind::hierarchical;
+  const std::uint32_t most = std::max(kSlotsOfTreesMax, in.world_size);
+  const std::uint32_t slots = slots_for(plan.chunking.chunks(), most);
+  TreeCycle made;
+  if (in.collective == Collective::broadcast)
+    made = hierarchical_broadcast_cycle(*in.network, in.root, slots);
+  else if (in_segments(in.collective))
+    made = hierarchical_cycle_of_ranks(*in.network, std::max(1U, slots / in.world_size));
+  else
+    made = hierarchical_cycle(*in.network, slots);
+  plan.trees = std::move(made.trees);
+  plan.cycle = std::move(made.cycle);
+}
+
+struct Candidate {
+  std::string name;
+  Plan plan;
+};
+
+/// The best plan of each kind that makes sense here, the best of all first.
+class Choice {
+ public:
+  Choice(const PlanInput& in, const Plan& empty) : in_(in), empty_(empty) {}
+
+  Plan make() {
+    const bool structured = in_.network->estimates.regions().structured();
+    const bool forced_hierarchical = in_.kind == PlanKind::hierarchical;
+    if (wanted(PlanKind::direct) || (forced_hierarchical && !structured)) try_direct();
+    if (wanted(PlanKind::hierarchical) && structured)
+      consider(
+          "hierarchical (" + std::to_string(in_.network->estimates.regions().members.size()) + " regions)",
+          use_hierarchical);
+    if (wanted(PlanKind::ring)) consider("ring", use_ring);
+    keep_current();
+    Plan chosen = std::move(best_.front().plan);
+    chosen.reason = best_.front().name + ": " + in_words(chosen.predicted_seconds) + " predicted" + kept_;
+    for (std::size_t i = 1; i < best_.size(); ++i)
+      chosen.reason +=
+          (i == 1 ? "; " : ", ") + best_[i].name + " " + in_words(best_[i].plan.predicted_seconds);
+    if (forced_hierarchical && !structured) chosen.reason += "; there are no regions: " + regions_reason();
+    if (in_.kind != PlanKind::automatic) chosen.reason += "; asked for";
+    return chosen;
+  }
+
+ private:
+  bool wanted(PlanKind kind) const { return in_.kind == PlanKind::automatic || in_.kind == kind; }
+  const std::string& regions_reason() const { return in_.network->estimates.regions().reason; }
+
+  void try_direct() {
+    consider("direct", use_direct);
+    // Where a segment belongs to a rank, its root is given.
+    if (!in_segments(in_.collective)) consider("direct by rates", use_direct_by_rates);
+    if (in_.collective == Collective::broadcast) consider("star", use_star);
+  }
+
+  /// Keeps it if it is the best of its kind so far; among equals the earlier, simpler one.
+  template <class Use>
+  void consider(const std::string& name, const Use& use) {
+    Candidate made{.name = name, .plan = empty_};
+    use(in_, made.plan);
+    made.plan.predicted_seconds =
+        predict(made.plan, in_.wire, in_.element_bytes, in_.network->estimates).seconds;
+    const auto same_kind = std::find_if(best_.begin(), best_.end(), [&](const Candidate& other) {
+      return other.plan.kind == made.plan.kind;
+    });
+    if (same_kind != best_.end()) {
+      if (same_kind->plan.predicted_seconds <= made.plan.predicted_seconds) return;
+      best_.erase(same_kind);
+    }
+    const auto slower = std::find_if(best_.begin(), best_.end(), [&](const Candidate& other) {
+      return other.plan.predicted_seconds > made.plan.predicted_seconds;
+    });
+    best_.insert(slower, std::move(made));
+  }
+
+  void keep_current() {
+    const auto current = std::find_if(best_.begin(), best_.end(),
+                                      [&](const Candidate& one) { return one.plan.kind == in_.current; });
+    if (current == best_.end() || current == best_.begin()) return;
+    if (current->plan.predicted_seconds >
+        best_.front().plan.predicted_seconds * (1 + in_.margin_percent / 100.0))
+      return;
+    kept_ = ", kept within " + std::to_string(in_.margin_percent) + " %";
+    std::rotate(best_.begin(), current, current + 1);
+  }
+
+  const PlanInput& in_;
+  const Plan& empty_;
+  std::vector<Candidate> best_;
+  std::string kept_;
+};
+
+/// What the slowest link carries in a second, in bytes as the chunks are reckoned.
+std::uint64_t slowest_in_memory_bytes(const PlanInput& in) {
+  if (in.network == nullptr) return 0;
+  const double rate = in.network->estimates.slowest_rate();
+  const double shrinks =
+      in.wire.down == 0 ? 1 : in.element_bytes * 1024.0 / static_cast<double>(in.wire.down);
+  return static_cast<std::uint64_t>(std::clamp(rate * shrinks, 1.0, 1e15));
 }
 
 }  // namespace
 
 Plan make_plan(const PlanInput& in) {
   HAWSER_ASSERT(in.world_size >= 2);
+  HAWSER_ASSERT(in.network == nullptr || in.network->estimates.world_size() == in.world_size);
   Plan plan{.collective = in.collective,
-            .kind = in.kind,
+            .kind = PlanKind::direct,
             .reason = {},
             .world_size = in.world_size,
             .chunking = cut({.elements = in.elements,
                              .element_bytes = in.element_bytes,
                              .world_size = in.world_size,
-                             .segments = in_segments(in.collective) ? in.world_size : 1}),
-            .trees = {}};
-  choose(in, plan);
-  const std::uint64_t chunks = plan.chunking.chunks();
-  if (in.collective == Collective::broadcast) {
-    plan.trees = broadcast_trees(in, plan.kind, chunks);
-    return plan;
-  }
-  const std::uint64_t roots = std::min<std::uint64_t>(in.world_size, chunks);
-  for (std::uint32_t root = 0; root < roots; ++root)
-    plan.trees.push_back(plan.kind == PlanKind::ring ? ring_trees(root, in.world_size)
-                                                     : direct_trees(root, in.world_size));
+                             .segments = in_segments(in.collective) ? in.world_size : 1,
+                             .bytes_per_second = slowest_in_memory_bytes(in)}),
+            .trees = {},
+            .cycle = {},
+            .predicted_seconds = 0};
+  if (in.network != nullptr && plan.chunking.chunks() > 0) return Choice(in, plan).make();
+  if (expected_kind(in, plan.reason) == PlanKind::ring)
+    use_ring(in, plan);
+  else
+    use_direct(in, plan);
   return plan;
 }
 

@@ -125,9 +125,11 @@ void MasterDriver::perform_one(CloseConnection& action) {
   strangers_.erase(action.connection);
   const auto connection = at->second.connection;
   // It counts among those held until it is gone.
-  connection->close_after_sending([this, id = action.connection] {
-    if (!closed_) clients_.erase(id);
-  });
+  connection->close_after_sending(
+      [this, id = action.connection] {
+        if (!closed_) clients_.erase(id);
+      },
+      std::chrono::duration_cast<milliseconds>(action.bound));
 }
 
 void MasterDriver::perform_one(LogEvent& action) { write_log(setup_.name, action); }

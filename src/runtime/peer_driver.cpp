@@ -391,8 +391,10 @@ std::optional<transport::FrameToSend> PeerDriver::next_frame(transport::Connecti
   return transport::FrameToSend{.header = frame->header, .payload = frame->payload};
 }
 
-void PeerDriver::link_up(transport::ConnectionName connection) {
-  events_.emplace_back(LinkUp{name_of(connection)});
+void PeerDriver::link_up(transport::ConnectionName connection, const transport::Standing& standing) {
+  events_.emplace_back(LinkUp{.connection = name_of(connection),
+                              .round_trip = standing.round_trip,
+                              .same_host = standing.same_host});
 }
 
 void PeerDriver::link_down(transport::ConnectionName connection, std::string reason) {

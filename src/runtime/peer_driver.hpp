@@ -87,7 +87,7 @@ class PeerDriver final : private transport::FrameTraffic {
   void frame_moved(transport::ConnectionName connection) override;
   void frame_ends(transport::ConnectionName connection, bool intact) override;
   std::optional<transport::FrameToSend> next_frame(transport::ConnectionName connection) override;
-  void link_up(transport::ConnectionName connection) override;
+  void link_up(transport::ConnectionName connection, const transport::Standing& standing) override;
   void link_down(transport::ConnectionName connection, std::string reason) override;
   void settle() override;
   void log(LogEvent event) override;

@@ -138,7 +138,8 @@ Error PeerEngine::State::refusal(const CollectiveStart& call) const {
   return {Status::success, {}};
 }
 
-Result<std::shared_ptr<Execution>> PeerEngine::State::make_execution(const CollectiveStart& call) {
+Result<std::shared_ptr<Execution>> PeerEngine::State::make_execution(const CollectiveStart& call,
+                                                                     const Network* network) {
   CollectiveCall what = call.collective;
   const View& view = machine_.view();
   what.rank = *view.rank_of(machine_.self());
@@ -151,7 +152,8 @@ Result<std::shared_ptr<Execution>> PeerEngine::State::make_execution(const Colle
                          .elements = what.signature.count,
                          .element_bytes = chunking_bytes(what.signature),
                          .collective = what.signature.collective,
-                         .root = what.signature.root});
+                         .root = what.signature.root,
+                         .network = network});
   auto made = Executor::create(std::move(plan), what, scratch_);
   if (!made.ok()) return made.error();
   return std::shared_ptr<Execution>(std::move(*made));
@@ -160,10 +162,16 @@ Result<std::shared_ptr<Execution>> PeerEngine::State::make_execution(const Colle
 void PeerEngine::State::on(Instant now, const CollectiveStart& event, EngineActions& out) {
   const auto refuse = [&](const Error& error) { out.emplace_back(CallDone{event.call, error, {}}); };
   if (const Error error = refusal(event); error.status != Status::success) return refuse(error);
-  const Signature& signature = event.collective.signature;
+  Signature signature = event.collective.signature;
   Op op;
+  std::shared_ptr<const Network> network;
+  if (!event.transfer) {
+    const PlanBasis& basis = machine_.plan_basis(event.tag);
+    signature.measures = basis.version;
+    network = network_of(basis, out);
+  }
   if (machine_.view().size() >= 2) {
-    auto execution = make_execution(event);
+    auto execution = make_execution(event, network.get());
     if (!execution.ok()) return refuse(execution.error());
     op.execution = std::move(*execution);
   }
@@ -212,6 +220,8 @@ void PeerEngine::State::on(Instant now, const LinkUp& event, EngineActions& out)
   if (link->schedule.has_connection(event.connection.index)) forget_connection(event.connection, out);
   const bool first = !link->schedule.has_connection();
   link->schedule.connection_up(event.connection.index);
+  if (event.round_trip > Duration{}) link->meter.round_trip(event.round_trip);
+  link->metered = event.round_trip > Duration{} && !event.same_host;
   if (link->schedule.has_work()) out.emplace_back(WakeLink{event.connection.peer});
   if (!first) return;
   PeerActions actions;
@@ -376,11 +386,13 @@ void PeerEngine::State::follow_one(Instant, const WantLinks& wanted, EngineActio
     const auto [link, fresh] = links_.try_emplace(wish.peer.id);
     if (!fresh) continue;
     link->second.secret = wanted.secret;
+    link->second.meter = LinkMeter(config_.sample);
     out.emplace_back(OpenLink{.peer = wish.peer, .secret = wanted.secret, .dial = wish.dial});
   }
 }
 
 void PeerEngine::State::follow_one(Instant, const ViewStarted& started, EngineActions&) {
+  networks_.clear();
   for (auto& [peer, link] : links_) {
     forget_parked_before(link, started.view.epoch);
     std::erase_if(link.early_ready, [&](const auto& entry) { return entry.first.epoch < started.view.epoch; });
@@ -399,6 +411,7 @@ void PeerEngine::State::follow_one(Instant now, const OpCommitted& committed, En
   info.rank = machine_.view().rank_of(machine_.self()).value_or(0);
   info.plan = op.execution->plan_kind();
   info.plan_reason = op.execution->plan_reason();
+  info.predicted_seconds = op.execution->predicted_seconds();
   info.bytes_sent = op.bytes_sent;
   info.bytes_received = op.bytes_received;
   const Instant whole = op.whole.value_or(now);

@@ -15,6 +15,7 @@
 #include "base/log_event.hpp"
 #include "base/result.hpp"
 #include "collective/call_memory.hpp"
+#include "collective/traffic_meter.hpp"
 #include "membership/messages.hpp"
 #include "membership/peer_actions.hpp"
 
@@ -42,6 +43,7 @@ struct EngineConfig {
   Duration link_open = seconds(8);
   /// What a collective may take beyond its buffers and an in-place scratch, small change aside.
   std::size_t collective_memory_bytes = 24 << 20;
+  SampleBounds sample{};  ///< Of the rate of a link.
   /// Of the uplink, what guests that prefetch may take: above 0, at most 1.
   double prefetch_share = 0.25;
   /// Reads a clock, to tell how long kernels ran; null: nobody asks.
@@ -99,6 +101,8 @@ struct MasterSaid {
 /// A connection of a link stands (greetings exchanged).
 struct LinkUp {
   LinkConnection connection;
+  Duration round_trip{};   ///< As its handshake showed; 0: not known.
+  bool same_host = false;  ///< It never leaves the machine: its rate is that of memory, and not measured.
 };
 /// It broke. A frame that was being received on it is forgotten; unacknowledged frames go elsewhere.
 struct LinkDown {
@@ -164,6 +168,7 @@ struct CollectiveInfo {
   std::uint32_t rank = 0;
   PlanKind plan = PlanKind::direct;
   std::string plan_reason;  ///< For a person.
+  double predicted_seconds = 0;  ///< What the plan was expected to take; 0: nothing was known of the links.
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_received = 0;
   Duration wait{};      ///< From the call until all members whose chunks come here had called.

@@ -204,6 +204,10 @@ void PeerEngine::State::frame_ends(Instant now, LinkConnection connection, bool 
     const std::uint64_t bytes = link->schedule.chunk_bytes_arrived() - arrived_before;
     for (const FrameHeader& chunk : arrived) chunk_arrived(now, connection.peer, chunk, out);
     if (bytes > 0) link->compression.acknowledged(now, bytes);
+    if (bytes > 0 && link->metered) {
+      link->meter.acknowledged(now, bytes);
+      uplink_.moved(now, bytes, queued_since());
+    }
     if (bytes > 0) host_.uplink().moved(now, bytes);
     if (link->schedule.has_work()) out.emplace_back(WakeLink{connection.peer});
     return;
@@ -212,6 +216,8 @@ void PeerEngine::State::frame_ends(Instant now, LinkConnection connection, bool 
     pool_.give(std::move(receiving.staging));
     return drop_connection(connection, "a chunk came in damaged (wrong checksum)", out);
   }
+  // Whether others have more to send is not known here.
+  if (link->metered) downlink_.moved(now, header.payload_bytes, Instant{});
   if (link->schedule.received(now, connection.index, header.payload_bytes))
     out.emplace_back(WakeLink{connection.peer});
   if (is_prefetch(header.key) && header.kind != FrameKind::chunk)
@@ -324,6 +330,7 @@ void PeerEngine::State::release_copies(const FrameHeader& header, EngineActions&
 void PeerEngine::State::result_whole(Instant now, const OpKey& key, Op& op, EngineActions& out) {
   op.whole = now;
   PeerActions actions;
+  tell_measures(actions);
   machine_.result_whole(key, actions);
   follow(now, actions, out);
 }

@@ -62,9 +62,13 @@ std::optional<OutFrame> PeerEngine::State::next_frame(Instant now, LinkConnectio
   Link* const link = find_link(connection.peer);
   if (!link) return std::nullopt;
   const auto frame = link->schedule.next(now, connection.index);
-  if (!frame) return std::nullopt;
+  if (!frame) {
+    if (link->meter.queued_since() && !link->schedule.has_work()) link->meter.drained(now);
+    return std::nullopt;
+  }
   OutFrame made{.header = *frame, .payload = {}};
   if (frame->kind != FrameKind::chunk) return made;
+  if (link->metered) link->meter.gave(now);
   if (is_prefetch(frame->key)) {
     made.payload = host_.payload(frame->chunk);
     link->compression.handed(now, frame->payload_bytes, false);

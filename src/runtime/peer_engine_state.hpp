@@ -8,7 +8,9 @@
 
 #include "collective/link_schedule.hpp"
 #include "collective/execution.hpp"
+#include "collective/traffic_meter.hpp"
 #include "membership/peer_machine.hpp"
+#include "plan/network.hpp"
 #include "runtime/compression_choice.hpp"
 #include "runtime/peer_engine.hpp"
 #include "runtime/prefetch_guest.hpp"
@@ -81,6 +83,8 @@ class PeerEngine::State {
     std::size_t parked_frames = 0;
     std::map<OpKey, std::uint64_t> early_ready;  ///< With the limit that came with it.
     CompressionChoice compression;
+    LinkMeter meter;
+    bool metered = false;  ///< Its rate is that of a network.
     std::uint64_t secret = 0;
     Instant heard_at{};  ///< When anything came over it.
     Epoch newest;  ///< Of the frames that came; older ones need not be parked any more.
@@ -108,7 +112,7 @@ class PeerEngine::State {
   void follow_one(Instant now, const HostsKnown& known, EngineActions& out);
   void follow_one(Instant now, const GuestsKnown& known, EngineActions& out);
   Error refusal(const CollectiveStart& call) const;
-  Result<std::shared_ptr<Execution>> make_execution(const CollectiveStart& call);
+  Result<std::shared_ptr<Execution>> make_execution(const CollectiveStart& call, const Network* network);
   void tick_executions(Instant now, EngineActions& out);
   void watch_op(Instant now, const OpKey& key, Op& op, EngineActions& out);
   void probe(Instant now, const OpKey& key, Op& op, EngineActions& out);
@@ -159,6 +163,12 @@ class PeerEngine::State {
   void forget_parked_before(Link& link, Epoch epoch);
   bool current(const OpKey& key) const;
   bool future(const OpKey& key) const;
+
+  // peer_engine_measure.cpp
+  std::shared_ptr<const Network> network_of(const PlanBasis& basis, EngineActions& out);
+  std::optional<Instant> queued_since() const;
+  void tell_measures(PeerActions& out);
+
   Op* find_op(const OpKey& key);
   Link* find_link(PeerId peer);
 
@@ -169,6 +179,11 @@ class PeerEngine::State {
   std::map<OpKey, Op> ops_;
   std::map<PeerId, Link> links_;
   StagingPool pool_;
+  PeakMeter uplink_;
+  PeakMeter downlink_;
+  LinkRow told_;       ///< To the master, of the view `told_in_`.
+  ViewId told_in_;
+  std::map<std::uint64_t, std::shared_ptr<const Network>> networks_;  ///< Of the view in force, by version.
   std::uint64_t executors_made_ = 0;  ///< Each rounds by its own dice.
   PrefetchHost host_;
   std::shared_ptr<const StateOffer> offer_;

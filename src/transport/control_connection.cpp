@@ -3,7 +3,6 @@
 #include <array>
 #include <asio/buffer.hpp>
 #include <asio/error.hpp>
-#include <chrono>
 
 #include "base/limits.hpp"
 
@@ -15,7 +14,6 @@ constexpr std::size_t kReadBytes = 16 << 10;
 constexpr std::size_t kReadBytesAtOnce = 256 << 10;
 constexpr std::size_t kQueueBytesMax = 8 * limits::kControlMessageBytesMax;
 constexpr std::size_t kQueueBytesKept = 64 << 10;
-constexpr auto kFarewellBound = std::chrono::milliseconds(500);
 
 bool is_wait(const std::error_code& error) {
   return error == asio::error::would_block || error == asio::error::try_again ||
@@ -43,7 +41,7 @@ void ControlConnection::close() {
   if (auto closed = std::exchange(closed_handler_, nullptr)) closed();
 }
 
-void ControlConnection::close_after_sending(std::function<void()> closed) {
+void ControlConnection::close_after_sending(std::function<void()> closed, std::chrono::milliseconds bound) {
   if (closed_) {
     closed();
     return;
@@ -52,7 +50,7 @@ void ControlConnection::close_after_sending(std::function<void()> closed) {
   closed_handler_ = std::move(closed);
   if (sent_ == queue_.size()) say_farewell();
   if (closed_) return;
-  farewell_.expires_after(kFarewellBound);
+  farewell_.expires_after(bound);
   farewell_.async_wait([self = shared_from_this()](const std::error_code& error) {
     if (!error) self->close();
   });

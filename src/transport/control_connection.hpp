@@ -2,6 +2,7 @@
 
 #include <asio/io_context.hpp>
 #include <asio/steady_timer.hpp>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -30,9 +31,10 @@ class ControlConnection : public std::enable_shared_from_this<ControlConnection>
   void send(const std::string& message);
   void close();
   /// Sends all that is queued, says that nothing follows, and closes when the other side has done so too,
-  /// or after half a second: closing at once could destroy what is still on its way. What comes in meanwhile
+  /// or after `bound`: closing at once could destroy what is still on its way. What comes in meanwhile
   /// is thrown away. `closed` is called at the end, maybe from within this call.
-  void close_after_sending(std::function<void()> closed);
+  void close_after_sending(std::function<void()> closed,
+                           std::chrono::milliseconds bound = std::chrono::milliseconds(500));
 
   ControlConnection(Tcp::socket socket, Handlers handlers);
 

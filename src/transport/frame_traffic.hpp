@@ -8,6 +8,7 @@
 
 #include "base/frame.hpp"
 #include "base/ids.hpp"
+#include "base/instant.hpp"
 #include "base/log_event.hpp"
 
 namespace hawser::transport {
@@ -27,6 +28,12 @@ struct FrameToSend {
 
 /// What data connections ask and tell the one who gives them frames and takes theirs. All calls come from
 /// the io_context's thread. The callee may close, release or drop any connection meanwhile.
+/// What is known of a connection when it stands.
+struct Standing {
+  Duration round_trip{};   ///< As the handshake showed; 0: the system does not tell.
+  bool same_host = false;  ///< Both ends are on this machine.
+};
+
 class FrameTraffic {
  public:
   virtual ~FrameTraffic() = default;
@@ -41,7 +48,7 @@ class FrameTraffic {
   virtual std::optional<FrameToSend> next_frame(ConnectionName connection) = 0;
 
   /// A connection of a link stands. Frames come and are asked for only once this was called, and wake()d.
-  virtual void link_up(ConnectionName connection) = 0;
+  virtual void link_up(ConnectionName connection, const Standing& standing) = 0;
   /// It broke.
   virtual void link_down(ConnectionName connection, std::string reason) = 0;
 

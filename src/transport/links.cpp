@@ -149,14 +149,16 @@ void Links::stand(const std::shared_ptr<Slot>& slot, Tcp::socket socket) {
   }
   slot->standing_since = Clock::now();
   const bool same_host = is_same_host(socket);
+  const Duration round_trip = round_trip_of(socket);
   slot->standing = DataConnection::start(
       std::move(socket), {.name = name,
                           .traffic = traffic_,
                           .broken = [this, slot](const std::string& reason) { broke(slot, reason); },
                           .same_host = same_host && !config_.check_same_host});
+  const Standing standing{.round_trip = round_trip, .same_host = same_host};
   if (slot->link->target.dial && config_.connections_per_link == 0 && !same_host)
     dial_up_to(*slot->link, kConnectionsBetweenHosts);
-  traffic_.link_up(name);
+  traffic_.link_up(name, standing);
 }
 
 void Links::broke(const std::shared_ptr<Slot>& slot, const std::string& reason) {

@@ -79,6 +79,13 @@ void tune_connection(Tcp::socket& socket) {
   set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, kUserTimeoutMs);
 }
 
+Duration round_trip_of(Tcp::socket& socket) {
+  tcp_info info{};
+  socklen_t bytes = sizeof info;
+  if (::getsockopt(socket.native_handle(), IPPROTO_TCP, TCP_INFO, &info, &bytes) != 0) return {};
+  return microseconds(info.tcpi_rtt);
+}
+
 }  // namespace hawser::transport
 
 #endif

@@ -43,6 +43,8 @@ void tune_connection(Tcp::socket& socket) {
   socket.set_option(asio::socket_base::keep_alive(true), ignored);
 }
 
+Duration round_trip_of(Tcp::socket&) { return {}; }
+
 }  // namespace hawser::transport
 
 #endif

@@ -17,7 +17,7 @@ constexpr std::uint32_t kDataTypeMax = static_cast<std::uint32_t>(kDataTypes.bac
 constexpr std::uint32_t kReduceOpMax = static_cast<std::uint32_t>(kReduceOps.back());
 constexpr std::uint32_t kSchemeMax = static_cast<std::uint32_t>(QuantizationScheme::cast);
 constexpr std::uint32_t kQuantizedTypeMax = static_cast<std::uint32_t>(QuantizedType::float16);
-constexpr std::uint32_t kPlanKindMax = static_cast<std::uint32_t>(PlanKind::direct);
+constexpr std::uint32_t kPlanKindMax = static_cast<std::uint32_t>(PlanKind::hierarchical);
 constexpr std::size_t kUndecidedMax = std::max(limits::kOutcomesRememberedMax, limits::kOpsInFlightMax);
 
 std::string_view as_text(std::span<const std::byte> bytes) {
@@ -119,7 +119,8 @@ class Judge {
             .count = from.count(),
             .root = from.root(),
             .quantization = {},
-            .purpose = enumerator<Purpose>(from.purpose(), kPurposeMax, "purpose")};
+            .purpose = enumerator<Purpose>(from.purpose(), kPurposeMax, "purpose"),
+            .measures = from.measures()};
     if (from.has_quantization()) made.quantization = quantization(from.quantization(), made.type);
     return made;
   }
@@ -146,11 +147,92 @@ class Judge {
     return {.id = PartyId{id}, .size = size};
   }
 
+  std::vector<std::uint64_t> numbers(const google::protobuf::RepeatedField<std::uint64_t>& from, const char* what) {
+    if (!fits(static_cast<std::size_t>(from.size()), limits::kMeasuredGroupMax, what)) return {};
+    return {from.begin(), from.end()};
+  }
+
+  LinkRow row(const wire::LinkRowEntry& from) {
+    LinkRow row{.bytes_per_second = numbers(from.bytes_per_second(), "measured rates"),
+                .delay_ns = numbers(from.delay_ns(), "measured delays"),
+                .uplink_bytes_per_second = from.uplink_bytes_per_second(),
+                .downlink_bytes_per_second = from.downlink_bytes_per_second()};
+    if (row.bytes_per_second.size() != row.delay_ns.size()) refuse("it measures rates and delays of different members");
+    return row;
+  }
+
+  Measures measures(const wire::MeasuresBody& from) {
+    Measures measures{.view = ViewId{from.view()}, .version = from.version(), .rows = {}};
+    if (!fits(static_cast<std::size_t>(from.rows_size()), limits::kMeasuredGroupMax, "measuring members")) return measures;
+    for (const auto& one : from.rows()) {
+      measures.rows.push_back(row(one));
+      const std::size_t told = measures.rows.back().delay_ns.size();
+      if (told != 0 && told != static_cast<std::size_t>(from.rows_size())) refuse("its measures are not square");
+    }
+    return measures;
+  }
+
   std::vector<PeerId> peers(const google::protobuf::RepeatedField<std::uint64_t>& from, const char* what) {
     std::vector<PeerId> peers;
     if (!fits(static_cast<std::size_t>(from.size()), limits::kGroupSizeMax, what)) return peers;
     for (const std::uint64_t id : from) peers.push_back(PeerId{id});
     return peers;
+  }
+
+  PeerStatus peer_status(const wire::PeerStatusEntry& from) {
+    return {.member = member(from.member()),
+            .party = party(from.party(), from.party_size()),
+            .heard_ms = from.heard_ms(),
+            .in_update = from.in_update(),
+            .opens_links = from.opens_links()};
+  }
+
+  CollectiveStatus collective_status(const wire::CollectiveStatusEntry& from) {
+    fits(from.group_size(), limits::kGroupSizeMax, "members of a group");
+    return {.group = from.group(),
+            .tag = from.tag(),
+            .sequence = from.sequence(),
+            .signature = signature(from.signature()),
+            .alike = from.alike(),
+            .since_ms = from.since_ms(),
+            .group_size = from.group_size(),
+            .called = ranks(from.called(), from.group_size()),
+            .reported = ranks(from.reported(), from.group_size()),
+            .waits_for = ranks(from.waits_for(), from.group_size())};
+  }
+
+  GroupStatus group_status(const wire::GroupStatusEntry& from) {
+    GroupStatus group{.group = from.group(), .epoch = Epoch{from.epoch()}, .size = from.size(), .members = {}};
+    for (const auto& entry : from.members()) group.members.push_back(peer_status(entry));
+    return group;
+  }
+
+  RunStatus run_status(const wire::RunStatusBody& from) {
+    RunStatus status{.run = RunId{from.run()},
+                     .protocol_version = from.protocol_version(),
+                     .version = text(from.version(), limits::kVersionBytesMax, "version"),
+                     .up_ms = from.up_ms(),
+                     .world = world(from.world()),
+                     .in_update = from.in_update(),
+                     .update_ms = from.update_ms(),
+                     .groups = {},
+                     .pending = {},
+                     .collectives = {},
+                     .peers_left_out = from.peers_left_out(),
+                     .collectives_left_out = from.collectives_left_out()};
+    std::size_t peers = static_cast<std::size_t>(from.pending_size());
+    for (const auto& entry : from.groups()) {
+      status.groups.push_back(group_status(entry));
+      peers += status.groups.back().members.size();
+    }
+    fits(peers, limits::kStatusPeersMax, "peers");
+    for (const auto& entry : from.pending())
+      status.pending.push_back({.group = entry.group(),
+                                .peer = peer_status(entry.peer()),
+                                .awaits = enumerator<Awaits>(entry.awaits(), kAwaitsMax, "reason to wait"),
+                                .waits_ms = entry.waits_ms()});
+    for (const auto& entry : from.collectives()) status.collectives.push_back(collective_status(entry));
+    return status;
   }
 
   /// A host as in an Address: visible ASCII without a space, so it stands in a log line as one word.
@@ -186,6 +268,15 @@ class Judge {
       refuse("a " + std::string(what) + " has a control character or invalid UTF-8 at byte " +
              std::to_string(*at));
     return from;
+  }
+
+  std::vector<std::uint32_t> ranks(const std::string& bits, std::uint32_t group_size) {
+    std::vector<std::uint32_t> ranks;
+    if (!fits(bits.size(), limits::kGroupSizeMax / 8, "bytes of ranks")) return ranks;
+    for (std::uint32_t rank = 0; rank < 8 * bits.size(); ++rank)
+      if ((static_cast<unsigned char>(bits[rank / 8]) >> rank % 8 & 1U) != 0) ranks.push_back(rank);
+    if (!ranks.empty() && ranks.back() >= group_size) refuse("it names a rank that its group does not have");
+    return ranks;
   }
 
   std::string name(const std::string& from) { return text(from, limits::kNameBytesMax, "name"); }
@@ -241,6 +332,9 @@ PeerMessage peer_message_of(const wire::PeerEnvelope& from, Judge& judge) {
     case Case::kLeave: return Leave{};
     case Case::kPing: return Ping{};
     case Case::kPrefetchOver: return PrefetchOver{};
+    case Case::kMeasured:
+      return Measured{.view = ViewId{from.measured().view()}, .row = judge.row(from.measured().row())};
+    case Case::kStatusRequest: return StatusRequest{.protocol_version = from.status_request().protocol_version()};
     case Case::MESSAGE_NOT_SET: break;
   }
   judge.refuse("it is of no kind that this version knows");
@@ -259,10 +353,13 @@ MasterMessage master_message_of(const wire::MasterEnvelope& from, Judge& judge) 
                        .world = Judge::world(from.start_view().world()),
                        .cause = judge.error_of(from.start_view().cause()),
                        .update_round = from.start_view().update_round()};
-    case Case::kCommitted: return Committed{.key = Judge::key(from.committed())};
+    case Case::kCommitted:
+      return Committed{.key = Judge::key(from.committed().key()), .measures = from.committed().measures()};
+    case Case::kMeasures: return judge.measures(from.measures());
     case Case::kUpdateDone:
       return UpdateDone{.error = judge.error_of(from.update_done().error()),
-                        .update_round = from.update_done().update_round()};
+                        .update_round = from.update_done().update_round(),
+                        .measures = from.update_done().measures()};
     case Case::kWorldNews:
       return WorldNews{.world = Judge::world(from.world_news().world()),
                        .pending = from.world_news().pending()};
@@ -273,6 +370,7 @@ MasterMessage master_message_of(const wire::MasterEnvelope& from, Judge& judge) 
                    .link_secret = from.hosts().link_secret()};
     case Case::kGuests:
       return Guests{.guests = judge.members(from.guests().guests(), "a list of guests names a peer twice")};
+    case Case::kRunStatus: return judge.run_status(from.run_status());
     case Case::MESSAGE_NOT_SET: break;
   }
   judge.refuse("it is of no kind that this version knows");
@@ -317,6 +415,8 @@ Result<PeerMessage> decode_peer_message(std::span<const std::byte> bytes) {
 
 Result<MasterMessage> decode_master_message(std::span<const std::byte> bytes) {
   using Envelope = wire::MasterEnvelope;
+  using RunStatusBody = wire::RunStatusBody;
+  constexpr int kStatus = Envelope::kRunStatusFieldNumber;
   constexpr int kMembers = wire::ViewEntry::kMembersFieldNumber;
   return decode<MasterMessage, Envelope>(
       bytes, Judge("a master's"),
@@ -327,7 +427,16 @@ Result<MasterMessage> decode_master_message(std::span<const std::byte> bytes) {
         {Envelope::kStartViewFieldNumber, wire::StartViewBody::kViewFieldNumber, kMembers},
         limits::kGroupSizeMax},
        {"members", {Envelope::kHostsFieldNumber, wire::HostsBody::kMembersFieldNumber}, limits::kGroupSizeMax},
-       {"guests", {Envelope::kGuestsFieldNumber, wire::GuestsBody::kGuestsFieldNumber}, limits::kGroupSizeMax}},
+       {"guests", {Envelope::kGuestsFieldNumber, wire::GuestsBody::kGuestsFieldNumber}, limits::kGroupSizeMax},
+       {"measuring members",
+        {Envelope::kMeasuresFieldNumber, wire::MeasuresBody::kRowsFieldNumber},
+        limits::kMeasuredGroupMax},
+       {"groups", {kStatus, RunStatusBody::kGroupsFieldNumber}, limits::kStatusPeersMax},
+       {"members",
+        {kStatus, RunStatusBody::kGroupsFieldNumber, wire::GroupStatusEntry::kMembersFieldNumber},
+        limits::kStatusPeersMax},
+       {"pending peers", {kStatus, RunStatusBody::kPendingFieldNumber}, limits::kStatusPeersMax},
+       {"collectives", {kStatus, RunStatusBody::kCollectivesFieldNumber}, limits::kStatusCollectivesMax}},
       master_message_of);
 }
 

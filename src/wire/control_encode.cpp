@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "base/limits.hpp"
 #include "wire/control.pb.h"
 #include "wire/control_codec.hpp"
@@ -40,6 +42,7 @@ void put(const Signature& from, wire::SignatureEntry& to) {
   to.set_count(from.count);
   to.set_root(from.root);
   to.set_purpose(static_cast<std::uint32_t>(from.purpose));
+  to.set_measures(from.measures);
   if (!from.quantization) return;
   auto& quantization = *to.mutable_quantization();
   quantization.set_scheme(static_cast<std::uint32_t>(from.quantization.scheme));
@@ -65,6 +68,71 @@ void put(const Introduction& from, wire::IntroductionEntry& to) {
   to.set_port(from.address.port);
   to.set_party(from.party.id.value);
   to.set_party_size(from.party.size);
+}
+
+void put(const LinkRow& from, wire::LinkRowEntry& to) {
+  to.mutable_bytes_per_second()->Add(from.bytes_per_second.begin(), from.bytes_per_second.end());
+  to.mutable_delay_ns()->Add(from.delay_ns.begin(), from.delay_ns.end());
+  to.set_uplink_bytes_per_second(from.uplink_bytes_per_second);
+  to.set_downlink_bytes_per_second(from.downlink_bytes_per_second);
+}
+
+void put(const PeerStatus& from, wire::PeerStatusEntry& to) {
+  put(from.member, *to.mutable_member());
+  to.set_party(from.party.id.value);
+  to.set_party_size(from.party.size);
+  to.set_heard_ms(from.heard_ms);
+  to.set_in_update(from.in_update);
+  to.set_opens_links(from.opens_links);
+}
+
+std::string bits_of(const std::vector<std::uint32_t>& ranks) {
+  std::string bits;
+  for (const std::uint32_t rank : ranks) {
+    bits.resize(std::max<std::size_t>(bits.size(), rank / 8 + 1), '\0');
+    bits[rank / 8] = static_cast<char>(bits[rank / 8] | (1 << rank % 8));
+  }
+  return bits;
+}
+
+void put(const CollectiveStatus& from, wire::CollectiveStatusEntry& to) {
+  to.set_group(from.group);
+  to.set_tag(from.tag);
+  to.set_sequence(from.sequence);
+  put(from.signature, *to.mutable_signature());
+  to.set_alike(from.alike);
+  to.set_since_ms(from.since_ms);
+  to.set_group_size(from.group_size);
+  to.set_called(bits_of(from.called));
+  to.set_reported(bits_of(from.reported));
+  to.set_waits_for(bits_of(from.waits_for));
+}
+
+void put(const RunStatus& from, wire::RunStatusBody& to) {
+  to.set_run(from.run.value);
+  to.set_protocol_version(from.protocol_version);
+  to.set_version(from.version);
+  to.set_up_ms(from.up_ms);
+  put(from.world, *to.mutable_world());
+  to.set_in_update(from.in_update);
+  to.set_update_ms(from.update_ms);
+  for (const GroupStatus& group : from.groups) {
+    wire::GroupStatusEntry& entry = *to.add_groups();
+    entry.set_group(group.group);
+    entry.set_epoch(group.epoch.value);
+    entry.set_size(group.size);
+    for (const PeerStatus& member : group.members) put(member, *entry.add_members());
+  }
+  for (const PendingStatus& pending : from.pending) {
+    wire::PendingStatusEntry& entry = *to.add_pending();
+    entry.set_group(pending.group);
+    put(pending.peer, *entry.mutable_peer());
+    entry.set_awaits(static_cast<std::uint32_t>(pending.awaits));
+    entry.set_waits_ms(pending.waits_ms);
+  }
+  for (const CollectiveStatus& collective : from.collectives) put(collective, *to.add_collectives());
+  to.set_peers_left_out(from.peers_left_out);
+  to.set_collectives_left_out(from.collectives_left_out);
 }
 
 /// One overload for each message: writes it into the envelope's field of its kind.
@@ -108,6 +176,14 @@ struct PeerMessageWriter {
   void operator()(const Leave&) { to.mutable_leave(); }
   void operator()(const Ping&) { to.mutable_ping(); }
   void operator()(const PrefetchOver&) { to.mutable_prefetch_over(); }
+  void operator()(const Measured& from) {
+    to.mutable_measured()->set_view(from.view.value);
+    put(from.row, *to.mutable_measured()->mutable_row());
+  }
+
+  void operator()(const StatusRequest& from) {
+    to.mutable_status_request()->set_protocol_version(from.protocol_version);
+  }
 
   static void op(const OpKey& key, const Signature& signature, wire::OpBody& body) {
     put(key, *body.mutable_key());
@@ -131,10 +207,20 @@ struct MasterMessageWriter {
     put(from.cause, *body.mutable_cause());
     body.set_update_round(from.update_round);
   }
-  void operator()(const Committed& from) { put(from.key, *to.mutable_committed()); }
+  void operator()(const Committed& from) {
+    put(from.key, *to.mutable_committed()->mutable_key());
+    to.mutable_committed()->set_measures(from.measures);
+  }
+  void operator()(const Measures& from) {
+    wire::MeasuresBody& body = *to.mutable_measures();
+    body.set_view(from.view.value);
+    body.set_version(from.version);
+    for (const LinkRow& row : from.rows) put(row, *body.add_rows());
+  }
   void operator()(const UpdateDone& from) {
     put(from.error, *to.mutable_update_done()->mutable_error());
     to.mutable_update_done()->set_update_round(from.update_round);
+    to.mutable_update_done()->set_measures(from.measures);
   }
   void operator()(const WorldNews& from) {
     put(from.world, *to.mutable_world_news()->mutable_world());
@@ -142,6 +228,7 @@ struct MasterMessageWriter {
   }
   void operator()(const Expelled& from) { put(from.error, *to.mutable_expelled()); }
   void operator()(const Pong&) { to.mutable_pong(); }
+  void operator()(const RunStatus& from) { put(from, *to.mutable_run_status()); }
   void operator()(const Hosts& from) {
     wire::HostsBody& body = *to.mutable_hosts();
     for (const Member& member : from.members) put(member, *body.add_members());

@@ -86,8 +86,8 @@ void ChildProcess::on_bytes(Stream stream, std::string_view bytes) {
   partial.erase(0, begin);
 }
 
-// What is left without a newline was cut by a kill, and is nobody's word.
 void ChildProcess::on_stream_end(Stream stream) {
+  if (callbacks_.on_unended_line && !partial_[stream].empty()) callbacks_.on_unended_line(partial_[stream]);
   uv_close(reinterpret_cast<uv_handle_t*>(&pipes_[stream]), nullptr);
   --open_streams_;
   end_if_complete();

@@ -25,6 +25,8 @@ class ChildProcess {
   struct Callbacks {
     std::function<void(std::string_view)> on_line;        ///< A line of its standard output.
     std::function<void(std::string_view)> on_error_line;  ///< A line of its standard error.
+    /// What either stream held after its last newline when it ended. Not called if that is nothing.
+    std::function<void(std::string_view)> on_unended_line;
     /// It has ended and is reaped, and all that it wrote has been handed over. Called once.
     std::function<void(const ChildEnd&)> on_end;
   };

@@ -1,7 +1,7 @@
 #include "churn_report.hpp"
 
 #include "hawser.h"
-#include "json_writer.hpp"
+#include "series_json.hpp"
 
 namespace hawser::churn {
 namespace {

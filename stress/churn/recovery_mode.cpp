@@ -9,11 +9,10 @@
 
 #include "digest.hpp"
 #include "hawser.h"
-#include "json_writer.hpp"
 #include "options.hpp"
 #include "recovery_lab.hpp"
 #include "reporter.hpp"
-#include "series.hpp"
+#include "series_json.hpp"
 
 namespace hawser::churn {
 namespace {

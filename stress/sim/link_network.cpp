@@ -67,7 +67,7 @@ void LinkNetwork::read(LinkEnd& end) {
   switch (item.kind) {
     case LinkItem::Kind::up:
       end.up = true;
-      end.process->deliver(LinkUp{.connection = end.name});
+      end.process->deliver(LinkUp{.connection = end.name, .round_trip = 2 * world_.profile.network.link_delay.least + microseconds(10)});
       return pump_later(end, Duration::zero());
     case LinkItem::Kind::piece: return read_piece(end, item);
     case LinkItem::Kind::down: {

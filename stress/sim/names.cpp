@@ -45,7 +45,8 @@ std::string Names::of(const Error& error) const {
 
 const char* kind_of(const PeerMessage& message) {
   static constexpr const char* kKinds[] = {"hello",       "resume",   "begun", "report", "complaint",
-                                           "update-call", "prepared", "leave", "ping",   "prefetch-over"};
+                                           "update-call", "prepared", "leave", "ping",   "prefetch-over",
+                                           "measured",    "status-request"};
   static_assert(std::size(kKinds) == std::variant_size_v<PeerMessage>);
   return kKinds[message.index()];
 }
@@ -53,7 +54,7 @@ const char* kind_of(const PeerMessage& message) {
 const char* kind_of(const MasterMessage& message) {
   static constexpr const char* kKinds[] = {"welcome",     "refused",    "prepare",  "start-view", "committed",
                                            "update-done", "world-news", "expelled", "pong",       "hosts",
-                                           "guests"};
+                                           "guests",      "measures",   "run-status"};
   static_assert(std::size(kKinds) == std::variant_size_v<MasterMessage>);
   return kKinds[message.index()];
 }
@@ -85,7 +86,8 @@ std::string Names::of(const MasterMessage& message) const {
       Overloaded{[&](const Refused& m) { return " " + of(m.error); },
                  [&](const Prepare& m) { return " " + of(m.view); },
                  [&](const StartView& m) { return " " + of(m.view) + ", cause: " + of(m.cause); },
-                 [&](const Committed& m) { return " " + of(m.key); },
+                 [&](const Committed& m) { return " " + of(m.key) + ", measures " + std::to_string(m.measures); },
+                 [&](const Measures& m) { return " " + of(m.view) + " version " + std::to_string(m.version); },
                  [&](const UpdateDone& m) { return " " + of(m.error); },
                  [&](const WorldNews& m) {
                    return " size " + std::to_string(m.world.size) + ", pending " + std::to_string(m.pending);

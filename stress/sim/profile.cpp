@@ -48,6 +48,8 @@ void draw_bounds(Random& random, Profile& profile) {
   engine.silence /= divisor;
   engine.stall /= divisor;
   engine.link_open /= divisor;
+  // Rates of hardly anything: plans change all the time.
+  if (random.chance(1, 2)) engine.sample = {.time = microseconds(1), .bytes = 1};
   // So little that limits and windows are felt.
   if (random.chance(1, 2)) engine.collective_memory_bytes = 1 << random.below(20);
   master.call_wait = one_of(random, {seconds(4), seconds(10), seconds(30)});

@@ -28,7 +28,7 @@ int main(void) {
   expect(hawserCommCreate(&config, &comm) == hawserSuccess, "create");
   expect(reduce(comm, 12, 0, 0) == hawserErrorInvalidArgument, "an unknown type is refused");
   expect(reduce(comm, 0, 5, 0) == hawserErrorInvalidArgument, "an unknown operation is refused");
-  expect(reduce(comm, 0, 0, 3) == hawserErrorInvalidArgument, "an unknown plan is refused");
+  expect(reduce(comm, 0, 0, 4) == hawserErrorInvalidArgument, "an unknown plan is refused");
   expect(reduce(comm, 0, 0, -1) == hawserErrorInvalidArgument, "a negative plan is refused");
   expect(reduce(comm, 0, 1, 2) == hawserErrorInvalidUsage, "good ones are refused for not being connected");
   expect(hawserSetLogLevel((hawserLogLevel_t)9) == hawserErrorInvalidArgument, "an unknown log level is refused");

@@ -2,10 +2,10 @@
 
 #include "catch.hpp"
 #include "churn/churn_schedule.hpp"
-#include "churn/json_writer.hpp"
 #include "churn/recovery_clock.hpp"
 #include "churn/report_line.hpp"
 #include "churn/series.hpp"
+#include "json/json_writer.hpp"
 
 using namespace hawser::churn;
 
@@ -110,7 +110,7 @@ TEST_CASE("the target swings within a third of the wanted number") {
 }
 
 TEST_CASE("JSON has its commas and escapes") {
-  JsonWriter json;
+  hawser::JsonWriter json;
   json.open().add("a", std::uint64_t{1}).open_list("b").add({}, std::string_view("x\"\n")).close_list();
   json.open("c").close().add("d", true).close();
   CHECK(json.text() == "{\n\"a\": 1,\n\"b\": [\n\"x\\\"\\u000a\"],\n\"c\": {},\n\"d\": true}");

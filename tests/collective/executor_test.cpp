@@ -10,7 +10,9 @@
 
 #include "base/random.hpp"
 #include "catch.hpp"
+#include "plan/network.hpp"
 #include "sim/typed_values.hpp"
+#include "topology/sample_matrices.hpp"
 
 namespace hawser {
 namespace {
@@ -21,6 +23,7 @@ struct Setup {
   bool in_place = false;
   bool feedback = false;  ///< Error feedback.
   std::size_t memory_bytes = 24 << 20;
+  std::shared_ptr<const Network> network;  ///< Null: nothing is known of the links.
 };
 
 std::uint64_t send_count(const Setup& setup) {
@@ -54,7 +57,8 @@ class Ensemble {
                      .elements = setup.signature.count,
                      .element_bytes = chunking_bytes(setup.signature),
                      .collective = setup.signature.collective,
-                     .root = setup.signature.root}),
+                     .root = setup.signature.root,
+                     .network = setup.network.get()}),
           {.signature = setup.signature,
            .rank = rank,
            .send = send_of(rank),
@@ -263,6 +267,18 @@ void check_runs_exact(const Setup& setup, std::uint64_t seed) {
 
 constexpr std::array kReducing{Collective::all_reduce, Collective::reduce_scatter};
 constexpr std::array kPlans{PlanKind::ring, PlanKind::direct};
+constexpr std::array kCollectives{Collective::all_reduce, Collective::broadcast, Collective::all_gather,
+                                  Collective::reduce_scatter};
+
+/// Slow members, and regions whose members take turns in the rank order.
+std::shared_ptr<const Network> network_of(const std::vector<std::uint32_t>& region_sizes) {
+  topology::Matrix matrix = topology::sample_of_regions({.sizes = region_sizes, .mixed = true});
+  matrix.members[0].uplink_bytes_per_second /= 20;
+  matrix.members[2].downlink_bytes_per_second /= 3;
+  auto made = make_network(matrix);
+  REQUIRE(made.ok());
+  return *made;
+}
 
 }  // namespace
 
@@ -309,6 +325,57 @@ TEST_CASE("broadcast and all-gather bring everybody's bits to everybody") {
                               .world_size = world_size,
                               .in_place = in_place},
                              seed++);
+}
+
+TEST_CASE("plans from measured links are exact: every kind and collective, in place and not") {
+  std::uint64_t seed = 1;
+  for (const auto& sizes : {std::vector<std::uint32_t>{2, 2}, {4, 3}, {3, 1, 2}, {1, 4}}) {
+    const auto network = network_of(sizes);
+    const std::uint32_t world_size = network->estimates.world_size();
+    for (const Collective collective : kCollectives)
+      for (const PlanKind plan : {PlanKind::automatic, PlanKind::direct, PlanKind::ring, PlanKind::hierarchical})
+        for (const std::uint64_t count : {1ULL, 20011ULL}) {
+          const auto root = static_cast<std::uint32_t>(collective == Collective::broadcast ? seed % world_size : 0);
+          check_runs_exact({.signature = {.collective = collective,
+                                          .type = kDataTypes[seed % kDataTypes.size()],
+                                          .plan = plan,
+                                          .count = count,
+                                          .root = root},
+                            .world_size = world_size,
+                            .in_place = seed / 2 % 2 == 0,
+                            .network = network},
+                           seed);
+          ++seed;
+        }
+  }
+}
+
+TEST_CASE("quantised, with error feedback, and undone: plans from measured links too") {
+  const auto network = network_of({3, 2});
+  for (std::uint64_t seed = 1; seed <= 12; ++seed) {
+    const bool whole = seed % 2 == 0;
+    Ensemble ensemble({.signature = {.op = seed % 3 == 0 ? ReduceOp::avg : ReduceOp::sum,
+                                     .plan = seed % 5 == 0 ? PlanKind::direct : PlanKind::hierarchical,
+                                     .count = 40007,
+                                     .quantization = {.scheme = QuantizationScheme::blockwise,
+                                                      .type = QuantizedType::int8,
+                                                      .block = 64}},
+                       .world_size = 5,
+                       .in_place = !whole || seed % 4 == 0,
+                       .feedback = whole,
+                       .network = network},
+                      seed);
+    ensemble.run(whole ? ~std::uint64_t{0} : seed * 5);
+    if (whole) {
+      REQUIRE(ensemble.complete());
+      ensemble.settle_all();
+      ensemble.check_near(2);
+      ensemble.check_feedback();
+    } else {
+      ensemble.undo_all();
+      REQUIRE(ensemble.inputs_intact());
+    }
+  }
 }
 
 TEST_CASE("a barrier is whole at once") {

@@ -110,7 +110,7 @@ class Script {
   }
 
   void act() {
-    switch (choices_.below(23)) {
+    switch (choices_.below(24)) {
       case 0:
       case 1: return open();
       case 2: return close();
@@ -133,7 +133,8 @@ class Script {
       case 19: return everybody_begins();
       case 20: return say(Hello{.who = introduction(), .prefetches = true});
       case 21: return say(PrefetchOver{});
-      default: return say(Complaint{.key = last_key_, .stalled_ms = number(), .waiting_for = some_peers(), .unresponsive = some_peers()});
+      case 22: return say(Complaint{.key = last_key_, .stalled_ms = number(), .waiting_for = some_peers(), .unresponsive = some_peers()});
+      default: return ask_for_status();
     }
   }
 
@@ -257,6 +258,14 @@ class Script {
 
   void say(PeerMessage message) {
     if (client() != nullptr) step(PeerSaid{.connection = current_, .message = std::move(message)});
+  }
+
+  void ask_for_status() {
+    open();
+    const ConnectionId connection{last_connection_};
+    if (clients_.contains(connection))
+      step(PeerSaid{.connection = connection,
+                    .message = StatusRequest{.protocol_version = choices_.below(4) == 3 ? 0 : kProtocolVersion}});
   }
 
   void say_raw() {

@@ -111,6 +111,8 @@ void make_master(Corpus corpus) {
   corpus.add("guest-leaves", guest + script({2, 0, 2, 1, 3, 1, 2, 0}));
   const std::string begun = two + script({19, 0, 0, 0, 0, 0, 255});
   corpus.add("all-stall", begun + script({22, 1, 1, 0, 0, 18, 4}));
+  // A right question and one of another version, with a collective under way.
+  corpus.add("status", begun + script({23, 0, 23, 3, 3, 4, 23, 0}));
   corpus.add("one-never-calls", two + script({19, 0, 0, 0, 0, 0, 1, 18, 10}));
   Random random(5);
   std::string raw = script({1});

@@ -21,6 +21,7 @@ class MasterBench {
 
   void open(std::uint64_t peer) {
     connection_of_[peer] = {++connections_};
+    opened_by_[connection_of_[peer]] = peer;
     step(ConnectionOpened{connection_of_[peer], "127.0.0.1"});
   }
   void say(std::uint64_t peer, PeerMessage message) { step(PeerSaid{connection_of_.at(peer), std::move(message)}); }
@@ -103,8 +104,8 @@ class MasterBench {
     master_.step(now, event, actions);
     for (auto& action : actions) {
       if (auto* const send = std::get_if<SendToPeer>(&action)) {
-        for (const auto& [peer, connection] : connection_of_)
-          if (connection == send->connection) told_[peer].push_back(std::move(send->message));
+        const std::uint64_t peer = opened_by_.at(send->connection);
+        if (connection_of_.at(peer) == send->connection) told_[peer].push_back(std::move(send->message));
       } else if (const auto* const close = std::get_if<CloseConnection>(&action)) {
         closed_[close->connection.value] = close->reason;
       }
@@ -114,7 +115,8 @@ class MasterBench {
   MasterConfig config_;
   MasterMachine master_;
   std::uint64_t connections_ = 0;
-  std::map<std::uint64_t, ConnectionId> connection_of_;
+  std::map<std::uint64_t, ConnectionId> connection_of_;  ///< Its newest.
+  std::map<ConnectionId, std::uint64_t> opened_by_;
   std::map<std::uint64_t, std::vector<MasterMessage>> told_;
   std::map<std::uint64_t, std::string> closed_;
 };

@@ -62,6 +62,23 @@ class RunBench {
     Peer& one = peer(number);
     act(one, [&](PeerActions& out) { one.machine.leave(out); });
   }
+  /// A collective of these members, from its call to its commit.
+  void collective(const std::vector<std::uint64_t>& numbers, std::uint64_t tag) {
+    std::vector<std::pair<std::uint64_t, OpKey>> begun;
+    for (const auto number : numbers) {
+      const auto key = peer(number).machine.begin(now, tag, {.count = 10});
+      REQUIRE(key.ok());
+      begun.emplace_back(number, *key);
+    }
+    for (const auto& [number, key] : begun) {
+      Peer& one = peer(number);
+      act(one, [&, &op = key](PeerActions& out) { one.machine.result_whole(op, out); });
+    }
+  }
+  void measured(std::uint64_t number, const LinkRow& row) {
+    Peer& one = peer(number);
+    act(one, [&](PeerActions& out) { one.machine.measured(row, out); });
+  }
   /// The control connection breaks, and both ends notice.
   void cut(std::uint64_t number) {
     Peer& one = peer(number);

@@ -31,6 +31,7 @@ const char* plan_name(PlanKind plan) {
     case PlanKind::automatic: return "auto";
     case PlanKind::ring: return "ring";
     case PlanKind::direct: return "direct";
+    case PlanKind::hierarchical: return "hierarchical";
   }
   return "?";
 }
@@ -63,7 +64,7 @@ auto one_of(const Names& names, const std::string& word) {
 }
 
 PlanKind read_plan(const std::string& name) {
-  for (const PlanKind plan : {PlanKind::automatic, PlanKind::ring, PlanKind::direct})
+  for (const PlanKind plan : {PlanKind::automatic, PlanKind::ring, PlanKind::direct, PlanKind::hierarchical})
     if (name == plan_name(plan)) return plan;
   throw ScriptError("there is no plan " + name);
 }

@@ -115,7 +115,7 @@ class Side : private transport::FrameTraffic {
     queue.pop_front();
     return frame;
   }
-  void link_up(ConnectionName connection) override {
+  void link_up(ConnectionName connection, const transport::Standing&) override {
     ++ups;
     ++up[{connection.peer, connection.index}];
     to_wake.push_back(connection.peer);

@@ -140,6 +140,80 @@ inline Resume any_resume(Random& random) {
   return resume;
 }
 
+inline PeerStatus any_peer_status(Random& random) {
+  return {.member = any_member(random),
+          .party = {.id = PartyId{random.next()}, .size = static_cast<std::uint32_t>(random.below(limits::kPartySizeMax + 1))},
+          .heard_ms = any_number(random),
+          .in_update = random.chance(1, 2),
+          .opens_links = random.chance(1, 2)};
+}
+
+inline CollectiveStatus any_collective_status(Random& random) {
+  CollectiveStatus status{.group = any_number_32(random),
+                          .tag = any_number(random),
+                          .sequence = any_number(random),
+                          .signature = any_signature(random),
+                          .alike = random.chance(1, 2),
+                          .since_ms = any_number(random),
+                          .group_size = static_cast<std::uint32_t>(random.below(limits::kGroupSizeMax + 1)),
+                          .called = {},
+                          .reported = {},
+                          .waits_for = {}};
+  for (auto* const ranks : {&status.called, &status.reported, &status.waits_for})
+    for (std::uint32_t rank = 0; rank < status.group_size; ++rank)
+      if (random.chance(1, 3)) ranks->push_back(rank);
+  return status;
+}
+
+inline RunStatus any_run_status(Random& random) {
+  RunStatus status{.run = RunId{random.next()},
+                   .protocol_version = any_number_32(random),
+                   .version = any_text(random, limits::kVersionBytesMax),
+                   .up_ms = any_number(random),
+                   .world = any_world(random),
+                   .in_update = any_number_32(random),
+                   .update_ms = any_number(random),
+                   .groups = {},
+                   .pending = {},
+                   .collectives = {},
+                   .peers_left_out = any_number_32(random),
+                   .collectives_left_out = any_number_32(random)};
+  for (auto count = random.below(3); count > 0; --count) {
+    status.groups.push_back(
+        {.group = any_number_32(random), .epoch = Epoch{any_number(random)}, .size = any_number_32(random), .members = {}});
+    for (auto members = random.below(4); members > 0; --members)
+      status.groups.back().members.push_back(any_peer_status(random));
+  }
+  for (auto count = random.below(3); count > 0; --count)
+    status.pending.push_back({.group = any_number_32(random),
+                              .peer = any_peer_status(random),
+                              .awaits = static_cast<Awaits>(random.between(0, kAwaitsMax)),
+                              .waits_ms = any_number(random)});
+  for (auto count = random.below(3); count > 0; --count)
+    status.collectives.push_back(any_collective_status(random));
+  return status;
+}
+
+inline LinkRow any_link_row(Random& random, std::size_t members) {
+  LinkRow row{.bytes_per_second = {},
+              .delay_ns = {},
+              .uplink_bytes_per_second = any_number(random),
+              .downlink_bytes_per_second = any_number(random)};
+  for (std::size_t rank = 0; rank < members; ++rank) {
+    row.bytes_per_second.push_back(any_number(random));
+    row.delay_ns.push_back(any_number(random));
+  }
+  return row;
+}
+
+inline Measures any_measures(Random& random) {
+  Measures measures{.view = ViewId{random.next()}, .version = any_number(random), .rows = {}};
+  const std::size_t members = random.below(5);
+  for (std::size_t rank = 0; rank < members; ++rank)
+    measures.rows.push_back(any_link_row(random, random.chance(1, 4) ? 0 : members));
+  return measures;
+}
+
 /// Of the kind that `kind` names, as the variant's index.
 inline PeerMessage any_peer_message(Random& random, std::size_t kind) {
   switch (kind % std::variant_size_v<PeerMessage>) {
@@ -154,6 +228,8 @@ inline PeerMessage any_peer_message(Random& random, std::size_t kind) {
     case 6: return Prepared{.view = ViewId{random.next()}, .unreachable = any_peers(random)};
     case 7: return Leave{};
     case 8: return Ping{};
+    case 10: return Measured{.view = ViewId{random.next()}, .row = any_link_row(random, random.below(5))};
+    case 11: return StatusRequest{.protocol_version = any_number_32(random)};
     default: return PrefetchOver{};
   }
 }
@@ -168,12 +244,16 @@ inline MasterMessage any_master_message(Random& random, std::size_t kind) {
                        .world = any_world(random),
                        .cause = any_error(random),
                        .update_round = any_number(random)};
-    case 4: return Committed{any_key(random)};
-    case 5: return UpdateDone{.error = any_error(random), .update_round = any_number(random)};
+    case 4: return Committed{.key = any_key(random), .measures = any_number(random)};
+    case 5:
+      return UpdateDone{
+          .error = any_error(random), .update_round = any_number(random), .measures = any_number(random)};
     case 6: return WorldNews{.world = any_world(random), .pending = any_number_32(random)};
     case 7: return Expelled{any_failure(random)};
     case 8: return Pong{};
     case 9: return Hosts{.members = any_members(random), .link_secret = random.next()};
+    case 11: return any_measures(random);
+    case 12: return any_run_status(random);
     default: return Guests{any_members(random)};
   }
 }
@@ -191,6 +271,57 @@ inline View largest_view(Random& random) {
                             .name = std::string(limits::kNameBytesMax, 'n'),
                             .address = {.host = std::string(limits::kHostBytesMax, 'h'), .port = 0xffff}});
   return view;
+}
+
+/// As many peers, each a group of its own, and collectives of largest groups as are told.
+inline RunStatus largest_run_status(Random& random) {
+  constexpr std::uint64_t kLargest = ~std::uint64_t{0};
+  constexpr std::uint32_t kLargest32 = 0xffffffffU;
+  RunStatus status{.run = RunId{kLargest},
+                   .protocol_version = kLargest32,
+                   .version = std::string(limits::kVersionBytesMax, 'v'),
+                   .up_ms = kLargest,
+                   .world = {.size = kLargest32, .group_count = kLargest32, .largest_group_size = kLargest32},
+                   .in_update = kLargest32,
+                   .update_ms = kLargest,
+                   .groups = {},
+                   .pending = {},
+                   .collectives = {},
+                   .peers_left_out = kLargest32,
+                   .collectives_left_out = kLargest32};
+  const PeerStatus peer{.member = largest_view(random).members.front(),
+                        .party = {.id = PartyId{kLargest}, .size = limits::kPartySizeMax},
+                        .heard_ms = kLargest,
+                        .in_update = true,
+                        .opens_links = true};
+  for (std::size_t i = 0; i < limits::kStatusPeersMax; ++i)
+    status.groups.push_back(
+        {.group = kLargest32, .epoch = Epoch{kLargest}, .size = kLargest32, .members = {peer}});
+  CollectiveStatus collective{.group = kLargest32,
+                              .tag = kLargest,
+                              .sequence = kLargest,
+                              .signature = {.collective = Collective::reduce_scatter,
+                                            .type = DataType::float64,
+                                            .op = ReduceOp::avg,
+                                            .plan = PlanKind::direct,
+                                            .count = kLargest,
+                                            .root = kLargest32,
+                                            .quantization = {.scheme = QuantizationScheme::blockwise,
+                                                             .type = QuantizedType::int4,
+                                                             .block = 1024,
+                                                             .stochastic = true},
+                                            .purpose = Purpose::shared_state,
+                                            .measures = kLargest},
+                              .alike = true,
+                              .since_ms = kLargest,
+                              .group_size = limits::kGroupSizeMax,
+                              .called = {},
+                              .reported = {},
+                              .waits_for = {}};
+  for (std::uint32_t rank = 0; rank < limits::kGroupSizeMax; ++rank) collective.called.push_back(rank);
+  collective.reported = collective.waits_for = collective.called;
+  status.collectives.assign(limits::kStatusCollectivesMax, collective);
+  return status;
 }
 
 inline Resume largest_resume(Random& random) {

@@ -100,7 +100,7 @@ TEST_CASE("noise is refused or decodes to something valid") {
     for (char& c : noise) c = static_cast<char>(random.next());
     // Most noise is no protobuf at all: lead it into one of the messages.
     if (!noise.empty() && random.chance(3, 4))
-      noise = bytes_field(static_cast<int>(1 + random.below(44)), noise);
+      noise = bytes_field(static_cast<int>(1 + random.below(46)), noise);
     expect_sane(noise);
   }
 }
@@ -128,6 +128,12 @@ TEST_CASE("the largest messages within the limits fit into a control message") {
     REQUIRE(decoded_list.ok());
     CHECK(*decoded_list == list);
   }
+
+  const MasterMessage status = testing::largest_run_status(random);
+  CHECK(encode(status).size() <= limits::kControlMessageBytesMax);
+  const auto decoded_status = decode_master(encode(status));
+  REQUIRE(decoded_status.ok());
+  CHECK(*decoded_status == status);
 }
 
 TEST_CASE("a message larger than the largest is refused whatever it holds") {
@@ -187,11 +193,95 @@ TEST_CASE("a list is counted before it is decoded, however it is spread or hidde
     REQUIRE_FALSE(decoded.ok());
     CHECK(decoded.error().sentence.find("are the most") != std::string::npos);
   }
+  // Of a status: groups, members over all groups, pending peers, collectives.
+  for (const std::string& body :
+       {repeated(bytes_field(8, ""), 2049), repeated(bytes_field(8, repeated(bytes_field(4, ""), 100)), 21),
+        repeated(bytes_field(9, ""), 2049), repeated(bytes_field(10, ""), 257)}) {
+    const auto decoded = decode_master(bytes_field(45, body));
+    REQUIRE_FALSE(decoded.ok());
+    CHECK(decoded.error().sentence.find("are the most") != std::string::npos);
+  }
 
   // A tag that is too wide: protobuf drops the bits above the 32nd.
   const std::string wide_tag = testing::varint((std::uint64_t{1} << 32) | (2 << 3) | 2);
   const std::string body = bytes_field(3, members);
   CHECK_FALSE(decode_peer(wide_tag + testing::varint(body.size()) + body).ok());
+}
+
+TEST_CASE("a status beyond its limits is refused") {
+  Random random(10);
+  RunStatus status = testing::any_run_status(random);
+  SECTION("members and pending peers together") {
+    status.groups = {{.members = std::vector<PeerStatus>(limits::kStatusPeersMax)}};
+    status.pending.clear();
+    CHECK(decode_master(encode(MasterMessage(status))).ok());
+    status.pending.emplace_back();
+    expect_refused(MasterMessage(status), "peers");
+  }
+  SECTION("a rank beyond its group") {
+    status.collectives = {{.group_size = 9, .called = {0, 8}}};
+    CHECK(decode_master(encode(MasterMessage(status))).ok());
+    status.collectives.front().waits_for = {9};
+    expect_refused(MasterMessage(status), "rank");
+  }
+  SECTION("more ranks than a group has") {
+    status.collectives = {{.group_size = limits::kGroupSizeMax, .called = {limits::kGroupSizeMax}}};
+    expect_refused(MasterMessage(status), "bytes of ranks");
+  }
+  SECTION("a group that is too large") {
+    status.collectives = {{.group_size = limits::kGroupSizeMax + 1}};
+    expect_refused(MasterMessage(status), "members");
+  }
+  SECTION("an unknown reason to wait") {
+    status.pending = {{.awaits = static_cast<Awaits>(kAwaitsMax + 1)}};
+    expect_refused(MasterMessage(status), "reason to wait");
+  }
+  SECTION("a version that is no text, or too long") {
+    status.version = "1\n2";
+    expect_refused(MasterMessage(status), "version");
+    status.version = std::string(limits::kVersionBytesMax + 1, '1');
+    expect_refused(MasterMessage(status), "version");
+  }
+  SECTION("a party that is too large, a name that is no text") {
+    status.pending = {{.peer = {.party = {.id = PartyId{1}, .size = limits::kPartySizeMax + 1}}}};
+    expect_refused(MasterMessage(status), "party");
+    status.pending = {{.peer = {.member = {.id = PeerId{1}, .name = "\x1b[2J", .address = {}}}}};
+    expect_refused(MasterMessage(status), "name");
+  }
+}
+
+TEST_CASE("measures must be square, and of a group that measures") {
+  Random random(8);
+  Measures measures{.view = ViewId{1}, .version = 1, .rows = {}};
+  SECTION("a row of another size") {
+    measures.rows = {testing::any_link_row(random, 2), testing::any_link_row(random, 3)};
+    expect_refused(MasterMessage(measures), "square");
+  }
+  SECTION("too many rows") {
+    measures.rows.resize(limits::kMeasuredGroupMax + 1);
+    expect_refused(MasterMessage(measures), "measuring members");
+  }
+  SECTION("too many rates") {
+    expect_refused(PeerMessage(Measured{.view = ViewId{1},
+                                        .row = testing::any_link_row(random, limits::kMeasuredGroupMax + 1)}),
+                   "measured rates");
+  }
+  SECTION("rates and delays of different members") {
+    LinkRow row = testing::any_link_row(random, 3);
+    row.delay_ns.pop_back();
+    expect_refused(PeerMessage(Measured{.view = ViewId{1}, .row = row}), "different members");
+  }
+  SECTION("the largest fits") {
+    const std::uint64_t most = ~std::uint64_t{0};
+    LinkRow row{.bytes_per_second = std::vector<std::uint64_t>(limits::kMeasuredGroupMax, most),
+                .delay_ns = std::vector<std::uint64_t>(limits::kMeasuredGroupMax, most),
+                .uplink_bytes_per_second = most,
+                .downlink_bytes_per_second = most};
+    measures.rows.assign(limits::kMeasuredGroupMax, row);
+    const auto back = decode_master(encode(MasterMessage(measures)));
+    REQUIRE(back.ok());
+    CHECK(std::get<Measures>(*back) == measures);
+  }
 }
 
 TEST_CASE("texts must fit and be fit for a log line") {
@@ -301,7 +391,7 @@ TEST_CASE("unknown values are refused") {
     expect_refused(PeerMessage(Report{.key = key, .signature = signature}), "int32");
   }
   SECTION("plan") {
-    signature.plan = static_cast<PlanKind>(3);
+    signature.plan = static_cast<PlanKind>(4);
     expect_refused(PeerMessage(Report{.key = key, .signature = signature}), "plan");
   }
   SECTION("status") {

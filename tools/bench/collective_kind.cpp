@@ -28,7 +28,8 @@ constexpr std::array kOps{Named<hawserReduceOp_t>{"sum", hawserSum}, Named<hawse
                           Named<hawserReduceOp_t>{"max", hawserMax}, Named<hawserReduceOp_t>{"min", hawserMin}};
 constexpr std::array kPlans{Named<hawserPlan_t>{"auto", hawserPlanAuto},
                             Named<hawserPlan_t>{"ring", hawserPlanRing},
-                            Named<hawserPlan_t>{"direct", hawserPlanDirect}};
+                            Named<hawserPlan_t>{"direct", hawserPlanDirect},
+                            Named<hawserPlan_t>{"hierarchical", hawserPlanHierarchical}};
 
 struct QuantizationKind {
   hawserQuantization_t quantization;

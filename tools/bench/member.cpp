@@ -7,7 +7,7 @@ namespace hawser::bench {
 
 Result<Communicator> join(const JoinOptions& options) {
   auto comm = Communicator::create({.master = options.master,
-                                    .listen_address = "127.0.0.1",
+                                    .listen_address = options.listen,
                                     .connections_per_link = options.connections,
                                     .connect_ms = 60'000,
                                     .master_redial_ms = 5'000,

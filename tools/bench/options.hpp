@@ -22,6 +22,14 @@ struct AllReduceOptions {
   std::string json;
 };
 
+/// A member that somebody starts by hand, one on each machine.
+struct LoneMemberOptions {
+  std::string master;
+  std::uint32_t world = 2;
+  std::string listen;  ///< Empty: all addresses.
+  AllReduceOptions all_reduce{.sizes = {64 << 20}, .rounds = 5};
+};
+
 struct IdleOptions {
   std::uint32_t peers = 8;
   double seconds = 10;

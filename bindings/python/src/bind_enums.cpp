@@ -34,9 +34,10 @@ void bind_enums(nb::module_& module) {
       .value("MIN", hawserMin, "A NaN in any input gives NaN.");
 
   nb::enum_<hawserPlan_t>(module, "Plan", "How data travels. The same on all members.")
-      .value("AUTO", hawserPlanAuto, "Chosen per call, from size and world size.")
+      .value("AUTO", hawserPlanAuto, "Chosen per call, from size and measured links.")
       .value("RING", hawserPlanRing)
-      .value("DIRECT", hawserPlanDirect);
+      .value("DIRECT", hawserPlanDirect)
+      .value("HIERARCHICAL", hawserPlanHierarchical);
 
   nb::enum_<hawserQuantizationScheme_t>(module, "QuantizationScheme",
                                         "docs/quantization.md has the formulas.")

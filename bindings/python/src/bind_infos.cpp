@@ -33,7 +33,7 @@ void bind_infos(nb::module_& module) {
              "Ids of the members whose inputs are in it, in rank order.")
       .field("world_size", &Reduced::world_size, "Number of contributors.")
       .field("rank", &Reduced::rank, "Of this peer among them.")
-      .field("plan", &Reduced::plan, "RING or DIRECT: what was used.")
+      .field("plan", &Reduced::plan, "Not AUTO: what was used.")
       .field("plan_reason", &Reduced::plan_reason, "Why, in words.")
       .field("epoch", &Reduced::epoch, "The view in which it ran.")
       .field("sequence", &Reduced::sequence, "The how-manieth on this tag in this view, from 0.")
@@ -43,6 +43,7 @@ void bind_infos(nb::module_& module) {
       .field("transfer_us", &Reduced::transfer_us, "From then to the own result being whole.")
       .field("reduce_us", &Reduced::reduce_us, "Of wait and transfer, spent computing.")
       .field("commit_us", &Reduced::commit_us, "From the own result being whole to the master's commit.")
+      .field("predicted_us", &Reduced::predicted_us, "What the plan was expected to take; 0: nothing is known.")
       .done();
 
   using hawser::ReducedMany;

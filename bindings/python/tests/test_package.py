@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from peers import communicator
+from peers import communicator, run_threads
 
 import hawser
 
@@ -26,6 +26,23 @@ def test_the_command() -> None:
     assert said.returncode == 0 and said.stdout == f"hawser {hawser.__version__}\n"
     bench = [sys.executable, "-m", "hawser", "bench", "all-reduce", "--world", "2", "--sizes", "1K", "--rounds", "1"]
     assert subprocess.run(bench, timeout=60, capture_output=True).returncode == 0
+
+
+def test_the_status_command(master: hawser.Master) -> None:
+    def ask(comm: hawser.Communicator) -> str:
+        said = subprocess.run(
+            [sys.executable, "-m", "hawser", "status", master.address], timeout=60, capture_output=True, text=True
+        )
+        assert said.returncode == 0, said.stderr
+        comm.barrier()  # Nobody leaves before all have asked.
+        return said.stdout
+
+    for said in run_threads(master.address, 2, ask, name="Grace"):
+        assert "2 members in 1 group" in said and said.count("Grace\n") == 2
+    gone = subprocess.run(
+        [sys.executable, "-m", "hawser", "status", "127.0.0.1:1"], timeout=60, capture_output=True, text=True
+    )
+    assert gone.returncode == 1 and "127.0.0.1:1" in gone.stderr
 
 
 def test_logging(caplog: pytest.LogCaptureFixture) -> None:

@@ -4,9 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "series.hpp"
-
-namespace hawser::churn {
+namespace hawser {
 
 /// Writes JSON text from the outside in; commas and quotes are its business, the nesting is the caller's.
 class JsonWriter {
@@ -19,8 +17,13 @@ class JsonWriter {
   JsonWriter& add(std::string_view key, double value);
   JsonWriter& add(std::string_view key, std::string_view value);
   JsonWriter& add(std::string_view key, bool value);
-  /// Count, min, median, p95, max.
-  JsonWriter& add(std::string_view key, const Series& series);
+  /// Of a type with a write_json(JsonWriter&, key, value) beside it.
+  template <class Value>
+    requires requires(JsonWriter& json, std::string_view key, const Value& value) { write_json(json, key, value); }
+  JsonWriter& add(std::string_view key, const Value& value) {
+    write_json(*this, key, value);
+    return *this;
+  }
 
   const std::string& text() const { return text_; }
   /// False if the file can't be written.
@@ -36,4 +39,4 @@ class JsonWriter {
   bool first_ = true;
 };
 
-}  // namespace hawser::churn
+}  // namespace hawser

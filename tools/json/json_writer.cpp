@@ -1,10 +1,10 @@
-#include "json_writer.hpp"
+#include "json/json_writer.hpp"
 
 #include <cmath>
 #include <cstdio>
 #include <fstream>
 
-namespace hawser::churn {
+namespace hawser {
 
 void JsonWriter::quote(std::string_view value) {
   text_.push_back('"');
@@ -69,15 +69,6 @@ JsonWriter& JsonWriter::add(std::string_view name, bool value) {
   return *this;
 }
 
-JsonWriter& JsonWriter::add(std::string_view name, const Series& series) {
-  open(name).add("count", std::uint64_t{series.count()});
-  return add("min", series.min())
-      .add("median", series.median())
-      .add("p95", series.p95())
-      .add("max", series.max())
-      .close();
-}
-
 bool JsonWriter::write_to(const std::string& path) const {
   std::ofstream out(path);
   out << text_ << "\n";
@@ -85,4 +76,4 @@ bool JsonWriter::write_to(const std::string& path) const {
   return out.good();
 }
 
-}  // namespace hawser::churn
+}  // namespace hawser

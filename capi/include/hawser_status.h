@@ -1,0 +1,135 @@
+/** @file hawser_status.h
+ * How a run stands, asked of its master by anybody: who is in, who waits for what, and who holds up a collective. The
+ * conventions of hawser.h hold. `hawser status` prints the same.
+ */
+#ifndef HAWSER_STATUS_H
+#define HAWSER_STATUS_H
+
+#include "hawser.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What a master told at one moment. Does not change; may be read from several threads. */
+typedef struct hawserStatus* hawserStatus_t;
+
+/** What a peer that is in no view waits for. More may come. */
+typedef enum hawserAwaits {
+  hawserAwaitsFirstView = 0, /**< The run has no members yet: those who come in time are admitted together. */
+  hawserAwaitsUpdate = 1,    /**< That all members of all groups call update-topology. */
+  hawserAwaitsPrefetch = 2,  /**< It fetches a shared state, and asks for admission afterwards. */
+  hawserAwaitsParty = 3,     /**< The rest of its party. */
+  hawserAwaitsLinks = 4,     /**< It is being admitted: links to it are opened. */
+  hawserAwaitsRecovery = 5,  /**< A newcomer: the members of a run that lost its master. */
+  hawserAwaitsOthers = 6,    /**< A member that is back after its master was restarted: the other members. */
+  hawserAwaitsNothing = 7    /**< A member that is not back yet after a restart of the master: others wait for it. */
+} hawserAwaits_t;
+
+/** For a person, e.g. "waits for update-topology". Never null, static storage. */
+HAWSER_API const char* hawserGetAwaitsName(hawserAwaits_t awaits);
+
+/** Asks the master at `master` ("HOST:PORT") over a connection of its own. The run takes no notice. Blocks up to
+ *  `timeout_ms` (0: 5000). Errors: InvalidArgument (address), MasterUnreachable (nobody listens there), Timeout (no
+ *  answer), Refused (no master, one of another protocol version, or asked more than 16 times a second). */
+HAWSER_API hawserResult_t hawserStatusQuery(const char* master, uint32_t timeout_ms, hawserStatus_t* status);
+
+/** Frees. Null is allowed. */
+HAWSER_API hawserResult_t hawserStatusDestroy(hawserStatus_t status);
+
+/** Fill with HAWSER_STATUS_INFO_INIT. */
+typedef struct hawserStatusInfo {
+  size_t size;
+  uint64_t run;              /**< Names the run, over restarts of its master. */
+  const char* version;       /**< Of the master: "major.minor.patch". Valid until hawserStatusDestroy. */
+  uint32_t protocol_version; /**< Of the master. */
+  uint32_t in_update;        /**< Members that wait in update-topology. It ends when all do. */
+  uint64_t up_ms;            /**< Since the master was started. */
+  uint64_t update_ms;        /**< Since the first of them called update-topology; 0 if nobody has. */
+  uint32_t world_size;       /**< Members over all groups. */
+  uint32_t group_count;
+  uint32_t largest_group_size;
+  uint32_t groups;      /**< That are listed. */
+  uint32_t peers;       /**< That are listed: members, then those who are in no view. At most 2048. */
+  uint32_t collectives; /**< That are listed, the oldest first. At most 256. */
+  uint32_t peers_left_out;
+  uint32_t collectives_left_out;
+} hawserStatusInfo_t;
+
+#define HAWSER_STATUS_INFO_INIT {sizeof(hawserStatusInfo_t), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+
+HAWSER_API hawserResult_t hawserStatusGetInfo(hawserStatus_t status, hawserStatusInfo_t* info);
+
+/** Fill with HAWSER_STATUS_GROUP_INIT. */
+typedef struct hawserStatusGroup {
+  size_t size;
+  uint64_t epoch;      /**< Number of its view. */
+  uint32_t group;      /**< Its number. */
+  uint32_t group_size; /**< Members. */
+  uint32_t first_peer; /**< Index of the member of rank 0. */
+  uint32_t peers;      /**< Members that are listed, from there on, by rank. */
+} hawserStatusGroup_t;
+
+#define HAWSER_STATUS_GROUP_INIT {sizeof(hawserStatusGroup_t), 0, 0, 0, 0, 0}
+
+/** Errors: InvalidArgument (no such index). */
+HAWSER_API hawserResult_t hawserStatusGetGroup(hawserStatus_t status, uint32_t index, hawserStatusGroup_t* group);
+
+/** Fill with HAWSER_STATUS_PEER_INIT. */
+typedef struct hawserStatusPeer {
+  size_t size;
+  hawserMember_t peer;
+  uint64_t party;      /**< Its number, if party_size is above 1. */
+  uint64_t heard_ms;   /**< Since the master last heard of it. 0 for hawserAwaitsNothing. */
+  uint64_t waits_ms;   /**< Since a newcomer came; else 0. */
+  uint32_t party_size; /**< 0 or 1: no party. */
+  uint32_t group;
+  uint32_t member;    /**< 1: in a view, with `rank`. 0: in none, with `awaits`. */
+  uint32_t rank;
+  hawserAwaits_t awaits;
+  uint32_t in_update;   /**< 1: it waits in update-topology. */
+  uint32_t opens_links; /**< 1: newcomers are being admitted, and it has not said that its links are open. */
+} hawserStatusPeer_t;
+
+#define HAWSER_STATUS_PEER_INIT \
+  {sizeof(hawserStatusPeer_t), {0, "", ""}, 0, 0, 0, 0, 0, 0, 0, hawserAwaitsFirstView, 0, 0}
+
+/** Errors: InvalidArgument (no such index). */
+HAWSER_API hawserResult_t hawserStatusGetPeer(hawserStatus_t status, uint32_t index, hawserStatusPeer_t* peer);
+
+/** A collective that is neither committed nor aborted, and that the master has heard of: one that lasts, or that
+ *  somebody has a whole result of. Fill with HAWSER_STATUS_COLLECTIVE_INIT. */
+typedef struct hawserStatusCollective {
+  size_t size;
+  const char* what; /**< "all-reduce of 100 float32, sum". Valid until hawserStatusDestroy. */
+  uint64_t tag;
+  uint64_t sequence; /**< The how-manieth of its tag in this view. */
+  uint64_t since_ms; /**< Since the master first heard of it. */
+  uint32_t group;
+  uint32_t group_size;
+  uint32_t called;   /**< Members that have called it, as far as the master knows. */
+  uint32_t reported; /**< Members that have their whole result. It is committed when all do. */
+  uint32_t alike;    /**< 0: members have called different things; `what` is one of them. */
+} hawserStatusCollective_t;
+
+#define HAWSER_STATUS_COLLECTIVE_INIT {sizeof(hawserStatusCollective_t), NULL, 0, 0, 0, 0, 0, 0, 0, 0}
+
+/** Errors: InvalidArgument (no such index). */
+HAWSER_API hawserResult_t hawserStatusGetCollective(hawserStatus_t status, uint32_t index,
+                                                    hawserStatusCollective_t* collective);
+
+/** A member's part in a collective; any number of these, added. */
+#define HAWSER_STATUS_CALLED 1u
+#define HAWSER_STATUS_REPORTED 2u
+/** It holds the collective up: it has not called it; or, if all have, it is to blame for the stall that others
+ *  complain of; or, if nobody complains, it has no whole result yet. */
+#define HAWSER_STATUS_WAITED_FOR 4u
+
+/** Errors: InvalidArgument (no such index, no such rank in its group). */
+HAWSER_API hawserResult_t hawserStatusGetPart(hawserStatus_t status, uint32_t collective, uint32_t rank,
+                                              uint32_t* part);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,215 @@
+#include <algorithm>
+#include <array>
+#include <string>
+#include <vector>
+
+#include "boundary.hpp"
+#include "handles.hpp"
+#include "hawser_status.h"
+#include "runtime/status_query.hpp"
+
+namespace capi = hawser::capi;
+
+namespace {
+
+constexpr std::uint32_t kTimeoutDefault_ms = 5000;
+
+static_assert(hawserAwaitsNothing == static_cast<int>(hawser::kAwaitsMax));
+static_assert(hawserAwaitsUpdate == static_cast<int>(hawser::Awaits::update));
+static_assert(hawserAwaitsLinks == static_cast<int>(hawser::Awaits::links));
+static_assert(hawserAwaitsOthers == static_cast<int>(hawser::Awaits::others_back));
+
+hawserResult_t null_status() { return capi::report(capi::invalid_argument("the status is null")); }
+
+hawserResult_t no_such(const char* what, std::uint32_t index, std::size_t count) {
+  return capi::report(capi::invalid_argument("there is no " + std::string(what) + " " +
+                                             std::to_string(index) + " among " + std::to_string(count)));
+}
+
+/// Writes `ours` over the caller's struct of this or another version.
+template <class Struct>
+hawserResult_t answer(const Struct& ours, Struct& callers, const char* name) {
+  if (const auto read = capi::read_struct(callers, name, capi::Rest::waits_for_answer); !read.ok())
+    return capi::report(read.error());
+  capi::write_struct(ours, callers);
+  return hawserSuccess;
+}
+
+std::uint32_t members_listed(const hawser::RunStatus& status) {
+  std::size_t members = 0;
+  for (const hawser::GroupStatus& group : status.groups) members += group.members.size();
+  return static_cast<std::uint32_t>(members);
+}
+
+hawserStatusPeer_t shown(const hawser::PeerStatus& from, std::uint32_t group) {
+  hawserStatusPeer_t peer = HAWSER_STATUS_PEER_INIT;
+  peer.peer.peer_id = from.member.id.value;
+  capi::copy_text(from.member.name, peer.peer.name);
+  capi::copy_text(to_string(from.member.address), peer.peer.address);
+  peer.party = from.party.id.value;
+  peer.party_size = from.party.size;
+  peer.heard_ms = from.heard_ms;
+  peer.group = group;
+  peer.in_update = from.in_update ? 1 : 0;
+  peer.opens_links = from.opens_links ? 1 : 0;
+  return peer;
+}
+
+hawserStatusPeer_t peer_at(const hawser::RunStatus& status, std::size_t index) {
+  for (const hawser::GroupStatus& group : status.groups) {
+    if (index < group.members.size()) {
+      hawserStatusPeer_t peer = shown(group.members[index], group.group);
+      peer.member = 1;
+      peer.rank = static_cast<std::uint32_t>(index);
+      return peer;
+    }
+    index -= group.members.size();
+  }
+  const hawser::PendingStatus& pending = status.pending.at(index);
+  hawserStatusPeer_t peer = shown(pending.peer, pending.group);
+  peer.awaits = static_cast<hawserAwaits_t>(pending.awaits);
+  peer.waits_ms = pending.waits_ms;
+  return peer;
+}
+
+hawserStatusInfo_t info_of(const hawser::RunStatus& status) {
+  hawserStatusInfo_t info = HAWSER_STATUS_INFO_INIT;
+  info.run = status.run.value;
+  info.version = status.version.c_str();
+  info.protocol_version = status.protocol_version;
+  info.in_update = status.in_update;
+  info.up_ms = status.up_ms;
+  info.update_ms = status.update_ms;
+  info.world_size = status.world.size;
+  info.group_count = status.world.group_count;
+  info.largest_group_size = status.world.largest_group_size;
+  info.groups = static_cast<std::uint32_t>(status.groups.size());
+  info.peers = members_listed(status) + static_cast<std::uint32_t>(status.pending.size());
+  info.collectives = static_cast<std::uint32_t>(status.collectives.size());
+  info.peers_left_out = status.peers_left_out;
+  info.collectives_left_out = status.collectives_left_out;
+  return info;
+}
+
+bool has(const std::vector<std::uint32_t>& ranks, std::uint32_t rank) {
+  return std::binary_search(ranks.begin(), ranks.end(), rank);
+}
+
+}  // namespace
+
+extern "C" {
+
+const char* hawserGetAwaitsName(hawserAwaits_t awaits) {
+  constexpr std::array kNames{"waits for the first view",
+                              "waits for update-topology",
+                              "prefetches",
+                              "waits for the rest of its party",
+                              "is being admitted",
+                              "waits for former members to come back",
+                              "is back, waits for the other members",
+                              "is not back yet"};
+  static_assert(kNames.size() == hawser::kAwaitsMax + 1);
+  const int number = capi::number_in(awaits);
+  return number >= 0 && number < static_cast<int>(kNames.size()) ? kNames[static_cast<std::size_t>(number)]
+                                                                 : "waits";
+}
+
+hawserResult_t hawserStatusQuery(const char* master, uint32_t timeout_ms, hawserStatus_t* status) {
+  return capi::guarded([&] {
+    if (status == nullptr) return capi::null_output();
+    if (master == nullptr) return capi::report(capi::invalid_argument("the master's address is null"));
+    const auto address = hawser::parse_address(master);
+    if (!address.ok()) return capi::report(address.error());
+    auto handle = std::make_unique<hawserStatus>();
+    auto told = hawser::query_status(*address,
+                                     hawser::milliseconds(timeout_ms != 0 ? timeout_ms : kTimeoutDefault_ms));
+    if (!told.ok()) return capi::report(told.error());
+    handle->status = std::move(*told);
+    for (const hawser::CollectiveStatus& collective : handle->status.collectives)
+      handle->descriptions.push_back(describe(collective.signature));
+    *status = handle.release();
+    return hawserSuccess;
+  });
+}
+
+hawserResult_t hawserStatusDestroy(hawserStatus_t status) {
+  return capi::guarded([&] {
+    delete status;
+    return hawserSuccess;
+  });
+}
+
+hawserResult_t hawserStatusGetInfo(hawserStatus_t status, hawserStatusInfo_t* info) {
+  return capi::guarded([&] {
+    if (status == nullptr) return null_status();
+    if (info == nullptr) return capi::null_output();
+    return answer(info_of(status->status), *info, "hawserStatusInfo_t");
+  });
+}
+
+hawserResult_t hawserStatusGetGroup(hawserStatus_t status, uint32_t index, hawserStatusGroup_t* group) {
+  return capi::guarded([&] {
+    if (status == nullptr) return null_status();
+    if (group == nullptr) return capi::null_output();
+    const auto& groups = status->status.groups;
+    if (index >= groups.size()) return no_such("group", index, groups.size());
+    hawserStatusGroup_t ours = HAWSER_STATUS_GROUP_INIT;
+    for (std::uint32_t before = 0; before < index; ++before)
+      ours.first_peer += static_cast<std::uint32_t>(groups[before].members.size());
+    ours.epoch = groups[index].epoch.value;
+    ours.group = groups[index].group;
+    ours.group_size = groups[index].size;
+    ours.peers = static_cast<std::uint32_t>(groups[index].members.size());
+    return answer(ours, *group, "hawserStatusGroup_t");
+  });
+}
+
+hawserResult_t hawserStatusGetPeer(hawserStatus_t status, uint32_t index, hawserStatusPeer_t* peer) {
+  return capi::guarded([&] {
+    if (status == nullptr) return null_status();
+    if (peer == nullptr) return capi::null_output();
+    const std::size_t peers = members_listed(status->status) + status->status.pending.size();
+    if (index >= peers) return no_such("peer", index, peers);
+    return answer(peer_at(status->status, index), *peer, "hawserStatusPeer_t");
+  });
+}
+
+hawserResult_t hawserStatusGetCollective(hawserStatus_t status, uint32_t index,
+                                         hawserStatusCollective_t* collective) {
+  return capi::guarded([&] {
+    if (status == nullptr) return null_status();
+    if (collective == nullptr) return capi::null_output();
+    const auto& collectives = status->status.collectives;
+    if (index >= collectives.size()) return no_such("collective", index, collectives.size());
+    const hawser::CollectiveStatus& from = collectives[index];
+    hawserStatusCollective_t ours = HAWSER_STATUS_COLLECTIVE_INIT;
+    ours.what = status->descriptions[index].c_str();
+    ours.tag = from.tag;
+    ours.sequence = from.sequence;
+    ours.since_ms = from.since_ms;
+    ours.group = from.group;
+    ours.group_size = from.group_size;
+    ours.called = static_cast<std::uint32_t>(from.called.size());
+    ours.reported = static_cast<std::uint32_t>(from.reported.size());
+    ours.alike = from.alike ? 1 : 0;
+    return answer(ours, *collective, "hawserStatusCollective_t");
+  });
+}
+
+hawserResult_t hawserStatusGetPart(hawserStatus_t status, uint32_t collective, uint32_t rank,
+                                   uint32_t* part) {
+  return capi::guarded([&] {
+    if (status == nullptr) return null_status();
+    if (part == nullptr) return capi::null_output();
+    const auto& collectives = status->status.collectives;
+    if (collective >= collectives.size()) return no_such("collective", collective, collectives.size());
+    const hawser::CollectiveStatus& from = collectives[collective];
+    if (rank >= from.group_size) return no_such("rank", rank, from.group_size);
+    *part = (has(from.called, rank) ? HAWSER_STATUS_CALLED : 0U) |
+            (has(from.reported, rank) ? HAWSER_STATUS_REPORTED : 0U) |
+            (has(from.waits_for, rank) ? HAWSER_STATUS_WAITED_FOR : 0U);
+    return hawserSuccess;
+  });
+}
+
+}  // extern "C"

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "base/instant.hpp"
+
+namespace hawser {
+
+/// What a sample must have at least to say something.
+struct SampleBounds {
+  Duration time = milliseconds(30);
+  std::uint64_t bytes = 128 << 10;
+};
+
+/// How fast a link is, from data that flows anyway: what the other side acknowledges while more waits to be
+/// sent than the connections take. Only then is it the network that sets the pace, and not who has nothing to
+/// send. Without a queue there is no sample, and the last one stands.
+class LinkMeter {
+ public:
+  explicit LinkMeter(SampleBounds least = {}) : least_(least) {}
+
+  /// A frame was given to a connection.
+  void gave(Instant now);
+  /// Nothing waits to be sent any more.
+  void drained(Instant now);
+  void acknowledged(Instant now, std::size_t bytes);
+  /// Of the link, as the handshake of a connection showed it.
+  void round_trip(Duration measured);
+
+  /// 0: no sample yet.
+  std::uint64_t bytes_per_second() const { return rate_; }
+  Duration round_trip() const { return round_trip_; }
+  /// Since when frames have been waiting all the time, if they do.
+  std::optional<Instant> queued_since() const { return queued_since_; }
+
+ private:
+  void take_sample(Instant now);
+
+  SampleBounds least_;
+  std::optional<Instant> queued_since_;
+  std::optional<Instant> sample_since_;
+  std::uint64_t sample_bytes_ = 0;
+  std::uint64_t rate_ = 0;
+  Duration round_trip_{};
+};
+
+/// The most that has passed in a second, over the latest traffic: of windows in which something was queued.
+class PeakMeter {
+ public:
+  /// queued_since: of any sender; none: nothing waits.
+  void moved(Instant now, std::size_t bytes, std::optional<Instant> queued_since);
+  std::uint64_t bytes_per_second() const;
+
+ private:
+  static constexpr std::size_t kPeriods = 8;
+
+  Instant window_begin_{};
+  std::uint64_t window_bytes_ = 0;
+  /// The best window of each of the latest periods, the newest last.
+  std::uint64_t best_[kPeriods] = {};
+  Instant period_begin_{};
+};
+
+}  // namespace hawser

@@ -1,0 +1,78 @@
+#include <algorithm>
+
+#include "base/limits.hpp"
+#include "membership/master_state.hpp"
+
+/// What members measure of their links is put together here and told to all, so that all plan alike. A version
+/// is named by the word that commits a collective: who has that word plans the next collective of the tag from it, and
+/// nobody can begin that one without the word. So a plan changes between two collectives, for all at once.
+namespace hawser {
+namespace {
+
+/// Twice as long after each publication in a view: plans settle, and there is something to gain early.
+constexpr Duration kPauseFirst = milliseconds(100);
+constexpr Duration kPauseMax = seconds(2);
+constexpr Duration kPauseMaxOfMany = seconds(30);
+constexpr std::uint32_t kMany = 17;  ///< Members: what is told grows with the cube of them.
+constexpr std::size_t kPublishedKept = 8;
+
+}  // namespace
+
+void MasterMachine::State::said(Instant, PeerId peer, const Measured& message, MasterActions& out) {
+  Group* const group = group_of(peer);
+  if (!group || message.view != group->view.id) return;
+  const View& view = group->view;
+  const LinkRow& row = message.row;
+  if (row.bytes_per_second.size() != view.size() || row.delay_ns.size() != view.size()) {
+    out.emplace_back(LogEvent{LogLevel::warning, "odd-measures", name_of(peer) + " measured links of another view"});
+    return;
+  }
+  Peer& from = peers_.at(peer);
+  from.measured.clear();
+  for (std::size_t rank = 0; rank < view.size(); ++rank)
+    from.measured[view.members[rank].id] = {row.bytes_per_second[rank], row.delay_ns[rank]};
+  from.uplink = row.uplink_bytes_per_second;
+  from.downlink = row.downlink_bytes_per_second;
+  group->measuring.changed = true;
+}
+
+/// A view has begun: what its members measured before is published with its first commit.
+void MasterMachine::State::begin_measuring(Group& group) {
+  group.measuring = {};
+  group.measuring.pause = kPauseFirst;
+  group.measuring.changed = std::any_of(group.view.members.begin(), group.view.members.end(),
+                                        [&](const Member& member) { return !peers_.at(member.id).measured.empty(); });
+}
+
+void MasterMachine::State::publish_measures(Instant now, Group& group, MasterActions& out) {
+  Measuring& measuring = group.measuring;
+  if (!measuring.changed || now < measuring.publish_at || group.view.size() > limits::kMeasuredGroupMax) return;
+  Measures measures{.view = group.view.id, .version = ++measuring.version, .rows = {}};
+  for (const Member& member : group.view.members) {
+    const Peer& from = peers_.at(member.id);
+    LinkRow& row = measures.rows.emplace_back();
+    if (from.measured.empty()) continue;
+    for (const Member& to : group.view.members) {
+      const auto known = from.measured.find(to.id);
+      row.bytes_per_second.push_back(known == from.measured.end() ? 0 : known->second.first);
+      row.delay_ns.push_back(known == from.measured.end() ? 0 : known->second.second);
+    }
+    row.uplink_bytes_per_second = from.uplink;
+    row.downlink_bytes_per_second = from.downlink;
+  }
+  for (const Member& member : group.view.members) tell(member.id, measures, out);
+  out.emplace_back(LogEvent{LogLevel::debug, "measures-published", "version " + std::to_string(measuring.version)});
+  measuring.changed = false;
+  measuring.publish_at = now + measuring.pause;
+  measuring.pause = std::min(2 * measuring.pause, group.view.size() < kMany ? kPauseMax : kPauseMaxOfMany);
+  measuring.published.push_back(std::move(measures));
+  if (measuring.published.size() > kPublishedKept) measuring.published.pop_front();
+}
+
+const MasterMachine::State::Done* MasterMachine::State::find_committed(const Group& group, const OpKey& key) {
+  const auto found = std::find_if(group.committed.begin(), group.committed.end(),
+                                  [&](const Done& done) { return done.key == key; });
+  return found == group.committed.end() ? nullptr : &*found;
+}
+
+}  // namespace hawser

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/signature.hpp"
+#include "membership/view.hpp"
+
+/// How a run stands, as its master knows it: who is in, who waits for what, and what is under way. For people
+/// who look for whoever holds it up; no machine decides by it.
+namespace hawser {
+
+/// What a peer that is in no view waits for.
+enum class Awaits : std::uint8_t {
+  first_view = 0,   ///< The run has no members yet: those who come in time are admitted together.
+  update = 1,       ///< An update-topology of all members.
+  prefetch = 2,     ///< The end of its own fetching, as a guest.
+  party = 3,        ///< The rest of its party.
+  links = 4,        ///< It is being admitted: links to it are opened.
+  recovery = 5,     ///< A newcomer: the former members of a run that lost its master.
+  others_back = 6,  ///< A former member that is back: the others.
+  nothing = 7,      ///< A former member that is not back yet: it is what the others wait for.
+};
+inline constexpr std::uint32_t kAwaitsMax = static_cast<std::uint32_t>(Awaits::nothing);
+
+struct PeerStatus {
+  Member member;
+  Party party{};
+  std::uint64_t heard_ms = 0;  ///< Since the master last heard of it; 0 for a former member that is not back.
+  bool in_update = false;      ///< It waits in update-topology.
+  bool opens_links = false;    ///< Of an admission under way: it has not said yet that its links are open.
+  friend bool operator==(const PeerStatus&, const PeerStatus&) = default;
+};
+
+struct GroupStatus {
+  std::uint32_t group = 0;
+  Epoch epoch;
+  std::uint32_t size = 0;           ///< More than are listed, if some were left out.
+  std::vector<PeerStatus> members;  ///< By rank.
+  friend bool operator==(const GroupStatus&, const GroupStatus&) = default;
+};
+
+struct PendingStatus {
+  std::uint32_t group = 0;
+  PeerStatus peer;
+  Awaits awaits = Awaits::update;
+  std::uint64_t waits_ms = 0;  ///< Since it came; 0 for former members.
+  friend bool operator==(const PendingStatus&, const PendingStatus&) = default;
+};
+
+/// A collective that is neither committed nor aborted, and that the master has heard of: one that lasts, or
+/// that somebody has a whole result of.
+struct CollectiveStatus {
+  std::uint32_t group = 0;
+  std::uint64_t tag = 0;
+  std::uint64_t sequence = 0;
+  Signature signature;
+  bool alike = true;           ///< All who called it called the same; else `signature` is one of several.
+  std::uint64_t since_ms = 0;  ///< Since the master first heard of it.
+  std::uint32_t group_size = 0;
+  /// Ranks, in order.
+  std::vector<std::uint32_t> called;
+  std::vector<std::uint32_t> reported;
+  /// Who holds it up: those who have not called it; else the one who is to blame for a stall that others
+  /// complain of; else those who have no whole result yet.
+  std::vector<std::uint32_t> waits_for;
+  friend bool operator==(const CollectiveStatus&, const CollectiveStatus&) = default;
+};
+
+struct RunStatus {
+  RunId run;
+  std::uint32_t protocol_version = 0;
+  std::string version;      ///< Of the master's Hawser: "0.1.0".
+  std::uint64_t up_ms = 0;  ///< Since the master was started.
+  World world;
+  std::uint32_t in_update = 0;  ///< Members that wait in update-topology; it ends when all do.
+  std::uint64_t update_ms = 0;  ///< Since the first of them called it.
+  std::vector<GroupStatus> groups;
+  std::vector<PendingStatus> pending;
+  std::vector<CollectiveStatus> collectives;  ///< The oldest first.
+  /// What is not listed, because a message holds only so much.
+  std::uint32_t peers_left_out = 0;
+  std::uint32_t collectives_left_out = 0;
+  friend bool operator==(const RunStatus&, const RunStatus&) = default;
+};
+
+}  // namespace hawser

@@ -1,0 +1,99 @@
+#include "runtime/status_query.hpp"
+
+#include <asio/io_context.hpp>
+#include <asio/steady_timer.hpp>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "transport/control_connection.hpp"
+#include "transport/dialer.hpp"
+#include "transport/name_lookup.hpp"
+#include "wire/control_codec.hpp"
+
+namespace hawser {
+namespace {
+
+/// One question, on an io_context that runs for it only.
+class StatusQuery {
+ public:
+  explicit StatusQuery(const Address& master) : master_(master), names_(io_), timer_(io_) {}
+  StatusQuery(const StatusQuery&) = delete;
+  StatusQuery& operator=(const StatusQuery&) = delete;
+
+  Result<RunStatus> ask(Duration bound) {
+    timer_.expires_after(bound);
+    timer_.async_wait([this, bound](const std::error_code& error) {
+      if (!error) too_late(bound);
+    });
+    dial_ = transport::Dial::start(
+        io_, names_, master_, [this](Result<transport::Tcp::socket> socket) { dialled(std::move(socket)); });
+    while (!answer_) io_.run_one();
+    if (dial_) dial_->close();
+    if (connection_) connection_->close();
+    return std::move(*answer_);
+  }
+
+ private:
+  void end(Result<RunStatus> answer) {
+    if (!answer_) answer_ = std::move(answer);
+  }
+  void fail(Status status, std::string sentence) { end(Error{status, std::move(sentence)}); }
+
+  void dialled(Result<transport::Tcp::socket> socket) {
+    dial_.reset();
+    if (!socket.ok())
+      return fail(Status::master_unreachable,
+                  socket.error().sentence + ". Is the master running, and is this its address?");
+    connection_ = transport::ControlConnection::start(
+        std::move(*socket), {.message = [this](const std::string& message) { said(message); },
+                             .broken = [this](std::string reason) { broke(reason); },
+                             .settle = {}});
+    connection_->send(encode(StatusRequest{}));
+  }
+
+  void said(const std::string& message) {
+    auto decoded = decode_master_message(std::as_bytes(std::span(message)));
+    if (!decoded.ok()) return broke(decoded.error().sentence);
+    if (auto* const status = std::get_if<RunStatus>(&*decoded)) return end(std::move(*status));
+    if (const auto* const refused = std::get_if<Refused>(&*decoded))
+      return fail(Status::refused, "the master at " + to_string(master_) +
+                                       " does not tell its status: " + refused->error.sentence);
+    broke("it answered with something else");
+  }
+
+  /// A master of a release that does not know the question closes the connection without a word, as a peer's
+  /// port does.
+  void broke(const std::string& reason) {
+    fail(Status::refused,
+         "what listens at " + to_string(master_) + " is no Hawser master that can be asked for its status (" +
+             reason + "): the address is another program's or a peer's, or its Hawser is of another release");
+  }
+
+  void too_late(Duration bound) {
+    const std::string within = " within " + std::to_string(whole_milliseconds(bound)) + " ms";
+    fail(Status::timeout, connection_
+                              ? to_string(master_) + " took the connection but did not answer" + within +
+                                    ": a master that is stopped or overloaded, or no master at all"
+                              : "no connection to " + to_string(master_) + within +
+                                    ": the host is down, or a firewall drops what is sent to it");
+  }
+
+  Address master_;
+  asio::io_context io_{1};
+  transport::NameLookup names_;
+  asio::steady_timer timer_;
+  std::shared_ptr<transport::Dial> dial_;
+  std::shared_ptr<transport::ControlConnection> connection_;
+  std::optional<Result<RunStatus>> answer_;
+};
+
+}  // namespace
+
+Result<RunStatus> query_status(const Address& master, Duration bound) {
+  return StatusQuery(master).ask(bound);
+}
+
+}  // namespace hawser

@@ -1,0 +1,16 @@
+#pragma once
+
+#include "base/address.hpp"
+#include "base/instant.hpp"
+#include "base/result.hpp"
+#include "membership/run_status.hpp"
+
+namespace hawser {
+
+/// Asks the master at this address how its run stands, over a connection of its own; the run takes no notice.
+/// Blocks for `bound` at most, in the calling thread. Errors, each with a sentence that names the address:
+/// master_unreachable (nobody listens there), timeout (no answer within the bound), refused (what listens
+/// there is no master, or one of another protocol version, or it is asked too often).
+Result<RunStatus> query_status(const Address& master, Duration bound);
+
+}  // namespace hawser

@@ -1,0 +1,140 @@
+#include "topology/estimates.hpp"
+
+#include <algorithm>
+#include <cfloat>
+
+#include "base/assert.hpp"
+
+namespace hawser::topology {
+namespace {
+
+static_assert(FLT_EVAL_METHOD == 0, "doubles must be computed as doubles, or members would plan differently");
+
+constexpr double kDelaySecondsUnknown = 50e-6;
+
+double in_seconds(std::uint64_t ns) { return static_cast<double>(ns) / 1e9; }
+
+/// The lower one of two in the middle.
+std::uint64_t median(std::vector<std::uint64_t>& known) {
+  const auto middle = known.begin() + static_cast<std::ptrdiff_t>((known.size() - 1) / 2);
+  std::nth_element(known.begin(), middle, known.end());
+  return *middle;
+}
+
+std::uint64_t typical_rate(const Matrix& matrix) {
+  std::vector<std::uint64_t> known;
+  for (const PairMeasure& pair : matrix.pairs)
+    if (pair.bytes_per_second != 0) known.push_back(pair.bytes_per_second);
+  for (const MemberMeasure& member : matrix.members)
+    for (const std::uint64_t rate : {member.uplink_bytes_per_second, member.downlink_bytes_per_second})
+      if (rate != 0) known.push_back(rate);
+  HAWSER_ASSERT(!known.empty());
+  return median(known);
+}
+
+double typical_delay(const Matrix& matrix) {
+  std::vector<std::uint64_t> known;
+  for (const PairMeasure& pair : matrix.pairs)
+    if (pair.delay_ns != 0) known.push_back(pair.delay_ns);
+  return known.empty() ? kDelaySecondsUnknown : in_seconds(median(known));
+}
+
+}  // namespace
+
+Estimates::Estimates(const Matrix& matrix) : world_size_(matrix.world_size) {
+  estimate_limits(matrix);
+  estimate_rates(matrix);
+  estimate_delays(matrix);
+  regions_ = find_regions(*this);
+  take_observed_cables(matrix);
+  assume_cables_between_regions();
+}
+
+void Estimates::estimate_limits(const Matrix& matrix) {
+  const double typical = static_cast<double>(typical_rate(matrix));
+  for (std::uint32_t rank = 0; rank < world_size_; ++rank) {
+    const MemberMeasure& member = matrix.members[rank];
+    std::uint64_t up = member.uplink_bytes_per_second;
+    std::uint64_t down = member.downlink_bytes_per_second;
+    for (std::uint32_t other = 0; other < world_size_; ++other) {
+      if (member.uplink_bytes_per_second == 0) up = std::max(up, matrix.pair(rank, other).bytes_per_second);
+      if (member.downlink_bytes_per_second == 0)
+        down = std::max(down, matrix.pair(other, rank).bytes_per_second);
+    }
+    uplinks_.push_back(up == 0 ? typical : static_cast<double>(up));
+    downlinks_.push_back(down == 0 ? typical : static_cast<double>(down));
+    control_round_trip_ = std::max(control_round_trip_, 2 * in_seconds(member.control_delay_ns));
+  }
+}
+
+void Estimates::estimate_rates(const Matrix& matrix) {
+  rates_.resize(matrix.pairs.size());
+  slowest_rate_ = uplinks_[0];
+  for (std::uint32_t from = 0; from < world_size_; ++from)
+    for (std::uint32_t to = 0; to < world_size_; ++to) {
+      double rate = std::min(uplinks_[from], downlinks_[to]);
+      const std::uint64_t measured = matrix.pair(from, to).bytes_per_second;
+      if (measured != 0) rate = std::min(rate, static_cast<double>(measured));
+      rates_[at(from, to)] = rate;
+      if (from != to) slowest_rate_ = std::min(slowest_rate_, rate);
+    }
+}
+
+void Estimates::estimate_delays(const Matrix& matrix) {
+  delays_.resize(matrix.pairs.size());
+  const double typical = typical_delay(matrix);
+  for (std::uint32_t from = 0; from < world_size_; ++from)
+    for (std::uint32_t to = 0; to < world_size_; ++to) {
+      if (from == to) continue;
+      std::uint64_t delay_ns = matrix.pair(from, to).delay_ns;
+      if (delay_ns == 0) delay_ns = matrix.pair(to, from).delay_ns;
+      delays_[at(from, to)] = delay_ns == 0 ? typical : in_seconds(delay_ns);
+    }
+}
+
+void Estimates::take_observed_cables(const Matrix& matrix) {
+  cable_of_.assign(matrix.pairs.size(), kNoCable);
+  for (const Cable& cable : matrix.cables) {
+    const auto index = static_cast<std::uint32_t>(cable_rates_.size());
+    cable_rates_.push_back(static_cast<double>(cable.bytes_per_second));
+    for (const std::uint32_t from : cable.from)
+      for (const std::uint32_t to : cable.to) cable_of_[at(from, to)] = index;
+  }
+}
+
+void Estimates::assume_cables_between_regions() {
+  for (const auto& from_region : regions_.members)
+    for (const auto& to_region : regions_.members) {
+      // A single pair is its own cable.
+      if (&from_region == &to_region || from_region.size() * to_region.size() == 1) continue;
+      double best = 0;
+      bool observed = false;
+      for (const std::uint32_t from : from_region)
+        for (const std::uint32_t to : to_region) {
+          best = std::max(best, rate(from, to));
+          observed = observed || cable(from, to) != kNoCable;
+        }
+      if (observed) continue;
+      const auto index = static_cast<std::uint32_t>(cable_rates_.size());
+      cable_rates_.push_back(best);
+      for (const std::uint32_t from : from_region)
+        for (const std::uint32_t to : to_region) cable_of_[at(from, to)] = index;
+    }
+}
+
+double Estimates::rate_between(const std::vector<std::uint32_t>& senders,
+                               const std::vector<std::uint32_t>& receivers) const {
+  std::vector<bool> counted(cable_rates_.size());
+  double together = 0;
+  for (const std::uint32_t from : senders)
+    for (const std::uint32_t to : receivers) {
+      const std::uint32_t shared = cable(from, to);
+      if (shared == kNoCable) together += rate(from, to);
+      if (shared == kNoCable || counted[shared]) continue;
+      counted[shared] = true;
+      together += cable_rates_[shared];
+    }
+  return together;
+}
+
+}  // namespace hawser::topology

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "topology/matrix.hpp"
+#include "topology/regions.hpp"
+
+namespace hawser::topology {
+
+inline constexpr std::uint32_t kNoCable = std::numeric_limits<std::uint32_t>::max();
+
+/// A matrix with its gaps filled: a rate and a delay for every pair, limits for every member, and which pairs
+/// share a cable. In seconds and bytes per second, as doubles; only + - * / and comparisons are used on them,
+/// in a fixed order, so that all members get the same bits (IEEE 754, no contraction).
+///
+/// What is unknown is estimated. An access limit: the best rate of any pair of that member in that direction.
+/// A member of whom nothing is known: the median of all known rates. A pair's rate: what both its ends can
+/// do. A pair's delay: the other direction's, or else the median of all known. Traffic from one region to
+/// another whose common rate was never observed: the best rate of any of its pairs, since in doubt they share
+/// one cable.
+class Estimates {
+ public:
+  /// `matrix` has passed check() and knows_rates(). O(N^2).
+  explicit Estimates(const Matrix& matrix);
+
+  std::uint32_t world_size() const { return world_size_; }
+  /// Of a pair alone, its ends' limits included.
+  double rate(std::uint32_t from, std::uint32_t to) const { return rates_[at(from, to)]; }
+  double delay(std::uint32_t from, std::uint32_t to) const { return delays_[at(from, to)]; }
+  double uplink(std::uint32_t rank) const { return uplinks_[rank]; }
+  double downlink(std::uint32_t rank) const { return downlinks_[rank]; }
+  /// Of the member that is farthest from the master; 0 where unknown.
+  double control_round_trip() const { return control_round_trip_; }
+  double slowest_rate() const { return slowest_rate_; }
+  const Regions& regions() const { return regions_; }
+  /// Of all pairs from some members to others together, as far as pairs and cables limit them. O(pairs).
+  double rate_between(const std::vector<std::uint32_t>& senders,
+                      const std::vector<std::uint32_t>& receivers) const;
+
+  /// The cable that a pair shares with others, or kNoCable.
+  std::uint32_t cable(std::uint32_t from, std::uint32_t to) const { return cable_of_[at(from, to)]; }
+  const std::vector<double>& cable_rates() const { return cable_rates_; }
+
+ private:
+  std::size_t at(std::uint32_t from, std::uint32_t to) const {
+    return static_cast<std::size_t>(from) * world_size_ + to;
+  }
+  void estimate_limits(const Matrix& matrix);
+  void estimate_rates(const Matrix& matrix);
+  void estimate_delays(const Matrix& matrix);
+  void take_observed_cables(const Matrix& matrix);
+  void assume_cables_between_regions();
+
+  std::uint32_t world_size_;
+  std::vector<double> rates_;
+  std::vector<double> delays_;
+  std::vector<double> uplinks_;
+  std::vector<double> downlinks_;
+  std::vector<std::uint32_t> cable_of_;
+  std::vector<double> cable_rates_;
+  double control_round_trip_ = 0;
+  double slowest_rate_ = 0;
+  Regions regions_;
+};
+
+}  // namespace hawser::topology

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "wan/spec.hpp"
+
+namespace hawser::wan {
+
+struct LabOptions {
+  std::string spec;
+  std::optional<HostIndex> hosts;
+  std::string congestion_control;
+  std::optional<std::uint64_t> seed;  ///< Instead of the spec's.
+};
+
+struct RunOptions {
+  LabOptions lab;
+  std::string log_dir;
+  std::uint64_t timeout_s = 3600;
+  std::string first;    ///< A shell command for host 0 instead of the others' command.
+  bool master = false;  ///< `hawser master` in host 0 beside its command.
+  std::string hawser;   ///< That binary; "": beside this one, else on PATH.
+  bool stop_on_failure = false;
+  std::vector<std::string> command;
+};
+
+struct CheckOptions {
+  LabOptions lab;
+  bool all_pairs = false;
+  double seconds = 6;  ///< Of each flow's window, and about what the exchange takes at best.
+  std::uint32_t connections = 4;
+};
+
+inline constexpr int kExitTimeout = 124;
+inline constexpr int kExitUsage = 64;
+inline constexpr int kExitNoPermission = 77;
+inline constexpr int kExitSystem = 70;
+
+/// One command per host. Blocks until all have ended, or the timeout; the worst of their exit statuses.
+int run_commands(const RunOptions& options);
+/// Measures what TCP gets in the lab, and prints a table. Not 0 if something could not be measured.
+int check_lab(const CheckOptions& options);
+int show_spec(const LabOptions& options);
+int list_specs();
+
+/// Prints why there is no lab; the exit status for it.
+int exit_of(const Error& no_lab);
+
+/// The spec as the options want it; prints what is wrong with it.
+std::optional<Spec> spec_of(const LabOptions& options);
+
+}  // namespace hawser::wan

@@ -1,0 +1,113 @@
+// hawser-wan: an emulated wide-area network between processes on this machine. One binary in several roles:
+// the router starts itself again in each host's network.
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "wan/commands.hpp"
+#include "wan/host_process.hpp"
+#include "wan/probe_agent.hpp"
+
+namespace hawser::wan {
+namespace {
+
+void add_lab(CLI::App& app, LabOptions& o) {
+  app.add_option("spec", o.spec, "a name (see `list`) or a file")->required();
+  app.add_option("--hosts", o.hosts, "as many hosts instead of the spec's number, in its proportions");
+  app.add_option("--cc", o.congestion_control,
+                 "TCP's congestion control in all hosts (default: the system's)");
+  app.add_option("--seed", o.seed, "seed of losses and jitter, instead of the spec's");
+}
+
+void add_run(CLI::App& app, RunOptions& o) {
+  add_lab(app, o.lab);
+  app.add_option("--log-dir", o.log_dir, "also write each host's lines to DIR/host-N.log");
+  app.add_option("--timeout", o.timeout_s, "seconds after which all commands are ended")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000));
+  app.add_option("--first", o.first, "a shell command for host 0 instead of COMMAND");
+  app.add_flag("--master", o.master,
+               "run `hawser master` in host 0 beside its command; {master} is its address");
+  app.add_option("--hawser", o.hawser,
+                 "the hawser binary for --master (default: beside hawser-wan, else on PATH)");
+  app.add_flag("--stop-on-failure", o.stop_on_failure, "end all commands when one fails");
+  app.footer(
+      "COMMAND follows after --. In it {i}, {address}, {hosts} and {master} are replaced; the environment "
+      "has\n"
+      "HAWSER_WAN_HOST, HAWSER_WAN_HOSTS, HAWSER_WAN_ADDRESS, HAWSER_WAN_ADDRESSES and HAWSER_WAN_MASTER.");
+}
+
+void add_check(CLI::App& app, CheckOptions& o) {
+  add_lab(app, o.lab);
+  app.add_flag("--all-pairs", o.all_pairs, "measure every pair, not one of each kind");
+  app.add_option("--seconds", o.seconds, "per measurement, after its warm-up")
+      ->capture_default_str()
+      ->check(CLI::Range(0.1, 600.0));
+  app.add_option("--connections", o.connections, "flows of the measurements with several")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 64));
+}
+
+int dispatch(std::vector<std::string> arguments, std::vector<std::string> command) {
+  CLI::App app{
+      "A wide-area network on one machine: real kernel TCP between hosts in network namespaces, joined by a "
+      "router with rates, queues, delays and losses. Needs root."};
+  app.require_subcommand(1);
+  RunOptions run;
+  CheckOptions check;
+  LabOptions show;
+  HostProcessOptions host;
+  CLI::App* run_app = app.add_subcommand("run", "run one COMMAND per host: run SPEC [options] -- COMMAND...");
+  add_run(*run_app, run);
+  CLI::App* check_app = app.add_subcommand("check", "measure what TCP gets");
+  add_check(*check_app, check);
+  CLI::App* show_app = app.add_subcommand("show", "print a spec and the bounds that follow from it");
+  add_lab(*show_app, show);
+  CLI::App* list_app = app.add_subcommand("list", "print the specs that come with the tool");
+  CLI::App* host_app = app.add_subcommand("host", "internal")->group("");
+  host_app->add_option("--net", host.name_space)->required();
+  host_app->add_option("--parent", host.parent_pid)->required();
+  host_app->add_option("--env", host.environment)->allow_extra_args(false)->expected(1)->take_all();
+  host_app->add_flag("--no-input", host.no_input);
+  CLI::App* agent_app = app.add_subcommand("agent", "internal")->group("");
+  try {
+    std::ranges::reverse(arguments);  // As CLI11 wants them.
+    app.parse(arguments);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error);
+  }
+  if ((run_app->parsed() || host_app->parsed()) == command.empty()) {
+    std::fprintf(stderr, command.empty() ? "hawser-wan: no command after --\n"
+                                         : "hawser-wan: only run takes a command after --\n");
+    return kExitUsage;
+  }
+  if (host_app->parsed()) {
+    host.command = std::move(command);
+    return run_host_process(host);
+  }
+  if (agent_app->parsed()) return run_probe_agent();
+  run.command = std::move(command);
+  if (run_app->parsed()) return run_commands(run);
+  if (check_app->parsed()) return check_lab(check);
+  if (list_app->parsed()) return list_specs();
+  return show_spec(show);
+}
+
+}  // namespace
+}  // namespace hawser::wan
+
+int main(int argc, char** argv) {
+  // What comes after -- is the command's and no option of ours.
+  char** const end = argv + argc;
+  char** const dashes = std::find(argv + 1, end, std::string_view("--"));
+  try {
+    return hawser::wan::dispatch({argv + 1, dashes}, {dashes == end ? end : dashes + 1, end});
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "hawser-wan: %s\n", e.what());
+    return 70;
+  }
+}

@@ -1,0 +1,133 @@
+/// `hawser status` as a person calls it, against a run of this process.
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <hawser/hawser.hpp>
+#include <string>
+#include <thread>
+
+#include "catch.hpp"
+
+namespace {
+
+struct Said {
+  int exit_status;
+  std::string text;
+};
+
+class Command {
+ public:
+  /// Of the tool, with these arguments; what it says on stderr comes with the rest.
+  explicit Command(const std::string& arguments)
+      : pipe_(::popen(("exec '" HAWSER_TOOL "' " + arguments + " 2>&1").c_str(), "r")) {
+    REQUIRE(pipe_ != nullptr);
+  }
+  ~Command() {
+    if (pipe_ != nullptr) (void)end();
+  }
+  Command(const Command&) = delete;
+  Command& operator=(const Command&) = delete;
+
+  /// Up to and with the next newline; empty at the end.
+  std::string line() {
+    std::string text;
+    for (int c = std::fgetc(pipe_); c != EOF; c = std::fgetc(pipe_)) {
+      text += static_cast<char>(c);
+      if (c == '\n') break;
+    }
+    return text;
+  }
+  /// Waits for its end; if it has more to say, nobody listens.
+  int end() {
+    const int status = ::pclose(pipe_);
+    pipe_ = nullptr;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+ private:
+  FILE* pipe_;
+};
+
+Said run(const std::string& arguments) {
+  Command command(arguments);
+  std::string text;
+  for (std::string line = command.line(); !line.empty(); line = command.line()) text += line;
+  return {command.end(), text};
+}
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+/// A master and two members.
+class Run {
+ public:
+  Run() : master_(std::move(*hawser::Master::create({.listen = "127.0.0.1:0", .bootstrap_ms = 200}))) {
+    REQUIRE(master_.start());
+    std::thread other([&] { join(grace_); });
+    join(ada_);
+    other.join();
+    REQUIRE(ada_.info()->group_size == 2);
+    REQUIRE(grace_.info()->group_size == 2);
+  }
+  std::string address() const { return master_.address(); }
+
+ private:
+  hawser::Communicator make(const std::string& name) const {
+    auto comm = hawser::Communicator::create({.master = address(), .name = name, .connect_ms = 20'000});
+    REQUIRE(comm);
+    return std::move(*comm);
+  }
+  static void join(hawser::Communicator& comm) {
+    auto joined = comm.connect();
+    while (joined && comm.info()->world_size < 2) joined = comm.update_topology();
+  }
+
+  hawser::Master master_;
+  hawser::Communicator ada_ = make("Ada");
+  hawser::Communicator grace_ = make("Grace \"G\" Hopper");
+};
+
+}  // namespace
+
+TEST_CASE("the table names the members") {
+  const Run peers;
+  const Said said = run("status " + peers.address());
+  INFO(said.text);
+  CHECK(said.exit_status == 0);
+  CHECK(has(said.text, "2 members in 1 group"));
+  CHECK(has(said.text, "Ada\n"));
+  CHECK(has(said.text, "Grace \"G\" Hopper\n"));
+}
+
+TEST_CASE("the JSON is JSON, with the members' names") {
+  const Run peers;
+  const Said said =
+      run("status --json " + peers.address() +
+          " | '" HAWSER_PYTHON
+          "' -c 'import json, sys; told = json.load(sys.stdin); "
+          "print(told[\"world_size\"], sorted(m[\"name\"] for m in told[\"groups\"][0][\"members\"]))'");
+  CHECK(said.text == "2 ['Ada', 'Grace \"G\" Hopper']\n");
+}
+
+TEST_CASE("a watch asks again") {
+  const Run peers;
+  Command command("status --watch 0.1 " + peers.address());
+  for (int times = 0; times < 3;) {
+    const std::string line = command.line();
+    REQUIRE_FALSE(line.empty());
+    if (line.starts_with("run ")) ++times;
+  }
+}
+
+TEST_CASE("a master that is not there is told with the library's sentence") {
+  std::string address;
+  {
+    auto master = hawser::Master::create({.listen = "127.0.0.1:0"});
+    REQUIRE(master);
+    address = master->address();
+  }
+  const Said said = run("status " + address);
+  CHECK(said.exit_status == 1);
+  CHECK(has(said.text, "hawser status: cannot connect to " + address));
+  CHECK(run("status 'no port'").exit_status == 1);
+}

@@ -1,0 +1,226 @@
+#!/usr/bin/env python3
+"""Runs hawser-wan for real: namespaces, devices, kernel TCP. Skips (77) where that is not permitted.
+
+    lab_smoke.py HAWSER_WAN CASE        CASE: transfer, statuses, nat, kill, timeout
+"""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SKIP = 77
+BOUND_S = 120
+
+SPEC = """
+summary = "two hosts for tests"
+{top}
+[[hosts]]
+count = 2
+up_mbit = 200
+down_mbit = 200
+{host}
+[[paths]]
+from = "*"
+to = "*"
+delay_ms = 5
+"""
+
+# Host 0 listens and counts, host 1 sends; both end by themselves. The listener waits in the backlog, the dialler
+# tries until there is one.
+TRANSFER = """
+import os, socket, sys
+me, addresses = int(os.environ["HAWSER_WAN_HOST"]), os.environ["HAWSER_WAN_ADDRESSES"].split(",")
+assert os.environ["HAWSER_WAN_ADDRESS"] == addresses[me] == sys.argv[1]
+if me == 0:
+    with socket.create_server((addresses[0], 4000)) as server:
+        connection, peer = server.accept()
+        assert peer[0] == addresses[1], peer
+        data = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert data == bytes(range(256)) * 4096
+        print("got", len(data))
+else:
+    while True:
+        try:
+            connection = socket.create_connection((addresses[0], 4000), timeout=60)
+            break
+        except ConnectionRefusedError:
+            pass
+    connection.sendall(bytes(range(256)) * 4096)
+"""
+
+# Host 0 is behind a NAT: it reaches host 1, and host 1 does not reach it.
+NAT = """
+import os, socket
+me, addresses = int(os.environ["HAWSER_WAN_HOST"]), os.environ["HAWSER_WAN_ADDRESSES"].split(",")
+if me == 0:
+    with socket.create_server((addresses[0], 4000)):
+        while True:
+            try:
+                connection = socket.create_connection((addresses[1], 4001), timeout=60)
+                break
+            except ConnectionRefusedError:
+                pass
+        print("inside said", connection.recv(100).decode())
+else:
+    with socket.create_server((addresses[1], 4001)) as server:
+        connection, _ = server.accept()
+        try:
+            socket.create_connection((addresses[0], 4000), timeout=3)
+            connection.sendall(b"came in")
+        except TimeoutError:
+            connection.sendall(b"refused")
+"""
+
+
+def lab(binary, *arguments, **options):
+    done = subprocess.run([binary, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=BOUND_S, **options)
+    if done.returncode == SKIP:
+        print(done.stderr)
+        sys.exit(SKIP)
+    return done
+
+
+def spec_file(folder, top="", host=""):
+    path = Path(folder) / "test.toml"
+    path.write_text(SPEC.format(top=top, host=host))
+    return str(path)
+
+
+def expect(condition, done):
+    if not condition:
+        sys.exit(f"status {done.returncode}\n{done.stdout}\n{done.stderr}")
+
+
+def transfer(binary, folder):
+    script = Path(folder) / "transfer.py"
+    script.write_text(TRANSFER)
+    for control in "reno", None:
+        chosen = ["--cc", control] if control else []
+        done = lab(binary, "run", spec_file(folder), "--timeout", "60", "--log-dir", f"{folder}/logs", *chosen, "--",
+                   sys.executable, str(script), "{address}")
+        expect(done.returncode == 0 and "[host-0] got 1048576" in done.stdout, done)
+        expect(Path(folder, "logs", "host-0.log").read_text() == "got 1048576\n", done)
+    done = lab(binary, "check", spec_file(folder), "--seconds", "0.5", "--cc", "reno")
+    expect(done.returncode == 0 and ", reno," in done.stdout and "everybody to everybody" in done.stdout, done)
+
+
+def statuses(binary, folder):
+    """The worst exit status; the last line without a newline; the command that is not there; bad specs."""
+    spec = spec_file(folder)
+    done = lab(binary, "run", spec, "--", "sh", "-c", "printf 'last {i}'; exit $((3 * {i}))")
+    expect(done.returncode == 3 and "[host-1] last 1\n" in done.stdout, done)
+    done = lab(binary, "run", spec, "--first", "exit 9", "--", "true")
+    expect(done.returncode == 9, done)
+    done = lab(binary, "run", spec, "--", "/no/such/command")
+    expect(done.returncode == 127, done)
+    done = lab(binary, "run", spec, "--cc", "nonsense", "--", "true")
+    expect(done.returncode == 64 and "nonsense" in done.stderr, done)
+    done = lab(binary, "run", "no-such-spec", "--", "true")
+    expect(done.returncode == 64 and "hawser-wan list" in done.stderr, done)
+    done = lab(binary, "run", spec_file(folder, top='[sysctls]\n"net.ipv4.nonsense" = "1"'), "--", "true")
+    expect(done.returncode not in (0, SKIP) and "net.ipv4.nonsense" in done.stderr, done)
+
+
+def nat(binary, folder):
+    text = SPEC.replace("count = 2", "nat = true").replace("[[paths]]",
+                                                           "[[hosts]]\nup_mbit = 9\ndown_mbit = 9\n[[paths]]")
+    path = Path(folder) / "nat.toml"
+    path.write_text(text.format(top="", host=""))
+    script = Path(folder) / "nat.py"
+    script.write_text(NAT)
+    done = lab(binary, "run", str(path), "--timeout", "60", "--", sys.executable, str(script))
+    expect(done.returncode == 0 and "inside said refused" in done.stdout, done)
+
+
+def timeout(binary, folder):
+    """A command that ignores SIGTERM, and its children, are ended nevertheless."""
+    done = lab(binary, "run", spec_file(folder), "--timeout", "1", "--", "sh", "-c",
+               "trap '' TERM; (trap '' TERM; exec tail -f /dev/null) & while :; do wait; done")
+    expect(done.returncode == 137 and "still run" in done.stderr, done)
+
+
+def of_session(session):
+    """The processes of a session that live."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[3]) == session and fields[0] not in "ZX":
+            found.append(int(entry.name))
+    return found
+
+
+def kill(binary, folder):
+    """SIGKILL of the tool in the middle of a run leaves no process, not even of those that left the session."""
+    command = "setsid sh -c 'echo up; exec tail -f /dev/null' & setsid -w tail -f /dev/null"
+    running = subprocess.Popen([binary, "run", spec_file(folder), "--", "sh", "-c", command],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               start_new_session=True)
+    said = b""
+    deadline = time.monotonic() + BOUND_S
+    up = [b"[host-0] up\n", b"[host-1] up\n"]
+    # Unbuffered: select sees nothing of what a buffer has swallowed already.
+    while not all(line in said for line in up):
+        if not select.select([running.stdout], [], [], max(0, deadline - time.monotonic()))[0]:
+            break
+        part = os.read(running.stdout.fileno(), 4096)
+        if not part:
+            break
+        said += part
+    if not all(line in said for line in up):
+        running.kill()
+        error = running.stderr.read()
+        print(error)
+        sys.exit(SKIP if running.wait() == SKIP else f"the hosts did not start: {error}")
+    namespaces = {os.readlink(f"/proc/{pid}/ns/net") for pid in of_session(running.pid)}
+    if len(namespaces) != 3:
+        sys.exit(f"expected the tool's network and one per host, found {namespaces}")
+    namespaces.discard(os.readlink("/proc/self/ns/net"))
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait()
+    # The kernel ends them one after the other: each look waits for the end of one that still lives.
+    while left := of_session(running.pid) + in_namespaces(namespaces):
+        if time.monotonic() > deadline:
+            sys.exit(f"still alive: {left}")
+        wait_for_end(left[0], deadline)
+    running.stdout.close()
+    running.stderr.close()
+
+
+def in_namespaces(namespaces):
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and os.readlink(entry / "ns" / "net") in namespaces:
+                found.append(int(entry.name))
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+    return found
+
+
+def wait_for_end(pid, deadline):
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        select.select([handle], [], [], max(0, deadline - time.monotonic()))
+    finally:
+        os.close(handle)
+
+
+if __name__ == "__main__":
+    cases = {"transfer": transfer, "statuses": statuses, "nat": nat, "timeout": timeout, "kill": kill}
+    with tempfile.TemporaryDirectory() as scratch:
+        cases[sys.argv[2]](sys.argv[1], scratch)
+    print("ok")

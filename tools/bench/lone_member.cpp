@@ -1,0 +1,110 @@
+#include "bench/lone_member.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <vector>
+
+#include "bench/member.hpp"
+#include "bench/payload.hpp"
+#include "byte_text.hpp"
+
+namespace hawser::bench {
+namespace {
+
+/// Of one call, at the slowest member.
+struct Row {
+  float ms = 0;
+  float wrong = 0;
+};
+
+class LoneMember {
+ public:
+  LoneMember(Communicator& comm, const LoneMemberOptions& options, const hawserCommInfo_t& info)
+      : comm_(comm),
+        options_(options),
+        kind_(kind_of(options.all_reduce.names)),
+        payload_(kind_, info.rank, info.group_size),
+        is_first_(info.rank == 0),
+        world_(info.group_size) {
+    const std::uint64_t most = *std::ranges::max_element(options.all_reduce.sizes);
+    send_.resize(std::max<std::uint64_t>(kind_.element_bytes, most));
+    receive_.resize(send_.size());
+  }
+
+  Result<void> run() {
+    if (is_first_)
+      std::printf("%u members, %s\n%10s %6s %10s %12s %10s %10s  %s\n", world_, options_.all_reduce.names.type.c_str(),
+                  "bytes", "call", "ms", "expected ms", "commit ms", "Mbit/s", "plan");
+    for (const std::uint64_t bytes : options_.all_reduce.sizes)
+      for (std::uint32_t call = 1; call <= options_.all_reduce.rounds; ++call)
+        if (auto done = measure(call, bytes); !done) return done;
+    // Nobody leaves while another still waits for its last result.
+    if (auto together = comm_.barrier(); !together) return together.error();
+    return {};
+  }
+  bool all_right() const { return all_right_; }
+
+ private:
+  Result<void> measure(std::uint32_t call, std::uint64_t bytes) {
+    const std::uint64_t count = std::max<std::uint64_t>(1, bytes / kind_.element_bytes);
+    const std::span<std::byte> send = std::span(send_).first(count * kind_.element_bytes);
+    const std::span<std::byte> receive = std::span(receive_).first(send.size());
+    payload_.fill(call, send);
+    std::ranges::fill(receive, std::byte{0xff});
+    if (auto together = comm_.barrier(); !together) return together.error();
+    hawserReduceInfo_t info = HAWSER_REDUCE_INFO_INIT;
+    const auto begin = Clock::now();
+    const auto result = hawserAllReduce(comm_.handle(), send.data(), receive.data(), count, kind_.type, &kind_.options,
+                                        &info);
+    const double seconds = seconds_since(begin);
+    if (result != hawserSuccess) return Failure{.code = result, .sentence = hawserGetLastError()};
+    const std::string wrong = payload_.check(call, receive);
+    if (!wrong.empty()) std::fprintf(stderr, "hawser bench: WRONG RESULT: %s\n", wrong.c_str());
+    Row row{.ms = static_cast<float>(1e3 * seconds), .wrong = wrong.empty() ? 0.0F : 1.0F};
+    std::vector<float> slowest{row.ms, row.wrong};
+    if (auto told = comm_.all_reduce(std::span(slowest), {.op = hawserMax, .tag = 1}); !told) return told.error();
+    all_right_ = all_right_ && slowest[1] == 0;
+    if (!is_first_) return {};
+    // What each member sends and receives in a ring or a direct plan with equal shares, over the time.
+    const double busy_bits = 8.0 * 2 * (world_ - 1) / world_ * static_cast<double>(send.size());
+    std::printf("%10s %6u %10.1f %12.1f %10.1f %10.1f  %s%s\n", byte_text(static_cast<double>(send.size())).c_str(), call, slowest[0],
+                static_cast<double>(info.predicted_us) / 1e3, static_cast<double>(info.commit_us) / 1e3,
+                busy_bits / slowest[0] / 1e3, info.plan_reason, slowest[1] == 0 ? "" : "  WRONG");
+    std::fflush(stdout);
+    return {};
+  }
+
+  Communicator& comm_;
+  const LoneMemberOptions& options_;
+  CollectiveKind kind_;
+  Payload payload_;
+  bool is_first_;
+  std::uint32_t world_;
+  std::vector<std::byte> send_, receive_;
+  bool all_right_ = true;
+};
+
+Result<bool> take_part(const LoneMemberOptions& options) {
+  auto comm = join({.master = options.master,
+                    .world = options.world,
+                    .connections = options.all_reduce.connections,
+                    .check_same_host = options.all_reduce.check_same_host,
+                    .listen = options.listen});
+  if (!comm) return comm.error();
+  const auto info = comm->info();
+  if (!info) return info.error();
+  LoneMember member(*comm, options, *info);
+  if (auto done = member.run(); !done) return done.error();
+  return member.all_right();
+}
+
+}  // namespace
+
+int run_lone_member(const LoneMemberOptions& options) {
+  const auto right = take_part(options);
+  if (right) return *right ? 0 : 1;
+  std::fprintf(stderr, "hawser bench: %s: %s\n", right.error().name(), right.error().sentence.c_str());
+  return 1;
+}
+
+}  // namespace hawser::bench

@@ -1,0 +1,70 @@
+#include "status_command.hpp"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "hawser_status.h"
+#include "status_report.hpp"
+
+namespace {
+
+struct StatusArguments {
+  std::string master = "127.0.0.1:48500";
+  bool json = false;
+  double watch_s = 0;
+  std::uint32_t timeout_ms = 5000;
+};
+
+constexpr const char* kClearScreen = "\033[H\033[2J";
+
+/// Asks once and prints the answer. False, after a word on stderr, if there is none.
+bool show(const StatusArguments& arguments, bool clear) {
+  hawserStatus_t handle = nullptr;
+  if (hawserStatusQuery(arguments.master.c_str(), arguments.timeout_ms, &handle) != hawserSuccess) {
+    std::fprintf(stderr, "hawser status: %s\n", hawserGetLastError());
+    return false;
+  }
+  const std::unique_ptr<hawserStatus, decltype(&hawserStatusDestroy)> owner(handle, hawserStatusDestroy);
+  const StatusReport report = read_status(arguments.master, handle);
+  if (clear) std::fputs(kClearScreen, stdout);
+  std::printf("%s\n", (arguments.json ? status_json(report) : status_table(report)).c_str());
+  std::fflush(stdout);
+  return true;
+}
+
+int ask(const StatusArguments& arguments) {
+  const bool watches = arguments.watch_s > 0;
+  const bool clear = watches && !arguments.json && ::isatty(STDOUT_FILENO) == 1;
+  if (!show(arguments, clear)) return 1;
+  // A master that is away for a while, or restarted, does not end the watch.
+  while (watches && std::ferror(stdout) == 0) {
+    std::this_thread::sleep_for(std::chrono::duration<double>(arguments.watch_s));
+    (void)show(arguments, clear);
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_status_command(CLI::App& app, int& status) {
+  const auto arguments = std::make_shared<StatusArguments>();
+  CLI::App* command = app.add_subcommand(
+      "status", "Ask a running master how the run stands: who is in, who waits, who holds up a collective");
+  command->add_option("master", arguments->master, "ADDRESS:PORT of the master")->capture_default_str();
+  command->add_flag("--json", arguments->json,
+                    "JSON instead of a table; with --watch one document after the other");
+  command
+      ->add_option("--watch", arguments->watch_s,
+                   "Ask again every so many seconds until SIGINT, also while the master is away")
+      ->check(CLI::Range(0.1, 86400.0));
+  command->add_option("--timeout-ms", arguments->timeout_ms, "How long to wait for an answer")
+      ->capture_default_str()
+      ->check(CLI::Range(1U, 600'000U));
+  command->footer("Exit status: 0 if the master answered; 1 if not, and a sentence on stderr says why.");
+  command->callback([arguments, &status] { status = ask(*arguments); });
+}
