@@ -71,6 +71,7 @@ void add_lone_member(CLI::App& bench, int& status) {
   command->add_option("--master", options->master, "HOST:PORT of a running `hawser master`")->required();
   command->add_option("--world", options->world, "Members to wait for")->required()->check(CLI::Range(2, 1024));
   command->add_option("--listen", options->listen, "Address to listen on for the others (default: all)");
+  command->add_flag("--verbose", options->verbose, "What the library does, on the standard error");
   add_collective_options(*command, options->all_reduce);
   command->callback([options, &status] { status = hawser::bench::run_lone_member(*options); });
 }

@@ -248,7 +248,8 @@ typedef struct hawserCommConfig {
   /** Ports to listen on, first to last; 0 and 0: any free port. */
   uint16_t port_first;
   uint16_t port_last;
-  /** TCP connections per link. Default: 1 between peers on one host, 4 between hosts. */
+  /** TCP connections per link. Default: 1 between peers on one host; between hosts 2 at first, then as many as fill
+   *  the way without overflowing a queue on it, up to 32. */
   uint32_t connections_per_link;
   /** Bound of hawserCommConnect, waiting for admission included. Default 3600000. */
   uint32_t connect_ms;

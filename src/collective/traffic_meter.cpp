@@ -44,7 +44,8 @@ void LinkMeter::acknowledged(Instant now, std::size_t bytes) {
 
 void LinkMeter::take_sample(Instant now) {
   const Duration time = now - *sample_since_;
-  if (time >= least_.time && sample_bytes_ >= least_.bytes) rate_ = per_second(sample_bytes_, time);
+  if (time >= least_.time && sample_bytes_ >= least_.bytes)
+    latest_[samples_++ % latest_.size()] = per_second(sample_bytes_, time);
 }
 
 void LinkMeter::round_trip(Duration measured) {

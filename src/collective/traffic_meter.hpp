@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -29,8 +31,8 @@ class LinkMeter {
   /// Of the link, as the handshake of a connection showed it.
   void round_trip(Duration measured);
 
-  /// 0: no sample yet.
-  std::uint64_t bytes_per_second() const { return rate_; }
+  /// The best of the latest samples, since each may have shared its way with other traffic; 0: no sample yet.
+  std::uint64_t bytes_per_second() const { return *std::max_element(latest_.begin(), latest_.end()); }
   Duration round_trip() const { return round_trip_; }
   /// Since when frames have been waiting all the time, if they do.
   std::optional<Instant> queued_since() const { return queued_since_; }
@@ -42,7 +44,8 @@ class LinkMeter {
   std::optional<Instant> queued_since_;
   std::optional<Instant> sample_since_;
   std::uint64_t sample_bytes_ = 0;
-  std::uint64_t rate_ = 0;
+  std::array<std::uint64_t, 3> latest_{};
+  std::size_t samples_ = 0;
   Duration round_trip_{};
 };
 
@@ -59,7 +62,7 @@ class PeakMeter {
   Instant window_begin_{};
   std::uint64_t window_bytes_ = 0;
   /// The best window of each of the latest periods, the newest last.
-  std::uint64_t best_[kPeriods] = {};
+  std::array<std::uint64_t, kPeriods> best_{};
   Instant period_begin_{};
 };
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "transport/frame_traffic.hpp"
+#include "transport/tcp_state.hpp"
 #include "transport/socket_options.hpp"
 
 namespace hawser::transport {
@@ -37,6 +38,9 @@ class DataConnection : public std::enable_shared_from_this<DataConnection> {
 
   const ConnectionName& name() const { return setup_.name; }
   bool closed() const { return closed_; }
+  /// It has more to write than the system takes.
+  bool is_full() const { return waiting_writable_ && (staged_done_ < staged_.size() || !borrowed_.empty()); }
+  TcpState tcp_state() { return tcp_state_of(socket_.native_handle()); }
 
   /// Asks for frames and writes them, unless it waits for the system to take more already.
   void pump();

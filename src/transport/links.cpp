@@ -14,7 +14,7 @@ std::string describe(const LinkTarget& target) { return target.name + " at " + t
 }  // namespace
 
 Links::Links(asio::io_context& io, NameLookup& names, LinksConfig config, FrameTraffic& traffic)
-    : io_(io), names_(names), config_(config), traffic_(traffic), random_(config.seed), sweep_(io) {
+    : io_(io), names_(names), config_(config), traffic_(traffic), random_(config.seed), sweep_(io), counting_(io) {
   HAWSER_ASSERT(config.connections_per_link <= limits::kConnectionsPerLinkMax);
 }
 
@@ -50,6 +50,7 @@ void Links::close_all() {
   }
   strangers_.clear();
   sweep_.cancel();
+  counting_.cancel();
 }
 
 void Links::close(PeerId peer) {
@@ -98,6 +99,7 @@ void Links::open(const LinkTarget& target) {
 void Links::wake(PeerId peer) {
   Link* link = find(peer);
   if (link == nullptr || link->slots.empty()) return;
+  if (link->count) arm_count();
   const std::size_t first = link->turn++ % link->slots.size();
   for (std::size_t i = 0; i < link->slots.size(); ++i) {
     const std::shared_ptr<DataConnection> connection =
@@ -149,15 +151,19 @@ void Links::stand(const std::shared_ptr<Slot>& slot, Tcp::socket socket) {
   }
   slot->standing_since = Clock::now();
   const bool same_host = is_same_host(socket);
-  const Duration round_trip = round_trip_of(socket);
+  const Duration round_trip = tcp_state_of(socket.native_handle()).round_trip;
+  if (!same_host) keep_queue_short(socket);
   slot->standing = DataConnection::start(
       std::move(socket), {.name = name,
                           .traffic = traffic_,
                           .broken = [this, slot](const std::string& reason) { broke(slot, reason); },
                           .same_host = same_host && !config_.check_same_host});
   const Standing standing{.round_trip = round_trip, .same_host = same_host};
-  if (slot->link->target.dial && config_.connections_per_link == 0 && !same_host)
-    dial_up_to(*slot->link, kConnectionsBetweenHosts);
+  Link& link = *slot->link;
+  if (link.target.dial && config_.connections_per_link == 0 && !same_host) {
+    if (!link.count) link.count.emplace(kConnectionsAtFirst);
+    dial_up_to(link, link.count->wanted());
+  }
   traffic_.link_up(name, standing);
 }
 

@@ -26,8 +26,8 @@
 namespace hawser::transport {
 
 struct LinksConfig {
-  /// Of links that this side dials. 0: one to a peer on this host, where more would only cost, else
-  /// kConnectionsBetweenHosts.
+  /// Of links that this side dials. 0: one to a peer on this host, where more would only cost, else as many as
+  /// ConnectionCount says, kConnectionsAtFirst to begin with.
   std::uint32_t connections_per_link = 0;
   /// Payloads between peers on one host carry a checksum too.
   bool check_same_host = false;
@@ -41,7 +41,7 @@ struct LinksConfig {
   std::uint64_t seed = 0;
 };
 
-inline constexpr std::uint32_t kConnectionsBetweenHosts = 4;
+inline constexpr std::uint32_t kConnectionsAtFirst = 2;
 
 /// The other end of a link.
 struct LinkTarget {
@@ -115,6 +115,11 @@ class Links {
   void redial_later(const std::shared_ptr<Slot>& slot);
   void stop_attempt(Slot& slot);
 
+  // How many connections.
+  void arm_count();
+  void count();
+  void retire_down_to(PeerId peer, std::uint32_t connections);
+
   void stand(const std::shared_ptr<Slot>& slot, Tcp::socket socket);
   void broke(const std::shared_ptr<Slot>& slot, const std::string& reason);
   void close_link(Link& link);
@@ -132,6 +137,8 @@ class Links {
   StrangerList strangers_;  ///< Oldest first.
   asio::steady_timer sweep_;
   bool sweeping_ = false;
+  asio::steady_timer counting_;
+  bool is_counting_ = false;
 };
 
 }  // namespace hawser::transport

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "transport/connection_count.hpp"
 #include "transport/links.hpp"
 
 /// What links.cpp, links_accept.cpp and links_dial.cpp share.
@@ -39,6 +40,9 @@ struct Links::Slot {
 struct Links::Link {
   LinkTarget target;
   std::vector<std::shared_ptr<Slot>> slots;
+  std::optional<ConnectionCount> count;  ///< Where the number follows what is measured.
+  std::uint64_t segments_sent = 0;       ///< Of all its connections, when they were last looked at.
+  std::uint64_t segments_repeated = 0;
   std::size_t turn = 0;  ///< Which connection is asked first, so that each has its share of single frames.
 };
 

@@ -4,8 +4,6 @@
 #include <string>
 #include <system_error>
 
-#include "base/instant.hpp"
-
 /// All that is set on sockets, in one place. The Linux way is in socket_options_linux.cpp, what any POSIX
 /// system has in socket_options_posix.cpp.
 namespace hawser::transport {
@@ -26,8 +24,9 @@ std::error_code accept_waiting(Tcp::acceptor& acceptor, Tcp::socket& socket);
 /// it a bound on how long sent data may stay unacknowledged. Failures are of no consequence.
 void tune_connection(Tcp::socket& socket);
 
-/// Of a connection, as the system has measured it; 0 where it does not tell.
-Duration round_trip_of(Tcp::socket& socket);
+/// For a connection that has sisters: the system takes hardly more than it can send soon, so that what waits stays where
+/// the next free connection can pull it. Failures are of no consequence.
+void keep_queue_short(Tcp::socket& socket);
 
 /// Lets a port be bound again while old connections of it linger, without ever sharing a listening port.
 /// Dialling sockets need it too: one of them may by chance hold the port that a restarted master wants.

@@ -21,6 +21,8 @@ constexpr int kKeepaliveIntervalS = 3;
 constexpr int kKeepaliveCount = 4;
 /// Below the stall bound: one dead flow is replaced before its peer is blamed.
 constexpr int kUserTimeoutMs = 4'000;
+/// Enough for the time that a wake-up takes, on a fast network too.
+constexpr int kUnsentBytesMax = 128 << 10;
 
 /// In the category that Asio gives its own errors, or they would not compare equal.
 std::error_code last_error() { return {errno, asio::error::get_system_category()}; }
@@ -79,11 +81,8 @@ void tune_connection(Tcp::socket& socket) {
   set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, kUserTimeoutMs);
 }
 
-Duration round_trip_of(Tcp::socket& socket) {
-  tcp_info info{};
-  socklen_t bytes = sizeof info;
-  if (::getsockopt(socket.native_handle(), IPPROTO_TCP, TCP_INFO, &info, &bytes) != 0) return {};
-  return microseconds(info.tcpi_rtt);
+void keep_queue_short(Tcp::socket& socket) {
+  set_int(socket.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, kUnsentBytesMax);
 }
 
 }  // namespace hawser::transport

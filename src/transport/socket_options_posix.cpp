@@ -43,7 +43,7 @@ void tune_connection(Tcp::socket& socket) {
   socket.set_option(asio::socket_base::keep_alive(true), ignored);
 }
 
-Duration round_trip_of(Tcp::socket&) { return {}; }
+void keep_queue_short(Tcp::socket&) {}
 
 }  // namespace hawser::transport
 

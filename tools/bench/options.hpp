@@ -27,6 +27,7 @@ struct LoneMemberOptions {
   std::string master;
   std::uint32_t world = 2;
   std::string listen;  ///< Empty: all addresses.
+  bool verbose = false;
   AllReduceOptions all_reduce{.sizes = {64 << 20}, .rounds = 5};
 };
 

@@ -66,7 +66,8 @@ class Communicator:
         advertise_address: address that other peers shall dial, no port. Default: what the master sees.
         listen_address: address to listen on for other peers. Default: all.
         port_first, port_last: ports to listen on. Default: any free one.
-        connections_per_link: TCP connections to each peer. Default: 1 on one host, 4 between hosts.
+        connections_per_link: TCP connections to each peer. Default: 1 on one host; between hosts what
+            measuring shows to be best, up to 32.
         connect_ms: bound of `connect`, waiting for admission included. Default 3600000.
         master_redial_ms: how long to redial a lost master, and how long a call may outlast it. Default 60000.
         silence_ms: silence of the master after which its connection counts as dead. Default 5000.

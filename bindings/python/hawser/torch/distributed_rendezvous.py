@@ -52,7 +52,7 @@ class Options:
         listen_address: address to listen on for other ranks. Default: loopback if the master is there and nothing else
             is advertised, else all.
         port_first, port_last: ports to listen on for other ranks. Default: any free one.
-        connections_per_link: TCP connections to each rank. Default: 1 on one host, 4 between hosts.
+        connections_per_link: TCP connections to each rank. Default: 1 on one host, else as measured.
         plan: how the data travels. Same on all ranks, as quantization.
         quantization: smaller floats on the wire, in all-reduces that are a sum or an average.
         compress: what this rank sends, without loss, where that pays.

@@ -1,0 +1,95 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+
+#include "base/instant.hpp"
+#include "base/limits.hpp"
+
+namespace hawser::transport {
+
+/// What the system tells of the connections of a link, since it was asked the last time.
+struct LinkSample {
+  /// All of them have more to send than the system takes.
+  bool is_full = false;
+  Duration round_trip{};                ///< Of late, the mean.
+  Duration round_trip_least{};          ///< Ever.
+  std::uint32_t repeated_permille = 0;  ///< Of the segments sent.
+};
+
+/// How many connections a link has. Growing is a matter of the queue on the way: connections that have all they can
+/// send, and whose round trips are nevertheless hardly longer than the shortest ever, do not fill the pipe (losses, windows
+/// and buffers hold them back), so more of them carry more. Where round trips grow, a queue stands
+/// somewhere, at the receiver's access for example when many send to it at once: the pipe is full, and more
+/// connections would only take from each other. (The signal is that of TCP Vegas, Brakmo and Peterson 1995.)
+/// Where a queue overflows (much has to be sent again), there are too many: half of them go, and that many are not
+/// tried again for a while, each time longer. Pure.
+class ConnectionCount {
+ public:
+  explicit ConnectionCount(std::uint32_t first = 1, std::uint32_t most = limits::kConnectionsPerLinkMax / 2)
+      : wanted_(first), most_(most) {}
+
+  std::uint32_t wanted() const { return wanted_; }
+
+  /// To be called at regular intervals while the link is in use; gives how many there shall be.
+  std::uint32_t sample(Instant now, const LinkSample& sample) {
+    if (!sample.is_full || sample.round_trip_least == Duration{}) {
+      roomy_since_.reset();
+      return wanted_;
+    }
+    const Duration settled = std::max(kSettleMin, kSettleRoundTrips * sample.round_trip_least);
+    const bool is_settled = !changed_at_ || now - *changed_at_ >= settled;
+    if (sample.repeated_permille >= kOverflowPermille) {
+      roomy_since_.reset();
+      if (++overflows_ >= kOverflowsMin && is_settled && wanted_ > 1) shrink(now);
+      return wanted_;
+    }
+    overflows_ = 0;
+    if (sample.round_trip * 2 > sample.round_trip_least * 3 + kJitter) {
+      roomy_since_.reset();
+      return wanted_;
+    }
+    if (!roomy_since_) roomy_since_ = now;
+    if (now - *roomy_since_ >= settled && is_settled) grow(now);
+    return wanted_;
+  }
+
+ private:
+  static constexpr Duration kJitter = microseconds(500);
+  static constexpr Duration kSettleMin = milliseconds(200);
+  /// A new connection needs some to reach its pace.
+  static constexpr int kSettleRoundTrips = 6;
+  /// Losses on the way are far fewer.
+  static constexpr std::uint32_t kOverflowPermille = 20;
+  static constexpr int kOverflowsMin = 3;
+  static constexpr Duration kAvoidFirst = seconds(30);
+
+  void grow(Instant now) {
+    roomy_since_.reset();
+    std::uint32_t next = std::min(most_, 2 * wanted_);
+    if (now < avoid_until_) next = std::min(next, avoided_ - 1);
+    if (next <= wanted_) return;
+    wanted_ = next;
+    changed_at_ = now;
+  }
+  void shrink(Instant now) {
+    avoided_ = wanted_;
+    avoid_until_ = now + avoid_for_;
+    avoid_for_ *= 2;
+    wanted_ = std::max<std::uint32_t>(1, wanted_ / 2);
+    changed_at_ = now;
+    overflows_ = 0;
+  }
+
+  std::uint32_t wanted_;
+  std::uint32_t most_;
+  std::optional<Instant> roomy_since_;
+  std::optional<Instant> changed_at_;
+  int overflows_ = 0;
+  std::uint32_t avoided_ = 0;
+  Instant avoid_until_{};
+  Duration avoid_for_ = kAvoidFirst;
+};
+
+}  // namespace hawser::transport

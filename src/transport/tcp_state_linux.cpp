@@ -1,0 +1,24 @@
+#if defined(__linux__)
+
+// The kernel's own struct, apart from Asio, whose C library headers declare an older one of the same name.
+#  include <linux/tcp.h>
+#  include <netinet/in.h>
+#  include <sys/socket.h>
+
+#  include "transport/tcp_state.hpp"
+
+namespace hawser::transport {
+
+TcpState tcp_state_of(int fd) {
+  tcp_info info{};
+  socklen_t bytes = sizeof info;
+  if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) != 0) return {};
+  return {.round_trip = microseconds(info.tcpi_rtt),
+          .round_trip_least = microseconds(info.tcpi_min_rtt),
+          .segments_sent = info.tcpi_segs_out,
+          .segments_repeated = info.tcpi_total_retrans};
+}
+
+}  // namespace hawser::transport
+
+#endif

@@ -1,0 +1,93 @@
+#include "../catch.hpp"
+#include "transport/connection_count.hpp"
+
+using namespace hawser;
+using namespace hawser::transport;
+
+namespace {
+
+constexpr Instant kStart{seconds(5)};
+constexpr Duration kInterval = milliseconds(100);
+
+/// Samples for so long; gives the count at the end.
+std::uint32_t watch(ConnectionCount& count, Instant& now, Duration time, const LinkSample& sample) {
+  for (const Instant end = now + time; now < end; now += kInterval) count.sample(now, sample);
+  return count.wanted();
+}
+
+constexpr LinkSample kRoomy{.is_full = true, .round_trip = milliseconds(102), .round_trip_least = milliseconds(100)};
+constexpr LinkSample kQueued{.is_full = true, .round_trip = milliseconds(180), .round_trip_least = milliseconds(100)};
+constexpr LinkSample kIdle{.is_full = false, .round_trip = milliseconds(100), .round_trip_least = milliseconds(100)};
+
+}  // namespace
+
+TEST_CASE("connections are added while they are full and no queue stands on the way") {
+  ConnectionCount count(2, 16);
+  Instant now = kStart;
+  CHECK(watch(count, now, milliseconds(600), kRoomy) == 2);
+  CHECK(watch(count, now, milliseconds(200), kRoomy) == 4);
+  CHECK(watch(count, now, seconds(1), kRoomy) == 8);
+  CHECK(watch(count, now, seconds(10), kRoomy) == 16);
+}
+
+TEST_CASE("none is added where round trips say that the pipe is full") {
+  ConnectionCount count(2);
+  Instant now = kStart;
+  CHECK(watch(count, now, seconds(60), kQueued) == 2);
+}
+
+TEST_CASE("none is added where nothing waits to be sent") {
+  ConnectionCount count(2);
+  Instant now = kStart;
+  CHECK(watch(count, now, seconds(60), kIdle) == 2);
+}
+
+TEST_CASE("a pipe that is full now and then is given no more") {
+  ConnectionCount count(2);
+  Instant now = kStart;
+  for (int i = 0; i < 100; ++i) {
+    watch(count, now, milliseconds(400), kRoomy);
+    watch(count, now, milliseconds(100), i % 2 == 0 ? kQueued : kIdle);
+  }
+  CHECK(count.wanted() == 2);
+}
+
+TEST_CASE("where a queue overflows half of them go, and that many are not tried again for a while") {
+  ConnectionCount count(2, 8);
+  Instant now = kStart;
+  REQUIRE(watch(count, now, seconds(10), kRoomy) == 8);
+  LinkSample overflow = kRoomy;
+  overflow.repeated_permille = 50;
+  CHECK(watch(count, now, milliseconds(200), overflow) == 8);
+  CHECK(watch(count, now, milliseconds(200), overflow) == 4);
+  CHECK(watch(count, now, seconds(20), kRoomy) == 7);
+  CHECK(watch(count, now, seconds(20), kRoomy) == 8);
+  // The second time for longer.
+  CHECK(watch(count, now, milliseconds(400), overflow) == 4);
+  CHECK(watch(count, now, seconds(50), kRoomy) == 7);
+  CHECK(watch(count, now, seconds(20), kRoomy) == 8);
+}
+
+TEST_CASE("the last connection stays") {
+  ConnectionCount count(2);
+  Instant now = kStart;
+  LinkSample overflow = kQueued;
+  overflow.repeated_permille = 500;
+  CHECK(watch(count, now, seconds(60), overflow) == 1);
+}
+
+TEST_CASE("a system that tells nothing of round trips leaves the number alone") {
+  ConnectionCount count(2);
+  Instant now = kStart;
+  CHECK(watch(count, now, seconds(60), {.is_full = true}) == 2);
+}
+
+TEST_CASE("on short ways jitter of a fraction of a millisecond is no queue, and milliseconds are") {
+  ConnectionCount count(2, 8);
+  Instant now = kStart;
+  LinkSample sample{.is_full = true, .round_trip = microseconds(300), .round_trip_least = microseconds(100)};
+  CHECK(watch(count, now, seconds(10), sample) == 8);
+  sample.round_trip = milliseconds(3);
+  ConnectionCount other(2, 8);
+  CHECK(watch(other, now, seconds(10), sample) == 2);
+}
