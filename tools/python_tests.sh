@@ -4,12 +4,13 @@
 #
 #   tools/python_tests.sh [--torch] [PYTEST_ARGUMENT...]
 #     --torch   also install torch and run the tests that need it
+#   tools/python_tests.sh --torch -m soak      the long ones that are left out otherwise
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(pytest pytest-xdist numpy mypy safetensors)
 if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then
-  sed -n '2,7s/^# \{0,1\}//p' "$0"
+  sed -n '2,8s/^# \{0,1\}//p' "$0"
   exit 0
 fi
 if [ "${1:-}" = --torch ]; then

@@ -42,6 +42,7 @@ def make_streaming(parameters: Any, inner: Any, comm: hawser.Communicator, **opt
 
 
 MAKERS = [make_diloco, make_async, make_streaming]
+SOAK = pytest.mark.soak
 
 
 def new_model() -> Any:
@@ -197,14 +198,19 @@ def watch_site(
     ]
 
 
-@pytest.mark.parametrize("make", MAKERS)
-@pytest.mark.parametrize("first_before", [True, False])
+@pytest.mark.parametrize(
+    ("make", "first_before"),
+    [
+        (make_diloco, True),
+        pytest.param(make_diloco, False, marks=SOAK),
+        (make_async, True),
+        pytest.param(make_streaming, True, marks=SOAK),
+    ],
+)
 def test_a_site_is_lost_in_the_middle_of_a_step_and_another_comes(
     master: hawser.Master, tmp_path: Path, make: Maker, first_before: bool
 ) -> None:
     """One of its shards counts in the sum, the other doesn't, until the others have noticed and sum again."""
-    if make is not make_diloco and not first_before:
-        pytest.skip("one order is enough for those that share their way to finish a sum")
     sites = [watch_site(master.address, make, number, tmp_path) for number in range(2)]
     watched = sum(sites, [])
     try:
@@ -263,7 +269,7 @@ def sharded_resume(
         return file.getvalue(), {name: part.numpy().tobytes() for name, part in own.parts().items()}
 
 
-@pytest.mark.parametrize("make", [make_diloco, make_async])
+@pytest.mark.parametrize("make", [make_diloco, pytest.param(make_async, marks=SOAK)])
 def test_resume(master: hawser.Master, tmp_path: Path, make: Maker) -> None:
     folder = str(tmp_path)
     peers = [PeerProcess(sharded_resume, master.address, folder, rank, make, None) for rank in range(SHARDS)]

@@ -50,7 +50,10 @@ def test_total_weight_is_of_all_members_that_counted(master: hawser.Master, kind
     assert run_threads(master.address, 3, body) == [(expected, expected[-1])] * 3
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    ["DiLoCo", *(pytest.param(kind, marks=pytest.mark.soak) for kind in KINDS if kind != "DiLoCo")],
+)
 def test_newcomer_knows_the_total(master: hawser.Master, kind: str) -> None:
     """It comes when the others have counted 10 rounds at least, in which it had no part."""
     others = [PeerProcess(_member, master.address, kind) for _ in range(2)]
