@@ -51,6 +51,7 @@ void Links::close_all() {
   strangers_.clear();
   sweep_.cancel();
   counting_.cancel();
+  is_counting_ = false;
 }
 
 void Links::close(PeerId peer) {

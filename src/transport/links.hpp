@@ -85,6 +85,10 @@ class Links {
   /// Closes one connection as broken, without telling link_down.
   void drop(ConnectionName connection, const std::string& reason);
 
+  /// So many connections of a link that this side dials, at least one. Frames that one of those that go has not got
+  /// through go over its sisters (link_down is told).
+  void resize(PeerId peer, std::uint32_t connections);
+
   /// For tests: breaks every connection of every link as a network would.
   void shut_down_connections();
   std::size_t strangers() const { return strangers_.size(); }
@@ -118,7 +122,6 @@ class Links {
   // How many connections.
   void arm_count();
   void count();
-  void retire_down_to(PeerId peer, std::uint32_t connections);
 
   void stand(const std::shared_ptr<Slot>& slot, Tcp::socket socket);
   void broke(const std::shared_ptr<Slot>& slot, const std::string& reason);

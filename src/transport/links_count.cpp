@@ -15,8 +15,8 @@ void Links::arm_count() {
   is_counting_ = true;
   counting_.expires_after(kInterval);
   counting_.async_wait([this](const std::error_code& error) {
-    is_counting_ = false;
     if (error) return;
+    is_counting_ = false;
     count();
     traffic_.settle();
   });
@@ -26,7 +26,7 @@ void Links::arm_count() {
 void Links::count() {
   const Instant now(std::chrono::duration_cast<Duration>(Clock::now().time_since_epoch()));
   bool in_use = false;
-  std::vector<std::pair<PeerId, std::uint32_t>> shrunk;
+  std::vector<std::pair<PeerId, std::uint32_t>> changed;
   for (const auto& [peer, link] : links_) {
     if (!link->count) continue;
     LinkSample sample{.is_full = true, .round_trip = {}, .round_trip_least = {}, .repeated_permille = 0};
@@ -59,15 +59,16 @@ void Links::count() {
     log(LogLevel::info, wanted > before ? "connections-added" : "connections-taken",
         "the link to " + link->target.name + " gets " + std::to_string(wanted) + " connections: " +
             std::to_string(before) + (wanted > before ? " do not fill it" : " overflow a queue on the way"));
-    dial_up_to(*link, wanted);
-    if (wanted < before) shrunk.emplace_back(peer, wanted);
+    changed.emplace_back(peer, wanted);
   }
-  for (const auto& [peer, wanted] : shrunk) retire_down_to(peer, wanted);
+  for (const auto& [peer, wanted] : changed) resize(peer, wanted);
   if (in_use) arm_count();
 }
 
-/// Frames that one of them has not got through go over its sisters.
-void Links::retire_down_to(PeerId peer, std::uint32_t connections) {
+void Links::resize(PeerId peer, std::uint32_t connections) {
+  Link* const kept = find(peer);
+  if (kept == nullptr || !kept->target.dial) return;
+  dial_up_to(*kept, connections);
   for (Link* link = find(peer); link != nullptr && link->slots.size() > connections; link = find(peer)) {
     const std::shared_ptr<Slot> slot = link->slots.back();
     link->slots.pop_back();

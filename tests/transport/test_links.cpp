@@ -61,6 +61,33 @@ TEST_CASE("all connections of a link carry frames") {
   CHECK(pair.b.moves > 0);
 }
 
+TEST_CASE("a link gets fewer connections, and more again") {
+  Pair pair({.connections_per_link = 4});
+  pair.b.open(pair.a, false);
+  pair.a.open(pair.b, true);
+  const auto both_have = [&](std::size_t count) {
+    return run_until(pair.io, [&] { return pair.a.up_count() == count && pair.b.up_count() == count; });
+  };
+  REQUIRE(both_have(4));
+  pair.a.links.resize(kB, 1);
+  REQUIRE(both_have(1));
+  CHECK(pair.a.downs == 3);
+  const auto payload = pattern(100'000);
+  pair.a.send(kB, payload, 1);
+  pair.b.send(kA, payload, 2);
+  REQUIRE(run_until(pair.io, [&] { return pair.a.received.size() == 1 && pair.b.received.size() == 1; }));
+  CHECK((pair.b.received[0].payload == payload));
+  // They are not redialled of themselves, and come when they are wanted.
+  CHECK(pair.a.ups == 4);
+  pair.a.links.resize(kB, 3);
+  REQUIRE(both_have(3));
+  // Only the side that dials decides.
+  pair.b.links.resize(kA, 8);
+  pair.a.send(kB, payload, 3);
+  REQUIRE(run_until(pair.io, [&] { return pair.b.received.size() == 2; }));
+  CHECK(pair.a.up_count() == 3);
+}
+
 TEST_CASE("memory that was released is not touched again") {
   Pair pair({.connections_per_link = 1});
   pair.b.open(pair.a, false);
