@@ -14,6 +14,8 @@ namespace {
 constexpr Duration kCatalogPatience = seconds(5);
 /// With nothing to fetch for so long, the peer joins without.
 constexpr Duration kIdlePatience = seconds(3);
+/// So many revisions in a row whose catalog a later one overtook, and the peer joins without.
+constexpr int kOvertakenMax = 8;
 /// For hosts that join later.
 constexpr std::size_t kSpareNumbers = 64;
 
@@ -94,6 +96,7 @@ void PrefetchGuest::choose(Instant now, std::vector<PrefetchSend>& out) {
   const bool same = content_ && (best->first == *content_ || (offers.contains(*content_) &&
                                                               content_->revision == best->first.revision));
   if (!same) {
+    if (content_ && best->first.revision > content_->revision && !whole()) overtaken();
     content_ = best->first;
     forget_catalog();
   }
@@ -104,6 +107,13 @@ void PrefetchGuest::choose(Instant now, std::vector<PrefetchSend>& out) {
       if (host.pieces > 0 && !host.useless && content_of(host) == *content_) join_swarm(now, peer, host, out);
   }
   check_over(now);
+}
+
+/// By a higher revision. A state of which the members change all faster than it comes would be chased for ever: once as
+/// much as all of it was fetched, the first synchronisation may give the rest.
+void PrefetchGuest::overtaken() {
+  catalogs_missed_ = swarm_ ? 0 : catalogs_missed_ + 1;
+  if (catalogs_missed_ >= kOvertakenMax || target_->bytes_fetched >= target_->content->bytes()) over_ = true;
 }
 
 /// Of the next host after the last one asked.

@@ -13,7 +13,8 @@ namespace hawser {
 /// A guest's side of prefetching: asks the hosts what they offer, takes the highest revision on offer (of several
 /// with one revision that which most hosts have), fetches its catalog and then whatever slices it lacks, and begins
 /// again when a higher one comes. Until the peer is admitted it goes on; when it has everything, when there is
-/// nothing to have, or after its bound, the peer may be admitted. Pure.
+/// nothing to have, when higher revisions come faster than their content, or after its bound, the peer may be
+/// admitted. Pure.
 class PrefetchGuest {
  public:
   PrefetchGuest(Instant now, std::shared_ptr<PrefetchTarget> target);
@@ -57,6 +58,7 @@ class PrefetchGuest {
   }
 
   void choose(Instant now, std::vector<PrefetchSend>& out);
+  void overtaken();
   void ask_catalog(Instant now, std::vector<PrefetchSend>& out);
   bool catalog_came(Instant now, std::vector<PrefetchSend>& out);
   void join_swarm(Instant now, PeerId peer, Host& host, std::vector<PrefetchSend>& out);
@@ -87,6 +89,7 @@ class PrefetchGuest {
   std::size_t swarm_peers_ = 0;        ///< That have a number, at most.
   std::vector<PeerId> numbered_;       ///< Hosts in the swarm, by number; the guest itself is 0.
   std::vector<SwarmWord> words_;
+  int catalogs_missed_ = 0;            ///< In a row.
   bool over_ = false;
 };
 

@@ -45,7 +45,7 @@ def test_hawser_takes_few_lines() -> None:
 
 def test_one_is_killed_and_one_comes(tmp_path: Path) -> None:
     png = tmp_path / "losses.png"
-    command = [sys.executable, str(GPT / "run_gpt.py"), *TINY, "--workers=3", "--tokens=60000", "--warm-tokens=8000"]
+    command = [sys.executable, str(GPT / "run_gpt.py"), *TINY, "--workers=3", "--tokens=120000", "--warm-tokens=8000"]
     command += ["--mode=DiLoCo", f"--plot={png}", "--bound-percent=60", f"--limit-s={BOUND_S / 2:g}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=BOUND_S)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -94,6 +94,7 @@ def train_group(given: Namespace, saves: Path, mode: str) -> Outcome:
         workers = [run.prepare("train_diloco.py", f"worker {i + 1}", i + 1) for i in range(given.workers)]
         newcomer = run.prepare("train_diloco.py", f"worker {given.workers + 1}", given.workers + 1)
         victim, running = workers[-1], set(workers)
+        newcomer.wait_until_ready()  # a short training would be over before
         for worker in workers:
             worker.begin()
         while running:

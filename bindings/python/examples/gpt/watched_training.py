@@ -20,14 +20,16 @@ _STANDBY = """
 import runpy, sys
 import torch, hawser.torch
 torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])
+print("ready", flush=True)
 sys.stdin.readline()
 sys.path.insert(0, sys.argv[1])
 sys.argv[0:3] = [sys.argv[2]]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-"""Imports what takes seconds, and runs the script when it is told to."""
+"""Imports what takes seconds, says so, and runs the script when it is told to."""
 
 _STACKS_S_MAX = 10.0
+_READY_S_MAX = 300.0
 
 
 class TrainingFailed(RuntimeError):
@@ -43,6 +45,7 @@ class Training:
         self.said: list[str] = []
         self.was_killed = False
         self._watch = watch
+        self._is_ready = threading.Event()
         self._process = subprocess.Popen(
             [sys.executable, "-X", "faulthandler", "-c", _STANDBY, str(script.parent), str(script), *arguments],
             stdin=subprocess.PIPE,
@@ -57,6 +60,11 @@ class Training:
     def last(self) -> Report:
         """The last report; empty before the first one."""
         return self.reports[-1] if self.reports else {}
+
+    def wait_until_ready(self) -> None:
+        """Blocks until the imports are done. A process that has ended counts: the watch tells."""
+        if not self._is_ready.wait(_READY_S_MAX):
+            raise TrainingFailed(f"{self.name} has not imported torch and hawser after {_READY_S_MAX:g} s")
 
     def begin(self) -> None:
         """Lets the script run."""
@@ -94,11 +102,14 @@ class Training:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            if line.startswith("step "):
+            if line == "ready\n":
+                self._is_ready.set()
+            elif line.startswith("step "):
                 words = line.split()
                 self._watch.put(self, dict(zip(words[::2], words[1::2])))
             else:
                 self.said.append(line.rstrip())
+        self._is_ready.set()
         self._watch.put(self, None)
 
 
