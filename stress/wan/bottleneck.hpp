@@ -43,6 +43,7 @@ class Bottleneck {
 
   std::uint64_t backlog_bytes(FineInstant now) const;
   const Config& config() const { return config_; }
+  std::uint64_t queued_bytes() const { return queued_bytes_; }
   std::uint64_t sent_bytes() const { return sent_bytes_; }
 
  private:

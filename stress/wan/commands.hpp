@@ -20,6 +20,7 @@ struct LabOptions {
 struct RunOptions {
   LabOptions lab;
   std::string log_dir;
+  std::string trace;  ///< A file for what passed each access link; "": none.
   std::uint64_t timeout_s = 3600;
   std::string first;    ///< A shell command for host 0 instead of the others' command.
   bool master = false;  ///< `hawser master` in host 0 beside its command.

@@ -52,7 +52,8 @@ void print_report(const RouterReport& report, std::uint64_t device_drops) {
 
 }  // namespace
 
-Result<std::unique_ptr<Lab>> Lab::make(const Spec& spec, const std::string& congestion_control) {
+Result<std::unique_ptr<Lab>> Lab::make(const Spec& spec, const std::string& congestion_control,
+                                       const std::string& trace) {
   if (auto known = check_congestion_control(congestion_control); !known) return known.error();
   if (auto allowed = check_permissions(); !allowed) return allowed.error();
   std::unique_ptr<Lab> lab(new Lab(spec));
@@ -61,7 +62,7 @@ Result<std::unique_ptr<Lab>> Lab::make(const Spec& spec, const std::string& cong
     if (!network) return network.error();
     lab->networks_.push_back(std::move(*network));
   }
-  lab->router_ = std::make_unique<Router>(lab->spec_, lab->networks_);
+  lab->router_ = std::make_unique<Router>(lab->spec_, lab->networks_, trace);
   if (auto started = lab->router_->start(); !started) return started.error();
   return lab;
 }

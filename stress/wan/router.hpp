@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
@@ -11,6 +12,7 @@
 #include "wan/host_network.hpp"
 #include "wan/network.hpp"
 #include "wan/spec.hpp"
+#include "wan/trace.hpp"
 
 namespace hawser::wan {
 
@@ -34,8 +36,8 @@ struct RouterReport {
 /// arrives.
 class Router {
  public:
-  /// `networks` must outlive it. The script begins with start().
-  Router(const Spec& spec, std::span<const HostNetwork> networks);
+  /// `networks` must outlive it. The script begins with start(). `trace`: a file for a Trace; "": none.
+  Router(const Spec& spec, std::span<const HostNetwork> networks, std::string trace = "");
   ~Router() { stop(); }
   Router(const Router&) = delete;
   Router& operator=(const Router&) = delete;
@@ -58,6 +60,8 @@ class Router {
 
   const Spec& spec_;
   std::span<const HostNetwork> networks_;
+  std::string trace_path_;
+  std::optional<Trace> trace_;
   FileDescriptor wake_;
   std::atomic<bool> stopping_ = false;
   std::atomic<std::int64_t> cpu_ns_ = 0;

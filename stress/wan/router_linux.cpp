@@ -46,10 +46,15 @@ std::string take_priority() {
 
 }  // namespace
 
-Router::Router(const Spec& spec, std::span<const HostNetwork> networks)
-    : spec_(spec), networks_(networks), late_us_(kLatenessBuckets) {}
+Router::Router(const Spec& spec, std::span<const HostNetwork> networks, std::string trace)
+    : spec_(spec), networks_(networks), trace_path_(std::move(trace)), late_us_(kLatenessBuckets) {}
 
 Result<void> Router::start() {
+  if (!trace_path_.empty()) {
+    auto trace = Trace::make(trace_path_);
+    if (!trace) return trace.error();
+    trace_.emplace(std::move(*trace));
+  }
   wake_ = FileDescriptor(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake_)
     return Error{.status = Status::system, .sentence = std::string("no eventfd: ") + std::strerror(errno)};
@@ -75,6 +80,7 @@ void Router::run() {
     for (HostIndex host = 0; host < networks_.size(); ++host) read_host(network, host);
     const Instant now = clock_now();
     for (const Delivery& delivery : network.advance(now)) write(delivery, now);
+    if (trace_) trace_->look(now - begin, network, spec_.host_count());
     cpu_ns_.store(thread_cpu_ns(), std::memory_order_relaxed);
     report_.turn_ms_max =
         std::max(report_.turn_ms_max, static_cast<double>((clock_now() - turn).count()) / 1e3);
