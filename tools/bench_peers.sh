@@ -43,42 +43,10 @@ while [ $# -gt 0 ]; do
   shift
 done
 
-install_peer() { # NAME PACKAGE...
-  local name=$1 package missing=() as_root=() install
-  shift
-  command -v dpkg-query >/dev/null || return 0
-  for package in "$@"; do
-    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
-  done
-  [ ${#missing[@]} -gt 0 ] || return 0
-  if [ "$(id -u)" -ne 0 ]; then as_root=(sudo); fi
-  install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}")
-  echo "bench_peers: missing for $name: ${missing[*]}"
-  echo "bench_peers: ${install[*]}"
-  "${install[@]}" >/dev/null 2>&1 || { "${as_root[@]}" apt-get update -q && "${install[@]}"; } >/dev/null 2>&1 ||
-    echo "bench_peers: $name can't be installed here"
-}
-
-tools/install_deps.sh
-install_peer Gloo libgloo-dev
-install_peer OpenMPI libopenmpi-dev openmpi-bin
-
-mkdir -p build
-log=build/bench_peers.log
-echo "bench_peers: building (log: $log)"
-{
-  cmake --preset release && cmake --build build/release -j "$(nproc)" --target hawser_cli &&
-    cmake -S tools/bench_peers -B build/bench_peers -G Ninja && cmake --build build/bench_peers -j "$(nproc)"
-} >"$log" 2>&1 || {
-  tail -40 "$log"
-  echo "bench_peers: the build failed"
-  exit 1
-}
+# shellcheck source=tools/bench_peers/prepare.sh
+. tools/bench_peers/prepare.sh
+prepare_bench bench_peers build/release hawser_cli
 hawser=build/release/bin/hawser
-gloo=build/bench_peers/gloo_all_reduce
-openmpi=build/bench_peers/openmpi_all_reduce
-[ -x "$gloo" ] || echo "bench_peers: without Gloo"
-{ [ -x "$openmpi" ] && command -v mpirun >/dev/null; } || { openmpi= && echo "bench_peers: without OpenMPI"; }
 
 scratch=$(mktemp -d)
 measured=$scratch/lines
@@ -135,7 +103,7 @@ for ((round = 1; round <= rounds; ++round)); do
       read -ra words <<<"$variant"
       turn_hawser "$world" "${words[@]}"
     done
-    if [ -x "$gloo" ]; then turn_gloo "$world"; fi
+    if [ -n "$gloo" ]; then turn_gloo "$world"; fi
     if [ -n "$openmpi" ]; then
       turn_openmpi "$world" openmpi:spinning
       turn_openmpi "$world" openmpi:yielding --mca mpi_yield_when_idle 1

@@ -36,6 +36,11 @@ struct CheckOptions {
   std::uint32_t connections = 4;
 };
 
+struct PlanOptions {
+  LabOptions lab;
+  std::vector<std::uint64_t> sizes{4 << 10, 1 << 20, 64 << 20};  ///< Bytes of float32.
+};
+
 inline constexpr int kExitTimeout = 124;
 inline constexpr int kExitUsage = 64;
 inline constexpr int kExitNoPermission = 77;
@@ -46,6 +51,8 @@ int run_commands(const RunOptions& options);
 /// Measures what TCP gets in the lab, and prints a table. Not 0 if something could not be measured.
 int check_lab(const CheckOptions& options);
 int show_spec(const LabOptions& options);
+/// Prints what the planner makes of the spec.
+int show_plans(const PlanOptions& options);
 int list_specs();
 
 /// Prints why there is no lab; the exit status for it.

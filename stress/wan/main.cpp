@@ -54,6 +54,14 @@ void add_check(CLI::App& app, CheckOptions& o) {
       ->check(CLI::Range(1, 64));
 }
 
+void add_plan(CLI::App& app, PlanOptions& o) {
+  add_lab(app, o.lab);
+  app.add_option("--sizes", o.sizes, "bytes, several with commas; K, M and G are powers of 1024 (default 4K,1M,64M)")
+      ->delimiter(',')
+      ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40));
+}
+
 int dispatch(std::vector<std::string> arguments, std::vector<std::string> command) {
   CLI::App app{
       "A wide-area network on one machine: real kernel TCP between hosts in network namespaces, joined by a "
@@ -62,6 +70,7 @@ int dispatch(std::vector<std::string> arguments, std::vector<std::string> comman
   RunOptions run;
   CheckOptions check;
   LabOptions show;
+  PlanOptions plan;
   HostProcessOptions host;
   CLI::App* run_app = app.add_subcommand("run", "run one COMMAND per host: run SPEC [options] -- COMMAND...");
   add_run(*run_app, run);
@@ -69,6 +78,8 @@ int dispatch(std::vector<std::string> arguments, std::vector<std::string> comman
   add_check(*check_app, check);
   CLI::App* show_app = app.add_subcommand("show", "print a spec and the bounds that follow from it");
   add_lab(*show_app, show);
+  CLI::App* plan_app = app.add_subcommand("plan", "print what the planner makes of a spec, all links known");
+  add_plan(*plan_app, plan);
   CLI::App* list_app = app.add_subcommand("list", "print the specs that come with the tool");
   CLI::App* host_app = app.add_subcommand("host", "internal")->group("");
   host_app->add_option("--net", host.name_space)->required();
@@ -95,6 +106,7 @@ int dispatch(std::vector<std::string> arguments, std::vector<std::string> comman
   run.command = std::move(command);
   if (run_app->parsed()) return run_commands(run);
   if (check_app->parsed()) return check_lab(check);
+  if (plan_app->parsed()) return show_plans(plan);
   if (list_app->parsed()) return list_specs();
   return show_spec(show);
 }

@@ -3,6 +3,7 @@
 #include "wan/bounds.hpp"
 #include "wan/commands.hpp"
 #include "wan/named_specs.hpp"
+#include "wan/planning.hpp"
 
 namespace hawser::wan {
 
@@ -29,6 +30,18 @@ int show_spec(const LabOptions& options) {
   const auto spec = spec_of(options);
   if (!spec) return kExitUsage;
   std::printf("%s", describe(*spec).c_str());
+  return 0;
+}
+
+int show_plans(const PlanOptions& options) {
+  const auto spec = spec_of(options.lab);
+  if (!spec) return kExitUsage;
+  const auto plans = describe_plans(*spec, options.sizes);
+  if (!plans) {
+    std::fprintf(stderr, "hawser-wan: %s\n", plans.error().sentence.c_str());
+    return kExitUsage;
+  }
+  std::printf("%s", plans->c_str());
   return 0;
 }
 

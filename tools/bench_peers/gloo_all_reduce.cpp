@@ -1,5 +1,6 @@
-// gloo_all_reduce RANK WORLD STORE_FOLDER SIZES ROUNDS: one member. Lines as timed_rounds.hpp says, one label
-// per algorithm of Gloo.
+// gloo_all_reduce RANK WORLD STORE_FOLDER SIZES ROUNDS [ADDRESS ALGORITHM]: one member. Lines as timed_rounds.hpp
+// says, one label per algorithm of Gloo. With an address, members are on several machines that share the folder, and
+// one algorithm is measured call by call.
 
 #include <gloo/allreduce.h>
 #include <gloo/allreduce_halving_doubling.h>
@@ -10,8 +11,10 @@
 #include <gloo/rendezvous/prefix_store.h>
 #include <gloo/transport/tcp/device.h>
 
+#include <chrono>
 #include <exception>
 #include <memory>
+#include <stdexcept>
 
 #include "timed_rounds.hpp"
 
@@ -31,14 +34,16 @@ void reduce_one(const Context& context, double& value, Reduction reduction) {
 /// buffers to the size of what they send last, a few bytes, which would slow down all others.
 class Mesh {
  public:
-  Mesh(int rank, int world, const std::string& folder)
+  Mesh(int rank, int world, const std::string& folder, const std::string& address)
       : rank_(rank),
         world_(world),
         store_(folder),
-        device_(gloo::transport::tcp::CreateDevice(gloo::transport::tcp::attr("127.0.0.1"))) {}
+        device_(gloo::transport::tcp::CreateDevice(gloo::transport::tcp::attr(address.c_str()))) {}
 
   Context connect() {
     auto context = std::make_shared<gloo::rendezvous::Context>(rank_, world_);
+    // Its 30 s are less than a call may take between machines; who starts the members ends them.
+    context->setTimeout(std::chrono::hours(1));
     gloo::rendezvous::PrefixStore store(std::to_string(next_++), store_);
     context->connectFullMesh(store, device_);
     return context;
@@ -72,19 +77,29 @@ bench_peers::Algorithm former(Mesh& mesh, const char* label) {
           }};
 }
 
-int run(char** argv) {
+/// All, or the one that was asked for.
+std::vector<bench_peers::Algorithm> algorithms(Mesh& mesh, const std::string& wanted) {
+  using Which = gloo::AllreduceOptions::Algorithm;
+  std::vector<bench_peers::Algorithm> all{current(mesh, "gloo:ring", Which::RING),
+                                          current(mesh, "gloo:bcube", Which::BCUBE),
+                                          former<gloo::AllreduceRingChunked>(mesh, "gloo:ring_chunked"),
+                                          former<gloo::AllreduceHalvingDoubling>(mesh, "gloo:halving_doubling")};
+  if (wanted.empty()) return all;
+  std::erase_if(all, [&](const auto& algorithm) { return algorithm.label != "gloo:" + wanted; });
+  if (all.empty()) throw std::invalid_argument("there is no algorithm " + wanted);
+  return all;
+}
+
+int run(int argc, char** argv) {
+  const bool between_machines = argc == 8;
   bench_peers::Group group{.rank = std::atoi(argv[1]), .world = std::atoi(argv[2])};
-  Mesh mesh(group.rank, group.world, argv[3]);
+  Mesh mesh(group.rank, group.world, argv[3], between_machines ? argv[6] : "127.0.0.1");
   const Context context = mesh.connect();
   group.sum = [=](double mine) { return reduce_one(context, mine, &gloo::sum<double>), mine; };
   group.max = [=](double mine) { return reduce_one(context, mine, &gloo::max<double>), mine; };
 
-  using Which = gloo::AllreduceOptions::Algorithm;
-  return bench_peers::TimedRounds(
-             group, {argv[4], argv[5]},
-             {current(mesh, "gloo:ring", Which::RING), current(mesh, "gloo:bcube", Which::BCUBE),
-              former<gloo::AllreduceRingChunked>(mesh, "gloo:ring_chunked"),
-              former<gloo::AllreduceHalvingDoubling>(mesh, "gloo:halving_doubling")})
+  return bench_peers::TimedRounds(group, {argv[4], argv[5], between_machines},
+                                  algorithms(mesh, between_machines ? argv[7] : ""))
                  .run()
              ? 0
              : 1;
@@ -93,8 +108,8 @@ int run(char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) try {
-  if (argc != 6) return 2;
-  return run(argv);
+  if (argc != 6 && argc != 8) return 2;
+  return run(argc, argv);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "gloo: %s\n", error.what());
   return 1;

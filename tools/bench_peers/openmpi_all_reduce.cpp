@@ -1,11 +1,14 @@
-// openmpi_all_reduce LABEL SIZES ROUNDS: one member, started by mpirun. Lines as timed_rounds.hpp says.
+// openmpi_all_reduce LABEL SIZES ROUNDS [call-by-call]: one member, started by mpirun. Lines as timed_rounds.hpp says.
 
 #include <mpi.h>
+
+#include <string_view>
 
 #include "timed_rounds.hpp"
 
 int main(int argc, char** argv) {
-  if (argc != 4) return 2;
+  const bool call_by_call = argc == 5 && argv[4] == std::string_view("call-by-call");
+  if (argc != 4 && !call_by_call) return 2;
   MPI_Init(&argc, &argv);
   bench_peers::Group group;
   MPI_Comm_rank(MPI_COMM_WORLD, &group.rank);
@@ -24,7 +27,7 @@ int main(int argc, char** argv) {
       .label = argv[1], .prepare = [](float* send, float* receive, std::size_t count) {
         return [=] { MPI_Allreduce(send, receive, int(count), MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD); };
       }};
-  const bool right = bench_peers::TimedRounds(group, {argv[2], argv[3]}, {all_reduce}).run();
+  const bool right = bench_peers::TimedRounds(group, {argv[2], argv[3], call_by_call}, {all_reduce}).run();
   MPI_Finalize();
   return right ? 0 : 1;
 }

@@ -15,7 +15,8 @@
 #include <vector>
 
 /// The method of `hawser bench all-reduce` for any library: float32 sums, every size once per round, members
-/// brought together by a tiny all-reduce before each timed part, small sizes in batches, results checked.
+/// brought together by a tiny all-reduce before each timed part, small sizes in batches, results checked. Or, as
+/// `hawser bench member` does between machines, call by call: the first one counts, and there are no batches.
 namespace bench_peers {
 
 /// One way to reduce. The result is to be in `receive`, which may be `send`.
@@ -36,9 +37,11 @@ struct Group {
 struct Arguments {
   std::vector<std::uint64_t> sizes;
   int rounds = 0;
+  bool call_by_call = false;
 
   /// "4,65536,1048576" and "3".
-  Arguments(const char* size_list, const char* round_count) : rounds(std::atoi(round_count)) {
+  Arguments(const char* size_list, const char* round_count, bool each_call = false)
+      : rounds(std::atoi(round_count)), call_by_call(each_call) {
     std::istringstream list(size_list);
     for (std::string size; std::getline(list, size, ',');) sizes.push_back(std::stoull(size));
   }
@@ -70,7 +73,7 @@ class TimedRounds {
 
   /// False if a result was wrong.
   bool run() {
-    for (int round = 0; round <= arguments_.rounds; ++round)
+    for (int round = arguments_.call_by_call ? 1 : 0; round <= arguments_.rounds; ++round)
       for (const std::uint64_t bytes : arguments_.sizes)
         for (std::size_t i = 0; i < algorithms_.size(); ++i) {
           if (round == 0) {
@@ -99,7 +102,7 @@ class TimedRounds {
   double measure(std::size_t which, std::uint64_t bytes, int round) {
     const Algorithm& algorithm = algorithms_[which];
     const std::size_t count = bytes / sizeof(float);
-    const std::uint32_t ops = ops_[{which, bytes}];
+    const std::uint32_t ops = arguments_.call_by_call ? 1 : ops_[{which, bytes}];
     float* const receive = algorithm.in_place ? send_.data() : receive_.data();
     fill(count, round);
     std::fill_n(receive_.data(), count, -1.0F);

@@ -1,0 +1,131 @@
+"""Rows 1 to 5 and 7: one network after the other, without events."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bounds import Plans, plans_of
+from lab import Network, Programs, run_in_lab, say
+from peers import reduce_with_peers
+from series import MIB, Series, problem_of, reduce_with_hawser, report
+from table import Line, compared, percent_text, ratio_text
+
+SIZE = 64 * MIB
+SMALL = 4 << 10
+SMALL_CALLS = 20
+# 20 Mbit/s: 64 MiB would take half a minute per call and say the same.
+THIN_SIZE = 16 * MIB
+# A peer that does not end its calls in it is told as far as it came.
+PEER_LIMIT_S = 60
+PEER_CALLS = {SIZE: 3, THIN_SIZE: 2, SMALL: 8}
+OPTIMIZED = re.compile(r"^optimize-topology: (\d+) ms (.*)$")
+
+
+@dataclass(frozen=True)
+class Context:
+    programs: Programs
+    rounds: int  # Calls after the first.
+
+    def plans(self, network: Network, size: int) -> Plans:
+        return plans_of(self.programs.wan, network.spec, [size])
+
+    def hawser(self, network: Network, way: str = "Hawser", *options: str, size: int = SIZE) -> Series:
+        calls = 1 + self.rounds
+        return reduce_with_hawser(self.programs, network, way=way, size=size, calls=calls, options=options)
+
+    def peer_lines(self, row: int, network: Network, hawser: Series, plans: Plans, size: int = SIZE) -> list[Line]:
+        found = reduce_with_peers(
+            self.programs, network, hosts=plans.hosts, size=size, calls=PEER_CALLS[size], limit_s=PEER_LIMIT_S
+        )
+        return [compared(Line(row, str(network), series.way, series), hawser) for series in found]
+
+
+def lossy(context: Context) -> list[Line]:
+    lines: list[Line] = []
+    for congestion_control in ("cubic", "bbr"):
+        network = Network("lossy", congestion_control)
+        plans = context.plans(network, SIZE)
+        bound = plans.least_s(SIZE)
+        series = context.hawser(network)
+        reached = percent_text(bound, series.median_s) + " of the bound"
+        lines.append(Line(1, str(network), "Hawser", series, bound, reached, "85 %"))
+        lines += context.peer_lines(1, network, series, plans)
+    return lines
+
+
+def against_ring(row: int, spec: str, aim: str) -> Callable[[Context], list[Line]]:
+    def lines_of(context: Context) -> list[Line]:
+        network = Network(spec)
+        plans = context.plans(network, SIZE)
+        automatic = context.hawser(network)
+        ring = context.hawser(network, "Hawser, ring asked for", "--plan", "ring")
+        bound = plans.least_s(SIZE)
+        reached = (
+            f"{ratio_text(ring.median_s, automatic.median_s)} times the ring's throughput "
+            f"({plans.ratio_to_ring(SIZE):.2f} by bandwidth alone); "
+            f"{percent_text(bound, automatic.median_s)} of the bound"
+        )
+        ring_bound = plans.rows[SIZE]["ring"].bandwidth_s
+        ring_reached = percent_text(ring_bound, ring.median_s) + " of its bound"
+        return [
+            Line(row, str(network), "Hawser", automatic, bound, reached, aim),
+            Line(row, str(network), ring.way, ring, ring_bound, ring_reached),
+            *context.peer_lines(row, network, automatic, plans),
+        ]
+
+    return lines_of
+
+
+def small(context: Context) -> list[Line]:
+    network = Network("atlantic")
+    plans = context.plans(network, SMALL)
+    round_trip = plans.longest_round_trip_s
+    series = reduce_with_hawser(context.programs, network, size=SMALL, calls=SMALL_CALLS)
+    reached = f"{ratio_text(series.median_s, round_trip)} round trips of {1e3 * round_trip:.0f} ms"
+    return [
+        Line(4, f"{network}, 4 KiB", "Hawser", series, None, reached, "2.2"),
+        *context.peer_lines(4, network, series, plans, SMALL),
+    ]
+
+
+def quantized(context: Context) -> list[Line]:
+    network = Network("thin")
+    plans = context.plans(network, THIN_SIZE)
+    bound = plans.least_s(THIN_SIZE)
+    title = f"{network}, {THIN_SIZE // MIB} MiB"
+    plain = context.hawser(network, size=THIN_SIZE)
+    lines = [Line(5, title, "Hawser", plain, bound, percent_text(bound, plain.median_s) + " of the bound")]
+    for name, aim in (("min-max-8", "3.3"), ("block-8", "3.3"), ("block-4", "6")):
+        series = context.hawser(network, f"Hawser, {name}", "--quantize", name, size=THIN_SIZE)
+        reached = f"time falls by {ratio_text(plain.median_s, series.median_s)}"
+        lines.append(Line(5, title, series.way, series, None, reached, aim))
+    return lines + context.peer_lines(5, network, plain, plans, THIN_SIZE)
+
+
+def optimized(context: Context) -> list[Line]:
+    network = Network("atlantic")
+    way = "optimize-topology"
+    help_text = subprocess.run(
+        [context.programs.hawser, "bench", "member", "--help"], check=True, capture_output=True, text=True
+    ).stdout
+    if "--optimize-topology" not in help_text:
+        return [Line(7, str(network), way, Series(way, problem="not there"), None, "", "3 s", may_lack=True)]
+    say(f"{network}: {way}")
+    limit_s = 120
+    run = run_in_lab(
+        context.programs.wan,
+        network,
+        [context.programs.hawser, "bench", "member", "--master", "{master}", "--world", "{hosts}"]
+        + ["--listen", "{address}", "--optimize-topology", "--sizes", str(SMALL), "--rounds", "1"],
+        options=["--master", "--hawser", context.programs.hawser],
+        limit_s=limit_s,
+    )
+    series = report(Series(way, problem=problem_of(run, limit_s)), run, network)
+    told = next(filter(None, (OPTIMIZED.match(line.text) for line in run.lines)), None)
+    if told is None:
+        series.problem = series.problem or "told no time"
+        return [Line(7, str(network), way, series, None, "", "3 s")]
+    return [Line(7, str(network), way, series, None, f"{int(told[1]) / 1e3:.2f} s {told[2]}", "3 s")]

@@ -1,0 +1,97 @@
+"""What one way of reducing took in one network, call by call."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from lab import LabRun, Network, Programs, run_in_lab, say
+
+MIB = 1 << 20
+# bytes, call, ms, expected ms, commit ms, Mbit/s, plan
+MEMBER_ROW = re.compile(r"^\s*[\d.]+ [KMGT]?i?B\s+(\d+)((?:\s+[\d.]+){4})\s+(.*)$")
+
+
+@dataclass(frozen=True)
+class Call:
+    number: int  # From 1.
+    seconds: float  # At the slowest member, from the call to its return.
+    begin_s: float  # Since the lab's start; late by what told of the call's end: some round trips.
+    plan: str = ""
+
+
+@dataclass
+class Series:
+    way: str
+    calls: list[Call] = field(default_factory=list)
+    problem: str = ""  # Why there are not as many calls as were asked for.
+    warnings: list[str] = field(default_factory=list)  # Of the router.
+
+    @property
+    def first_s(self) -> float | None:
+        return self.calls[0].seconds if self.calls else None
+
+    @property
+    def settled(self) -> list[Call]:
+        """All but the first, which knows nothing of the links."""
+        return self.calls[1:]
+
+    @property
+    def median_s(self) -> float | None:
+        return statistics.median(call.seconds for call in self.settled) if self.settled else None
+
+
+def problem_of(run: LabRun, limit_s: int, done: bool = False) -> str:
+    """`done`: all calls were told, so what was cut off was only the taking leave of each other."""
+    if run.timed_out:
+        return "" if done else f"ended after {limit_s} s"
+    return f"failed with status {run.status}" if run.status else ""
+
+
+def report(series: Series, run: LabRun, network: Network) -> Series:
+    series.warnings += run.warnings
+    for warning in run.warnings:
+        say(f"  {warning}")
+    if run.status and not run.timed_out:
+        say(f"  {series.way} in {network} {series.problem}:\n{run.tail()}")
+    return series
+
+
+def reduce_with_hawser(
+    programs: Programs,
+    network: Network,
+    *,
+    way: str = "Hawser",
+    size: int = 64 * MIB,
+    calls: int,
+    options: Sequence[str] = (),
+    limit_s: int = 240,
+) -> Series:
+    """`hawser bench member` in every host, with a master in host 0. It checks all results."""
+    say(f"{network}: {way}")
+    series = Series(way)
+
+    def take(text: str, since_s: float) -> None:
+        match = MEMBER_ROW.match(text)
+        if not match:
+            return
+        seconds = float(match[2].split()[0]) / 1e3
+        series.calls.append(Call(int(match[1]), seconds, since_s - seconds, match[3]))
+        if size >= MIB:
+            say(f"  call {match[1]}: {seconds:.2f} s  {match[3]}")
+
+    run = run_in_lab(
+        programs.wan,
+        network,
+        [programs.hawser, "bench", "member", "--master", "{master}", "--world", "{hosts}", "--listen", "{address}"]
+        + ["--sizes", str(size), "--rounds", str(calls), *options],
+        options=["--master", "--hawser", programs.hawser],
+        limit_s=limit_s,
+        on_line=lambda line: take(line.text, line.since_s),
+    )
+    series.problem = problem_of(run, limit_s)
+    if not series.problem and len(series.calls) != calls:
+        series.problem = f"printed {len(series.calls)} calls instead of {calls}"
+    return report(series, run, network)
