@@ -72,6 +72,8 @@ void add_lone_member(CLI::App& bench, int& status) {
   command->add_option("--world", options->world, "Members to wait for")->required()->check(CLI::Range(2, 1024));
   command->add_option("--listen", options->listen, "Address to listen on for the others (default: all)");
   command->add_flag("--verbose", options->verbose, "What the library does, on the standard error");
+  command->add_flag("--optimize-topology", options->optimize,
+                    "Probe the links before the first call, and show what is known of them then");
   add_collective_options(*command, options->all_reduce);
   command->callback([options, &status] { status = hawser::bench::run_lone_member(*options); });
 }

@@ -81,6 +81,18 @@ void add_master_command(CLI::App& app, int& status) {
   command->add_option("--link-open-ms", config.link_open_ms,
                       "Bound for opening links to newcomers (default 10000)");
   command->add_option("--connections-max", config.connections_max, "Connections held at once (default 4096)");
+  const std::map<std::string, std::uint32_t> policies{{"report", hawserStragglerReport},
+                                                      {"expel", hawserStragglerExpel}};
+  command
+      ->add_option("--straggler-policy", config.straggler_policy,
+                   "What happens to a member that holds up a collective by slow links: report or expel (default report)")
+      ->transform(CLI::CheckedTransformer(policies, CLI::ignore_case));
+  command->add_option("--straggler-ms", config.straggler_ms,
+                      "For how long it must do so before that happens (default 10000)");
+  command
+      ->add_option("--straggler-ratio", config.straggler_ratio,
+                   "Slow is below this part of what a link delivered before (default 0.25)")
+      ->check(CLI::Range(0.0, 1.0));
   const std::map<std::string, hawserLogLevel_t> levels{{"off", hawserLogOff},
                                                        {"error", hawserLogError},
                                                        {"warning", hawserLogWarning},

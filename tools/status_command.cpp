@@ -16,6 +16,7 @@ namespace {
 struct StatusArguments {
   std::string master = "127.0.0.1:48500";
   bool json = false;
+  bool matrix = false;
   double watch_s = 0;
   std::uint32_t timeout_ms = 5000;
 };
@@ -25,7 +26,8 @@ constexpr const char* kClearScreen = "\033[H\033[2J";
 /// Asks once and prints the answer. False, after a word on stderr, if there is none.
 bool show(const StatusArguments& arguments, bool clear) {
   hawserStatus_t handle = nullptr;
-  if (hawserStatusQuery(arguments.master.c_str(), arguments.timeout_ms, &handle) != hawserSuccess) {
+  const auto query = arguments.matrix ? hawserStatusQueryWithMatrix : hawserStatusQuery;
+  if (query(arguments.master.c_str(), arguments.timeout_ms, &handle) != hawserSuccess) {
     std::fprintf(stderr, "hawser status: %s\n", hawserGetLastError());
     return false;
   }
@@ -33,6 +35,7 @@ bool show(const StatusArguments& arguments, bool clear) {
   const StatusReport report = read_status(arguments.master, handle);
   if (clear) std::fputs(kClearScreen, stdout);
   std::printf("%s\n", (arguments.json ? status_json(report) : status_table(report)).c_str());
+  if (arguments.matrix && !arguments.json) std::printf("%s", matrix_tables(report).c_str());
   std::fflush(stdout);
   return true;
 }
@@ -58,6 +61,8 @@ void add_status_command(CLI::App& app, int& status) {
   command->add_option("master", arguments->master, "ADDRESS:PORT of the master")->capture_default_str();
   command->add_flag("--json", arguments->json,
                     "JSON instead of a table; with --watch one document after the other");
+  command->add_flag("--matrix", arguments->matrix,
+                    "Also what the members have measured: rate and delay of each link, up- and downlink of each member");
   command
       ->add_option("--watch", arguments->watch_s,
                    "Ask again every so many seconds until SIGINT, also while the master is away")

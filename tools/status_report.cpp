@@ -22,21 +22,6 @@ constexpr std::size_t kNamesInLineMax = 8;
   to += line.data();
 }
 
-/// "312 ms", "4.2 s", "3 min 12 s", "2 h 5 min".
-std::string time_text(std::uint64_t ms) {
-  const std::uint64_t seconds = ms / 1000;
-  std::string text;
-  if (ms < 1000)
-    print(text, "%" PRIu64 " ms", ms);
-  else if (seconds < 60)
-    print(text, "%" PRIu64 ".%" PRIu64 " s", seconds, ms % 1000 / 100);
-  else if (seconds < 3600)
-    print(text, "%" PRIu64 " min %" PRIu64 " s", seconds / 60, seconds % 60);
-  else
-    print(text, "%" PRIu64 " h %" PRIu64 " min", seconds / 3600, seconds / 60 % 60);
-  return text;
-}
-
 std::string count_text(std::uint32_t count, const char* what) {
   return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
 }
@@ -65,20 +50,6 @@ std::string listed(const std::vector<std::string>& names) {
     text += (i == 0 ? "" : ", ") + names[i];
   if (names.size() > kNamesInLineMax)
     text += " and " + std::to_string(names.size() - kNamesInLineMax) + " more";
-  return text;
-}
-
-/// Rows of texts as columns; the last one, of any characters, is not padded.
-std::string columns(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<std::size_t> widths(rows.front().size());
-  for (const auto& row : rows)
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  std::string text;
-  for (const auto& row : rows) {
-    for (std::size_t i = 0; i + 1 < row.size(); ++i)
-      text += "  " + row[i] + std::string(widths[i] - row[i].size(), ' ');
-    text += "  " + row.back() + "\n";
-  }
   return text;
 }
 
@@ -140,10 +111,14 @@ std::string collective_lines(const StatusReport& report, const StatusReport::Col
                      std::to_string(call.called) + " of " + std::to_string(call.group_size) +
                      " have called it, " + std::to_string(call.reported) + " have the result\n";
   if (call.alike == 0) text += "    members have called different things; this is one of them\n";
-  std::vector<std::string> names;
-  for (std::uint32_t rank = 0; rank < one.parts.size(); ++rank)
-    if ((one.parts[rank] & HAWSER_STATUS_WAITED_FOR) != 0) names.push_back(name_of(report, call.group, rank));
-  if (!names.empty()) text += "    waits for " + listed(names) + "\n";
+  const auto add_names = [&](std::uint32_t part, const char* what) {
+    std::vector<std::string> names;
+    for (std::uint32_t rank = 0; rank < one.parts.size(); ++rank)
+      if ((one.parts[rank] & part) != 0) names.push_back(name_of(report, call.group, rank));
+    if (!names.empty()) text += what + listed(names) + "\n";
+  };
+  add_names(HAWSER_STATUS_WAITED_FOR, "    waits for ");
+  add_names(HAWSER_STATUS_STRAGGLES, "    reported as holding it up: ");
   return text;
 }
 
@@ -185,14 +160,42 @@ void add_collective(hawser::JsonWriter& json, const StatusReport::Collective& on
   add_ranks(json, "called", one, HAWSER_STATUS_CALLED);
   add_ranks(json, "reported", one, HAWSER_STATUS_REPORTED);
   add_ranks(json, "waits_for", one, HAWSER_STATUS_WAITED_FOR);
+  add_ranks(json, "stragglers", one, HAWSER_STATUS_STRAGGLES);
   json.close();
 }
 
 }  // namespace
 
+std::string time_text(std::uint64_t ms) {
+  const std::uint64_t seconds = ms / 1000;
+  std::string text;
+  if (ms < 1000)
+    print(text, "%" PRIu64 " ms", ms);
+  else if (seconds < 60)
+    print(text, "%" PRIu64 ".%" PRIu64 " s", seconds, ms % 1000 / 100);
+  else if (seconds < 3600)
+    print(text, "%" PRIu64 " min %" PRIu64 " s", seconds / 60, seconds % 60);
+  else
+    print(text, "%" PRIu64 " h %" PRIu64 " min", seconds / 3600, seconds / 60 % 60);
+  return text;
+}
+
+std::string columns(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::size_t> widths(rows.front().size());
+  for (const auto& row : rows)
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  std::string text;
+  for (const auto& row : rows) {
+    for (std::size_t i = 0; i + 1 < row.size(); ++i)
+      text += "  " + row[i] + std::string(widths[i] - row[i].size(), ' ');
+    text += "  " + row.back() + "\n";
+  }
+  return text;
+}
+
 StatusReport read_status(const std::string& master, hawserStatus_t status) {
   StatusReport report{
-      .master = master, .info = HAWSER_STATUS_INFO_INIT, .groups = {}, .peers = {}, .collectives = {}};
+      .master = master, .info = HAWSER_STATUS_INFO_INIT, .groups = {}, .peers = {}, .collectives = {}, .matrices = {}};
   // None of these can fail: the handle is good, and the indices are those that it has.
   (void)hawserStatusGetInfo(status, &report.info);
   report.groups.assign(report.info.groups, HAWSER_STATUS_GROUP_INIT);
@@ -209,6 +212,9 @@ StatusReport read_status(const std::string& master, hawserStatus_t status) {
     for (std::uint32_t rank = 0; rank < one.call.group_size; ++rank)
       (void)hawserStatusGetPart(status, i, rank, &one.parts[rank]);
   }
+  for (std::uint32_t i = 0; i < report.info.groups; ++i)
+    if (report.groups[i].has_matrix == 1)
+      report.matrices.push_back(read_matrix(status, i, report.groups[i], report));
   return report;
 }
 
@@ -264,7 +270,9 @@ std::string status_json(const StatusReport& report) {
   }
   json.close_list().open_list("collectives");
   for (const StatusReport::Collective& one : report.collectives) add_collective(json, one);
-  json.close_list()
+  json.close_list();
+  if (!report.matrices.empty()) add_matrices(json, report);
+  json
       .add("peers_left_out", std::uint64_t{info.peers_left_out})
       .add("collectives_left_out", std::uint64_t{info.collectives_left_out})
       .close();

@@ -183,6 +183,12 @@ HAWSER_API hawserResult_t hawserSetLogLevel(hawserLogLevel_t level);
 
 /* ------------------------------------------------------------------------------------------- master */
 
+/** What the master does with a straggler; which one that is: docs/failures.md. */
+typedef enum hawserStragglerPolicy {
+  hawserStragglerReport = 0, /**< All members and the master log a warning with its name; hawser status shows it. */
+  hawserStragglerExpel = 1,  /**< It is reported and expelled; the others get PeerLost and go on without it. */
+} hawserStragglerPolicy_t;
+
 /** Fill with HAWSER_MASTER_CONFIG_INIT, then change what you need. Zero (or null) in a field added after
  *  `size` means its default. */
 typedef struct hawserMasterConfig {
@@ -205,9 +211,17 @@ typedef struct hawserMasterConfig {
   uint32_t link_open_ms;
   /** Connections held at once, peers or not. Default 4096. */
   uint32_t connections_max;
+  /** A hawserStragglerPolicy_t: what happens to a member that holds up a collective, which goes on but slowly.
+   *  Default hawserStragglerReport. */
+  uint32_t straggler_policy;
+  /** For so long a member must hold up a collective before it is reported, or expelled. Default 10000. */
+  uint32_t straggler_ms;
+  /** A member holds one up if its links deliver less than this part of what they did before and the plan counts on:
+   *  above 0, at most 1. 0: the default, 0.25. */
+  double straggler_ratio;
 } hawserMasterConfig_t;
 
-#define HAWSER_MASTER_CONFIG_INIT {sizeof(hawserMasterConfig_t), NULL, 0, 0, 0, 0, 0, 0, 0}
+#define HAWSER_MASTER_CONFIG_INIT {sizeof(hawserMasterConfig_t), NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /** Binds the port and listens; peers may dial from now on and are served once the master runs.
  *  Does not block. Errors: InvalidArgument (address), System (port taken; the sentence names it). */
@@ -272,10 +286,17 @@ typedef struct hawserCommConfig {
    *  party. At most 1024. */
   uint32_t party_size;
   uint64_t party;
+  /** TCP's congestion control towards other hosts, such as "bbr". Null: the system's. Create fails with
+   *  InvalidArgument, and names those that there are, if the system does not let this process choose it. */
+  const char* congestion_control;
+  /** Of each connection to another host, as SO_SNDBUF and SO_RCVBUF: then the system does not fit them itself, which
+   *  it mostly does better. Default 0: the system's. At most 1 GiB. */
+  uint32_t send_buffer_bytes;
+  uint32_t receive_buffer_bytes;
 } hawserCommConfig_t;
 
 #define HAWSER_COMM_CONFIG_INIT \
-  {sizeof(hawserCommConfig_t), NULL, NULL, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+  {sizeof(hawserCommConfig_t), NULL, NULL, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0}
 
 typedef struct hawserCommInfo {
   uint64_t peer_id;             /**< This peer's id in the run. */
@@ -334,6 +355,62 @@ HAWSER_API hawserResult_t hawserCommArePeersPending(hawserComm_t comm, int* pend
  *  Errors: InvalidUsage (a collective is in flight here, not connected), Mismatch (a member waits in a
  *  collective instead), Timeout, MasterRestarted, MasterUnreachable, Expelled, Closed. */
 HAWSER_API hawserResult_t hawserCommUpdateTopology(hawserComm_t comm);
+
+/** Called while hawserCommOptimizeTopology lasts, in the calling thread, when this member is done with another pair:
+ *  with `pairs_done` of `pairs_total` other members. It must not call the library with this communicator. */
+typedef void (*hawserOptimizeCallback_t)(void* user, uint64_t pairs_done, uint64_t pairs_total);
+
+/** Fill with HAWSER_OPTIMIZE_OPTIONS_INIT. */
+typedef struct hawserOptimizeOptions {
+  size_t size;
+  /** 1: probe all links, those that are known too. */
+  uint32_t all_pairs;
+  /** Not 0: probe those too whose measurement is older. */
+  uint32_t age_ms_max;
+  /** Of one probe, from one member to another. Default: four round trips, 200 to 900 ms; many end earlier. At most
+   *  10000. */
+  uint32_t probe_ms_max;
+  /** After so long this member begins no further probe; what is not probed then stays unknown. Default 60000. */
+  uint32_t total_ms_max;
+  /** Bytes of one probe: 65536 to 1073741824. The same on all members. Default 67108864. */
+  uint64_t probe_bytes_max;
+  hawserOptimizeCallback_t progress; /**< Or null. */
+  void* progress_user;               /**< Handed to it. */
+} hawserOptimizeOptions_t;
+
+#define HAWSER_OPTIMIZE_OPTIONS_INIT {sizeof(hawserOptimizeOptions_t), 0, 0, 0, 0, 0, NULL, NULL}
+
+/** Fill with HAWSER_OPTIMIZE_INFO_INIT. */
+typedef struct hawserOptimizeInfo {
+  size_t size;
+  uint64_t epoch;         /**< The view in which it ran. */
+  uint64_t bytes_sent;    /**< Of probes. */
+  uint64_t bytes_received;
+  uint64_t total_us;      /**< From the call to its end. */
+  uint64_t wait_us;       /**< Of that, until all members had called. */
+  uint32_t world_size;    /**< Members that took part. */
+  uint32_t rank;
+  uint32_t pairs;         /**< Other members with whom this one probed, in either direction. */
+  uint32_t measured;      /**< Links from this member to another that were probed with success. */
+  uint32_t lower_bounds;  /**< Of these, those that carry more than a probe could show. */
+  uint32_t silent;        /**< Links from this member over which nothing came through in time: still unknown. */
+} hawserOptimizeInfo_t;
+
+#define HAWSER_OPTIMIZE_INFO_INIT {sizeof(hawserOptimizeInfo_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+
+/** Measures the links between the members of this group of which no traffic has shown the rate yet (or which the
+ *  options ask for), by short bursts; what comes next, of all tags, is planned from them by all members alike. All
+ *  members of the group must call it, and nothing else beside it. Each is in one pair at a time, both directions at
+ *  once; pairs that share no member go side by side: with N members that takes about N - 1 probes' time. Links within one
+ *  host are not probed: if there are no others, it only meets the other members.
+ *  A link whose probe did not reach its full rate in time is known by a lower bound, and is probed again next time.
+ *  Blocks until all have called and all probes are over; bounds for lost, silent and missing members as for
+ *  hawserAllReduce. What was measured before an error is not lost: it counts from the next commit on.
+ *  Errors: InvalidArgument, InvalidUsage (a collective or update-topology is in flight here, not connected, more than
+ *  128 members), TooFewPeers, PeerLost, Mismatch (a member called something else, or another probe_bytes_max), Timeout,
+ *  MasterRestarted, MasterUnreachable, Expelled, Closed.  @param options, info may be null. */
+HAWSER_API hawserResult_t hawserCommOptimizeTopology(hawserComm_t comm, const hawserOptimizeOptions_t* options,
+                                                     hawserOptimizeInfo_t* info);
 
 /* ------------------------------------------------------------------------------------- collectives */
 

@@ -34,6 +34,10 @@ HAWSER_API const char* hawserGetAwaitsName(hawserAwaits_t awaits);
  *  answer), Refused (no master, one of another protocol version, or asked more than 16 times a second). */
 HAWSER_API hawserResult_t hawserStatusQuery(const char* master, uint32_t timeout_ms, hawserStatus_t* status);
 
+/** The same, with what the members have measured of the links between them (hawserStatusGetMeasuredLink), which is
+ *  more to tell: 20 bytes for each pair at most, of groups up to 128 members, of about four such groups in all. */
+HAWSER_API hawserResult_t hawserStatusQueryWithMatrix(const char* master, uint32_t timeout_ms, hawserStatus_t* status);
+
 /** Frees. Null is allowed. */
 HAWSER_API hawserResult_t hawserStatusDestroy(hawserStatus_t status);
 
@@ -68,12 +72,37 @@ typedef struct hawserStatusGroup {
   uint32_t group_size; /**< Members. */
   uint32_t first_peer; /**< Index of the member of rank 0. */
   uint32_t peers;      /**< Members that are listed, from there on, by rank. */
+  uint64_t measures;   /**< Version of what its members have been told of their links; 0: nothing in this view. */
+  uint64_t measures_age_ms; /**< Since they were told. */
+  uint32_t has_matrix;      /**< 1: hawserStatusGetMeasuredLink knows it. */
 } hawserStatusGroup_t;
 
-#define HAWSER_STATUS_GROUP_INIT {sizeof(hawserStatusGroup_t), 0, 0, 0, 0, 0}
+#define HAWSER_STATUS_GROUP_INIT {sizeof(hawserStatusGroup_t), 0, 0, 0, 0, 0, 0, 0, 0}
 
 /** Errors: InvalidArgument (no such index). */
 HAWSER_API hawserResult_t hawserStatusGetGroup(hawserStatus_t status, uint32_t index, hawserStatusGroup_t* group);
+
+/** What one member has measured of its link to another. 0: unknown. Fill with HAWSER_MEASURED_LINK_INIT. */
+typedef struct hawserMeasuredLink {
+  size_t size;
+  uint64_t bytes_per_second;
+  uint64_t delay_ns;    /**< One way: half a round trip. */
+  uint32_t probed;      /**< 1: by a probe of this link alone (hawserCommOptimizeTopology); 0: by traffic. */
+  uint32_t lower_bound; /**< 1: at least so much; the probe ended before more could be shown. */
+} hawserMeasuredLink_t;
+
+#define HAWSER_MEASURED_LINK_INIT {sizeof(hawserMeasuredLink_t), 0, 0, 0, 0}
+
+/** Of the group of this index, between members by rank. All zero if the matrix was not asked for, or nothing is known.
+ *  Errors: InvalidArgument (no such index, no such rank). */
+HAWSER_API hawserResult_t hawserStatusGetMeasuredLink(hawserStatus_t status, uint32_t group, uint32_t from, uint32_t to,
+                                                      hawserMeasuredLink_t* link);
+
+/** The most that has passed over a member's access in a tenth of a second while something waited to be sent, to all
+ *  and from all other members together. 0: unknown. Errors likewise. */
+HAWSER_API hawserResult_t hawserStatusGetMeasuredAccess(hawserStatus_t status, uint32_t group, uint32_t rank,
+                                                        uint64_t* uplink_bytes_per_second,
+                                                        uint64_t* downlink_bytes_per_second);
 
 /** Fill with HAWSER_STATUS_PEER_INIT. */
 typedef struct hawserStatusPeer {
@@ -122,8 +151,10 @@ HAWSER_API hawserResult_t hawserStatusGetCollective(hawserStatus_t status, uint3
 #define HAWSER_STATUS_CALLED 1u
 #define HAWSER_STATUS_REPORTED 2u
 /** It holds the collective up: it has not called it; or, if all have, it is to blame for the stall that others
- *  complain of; or, if nobody complains, it has no whole result yet. */
+ *  complain of; or its links are far slower than was known; or, if nobody complains, it has no whole result yet. */
 #define HAWSER_STATUS_WAITED_FOR 4u
+/** It was reported as a straggler: its links are far slower than was known, or it is the last without a result. */
+#define HAWSER_STATUS_STRAGGLES 8u
 
 /** Errors: InvalidArgument (no such index, no such rank in its group). */
 HAWSER_API hawserResult_t hawserStatusGetPart(hawserStatus_t status, uint32_t collective, uint32_t rank,

@@ -101,6 +101,9 @@ Result<hawser::CommunicatorConfig> config_of(const hawserCommConfig_t& callers) 
   out.port_first = config->port_first;
   out.port_last = config->port_last;
   out.connections_per_link = config->connections_per_link;
+  if (config->congestion_control != nullptr) out.tcp.congestion_control = config->congestion_control;
+  out.tcp.send_buffer_bytes = config->send_buffer_bytes;
+  out.tcp.receive_buffer_bytes = config->receive_buffer_bytes;
   if (config->check_same_host > 1) return capi::invalid_argument("check_same_host is 0 or 1");
   out.check_same_host = config->check_same_host != 0;
   if (config->prefetch_share_percent > 100)

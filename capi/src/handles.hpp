@@ -7,7 +7,7 @@
 #include "hawser.h"
 #include "hawser_shared_state.h"
 #include "hawser_status.h"
-#include "membership/run_status.hpp"
+#include "membership/messages.hpp"
 #include "runtime/communicator.hpp"
 #include "runtime/master.hpp"
 #include "runtime/residual.hpp"
@@ -35,5 +35,6 @@ struct hawserSharedState {
 
 struct hawserStatus {
   hawser::RunStatus status;
+  std::vector<hawser::Measures> matrices;
   std::vector<std::string> descriptions;  ///< Of its collectives.
 };

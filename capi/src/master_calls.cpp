@@ -28,6 +28,16 @@ Result<hawser::MasterOptions> options_of(const hawserMasterConfig_t& callers) {
   set_bound(options.bounds.bootstrap, config->bootstrap_ms);
   set_bound(options.bounds.link_open, config->link_open_ms);
   if (config->connections_max != 0) options.connections_max = config->connections_max;
+  if (config->straggler_policy > hawserStragglerExpel)
+    return capi::invalid_argument("there is no straggler policy " + std::to_string(config->straggler_policy) +
+                                  "; use hawserStragglerReport or hawserStragglerExpel");
+  options.bounds.straggler_policy = static_cast<hawser::StragglerPolicy>(config->straggler_policy);
+  set_bound(options.bounds.straggler, config->straggler_ms);
+  if (!(config->straggler_ratio >= 0 && config->straggler_ratio <= 1))
+    return capi::invalid_argument("straggler_ratio must be between 0 and 1");
+  if (config->straggler_ratio != 0)
+    options.bounds.straggler_percent =
+        std::max(1U, static_cast<std::uint32_t>(config->straggler_ratio * 100 + 0.5));
   return options;
 }
 

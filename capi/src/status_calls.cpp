@@ -91,6 +91,30 @@ hawserStatusInfo_t info_of(const hawser::RunStatus& status) {
   return info;
 }
 
+hawserResult_t query(const char* master, std::uint32_t timeout_ms, bool with_matrices, hawserStatus_t* status) {
+  if (status == nullptr) return capi::null_output();
+  if (master == nullptr) return capi::report(capi::invalid_argument("the master's address is null"));
+  const auto address = hawser::parse_address(master);
+  if (!address.ok()) return capi::report(address.error());
+  auto handle = std::make_unique<hawserStatus>();
+  auto told = hawser::query_status(
+      *address, hawser::milliseconds(timeout_ms != 0 ? timeout_ms : kTimeoutDefault_ms), with_matrices);
+  if (!told.ok()) return capi::report(told.error());
+  handle->status = std::move(told->status);
+  handle->matrices = std::move(told->matrices);
+  for (const hawser::CollectiveStatus& collective : handle->status.collectives)
+    handle->descriptions.push_back(describe(collective.signature));
+  *status = handle.release();
+  return hawserSuccess;
+}
+
+/// Of a group whose matrix was told, and in which it has as many rows as the group has members; else null.
+const hawser::Measures* matrix_of(const hawserStatus& status, const hawser::GroupStatus& group) {
+  for (const hawser::Measures& measures : status.matrices)
+    if (measures.view == group.view && measures.rows.size() == group.size) return &measures;
+  return nullptr;
+}
+
 bool has(const std::vector<std::uint32_t>& ranks, std::uint32_t rank) {
   return std::binary_search(ranks.begin(), ranks.end(), rank);
 }
@@ -115,21 +139,11 @@ const char* hawserGetAwaitsName(hawserAwaits_t awaits) {
 }
 
 hawserResult_t hawserStatusQuery(const char* master, uint32_t timeout_ms, hawserStatus_t* status) {
-  return capi::guarded([&] {
-    if (status == nullptr) return capi::null_output();
-    if (master == nullptr) return capi::report(capi::invalid_argument("the master's address is null"));
-    const auto address = hawser::parse_address(master);
-    if (!address.ok()) return capi::report(address.error());
-    auto handle = std::make_unique<hawserStatus>();
-    auto told = hawser::query_status(*address,
-                                     hawser::milliseconds(timeout_ms != 0 ? timeout_ms : kTimeoutDefault_ms));
-    if (!told.ok()) return capi::report(told.error());
-    handle->status = std::move(*told);
-    for (const hawser::CollectiveStatus& collective : handle->status.collectives)
-      handle->descriptions.push_back(describe(collective.signature));
-    *status = handle.release();
-    return hawserSuccess;
-  });
+  return capi::guarded([&] { return query(master, timeout_ms, false, status); });
+}
+
+hawserResult_t hawserStatusQueryWithMatrix(const char* master, uint32_t timeout_ms, hawserStatus_t* status) {
+  return capi::guarded([&] { return query(master, timeout_ms, true, status); });
 }
 
 hawserResult_t hawserStatusDestroy(hawserStatus_t status) {
@@ -160,6 +174,9 @@ hawserResult_t hawserStatusGetGroup(hawserStatus_t status, uint32_t index, hawse
     ours.group = groups[index].group;
     ours.group_size = groups[index].size;
     ours.peers = static_cast<std::uint32_t>(groups[index].members.size());
+    ours.measures = groups[index].measures;
+    ours.measures_age_ms = groups[index].measures_age_ms;
+    ours.has_matrix = matrix_of(*status, groups[index]) != nullptr ? 1 : 0;
     return answer(ours, *group, "hawserStatusGroup_t");
   });
 }
@@ -207,7 +224,45 @@ hawserResult_t hawserStatusGetPart(hawserStatus_t status, uint32_t collective, u
     if (rank >= from.group_size) return no_such("rank", rank, from.group_size);
     *part = (has(from.called, rank) ? HAWSER_STATUS_CALLED : 0U) |
             (has(from.reported, rank) ? HAWSER_STATUS_REPORTED : 0U) |
-            (has(from.waits_for, rank) ? HAWSER_STATUS_WAITED_FOR : 0U);
+            (has(from.waits_for, rank) ? HAWSER_STATUS_WAITED_FOR : 0U) |
+            (has(from.stragglers, rank) ? HAWSER_STATUS_STRAGGLES : 0U);
+    return hawserSuccess;
+  });
+}
+
+hawserResult_t hawserStatusGetMeasuredLink(hawserStatus_t status, uint32_t group, uint32_t from, uint32_t to,
+                                           hawserMeasuredLink_t* link) {
+  return capi::guarded([&] {
+    if (status == nullptr) return null_status();
+    if (link == nullptr) return capi::null_output();
+    const auto& groups = status->status.groups;
+    if (group >= groups.size()) return no_such("group", group, groups.size());
+    if (from >= groups[group].size || to >= groups[group].size)
+      return no_such("rank", std::max(from, to), groups[group].size);
+    hawserMeasuredLink_t ours = HAWSER_MEASURED_LINK_INIT;
+    const hawser::Measures* const measures = matrix_of(*status, groups[group]);
+    if (measures != nullptr && to < measures->rows[from].delay_ns.size()) {
+      const hawser::LinkRow& row = measures->rows[from];
+      ours.bytes_per_second = row.bytes_per_second[to];
+      ours.delay_ns = row.delay_ns[to];
+      ours.probed = has(row.probed, to) ? 1 : 0;
+      ours.lower_bound = has(row.lower_bounds, to) ? 1 : 0;
+    }
+    return answer(ours, *link, "hawserMeasuredLink_t");
+  });
+}
+
+hawserResult_t hawserStatusGetMeasuredAccess(hawserStatus_t status, uint32_t group, uint32_t rank,
+                                             uint64_t* uplink_bytes_per_second, uint64_t* downlink_bytes_per_second) {
+  return capi::guarded([&] {
+    if (status == nullptr) return null_status();
+    if (uplink_bytes_per_second == nullptr || downlink_bytes_per_second == nullptr) return capi::null_output();
+    const auto& groups = status->status.groups;
+    if (group >= groups.size()) return no_such("group", group, groups.size());
+    if (rank >= groups[group].size) return no_such("rank", rank, groups[group].size);
+    const hawser::Measures* const measures = matrix_of(*status, groups[group]);
+    *uplink_bytes_per_second = measures != nullptr ? measures->rows[rank].uplink_bytes_per_second : 0;
+    *downlink_bytes_per_second = measures != nullptr ? measures->rows[rank].downlink_bytes_per_second : 0;
     return hawserSuccess;
   });
 }

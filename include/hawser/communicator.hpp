@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <ranges>
 #include <span>
@@ -36,12 +37,26 @@ struct CommunicatorConfig {
   std::uint32_t prefetch_share_percent = 0;
   std::uint64_t party = 0;
   std::uint32_t party_size = 0;
+  std::string congestion_control = {};
+  std::uint32_t send_buffer_bytes = 0;
+  std::uint32_t receive_buffer_bytes = 0;
 };
 
 struct Member {
   std::uint64_t peer_id = 0;
   std::string name = {};
   std::string address;
+};
+
+/// What an optimize_topology may do. Zeros mean the defaults of hawser.h.
+struct OptimizeOptions {
+  bool all_pairs = false;             ///< Probe links that are known too.
+  std::uint32_t age_ms_max = 0;       ///< Not 0: those too whose measurement is older.
+  std::uint32_t probe_ms_max = 0;     ///< Of one probe.
+  std::uint32_t total_ms_max = 0;     ///< After so long this member begins no further probe.
+  std::uint64_t probe_bytes_max = 0;  ///< The same on all members.
+  /// Called in the calling thread when this member is done with another pair: how many of how many.
+  std::function<void(std::uint64_t, std::uint64_t)> progress = {};
 };
 
 /// A member of a run, or one that wants to be. Leaves gracefully at the end.
@@ -65,6 +80,9 @@ class Communicator {
     c.prefetch_share_percent = config.prefetch_share_percent;
     c.party = config.party;
     c.party_size = config.party_size;
+    c.congestion_control = detail::or_null(config.congestion_control);
+    c.send_buffer_bytes = config.send_buffer_bytes;
+    c.receive_buffer_bytes = config.receive_buffer_bytes;
     hawserComm_t handle = nullptr;
     if (const auto code = hawserCommCreate(&c, &handle); code != hawserSuccess)
       return detail::last_failure(code);
@@ -73,6 +91,26 @@ class Communicator {
 
   Result<void> connect() { return detail::check(hawserCommConnect(handle_.get())); }
   Result<void> update_topology() { return detail::check(hawserCommUpdateTopology(handle_.get())); }
+
+  /// Measures the links that no traffic has shown yet; see hawserCommOptimizeTopology.
+  Result<hawserOptimizeInfo_t> optimize_topology(const OptimizeOptions& options = {}) {
+    hawserOptimizeOptions_t o = HAWSER_OPTIMIZE_OPTIONS_INIT;
+    o.all_pairs = options.all_pairs ? 1 : 0;
+    o.age_ms_max = options.age_ms_max;
+    o.probe_ms_max = options.probe_ms_max;
+    o.total_ms_max = options.total_ms_max;
+    o.probe_bytes_max = options.probe_bytes_max;
+    if (options.progress) {
+      o.progress = [](void* user, std::uint64_t done, std::uint64_t total) {
+        static_cast<const OptimizeOptions*>(user)->progress(done, total);
+      };
+      o.progress_user = const_cast<OptimizeOptions*>(&options);
+    }
+    hawserOptimizeInfo_t info = HAWSER_OPTIMIZE_INFO_INIT;
+    if (const auto code = hawserCommOptimizeTopology(handle_.get(), &o, &info); code != hawserSuccess)
+      return detail::last_failure(code);
+    return info;
+  }
 
   Result<hawserCommInfo_t> info() const {
     hawserCommInfo_t info;

@@ -31,6 +31,9 @@ struct MasterConfig {
   std::uint32_t bootstrap_ms = 0;
   std::uint32_t link_open_ms = 0;
   std::uint32_t connections_max = 0;
+  hawserStragglerPolicy_t straggler_policy = hawserStragglerReport;
+  std::uint32_t straggler_ms = 0;
+  double straggler_ratio = 0;
 };
 
 /// The membership authority of a run. Stops and frees itself at the end.
@@ -46,6 +49,9 @@ class Master {
     c.bootstrap_ms = config.bootstrap_ms;
     c.link_open_ms = config.link_open_ms;
     c.connections_max = config.connections_max;
+    c.straggler_policy = static_cast<std::uint32_t>(config.straggler_policy);
+    c.straggler_ms = config.straggler_ms;
+    c.straggler_ratio = config.straggler_ratio;
     hawserMaster_t handle = nullptr;
     if (const auto code = hawserMasterCreate(&c, &handle); code != hawserSuccess)
       return detail::last_failure(code);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -14,12 +15,16 @@ inline constexpr std::size_t kSentenceBytesMax = 1024;
 inline constexpr std::size_t kControlMessageBytesMax = 1 << 20;
 /// Payload of one data frame.
 inline constexpr std::size_t kFramePayloadBytesMax = 1 << 20;
-/// Chunks that a peer may send to one that has not called the collective yet, per link.
-inline constexpr std::size_t kEagerBytesMax = 1 << 20;
+/// Chunks that a peer may send to one that has not called the collective yet, per link; and to all of a group together,
+/// if that is not less than kEagerBytesLeast for each.
+inline constexpr std::size_t kEagerBytesMax = 4 << 20;
+inline constexpr std::size_t kEagerBytesLeast = 1 << 20;
+inline constexpr std::size_t kEagerBytesOfAll = 32 << 20;
 inline constexpr std::size_t kEagerFramesMax = 4096;
 /// In flight (sent, not yet acknowledged) per link.
 inline constexpr std::size_t kInFlightBytesMax = 8 << 20;
 inline constexpr std::uint32_t kConnectionsPerLinkMax = 64;
+inline constexpr std::uint32_t kSocketBufferBytesMax = 1 << 30;
 /// Collectives that one peer may have in flight.
 inline constexpr std::size_t kOpsInFlightMax = 4096;
 /// Outcomes that peers and master remember for members that were away when they were told.
@@ -29,10 +34,16 @@ inline constexpr std::size_t kStrangersMax = 256;
 inline constexpr std::size_t kPendingPeersMax = 1024;
 /// Groups up to this size tell each other what they measure of their links: it grows with the square.
 inline constexpr std::uint32_t kMeasuredGroupMax = 128;
+/// What one probe of a link may be allowed: to one member, in optimize-topology.
+inline constexpr std::uint64_t kProbeBytesLeast = 64 << 10;
+inline constexpr std::uint64_t kProbeBytesMax = 1 << 30;
+inline constexpr std::chrono::milliseconds kProbeTimeMax{10'000};
 /// Told of a run at most when its master is asked for its status; a message of these fits with room to spare.
 inline constexpr std::size_t kStatusPeersMax = 2048;
 inline constexpr std::size_t kStatusCollectivesMax = 256;
 inline constexpr std::size_t kVersionBytesMax = 63;
+/// Pairs of members in the measures that are told with a status: four of the largest groups that measure.
+inline constexpr std::size_t kStatusPairsMax = std::size_t{4} * kMeasuredGroupMax * kMeasuredGroupMax;
 /// So often does a master tell its status: whoever asks needs no introduction.
 inline constexpr std::uint32_t kStatusAnswersPerSecondMax = 16;
 /// Peers that are admitted together or not at all.

@@ -8,6 +8,8 @@ namespace hawser {
 
 std::string describe(const Signature& signature) {
   if (signature.collective == Collective::barrier) return "barrier";
+  if (signature.collective == Collective::optimize)
+    return "optimize-topology with probes of " + std::to_string(signature.count) + " bytes at most";
   constexpr std::array names{"all-reduce", "broadcast", "all-gather", "reduce-scatter", "barrier", "transfer"};
   std::string text = names.at(static_cast<std::size_t>(signature.collective));
   text += " of " + std::to_string(signature.count) + " " + to_string(signature.type);

@@ -19,6 +19,7 @@ enum class Collective : std::uint8_t {
   reduce_scatter = 3,  ///< Each rank gets its share of the sum.
   barrier = 4,         ///< No elements: everybody has come.
   transfer = 5,        ///< Slices of a shared state go to whoever lacks them; `count` of them, by demand.
+  optimize = 6,        ///< Optimize-topology: links are probed, with `count` bytes each at most. No elements.
 };
 /// Whether partial sums climb.
 constexpr bool reduces(Collective collective) {

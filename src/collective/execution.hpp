@@ -34,6 +34,7 @@ class Execution {
   enum class Verdict {
     expected,    ///< Take it.
     repeated,    ///< It was here before: read and forget.
+    discarded,   ///< It is welcome, but nobody wants its content: read and forget.
     impossible,  ///< No correct peer sends this.
   };
 
@@ -92,6 +93,9 @@ class Execution {
   /// Up payloads are made when their turn comes and kept until they are there: how many bytes of them each
   /// link may have under way. None if they lie in the caller's memory anyway.
   virtual std::size_t up_window() const { return 0; }
+
+  /// Payload bytes that the plan has this peer send to that rank in all; 0 too where there is no plan.
+  virtual std::uint64_t planned_bytes(std::uint32_t /*to*/) const { return 0; }
 
   /// Ranks whose chunks are due next, for a complaint: those without whom this peer cannot go on.
   virtual std::vector<std::uint32_t> waiting_for() const = 0;

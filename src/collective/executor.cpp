@@ -81,6 +81,25 @@ std::size_t Executor::up_window() const {
   return std::max<std::size_t>(1, all / std::max<std::size_t>(1, parents.size()));
 }
 
+std::uint64_t Executor::planned_bytes(std::uint32_t to) const {
+  // The same of all chunks of a pair of trees, but the last.
+  std::vector<std::uint64_t> of_tree(roles_.size());
+  std::vector<bool> known(roles_.size());
+  std::uint64_t bytes = 0;
+  for (std::uint64_t chunk = 0; chunk < plan_.chunking.chunks(); ++chunk) {
+    const std::size_t tree = plan_.tree_index(chunk);
+    if (!known[tree]) {
+      const Role& mine = roles_[tree];
+      if (mine.parent_up == to) of_tree[tree] += payload_bytes(memory_.call().rank, Direction::up, chunk);
+      if (std::find(mine.children_down.begin(), mine.children_down.end(), to) != mine.children_down.end())
+        of_tree[tree] += payload_bytes(memory_.call().rank, Direction::down, chunk);
+      known[tree] = true;
+    }
+    bytes += of_tree[tree];
+  }
+  return bytes;
+}
+
 bool Executor::heard(std::uint32_t from, std::uint64_t chunk) const {
   return (heard_[static_cast<std::size_t>(chunk) * heard_words_ + from / 64] >> (from % 64) & 1) != 0;
 }

@@ -53,6 +53,7 @@ class Executor final : public Execution {
   std::uint64_t send_limit() const override { return limited_ ? limit_ : kNoLimit; }
   std::uint64_t limit_step() const override { return std::max<std::uint64_t>(1, window_ / 2); }
   std::size_t up_window() const override;
+  std::uint64_t planned_bytes(std::uint32_t to) const override;
 
   std::vector<std::uint32_t> waiting_for() const override;
   std::vector<std::uint32_t> senders() const override;

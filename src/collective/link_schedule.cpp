@@ -45,10 +45,19 @@ void LinkSchedule::set_window(const OpKey& key, std::size_t bytes, bool both_dir
   q.window_for_both = both_directions;
 }
 
+void LinkSchedule::set_pace(const OpKey& key, std::size_t bytes) { queues_[key].pace = bytes; }
+
 void LinkSchedule::cancel(const OpKey& key, std::uint64_t chunk) {
   const auto found = queues_.find(key);
   if (found == queues_.end()) return;
   std::erase_if(found->second.down, [&](const FrameHeader& frame) { return frame.chunk == chunk; });
+}
+
+void LinkSchedule::cancel_all(const OpKey& key) {
+  const auto found = queues_.find(key);
+  if (found == queues_.end()) return;
+  found->second.down.clear();
+  found->second.cancelled = true;
 }
 
 std::vector<std::uint32_t> LinkSchedule::drop(const OpKey& key) {
@@ -100,9 +109,10 @@ void LinkSchedule::connection_down(std::uint32_t connection) {
 
 void LinkSchedule::put_back(Queue& q, const FrameHeader& frame) {
   if (q.counts(frame)) q.under_way -= frame.payload_bytes;
+  q.in_flight -= frame.payload_bytes;
   if (frame.direction == Direction::up)
     q.up.emplace(frame.chunk, frame);
-  else
+  else if (!q.cancelled)
     q.down.push_front(frame);
 }
 
@@ -110,13 +120,19 @@ bool LinkSchedule::may_send(const Queue& q, const FrameHeader& frame) const {
   if (q.window != 0 && q.counts(frame) && q.under_way != 0 && q.under_way + frame.payload_bytes > q.window)
     return false;
   if (q.ready) return frame.direction == Direction::down || frame.chunk < q.limit;
-  return eager_bytes_ + frame.payload_bytes <= limits::kEagerBytesMax && eager_frames_ < limits::kEagerFramesMax;
+  return eager_bytes_ + frame.payload_bytes <= eager_bytes_max_ && eager_frames_ < limits::kEagerFramesMax;
+}
+
+bool LinkSchedule::is_paced(const Queue& q, const FrameHeader& frame) const {
+  return q.pace != 0 && q.in_flight + frame.payload_bytes > q.pace + connections_.size() * frame.payload_bytes;
 }
 
 const FrameHeader* LinkSchedule::head(const Queue& q) const {
-  if (!q.down.empty() && may_send(q, q.down.front())) return &q.down.front();
-  if (!q.up.empty() && may_send(q, q.up.begin()->second)) return &q.up.begin()->second;
-  return nullptr;
+  const FrameHeader* const up =
+      !q.up.empty() && may_send(q, q.up.begin()->second) ? &q.up.begin()->second : nullptr;
+  const FrameHeader* const down = !q.down.empty() && may_send(q, q.down.front()) ? &q.down.front() : nullptr;
+  if (q.pace != 0) return up != nullptr ? up : down;
+  return down != nullptr ? down : up;
 }
 
 bool LinkSchedule::owes(const OpKey& key) const {
@@ -131,8 +147,17 @@ bool LinkSchedule::owes(const OpKey& key) const {
 
 bool LinkSchedule::has_work() const {
   if (!control_.empty()) return true;
-  return std::any_of(queues_.begin(), queues_.end(),
-                     [&](const auto& entry) { return head(entry.second) != nullptr; });
+  return std::any_of(queues_.begin(), queues_.end(), [&](const auto& entry) {
+    const FrameHeader* const first = head(entry.second);
+    return first != nullptr && !is_paced(entry.second, *first);
+  });
+}
+
+bool LinkSchedule::is_held_back() const {
+  return std::any_of(queues_.begin(), queues_.end(), [&](const auto& entry) {
+    const FrameHeader* const first = head(entry.second);
+    return first != nullptr && is_paced(entry.second, *first);
+  });
 }
 
 std::optional<FrameHeader> LinkSchedule::next_chunk(Connection& connection) {
@@ -142,7 +167,7 @@ std::optional<FrameHeader> LinkSchedule::next_chunk(Connection& connection) {
     if (turn == queues_.end()) turn = queues_.begin();
     Queue& q = turn->second;
     const FrameHeader* const first = head(q);
-    if (first == nullptr) continue;
+    if (first == nullptr || is_paced(q, *first)) continue;
     last_served_ = turn->first;
     const FrameHeader frame = *first;
     if (frame.direction == Direction::up)
@@ -157,6 +182,7 @@ std::optional<FrameHeader> LinkSchedule::next_chunk(Connection& connection) {
       ++eager_frames_;
     }
     if (q.counts(frame)) q.under_way += frame.payload_bytes;
+    q.in_flight += frame.payload_bytes;
     connection.unacknowledged.push_back({.frame = frame, .eager = eager});
     connection.writing = frame.key;
     return frame;
@@ -237,7 +263,9 @@ bool LinkSchedule::acknowledged(std::uint32_t index, std::uint64_t count, std::v
     if (sent.frame.kind == FrameKind::chunk) chunk_bytes_arrived_ += sent.frame.payload_bytes;
     if (is_chunk(sent)) {
       arrived.push_back(sent.frame);
-      if (Queue& q = queues_[sent.frame.key]; q.counts(sent.frame)) q.under_way -= sent.frame.payload_bytes;
+      Queue& q = queues_[sent.frame.key];
+      if (q.counts(sent.frame)) q.under_way -= sent.frame.payload_bytes;
+      q.in_flight -= sent.frame.payload_bytes;
     }
     connection.unacknowledged.pop_front();
   }

@@ -10,6 +10,7 @@
 
 #include "base/frame.hpp"
 #include "base/instant.hpp"
+#include "base/limits.hpp"
 
 namespace hawser {
 
@@ -17,7 +18,7 @@ namespace hawser {
 /// that can write takes the next frame, so a slow one carries less (work stealing). Collectives take turns.
 ///
 /// Rendezvous: before the other side has said that it is ready for a collective, only a bounded amount is
-/// sent (limits::kEagerBytesMax per link), which the other side keeps aside. Nothing else can block a link.
+/// sent (set_eager), which the other side keeps aside. Nothing else can block a link.
 ///
 /// Repair: each frame is remembered until acknowledged; those of a broken connection go to the head of the queue.
 class LinkSchedule {
@@ -27,11 +28,20 @@ class LinkSchedule {
   void enqueue(const FrameHeader& frame);
   /// The other side has called this collective, and takes chunks on their way up if they are below the limit.
   void set_ready(const OpKey& key, std::uint64_t limit);
+  /// What may be sent before the other side has called; at first limits::kEagerBytesLeast, at most kEagerBytesMax.
+  void set_eager(std::size_t bytes) { eager_bytes_max_ = bytes; }
   /// So many payload bytes of this collective may be under way upwards, or in both directions; at least one
   /// chunk.
   void set_window(const OpKey& key, std::size_t bytes, bool both_directions);
+  /// The network's share of this collective: so many payload bytes, and a chunk for each connection, may be under
+  /// way in both directions together. More would only wait in queues on the way, before the data of others. Sums go
+  /// before results then: whoever has sent all of its own has results to go on with.
+  void set_pace(const OpKey& key, std::size_t bytes);
   /// Takes a chunk on its way down out of the queue, if it is in there.
   void cancel(const OpKey& key, std::uint64_t chunk);
+  /// Takes all chunks of this collective on their way down out of the queue, and sends none of those that a break
+  /// loses again.
+  void cancel_all(const OpKey& key);
   /// Forgets a collective. Answers the connections on which a frame of it may still be in the writing.
   std::vector<std::uint32_t> drop(const OpKey& key);
 
@@ -40,6 +50,7 @@ class LinkSchedule {
   /// Whether chunks of this collective wait to be sent or acknowledged.
   bool owes(const OpKey& key) const;
   bool has_connection() const { return !connections_.empty(); }
+  std::size_t connections() const { return connections_.size(); }
   bool has_connection(std::uint32_t connection) const { return connections_.contains(connection); }
 
   /// The next frame for this connection, if there is one now.
@@ -49,6 +60,8 @@ class LinkSchedule {
   void keep(std::uint32_t connection, std::shared_ptr<const void> memory);
   /// True if next() would give a connection other than a resting one something to do.
   bool has_work() const;
+  /// True if only a pace holds back what next() would give.
+  bool is_held_back() const;
 
   /// A frame that wants an acknowledgement has come in whole. True if the connection should write soon.
   bool received(Instant now, std::uint32_t connection, std::size_t payload_bytes);
@@ -91,10 +104,13 @@ class LinkSchedule {
     std::map<std::uint64_t, FrameHeader> up;
     std::deque<FrameHeader> down;
     bool ready = false;
+    bool cancelled = false;  ///< What is on its way down need not arrive.
     std::uint64_t limit = 0;
     std::size_t window = 0;  ///< 0: none.
     bool window_for_both = false;
     std::size_t under_way = 0;  ///< Bytes that count for the window.
+    std::size_t pace = 0;       ///< 0: none.
+    std::size_t in_flight = 0;  ///< All bytes under way.
     std::size_t eager_bytes = 0;
     std::size_t eager_frames = 0;
 
@@ -104,6 +120,7 @@ class LinkSchedule {
 
   static void put_back(Queue& queue, const FrameHeader& frame);
   bool may_send(const Queue& queue, const FrameHeader& frame) const;
+  bool is_paced(const Queue& queue, const FrameHeader& frame) const;
   /// What goes next of this collective, if anything may.
   const FrameHeader* head(const Queue& queue) const;
   std::optional<FrameHeader> next_chunk(Connection& connection);
@@ -112,6 +129,7 @@ class LinkSchedule {
   std::optional<OpKey> last_served_;
   std::deque<FrameHeader> control_;  ///< Ready frames and words: small, and others wait for them.
   std::map<std::uint32_t, Connection> connections_;
+  std::size_t eager_bytes_max_ = limits::kEagerBytesLeast;
   std::size_t eager_bytes_ = 0;
   std::size_t eager_frames_ = 0;
   std::uint64_t chunk_bytes_arrived_ = 0;

@@ -1,12 +1,14 @@
 #include "collective/traffic_meter.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace hawser {
 namespace {
 
 /// A long queue gives one sample after the other.
 constexpr Duration kSampleMax = milliseconds(500);
+constexpr double kShareOfBound = 0.6;
 constexpr Duration kWindow = milliseconds(100);
 constexpr Duration kPeriod = seconds(2);
 
@@ -44,8 +46,26 @@ void LinkMeter::acknowledged(Instant now, std::size_t bytes) {
 
 void LinkMeter::take_sample(Instant now) {
   const Duration time = now - *sample_since_;
-  if (time >= least_.time && sample_bytes_ >= least_.bytes)
-    latest_[samples_++ % latest_.size()] = per_second(sample_bytes_, time);
+  if (time < least_.time || sample_bytes_ < least_.bytes) return;
+  const std::uint64_t rate = per_second(sample_bytes_, time);
+  const bool is_ours = bounded_to_ > 0 && static_cast<double>(rate) > kShareOfBound * static_cast<double>(bounded_to_);
+  if (is_ours && rate <= bytes_per_second()) return;
+  if (std::exchange(source_, RateSource::traffic) != RateSource::traffic) latest_ = {};
+  latest_[samples_++ % latest_.size()] = rate;
+  measured_at_ = now;
+}
+
+void LinkMeter::probed(Instant now, std::uint64_t bytes_per_second, bool is_lower_bound) {
+  latest_ = {bytes_per_second};
+  samples_ = 1;
+  source_ = is_lower_bound ? RateSource::probe_lower_bound : RateSource::probe;
+  measured_at_ = now;
+  interrupted();
+}
+
+void LinkMeter::interrupted() {
+  queued_since_.reset();
+  sample_since_.reset();
 }
 
 void LinkMeter::round_trip(Duration measured) {

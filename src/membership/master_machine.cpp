@@ -61,6 +61,9 @@ void MasterMachine::State::wake(Instant now, MasterActions& out) {
       op.first_call = op.last_call = now;
       op.grievances.clear();
       op.judge_at.reset();
+      op.flows.clear();
+      op.straggler.reset();
+      if (op.lone_since) op.lone_since = now;
     }
   }
   for (auto& [number, recovery] : recoveries_) recovery.deadline = now + config_.recovery;
@@ -319,6 +322,7 @@ std::optional<Instant> MasterMachine::State::next_deadline() const {
     next = earlier(next, connection.heard_at + (connection.peer ? config_.silence : config_.introduction));
   for (const auto& [number, group] : groups_) {
     next = earlier(next, mismatch_deadline(group));
+    next = earlier(next, straggler_deadline(group));
     for (const auto& [key, op] : group.ops) {
       next = earlier(next, op.judge_at);
       if (op.called.size() < group.view.size()) next = earlier(next, op.first_call + config_.call_wait);

@@ -11,6 +11,7 @@
 #include "base/instant.hpp"
 #include "base/log_event.hpp"
 #include "membership/messages.hpp"
+#include "membership/straggler.hpp"
 
 namespace hawser {
 
@@ -24,6 +25,11 @@ struct MasterConfig {
   Duration link_open = seconds(10);
   /// How long to wait for the other members' calls once two were seen to differ, so that all are told.
   Duration mismatch_grace = seconds(2);
+  /// What happens to a member that holds up a collective by links that deliver less than so many percent of what its
+  /// plan counts on, for so long.
+  StragglerPolicy straggler_policy = StragglerPolicy::report;
+  Duration straggler = seconds(10);
+  std::uint32_t straggler_percent = 25;
   /// A connection that has not said who it is after so long is closed.
   Duration introduction = seconds(5);
 };

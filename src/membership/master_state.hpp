@@ -15,7 +15,8 @@
 namespace hawser {
 
 /// The master's memory, and the decisions on it, one source file each: who is connected
-/// (master_machine.cpp), admission.cpp, guests.cpp, collectives (outcome.cpp), loss.cpp, recovery.cpp, parties.cpp, measures.cpp.
+/// (master_machine.cpp), admission.cpp, guests.cpp, collectives (outcome.cpp), loss.cpp, recovery.cpp, parties.cpp,
+/// measures.cpp, stragglers.cpp.
 class MasterMachine::State {
  public:
   State(MasterConfig config, std::uint64_t seed, Instant now);
@@ -37,6 +38,12 @@ class MasterMachine::State {
     Instant heard_at;
     std::optional<PeerId> peer;
   };
+  struct MeasuredLink {
+    std::uint64_t bytes_per_second = 0;
+    std::uint64_t delay_ns = 0;
+    bool is_probed = false;
+    bool is_lower_bound = false;
+  };
   struct Peer {
     Introduction who;
     ConnectionId connection;
@@ -46,8 +53,8 @@ class MasterMachine::State {
     std::uint64_t arrival = 0;  ///< Place in the order of admission: of the hello, or the end of its prefetch.
     /// As a guest: the view whose members it was last told as hosts, 0 for nobody.
     std::optional<ViewId> hosts_told{};
-    /// As a member: what it measured to whom, rate and delay; and its own limits.
-    std::map<PeerId, std::pair<std::uint64_t, std::uint64_t>> measured{};
+    /// As a member: what it measured to whom; and its own limits.
+    std::map<PeerId, MeasuredLink> measured{};
     std::uint64_t uplink = 0;
     std::uint64_t downlink = 0;
     /// As a member: the edition of the list of guests that it knows; none: it may know something outdated.
@@ -67,12 +74,21 @@ class MasterMachine::State {
     std::map<PeerId, Grievance> grievances;
     std::optional<Instant> moved_at;  ///< When a member last said that it goes on.
     std::optional<Instant> judge_at;  ///< When the grievances shall be looked at.
+    struct Suspect {
+      Straggler found;
+      Instant since;
+    };
+    std::map<PeerId, FlowReport> flows;
+    std::optional<Suspect> straggler;    ///< By the flows, as they were last told.
+    std::optional<Instant> lone_since{}; ///< Since when all but one have reported.
+    std::set<PeerId> straggler_told{};   ///< Who was reported as holding it up.
   };
   /// What the members of a view know of their links.
   struct Measuring {
     std::uint64_t version = 0;  ///< The newest that was published. 0: none in this view.
     bool changed = false;       ///< Since then.
     Instant publish_at{};
+    Instant published_at{};
     Duration pause{};
     std::deque<Measures> published;  ///< The latest, for members that come back.
     std::uint64_t at_update = 0;     ///< The version of the latest update-topology.
@@ -171,6 +187,7 @@ class MasterMachine::State {
   // status.cpp
   void tell_status(Instant now, ConnectionId connection, const StatusRequest& message, MasterActions& out);
   bool answers_again(Instant now);
+  void tell_matrices(ConnectionId connection, MasterActions& out) const;
   RunStatus status(Instant now) const;
   PeerStatus status_of(Instant now, const Peer& peer) const;
   std::vector<PendingStatus> pending_status(Instant now) const;
@@ -196,6 +213,14 @@ class MasterMachine::State {
   std::optional<Instant> mismatch_deadline(const Group& group) const;
   std::string who_called_what(const Group& group) const;
   void abort_all(Group& group, const Error& cause, MasterActions& out);
+
+  // stragglers.cpp
+  void hear_flows(Instant now, PeerId peer, const Complaint& message, const Group& group, Op& op);
+  bool judge_stragglers(Instant now, Group& group, MasterActions& out);
+  std::optional<Instant> straggler_deadline(const Group& group) const;
+  std::optional<Instant> lone_deadline(const Group& group, const Op& op) const;
+  void report_straggler(const Group& group, const OpKey& key, Op& op, const Member& member,
+                        const std::string& what_it_does, std::uint32_t percent, MasterActions& out);
 
   // measures.cpp
   void said(Instant now, PeerId peer, const Measured& message, MasterActions& out);

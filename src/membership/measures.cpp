@@ -30,7 +30,10 @@ void MasterMachine::State::said(Instant, PeerId peer, const Measured& message, M
   Peer& from = peers_.at(peer);
   from.measured.clear();
   for (std::size_t rank = 0; rank < view.size(); ++rank)
-    from.measured[view.members[rank].id] = {row.bytes_per_second[rank], row.delay_ns[rank]};
+    from.measured[view.members[rank].id] = {.bytes_per_second = row.bytes_per_second[rank],
+                                            .delay_ns = row.delay_ns[rank]};
+  for (const std::uint32_t rank : row.probed) from.measured[view.members[rank].id].is_probed = true;
+  for (const std::uint32_t rank : row.lower_bounds) from.measured[view.members[rank].id].is_lower_bound = true;
   from.uplink = row.uplink_bytes_per_second;
   from.downlink = row.downlink_bytes_per_second;
   group->measuring.changed = true;
@@ -52,10 +55,13 @@ void MasterMachine::State::publish_measures(Instant now, Group& group, MasterAct
     const Peer& from = peers_.at(member.id);
     LinkRow& row = measures.rows.emplace_back();
     if (from.measured.empty()) continue;
-    for (const Member& to : group.view.members) {
-      const auto known = from.measured.find(to.id);
-      row.bytes_per_second.push_back(known == from.measured.end() ? 0 : known->second.first);
-      row.delay_ns.push_back(known == from.measured.end() ? 0 : known->second.second);
+    for (std::uint32_t to = 0; to < group.view.size(); ++to) {
+      const auto found = from.measured.find(group.view.members[to].id);
+      const MeasuredLink known = found == from.measured.end() ? MeasuredLink{} : found->second;
+      row.bytes_per_second.push_back(known.bytes_per_second);
+      row.delay_ns.push_back(known.delay_ns);
+      if (known.is_probed) row.probed.push_back(to);
+      if (known.is_lower_bound) row.lower_bounds.push_back(to);
     }
     row.uplink_bytes_per_second = from.uplink;
     row.downlink_bytes_per_second = from.downlink;
@@ -63,6 +69,7 @@ void MasterMachine::State::publish_measures(Instant now, Group& group, MasterAct
   for (const Member& member : group.view.members) tell(member.id, measures, out);
   out.emplace_back(LogEvent{LogLevel::debug, "measures-published", "version " + std::to_string(measuring.version)});
   measuring.changed = false;
+  measuring.published_at = now;
   measuring.publish_at = now + measuring.pause;
   measuring.pause = std::min(2 * measuring.pause, group.view.size() < kMany ? kPauseMax : kPauseMaxOfMany);
   measuring.published.push_back(std::move(measures));

@@ -73,13 +73,23 @@ struct Report {
   friend bool operator==(const Report&, const Report&) = default;
 };
 
+/// How much of what the plan counts on a link has delivered.
+struct Flow {
+  PeerId to;
+  std::uint32_t percent = 0;
+  friend bool operator==(const Flow&, const Flow&) = default;
+};
+
 /// "This collective makes no progress here; these are the peers that I wait for." With nobody in the lists:
-/// "it goes on", said again and again while a long collective lasts.
+/// "it goes on", said again and again while a long collective lasts, and which links deliver less than they were
+/// expected to.
 struct Complaint {
   OpKey key;
   std::uint64_t stalled_ms = 0;
   std::vector<PeerId> waiting_for;
   std::vector<PeerId> unresponsive;  ///< Nothing came over the links to these since they were probed.
+  std::uint64_t period_ms = 0;       ///< That the flows are about.
+  std::vector<Flow> flows{};         ///< Of links on which data of it waited all that time; below 100 %.
   friend bool operator==(const Complaint&, const Complaint&) = default;
 };
 
@@ -114,6 +124,8 @@ struct LinkRow {
   std::vector<std::uint64_t> delay_ns;          ///< One way: half a round trip. As many.
   std::uint64_t uplink_bytes_per_second = 0;    ///< To all together.
   std::uint64_t downlink_bytes_per_second = 0;
+  std::vector<std::uint32_t> probed{};        ///< Ranks, ascending: by a burst on that link alone, not by traffic.
+  std::vector<std::uint32_t> lower_bounds{};  ///< Of these: the link carries at least so much.
   friend bool operator==(const LinkRow&, const LinkRow&) = default;
 };
 
@@ -128,6 +140,7 @@ struct Measured {
 /// closes the connection.
 struct StatusRequest {
   std::uint32_t protocol_version = kProtocolVersion;
+  bool matrix = false;  ///< Before the RunStatus, the newest Measures of each group.
   friend bool operator==(const StatusRequest&, const StatusRequest&) = default;
 };
 
@@ -217,11 +230,20 @@ struct Measures {
   friend bool operator==(const Measures&, const Measures&) = default;
 };
 
+/// To all members, once for each collective: this member holds it up.
+struct Straggling {
+  OpKey key;
+  PeerId peer;
+  std::uint32_t percent = 0;  ///< What its links deliver of what was expected; 0: it is the last without a result.
+  std::string sentence;
+  friend bool operator==(const Straggling&, const Straggling&) = default;
+};
+
 struct Pong {
   friend bool operator==(const Pong&, const Pong&) = default;
 };
 
 using MasterMessage = std::variant<Welcome, Refused, Prepare, StartView, Committed, UpdateDone, WorldNews,
-                                   Expelled, Pong, Hosts, Guests, Measures, RunStatus>;
+                                   Expelled, Pong, Hosts, Guests, Measures, RunStatus, Straggling>;
 
 }  // namespace hawser

@@ -70,7 +70,10 @@ void MasterMachine::State::reported(Instant now, PeerId peer, const OpKey& key, 
   if (!op) return;
   op->reported.cast(peer);
   Group& group = *group_of(peer);
+  if (!op->lone_since && op->reported.missing(group.view.members).size() == 1) op->lone_since = now;
   if (op->reported.unanimous(group.view.members) && !differs(*op)) {
+    // What an optimize-topology has measured is told with its commit.
+    if (signature.collective == Collective::optimize) group.measuring.publish_at = now;
     publish_measures(now, group, out);
     commit_to(group, key, group.view.members, out);
   } else {
@@ -112,7 +115,8 @@ void MasterMachine::State::said(Instant now, PeerId peer, const Complaint& messa
   if (message.waiting_for.empty() && message.unresponsive.empty()) {
     op.grievances.erase(peer);
     op.moved_at = now;
-    return;
+    hear_flows(now, peer, message, *group, op);
+    return watch_group(now, peers_.at(peer).who.group, out);
   }
   const auto stalled = milliseconds(std::min<std::uint64_t>(message.stalled_ms, 1ULL << 40));
   op.grievances[peer] = {.since = now - stalled, .heard_at = now, .waiting_for = message.waiting_for, .unresponsive = message.unresponsive};
@@ -128,6 +132,7 @@ void MasterMachine::State::watch_group(Instant now, std::uint32_t number, Master
   // Each of these may replace the view, after which there is nothing left to watch.
   if (judge_mismatch(now, group, out)) return;
   if (judge_stall(now, group, out)) return;
+  if (judge_stragglers(now, group, out)) return;
   judge_call_wait(now, group, out);
 }
 
@@ -140,6 +145,11 @@ bool MasterMachine::State::differs(const Op& op) {
 /// leave before the others call it, and another in a collective.
 bool MasterMachine::State::conflict(const Group& group) const {
   if (group.ops.empty()) return false;
+  const bool optimizes = std::any_of(group.ops.begin(), group.ops.end(), [](const auto& entry) {
+    return entry.second.called.begin()->second.collective == Collective::optimize;
+  });
+  // It is alone among the collectives of its members.
+  if (optimizes && group.ops.size() > 1) return true;
   const bool in_update = std::any_of(group.view.members.begin(), group.view.members.end(),
                                      [&](const Member& member) { return update_.has(member.id); });
   return in_update || std::any_of(group.ops.begin(), group.ops.end(),

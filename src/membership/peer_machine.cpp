@@ -266,14 +266,20 @@ void PeerMachine::said(Instant, const Committed& message, PeerActions& out) {
   const auto found = ops_.find(message.key);
   if (found == ops_.end()) return;
   const OpKey key = found->first;
+  const bool optimizes = found->second.signature.collective == Collective::optimize;
   ops_.erase(found);
   committed_.push_back(key);
   if (committed_.size() > limits::kOutcomesRememberedMax) committed_.pop_front();
-  // All members have this from the same word, before they can begin the next one of the tag.
-  if (message.measures == basis_.version)
+  // All members have this from the same word, before they can begin the next one of the tag: of any tag, if it was
+  // an optimize-topology, since nothing runs beside that.
+  if (optimizes) {
+    basis_ = basis_of(message.measures);
+    basis_of_tag_.clear();
+  } else if (message.measures == basis_.version) {
     basis_of_tag_.erase(key.tag);
-  else
+  } else {
     basis_of_tag_[key.tag] = basis_of(message.measures);
+  }
   out.emplace_back(OpCommitted{key});
 }
 
@@ -299,6 +305,10 @@ void PeerMachine::said(Instant, const Pong&, PeerActions&) {}
 
 /// Of no use to a member, which did not ask.
 void PeerMachine::said(Instant, const RunStatus&, PeerActions&) {}
+
+void PeerMachine::said(Instant, const Straggling& message, PeerActions& out) {
+  out.emplace_back(LogEvent{LogLevel::warning, "straggler", message.sentence});
+}
 
 void PeerMachine::said(Instant, const Hosts& message, PeerActions& out) {
   if (!is_guest()) return;

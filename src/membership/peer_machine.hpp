@@ -149,6 +149,7 @@ class PeerMachine {
   void said(Instant now, const Hosts& message, PeerActions& out);
   void said(Instant now, const Guests& message, PeerActions& out);
   void said(Instant now, const Measures& message, PeerActions& out);
+  void said(Instant now, const Straggling& message, PeerActions& out);
   PlanBasis basis_of(std::uint64_t version) const;
 
   void tell_master(PeerMessage message, PeerActions& out);

@@ -38,6 +38,9 @@ struct GroupStatus {
   Epoch epoch;
   std::uint32_t size = 0;           ///< More than are listed, if some were left out.
   std::vector<PeerStatus> members;  ///< By rank.
+  ViewId view{};
+  std::uint64_t measures = 0;         ///< Newest version of what its members have measured; 0: none in this view.
+  std::uint64_t measures_age_ms = 0;  ///< Since that was told to them.
   friend bool operator==(const GroupStatus&, const GroupStatus&) = default;
 };
 
@@ -63,8 +66,10 @@ struct CollectiveStatus {
   std::vector<std::uint32_t> called;
   std::vector<std::uint32_t> reported;
   /// Who holds it up: those who have not called it; else the one who is to blame for a stall that others
-  /// complain of; else those who have no whole result yet.
+  /// complain of; else the one whose links are far slower than was known; else those who have no whole result yet.
   std::vector<std::uint32_t> waits_for;
+  /// Who was reported for holding it up though it goes on: by slow links, or as the last without a result.
+  std::vector<std::uint32_t> stragglers{};
   friend bool operator==(const CollectiveStatus&, const CollectiveStatus&) = default;
 };
 

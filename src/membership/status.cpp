@@ -35,10 +35,23 @@ void MasterMachine::State::tell_status(Instant now, ConnectionId connection, con
                                            std::to_string(limits::kStatusAnswersPerSecondMax) +
                                            " times within a second and tells no more; ask again in a second"},
                      out);
+  if (message.matrix) tell_matrices(connection, out);
   out.emplace_back(SendToPeer{connection, status(now)});
   // The answer may be long, and the way to whoever asks too.
   out.emplace_back(CloseConnection{connection, "it was told the status", config_.introduction});
   connections_.erase(connection);
+}
+
+/// Of as many groups as a bounded answer holds, the first ones by number.
+void MasterMachine::State::tell_matrices(ConnectionId connection, MasterActions& out) const {
+  std::size_t pairs = 0;
+  for (const auto& [number, group] : groups_) {
+    if (group.measuring.published.empty()) continue;
+    const Measures& newest = group.measuring.published.back();
+    pairs += newest.rows.size() * newest.rows.size();
+    if (pairs > limits::kStatusPairsMax) return;
+    out.emplace_back(SendToPeer{connection, newest});
+  }
 }
 
 /// So many in a second, each for a bounded time: so is the memory for answers that nobody takes.
@@ -66,7 +79,14 @@ RunStatus MasterMachine::State::status(Instant now) const {
   std::size_t listed = 0;
   for (const auto& [number, group] : groups_) {
     GroupStatus of_group{
-        .group = number, .epoch = group.view.epoch, .size = group.view.size(), .members = {}};
+        .group = number,
+        .epoch = group.view.epoch,
+        .size = group.view.size(),
+        .members = {},
+        .view = group.view.id,
+        .measures = group.measuring.version,
+        .measures_age_ms =
+            group.measuring.version == 0 ? 0 : milliseconds_since(group.measuring.published_at, now)};
     for (const Member& member : group.view.members) {
       status.in_update += update_.has(member.id) ? 1 : 0;
       if (listed == limits::kStatusPeersMax) continue;
@@ -176,7 +196,8 @@ CollectiveStatus MasterMachine::State::status_of(Instant now, const Group& group
           .group_size = group.view.size(),
           .called = ranks_of(group.view, [&](PeerId peer) { return op.called.contains(peer); }),
           .reported = ranks_of(group.view, [&](PeerId peer) { return op.reported.has(peer); }),
-          .waits_for = ranks_of(group.view, [&](PeerId peer) { return guilty.has(peer); })};
+          .waits_for = ranks_of(group.view, [&](PeerId peer) { return guilty.has(peer); }),
+          .stragglers = ranks_of(group.view, [&](PeerId peer) { return op.straggler_told.contains(peer); })};
 }
 
 Vote MasterMachine::State::holds_up(const Group& group, const Op& op) {
@@ -189,6 +210,8 @@ Vote MasterMachine::State::holds_up(const Group& group, const Op& op) {
   for (const auto& [peer, signature] : op.called) called.push_back(peer);
   if (const auto culprit = blame(view, op.grievances, called))
     guilty.cast(culprit->id);
+  else if (op.straggler)
+    guilty.cast(op.straggler->found.member.id);
   else
     for (const Member& member : op.reported.missing(view.members)) guilty.cast(member.id);
   return guilty;

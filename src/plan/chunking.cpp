@@ -9,7 +9,8 @@ constexpr std::uint64_t kChunkBytesMin = 16 << 10;
 constexpr std::uint64_t kChunkBytesMax = 512 << 10;
 constexpr std::uint64_t kChunksPerRoot = 4;
 constexpr std::uint64_t kCacheLineBytes = 64;
-constexpr std::uint64_t kHoldMs = 150;
+constexpr std::uint64_t kHoldMs = 50;
+constexpr std::uint64_t kConnections = 16;
 
 }  // namespace
 
@@ -18,7 +19,7 @@ Chunking cut(const ChunkingInput& in) {
   const std::uint64_t min = std::max<std::uint64_t>(1, kChunkBytesMin / in.element_bytes);
   std::uint64_t bytes_max = kChunkBytesMax;
   if (in.bytes_per_second != 0)
-    bytes_max = std::clamp(in.bytes_per_second / 1000 * kHoldMs, kChunkBytesMin, kChunkBytesMax);
+    bytes_max = std::clamp(in.bytes_per_second / 1000 * kHoldMs / kConnections, kChunkBytesMin, kChunkBytesMax);
   const std::uint64_t max = std::max<std::uint64_t>(1, bytes_max / in.element_bytes);
   // A segment of a rank has one root; a segment that all share has them all.
   const std::uint32_t roots = in.segments > 1 ? 1 : in.world_size;

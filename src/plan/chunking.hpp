@@ -39,7 +39,8 @@ struct ChunkingInput {
 
 /// Chunks of 16 to 512 KiB: small enough that every root has several of them, so that transfer and
 /// reduction overlap; whole cache lines; spread evenly over `world_size` roots once there are enough.
-/// No larger than what the slowest link carries in 150 ms, but 16 KiB at least: others wait behind a chunk.
+/// No larger than what one of sixteen connections of the slowest link carries in 50 ms, but 16 KiB at least: others
+/// wait behind a chunk, and the last one of a collective is waited for by all.
 Chunking cut(const ChunkingInput& input);
 
 }  // namespace hawser

@@ -63,16 +63,14 @@ struct PlanInput {
   std::uint32_t root = 0;  ///< Of a broadcast.
   WireBytes wire;
   const Network* network = nullptr;  ///< Of as many members; null: nothing is known of the links.
-  /// The kind in use for such calls (automatic: none). Where the choice is automatic it is kept unless another
-  /// is predicted to be faster by more than `margin_percent`, the error of what is measured. The same on all
-  /// members, newcomers too: so it comes from who publishes the matrix.
-  PlanKind current = PlanKind::automatic;
-  std::uint32_t margin_percent = 10;
+  /// Where the choice is automatic: a plan must be predicted to be faster by more than this than a simpler one. The
+  /// error of what is measured; so noise makes no plan, and none is chosen whose gain is in doubt.
+  std::uint32_t margin_percent = 15;
 };
 
 /// The plan of one call: the same on every member, since it depends on the arguments alone (the network's
-/// content included). Without a network: direct, unless a ring is asked for. With one: the kind with the lowest
-/// predicted time, or the best plan of the kind that is asked for. O(N^2 + slots * N): see docs/planning.md.
+/// content included). Without a network: direct, unless a ring is asked for. With one: the simplest of
+/// the plans that no other beats by the margin in predicted time, or the best plan of the kind that is asked for. O(N^2 + slots * N): see docs/planning.md.
 Plan make_plan(const PlanInput& input);
 
 /// Both trees are chains around the ring (Patarasu and Yuan 2009): for root r the sum climbs

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <optional>
 #include <string>
 #include <utility>
 
@@ -137,9 +136,10 @@ void use_hierarchical(const PlanInput& in, Plan& plan) {
 struct Candidate {
   std::string name;
   Plan plan;
+  double seconds() const { return plan.predicted_seconds; }
 };
 
-/// The best plan of each kind that makes sense here, the best of all first.
+/// The simplest plan, and whichever beats it by more than what is measured may be wrong.
 class Choice {
  public:
   Choice(const PlanInput& in, const Plan& empty) : in_(in), empty_(empty) {}
@@ -148,20 +148,24 @@ class Choice {
     const bool structured = in_.network->estimates.regions().structured();
     const bool forced_hierarchical = in_.kind == PlanKind::hierarchical;
     if (wanted(PlanKind::direct) || (forced_hierarchical && !structured)) try_direct();
+    if (wanted(PlanKind::ring)) consider("ring", use_ring);
     if (wanted(PlanKind::hierarchical) && structured)
       consider(
           "hierarchical (" + std::to_string(in_.network->estimates.regions().members.size()) + " regions)",
           use_hierarchical);
-    if (wanted(PlanKind::ring)) consider("ring", use_ring);
-    keep_current();
-    Plan chosen = std::move(best_.front().plan);
-    chosen.reason = best_.front().name + ": " + in_words(chosen.predicted_seconds) + " predicted" + kept_;
-    for (std::size_t i = 1; i < best_.size(); ++i)
-      chosen.reason +=
-          (i == 1 ? "; " : ", ") + best_[i].name + " " + in_words(best_[i].plan.predicted_seconds);
-    if (forced_hierarchical && !structured) chosen.reason += "; there are no regions: " + regions_reason();
-    if (in_.kind != PlanKind::automatic) chosen.reason += "; asked for";
-    return chosen;
+    const auto chosen = choose();
+    std::rotate(candidates_.begin(), chosen, chosen + 1);
+    std::stable_sort(candidates_.begin() + 1, candidates_.end(),
+                     [](const Candidate& a, const Candidate& b) { return a.seconds() < b.seconds(); });
+    Plan plan = std::move(candidates_.front().plan);
+    plan.reason = candidates_.front().name + ": " + in_words(plan.predicted_seconds) + " predicted";
+    if (candidates_.size() > 1 && candidates_[1].seconds() < plan.predicted_seconds)
+      plan.reason += ", and none is " + std::to_string(in_.margin_percent) + " % faster";
+    for (std::size_t i = 1; i < candidates_.size(); ++i)
+      plan.reason += (i == 1 ? "; " : ", ") + candidates_[i].name + " " + in_words(candidates_[i].seconds());
+    if (forced_hierarchical && !structured) plan.reason += "; there are no regions: " + regions_reason();
+    if (in_.kind != PlanKind::automatic) plan.reason += "; asked for";
+    return plan;
   }
 
  private:
@@ -175,41 +179,25 @@ class Choice {
     if (in_.collective == Collective::broadcast) consider("star", use_star);
   }
 
-  /// Keeps it if it is the best of its kind so far; among equals the earlier, simpler one.
   template <class Use>
   void consider(const std::string& name, const Use& use) {
-    Candidate made{.name = name, .plan = empty_};
-    use(in_, made.plan);
-    made.plan.predicted_seconds =
-        predict(made.plan, in_.wire, in_.element_bytes, in_.network->estimates).seconds;
-    const auto same_kind = std::find_if(best_.begin(), best_.end(), [&](const Candidate& other) {
-      return other.plan.kind == made.plan.kind;
-    });
-    if (same_kind != best_.end()) {
-      if (same_kind->plan.predicted_seconds <= made.plan.predicted_seconds) return;
-      best_.erase(same_kind);
-    }
-    const auto slower = std::find_if(best_.begin(), best_.end(), [&](const Candidate& other) {
-      return other.plan.predicted_seconds > made.plan.predicted_seconds;
-    });
-    best_.insert(slower, std::move(made));
+    candidates_.push_back({.name = name, .plan = empty_});
+    Plan& made = candidates_.back().plan;
+    use(in_, made);
+    made.predicted_seconds = predict(made, in_.wire, in_.element_bytes, in_.network->estimates).seconds;
   }
 
-  void keep_current() {
-    const auto current = std::find_if(best_.begin(), best_.end(),
-                                      [&](const Candidate& one) { return one.plan.kind == in_.current; });
-    if (current == best_.end() || current == best_.begin()) return;
-    if (current->plan.predicted_seconds >
-        best_.front().plan.predicted_seconds * (1 + in_.margin_percent / 100.0))
-      return;
-    kept_ = ", kept within " + std::to_string(in_.margin_percent) + " %";
-    std::rotate(best_.begin(), current, current + 1);
+  /// They stand in the order of what a wrong measurement can spoil, the sturdiest first. A later one must be worth it.
+  std::vector<Candidate>::iterator choose() {
+    auto chosen = candidates_.begin();
+    for (auto one = candidates_.begin(); one != candidates_.end(); ++one)
+      if (one->seconds() * (100.0 + in_.margin_percent) < chosen->seconds() * 100.0) chosen = one;
+    return chosen;
   }
 
   const PlanInput& in_;
   const Plan& empty_;
-  std::vector<Candidate> best_;
-  std::string kept_;
+  std::vector<Candidate> candidates_;
 };
 
 /// What the slowest link carries in a second, in bytes as the chunks are reckoned.

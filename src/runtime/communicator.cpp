@@ -52,7 +52,9 @@ Result<Extent> extent(const void* buffer, std::uint64_t count, std::uint64_t ele
 /// The buffers are equal where that means in place, or disjoint.
 Result<void> check_buffers(const CollectiveCall& call, const View& view, PeerId self) {
   const Signature& signature = call.signature;
-  if (signature.collective == Collective::barrier || signature.collective == Collective::transfer) return {};
+  if (signature.collective == Collective::barrier || signature.collective == Collective::transfer ||
+      signature.collective == Collective::optimize)
+    return {};
   const std::uint64_t element = element_bytes(signature.type);
   const std::uint64_t world_size = std::max<std::uint32_t>(1, view.size());
   const std::uint32_t rank = view.rank_of(self).value_or(0);
@@ -109,6 +111,7 @@ Communicator::Communicator(CommunicatorConfig config, std::shared_ptr<transport:
                                                         .master = config_.master,
                                                         .advertise_host = config_.advertise_host,
                                                         .connections_per_link = config_.connections_per_link,
+                                                        .tcp = config_.tcp,
                                                         .check_same_host = config_.check_same_host,
                                                         .seed = std::random_device{}()},
                                            std::move(listener))) {}
@@ -118,11 +121,19 @@ Result<std::unique_ptr<Communicator>> Communicator::create(CommunicatorConfig co
     return Error{Status::invalid_argument, "connections per link must be 0 (automatic) to " +
                                                std::to_string(limits::kConnectionsPerLinkMax) + ", not " +
                                                std::to_string(config.connections_per_link)};
+  if (const auto known = transport::check_congestion_control(config.tcp.congestion_control); !known.ok())
+    return known.error();
+  if (std::max(config.tcp.send_buffer_bytes, config.tcp.receive_buffer_bytes) > limits::kSocketBufferBytesMax)
+    return Error{Status::invalid_argument,
+                 "a socket's buffer of " +
+                     std::to_string(std::max(config.tcp.send_buffer_bytes, config.tcp.receive_buffer_bytes)) +
+                     " bytes is too large; " + std::to_string(limits::kSocketBufferBytesMax) + " are the most"};
   if (config.port_first > config.port_last)
     return Error{Status::invalid_argument, "the port range " + std::to_string(config.port_first) + " to " +
                                                std::to_string(config.port_last) + " is empty"};
   if (config.port_first == 0 && config.port_last != 0)
     return Error{Status::invalid_argument, "a port range cannot begin at 0; write 0 to 0 for any free port"};
+  config.engine.widens_links = config.connections_per_link == 0;
   auto io = std::make_unique<asio::io_context>(1);
   auto listener = transport::Listener::open(
       *io, {.host = config.listen_host, .port_first = config.port_first, .port_last = config.port_last});
@@ -408,7 +419,8 @@ Result<AsyncCollective> Communicator::start(const CollectiveArguments& arguments
                         .tag = arguments.tag,
                         .compress = arguments.compress,
                         .epoch = arguments.epoch,
-                        .transfer = arguments.transfer};
+                        .transfer = arguments.transfer,
+                        .probing = arguments.probing};
   if (residual) {
     event.collective.residual = residual->owed();
     event.collective.next_residual = residual->prepared();

@@ -17,6 +17,8 @@
 #include "base/address.hpp"
 #include "base/result.hpp"
 #include "base/signature.hpp"
+#include "base/tcp_options.hpp"
+#include "runtime/link_probing.hpp"
 #include "runtime/peer_driver.hpp"
 #include "runtime/peer_engine.hpp"
 #include "runtime/prefetch.hpp"
@@ -32,6 +34,7 @@ struct CommunicatorConfig {
   std::uint16_t port_first = 0;
   std::uint16_t port_last = 0;
   std::uint32_t connections_per_link = 0;  ///< 0: by where the other peer is.
+  TcpOptions tcp;
   bool check_same_host = false;  ///< Payloads between peers on one host carry a checksum too.
 };
 
@@ -42,6 +45,17 @@ struct CollectiveArguments {
   Epoch epoch;  ///< The view that ranks and sizes were taken from; 0: that in force.
   std::shared_ptr<Residual> residual;  ///< Error feedback, or null.
   std::shared_ptr<TransferCall> transfer;  ///< Of a transfer, else null.
+  std::shared_ptr<ProbeCall> probing;      ///< Of an optimize-topology, else null.
+};
+
+/// What an optimize-topology came to, at this member.
+struct OptimizeInfo {
+  CollectiveInfo collective;
+  std::uint32_t pairs = 0;         ///< Other members with whom it probed, in either direction.
+  std::uint32_t measured = 0;      ///< Links from this member to another that it probed.
+  std::uint32_t lower_bounds = 0;  ///< Of these, the ones that carry more than could be shown in time.
+  std::uint32_t silent = 0;        ///< Probed in vain: nothing came through in time.
+  Duration total{};                ///< From the call to its end.
 };
 
 /// A collective that has been called. Its buffers belong to the library until it has ended.
@@ -94,6 +108,9 @@ class Communicator {
   /// Leaves the run and ends calls under way, and all later ones, with closed. Again: does nothing.
   Result<void> close();
   Result<void> update_topology();
+  /// `progress`, unless empty, is called in this thread when another pair is done: how many of how many.
+  Result<OptimizeInfo> optimize_topology(const ProbeBounds& bounds, const ProbeWishes& wishes,
+                                         const std::function<void(std::uint32_t, std::uint32_t)>& progress = {});
   /// Whether its arguments are such that it could be started now, the tag apart.
   Result<void> check(const CollectiveCall& call);
   /// Begins a collective and does not wait for it. Errors are those that are found at once.

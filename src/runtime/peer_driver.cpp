@@ -70,6 +70,7 @@ PeerDriver::PeerDriver(asio::io_context& io, DriverConfig config,
       listener_(std::move(listener)),
       links_(io, names_, {.connections_per_link = config_.connections_per_link,
               .check_same_host = config_.check_same_host,
+              .tcp = config_.tcp,
               .seed = config_.seed}, *this),
       timer_(io) {
   publish();
@@ -344,6 +345,8 @@ void PeerDriver::perform_one(WakeLink& action) {
   if (std::find(wakes_.begin(), wakes_.end(), action.peer) == wakes_.end()) wakes_.push_back(action.peer);
 }
 
+void PeerDriver::perform_one(WidenLink& action) { links_.widen(action.peer, action.connections); }
+
 void PeerDriver::perform_one(ReleaseSend& action) { links_.release_send(name_of(action.connection)); }
 
 void PeerDriver::perform_one(ReleaseReceive& action) { links_.release_receive(name_of(action.connection)); }
@@ -399,6 +402,10 @@ void PeerDriver::link_up(transport::ConnectionName connection, const transport::
 
 void PeerDriver::link_down(transport::ConnectionName connection, std::string reason) {
   events_.emplace_back(LinkDown{name_of(connection), std::move(reason)});
+}
+
+void PeerDriver::link_sampled(PeerId peer, Duration round_trip, Duration round_trip_least) {
+  events_.emplace_back(LinkSampled{.peer = peer, .round_trip = round_trip, .round_trip_least = round_trip_least});
 }
 
 }  // namespace hawser

@@ -47,6 +47,7 @@ struct DriverConfig {
   Address master;
   std::string advertise_host;  ///< Empty: as the master sees this peer.
   std::uint32_t connections_per_link = 0;
+  TcpOptions tcp;
   bool check_same_host = false;
   std::uint64_t seed = 0;
 };
@@ -89,6 +90,7 @@ class PeerDriver final : private transport::FrameTraffic {
   std::optional<transport::FrameToSend> next_frame(transport::ConnectionName connection) override;
   void link_up(transport::ConnectionName connection, const transport::Standing& standing) override;
   void link_down(transport::ConnectionName connection, std::string reason) override;
+  void link_sampled(PeerId peer, Duration round_trip, Duration round_trip_least) override;
   void settle() override;
   void log(LogEvent event) override;
 
@@ -100,6 +102,7 @@ class PeerDriver final : private transport::FrameTraffic {
   void perform_one(OpenLink& action);
   void perform_one(CloseLink& action);
   void perform_one(WakeLink& action);
+  void perform_one(WidenLink& action);
   void perform_one(ReleaseSend& action);
   void perform_one(ReleaseReceive& action);
   void perform_one(RestoreInput& action);

@@ -7,6 +7,7 @@
 #include "base/limits.hpp"
 #include "base/random.hpp"
 #include "collective/executor.hpp"
+#include "collective/wire_bytes.hpp"
 #include "plan/plan.hpp"
 #include "runtime/peer_engine_state.hpp"
 #include "runtime/slice_transfer.hpp"
@@ -71,6 +72,7 @@ EngineInfo PeerEngine::State::info() const {
   info.view = machine_.view();
   info.world = machine_.world();
   info.pending = machine_.pending();
+  info.plans_made = plans_.made();
   return info;
 }
 
@@ -129,6 +131,7 @@ Error PeerEngine::State::refusal(const CollectiveStart& call) const {
     return {Status::invalid_argument,
             std::to_string(signature.count) + " elements are more than any memory holds"};
   if (machine_.in_update()) return usage("update-topology is under way; wait for it, then reduce");
+  if (Error error = probing_refusal(call); error.status != Status::success) return error;
   if (ops_.size() >= limits::kOpsInFlightMax)
     return usage("too many collectives are in flight; wait for some of them");
   for (const auto& [key, op] : ops_)
@@ -139,7 +142,7 @@ Error PeerEngine::State::refusal(const CollectiveStart& call) const {
 }
 
 Result<std::shared_ptr<Execution>> PeerEngine::State::make_execution(const CollectiveStart& call,
-                                                                     const Network* network) {
+                                                                     const PlanBasis& basis, const Network* network) {
   CollectiveCall what = call.collective;
   const View& view = machine_.view();
   what.rank = *view.rank_of(machine_.self());
@@ -147,14 +150,15 @@ Result<std::shared_ptr<Execution>> PeerEngine::State::make_execution(const Colle
     return std::shared_ptr<Execution>(std::make_shared<SliceTransfer>(call.transfer, what.rank, view.size()));
   what.memory_bytes = config_.collective_memory_bytes;
   what.seed = Random(machine_.self().value ^ Random(executors_made_++).next()).next();
-  Plan plan = make_plan({.kind = what.signature.plan,
-                         .world_size = view.size(),
-                         .elements = what.signature.count,
-                         .element_bytes = chunking_bytes(what.signature),
-                         .collective = what.signature.collective,
-                         .root = what.signature.root,
-                         .network = network});
-  auto made = Executor::create(std::move(plan), what, scratch_);
+  const auto plan = plans_.plan(basis.version, {.kind = what.signature.plan,
+                                                .world_size = view.size(),
+                                                .elements = what.signature.count,
+                                                .element_bytes = chunking_bytes(what.signature),
+                                                .collective = what.signature.collective,
+                                                .root = what.signature.root,
+                                                .wire = wire_bytes(what.signature),
+                                                .network = network});
+  auto made = Executor::create(*plan, what, scratch_);
   if (!made.ok()) return made.error();
   return std::shared_ptr<Execution>(std::move(*made));
 }
@@ -165,13 +169,16 @@ void PeerEngine::State::on(Instant now, const CollectiveStart& event, EngineActi
   Signature signature = event.collective.signature;
   Op op;
   std::shared_ptr<const Network> network;
-  if (!event.transfer) {
-    const PlanBasis& basis = machine_.plan_basis(event.tag);
+  PlanBasis basis;
+  if (!event.transfer && !event.probing) {
+    basis = machine_.plan_basis(event.tag);
     signature.measures = basis.version;
     network = network_of(basis, out);
   }
-  if (machine_.view().size() >= 2) {
-    auto execution = make_execution(event, network.get());
+  if (event.probing && machine_.view().size() >= 2) {
+    op.execution = op.probing = make_probing(now, event);
+  } else if (machine_.view().size() >= 2) {
+    auto execution = make_execution(event, basis, network.get());
     if (!execution.ok()) return refuse(execution.error());
     op.execution = std::move(*execution);
   }
@@ -186,6 +193,7 @@ void PeerEngine::State::on(Instant now, const CollectiveStart& event, EngineActi
     op.not_heard.insert(machine_.view().members[rank].id);
   const bool small = !event.transfer && signature.count <= kSmallBytes / element_bytes(signature.type);
   op.tell_ready = small ? now + kReadyDelay : now;
+  mark_flows(op);
   ops_.emplace(*key, std::move(op));
   begin_op(now, *key, out);
 }
@@ -223,6 +231,7 @@ void PeerEngine::State::on(Instant now, const LinkUp& event, EngineActions& out)
   if (event.round_trip > Duration{}) link->meter.round_trip(event.round_trip);
   link->metered = event.round_trip > Duration{} && !event.same_host;
   if (link->schedule.has_work()) out.emplace_back(WakeLink{event.connection.peer});
+  link_is_wider(now, event.connection.peer, out);
   if (!first) return;
   PeerActions actions;
   machine_.link_changed(event.connection.peer, true, actions);
@@ -258,6 +267,8 @@ void PeerEngine::State::tick_executions(Instant now, EngineActions& out) {
     if (!due || now < *due) continue;
     op.execution->tick(now, sends);
     send(key, op, sends, out);
+    if (op.probing) take_probes(now, key, op, out);
+    if (op.execution->complete() && !op.whole) result_whole(now, key, op, out);
   }
 }
 
@@ -280,9 +291,16 @@ void PeerEngine::State::watch_op(Instant now, const OpKey& key, Op& op, EngineAc
 
 /// Others may starve behind what still moves here: the master shall blame nobody as long as something moves.
 void PeerEngine::State::tell_progress(Instant now, const OpKey& key, Op& op, EngineActions& out) {
-  op.told = now;
   PeerActions actions;
-  machine_.complain({.key = key, .stalled_ms = 0, .waiting_for = {}, .unresponsive = {}}, actions);
+  machine_.complain({.key = key,
+                     .stalled_ms = 0,
+                     .waiting_for = {},
+                     .unresponsive = {},
+                     .period_ms = static_cast<std::uint64_t>(whole_milliseconds(now - op.told)),
+                     .flows = slow_flows(now, key, op)},
+                    actions);
+  op.told = now;
+  mark_flows(op);
   follow(now, actions, out);
 }
 
@@ -305,6 +323,7 @@ void PeerEngine::State::complain(Instant now, const OpKey& key, Op& op, EngineAc
                                      ? std::string()
                                      : "; no sign of life from " + names_of(complaint.unresponsive))});
   op.complained = op.told = now;
+  mark_flows(op);
   op.probed.reset();
   PeerActions actions;
   machine_.complain(std::move(complaint), actions);
@@ -393,6 +412,7 @@ void PeerEngine::State::follow_one(Instant, const WantLinks& wanted, EngineActio
 
 void PeerEngine::State::follow_one(Instant, const ViewStarted& started, EngineActions&) {
   networks_.clear();
+  plans_.clear();
   for (auto& [peer, link] : links_) {
     forget_parked_before(link, started.view.epoch);
     std::erase_if(link.early_ready, [&](const auto& entry) { return entry.first.epoch < started.view.epoch; });
@@ -404,6 +424,7 @@ void PeerEngine::State::follow_one(Instant now, const OpCommitted& committed, En
   if (found == ops_.end()) return;
   release(committed.key, out);
   Op& op = found->second;
+  end_probing(op, out);
   CollectiveInfo info;
   info.key = committed.key;
   info.signature = op.signature;
@@ -428,6 +449,7 @@ void PeerEngine::State::follow_one(Instant, const OpAborted& aborted, EngineActi
   const auto found = ops_.find(aborted.key);
   if (found == ops_.end()) return;
   release(aborted.key, out);
+  end_probing(found->second, out);
   out.emplace_back(RestoreInput{found->second.execution});
   out.emplace_back(LogEvent{LogLevel::info, "collective-aborted", aborted.error.sentence});
   out.emplace_back(CallDone{found->second.call, aborted.error, {}});

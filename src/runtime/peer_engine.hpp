@@ -29,6 +29,7 @@ using CallId = Id<struct CallIdTag>;
 
 class Execution;
 struct TransferCall;
+struct ProbeCall;
 struct StateOffer;
 struct PrefetchTarget;
 
@@ -46,6 +47,7 @@ struct EngineConfig {
   SampleBounds sample{};  ///< Of the rate of a link.
   /// Of the uplink, what guests that prefetch may take: above 0, at most 1.
   double prefetch_share = 0.25;
+  bool widens_links = false;  ///< Whoever drives it performs WidenLink.
   /// Reads a clock, to tell how long kernels ran; null: nobody asks.
   Duration (*stopwatch)() = nullptr;
 };
@@ -85,6 +87,7 @@ struct CollectiveStart {
   bool compress = false;  ///< Payloads without loss, where that pays.
   Epoch epoch;            ///< The view that the caller's ranks and sizes are of; 0: whatever is in force.
   std::shared_ptr<TransferCall> transfer;  ///< Of a transfer, whose signature counts its slices; else null.
+  std::shared_ptr<ProbeCall> probing;      ///< Of an optimize-topology, else null.
 };
 /// The application is going: tells the master, fails all calls with Status::closed. The driver flushes
 /// what SendMaster asked for and then closes everything.
@@ -109,11 +112,18 @@ struct LinkDown {
   LinkConnection connection;
   std::string reason;
 };
+/// How long round trips on a link have taken of late, and at least.
+struct LinkSampled {
+  PeerId peer;
+  Duration round_trip{};
+  Duration round_trip_least{};
+};
 /// Time has passed.
 struct EngineTick {};
 
 using EngineEvent = std::variant<ConnectCall, UpdateTopologyCall, CollectiveStart, LeaveCall, MasterUp,
-                                 OfferStateCall, MasterDown, MasterSaid, LinkUp, LinkDown, EngineTick>;
+                                 OfferStateCall, MasterDown, MasterSaid, LinkUp, LinkDown, LinkSampled,
+                                 EngineTick>;
 
 // ---------------------------------------------------------------------------------------- actions out
 
@@ -131,6 +141,12 @@ struct CloseLink {
 /// There are frames for this link: connections that can write shall call next_frame again.
 struct WakeLink {
   PeerId peer;
+};
+/// This link is going to be probed: give it so many connections if this side dials it. 0: the probe is over, as many as
+/// before.
+struct WidenLink {
+  PeerId peer;
+  std::uint32_t connections = 0;
 };
 /// The memory behind the frame that is being written on this connection goes away: copy what is left of it.
 struct ReleaseSend {
@@ -184,7 +200,7 @@ struct CallDone {
   std::optional<CollectiveInfo> info;
 };
 
-using EngineAction = std::variant<DialMaster, CloseMaster, SendMaster, OpenLink, CloseLink, WakeLink,
+using EngineAction = std::variant<DialMaster, CloseMaster, SendMaster, OpenLink, CloseLink, WakeLink, WidenLink,
                                   ReleaseSend, ReleaseReceive, RestoreInput,
                                   SettleResult, DropConnection, CallDone, LogEvent>;
 using EngineActions = std::vector<EngineAction>;
@@ -210,6 +226,7 @@ struct EngineInfo {
   View view;
   World world;
   std::uint32_t pending = 0;
+  std::uint64_t plans_made = 0;  ///< For calls that did not repeat an earlier one.
 };
 
 class PeerEngine {

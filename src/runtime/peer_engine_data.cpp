@@ -11,6 +11,11 @@ namespace {
 
 constexpr std::size_t kStagingKept = 8;
 
+/// Between hosts, where the word that somebody has called takes long.
+std::size_t eager_bytes(std::size_t members) {
+  return std::clamp(limits::kEagerBytesOfAll / members, limits::kEagerBytesLeast, limits::kEagerBytesMax);
+}
+
 }  // namespace
 
 StagingPool::Buffer StagingPool::take() {
@@ -51,7 +56,9 @@ void PeerEngine::State::begin_op(Instant now, const OpKey& key, EngineActions& o
   for (auto& [peer, link] : links_) {
     const auto rank = machine_.view().rank_of(peer);
     if (!rank) continue;
+    if (link.metered) link.schedule.set_eager(eager_bytes(machine_.view().size()));
     if (window != 0) link.schedule.set_window(key, window, op.compress);
+    set_pace(key, op, link, *rank);
     const auto early = link.early_ready.find(key);
     if (early == link.early_ready.end()) continue;
     link.schedule.set_ready(key, early->second);
@@ -119,6 +126,7 @@ Landing PeerEngine::State::chunk_begins(PeerId peer, Link& link, Receiving& rece
     return {};
   }
   op->bytes_received += header.payload_bytes;
+  if (verdict == Execution::Verdict::discarded) return {};
   const auto stage = [&]() -> Landing {
     receiving.use = Receiving::Use::staged;
     receiving.staging = pool_.take();
@@ -236,6 +244,8 @@ void PeerEngine::State::chunk_ends(Instant now, LinkConnection connection, Link&
   const FrameHeader& header = receiving.header;
   switch (receiving.use) {
     case Receiving::Use::discard:
+      if (Op* const op = find_op(header.key); op && op->probing) count_probe(connection.peer, header, *op);
+      return;
     case Receiving::Use::control: return;
     case Receiving::Use::placed_down: return apply_chunk(now, connection, header, nullptr, out);
     case Receiving::Use::prefetched:
@@ -371,7 +381,10 @@ void PeerEngine::State::word_came(Instant now, LinkConnection connection, Link& 
   if (heard == Execution::Heard::cancels) link.schedule.cancel(header.key, header.chunk);
   send(header.key, *op, sends, out);
   if (heard == Execution::Heard::impossible)
-    drop_connection(connection, "it said something of chunk " + std::to_string(header.chunk) + " that cannot be", out);
+    return drop_connection(connection, "it said something of chunk " + std::to_string(header.chunk) + " that cannot be",
+                           out);
+  if (op->probing) take_probes(now, header.key, *op, out);
+  if (op->execution->complete() && !op->whole) result_whole(now, header.key, *op, out);
 }
 
 void PeerEngine::State::ready_came(Instant now, Link& link, PeerId from, const FrameHeader& header,

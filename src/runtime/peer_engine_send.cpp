@@ -63,7 +63,8 @@ std::optional<OutFrame> PeerEngine::State::next_frame(Instant now, LinkConnectio
   if (!link) return std::nullopt;
   const auto frame = link->schedule.next(now, connection.index);
   if (!frame) {
-    if (link->meter.queued_since() && !link->schedule.has_work()) link->meter.drained(now);
+    if (link->meter.queued_since() && !link->schedule.has_work() && !link->schedule.is_held_back())
+      link->meter.drained(now);
     return std::nullopt;
   }
   OutFrame made{.header = *frame, .payload = {}};

@@ -8,13 +8,17 @@
 
 #include "collective/link_schedule.hpp"
 #include "collective/execution.hpp"
+#include "collective/pace_margin.hpp"
 #include "collective/traffic_meter.hpp"
 #include "membership/peer_machine.hpp"
 #include "plan/network.hpp"
+#include "plan/plan_cache.hpp"
 #include "runtime/compression_choice.hpp"
+#include "runtime/link_probing.hpp"
 #include "runtime/peer_engine.hpp"
 #include "runtime/prefetch_guest.hpp"
 #include "runtime/prefetch_host.hpp"
+#include "topology/steady_measure.hpp"
 
 namespace hawser {
 
@@ -47,6 +51,7 @@ class PeerEngine::State {
     Signature signature;
     std::uint64_t fingerprint = 0;
     std::shared_ptr<Execution> execution;
+    std::shared_ptr<LinkProbing> probing;  ///< The same, of an optimize-topology; else null.
     bool compress = false;
     std::uint64_t limit_told = 0;        ///< Of chunks on their way up.
     std::set<PeerId> not_heard;          ///< Members whose chunks come here, and who may not have called yet.
@@ -57,6 +62,7 @@ class PeerEngine::State {
     std::optional<Instant> probed;      ///< When all links were asked for a sign of life.
     std::optional<Instant> complained;  ///< When the master was told that nothing moves.
     Instant told{};                     ///< When the master was last told how it goes.
+    std::map<PeerId, std::uint64_t> arrived_at_told{};  ///< Chunk bytes that each link had delivered by then.
     std::optional<Instant> whole;       ///< When the own result was complete.
     std::optional<Instant> tell_ready;  ///< When the senders shall be told that this peer is ready.
     std::uint64_t bytes_sent = 0;
@@ -84,6 +90,12 @@ class PeerEngine::State {
     std::map<OpKey, std::uint64_t> early_ready;  ///< With the limit that came with it.
     CompressionChoice compression;
     LinkMeter meter;
+    PaceMargin pace_margin;
+    /// What is told of the link, and of which of the meter's measurements the rate has heard.
+    topology::SteadyMeasure steady_rate;
+    topology::SteadyMeasure steady_delay;
+    RateSource steady_source = RateSource::traffic;
+    Instant steady_at{};
     bool metered = false;  ///< Its rate is that of a network.
     std::uint64_t secret = 0;
     Instant heard_at{};  ///< When anything came over it.
@@ -101,6 +113,7 @@ class PeerEngine::State {
   void on(Instant now, const MasterSaid& event, EngineActions& out);
   void on(Instant now, const LinkUp& event, EngineActions& out);
   void on(Instant now, const LinkDown& event, EngineActions& out);
+  void on(Instant now, const LinkSampled& event, EngineActions& out);
   void on(Instant now, const EngineTick& event, EngineActions& out);
   void follow(Instant now, PeerActions& actions, EngineActions& out);
   void follow_one(Instant now, const WantLinks& wanted, EngineActions& out);
@@ -112,12 +125,15 @@ class PeerEngine::State {
   void follow_one(Instant now, const HostsKnown& known, EngineActions& out);
   void follow_one(Instant now, const GuestsKnown& known, EngineActions& out);
   Error refusal(const CollectiveStart& call) const;
-  Result<std::shared_ptr<Execution>> make_execution(const CollectiveStart& call, const Network* network);
+  Result<std::shared_ptr<Execution>> make_execution(const CollectiveStart& call, const PlanBasis& basis,
+                                                    const Network* network);
   void tick_executions(Instant now, EngineActions& out);
   void watch_op(Instant now, const OpKey& key, Op& op, EngineActions& out);
   void probe(Instant now, const OpKey& key, Op& op, EngineActions& out);
   void complain(Instant now, const OpKey& key, Op& op, EngineActions& out);
   void tell_progress(Instant now, const OpKey& key, Op& op, EngineActions& out);
+  void mark_flows(Op& op) const;
+  std::vector<Flow> slow_flows(Instant now, const OpKey& key, const Op& op) const;
   std::vector<PeerId> waiting_for(const OpKey& key, const Op& op) const;
   std::vector<PeerId> unresponsive(const Op& op) const;
   std::string names_of(const std::vector<PeerId>& peers) const;
@@ -164,10 +180,20 @@ class PeerEngine::State {
   bool current(const OpKey& key) const;
   bool future(const OpKey& key) const;
 
+  // peer_engine_probe.cpp
+  Error probing_refusal(const CollectiveStart& call) const;
+  std::shared_ptr<LinkProbing> make_probing(Instant now, const CollectiveStart& call);
+  void take_probes(Instant now, const OpKey& key, Op& op, EngineActions& out);
+  void count_probe(PeerId from, const FrameHeader& header, Op& op);
+  void link_is_wider(Instant now, PeerId peer, EngineActions& out);
+  void end_probing(const Op& op, EngineActions& out);
+
   // peer_engine_measure.cpp
   std::shared_ptr<const Network> network_of(const PlanBasis& basis, EngineActions& out);
   std::optional<Instant> queued_since() const;
   void tell_measures(PeerActions& out);
+  static void take_measures(Link& link);
+  void set_pace(const OpKey& key, const Op& op, Link& link, std::uint32_t rank);
 
   Op* find_op(const OpKey& key);
   Link* find_link(PeerId peer);
@@ -181,9 +207,12 @@ class PeerEngine::State {
   StagingPool pool_;
   PeakMeter uplink_;
   PeakMeter downlink_;
+  topology::SteadyMeasure steady_uplink_;
+  topology::SteadyMeasure steady_downlink_;
   LinkRow told_;       ///< To the master, of the view `told_in_`.
   ViewId told_in_;
   std::map<std::uint64_t, std::shared_ptr<const Network>> networks_;  ///< Of the view in force, by version.
+  PlanCache plans_;                   ///< Of the view in force.
   std::uint64_t executors_made_ = 0;  ///< Each rounds by its own dice.
   PrefetchHost host_;
   std::shared_ptr<const StateOffer> offer_;

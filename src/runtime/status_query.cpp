@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "base/limits.hpp"
 #include "transport/control_connection.hpp"
 #include "transport/dialer.hpp"
 #include "transport/name_lookup.hpp"
@@ -19,11 +20,12 @@ namespace {
 /// One question, on an io_context that runs for it only.
 class StatusQuery {
  public:
-  explicit StatusQuery(const Address& master) : master_(master), names_(io_), timer_(io_) {}
+  StatusQuery(const Address& master, bool with_matrices)
+      : master_(master), with_matrices_(with_matrices), names_(io_), timer_(io_) {}
   StatusQuery(const StatusQuery&) = delete;
   StatusQuery& operator=(const StatusQuery&) = delete;
 
-  Result<RunStatus> ask(Duration bound) {
+  Result<StatusAnswer> ask(Duration bound) {
     timer_.expires_after(bound);
     timer_.async_wait([this, bound](const std::error_code& error) {
       if (!error) too_late(bound);
@@ -37,7 +39,7 @@ class StatusQuery {
   }
 
  private:
-  void end(Result<RunStatus> answer) {
+  void end(Result<StatusAnswer> answer) {
     if (!answer_) answer_ = std::move(answer);
   }
   void fail(Status status, std::string sentence) { end(Error{status, std::move(sentence)}); }
@@ -51,13 +53,19 @@ class StatusQuery {
         std::move(*socket), {.message = [this](const std::string& message) { said(message); },
                              .broken = [this](std::string reason) { broke(reason); },
                              .settle = {}});
-    connection_->send(encode(StatusRequest{}));
+    connection_->send(encode(StatusRequest{.matrix = with_matrices_}));
   }
 
   void said(const std::string& message) {
     auto decoded = decode_master_message(std::as_bytes(std::span(message)));
     if (!decoded.ok()) return broke(decoded.error().sentence);
-    if (auto* const status = std::get_if<RunStatus>(&*decoded)) return end(std::move(*status));
+    if (auto* const status = std::get_if<RunStatus>(&*decoded))
+      return end(StatusAnswer{.status = std::move(*status), .matrices = std::move(matrices_)});
+    if (auto* const measures = std::get_if<Measures>(&*decoded); measures != nullptr && with_matrices_) {
+      pairs_ += measures->rows.size() * measures->rows.size();
+      if (measures->rows.empty() || pairs_ > limits::kStatusPairsMax) return broke("it tells too many measures");
+      return matrices_.push_back(std::move(*measures));
+    }
     if (const auto* const refused = std::get_if<Refused>(&*decoded))
       return fail(Status::refused, "the master at " + to_string(master_) +
                                        " does not tell its status: " + refused->error.sentence);
@@ -82,18 +90,21 @@ class StatusQuery {
   }
 
   Address master_;
+  bool with_matrices_;
   asio::io_context io_{1};
   transport::NameLookup names_;
   asio::steady_timer timer_;
   std::shared_ptr<transport::Dial> dial_;
   std::shared_ptr<transport::ControlConnection> connection_;
-  std::optional<Result<RunStatus>> answer_;
+  std::vector<Measures> matrices_;
+  std::size_t pairs_ = 0;
+  std::optional<Result<StatusAnswer>> answer_;
 };
 
 }  // namespace
 
-Result<RunStatus> query_status(const Address& master, Duration bound) {
-  return StatusQuery(master).ask(bound);
+Result<StatusAnswer> query_status(const Address& master, Duration bound, bool with_matrices) {
+  return StatusQuery(master, with_matrices).ask(bound);
 }
 
 }  // namespace hawser

@@ -1,16 +1,23 @@
 #pragma once
 
+#include <vector>
+
 #include "base/address.hpp"
 #include "base/instant.hpp"
 #include "base/result.hpp"
-#include "membership/run_status.hpp"
+#include "membership/messages.hpp"
 
 namespace hawser {
+
+struct StatusAnswer {
+  RunStatus status;
+  std::vector<Measures> matrices;  ///< If asked for: of groups in which something was measured, by their views.
+};
 
 /// Asks the master at this address how its run stands, over a connection of its own; the run takes no notice.
 /// Blocks for `bound` at most, in the calling thread. Errors, each with a sentence that names the address:
 /// master_unreachable (nobody listens there), timeout (no answer within the bound), refused (what listens
 /// there is no master, or one of another protocol version, or it is asked too often).
-Result<RunStatus> query_status(const Address& master, Duration bound);
+Result<StatusAnswer> query_status(const Address& master, Duration bound, bool with_matrices = false);
 
 }  // namespace hawser

@@ -62,12 +62,6 @@ Result<void> check_cables(const Matrix& matrix) {
   return {};
 }
 
-bool moved(std::uint64_t published, std::uint64_t measured, std::uint64_t percent) {
-  if ((published == 0) != (measured == 0)) return measured != 0;
-  const std::uint64_t by = published > measured ? published - measured : measured - published;
-  return by * 100 > published * percent;
-}
-
 }  // namespace
 
 Matrix Matrix::unknown(std::uint32_t world_size) {
@@ -96,31 +90,6 @@ bool knows_rates(const Matrix& matrix) {
          std::any_of(matrix.members.begin(), matrix.members.end(), [](const MemberMeasure& member) {
            return member.uplink_bytes_per_second != 0 || member.downlink_bytes_per_second != 0;
          });
-}
-
-bool differs(const Matrix& published, const Matrix& measured, std::uint32_t percent) {
-  if (published.world_size != measured.world_size || published.cables.size() != measured.cables.size())
-    return true;
-  for (std::size_t i = 0; i < published.pairs.size(); ++i)
-    if (moved(published.pairs[i].bytes_per_second, measured.pairs[i].bytes_per_second, percent) ||
-        moved(published.pairs[i].delay_ns, measured.pairs[i].delay_ns, percent))
-      return true;
-  for (std::size_t i = 0; i < published.members.size(); ++i) {
-    const MemberMeasure& old = published.members[i];
-    const MemberMeasure& now = measured.members[i];
-    if (moved(old.uplink_bytes_per_second, now.uplink_bytes_per_second, percent) ||
-        moved(old.downlink_bytes_per_second, now.downlink_bytes_per_second, percent) ||
-        moved(old.control_delay_ns, now.control_delay_ns, percent))
-      return true;
-  }
-  for (std::size_t i = 0; i < published.cables.size(); ++i) {
-    const Cable& old = published.cables[i];
-    const Cable& now = measured.cables[i];
-    if (old.from != now.from || old.to != now.to ||
-        moved(old.bytes_per_second, now.bytes_per_second, percent))
-      return true;
-  }
-  return false;
 }
 
 }  // namespace hawser::topology

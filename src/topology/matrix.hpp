@@ -67,9 +67,4 @@ Result<void> check(const Matrix& matrix);
 /// Whether any rate is known. Delays alone say nothing about bytes: one plans as without a matrix.
 bool knows_rates(const Matrix& matrix);
 
-/// Whether a newly measured matrix says something else than the published one: another shape, a value that
-/// became known, or one that moved by more than `percent` of the published. For who publishes, lest noise
-/// makes plans flap. O(N^2).
-bool differs(const Matrix& published, const Matrix& measured, std::uint32_t percent);
-
 }  // namespace hawser::topology

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "base/instant.hpp"
 #include "base/limits.hpp"
@@ -31,42 +32,53 @@ class ConnectionCount {
       : wanted_(first), most_(most) {}
 
   std::uint32_t wanted() const { return wanted_; }
+  /// The other side of the link has changed the number.
+  void follow(Instant now, std::uint32_t wanted) {
+    wanted_ = std::clamp<std::uint32_t>(wanted, 1, most_);
+    changed_at_ = now;
+    roomy_for_ = {};
+    overflows_ = 0;
+  }
+
+  /// A change was made lately, and may not have come to be yet.
+  bool is_settling(Instant now) const { return changed_at_ && now - *changed_at_ < kChangeMax; }
 
   /// To be called at regular intervals while the link is in use; gives how many there shall be.
   std::uint32_t sample(Instant now, const LinkSample& sample) {
-    if (!sample.is_full || sample.round_trip_least == Duration{}) {
-      roomy_since_.reset();
-      return wanted_;
-    }
+    const Duration passed = std::min(now - std::exchange(sampled_at_, now), kSampleMax);
+    if (!sample.is_full || sample.round_trip_least == Duration{}) return wanted_;
     const Duration settled = std::max(kSettleMin, kSettleRoundTrips * sample.round_trip_least);
     const bool is_settled = !changed_at_ || now - *changed_at_ >= settled;
     if (sample.repeated_permille >= kOverflowPermille) {
-      roomy_since_.reset();
+      roomy_for_ = {};
       if (++overflows_ >= kOverflowsMin && is_settled && wanted_ > 1) shrink(now);
       return wanted_;
     }
     overflows_ = 0;
     if (sample.round_trip * 2 > sample.round_trip_least * 3 + kJitter) {
-      roomy_since_.reset();
+      roomy_for_ = {};
       return wanted_;
     }
-    if (!roomy_since_) roomy_since_ = now;
-    if (now - *roomy_since_ >= settled && is_settled) grow(now);
+    roomy_for_ += passed;
+    if (roomy_for_ >= settled && is_settled) grow(now);
     return wanted_;
   }
 
  private:
+  static constexpr Duration kChangeMax = seconds(2);
   static constexpr Duration kJitter = microseconds(500);
   static constexpr Duration kSettleMin = milliseconds(200);
   /// A new connection needs some to reach its pace.
-  static constexpr int kSettleRoundTrips = 6;
+  static constexpr int kSettleRoundTrips = 4;
+  /// What a sample may count for: there are none while the link is not in use.
+  static constexpr Duration kSampleMax = milliseconds(150);
   /// Losses on the way are far fewer.
   static constexpr std::uint32_t kOverflowPermille = 20;
   static constexpr int kOverflowsMin = 3;
   static constexpr Duration kAvoidFirst = seconds(30);
 
   void grow(Instant now) {
-    roomy_since_.reset();
+    roomy_for_ = {};
     std::uint32_t next = std::min(most_, 2 * wanted_);
     if (now < avoid_until_) next = std::min(next, avoided_ - 1);
     if (next <= wanted_) return;
@@ -84,7 +96,8 @@ class ConnectionCount {
 
   std::uint32_t wanted_;
   std::uint32_t most_;
-  std::optional<Instant> roomy_since_;
+  Instant sampled_at_{};
+  Duration roomy_for_{};  ///< In use and without a queue, since there last was one or the number grew.
   std::optional<Instant> changed_at_;
   int overflows_ = 0;
   std::uint32_t avoided_ = 0;

@@ -4,6 +4,7 @@
 #include <asio/buffer.hpp>
 #include <asio/error.hpp>
 #include <cstring>
+#include <utility>
 
 #include "base/assert.hpp"
 #include "wire/frame_codec.hpp"
@@ -150,12 +151,15 @@ void DataConnection::begin_frame() {
   payload_checksum_ = decoded->payload_checksum;
   unchecked_ = decoded->header.unchecked;
   landing_ = nullptr;
+  is_own_ = decoded->header.kind == FrameKind::connections;
+  if (is_own_) return setup_.asked(decoded->header.count);
   std::byte* const landing = setup_.traffic.frame_begins(setup_.name, decoded->header);
   if (!closed_) landing_ = landing;
 }
 
 void DataConnection::end_frame() {
   in_payload_ = false;
+  if (is_own_) return;
   const bool intact = landing_ == nullptr || unchecked_ || checksum({landing_, payload_bytes_}) == payload_checksum_;
   landing_ = nullptr;
   setup_.traffic.frame_ends(setup_.name, intact);
@@ -210,6 +214,12 @@ bool DataConnection::gather() {
   if (staged_done_ < staged_.size() || !borrowed_.empty()) return true;
   staged_.clear();
   staged_done_ = 0;
+  if (to_ask_) {
+    FrameHeader frame;
+    frame.kind = FrameKind::connections;
+    frame.count = *std::exchange(to_ask_, std::nullopt);
+    stage({.header = frame, .payload = {}});
+  }
   while (!closed_ && borrowed_.empty() && staged_.size() < kGatherBytes) {
     const auto frame = setup_.traffic.next_frame(setup_.name);
     if (!frame || closed_) break;
@@ -230,6 +240,17 @@ void DataConnection::stage(const FrameToSend& frame) {
     borrowed_ = frame.payload;
   else
     staged_.insert(staged_.end(), frame.payload.begin(), frame.payload.end());
+}
+
+void DataConnection::ask_connections(std::uint32_t connections) {
+  to_ask_ = connections;
+  pump();
+}
+
+void DataConnection::keep_queue_short(std::size_t bytes) {
+  if (bytes < 2 * queue_bytes_ && queue_bytes_ < 2 * bytes) return;
+  queue_bytes_ = bytes;
+  transport::keep_queue_short(socket_, bytes);
 }
 
 void DataConnection::release_send() {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,6 +32,8 @@ class DataConnection : public std::enable_shared_from_this<DataConnection> {
     ConnectionName name;
     FrameTraffic& traffic;
     std::function<void(const std::string& reason)> broken;
+    /// The other side would have so many connections for the link.
+    std::function<void(std::uint64_t connections)> asked;
     /// What is sent never leaves the machine: payloads need no checksum.
     bool same_host = false;
   };
@@ -40,10 +43,15 @@ class DataConnection : public std::enable_shared_from_this<DataConnection> {
   bool closed() const { return closed_; }
   /// It has more to write than the system takes.
   bool is_full() const { return waiting_writable_ && (staged_done_ < staged_.size() || !borrowed_.empty()); }
+  /// So many bytes and what it is writing may wait in the system, beyond what the network takes. Kept if it is about that
+  /// already.
+  void keep_queue_short(std::size_t bytes);
   TcpState tcp_state() { return tcp_state_of(socket_.native_handle()); }
 
   /// Asks for frames and writes them, unless it waits for the system to take more already.
   void pump();
+  /// Tells the other side how many connections the link should have.
+  void ask_connections(std::uint32_t connections);
   /// Copies what is left of a borrowed payload.
   void release_send();
   /// The rest of the frame that is being received is read into the void.
@@ -91,12 +99,15 @@ class DataConnection : public std::enable_shared_from_this<DataConnection> {
   std::size_t payload_done_ = 0;
   std::uint64_t payload_checksum_ = 0;
   bool unchecked_ = false;
+  bool is_own_ = false;  ///< The frame is the transport's own.
 
   // Sending.
+  std::optional<std::uint32_t> to_ask_;
   std::vector<std::byte> staged_;  ///< Headers and small payloads.
   std::size_t staged_done_ = 0;
   std::span<const std::byte> borrowed_;  ///< What is left of a long payload; goes after staged_.
   bool waiting_writable_ = false;
+  std::size_t queue_bytes_ = 0;  ///< That may wait in the system; 0: as many as it likes.
   bool pumping_ = false;
 };
 

@@ -51,6 +51,9 @@ class FrameTraffic {
   virtual void link_up(ConnectionName connection, const Standing& standing) = 0;
   /// It broke.
   virtual void link_down(ConnectionName connection, std::string reason) = 0;
+  /// Ten times a second while a link between hosts is in use: the mean of its connections' round trips of late, and
+  /// the shortest there ever was.
+  virtual void link_sampled(PeerId peer, Duration round_trip, Duration round_trip_least) = 0;
 
   /// Called at the end of every handler of the io_context that called one of the above: time to do what
   /// they led to.

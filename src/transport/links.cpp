@@ -14,8 +14,8 @@ std::string describe(const LinkTarget& target) { return target.name + " at " + t
 }  // namespace
 
 Links::Links(asio::io_context& io, NameLookup& names, LinksConfig config, FrameTraffic& traffic)
-    : io_(io), names_(names), config_(config), traffic_(traffic), random_(config.seed), sweep_(io), counting_(io) {
-  HAWSER_ASSERT(config.connections_per_link <= limits::kConnectionsPerLinkMax);
+    : io_(io), names_(names), config_(std::move(config)), traffic_(traffic), random_(config_.seed), sweep_(io), counting_(io) {
+  HAWSER_ASSERT(config_.connections_per_link <= limits::kConnectionsPerLinkMax);
 }
 
 Links::~Links() { close_all(); }
@@ -100,7 +100,7 @@ void Links::open(const LinkTarget& target) {
 void Links::wake(PeerId peer) {
   Link* link = find(peer);
   if (link == nullptr || link->slots.empty()) return;
-  if (link->count) arm_count();
+  if (link->between_hosts) arm_count();
   const std::size_t first = link->turn++ % link->slots.size();
   for (std::size_t i = 0; i < link->slots.size(); ++i) {
     const std::shared_ptr<DataConnection> connection =
@@ -153,17 +153,20 @@ void Links::stand(const std::shared_ptr<Slot>& slot, Tcp::socket socket) {
   slot->standing_since = Clock::now();
   const bool same_host = is_same_host(socket);
   const Duration round_trip = tcp_state_of(socket.native_handle()).round_trip;
-  if (!same_host) keep_queue_short(socket);
+  if (!same_host) apply(config_.tcp, socket);
   slot->standing = DataConnection::start(
       std::move(socket), {.name = name,
                           .traffic = traffic_,
                           .broken = [this, slot](const std::string& reason) { broke(slot, reason); },
+                          .asked = [this, slot](std::uint64_t connections) { asked(slot, connections); },
                           .same_host = same_host && !config_.check_same_host});
+  if (!same_host) slot->standing->keep_queue_short(kUnsentBytesMax);
   const Standing standing{.round_trip = round_trip, .same_host = same_host};
   Link& link = *slot->link;
-  if (link.target.dial && config_.connections_per_link == 0 && !same_host) {
+  link.between_hosts = link.between_hosts || !same_host;
+  if (config_.connections_per_link == 0 && !same_host) {
     if (!link.count) link.count.emplace(kConnectionsAtFirst);
-    dial_up_to(link, link.count->wanted());
+    if (link.target.dial) dial_up_to(link, link.count->wanted());
   }
   traffic_.link_up(name, standing);
 }

@@ -31,6 +31,7 @@ struct LinksConfig {
   std::uint32_t connections_per_link = 0;
   /// Payloads between peers on one host carry a checksum too.
   bool check_same_host = false;
+  TcpOptions tcp = {};
   /// An accepted connection must have said who it is after so long.
   std::chrono::milliseconds greeting_bound{5000};
   /// One that has, waits so long for its link to be opened here.
@@ -88,6 +89,12 @@ class Links {
   /// So many connections of a link that this side dials, at least one. Frames that one of those that go has not got
   /// through go over its sisters (link_down is told).
   void resize(PeerId peer, std::uint32_t connections);
+  /// The same of a link that the other side dials, which does so unless its number is fixed.
+  void ask(PeerId peer, std::uint32_t connections);
+
+  /// So many connections at least, for as long as the link is probed: they need less time to fill the way. 0: it is
+  /// over, as many as before. Nothing happens if the other side dials, or the number is fixed.
+  void widen(PeerId peer, std::uint32_t connections);
 
   /// For tests: breaks every connection of every link as a network would.
   void shut_down_connections();
@@ -121,6 +128,7 @@ class Links {
 
   // How many connections.
   void arm_count();
+  void asked(const std::shared_ptr<Slot>& slot, std::uint64_t connections);
   void count();
 
   void stand(const std::shared_ptr<Slot>& slot, Tcp::socket socket);

@@ -40,7 +40,9 @@ struct Links::Slot {
 struct Links::Link {
   LinkTarget target;
   std::vector<std::shared_ptr<Slot>> slots;
+  bool between_hosts = false;
   std::optional<ConnectionCount> count;  ///< Where the number follows what is measured.
+  bool widened = false;  ///< For a probe; the number is not to be judged by what happens meanwhile.
   std::uint64_t segments_sent = 0;       ///< Of all its connections, when they were last looked at.
   std::uint64_t segments_repeated = 0;
   std::size_t turn = 0;  ///< Which connection is asked first, so that each has its share of single frames.
@@ -60,6 +62,8 @@ struct Links::Stranger {
   bool over = false;                     ///< It is in the list no more.
 };
 
+/// What a connection between hosts holds that the network cannot take yet: enough for the time that a wake-up takes.
+inline constexpr std::size_t kUnsentBytesMax = 128 << 10;
 inline constexpr Clock::duration kRedialFirst = std::chrono::milliseconds(20);
 
 inline bool is_wait(const std::error_code& error) {

@@ -4,6 +4,9 @@
 #include <string>
 #include <system_error>
 
+#include "base/result.hpp"
+#include "base/tcp_options.hpp"
+
 /// All that is set on sockets, in one place. The Linux way is in socket_options_linux.cpp, what any POSIX
 /// system has in socket_options_posix.cpp.
 namespace hawser::transport {
@@ -26,7 +29,14 @@ void tune_connection(Tcp::socket& socket);
 
 /// For a connection that has sisters: the system takes hardly more than it can send soon, so that what waits stays where
 /// the next free connection can pull it. Failures are of no consequence.
-void keep_queue_short(Tcp::socket& socket);
+void keep_queue_short(Tcp::socket& socket, std::size_t bytes);
+
+/// Whether the system lets this process choose that congestion control; an empty name always. Error:
+/// invalid_argument, naming those that there are.
+Result<void> check_congestion_control(const std::string& name);
+
+/// For a connection to another host. What the system refuses stays as it is.
+void apply(const TcpOptions& options, Tcp::socket& socket);
 
 /// Lets a port be bound again while old connections of it linger, without ever sharing a listening port.
 /// Dialling sockets need it too: one of them may by chance hold the port that a restarted master wants.

@@ -7,6 +7,8 @@
 
 #  include <asio/error.hpp>
 #  include <cerrno>
+#  include <fstream>
+#  include <string>
 
 #  include "transport/fork_guard.hpp"
 #  include "transport/socket_options.hpp"
@@ -21,8 +23,6 @@ constexpr int kKeepaliveIntervalS = 3;
 constexpr int kKeepaliveCount = 4;
 /// Below the stall bound: one dead flow is replaced before its peer is blamed.
 constexpr int kUserTimeoutMs = 4'000;
-/// Enough for the time that a wake-up takes, on a fast network too.
-constexpr int kUnsentBytesMax = 128 << 10;
 
 /// In the category that Asio gives its own errors, or they would not compare equal.
 std::error_code last_error() { return {errno, asio::error::get_system_category()}; }
@@ -81,8 +81,34 @@ void tune_connection(Tcp::socket& socket) {
   set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, kUserTimeoutMs);
 }
 
-void keep_queue_short(Tcp::socket& socket) {
-  set_int(socket.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, kUnsentBytesMax);
+Result<void> check_congestion_control(const std::string& name) {
+  if (name.empty()) return {};
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+  const int refused =
+      fd < 0 || ::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name.data(), static_cast<socklen_t>(name.size())) != 0;
+  if (fd >= 0) ::close(fd);
+  if (!refused) return {};
+  std::string there;
+  std::getline(std::ifstream("/proc/sys/net/ipv4/tcp_allowed_congestion_control"), there);
+  return Error{Status::invalid_argument,
+               "this system does not let this process use the congestion control " + name +
+                   (there.empty() ? std::string() : "; it allows: " + there) +
+                   " (others: modprobe tcp_" + name + ", and net.ipv4.tcp_allowed_congestion_control)"};
+}
+
+void apply(const TcpOptions& options, Tcp::socket& socket) {
+  const int fd = socket.native_handle();
+  const std::string& name = options.congestion_control;
+  if (!name.empty())
+    (void)::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name.data(), static_cast<socklen_t>(name.size()));
+  if (options.send_buffer_bytes != 0)
+    set_int(fd, SOL_SOCKET, SO_SNDBUF, static_cast<int>(options.send_buffer_bytes));
+  if (options.receive_buffer_bytes != 0)
+    set_int(fd, SOL_SOCKET, SO_RCVBUF, static_cast<int>(options.receive_buffer_bytes));
+}
+
+void keep_queue_short(Tcp::socket& socket, std::size_t bytes) {
+  set_int(socket.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(bytes));
 }
 
 }  // namespace hawser::transport

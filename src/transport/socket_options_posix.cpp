@@ -43,7 +43,20 @@ void tune_connection(Tcp::socket& socket) {
   socket.set_option(asio::socket_base::keep_alive(true), ignored);
 }
 
-void keep_queue_short(Tcp::socket&) {}
+Result<void> check_congestion_control(const std::string& name) {
+  if (name.empty()) return {};
+  return Error{Status::invalid_argument, "on this system a process cannot choose its congestion control"};
+}
+
+void apply(const TcpOptions& options, Tcp::socket& socket) {
+  std::error_code ignored;
+  if (options.send_buffer_bytes != 0)
+    socket.set_option(asio::socket_base::send_buffer_size(static_cast<int>(options.send_buffer_bytes)), ignored);
+  if (options.receive_buffer_bytes != 0)
+    socket.set_option(asio::socket_base::receive_buffer_size(static_cast<int>(options.receive_buffer_bytes)), ignored);
+}
+
+void keep_queue_short(Tcp::socket&, std::size_t) {}
 
 }  // namespace hawser::transport
 

@@ -10,6 +10,7 @@ namespace hawser::transport {
 struct TcpState {
   Duration round_trip{};        ///< Of late.
   Duration round_trip_least{};  ///< Ever.
+  std::uint64_t window_bytes = 0;  ///< That the congestion control allows under way.
   std::uint64_t segments_sent = 0;
   std::uint64_t segments_repeated = 0;
 };

@@ -15,6 +15,7 @@ TcpState tcp_state_of(int fd) {
   if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) != 0) return {};
   return {.round_trip = microseconds(info.tcpi_rtt),
           .round_trip_least = microseconds(info.tcpi_min_rtt),
+          .window_bytes = std::uint64_t{info.tcpi_snd_cwnd} * info.tcpi_snd_mss,
           .segments_sent = info.tcpi_segs_out,
           .segments_repeated = info.tcpi_total_retrans};
 }

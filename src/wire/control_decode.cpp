@@ -11,7 +11,7 @@
 namespace hawser {
 namespace {
 
-constexpr std::uint32_t kCollectiveMax = static_cast<std::uint32_t>(Collective::transfer);
+constexpr std::uint32_t kCollectiveMax = static_cast<std::uint32_t>(Collective::optimize);
 constexpr std::uint32_t kPurposeMax = static_cast<std::uint32_t>(Purpose::shared_state);
 constexpr std::uint32_t kDataTypeMax = static_cast<std::uint32_t>(kDataTypes.back());
 constexpr std::uint32_t kReduceOpMax = static_cast<std::uint32_t>(kReduceOps.back());
@@ -156,7 +156,11 @@ class Judge {
     LinkRow row{.bytes_per_second = numbers(from.bytes_per_second(), "measured rates"),
                 .delay_ns = numbers(from.delay_ns(), "measured delays"),
                 .uplink_bytes_per_second = from.uplink_bytes_per_second(),
-                .downlink_bytes_per_second = from.downlink_bytes_per_second()};
+                .downlink_bytes_per_second = from.downlink_bytes_per_second(),
+                .probed = ranks(from.probed(), static_cast<std::uint32_t>(from.delay_ns_size())),
+                .lower_bounds = ranks(from.lower_bounds(), static_cast<std::uint32_t>(from.delay_ns_size()))};
+    if (!std::includes(row.probed.begin(), row.probed.end(), row.lower_bounds.begin(), row.lower_bounds.end()))
+      refuse("it has a lower bound of a link that was not probed");
     if (row.bytes_per_second.size() != row.delay_ns.size()) refuse("it measures rates and delays of different members");
     return row;
   }
@@ -179,6 +183,24 @@ class Judge {
     return peers;
   }
 
+  std::vector<Flow> flows(const wire::ComplaintBody& from) {
+    std::vector<Flow> flows;
+    for (const PeerId to : peers(from.flow_to(), "links that it tells of")) flows.push_back({.to = to});
+    if (flows.size() != static_cast<std::size_t>(from.flow_percent_size())) {
+      refuse("it does not tell as many percentages as links");
+      return {};
+    }
+    for (std::size_t i = 0; i < flows.size(); ++i) flows[i].percent = from.flow_percent(static_cast<int>(i));
+    return flows;
+  }
+
+  Straggling straggling(const wire::StragglingBody& from) {
+    return {.key = key(from.key()),
+            .peer = PeerId{from.peer()},
+            .percent = from.percent(),
+            .sentence = text(from.sentence(), limits::kSentenceBytesMax, "sentence")};
+  }
+
   PeerStatus peer_status(const wire::PeerStatusEntry& from) {
     return {.member = member(from.member()),
             .party = party(from.party(), from.party_size()),
@@ -198,11 +220,18 @@ class Judge {
             .group_size = from.group_size(),
             .called = ranks(from.called(), from.group_size()),
             .reported = ranks(from.reported(), from.group_size()),
-            .waits_for = ranks(from.waits_for(), from.group_size())};
+            .waits_for = ranks(from.waits_for(), from.group_size()),
+            .stragglers = ranks(from.stragglers(), from.group_size())};
   }
 
   GroupStatus group_status(const wire::GroupStatusEntry& from) {
-    GroupStatus group{.group = from.group(), .epoch = Epoch{from.epoch()}, .size = from.size(), .members = {}};
+    GroupStatus group{.group = from.group(),
+                      .epoch = Epoch{from.epoch()},
+                      .size = from.size(),
+                      .members = {},
+                      .view = ViewId{from.view()},
+                      .measures = from.measures(),
+                      .measures_age_ms = from.measures_age_ms()};
     for (const auto& entry : from.members()) group.members.push_back(peer_status(entry));
     return group;
   }
@@ -324,7 +353,9 @@ PeerMessage peer_message_of(const wire::PeerEnvelope& from, Judge& judge) {
       return Complaint{.key = Judge::key(from.complaint().key()),
                        .stalled_ms = from.complaint().stalled_ms(),
                        .waiting_for = judge.peers(from.complaint().waiting_for(), "peers that it waits for"),
-                       .unresponsive = judge.peers(from.complaint().unresponsive(), "peers that do not answer it")};
+                       .unresponsive = judge.peers(from.complaint().unresponsive(), "peers that do not answer it"),
+                       .period_ms = from.complaint().period_ms(),
+                       .flows = judge.flows(from.complaint())};
     case Case::kUpdateCall: return UpdateCall{};
     case Case::kPrepared:
       return Prepared{.view = ViewId{from.prepared().view()},
@@ -334,7 +365,9 @@ PeerMessage peer_message_of(const wire::PeerEnvelope& from, Judge& judge) {
     case Case::kPrefetchOver: return PrefetchOver{};
     case Case::kMeasured:
       return Measured{.view = ViewId{from.measured().view()}, .row = judge.row(from.measured().row())};
-    case Case::kStatusRequest: return StatusRequest{.protocol_version = from.status_request().protocol_version()};
+    case Case::kStatusRequest:
+      return StatusRequest{.protocol_version = from.status_request().protocol_version(),
+                           .matrix = from.status_request().matrix()};
     case Case::MESSAGE_NOT_SET: break;
   }
   judge.refuse("it is of no kind that this version knows");
@@ -371,6 +404,7 @@ MasterMessage master_message_of(const wire::MasterEnvelope& from, Judge& judge) 
     case Case::kGuests:
       return Guests{.guests = judge.members(from.guests().guests(), "a list of guests names a peer twice")};
     case Case::kRunStatus: return judge.run_status(from.run_status());
+    case Case::kStraggling: return judge.straggling(from.straggling());
     case Case::MESSAGE_NOT_SET: break;
   }
   judge.refuse("it is of no kind that this version knows");

@@ -70,11 +70,22 @@ void put(const Introduction& from, wire::IntroductionEntry& to) {
   to.set_party_size(from.party.size);
 }
 
+std::string bits_of(const std::vector<std::uint32_t>& ranks) {
+  std::string bits;
+  for (const std::uint32_t rank : ranks) {
+    bits.resize(std::max<std::size_t>(bits.size(), rank / 8 + 1), '\0');
+    bits[rank / 8] = static_cast<char>(bits[rank / 8] | (1 << rank % 8));
+  }
+  return bits;
+}
+
 void put(const LinkRow& from, wire::LinkRowEntry& to) {
   to.mutable_bytes_per_second()->Add(from.bytes_per_second.begin(), from.bytes_per_second.end());
   to.mutable_delay_ns()->Add(from.delay_ns.begin(), from.delay_ns.end());
   to.set_uplink_bytes_per_second(from.uplink_bytes_per_second);
   to.set_downlink_bytes_per_second(from.downlink_bytes_per_second);
+  to.set_probed(bits_of(from.probed));
+  to.set_lower_bounds(bits_of(from.lower_bounds));
 }
 
 void put(const PeerStatus& from, wire::PeerStatusEntry& to) {
@@ -84,15 +95,6 @@ void put(const PeerStatus& from, wire::PeerStatusEntry& to) {
   to.set_heard_ms(from.heard_ms);
   to.set_in_update(from.in_update);
   to.set_opens_links(from.opens_links);
-}
-
-std::string bits_of(const std::vector<std::uint32_t>& ranks) {
-  std::string bits;
-  for (const std::uint32_t rank : ranks) {
-    bits.resize(std::max<std::size_t>(bits.size(), rank / 8 + 1), '\0');
-    bits[rank / 8] = static_cast<char>(bits[rank / 8] | (1 << rank % 8));
-  }
-  return bits;
 }
 
 void put(const CollectiveStatus& from, wire::CollectiveStatusEntry& to) {
@@ -106,6 +108,7 @@ void put(const CollectiveStatus& from, wire::CollectiveStatusEntry& to) {
   to.set_called(bits_of(from.called));
   to.set_reported(bits_of(from.reported));
   to.set_waits_for(bits_of(from.waits_for));
+  to.set_stragglers(bits_of(from.stragglers));
 }
 
 void put(const RunStatus& from, wire::RunStatusBody& to) {
@@ -121,6 +124,9 @@ void put(const RunStatus& from, wire::RunStatusBody& to) {
     entry.set_group(group.group);
     entry.set_epoch(group.epoch.value);
     entry.set_size(group.size);
+    entry.set_view(group.view.value);
+    entry.set_measures(group.measures);
+    entry.set_measures_age_ms(group.measures_age_ms);
     for (const PeerStatus& member : group.members) put(member, *entry.add_members());
   }
   for (const PendingStatus& pending : from.pending) {
@@ -166,6 +172,11 @@ struct PeerMessageWriter {
     body.set_stalled_ms(from.stalled_ms);
     for (const PeerId peer : from.waiting_for) body.add_waiting_for(peer.value);
     for (const PeerId peer : from.unresponsive) body.add_unresponsive(peer.value);
+    body.set_period_ms(from.period_ms);
+    for (const Flow& flow : from.flows) {
+      body.add_flow_to(flow.to.value);
+      body.add_flow_percent(flow.percent);
+    }
   }
   void operator()(const UpdateCall&) { to.mutable_update_call(); }
   void operator()(const Prepared& from) {
@@ -183,6 +194,7 @@ struct PeerMessageWriter {
 
   void operator()(const StatusRequest& from) {
     to.mutable_status_request()->set_protocol_version(from.protocol_version);
+    to.mutable_status_request()->set_matrix(from.matrix);
   }
 
   static void op(const OpKey& key, const Signature& signature, wire::OpBody& body) {
@@ -229,6 +241,13 @@ struct MasterMessageWriter {
   void operator()(const Expelled& from) { put(from.error, *to.mutable_expelled()); }
   void operator()(const Pong&) { to.mutable_pong(); }
   void operator()(const RunStatus& from) { put(from, *to.mutable_run_status()); }
+  void operator()(const Straggling& from) {
+    wire::StragglingBody& body = *to.mutable_straggling();
+    put(from.key, *body.mutable_key());
+    body.set_peer(from.peer.value);
+    body.set_percent(from.percent);
+    body.set_sentence(make_loggable(from.sentence, limits::kSentenceBytesMax));
+  }
   void operator()(const Hosts& from) {
     wire::HostsBody& body = *to.mutable_hosts();
     for (const Member& member : from.members) put(member, *body.add_members());

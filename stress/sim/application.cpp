@@ -18,7 +18,7 @@ void TrainingApplication::connect() {
 }
 
 std::uint64_t TrainingApplication::Round::hash() const {
-  std::uint64_t mixed = update ? 1 : sync ? 3 : 2;
+  std::uint64_t mixed = update ? 1 : sync ? 3 : optimize ? 4 : 2;
   for (const CollectiveWish& wish : collectives)
     mixed += Random(wish.tag ^ fingerprint(wish.signature)).next();  // In whatever order.
   return mixed;
@@ -33,6 +33,8 @@ TrainingApplication::Round TrainingApplication::rule(const View& view, std::uint
   if (round.sync) return round;
   round.update = random.below(256) < profile.update_per_256 || (view.size() == 1 && !random.chance(1, 8));
   if (round.update) return round;
+  round.optimize = random.chance(1, 24);
+  if (round.optimize) return round;
   const auto tags = static_cast<std::uint64_t>(random.between(1, profile.tags_most));
   const std::uint64_t first = random.below(4);
   for (std::uint64_t i = 0; i < tags; ++i) round.collectives.push_back(collective_by_rule(random, first + i, view));
@@ -86,7 +88,7 @@ CollectiveWish TrainingApplication::collective_by_rule(Random& random, std::uint
 void TrainingApplication::deviate(Round& round) {
   world_.coverage.saw("sim: call that differs on purpose");
   Random& random = world_.random;
-  if (round.update || round.sync) {
+  if (round.update || round.sync || round.optimize) {
     round = {.update = false, .sync = false, .collectives = {{.tag = 0, .signature = {.count = 7}, .in_place = false}}};
     return;
   }
@@ -107,7 +109,10 @@ void TrainingApplication::deviate(Round& round) {
     case 3:
       wish.signature.plan = wish.signature.plan == PlanKind::ring ? PlanKind::direct : PlanKind::ring;
       break;
-    default: round = {.update = true, .sync = false, .collectives = {}}; break;
+    default:
+      round = {.update = random.chance(1, 2), .sync = false, .collectives = {}};
+      round.optimize = !round.update;
+      break;
   }
 }
 
@@ -182,6 +187,13 @@ void TrainingApplication::begin(Round round) {
     return;
   }
   if (round.sync) return synchronise();
+  if (round.optimize) {
+    ++open_;
+    ProbeWishes wishes{.all_pairs = world_.random.chance(1, 3)};
+    if (world_.random.chance(1, 3)) wishes.age_max = seconds(world_.random.between(0, 2));
+    process_.optimize_topology(wishes);
+    return;
+  }
   rest_ = std::move(round.collectives);
   // What was decided in a larger view may name a root that this one does not have.
   for (CollectiveWish& wish : rest_) wish.signature.root %= info.view.size();

@@ -26,6 +26,7 @@ class TrainingApplication : public Application {
     bool update = false;
     bool sync = false;
     std::vector<CollectiveWish> collectives;
+    bool optimize = false;
     std::uint64_t hash() const;
   };
   Round rule(const View& view, std::uint64_t position) const;

@@ -108,7 +108,7 @@ void Checker::check_any_call(const Process& process, const Call& call, const Cal
   if (allow_no_error_ && status != Status::success && status != Status::too_few_peers)
     throw Violation(process.name() + ": nothing happened that may cost a call, and one ended with " +
                     world_.names.of(done.error));
-  const bool in_step = call.kind == Call::Kind::reduce || call.kind == Call::Kind::sync;
+  const bool in_step = call.kind == Call::Kind::reduce || call.kind == Call::Kind::sync || call.kind == Call::Kind::optimize;
   if (in_step && status == Status::mismatch && explain_mismatches_ && !called_differently(call.view))
     throw Violation(process.name() + ": mismatch in " + world_.names.of(call.view) +
                     ", but all members called alike: " + done.error.sentence);
@@ -123,12 +123,32 @@ void Checker::call_ended(const Process& process, const Call& call, const CallDon
       throw Violation(process.name() + " connected, but is in no view");
   }
   if (call.kind == Call::Kind::update) update_ended(process, call, status);
+  if (call.kind == Call::Kind::optimize) optimize_ended(process, call, done);
   if (call.kind != Call::Kind::reduce) return;
   if (!call.buffers->in_place() && !call.buffers->send_intact())
     throw Violation(who(process, call) + "the send buffer was written to");
   if (status != Status::success) return ended_badly(process, call, done.error);
   if (!done.info) throw Violation(who(process, call) + "success without a CollectiveInfo");
   ended_well(process, call, *done.info);
+}
+
+void Checker::optimize_ended(const Process& process, const Call& call, const CallDone& done) {
+  if (means_out(done.error.status)) return;
+  Op& op = ops_[call.key];
+  Outcome mine{.peer = call.self,
+               .name = process.name(),
+               .status = done.error.status,
+               .view_after = process.info().view,
+               .incarnation = incarnation(process)};
+  if (mine.status == Status::success) {
+    mine.view_after = {};
+    ++successes_;
+    if (op.contributors.empty()) op.contributors = done.info->contributors;
+    if (op.contributors != done.info->contributors)
+      throw Violation(who(process, call) + "members differ on who took part in it");
+  }
+  check_agreement(op, call.key, mine);
+  op.outcomes.push_back(std::move(mine));
 }
 
 void Checker::update_ended(const Process& process, const Call& call, Status status) {

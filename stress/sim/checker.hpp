@@ -106,6 +106,7 @@ class Checker {
   void check_any_call(const Process& process, const Call& call, const CallDone& done);
   void ended_well(const Process& process, const Call& call, const CollectiveInfo& info);
   void ended_badly(const Process& process, const Call& call, const Error& error);
+  void optimize_ended(const Process& process, const Call& call, const CallDone& done);
   void update_ended(const Process& process, const Call& call, Status status);
   void check_agreement(const Op& op, const OpKey& key, const Outcome& mine);
   void note_split(const OpKey& key, const Outcome& failed, const Outcome& succeeded);

@@ -29,6 +29,7 @@ FaultDriver::FaultDriver(World& world) : world_(world), faults_(world.profile.fa
   add(Kind::hostile, weights.hostile);
   add(Kind::spurious_tick, weights.spurious_tick);
   add(Kind::master_stop, weights.master_stop);
+  add(Kind::slow, weights.slow);
 }
 
 void FaultDriver::begin() {
@@ -118,6 +119,7 @@ void FaultDriver::happen(Kind kind) {
     case Kind::leave: coverage.saw("fault: leave"); return one->leave();
     case Kind::stop: return stop(*one);
     case Kind::silence: return silence(*one);
+    case Kind::slow: return slow_down(*one);
     case Kind::cut_link:
     case Kind::cut_pair: {
       const auto ends = world_.links.standing();
@@ -172,6 +174,16 @@ void FaultDriver::silence(Process& process) {
   const Duration longest = world_.profile.master.stall * 4;
   world_.queue.after(Duration(world_.random.between(1000, longest.count())), [&process] {
     if (!process.gone()) process.set_silent(false);
+  });
+}
+
+/// For long enough that it may be called a straggler.
+void FaultDriver::slow_down(Process& process) {
+  world_.coverage.saw("fault: slow links");
+  process.set_link_bytes_per_ms(faults_.slow_bytes_per_ms);
+  const Duration longest = (world_.profile.master.straggler + world_.profile.master.stall) * 3;
+  world_.queue.after(Duration(world_.random.between(1000, longest.count())), [&process] {
+    if (!process.gone()) process.set_link_bytes_per_ms(0);
   });
 }
 
@@ -270,6 +282,7 @@ void FaultDriver::end() {
   world_.links.heal();
   for (Process* process : world_.living()) {
     process->set_silent(false);
+    process->set_link_bytes_per_ms(0);
     if (!process->stopped()) continue;
     if (world_.random.chance(1, 4))
       process->kill(any_ending());

@@ -29,6 +29,7 @@ class FaultDriver {
     leave,
     stop,
     silence,
+    slow,
     cut_link,
     cut_pair,
     partition,
@@ -47,6 +48,7 @@ class FaultDriver {
   void kill(Process& process);
   void stop(Process& process);
   void silence(Process& process);
+  void slow_down(Process& process);
   void restart_master();
   void stop_master();
   void cut_control(Process& process);

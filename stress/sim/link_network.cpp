@@ -14,8 +14,11 @@ namespace {
 
 constexpr std::size_t kHeaderOnWire = kHeaderBytes;
 
-Duration time_to_write(const NetworkProfile& network, std::size_t bytes) {
-  return microseconds(static_cast<std::int64_t>(bytes) * 1000 / network.bytes_per_ms);
+Duration time_to_write(const NetworkProfile& network, const LinkEnd& end, std::size_t bytes) {
+  std::int64_t bytes_per_ms = network.bytes_per_ms;
+  for (const Process* const process : {end.process, end.other->process})
+    if (process->link_bytes_per_ms() != 0) bytes_per_ms = std::min(bytes_per_ms, process->link_bytes_per_ms());
+  return microseconds(static_cast<std::int64_t>(bytes) * 1000 / bytes_per_ms);
 }
 
 std::uint64_t fingerprint_of(std::span<const std::byte> bytes) {
@@ -105,7 +108,21 @@ void LinkNetwork::read_piece(LinkEnd& end, LinkItem& item) {
   if (item.bytes != 0) end.process->frame_moved(end);
 }
 
+/// Ten times a second while the link is in use, as a kernel tells of its connections: round trips are longer where
+/// data waits for slow links.
+void LinkNetwork::sample(LinkEnd& end) {
+  if (world_.queue.now() < end.sampled_at + milliseconds(100)) return;
+  end.sampled_at = world_.queue.now();
+  const NetworkProfile& network = world_.profile.network;
+  const Duration least = 2 * network.link_delay.least + microseconds(10);
+  const Duration waits = time_to_write(network, end, network.piece_bytes_max);
+  end.process->in_process(Duration::zero(), [process = end.process, peer = end.name.peer, least, waits] {
+    process->deliver(LinkSampled{.peer = peer, .round_trip = least + waits, .round_trip_least = least});
+  });
+}
+
 void LinkNetwork::end_frame(LinkEnd& end) {
+  sample(end);
   const std::shared_ptr<FrameInFlight> frame = std::exchange(end.reading, nullptr);
   bool intact = true;
   if (end.landing && frame->changed)
@@ -177,7 +194,7 @@ void LinkNetwork::pump(LinkEnd& end) {
     written += write_piece(end, network.window_bytes - other.unread_bytes);
     if (written >= network.piece_bytes_max / 2) break;
   }
-  pump_later(end, microseconds(1) + time_to_write(network, written));
+  pump_later(end, microseconds(1) + time_to_write(network, end, written));
 }
 
 bool LinkNetwork::start_frame(LinkEnd& end) {
@@ -224,7 +241,7 @@ std::size_t LinkNetwork::write_piece(LinkEnd& end, std::size_t room) {
   LinkEnd& other = *end.other;
   other.unread_bytes += on_wire;
   if (!other.incoming.is_cut())
-    put(other, world_.queue.now() + network.link_delay.draw(world_.random) + time_to_write(network, on_wire),
+    put(other, world_.queue.now() + network.link_delay.draw(world_.random) + time_to_write(network, end, on_wire),
         std::move(item));
   return on_wire;
 }

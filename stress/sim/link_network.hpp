@@ -62,6 +62,7 @@ struct LinkEnd {
   std::size_t written = 0;  ///< Of the payload, into the other side's lane.
   bool header_written = false;
   bool pump_scheduled = false;
+  Instant sampled_at = Instant::min();  ///< When its side was last told of round trips.
   bool flip_next = false;  ///< The next payload is to be damaged.
   // The frame that is being read.
   std::shared_ptr<FrameInFlight> reading;
@@ -148,6 +149,7 @@ class LinkNetwork {
   void read_piece(LinkEnd& end, LinkItem& item);
   void begin_frame(LinkEnd& end, LinkItem& item);
   void end_frame(LinkEnd& end);
+  void sample(LinkEnd& end);
   void pump(LinkEnd& end);
   void pump_later(LinkEnd& end, Duration delay);
   bool start_frame(LinkEnd& end);

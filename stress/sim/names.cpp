@@ -54,7 +54,7 @@ const char* kind_of(const PeerMessage& message) {
 const char* kind_of(const MasterMessage& message) {
   static constexpr const char* kKinds[] = {"welcome",     "refused",    "prepare",  "start-view", "committed",
                                            "update-done", "world-news", "expelled", "pong",       "hosts",
-                                           "guests",      "measures",   "run-status"};
+                                           "guests",      "measures",   "run-status", "straggling"};
   static_assert(std::size(kKinds) == std::variant_size_v<MasterMessage>);
   return kKinds[message.index()];
 }
@@ -64,8 +64,11 @@ std::string Names::of(const PeerMessage& message) const {
       Overloaded{[&](const Begun& m) { return " " + of(m.key) + ", " + describe(m.signature); },
                  [&](const Report& m) { return " " + of(m.key) + ", " + describe(m.signature); },
                  [&](const Complaint& m) {
-                   return " " + of(m.key) + " stalled " + std::to_string(m.stalled_ms) + " ms, waits for " +
-                          of(m.waiting_for) + ", unresponsive: " + of(m.unresponsive);
+                   std::string text = " " + of(m.key) + " stalled " + std::to_string(m.stalled_ms) + " ms, waits for " +
+                                      of(m.waiting_for) + ", unresponsive: " + of(m.unresponsive);
+                   for (const Flow& flow : m.flows)
+                     text += ", " + std::to_string(flow.percent) + " % to " + of(flow.to);
+                   return text;
                  },
                  [&](const Prepared& m) { return " " + of(m.view) + ", unreachable: " + of(m.unreachable); },
                  [&](const Hello& m) { return " " + of(m.who.id) + (m.prefetches ? ", prefetches" : ""); },
@@ -115,6 +118,7 @@ std::string Names::of(const FrameHeader& header) const {
     case FrameKind::have:
       return "have " + std::to_string(header.count) + " chunks from " + std::to_string(header.chunk) + " " +
              of(header.key);
+    case FrameKind::connections: return "connections " + std::to_string(header.count);
   }
   return "frame";
 }

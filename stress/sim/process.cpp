@@ -9,6 +9,9 @@
 namespace hawser::sim {
 namespace {
 
+/// Small, or a probe would be most of a run's events.
+constexpr std::uint64_t kProbeBytes = 96 << 10;
+
 const char* kind_of(const Call& call) {
   switch (call.kind) {
     case Call::Kind::connect: return "connect";
@@ -16,6 +19,7 @@ const char* kind_of(const Call& call) {
     case Call::Kind::reduce: return "reduce";
     case Call::Kind::sync: return "sync";
     case Call::Kind::offer: return "offer";
+    case Call::Kind::optimize: return "optimize";
   }
   return "call";
 }
@@ -102,6 +106,25 @@ CallId Process::collective(const CollectiveWish& wish) {
                           .tag = wish.tag,
                           .compress = wish.compress,
                           .epoch = call.view.epoch});
+  return id;
+}
+
+CallId Process::optimize_topology(const ProbeWishes& wishes) {
+  constexpr std::uint64_t kTag = 99;
+  Call& call = start_call(Call::Kind::optimize);
+  const CallId id = call.id;
+  count_in(call.view);
+  call.key = {.epoch = call.view.epoch, .view = call.view.id, .tag = kTag, .sequence = sequences_[kTag]++};
+  if (world_.tracing()) world_.trace(name_ + " calls optimize-topology, " + world_.names.of(call.key));
+  const auto probing = std::make_shared<ProbeCall>();
+  probing->bounds.bytes_max = kProbeBytes;
+  probing->wishes = wishes;
+  deliver(CollectiveStart{
+      .call = id,
+      .collective = {.signature = {.collective = Collective::optimize, .type = DataType::uint8, .count = kProbeBytes}},
+      .tag = kTag,
+      .epoch = call.view.epoch,
+      .probing = probing});
   return id;
 }
 
@@ -307,6 +330,7 @@ void Process::perform_one(EngineAction& action) {
                  [&](OpenLink& open) { world_.links.open(*this, open); },
                  [&](CloseLink& close) { world_.links.close(*this, close.peer); },
                  [&](WakeLink& wake) { world_.links.wake(*this, wake.peer); },
+                 [&](WidenLink&) { HAWSER_ASSERT(false); },  // Links here have a fixed number of connections.
                  [&](ReleaseSend& release) { world_.links.release_send(*this, release.connection); },
                  [&](ReleaseReceive& release) { world_.links.release_receive(*this, release.connection); },
                  [&](RestoreInput& restore) { restore.perform(); },

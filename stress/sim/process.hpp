@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/link_probing.hpp"
 #include "runtime/peer_engine.hpp"
 #include "runtime/prefetch.hpp"
 #include "sim/control_network.hpp"
@@ -21,14 +22,14 @@ class World;
 
 /// A call of an application that has not ended.
 struct Call {
-  enum class Kind { connect, update, reduce, sync, offer };
+  enum class Kind { connect, update, reduce, sync, offer, optimize };
   CallId id;
   Kind kind = Kind::connect;
   Instant made{};
   PeerId self;
   View view;                  ///< At the moment of the call.
   std::uint64_t ordinal = 0;  ///< Of an update-topology: the how-manieth in this view.
-  /// Of a reduce, or a step of a synchronisation: which one it is, by the simulator's own count.
+  /// Of a reduce, an optimize-topology, or a step of a synchronisation: which one it is, by the simulator's own count.
   OpKey key;
   Signature signature;
   std::uint64_t salt = 0;
@@ -92,6 +93,7 @@ class Process {
   void withdraw_state();
   CallId update_topology();
   CallId collective(const CollectiveWish& wish);
+  CallId optimize_topology(const ProbeWishes& wishes);
   /// One synchronisation of state(), in as many steps as it takes; the application hears of its end only.
   void synchronise(const SyncWish& wish);
   TrainingState& state();
@@ -109,6 +111,9 @@ class Process {
   void stop();
   void resume();
   void set_silent(bool silent);
+  /// Its links carry so few bytes in a millisecond, either way; 0: as many as all others'.
+  void set_link_bytes_per_ms(std::int64_t bytes) { link_bytes_per_ms_ = bytes; }
+  std::int64_t link_bytes_per_ms() const { return link_bytes_per_ms_; }
   /// Runs the task in this process after the delay: dropped when it is gone by then, later when it is
   /// stopped.
   void in_process(Duration delay, EventQueue::Task task);
@@ -151,6 +156,7 @@ class Process {
   PeerId id_;
   bool stopped_ = false;
   bool silent_ = false;
+  std::int64_t link_bytes_per_ms_ = 0;
   Instant hampered_until_ = Instant::min();
   int inside_ = 0;  ///< Depth of calls into the engine and of their actions: must not exceed 1.
   std::unique_ptr<TrainingState> state_;

@@ -98,6 +98,32 @@ void draw_faults(Random& random, FaultProfile& faults) {
   faults.trigger_per_1024 = random.chance(1, 2) ? 20 : 0;
 }
 
+/// A part of the seeds looks for stragglers: links that are known to be fast become slow for a while, in calls that
+/// last long by that.
+void draw_stragglers(std::uint64_t seed, Profile& profile) {
+  Random random(seed ^ 0x6861777365720002ULL);
+  profile.master.straggler = seconds(random.between(1, 10));
+  profile.master.straggler_percent = static_cast<std::uint32_t>(random.between(5, 60));
+  if (profile.faults.gentle || !random.chance(1, 6)) return;
+  profile.master.straggler_policy = random.chance(2, 3) ? StragglerPolicy::expel : StragglerPolicy::report;
+  if (!random.chance(1, 2)) return;
+  profile.master.straggler = seconds(random.between(1, 3));
+  profile.faults.weights = {.slow = 8};
+  profile.faults.events_between = 800;
+  profile.faults.trigger_per_1024 = 0;
+  profile.fault_events = std::max<std::uint64_t>(profile.fault_events, 6000);
+  profile.faults.slow_bytes_per_ms = random.between(4, 16);
+  profile.network.bytes_per_ms = 20000;
+  profile.network.piece_bytes_max = 2048;
+  profile.engine.sample = {.time = microseconds(1), .bytes = 4096};
+  profile.application.big_per_256 = 100;
+  profile.application.large_state = false;
+  profile.application.update_per_256 = 10;
+  profile.application.slow_per_1024 = 0;
+  profile.groups = 1;
+  profile.peers = std::max(profile.peers, 4U);
+}
+
 }  // namespace
 
 Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t steps) {
@@ -133,6 +159,7 @@ Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t step
     profile.application.stale_look_per_256 = 0;
     profile.application.slow_per_1024 = 0;
   }
+  draw_stragglers(seed, profile);
   if (peers != 0) profile.peers = peers;
   if (steps != 0) profile.fault_events = steps;
   profile.settle = seconds(100);

@@ -50,6 +50,7 @@ void World::trace(const std::string& line) const {
 void World::log(const std::string& who, const LogEvent& event) {
   coverage.saw(event.what);
   if (std::string_view(event.what) == "stalled-peer-expelled") judge_blame(event.text);
+  if (std::string_view(event.what) == "straggler-expelled") judge_straggler(event.text);
   if (on_log) on_log(who, event);
   if (tracing()) trace(who + " logs " + event.what + ": " + event.text);
 }
@@ -62,6 +63,13 @@ void World::judge_blame(const std::string& name) {
         links.hampered(*process) || process->hampered_until() > queue.now() - profile.master.stall * 2;
     coverage.saw(guilty ? "sim: culprit expelled for a stall" : "sim: innocent expelled for a stall");
   }
+}
+
+/// Whether one is expelled for slow links whose links are slow. Only counted: they may be fast again by then.
+void World::judge_straggler(const std::string& name) {
+  for (const auto& process : processes_)
+    if (process->name() == name && !process->gone())
+      coverage.saw(process->link_bytes_per_ms() != 0 ? "sim: straggler expelled" : "sim: expelled, though not slow now");
 }
 
 void World::observe(const std::string& who, const char* kind) {

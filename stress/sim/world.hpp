@@ -64,6 +64,7 @@ class World {
 
  private:
   void judge_blame(const std::string& name);
+  void judge_straggler(const std::string& name);
 
   std::vector<std::unique_ptr<Process>> processes_;
 };

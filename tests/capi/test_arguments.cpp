@@ -69,6 +69,8 @@ TEST_CASE("configs are checked") {
     config.port_last = 1;
   }
   SECTION("too many connections") { config.connections_per_link = 65; }
+  SECTION("a congestion control that is not there") { config.congestion_control = "no_such"; }
+  SECTION("a socket buffer of more than 1 GiB") { config.send_buffer_bytes = (1U << 30) + 1; }
   SECTION("no size") { config.size = 0; }
   CHECK(create(config) == hawserErrorInvalidArgument);
   CHECK(std::strlen(hawserGetLastError()) > 10);

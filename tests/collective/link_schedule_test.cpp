@@ -36,12 +36,18 @@ TEST_CASE("before the other side is ready only the eager share is sent") {
   for (std::uint64_t chunk = 0; chunk < 16; ++chunk) link.enqueue(chunk_of(1, chunk));
   std::size_t sent = 0;
   while (link.next({}, 0)) ++sent;
-  CHECK(sent * kBytes == limits::kEagerBytesMax);
+  CHECK(sent * kBytes == limits::kEagerBytesLeast);
   CHECK_FALSE(link.has_work());
   SECTION("its word lets the rest go") {
     link.set_ready(key_of(1), kNoLimit);
     while (link.next({}, 0)) ++sent;
     CHECK(sent == 16);
+  }
+  SECTION("it can be more") {
+    link.set_eager(limits::kEagerBytesMax);
+    for (std::uint64_t chunk = 16; chunk < 32; ++chunk) link.enqueue(chunk_of(1, chunk));
+    while (link.next({}, 0)) ++sent;
+    CHECK(sent * kBytes == limits::kEagerBytesMax);
   }
   SECTION("a dropped collective gives its share back") {
     link.drop(key_of(1));
@@ -190,6 +196,32 @@ TEST_CASE("a window bounds what is under way, until it has arrived or its connec
   CHECK(chunks_sent(link, 1) == (both ? std::vector<std::uint64_t>{1, 2} : std::vector<std::uint64_t>{2}));
   link.connection_down(1);
   CHECK(chunks_sent(link, 0) == (both ? std::vector<std::uint64_t>{1, 2} : std::vector<std::uint64_t>{2}));
+}
+
+TEST_CASE("a pace bounds what is under way in both directions, sums first, and says that it holds back") {
+  LinkSchedule link;
+  link.connection_up(0);
+  link.set_ready(key_of(1), kNoLimit);
+  link.set_pace(key_of(1), kBytes + 1);
+  link.enqueue(chunk_of(1, 7, Direction::down));
+  for (const std::uint64_t chunk : {0, 1, 2}) link.enqueue(chunk_of(1, chunk));
+  // The pace, and a chunk for the connection.
+  CHECK(chunks_sent(link, 0) == std::vector<std::uint64_t>{0, 1});
+  CHECK_FALSE(link.has_work());
+  CHECK(link.is_held_back());
+  std::vector<OpKey> progressed;
+  std::vector<FrameHeader> arrived;
+  CHECK(link.acknowledged(0, 1, progressed, arrived));
+  CHECK(link.has_work());
+  CHECK_FALSE(link.is_held_back());
+  CHECK(chunks_sent(link, 0) == std::vector<std::uint64_t>{2});
+  link.set_pace(key_of(1), 2 * kBytes);
+  CHECK(chunks_sent(link, 0) == std::vector<std::uint64_t>{7});
+  CHECK_FALSE(link.is_held_back());
+  // What a broken connection had counts no more.
+  link.connection_down(0);
+  link.connection_up(1);
+  CHECK(chunks_sent(link, 1) == std::vector<std::uint64_t>{1, 2, 7});
 }
 
 TEST_CASE("memory of a payload is kept while it may be in the writing, whatever is acknowledged") {

@@ -73,6 +73,19 @@ TEST_CASE("what comes in the first one and a half round trips does not count") {
   CHECK(is_about(meter.bytes_per_second(), kRate));
 }
 
+TEST_CASE("a link that is given only so much shows that it can do that, not that it could not do more") {
+  LinkMeter meter;
+  flow(meter, kStart, kStart + seconds(2));
+  meter.bound(kRate / 2);
+  flow(meter, kStart + seconds(2), kStart + seconds(6), kRate / 2);
+  CHECK(is_about(meter.bytes_per_second(), kRate));
+  // What is far below the bound is the network's doing, and what is above the best counts.
+  flow(meter, kStart + seconds(6), kStart + seconds(9), kRate / 10);
+  CHECK(is_about(meter.bytes_per_second(), kRate / 10));
+  flow(meter, kStart + seconds(9), kStart + seconds(11), kRate / 2);
+  CHECK(is_about(meter.bytes_per_second(), kRate / 2));
+}
+
 TEST_CASE("the shortest round trip holds") {
   LinkMeter meter;
   meter.round_trip(milliseconds(30));
@@ -101,4 +114,27 @@ TEST_CASE("a peak is forgotten after other traffic, not after silence") {
   CHECK(is_about(meter.bytes_per_second(), 10 * kRate));
   run(kStart + seconds(1001), seconds(20), kRate);
   CHECK(is_about(meter.bytes_per_second(), kRate));
+}
+
+TEST_CASE("a probe replaces what traffic has shown, and traffic what a probe has") {
+  LinkMeter meter;
+  meter.round_trip(milliseconds(20));
+  flow(meter, kStart, kStart + milliseconds(200));
+  meter.drained(kStart + milliseconds(200));
+  REQUIRE(meter.source() == RateSource::traffic);
+  const Instant probed = kStart + milliseconds(700);
+  flow(meter, kStart + milliseconds(500), probed, 3 * kRate);
+  meter.probed(probed, 5 * kRate, true);
+  CHECK(meter.bytes_per_second() == 5 * kRate);
+  CHECK(meter.source() == RateSource::probe_lower_bound);
+  CHECK(meter.measured_at() == probed);
+  // What is left of the burst is no sample.
+  meter.acknowledged(probed + milliseconds(100), 10 << 20);
+  meter.drained(probed + milliseconds(100));
+  CHECK(meter.bytes_per_second() == 5 * kRate);
+  flow(meter, probed + seconds(1), probed + milliseconds(1200));
+  meter.drained(probed + milliseconds(1200));
+  CHECK(is_about(meter.bytes_per_second(), kRate));
+  CHECK(meter.source() == RateSource::traffic);
+  CHECK(meter.measured_at() == probed + milliseconds(1200));
 }

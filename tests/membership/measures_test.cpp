@@ -150,3 +150,53 @@ TEST_CASE("members plan the next collective of a tag from what the commit of the
     CHECK(bench.peer(peer).machine.plan_basis(8).measures == nullptr);
   }
 }
+
+TEST_CASE("what an optimize-topology has measured is told with its commit, however short ago the last was") {
+  MasterBench bench;
+  bench.found(2);
+  measure(bench, 1, 100);
+  commit(bench, {1, 2}, 0, 0);
+  REQUIRE(bench.last<Measures>(1).version == 1);
+  LinkRow row = row_of(200, 2);
+  row.probed = {1};
+  row.lower_bounds = {1};
+  bench.say(1, Measured{.view = bench.view(1).id, .row = row});
+  const Signature optimize{.collective = Collective::optimize, .type = DataType::uint8, .count = 1 << 20};
+  const OpKey key = bench.key(1, 99, 0);
+  for (const std::uint64_t peer : {1, 2}) bench.say(peer, Report{.key = key, .signature = optimize});
+  CHECK(bench.last<Measures>(2).version == 2);
+  CHECK(bench.last<Measures>(2).rows[0] == row);
+  CHECK(bench.last<Committed>(2).measures == 2);
+}
+
+TEST_CASE("an optimize-topology beside another collective is a mismatch, as soon as all were heard") {
+  MasterBench bench;
+  bench.found(2);
+  const Signature optimize{.collective = Collective::optimize, .type = DataType::uint8, .count = 1 << 20};
+  bench.say(1, Begun{.key = bench.key(1, 99, 0), .signature = optimize});
+  bench.say(2, Begun{.key = bench.key(2, 3, 0), .signature = {.count = 10}});
+  for (const std::uint64_t peer : {1, 2}) {
+    CHECK(bench.last<StartView>(peer).cause.status == Status::mismatch);
+    CHECK(bench.last<StartView>(peer).cause.sentence.find("optimize-topology") != std::string::npos);
+  }
+}
+
+TEST_CASE("after an optimize-topology the next collectives of all tags are planned from what its commit named") {
+  RunBench bench;
+  bench.start_master(1);
+  bench.connect(1);
+  bench.connect(2);
+  bench.pass(MasterConfig{}.bootstrap);
+  bench.measured(1, row_of(100, 2));
+  bench.collective({1, 2}, 7);
+  bench.measured(2, row_of(200, 2));
+  const Signature optimize{.collective = Collective::optimize, .type = DataType::uint8, .count = 1 << 20};
+  bench.collective({1, 2}, 99, optimize);
+  for (const std::uint64_t peer : {1, 2})
+    for (const std::uint64_t tag : {7, 8, 99}) {
+      const PlanBasis& basis = bench.peer(peer).machine.plan_basis(tag);
+      CHECK(basis.version == 2);
+      REQUIRE(basis.measures != nullptr);
+      CHECK(basis.measures->rows[1] == row_of(200, 2));
+    }
+}

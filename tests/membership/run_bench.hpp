@@ -63,10 +63,11 @@ class RunBench {
     act(one, [&](PeerActions& out) { one.machine.leave(out); });
   }
   /// A collective of these members, from its call to its commit.
-  void collective(const std::vector<std::uint64_t>& numbers, std::uint64_t tag) {
+  void collective(const std::vector<std::uint64_t>& numbers, std::uint64_t tag,
+                  const Signature& signature = {.count = 10}) {
     std::vector<std::pair<std::uint64_t, OpKey>> begun;
     for (const auto number : numbers) {
-      const auto key = peer(number).machine.begin(now, tag, {.count = 10});
+      const auto key = peer(number).machine.begin(now, tag, signature);
       REQUIRE(key.ok());
       begun.emplace_back(number, *key);
     }

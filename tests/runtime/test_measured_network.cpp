@@ -68,3 +68,27 @@ TEST_CASE("members that have told nothing yet, and absurd values, do no harm") {
   REQUIRE(*network != nullptr);
   CHECK(plan_check(make_plan({.world_size = 8, .elements = 1000, .network = network->get()})).ok());
 }
+
+TEST_CASE("what was probed one pair at a time is no measure of a cable by its sum") {
+  Measures measures = two_regions();
+  for (LinkRow& row : measures.rows)
+    for (std::uint32_t to = 0; to < 8; ++to) row.probed.push_back(to);
+  const topology::Matrix matrix = matrix_of(measures);
+  REQUIRE(matrix.cables.size() == 2);
+  // Four pairs at a time.
+  CHECK(matrix.cables[0].bytes_per_second == 4 * (300 * kMegabit / 16));
+}
+
+TEST_CASE("a lower bound is taken for unknown where both ends are known to do more") {
+  Measures measures = two_regions();
+  measures.rows[0].probed = {1, 5};
+  measures.rows[0].lower_bounds = {1, 5};
+  measures.rows[0].bytes_per_second[1] = 10 * kMegabit;
+  measures.rows[0].bytes_per_second[5] = 2000 * kMegabit;
+  const topology::Matrix matrix = matrix_of(measures);
+  CHECK(matrix.pair(0, 1).bytes_per_second == 0);
+  CHECK(matrix.pair(0, 5).bytes_per_second == 2000 * kMegabit);
+  // Nobody's access is slower than what passed over it.
+  CHECK(matrix.members[0].uplink_bytes_per_second == 2000 * kMegabit);
+  CHECK(matrix.members[5].downlink_bytes_per_second == 2000 * kMegabit);
+}

@@ -18,14 +18,14 @@ using Tcp = asio::ip::tcp;
 
 /// Asks until the run stands like this. A master that is asked very often refuses now and then.
 RunStatus status_when(const TestRun& run, const std::function<bool(const RunStatus&)>& condition) {
-  Result<RunStatus> status = Error{Status::internal, "not asked yet"};
+  Result<StatusAnswer> status = Error{Status::internal, "not asked yet"};
   const bool came = eventually([&] {
     status = query_status(run.address(), seconds(20));
-    return status.ok() && condition(*status);
+    return status.ok() && condition(status->status);
   });
   if (!status.ok()) FAIL(status.error().sentence);
   REQUIRE(came);
-  return std::move(*status);
+  return std::move(status->status);
 }
 
 /// A port that something listens on which is no master: it says this to the first who connects, once that one
@@ -50,7 +50,7 @@ class Impostor {
   std::thread thread_;
 };
 
-void expect_failure(const Result<RunStatus>& result, Status status, const std::string& part) {
+void expect_failure(const Result<StatusAnswer>& result, Status status, const std::string& part) {
   REQUIRE_FALSE(result.ok());
   INFO(result.error().sentence);
   CHECK(result.status() == status);

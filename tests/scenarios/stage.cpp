@@ -79,6 +79,7 @@ Stage::Handler Stage::handler(const std::string& name) {
       {"connect", &Stage::connect},
       {"update", &Stage::update},
       {"reduce", &Stage::reduce},
+      {"optimize", &Stage::optimize},
       {"leave", &Stage::leave},
       {"run", &Stage::run},
       {"wait", &Stage::wait},
@@ -201,6 +202,10 @@ void Stage::reduce(const Command& command) {
   for (auto* one : processes(command)) one->collective(wish);
 }
 
+void Stage::optimize(const Command& command) {
+  for (auto* one : processes(command)) one->optimize_topology({.all_pairs = command.option("pairs", "unknown") == "all"});
+}
+
 void Stage::leave(const Command& command) {
   for (auto* one : processes(command)) one->leave();
 }
@@ -211,14 +216,21 @@ std::string Stage::describe_end(const sim::Call& call, const CallDone& done) {
     case sim::Call::Kind::connect: text = "connect"; break;
     case sim::Call::Kind::update: text = "update"; break;
     case sim::Call::Kind::reduce: text = "reduce tag=" + std::to_string(call.key.tag); break;
+    case sim::Call::Kind::optimize: text = "optimize"; break;
+    default: break;  // No command makes these.
   }
   text += ": " + world().names.of(done.error);
+  if (call.kind == sim::Call::Kind::optimize && done.info) text += ", with " + world().names.of(done.info->contributors);
+  if (call.kind == sim::Call::Kind::optimize) return text + lasted(call);
   if (done.info)
     text += std::string(", ") + (reduces(call.signature.collective) ? to_string(call.signature.op) : name_of(call.signature.collective)) + " of " +
             world().names.of(done.info->contributors) + ", " + plan_name(done.info->plan);
+  return text + lasted(call);
+}
+
+std::string Stage::lasted(const sim::Call& call) {
   const Duration took = world().queue.now() - call.made;
-  if (took >= milliseconds(100)) text += " [" + tenths(took) + "]";
-  return text;
+  return took < milliseconds(100) ? "" : " [" + tenths(took) + "]";
 }
 
 void Stage::call_ended(const sim::Process& process, const sim::Call& call, const CallDone& done) {

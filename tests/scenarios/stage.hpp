@@ -32,6 +32,7 @@ class Stage {
   // Calls.
   void connect(const Command& command);
   void update(const Command& command);
+  void optimize(const Command& command);
   void reduce(const Command& command);
   void leave(const Command& command);
   // Time.
@@ -65,6 +66,7 @@ class Stage {
   void step();
   void say(const std::string& line);
   std::string view_of(const View& view);
+  std::string lasted(const sim::Call& call);
   std::string describe_end(const sim::Call& call, const CallDone& done);
   bool waits_for(const std::vector<sim::Process*>& whom);
 

@@ -109,6 +109,14 @@ TEST_CASE("the JSON is JSON, with the members' names") {
   CHECK(said.text == "2 ['Ada', 'Grace \"G\" Hopper']\n");
 }
 
+TEST_CASE("of links within one host nothing is measured, and the matrix says so") {
+  const Run peers;
+  const Said said = run("status --matrix " + peers.address());
+  INFO(said.text);
+  CHECK(said.exit_status == 0);
+  CHECK(has(said.text, "nothing has been measured of the links yet"));
+}
+
 TEST_CASE("a watch asks again") {
   const Run peers;
   Command command("status --watch 0.1 " + peers.address());

@@ -71,27 +71,4 @@ TEST_CASE("delays alone are no rates") {
   CHECK(knows_rates(matrix));
 }
 
-TEST_CASE("noise is no difference, and a new value is one") {
-  const Matrix published = sample_of_rates({1000, 1000, 1000}, 1000);
-  Matrix measured = published;
-  measured.version = 7;
-  CHECK_FALSE(differs(published, measured, 10));
-  measured.pair(0, 1).bytes_per_second = 905;
-  measured.pair(1, 0).delay_ns = 1100;
-  CHECK_FALSE(differs(published, measured, 10));
-  measured.pair(0, 1).bytes_per_second = 899;
-  CHECK(differs(published, measured, 10));
-  measured = published;
-  // What is not known any more has not become something else.
-  measured.pair(0, 1).bytes_per_second = 0;
-  CHECK_FALSE(differs(published, measured, 10));
-  CHECK(differs(measured, published, 10));
-  measured = published;
-  measured.members[1].control_delay_ns = 3;
-  CHECK(differs(published, measured, 10));
-  measured = published;
-  measured.cables.push_back({.from = {0}, .to = {1}, .bytes_per_second = 5});
-  CHECK(differs(published, measured, 10));
-}
-
 }  // namespace hawser::topology

@@ -124,6 +124,7 @@ class Side : private transport::FrameTraffic {
     ++downs;
     if (--up[{connection.peer, connection.index}] == 0) up.erase({connection.peer, connection.index});
   }
+  void link_sampled(PeerId, Duration, Duration) override {}
   void settle() override {
     while (!to_wake.empty()) {
       const PeerId peer = to_wake.back();

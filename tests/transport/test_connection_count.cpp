@@ -24,9 +24,9 @@ constexpr LinkSample kIdle{.is_full = false, .round_trip = milliseconds(100), .r
 TEST_CASE("connections are added while they are full and no queue stands on the way") {
   ConnectionCount count(2, 16);
   Instant now = kStart;
-  CHECK(watch(count, now, milliseconds(600), kRoomy) == 2);
+  CHECK(watch(count, now, milliseconds(300), kRoomy) == 2);
   CHECK(watch(count, now, milliseconds(200), kRoomy) == 4);
-  CHECK(watch(count, now, seconds(1), kRoomy) == 8);
+  CHECK(watch(count, now, milliseconds(400), kRoomy) == 8);
   CHECK(watch(count, now, seconds(10), kRoomy) == 16);
 }
 
@@ -46,10 +46,22 @@ TEST_CASE("a pipe that is full now and then is given no more") {
   ConnectionCount count(2);
   Instant now = kStart;
   for (int i = 0; i < 100; ++i) {
-    watch(count, now, milliseconds(400), kRoomy);
-    watch(count, now, milliseconds(100), i % 2 == 0 ? kQueued : kIdle);
+    watch(count, now, milliseconds(300), kRoomy);
+    watch(count, now, milliseconds(100), kQueued);
   }
   CHECK(count.wanted() == 2);
+}
+
+TEST_CASE("time in use counts, whatever pauses lie between") {
+  ConnectionCount count(2, 4);
+  Instant now = kStart;
+  for (int i = 0; i < 2; ++i) {
+    watch(count, now, milliseconds(100), kRoomy);
+    watch(count, now, seconds(1), kIdle);
+    now += seconds(10);
+  }
+  CHECK(count.wanted() == 2);
+  CHECK(watch(count, now, milliseconds(200), kRoomy) == 4);
 }
 
 TEST_CASE("where a queue overflows half of them go, and that many are not tried again for a while") {

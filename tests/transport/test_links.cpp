@@ -88,6 +88,26 @@ TEST_CASE("a link gets fewer connections, and more again") {
   CHECK(pair.a.up_count() == 3);
 }
 
+TEST_CASE("the accepting side has its say in the number of connections, unless that is fixed") {
+  const bool fixed = GENERATE(false, true);
+  Pair pair({.connections_per_link = fixed ? 2U : 0U});
+  pair.b.open(pair.a, false);
+  pair.a.open(pair.b, true);
+  REQUIRE(run_until(pair.io, [&] { return pair.a.up_count() > 0 && pair.a.up_count() == pair.b.up_count(); }));
+  const std::size_t before = pair.a.up_count();
+  const auto payload = pattern(100'000);
+  for (const std::size_t wanted : {std::size_t{5}, std::size_t{1}}) {
+    pair.b.links.ask(kA, static_cast<std::uint32_t>(wanted));
+    const std::size_t expected = fixed ? before : wanted;
+    const std::size_t came = pair.a.received.size();
+    pair.b.send(kA, payload, wanted);
+    REQUIRE(run_until(pair.io, [&] {
+      return pair.a.received.size() > came && pair.a.up_count() == expected && pair.b.up_count() == expected;
+    }));
+    CHECK((pair.a.received.back().payload == payload));
+  }
+}
+
 TEST_CASE("memory that was released is not touched again") {
   Pair pair({.connections_per_link = 1});
   pair.b.open(pair.a, false);

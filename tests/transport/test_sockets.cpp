@@ -13,6 +13,9 @@ using namespace hawser;
 using namespace hawser::test;
 using transport::ControlConnection;
 using transport::Dial;
+using transport::apply;
+using transport::check_congestion_control;
+using transport::open_socket;
 
 namespace {
 
@@ -50,6 +53,30 @@ TEST_CASE("every connection has its options, dialled and accepted") {
 #endif
     CHECK((::fcntl(socket->native_handle(), F_GETFD) & FD_CLOEXEC) != 0);
   }
+}
+
+TEST_CASE("a congestion control and buffers can be chosen, and one that is not there is refused with a sentence") {
+  REQUIRE(check_congestion_control("").ok());
+  REQUIRE(check_congestion_control("reno").ok());
+  const auto refused = check_congestion_control("no_such");
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().status == Status::invalid_argument);
+  CHECK(refused.error().sentence.find("no_such") != std::string::npos);
+  CHECK(refused.error().sentence.find("reno") != std::string::npos);
+  asio::io_context io;
+  Tcp::socket socket(io);
+  REQUIRE_FALSE(open_socket(socket, Tcp::v4()));
+  apply({.congestion_control = "reno", .send_buffer_bytes = 100'000, .receive_buffer_bytes = 50'000}, socket);
+  std::array<char, 16> name{};
+  socklen_t bytes = name.size();
+  REQUIRE(::getsockopt(socket.native_handle(), IPPROTO_TCP, TCP_CONGESTION, name.data(), &bytes) == 0);
+  CHECK(std::string(name.data()) == "reno");
+  asio::socket_base::send_buffer_size send;
+  asio::socket_base::receive_buffer_size receive;
+  socket.get_option(send);
+  socket.get_option(receive);
+  CHECK(send.value() == 100'000);
+  CHECK(receive.value() == 50'000);
 }
 
 TEST_CASE("control messages come in whole and in order") {

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Runs hawser-wan for real: namespaces, devices, kernel TCP. Skips (77) where that is not permitted.
 
-    lab_smoke.py HAWSER_WAN CASE        CASE: transfer, statuses, nat, kill, timeout
+    lab_smoke.py HAWSER_WAN CASE [HAWSER]   CASE: transfer, statuses, nat, kill, timeout; plan and optimize with HAWSER
 """
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -145,6 +146,36 @@ def timeout(binary, folder):
     expect(done.returncode == 137 and "still run" in done.stderr, done)
 
 
+def plan(binary, folder):
+    """Members plan from what they measured of their links: from the third call on by regions, and results are right."""
+    hawser = sys.argv[3]
+    done = lab(binary, "run", "two-regions", "--timeout", "100", "--master", "--hawser", hawser, "--", hawser, "bench",
+               "member", "--master", "{master}", "--world", "{hosts}", "--listen", "{address}", "--sizes", "8M",
+               "--rounds", "5")
+    rows = [line for line in done.stdout.splitlines() if line.startswith("[host-") and " MiB " in line]
+    expect(done.returncode == 0 and len(rows) == 5, done)
+    expect("WRONG" not in done.stdout + done.stderr, done)
+    for row in rows[2:]:
+        expect("hierarchical (2 regions): " in row, done)
+
+
+def optimize(binary, folder):
+    """Probes between hosts: all links are known afterwards, and nothing goes wrong."""
+    hawser = sys.argv[3]
+    spec = spec_file(folder).replace("test.toml", "four.toml")
+    Path(spec).write_text(SPEC.format(top="", host="").replace("count = 2", "count = 4"))
+    done = lab(binary, "run", spec, "--timeout", "100", "--master", "--hawser", hawser, "--", hawser, "bench",
+               "member", "--master", "{master}", "--world", "{hosts}", "--listen", "{address}", "--sizes", "1M",
+               "--rounds", "2", "--optimize-topology")
+    said = re.search(r"optimize-topology: \d+ ms .* (\d+) links measured, .* (\d+) let nothing through", done.stdout)
+    expect(done.returncode == 0 and said is not None, done)
+    # A machine that is very busy may see nothing in time.
+    expect(int(said[1]) + int(said[2]) == 12 and int(said[1]) > 0, done)
+    rows = re.findall(r"^\[host-\d\]   [0-3] .*p", done.stdout, re.MULTILINE)
+    expect(len(rows) >= 1 and "Mbit/s" in done.stdout, done)
+    expect(" predicted; " in done.stdout, done)
+
+
 def of_session(session):
     """The processes of a session that live."""
     found = []
@@ -220,7 +251,8 @@ def wait_for_end(pid, deadline):
 
 
 if __name__ == "__main__":
-    cases = {"transfer": transfer, "statuses": statuses, "nat": nat, "timeout": timeout, "kill": kill}
+    cases = {"transfer": transfer, "statuses": statuses, "nat": nat, "timeout": timeout, "kill": kill, "plan": plan,
+             "optimize": optimize}
     with tempfile.TemporaryDirectory() as scratch:
         cases[sys.argv[2]](sys.argv[1], scratch)
     print("ok")

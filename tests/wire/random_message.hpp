@@ -92,7 +92,7 @@ inline OpKey any_key(Random& random) {
 }
 
 inline Signature any_signature(Random& random) {
-  Signature signature{.collective = static_cast<Collective>(random.below(6)),
+  Signature signature{.collective = static_cast<Collective>(random.below(7)),
                       .type = kDataTypes[random.below(kDataTypes.size())],
                       .op = kReduceOps[random.below(kReduceOps.size())],
                       .plan = static_cast<PlanKind>(random.below(3)),
@@ -112,6 +112,12 @@ inline std::vector<PeerId> any_peers(Random& random) {
   std::vector<PeerId> peers;
   for (auto count = random.below(5); count > 0; --count) peers.push_back(PeerId{random.next()});
   return peers;
+}
+
+inline std::vector<Flow> any_flows(Random& random) {
+  std::vector<Flow> flows;
+  for (const PeerId to : any_peers(random)) flows.push_back({.to = to, .percent = any_number_32(random)});
+  return flows;
 }
 
 inline Introduction any_introduction(Random& random) {
@@ -158,8 +164,9 @@ inline CollectiveStatus any_collective_status(Random& random) {
                           .group_size = static_cast<std::uint32_t>(random.below(limits::kGroupSizeMax + 1)),
                           .called = {},
                           .reported = {},
-                          .waits_for = {}};
-  for (auto* const ranks : {&status.called, &status.reported, &status.waits_for})
+                          .waits_for = {},
+                          .stragglers = {}};
+  for (auto* const ranks : {&status.called, &status.reported, &status.waits_for, &status.stragglers})
     for (std::uint32_t rank = 0; rank < status.group_size; ++rank)
       if (random.chance(1, 3)) ranks->push_back(rank);
   return status;
@@ -180,7 +187,8 @@ inline RunStatus any_run_status(Random& random) {
                    .collectives_left_out = any_number_32(random)};
   for (auto count = random.below(3); count > 0; --count) {
     status.groups.push_back(
-        {.group = any_number_32(random), .epoch = Epoch{any_number(random)}, .size = any_number_32(random), .members = {}});
+        {.group = any_number_32(random), .epoch = Epoch{any_number(random)}, .size = any_number_32(random), .members = {},
+         .view = ViewId{random.next()}, .measures = any_number(random), .measures_age_ms = any_number(random)});
     for (auto members = random.below(4); members > 0; --members)
       status.groups.back().members.push_back(any_peer_status(random));
   }
@@ -202,6 +210,9 @@ inline LinkRow any_link_row(Random& random, std::size_t members) {
   for (std::size_t rank = 0; rank < members; ++rank) {
     row.bytes_per_second.push_back(any_number(random));
     row.delay_ns.push_back(any_number(random));
+    if (random.chance(1, 2)) row.probed.push_back(static_cast<std::uint32_t>(rank));
+    if (!row.probed.empty() && row.probed.back() == rank && random.chance(1, 2))
+      row.lower_bounds.push_back(static_cast<std::uint32_t>(rank));
   }
   return row;
 }
@@ -223,13 +234,14 @@ inline PeerMessage any_peer_message(Random& random, std::size_t kind) {
     case 3: return Report{.key = any_key(random), .signature = any_signature(random)};
     case 4:
       return Complaint{
-          .key = any_key(random), .stalled_ms = any_number(random), .waiting_for = any_peers(random), .unresponsive = any_peers(random)};
+          .key = any_key(random), .stalled_ms = any_number(random), .waiting_for = any_peers(random), .unresponsive = any_peers(random),
+          .period_ms = any_number(random), .flows = any_flows(random)};
     case 5: return UpdateCall{};
     case 6: return Prepared{.view = ViewId{random.next()}, .unreachable = any_peers(random)};
     case 7: return Leave{};
     case 8: return Ping{};
     case 10: return Measured{.view = ViewId{random.next()}, .row = any_link_row(random, random.below(5))};
-    case 11: return StatusRequest{.protocol_version = any_number_32(random)};
+    case 11: return StatusRequest{.protocol_version = any_number_32(random), .matrix = random.chance(1, 2)};
     default: return PrefetchOver{};
   }
 }
@@ -254,6 +266,11 @@ inline MasterMessage any_master_message(Random& random, std::size_t kind) {
     case 9: return Hosts{.members = any_members(random), .link_secret = random.next()};
     case 11: return any_measures(random);
     case 12: return any_run_status(random);
+    case 13:
+      return Straggling{.key = any_key(random),
+                        .peer = PeerId{random.next()},
+                        .percent = any_number_32(random),
+                        .sentence = any_failure(random).sentence};
     default: return Guests{any_members(random)};
   }
 }
@@ -317,9 +334,10 @@ inline RunStatus largest_run_status(Random& random) {
                               .group_size = limits::kGroupSizeMax,
                               .called = {},
                               .reported = {},
-                              .waits_for = {}};
+                              .waits_for = {},
+                          .stragglers = {}};
   for (std::uint32_t rank = 0; rank < limits::kGroupSizeMax; ++rank) collective.called.push_back(rank);
-  collective.reported = collective.waits_for = collective.called;
+  collective.reported = collective.waits_for = collective.stragglers = collective.called;
   status.collectives.assign(limits::kStatusCollectivesMax, collective);
   return status;
 }

@@ -362,7 +362,7 @@ TEST_CASE("unknown values are refused") {
   OpKey key;
   Signature signature{.count = 1};
   SECTION("collective") {
-    signature.collective = static_cast<Collective>(6);
+    signature.collective = static_cast<Collective>(7);
     expect_refused(PeerMessage(Begun{.key = key, .signature = signature}), "collective");
   }
   SECTION("purpose") {

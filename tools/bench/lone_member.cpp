@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <memory>
 #include <vector>
 
 #include "bench/member.hpp"
 #include "bench/payload.hpp"
 #include "byte_text.hpp"
+#include "hawser_status.h"
+#include "status_report.hpp"
 
 namespace hawser::bench {
 namespace {
@@ -29,6 +32,28 @@ class LoneMember {
     const std::uint64_t most = *std::ranges::max_element(options.all_reduce.sizes);
     send_.resize(std::max<std::uint64_t>(kind_.element_bytes, most));
     receive_.resize(send_.size());
+  }
+
+  Result<void> optimize() {
+    const auto probed = comm_.optimize_topology();
+    if (!probed) return probed.error();
+    std::vector<float> most{static_cast<float>(probed->total_us) / 1e3F, static_cast<float>(probed->wait_us) / 1e3F};
+    std::vector<float> sum{static_cast<float>(probed->measured), static_cast<float>(probed->lower_bounds),
+                           static_cast<float>(probed->silent),
+                           static_cast<float>(static_cast<double>(probed->bytes_sent) / 1e6)};
+    if (auto told = comm_.all_reduce(std::span(most), {.op = hawserMax}); !told) return told.error();
+    if (auto told = comm_.all_reduce(std::span(sum)); !told) return told.error();
+    if (!is_first_) return {};
+    std::printf("optimize-topology: %.0f ms (at most %.0f ms of it until all had called), %.0f links measured, of these "
+                "%.0f by a lower bound, %.0f let nothing through, %.1f MB sent\n",
+                most[0], most[1], sum[0], sum[1], sum[2], sum[3]);
+    hawserStatus_t status = nullptr;
+    if (const auto code = hawserStatusQueryWithMatrix(options_.master.c_str(), 0, &status); code != hawserSuccess)
+      return Failure{.code = code, .sentence = hawserGetLastError()};
+    const std::unique_ptr<hawserStatus, decltype(&hawserStatusDestroy)> owner(status, hawserStatusDestroy);
+    std::printf("%s\n", matrix_tables(read_status(options_.master, status)).c_str());
+    std::fflush(stdout);
+    return {};
   }
 
   Result<void> run() {
@@ -94,6 +119,8 @@ Result<bool> take_part(const LoneMemberOptions& options) {
   const auto info = comm->info();
   if (!info) return info.error();
   LoneMember member(*comm, options, *info);
+  if (options.optimize)
+    if (auto done = member.optimize(); !done) return done.error();
   if (auto done = member.run(); !done) return done.error();
   return member.all_right();
 }

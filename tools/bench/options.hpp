@@ -28,6 +28,7 @@ struct LoneMemberOptions {
   std::uint32_t world = 2;
   std::string listen;  ///< Empty: all addresses.
   bool verbose = false;
+  bool optimize = false;  ///< Probes the links before all else.
   AllReduceOptions all_reduce{.sizes = {64 << 20}, .rounds = 5};
 };
 

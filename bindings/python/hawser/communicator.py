@@ -13,6 +13,7 @@ from hawser._core import (
     CommInfo,
     ManyInfo,
     Member,
+    OptimizeInfo,
     Plan,
     PrefetchInfo,
     Quantization,
@@ -77,6 +78,8 @@ class Communicator:
         party, party_size: peers of which each is of no use without the others (the ranks of a sharded replica) give one
             number, drawn at random, and how many they are: they are admitted together; if one is lost, the others
             are expelled too.
+        congestion_control: TCP's, towards other hosts, such as "bbr". Default: the system's.
+        send_buffer_bytes, receive_buffer_bytes: of each connection to another host. Default: the system fits them.
 
     Zeros and empty strings mean the defaults. Raises InvalidArgument, SystemFailure (no port free).
     """
@@ -100,6 +103,9 @@ class Communicator:
         prefetch_share_percent: int = 0,
         party: int = 0,
         party_size: int = 0,
+        congestion_control: str = "",
+        send_buffer_bytes: int = 0,
+        receive_buffer_bytes: int = 0,
     ) -> None:
         self._handle = _core.CommHandle(
             master=master,
@@ -118,6 +124,9 @@ class Communicator:
             prefetch_share_percent=prefetch_share_percent,
             party=party,
             party_size=party_size,
+            congestion_control=congestion_control,
+            send_buffer_bytes=send_buffer_bytes,
+            receive_buffer_bytes=receive_buffer_bytes,
         )
         _open.add(self)
 
@@ -163,6 +172,41 @@ class Communicator:
         MasterUnreachable, Expelled, Closed.
         """
         self._handle.update_topology()
+
+    def optimize_topology(
+        self,
+        *,
+        all_pairs: bool = False,
+        age_ms_max: int = 0,
+        probe_ms_max: int = 0,
+        total_ms_max: int = 0,
+        probe_bytes_max: int = 0,
+        progress: Progress | None = None,
+    ) -> OptimizeInfo:
+        """Measures the links between this group's members that no traffic has shown yet, by short bursts.
+
+        All members of the group call it in the same place, and nothing beside it. What comes next is planned from what
+        was measured, by all alike. About N - 1 probes' time with N members; links within one host are not probed.
+
+        Args:
+            all_pairs: probe the links that are known, too.
+            age_ms_max: probe those too whose measurement is older. 0: no matter how old.
+            probe_ms_max: of one probe. Default: four round trips, 200 to 900 ms.
+            total_ms_max: after so long this member begins no further probe. Default 60000.
+            probe_bytes_max: of one probe, the same on all members. Default 67108864.
+            progress: told how many of how many other members this one is done with.
+
+        Raises InvalidUsage (something else is under way, more than 128 members), TooFewPeers, PeerLost, Mismatch (a
+        member called something else), Timeout, MasterRestarted, MasterUnreachable, Expelled, Closed.
+        """
+        return self._handle.optimize_topology(
+            all_pairs=all_pairs,
+            age_ms_max=age_ms_max,
+            probe_ms_max=probe_ms_max,
+            total_ms_max=total_ms_max,
+            probe_bytes_max=probe_bytes_max,
+            progress=progress,
+        )
 
     def info(self) -> CommInfo:
         """The view as this peer knows it, of one moment. Does not block.

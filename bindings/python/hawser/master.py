@@ -6,8 +6,11 @@ import threading
 from types import TracebackType
 
 from hawser import _core
+from hawser.errors import InvalidArgument
 
 __all__ = ["Master"]
+
+_STRAGGLER_POLICIES = ("report", "expel")
 
 
 class Master:
@@ -25,8 +28,12 @@ class Master:
         bootstrap_ms: a fresh master collects peers for so long before it forms the first view. Default 1000.
         link_open_ms: bound for opening links to newcomers. Default 10000.
         connections_max: connections held at once. Default 4096.
+        straggler_policy: what happens to a member that holds up a collective by slow links: "report" (all members
+            log a warning with its name) or "expel" (it is also removed; the others get PeerLost).
+        straggler_ms: for so long it must do so before that happens. Default 10000.
+        straggler_ratio: slow is below this part of what a link delivered before. Default 0.25.
 
-    Zeros mean the defaults. Raises InvalidArgument (address), SystemFailure (port taken).
+    Zeros mean the defaults. Raises InvalidArgument (address, policy, ratio), SystemFailure (port taken).
     """
 
     def __init__(
@@ -40,7 +47,14 @@ class Master:
         bootstrap_ms: int = 0,
         link_open_ms: int = 0,
         connections_max: int = 0,
+        straggler_policy: str = "report",
+        straggler_ms: int = 0,
+        straggler_ratio: float = 0.0,
     ) -> None:
+        if straggler_policy not in _STRAGGLER_POLICIES:
+            raise InvalidArgument(
+                f"there is no straggler policy {straggler_policy!r}; use one of {', '.join(_STRAGGLER_POLICIES)}"
+            )
         self._closed = threading.Event()
         self._handle = _core.MasterHandle(
             listen=listen,
@@ -51,6 +65,9 @@ class Master:
             bootstrap_ms=bootstrap_ms,
             link_open_ms=link_open_ms,
             connections_max=connections_max,
+            straggler_policy=_STRAGGLER_POLICIES.index(straggler_policy),
+            straggler_ms=straggler_ms,
+            straggler_ratio=straggler_ratio,
         )
         self._address = self._handle.address()
 

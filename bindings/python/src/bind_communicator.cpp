@@ -34,7 +34,8 @@ std::shared_ptr<CommHandle> make(const std::string& master, const std::string& n
                                  std::uint32_t master_redial_ms, std::uint32_t silence_ms,
                                  std::uint32_t stall_ms, bool check_same_host,
                                  std::uint32_t prefetch_share_percent, std::uint64_t party,
-                                 std::uint32_t party_size) {
+                                 std::uint32_t party_size, const std::string& congestion_control,
+                                 std::uint32_t send_buffer_bytes, std::uint32_t receive_buffer_bytes) {
   using hawser::detail::or_null;
   hawserCommConfig_t config = HAWSER_COMM_CONFIG_INIT;
   config.master = or_null(master);
@@ -53,6 +54,9 @@ std::shared_ptr<CommHandle> make(const std::string& master, const std::string& n
   config.prefetch_share_percent = prefetch_share_percent;
   config.party = party;
   config.party_size = party_size;
+  config.congestion_control = or_null(congestion_control);
+  config.send_buffer_bytes = send_buffer_bytes;
+  config.receive_buffer_bytes = receive_buffer_bytes;
   return std::make_shared<CommHandle>(config);
 }
 
@@ -79,6 +83,30 @@ Reduced wait_for_info(CommHandle& self, std::shared_ptr<Kept> kept, Call call) {
   self.wait_for([call, room](hawserComm_t comm, HelperCall*) { return call(comm, room->info()); },
                 std::move(kept));
   return std::move(*room).reduced();
+}
+
+hawserOptimizeInfo_t optimize_topology(CommHandle& self, bool all_pairs, std::uint32_t age_ms_max,
+                                       std::uint32_t probe_ms_max, std::uint32_t total_ms_max,
+                                       std::uint64_t probe_bytes_max, nb::object progress) {
+  hawserOptimizeOptions_t options = HAWSER_OPTIMIZE_OPTIONS_INIT;
+  options.all_pairs = all_pairs ? 1 : 0;
+  options.age_ms_max = age_ms_max;
+  options.probe_ms_max = probe_ms_max;
+  options.total_ms_max = total_ms_max;
+  options.probe_bytes_max = probe_bytes_max;
+  const auto info = std::make_shared<hawserOptimizeInfo_t>();
+  *info = HAWSER_OPTIMIZE_INFO_INIT;
+  const bool has_progress = !progress.is_none();
+  self.wait_for(
+      [options, info, has_progress](hawserComm_t comm, HelperCall* call) mutable {
+        if (has_progress) {
+          options.progress = &HelperCall::on_progress;
+          options.progress_user = call;
+        }
+        return hawserCommOptimizeTopology(comm, &options, info.get());
+      },
+      std::make_shared<Kept>(), progress);
+  return *info;
 }
 
 /// The tensors that a reduction reads and writes.
@@ -284,7 +312,8 @@ void bind_membership(nb::class_<CommHandle>& comm) {
            nb::arg("port_last"), nb::arg("connections_per_link"), nb::arg("connect_ms"),
            nb::arg("master_redial_ms"), nb::arg("silence_ms"), nb::arg("stall_ms"),
            nb::arg("check_same_host"), nb::arg("prefetch_share_percent"),
-           nb::arg("party"), nb::arg("party_size"))
+           nb::arg("party"), nb::arg("party_size"), nb::arg("congestion_control"),
+           nb::arg("send_buffer_bytes"), nb::arg("receive_buffer_bytes"))
       .def("close", &CommHandle::close)
       .def("is_closed", &CommHandle::is_closed)
       .def("connect",
@@ -292,6 +321,8 @@ void bind_membership(nb::class_<CommHandle>& comm) {
              self.wait_for([](hawserComm_t handle, HelperCall*) { return hawserCommConnect(handle); },
                            nullptr);
            })
+      .def("optimize_topology", &optimize_topology, nb::arg("all_pairs"), nb::arg("age_ms_max"),
+           nb::arg("probe_ms_max"), nb::arg("total_ms_max"), nb::arg("probe_bytes_max"), nb::arg("progress").none())
       .def("update_topology",
            [](CommHandle& self) {
              self.wait_for([](hawserComm_t handle, HelperCall*) { return hawserCommUpdateTopology(handle); },

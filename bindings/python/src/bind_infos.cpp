@@ -85,6 +85,21 @@ void bind_infos(nb::module_& module) {
       .field("transfer_us", &SyncInfo::transfer_us, "Until all members had everything.")
       .done();
 
+  using Optimize = hawserOptimizeInfo_t;
+  RecordClass<Optimize>(module, "OptimizeInfo", "What an optimize_topology came to, at this member.")
+      .field("world_size", &Optimize::world_size, "Members that took part.")
+      .field("rank", &Optimize::rank, "Of this peer among them.")
+      .field("epoch", &Optimize::epoch, "The view in which it ran.")
+      .field("pairs", &Optimize::pairs, "Other members with whom this one probed, in either direction.")
+      .field("measured", &Optimize::measured, "Links from this member to another that were probed with success.")
+      .field("lower_bounds", &Optimize::lower_bounds, "Of these, those that carry more than a probe could show.")
+      .field("silent", &Optimize::silent, "Links over which nothing came through in time: still unknown.")
+      .field("bytes_sent", &Optimize::bytes_sent, "Of probes.")
+      .field("bytes_received", &Optimize::bytes_received, "Of probes.")
+      .field("wait_us", &Optimize::wait_us, "From the call until all members had called.")
+      .field("total_us", &Optimize::total_us, "From the call to its end.")
+      .done();
+
   using Prefetch = hawserPrefetchInfo_t;
   RecordClass<Prefetch>(module, "PrefetchInfo", "What was fetched before joining.")
       .property(

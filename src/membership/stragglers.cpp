@@ -1,0 +1,103 @@
+#include <algorithm>
+
+#include "membership/master_state.hpp"
+
+/// Members that hold up a collective although it goes on: by their links, or by being the last without a result. They
+/// are reported, once for each collective; expelled only if the policy says so, and only for what was measured.
+namespace hawser {
+namespace {
+
+/// Spelt out in one sentence.
+constexpr std::size_t kNamesTold = 4;
+
+/// In a transfer everybody fetches what it lacks, and one that lacks more takes longer.
+bool ends_for_all_at_once(const Signature& signature) {
+  return signature.collective != Collective::transfer && signature.collective != Collective::optimize;
+}
+
+}  // namespace
+
+/// A report of flows has come for this collective.
+void MasterMachine::State::hear_flows(Instant now, PeerId peer, const Complaint& message, const Group& group, Op& op) {
+  const auto period = milliseconds(std::min<std::uint64_t>(message.period_ms, 1ULL << 32));
+  std::erase_if(op.flows, [&](const auto& entry) { return entry.second.heard_at + 2 * config_.stall < now; });
+  op.flows[peer] = {.since = now - period, .heard_at = now, .flows = message.flows};
+  const auto found = find_straggler(group.view, op.flows, config_.straggler_percent);
+  if (!found) {
+    op.straggler.reset();
+    return;
+  }
+  // Held up at the earliest since all had called.
+  Instant since = std::max(now - period, op.last_call);
+  if (op.straggler && op.straggler->found.member.id == found->member.id) since = op.straggler->since;
+  op.straggler = {.found = *found, .since = since};
+}
+
+/// True if somebody was expelled: the view is another then.
+bool MasterMachine::State::judge_stragglers(Instant now, Group& group, MasterActions& out) {
+  for (auto& [key, op] : group.ops) {
+    if (op.called.size() < group.view.members.size()) continue;
+    const std::string what = describe(op.called.begin()->second);
+    if (op.straggler && now >= op.straggler->since + config_.straggler) {
+      const Straggler& found = op.straggler->found;
+      std::vector<Member> with;
+      for (const PeerId peer : found.slow_with) with.push_back(*group.view.find(peer));
+      const std::string ends =
+          with.size() <= kNamesTold ? names_of(with) : std::to_string(with.size()) + " other members";
+      const std::string measured =
+          "its links with " + ends + " deliver " + std::to_string(found.percent) +
+          " % of what they did before and the plan counts on, for " +
+          std::to_string(whole_milliseconds(now - op.straggler->since) / 1000) + " s";
+      report_straggler(group, key, op, found.member, "holds up the " + what + ": " + measured, found.percent, out);
+      if (config_.straggler_policy != StragglerPolicy::expel) continue;
+      out.emplace_back(LogEvent{LogLevel::info, "straggler-expelled", found.member.name});
+      const Member culprit = found.member;
+      lose(now, culprit.id,
+           {Status::expelled, "this peer held up the " + what + ": " + measured +
+                                  "; check its network and its load, then connect again to rejoin"},
+           "it held up the " + what + ": " + measured, out);
+      return true;
+    }
+    const auto due = lone_deadline(group, op);
+    if (due && now >= *due)
+      report_straggler(group, key, op, op.reported.missing(group.view.members).front(),
+                       "is the last without a result of the " + what + ", since " +
+                           std::to_string(whole_milliseconds(now - *op.lone_since) / 1000) + " s",
+                       0, out);
+  }
+  return false;
+}
+
+std::optional<Instant> MasterMachine::State::straggler_deadline(const Group& group) const {
+  std::optional<Instant> next;
+  for (const auto& [key, op] : group.ops) {
+    if (op.called.size() < group.view.members.size()) continue;
+    next = earlier(next, lone_deadline(group, op));
+    if (!op.straggler) continue;
+    const bool told = op.straggler_told.contains(op.straggler->found.member.id);
+    if (!told || config_.straggler_policy == StragglerPolicy::expel)
+      next = earlier(next, op.straggler->since + config_.straggler);
+  }
+  return next;
+}
+
+/// When the last one without a result is to be reported, if there is one and it has not been.
+std::optional<Instant> MasterMachine::State::lone_deadline(const Group& group, const Op& op) const {
+  if (!op.lone_since || !ends_for_all_at_once(op.called.begin()->second)) return std::nullopt;
+  const auto missing = op.reported.missing(group.view.members);
+  if (missing.size() != 1 || op.straggler_told.contains(missing.front().id)) return std::nullopt;
+  return *op.lone_since + config_.straggler;
+}
+
+/// Once for each collective and member.
+void MasterMachine::State::report_straggler(const Group& group, const OpKey& key, Op& op, const Member& member,
+                                            const std::string& what_it_does, std::uint32_t percent,
+                                            MasterActions& out) {
+  if (!op.straggler_told.insert(member.id).second) return;
+  const std::string sentence = member.name + " (" + to_string(member.address) + ") " + what_it_does;
+  out.emplace_back(LogEvent{LogLevel::warning, "straggler", sentence});
+  for (const Member& one : group.view.members)
+    tell(one.id, Straggling{.key = key, .peer = member.id, .percent = percent, .sentence = sentence}, out);
+}
+
+}  // namespace hawser
