@@ -160,7 +160,7 @@ bool LinkSchedule::is_held_back() const {
   });
 }
 
-std::optional<FrameHeader> LinkSchedule::next_chunk(Connection& connection) {
+std::optional<FrameHeader> LinkSchedule::next_chunk(std::uint32_t index, Connection& connection) {
   if (queues_.empty()) return std::nullopt;
   auto turn = last_served_ ? queues_.upper_bound(*last_served_) : queues_.begin();
   for (std::size_t tried = 0; tried < queues_.size(); ++tried, ++turn) {
@@ -168,6 +168,7 @@ std::optional<FrameHeader> LinkSchedule::next_chunk(Connection& connection) {
     Queue& q = turn->second;
     const FrameHeader* const first = head(q);
     if (first == nullptr || is_paced(q, *first)) continue;
+    if (q.first_free && connections_.size() > 1 && index == connections_.begin()->first) continue;
     last_served_ = turn->first;
     const FrameHeader frame = *first;
     if (frame.direction == Direction::up)
@@ -213,7 +214,7 @@ std::optional<FrameHeader> LinkSchedule::next(Instant now, std::uint32_t index) 
     connection.unacknowledged.push_back({.frame = frame});
     return frame;
   }
-  return next_chunk(connection);
+  return next_chunk(index, connection);
 }
 
 void LinkSchedule::keep(std::uint32_t index, std::shared_ptr<const void> memory) {

@@ -39,6 +39,9 @@ class LinkSchedule {
   void set_pace(const OpKey& key, std::size_t bytes);
   /// Takes a chunk on its way down out of the queue, if it is in there.
   void cancel(const OpKey& key, std::uint64_t chunk);
+  /// Chunks of this collective leave the link's first connection to words, which wait behind no chunk there; unless it is
+  /// the only one.
+  void keep_first_free(const OpKey& key) { queues_[key].first_free = true; }
   /// Takes all chunks of this collective on their way down out of the queue, and sends none of those that a break
   /// loses again.
   void cancel_all(const OpKey& key);
@@ -104,6 +107,7 @@ class LinkSchedule {
     std::map<std::uint64_t, FrameHeader> up;
     std::deque<FrameHeader> down;
     bool ready = false;
+    bool first_free = false;  ///< The first connection takes none of it.
     bool cancelled = false;  ///< What is on its way down need not arrive.
     std::uint64_t limit = 0;
     std::size_t window = 0;  ///< 0: none.
@@ -123,7 +127,7 @@ class LinkSchedule {
   bool is_paced(const Queue& queue, const FrameHeader& frame) const;
   /// What goes next of this collective, if anything may.
   const FrameHeader* head(const Queue& queue) const;
-  std::optional<FrameHeader> next_chunk(Connection& connection);
+  std::optional<FrameHeader> next_chunk(std::uint32_t index, Connection& connection);
 
   std::map<OpKey, Queue> queues_;
   std::optional<OpKey> last_served_;

@@ -43,6 +43,7 @@ class MasterMachine::State {
     std::uint64_t delay_ns = 0;
     bool is_probed = false;
     bool is_lower_bound = false;
+    bool is_together = false;
   };
   struct Peer {
     Introduction who;

@@ -34,6 +34,7 @@ void MasterMachine::State::said(Instant, PeerId peer, const Measured& message, M
                                             .delay_ns = row.delay_ns[rank]};
   for (const std::uint32_t rank : row.probed) from.measured[view.members[rank].id].is_probed = true;
   for (const std::uint32_t rank : row.lower_bounds) from.measured[view.members[rank].id].is_lower_bound = true;
+  for (const std::uint32_t rank : row.together) from.measured[view.members[rank].id].is_together = true;
   from.uplink = row.uplink_bytes_per_second;
   from.downlink = row.downlink_bytes_per_second;
   group->measuring.changed = true;
@@ -62,6 +63,7 @@ void MasterMachine::State::publish_measures(Instant now, Group& group, MasterAct
       row.delay_ns.push_back(known.delay_ns);
       if (known.is_probed) row.probed.push_back(to);
       if (known.is_lower_bound) row.lower_bounds.push_back(to);
+      if (known.is_together) row.together.push_back(to);
     }
     row.uplink_bytes_per_second = from.uplink;
     row.downlink_bytes_per_second = from.downlink;

@@ -126,6 +126,7 @@ struct LinkRow {
   std::uint64_t downlink_bytes_per_second = 0;
   std::vector<std::uint32_t> probed{};        ///< Ranks, ascending: by a burst on that link alone, not by traffic.
   std::vector<std::uint32_t> lower_bounds{};  ///< Of these: the link carries at least so much.
+  std::vector<std::uint32_t> together{};      ///< Ranks, ascending, to which traffic was last measured at one time.
   friend bool operator==(const LinkRow&, const LinkRow&) = default;
 };
 

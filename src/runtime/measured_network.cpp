@@ -43,9 +43,11 @@ void forget_lower_bounds(const Measures& measures, topology::Matrix& matrix) {
     }
 }
 
-/// What passes from one region to another, all pairs together. Probes run one for each member at a time.
+/// What passes from one region to another, all pairs together. Of what traffic showed, as far as it was at one time:
+/// else a cable would look the wider the fewer pairs the last plan used. Probes run one for each member at a time.
 std::uint64_t rate_between(const Measures& measures, const topology::Matrix& matrix, const topology::Cable& cable) {
   std::uint64_t by_traffic = 0;
+  std::uint64_t at_one_time = 0;
   std::uint64_t by_probes = 0;
   std::uint64_t probes = 0;
   for (const std::uint32_t from : cable.from)
@@ -53,9 +55,10 @@ std::uint64_t rate_between(const Measures& measures, const topology::Matrix& mat
       const std::uint64_t rate = matrix.pair(from, to).bytes_per_second;
       const bool probed = has(measures.rows[from].probed, to);
       (probed ? by_probes : by_traffic) += rate;
+      if (!probed && has(measures.rows[from].together, to)) at_one_time += rate;
       probes += probed && rate > 0 ? 1 : 0;
     }
-  if (probes == 0) return by_traffic;
+  if (probes == 0) return at_one_time != 0 ? at_one_time : by_traffic;
   return by_traffic + by_probes / probes * std::min<std::uint64_t>({probes, cable.from.size(), cable.to.size()});
 }
 

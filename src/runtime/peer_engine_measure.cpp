@@ -35,14 +35,15 @@ std::optional<Instant> PeerEngine::State::queued_since() const {
   return since;
 }
 
-/// A measurement counts once, however many collectives end before the next one.
-void PeerEngine::State::take_measures(Link& link) {
+/// A measurement counts once, however many collectives end before the next one. True if traffic has shown a new one.
+bool PeerEngine::State::take_measures(Link& link) {
   link.steady_delay.take(nanoseconds(link.meter.round_trip()) / 2);
-  if (link.meter.measured_at() == link.steady_at) return;
+  if (link.meter.measured_at() == link.steady_at) return false;
   link.steady_at = link.meter.measured_at();
   // Of the pair alone, or beside others: two quantities.
   if (std::exchange(link.steady_source, link.meter.source()) != link.meter.source()) link.steady_rate.begin_anew();
   link.steady_rate.take(link.meter.bytes_per_second());
+  return link.steady_source == RateSource::traffic;
 }
 
 /// Before the report of a collective, so that the next one can be planned from it. What is told is held still as long
@@ -50,10 +51,15 @@ void PeerEngine::State::take_measures(Link& link) {
 void PeerEngine::State::tell_measures(PeerActions& out) {
   const View& view = machine_.view();
   if (view.size() > limits::kMeasuredGroupMax) return;
+  std::set<PeerId> measured;
+  for (auto& [peer, link] : links_)
+    if (take_measures(link)) measured.insert(peer);
+  if (!measured.empty())
+    for (auto& [peer, link] : links_) link.steady_together = measured.contains(peer);
   LinkRow row;
   for (std::uint32_t rank = 0; rank < view.size(); ++rank) {
-    Link* const link = find_link(view.members[rank].id);
-    if (link != nullptr) take_measures(*link);
+    const Link* const link = find_link(view.members[rank].id);
+    if (link != nullptr && link->steady_together) row.together.push_back(rank);
     const RateSource source = link == nullptr ? RateSource::traffic : link->steady_source;
     if (source != RateSource::traffic) row.probed.push_back(rank);
     if (source == RateSource::probe_lower_bound) row.lower_bounds.push_back(rank);

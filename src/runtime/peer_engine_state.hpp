@@ -96,6 +96,7 @@ class PeerEngine::State {
     topology::SteadyMeasure steady_delay;
     RateSource steady_source = RateSource::traffic;
     Instant steady_at{};
+    bool steady_together = false;  ///< It was measured in the latest collective in which any link was.
     bool metered = false;  ///< Its rate is that of a network.
     std::uint64_t secret = 0;
     Instant heard_at{};  ///< When anything came over it.
@@ -192,7 +193,7 @@ class PeerEngine::State {
   std::shared_ptr<const Network> network_of(const PlanBasis& basis, EngineActions& out);
   std::optional<Instant> queued_since() const;
   void tell_measures(PeerActions& out);
-  static void take_measures(Link& link);
+  static bool take_measures(Link& link);
   void set_pace(const OpKey& key, const Op& op, Link& link, std::uint32_t rank);
 
   Op* find_op(const OpKey& key);

@@ -158,7 +158,8 @@ class Judge {
                 .uplink_bytes_per_second = from.uplink_bytes_per_second(),
                 .downlink_bytes_per_second = from.downlink_bytes_per_second(),
                 .probed = ranks(from.probed(), static_cast<std::uint32_t>(from.delay_ns_size())),
-                .lower_bounds = ranks(from.lower_bounds(), static_cast<std::uint32_t>(from.delay_ns_size()))};
+                .lower_bounds = ranks(from.lower_bounds(), static_cast<std::uint32_t>(from.delay_ns_size())),
+                .together = ranks(from.together(), static_cast<std::uint32_t>(from.delay_ns_size()))};
     if (!std::includes(row.probed.begin(), row.probed.end(), row.lower_bounds.begin(), row.lower_bounds.end()))
       refuse("it has a lower bound of a link that was not probed");
     if (row.bytes_per_second.size() != row.delay_ns.size()) refuse("it measures rates and delays of different members");

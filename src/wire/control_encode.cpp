@@ -86,6 +86,7 @@ void put(const LinkRow& from, wire::LinkRowEntry& to) {
   to.set_downlink_bytes_per_second(from.downlink_bytes_per_second);
   to.set_probed(bits_of(from.probed));
   to.set_lower_bounds(bits_of(from.lower_bounds));
+  to.set_together(bits_of(from.together));
 }
 
 void put(const PeerStatus& from, wire::PeerStatusEntry& to) {

@@ -33,7 +33,7 @@ namespace hawser::churn {
 /// (what they say), run_watch (what they fail to do).
 class ChurnRun {
  public:
-  explicit ChurnRun(const ChurnOptions& options);
+  ChurnRun(const ChurnOptions& options, EmulatedHosts* hosts);
   ~ChurnRun();
   ChurnRun(const ChurnRun&) = delete;
   ChurnRun& operator=(const ChurnRun&) = delete;
@@ -98,6 +98,7 @@ class ChurnRun {
   void judge_end();
 
   const ChurnOptions options_;
+  EmulatedHosts* const hosts_;  ///< Null: the loopback.
   uv_loop_t loop_{};
   ChurnSchedule schedule_;
   AgreementLedger ledger_;

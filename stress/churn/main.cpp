@@ -8,6 +8,8 @@
 #include <map>
 
 #include "die_with_parent.hpp"
+#include "emulated_hosts.hpp"
+#include "enter_network.hpp"
 #include "options.hpp"
 
 namespace hawser::churn {
@@ -58,6 +60,8 @@ void add_churn(CLI::App& app, ChurnOptions& o) {
                  "SIGKILL all workers at once so often, evenly spread; the run goes on from checkpoints")
       ->capture_default_str();
   app.add_option("--scratch", o.scratch, "folder for checkpoints (default: a temporary one)");
+  app.add_option("--wan", o.wan,
+                 "run in an emulated wide-area network (docs/wan.md) by this spec, one host for each of --peers; root");
   app.add_option("--text", o.text,
                  "text to learn (default: the system's licence texts, else the project's docs)");
   app.add_option("--report", o.report, "write a JSON report here");
@@ -105,6 +109,8 @@ void add_worker(CLI::App& app, WorkerOptions& o) {
   app.add_option("--tags", o.tags);
   app.add_flag("--recovery", o.recovery);
   app.add_option("--text", o.text);
+  app.add_option("--address", o.address);
+  app.add_option("--network", o.network);
   app.add_option("--scratch", o.scratch);
   app.add_flag("--from-disk", o.from_disk);
   add_state(app, o.state);
@@ -113,10 +119,29 @@ void add_worker(CLI::App& app, WorkerOptions& o) {
 
 // Children take no part in the terminal's Ctrl-C: the orchestrator ends them in order, or their standard
 // input closes and they go.
-void become_child() {
+void become_child(const std::string& network) {
   std::signal(SIGINT, SIG_IGN);
   die_with_parent();
+  if (!network.empty()) enter_network(network);
 }
+
+#if defined(HAWSER_CHURN_LAB)
+int run_churn_in_lab(const ChurnOptions& options) {
+  const EmulatedHosts::Made made = EmulatedHosts::make(options.wan, options.peers);
+  if (made.hosts == nullptr) {
+    std::fprintf(stderr, "hawser-churn: %s\n", made.why.c_str());
+    return made.exit_status;
+  }
+  const int status = run_churn(options, made.hosts.get());
+  made.hosts->stop_and_report();
+  return status;
+}
+#else
+int run_churn_in_lab(const ChurnOptions&) {
+  std::fprintf(stderr, "hawser-churn: this build has no emulated networks (Linux and toml++ are needed)\n");
+  return 64;
+}
+#endif
 
 int dispatch(int argc, char** argv) {
   CLI::App app{
@@ -134,19 +159,21 @@ int dispatch(int argc, char** argv) {
   add_worker(*worker_app, worker);
   CLI::App* master_app = app.add_subcommand("master", "internal")->group("");
   master_app->add_option("--listen", master.listen);
+  master_app->add_option("--network", master.network);
   add_bounds(*master_app, master.bounds);
   app.require_subcommand(0, 1);
   CLI11_PARSE(app, argc, argv);
 
   if (worker_app->parsed()) {
-    become_child();
+    become_child(worker.network);
     return worker.recovery ? run_recovery_worker(worker) : run_worker(worker);
   }
   if (master_app->parsed()) {
-    become_child();
+    become_child(master.network);
     return run_master(master);
   }
-  return recovery_app->parsed() ? run_recovery(recovery) : run_churn(churn);
+  if (recovery_app->parsed()) return run_recovery(recovery);
+  return churn.wan.empty() ? run_churn(churn, nullptr) : run_churn_in_lab(churn);
 }
 
 }  // namespace

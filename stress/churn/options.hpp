@@ -51,6 +51,7 @@ struct ChurnOptions {
   std::uint32_t tags = 8;
   StateOptions state;
   std::string scratch;  ///< Folder for checkpoints; empty: one below the system's for temporary files.
+  std::string wan;      ///< Spec of the emulated network to run in; empty: the loopback.
   LibraryBounds bounds;
 };
 
@@ -82,12 +83,15 @@ struct WorkerOptions {
   std::string scratch;     ///< Folder of its checkpoints, which exists.
   bool from_disk = false;  ///< Begins with the newest of them.
   std::vector<std::string> text;
+  std::string address = "127.0.0.1";  ///< Its own.
+  std::string network;                ///< Of its host, to be entered first; empty: that of all.
   LibraryBounds bounds;
 };
 
 /// What the orchestrator tells the master process on its command line.
 struct MasterOptions {
   std::string listen = "127.0.0.1:0";
+  std::string network;  ///< As of a worker.
   LibraryBounds bounds;
 };
 
@@ -97,7 +101,10 @@ inline constexpr std::uint32_t kMembersMax = 64;
 /// All-reduces in flight at once, at most.
 inline constexpr std::uint32_t kTagsMax = 32;
 
-int run_churn(const ChurnOptions& options);
+class EmulatedHosts;
+
+/// `hosts`: where the processes run; null: all on the loopback.
+int run_churn(const ChurnOptions& options, EmulatedHosts* hosts);
 int run_recovery(const RecoveryOptions& options);
 int run_worker(const WorkerOptions& options);
 int run_recovery_worker(const WorkerOptions& options);

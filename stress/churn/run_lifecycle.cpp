@@ -10,6 +10,7 @@
 
 #include "churn_report.hpp"
 #include "churn_run.hpp"
+#include "emulated_hosts.hpp"
 #include "reporter.hpp"
 
 namespace hawser::churn {
@@ -54,8 +55,9 @@ std::string last_words(const ChildProcess& process) {
 
 }  // namespace
 
-ChurnRun::ChurnRun(const ChurnOptions& options)
+ChurnRun::ChurnRun(const ChurnOptions& options, EmulatedHosts* hosts)
     : options_(options),
+      hosts_(hosts),
       schedule_((uv_loop_init(&loop_), options)),
       kill_timer_(loop_),
       stop_timer_(loop_),
@@ -111,8 +113,9 @@ int ChurnRun::run() {
 }
 
 void ChurnRun::spawn_master() {
-  std::vector<std::string> arguments{"master", "--listen",
-                                     master_address_.empty() ? "127.0.0.1:0" : master_address_};
+  const std::string fresh = (hosts_ != nullptr ? hosts_->address(0) : "127.0.0.1") + ":0";
+  std::vector<std::string> arguments{"master", "--listen", master_address_.empty() ? fresh : master_address_};
+  if (hosts_ != nullptr) arguments.insert(arguments.end(), {"--network", hosts_->name_space(0)});
   add_bounds(arguments, options_.bounds);
   if (master_) former_masters_.push_back(std::move(master_));
   master_killed_ = false;
@@ -189,6 +192,11 @@ void ChurnRun::spawn_worker() {
                                      std::to_string(options_.tags),
                                      "--scratch",
                                      take_disk(worker)};
+  if (hosts_ != nullptr) {
+    // More workers than hosts share some of them.
+    const std::uint32_t host = worker.place % hosts_->count();
+    arguments.insert(arguments.end(), {"--address", hosts_->address(host), "--network", hosts_->name_space(host)});
+  }
   add_state(arguments, options_.state);
   if (wiped_out_ns_ != 0 || schedule_.from_disk()) arguments.emplace_back("--from-disk");
   add_bounds(arguments, options_.bounds);
@@ -337,6 +345,6 @@ void ChurnRun::log_line(const std::string& who, std::string_view line) {
                who.c_str(), static_cast<int>(line.size()), line.data());
 }
 
-int run_churn(const ChurnOptions& options) { return ChurnRun(options).run(); }
+int run_churn(const ChurnOptions& options, EmulatedHosts* hosts) { return ChurnRun(options, hosts).run(); }
 
 }  // namespace hawser::churn

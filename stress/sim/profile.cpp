@@ -113,6 +113,7 @@ void draw_stragglers(std::uint64_t seed, Profile& profile) {
   profile.faults.trigger_per_1024 = 0;
   profile.fault_events = std::max<std::uint64_t>(profile.fault_events, 6000);
   profile.faults.slow_bytes_per_ms = random.between(4, 16);
+  profile.application.big_elements = 60'000;
   profile.network.bytes_per_ms = 20000;
   profile.network.piece_bytes_max = 2048;
   profile.engine.sample = {.time = microseconds(1), .bytes = 4096};

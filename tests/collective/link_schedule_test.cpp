@@ -244,4 +244,39 @@ TEST_CASE("memory of a payload is kept while it may be in the writing, whatever 
   CHECK(link.drop(key_of(1)).empty());
 }
 
+TEST_CASE("the first connection can be left to words") {
+  LinkSchedule link;
+  link.connection_up(0);
+  link.connection_up(1);
+  link.keep_first_free(key_of(1));
+  link.set_ready(key_of(1), kNoLimit);
+  for (std::uint64_t chunk = 0; chunk < 3; ++chunk) link.enqueue(chunk_of(1, chunk, Direction::down));
+  link.enqueue(chunk_of(2, 9, Direction::down));
+  CHECK(chunks_sent(link, 0) == std::vector<std::uint64_t>{9});
+  FrameHeader word;
+  word.kind = FrameKind::want;
+  word.key = key_of(1);
+  link.enqueue(word);
+  CHECK(link.next({}, 0)->kind == FrameKind::want);
+  CHECK(link.next({}, 1)->chunk == 0);
+  // If it is the only one it takes them too.
+  link.connection_down(1);
+  CHECK(chunks_sent(link, 0) == std::vector<std::uint64_t>{0, 1, 2});
+}
+
+TEST_CASE("what was cancelled is not sent again after a break") {
+  LinkSchedule link;
+  link.connection_up(0);
+  link.set_ready(key_of(1), kNoLimit);
+  for (std::uint64_t chunk = 0; chunk < 3; ++chunk) link.enqueue(chunk_of(1, chunk, Direction::down));
+  REQUIRE(link.next({}, 0)->chunk == 0);
+  link.cancel_all(key_of(1));
+  CHECK_FALSE(link.has_work());
+  CHECK(link.owes(key_of(1)));
+  link.connection_down(0);
+  link.connection_up(1);
+  CHECK_FALSE(link.next({}, 1));
+  CHECK_FALSE(link.owes(key_of(1)));
+}
+
 }  // namespace hawser

@@ -273,3 +273,29 @@ TEST_CASE("so many answers are given within a second, and more in the next") {
   bench.pass(seconds(1));
   CHECK(ask(bench, stranger + 1).world.size == 1);
 }
+
+TEST_CASE("who asks for the matrix is told the newest measures of each group, before the status") {
+  MasterBench bench;
+  bench.found(2);
+  const LinkRow row{.bytes_per_second = {0, 5},
+                    .delay_ns = {0, 7},
+                    .uplink_bytes_per_second = 5,
+                    .downlink_bytes_per_second = 6};
+  bench.say(1, Measured{.view = bench.view(1).id, .row = row});
+  const OpKey key = bench.key(1, 0, 0);
+  for (const std::uint64_t peer : {1, 2}) bench.report(peer, key);
+  bench.pass(milliseconds(1500));
+  bench.open(77);
+  bench.say(77, StatusRequest{.matrix = true});
+  REQUIRE(bench.count<Measures>(77) == 1);
+  CHECK(bench.last<Measures>(77).rows[0] == row);
+  const RunStatus& status = bench.last<RunStatus>(77);
+  REQUIRE(status.groups.size() == 1);
+  CHECK(status.groups[0].view == bench.last<Measures>(77).view);
+  CHECK(status.groups[0].measures == 1);
+  CHECK(status.groups[0].measures_age_ms == 1500);
+  // Only who asks for it.
+  bench.open(78);
+  bench.say(78, StatusRequest{});
+  CHECK(bench.count<Measures>(78) == 0);
+}

@@ -44,6 +44,22 @@ TEST_CASE("what passed between two regions together is what their cable carries"
   CHECK(plan_check(plan).ok());
 }
 
+TEST_CASE("a cable is as wide as what passed at one time, not with what passed when other pairs were used") {
+  Measures measures = two_regions();
+  // Later only four pairs were used each way, and had all of it.
+  for (std::uint32_t from = 0; from < 8; ++from) {
+    const std::uint32_t to = (from + 4) % 8;
+    measures.rows[from].bytes_per_second[to] = 300 * kMegabit / 4;
+    measures.rows[from].together = {to};
+  }
+  const topology::Matrix matrix = matrix_of(measures);
+  REQUIRE(matrix.cables.size() == 2);
+  CHECK(matrix.cables[0].bytes_per_second == 300 * kMegabit);
+  CHECK(matrix.cables[1].bytes_per_second == 300 * kMegabit);
+  // Alone, a pair could have the cable.
+  CHECK(matrix.pair(0, 5).bytes_per_second == 300 * kMegabit);
+}
+
 TEST_CASE("measures in which no rate is known are no network") {
   Measures measures = two_regions();
   for (LinkRow& row : measures.rows) {

@@ -213,6 +213,7 @@ inline LinkRow any_link_row(Random& random, std::size_t members) {
     if (random.chance(1, 2)) row.probed.push_back(static_cast<std::uint32_t>(rank));
     if (!row.probed.empty() && row.probed.back() == rank && random.chance(1, 2))
       row.lower_bounds.push_back(static_cast<std::uint32_t>(rank));
+    if (random.chance(1, 3)) row.together.push_back(static_cast<std::uint32_t>(rank));
   }
   return row;
 }
