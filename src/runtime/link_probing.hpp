@@ -16,7 +16,7 @@ namespace hawser {
 
 /// What an optimize-topology call may spend.
 struct ProbeBounds {
-  std::uint64_t bytes_max = std::uint64_t{64} << 20;  ///< Of one probe: from one member to another. Same on all members.
+  std::uint64_t bytes_max = std::uint64_t{64} << 20;  ///< Of one probe, to one member. The same on all members.
   Duration time_max{};                                ///< Of one probe; 0: by its round trip (probe_time_max).
   Duration total = seconds(60);  ///< After so long this member begins no further probe.
 };
@@ -54,9 +54,9 @@ struct ProbeLink {
 /// 2. Rank 0 puts the pairs in order (topology/probe_order.hpp) and tells each member its own (have: chunk = position,
 ///    count = who, which directions, how many).
 /// 3. Each goes through its pairs: says want ("send me your burst") once the link has connections enough, and sends its
-///    own burst, if the order says so, when the other has said want too. Who receives a burst measures it (ProbeBurst),
-///    and says unwant ("enough": count = what it came to), or the sender says decline ("there is none"). The pair is over
-///    when both bursts are.
+///    own burst, if the order says so, when the other has said want too. Who receives a burst measures it (ProbeBurst)
+///    and says unwant ("enough": count = what it came to), or the sender says decline ("there is none"). The pair is
+///    over when both bursts are.
 ///
 /// It is the receiver who measures, since acknowledgements would wait behind the burst that goes the other way.
 ///

@@ -17,15 +17,16 @@ Result<void> check_bounds(const ProbeBounds& bounds) {
     return refuse("a probe may have " + std::to_string(limits::kProbeBytesLeast) + " to " +
                   std::to_string(limits::kProbeBytesMax) + " bytes, not " + std::to_string(bounds.bytes_max));
   if (bounds.time_max > limits::kProbeTimeMax)
-    return refuse("a probe may last " + std::to_string(whole_milliseconds(limits::kProbeTimeMax)) + " ms at most, not " +
+    return refuse("a probe may last " + std::to_string(limits::kProbeTimeMax.count()) + " ms at most, not " +
                   std::to_string(whole_milliseconds(bounds.time_max)) + " ms");
   return {};
 }
 
 }  // namespace
 
-Result<OptimizeInfo> Communicator::optimize_topology(const ProbeBounds& bounds, const ProbeWishes& wishes,
-                                                     const std::function<void(std::uint32_t, std::uint32_t)>& progress) {
+Result<OptimizeInfo> Communicator::optimize_topology(
+    const ProbeBounds& bounds, const ProbeWishes& wishes,
+    const std::function<void(std::uint32_t, std::uint32_t)>& progress) {
   if (const auto fine = check_bounds(bounds); !fine.ok()) return fine.error();
   const auto held = hold();
   if (!held.ok()) return held.error();

@@ -66,7 +66,7 @@ std::vector<std::uint64_t> list_schedule(std::uint32_t world_size, const std::ve
       left[pairs[one].a] -= pairs[one].duration_us;
       left[pairs[one].b] -= pairs[one].duration_us;
     }
-    std::erase_if(waiting, [&](std::uint32_t one) { return std::find(begun.begin(), begun.end(), one) != begun.end(); });
+    std::erase_if(waiting, [&](std::uint32_t one) { return std::ranges::find(begun, one) != begun.end(); });
     std::uint64_t next = std::numeric_limits<std::uint64_t>::max();
     for (const std::uint64_t free : free_at)
       if (free > now) next = std::min(next, free);
