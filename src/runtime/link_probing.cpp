@@ -310,7 +310,7 @@ void LinkProbing::begin_bursts(Instant now, const Turn& turn, std::vector<Send>&
                                             .time_max = bounds.time_max != Duration{} ? bounds.time_max
                                                                                       : probe_time_max(round_trip),
                                             .bytes_max = bytes_of(frames_)});
-  if (!turn.sends) return;
+  if (!turn.sends || others_[turn.with].has_enough) return;
   if (now >= setting_.began + bounds.total) {
     others_[turn.with].has_enough = true;
     say(turn.with, FrameKind::decline, 0, 0, out);
@@ -330,8 +330,8 @@ void LinkProbing::burst_came(const Turn& turn, std::vector<Send>& out) {
 bool LinkProbing::enough_said(std::uint32_t from, std::uint64_t result) {
   Other& other = others_[from];
   const std::uint64_t rate = result >> 1;
-  // Nothing was asked for; and a word may come twice, after a break.
-  if (!other.asks || rate > kRateMax) return false;
+  if (rate > kRateMax) return false;
+  // A word may come twice, after a break, or before the one that asked for the burst, over another connection.
   if (std::exchange(other.has_enough, true)) return true;
   const bool is_lower_bound = (result & 1) != 0;
   ended_.push_back({.to = from, .bytes_per_second = rate, .is_lower_bound = is_lower_bound});
