@@ -367,7 +367,7 @@ typedef struct hawserOptimizeOptions {
   uint32_t all_pairs;
   /** Not 0: probe those too whose measurement is older. */
   uint32_t age_ms_max;
-  /** Of one probe, from one member to another. Default: four round trips, 200 to 900 ms; many end earlier. At most
+  /** Of one probe, from one member to another. Default: four round trips, 160 to 900 ms; many end earlier. At most
    *  10000. */
   uint32_t probe_ms_max;
   /** After so long this member begins no further probe; what is not probed then stays unknown. Default 60000. */

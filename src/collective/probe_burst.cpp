@@ -9,7 +9,7 @@ constexpr Duration kWindowMin = milliseconds(30);
 constexpr std::uint64_t kWindowBytesMin = 32 << 10;
 /// How often it is looked whether something has arrived, or enough for a window.
 constexpr Duration kGlance = milliseconds(5);
-constexpr Duration kTimeMin = milliseconds(200);
+constexpr Duration kTimeMin = milliseconds(160);
 constexpr Duration kTimeMax = milliseconds(900);
 constexpr int kRoundTrips = 4;
 /// Windows that differ by no more are about the same: of slow start, each has nearly twice as much as the one before.
@@ -31,16 +31,18 @@ ProbeBurst::ProbeBurst(Instant begun, Bounds bounds)
       window_(std::max(kWindowMin, bounds.round_trip)),
       next_look_(begun + kGlance) {}
 
+std::uint64_t ProbeBurst::rate_of(const Window& window) {
+  if (window.time == Duration{}) return 0;
+  return static_cast<std::uint64_t>(static_cast<double>(window.bytes) * 1e6 / static_cast<double>(window.time.count()));
+}
+
 std::uint64_t ProbeBurst::rate_of_last(std::size_t windows) const {
-  std::uint64_t bytes = 0;
-  Duration time{};
+  Window all;
   for (std::size_t i = last_.size() - windows; i < last_.size(); ++i) {
-    bytes += last_[i].bytes;
-    time += last_[i].time;
+    all.bytes += last_[i].bytes;
+    all.time += last_[i].time;
   }
-  return time == Duration{}
-             ? 0
-             : static_cast<std::uint64_t>(static_cast<double>(bytes) * 1e6 / static_cast<double>(time.count()));
+  return rate_of(all);
 }
 
 void ProbeBurst::look(Instant now, std::uint64_t bytes_arrived) {
@@ -53,7 +55,7 @@ void ProbeBurst::look(Instant now, std::uint64_t bytes_arrived) {
   if (!counting_) {
     // Those bytes came at once, nobody knows since when.
     counting_ = bytes_arrived > 0;
-    window_begin_ = now;
+    counting_since_ = window_begin_ = now;
     arrived_ = bytes_arrived;
     over_ = late || all_arrived;
     return;
@@ -71,16 +73,13 @@ void ProbeBurst::look(Instant now, std::uint64_t bytes_arrived) {
   const double growth = first ? 2 * kSlowStart : static_cast<double>(rate_of_last(1)) / static_cast<double>(before);
   steady_ = growth <= kSteady && growth >= 1 / kSteady ? steady_ + 1 : 0;
   over_ = steady_ >= kSteadyMin || late || all_arrived;
-  rate_ = rate_of_last(growth > kSteady ? 1 : steady_ >= kSteadyMin ? 3 : 2);
+  rate_ = rate_of_last(steady_ >= kSteadyMin ? 3 : 2);
   // So little that it can't be for slow start.
   const bool slow = first && !whole && !all_arrived && passed >= 2 * window_;
   const bool unfinished = all_arrived ? steady_ == 0 : growth > kSlowStart;
-  lower_bound_ = over_ && rate_ > 0 && unfinished && !slow;
-  if (over_ && overslept_) {
-    last_.back() = {.bytes = bytes_arrived, .time = now - begun_};
-    rate_ = rate_of_last(1);
-    lower_bound_ = rate_ > 0;
-  }
+  lower_bound_ = over_ && rate_ > 0 && ((unfinished && !slow) || overslept_);
+  // One window may have more than the way carries: what waited for a segment that was lost comes at once.
+  if (lower_bound_) rate_ = rate_of({.bytes = bytes_arrived, .time = now - (overslept_ ? begun_ : counting_since_)});
   window_begin_ = now;
   arrived_ = bytes_arrived;
   next_look_ = now + window_;

@@ -9,16 +9,16 @@
 namespace hawser {
 
 /// How long a burst over a way of this round trip may last: about what TCP needs to find out how fast the way is.
-/// From 200 ms to 900 ms.
+/// From 160 ms to 900 ms.
 Duration probe_time_max(Duration round_trip);
 
 /// When a burst that probes a link has shown how fast it is, as its receiver sees it. From its first bytes on, what comes
 /// in is counted in windows of a round trip (30 ms, 32 KiB at least). In slow start each has about twice as much as the
 /// one before. Three in a row that are about the same say that the way is full, or the windows of its connections, and
 /// the burst is over; what passed in these is the rate. If its time, or its bytes, are used up before, the last window
-/// decides: if it has as much more as slow start brings, it is a lower bound. A way over which so little passes that
-/// there are no two windows is slow, and known. If this member itself was kept from looking for more than half a window,
-/// it may have been what was slow: all that passed, over all of its time, is a lower bound then. Pure.
+/// decides: if it has as much more as slow start brings, all that came is a lower bound; else the last two are the rate.
+/// A way over which so little passes that there are no two windows is slow, and known. If this member itself was kept
+/// from looking for more than half a window, it may have been what was slow: a lower bound too. Pure.
 class ProbeBurst {
  public:
   struct Bounds {
@@ -48,10 +48,12 @@ class ProbeBurst {
     std::uint64_t bytes = 0;
     Duration time{};
   };
+  static std::uint64_t rate_of(const Window& window);
   std::uint64_t rate_of_last(std::size_t windows) const;
 
   bool overslept_ = false;
   bool counting_ = false;  ///< Something has arrived.
+  Instant counting_since_{};
   Instant window_begin_{};
   std::uint64_t arrived_ = 0;     ///< Until then.
   std::array<Window, 3> last_{};  ///< The latest ones, the newest last.

@@ -179,8 +179,25 @@ Result<void> Communicator::close() {
   }
   if (!thread_.joinable()) return {};
   asio::post(*io_, [this] { driver_->leave([this] { io_->stop(); }); });
-  thread_.join();
+  join_thread();
   return {};
+}
+
+void Communicator::join_thread() {
+  thread_.join();
+  {
+    const std::lock_guard lock(late_.mutex);
+    late_.thread_ended = true;
+  }
+  end_late_calls();
+}
+
+/// A call that was let in before the end may be posted when nobody serves any more. The driver is over then: it ends them.
+void Communicator::end_late_calls() {
+  const std::lock_guard lock(late_.mutex);
+  if (!late_.thread_ended) return;
+  io_->restart();
+  io_->poll();
 }
 
 void Communicator::vanish() {
@@ -193,7 +210,7 @@ void Communicator::vanish() {
     driver_->vanish();
     io_->stop();
   });
-  thread_.join();
+  join_thread();
 }
 
 void Communicator::shut_down_links() {
@@ -282,6 +299,7 @@ CallDone Communicator::post_and_wait(const std::string& what, Work work, const s
   const auto completion = std::make_shared<Completion>();
   const CallId id{next_call_++};
   asio::post(*io_, [completion, id, work = std::move(work)] { work(id, completion); });
+  end_late_calls();
   while (poll && completion->wait_for(kPollEvery) == nullptr) poll();
   return wait_for_end(*completion, what, [this](const std::string& call, Duration lasted) {
     tell_long_wait(call, lasted);
@@ -431,6 +449,7 @@ Result<AsyncCollective> Communicator::start(const CollectiveArguments& arguments
   asio::post(*io_, [driver = driver_.get(), event, completion = started.completion_] {
     driver->call(event, event.call, completion);
   });
+  end_late_calls();
   return started;
 }
 

@@ -162,6 +162,8 @@ class Communicator {
   Result<void> check_process() const;
   void tell_long_wait(const std::string& what, Duration lasted) const;
   void end_call(const std::function<void()>& undo);
+  void join_thread();
+  void end_late_calls();
   /// Lets work(id, completion) run on the I/O thread, and waits for the CallDone.
   template <class Work>
   CallDone post_and_wait(const std::string& what, Work work, const std::function<void()>& poll = {});
@@ -175,6 +177,10 @@ class Communicator {
   std::thread thread_;
   std::atomic<std::uint64_t> next_call_{1};
   Calls calls_;
+  struct {
+    std::mutex mutex;
+    bool thread_ended = false;
+  } late_;
   std::shared_ptr<CommunicatorSlot> slot_ = std::make_shared<CommunicatorSlot>();
 };
 

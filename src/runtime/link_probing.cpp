@@ -162,17 +162,18 @@ Execution::Heard LinkProbing::word_came(Instant now, std::uint32_t from, FrameKi
                                         std::uint64_t count, std::vector<Send>& out) {
   // Its ready may come later, over another connection.
   ready(now, from, out);
+  Other& other = others_[from];
   switch (kind) {
     case FrameKind::have:
       if (setting_.rank == 0 ? !report_came(from, chunk, count) : from != 0 || !turn_came(chunk, count))
         return Heard::impossible;
       if (setting_.rank == 0 && reports_missing_ == 0 && !ordered_) put_in_order(out);
       break;
-    case FrameKind::want: others_[from].asks = true; break;
+    case FrameKind::want: other.asks = true; break;
     case FrameKind::unwant:
       if (!enough_said(from, count)) return Heard::impossible;
       break;
-    case FrameKind::decline: others_[from].declines = true; break;
+    case FrameKind::decline: other.asks = other.declines = true; break;
     default: return Heard::impossible;
   }
   go_on(now, out);
@@ -332,6 +333,7 @@ bool LinkProbing::enough_said(std::uint32_t from, std::uint64_t result) {
   const std::uint64_t rate = result >> 1;
   if (rate > kRateMax) return false;
   // A word may come twice, after a break, or before the one that asked for the burst, over another connection.
+  other.asks = true;
   if (std::exchange(other.has_enough, true)) return true;
   const bool is_lower_bound = (result & 1) != 0;
   ended_.push_back({.to = from, .bytes_per_second = rate, .is_lower_bound = is_lower_bound});

@@ -138,7 +138,7 @@ TEST_CASE("frames and words that nobody asked for are impossible") {
   CHECK(impossible(1, 0, FrameKind::have, 0, 9ULL << 32)); // More pairs than there are members.
   CHECK(impossible(1, 0, FrameKind::have, 0, (1ULL << 32) | 1));  // With itself.
   CHECK(impossible(1, 0, FrameKind::wish, 0, 0));
-  CHECK(impossible(1, 2, FrameKind::unwant, 0, 2));         // Enough of what was not sent.
+  CHECK(impossible(1, 2, FrameKind::unwant, 0, ~0ULL));     // Faster than any way.
 }
 
 TEST_CASE("after its time is up a member probes no more, and the others do not wait for it") {
@@ -155,4 +155,22 @@ TEST_CASE("who waits for whom is known") {
   Members members(3);
   CHECK(members.probings[0]->waiting_for() == std::vector<std::uint32_t>{1, 2});
   CHECK(members.probings[2]->waiting_for() == std::vector<std::uint32_t>{0});
+}
+
+TEST_CASE("words may overtake each other, or come twice") {
+  // Rank 1 has waited in vain, and its first word is still under way: there is nothing to send any more.
+  const Instant now{seconds(9)};
+  LinkProbing alone(std::make_shared<ProbeCall>(),
+                    {.rank = 0, .world_size = 2, .links = {{}, {.wanted = true}}, .began = now});
+  std::vector<Execution::Send> said;
+  alone.start(said);
+  alone.ready(now, 1, said);
+  for (int times = 0; times < 2; ++times)
+    CHECK(alone.word_came(now, 1, FrameKind::unwant, 0, 0, said) == Execution::Heard::fine);
+  CHECK_FALSE(alone.complete());
+  CHECK(alone.word_came(now, 1, FrameKind::have, 0, 0, said) == Execution::Heard::fine);
+  CHECK(alone.complete());
+  CHECK(alone.word_came(now, 1, FrameKind::want, 0, 0, said) == Execution::Heard::fine);
+  CHECK(alone.take_ended().size() == 1);
+  for (const Execution::Send& send : said) CHECK(send.kind != FrameKind::chunk);
 }
