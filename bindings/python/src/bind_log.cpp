@@ -15,6 +15,7 @@
 
 #include "bind.hpp"
 #include "failure.hpp"
+#include "gil.hpp"
 
 namespace nb = nanobind;
 
@@ -88,7 +89,7 @@ void bind_log(nb::module_& module) {
   module.def(
       "log_close",
       [] {
-        const nb::gil_scoped_release released;
+        const GilReleased released;
         (void)hawserSetLogCallback(nullptr, nullptr);
         queue().close();
       },
@@ -96,7 +97,7 @@ void bind_log(nb::module_& module) {
   module.def(
       "log_take",
       [] {
-        const nb::gil_scoped_release released;
+        const GilReleased released;
         return queue().take();
       },
       "Waits for lines, level and text each. An empty list: closed.");

@@ -10,6 +10,7 @@
 
 #include "bind.hpp"
 #include "failure.hpp"
+#include "gil.hpp"
 
 namespace nb = nanobind;
 
@@ -41,7 +42,7 @@ class MasterHandle {
     // In a forked process its thread does not exist.
     if (handle_ == nullptr || process_ != ::getpid()) return;
     hawserMaster_t ending = std::exchange(handle_, nullptr);
-    const nb::gil_scoped_release released;
+    const GilReleased released;
     (void)hawserMasterDestroy(ending);
   }
 

@@ -5,6 +5,7 @@
 
 #include "bind.hpp"
 #include "failure.hpp"
+#include "gil.hpp"
 #include "tensor.hpp"
 
 namespace nb = nanobind;
@@ -38,7 +39,7 @@ template <class Call>
 void run(const Call& call) {
   Outcome outcome;
   {
-    const nb::gil_scoped_release released;
+    const GilReleased released;
     outcome = outcome_of(call());
   }
   raise_unless_ok(outcome);

@@ -5,6 +5,7 @@
 
 #include "bind.hpp"
 #include "failure.hpp"
+#include "gil.hpp"
 #include "residual.hpp"
 #include "tensor.hpp"
 
@@ -83,7 +84,7 @@ void bind_residual(nb::module_& module) {
             double norm = 0;
             Outcome outcome;
             {
-              const nb::gil_scoped_release released;
+              const GilReleased released;
               outcome = outcome_of(hawserResidualGetNorm(self.handle(), &norm));
             }
             raise_unless_ok(outcome);

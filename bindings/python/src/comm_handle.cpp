@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include "gil.hpp"
 #include "signals.hpp"
 
 namespace hawser_python {
@@ -20,7 +21,7 @@ constexpr std::chrono::seconds kLeave{2};
 CommHandle::CommHandle(const hawserCommConfig_t& config) : process_(::getpid()) {
   Outcome outcome;
   {
-    const nb::gil_scoped_release released;
+    const GilReleased released;
     outcome = outcome_of(hawserCommCreate(&config, &handle_));
   }
   raise_unless_ok(outcome);
@@ -30,7 +31,7 @@ CommHandle::~CommHandle() {
   close();
   if (!is_ours()) return;
   // Nobody refers to it any more, so nobody can be about to call.
-  const nb::gil_scoped_release released;
+  const GilReleased released;
   (void)hawserCommDestroy(handle_);
 }
 
@@ -67,7 +68,7 @@ void CommHandle::close() {
     return;
   }
   {
-    const nb::gil_scoped_release released;
+    const GilReleased released;
     std::unique_lock lock(mutex_);
     if (closing_) {
       ended_.wait_for(lock, kLeave, [this] { return closed_; });
@@ -104,7 +105,7 @@ void CommHandle::reap() {
     }
   }
   for (Left& left : done) {
-    const nb::gil_scoped_release released;
+    const GilReleased released;
     if (left.op != nullptr) (void)hawserOpDestroy(left.op);
     left.call.reset();
   }
@@ -116,7 +117,7 @@ void CommHandle::wait_for(Work work, std::shared_ptr<Kept> kept, nb::handle on_p
   if (on_progress.is_none() && !handles_signals()) {
     Outcome outcome;
     {
-      const nb::gil_scoped_release released;
+      const GilReleased released;
       outcome = outcome_of(work(handle_, nullptr));
     }
     raise_unless_ok(outcome);
@@ -139,7 +140,7 @@ void CommHandle::wait_in_slices(const std::shared_ptr<HelperCall>& call, const s
   while (true) {
     HelperCall::Event event;
     {
-      const nb::gil_scoped_release released;
+      const GilReleased released;
       event = call->wait(kSignalSlice);
     }
     if (event == HelperCall::Event::ended) break;
@@ -175,7 +176,7 @@ hawserOp_t CommHandle::start(const std::function<hawserResult_t(hawserComm_t, ha
   hawserOp_t op = nullptr;
   Outcome outcome;
   {
-    const nb::gil_scoped_release released;
+    const GilReleased released;
     outcome = outcome_of(begin(handle_, &op));
   }
   raise_unless_ok(outcome);

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "gil.hpp"
 #include "signals.hpp"
 
 namespace hawser_python {
@@ -40,7 +41,7 @@ void Operation::check_process() const {
 }
 
 Operation::Look Operation::look(std::uint64_t timeout_ms) const {
-  const nb::gil_scoped_release released;
+  const GilReleased released;
   hawser::detail::InfoRoom room(kMembersMax);
   Look look;
   look.outcome = outcome_of(hawserOpWait(op_, timeout_ms, room.info()));

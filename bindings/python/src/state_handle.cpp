@@ -27,7 +27,7 @@ StateHandle::StateHandle(const std::vector<Entry>& entries) : process_(::getpid(
 StateHandle::~StateHandle() {
   if (handle_ == nullptr || process_ != ::getpid()) return;
   // Nothing uses it: a call would keep it.
-  const nb::gil_scoped_release released;
+  const GilReleased released;
   (void)hawserSharedStateDestroy(handle_);
 }
 
@@ -38,7 +38,7 @@ void StateHandle::close() {
   hawserSharedState_t ending = std::exchange(handle_, nullptr);
   Outcome outcome;
   {
-    const nb::gil_scoped_release released;
+    const GilReleased released;
     outcome = outcome_of(hawserSharedStateDestroy(ending));
   }
   if (!outcome.ok()) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "comm_handle.hpp"
+#include "gil.hpp"
 #include "tensor.hpp"
 
 namespace hawser_python {
@@ -42,7 +43,7 @@ class StateHandle {
     const Use used = use();
     Outcome outcome;
     {
-      const nb::gil_scoped_release released;
+      const GilReleased released;
       outcome = outcome_of(call(used.handle));
     }
     raise_unless_ok(outcome);

@@ -262,10 +262,11 @@ def test_fork(master: hawser.Master) -> None:
     assert [peer.result() for peer in peers] == [0, 0]
 
 
-def test_exit_without_close(master: hawser.Master) -> None:
-    """A script that ends with communicators open, one of them in a call of a daemon thread, ends quietly."""
+@pytest.mark.parametrize("script", ["open_at_exit.py", "busy_at_exit.py"])
+def test_exit_in_the_middle(master: hawser.Master, script: str) -> None:
+    """A script that ends with communicators open, or with daemon threads in calls, ends quietly."""
     done = subprocess.run(
-        [sys.executable, str(HERE / "open_at_exit.py"), master.address],
+        [sys.executable, str(HERE / script), master.address],
         timeout=60,
         capture_output=True,
         text=True,

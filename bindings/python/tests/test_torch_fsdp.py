@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from peers import PeerProcess, run_threads
+from peers import PeerProcess, ends_at_once, run_threads
 from training_watch import Watched, agreeing
 
 import hawser
@@ -61,7 +61,7 @@ def backward(model: Any, site: int, step: int) -> None:
 
 
 class ShardedRank:
-    """A rank of a site, with its part of the model."""
+    """A rank of a site, with its part of the model. `with` destroys the process group."""
 
     def __init__(self, folder: str, site: int, rank: int) -> None:
         torch.set_num_threads(1)
@@ -72,6 +72,12 @@ class ShardedRank:
         fully_shard(self.model[0])
         fully_shard(self.model)
         self.inner = torch.optim.SGD(self.model.parameters(), lr=0.05)
+
+    def __enter__(self) -> ShardedRank:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        dist.destroy_process_group()
 
     def comm(self, address: str) -> hawser.Communicator:
         return self.site.communicator(address, listen_address="127.0.0.1", connect_ms=60_000)
@@ -86,20 +92,18 @@ class ShardedRank:
         return {name: parameter.detach().to_local().clone() for name, parameter in self.model.named_parameters()}
 
 
+@ends_at_once
 def sharded_training(
     address: str, pipe: Connection, folder: str, site: int, rank: int, make: Maker, steps: int
 ) -> dict[str, Any]:
-    own = ShardedRank(folder, site, rank)
-    with own.comm(address) as comm:
+    with ShardedRank(folder, site, rank) as own, own.comm(address) as comm:
         optimizer = make(own.model.named_parameters(), own.inner, comm, site=own.site)
         while comm.group_size < 2:
             comm.update_topology()
         own.train(optimizer, steps)
         comm.barrier()
         dist.barrier()
-        result = {name: part.numpy().tobytes() for name, part in own.parts().items()}
-    dist.destroy_process_group()
-    return result
+        return {name: part.numpy().tobytes() for name, part in own.parts().items()}
 
 
 def whole_training(address: str, make: Maker, steps: int) -> list[dict[str, bytes]]:
@@ -137,6 +141,7 @@ def test_shards_train_as_whole_models_do(master: hawser.Master, tmp_path: Path, 
         assert joined == sorted(each[name] for each in whole), name
 
 
+@ends_at_once
 def sharded_member(
     address: str, pipe: Connection, make: Maker, number: int, folder: str, rank: int, die: tuple[int, bool] | None
 ) -> None:
@@ -145,8 +150,7 @@ def sharded_member(
     die: in so many outer steps from now on this site dies: the rank of this process before its shard's sum (True), or
     after it, when its site would compare (False).
     """
-    own = ShardedRank(folder, number, rank)
-    with own.comm(address) as comm:
+    with ShardedRank(folder, number, rank) as own, own.comm(address) as comm:
         optimizer = make(own.model.named_parameters(), own.inner, comm, site=own.site)
         if die is not None:
             die_in_a_sum(optimizer, *die)
@@ -250,12 +254,12 @@ def contributors(rank: Watched, step: int) -> str:
     return rank.digests[step].split(" ", 1)[1]
 
 
+@ends_at_once
 def sharded_resume(
     address: str, pipe: Connection, folder: str, rank: int, make: Maker, saved: bytes | None
 ) -> tuple[bytes, dict[str, bytes]]:
-    own = ShardedRank(folder, 0 if saved is None else 1, rank)
-    own.number = 0
-    with own.comm(address) as comm:
+    with ShardedRank(folder, 0 if saved is None else 1, rank) as own, own.comm(address) as comm:
+        own.number = 0
         resume = None if saved is None else torch.load(io.BytesIO(saved), weights_only=False)
         optimizer = make(
             own.model.named_parameters(), own.inner, comm, site=own.site, on_alone="continue", resume=resume
@@ -287,11 +291,10 @@ def test_data_parallel_is_not_for_shards(tmp_path: Path, master: hawser.Master) 
         assert "DiLoCo with a Site" in peer.result()
 
 
+@ends_at_once
 def refused_data_parallel(address: str, pipe: Connection, folder: str, rank: int) -> str:
     from hawser.torch import DataParallel
 
-    own = ShardedRank(folder, 0, rank)
-    with own.comm(address) as comm, pytest.raises(TypeError) as refusal:
+    with ShardedRank(folder, 0, rank) as own, own.comm(address) as comm, pytest.raises(TypeError) as refusal:
         DataParallel(own.model.parameters(), comm)
-    dist.destroy_process_group()
     return str(refusal.value)
