@@ -131,7 +131,7 @@ const FrameHeader* LinkSchedule::head(const Queue& q) const {
   const FrameHeader* const up =
       !q.up.empty() && may_send(q, q.up.begin()->second) ? &q.up.begin()->second : nullptr;
   const FrameHeader* const down = !q.down.empty() && may_send(q, q.down.front()) ? &q.down.front() : nullptr;
-  if (q.pace != 0) return up != nullptr ? up : down;
+  if (q.sums_first) return up != nullptr ? up : down;
   return down != nullptr ? down : up;
 }
 

@@ -34,9 +34,10 @@ class LinkSchedule {
   /// chunk.
   void set_window(const OpKey& key, std::size_t bytes, bool both_directions);
   /// The network's share of this collective: so many payload bytes, and a chunk for each connection, may be under
-  /// way in both directions together. More would only wait in queues on the way, before the data of others. Sums go
-  /// before results then: whoever has sent all of its own has results to go on with.
+  /// way in both directions together. More would only wait in queues on the way, before the data of others.
   void set_pace(const OpKey& key, std::size_t bytes);
+  /// Sums go before results: whoever has sent all of its own has results to go on with.
+  void set_sums_first(const OpKey& key) { queues_[key].sums_first = true; }
   /// Takes a chunk on its way down out of the queue, if it is in there.
   void cancel(const OpKey& key, std::uint64_t chunk);
   /// Chunks of this collective leave the link's first connection to words, which wait behind no chunk there; unless it is
@@ -107,6 +108,7 @@ class LinkSchedule {
     std::map<std::uint64_t, FrameHeader> up;
     std::deque<FrameHeader> down;
     bool ready = false;
+    bool sums_first = false;
     bool first_free = false;  ///< The first connection takes none of it.
     bool cancelled = false;  ///< What is on its way down need not arrive.
     std::uint64_t limit = 0;

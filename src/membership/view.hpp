@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -45,6 +46,11 @@ struct View {
   const Member* find(PeerId peer) const {
     const auto rank = rank_of(peer);
     return rank ? &members[*rank] : nullptr;
+  }
+  /// By the addresses that all members were told alike.
+  bool spans_hosts() const {
+    return std::any_of(members.begin(), members.end(),
+                       [this](const Member& member) { return member.address.host != members.front().address.host; });
   }
   friend bool operator==(const View&, const View&) = default;
 };

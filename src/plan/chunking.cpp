@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::uint64_t kChunkBytesMin = 16 << 10;
 constexpr std::uint64_t kChunkBytesMax = 512 << 10;
+constexpr std::uint64_t kChunkBytesMaxBetweenHosts = 128 << 10;
 constexpr std::uint64_t kChunksPerRoot = 4;
 constexpr std::uint64_t kCacheLineBytes = 64;
 constexpr std::uint64_t kHoldMs = 50;
@@ -17,7 +18,7 @@ constexpr std::uint64_t kConnections = 16;
 Chunking cut(const ChunkingInput& in) {
   // Sizes are reckoned in elements: elements * element_bytes could pass 64 bits.
   const std::uint64_t min = std::max<std::uint64_t>(1, kChunkBytesMin / in.element_bytes);
-  std::uint64_t bytes_max = kChunkBytesMax;
+  std::uint64_t bytes_max = in.between_hosts ? kChunkBytesMaxBetweenHosts : kChunkBytesMax;
   if (in.bytes_per_second != 0)
     bytes_max = std::clamp(in.bytes_per_second / 1000 * kHoldMs / kConnections, kChunkBytesMin, kChunkBytesMax);
   const std::uint64_t max = std::max<std::uint64_t>(1, bytes_max / in.element_bytes);

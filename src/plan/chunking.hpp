@@ -35,12 +35,14 @@ struct ChunkingInput {
   std::uint32_t segments = 1;
   /// Of the slowest link that chunks may have to take; 0: unknown.
   std::uint64_t bytes_per_second = 0;
+  bool between_hosts = false;  ///< Some members are on other hosts than others. Matters while rates are unknown.
 };
 
 /// Chunks of 16 to 512 KiB: small enough that every root has several of them, so that transfer and
 /// reduction overlap; whole cache lines; spread evenly over `world_size` roots once there are enough.
 /// No larger than what one of sixteen connections of the slowest link carries in 50 ms, but 16 KiB at least: others
-/// wait behind a chunk, and the last one of a collective is waited for by all.
+/// wait behind a chunk, and the last one of a collective is waited for by all. Between hosts that know nothing of their
+/// links yet, 128 KiB: many connections then have something to carry, and none of them a lot.
 Chunking cut(const ChunkingInput& input);
 
 }  // namespace hawser

@@ -63,6 +63,7 @@ struct PlanInput {
   std::uint32_t root = 0;  ///< Of a broadcast.
   WireBytes wire;
   const Network* network = nullptr;  ///< Of as many members; null: nothing is known of the links.
+  bool between_hosts = false;        ///< As in ChunkingInput.
   /// Where the choice is automatic: a plan must be predicted to be faster by more than this than a simpler one. The
   /// error of what is measured; so noise makes no plan, and none is chosen whose gain is in doubt.
   std::uint32_t margin_percent = 15;

@@ -222,7 +222,8 @@ Plan make_plan(const PlanInput& in) {
                              .element_bytes = in.element_bytes,
                              .world_size = in.world_size,
                              .segments = in_segments(in.collective) ? in.world_size : 1,
-                             .bytes_per_second = slowest_in_memory_bytes(in)}),
+                             .bytes_per_second = slowest_in_memory_bytes(in),
+                             .between_hosts = in.between_hosts}),
             .trees = {},
             .cycle = {},
             .predicted_seconds = 0};

@@ -157,7 +157,8 @@ Result<std::shared_ptr<Execution>> PeerEngine::State::make_execution(const Colle
                                                 .collective = what.signature.collective,
                                                 .root = what.signature.root,
                                                 .wire = wire_bytes(what.signature),
-                                                .network = network});
+                                                .network = network,
+                                                .between_hosts = view.spans_hosts()});
   auto made = Executor::create(*plan, what, scratch_);
   if (!made.ok()) return made.error();
   return std::shared_ptr<Execution>(std::move(*made));

@@ -57,7 +57,10 @@ void PeerEngine::State::begin_op(Instant now, const OpKey& key, EngineActions& o
     const auto rank = machine_.view().rank_of(peer);
     if (!rank) continue;
     if (op.probing) link.schedule.keep_first_free(key);
-    if (link.metered) link.schedule.set_eager(eager_bytes(machine_.view().size()));
+    if (link.metered) {
+      link.schedule.set_eager(eager_bytes(machine_.view().size()));
+      link.schedule.set_sums_first(key);
+    }
     if (window != 0) link.schedule.set_window(key, window, op.compress);
     set_pace(key, op, link, *rank);
     const auto early = link.early_ready.find(key);

@@ -19,6 +19,19 @@ struct LinkSample {
   std::uint32_t repeated_permille = 0;  ///< Of the segments sent.
 };
 
+/// How many connections a link between hosts has before any traffic. Each begins with some ten segments per round trip
+/// and doubles that (RFC 6928): over a long way, several together are at the link's rate sooner. A peer with many links
+/// fills its access with few on each. Pure.
+inline std::uint32_t connections_at_first(Duration round_trip, std::size_t links) {
+  constexpr std::uint32_t kLeast = 2;
+  constexpr std::uint32_t kMost = 8;
+  constexpr std::size_t kOfAllLinks = 64;
+  constexpr Duration kRoundTripOfOne = milliseconds(5);
+  const auto by_way = static_cast<std::uint32_t>(std::clamp<Duration::rep>(round_trip / kRoundTripOfOne, kLeast, kMost));
+  const auto share = static_cast<std::uint32_t>(kOfAllLinks / std::max<std::size_t>(1, links));
+  return std::clamp(by_way, kLeast, std::max(kLeast, share));
+}
+
 /// How many connections a link has. Growing is a matter of the queue on the way: connections that have all they can
 /// send, and whose round trips are nevertheless hardly longer than the shortest ever, do not fill the pipe (losses, windows
 /// and buffers hold them back), so more of them carry more. Where round trips grow, a queue stands
@@ -36,12 +49,13 @@ class ConnectionCount {
   void follow(Instant now, std::uint32_t wanted) {
     wanted_ = std::clamp<std::uint32_t>(wanted, 1, most_);
     changed_at_ = now;
+    own_change_at_.reset();
     roomy_for_ = {};
     overflows_ = 0;
   }
 
-  /// A change was made lately, and may not have come to be yet.
-  bool is_settling(Instant now) const { return changed_at_ && now - *changed_at_ < kChangeMax; }
+  /// This side has changed the number lately, which may not have come to be yet.
+  bool is_settling(Instant now) const { return own_change_at_ && now - *own_change_at_ < kChangeMax; }
 
   /// To be called at regular intervals while the link is in use; gives how many there shall be.
   std::uint32_t sample(Instant now, const LinkSample& sample) {
@@ -83,14 +97,14 @@ class ConnectionCount {
     if (now < avoid_until_) next = std::min(next, avoided_ - 1);
     if (next <= wanted_) return;
     wanted_ = next;
-    changed_at_ = now;
+    changed_at_ = own_change_at_ = now;
   }
   void shrink(Instant now) {
     avoided_ = wanted_;
     avoid_until_ = now + avoid_for_;
     avoid_for_ *= 2;
     wanted_ = std::max<std::uint32_t>(1, wanted_ / 2);
-    changed_at_ = now;
+    changed_at_ = own_change_at_ = now;
     overflows_ = 0;
   }
 
@@ -98,7 +112,8 @@ class ConnectionCount {
   std::uint32_t most_;
   Instant sampled_at_{};
   Duration roomy_for_{};  ///< In use and without a queue, since there last was one or the number grew.
-  std::optional<Instant> changed_at_;
+  std::optional<Instant> changed_at_;      ///< By either side.
+  std::optional<Instant> own_change_at_;  ///< Unless the other side has changed it since.
   int overflows_ = 0;
   std::uint32_t avoided_ = 0;
   Instant avoid_until_{};

@@ -165,7 +165,7 @@ void Links::stand(const std::shared_ptr<Slot>& slot, Tcp::socket socket) {
   Link& link = *slot->link;
   link.between_hosts = link.between_hosts || !same_host;
   if (config_.connections_per_link == 0 && !same_host) {
-    if (!link.count) link.count.emplace(kConnectionsAtFirst);
+    if (!link.count) link.count.emplace(connections_at_first(round_trip, links_.size()));
     if (link.target.dial) dial_up_to(link, link.count->wanted());
   }
   traffic_.link_up(name, standing);

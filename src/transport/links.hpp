@@ -27,7 +27,7 @@ namespace hawser::transport {
 
 struct LinksConfig {
   /// Of links that this side dials. 0: one to a peer on this host, where more would only cost, else as many as
-  /// ConnectionCount says, kConnectionsAtFirst to begin with.
+  /// ConnectionCount says, connections_at_first() to begin with.
   std::uint32_t connections_per_link = 0;
   /// Payloads between peers on one host carry a checksum too.
   bool check_same_host = false;
@@ -41,8 +41,6 @@ struct LinksConfig {
   /// For the jitter of redials.
   std::uint64_t seed = 0;
 };
-
-inline constexpr std::uint32_t kConnectionsAtFirst = 2;
 
 /// The other end of a link.
 struct LinkTarget {

@@ -202,6 +202,7 @@ TEST_CASE("a pace bounds what is under way in both directions, sums first, and s
   LinkSchedule link;
   link.connection_up(0);
   link.set_ready(key_of(1), kNoLimit);
+  link.set_sums_first(key_of(1));
   link.set_pace(key_of(1), kBytes + 1);
   link.enqueue(chunk_of(1, 7, Direction::down));
   for (const std::uint64_t chunk : {0, 1, 2}) link.enqueue(chunk_of(1, chunk));

@@ -44,14 +44,15 @@ TEST_CASE("whatever a plan depends on makes another one") {
   CHECK(other([](PlanInput& in) { in.wire.down = 1024; }) == 1);
   CHECK(other([](PlanInput& in) { in.margin_percent = 50; }) == 1);
   CHECK(other([](PlanInput& in) { in.network = nullptr; }) == 1);
+  CHECK(other([](PlanInput& in) { in.network = nullptr, in.between_hosts = true; }) == 1);
   CHECK(other([](PlanInput& in) { in.network = nullptr, in.world_size = 7; }) == 1);
   CHECK(other([](PlanInput&) {}) == 0);
   cache.plan(4, input);
-  CHECK(cache.made() == 11);
+  CHECK(cache.made() == 12);
   cache.clear();
   CHECK(cache.kept() == 0);
   cache.plan(4, input);
-  CHECK(cache.made() == 12);
+  CHECK(cache.made() == 13);
 }
 
 TEST_CASE("the plans used last are kept, up to a number and a size") {

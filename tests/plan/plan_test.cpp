@@ -24,6 +24,14 @@ TEST_CASE("every plan counts each element of each member once") {
       }
 }
 
+TEST_CASE("between hosts of which nothing is known chunks are smaller") {
+  const PlanInput input{.world_size = 4, .elements = 1 << 24};
+  CHECK(make_plan(input).chunking.chunk_elements * 4 == 512 << 10);
+  PlanInput far = input;
+  far.between_hosts = true;
+  CHECK(make_plan(far).chunking.chunk_elements * 4 == 128 << 10);
+}
+
 TEST_CASE("a large buffer gives every root about the same share") {
   const Plan plan = make_plan({.kind = PlanKind::direct, .world_size = 5, .elements = 10000000});
   std::vector<std::uint64_t> share(5);

@@ -21,6 +21,16 @@ constexpr LinkSample kIdle{.is_full = false, .round_trip = milliseconds(100), .r
 
 }  // namespace
 
+TEST_CASE("a link over a long way begins with several connections, those of a peer with many links with few") {
+  CHECK(connections_at_first(microseconds(300), 3) == 2);
+  CHECK(connections_at_first(milliseconds(12), 3) == 2);
+  CHECK(connections_at_first(milliseconds(30), 3) == 6);
+  CHECK(connections_at_first(milliseconds(100), 3) == 8);
+  CHECK(connections_at_first(seconds(10), 0) == 8);
+  CHECK(connections_at_first(milliseconds(100), 15) == 4);
+  CHECK(connections_at_first(milliseconds(100), 1000) == 2);
+}
+
 TEST_CASE("connections are added while they are full and no queue stands on the way") {
   ConnectionCount count(2, 16);
   Instant now = kStart;
@@ -102,4 +112,21 @@ TEST_CASE("on short ways jitter of a fraction of a millisecond is no queue, and 
   sample.round_trip = milliseconds(3);
   ConnectionCount other(2, 8);
   CHECK(watch(other, now, seconds(10), sample) == 2);
+}
+
+TEST_CASE("what the other side makes of the number is taken over at once, unless this side has just changed it") {
+  ConnectionCount count(1, 16);
+  Instant now = kStart;
+  count.follow(now, 1);
+  CHECK_FALSE(count.is_settling(now));
+  count.follow(now, 8);
+  CHECK(count.wanted() == 8);
+  CHECK_FALSE(count.is_settling(now));
+  // New connections have time to reach their pace all the same.
+  CHECK(watch(count, now, milliseconds(300), kRoomy) == 8);
+  REQUIRE(watch(count, now, milliseconds(300), kRoomy) == 16);
+  CHECK(count.is_settling(now));
+  CHECK_FALSE(count.is_settling(now + seconds(3)));
+  count.follow(now, 8);
+  CHECK_FALSE(count.is_settling(now));
 }
