@@ -179,6 +179,7 @@ typedef void (*hawserLogCallback_t)(void* user, hawserLogLevel_t level, const ch
 /** Sets where log lines of this process go; null restores the default (stderr).
  *  Default level: hawserLogWarning. A normal shutdown logs no error and no warning. */
 HAWSER_API hawserResult_t hawserSetLogCallback(hawserLogCallback_t callback, void* user);
+/** Leaves out what matters less than this. At any time, from any thread. Errors: InvalidArgument (no such level). */
 HAWSER_API hawserResult_t hawserSetLogLevel(hawserLogLevel_t level);
 
 /* ------------------------------------------------------------------------------------------- master */
@@ -227,7 +228,8 @@ typedef struct hawserMasterConfig {
  *  Does not block. Errors: InvalidArgument (address), System (port taken; the sentence names it). */
 HAWSER_API hawserResult_t hawserMasterCreate(const hawserMasterConfig_t* config, hawserMaster_t* master);
 
-/** The address that the master listens on, with the real port. `buffer` holds HAWSER_ADDRESS_BYTES. */
+/** The address that the master listens on, with the real port. `buffer` holds HAWSER_ADDRESS_BYTES.
+ *  Does not block. Errors: InvalidArgument (null, or the buffer is too small: the sentence says for what). */
 HAWSER_API hawserResult_t hawserMasterGetAddress(hawserMaster_t master, char* buffer, size_t buffer_bytes);
 
 /** Serves until hawserMasterStop(); blocks the calling thread for that long. One run per master.
@@ -262,8 +264,8 @@ typedef struct hawserCommConfig {
   /** Ports to listen on, first to last; 0 and 0: any free port. */
   uint16_t port_first;
   uint16_t port_last;
-  /** TCP connections per link. Default: 1 between peers on one host; between hosts 2 at first, then as many as fill
-   *  the way without overflowing a queue on it, up to 32. */
+  /** TCP connections per link. Default: 1 between peers on one host; between hosts 2 to 8 at first (more over
+   *  longer ways), then as many as fill the way without overflowing a queue on it, up to 32. At most 64. */
   uint32_t connections_per_link;
   /** Bound of hawserCommConnect, waiting for admission included. Default 3600000. */
   uint32_t connect_ms;
@@ -344,7 +346,8 @@ HAWSER_API hawserResult_t hawserCommGetInfo(hawserComm_t comm, hawserCommInfo_t*
 HAWSER_API hawserResult_t hawserCommGetMembers(hawserComm_t comm, hawserMember_t* members, uint32_t capacity,
                                                uint32_t* count);
 
-/** Writes 1 if peers wait for admission, as far as the master has told, else 0. Does not block.
+/** Writes 1 if peers wait for admission, as far as the master has told, else 0. Does not block. Errors: InvalidUsage
+ *  (not connected), Closed.
  *  Different members may briefly see different answers: use it to report, and call
  *  hawserCommUpdateTopology in the same place on all members. */
 HAWSER_API hawserResult_t hawserCommArePeersPending(hawserComm_t comm, int* pending);
@@ -367,7 +370,7 @@ typedef struct hawserOptimizeOptions {
   uint32_t all_pairs;
   /** Not 0: probe those too whose measurement is older. */
   uint32_t age_ms_max;
-  /** Of one probe, from one member to another. Default: four round trips, 160 to 900 ms; many end earlier. At most
+  /** Of one probe, from one member to another. Default: 3.5 round trips, 160 to 900 ms; many end earlier. At most
    *  10000. */
   uint32_t probe_ms_max;
   /** After so long this member begins no further probe; what is not probed then stays unknown. Default 60000. */
@@ -538,7 +541,7 @@ HAWSER_API hawserResult_t hawserAllReduceAsync(hawserComm_t comm, const void* se
  *  passed is told apart by hawserOpTest. Several threads may wait. @param info may be null. */
 HAWSER_API hawserResult_t hawserOpWait(hawserOp_t op, uint64_t timeout_ms, hawserReduceInfo_t* info);
 
-/** Writes 1 if the operation has ended, well or not, else 0. Does not block. */
+/** Writes 1 if the operation has ended, well or not, else 0. Does not block. Errors: InvalidArgument (null). */
 HAWSER_API hawserResult_t hawserOpTest(hawserOp_t op, int* ended);
 
 /** Waits for the end if need be, and frees. Null is allowed. May be called after hawserCommDestroy, which
@@ -609,7 +612,7 @@ HAWSER_API hawserResult_t hawserAllReduceMany(hawserComm_t comm, const hawserTen
 HAWSER_API hawserResult_t hawserResidualCreate(uint64_t count, hawserDataType_t type, hawserResidual_t* residual);
 /** Forgets what is owed. Errors: InvalidUsage (in use). */
 HAWSER_API hawserResult_t hawserResidualReset(hawserResidual_t residual);
-/** The root mean square of what is owed. */
+/** The root mean square of what is owed. Does not block, but reads all of it. Errors: InvalidUsage (in use). */
 HAWSER_API hawserResult_t hawserResidualGetNorm(hawserResidual_t residual, double* root_mean_square);
 /** Frees. Errors: InvalidUsage (in use; nothing is freed). Null is allowed. */
 HAWSER_API hawserResult_t hawserResidualDestroy(hawserResidual_t residual);

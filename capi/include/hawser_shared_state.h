@@ -243,7 +243,8 @@ typedef struct hawserPrefetchInfo {
 /** As hawserCommConnect, but first fetches the content of `state` from the members that offer it, while they train
  *  on; only then may it be admitted. The first synchronisation afterwards fetches only what has changed since.
  *  Fetches again what a new revision changes, until it has all of one; joins with what it has if nobody offers
- *  anything (fitting), or after bound_ms. The state is incomplete until that first synchronisation, unless all of it
+ *  anything (fitting), if revisions come faster than their content (it has fetched as much as the whole state, or has
+ *  missed eight in a row), or after bound_ms. The state is incomplete until that first synchronisation, unless all of it
  *  came or none. Blocks as hawserCommConnect does, plus the fetching. Errors: those of hawserCommConnect and
  *  InvalidUsage (the state is in use). @param options, info may be null. */
 HAWSER_API hawserResult_t hawserCommConnectPrefetch(hawserComm_t comm, hawserSharedState_t state,

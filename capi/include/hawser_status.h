@@ -62,6 +62,7 @@ typedef struct hawserStatusInfo {
 
 #define HAWSER_STATUS_INFO_INIT {sizeof(hawserStatusInfo_t), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
+/** Fills `info`; its texts live as long as `status`. Does not block. Errors: InvalidArgument (null). */
 HAWSER_API hawserResult_t hawserStatusGetInfo(hawserStatus_t status, hawserStatusInfo_t* info);
 
 /** Fill with HAWSER_STATUS_GROUP_INIT. */

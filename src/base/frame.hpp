@@ -17,7 +17,7 @@ enum class FrameKind : std::uint8_t {
   /// "I have called this collective: send, chunks on their way up below the limit." Comes again when the
   /// limit has grown. No payload.
   ready = 2,
-  /// "I have received so many frames, other than this kind, on this connection." No payload.
+  /// "I have received so many frames, other than this kind and `connections`, on this connection." No payload.
   acknowledge = 3,
   // Words about the slices of a shared-state transfer (shared_state/swarm.hpp), by chunk. No payload.
   want = 4,     ///< Send me the chunk.

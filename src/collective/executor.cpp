@@ -55,6 +55,7 @@ Executor::Executor(Plan plan, const CollectiveCall& call)
     limited_ = limited_ || lingers(chunk);
     if (part_of_result(chunk)) ++result_chunks_;
   }
+  plan_bytes();
   widen_limit();
 }
 
@@ -81,23 +82,24 @@ std::size_t Executor::up_window() const {
   return std::max<std::size_t>(1, all / std::max<std::size_t>(1, parents.size()));
 }
 
-std::uint64_t Executor::planned_bytes(std::uint32_t to) const {
-  // The same of all chunks of a pair of trees, but the last.
-  std::vector<std::uint64_t> of_tree(roles_.size());
-  std::vector<bool> known(roles_.size());
-  std::uint64_t bytes = 0;
+void Executor::plan_bytes() {
+  // All chunks of a pair of trees are equal but the last.
+  std::vector<std::uint64_t> chunks_of_tree(roles_.size());
+  std::vector<std::uint64_t> one_of_tree(roles_.size());
   for (std::uint64_t chunk = 0; chunk < plan_.chunking.chunks(); ++chunk) {
     const std::size_t tree = plan_.tree_index(chunk);
-    if (!known[tree]) {
-      const Role& mine = roles_[tree];
-      if (mine.parent_up == to) of_tree[tree] += payload_bytes(memory_.call().rank, Direction::up, chunk);
-      if (std::find(mine.children_down.begin(), mine.children_down.end(), to) != mine.children_down.end())
-        of_tree[tree] += payload_bytes(memory_.call().rank, Direction::down, chunk);
-      known[tree] = true;
-    }
-    bytes += of_tree[tree];
+    if (chunks_of_tree[tree]++ == 0) one_of_tree[tree] = chunk;
   }
-  return bytes;
+  planned_bytes_.resize(plan_.world_size);
+  const std::uint32_t rank = memory_.call().rank;
+  for (std::size_t tree = 0; tree < roles_.size(); ++tree) {
+    if (chunks_of_tree[tree] == 0) continue;
+    const Role& mine = roles_[tree];
+    if (mine.parent_up != kNoParent)
+      planned_bytes_[mine.parent_up] += chunks_of_tree[tree] * payload_bytes(rank, Direction::up, one_of_tree[tree]);
+    for (const std::uint32_t child : mine.children_down)
+      planned_bytes_[child] += chunks_of_tree[tree] * payload_bytes(rank, Direction::down, one_of_tree[tree]);
+  }
 }
 
 bool Executor::heard(std::uint32_t from, std::uint64_t chunk) const {

@@ -53,7 +53,7 @@ class Executor final : public Execution {
   std::uint64_t send_limit() const override { return limited_ ? limit_ : kNoLimit; }
   std::uint64_t limit_step() const override { return std::max<std::uint64_t>(1, window_ / 2); }
   std::size_t up_window() const override;
-  std::uint64_t planned_bytes(std::uint32_t to) const override;
+  std::uint64_t planned_bytes(std::uint32_t to) const override { return planned_bytes_[to]; }
 
   std::vector<std::uint32_t> waiting_for() const override;
   std::vector<std::uint32_t> senders() const override;
@@ -102,11 +102,13 @@ class Executor final : public Execution {
   void bring_down(std::uint64_t chunk);
   void release(std::uint64_t chunk);
   void widen_limit();
+  void plan_bytes();
   void send_down(std::uint64_t chunk, std::vector<Send>& out);
 
   Plan plan_;
   CallMemory memory_;
   std::vector<Role> roles_;
+  std::vector<std::uint64_t> planned_bytes_;  ///< By rank.
   std::vector<ChunkState> chunks_;
   std::vector<std::uint64_t> heard_;  ///< A bit per chunk and rank.
   std::size_t heard_words_ = 0;       ///< Per chunk.

@@ -11,7 +11,7 @@ constexpr std::uint64_t kWindowBytesMin = 32 << 10;
 constexpr Duration kGlance = milliseconds(5);
 constexpr Duration kTimeMin = milliseconds(160);
 constexpr Duration kTimeMax = milliseconds(900);
-constexpr int kRoundTrips = 4;
+constexpr int kHalfRoundTrips = 7;
 /// Windows that differ by no more are about the same: of slow start, each has nearly twice as much as the one before.
 constexpr double kSteady = 1.3;
 constexpr int kSteadyMin = 2;  // Of them, and the one before.
@@ -21,7 +21,7 @@ constexpr double kSlowStart = 1.6;
 }  // namespace
 
 Duration probe_time_max(Duration round_trip) {
-  return std::clamp<Duration>(kRoundTrips * round_trip, kTimeMin, kTimeMax);
+  return std::clamp<Duration>(kHalfRoundTrips * round_trip / 2, kTimeMin, kTimeMax);
 }
 
 ProbeBurst::ProbeBurst(Instant begun, Bounds bounds)
@@ -73,7 +73,8 @@ void ProbeBurst::look(Instant now, std::uint64_t bytes_arrived) {
   const double growth = first ? 2 * kSlowStart : static_cast<double>(rate_of_last(1)) / static_cast<double>(before);
   steady_ = growth <= kSteady && growth >= 1 / kSteady ? steady_ + 1 : 0;
   over_ = steady_ >= kSteadyMin || late || all_arrived;
-  rate_ = rate_of_last(steady_ >= kSteadyMin ? 3 : 2);
+  // Where it grew, and less than in slow start, the way became full in the last one.
+  rate_ = rate_of_last(steady_ >= kSteadyMin ? 3 : growth > kSteady ? 1 : 2);
   // So little that it can't be for slow start.
   const bool slow = first && !whole && !all_arrived && passed >= 2 * window_;
   const bool unfinished = all_arrived ? steady_ == 0 : growth > kSlowStart;

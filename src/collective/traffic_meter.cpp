@@ -47,6 +47,7 @@ void LinkMeter::acknowledged(Instant now, std::size_t bytes) {
 void LinkMeter::take_sample(Instant now) {
   const Duration time = now - *sample_since_;
   if (time < least_.time || sample_bytes_ < least_.bytes) return;
+  sampled_at_ = now;
   const std::uint64_t rate = per_second(sample_bytes_, time);
   const bool is_ours = bounded_to_ > 0 && static_cast<double>(rate) > kShareOfBound * static_cast<double>(bounded_to_);
   if (is_ours && rate <= bytes_per_second()) return;

@@ -51,6 +51,8 @@ class LinkMeter {
   /// What the rate comes from, and when it was last measured.
   RateSource source() const { return source_; }
   Instant measured_at() const { return measured_at_; }
+  /// When traffic was last seen for long enough to be a sample, also if it was no news.
+  Instant sampled_at() const { return sampled_at_; }
   Duration round_trip() const { return round_trip_; }
   /// Since when frames have been waiting all the time, if they do.
   std::optional<Instant> queued_since() const { return queued_since_; }
@@ -68,6 +70,7 @@ class LinkMeter {
   Duration round_trip_{};
   RateSource source_ = RateSource::traffic;
   Instant measured_at_{};
+  Instant sampled_at_{};
 };
 
 /// The most that has passed in a second, over the latest traffic: of windows in which something was queued.

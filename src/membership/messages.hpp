@@ -118,7 +118,7 @@ struct Ping {
   friend bool operator==(const Ping&, const Ping&) = default;
 };
 
-/// What a member has measured of its links, of data that flows anyway. By rank of the view; 0: unknown.
+/// What a member has measured of its links, by data that flows anyway or by probes. By rank of the view; 0: unknown.
 struct LinkRow {
   std::vector<std::uint64_t> bytes_per_second;  ///< Sent to each rank.
   std::vector<std::uint64_t> delay_ns;          ///< One way: half a round trip. As many.

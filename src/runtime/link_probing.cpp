@@ -103,6 +103,8 @@ LinkProbing::LinkProbing(std::shared_ptr<ProbeCall> call, Setting setting)
       frames_(frames_within(call_->bounds.bytes_max)),
       others_(setting_.world_size) {
   HAWSER_ASSERT(setting_.links.size() == setting_.world_size);
+  for (std::uint32_t rank = 0; rank < setting_.world_size; ++rank)
+    others_[rank].connections = setting_.links[rank].connections;
   if (setting_.rank != 0) return;
   reports_.assign(setting_.world_size, std::vector<std::optional<std::uint64_t>>(setting_.world_size));
   reports_missing_ = std::size_t{setting_.world_size} * (setting_.world_size - 1);
@@ -259,8 +261,9 @@ void LinkProbing::go_on(Instant now, std::vector<Send>& out) {
     if (coming_ && other.declines) coming_.reset();
     if (coming_) return;
     Turn* const next = at_ + 1 < turns_.size() ? &turns_[at_ + 1] : nullptr;
-    // Nothing comes in any more: by the time the next one's burst does, this one's has ended too.
-    if (next != nullptr) (void)ask(now, *next, out);
+    // Nothing comes in any more, and by the time the next one's burst does, this one's has ended too. Unless this one
+    // only sends: its burst may last, and the next member would send its own, and wait for ours, meanwhile.
+    if (next != nullptr && (turn.receives || !turn.sends || other.has_enough)) (void)ask(now, *next, out);
     if (turn.sends && !other.has_enough) return;
     narrow(turn);
     ++at_;

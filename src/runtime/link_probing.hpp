@@ -44,6 +44,7 @@ struct ProbeCall {
 struct ProbeLink {
   bool wanted = false;  ///< This member wants to know how fast it is.
   bool widens = false;  ///< This member can give it more connections, and sees to that.
+  std::uint32_t connections = 0;
   Duration round_trip{};
 };
 
@@ -125,15 +126,15 @@ class LinkProbing final : public Execution {
   /// What is known of one other member.
   struct Other {
     bool ready = false;
-    bool asked = false;           ///< It was told to send its burst.
-    bool asks = false;            ///< It has said so to this one.
-    bool sends = false;           ///< By the order, it sends a burst.
-    bool has_enough = false;      ///< It has said what this member's burst came to.
-    bool declines = false;        ///< It has said that it sends no burst.
+    bool asked = false;       ///< It was told to send its burst.
+    bool asks = false;        ///< It has said so to this one.
+    bool sends = false;       ///< By the order, it sends a burst.
+    bool has_enough = false;  ///< It has said what this member's burst came to.
+    bool declines = false;    ///< It has said that it sends no burst.
     bool widened = false;
-    std::uint32_t connections = 0;  ///< Of the link, as far as told.
-    std::uint64_t bytes_came = 0;  ///< Of its burst, here.
-    std::vector<Send> unsaid;         ///< Until it is ready.
+    std::uint32_t connections = 0;  ///< Of the link.
+    std::uint64_t bytes_came = 0;   ///< Of its burst, here.
+    std::vector<Send> unsaid;       ///< Until it is ready.
   };
 
   void say(std::uint32_t to, FrameKind kind, std::uint64_t chunk, std::uint64_t count, std::vector<Send>& out);
@@ -160,7 +161,7 @@ class LinkProbing final : public Execution {
   std::vector<std::optional<Turn>> heard_turns_;
   std::vector<Turn> turns_;
   bool ordered_ = false;
-  std::size_t at_ = 0;  ///< The pair whose turn it is.
+  std::size_t at_ = 0;                ///< The pair whose turn it is.
   bool under_way_ = false;            ///< The bursts of the pair whose turn it is.
   std::optional<ProbeBurst> coming_;  ///< The one that comes in, while it does.
   std::vector<Ended> ended_;

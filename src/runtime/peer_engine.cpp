@@ -444,6 +444,7 @@ void PeerEngine::State::follow_one(Instant now, const OpCommitted& committed, En
   out.emplace_back(SettleResult{op.execution});
   out.emplace_back(CallDone{op.call, {Status::success, {}}, std::move(info)});
   ops_.erase(found);
+  set_bounds();
 }
 
 void PeerEngine::State::follow_one(Instant, const OpAborted& aborted, EngineActions& out) {
@@ -455,6 +456,7 @@ void PeerEngine::State::follow_one(Instant, const OpAborted& aborted, EngineActi
   out.emplace_back(LogEvent{LogLevel::info, "collective-aborted", aborted.error.sentence});
   out.emplace_back(CallDone{found->second.call, aborted.error, {}});
   ops_.erase(found);
+  set_bounds();
 }
 
 void PeerEngine::State::follow_one(Instant now, const ConnectEnded& ended, EngineActions& out) {

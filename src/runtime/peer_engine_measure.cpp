@@ -35,15 +35,18 @@ std::optional<Instant> PeerEngine::State::queued_since() const {
   return since;
 }
 
-/// A measurement counts once, however many collectives end before the next one. True if traffic has shown a new one.
+/// A measurement counts once, however many collectives end before the next one. True if traffic was seen since: what is no
+/// news of the link, since it came near our own bound, passed at one time with the rest all the same.
 bool PeerEngine::State::take_measures(Link& link) {
   link.steady_delay.take(nanoseconds(link.meter.round_trip()) / 2);
-  if (link.meter.measured_at() == link.steady_at) return false;
+  const bool seen = std::exchange(link.sampled_at, link.meter.sampled_at()) != link.meter.sampled_at() &&
+                    link.meter.source() == RateSource::traffic;
+  if (link.meter.measured_at() == link.steady_at) return seen;
   link.steady_at = link.meter.measured_at();
   // Of the pair alone, or beside others: two quantities.
   if (std::exchange(link.steady_source, link.meter.source()) != link.meter.source()) link.steady_rate.begin_anew();
   link.steady_rate.take(link.meter.bytes_per_second());
-  return link.steady_source == RateSource::traffic;
+  return seen;
 }
 
 /// Before the report of a collective, so that the next one can be planned from it. What is told is held still as long
@@ -51,11 +54,11 @@ bool PeerEngine::State::take_measures(Link& link) {
 void PeerEngine::State::tell_measures(PeerActions& out) {
   const View& view = machine_.view();
   if (view.size() > limits::kMeasuredGroupMax) return;
-  std::set<PeerId> measured;
+  std::set<PeerId> together;
   for (auto& [peer, link] : links_)
-    if (take_measures(link)) measured.insert(peer);
-  if (!measured.empty())
-    for (auto& [peer, link] : links_) link.steady_together = measured.contains(peer);
+    if (take_measures(link)) together.insert(peer);
+  if (!together.empty())
+    for (auto& [peer, link] : links_) link.steady_together = together.contains(peer);
   LinkRow row;
   for (std::uint32_t rank = 0; rank < view.size(); ++rank) {
     const Link* const link = find_link(view.members[rank].id);
@@ -89,22 +92,45 @@ void PeerEngine::State::on(Instant, const LinkSampled& event, EngineActions& out
   if (is_held_back && link->schedule.has_work()) out.emplace_back(WakeLink{event.peer});
 }
 
+/// What a collective may send over a link in a second; 0: no plan says.
+double PeerEngine::State::paced_rate(const Op& op, const Link& link, std::uint32_t rank) const {
+  const double predicted = op.execution->predicted_seconds();
+  if (predicted <= 0) return 0;
+  // A prediction has a round trip for the sums and the results, in which no bandwidth is used.
+  const double moving = std::max(predicted - seconds_of(link.meter.round_trip()), predicted / 10);
+  return link.pace_margin.value() * static_cast<double>(op.execution->planned_bytes(rank)) / moving;
+}
+
 /// How much of a collective may be under way on a link: what passes in a round trip at the rate that the plan gives
 /// the link, times a margin that follows what the round trips say. Without it everybody
 /// would send as fast as its own access allows to whoever is ready first, and a queue before that one's access would
 /// hold up the data of all (as bounds for receivers in Homa, Montazeri et al. 2018, but from the plan).
 void PeerEngine::State::set_pace(const OpKey& key, const Op& op, Link& link, std::uint32_t rank) {
-  const double predicted = op.execution->predicted_seconds();
   if (!link.metered) return;
-  if (predicted <= 0) return link.meter.bound(0);
-  const auto planned = static_cast<double>(op.execution->planned_bytes(rank));
+  set_bound(link, rank);
+  if (op.execution->predicted_seconds() <= 0) return;
   const double round_trip = seconds_of(link.meter.round_trip());
-  // A prediction has a round trip for the sums and the results, in which no bandwidth is used.
-  const double moving = std::max(predicted - round_trip, predicted / 10);
   const double held = std::max(round_trip + seconds_of(kPaceSlackLeast), seconds_of(kPaceTimeLeast));
-  const double rate = link.pace_margin.value() * planned / moving;
+  link.schedule.set_pace(key, static_cast<std::size_t>(paced_rate(op, link, rank) * held) + 1);
+}
+
+/// Of all collectives under way together; what no plan bounds may take all that there is.
+void PeerEngine::State::set_bound(Link& link, std::uint32_t rank) {
+  double rate = 0;
+  for (const auto& [key, op] : ops_) {
+    if (op.execution->predicted_seconds() <= 0) return link.meter.bound(0);
+    rate += paced_rate(op, link, rank);
+  }
   link.meter.bound(static_cast<std::uint64_t>(rate));
-  link.schedule.set_pace(key, static_cast<std::size_t>(rate * held) + 1);
+}
+
+/// After a collective has ended: the others' bounds stay.
+void PeerEngine::State::set_bounds() {
+  if (ops_.empty()) return;
+  for (auto& [peer, link] : links_) {
+    const auto rank = machine_.view().rank_of(peer);
+    if (rank && link.metered) set_bound(link, *rank);
+  }
 }
 
 void PeerEngine::State::mark_flows(Op& op) const {

@@ -31,6 +31,7 @@ std::shared_ptr<LinkProbing> PeerEngine::State::make_probing(Instant now, const 
     if (link == nullptr || !link->metered) continue;
     const LinkMeter& meter = link->meter;
     known.round_trip = meter.round_trip();
+    known.connections = static_cast<std::uint32_t>(link->schedule.connections());
     known.widens = config_.widens_links && machine_.self() < member.id;
     known.wanted = wishes.all_pairs || meter.bytes_per_second() == 0 ||
                    meter.source() == RateSource::probe_lower_bound ||
@@ -76,6 +77,7 @@ void PeerEngine::State::link_is_wider(Instant now, PeerId peer, EngineActions& o
     op.probing->link_stands(now, *rank, static_cast<std::uint32_t>(find_link(peer)->schedule.connections()), sends);
     send(key, op, sends, out);
     take_probes(now, key, op, out);
+    if (op.execution->complete() && !op.whole) result_whole(now, key, op, out);
   }
 }
 

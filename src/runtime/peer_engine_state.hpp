@@ -96,7 +96,8 @@ class PeerEngine::State {
     topology::SteadyMeasure steady_delay;
     RateSource steady_source = RateSource::traffic;
     Instant steady_at{};
-    bool steady_together = false;  ///< It was measured in the latest collective in which any link was.
+    Instant sampled_at{};
+    bool steady_together = false;  ///< Traffic was seen on it in the latest collective in which it was on any link.
     bool metered = false;  ///< Its rate is that of a network.
     std::uint64_t secret = 0;
     Instant heard_at{};  ///< When anything came over it.
@@ -194,7 +195,10 @@ class PeerEngine::State {
   std::optional<Instant> queued_since() const;
   void tell_measures(PeerActions& out);
   static bool take_measures(Link& link);
+  double paced_rate(const Op& op, const Link& link, std::uint32_t rank) const;
   void set_pace(const OpKey& key, const Op& op, Link& link, std::uint32_t rank);
+  void set_bound(Link& link, std::uint32_t rank);
+  void set_bounds();
 
   Op* find_op(const OpKey& key);
   Link* find_link(PeerId peer);

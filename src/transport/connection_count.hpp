@@ -17,6 +17,8 @@ struct LinkSample {
   Duration round_trip{};                ///< Of late, the mean.
   Duration round_trip_least{};          ///< Ever.
   std::uint32_t repeated_permille = 0;  ///< Of the segments sent.
+  /// What TCP lets be under way on all of them.
+  std::uint64_t window_bytes = 0;
 };
 
 /// How many connections a link between hosts has before any traffic. Each begins with some ten segments per round trip
@@ -27,7 +29,8 @@ inline std::uint32_t connections_at_first(Duration round_trip, std::size_t links
   constexpr std::uint32_t kMost = 8;
   constexpr std::size_t kOfAllLinks = 64;
   constexpr Duration kRoundTripOfOne = milliseconds(5);
-  const auto by_way = static_cast<std::uint32_t>(std::clamp<Duration::rep>(round_trip / kRoundTripOfOne, kLeast, kMost));
+  const auto by_way =
+      static_cast<std::uint32_t>(std::clamp<Duration::rep>(round_trip / kRoundTripOfOne, kLeast, kMost));
   const auto share = static_cast<std::uint32_t>(kOfAllLinks / std::max<std::size_t>(1, links));
   return std::clamp(by_way, kLeast, std::max(kLeast, share));
 }
@@ -36,7 +39,8 @@ inline std::uint32_t connections_at_first(Duration round_trip, std::size_t links
 /// send, and whose round trips are nevertheless hardly longer than the shortest ever, do not fill the pipe (losses, windows
 /// and buffers hold them back), so more of them carry more. Where round trips grow, a queue stands
 /// somewhere, at the receiver's access for example when many send to it at once: the pipe is full, and more
-/// connections would only take from each other. (The signal is that of TCP Vegas, Brakmo and Peterson 1995.)
+/// connections would only take from each other. While their windows still grow, they are on their way to fill it themselves,
+/// and the queue that shows it would come too late. (The signal is that of TCP Vegas, Brakmo and Peterson 1995.)
 /// Where a queue overflows (much has to be sent again), there are too many: half of them go, and that many are not
 /// tried again for a while, each time longer. Pure.
 class ConnectionCount {
@@ -52,6 +56,16 @@ class ConnectionCount {
     own_change_at_.reset();
     roomy_for_ = {};
     overflows_ = 0;
+  }
+
+  /// The other side asks for so many; gives how many there shall be. What overflowed a queue in one direction is not tried
+  /// again for a while because the other direction has room.
+  std::uint32_t asked(Instant now, std::uint32_t wanted) {
+    wanted = std::clamp<std::uint32_t>(wanted, 1, most_);
+    if (wanted < wanted_) avoid(now);
+    if (wanted > wanted_ && now < avoid_until_) wanted = std::max(wanted_, std::min(wanted, avoided_ - 1));
+    if (wanted != wanted_) follow(now, wanted);
+    return wanted_;
   }
 
   /// This side has changed the number lately, which may not have come to be yet.
@@ -73,8 +87,13 @@ class ConnectionCount {
       roomy_for_ = {};
       return wanted_;
     }
+    if (roomy_for_ == Duration{}) window_before_ = sample.window_bytes;
     roomy_for_ += passed;
-    if (roomy_for_ >= settled && is_settled) grow(now);
+    if (roomy_for_ < settled || !is_settled) return wanted_;
+    if (4 * sample.window_bytes > 5 * window_before_)
+      roomy_for_ = {};
+    else
+      grow(now);
     return wanted_;
   }
 
@@ -90,6 +109,7 @@ class ConnectionCount {
   static constexpr std::uint32_t kOverflowPermille = 20;
   static constexpr int kOverflowsMin = 3;
   static constexpr Duration kAvoidFirst = seconds(30);
+  static constexpr Duration kAvoidMost = seconds(3600);
 
   void grow(Instant now) {
     roomy_for_ = {};
@@ -99,10 +119,13 @@ class ConnectionCount {
     wanted_ = next;
     changed_at_ = own_change_at_ = now;
   }
-  void shrink(Instant now) {
+  void avoid(Instant now) {
     avoided_ = wanted_;
     avoid_until_ = now + avoid_for_;
-    avoid_for_ *= 2;
+    avoid_for_ = std::min(2 * avoid_for_, kAvoidMost);
+  }
+  void shrink(Instant now) {
+    avoid(now);
     wanted_ = std::max<std::uint32_t>(1, wanted_ / 2);
     changed_at_ = own_change_at_ = now;
     overflows_ = 0;
@@ -112,7 +135,8 @@ class ConnectionCount {
   std::uint32_t most_;
   Instant sampled_at_{};
   Duration roomy_for_{};  ///< In use and without a queue, since there last was one or the number grew.
-  std::optional<Instant> changed_at_;      ///< By either side.
+  std::uint64_t window_before_ = 0;  ///< When that began.
+  std::optional<Instant> changed_at_;     ///< By either side.
   std::optional<Instant> own_change_at_;  ///< Unless the other side has changed it since.
   int overflows_ = 0;
   std::uint32_t avoided_ = 0;

@@ -1,4 +1,5 @@
-/// How many connections a link has, and how much may wait in them: looked at ten times a second while links between hosts are in use.
+/// How many connections a link has, and how much may wait in them: looked at ten times a second while links between
+/// hosts are in use.
 #include <algorithm>
 
 #include "transport/links_state.hpp"
@@ -38,7 +39,7 @@ void Links::count() {
   std::vector<std::pair<PeerId, std::uint32_t>> changed;
   for (const auto& [peer, link] : links_) {
     if (!link->between_hosts) continue;
-    LinkSample sample{.is_full = true, .round_trip = {}, .round_trip_least = {}, .repeated_permille = 0};
+    LinkSample sample{.is_full = true, .round_trip = {}, .round_trip_least = {}};
     int standing = 0;
     std::uint64_t sent = 0;
     std::uint64_t repeated = 0;
@@ -50,6 +51,7 @@ void Links::count() {
       sample.round_trip += state.round_trip;
       sample.round_trip_least = ++standing == 1 ? state.round_trip_least
                                                 : std::min(sample.round_trip_least, state.round_trip_least);
+      sample.window_bytes += state.window_bytes;
       sent += state.segments_sent;
       repeated += state.segments_repeated;
     }
@@ -104,9 +106,8 @@ void Links::asked(const std::shared_ptr<Slot>& slot, std::uint64_t connections) 
   const Instant now(std::chrono::duration_cast<Duration>(Clock::now().time_since_epoch()));
   const auto wanted = static_cast<std::uint32_t>(
       std::min<std::uint64_t>(connections, limits::kConnectionsPerLinkMax));
-  if (wanted == link.count->wanted()) return;
-  link.count->follow(now, wanted);
-  resize(link.target.peer, link.count->wanted());
+  const std::uint32_t before = link.count->wanted();
+  if (link.count->asked(now, wanted) != before) resize(link.target.peer, link.count->wanted());
 }
 
 void Links::widen(PeerId peer, std::uint32_t connections) {

@@ -91,7 +91,7 @@ int dispatch(std::vector<std::string> arguments, std::vector<std::string> comman
     std::ranges::reverse(arguments);  // As CLI11 wants them.
     app.parse(arguments);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error);
+    return app.exit(error) == 0 ? 0 : kExitUsage;  // --help is no error.
   }
   if ((run_app->parsed() || host_app->parsed()) == command.empty()) {
     std::fprintf(stderr, command.empty() ? "hawser-wan: no command after --\n"

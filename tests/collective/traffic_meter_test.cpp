@@ -77,8 +77,12 @@ TEST_CASE("a link that is given only so much shows that it can do that, not that
   LinkMeter meter;
   flow(meter, kStart, kStart + seconds(2));
   meter.bound(kRate / 2);
+  const Instant measured = meter.measured_at();
   flow(meter, kStart + seconds(2), kStart + seconds(6), kRate / 2);
   CHECK(is_about(meter.bytes_per_second(), kRate));
+  // No news, but it was seen.
+  CHECK(meter.measured_at() == measured);
+  CHECK(meter.sampled_at() > kStart + seconds(5));
   // What is far below the bound is the network's doing, and what is above the best counts.
   flow(meter, kStart + seconds(6), kStart + seconds(9), kRate / 10);
   CHECK(is_about(meter.bytes_per_second(), kRate / 10));

@@ -2,6 +2,7 @@
 #include "runtime/link_probing.hpp"
 
 #include <deque>
+#include <functional>
 #include <map>
 
 #include "../catch.hpp"
@@ -13,13 +14,16 @@ namespace {
 constexpr std::uint64_t kBytes = 1 << 20;
 
 struct Members {
-  explicit Members(std::uint32_t size, std::uint32_t known_below = 0) : calls(size) {
+  explicit Members(std::uint32_t size, std::uint32_t known_below = 0)
+      : Members(size, [known_below](std::uint32_t from, std::uint32_t to) {
+          return ProbeLink{.wanted = to >= known_below || from >= known_below, .round_trip = milliseconds(20)};
+        }) {}
+  Members(std::uint32_t size, const std::function<ProbeLink(std::uint32_t, std::uint32_t)>& link) : calls(size) {
     for (std::uint32_t rank = 0; rank < size; ++rank) {
       calls[rank] = std::make_shared<ProbeCall>();
       calls[rank]->bounds.bytes_max = kBytes;
       LinkProbing::Setting setting{.rank = rank, .world_size = size, .links = {}, .began = now};
-      for (std::uint32_t to = 0; to < size; ++to)
-        setting.links.push_back({.wanted = to >= known_below || rank >= known_below, .round_trip = milliseconds(20)});
+      for (std::uint32_t to = 0; to < size; ++to) setting.links.push_back(link(rank, to));
       probings.push_back(std::make_unique<LinkProbing>(calls[rank], std::move(setting)));
     }
     for (std::uint32_t rank = 0; rank < size; ++rank) probings[rank]->start(frames(rank));
@@ -126,7 +130,8 @@ TEST_CASE("what is known is not probed, and all know that there is nothing to do
 
 TEST_CASE("frames and words that nobody asked for are impossible") {
   Members members(3);
-  const auto impossible = [&](std::uint32_t at, std::uint32_t from, FrameKind kind, std::uint64_t chunk, std::uint64_t count) {
+  const auto impossible = [&](std::uint32_t at, std::uint32_t from, FrameKind kind, std::uint64_t chunk,
+                              std::uint64_t count) {
     return members.probings[at]->word_came(members.now, from, kind, chunk, count, members.frames(at)) ==
            Execution::Heard::impossible;
   };
@@ -149,6 +154,41 @@ TEST_CASE("after its time is up a member probes no more, and the others do not w
   REQUIRE(members.all_complete());
   CHECK(members.results.size() == 9);
   CHECK(members.calls[2]->measured == 0);
+}
+
+TEST_CASE("who only sends to one member asks the next for its burst when its own is over") {
+  Members members(3, [](std::uint32_t from, std::uint32_t to) {
+    return ProbeLink{.wanted = (from == 0 && to == 1) || (from == 2 && to == 0), .round_trip = milliseconds(20)};
+  });
+  members.deliver();
+  bool both = false;
+  for (int ms = 0; ms < 60'000 && !members.all_complete(); ++ms) {
+    both = both || (members.bursts.contains({0, 1}) && members.bursts.contains({2, 0}));
+    members.pass();
+  }
+  REQUIRE(members.all_complete());
+  CHECK_FALSE(both);
+  CHECK(members.results.size() == 2);
+}
+
+TEST_CASE("a link that has connections enough already is not waited for") {
+  const auto links = [](std::uint32_t connections) {
+    return [connections](std::uint32_t from, std::uint32_t to) {
+      return ProbeLink{
+          .wanted = true, .widens = from < to, .connections = connections, .round_trip = milliseconds(20)};
+    };
+  };
+  Members wide(2, links(48));
+  wide.deliver();
+  CHECK(wide.bursts.size() == 2);
+  Members thin(2, links(2));
+  thin.deliver();
+  CHECK(thin.bursts.empty());
+  // It may be the last thing to happen, once the link stands or the time is up.
+  thin.calls[0]->bounds.total = thin.calls[1]->bounds.total = Duration{};
+  thin.probings[0]->link_stands(thin.now, 1, 48, thin.frames(0));
+  thin.deliver();
+  CHECK(thin.all_complete());
 }
 
 TEST_CASE("who waits for whom is known") {

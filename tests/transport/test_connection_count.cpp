@@ -130,3 +130,36 @@ TEST_CASE("what the other side makes of the number is taken over at once, unless
   count.follow(now, 8);
   CHECK_FALSE(count.is_settling(now));
 }
+
+TEST_CASE("both directions of a link agree on a number") {
+  ConnectionCount count(8, 16);
+  Instant now = kStart;
+  LinkSample overflow = kRoomy;
+  overflow.repeated_permille = 50;
+  REQUIRE(watch(count, now, milliseconds(300), overflow) == 4);
+  // The other direction has room for more, but not this one.
+  CHECK(count.asked(now, 8) == 7);
+  CHECK(count.asked(now, 7) == 7);
+  CHECK(count.asked(now + seconds(31), 16) == 16);
+  // What overflows a queue in the other direction is no matter of room in this one.
+  ConnectionCount other(8, 16);
+  now = kStart;
+  CHECK(other.asked(now, 4) == 4);
+  CHECK(watch(other, now, seconds(20), kRoomy) == 7);
+  CHECK(watch(other, now, seconds(20), kRoomy) == 16);
+}
+
+TEST_CASE("none is added while the windows of those that there are still grow") {
+  ConnectionCount count(8, 32);
+  Instant now = kStart;
+  LinkSample sample = kRoomy;
+  sample.window_bytes = 100'000;
+  for (int i = 0; i < 50; ++i) {
+    count.sample(now, sample);
+    now += kInterval;
+    sample.window_bytes += sample.window_bytes / 8;
+  }
+  CHECK(count.wanted() == 8);
+  // Where losses hold them back, they stay what they are.
+  CHECK(watch(count, now, seconds(1), sample) > 8);
+}

@@ -191,7 +191,7 @@ class Communicator:
         Args:
             all_pairs: probe the links that are known, too.
             age_ms_max: probe those too whose measurement is older. 0: no matter how old.
-            probe_ms_max: of one probe. Default: four round trips, 160 to 900 ms.
+            probe_ms_max: of one probe. Default: 3.5 round trips, 160 to 900 ms.
             total_ms_max: after so long this member begins no further probe. Default 60000.
             probe_bytes_max: of one probe, the same on all members. Default 67108864.
             progress: told how many of how many other members this one is done with.
