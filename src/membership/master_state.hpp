@@ -217,9 +217,11 @@ class MasterMachine::State {
 
   // stragglers.cpp
   void hear_flows(Instant now, PeerId peer, const Complaint& message, const Group& group, Op& op);
+  void suspect_straggler(Instant now, Instant since, const Group& group, Op& op) const;
   bool judge_stragglers(Instant now, Group& group, MasterActions& out);
   std::optional<Instant> straggler_deadline(const Group& group) const;
-  std::optional<Instant> lone_deadline(const Group& group, const Op& op) const;
+  std::optional<Instant> suspect_due(const Op& op) const;
+  std::optional<Instant> alone_since(const Group& group, const Op& op) const;
   void report_straggler(const Group& group, const OpKey& key, Op& op, const Member& member,
                         const std::string& what_it_does, std::uint32_t percent, MasterActions& out);
 

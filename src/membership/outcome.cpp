@@ -77,6 +77,7 @@ void MasterMachine::State::reported(Instant now, PeerId peer, const OpKey& key, 
     publish_measures(now, group, out);
     commit_to(group, key, group.view.members, out);
   } else {
+    if (op->straggler) suspect_straggler(now, now, group, *op);
     watch_group(now, peers_.at(peer).who.group, out);
   }
 }

@@ -20,17 +20,28 @@ bool ends_for_all_at_once(const Signature& signature) {
 /// A report of flows has come for this collective.
 void MasterMachine::State::hear_flows(Instant now, PeerId peer, const Complaint& message, const Group& group, Op& op) {
   const auto period = milliseconds(std::min<std::uint64_t>(message.period_ms, 1ULL << 32));
-  std::erase_if(op.flows, [&](const auto& entry) { return entry.second.heard_at + 2 * config_.stall < now; });
   op.flows[peer] = {.since = now - period, .heard_at = now, .flows = message.flows};
+  suspect_straggler(now, now - period, group, op);
+}
+
+/// Looks at the flows anew; `since` holds for a member that was not suspected before.
+void MasterMachine::State::suspect_straggler(Instant now, Instant since, const Group& group, Op& op) const {
+  // Who has its result tells no more of its flows, and nobody owes it any.
+  for (auto& [sender, report] : op.flows)
+    std::erase_if(report.flows, [&](const Flow& flow) { return op.reported.has(flow.to); });
+  // Whoever goes on reports every half stall bound, and complains after a whole one.
+  std::erase_if(op.flows, [&](const auto& entry) {
+    const auto& [sender, report] = entry;
+    return report.flows.empty() || report.heard_at + config_.stall < now || op.reported.has(sender);
+  });
   const auto found = find_straggler(group.view, op.flows, config_.straggler_percent);
   if (!found) {
     op.straggler.reset();
     return;
   }
-  // Held up at the earliest since all had called.
-  Instant since = std::max(now - period, op.last_call);
   if (op.straggler && op.straggler->found.member.id == found->member.id) since = op.straggler->since;
-  op.straggler = {.found = *found, .since = since};
+  // Held up at the earliest since all had called.
+  op.straggler = {.found = *found, .since = std::max(since, op.last_call)};
 }
 
 /// True if somebody was expelled: the view is another then.
@@ -38,7 +49,9 @@ bool MasterMachine::State::judge_stragglers(Instant now, Group& group, MasterAct
   for (auto& [key, op] : group.ops) {
     if (op.called.size() < group.view.members.size()) continue;
     const std::string what = describe(op.called.begin()->second);
-    if (op.straggler && now >= op.straggler->since + config_.straggler) {
+    // What was told of it may be old by now.
+    if (const auto due = suspect_due(op); due && now >= *due) suspect_straggler(now, now, group, op);
+    if (const auto due = suspect_due(op); due && now >= *due) {
       const Straggler& found = op.straggler->found;
       std::vector<Member> with;
       for (const PeerId peer : found.slow_with) with.push_back(*group.view.find(peer));
@@ -49,20 +62,21 @@ bool MasterMachine::State::judge_stragglers(Instant now, Group& group, MasterAct
           " % of what they did before and the plan counts on, for " +
           std::to_string(whole_milliseconds(now - op.straggler->since) / 1000) + " s";
       report_straggler(group, key, op, found.member, "holds up the " + what + ": " + measured, found.percent, out);
-      if (config_.straggler_policy != StragglerPolicy::expel) continue;
-      out.emplace_back(LogEvent{LogLevel::info, "straggler-expelled", found.member.name});
-      const Member culprit = found.member;
-      lose(now, culprit.id,
-           {Status::expelled, "this peer held up the " + what + ": " + measured +
-                                  "; check its network and its load, then connect again to rejoin"},
-           "it held up the " + what + ": " + measured, out);
-      return true;
+      if (config_.straggler_policy == StragglerPolicy::expel) {
+        out.emplace_back(LogEvent{LogLevel::info, "straggler-expelled", found.member.name});
+        const Member culprit = found.member;
+        lose(now, culprit.id,
+             {Status::expelled, "this peer held up the " + what + ": " + measured +
+                                    "; check its network and its load, then connect again to rejoin"},
+             "it held up the " + what + ": " + measured, out);
+        return true;
+      }
     }
-    const auto due = lone_deadline(group, op);
-    if (due && now >= *due)
+    const auto since = alone_since(group, op);
+    if (since && now >= *since + config_.straggler)
       report_straggler(group, key, op, op.reported.missing(group.view.members).front(),
                        "is the last without a result of the " + what + ", since " +
-                           std::to_string(whole_milliseconds(now - *op.lone_since) / 1000) + " s",
+                           std::to_string(whole_milliseconds(now - *since) / 1000) + " s",
                        0, out);
   }
   return false;
@@ -72,21 +86,27 @@ std::optional<Instant> MasterMachine::State::straggler_deadline(const Group& gro
   std::optional<Instant> next;
   for (const auto& [key, op] : group.ops) {
     if (op.called.size() < group.view.members.size()) continue;
-    next = earlier(next, lone_deadline(group, op));
-    if (!op.straggler) continue;
-    const bool told = op.straggler_told.contains(op.straggler->found.member.id);
-    if (!told || config_.straggler_policy == StragglerPolicy::expel)
-      next = earlier(next, op.straggler->since + config_.straggler);
+    if (const auto since = alone_since(group, op)) next = earlier(next, *since + config_.straggler);
+    next = earlier(next, suspect_due(op));
   }
   return next;
 }
 
-/// When the last one without a result is to be reported, if there is one and it has not been.
-std::optional<Instant> MasterMachine::State::lone_deadline(const Group& group, const Op& op) const {
+/// When the one with the slow links is to be reported or expelled, if there is one and that has not been done.
+std::optional<Instant> MasterMachine::State::suspect_due(const Op& op) const {
+  if (!op.straggler) return std::nullopt;
+  const bool told = op.straggler_told.contains(op.straggler->found.member.id);
+  if (told && config_.straggler_policy != StragglerPolicy::expel) return std::nullopt;
+  return op.straggler->since + config_.straggler;
+}
+
+/// Since when all wait for the last one without a result, if there is one and it has not been reported. A result can be
+/// whole before all have called.
+std::optional<Instant> MasterMachine::State::alone_since(const Group& group, const Op& op) const {
   if (!op.lone_since || !ends_for_all_at_once(op.called.begin()->second)) return std::nullopt;
   const auto missing = op.reported.missing(group.view.members);
   if (missing.size() != 1 || op.straggler_told.contains(missing.front().id)) return std::nullopt;
-  return *op.lone_since + config_.straggler;
+  return std::max(*op.lone_since, op.last_call);
 }
 
 /// Once for each collective and member.

@@ -1,6 +1,7 @@
 #include "topology/probe_order.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <tuple>
@@ -38,38 +39,50 @@ Orders by(std::uint32_t world_size, const std::vector<ProbePair>& pairs, When wh
 /// When each pair begins, by list scheduling.
 std::vector<std::uint64_t> list_schedule(std::uint32_t world_size, const std::vector<ProbePair>& pairs) {
   std::vector<std::uint64_t> left(world_size);
-  for (const ProbePair& pair : pairs) {
-    left[pair.a] += pair.duration_us;
-    left[pair.b] += pair.duration_us;
-  }
+  Orders waiting(world_size);
+  for (std::uint32_t one = 0; one < pairs.size(); ++one)
+    for (const std::uint32_t rank : {pairs[one].a, pairs[one].b}) {
+      left[rank] += pairs[one].duration_us;
+      waiting[rank].push_back(one);
+    }
   std::vector<std::uint64_t> free_at(world_size);
   std::vector<std::uint64_t> begins(pairs.size());
-  std::vector<std::uint32_t> waiting(pairs.size());
-  std::iota(waiting.begin(), waiting.end(), 0U);
-  for (std::uint64_t now = 0; !waiting.empty();) {
-    const auto urgency = [&](std::uint32_t one) {
-      const auto [low, high] = std::minmax(left[pairs[one].a], left[pairs[one].b]);
-      return std::tuple(high, low, pairs[one].duration_us);
+  std::vector<std::uint32_t> freed(world_size);
+  std::iota(freed.begin(), freed.end(), 0U);
+  for (std::uint64_t now = 0; !freed.empty();) {
+    const auto can_begin = [&](std::uint32_t one) {
+      return free_at[pairs[one].a] <= now && free_at[pairs[one].b] <= now;
     };
-    std::stable_sort(waiting.begin(), waiting.end(),
-                     [&](std::uint32_t x, std::uint32_t y) { return urgency(x) > urgency(y); });
+    // Of those that have been free for longer no two wait for each other, or they would have begun.
+    std::vector<std::tuple<std::uint64_t, std::uint64_t, std::uint64_t, std::uint32_t>> ready;
+    for (const std::uint32_t rank : freed)
+      for (const std::uint32_t one : waiting[rank]) {
+        const ProbePair& pair = pairs[one];
+        // Once, if both ends were freed now.
+        if (!can_begin(one) || (rank == pair.b && free_at[pair.a] == now)) continue;
+        const auto [low, high] = std::minmax(left[pair.a], left[pair.b]);
+        ready.emplace_back(high, low, pair.duration_us, one);
+      }
+    std::ranges::sort(ready, std::greater());
     std::vector<std::uint32_t> begun;
-    for (const std::uint32_t one : waiting) {
-      const ProbePair& pair = pairs[one];
-      if (free_at[pair.a] > now || free_at[pair.b] > now) continue;
+    for (const auto& [high, low, duration_us, one] : ready) {
+      if (!can_begin(one)) continue;
       begins[one] = now;
       // Even what takes no time comes after what came before.
-      free_at[pair.a] = free_at[pair.b] = now + std::max<std::uint64_t>(1, pair.duration_us);
+      free_at[pairs[one].a] = free_at[pairs[one].b] = now + std::max<std::uint64_t>(1, duration_us);
       begun.push_back(one);
     }
-    for (const std::uint32_t one : begun) {
-      left[pairs[one].a] -= pairs[one].duration_us;
-      left[pairs[one].b] -= pairs[one].duration_us;
-    }
-    std::erase_if(waiting, [&](std::uint32_t one) { return std::ranges::find(begun, one) != begun.end(); });
+    for (const std::uint32_t one : begun)
+      for (const std::uint32_t rank : {pairs[one].a, pairs[one].b}) {
+        left[rank] -= pairs[one].duration_us;
+        std::erase(waiting[rank], one);
+      }
     std::uint64_t next = std::numeric_limits<std::uint64_t>::max();
     for (const std::uint64_t free : free_at)
       if (free > now) next = std::min(next, free);
+    freed.clear();
+    for (std::uint32_t rank = 0; rank < world_size; ++rank)
+      if (free_at[rank] == next) freed.push_back(rank);
     now = next;
   }
   return begins;

@@ -22,7 +22,7 @@ struct ProbePair {
 /// list scheduling (Graham 1966), in which of all pairs with both ends free the one goes first whose ends have most
 /// left to do.
 ///
-/// Same pairs, same orders. O(N^3) for all pairs of N members. Ranks are below `world_size`; no pair comes twice.
+/// Same pairs, same orders. O(N^3 log N) for all pairs of N members. Ranks are below `world_size`; no pair comes twice.
 std::vector<std::vector<std::uint32_t>> order_probes(std::uint32_t world_size, const std::vector<ProbePair>& pairs);
 
 /// How long members take that go through their pairs so.

@@ -27,7 +27,7 @@ struct LinkSample {
 inline std::uint32_t connections_at_first(Duration round_trip, std::size_t links) {
   constexpr std::uint32_t kLeast = 2;
   constexpr std::uint32_t kMost = 8;
-  constexpr std::size_t kOfAllLinks = 64;
+  constexpr std::size_t kOfAllLinks = 24;
   constexpr Duration kRoundTripOfOne = milliseconds(5);
   const auto by_way =
       static_cast<std::uint32_t>(std::clamp<Duration::rep>(round_trip / kRoundTripOfOne, kLeast, kMost));

@@ -27,7 +27,7 @@ TEST_CASE("a link over a long way begins with several connections, those of a pe
   CHECK(connections_at_first(milliseconds(30), 3) == 6);
   CHECK(connections_at_first(milliseconds(100), 3) == 8);
   CHECK(connections_at_first(seconds(10), 0) == 8);
-  CHECK(connections_at_first(milliseconds(100), 15) == 4);
+  CHECK(connections_at_first(milliseconds(100), 7) == 3);
   CHECK(connections_at_first(milliseconds(100), 1000) == 2);
 }
 
