@@ -16,7 +16,6 @@ enum class StragglerPolicy : std::uint8_t { report = 0, expel = 1 };
 
 /// One member's word on how fast its data of a collective goes where.
 struct FlowReport {
-  Instant since;     ///< Of the time that it is about.
   Instant heard_at;  ///< When it said so.
   std::vector<Flow> flows;
 };

@@ -20,7 +20,7 @@ bool ends_for_all_at_once(const Signature& signature) {
 /// A report of flows has come for this collective.
 void MasterMachine::State::hear_flows(Instant now, PeerId peer, const Complaint& message, const Group& group, Op& op) {
   const auto period = milliseconds(std::min<std::uint64_t>(message.period_ms, 1ULL << 32));
-  op.flows[peer] = {.since = now - period, .heard_at = now, .flows = message.flows};
+  op.flows[peer] = {.heard_at = now, .flows = message.flows};
   suspect_straggler(now, now - period, group, op);
 }
 

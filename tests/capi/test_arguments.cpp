@@ -2,6 +2,7 @@
 #include <hawser.h>
 
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <string>
 #include <thread>
@@ -74,6 +75,24 @@ TEST_CASE("configs are checked") {
   SECTION("no size") { config.size = 0; }
   CHECK(create(config) == hawserErrorInvalidArgument);
   CHECK(std::strlen(hawserGetLastError()) > 10);
+}
+
+TEST_CASE("a master's configs are checked") {
+  hawserMasterConfig_t config = HAWSER_MASTER_CONFIG_INIT;
+  config.listen = "127.0.0.1:0";
+  hawserResult_t expected = hawserErrorInvalidArgument;
+  SECTION("a straggler policy that is not there") { config.straggler_policy = 7; }
+  SECTION("a straggler ratio above 1") { config.straggler_ratio = 1.5; }
+  SECTION("a straggler ratio that is no number") { config.straggler_ratio = std::nan(""); }
+  SECTION("good ones") {
+    config.straggler_policy = hawserStragglerExpel;
+    config.straggler_ms = 3000;
+    config.straggler_ratio = 0.1;
+    expected = hawserSuccess;
+  }
+  hawserMaster_t master = nullptr;
+  CHECK(hawserMasterCreate(&config, &master) == expected);
+  CHECK(hawserMasterDestroy(master) == hawserSuccess);
 }
 
 TEST_CASE("good configs of unusual kinds") {

@@ -46,6 +46,29 @@ class OnDevice:
         return capsule
 
 
+def test_options_that_are_refused() -> None:
+    with pytest.raises(hawser.InvalidArgument, match="no_such"):
+        communicator("127.0.0.1:1", congestion_control="no_such")
+    with pytest.raises(hawser.InvalidArgument, match="buffer"):
+        communicator("127.0.0.1:1", send_buffer_bytes=(1 << 30) + 1)
+    with pytest.raises(hawser.InvalidArgument, match="straggler policy"):
+        hawser.Master("127.0.0.1:0", straggler_policy="shoot")
+    with pytest.raises(hawser.InvalidArgument, match="straggler_ratio"):
+        hawser.Master("127.0.0.1:0", straggler_ratio=1.5)
+
+
+def test_links_with_options_of_their_own() -> None:
+    with hawser.Master("127.0.0.1:0", bootstrap_ms=200, straggler_policy="expel", straggler_ms=5000) as master:
+        run_threads(
+            master.address,
+            2,
+            lambda comm: comm.all_reduce(np.ones(1000)),
+            congestion_control="reno",
+            send_buffer_bytes=1 << 20,
+            receive_buffer_bytes=1 << 20,
+        )
+
+
 def test_tensors_that_are_refused() -> None:
     read_only = np.ones(4)
     read_only.flags.writeable = False
