@@ -24,6 +24,18 @@ void commit(MasterBench& bench, const std::vector<std::uint64_t>& peers, std::ui
 
 }  // namespace
 
+TEST_CASE("a view spans hosts if its members were told of several") {
+  const auto member = [](const char* host, std::uint16_t port) {
+    return Member{.id = {}, .name = "m", .address = {.host = host, .port = port}};
+  };
+  View view;
+  CHECK_FALSE(view.spans_hosts());
+  view.members = {member("10.0.0.1", 1), member("10.0.0.1", 2)};
+  CHECK_FALSE(view.spans_hosts());
+  view.members.push_back(member("10.0.0.2", 1));
+  CHECK(view.spans_hosts());
+}
+
 TEST_CASE("what members measure is told to all before the commit that names it") {
   MasterBench bench;
   bench.found(2);

@@ -69,7 +69,7 @@ def ends_at_once(body: Body) -> Body:
 
     For those that use torch's gloo: a thread of it lets go of its last call's Python objects after that call has ended,
     and if the interpreter is ending by then, the process is aborted ("terminate called without an active exception";
-    torch 2.13, 2 of 40 runs of a program without Hawser, with destroy_process_group or without).
+    torch 2.13, 3 of 87 runs of a program without Hawser, with destroy_process_group or without).
     """
     body.ends_at_once = True  # type: ignore[attr-defined]
     return body
