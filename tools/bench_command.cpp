@@ -11,6 +11,7 @@
 #include "bench/shared_state_bench.hpp"
 #include "bench/shared_state_tensors.hpp"
 #include "bench/worker.hpp"
+#include "hawser.h"
 
 namespace {
 
@@ -198,6 +199,8 @@ void add_worker(CLI::App& bench, int& status) {
 void add_bench_command(CLI::App& app, int& status) {
   CLI::App* bench = app.add_subcommand("bench", "Measure: processes of this machine over loopback, or one member on each of several machines");
   bench->require_subcommand(1);
+  // The members of a measurement on this machine come and go as it wants: notices of that say nothing.
+  bench->parse_complete_callback([] { (void)hawserSetLogLevel(hawserLogWarning); });
   add_all_reduce(*bench, status);
   add_lone_member(*bench, status);
   add_idle(*bench, status);

@@ -16,7 +16,7 @@ namespace {
 struct MasterArguments {
   std::string listen = "0.0.0.0:48500";
   hawserMasterConfig_t config = HAWSER_MASTER_CONFIG_INIT;
-  hawserLogLevel_t log_level = hawserLogWarning;
+  hawserLogLevel_t log_level = hawserLogNotice;
 };
 
 int complain(const char* what, hawserResult_t result) {
@@ -96,11 +96,12 @@ void add_master_command(CLI::App& app, int& status) {
   const std::map<std::string, hawserLogLevel_t> levels{{"off", hawserLogOff},
                                                        {"error", hawserLogError},
                                                        {"warning", hawserLogWarning},
+                                                       {"notice", hawserLogNotice},
                                                        {"info", hawserLogInfo},
                                                        {"debug", hawserLogDebug}};
   command
       ->add_option("--log-level", arguments->log_level,
-                   "off, error, warning, info or debug (default warning)")
+                   "off, error, warning, notice, info or debug (default notice)")
       ->transform(CLI::CheckedTransformer(levels, CLI::ignore_case));
   command->callback([arguments, &status] { status = serve(*arguments); });
 }

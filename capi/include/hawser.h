@@ -149,8 +149,9 @@ typedef enum hawserPlan {
 typedef enum hawserLogLevel {
   hawserLogError = 0,
   hawserLogWarning = 1,
-  hawserLogInfo = 2,
-  hawserLogDebug = 3,
+  hawserLogNotice = 2, /**< The default: who joined, left, was lost, came back or was refused. */
+  hawserLogInfo = 3,
+  hawserLogDebug = 4,
   hawserLogOff = -1
 } hawserLogLevel_t;
 
@@ -177,7 +178,7 @@ HAWSER_API const char* hawserGetVersion(void);
 typedef void (*hawserLogCallback_t)(void* user, hawserLogLevel_t level, const char* message);
 
 /** Sets where log lines of this process go; null restores the default (stderr).
- *  Default level: hawserLogWarning. A normal shutdown logs no error and no warning. */
+ *  Default level: hawserLogNotice. A normal shutdown logs no error and no warning. */
 HAWSER_API hawserResult_t hawserSetLogCallback(hawserLogCallback_t callback, void* user);
 /** Leaves out what matters less than this. At any time, from any thread. Errors: InvalidArgument (no such level). */
 HAWSER_API hawserResult_t hawserSetLogLevel(hawserLogLevel_t level);

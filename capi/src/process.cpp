@@ -13,6 +13,10 @@ static_assert(hawserErrorInternal == static_cast<int>(hawser::Status::internal))
 static_assert(hawserErrorInternal == hawser::kStatusMax);
 static_assert(hawserErrorMasterRestarted == static_cast<int>(hawser::Status::master_restarted));
 static_assert(hawserErrorPeerLost == static_cast<int>(hawser::Status::peer_lost));
+static_assert(hawserLogOff == static_cast<int>(hawser::LogLevel::off));
+static_assert(hawserLogError == static_cast<int>(hawser::LogLevel::error));
+static_assert(hawserLogNotice == static_cast<int>(hawser::LogLevel::notice));
+static_assert(hawserLogDebug == static_cast<int>(hawser::LogLevel::debug));
 
 extern "C" {
 

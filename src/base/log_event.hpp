@@ -4,7 +4,8 @@
 
 namespace hawser {
 
-enum class LogLevel : int { off = -1, error = 0, warning = 1, info = 2, debug = 3 };
+/// `notice` is for who joined, left, was lost or refused: what everybody sees by default.
+enum class LogLevel : int { off = -1, error = 0, warning = 1, notice = 2, info = 3, debug = 4 };
 
 /// A structured trace event: what happened (a stable name), and about what (a text for a person).
 struct LogEvent {

@@ -10,7 +10,7 @@ namespace {
 struct Log {
   std::mutex mutex;
   LogSink sink;
-  std::atomic<LogLevel> level{LogLevel::warning};
+  std::atomic<LogLevel> level{LogLevel::notice};
 };
 
 /// Never destroyed: threads of the library may log while the process ends.
@@ -23,6 +23,7 @@ const char* level_name(LogLevel level) {
   switch (level) {
     case LogLevel::error: return "error";
     case LogLevel::warning: return "warning";
+    case LogLevel::notice: return "notice";
     case LogLevel::info: return "info";
     case LogLevel::debug: return "debug";
     case LogLevel::off: break;

@@ -13,7 +13,7 @@ using LogSink = std::function<void(LogLevel level, const std::string& line)>;
 
 /// An empty sink restores the default: stderr. On return the sink before is not running and will not run.
 void set_log_sink(LogSink sink);
-/// Default: warning.
+/// Default: notice.
 void set_log_level(LogLevel level);
 bool log_enabled(LogLevel level);
 

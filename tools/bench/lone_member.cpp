@@ -128,7 +128,7 @@ Result<bool> take_part(const LoneMemberOptions& options) {
 }  // namespace
 
 int run_lone_member(const LoneMemberOptions& options) {
-  if (options.verbose) (void)hawserSetLogLevel(hawserLogInfo);
+  (void)hawserSetLogLevel(options.verbose ? hawserLogInfo : hawserLogNotice);
   const auto right = take_part(options);
   if (right) return *right ? 0 : 1;
   std::fprintf(stderr, "hawser bench: %s: %s\n", right.error().name(), right.error().sentence.c_str());

@@ -11,9 +11,15 @@ from hawser._core import LogLevel, set_log_level
 
 __all__ = ["LogLevel", "log_to_logging", "log_to_stderr", "set_log_level"]
 
+# Between INFO and WARNING, as syslog has it.
+_NOTICE = 25
+if logging.getLevelName(_NOTICE) == f"Level {_NOTICE}":
+    logging.addLevelName(_NOTICE, "NOTICE")
+
 _LEVELS = {
     LogLevel.ERROR: logging.ERROR,
     LogLevel.WARNING: logging.WARNING,
+    LogLevel.NOTICE: _NOTICE,
     LogLevel.INFO: logging.INFO,
     LogLevel.DEBUG: logging.DEBUG,
 }
@@ -30,8 +36,9 @@ def _pass_on(logger: logging.Logger) -> None:
 def log_to_logging(logger: logging.Logger | None = None) -> None:
     """Passes log lines to a logger (default: "hawser") from now on.
 
-    A thread of its own takes them, so that the library never waits for Python. `set_log_level` says which lines
-    there are: what the logger drops costs less if the library does not make it.
+    Lines of level NOTICE come as level 25, named "NOTICE". A thread of its own takes them, so that the library never
+    waits for Python. `set_log_level` says which lines there are: what the logger drops costs less if the library does
+    not make it.
     """
     global _thread
     log_to_stderr()

@@ -65,6 +65,7 @@ void bind_enums(nb::module_& module) {
       .value("OFF", hawserLogOff)
       .value("ERROR", hawserLogError)
       .value("WARNING", hawserLogWarning)
+      .value("NOTICE", hawserLogNotice)
       .value("INFO", hawserLogInfo)
       .value("DEBUG", hawserLogDebug);
 }

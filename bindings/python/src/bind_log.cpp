@@ -78,7 +78,7 @@ LogQueue& queue() {
 void bind_log(nb::module_& module) {
   module.def(
       "set_log_level", [](hawserLogLevel_t level) { check(hawserSetLogLevel(level)); }, nb::arg("level"),
-      "From which level on the library logs, in this process. Default: WARNING.");
+      "From which level on the library logs, in this process. Default: NOTICE.");
   module.def(
       "log_open",
       [] {

@@ -57,7 +57,7 @@ def test_logging(caplog: pytest.LogCaptureFixture) -> None:
         assert caplog.records
     finally:
         hawser.log_to_stderr()
-        hawser.set_log_level(hawser.LogLevel.WARNING)
+        hawser.set_log_level(hawser.LogLevel.NOTICE)
 
 
 def test_records(master: hawser.Master) -> None:
