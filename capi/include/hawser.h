@@ -172,12 +172,15 @@ HAWSER_API const char* hawserGetVersion(void);
 
 /* ---------------------------------------------------------------------------------------------- log */
 
-/** Called for each log event at or above the level; `message` is one line without a newline, valid during
- *  the call. May be called from any thread of the library, never from two at once. It must return soon and
- *  must not call the library. */
+/** Called for each log event at or above the level; `message` is one line without a newline and without a time,
+ *  valid during the call. May be called from any thread of the library, never from two at once. It must return soon
+ *  and must not call the library. */
 typedef void (*hawserLogCallback_t)(void* user, hawserLogLevel_t level, const char* message);
 
-/** Sets where log lines of this process go; null restores the default (stderr).
+/** Sets where log lines of this process go; null restores the default: stderr. A line there begins with the time in
+ *  UTC, as in "2026-11-29T13:05:07.123Z hawser notice: MESSAGE", and has at most 4096 bytes. Hawser never waits for
+ *  what reads stderr: lines that it does not take at once are lost, and the next line is preceded by one that tells
+ *  how many. Only a file on a disk that hangs can hold a line up.
  *  Default level: hawserLogNotice. A normal shutdown logs no error and no warning. */
 HAWSER_API hawserResult_t hawserSetLogCallback(hawserLogCallback_t callback, void* user);
 /** Leaves out what matters less than this. At any time, from any thread. Errors: InvalidArgument (no such level). */

@@ -1,8 +1,12 @@
 #include "runtime/log.hpp"
 
+#include <unistd.h>
+
 #include <atomic>
-#include <cstdio>
+#include <chrono>
 #include <mutex>
+
+#include "runtime/log_output.hpp"
 
 namespace hawser {
 namespace {
@@ -10,6 +14,7 @@ namespace {
 struct Log {
   std::mutex mutex;
   LogSink sink;
+  LogOutput standard_error{STDERR_FILENO};
   std::atomic<LogLevel> level{LogLevel::notice};
 };
 
@@ -17,18 +22,6 @@ struct Log {
 Log& the_log() {
   static Log* const log = new Log;
   return *log;
-}
-
-const char* level_name(LogLevel level) {
-  switch (level) {
-    case LogLevel::error: return "error";
-    case LogLevel::warning: return "warning";
-    case LogLevel::notice: return "notice";
-    case LogLevel::info: return "info";
-    case LogLevel::debug: return "debug";
-    case LogLevel::off: break;
-  }
-  return "";
 }
 
 }  // namespace
@@ -52,7 +45,7 @@ void write_log(const std::string& who, const LogEvent& event) {
   if (log.sink)
     log.sink(event.level, line);
   else
-    std::fprintf(stderr, "hawser %s: %s\n", level_name(event.level), line.c_str());
+    log.standard_error.write(event.level, line, std::chrono::system_clock::now());
 }
 
 }  // namespace hawser

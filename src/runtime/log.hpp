@@ -11,7 +11,8 @@ namespace hawser {
 /// Takes one line without a newline. Never called from two threads at once.
 using LogSink = std::function<void(LogLevel level, const std::string& line)>;
 
-/// An empty sink restores the default: stderr. On return the sink before is not running and will not run.
+/// An empty sink restores the default: stderr, by way of a LogOutput. On return the sink before is not running and
+/// will not run.
 void set_log_sink(LogSink sink);
 /// Default: notice.
 void set_log_level(LogLevel level);
