@@ -23,14 +23,15 @@ bool is_own_echo(const Tcp::socket& socket) {
 Dial::Dial(asio::io_context& io, Address to, Done done)
     : io_(io), next_(io), bound_(io), to_(std::move(to)), done_(std::move(done)) {}
 
-std::shared_ptr<Dial> Dial::start(asio::io_context& io, NameLookup& names, const Address& to, Done done) {
+std::shared_ptr<Dial> Dial::start(asio::io_context& io, NameLookup& names, const Address& to, Done done,
+                                  LookupSource source) {
   auto dial = std::make_shared<Dial>(io, to, std::move(done));
   dial->bound_.expires_after(kDialBound);
   dial->bound_.async_wait([dial](const std::error_code& error) {
     if (!error && !dial->over_)
       dial->finish(Error{Status::system, to_string(dial->to_) + " does not answer"});
   });
-  names.find(to.host, [dial](const Result<std::vector<asio::ip::address>>& found) { dial->found(found); });
+  names.find(to.host, [dial](const Result<HostAddresses>& found) { dial->found(found); }, source);
   return dial;
 }
 
@@ -49,7 +50,7 @@ void Dial::finish(Result<Tcp::socket> result) {
   done(std::move(result));
 }
 
-void Dial::found(const Result<std::vector<asio::ip::address>>& addresses) {
+void Dial::found(const Result<HostAddresses>& addresses) {
   if (over_) return;
   if (!addresses.ok()) return finish(addresses.error());
   addresses_ = *addresses;

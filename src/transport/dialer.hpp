@@ -21,15 +21,17 @@ class Dial : public std::enable_shared_from_this<Dial> {
  public:
   using Done = std::function<void(Result<Tcp::socket>)>;
 
-  /// `done` is called once, from the io_context, unless close() comes before. The connection is tuned.
+  /// `done` is called once, from the io_context, unless close() comes before. The connection is tuned. `source` is who
+  /// gave us the address; none if it is our own choice.
   /// Errors: system, with a sentence.
-  static std::shared_ptr<Dial> start(asio::io_context& io, NameLookup& names, const Address& to, Done done);
+  static std::shared_ptr<Dial> start(asio::io_context& io, NameLookup& names, const Address& to, Done done,
+                                     LookupSource source = {});
   void close();
 
   Dial(asio::io_context& io, Address to, Done done);
 
  private:
-  void found(const Result<std::vector<asio::ip::address>>& addresses);
+  void found(const Result<HostAddresses>& addresses);
   void try_next();
   void tried(std::size_t which, const std::error_code& error);
   void finish(Result<Tcp::socket> result);
@@ -39,7 +41,7 @@ class Dial : public std::enable_shared_from_this<Dial> {
   asio::steady_timer bound_;
   Address to_;
   Done done_;
-  std::vector<asio::ip::address> addresses_;
+  HostAddresses addresses_;
   std::vector<Tcp::socket> tries_;
   std::size_t failed_ = 0;
   std::error_code last_error_;

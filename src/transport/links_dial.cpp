@@ -18,8 +18,9 @@ constexpr Clock::duration kAnswerBound = std::chrono::seconds(8);
 void Links::dial(Link& link, std::uint32_t index) {
   const std::shared_ptr<Slot> slot = link.slots[index];
   const std::uint64_t attempt = ++slot->attempt;
-  slot->dialling =
-      Dial::start(io_, names_, link.target.address, [this, slot, attempt](Result<Tcp::socket> result) {
+  slot->dialling = Dial::start(
+      io_, names_, link.target.address,
+      [this, slot, attempt](Result<Tcp::socket> result) {
         if (attempt != slot->attempt) return;
         slot->dialling.reset();
         if (result.ok())
@@ -27,7 +28,8 @@ void Links::dial(Link& link, std::uint32_t index) {
         else
           attempt_failed(slot, result.error().sentence);
         traffic_.settle();
-      });
+      },
+      link.target.peer.value);
 }
 
 void Links::dial_up_to(Link& link, std::size_t connections) {

@@ -6,31 +6,33 @@
 
 #include <algorithm>
 #include <asio/post.hpp>
+#include <condition_variable>
 #include <cstring>
+#include <deque>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 namespace hawser::transport {
 namespace {
 
-using Addresses = std::vector<asio::ip::address>;
-
 constexpr std::size_t kAddressesMax = 16;
 constexpr std::size_t kEntriesMax = 1024;
-constexpr auto kKeptFor = std::chrono::seconds(10);
+/// One worker is left for our own names: what peers advertise must not hold up a redial of the master.
+constexpr std::size_t kAskedForOthersMax = NameLookup::kWorkersMax - 1;
 
 Error lookup_failed(const std::string& host, const char* why) {
   return {Status::system, "the host name \"" + host + "\" could not be resolved: " + why};
 }
 
-Result<Addresses> ask_system(const std::string& host) {
+Result<HostAddresses> ask_system(const std::string& host) {
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* list = nullptr;
   if (const int code = ::getaddrinfo(host.c_str(), nullptr, &hints, &list); code != 0)
     return lookup_failed(host, ::gai_strerror(code));
-  Addresses found;
+  HostAddresses found;
   for (const addrinfo* entry = list; entry != nullptr && found.size() < kAddressesMax;
        entry = entry->ai_next) {
     asio::ip::address address;
@@ -52,87 +54,189 @@ Result<Addresses> ask_system(const std::string& host) {
   return found;
 }
 
+Result<HostAddresses> resolve(const Resolver& resolver, const std::string& host) {
+  try {
+    return resolver(host);
+  } catch (const std::exception& error) {
+    return lookup_failed(host, error.what());
+  }
+}
+
 }  // namespace
 
-/// Outlives the NameLookup for as long as a lookup lasts.
-struct NameLookup::Mailbox {
+/// What the workers share with the NameLookup. Outlives it for as long as a look-up lasts.
+struct NameLookup::Crew {
+  explicit Crew(Resolver asks) : resolver(std::move(asks)) {}
+  void work(const std::shared_ptr<Crew>& self);
+
+  const Resolver resolver;
   std::mutex mutex;
-  NameLookup* owner = nullptr;  ///< Null once it is closed.
+  std::condition_variable called;
+  NameLookup* owner = nullptr;  ///< Null once it is closed. Changed by the I/O thread only.
+  std::deque<std::string> handed_out;
+  std::size_t dismissed = 0;  ///< So many of those who wait shall end.
 };
 
-NameLookup::NameLookup(asio::io_context& io) : io_(io), mailbox_(std::make_shared<Mailbox>()) {
-  mailbox_->owner = this;
+void NameLookup::Crew::work(const std::shared_ptr<Crew>& self) {
+  std::unique_lock lock(mutex);
+  for (;;) {
+    called.wait(lock, [this] { return owner == nullptr || !handed_out.empty() || dismissed > 0; });
+    if (owner == nullptr) return;
+    if (handed_out.empty()) {
+      --dismissed;
+      return;
+    }
+    std::string host = std::move(handed_out.front());
+    handed_out.pop_front();
+    lock.unlock();
+    auto result = resolve(resolver, host);
+    lock.lock();
+    if (owner == nullptr) return;
+    asio::post(owner->io_, [self, host = std::move(host), result = std::move(result)] {
+      if (self->owner != nullptr) self->owner->returned(host, result);
+    });
+  }
+}
+
+NameLookup::NameLookup(asio::io_context& io, LookupConfig config)
+    : io_(io), config_(std::move(config)), crew_(std::make_shared<Crew>(config_.resolve)), patience_(io) {
+  crew_->owner = this;
 }
 
 NameLookup::~NameLookup() { close(); }
 
 void NameLookup::close() {
-  const std::lock_guard lock(mailbox_->mutex);
-  mailbox_->owner = nullptr;
+  {
+    const std::lock_guard lock(crew_->mutex);
+    crew_->owner = nullptr;
+    crew_->called.notify_all();
+  }
   entries_.clear();
+  queue_ = {};
+  asked_.clear();
+  workers_ = 0;
+  patience_.cancel();
 }
 
-void NameLookup::find(const std::string& host, Answer answer) {
+void NameLookup::answer_later(Answer answer, Result<HostAddresses> result) {
+  asio::post(io_, [crew = crew_, answer = std::move(answer), result = std::move(result)] {
+    if (crew->owner != nullptr) answer(result);
+  });
+}
+
+void NameLookup::find(const std::string& host, Answer answer, LookupSource source) {
+  if (crew_->owner == nullptr) return;
   std::error_code not_literal;
   const auto literal = asio::ip::make_address(host, not_literal);
-  if (!not_literal) {
-    asio::post(io_, [answer = std::move(answer), literal] { answer(Addresses{literal}); });
-    return;
-  }
-  const auto now = std::chrono::steady_clock::now();
+  if (!not_literal) return answer_later(std::move(answer), HostAddresses{literal});
   if (entries_.size() >= kEntriesMax)
-    std::erase_if(entries_, [](const auto& entry) { return !entry.second.asking; });
+    std::erase_if(entries_, [](const auto& entry) { return entry.second.state == Entry::State::idle; });
   Entry& entry = entries_[host];
-  if (!entry.asking && !entry.found.empty() && now - entry.found_at < kKeptFor) {
-    asio::post(io_, [answer = std::move(answer), found = entry.found] { answer(found); });
-    return;
+  if (entry.known && Clock::now() < entry.known_until) return answer_later(std::move(answer), *entry.known);
+  if (entry.state != Entry::State::asked) {
+    // Who finds no place for a name that waits already, for another source, shares that.
+    const auto put = queue_.put(host, source);
+    if (!put.ok() && entry.state == Entry::State::idle) return answer_later(std::move(answer), put.error());
+    entry.state = Entry::State::waiting;
   }
-  entry.waiting.push_back(std::move(answer));
-  if (entry.asking) return;
-  entry.asking = true;
+  entry.answers.push_back(std::move(answer));
+  hand_out();
+}
 
+bool NameLookup::may_ask_for_others() const {
+  const auto others = std::count_if(asked_.begin(), asked_.end(), [](const Asked& one) { return !one.own; });
+  return static_cast<std::size_t>(others) < kAskedForOthersMax;
+}
+
+/// When all workers have been asking for longer than the patience.
+NameLookup::Clock::time_point NameLookup::next_worker_at() const {
+  Clock::time_point latest{};
+  for (const Asked& one : asked_) latest = std::max(latest, one.since + config_.patience);
+  return latest;
+}
+
+/// Gives names to workers for as long as there are both.
+void NameLookup::hand_out() {
+  while (queue_.has_next(may_ask_for_others())) {
+    const auto now = Clock::now();
+    if (asked_.size() == workers_) {
+      if (workers_ == kWorkersMax) return;
+      if (const auto at = next_worker_at(); at > now) {
+        patience_.expires_at(at);
+        patience_.async_wait([crew = crew_](const std::error_code& error) {
+          if (!error && crew->owner != nullptr) crew->owner->hand_out();
+        });
+        return;
+      }
+      // Those who ask will come back for the next name.
+      if (!start_worker() && workers_ > 0) return;
+    }
+    const auto next = queue_.take(may_ask_for_others());
+    entries_[next->host].state = Entry::State::asked;
+    if (workers_ == 0) {
+      asio::post(io_, [crew = crew_, host = next->host] {
+        if (crew->owner != nullptr)
+          crew->owner->returned(host, lookup_failed(host, "no thread could be started for it"));
+      });
+      return;
+    }
+    asked_.push_back({.host = next->host, .own = next->own, .since = now});
+    const std::lock_guard lock(crew_->mutex);
+    crew_->handed_out.push_back(next->host);
+    crew_->called.notify_one();
+  }
+}
+
+bool NameLookup::start_worker() {
   // The application's signals are for the application's threads.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
+  bool started = true;
   try {
-    std::thread([mailbox = mailbox_, host] {
-      auto result = ask_system(host);
-      const std::lock_guard lock(mailbox->mutex);
-      if (mailbox->owner == nullptr) return;
-      asio::post(mailbox->owner->io_, [mailbox, host, result = std::move(result)] {
-        if (mailbox->owner != nullptr) mailbox->owner->deliver(host, result);
-      });
-    }).detach();
+    std::thread([crew = crew_] { crew->work(crew); }).detach();
+    ++workers_;
   } catch (const std::system_error&) {
-    asio::post(io_, [mailbox = mailbox_, host] {
-      if (mailbox->owner != nullptr)
-        mailbox->owner->deliver(host, lookup_failed(host, "no thread could be started for it"));
-    });
+    started = false;
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return started;
 }
 
-void NameLookup::deliver(const std::string& host, Result<Addresses> result) {
-  const auto at = entries_.find(host);
-  if (at == entries_.end()) return;
-  std::vector<Answer> waiting;
-  waiting.swap(at->second.waiting);
-  at->second.asking = false;
-  if (result.ok()) {
-    at->second.found = result.value();
-    at->second.found_at = std::chrono::steady_clock::now();
-  } else {
-    entries_.erase(at);
-  }
-  for (const Answer& answer : waiting) answer(result);
+void NameLookup::returned(const std::string& host, const Result<HostAddresses>& result) {
+  std::erase_if(asked_, [&](const Asked& one) { return one.host == host; });
+  hand_out();
+  dismiss_idle();
+  deliver(host, result);
 }
 
-Result<Addresses> find_host_blocking(const std::string& host) {
+/// One may wait for the next question.
+void NameLookup::dismiss_idle() {
+  const std::size_t idle = workers_ - asked_.size();
+  if (idle < 2) return;
+  workers_ -= idle - 1;
+  const std::lock_guard lock(crew_->mutex);
+  crew_->dismissed += idle - 1;
+  crew_->called.notify_all();
+}
+
+void NameLookup::deliver(const std::string& host, const Result<HostAddresses>& result) {
+  Entry& entry = entries_[host];
+  entry.state = Entry::State::idle;
+  entry.known = result;
+  entry.known_until = Clock::now() + (result.ok() ? config_.found_kept_for : config_.failure_kept_for);
+  const auto answers = std::exchange(entry.answers, {});
+  // One of them may close this.
+  const auto crew = crew_;
+  for (const Answer& answer : answers)
+    if (crew->owner != nullptr) answer(result);
+}
+
+Result<HostAddresses> find_host_blocking(const std::string& host) {
   std::error_code not_literal;
   const auto literal = asio::ip::make_address(host, not_literal);
-  if (!not_literal) return Addresses{literal};
+  if (!not_literal) return HostAddresses{literal};
   return ask_system(host);
 }
 
