@@ -14,7 +14,7 @@
 namespace {
 
 struct MasterArguments {
-  std::string listen = "0.0.0.0:48500";
+  std::string listen = ":48500";
   hawserMasterConfig_t config = HAWSER_MASTER_CONFIG_INIT;
   hawserLogLevel_t log_level = hawserLogNotice;
 };
@@ -23,6 +23,16 @@ int complain(const char* what, hawserResult_t result) {
   std::fprintf(stderr, "hawser master: %s: %s\n", what,
                result == hawserSuccess ? "no further reason" : hawserGetLastError());
   return 1;
+}
+
+/// Where it listens, and over what: one who dials an IPv6 address in vain should see why.
+std::string place_in_words(const std::string& asked, const std::string& address) {
+  if (asked.starts_with(':'))
+    return "port " + address.substr(address.rfind(':') + 1) +
+           " of all interfaces (IPv4 and IPv6, as far as this host has them)";
+  if (address.starts_with("0.0.0.0:")) return address + " (all interfaces, IPv4 only)";
+  if (address.starts_with("[::]:")) return address + " (all interfaces, IPv6 only)";
+  return address;
 }
 
 int serve(MasterArguments& arguments) {
@@ -40,7 +50,7 @@ int serve(MasterArguments& arguments) {
     return complain("cannot start", result);
   std::array<char, HAWSER_ADDRESS_BYTES> address{};
   (void)hawserMasterGetAddress(master, address.data(), address.size());
-  std::printf("listening on %s\n", address.data());
+  std::printf("listening on %s\n", place_in_words(arguments.listen, address.data()).c_str());
   std::fflush(stdout);
 
   std::thread ender([&] {
@@ -66,7 +76,7 @@ void add_master_command(CLI::App& app, int& status) {
   const auto arguments = std::make_shared<MasterArguments>();
   CLI::App* command = app.add_subcommand("master", "Run the membership authority of a training run");
   hawserMasterConfig_t& config = arguments->config;
-  command->add_option("--listen", arguments->listen, "ADDR:PORT; port 0 takes any free one")
+  command->add_option("--listen", arguments->listen, "ADDR:PORT, or :PORT for all interfaces, IPv4 and IPv6; port 0 takes any free one")
       ->capture_default_str();
   command->add_option("--silence-ms", config.silence_ms,
                       "A member silent for so long is lost (default 5000)");

@@ -198,7 +198,8 @@ typedef enum hawserStragglerPolicy {
  *  `size` means its default. */
 typedef struct hawserMasterConfig {
   size_t size; /**< sizeof(hawserMasterConfig_t) of the caller, set by the initialiser. */
-  /** "ADDR:PORT", "[V6]:PORT" or "HOST:PORT"; port 0 takes any free port. Null: "0.0.0.0:48500". */
+  /** "ADDR:PORT", "[V6]:PORT", "HOST:PORT", or ":PORT" for all interfaces, IPv4 and IPv6; port 0 takes any free port.
+   *  "0.0.0.0:PORT" is all interfaces over IPv4 only, "[::]:PORT" over IPv6 only. Null: ":48500". */
   const char* listen;
   /** A member that says nothing for so long is lost. Default 5000. */
   uint32_t silence_ms;
@@ -232,7 +233,8 @@ typedef struct hawserMasterConfig {
  *  Does not block. Errors: InvalidArgument (address), System (port taken; the sentence names it). */
 HAWSER_API hawserResult_t hawserMasterCreate(const hawserMasterConfig_t* config, hawserMaster_t* master);
 
-/** The address that the master listens on, with the real port. `buffer` holds HAWSER_ADDRESS_BYTES.
+/** The address that the master listens on, with the real port. For ":PORT" it is "0.0.0.0:PORT", which peers on this
+ *  host can dial over IPv4. `buffer` holds HAWSER_ADDRESS_BYTES.
  *  Does not block. Errors: InvalidArgument (null, or the buffer is too small: the sentence says for what). */
 HAWSER_API hawserResult_t hawserMasterGetAddress(hawserMaster_t master, char* buffer, size_t buffer_bytes);
 

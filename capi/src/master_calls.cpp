@@ -17,7 +17,7 @@ Result<hawser::MasterOptions> options_of(const hawserMasterConfig_t& callers) {
   if (!config.ok()) return config.error();
   hawser::MasterOptions options;
   if (config->listen != nullptr) {
-    auto listen = hawser::parse_address(config->listen);
+    auto listen = hawser::parse_listen_address(config->listen);
     if (!listen.ok()) return listen.error();
     options.listen = std::move(*listen);
   }

@@ -11,7 +11,9 @@ std::string to_string(const Address& address) {
   return (v6 ? "[" + address.host + "]" : address.host) + ":" + std::to_string(address.port);
 }
 
-Result<Address> parse_address(const std::string& text) {
+namespace {
+
+Result<Address> parse(const std::string& text, bool host_may_miss) {
   const auto refuse = [&](const char* why) {
     return Error{Status::invalid_argument,
                  "\"" + text + "\" is not an address: " + why +
@@ -32,7 +34,7 @@ Result<Address> parse_address(const std::string& text) {
     host = text.substr(0, colon);
     port = text.substr(colon + 1);
   }
-  if (host.empty()) return refuse("the host is missing");
+  if (host.empty() && !(host_may_miss && text.front() == ':')) return refuse("the host is missing");
   if (host.size() > limits::kHostBytesMax) return refuse("the host is too long");
   unsigned number = 0;
   const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
@@ -40,5 +42,11 @@ Result<Address> parse_address(const std::string& text) {
     return refuse("the port is not a number from 0 to 65535");
   return Address{.host = host, .port = static_cast<std::uint16_t>(number)};
 }
+
+}  // namespace
+
+Result<Address> parse_address(const std::string& text) { return parse(text, false); }
+
+Result<Address> parse_listen_address(const std::string& text) { return parse(text, true); }
 
 }  // namespace hawser

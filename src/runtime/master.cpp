@@ -19,7 +19,9 @@ Master::Master(MasterOptions options, std::unique_ptr<asio::io_context> io,
       process_(::getpid()),
       io_(std::move(io)),
       listener_(std::move(listener)),
-      address_(listener_->address()) {}
+      address_(listener_->address()) {
+  if (options_.listen.host.empty()) address_.host = "0.0.0.0";
+}
 
 Result<std::unique_ptr<Master>> Master::create(MasterOptions options) {
   auto io = std::make_unique<asio::io_context>(1);

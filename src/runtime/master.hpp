@@ -18,7 +18,8 @@ class Listener;
 }
 
 struct MasterOptions {
-  Address listen{.host = "0.0.0.0", .port = 48500};
+  /// An empty host: all interfaces, IPv4 and IPv6.
+  Address listen{.host = "", .port = 48500};
   MasterConfig bounds;
   std::uint32_t connections_max = 4096;
 };
@@ -33,7 +34,8 @@ class Master {
   Master(const Master&) = delete;
   Master& operator=(const Master&) = delete;
 
-  /// With the real port.
+  /// With the real port. Of all interfaces "0.0.0.0", which peers on this host can dial: "::" is of no use to them
+  /// where IPv6 is switched off.
   const Address& address() const { return address_; }
 
   /// Serves in the calling thread until stop(). Errors: invalid_usage (one run per master), internal.

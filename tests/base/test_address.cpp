@@ -20,6 +20,16 @@ TEST_CASE("addresses are read as they are written") {
   CHECK(*parse_address("[10.0.0.1]:7") == Address{.host = "10.0.0.1", .port = 7});
 }
 
+TEST_CASE("to listen at, a host may be left out") {
+  CHECK(*parse_listen_address(":48500") == Address{.host = "", .port = 48500});
+  CHECK(to_string(*parse_listen_address(":48500")) == ":48500");
+  CHECK(*parse_listen_address("[::1]:7") == Address{.host = "::1", .port = 7});
+  for (const char* text : {"", ":", "[]:5", "::", "host", ":65536"}) {
+    INFO(text);
+    CHECK(parse_listen_address(text).status() == Status::invalid_argument);
+  }
+}
+
 TEST_CASE("what is no address is refused with a sentence that quotes it") {
   const std::string long_host(limits::kHostBytesMax + 1, 'h');
   for (const std::string& text :

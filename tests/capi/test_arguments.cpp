@@ -81,6 +81,11 @@ TEST_CASE("a master's configs are checked") {
   hawserMasterConfig_t config = HAWSER_MASTER_CONFIG_INIT;
   config.listen = "127.0.0.1:0";
   hawserResult_t expected = hawserErrorInvalidArgument;
+  SECTION("an address without a port") { config.listen = "127.0.0.1"; }
+  SECTION("all interfaces") {
+    config.listen = ":0";
+    expected = hawserSuccess;
+  }
   SECTION("a straggler policy that is not there") { config.straggler_policy = 7; }
   SECTION("a straggler ratio above 1") { config.straggler_ratio = 1.5; }
   SECTION("a straggler ratio that is no number") { config.straggler_ratio = std::nan(""); }

@@ -75,6 +75,28 @@ TEST_CASE("host names for the master and for what a peer advertises") {
   check_all(peers);
 }
 
+TEST_CASE("a master without a host in its address is reached over both families") {
+  TestRun::Options options;
+  options.listen_host = "";
+  TestRun run(options);
+  const Peers peers = run.assemble(3, [&](std::size_t who, CommunicatorConfig& config) {
+    config.master = run.master().address();
+    if (who == 1) config.master.host = "127.0.0.1";
+    if (who == 2) config.master.host = host_has_ipv6() ? "::1" : "localhost";
+  });
+  check_all(peers);
+}
+
+TEST_CASE("a master on 0.0.0.0 leaves the IPv6 port to others") {
+  if (!host_has_ipv6()) return;
+  TestRun::Options options;
+  options.listen_host = "0.0.0.0";
+  const TestRun run(options);
+  const std::uint16_t port = run.address().port;
+  asio::io_context io;
+  CHECK(transport::Listener::open(io, {.host = "::1", .port_first = port, .port_last = port}).ok());
+}
+
 TEST_CASE("loopback literals and names mix in one run") {
   TestRun run;
   const Peers peers = run.assemble(4, [&](std::size_t who, CommunicatorConfig& config) {

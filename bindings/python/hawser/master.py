@@ -19,7 +19,8 @@ class Master:
     In production it is better a process of its own (`hawser master`), which does little and may run anywhere.
 
     Args:
-        listen: "ADDR:PORT", "[V6]:PORT" or "HOST:PORT"; port 0 takes any free one.
+        listen: "ADDR:PORT", "[V6]:PORT", "HOST:PORT", or ":PORT" for all interfaces, IPv4 and IPv6 ("0.0.0.0:PORT" is
+            IPv4 only); port 0 takes any free one.
         silence_ms: a member that says nothing for so long is lost. Default 5000.
         stall_ms: a member that others wait for in a collective and that makes no progress for so long is lost.
             Default 6000.
@@ -38,7 +39,7 @@ class Master:
 
     def __init__(
         self,
-        listen: str = "0.0.0.0:48500",
+        listen: str = ":48500",
         *,
         silence_ms: int = 0,
         stall_ms: int = 0,
@@ -73,7 +74,7 @@ class Master:
 
     @property
     def address(self) -> str:
-        """Where it listens, with the real port."""
+        """Where it listens, with the real port. For ":PORT" it is "0.0.0.0:PORT", which peers on this host can dial."""
         return self._address
 
     def wait(self, timeout_s: float | None = None) -> bool:
