@@ -37,8 +37,8 @@ def log_to_logging(logger: logging.Logger | None = None) -> None:
     """Passes log lines to a logger (default: "hawser") from now on.
 
     Lines of level NOTICE come as level 25, named "NOTICE". A thread of its own takes them, so that the library never
-    waits for Python. `set_log_level` says which lines there are: what the logger drops costs less if the library does
-    not make it.
+    waits for Python; up to 10 000 lines wait for it, and those beyond are lost and counted. `set_log_level` says which
+    lines there are: what the logger drops costs less if the library does not make it.
     """
     global _thread
     log_to_stderr()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import ctypes
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -56,6 +58,36 @@ def test_logging(caplog: pytest.LogCaptureFixture) -> None:
             hawser.log_to_stderr()
         assert caplog.records
     finally:
+        hawser.log_to_stderr()
+        hawser.set_log_level(hawser.LogLevel.NOTICE)
+
+
+def test_notices_have_a_level_of_logging() -> None:
+    assert logging.getLevelName(25) == "NOTICE"
+    assert int(hawser.LogLevel.WARNING.value) < int(hawser.LogLevel.NOTICE.value) < int(hawser.LogLevel.INFO.value)
+
+
+def test_the_library_does_not_wait_for_the_interpreter(caplog: pytest.LogCaptureFixture) -> None:
+    reader, writer = os.pipe()
+    code = (
+        "import os, sys, hawser\n"
+        "with hawser.Communicator(sys.argv[1], listen_address='127.0.0.1', connect_ms=30_000) as comm:\n"
+        "    comm.connect()\n"
+        "os.write(int(sys.argv[2]), b'x')\n"
+    )
+    hawser.set_log_level(hawser.LogLevel.DEBUG)
+    hawser.log_to_logging()
+    try:
+        with caplog.at_level(logging.DEBUG, logger="hawser"), hawser.Master("127.0.0.1:0", bootstrap_ms=200) as master:
+            peer = subprocess.Popen([sys.executable, "-c", code, master.address, str(writer)], pass_fds=[writer])
+            os.close(writer)
+            # PyDLL holds the interpreter's lock meanwhile, as a bad extension might: the master must log and go on.
+            assert ctypes.PyDLL(None).read(reader, ctypes.create_string_buffer(1), 1) == 1
+            assert peer.wait(60) == 0
+            hawser.log_to_stderr()
+        assert caplog.records
+    finally:
+        os.close(reader)
         hawser.log_to_stderr()
         hawser.set_log_level(hawser.LogLevel.NOTICE)
 
