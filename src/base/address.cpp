@@ -1,10 +1,58 @@
 #include "base/address.hpp"
 
+#include <array>
 #include <charconv>
+#include <optional>
+#include <string_view>
 
 #include "base/limits.hpp"
 
 namespace hawser {
+namespace {
+
+/// The four numbers of an IPv4 literal.
+std::optional<std::array<unsigned, 4>> read_v4(std::string_view text) {
+  std::array<unsigned, 4> parts{};
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), parts[i]);
+    if (error != std::errc{} || parts[i] > 255) return std::nullopt;
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    if (i + 1 == parts.size()) break;
+    if (text.empty() || text.front() != '.') return std::nullopt;
+    text.remove_prefix(1);
+  }
+  if (!text.empty()) return std::nullopt;
+  return parts;
+}
+
+HostKind kind_of_v4(const std::array<unsigned, 4>& ip) {
+  if (ip == std::array<unsigned, 4>{}) return HostKind::any;
+  if (ip[0] == 127) return HostKind::loopback;
+  const bool is_private = ip[0] == 10 || (ip[0] == 172 && ip[1] >= 16 && ip[1] < 32) || (ip[0] == 192 && ip[1] == 168);
+  const bool is_shared = ip[0] == 100 && ip[1] >= 64 && ip[1] < 128;
+  const bool is_link_local = ip[0] == 169 && ip[1] == 254;
+  return is_private || is_shared || is_link_local ? HostKind::local : HostKind::global;
+}
+
+/// As inet_ntop writes it: lower case, the longest run of zeros left out.
+HostKind kind_of_v6(std::string_view text) {
+  if (text == "::") return HostKind::any;
+  if (text == "::1") return HostKind::loopback;
+  constexpr std::string_view kMapped = "::ffff:";
+  if (text.starts_with(kMapped))
+    if (const auto v4 = read_v4(text.substr(kMapped.size()))) return kind_of_v4(*v4);
+  for (const std::string_view prefix : {"fc", "fd", "fe8", "fe9", "fea", "feb"})
+    if (text.starts_with(prefix) && text.find(':') == 4) return HostKind::local;
+  return HostKind::global;
+}
+
+}  // namespace
+
+HostKind kind_of(const std::string& host) {
+  if (host.find(':') != std::string::npos) return kind_of_v6(host);
+  if (const auto v4 = read_v4(host)) return kind_of_v4(*v4);
+  return host == "localhost" ? HostKind::loopback : HostKind::name;
+}
 
 std::string to_string(const Address& address) {
   const bool v6 = address.host.find(':') != std::string::npos;

@@ -14,6 +14,16 @@ struct Address {
   friend bool operator==(const Address&, const Address&) = default;
 };
 
+/// Who can dial a host, as far as its text tells.
+enum class HostKind : std::uint8_t {
+  name,      ///< A host name: only a look-up tells.
+  any,       ///< "0.0.0.0", "::": every interface of a machine, and no address to dial.
+  loopback,  ///< 127.0.0.0/8, ::1, and the name localhost: the same machine only.
+  local,     ///< Private (RFC 1918, RFC 4193), shared (RFC 6598) or link-local: the same network, or a VPN.
+  global,    ///< Any other literal.
+};
+HostKind kind_of(const std::string& host);
+
 /// "1.2.3.4:5", "[::1]:5", "name:5".
 std::string to_string(const Address& address);
 

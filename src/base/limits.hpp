@@ -29,9 +29,39 @@ inline constexpr std::uint32_t kSocketBufferBytesMax = 1 << 30;
 inline constexpr std::size_t kOpsInFlightMax = 4096;
 /// Outcomes that peers and master remember for members that were away when they were told.
 inline constexpr std::size_t kOutcomesRememberedMax = 4096;
-/// Connections that have not yet said who they are, per port.
+/// Connections that have not yet said who they are, per port; and of one address (IPv6: of one /64).
 inline constexpr std::size_t kStrangersMax = 256;
+inline constexpr std::size_t kStrangersPerSourceMax = 64;
+/// Connections to a peer's port: of one address and no link yet; at once, and in a second from then on.
+inline constexpr std::size_t kHandshakesPerSourceMax = 128;
+inline constexpr double kHandshakesBurst = 512;
+inline constexpr double kHandshakesPerSecond = 128;
+/// Connections that are no member's, of one address.
+inline constexpr std::size_t kAnonymousPerSourceMax = 256;
+/// Connections that one address may open at once, and in a second from then on.
+inline constexpr double kOpensBurst = 256;
+inline constexpr double kOpensPerSecond = 64;
+/// Peers that wait for admission, those of one address, and former members that come back to a restarted master.
 inline constexpr std::size_t kPendingPeersMax = 1024;
+inline constexpr std::size_t kPendingPerSourceMax = 256;
+inline constexpr std::size_t kClaimsMax = 2048;
+inline constexpr std::size_t kClaimsPerSourceMax = 512;
+/// Different views that former members of one group may present to a restarted master.
+inline constexpr std::size_t kViewsPresentedMax = 8;
+/// Peers of one group that its members open links to beforehand, and those of one address; of these, the ones that have
+/// not been reached yet.
+inline constexpr std::size_t kVisitorsMax = 256;
+inline constexpr std::size_t kVisitorsPerSourceMax = 64;
+inline constexpr std::size_t kUnprovenMax = 128;
+inline constexpr std::size_t kUnprovenPerSourceMax = 32;
+/// Messages before a peer is a member: the longest, and of one that resumes and was asked for its view.
+inline constexpr std::size_t kFirstMessageBytesMax = 8 << 10;
+inline constexpr std::size_t kNewcomerMessageBytesMax = 16 << 10;
+inline constexpr std::size_t kPresentedViewBytesMax = 512 << 10;
+/// What members must have alike.
+inline constexpr std::size_t kTermsMax = 32;
+inline constexpr std::size_t kTermNameBytesMax = 63;
+inline constexpr std::size_t kTermValueBytesMax = 127;
 /// Groups up to this size tell each other what they measure of their links: it grows with the square.
 inline constexpr std::uint32_t kMeasuredGroupMax = 128;
 /// What one probe of a link may be allowed: to one member, in optimize-topology.
@@ -44,8 +74,10 @@ inline constexpr std::size_t kStatusCollectivesMax = 256;
 inline constexpr std::size_t kVersionBytesMax = 63;
 /// Pairs of members in the measures that are told with a status: four of the largest groups that measure.
 inline constexpr std::size_t kStatusPairsMax = std::size_t{4} * kMeasuredGroupMax * kMeasuredGroupMax;
-/// So often does a master tell its status: whoever asks needs no introduction.
-inline constexpr std::uint32_t kStatusAnswersPerSecondMax = 16;
+/// So often does a master tell its status in a second, all in all and to one address: whoever asks needs no introduction.
+inline constexpr double kStatusAnswersPerSecond = 64;
+inline constexpr double kStatusAnswersPerSourcePerSecond = 4;
+inline constexpr double kStatusAnswersPerSourceBurst = 8;
 /// Peers that are admitted together or not at all.
 inline constexpr std::uint32_t kPartySizeMax = 1024;
 

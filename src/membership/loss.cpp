@@ -28,38 +28,36 @@ void MasterMachine::State::lose_all(Instant now, std::vector<Loss> losses, Maste
     const Role role = found->second.role;
     const std::uint32_t number = found->second.who.group;
     const std::string name = name_of(loss.peer);
-    if (admission_) {
-      const auto electors = admission_electors();
-      if (std::any_of(electors.begin(), electors.end(), [&](const Member& one) { return one.id == loss.peer; }))
-        cancel_admission();
-    }
+    if (role == Role::recovering) forget_claim(loss.peer);
     dismiss(loss.peer, loss.for_it, role == Role::pending, out);
-    if (role == Role::recovering) recoveries_.at(number).resumed.erase(loss.peer);
     if (role != Role::member) continue;
     remember_expelled(loss.peer, loss.for_it);
-    out.emplace_back(LogEvent{LogLevel::info, "peer-lost", name + " is out: " + loss.for_others});
+    // Who left has been told of already.
+    const LogLevel level = loss.for_it.status == Status::closed ? LogLevel::info : LogLevel::notice;
+    out.emplace_back(LogEvent{level, "peer-lost", name + " is out: " + loss.for_others});
     reasons_by_group[number].push_back(name + " was lost: " + loss.for_others);
   }
-  for (const auto& [number, reasons] : reasons_by_group) go_on_without(number, reasons, out);
+  for (const auto& [number, reasons] : reasons_by_group) go_on_without(now, number, reasons, out);
   check_update(now, out);
   maybe_bootstrap(now, out);
 }
 
 /// The lost ones are in peers_ no more.
-void MasterMachine::State::go_on_without(std::uint32_t number, const std::vector<std::string>& reasons,
+void MasterMachine::State::go_on_without(Instant now, std::uint32_t number, const std::vector<std::string>& reasons,
                                          MasterActions& out) {
   Group& group = groups_.at(number);
   std::vector<Member> survivors = group.view.members;
   std::erase_if(survivors, [&](const Member& member) { return !peers_.contains(member.id); });
   commit_what_all_reported(group, survivors, out);
   if (survivors.empty()) {
+    arm(Timer::group, number, std::nullopt);
     groups_.erase(number);
-    return;
+    return recount_visits(now, number, out);
   }
   std::string text;
   for (std::size_t i = 0; i < reasons.size() && i < kReasonsTold; ++i) text += (i == 0 ? "" : "; ") + reasons[i];
   if (reasons.size() > kReasonsTold) text += "; and " + std::to_string(reasons.size() - kReasonsTold) + " more";
-  start_view(group, std::move(survivors),
+  start_view(now, group, std::move(survivors),
              {Status::peer_lost, text + "; what was under way is undone, and the inputs are intact: call again"}, out);
 }
 
@@ -75,22 +73,61 @@ Error MasterMachine::State::cause_of_end(const Group& group, ViewId view) {
                              "undone, and the inputs are intact: call again"};
 }
 
-void MasterMachine::State::start_view(Group& group, std::vector<Member> members, const Error& cause,
-                                      MasterActions& out) {
-  // Views that were proposed on top of the one that ends are void.
-  if (admission_ && admission_->proposed.contains(group.view.group)) cancel_admission();
-  end_view(group, cause);
-  group.view.members = std::move(members);
-  group.view.epoch = last_epoch_ = {last_epoch_.value + 1};
-  group.view.id = {random_.next()};
-  group.view.link_secret = link_secret_;
-  group.ops.clear();
+/// The next view of a group, of which nobody has been told.
+void MasterMachine::State::set_view(Group& group, std::uint32_t number, std::vector<Member> members) {
+  group.before = group.view.id;
+  group.members_before = std::move(group.view.members);
+  Epoch& last = last_epochs_[number];
+  last = {std::max(last, group.view.epoch).value + 1};
+  group.view = {.epoch = last,
+                .id = {random_.next()},
+                .group = number,
+                .link_secret = link_secret_,
+                .members = std::move(members)};
+  group.ops.begin(group.view.size());
+  for (std::uint32_t rank = 0; rank < group.view.size(); ++rank) {
+    Peer& peer = peers_.at(group.view.members[rank].id);
+    peer.rank = rank;
+    std::erase_if(peer.down, [&](const auto& entry) { return !peers_.contains(entry.first); });
+  }
   begin_measuring(group);
   group.mismatch_since.reset();
+  arm_group(group);
+  news_changed();
+}
+
+void MasterMachine::State::start_view(Instant now, Group& group, std::vector<Member> members, const Error& cause,
+                                      MasterActions& out) {
+  end_view(group, cause);
+  set_view(group, group.view.group, std::move(members));
   const World sizes = world();
   for (const Member& member : group.view.members)
-    tell(member.id, 
-         StartView{.view = group.view, .world = sizes, .cause = cause, .update_round = group.update_round}, out);
+    tell_view(group, peers_.at(member.id), sizes, cause, group.update_round, out);
+  recount_visits(now, group.view.group, out);
+}
+
+/// As a difference where the peer knows the view before. One that is away is told when it comes back.
+void MasterMachine::State::tell_view(const Group& group, Peer& peer, const World& sizes, const Error& cause,
+                                     std::uint64_t update_round, MasterActions& out) {
+  if (!hears(peer)) return;
+  const View& view = group.view;
+  StartView start{.epoch = view.epoch,
+                  .id = view.id,
+                  .group = view.group,
+                  .link_secret = view.link_secret,
+                  .base = {},
+                  .members = {},
+                  .world = sizes,
+                  .cause = cause,
+                  .update_round = update_round};
+  if (group.before != ViewId{} && peer.view_told == group.before) {
+    start.base = group.before;
+    start.members = change_between(group.members_before, view.members);
+  } else {
+    start.members = whole_list(view.members);
+  }
+  peer.view_told = view.id;
+  tell(peer, std::move(start), out);
 }
 
 }  // namespace hawser

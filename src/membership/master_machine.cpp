@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/assert.hpp"
 #include "base/limits.hpp"
 #include "membership/master_state.hpp"
 
@@ -10,15 +9,16 @@ namespace hawser {
 namespace {
 
 constexpr std::size_t kExpelledRemembered = 1024;
-/// A tick that comes so late was not merely delayed.
-constexpr Duration kOversleep = seconds(1);
+constexpr Duration kTickMayBeLate = milliseconds(50);
 
 }  // namespace
 
 std::string names_of(const std::vector<Member>& members) {
+  constexpr std::size_t kNamed = 8;
   std::string names;
-  for (const Member& member : members)
-    names += (names.empty() ? "" : ", ") + member.name + " (" + to_string(member.address) + ")";
+  for (std::size_t i = 0; i < members.size() && i < kNamed; ++i)
+    names += (names.empty() ? "" : ", ") + members[i].name + " (" + to_string(members[i].address) + ")";
+  if (members.size() > kNamed) names += " and " + std::to_string(members.size() - kNamed) + " more";
   return names;
 }
 
@@ -36,57 +36,168 @@ MasterMachine::Snapshot MasterMachine::snapshot() const { return state_->snapsho
 
 MasterMachine::State::State(MasterConfig config, std::uint64_t seed, Instant now)
     : config_(config),
+      stepped_at_(now),
       random_(seed),
       run_{random_.next()},
       link_secret_(random_.next()),
-      bootstrap_at_(now + config.bootstrap) {}
+      started_at_(now),
+      bootstrap_at_(now + config.bootstrap),
+      news_at_(now),
+      status_made_at_(now) {}
 
 void MasterMachine::State::step(Instant now, const MasterEvent& event, MasterActions& out) {
-  if (awaited_ && now > *awaited_ + kOversleep) wake(now, out);
+  // While there is anybody something happens at every pulse, unless the master itself stood still.
+  const bool anybody = !connections_.empty() || !peers_.empty();
+  if (anybody && now > stepped_at_ + config_.silence / 2)
+    wake(now, out);
+  else if (anybody && now > stepped_at_ + config_.silence / 4 + kTickMayBeLate)
+    lose_time(now - stepped_at_ - config_.silence / 4);
+  stepped_at_ = now;
   std::visit([&](const auto& one) { on(now, one, out); }, event);
-  tell_hosts_and_guests(out);
-  awaited_ = next_deadline();
+  tell_news(now, out);
+  // So that it is seen to have slept, whoever else is silent.
+  if (connections_.empty() && peers_.empty())
+    pulse_at_.reset();
+  else if (!pulse_at_ || now >= *pulse_at_)
+    pulse_at_ = now + config_.silence / 4;
+  arm(Timer::pulse, 0, pulse_at_);
 }
 
 /// The master itself stood still (stopped, swapped, suspended): what its peers said meanwhile is not read
-/// yet, so all that was measured against the clock is measured anew.
+/// yet, and those who found it silent have to dial anew. So all that was measured against the clock is measured anew.
 void MasterMachine::State::wake(Instant now, MasterActions& out) {
   out.emplace_back(LogEvent{LogLevel::warning, "master-overslept",
-                            "the master itself stood still for " + std::to_string(whole_milliseconds(now - *awaited_)) +
-                                " ms; its bounds start anew"});
+                            "the master itself stood still for " + std::to_string(whole_milliseconds(now - stepped_at_)) +
+                                " ms, so everybody has their bounds anew; look for a paused or overloaded machine"});
   for (auto& [id, connection] : connections_) connection.heard_at = now;
   for (auto& [number, group] : groups_) {
     if (group.mismatch_since) group.mismatch_since = now;
-    for (auto& [key, op] : group.ops) {
-      op.first_call = op.last_call = now;
-      op.grievances.clear();
-      op.judge_at.reset();
-      op.flows.clear();
-      op.straggler.reset();
-      if (op.lone_since) op.lone_since = now;
+    group.ops.restart_bounds(now);
+    for (const auto& [key, op] : group.ops.ops()) arm_op(group, key, op);
+    arm_group(group);
+  }
+  for (auto& [id, peer] : peers_) {
+    if (peer.away) peer.away->since = now;
+    if (peer.away || peer.resuming) arm(Timer::away, id.value, now + config_.recovery);
+    if (peer.visit.prove_by) {
+      peer.visit.prove_by = now + config_.link_open;
+      arm_visit(peer);
     }
   }
-  for (auto& [number, recovery] : recoveries_) recovery.deadline = now + config_.recovery;
-  if (update_since_) update_since_ = now;
-  if (admission_) admission_->deadline = now + config_.link_open;
+  if (recovering_) {
+    recovering_->began = now;
+    recovering_->deadline = now + config_.recovery;
+    arm(Timer::recovery, 0, recovering_->deadline);
+  }
+  if (update_since_) {
+    update_since_ = now;
+    arm(Timer::update, 0, now + config_.call_wait);
+  }
 }
 
-void MasterMachine::State::on(Instant now, const ConnectionOpened& event, MasterActions&) {
-  connections_[event.connection] = {.host = event.remote_host, .heard_at = now, .peer = {}};
+/// It was held up for a moment, perhaps again and again: that is nobody's silence or absence.
+void MasterMachine::State::lose_time(Duration lost) {
+  for (auto& [id, connection] : connections_) connection.heard_at += lost;
+  for (auto& [id, peer] : peers_)
+    if (peer.away) peer.away->since += lost;
+}
+
+// --------------------------------------------------------------------------------------- connections
+
+void MasterMachine::State::on(Instant now, const ConnectionOpened& event, MasterActions& out) {
+  const std::string& key = event.source.empty() ? event.remote_host : event.source;
+  if (const auto why = cannot_open(now, key)) {
+    out.emplace_back(CloseConnection{event.connection, *why, Duration::zero()});
+    return;
+  }
+  Source& from = source(key);
+  ++from.strangers;
+  ++from.anonymous;
+  strangers_.insert(event.connection);
+  connections_[event.connection] = {.host = event.remote_host, .source = key, .heard_at = now, .peer = {}};
+  arm(Timer::connection, event.connection.value, now + config_.introduction);
+  if (strangers_.size() > limits::kStrangersMax)
+    drop_connection(*strangers_.begin(), "too many connections have not said who they are, and it is the oldest", out);
+}
+
+/// Forgets a connection, whoever closes it.
+void MasterMachine::State::detach(ConnectionId id) {
+  const auto found = connections_.find(id);
+  if (found == connections_.end()) return;
+  no_longer_stranger(id, found->second);
+  if (!found->second.is_members) --source(found->second.source).anonymous;
+  arm(Timer::connection, id.value, std::nullopt);
+  connections_.erase(found);
+}
+
+/// Closes one that is nobody's, without a word.
+void MasterMachine::State::drop_connection(ConnectionId id, const std::string& reason, MasterActions& out) {
+  out.emplace_back(CloseConnection{id, reason, Duration::zero()});
+  detach(id);
+}
+
+void MasterMachine::State::stand(ConnectionId connection, Standing standing, MasterActions& out) {
+  out.emplace_back(SetStanding{connection, standing});
+}
+
+/// From now on this peer is on that connection; one that it had before is closed.
+void MasterMachine::State::attach(Instant now, ConnectionId id, Peer& peer, MasterActions& out) {
+  if (peer.connection) {
+    out.emplace_back(CloseConnection{*peer.connection, "the peer opened a new connection"});
+    detach(*peer.connection);
+  }
+  Connection& connection = connections_.at(id);
+  no_longer_stranger(id, connection);
+  connection.peer = peer.who.id;
+  connection.heard_at = now;
+  arm(Timer::connection, id.value, now + config_.silence);
+  peer.connection = id;
+  peer.seen_host = connection.host;
+  peer.view_told = {};
+  peer.hosts_told = false;
+  peer.visitors_told.reset();
+  peer.news_told = {};
+  arm(Timer::away, peer.who.id.value, std::nullopt);
+  peer.away.reset();
+  peer.resuming.reset();
+  count_absent(now, peer);
+  news_changed();
+}
+
+/// It has become a member, or is known as one that comes back.
+void MasterMachine::State::promote(Peer& peer, MasterActions& out) {
+  if (!peer.connection) return;
+  Connection& connection = connections_.at(*peer.connection);
+  if (!connection.is_members) {
+    connection.is_members = true;
+    --source(connection.source).anonymous;
+  }
+  stand(*peer.connection, Standing::member, out);
 }
 
 void MasterMachine::State::on(Instant now, const ConnectionClosed& event, MasterActions& out) {
   const auto found = connections_.find(event.connection);
   if (found == connections_.end()) return;
-  const auto peer = found->second.peer;
-  connections_.erase(found);
-  if (!peer) return;
-  const std::string why = "its connection to the master ended (" + event.reason + ")";
-  lose(now, *peer,
-       {Status::expelled, "the connection to the master broke, and the members went on without this peer; "
-                          "connect again to rejoin"},
-       why, out);
-  tell_news(out);
+  const auto id = found->second.peer;
+  detach(event.connection);
+  const auto known = id ? peers_.find(*id) : peers_.end();
+  if (known == peers_.end() || known->second.connection != event.connection) return;
+  Peer& peer = known->second;
+  peer.connection.reset();
+  peer.resuming.reset();
+  if (peer.role == Role::recovering) {
+    if (recovering_->chosen) {
+      claim_of(*id)->outcomes.reset();
+      return;
+    }
+    forget_claim(*id);
+    return forget_peer(*id);
+  }
+  if (peer.role == Role::pending && !peer.visit.announced) {
+    forget_peer(*id);
+    return maybe_bootstrap(now, out);
+  }
+  go_away(now, peer, event.reason, out);
 }
 
 void MasterMachine::State::on(Instant now, const PeerSaid& event, MasterActions& out) {
@@ -94,12 +205,8 @@ void MasterMachine::State::on(Instant now, const PeerSaid& event, MasterActions&
   if (found == connections_.end()) return;
   found->second.heard_at = now;
   const auto peer = found->second.peer;
-  if (!peer) {
-    introduce(now, event.connection, event.message, out);
-  } else {
-    std::visit([&](const auto& message) { said(now, *peer, message, out); }, event.message);
-  }
-  tell_news(out);
+  if (!peer) return introduce(now, event.connection, event.message, out);
+  std::visit([&](const auto& message) { said(now, *peer, message, out); }, event.message);
 }
 
 void MasterMachine::State::introduce(Instant now, ConnectionId connection, const PeerMessage& message,
@@ -110,11 +217,17 @@ void MasterMachine::State::introduce(Instant now, ConnectionId connection, const
   turn_away(connection, {Status::refused, "the first message of a peer must say who it is"}, out);
 }
 
-std::optional<Error> MasterMachine::State::refusal(const Introduction& who) const {
+std::optional<Error> MasterMachine::State::refusal(const Introduction& who) {
   if (auto error = version_refusal("this peer", who.protocol_version)) return error;
   if (who.address.port == 0)
     return Error{Status::refused, "this peer does not say where it listens for other peers"};
   return std::nullopt;
+}
+
+/// A message of a connection that its peer has given up for a newer one, which was read first.
+bool MasterMachine::State::is_outdated(const Introduction& who) const {
+  const auto known = peers_.find(who.id);
+  return known != peers_.end() && known->second.who.token == who.token && who.connection < known->second.who.connection;
 }
 
 std::optional<Error> MasterMachine::State::version_refusal(const char* who, std::uint32_t protocol_version) {
@@ -122,34 +235,6 @@ std::optional<Error> MasterMachine::State::version_refusal(const char* who, std:
   return Error{Status::refused, std::string(who) + " speaks protocol version " + std::to_string(protocol_version) +
                                     ", the master version " + std::to_string(kProtocolVersion) +
                                     "; install the same Hawser release on both"};
-}
-
-void MasterMachine::State::hello(Instant now, ConnectionId connection, const Hello& message,
-                                 MasterActions& out) {
-  Introduction who = message.who;
-  if (const auto error = refusal(who)) return turn_away(connection, *error, out);
-  if (peers_.contains(who.id))
-    return turn_away(connection, {Status::refused, "a peer of the same id is connected; connect again"}, out);
-  if (pending_count() >= limits::kPendingPeersMax)
-    return turn_away(connection, {Status::refused, "too many peers wait for admission; try again later"}, out);
-  Connection& link = connections_.at(connection);
-  if (who.address.host.empty()) who.address.host = link.host;
-  link.peer = who.id;
-  peers_[who.id] = {.who = who,
-                    .connection = connection,
-                    .role = Role::pending,
-                    .prefetch = message.prefetches ? Prefetch::under_way : Prefetch::none,
-                    .came_at = now,
-                    .arrival = arrivals_++};
-  tell(who.id, Welcome{.run = run_, .seen_host = link.host}, out);
-  if (message.prefetches)
-    out.emplace_back(LogEvent{LogLevel::info, "peer-prefetches",
-                              who.name + " (" + to_string(who.address) + ") fetches state before its admission"});
-  else
-    out.emplace_back(LogEvent{LogLevel::info, "peer-pending",
-                              who.name + " (" + to_string(who.address) + ") waits for admission"});
-  let_party_go(now, who, out);
-  maybe_bootstrap(now, out);
 }
 
 void MasterMachine::State::said(Instant now, PeerId peer, const Hello&, MasterActions& out) {
@@ -161,7 +246,7 @@ void MasterMachine::State::said(Instant now, PeerId peer, const Resume&, MasterA
 }
 
 void MasterMachine::State::said(Instant now, PeerId peer, const Leave&, MasterActions& out) {
-  out.emplace_back(LogEvent{LogLevel::info, "peer-left", name_of(peer) + " left"});
+  out.emplace_back(LogEvent{LogLevel::notice, "peer-left", name_of(peer) + " left"});
   lose(now, peer, {Status::closed, "this peer left the run"}, "it left", out);
 }
 
@@ -171,13 +256,16 @@ void MasterMachine::State::said(Instant now, PeerId peer, const StatusRequest&, 
 }
 
 void MasterMachine::State::said(Instant, PeerId peer, const Ping&, MasterActions& out) {
-  tell(peer, Pong{}, out);
+  out.emplace_back(SendToPeer{*peers_.at(peer).connection, Pong{}});
 }
 
 void MasterMachine::State::tell(PeerId peer, MasterMessage message, MasterActions& out) {
-  const auto found = peers_.find(peer);
-  if (found == peers_.end()) return;
-  out.emplace_back(SendToPeer{found->second.connection, std::move(message)});
+  if (const auto found = peers_.find(peer); found != peers_.end()) tell(found->second, std::move(message), out);
+}
+
+/// Nothing is kept for a peer whose connection broke: it is told all anew when it comes back.
+void MasterMachine::State::tell(const Peer& peer, MasterMessage message, MasterActions& out) {
+  if (hears(peer)) out.emplace_back(SendToPeer{*peer.connection, std::move(message)});
 }
 
 /// Ends a connection that is no peer's with a word.
@@ -185,31 +273,39 @@ void MasterMachine::State::turn_away(ConnectionId connection, const Error& error
   out.emplace_back(LogEvent{LogLevel::info, "turned-away", error.sentence});
   out.emplace_back(SendToPeer{connection, Refused{error}});
   out.emplace_back(CloseConnection{connection, error.sentence});
-  connections_.erase(connection);
+  detach(connection);
 }
 
 /// Removes a peer that is in no view (any more) and closes its connection with a word.
-void MasterMachine::State::dismiss(PeerId peer, const Error& error, bool as_refusal, MasterActions& out) {
-  const auto found = peers_.find(peer);
+void MasterMachine::State::dismiss(PeerId id, const Error& error, bool as_refusal, MasterActions& out) {
+  const auto found = peers_.find(id);
   if (found == peers_.end()) return;
-  const ConnectionId connection = found->second.connection;
-  if (connections_.contains(connection)) {
+  if (const auto connection = found->second.connection) {
     if (as_refusal)
-      out.emplace_back(SendToPeer{connection, Refused{error}});
+      out.emplace_back(SendToPeer{*connection, Refused{error}});
     else
-      out.emplace_back(SendToPeer{connection, Expelled{error}});
-    out.emplace_back(CloseConnection{connection, error.sentence});
+      out.emplace_back(SendToPeer{*connection, Expelled{error}});
+    out.emplace_back(CloseConnection{*connection, error.sentence});
   }
-  forget_peer(peer);
+  forget_peer(id);
 }
 
-void MasterMachine::State::forget_peer(PeerId peer) {
-  const auto found = peers_.find(peer);
+void MasterMachine::State::forget_peer(PeerId id) {
+  const auto found = peers_.find(id);
   if (found == peers_.end()) return;
-  connections_.erase(found->second.connection);
-  news_told_.erase(peer);
-  update_.withdraw(peer);
+  Peer& peer = found->second;
+  if (peer.connection) detach(*peer.connection);
+  withdraw_vote(peer);
+  forget_links(peer);
+  if (peer.is_absent) --groups_.at(peer.who.group).absent;
+  if (peer.role == Role::pending) {
+    end_visit(peer);
+    --source(peer.source).pending;
+    --pending_;
+  }
+  arm(Timer::away, id.value, std::nullopt);
   peers_.erase(found);
+  news_changed();
 }
 
 void MasterMachine::State::remember_expelled(PeerId peer, const Error& error) {
@@ -220,51 +316,9 @@ void MasterMachine::State::remember_expelled(PeerId peer, const Error& error) {
   expelled_order_.pop_front();
 }
 
-World MasterMachine::State::world() const {
-  World world;
-  for (const auto& [number, group] : groups_) {
-    world.size += group.view.size();
-    ++world.group_count;
-    world.largest_group_size = std::max(world.largest_group_size, group.view.size());
-  }
-  return world;
-}
-
-std::uint32_t MasterMachine::State::pending_count() const {
-  return static_cast<std::uint32_t>(std::count_if(
-      peers_.begin(), peers_.end(), [](const auto& entry) { return entry.second.role == Role::pending; }));
-}
-
-/// Pending peers that an update-topology would admit.
-std::uint32_t MasterMachine::State::waiting_count() const {
-  std::vector<const Peer*> waiting;
-  for (const auto& [id, peer] : peers_)
-    if (waits_for_admission(peer)) waiting.push_back(&peer);
-  keep_whole_parties(waiting);
-  return static_cast<std::uint32_t>(waiting.size());
-}
-
-void MasterMachine::State::tell_news(MasterActions& out) {
-  const WorldNews news{.world = world(), .pending = waiting_count()};
-  for (const auto& [id, peer] : peers_) {
-    if (peer.role != Role::member) continue;
-    WorldNews& told = news_told_[id];
-    if (told == news) continue;
-    told = news;
-    tell(id, news, out);
-  }
-}
-
-std::vector<Member> MasterMachine::State::members_of_all_groups() const {
-  std::vector<Member> all;
-  for (const auto& [number, group] : groups_)
-    all.insert(all.end(), group.view.members.begin(), group.view.members.end());
-  return all;
-}
-
-Member MasterMachine::State::as_member(PeerId peer) const {
-  const Introduction& who = peers_.at(peer).who;
-  return {.id = who.id, .name = who.name, .address = who.address};
+Member MasterMachine::State::as_member(const Peer& peer) const {
+  const Introduction& who = peer.who;
+  return {.id = who.id, .name = who.name, .address = who.address, .machine = who.machine};
 }
 
 MasterMachine::State::Group* MasterMachine::State::group_of(PeerId peer) {
@@ -274,74 +328,69 @@ MasterMachine::State::Group* MasterMachine::State::group_of(PeerId peer) {
   return group == groups_.end() ? nullptr : &group->second;
 }
 
+const View* MasterMachine::State::view_of(std::uint32_t group) const {
+  const auto found = groups_.find(group);
+  return found == groups_.end() ? nullptr : &found->second.view;
+}
+
+std::string MasterMachine::State::name_of(const Peer& peer) {
+  return peer.who.name + " (" + to_string(peer.who.address) + ")";
+}
+
 std::string MasterMachine::State::name_of(PeerId peer) const {
   const auto found = peers_.find(peer);
-  if (found == peers_.end()) return "a former peer";
-  return found->second.who.name + " (" + to_string(found->second.who.address) + ")";
+  return found == peers_.end() ? "a former peer" : name_of(found->second);
 }
+
+// -------------------------------------------------------------------------------------------- time
 
 void MasterMachine::State::on(Instant now, const Tick&, MasterActions& out) {
-  std::vector<ConnectionId> silent;
-  for (const auto& [id, connection] : connections_)
-    if (now >= connection.heard_at + (connection.peer ? config_.silence : config_.introduction))
-      silent.push_back(id);
   std::vector<Loss> losses;
-  for (const ConnectionId id : silent) {
-    const auto found = connections_.find(id);
-    if (const auto peer = found->second.peer) {
-      const std::string ms = std::to_string(whole_milliseconds(now - found->second.heard_at));
-      Loss loss;
-      loss.peer = *peer;
-      loss.for_it = {Status::expelled, "the master heard nothing from this peer for " + ms +
-                                           " ms and the members went on without it; connect again to rejoin"};
-      loss.for_others = "the master heard nothing from it for " + ms + " ms";
-      losses.push_back(std::move(loss));
-    } else {
-      out.emplace_back(LogEvent{LogLevel::info, "stranger-closed", "closed a connection from " + found->second.host +
-                                                                       " that did not say who it is"});
-      out.emplace_back(CloseConnection{id, "it did not say who it is"});
-      connections_.erase(found);
+  while (const auto due = timers_.pop_due(now)) {
+    const auto [timer, which] = *due;
+    switch (timer) {
+      case Timer::connection: connection_due(now, {which}, losses, out); break;
+      case Timer::group: group_due(now, static_cast<std::uint32_t>(which), out); break;
+      case Timer::visit: visit_due(now, {which}, out); break;
+      case Timer::away: away_due(now, {which}, out); break;
+      case Timer::update: check_update(now, out); break;
+      case Timer::bootstrap: maybe_bootstrap(now, out); break;
+      case Timer::recovery: check_recovery(now, out); break;
+      case Timer::news: news_changed(); break;
+      case Timer::pulse: break;
     }
   }
-  if (!losses.empty()) lose_all(now, losses, out);
-  std::vector<std::uint32_t> numbers;
-  for (const auto& [number, group] : groups_) numbers.push_back(number);
-  for (const std::uint32_t number : numbers) watch_group(now, number, out);
-  numbers.clear();
-  for (const auto& [number, recovery] : recoveries_) numbers.push_back(number);
-  for (const std::uint32_t number : numbers) check_recovery(now, number, out);
-  check_update(now, out);
-  check_admission(now, out);
-  maybe_bootstrap(now, out);
-  tell_news(out);
+  if (!losses.empty()) lose_all(now, std::move(losses), out);
 }
 
-std::optional<Instant> MasterMachine::State::next_deadline() const {
-  std::optional<Instant> next;
-  for (const auto& [id, connection] : connections_)
-    next = earlier(next, connection.heard_at + (connection.peer ? config_.silence : config_.introduction));
-  for (const auto& [number, group] : groups_) {
-    next = earlier(next, mismatch_deadline(group));
-    next = earlier(next, straggler_deadline(group));
-    for (const auto& [key, op] : group.ops) {
-      next = earlier(next, op.judge_at);
-      if (op.called.size() < group.view.size()) next = earlier(next, op.first_call + config_.call_wait);
-    }
+void MasterMachine::State::connection_due(Instant now, ConnectionId id, std::vector<Loss>& losses, MasterActions& out) {
+  const auto found = connections_.find(id);
+  if (found == connections_.end()) return;
+  const Connection& connection = found->second;
+  const Instant silent_at = connection.heard_at + (connection.peer ? config_.silence : config_.introduction);
+  if (now < silent_at) return arm(Timer::connection, id.value, silent_at);
+  if (!connection.peer) {
+    out.emplace_back(LogEvent{LogLevel::info, "stranger-closed",
+                              "closed a connection from " + connection.host + " that did not say who it is"});
+    return drop_connection(id, "it did not say who it is", out);
   }
-  for (const auto& [number, recovery] : recoveries_) next = earlier(next, recovery.deadline);
-  if (update_since_ && !admission_ && recoveries_.empty()) next = earlier(next, *update_since_ + config_.call_wait);
-  if (admission_) next = earlier(next, admission_->deadline);
-  if (bootstrap_waits()) next = earlier(next, bootstrap_due());
-  return next;
+  const std::string ms = std::to_string(whole_milliseconds(now - connection.heard_at));
+  Loss loss;
+  loss.peer = *connection.peer;
+  loss.for_it = {Status::expelled, "the master heard nothing from this peer for " + ms +
+                                       " ms and the members went on without it; connect again to rejoin"};
+  loss.for_others = "the master heard nothing from it for " + ms + " ms";
+  losses.push_back(std::move(loss));
 }
 
 MasterMachine::Snapshot MasterMachine::State::snapshot() const {
   Snapshot snapshot{.views = {},
-                    .pending = pending_count(),
-                    .guests = static_cast<std::uint32_t>(std::count_if(
-                        peers_.begin(), peers_.end(), [](const auto& entry) { return is_guest(entry.second); })),
+                    .pending = static_cast<std::uint32_t>(pending_),
+                    .guests = static_cast<std::uint32_t>(std::count_if(peers_.begin(), peers_.end(), [](const auto& entry) {
+                      return entry.second.role == Role::pending && entry.second.prefetch != Prefetch::none;
+                    })),
                     .connections = static_cast<std::uint32_t>(connections_.size()),
-                    .recovering = !recoveries_.empty()};
+                    .recovering = recovering_.has_value()};
   for (const auto& [number, group] : groups_) snapshot.views.push_back(group.view);
   return snapshot;
 }

@@ -20,8 +20,10 @@ struct MasterConfig {
   Duration silence = seconds(5);
   Duration stall = seconds(6);
   Duration call_wait = seconds(600);
+  /// How long former members of a restarted master, and members whose connection broke, have to come back.
   Duration recovery = seconds(5);
   Duration bootstrap = seconds(1);
+  /// For the links of a peer that is to be admitted.
   Duration link_open = seconds(10);
   /// How long to wait for the other members' calls once two were seen to differ, so that all are told.
   Duration mismatch_grace = seconds(2);
@@ -37,6 +39,8 @@ struct MasterConfig {
 struct ConnectionOpened {
   ConnectionId connection;
   std::string remote_host;  ///< IP literal.
+  /// Whose limits it counts for: the literal, of IPv6 the first 64 bits. Empty: the literal.
+  std::string source{};
 };
 struct ConnectionClosed {
   ConnectionId connection;
@@ -60,7 +64,18 @@ struct CloseConnection {
   std::string reason;
   Duration bound = milliseconds(500);  ///< After which it is closed even if something is not on its way yet.
 };
-using MasterAction = std::variant<SendToPeer, CloseConnection, LogEvent>;
+/// Who is on a connection, as far as the master knows: what its driver reads of it at once, and how soon.
+enum class Standing {
+  stranger,   ///< From its opening on: one short message.
+  newcomer,   ///< It waits for admission, or says that it was a member of a run that this master does not know yet.
+  presenting, ///< It was asked for its view.
+  member,     ///< Also one that resumes and was asked for its outcomes. It is read first, and as much as it says.
+};
+struct SetStanding {
+  ConnectionId connection;
+  Standing standing = Standing::stranger;
+};
+using MasterAction = std::variant<SendToPeer, CloseConnection, SetStanding, LogEvent>;
 using MasterActions = std::vector<MasterAction>;
 
 /// The membership authority as a pure state machine: who is in, which view holds, what is committed.

@@ -5,18 +5,26 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/deadlines.hpp"
+#include "base/limits.hpp"
 #include "base/random.hpp"
-#include "membership/blame.hpp"
+#include "base/token_bucket.hpp"
 #include "membership/master_machine.hpp"
+#include "membership/op_table.hpp"
 #include "membership/vote.hpp"
 
 namespace hawser {
 
-/// The master's memory, and the decisions on it, one source file each: who is connected
-/// (master_machine.cpp), admission.cpp, guests.cpp, collectives (outcome.cpp), loss.cpp, recovery.cpp, parties.cpp,
-/// measures.cpp, stragglers.cpp.
+/// The master's memory, and the decisions on it, one source file each: who is connected (master_machine.cpp), limits of
+/// an address (sources.cpp), visits.cpp (links of newcomers), admission.cpp, news.cpp, collectives (outcome.cpp),
+/// away.cpp (broken connections of members), loss.cpp, recovery.cpp (of a restarted master), parties.cpp, measures.cpp,
+/// stragglers.cpp, status.cpp.
+///
+/// A message costs what it is about, whatever else is in flight: deadlines are in heaps, and what must be known of many
+/// is kept as counts.
 class MasterMachine::State {
  public:
   State(MasterConfig config, std::uint64_t seed, Instant now);
@@ -26,17 +34,32 @@ class MasterMachine::State {
   void on(Instant now, const ConnectionClosed& event, MasterActions& out);
   void on(Instant now, const PeerSaid& event, MasterActions& out);
   void on(Instant now, const Tick& event, MasterActions& out);
-  std::optional<Instant> next_deadline() const;
+  std::optional<Instant> next_deadline() const { return timers_.next(); }
   Snapshot snapshot() const;
 
  private:
+  using Op = OpInFlight;
   enum class Role { pending, recovering, member };
-  /// Of a pending peer; one that prefetches or did is a guest.
+  /// Of a pending peer.
   enum class Prefetch { none, under_way, over };
   struct Connection {
     std::string host;
+    std::string source;
     Instant heard_at;
     std::optional<PeerId> peer;
+    bool is_members = false;
+  };
+  /// What came from one address.
+  struct Source {
+    std::size_t strangers = 0;  ///< Connections that have not said who they are,
+    std::size_t anonymous = 0;  ///< and all that are no member's.
+    std::size_t pending = 0;
+    std::size_t claims = 0;
+    std::size_t visitors = 0;
+    std::size_t unproven = 0;
+    TokenBucket opens{{.burst = limits::kOpensBurst, .per_second = limits::kOpensPerSecond}};
+    TokenBucket status{{.burst = limits::kStatusAnswersPerSourceBurst,
+                        .per_second = limits::kStatusAnswersPerSourcePerSecond}};
   };
   struct MeasuredLink {
     std::uint64_t bytes_per_second = 0;
@@ -45,44 +68,53 @@ class MasterMachine::State {
     bool is_lower_bound = false;
     bool is_together = false;
   };
+  /// A pending peer's links to the members of its group, and to others that wait.
+  struct Visit {
+    bool announced = false;                ///< The members and it were told of each other.
+    bool is_counted = false;               ///< Among those that have not been reached yet.
+    std::optional<Instant> not_before;     ///< Not to be announced earlier: it has failed before.
+    std::optional<Instant> prove_by;       ///< Refused if it still lacks links then.
+    std::uint32_t links_to_members = 0;    ///< Of which both ends say that they stand.
+    std::uint32_t links_to_visitors = 0;
+  };
+  struct Away {
+    Instant since;
+    std::string reason;
+  };
+  struct LinkDown {
+    Instant at;
+    bool refused = false;
+  };
   struct Peer {
     Introduction who;
-    ConnectionId connection;
+    std::string seen_host;
+    std::string source;
+    std::optional<ConnectionId> connection;  ///< None: it broke, and the peer may come back.
     Role role = Role::pending;
     Prefetch prefetch = Prefetch::none;
     Instant came_at{};
     std::uint64_t arrival = 0;  ///< Place in the order of admission: of the hello, or the end of its prefetch.
-    /// As a guest: the view whose members it was last told as hosts, 0 for nobody.
-    std::optional<ViewId> hosts_told{};
-    /// As a member: what it measured to whom; and its own limits.
-    std::map<PeerId, MeasuredLink> measured{};
+    Visit visit{};
+    /// Peers to which it says that its links stand: as a pending peer all, as a member those that are pending.
+    std::set<PeerId> linked{};
+
+    // As a member.
+    std::uint32_t rank = 0;
+    bool in_update = false;
+    bool vote_is_first = false;  ///< It waits in update-topology, which is the first thing that it called.
+    std::optional<Away> away{};
+    bool is_absent = false;          ///< As its group counts it.
+    std::optional<Resume> resuming{};  ///< It came back, and has not told yet what it knows of its collectives.
+    std::map<PeerId, LinkDown> down{};  ///< Links to other members that it says have no connection.
+    std::map<PeerId, MeasuredLink> measured{};  ///< What it measured to whom; and its own limits.
     std::uint64_t uplink = 0;
     std::uint64_t downlink = 0;
-    /// As a member: the edition of the list of guests that it knows; none: it may know something outdated.
-    std::optional<std::uint64_t> guests_told = kNoGuests;
-  };
-  static constexpr std::uint64_t kNoGuests = 0;
-  struct GuestList {
-    std::vector<PeerId> guests;
-    std::uint64_t edition = kNoGuests;
-  };
-  /// A collective that is neither committed nor aborted.
-  struct Op {
-    std::map<PeerId, Signature> called;
-    Vote reported;
-    Instant first_call;
-    Instant last_call;
-    std::map<PeerId, Grievance> grievances;
-    std::optional<Instant> moved_at;  ///< When a member last said that it goes on.
-    std::optional<Instant> judge_at;  ///< When the grievances shall be looked at.
-    struct Suspect {
-      Straggler found;
-      Instant since;
-    };
-    std::map<PeerId, FlowReport> flows;
-    std::optional<Suspect> straggler;    ///< By the flows, as they were last told.
-    std::optional<Instant> lone_since{}; ///< Since when all but one have reported.
-    std::set<PeerId> straggler_told{};   ///< Who was reported as holding it up.
+
+    // What it was told over this connection.
+    ViewId view_told{};                     ///< The view that it knows; as a pending peer, whose members are its hosts.
+    bool hosts_told = false;
+    std::optional<std::uint64_t> visitors_told{};  ///< The edition of the list of visitors; none: to begin anew.
+    WorldNews news_told{};
   };
   /// What the members of a view know of their links.
   struct Measuring {
@@ -94,32 +126,72 @@ class MasterMachine::State {
     std::deque<Measures> published;  ///< The latest, for members that come back.
     std::uint64_t at_update = 0;     ///< The version of the latest update-topology.
   };
-  struct Done {
-    OpKey key;
-    std::uint64_t measures = 0;
+  /// Members called different things, again and again perhaps.
+  struct Mismatches {
+    std::string sentence;
+    Instant at{};
+    std::uint64_t total = 0;
+    std::uint32_t in_row = 0;  ///< Since a collective was last committed.
   };
   struct Group {
     View view;
-    std::map<OpKey, Op> ops;
-    std::deque<Done> committed;
+    ViewId before;                       ///< The view before,
+    std::vector<Member> members_before;  ///< and its members.
+    OpTable ops;
+    /// Outcomes, with the version of the measures that went with them, and the order in which they are forgotten.
+    std::map<OpKey, std::uint64_t> committed;
+    std::deque<OpKey> committed_order;
     Measuring measuring;
     /// What ended the latest views, oldest first: a member that was away is told the cause of its own.
     std::deque<std::pair<ViewId, Error>> ended;
     std::optional<Instant> mismatch_since;
+    std::uint32_t absent = 0;   ///< Members that are away, or have not told their outcomes yet.
+    Instant complete_since{};   ///< When there was none any more.
+    Mismatches mismatches;
     std::uint64_t update_round = 0;  ///< Update-topology calls that have succeeded here.
+    std::uint32_t in_update = 0;     ///< Members that wait in update-topology,
+    std::uint32_t first_votes = 0;   ///< and those of them for whom it is the first call.
   };
-  /// What is known of a group that lost its master.
+  /// The pending peers of a group that links are opened to.
+  struct VisitorList {
+    std::vector<PeerId> announced;
+    std::set<std::pair<std::uint64_t, PeerId>> waiting;  ///< Not announced yet, by arrival.
+    std::vector<Member> told;   ///< The list as it was last told,
+    std::uint64_t edition = 0;  ///< and its number, another one for each list.
+    std::size_t unproven = 0;
+  };
+  /// The edition of a list without anybody.
+  static constexpr std::uint64_t kNoVisitors = 0;
+  /// A former member of a run that this master does not know.
+  struct Claim {
+    Resume resume;
+    std::uint64_t arrival = 0;
+    std::optional<OutcomesPresented> outcomes;
+  };
+  /// A group that lost its master.
   struct Recovery {
-    View best;
-    std::map<PeerId, Resume> resumed;
-    Instant deadline;
+    std::map<PeerId, Claim> claims;
+    std::map<ViewMark, View> views;  ///< As they were presented.
+    std::map<ViewMark, std::vector<PeerId>> asked;
   };
-  /// Newcomers whose links are being opened.
-  struct Admission {
-    std::map<std::uint32_t, View> proposed;
-    Vote prepared;
-    std::vector<std::pair<PeerId, PeerId>> unreachable;
+  /// What a group goes on from, and who.
+  struct ChosenView {
+    ViewMark view;
+    std::set<PeerId> survivors;
+  };
+  /// All of a run, from the first claim to the choice, and from then until those who are back have told their outcomes.
+  struct Recovering {
+    Instant began;
     Instant deadline;
+    std::map<std::uint32_t, Recovery> groups;
+    bool chosen = false;
+    RunId run;
+    std::map<std::uint32_t, ChosenView> views;  ///< Once chosen.
+  };
+  struct Backoff {
+    std::uint32_t failures = 0;
+    Instant until{};
+    std::string reason;
   };
 
   struct Loss {
@@ -127,101 +199,152 @@ class MasterMachine::State {
     Error for_it;            ///< What it is told.
     std::string for_others;  ///< Why, after "it was lost: ".
   };
+  enum class Timer { connection, group, visit, away, update, bootstrap, recovery, news, pulse };
+  using TimerKey = std::pair<Timer, std::uint64_t>;
 
   // master_machine.cpp: connections and messages.
   void wake(Instant now, MasterActions& out);
+  void lose_time(Duration lost);
   void said(Instant now, PeerId peer, const Hello& message, MasterActions& out);
   void said(Instant now, PeerId peer, const Resume& message, MasterActions& out);
   void said(Instant now, PeerId peer, const Begun& message, MasterActions& out);
   void said(Instant now, PeerId peer, const Report& message, MasterActions& out);
   void said(Instant now, PeerId peer, const Complaint& message, MasterActions& out);
   void said(Instant now, PeerId peer, const UpdateCall& message, MasterActions& out);
-  void said(Instant now, PeerId peer, const Prepared& message, MasterActions& out);
+  void said(Instant now, PeerId peer, const Linked& message, MasterActions& out);
   void said(Instant now, PeerId peer, const Leave& message, MasterActions& out);
   void said(Instant now, PeerId peer, const Ping& message, MasterActions& out);
   void said(Instant now, PeerId peer, const StatusRequest& message, MasterActions& out);
   void introduce(Instant now, ConnectionId connection, const PeerMessage& message, MasterActions& out);
-  void hello(Instant now, ConnectionId connection, const Hello& message, MasterActions& out);
-  std::optional<Error> refusal(const Introduction& who) const;
+  void attach(Instant now, ConnectionId connection, Peer& peer, MasterActions& out);
+  void detach(ConnectionId connection);
+  void drop_connection(ConnectionId connection, const std::string& reason, MasterActions& out);
+  void promote(Peer& peer, MasterActions& out);
+  void stand(ConnectionId connection, Standing standing, MasterActions& out);
+  static std::optional<Error> refusal(const Introduction& who);
+  bool is_outdated(const Introduction& who) const;
   static std::optional<Error> version_refusal(const char* who, std::uint32_t protocol_version);
+  /// It has a connection, and may be told things over it.
+  static bool hears(const Peer& peer) { return peer.connection && !peer.resuming; }
   void tell(PeerId peer, MasterMessage message, MasterActions& out);
+  static void tell(const Peer& peer, MasterMessage message, MasterActions& out);
   void turn_away(ConnectionId connection, const Error& error, MasterActions& out);
   void dismiss(PeerId peer, const Error& error, bool as_refusal, MasterActions& out);
   void forget_peer(PeerId peer);
   void remember_expelled(PeerId peer, const Error& error);
-  World world() const;
-  std::uint32_t pending_count() const;
-  std::uint32_t waiting_count() const;
-  void keep_whole_parties(std::vector<const Peer*>& newcomers) const;
-  std::vector<PeerId> companions_of(PeerId peer) const;
-  void let_party_go(Instant now, const Introduction& newcomer, MasterActions& out);
-  void tell_news(MasterActions& out);
-  std::vector<Member> members_of_all_groups() const;
-  Member as_member(PeerId peer) const;
+  void connection_due(Instant now, ConnectionId connection, std::vector<Loss>& losses, MasterActions& out);
+  void arm(Timer timer, std::uint64_t which, std::optional<Instant> at) { timers_.set({timer, which}, at); }
+  Member as_member(const Peer& peer) const;
   Group* group_of(PeerId peer);
+  const View* view_of(std::uint32_t group) const;
   std::string name_of(PeerId peer) const;
+  static std::string name_of(const Peer& peer);
+
+  // sources.cpp
+  Source& source(const std::string& key);
+  void forget_idle_sources(Instant now);
+  std::optional<std::string> cannot_open(Instant now, const std::string& key);
+  void no_longer_stranger(ConnectionId id, Connection& connection);
+
+  // hello.cpp
+  void hello(Instant now, ConnectionId connection, const Hello& message, MasterActions& out);
+  void hello_again(Instant now, ConnectionId connection, Peer& peer, const Introduction& who, MasterActions& out);
+  std::optional<Error> hello_refusal(const Introduction& who, const Connection& connection) const;
+  static std::optional<Error> terms_refusal(const Introduction& who, const Introduction& eldest);
+  std::optional<Error> address_refusal(const Peer& newcomer) const;
+  void advise_on_address(const Peer& newcomer, bool is_given, MasterActions& out) const;
+
+  // visits.cpp
+  void said(Instant now, PeerId peer, const PrefetchOver& message, MasterActions& out);
+  static bool waits_for_admission(const Peer& peer);
+  bool is_proven(const Peer& peer) const;
+  bool links_stand(const Peer& a, const Peer& b) const;
+  void begin_visit(Instant now, Peer& peer, MasterActions& out);
+  void announce_more(Instant now, std::uint32_t group);
+  void announce(Instant now, VisitorList& visitors, Peer& peer);
+  void count_unproven(Peer& peer, bool is_unproven);
+  void end_visit(Peer& peer);
+  void link_up(Peer& from, PeerId to);
+  void link_down(Instant now, Peer& from, PeerId to, bool refused);
+  void count_link(Peer& a, Peer& b, bool stands);
+  void forget_links(Peer& peer);
+  void proof_may_have_changed(Instant now, Peer& peer, MasterActions& out);
+  void recount_visits(Instant now, std::uint32_t group, MasterActions& out);
+  void visit_due(Instant now, PeerId peer, MasterActions& out);
+  void fail_visit(Instant now, Peer& peer, MasterActions& out);
+  std::vector<Member> unlinked(const Peer& peer) const;
+  static std::string backoff_key(const Peer& peer);
+  void arm_visit(const Peer& peer);
 
   // admission.cpp
   void check_update(Instant now, MasterActions& out);
+  void cast_vote(Instant now, Peer& peer, bool first);
+  void withdraw_vote(Peer& peer);
+  void release_first_votes(Group& group, MasterActions& out);
   void maybe_bootstrap(Instant now, MasterActions& out);
   bool bootstrap_waits() const;
   Instant bootstrap_due() const;
   std::vector<const Peer*> admissible(Instant now) const;
-  void begin_admission(Instant now, MasterActions& out);
-  void check_admission(Instant now, MasterActions& out);
-  void drop_unreachable(MasterActions& out);
-  void drop_late(Instant now, MasterActions& out);
-  void finish_admission(MasterActions& out);
-  void cancel_admission();
-  void forget_update();
+  void keep_linked_ones(std::vector<const Peer*>& newcomers) const;
+  void admit(Instant now, std::vector<const Peer*> newcomers, MasterActions& out);
+  void admit_to(Instant now, std::uint32_t number, const std::vector<PeerId>& ids, MasterActions& out);
   void end_update(const Error& error, const std::vector<Member>& whom, MasterActions& out);
-  std::vector<Member> admission_electors() const;
+  std::vector<Member> members_of_all_groups() const;
 
-  // guests.cpp
-  void said(Instant now, PeerId peer, const PrefetchOver& message, MasterActions& out);
-  static bool is_guest(const Peer& peer);
-  static bool waits_for_admission(const Peer& peer);
-  void tell_hosts_and_guests(MasterActions& out);
-  void list_guests();
-  std::vector<Member> as_members(const std::vector<PeerId>& peers) const;
+  // news.cpp
+  void tell_news(Instant now, MasterActions& out);
+  void tell_visits(std::uint32_t group, VisitorList& visitors, MasterActions& out);
+  void tell_hosts(Peer& visitor, MasterActions& out) const;
+  void news_changed() { news_changed_ = true; }
+  World world() const;
 
   // status.cpp
   void tell_status(Instant now, ConnectionId connection, const StatusRequest& message, MasterActions& out);
-  bool answers_again(Instant now);
   void tell_matrices(ConnectionId connection, MasterActions& out) const;
   RunStatus status(Instant now) const;
   PeerStatus status_of(Instant now, const Peer& peer) const;
   std::vector<PendingStatus> pending_status(Instant now) const;
   Awaits awaits(Instant now, const Peer& peer, const Vote& of_whole_parties) const;
   void list_collectives(Instant now, RunStatus& status) const;
-  bool opens_links(PeerId peer) const;
-  CollectiveStatus status_of(Instant now, const Group& group, const OpKey& key, const Op& op) const;
-  static Vote holds_up(const Group& group, const Op& op);
+  static CollectiveStatus status_of(Instant now, const Group& group, const OpKey& key, const Op& op);
+  static RankSet holds_up(const Group& group, const Op& op);
+
+  // parties.cpp
+  void keep_whole_parties(std::vector<const Peer*>& newcomers) const;
+  std::vector<PeerId> companions_of(const Introduction& who) const;
+  void add_companions(std::vector<Loss>& losses) const;
+  std::optional<Error> party_refusal(const Introduction& who) const;
+  void let_party_go(Instant now, const Introduction& newcomer, MasterActions& out);
 
   // outcome.cpp
   Op* called(Instant now, PeerId peer, const OpKey& key, const Signature& signature, MasterActions& out);
   void reported(Instant now, PeerId peer, const OpKey& key, const Signature& signature, MasterActions& out);
   void commit_what_all_reported(Group& group, const std::vector<Member>& survivors, MasterActions& out);
   void commit_to(Group& group, const OpKey& key, const std::vector<Member>& whom, MasterActions& out);
-  bool conflict(const Group& group) const;
-  bool all_heard(const Group& group) const;
-  static bool differs(const Op& op);
+  static void remember_commit(Group& group, const OpKey& key, std::uint64_t measures);
+  static bool conflict(const Group& group);
+  static bool all_heard(const Group& group);
+  static bool deadlocked(const Group& group);
   void watch_group(Instant now, std::uint32_t number, MasterActions& out);
+  void watch_op(Instant now, Group& group, const OpKey& key, MasterActions& out);
+  void group_due(Instant now, std::uint32_t number, MasterActions& out);
+  void arm_op(Group& group, const OpKey& key, const Op& op);
+  void arm_group(const Group& group);
   bool judge_mismatch(Instant now, Group& group, MasterActions& out);
-  bool judge_stall(Instant now, Group& group, MasterActions& out);
-  bool judge_call_wait(Instant now, Group& group, MasterActions& out);
-  bool deadlocked(const Group& group) const;
+  bool judge_stall(Instant now, Group& group, Op& op, MasterActions& out);
+  bool judge_call_wait(Instant now, Group& group, const OpKey& key, const Op& op, MasterActions& out);
   std::optional<Instant> mismatch_deadline(const Group& group) const;
   std::string who_called_what(const Group& group) const;
-  void abort_all(Group& group, const Error& cause, MasterActions& out);
+  void abort_all(Instant now, Group& group, const Error& cause, MasterActions& out);
 
   // stragglers.cpp
   void hear_flows(Instant now, PeerId peer, const Complaint& message, const Group& group, Op& op);
   void suspect_straggler(Instant now, Instant since, const Group& group, Op& op) const;
-  bool judge_stragglers(Instant now, Group& group, MasterActions& out);
-  std::optional<Instant> straggler_deadline(const Group& group) const;
+  bool judge_stragglers(Instant now, Group& group, const OpKey& key, Op& op, MasterActions& out);
+  std::optional<Instant> straggler_deadline(const Group& group, const Op& op) const;
   std::optional<Instant> suspect_due(const Op& op) const;
-  std::optional<Instant> alone_since(const Group& group, const Op& op) const;
+  static std::optional<Instant> alone_since(const Group& group, const Op& op);
+  static const Member* last_without_result(const Group& group, const Op& op);
   void report_straggler(const Group& group, const OpKey& key, Op& op, const Member& member,
                         const std::string& what_it_does, std::uint32_t percent, MasterActions& out);
 
@@ -229,60 +352,83 @@ class MasterMachine::State {
   void said(Instant now, PeerId peer, const Measured& message, MasterActions& out);
   void begin_measuring(Group& group);
   void publish_measures(Instant now, Group& group, MasterActions& out);
-  static const Done* find_committed(const Group& group, const OpKey& key);
+
+  // away.cpp
+  void go_away(Instant now, Peer& peer, const std::string& reason, MasterActions& out);
+  void count_absent(Instant now, Peer& peer);
+  void judge_away(Instant now, PeerId peer, MasterActions& out);
+  void away_due(Instant now, PeerId peer, MasterActions& out);
+  void resume_member(Instant now, ConnectionId connection, const Resume& message, MasterActions& out);
+  void outcomes_of_member(Instant now, PeerId peer, const OutcomesPresented& message, MasterActions& out);
+  void resume_vote(Instant now, PeerId peer, const Resume& message, MasterActions& out);
 
   // loss.cpp
   void lose(Instant now, PeerId peer, const Error& for_it, const std::string& for_others, MasterActions& out);
   void lose_all(Instant now, std::vector<Loss> losses, MasterActions& out);
-  void add_companions(std::vector<Loss>& losses) const;
-  void go_on_without(std::uint32_t number, const std::vector<std::string>& reasons, MasterActions& out);
+  void go_on_without(Instant now, std::uint32_t number, const std::vector<std::string>& reasons, MasterActions& out);
   static void end_view(Group& group, const Error& cause);
   static Error cause_of_end(const Group& group, ViewId view);
-  void start_view(Group& group, std::vector<Member> members, const Error& cause, MasterActions& out);
+  void start_view(Instant now, Group& group, std::vector<Member> members, const Error& cause, MasterActions& out);
+  void set_view(Group& group, std::uint32_t number, std::vector<Member> members);
+  static void tell_view(const Group& group, Peer& peer, const World& sizes, const Error& cause,
+                        std::uint64_t update_round, MasterActions& out);
 
   // recovery.cpp
   void resume(Instant now, ConnectionId connection, const Resume& message, MasterActions& out);
-  void resume_member(Instant now, ConnectionId connection, const Resume& message, MasterActions& out);
-  void check_recovery(Instant now, std::uint32_t number, MasterActions& out);
-  void finish_recovery(Instant now, std::uint32_t number, MasterActions& out);
-  static std::set<PeerId> members_behind(const Recovery& recovery);
-  std::deque<Done> settle_recovered_ops(const Recovery& recovery, const std::vector<Member>& survivors,
-                                         MasterActions& out);
-  void adopt_run(Instant now, const Resume& message);
-  void resume_vote(Instant now, PeerId peer, const Resume& message, MasterActions& out);
-  void begin_recovery(Instant now, ConnectionId connection, const Resume& message, MasterActions& out);
+  std::optional<std::string> may_not_recover(Instant now, const Resume& message) const;
+  void claim(Instant now, ConnectionId connection, const Resume& message, MasterActions& out);
+  bool looks_more_like_it(const Introduction& who, const std::string& host) const;
+  void ask_for_view(Recovery& recovery, const ViewMark& mark, const Peer& peer, MasterActions& out);
+  void said(Instant now, PeerId peer, const ViewPresented& message, MasterActions& out);
+  void said(Instant now, PeerId peer, const OutcomesPresented& message, MasterActions& out);
+  void check_recovery(Instant now, MasterActions& out);
+  void choose_views(Instant now, bool at_deadline, MasterActions& out);
+  void finish_recovery(Instant now, MasterActions& out);
+  void finish_group(Instant now, std::uint32_t number, const View& base, const Recovery& recovery, const Recovery& all,
+                    MasterActions& out);
+  static std::set<PeerId> members_behind(const View& base, const Recovery& recovery);
+  void settle_recovered_ops(Group& group, const Recovery& recovery, const std::vector<Member>& survivors,
+                            MasterActions& out);
   void expel_stranger(ConnectionId connection, const Error& error, MasterActions& out);
-  Resume* recovering(PeerId peer);
+  Claim* claim_of(PeerId peer);
+  void forget_claim(PeerId peer);
 
   MasterConfig config_;
-  std::optional<Instant> awaited_;  ///< The deadline that the last step left behind.
+  Instant stepped_at_;
+  std::optional<Instant> pulse_at_;  ///< While somebody is connected, something happens at least so often.
   Random random_;
   RunId run_;
   std::uint64_t link_secret_ = 0;
   bool run_has_lived_ = false;  ///< A view was started or taken over: the run id stands.
-  Epoch last_epoch_;
+  bool run_was_taken_over_ = false;
+  std::map<std::uint32_t, Epoch> last_epochs_;  ///< By group, those without members too: epochs never go back.
+  Instant started_at_;
   Instant bootstrap_at_;
   std::uint64_t arrivals_ = 0;
 
+  Deadlines<TimerKey> timers_;
   std::map<ConnectionId, Connection> connections_;
+  std::set<ConnectionId> strangers_;
+  std::map<std::string, Source> sources_;
   std::map<PeerId, Peer> peers_;
+  std::size_t pending_ = 0;
+  std::size_t claims_ = 0;
   std::map<std::uint32_t, Group> groups_;
-  std::map<std::uint32_t, Recovery> recoveries_;
-  std::optional<Admission> admission_;
-  Vote update_;  ///< Members that wait in update-topology.
+  std::map<std::uint32_t, VisitorList> visitors_;
+  std::uint64_t editions_ = 0;
+  std::map<std::string, Backoff> backoffs_;
+  std::optional<Recovering> recovering_;
+  std::size_t votes_ = 0;  ///< Members that wait in update-topology.
   std::optional<Instant> update_since_;
-  /// Those who came after the first admission of an update-topology wait for the next: or newcomers who can't
-  /// be reached and come again and again would keep the members in the call for ever.
-  std::optional<std::uint64_t> update_admits_before_;
   /// After taking over a run: until then former members of other groups may come back.
   Instant settled_at_{};
   std::map<PeerId, Error> expelled_;
   std::deque<PeerId> expelled_order_;
-  std::map<PeerId, WorldNews> news_told_;
-  std::map<std::uint32_t, GuestList> guest_lists_;  ///< Of groups that have guests.
-  std::uint64_t guest_lists_made_ = 0;
-  Instant status_second_{};  ///< In which it has told its status so often:
-  std::uint32_t status_answers_ = 0;
+  bool news_changed_ = false;
+  Instant news_at_{};
+  TokenBucket status_answers_{{.burst = limits::kStatusAnswersPerSecond, .per_second = limits::kStatusAnswersPerSecond}};
+  std::optional<RunStatus> status_made_;
+  Instant status_made_at_{};
 };
 
 std::string names_of(const std::vector<Member>& members);

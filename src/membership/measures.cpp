@@ -78,10 +78,4 @@ void MasterMachine::State::publish_measures(Instant now, Group& group, MasterAct
   if (measuring.published.size() > kPublishedKept) measuring.published.pop_front();
 }
 
-const MasterMachine::State::Done* MasterMachine::State::find_committed(const Group& group, const OpKey& key) {
-  const auto found = std::find_if(group.committed.begin(), group.committed.end(),
-                                  [&](const Done& done) { return done.key == key; });
-  return found == group.committed.end() ? nullptr : &*found;
-}
-
 }  // namespace hawser

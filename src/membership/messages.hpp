@@ -14,19 +14,31 @@
 namespace hawser {
 
 /// Bumped when a message changes its meaning.
-inline constexpr std::uint32_t kProtocolVersion = 2;
+inline constexpr std::uint32_t kProtocolVersion = 3;
 
 // ------------------------------------------------------------------------------------ peer to master
+
+/// Something that all members of a group have alike.
+struct Term {
+  std::string name;
+  std::string value;
+  friend bool operator==(const Term&, const Term&) = default;
+};
 
 /// Who a peer is. `address.host` may be empty: the master fills in what it sees.
 struct Introduction {
   std::uint32_t protocol_version = kProtocolVersion;
   PeerId id;
   std::uint64_t token = 0;  ///< Known to this peer and the master only; proves a resume.
+  std::uint64_t connection = 0;  ///< Grows with each one that it opens: a master that slept finds several.
   std::uint32_t group = 0;
   std::string name;
   Address address;
   Party party{};
+  std::uint64_t machine = 0;  ///< As Member::machine.
+  /// What the members of a group must have alike beyond their calls, such as the hyperparameters of an optimiser: by
+  /// name, in order of the names.
+  std::vector<Term> terms{};
   friend bool operator==(const Introduction&, const Introduction&) = default;
 };
 
@@ -46,17 +58,39 @@ struct UndecidedOp {
   friend bool operator==(const UndecidedOp&, const UndecidedOp&) = default;
 };
 
-/// A member comes back after its control connection broke: all that it knows.
+/// Names a view without its members.
+struct ViewMark {
+  Epoch epoch;
+  ViewId id;
+  std::uint32_t size = 0;
+  std::uint64_t fingerprint = 0;  ///< Of the view with its members.
+  friend auto operator<=>(const ViewMark&, const ViewMark&) = default;
+};
+
+/// A member comes back after its control connection broke. The master asks for more (Present) where it needs more.
 struct Resume {
   Introduction who;
   RunId run;
-  View view;
-  std::vector<UndecidedOp> undecided;
-  std::vector<OpKey> committed;  ///< Most recent ones, of any epoch.
-  bool in_update = false;        ///< It waits in update-topology.
+  ViewMark view;
+  bool in_update = false;  ///< It waits in update-topology.
+  bool first = false;      ///< In the first one since it came in: see UpdateCall.
   /// Update-topology calls of its group that this peer saw succeed; tells a call that is over from a new one.
   std::uint64_t update_round = 0;
   friend bool operator==(const Resume&, const Resume&) = default;
+};
+
+/// The view that the Resume named. Only to a master that asked.
+struct ViewPresented {
+  View view;
+  friend bool operator==(const ViewPresented&, const ViewPresented&) = default;
+};
+
+/// The collectives whose outcome this member does not know, and the latest ones that it knows to be committed, of any
+/// epoch. Only to a master that asked.
+struct OutcomesPresented {
+  std::vector<UndecidedOp> undecided;
+  std::vector<OpKey> committed;
+  friend bool operator==(const OutcomesPresented&, const OutcomesPresented&) = default;
 };
 
 /// "I have called this collective." Sent only for those that last: a short one is told by its report.
@@ -95,14 +129,19 @@ struct Complaint {
 
 /// "I have called update-topology."
 struct UpdateCall {
+  /// It is the first thing that this member calls since it came in. Where the others have gone on to their collectives,
+  /// the update-topology that admitted it was this one.
+  bool first = false;
   friend bool operator==(const UpdateCall&, const UpdateCall&) = default;
 };
 
-/// Links for the proposed view are open, or cannot be opened to `unreachable`.
-struct Prepared {
-  ViewId view;
-  std::vector<PeerId> unreachable;
-  friend bool operator==(const Prepared&, const Prepared&) = default;
+/// Links that came to stand, and links that have none of their connections any more, since this peer last told.
+struct Linked {
+  bool all = false;  ///< The first of a connection: what is not named here does not stand.
+  std::vector<PeerId> up;
+  std::vector<PeerId> down;
+  std::vector<PeerId> refused;  ///< Of those that are down: the other side was dialled again, and nobody listens there.
+  friend bool operator==(const Linked&, const Linked&) = default;
 };
 
 /// "I may be admitted from now on": this guest has fetched what it wanted, or has given up.
@@ -145,8 +184,8 @@ struct StatusRequest {
   friend bool operator==(const StatusRequest&, const StatusRequest&) = default;
 };
 
-using PeerMessage = std::variant<Hello, Resume, Begun, Report, Complaint, UpdateCall, Prepared, Leave, Ping,
-                                 PrefetchOver, Measured, StatusRequest>;
+using PeerMessage = std::variant<Hello, Resume, Begun, Report, Complaint, UpdateCall, Linked, Leave, Ping,
+                                 PrefetchOver, Measured, StatusRequest, ViewPresented, OutcomesPresented>;
 
 // ------------------------------------------------------------------------------------ master to peer
 
@@ -163,16 +202,28 @@ struct Refused {
   friend bool operator==(const Refused&, const Refused&) = default;
 };
 
-/// Open links to the members of this view that you have none to, then answer Prepared.
-struct Prepare {
-  View view;
-  friend bool operator==(const Prepare&, const Prepare&) = default;
+/// To a peer that resumes: "show me more."
+struct Present {
+  bool view = false;      ///< Its view: ViewPresented.
+  bool outcomes = false;  ///< OutcomesPresented.
+  friend bool operator==(const Present&, const Present&) = default;
+};
+
+/// Something that this peer, and nobody else, should see to. It is logged there.
+struct Notice {
+  std::string sentence;
+  friend bool operator==(const Notice&, const Notice&) = default;
 };
 
 /// From here on this view holds. Collectives of older views that no Committed was sent for are aborted
 /// with `cause`.
 struct StartView {
-  View view;
+  Epoch epoch;
+  ViewId id;
+  std::uint32_t group = 0;
+  std::uint64_t link_secret = 0;
+  ViewId base;           ///< The view that `members` is a change of, unless that is whole.
+  MemberChange members;
   World world;
   Error cause;  ///< Status success where nothing was aborted (an admission).
   std::uint64_t update_round = 0;  ///< Where a newcomer starts to count.
@@ -202,18 +253,19 @@ struct WorldNews {
   friend bool operator==(const WorldNews&, const WorldNews&) = default;
 };
 
-/// To a guest: the members of its group now, whom it may ask for state. Nobody if the group has no members,
-/// or none that are known yet.
+/// To a peer that is to be admitted: the members of its group, whom it opens links to and may ask for state. Nobody if
+/// the group has no members, or none that are known yet.
 struct Hosts {
-  std::vector<Member> members;
+  MemberChange members;
   std::uint64_t link_secret = 0;
   friend bool operator==(const Hosts&, const Hosts&) = default;
 };
 
-/// To a member: the guests of its group now. Links to them show the secret of the view.
-struct Guests {
-  std::vector<Member> guests;
-  friend bool operator==(const Guests&, const Guests&) = default;
+/// To the members of a group and to its visitors: the peers to be admitted that links are opened to beforehand. Links to
+/// them show the secret of the view, or of the hosts.
+struct Visitors {
+  MemberChange visitors;
+  friend bool operator==(const Visitors&, const Visitors&) = default;
 };
 
 /// This peer is no longer in the run.
@@ -244,7 +296,7 @@ struct Pong {
   friend bool operator==(const Pong&, const Pong&) = default;
 };
 
-using MasterMessage = std::variant<Welcome, Refused, Prepare, StartView, Committed, UpdateDone, WorldNews,
-                                   Expelled, Pong, Hosts, Guests, Measures, RunStatus, Straggling>;
+using MasterMessage = std::variant<Welcome, Refused, Present, StartView, Committed, UpdateDone, WorldNews,
+                                   Expelled, Pong, Hosts, Visitors, Measures, RunStatus, Straggling, Notice>;
 
 }  // namespace hawser

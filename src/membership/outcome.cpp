@@ -12,6 +12,16 @@ namespace {
 /// Members that wait in collectives of which none was called by all may call the missing ones yet, from
 /// other threads. After so long without any new call they will not.
 constexpr Duration kCrossedCallsGrace = seconds(5);
+/// A mismatch that comes again and again is told later and later: programs that call again at once would do nothing else.
+constexpr Duration kRepeatedPause = milliseconds(50);
+constexpr Duration kRepeatedPauseMax = seconds(1);
+/// Calls of one member that are spelt out in one sentence.
+constexpr std::size_t kCallsTold = 3;
+
+Duration pause_of(std::uint32_t in_row) {
+  if (in_row == 0) return Duration::zero();
+  return std::min<Duration>(kRepeatedPauseMax, kRepeatedPause * (1 << std::min<std::uint32_t>(in_row - 1, 10)));
+}
 
 }  // namespace
 
@@ -22,33 +32,31 @@ MasterMachine::State::Op* MasterMachine::State::called(Instant now, PeerId peer,
     out.emplace_back(LogEvent{LogLevel::debug, "stale-message", name_of(peer) + " spoke of a view that is over"});
     return nullptr;
   }
-  auto found = group->ops.find(key);
-  if (found == group->ops.end()) {
-    if (group->ops.size() >= limits::kOpsInFlightMax) {
-      lose(now, peer, {Status::refused, "this peer has too many collectives in flight"},
-           "it has too many collectives in flight", out);
-      return nullptr;
-    }
-    found = group->ops.emplace(key, Op{}).first;
-    found->second.first_call = now;
+  const std::uint32_t rank = peers_.at(peer).rank;
+  const Op* const known = group->ops.find(key);
+  if (!(known && known->called.contains(rank)) && group->ops.open_calls(rank) >= limits::kOpsInFlightMax) {
+    lose(now, peer, {Status::refused, "this peer has too many collectives in flight"},
+         "it has too many collectives in flight", out);
+    return nullptr;
   }
-  Op& op = found->second;
-  if (op.called.emplace(peer, signature).second) op.last_call = now;
+  Op& op = group->ops.call(now, rank, key, signature);
+  arm_op(*group, key, op);
   return &op;
 }
 
 void MasterMachine::State::said(Instant now, PeerId peer, const Begun& message, MasterActions& out) {
-  if (Resume* const known = recovering(peer)) {
-    if (known->undecided.size() < limits::kOpsInFlightMax)
-      known->undecided.push_back({.key = message.key, .signature = message.signature, .reported = false});
+  if (Claim* const known = claim_of(peer)) {
+    if (known->outcomes && known->outcomes->undecided.size() < limits::kOpsInFlightMax)
+      known->outcomes->undecided.push_back({.key = message.key, .signature = message.signature, .reported = false});
     return;
   }
   if (called(now, peer, message.key, message.signature, out)) watch_group(now, peers_.at(peer).who.group, out);
 }
 
 void MasterMachine::State::said(Instant now, PeerId peer, const Report& message, MasterActions& out) {
-  if (Resume* const known = recovering(peer)) {
-    auto& undecided = known->undecided;
+  if (Claim* const known = claim_of(peer)) {
+    if (!known->outcomes) return;
+    auto& undecided = known->outcomes->undecided;
     const auto found = std::find_if(undecided.begin(), undecided.end(),
                                     [&](const UndecidedOp& op) { return op.key == message.key; });
     if (found != undecided.end())
@@ -59,47 +67,59 @@ void MasterMachine::State::said(Instant now, PeerId peer, const Report& message,
   }
   OpKey key = message.key;
   if (Group* const group = group_of(peer); planted(PlantedFault::stale_commit) && group)
-    for (const auto& [current, op] : group->ops)
+    for (const auto& [current, op] : group->ops.ops())
       if (current.tag == key.tag && current.sequence == key.sequence) key = current;
   reported(now, peer, key, message.signature, out);
 }
 
 void MasterMachine::State::reported(Instant now, PeerId peer, const OpKey& key, const Signature& signature,
                                     MasterActions& out) {
+  if (const Group* const group = group_of(peer); group && group->committed.contains(key)) return;
   Op* const op = called(now, peer, key, signature, out);
   if (!op) return;
-  op->reported.cast(peer);
   Group& group = *group_of(peer);
-  if (!op->lone_since && op->reported.missing(group.view.members).size() == 1) op->lone_since = now;
-  if (op->reported.unanimous(group.view.members) && !differs(*op)) {
+  op->reported.insert(peers_.at(peer).rank);
+  if (!op->lone_since && op->reported.size() + 1 == group.view.size()) op->lone_since = now;
+  if (op->reported.size() == group.view.size() && !op->differs()) {
     // What an optimize-topology has measured is told with its commit.
     if (signature.collective == Collective::optimize) group.measuring.publish_at = now;
     publish_measures(now, group, out);
     commit_to(group, key, group.view.members, out);
-  } else {
-    if (op->straggler) suspect_straggler(now, now, group, *op);
-    watch_group(now, peers_.at(peer).who.group, out);
+    return arm_group(group);
   }
+  if (op->straggler) suspect_straggler(now, now, group, *op);
+  arm_op(group, key, *op);
+  watch_group(now, group.view.group, out);
+}
+
+void MasterMachine::State::remember_commit(Group& group, const OpKey& key, std::uint64_t measures) {
+  if (!group.committed.emplace(key, measures).second) return;
+  group.committed_order.push_back(key);
+  if (group.committed_order.size() <= limits::kOutcomesRememberedMax) return;
+  group.committed.erase(group.committed_order.front());
+  group.committed_order.pop_front();
 }
 
 void MasterMachine::State::commit_to(Group& group, const OpKey& key, const std::vector<Member>& whom,
                                      MasterActions& out) {
-  const Done done{.key = key, .measures = group.measuring.version};
-  for (const Member& member : whom) tell(member.id, Committed{.key = done.key, .measures = done.measures}, out);
+  const std::uint64_t measures = group.measuring.version;
+  for (const Member& member : whom) tell(member.id, Committed{.key = key, .measures = measures}, out);
+  remember_commit(group, key, measures);
+  group.mismatches.in_row = 0;
   group.ops.erase(key);
-  group.committed.push_back(done);
-  if (group.committed.size() > limits::kOutcomesRememberedMax) group.committed.pop_front();
 }
 
 void MasterMachine::State::commit_what_all_reported(Group& group, const std::vector<Member>& survivors,
                                                     MasterActions& out) {
   if (survivors.empty()) return;
   std::vector<OpKey> whole;
-  for (const auto& [key, op] : group.ops) {
+  for (const auto& [key, op] : group.ops.ops()) {
     // Nobody contributes to a barrier or a broadcast who is not known to have come.
-    const bool all_called = op.called.size() == group.view.members.size() ||
-                            (!op.called.empty() && whole_means_all_called(op.called.begin()->second.collective));
-    if (all_called && op.reported.unanimous(survivors) && !differs(op)) whole.push_back(key);
+    const bool all_called = group.ops.called_by_all(op) || whole_means_all_called(op.signature.collective);
+    const bool all_reported = std::all_of(survivors.begin(), survivors.end(), [&, &op = op](const Member& member) {
+      return op.reported.contains(peers_.at(member.id).rank);
+    });
+    if (all_called && all_reported && !op.differs()) whole.push_back(key);
   }
   for (const OpKey& key : whole) {
     out.emplace_back(LogEvent{LogLevel::debug, "committed-despite-loss", "all survivors had reported"});
@@ -110,75 +130,103 @@ void MasterMachine::State::commit_what_all_reported(Group& group, const std::vec
 void MasterMachine::State::said(Instant now, PeerId peer, const Complaint& message, MasterActions& out) {
   Group* const group = group_of(peer);
   if (!group || message.key.view != group->view.id) return;
-  const auto found = group->ops.find(message.key);
-  if (found == group->ops.end()) return;
-  Op& op = found->second;
+  Op* const op = group->ops.find(message.key);
+  if (!op) return;
   if (message.waiting_for.empty() && message.unresponsive.empty()) {
-    op.grievances.erase(peer);
-    op.moved_at = now;
-    hear_flows(now, peer, message, *group, op);
-    return watch_group(now, peers_.at(peer).who.group, out);
+    op->grievances.erase(peer);
+    op->moved_at = now;
+    hear_flows(now, peer, message, *group, *op);
+    arm_op(*group, message.key, *op);
+    return watch_op(now, *group, message.key, out);
   }
   const auto stalled = milliseconds(std::min<std::uint64_t>(message.stalled_ms, 1ULL << 40));
-  op.grievances[peer] = {.since = now - stalled, .heard_at = now, .waiting_for = message.waiting_for, .unresponsive = message.unresponsive};
-  if (!op.judge_at) op.judge_at = now + config_.stall / 4;
+  op->grievances[peer] = {.since = now - stalled,
+                          .heard_at = now,
+                          .waiting_for = message.waiting_for,
+                          .unresponsive = message.unresponsive};
+  if (!op->judge_at) op->judge_at = now + config_.stall / 4;
+  arm_op(*group, message.key, *op);
+  arm_group(*group);
   out.emplace_back(LogEvent{LogLevel::info, "complaint",
                             name_of(peer) + " sees no progress for " + std::to_string(message.stalled_ms) + " ms"});
 }
 
+// ---------------------------------------------------------------------------------- what is to be watched
+
+/// The next moment at which this collective alone is to be looked at.
+void MasterMachine::State::arm_op(Group& group, const OpKey& key, const Op& op) {
+  std::optional<Instant> next = op.judge_at;
+  if (!group.ops.called_by_all(op))
+    next = earlier(next, op.first_call + config_.call_wait);
+  else
+    next = earlier(next, straggler_deadline(group, op));
+  group.ops.due.set(key, next);
+}
+
+void MasterMachine::State::arm_group(const Group& group) {
+  arm(Timer::group, group.view.group, earlier(group.ops.due.next(), mismatch_deadline(group)));
+}
+
+/// After a call, or a word on one: do the calls of all members go together?
 void MasterMachine::State::watch_group(Instant now, std::uint32_t number, MasterActions& out) {
   const auto found = groups_.find(number);
   if (found == groups_.end()) return;
   Group& group = found->second;
-  // Each of these may replace the view, after which there is nothing left to watch.
+  release_first_votes(group, out);
+  // After which it has another view.
   if (judge_mismatch(now, group, out)) return;
-  if (judge_stall(now, group, out)) return;
-  if (judge_stragglers(now, group, out)) return;
-  judge_call_wait(now, group, out);
+  arm_group(group);
 }
 
-bool MasterMachine::State::differs(const Op& op) {
-  return std::any_of(op.called.begin(), op.called.end(),
-                     [&](const auto& one) { return one.second != op.called.begin()->second; });
+/// Each of these may replace the view, after which the collective is gone.
+void MasterMachine::State::watch_op(Instant now, Group& group, const OpKey& key, MasterActions& out) {
+  Op* const op = group.ops.find(key);
+  if (!op) return;
+  if (judge_stall(now, group, *op, out)) return;
+  if (group.ops.called_by_all(*op) && judge_stragglers(now, group, key, *op, out)) return;
+  if (judge_call_wait(now, group, key, *op, out)) return;
+  arm_op(group, key, *op);
+  arm_group(group);
+}
+
+void MasterMachine::State::group_due(Instant now, std::uint32_t number, MasterActions& out) {
+  const auto find = [&]() -> Group* {
+    const auto found = groups_.find(number);
+    return found == groups_.end() ? nullptr : &found->second;
+  };
+  while (Group* const group = find()) {
+    const auto key = group->ops.due.pop_due(now);
+    if (!key) break;
+    watch_op(now, *group, *key, out);
+  }
+  watch_group(now, number, out);
 }
 
 /// No way to go on: two called one collective differently, or one waits in update-topology, which it can't
-/// leave before the others call it, and another in a collective.
-bool MasterMachine::State::conflict(const Group& group) const {
+/// leave before the others call it, and another in a collective. An optimize-topology is alone among the collectives.
+bool MasterMachine::State::conflict(const Group& group) {
   if (group.ops.empty()) return false;
-  const bool optimizes = std::any_of(group.ops.begin(), group.ops.end(), [](const auto& entry) {
-    return entry.second.called.begin()->second.collective == Collective::optimize;
-  });
-  // It is alone among the collectives of its members.
-  if (optimizes && group.ops.size() > 1) return true;
-  const bool in_update = std::any_of(group.view.members.begin(), group.view.members.end(),
-                                     [&](const Member& member) { return update_.has(member.id); });
-  return in_update || std::any_of(group.ops.begin(), group.ops.end(),
-                                  [](const auto& entry) { return differs(entry.second); });
+  if (group.ops.any_optimizes() && group.ops.ops().size() > 1) return true;
+  return group.in_update > 0 || group.ops.any_differs();
 }
 
-bool MasterMachine::State::all_heard(const Group& group) const {
-  return std::all_of(group.view.members.begin(), group.view.members.end(), [&](const Member& member) {
-    return update_.has(member.id) || std::any_of(group.ops.begin(), group.ops.end(), [&](const auto& entry) {
-             return entry.second.called.contains(member.id);
-           });
-  });
+/// Nobody waits in update-topology and in a collective at one time.
+bool MasterMachine::State::all_heard(const Group& group) {
+  return group.ops.callers() + group.in_update >= group.view.size();
 }
 
 /// Every member waits in some collective, and none of these was called by all.
-bool MasterMachine::State::deadlocked(const Group& group) const {
-  return !group.ops.empty() && all_heard(group) &&
-         std::none_of(group.ops.begin(), group.ops.end(), [&](const auto& entry) {
-           return entry.second.called.size() == group.view.members.size();
-         });
+bool MasterMachine::State::deadlocked(const Group& group) {
+  return !group.ops.empty() && all_heard(group) && !group.ops.any_called_by_all();
 }
 
 std::optional<Instant> MasterMachine::State::mismatch_deadline(const Group& group) const {
-  if (group.mismatch_since) return *group.mismatch_since + config_.mismatch_grace;
-  if (!deadlocked(group)) return std::nullopt;
-  Instant last = Instant::min();
-  for (const auto& [key, op] : group.ops) last = std::max(last, op.last_call);
-  return last + kCrossedCallsGrace;
+  if (group.mismatch_since) {
+    const Instant told_again = *group.mismatch_since + pause_of(group.mismatches.in_row);
+    return all_heard(group) ? told_again : std::max(told_again, *group.mismatch_since + config_.mismatch_grace);
+  }
+  if (!deadlocked(group) || group.absent > 0) return std::nullopt;
+  return std::max(group.ops.last_call(), group.complete_since) + kCrossedCallsGrace;
 }
 
 bool MasterMachine::State::judge_mismatch(Instant now, Group& group, MasterActions& out) {
@@ -186,24 +234,40 @@ bool MasterMachine::State::judge_mismatch(Instant now, Group& group, MasterActio
   if (certain && !group.mismatch_since) group.mismatch_since = now;
   if (!certain) group.mismatch_since.reset();
   const auto deadline = mismatch_deadline(group);
-  if (!deadline) return false;
-  if (now < *deadline && !(certain && all_heard(group))) return false;
-  abort_all(group,
-            {Status::mismatch, "the members called different things: " + who_called_what(group) +
-                                   ". Nothing was changed; make all of them call the same"},
+  if (!deadline || now < *deadline) return false;
+  const std::string calls = who_called_what(group);
+  Mismatches& known = group.mismatches;
+  known.sentence = calls;
+  known.at = now;
+  ++known.total;
+  ++known.in_row;
+  const std::string again =
+      known.in_row > 1 ? " This is the " + std::to_string(known.in_row) + "th time in a row." : std::string();
+  out.emplace_back(LogEvent{LogLevel::warning, "mismatch",
+                            "the members of group " + std::to_string(group.view.group) + " called different things: " +
+                                calls + "." + again});
+  abort_all(now, group,
+            {Status::mismatch, "the members called different things: " + calls +
+                                   ". Nothing was changed; make all of them call the same." + again},
             out);
   return true;
 }
 
 std::string MasterMachine::State::who_called_what(const Group& group) const {
   std::map<std::string, std::string> names_by_call;
-  for (const Member& member : group.view.members) {
-    std::string calls = update_.has(member.id) ? "update-topology" : "";
-    for (const auto& [key, op] : group.ops) {
-      const auto call = op.called.find(member.id);
-      if (call == op.called.end()) continue;
-      calls += (calls.empty() ? "" : " and ") + describe(call->second) + " (tag " + std::to_string(key.tag) + ")";
+  for (std::uint32_t rank = 0; rank < group.view.size(); ++rank) {
+    const Member& member = group.view.members[rank];
+    std::string calls = peers_.at(member.id).in_update ? "update-topology" : "";
+    std::size_t left = group.ops.open_calls(rank);
+    std::size_t told = 0;
+    for (auto op = group.ops.ops().begin(); left > 0 && told < kCallsTold; ++op) {
+      if (!op->second.called.contains(rank)) continue;
+      --left;
+      ++told;
+      calls += (calls.empty() ? "" : " and ") + describe(op->second.called_by(rank)) + " (tag " +
+               std::to_string(op->first.tag) + ")";
     }
+    if (left > 0) calls += " and " + std::to_string(left) + " more";
     std::string& names = names_by_call[calls.empty() ? "nothing yet" : calls];
     names += (names.empty() ? "" : ", ") + member.name;
   }
@@ -212,59 +276,53 @@ std::string MasterMachine::State::who_called_what(const Group& group) const {
   return text;
 }
 
-bool MasterMachine::State::judge_stall(Instant now, Group& group, MasterActions& out) {
-  for (auto& [key, op] : group.ops) {
-    if (!op.judge_at || now < *op.judge_at) continue;
-    op.judge_at.reset();
-    std::erase_if(op.grievances, [&](const auto& entry) {
-      return entry.second.heard_at + config_.stall + config_.stall / 2 < now;
-    });
-    if (op.called.size() < group.view.members.size()) continue;
-    std::vector<PeerId> callers;
-    for (const auto& [peer, signature] : op.called) callers.push_back(peer);
-    // What still moves somewhere may free the rest; a dead link will not.
-    if (op.moved_at && now < *op.moved_at + config_.stall)
-      std::erase_if(op.grievances, [](const auto& entry) { return entry.second.unresponsive.empty(); });
-    const auto culprit = blame(group.view, op.grievances, callers);
-    if (!culprit) continue;
-    std::vector<Member> accusers;
-    for (const auto& [accuser, grievance] : op.grievances)
-      if (const Member* const member = group.view.find(accuser); member && accuser != culprit->id)
-        accusers.push_back(*member);
-    const std::string what = describe(op.called.begin()->second);
-    out.emplace_back(LogEvent{LogLevel::info, "stalled-peer-expelled", culprit->name});
-    lose(now, culprit->id,
-         {Status::expelled, "this peer held up an " + what + ": no data of it reached " + names_of(accusers) +
-                                "; check its links, then connect again to rejoin"},
-         "it held up an " + what + " that others waited in", out);
-    return true;
-  }
-  return false;
+bool MasterMachine::State::judge_stall(Instant now, Group& group, Op& op, MasterActions& out) {
+  if (!op.judge_at || now < *op.judge_at) return false;
+  op.judge_at.reset();
+  std::erase_if(op.grievances, [&](const auto& entry) {
+    return entry.second.heard_at + config_.stall + config_.stall / 2 < now;
+  });
+  if (!group.ops.called_by_all(op)) return false;
+  std::vector<PeerId> callers;
+  for (const Member& member : group.view.members) callers.push_back(member.id);
+  // What still moves somewhere may free the rest; a dead link will not.
+  if (op.moved_at && now < *op.moved_at + config_.stall)
+    std::erase_if(op.grievances, [](const auto& entry) { return entry.second.unresponsive.empty(); });
+  const auto culprit = blame(group.view, op.grievances, callers);
+  if (!culprit) return false;
+  std::vector<Member> accusers;
+  for (const auto& [accuser, grievance] : op.grievances)
+    if (const Member* const member = group.view.find(accuser); member && accuser != culprit->id)
+      accusers.push_back(*member);
+  const std::string what = describe(op.signature);
+  out.emplace_back(LogEvent{LogLevel::info, "stalled-peer-expelled", culprit->name});
+  lose(now, culprit->id,
+       {Status::expelled, "this peer held up an " + what + ": no data of it reached " + names_of(accusers) +
+                              "; check its links, then connect again to rejoin"},
+       "it held up an " + what + " that others waited in", out);
+  return true;
 }
 
-bool MasterMachine::State::judge_call_wait(Instant now, Group& group, MasterActions& out) {
-  for (const auto& [key, op] : group.ops) {
-    if (op.called.size() >= group.view.members.size() || now < op.first_call + config_.call_wait) continue;
-    Vote callers;
-    for (const auto& [peer, signature] : op.called) callers.cast(peer);
-    const std::string what = describe(op.called.begin()->second);
-    abort_all(group,
-              {Status::timeout, "not all members called the " + what + " (tag " + std::to_string(key.tag) +
-                                    ") within " + std::to_string(whole_milliseconds(config_.call_wait)) +
-                                    " ms; missing: " + names_of(callers.missing(group.view.members)) +
-                                    ". The inputs are intact; call again"},
-              out);
-    return true;
-  }
-  return false;
+bool MasterMachine::State::judge_call_wait(Instant now, Group& group, const OpKey& key, const Op& op,
+                                           MasterActions& out) {
+  if (group.ops.called_by_all(op) || now < op.first_call + config_.call_wait) return false;
+  std::vector<Member> missing;
+  for (std::uint32_t rank = 0; rank < group.view.size(); ++rank)
+    if (!op.called.contains(rank)) missing.push_back(group.view.members[rank]);
+  abort_all(now, group,
+            {Status::timeout, "not all members called the " + describe(op.signature) + " (tag " +
+                                  std::to_string(key.tag) + ") within " +
+                                  std::to_string(whole_milliseconds(config_.call_wait)) +
+                                  " ms; missing: " + names_of(missing) + ". The inputs are intact; call again"},
+            out);
+  return true;
 }
 
 /// Ends everything that is under way in a group without changing who is in it.
-void MasterMachine::State::abort_all(Group& group, const Error& cause, MasterActions& out) {
-  out.emplace_back(LogEvent{LogLevel::info, cause.status == Status::mismatch ? "mismatch" : "call-timeout",
-                            cause.sentence});
+void MasterMachine::State::abort_all(Instant now, Group& group, const Error& cause, MasterActions& out) {
+  if (cause.status != Status::mismatch) out.emplace_back(LogEvent{LogLevel::warning, "call-timeout", cause.sentence});
   const std::vector<Member> members = group.view.members;
-  start_view(group, members, cause, out);
+  start_view(now, group, members, cause, out);
   end_update(cause, members, out);
 }
 

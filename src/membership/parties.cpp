@@ -6,7 +6,8 @@
 
 /// Parties: peers of which each is of no use without the others, such as the ranks that hold the shards of one
 /// replica. They are admitted together; when a member is lost, so are its companions; and when one of them comes
-/// in anew, the others have to. One that leaves by itself takes nobody along: the others are about to.
+/// in anew, the others have to, unless nobody of the party is missing. One that leaves by itself takes nobody along: the
+/// others are about to.
 namespace hawser {
 
 /// Drops those whose companions are not all among them.
@@ -22,12 +23,12 @@ void MasterMachine::State::keep_whole_parties(std::vector<const Peer*>& newcomer
 }
 
 /// Those of its party that are in a view, or were when the master was lost.
-std::vector<PeerId> MasterMachine::State::companions_of(PeerId peer) const {
+std::vector<PeerId> MasterMachine::State::companions_of(const Introduction& who) const {
   std::vector<PeerId> companions;
-  const Party party = peers_.at(peer).who.party;
+  const Party& party = who.party;
   if (!party.exists()) return companions;
   for (const auto& [id, other] : peers_)
-    if (id != peer && other.role != Role::pending && other.who.party.exists() && other.who.party.id == party.id)
+    if (id != who.id && other.role != Role::pending && other.who.party.exists() && other.who.party.id == party.id)
       companions.push_back(id);
   return companions;
 }
@@ -41,7 +42,7 @@ void MasterMachine::State::add_companions(std::vector<Loss>& losses) const {
     if (found == peers_.end() || found->second.role == Role::pending) continue;
     if (losses[i].for_it.status == Status::closed) continue;
     const std::string name = name_of(losses[i].peer);
-    for (const PeerId companion : companions_of(losses[i].peer))
+    for (const PeerId companion : companions_of(found->second.who))
       if (known.insert(companion).second)
         losses.push_back({.peer = companion,
                           .for_it = {Status::expelled, name + ", of this peer's party, was lost: " +
@@ -51,10 +52,25 @@ void MasterMachine::State::add_companions(std::vector<Loss>& losses) const {
   }
 }
 
+/// A party of which nobody is missing can't be taken, nor can its size be changed.
+std::optional<Error> MasterMachine::State::party_refusal(const Introduction& who) const {
+  std::uint32_t connected = 0;
+  for (const PeerId id : companions_of(who)) {
+    const Peer& companion = peers_.at(id);
+    if (companion.who.party.size != who.party.size)
+      return Error{Status::refused, "the party that this peer names has " + std::to_string(companion.who.party.size) +
+                                        " peers, not " + std::to_string(who.party.size) + "; give all of a party one size"};
+    connected += companion.connection ? 1 : 0;
+  }
+  if (connected < who.party.size || !who.party.exists()) return std::nullopt;
+  return Error{Status::refused, "the party that this peer names has all of its " + std::to_string(who.party.size) +
+                                    " peers; draw another number for another party"};
+}
+
 /// Somebody of a party comes in anew, for a reason that the master may not know (a former one had lost it).
 void MasterMachine::State::let_party_go(Instant now, const Introduction& newcomer, MasterActions& out) {
   std::vector<Loss> losses;
-  for (const PeerId companion : companions_of(newcomer.id))
+  for (const PeerId companion : companions_of(newcomer))
     losses.push_back({.peer = companion,
                       .for_it = {Status::expelled, newcomer.name + ", of this peer's party, has to come in anew; a "
                                                                    "party comes in as a whole: connect again"},

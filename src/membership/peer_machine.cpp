@@ -1,6 +1,7 @@
 #include "membership/peer_machine.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/assert.hpp"
 #include "base/limits.hpp"
@@ -12,10 +13,30 @@ namespace {
 constexpr Duration kTellDelay = milliseconds(2);
 constexpr Duration kBackoffMin = milliseconds(50);
 constexpr Duration kBackoffMax = milliseconds(500);
+constexpr Duration kBackoffMaxOfNewcomer = seconds(2);
+/// What happens to several links at one time is told together.
+constexpr Duration kLinksToldAfter = milliseconds(2);
+/// A newcomer dials the members, and they dial it if nothing came of that. Among equals the one with the smaller id begins.
+constexpr Duration kNewcomerDialsFirst = seconds(1);
+constexpr Duration kSmallerDialsFirst = milliseconds(300);
+/// Named in one line of the log.
+constexpr std::size_t kNamesTold = 4;
 /// Versions of measures: commits name the newest, or one that was newest when this peer was away.
 constexpr std::size_t kMeasuresKept = 16;
 
 LogEvent info(const char* what, std::string text) { return {LogLevel::info, what, std::move(text)}; }
+
+std::string names_in_short(const std::vector<const Member*>& members) {
+  std::string names;
+  for (std::size_t i = 0; i < members.size() && i < kNamesTold; ++i)
+    names += (i == 0 ? "" : ", ") + members[i]->name + " (" + to_string(members[i]->address) + ")";
+  if (members.size() > kNamesTold) names += " and " + std::to_string(members.size() - kNamesTold) + " more";
+  return names;
+}
+
+bool is_in(const std::vector<Member>& members, PeerId peer) {
+  return std::any_of(members.begin(), members.end(), [&](const Member& member) { return member.id == peer; });
+}
 
 }  // namespace
 
@@ -40,9 +61,11 @@ void PeerMachine::connect(Instant now, Introduction me, bool prefetch, PeerActio
   world_ = {};
   pending_ = 0;
   in_update_ = false;
-  pending_told_ = false;
-  proposed_.reset();
-  prepare_by_.reset();
+  is_fresh_ = false;
+  welcomed_ = false;
+  is_known_ = false;
+  hosts_.clear();
+  visitors_.clear();
   committed_.clear();
   next_sequence_.clear();
   connect_by_ = now + bounds_.connect;
@@ -55,7 +78,7 @@ void PeerMachine::connect(Instant now, Introduction me, bool prefetch, PeerActio
 void PeerMachine::prefetch_over(PeerActions& out) {
   if (!is_guest() || prefetch_over_) return;
   prefetch_over_ = true;
-  if (pending_told_) tell_master(PrefetchOver{}, out);
+  if (welcomed_) tell_master(PrefetchOver{}, out);
 }
 
 void PeerMachine::dial(Instant now, PeerActions& out) {
@@ -72,14 +95,16 @@ Result<OpKey> PeerMachine::begin(Instant now, std::uint64_t tag, const Signature
                  "this peer is alone in group " + std::to_string(view_.group) +
                      "; call update-topology until another peer has joined, then call again"};
   const OpKey key{.epoch = view_.epoch, .view = view_.id, .tag = tag, .sequence = next_sequence_[tag]++};
-  ops_[key] = {.signature = signature, .tell_at = now + kTellDelay};
+  ops_[key] = {.signature = signature};
+  untold_.set(key, now + kTellDelay);
+  is_fresh_ = false;
   return key;
 }
 
 void PeerMachine::update_topology(Instant, PeerActions& out) {
   HAWSER_ASSERT(phase_ == Phase::member);
   in_update_ = true;
-  tell_master(UpdateCall{}, out);
+  tell_master(UpdateCall{.first = is_fresh_}, out);
 }
 
 void PeerMachine::leave(PeerActions& out) {
@@ -91,7 +116,7 @@ void PeerMachine::result_whole(const OpKey& key, PeerActions& out) {
   const auto found = ops_.find(key);
   HAWSER_ASSERT(found != ops_.end());
   found->second.reported = true;
-  found->second.told = true;
+  untold_.clear(key);
   tell_master(Report{.key = key, .signature = found->second.signature}, out);
 }
 
@@ -107,42 +132,65 @@ void PeerMachine::master_up(Instant now, PeerActions& out) {
     return;
   }
   master_ = MasterLink::up;
+  welcomed_ = false;
   heard_at_ = now;
   ping_at_ = now + bounds_.silence / 4;
   redial_at_.reset();
+  link_news_.clear();
+  tell_links_at_.reset();
+  ++me_.connection;
   if (phase_ == Phase::joining) {
     tell_master(Hello{.who = me_, .prefetches = prefetch_}, out);
   } else {
     tell_master(resume(), out);
-    for (auto& [key, op] : ops_) op.told = true;
+    untold_.clear_all();
     out.emplace_back(info("resume-sent", "the master is back; this peer resumes at epoch " +
                                              std::to_string(view_.epoch.value)));
   }
 }
 
 Resume PeerMachine::resume() const {
-  Resume message{.who = me_, .run = run_, .view = view_, .undecided = {}, .committed = {}, .in_update = in_update_, .update_round = update_round_};
-  for (const auto& [key, op] : ops_)
-    message.undecided.push_back({.key = key, .signature = op.signature, .reported = op.reported});
-  message.committed.assign(committed_.begin(), committed_.end());
-  return message;
+  return {.who = me_,
+          .run = run_,
+          .view = {.epoch = view_.epoch, .id = view_.id, .size = view_.size(), .fingerprint = fingerprint(view_)},
+          .in_update = in_update_,
+          .first = in_update_ && is_fresh_,
+          .update_round = update_round_};
 }
 
-void PeerMachine::master_down(Instant now, const std::string& reason, PeerActions& out) {
+void PeerMachine::said(Instant, const Present& message, PeerActions& out) {
+  if (phase_ != Phase::member) return;
+  if (message.view) tell_master(ViewPresented{view_}, out);
+  if (!message.outcomes) return;
+  OutcomesPresented outcomes;
+  for (const auto& [key, op] : ops_)
+    outcomes.undecided.push_back({.key = key, .signature = op.signature, .reported = op.reported});
+  outcomes.committed.assign(committed_.begin(), committed_.end());
+  tell_master(std::move(outcomes), out);
+  tell_all_links(out);
+}
+
+void PeerMachine::said(Instant, const Notice& message, PeerActions& out) {
+  out.emplace_back(LogEvent{LogLevel::warning, "notice", message.sentence});
+}
+
+void PeerMachine::master_down(Instant now, const std::string& reason, bool is_no_master, PeerActions& out) {
   if (phase_ == Phase::idle || phase_ == Phase::lost || master_ == MasterLink::down) return;
+  if (is_no_master && phase_ == Phase::joining) {
+    lose({Status::master_unreachable, reason + "; check the address of the master"}, out);
+    return;
+  }
   if (master_ == MasterLink::up) {
-    out.emplace_back(info("master-connection-lost", "the connection to the master broke: " + reason));
-    backoff_ = kBackoffMin;
+    const LogLevel level = phase_ == Phase::member && welcomed_ ? LogLevel::notice : LogLevel::info;
+    out.emplace_back(LogEvent{level, "master-connection-lost", "the connection to the master broke: " + reason});
+    if (welcomed_) backoff_ = kBackoffMin;
   }
   if (!down_since_) down_since_ = now;
   down_reason_ = reason;
   master_ = MasterLink::down;
-  pending_told_ = false;
-  // A prepared view dies with the master that proposed it.
-  proposed_.reset();
-  prepare_by_.reset();
+  welcomed_ = false;
   redial_at_ = now + backoff_;
-  backoff_ = std::min(backoff_ * 2, kBackoffMax);
+  backoff_ = std::min(backoff_ * 2, is_known_ ? kBackoffMax : kBackoffMaxOfNewcomer);
 }
 
 void PeerMachine::master_said(Instant now, const MasterMessage& message, PeerActions& out) {
@@ -151,13 +199,24 @@ void PeerMachine::master_said(Instant now, const MasterMessage& message, PeerAct
   std::visit([&](const auto& one) { said(now, one, out); }, message);
 }
 
+/// What the master says does not fit to what it said before: begin anew, as after any break.
+void PeerMachine::lose_sync(Instant now, const char* what, PeerActions& out) {
+  out.emplace_back(LogEvent{LogLevel::warning, "master-out-of-step", what});
+  out.emplace_back(CloseMaster{what});
+  master_down(now, what, false, out);
+}
+
 void PeerMachine::said(Instant, const Welcome& message, PeerActions& out) {
   run_ = message.run;
   down_since_.reset();
+  unanswered_ = 0;
+  is_known_ = true;
+  const bool again = std::exchange(welcomed_, true);
   if (phase_ != Phase::joining) return;
   // A master may welcome a newcomer twice on one connection, but needs this once.
-  if (prefetch_over_ && !pending_told_) tell_master(PrefetchOver{}, out);
-  pending_told_ = true;
+  if (again) return;
+  if (prefetch_over_) tell_master(PrefetchOver{}, out);
+  if (!links_up_.empty()) tell_all_links(out);
   if (me_.address.host.empty()) me_.address.host = message.seen_host;
   out.emplace_back(info("pending", prefetch_ && !prefetch_over_
                                        ? "known to the master; fetching state before the members admit this peer"
@@ -166,26 +225,24 @@ void PeerMachine::said(Instant, const Welcome& message, PeerActions& out) {
 
 void PeerMachine::said(Instant, const Refused& message, PeerActions& out) { lose(message.error, out); }
 
-void PeerMachine::said(Instant now, const Prepare& message, PeerActions& out) {
-  if (!message.view.find(me_.id)) return;
-  if (phase_ == Phase::member && message.view.epoch <= view_.epoch) return;
-  proposed_ = message.view;
-  prepare_by_ = now + bounds_.link_open;
-  want_links(out);
-  if (missing_links().empty()) answer_prepare(out);
+// -------------------------------------------------------------------------------------------------- links
+
+/// One on the master's machine that gives a loopback address is where the master is dialled.
+Member PeerMachine::reachable(const Member& member) const {
+  const bool elsewhere = member.machine != 0 && me_.machine != 0 && member.machine != me_.machine;
+  if (!elsewhere || kind_of(member.address.host) != HostKind::loopback) return member;
+  Member moved = member;
+  moved.address.host = kind_of(bounds_.master_host) == HostKind::loopback ? "" : bounds_.master_host;
+  return moved;
 }
 
-std::vector<PeerId> PeerMachine::missing_links() const {
-  std::vector<PeerId> missing;
-  for (const Member& member : proposed_->members)
-    if (member.id != me_.id && !view_.find(member.id) && !links_up_.contains(member.id))
-      missing.push_back(member.id);
-  return missing;
-}
-
-void PeerMachine::answer_prepare(PeerActions& out) {
-  prepare_by_.reset();
-  tell_master(Prepared{.view = proposed_->id, .unreachable = missing_links()}, out);
+std::optional<Duration> PeerMachine::dial_after(const Member& member) const {
+  if (member.address.host.empty()) return std::nullopt;
+  const bool is_smaller = me_.id < member.id;
+  const bool it_visits = is_in(visitors_, member.id) && !view_.find(member.id);
+  if (phase_ == Phase::member && it_visits) return kNewcomerDialsFirst;
+  if (phase_ == Phase::joining && !it_visits) return Duration::zero();
+  return is_smaller ? Duration::zero() : kSmallerDialsFirst;
 }
 
 void PeerMachine::want_links(PeerActions& out) {
@@ -194,72 +251,152 @@ void PeerMachine::want_links(PeerActions& out) {
     for (const Member& member : peers) {
       const bool known = std::any_of(wanted.peers.begin(), wanted.peers.end(),
                                      [&](const auto& wish) { return wish.peer.id == member.id; });
-      if (member.id != me_.id && !known) wanted.peers.push_back({.peer = member, .dial = me_.id < member.id});
+      if (member.id == me_.id || known) continue;
+      const Member peer = reachable(member);
+      wanted.peers.push_back({.peer = peer, .dial_after = dial_after(peer)});
     }
   };
-  if (is_guest()) {
-    wanted.secret = hosts_.link_secret;
-    add(hosts_.members);
+  if (phase_ == Phase::joining) {
+    wanted.secret = hosts_secret_;
+    add(hosts_);
   }
   if (phase_ == Phase::member) {
     wanted.secret = view_.link_secret;
     add(view_.members);
-    add(guests_);
   }
-  if (proposed_) {
-    wanted.secret = proposed_->link_secret;
-    add(proposed_->members);
-  }
+  if (phase_ == Phase::member || hosts_secret_ != 0) add(visitors_);
   const bool secret_changed = secret_ != wanted.secret;
   secret_ = wanted.secret;
-  std::erase_if(links_up_, [&](PeerId peer) {
+  const auto is_gone = [&](PeerId peer) {
     return secret_changed || std::none_of(wanted.peers.begin(), wanted.peers.end(),
-                        [&](const auto& wish) { return wish.peer.id == peer; });
-  });
+                                          [&](const auto& wish) { return wish.peer.id == peer; });
+  };
+  std::erase_if(links_up_, is_gone);
+  std::erase_if(refused_, is_gone);
+  std::erase_if(link_news_, [&](const auto& entry) { return is_gone(entry.first); });
   out.emplace_back(std::move(wanted));
 }
 
-void PeerMachine::said(Instant, const StartView& message, PeerActions& out) {
-  const View& next = message.view;
+void PeerMachine::link_changed(Instant now, PeerId peer, LinkChange change) {
+  if (change == LinkChange::refused && (links_up_.contains(peer) || !refused_.insert(peer).second)) return;
+  if (change == LinkChange::up) {
+    links_up_.insert(peer);
+    refused_.erase(peer);
+  } else {
+    links_up_.erase(peer);
+  }
+  note_link(now, peer, change);
+}
+
+void PeerMachine::note_link(Instant now, PeerId peer, LinkChange change) {
+  if (!welcomed_) return;
+  link_news_[peer] = change;
+  if (!tell_links_at_) tell_links_at_ = now + kLinksToldAfter;
+}
+
+/// A master that was restarted learns of peers whose links have stood all the while.
+void PeerMachine::note_links_to(Instant now, const std::vector<Member>& came) {
+  for (const Member& member : came)
+    if (links_up_.contains(member.id)) note_link(now, member.id, LinkChange::up);
+}
+
+void PeerMachine::tell_links(PeerActions& out) {
+  tell_links_at_.reset();
+  Linked linked;
+  for (const auto& [peer, change] : link_news_) {
+    (change == LinkChange::up ? linked.up : linked.down).push_back(peer);
+    if (change == LinkChange::refused) linked.refused.push_back(peer);
+  }
+  link_news_.clear();
+  if (!linked.up.empty() || !linked.down.empty()) tell_master(std::move(linked), out);
+}
+
+/// To a master that may not have heard of what happened while this peer had no connection to it.
+void PeerMachine::tell_all_links(PeerActions& out) {
+  link_news_.clear();
+  tell_links_at_.reset();
+  Linked linked{.all = true, .up = {}, .down = {}, .refused = {}};
+  linked.up.assign(links_up_.begin(), links_up_.end());
+  if (phase_ == Phase::member)
+    for (const Member& member : view_.members)
+      if (member.id != me_.id && !links_up_.contains(member.id)) linked.down.push_back(member.id);
+  tell_master(std::move(linked), out);
+}
+
+void PeerMachine::said(Instant now, const StartView& message, PeerActions& out) {
+  View next{.epoch = message.epoch,
+            .id = message.id,
+            .group = message.group,
+            .link_secret = message.link_secret,
+            .members = view_.members};
   world_ = message.world;
-  if (!next.find(me_.id)) return;
   if (phase_ == Phase::member && next.epoch <= view_.epoch) {
     if (next.id != view_.id)
       out.emplace_back(LogEvent{LogLevel::warning, "stale-view", "ignored a view older than the one in force"});
     return;
   }
+  if ((!message.members.whole && message.base != view_.id) || !apply(message.members, next.members))
+    return lose_sync(now, "a view came as a change of one that this peer is not in", out);
+  if (!next.find(me_.id)) return;
   abort_ops(message.cause.status == Status::success
                 ? Error{Status::peer_lost, "the view changed while the collective was under way; call again"}
                 : message.cause,
             out);
-  view_ = next;
+  const View before = std::exchange(view_, std::move(next));
   next_sequence_.clear();
   measures_.clear();
   basis_ = {};
   basis_of_tag_.clear();
-  if (proposed_ && proposed_->epoch <= view_.epoch) {
-    proposed_.reset();
-    prepare_by_.reset();
-  }
   const bool joined = phase_ == Phase::joining;
   const bool was_guest = is_guest();
-  hosts_ = {};
-  if (joined) update_round_ = message.update_round;
+  hosts_.clear();
+  if (joined) {
+    update_round_ = message.update_round;
+    is_fresh_ = true;
+  }
   phase_ = Phase::member;
   connect_by_.reset();
   want_links(out);
+  for (const Member& member : view_.members)
+    if (member.id != me_.id && !links_up_.contains(member.id)) note_link(now, member.id, LinkChange::down);
   if (was_guest) out.emplace_back(HostsKnown{});
+  if (joined) out.emplace_back(VisitorsKnown{visitors_});
   out.emplace_back(ViewStarted{view_});
-  out.emplace_back(info("view-started", "epoch " + std::to_string(view_.epoch.value) + " starts with " +
-                                            std::to_string(view_.size()) + " members in group " +
-                                            std::to_string(view_.group)));
+  tell_of_change(before, message.cause, out);
   if (joined) out.emplace_back(ConnectEnded{{Status::success, {}}});
+}
+
+/// For a person who watches: who came, and who went and why.
+void PeerMachine::tell_of_change(const View& before, const Error& cause, PeerActions& out) const {
+  std::vector<const Member*> came;
+  std::vector<const Member*> gone;
+  for (const Member& member : view_.members)
+    if (!before.find(member.id) && before.size() > 0) came.push_back(&member);
+  for (const Member& member : before.members)
+    if (!view_.find(member.id)) gone.push_back(&member);
+  const std::string now_has = "group " + std::to_string(view_.group) + " has " + std::to_string(view_.size()) +
+                              " members now, at epoch " + std::to_string(view_.epoch.value);
+  if (before.size() == 0) {
+    out.emplace_back(LogEvent{LogLevel::notice, "joined", "this peer has joined: " + now_has});
+  } else if (!came.empty()) {
+    out.emplace_back(LogEvent{LogLevel::notice, "peers-joined", names_in_short(came) + " joined: " + now_has});
+  }
+  if (!gone.empty())
+    out.emplace_back(LogEvent{LogLevel::notice, "peers-lost",
+                              names_in_short(gone) + " went: " + now_has +
+                                  (cause.status == Status::success ? std::string() : "; " + cause.sentence)});
+  if (before.size() > 0 && came.empty() && gone.empty()) {
+    const bool is_mismatch = cause.status == Status::mismatch;
+    out.emplace_back(LogEvent{is_mismatch ? LogLevel::warning : LogLevel::info, is_mismatch ? "mismatch" : "view-started",
+                              is_mismatch ? cause.sentence : now_has + "; " + cause.sentence});
+  }
 }
 
 void PeerMachine::abort_ops(const Error& cause, PeerActions& out) {
   if (planted(PlantedFault::lost_abort) && ops_.size() == 1 && cause.status == Status::peer_lost) return;
   for (const auto& [key, op] : ops_) out.emplace_back(OpAborted{key, cause});
   ops_.clear();
+  untold_.clear_all();
 }
 
 void PeerMachine::said(Instant, const Committed& message, PeerActions& out) {
@@ -268,6 +405,7 @@ void PeerMachine::said(Instant, const Committed& message, PeerActions& out) {
   const OpKey key = found->first;
   const bool optimizes = found->second.signature.collective == Collective::optimize;
   ops_.erase(found);
+  untold_.clear(key);
   committed_.push_back(key);
   if (committed_.size() > limits::kOutcomesRememberedMax) committed_.pop_front();
   // All members have this from the same word, before they can begin the next one of the tag: of any tag, if it was
@@ -286,6 +424,7 @@ void PeerMachine::said(Instant, const Committed& message, PeerActions& out) {
 void PeerMachine::said(Instant, const UpdateDone& message, PeerActions& out) {
   if (!in_update_) return;
   in_update_ = false;
+  is_fresh_ = false;
   update_round_ = message.update_round;
   if (message.error.status == Status::success) {
     basis_ = basis_of(message.measures);
@@ -310,23 +449,22 @@ void PeerMachine::said(Instant, const Straggling& message, PeerActions& out) {
   out.emplace_back(LogEvent{LogLevel::warning, "straggler", message.sentence});
 }
 
-void PeerMachine::said(Instant, const Hosts& message, PeerActions& out) {
-  if (!is_guest()) return;
-  // A view proposed under another secret is of a run that the master has given up for one that came back.
-  if (proposed_ && proposed_->link_secret != message.link_secret) {
-    proposed_.reset();
-    prepare_by_.reset();
-  }
-  hosts_ = message;
+void PeerMachine::said(Instant now, const Hosts& message, PeerActions& out) {
+  if (phase_ != Phase::joining) return;
+  if (!apply(message.members, hosts_)) return lose_sync(now, "hosts came as a change of others than were known", out);
+  hosts_secret_ = message.link_secret;
   want_links(out);
-  out.emplace_back(HostsKnown{hosts_.members});
+  note_links_to(now, message.members.came);
+  if (is_guest()) out.emplace_back(HostsKnown{hosts_});
 }
 
-void PeerMachine::said(Instant, const Guests& message, PeerActions& out) {
-  if (phase_ != Phase::member) return;
-  guests_ = message.guests;
+void PeerMachine::said(Instant now, const Visitors& message, PeerActions& out) {
+  if (phase_ != Phase::joining && phase_ != Phase::member) return;
+  if (!apply(message.visitors, visitors_))
+    return lose_sync(now, "visitors came as a change of others than were known", out);
   want_links(out);
-  out.emplace_back(GuestsKnown{guests_});
+  note_links_to(now, message.visitors.came);
+  if (phase_ == Phase::member) out.emplace_back(VisitorsKnown{visitors_});
 }
 
 void PeerMachine::said(Instant, const Measures& message, PeerActions&) {
@@ -364,34 +502,30 @@ void PeerMachine::lose(const Error& error, PeerActions& out) {
   redial_at_.reset();
   down_since_.reset();
   connect_by_.reset();
-  proposed_.reset();
-  prepare_by_.reset();
+  welcomed_ = false;
   links_up_.clear();
-  hosts_ = {};
-  const bool had_guests = !guests_.empty();
-  guests_.clear();
+  refused_.clear();
+  link_news_.clear();
+  tell_links_at_.reset();
+  hosts_.clear();
+  hosts_secret_ = 0;
+  const bool had_visitors = !visitors_.empty();
+  visitors_.clear();
   for (const auto& [key, op] : ops_) out.emplace_back(OpAborted{key, error});
   ops_.clear();
+  untold_.clear_all();
   out.emplace_back(WantLinks{});
   if (was_guest) out.emplace_back(HostsKnown{});
-  if (had_guests) out.emplace_back(GuestsKnown{});
+  if (had_visitors) out.emplace_back(VisitorsKnown{});
   if (in_update_) out.emplace_back(UpdateEnded{error});
   in_update_ = false;
   if (joining) out.emplace_back(ConnectEnded{error});
 }
 
-void PeerMachine::link_changed(PeerId peer, bool up, PeerActions& out) {
-  if (up)
-    links_up_.insert(peer);
-  else
-    links_up_.erase(peer);
-  if (proposed_ && prepare_by_ && missing_links().empty()) answer_prepare(out);
-}
-
 void PeerMachine::tick(Instant now, PeerActions& out) {
   if (phase_ == Phase::idle || phase_ == Phase::lost) return;
   if (connect_by_ && now >= *connect_by_) {
-    lose({Status::timeout, pending_told_ ? "the members did not admit this peer within the connect bound; they "
+    lose({Status::timeout, welcomed_ ? "the members did not admit this peer within the connect bound; they "
                                            "do so when all of them call update-topology"
                                          : "the master did not answer within the connect bound" +
                                                (down_reason_.empty() ? "" : ": " + down_reason_)},
@@ -407,40 +541,42 @@ void PeerMachine::tick(Instant now, PeerActions& out) {
     return;
   }
   if (master_ == MasterLink::up) {
-    if (now >= heard_at_ + bounds_.silence) {
+    if (now >= silent_at()) {
       out.emplace_back(CloseMaster{"the master is silent"});
-      out.emplace_back(LogEvent{LogLevel::warning, "master-silent",
+      out.emplace_back(LogEvent{LogLevel::info, "master-silent",
                                 "the master said nothing for " +
-                                    std::to_string(whole_milliseconds(now - heard_at_)) + " ms; redialling"});
-      master_down(now, "it said nothing for too long", out);
+                                    std::to_string(whole_milliseconds(now - heard_at_)) + " ms; dialling it anew"});
+      if (!welcomed_) ++unanswered_;
+      master_down(now, "it said nothing for too long", false, out);
     } else if (now >= ping_at_) {
       ping_at_ = now + bounds_.silence / 4;
       tell_master(Ping{}, out);
     }
   }
-  if (master_ == MasterLink::dialing && now >= dialed_at_ + bounds_.silence) {
+  if (master_ == MasterLink::dialing && now >= dialed_at_ + bounds_.silence / 2) {
     out.emplace_back(CloseMaster{"the master does not answer"});
-    master_down(now, "it does not answer", out);
+    master_down(now, "it does not answer", false, out);
   }
   if (master_ == MasterLink::down && redial_at_ && now >= *redial_at_) dial(now, out);
-  if (prepare_by_ && now >= *prepare_by_) answer_prepare(out);
-  for (auto& [key, op] : ops_) {
-    if (op.told || now < op.tell_at) continue;
-    op.told = true;
-    tell_master(Begun{.key = key, .signature = op.signature}, out);
-  }
+  if (tell_links_at_ && now >= *tell_links_at_) tell_links(out);
+  while (const auto key = untold_.pop_due(now)) tell_master(Begun{.key = *key, .signature = ops_.at(*key).signature}, out);
+}
+
+/// Well before the master would call this peer silent: a connection that has died is replaced in time, and a new one that
+/// is not answered even sooner.
+Instant PeerMachine::silent_at() const {
+  const Duration longest = bounds_.silence * 5 / 8;
+  return heard_at_ + (welcomed_ ? longest : std::min(longest, bounds_.silence / 4 * (1 << std::min(unanswered_, 2))));
 }
 
 std::optional<Instant> PeerMachine::next_deadline() const {
   if (phase_ == Phase::idle || phase_ == Phase::lost) return std::nullopt;
-  std::optional<Instant> next = earlier(connect_by_, prepare_by_);
+  std::optional<Instant> next = earlier(connect_by_, tell_links_at_);
   if (down_since_) next = earlier(next, *down_since_ + bounds_.master_redial);
-  if (master_ == MasterLink::up) next = earlier(next, earlier(ping_at_, heard_at_ + bounds_.silence));
+  if (master_ == MasterLink::up) next = earlier(next, earlier(ping_at_, silent_at()));
   if (master_ == MasterLink::down) next = earlier(next, redial_at_);
-  if (master_ == MasterLink::dialing) next = earlier(next, dialed_at_ + bounds_.silence);
-  for (const auto& [key, op] : ops_)
-    if (!op.told) next = earlier(next, op.tell_at);
-  return next;
+  if (master_ == MasterLink::dialing) next = earlier(next, dialed_at_ + bounds_.silence / 2);
+  return earlier(next, untold_.next());
 }
 
 }  // namespace hawser

@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/deadlines.hpp"
 #include "base/instant.hpp"
 #include "base/log_event.hpp"
 #include "membership/messages.hpp"
@@ -21,8 +22,9 @@ namespace hawser {
 /// The links that this peer shall have from now on; others are closed.
 struct WantLinks {
   struct Wish {
-    Member peer;
-    bool dial = false;  ///< The one with the smaller id dials: the same in every view.
+    Member peer;  ///< With the address at which this peer may dial it.
+    /// How long to wait for the other side's dial before dialling too; none: it can't be dialled from here.
+    std::optional<Duration> dial_after;
   };
   std::vector<Wish> peers;
   std::uint64_t secret = 0;
@@ -32,9 +34,9 @@ struct WantLinks {
 struct HostsKnown {
   std::vector<Member> members;
 };
-/// A member learns which guests may ask it for state.
-struct GuestsKnown {
-  std::vector<Member> guests;
+/// A member learns which visitors may ask it for state.
+struct VisitorsKnown {
+  std::vector<Member> visitors;
 };
 /// A view has started; what was undecided has been aborted before.
 struct ViewStarted {
@@ -56,14 +58,22 @@ struct UpdateEnded {
 };
 
 using PeerAction = std::variant<DialMaster, CloseMaster, SendMaster, WantLinks, ViewStarted, OpCommitted,
-                                OpAborted, ConnectEnded, UpdateEnded, HostsKnown, GuestsKnown, LogEvent>;
+                                OpAborted, ConnectEnded, UpdateEnded, HostsKnown, VisitorsKnown, LogEvent>;
 using PeerActions = std::vector<PeerAction>;
 
 struct PeerBounds {
   Duration connect = seconds(3600);
   Duration master_redial = seconds(60);
   Duration silence = seconds(5);
-  Duration link_open = seconds(8);
+  /// By which this peer dials the master. A member that the master sees on its own machine is there, too.
+  std::string master_host{};
+};
+
+/// What has become of a link.
+enum class LinkChange {
+  up,       ///< Its first connection stands.
+  down,     ///< Its last one broke.
+  refused,  ///< It is down, and where this peer had dialled the other before nobody listens any more.
 };
 
 /// The measures that a plan is made from.
@@ -105,9 +115,10 @@ class PeerMachine {
 
   // Events of the network and of time.
   void master_up(Instant now, PeerActions& out);
-  void master_down(Instant now, const std::string& reason, PeerActions& out);
+  /// `is_no_master`: something else answers there.
+  void master_down(Instant now, const std::string& reason, bool is_no_master, PeerActions& out);
   void master_said(Instant now, const MasterMessage& message, PeerActions& out);
-  void link_changed(PeerId peer, bool up, PeerActions& out);
+  void link_changed(Instant now, PeerId peer, LinkChange change);
   void tick(Instant now, PeerActions& out);
   std::optional<Instant> next_deadline() const;
 
@@ -130,15 +141,14 @@ class PeerMachine {
  private:
   struct Op {
     Signature signature;
-    Instant tell_at;  ///< When the master shall hear of it if it lasts.
-    bool told = false;
     bool reported = false;
   };
   enum class MasterLink { down, dialing, up };
 
   void said(Instant now, const Welcome& message, PeerActions& out);
   void said(Instant now, const Refused& message, PeerActions& out);
-  void said(Instant now, const Prepare& message, PeerActions& out);
+  void said(Instant now, const Present& message, PeerActions& out);
+  void said(Instant now, const Notice& message, PeerActions& out);
   void said(Instant now, const StartView& message, PeerActions& out);
   void said(Instant now, const Committed& message, PeerActions& out);
   void said(Instant now, const UpdateDone& message, PeerActions& out);
@@ -147,7 +157,7 @@ class PeerMachine {
   void said(Instant now, const Pong& message, PeerActions& out);
   void said(Instant now, const RunStatus& message, PeerActions& out);
   void said(Instant now, const Hosts& message, PeerActions& out);
-  void said(Instant now, const Guests& message, PeerActions& out);
+  void said(Instant now, const Visitors& message, PeerActions& out);
   void said(Instant now, const Measures& message, PeerActions& out);
   void said(Instant now, const Straggling& message, PeerActions& out);
   PlanBasis basis_of(std::uint64_t version) const;
@@ -156,11 +166,18 @@ class PeerMachine {
   void dial(Instant now, PeerActions& out);
   void lose(const Error& error, PeerActions& out);
   void want_links(PeerActions& out);
+  Member reachable(const Member& member) const;
+  std::optional<Duration> dial_after(const Member& member) const;
+  void note_link(Instant now, PeerId peer, LinkChange change);
+  void note_links_to(Instant now, const std::vector<Member>& came);
+  void tell_links(PeerActions& out);
+  void tell_all_links(PeerActions& out);
+  void lose_sync(Instant now, const char* what, PeerActions& out);
   bool is_guest() const { return phase_ == Phase::joining && prefetch_; }
-  std::vector<PeerId> missing_links() const;
-  void answer_prepare(PeerActions& out);
   void abort_ops(const Error& cause, PeerActions& out);
+  void tell_of_change(const View& before, const Error& cause, PeerActions& out) const;
   Resume resume() const;
+  Instant silent_at() const;
 
   PeerBounds bounds_;
   Phase phase_ = Phase::idle;
@@ -177,11 +194,14 @@ class PeerMachine {
 
   bool prefetch_ = false;
   bool prefetch_over_ = false;
-  Hosts hosts_;                ///< As a guest.
-  std::vector<Member> guests_;  ///< As a member.
+  std::vector<Member> hosts_;     ///< Before it is a member: the members of its group.
+  std::uint64_t hosts_secret_ = 0;
+  std::vector<Member> visitors_;  ///< Those that are to be admitted to its group, this peer perhaps among them.
 
   MasterLink master_ = MasterLink::down;
-  bool pending_told_ = false;  ///< The master has welcomed this newcomer.
+  bool welcomed_ = false;  ///< By the master, over this connection.
+  bool is_known_ = false;  ///< The master has answered since this peer called connect.
+  int unanswered_ = 0;     ///< Connections in a row over which it said nothing.
   Instant heard_at_{};
   Instant ping_at_{};
   std::optional<Instant> redial_at_;
@@ -190,11 +210,14 @@ class PeerMachine {
   Duration backoff_{};
   std::string down_reason_;
 
-  std::optional<View> proposed_;
-  std::optional<Instant> prepare_by_;
   std::set<PeerId> links_up_;
+  std::set<PeerId> refused_;  ///< Since their links were last up.
+  std::map<PeerId, LinkChange> link_news_;  ///< That the master has not been told.
+  std::optional<Instant> tell_links_at_;
 
+  bool is_fresh_ = false;  ///< It has called nothing since it came in.
   std::map<OpKey, Op> ops_;
+  Deadlines<OpKey> untold_;  ///< Those that the master shall hear of if they last.
   std::unordered_map<std::uint64_t, std::uint64_t> next_sequence_;
   std::deque<OpKey> committed_;
 

@@ -1,164 +1,341 @@
 #include <algorithm>
+#include <utility>
 
 #include "base/limits.hpp"
 #include "membership/master_state.hpp"
+#include "membership/recovery_choice.hpp"
 
-/// A master that lost its memory learns the run from its members: each presents its view and the collectives
-/// whose outcome it does not know. The newest view holds. A collective is committed if some member was told
-/// so, or if all members that came back had reported it (a former master can have committed only such);
-/// anything else is aborted by the next view.
+/// A master that lost its memory learns the run from its members. Each says which view it was in, in few words; from the
+/// first that names a view the master asks for its members. When all of a view are back, or the time is over, the view is
+/// chosen that most stand behind (recovery_choice.hpp), and those who are in it tell the collectives whose outcome they do
+/// not know. A collective is committed if some member was told so, or if all members that came back had reported it (a
+/// former master can have committed only such); anything else is aborted by the next view.
+///
+/// What one says decides nothing that the others contradict, and a master that has its run takes nobody's word for it.
 namespace hawser {
+namespace {
 
-Resume* MasterMachine::State::recovering(PeerId peer) {
+/// Members look for their master twice a second; by then all of them have had their say.
+constexpr Duration kClaimsAtLeast = seconds(1);
+/// Members that had not heard of the latest views accept what is newer than any of them. A former master cannot have
+/// made so many that they did not hear of.
+constexpr std::uint64_t kUnheardViewsMax = 1 << 20;
+
+}  // namespace
+
+MasterMachine::State::Claim* MasterMachine::State::claim_of(PeerId peer) {
   const auto found = peers_.find(peer);
-  if (found == peers_.end() || found->second.role != Role::recovering) return nullptr;
-  const auto recovery = recoveries_.find(found->second.who.group);
-  if (recovery == recoveries_.end()) return nullptr;
-  const auto known = recovery->second.resumed.find(peer);
-  return known == recovery->second.resumed.end() ? nullptr : &known->second;
+  if (!recovering_ || found == peers_.end() || found->second.role != Role::recovering) return nullptr;
+  const auto recovery = recovering_->groups.find(found->second.who.group);
+  if (recovery == recovering_->groups.end()) return nullptr;
+  const auto claim = recovery->second.claims.find(peer);
+  return claim == recovery->second.claims.end() ? nullptr : &claim->second;
+}
+
+void MasterMachine::State::forget_claim(PeerId peer) {
+  if (!claim_of(peer)) return;
+  const Peer& known = peers_.at(peer);
+  recovering_->groups.at(known.who.group).claims.erase(peer);
+  --source(known.source).claims;
+  --claims_;
 }
 
 void MasterMachine::State::expel_stranger(ConnectionId connection, const Error& error, MasterActions& out) {
   out.emplace_back(LogEvent{LogLevel::info, "late-member-expelled", error.sentence});
   out.emplace_back(SendToPeer{connection, Expelled{error}});
   out.emplace_back(CloseConnection{connection, error.sentence});
-  connections_.erase(connection);
+  detach(connection);
+}
+
+/// Why a member of another run, or one that this master went on without, may not come back as a member.
+std::optional<std::string> MasterMachine::State::may_not_recover(Instant now, const Resume& message) const {
+  if (!run_has_lived_) {
+    if (recovering_ && recovering_->chosen)
+      return "the members of this run went on without this peer while it was away; connect again to rejoin";
+    return std::nullopt;
+  }
+  if (message.run != run_) return "this master serves another run now; connect again to join it";
+  if (groups_.contains(message.who.group))
+    return "the members went on without this peer while it was away; connect again to rejoin";
+  if (!run_was_taken_over_ || now >= settled_at_)
+    return "this master knows nothing of the view that this peer was in; connect again to join as a newcomer";
+  return std::nullopt;
 }
 
 void MasterMachine::State::resume(Instant now, ConnectionId connection, const Resume& message,
                                   MasterActions& out) {
   const Introduction& who = message.who;
   if (const auto error = refusal(who)) return turn_away(connection, *error, out);
-  if (!message.view.find(who.id) || message.view.group != who.group)
-    return turn_away(connection, {Status::refused, "a member resumes with a view that it is in"}, out);
+  if (is_outdated(who)) return drop_connection(connection, "the peer has opened a newer connection", out);
   if (const auto known = peers_.find(who.id); known != peers_.end()) {
-    if (known->second.who.token != who.token || known->second.role == Role::pending)
+    Peer& peer = known->second;
+    const bool is_same = peer.who.token == who.token && peer.who.group == who.group;
+    if (peer.role == Role::member && is_same) return resume_member(now, connection, message, out);
+    if (peer.role == Role::recovering && is_same && recovering_->chosen) {
+      // Its connection broke again before it had told its outcomes, or after: it tells them anew.
+      peer.who.connection = who.connection;
+      attach(now, connection, peer, out);
+      claim_of(who.id)->outcomes.reset();
+      tell(peer, Welcome{.run = message.run, .seen_host = peer.seen_host}, out);
+      promote(peer, out);
+      return tell(peer, Present{.view = false, .outcomes = true}, out);
+    }
+    if (peer.role != Role::recovering || !(is_same || looks_more_like_it(who, connections_.at(connection).host)))
       return turn_away(connection, {Status::refused, "a peer of the same id is connected; connect again"}, out);
-    if (known->second.role == Role::member) return resume_member(now, connection, message, out);
-    // It came back twice during the recovery: the newer connection counts.
-    forget_peer(who.id);
-    recoveries_.at(who.group).resumed.erase(who.id);
+    // It came back twice, or another one had come in its name.
+    const PeerId id = peer.who.id;
+    if (peer.connection)
+      out.emplace_back(CloseConnection{*peer.connection, "the peer opened a new connection", Duration::zero()});
+    forget_claim(id);
+    forget_peer(id);
   }
   if (const auto gone = expelled_.find(who.id); gone != expelled_.end())
     return expel_stranger(connection, gone->second, out);
-  if (run_has_lived_ && message.run != run_)
-    return expel_stranger(
-        connection, {Status::expelled, "this master serves another run now; connect again to join it"}, out);
-  if (groups_.contains(who.group))
-    return expel_stranger(
-        connection, {Status::expelled, "the members went on without this peer while it was away; connect again to rejoin"},
-        out);
-  begin_recovery(now, connection, message, out);
+  if (const auto why = may_not_recover(now, message)) return expel_stranger(connection, {Status::expelled, *why}, out);
+  claim(now, connection, message, out);
 }
 
-void MasterMachine::State::adopt_run(Instant now, const Resume& message) {
-  // Newcomers that were about to be admitted wait until it is clear who is back.
-  cancel_admission();
-  if (run_has_lived_) return;
-  run_has_lived_ = true;
-  run_ = message.run;
-  link_secret_ = message.view.link_secret;
-  settled_at_ = now + config_.recovery;
+/// Of two who claim one id the one is believed that comes from where the view has its member.
+bool MasterMachine::State::looks_more_like_it(const Introduction& who, const std::string& host) const {
+  const Peer& other = peers_.at(who.id);
+  const auto recovery = recovering_->groups.find(other.who.group);
+  if (recovery == recovering_->groups.end() || other.seen_host == host || other.who.group != who.group) return false;
+  return std::any_of(recovery->second.views.begin(), recovery->second.views.end(), [&](const auto& entry) {
+    const Member* const member = entry.second.find(who.id);
+    return member && member->address.host == host;
+  });
 }
 
-/// Counts a returning member's call of update-topology, unless that call succeeded and the word was lost.
-void MasterMachine::State::resume_vote(Instant now, PeerId peer, const Resume& message, MasterActions& out) {
-  if (!message.in_update) return update_.withdraw(peer);
-  const std::uint64_t round = group_of(peer)->update_round;
-  if (message.update_round < round)
-    return tell(peer, UpdateDone{.error = {Status::success, {}},
-                                 .update_round = round,
-                                 .measures = group_of(peer)->measuring.at_update}, out);
-  update_.cast(peer);
-  if (!update_since_) update_since_ = now;
-}
-
-void MasterMachine::State::begin_recovery(Instant now, ConnectionId connection, const Resume& message,
-                                          MasterActions& out) {
-  adopt_run(now, message);
-  Introduction who = message.who;
-  Connection& link = connections_.at(connection);
-  if (who.address.host.empty()) who.address.host = link.host;
-  link.peer = who.id;
-  peers_[who.id] = {.who = who, .connection = connection, .role = Role::recovering, .arrival = arrivals_++};
-  auto [found, fresh] = recoveries_.try_emplace(who.group);
-  Recovery& recovery = found->second;
-  if (fresh) {
-    recovery.deadline = now + config_.recovery;
+void MasterMachine::State::claim(Instant now, ConnectionId connection, const Resume& message, MasterActions& out) {
+  const Connection& link = connections_.at(connection);
+  if (claims_ >= limits::kClaimsMax || source(link.source).claims >= limits::kClaimsPerSourceMax)
+    return turn_away(connection, {Status::refused, "too many peers say that they were members; try again later"}, out);
+  if (!recovering_) {
+    recovering_.emplace();
+    recovering_->began = now;
+    recovering_->deadline = now + config_.recovery;
     out.emplace_back(LogEvent{LogLevel::warning, "recovery-begun",
-                              "members of a run that lost its master come back; resuming it"});
+                              "members of a run that lost its master come back; it goes on when all are back, in " +
+                                  std::to_string(whole_milliseconds(config_.recovery)) + " ms at the latest"});
   }
-  if (fresh || recovery.best.epoch < message.view.epoch) recovery.best = message.view;
-  recovery.resumed[who.id] = message;
-  last_epoch_ = std::max(last_epoch_, message.view.epoch);
-  tell(who.id, Welcome{.run = run_, .seen_host = link.host}, out);
-  check_recovery(now, who.group, out);
+  Peer peer{.who = message.who, .seen_host = link.host, .source = link.source, .connection = {}, .role = Role::recovering,
+            .came_at = now, .arrival = arrivals_++};
+  if (peer.who.address.host.empty()) peer.who.address.host = link.host;
+  Peer& kept = peers_[message.who.id] = std::move(peer);
+  ++source(link.source).claims;
+  ++claims_;
+  attach(now, connection, kept, out);
+  stand(connection, Standing::newcomer, out);
+  Recovery& recovery = recovering_->groups[kept.who.group];
+  recovery.claims[kept.who.id] = {.resume = message, .arrival = kept.arrival, .outcomes = {}};
+  tell(kept, Welcome{.run = message.run, .seen_host = kept.seen_host}, out);
+  ask_for_view(recovery, message.view, kept, out);
+  check_recovery(now, out);
 }
 
-void MasterMachine::State::check_recovery(Instant now, std::uint32_t number, MasterActions& out) {
-  const auto found = recoveries_.find(number);
-  if (found == recoveries_.end()) return;
-  const Recovery& recovery = found->second;
-  const bool all = std::all_of(recovery.best.members.begin(), recovery.best.members.end(),
-                               [&](const Member& member) { return recovery.resumed.contains(member.id); });
-  if (all || now >= recovery.deadline) finish_recovery(now, number, out);
+/// Two at the most are asked for the members of one view, and few views are asked for.
+void MasterMachine::State::ask_for_view(Recovery& recovery, const ViewMark& mark, const Peer& peer, MasterActions& out) {
+  constexpr std::size_t kAskedMax = 2;
+  if (recovery.views.contains(mark)) return;
+  const auto asked = recovery.asked.find(mark);
+  if (asked == recovery.asked.end() ? recovery.asked.size() >= limits::kViewsPresentedMax
+                                    : asked->second.size() >= kAskedMax)
+    return;
+  recovery.asked[mark].push_back(peer.who.id);
+  stand(*peer.connection, Standing::presenting, out);
+  tell(peer, Present{.view = true, .outcomes = false}, out);
 }
 
-void MasterMachine::State::finish_recovery(Instant now, std::uint32_t number, MasterActions& out) {
-  const Recovery recovery = std::move(recoveries_.at(number));
-  recoveries_.erase(number);
-  const std::set<PeerId> behind = members_behind(recovery);
-  std::vector<Member> survivors;
-  std::vector<Member> absent;
-  for (const Member& member : recovery.best.members)
-    (recovery.resumed.contains(member.id) && !behind.contains(member.id) ? survivors : absent).push_back(member);
-  const Error gone{Status::expelled,
-                   "the members went on without this peer before the master was restarted; connect again"};
-  for (const auto& [peer, message] : recovery.resumed) {
-    if (recovery.best.find(peer) && !behind.contains(peer)) continue;
-    dismiss(peer, gone, false, out);
-    remember_expelled(peer, gone);
+void MasterMachine::State::said(Instant now, PeerId id, const ViewPresented& message, MasterActions& out) {
+  Claim* const claim = claim_of(id);
+  if (!claim) return;
+  stand(*peers_.at(id).connection, Standing::newcomer, out);
+  Recovery& recovery = recovering_->groups.at(peers_.at(id).who.group);
+  const ViewMark& mark = claim->resume.view;
+  const View& view = message.view;
+  const auto asked = recovery.asked.find(mark);
+  if (asked == recovery.asked.end() || std::erase(asked->second, id) == 0) return;
+  const bool fits = view.epoch == mark.epoch && view.id == mark.id && view.size() == mark.size &&
+                    view.group == peers_.at(id).who.group && view.find(id) && fingerprint(view) == mark.fingerprint;
+  if (!fits)
+    return lose(now, id, {Status::refused, "this peer presented another view than it had named; connect again"},
+                "it presented another view than it had named", out);
+  recovery.views.emplace(mark, view);
+  check_recovery(now, out);
+}
+
+void MasterMachine::State::said(Instant now, PeerId id, const OutcomesPresented& message, MasterActions& out) {
+  Claim* const claim = claim_of(id);
+  if (!claim) {
+    if (group_of(id)) outcomes_of_member(now, id, message, out);
+    return;
   }
-  if (!survivors.empty()) {
-    Group& group = groups_[number];
-    group.view = recovery.best;
-    group.committed = settle_recovered_ops(recovery, survivors, out);
-    for (const Member& member : survivors) {
-      peers_.at(member.id).role = Role::member;
-      peers_.at(member.id).guests_told.reset();
-      group.update_round = std::max(group.update_round, recovery.resumed.at(member.id).update_round);
+  if (!recovering_->chosen || claim->outcomes) return;
+  claim->outcomes = message;
+  check_recovery(now, out);
+}
+
+/// Both phases: until views are chosen, and until their members have told their outcomes.
+void MasterMachine::State::check_recovery(Instant now, MasterActions& out) {
+  if (!recovering_) return;
+  if (!recovering_->chosen) {
+    choose_views(now, now >= recovering_->deadline, out);
+    if (!recovering_) return;
+  }
+  if (recovering_->chosen) {
+    const bool all_told = std::all_of(
+        recovering_->views.begin(), recovering_->views.end(), [&](const auto& chosen) {
+          const auto& claims = recovering_->groups.at(chosen.first).claims;
+          return std::all_of(chosen.second.survivors.begin(), chosen.second.survivors.end(), [&](PeerId peer) {
+            const auto claim = claims.find(peer);
+            return claim == claims.end() || claim->second.outcomes;
+          });
+        });
+    if (all_told || now >= recovering_->deadline) return finish_recovery(now, out);
+  }
+  const Instant early = recovering_->began + std::min(kClaimsAtLeast, config_.recovery);
+  arm(Timer::recovery, 0, !recovering_->chosen && now < early ? std::min(early, recovering_->deadline)
+                                                              : recovering_->deadline);
+}
+
+/// Of the run with most members behind its views.
+void MasterMachine::State::choose_views(Instant now, bool at_deadline, MasterActions& out) {
+  struct RunChoice {
+    std::map<std::uint32_t, ChosenView> groups;
+    std::size_t back = 0;
+    bool complete = true;
+  };
+  std::map<RunId, RunChoice> runs;
+  for (const auto& [number, recovery] : recovering_->groups) {
+    std::map<RunId, std::vector<std::pair<std::uint64_t, ViewClaim>>> claims;
+    for (const auto& [id, one] : recovery.claims)
+      claims[one.resume.run].push_back({one.arrival, {.peer = id, .view = one.resume.view}});
+    for (auto& [run, of_run] : claims) {
+      std::sort(of_run.begin(), of_run.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+      std::vector<ViewClaim> in_order;
+      for (const auto& [arrival, one] : of_run) in_order.push_back(one);
+      const ViewChoice choice = choose_view(in_order, recovery.views);
+      RunChoice& of_this = runs[run];
+      of_this.complete = of_this.complete && choice.view && choice.complete;
+      if (!choice.view) continue;
+      of_this.back += choice.survivors.size();
+      of_this.groups[number] = {.view = *choice.view,
+                                .survivors = {choice.survivors.begin(), choice.survivors.end()}};
     }
-    start_view(group, survivors,
-               {Status::master_restarted,
-                "the master was restarted and the members resumed" +
-                    (absent.empty() ? std::string() : ", without " + names_of(absent)) +
-                    "; what was under way is undone, and the inputs are intact: call again"},
-               out);
-    for (const Member& member : survivors)
-      resume_vote(now, member.id, recovery.resumed.at(member.id), out);
-    out.emplace_back(LogEvent{LogLevel::warning, "recovered",
-                              "the run goes on with " + std::to_string(survivors.size()) + " members"});
   }
+  const auto best = std::max_element(runs.begin(), runs.end(),
+                                     [](const auto& a, const auto& b) { return a.second.back < b.second.back; });
+  if (!at_deadline) {
+    const bool may_choose = now >= recovering_->began + std::min(kClaimsAtLeast, config_.recovery);
+    if (!may_choose || best == runs.end() || !best->second.complete || best->second.groups.empty()) return;
+  }
+  recovering_->chosen = true;
+  recovering_->deadline = now + config_.recovery;
+  if (best != runs.end()) {
+    recovering_->run = best->first;
+    recovering_->views = best->second.groups;
+  }
+  for (const auto& [number, from] : recovering_->views)
+    for (const PeerId id : from.survivors) {
+      promote(peers_.at(id), out);
+      tell(id, Present{.view = false, .outcomes = true}, out);
+    }
+}
+
+void MasterMachine::State::finish_recovery(Instant now, MasterActions& out) {
+  const Recovering done = *std::exchange(recovering_, std::nullopt);
+  arm(Timer::recovery, 0, std::nullopt);
+  if (!run_has_lived_ && !done.views.empty()) {
+    run_has_lived_ = run_was_taken_over_ = true;
+    run_ = done.run;
+    settled_at_ = now + config_.recovery;
+    const auto& [number, from] = *done.views.begin();
+    link_secret_ = done.groups.at(number).views.at(from.view).link_secret;
+    // Newcomers have been told another one.
+    for (auto& [id, peer] : peers_) peer.hosts_told = false;
+  }
+  for (const auto& [number, recovery] : done.groups) {
+    const auto chosen = done.views.find(number);
+    const View base = chosen == done.views.end() ? View{} : recovery.views.at(chosen->second.view);
+    Recovery of_run = recovery;
+    std::erase_if(of_run.claims, [&](const auto& entry) {
+      return chosen == done.views.end() || !chosen->second.survivors.contains(entry.first);
+    });
+    finish_group(now, number, base, of_run, recovery, out);
+  }
+  news_changed();
   check_update(now, out);
   maybe_bootstrap(now, out);
 }
 
+/// `all`: the claims of other runs, too. Whoever is not taken over is told why.
+void MasterMachine::State::finish_group(Instant now, std::uint32_t number, const View& base, const Recovery& recovery,
+                                        const Recovery& all, MasterActions& out) {
+  const std::set<PeerId> behind = members_behind(base, recovery);
+  std::vector<Member> survivors;
+  std::vector<Member> absent;
+  for (const Member& member : base.members) {
+    const auto claim = recovery.claims.find(member.id);
+    const bool is_back = claim != recovery.claims.end() && claim->second.outcomes && !behind.contains(member.id);
+    (is_back ? survivors : absent).push_back(member);
+  }
+  const Error gone{Status::expelled,
+                   base.size() == 0
+                       ? "fewer than half of the members of its view came back to the restarted master; connect again"
+                       : "the members went on without this peer before the master was restarted; connect again"};
+  for (const auto& [peer, claim] : all.claims) {
+    --source(peers_.at(peer).source).claims;
+    --claims_;
+    if (std::any_of(survivors.begin(), survivors.end(), [&](const Member& member) { return member.id == peer; })) continue;
+    dismiss(peer, gone, false, out);
+    remember_expelled(peer, gone);
+  }
+  if (survivors.empty()) return;
+  Group& group = groups_[number];
+  group.view = base;
+  std::uint64_t newest = base.epoch.value;
+  for (const Member& member : survivors) {
+    const Resume& resumed = recovery.claims.at(member.id).resume;
+    Peer& peer = peers_.at(member.id);
+    peer.role = Role::member;
+    peer.view_told = resumed.view.id;
+    group.update_round = std::max(group.update_round, resumed.update_round);
+    newest = std::max(newest, std::min(resumed.view.epoch.value, base.epoch.value + kUnheardViewsMax));
+  }
+  Epoch& last = last_epochs_[number];
+  last = std::max(last, Epoch{newest});
+  settle_recovered_ops(group, recovery, survivors, out);
+  const Error cause{Status::master_restarted,
+                    "the master was restarted and the members resumed" +
+                        (absent.empty() ? std::string() : ", without " + names_of(absent)) +
+                        "; what was under way is undone, and the inputs are intact: call again"};
+  for (const Member& member : survivors)
+    if (const ViewId last_seen = recovery.claims.at(member.id).resume.view.id; last_seen != base.id)
+      group.ended.emplace_back(last_seen, cause);
+  start_view(now, group, survivors, cause, out);
+  for (const Member& member : survivors) resume_vote(now, member.id, recovery.claims.at(member.id).resume, out);
+  out.emplace_back(LogEvent{LogLevel::notice, "recovered",
+                            "group " + std::to_string(number) + " goes on with " + std::to_string(survivors.size()) +
+                                " members" + (absent.empty() ? std::string() : ", without " + names_of(absent))});
+}
+
 /// Members that lack the result of a collective which others know as committed: the former master had lost them
 /// when it committed that, and nobody lived to tell.
-std::set<PeerId> MasterMachine::State::members_behind(const Recovery& recovery) {
+std::set<PeerId> MasterMachine::State::members_behind(const View& base, const Recovery& recovery) {
   std::set<OpKey> committed;
-  for (const auto& [peer, known] : recovery.resumed)
-    if (recovery.best.find(peer)) committed.insert(known.committed.begin(), known.committed.end());
+  for (const auto& [peer, claim] : recovery.claims)
+    if (base.find(peer) && claim.outcomes) committed.insert(claim.outcomes->committed.begin(), claim.outcomes->committed.end());
   std::set<PeerId> behind;
-  for (const auto& [peer, known] : recovery.resumed)
-    for (const UndecidedOp& op : known.undecided)
-      if (!op.reported && committed.contains(op.key)) behind.insert(peer);
+  for (const auto& [peer, claim] : recovery.claims)
+    if (claim.outcomes)
+      for (const UndecidedOp& op : claim.outcomes->undecided)
+        if (!op.reported && committed.contains(op.key)) behind.insert(peer);
   return behind;
 }
 
-std::deque<MasterMachine::State::Done> MasterMachine::State::settle_recovered_ops(const Recovery& recovery,
-                                                             const std::vector<Member>& survivors,
-                                                             MasterActions& out) {
+void MasterMachine::State::settle_recovered_ops(Group& group, const Recovery& recovery,
+                                                const std::vector<Member>& survivors, MasterActions& out) {
+  const View& base = group.view;
   std::set<OpKey> committed;
   struct Reports {
     Vote from;
@@ -167,72 +344,27 @@ std::deque<MasterMachine::State::Done> MasterMachine::State::settle_recovered_op
   };
   std::map<OpKey, Reports> reported;
   for (const Member& member : survivors) {
-    const Resume& known = recovery.resumed.at(member.id);
+    const OutcomesPresented& known = *recovery.claims.at(member.id).outcomes;
     committed.insert(known.committed.begin(), known.committed.end());
     for (const UndecidedOp& op : known.undecided)
-      if (op.reported && op.key.view == recovery.best.id) {
+      if (op.reported && op.key.view == base.id) {
         const auto [known_op, first] = reported.try_emplace(op.key, Reports{.from = {}, .signature = op.signature});
         known_op->second.from.cast(member.id);
         known_op->second.alike = known_op->second.alike && known_op->second.signature == op.signature;
       }
   }
-  const bool complete = survivors.size() == recovery.best.members.size();
+  const bool complete = survivors.size() == base.members.size();
   for (const auto& [key, reports] : reported)
     if (reports.alike && (complete || whole_means_all_called(reports.signature.collective)) &&
         reports.from.unanimous(survivors))
       committed.insert(key);
   for (const Member& member : survivors)
-    for (const UndecidedOp& op : recovery.resumed.at(member.id).undecided)
+    for (const UndecidedOp& op : recovery.claims.at(member.id).outcomes->undecided)
       if (op.reported && committed.contains(op.key)) {
         out.emplace_back(LogEvent{LogLevel::debug, "committed-in-recovery", "all survivors had reported"});
         tell(member.id, Committed{.key = op.key}, out);
       }
-  std::deque<Done> recent;
-  for (const OpKey& key : committed) recent.push_back({.key = key});
-  while (recent.size() > limits::kOutcomesRememberedMax) recent.pop_front();
-  return recent;
-}
-
-/// The peer noticed a dead connection before the master did: it goes on where it was.
-void MasterMachine::State::resume_member(Instant now, ConnectionId connection, const Resume& message,
-                                         MasterActions& out) {
-  const PeerId id = message.who.id;
-  Peer& peer = peers_.at(id);
-  if (connections_.erase(peer.connection) > 0)
-    out.emplace_back(CloseConnection{peer.connection, "the peer opened a new connection"});
-  peer.connection = connection;
-  connections_.at(connection).peer = id;
-  news_told_.erase(id);
-  peer.guests_told.reset();
-  tell(id, Welcome{.run = run_, .seen_host = connections_.at(connection).host}, out);
-  out.emplace_back(LogEvent{LogLevel::info, "member-reconnected", name_of(id) + " opened a new connection"});
-  const Group& group = *group_of(id);
-  if (message.view.id == group.view.id)
-    for (const Measures& published : group.measuring.published) tell(id, published, out);
-  for (const UndecidedOp& op : message.undecided)
-    if (const Done* const done = find_committed(group, op.key))
-      tell(id, Committed{.key = op.key, .measures = done->measures}, out);
-  if (message.view.id != group.view.id)
-    tell(id,
-         StartView{.view = group.view,
-                   .world = world(),
-                   .cause = cause_of_end(group, message.view.id),
-                   .update_round = group.update_round},
-         out);
-  if (admission_)
-    for (const auto& [number, view] : admission_->proposed)
-      if (view.find(id)) tell(id, Prepare{view}, out);
-  resume_vote(now, id, message, out);
-  for (const UndecidedOp& op : message.undecided) {
-    // Any of these may end the view, or this peer's membership.
-    const Group* const now_in = group_of(id);
-    if (!now_in || op.key.view != now_in->view.id || find_committed(*now_in, op.key)) continue;
-    if (op.reported)
-      reported(now, id, op.key, op.signature, out);
-    else if (called(now, id, op.key, op.signature, out))
-      watch_group(now, message.who.group, out);
-  }
-  check_update(now, out);
+  for (const OpKey& key : committed) remember_commit(group, key, 0);
 }
 
 }  // namespace hawser

@@ -17,19 +17,21 @@ enum class Awaits : std::uint8_t {
   update = 1,       ///< An update-topology of all members.
   prefetch = 2,     ///< The end of its own fetching, as a guest.
   party = 3,        ///< The rest of its party.
-  links = 4,        ///< It is being admitted: links to it are opened.
+  links = 4,        ///< Links between it and the members, which are being opened.
   recovery = 5,     ///< A newcomer: the former members of a run that lost its master.
   others_back = 6,  ///< A former member that is back: the others.
   nothing = 7,      ///< A former member that is not back yet: it is what the others wait for.
+  turn = 8,         ///< Its turn: too many visit already, or its links have failed before.
 };
-inline constexpr std::uint32_t kAwaitsMax = static_cast<std::uint32_t>(Awaits::nothing);
+inline constexpr std::uint32_t kAwaitsMax = static_cast<std::uint32_t>(Awaits::turn);
 
 struct PeerStatus {
   Member member;
   Party party{};
   std::uint64_t heard_ms = 0;  ///< Since the master last heard of it; 0 for a former member that is not back.
   bool in_update = false;      ///< It waits in update-topology.
-  bool opens_links = false;    ///< Of an admission under way: it has not said yet that its links are open.
+  bool opens_links = false;    ///< It waits for admission, and lacks links to members yet.
+  bool is_away = false;        ///< A member whose connection to the master broke, and who may come back.
   friend bool operator==(const PeerStatus&, const PeerStatus&) = default;
 };
 
@@ -41,6 +43,9 @@ struct GroupStatus {
   ViewId view{};
   std::uint64_t measures = 0;         ///< Newest version of what its members have measured; 0: none in this view.
   std::uint64_t measures_age_ms = 0;  ///< Since that was told to them.
+  std::uint64_t mismatches = 0;       ///< How often its members called different things,
+  std::string last_mismatch{};        ///< who called what the last time,
+  std::uint64_t last_mismatch_age_ms = 0;  ///< and how long ago; 0 if that never was.
   friend bool operator==(const GroupStatus&, const GroupStatus&) = default;
 };
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <iterator>
+#include <set>
 #include <utility>
 
 #include "base/limits.hpp"
@@ -9,6 +10,11 @@
 /// changes anything but the count of answers. Secrets (of links, of peers) are not told.
 namespace hawser {
 namespace {
+
+constexpr Duration kStatusKept = milliseconds(100);
+/// Of as many groups, and so many bytes of each, as surely fit into one message.
+constexpr std::size_t kMismatchesTold = 64;
+constexpr std::size_t kMismatchBytesMax = 512;
 
 std::uint64_t milliseconds_since(Instant then, Instant now) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(whole_milliseconds(now - then), 0));
@@ -29,17 +35,19 @@ void MasterMachine::State::tell_status(Instant now, ConnectionId connection, con
                                        MasterActions& out) {
   if (const auto error = version_refusal("who asks", message.protocol_version))
     return turn_away(connection, *error, out);
-  if (!answers_again(now))
+  if (!source(connections_.at(connection).source).status.take(now) || !status_answers_.take(now))
     return turn_away(connection,
-                     {Status::refused, "the master was asked for its status " +
-                                           std::to_string(limits::kStatusAnswersPerSecondMax) +
-                                           " times within a second and tells no more; ask again in a second"},
-                     out);
+                     {Status::refused, "the master was asked for its status too often; ask again in a second"}, out);
+  // Made anew only now and then: whoever asks costs the run as little as can be.
+  if (!status_made_ || now >= status_made_at_ + kStatusKept) {
+    status_made_ = status(now);
+    status_made_at_ = now;
+  }
   if (message.matrix) tell_matrices(connection, out);
-  out.emplace_back(SendToPeer{connection, status(now)});
+  out.emplace_back(SendToPeer{connection, *status_made_});
   // The answer may be long, and the way to whoever asks too.
   out.emplace_back(CloseConnection{connection, "it was told the status", config_.introduction});
-  connections_.erase(connection);
+  detach(connection);
 }
 
 /// Of as many groups as a bounded answer holds, the first ones by number.
@@ -54,20 +62,11 @@ void MasterMachine::State::tell_matrices(ConnectionId connection, MasterActions&
   }
 }
 
-/// So many in a second, each for a bounded time: so is the memory for answers that nobody takes.
-bool MasterMachine::State::answers_again(Instant now) {
-  if (now >= status_second_ + seconds(1)) {
-    status_second_ = now;
-    status_answers_ = 0;
-  }
-  return ++status_answers_ <= limits::kStatusAnswersPerSecondMax;
-}
-
 RunStatus MasterMachine::State::status(Instant now) const {
   RunStatus status{.run = run_,
                    .protocol_version = kProtocolVersion,
                    .version = HAWSER_RELEASE,
-                   .up_ms = milliseconds_since(bootstrap_at_ - config_.bootstrap, now),
+                   .up_ms = milliseconds_since(started_at_, now),
                    .world = world(),
                    .in_update = 0,
                    .update_ms = update_since_ ? milliseconds_since(*update_since_, now) : 0,
@@ -86,9 +85,14 @@ RunStatus MasterMachine::State::status(Instant now) const {
         .view = group.view.id,
         .measures = group.measuring.version,
         .measures_age_ms =
-            group.measuring.version == 0 ? 0 : milliseconds_since(group.measuring.published_at, now)};
+            group.measuring.version == 0 ? 0 : milliseconds_since(group.measuring.published_at, now),
+        .mismatches = group.mismatches.total,
+        .last_mismatch = status.groups.size() < kMismatchesTold ? group.mismatches.sentence.substr(0, kMismatchBytesMax)
+                                                                : std::string(),
+        .last_mismatch_age_ms =
+            group.mismatches.total == 0 ? 0 : milliseconds_since(group.mismatches.at, now)};
     for (const Member& member : group.view.members) {
-      status.in_update += update_.has(member.id) ? 1 : 0;
+      status.in_update += peers_.at(member.id).in_update ? 1 : 0;
       if (listed == limits::kStatusPeersMax) continue;
       of_group.members.push_back(status_of(now, peers_.at(member.id)));
       ++listed;
@@ -113,7 +117,7 @@ void MasterMachine::State::list_collectives(Instant now, RunStatus& status) cons
   };
   std::vector<InFlight> all;
   for (const auto& [number, group] : groups_)
-    for (const auto& [key, op] : group.ops) all.push_back({&group, &key, &op});
+    for (const auto& [key, op] : group.ops.ops()) all.push_back({&group, &key, &op});
   std::stable_sort(all.begin(), all.end(),
                    [](const InFlight& a, const InFlight& b) { return a.op->first_call < b.op->first_call; });
   const std::size_t listed = std::min(all.size(), limits::kStatusCollectivesMax);
@@ -123,14 +127,16 @@ void MasterMachine::State::list_collectives(Instant now, RunStatus& status) cons
 }
 
 PeerStatus MasterMachine::State::status_of(Instant now, const Peer& peer) const {
-  const PeerId id = peer.who.id;
-  PeerStatus status{.member = as_member(id),
+  PeerStatus status{.member = as_member(peer),
                     .party = peer.who.party,
                     .heard_ms = 0,
-                    .in_update = update_.has(id),
-                    .opens_links = opens_links(id)};
-  if (const auto found = connections_.find(peer.connection); found != connections_.end())
-    status.heard_ms = milliseconds_since(found->second.heard_at, now);
+                    .in_update = peer.in_update,
+                    .opens_links = peer.role == Role::pending && peer.visit.announced && !is_proven(peer),
+                    .is_away = peer.away.has_value()};
+  if (peer.connection)
+    status.heard_ms = milliseconds_since(connections_.at(*peer.connection).heard_at, now);
+  else if (peer.away)
+    status.heard_ms = milliseconds_since(peer.away->since, now);
   return status;
 }
 
@@ -153,67 +159,66 @@ std::vector<PendingStatus> MasterMachine::State::pending_status(Instant now) con
                        .peer = status_of(now, *peer),
                        .awaits = awaits(now, *peer, of_whole_parties),
                        .waits_ms = peer->role == Role::pending ? milliseconds_since(peer->came_at, now) : 0});
-  for (const auto& [number, recovery] : recoveries_)
-    for (const Member& member : recovery.best.members)
-      if (!recovery.resumed.contains(member.id))
-        pending.push_back(
-            {.group = number, .peer = {.member = member}, .awaits = Awaits::nothing, .waits_ms = 0});
-  for (PendingStatus& one : pending) {
-    const auto recovery = recoveries_.find(one.group);
-    if (one.awaits == Awaits::others_back && recovery != recoveries_.end())
-      one.peer.in_update = recovery->second.resumed.at(one.peer.member.id).in_update;
+  if (!recovering_) return pending;
+  for (const auto& [number, recovery] : recovering_->groups) {
+    std::set<PeerId> listed;
+    for (const auto& [mark, view] : recovery.views)
+      for (const Member& member : view.members)
+        if (!recovery.claims.contains(member.id) && listed.insert(member.id).second)
+          pending.push_back({.group = number, .peer = {.member = member}, .awaits = Awaits::nothing, .waits_ms = 0});
   }
+  for (PendingStatus& one : pending)
+    if (one.awaits == Awaits::others_back)
+      one.peer.in_update = recovering_->groups.at(one.group).claims.at(one.peer.member.id).resume.in_update;
   return pending;
 }
 
 Awaits MasterMachine::State::awaits(Instant now, const Peer& peer, const Vote& of_whole_parties) const {
   if (peer.role == Role::recovering) return Awaits::others_back;
   if (!waits_for_admission(peer)) return Awaits::prefetch;
-  if (admission_)
-    for (const auto& [number, view] : admission_->proposed)
-      if (view.find(peer.who.id)) return Awaits::links;
+  if (!peer.visit.announced) return Awaits::turn;
+  if (!is_proven(peer)) return Awaits::links;
   if (!of_whole_parties.has(peer.who.id)) return Awaits::party;
-  if (!recoveries_.empty() || (now < settled_at_ && !groups_.contains(peer.who.group)))
-    return Awaits::recovery;
+  if (recovering_ || (now < settled_at_ && !groups_.contains(peer.who.group))) return Awaits::recovery;
   return groups_.empty() ? Awaits::first_view : Awaits::update;
 }
 
-bool MasterMachine::State::opens_links(PeerId peer) const {
-  if (!admission_ || admission_->prepared.has(peer)) return false;
-  return std::any_of(admission_->proposed.begin(), admission_->proposed.end(),
-                     [&](const auto& entry) { return entry.second.find(peer) != nullptr; });
-}
-
-CollectiveStatus MasterMachine::State::status_of(Instant now, const Group& group, const OpKey& key,
-                                                 const Op& op) const {
-  const Vote guilty = holds_up(group, op);
+CollectiveStatus MasterMachine::State::status_of(Instant now, const Group& group, const OpKey& key, const Op& op) {
+  const RankSet guilty = holds_up(group, op);
+  const auto ranks_in = [](const RankSet& set) {
+    std::vector<std::uint32_t> ranks;
+    set.for_each([&](std::uint32_t rank) { ranks.push_back(rank); });
+    return ranks;
+  };
   return {.group = group.view.group,
           .tag = key.tag,
           .sequence = key.sequence,
-          .signature = op.called.begin()->second,
-          .alike = !differs(op),
+          .signature = op.signature,
+          .alike = !op.differs(),
           .since_ms = milliseconds_since(op.first_call, now),
           .group_size = group.view.size(),
-          .called = ranks_of(group.view, [&](PeerId peer) { return op.called.contains(peer); }),
-          .reported = ranks_of(group.view, [&](PeerId peer) { return op.reported.has(peer); }),
-          .waits_for = ranks_of(group.view, [&](PeerId peer) { return guilty.has(peer); }),
+          .called = ranks_in(op.called),
+          .reported = ranks_in(op.reported),
+          .waits_for = ranks_in(guilty),
           .stragglers = ranks_of(group.view, [&](PeerId peer) { return op.straggler_told.contains(peer); })};
 }
 
-Vote MasterMachine::State::holds_up(const Group& group, const Op& op) {
+RankSet MasterMachine::State::holds_up(const Group& group, const Op& op) {
   const View& view = group.view;
-  Vote guilty;
-  for (const Member& member : view.members)
-    if (!op.called.contains(member.id)) guilty.cast(member.id);
+  RankSet guilty;
+  for (std::uint32_t rank = 0; rank < view.size(); ++rank)
+    if (!op.called.contains(rank)) guilty.insert(rank);
   if (!guilty.empty()) return guilty;
   std::vector<PeerId> called;
-  for (const auto& [peer, signature] : op.called) called.push_back(peer);
-  if (const auto culprit = blame(view, op.grievances, called))
-    guilty.cast(culprit->id);
-  else if (op.straggler)
-    guilty.cast(op.straggler->found.member.id);
-  else
-    for (const Member& member : op.reported.missing(view.members)) guilty.cast(member.id);
+  for (const Member& member : view.members) called.push_back(member.id);
+  if (const auto culprit = blame(view, op.grievances, called)) {
+    guilty.insert(*view.rank_of(culprit->id));
+  } else if (op.straggler) {
+    guilty.insert(*view.rank_of(op.straggler->found.member.id));
+  } else {
+    for (std::uint32_t rank = 0; rank < view.size(); ++rank)
+      if (!op.reported.contains(rank)) guilty.insert(rank);
+  }
   return guilty;
 }
 

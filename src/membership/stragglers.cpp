@@ -27,12 +27,16 @@ void MasterMachine::State::hear_flows(Instant now, PeerId peer, const Complaint&
 /// Looks at the flows anew; `since` holds for a member that was not suspected before.
 void MasterMachine::State::suspect_straggler(Instant now, Instant since, const Group& group, Op& op) const {
   // Who has its result tells no more of its flows, and nobody owes it any.
+  const auto has_result = [&](PeerId peer) {
+    const auto rank = group.view.rank_of(peer);
+    return rank && op.reported.contains(*rank);
+  };
   for (auto& [sender, report] : op.flows)
-    std::erase_if(report.flows, [&](const Flow& flow) { return op.reported.has(flow.to); });
+    std::erase_if(report.flows, [&](const Flow& flow) { return has_result(flow.to); });
   // Whoever goes on reports every half stall bound, and complains after a whole one.
   std::erase_if(op.flows, [&](const auto& entry) {
     const auto& [sender, report] = entry;
-    return report.flows.empty() || report.heard_at + config_.stall < now || op.reported.has(sender);
+    return report.flows.empty() || report.heard_at + config_.stall < now || has_result(sender);
   });
   const auto found = find_straggler(group.view, op.flows, config_.straggler_percent);
   if (!found) {
@@ -44,51 +48,43 @@ void MasterMachine::State::suspect_straggler(Instant now, Instant since, const G
   op.straggler = {.found = *found, .since = std::max(since, op.last_call)};
 }
 
-/// True if somebody was expelled: the view is another then.
-bool MasterMachine::State::judge_stragglers(Instant now, Group& group, MasterActions& out) {
-  for (auto& [key, op] : group.ops) {
-    if (op.called.size() < group.view.members.size()) continue;
-    const std::string what = describe(op.called.begin()->second);
-    // What was told of it may be old by now.
-    if (const auto due = suspect_due(op); due && now >= *due) suspect_straggler(now, now, group, op);
-    if (const auto due = suspect_due(op); due && now >= *due) {
-      const Straggler& found = op.straggler->found;
-      std::vector<Member> with;
-      for (const PeerId peer : found.slow_with) with.push_back(*group.view.find(peer));
-      const std::string ends =
-          with.size() <= kNamesTold ? names_of(with) : std::to_string(with.size()) + " other members";
-      const std::string measured =
-          "its links with " + ends + " deliver " + std::to_string(found.percent) +
-          " % of what they did before and the plan counts on, for " +
-          std::to_string(whole_milliseconds(now - op.straggler->since) / 1000) + " s";
-      report_straggler(group, key, op, found.member, "holds up the " + what + ": " + measured, found.percent, out);
-      if (config_.straggler_policy == StragglerPolicy::expel) {
-        out.emplace_back(LogEvent{LogLevel::info, "straggler-expelled", found.member.name});
-        const Member culprit = found.member;
-        lose(now, culprit.id,
-             {Status::expelled, "this peer held up the " + what + ": " + measured +
-                                    "; check its network and its load, then connect again to rejoin"},
-             "it held up the " + what + ": " + measured, out);
-        return true;
-      }
+/// Of a collective that all have called. True if somebody was expelled: the view is another then.
+bool MasterMachine::State::judge_stragglers(Instant now, Group& group, const OpKey& key, Op& op, MasterActions& out) {
+  const std::string what = describe(op.signature);
+  // What was told of it may be old by now.
+  if (const auto due = suspect_due(op); due && now >= *due) suspect_straggler(now, now, group, op);
+  if (const auto due = suspect_due(op); due && now >= *due) {
+    const Straggler& found = op.straggler->found;
+    std::vector<Member> with;
+    for (const PeerId peer : found.slow_with) with.push_back(*group.view.find(peer));
+    const std::string ends =
+        with.size() <= kNamesTold ? names_of(with) : std::to_string(with.size()) + " other members";
+    const std::string measured = "its links with " + ends + " deliver " + std::to_string(found.percent) +
+                                 " % of what they did before and the plan counts on, for " +
+                                 std::to_string(whole_milliseconds(now - op.straggler->since) / 1000) + " s";
+    report_straggler(group, key, op, found.member, "holds up the " + what + ": " + measured, found.percent, out);
+    if (config_.straggler_policy == StragglerPolicy::expel) {
+      out.emplace_back(LogEvent{LogLevel::info, "straggler-expelled", found.member.name});
+      const Member culprit = found.member;
+      lose(now, culprit.id,
+           {Status::expelled, "this peer held up the " + what + ": " + measured +
+                                  "; check its network and its load, then connect again to rejoin"},
+           "it held up the " + what + ": " + measured, out);
+      return true;
     }
-    const auto since = alone_since(group, op);
-    if (since && now >= *since + config_.straggler)
-      report_straggler(group, key, op, op.reported.missing(group.view.members).front(),
-                       "is the last without a result of the " + what + ", since " +
-                           std::to_string(whole_milliseconds(now - *since) / 1000) + " s",
-                       0, out);
   }
+  const auto since = alone_since(group, op);
+  if (since && now >= *since + config_.straggler)
+    report_straggler(group, key, op, *last_without_result(group, op),
+                     "is the last without a result of the " + what + ", since " +
+                         std::to_string(whole_milliseconds(now - *since) / 1000) + " s",
+                     0, out);
   return false;
 }
 
-std::optional<Instant> MasterMachine::State::straggler_deadline(const Group& group) const {
-  std::optional<Instant> next;
-  for (const auto& [key, op] : group.ops) {
-    if (op.called.size() < group.view.members.size()) continue;
-    if (const auto since = alone_since(group, op)) next = earlier(next, *since + config_.straggler);
-    next = earlier(next, suspect_due(op));
-  }
+std::optional<Instant> MasterMachine::State::straggler_deadline(const Group& group, const Op& op) const {
+  std::optional<Instant> next = suspect_due(op);
+  if (const auto since = alone_since(group, op)) next = earlier(next, *since + config_.straggler);
   return next;
 }
 
@@ -100,12 +96,20 @@ std::optional<Instant> MasterMachine::State::suspect_due(const Op& op) const {
   return op.straggler->since + config_.straggler;
 }
 
+/// If there is one only.
+const Member* MasterMachine::State::last_without_result(const Group& group, const Op& op) {
+  if (op.reported.size() + 1 != group.view.size()) return nullptr;
+  for (std::uint32_t rank = 0; rank < group.view.size(); ++rank)
+    if (!op.reported.contains(rank)) return &group.view.members[rank];
+  return nullptr;
+}
+
 /// Since when all wait for the last one without a result, if there is one and it has not been reported. A result can be
 /// whole before all have called.
-std::optional<Instant> MasterMachine::State::alone_since(const Group& group, const Op& op) const {
-  if (!op.lone_since || !ends_for_all_at_once(op.called.begin()->second)) return std::nullopt;
-  const auto missing = op.reported.missing(group.view.members);
-  if (missing.size() != 1 || op.straggler_told.contains(missing.front().id)) return std::nullopt;
+std::optional<Instant> MasterMachine::State::alone_since(const Group& group, const Op& op) {
+  if (!op.lone_since || !ends_for_all_at_once(op.signature)) return std::nullopt;
+  const Member* const last = last_without_result(group, op);
+  if (!last || op.straggler_told.contains(last->id)) return std::nullopt;
   return std::max(*op.lone_since, op.last_call);
 }
 

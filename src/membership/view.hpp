@@ -16,6 +16,8 @@ struct Member {
   PeerId id;
   std::string name;
   Address address;  ///< Where it listens for links.
+  /// Equal for peers on one machine and in one network of it (its name space); 0: not known.
+  std::uint64_t machine = 0;
   friend bool operator==(const Member&, const Member&) = default;
 };
 
@@ -47,13 +49,35 @@ struct View {
     const auto rank = rank_of(peer);
     return rank ? &members[*rank] : nullptr;
   }
-  /// By the addresses that all members were told alike.
+  /// By what all members were told alike of their machines; of those not known, by their addresses.
   bool spans_hosts() const {
-    return std::any_of(members.begin(), members.end(),
-                       [this](const Member& member) { return member.address.host != members.front().address.host; });
+    return std::any_of(members.begin(), members.end(), [this](const Member& member) {
+      const Member& first = members.front();
+      if (member.machine != 0 && first.machine != 0) return member.machine != first.machine;
+      return member.address.host != first.address.host;
+    });
   }
   friend bool operator==(const View&, const View&) = default;
 };
+
+/// 64 bits that differ when anything in the view does. Finds views that are not alike, not forgers.
+std::uint64_t fingerprint(const View& view);
+
+/// What has become of a list of members since its receiver was last told: those that went, then those that came, at its
+/// end. Grows with what has changed, not with the list.
+struct MemberChange {
+  bool whole = false;  ///< The list begins anew: these are all.
+  std::vector<Member> came;
+  std::vector<PeerId> gone;
+  bool empty() const { return !whole && came.empty() && gone.empty(); }
+  friend bool operator==(const MemberChange&, const MemberChange&) = default;
+};
+MemberChange whole_list(std::vector<Member> members);
+/// For lists of which the later one begins with what is left of the former, in its order.
+MemberChange change_between(const std::vector<Member>& before, const std::vector<Member>& after);
+/// False if the change is not one of this list: somebody goes who is not in it, comes who is, or comes twice. The list is
+/// then as it was.
+bool apply(const MemberChange& change, std::vector<Member>& members);
 
 /// Sizes over all groups.
 struct World {

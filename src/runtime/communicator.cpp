@@ -13,6 +13,7 @@
 #include "runtime/io_thread.hpp"
 #include "runtime/log.hpp"
 #include "runtime/stale_epoch.hpp"
+#include "transport/same_machine.hpp"
 
 namespace hawser {
 namespace {
@@ -134,6 +135,8 @@ Result<std::unique_ptr<Communicator>> Communicator::create(CommunicatorConfig co
   if (config.port_first == 0 && config.port_last != 0)
     return Error{Status::invalid_argument, "a port range cannot begin at 0; write 0 to 0 for any free port"};
   config.engine.widens_links = config.connections_per_link == 0;
+  config.engine.machine = transport::this_machine();
+  config.engine.master_host = config.master.host;
   auto io = std::make_unique<asio::io_context>(1);
   auto listener = transport::Listener::open(
       *io, {.host = config.listen_host, .port_first = config.port_first, .port_last = config.port_last});
@@ -320,7 +323,7 @@ Result<void> Communicator::connect(const std::shared_ptr<PrefetchTarget>& prefet
   const CallDone done = post_and_wait(
       "connect",
       [this, prefetch](CallId id, const std::shared_ptr<Completion>& completion) {
-        driver_->connect(id, prefetch, completion);
+        driver_->connect(id, prefetch, {}, completion);
       },
       poll);
   return as_result(done);

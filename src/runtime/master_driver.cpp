@@ -1,5 +1,6 @@
 #include "runtime/master_driver.hpp"
 
+#include <asio/post.hpp>
 #include <span>
 #include <utility>
 
@@ -9,6 +10,38 @@
 #include "wire/control_codec.hpp"
 
 namespace hawser {
+namespace {
+
+/// Of those that are no members, read between two looks at the members.
+constexpr int kReadInARow = 8;
+constexpr std::size_t kReadBytesOfOthers = 16 << 10;
+constexpr std::size_t kQueueBytesOfNewcomers = 512 << 10;
+
+/// What its messages cost a member in a second: ten times what the busiest needs. Short collectives are as many as there
+/// can be; all else is rare.
+constexpr TokenBucket::Rate kMembersRate{.burst = 40'000, .per_second = 40'000};
+constexpr TokenBucket::Rate kOthersRate{.burst = 2'000, .per_second = 500};
+
+double cost_of(const PeerMessage& message) {
+  if (std::holds_alternative<Report>(message) || std::holds_alternative<Begun>(message)) return 1;
+  if (std::holds_alternative<Measured>(message) || std::holds_alternative<OutcomesPresented>(message) ||
+      std::holds_alternative<ViewPresented>(message))
+    return 400;
+  return 20;
+}
+
+transport::ControlConnection::Bounds bounds_of(Standing standing) {
+  transport::ControlConnection::Bounds bounds;
+  if (standing == Standing::member) return bounds;
+  bounds.read_bytes_at_once = kReadBytesOfOthers;
+  bounds.message_bytes_max = standing == Standing::stranger     ? limits::kFirstMessageBytesMax
+                             : standing == Standing::presenting ? limits::kPresentedViewBytesMax
+                                                                : limits::kNewcomerMessageBytesMax;
+  if (standing != Standing::stranger) bounds.queue_bytes_max = kQueueBytesOfNewcomers;
+  return bounds;
+}
+
+}  // namespace
 
 MasterDriver::MasterDriver(asio::io_context& io, Setup setup, std::shared_ptr<transport::Listener> listener)
     : io_(io),
@@ -35,7 +68,7 @@ void MasterDriver::close() {
   listener_->close();
   timer_.cancel();
   for (auto& [id, client] : std::exchange(clients_, {})) client.connection->close();
-  strangers_.clear();
+  line_.clear();
   events_.clear();
 }
 
@@ -51,24 +84,54 @@ void MasterDriver::accepted(transport::Tcp::socket socket, const std::string& re
             " are held already");
     return;
   }
-  if (strangers_.size() >= limits::kStrangersMax)
-    cut(*strangers_.begin(), "too many connections have not said who they are, and it is the oldest");
   const ConnectionId id{next_id_++};
-  strangers_.insert(id);
-  events_.emplace_back(ConnectionOpened{.connection = id, .remote_host = remote_host});
-  clients_[id] = {
-      .connection = transport::ControlConnection::start(
-          std::move(socket), {.message = [this, id](const std::string& message) { said(id, message); },
-                              .broken = [this, id](std::string reason) { broke(id, std::move(reason)); },
-                              .settle = [this] { settle(); }}),
-      .remote_host = remote_host};
+  events_.emplace_back(
+      ConnectionOpened{.connection = id, .remote_host = remote_host, .source = transport::source_of(socket)});
+  auto connection = transport::ControlConnection::start(
+      std::move(socket), {.message = [this, id](const std::string& message) { said(id, message); },
+                          .broken = [this, id](std::string reason) { broke(id, std::move(reason)); },
+                          .settle = [this] { settle(); },
+                          .readable = [this, id] { wait_in_line(id); }});
+  connection->set_bounds(bounds_of(Standing::stranger));
+  clients_.emplace(id, Client{.connection = std::move(connection),
+                              .remote_host = remote_host,
+                              .allowance = TokenBucket(kOthersRate)});
+}
+
+void MasterDriver::wait_in_line(ConnectionId id) {
+  const auto at = clients_.find(id);
+  if (closed_ || at == clients_.end() || std::exchange(at->second.in_line, true)) return;
+  line_.push_back(id);
+  if (std::exchange(line_moves_, true)) return;
+  asio::post(io_, [this] { read_line(); });
+}
+
+/// Between two of these the io_context looks at everybody.
+void MasterDriver::read_line() {
+  line_moves_ = false;
+  for (int i = 0; i < kReadInARow && !closed_ && !line_.empty(); ++i) {
+    const ConnectionId id = line_.front();
+    line_.pop_front();
+    const auto at = clients_.find(id);
+    if (at == clients_.end()) continue;
+    at->second.in_line = false;
+    const auto connection = at->second.connection;
+    connection->read_now();
+  }
+  if (closed_ || line_.empty() || std::exchange(line_moves_, true)) return;
+  asio::post(io_, [this] { read_line(); });
 }
 
 void MasterDriver::said(ConnectionId id, const std::string& message) {
   if (closed_) return;
   auto decoded = decode_peer_message(std::as_bytes(std::span(message)));
   if (!decoded.ok()) return cut(id, decoded.error().sentence);
-  strangers_.erase(id);
+  const auto at = clients_.find(id);
+  if (at == clients_.end()) return;
+  const Instant at_now = now();
+  at->second.allowance.charge(at_now, cost_of(*decoded));
+  if (const Instant ready = at->second.allowance.ready_at(at_now); ready > at_now)
+    at->second.connection->hold_reading(steady_time(ready));
   events_.emplace_back(PeerSaid{.connection = id, .message = std::move(*decoded)});
 }
 
@@ -76,7 +139,7 @@ void MasterDriver::broke(ConnectionId id, std::string reason) {
   if (closed_) return;
   const auto at = clients_.find(id);
   if (at == clients_.end()) return;
-  if (strangers_.erase(id) > 0)
+  if (at->second.standing == Standing::stranger)
     log(LogLevel::info, "stranger-closed",
         "a connection from " + at->second.remote_host + " ended before it said who it is: " + reason);
   clients_.erase(at);
@@ -104,7 +167,25 @@ void MasterDriver::settle() {
 
 void MasterDriver::step(const MasterEvent& event) {
   MasterActions actions;
-  machine_.step(now(), event, actions);
+  const auto* const said = std::get_if<PeerSaid>(&event);
+  if (said == nullptr) {
+    machine_.step(now(), event, actions);
+    return perform(actions);
+  }
+  std::string failure;
+  try {
+    machine_.step(now(), event, actions);
+  } catch (const std::exception& error) {
+    failure = error.what();
+  }
+  perform(actions);
+  if (failure.empty()) return;
+  log(LogLevel::error, "message-failed",
+      "a message could not be dealt with, and the connection that it came over is closed; please report this: " + failure);
+  cut(said->connection, "the master could not deal with its message");
+}
+
+void MasterDriver::perform(MasterActions& actions) {
   for (MasterAction& action : actions) std::visit([this](auto& one) { perform_one(one); }, action);
 }
 
@@ -116,14 +197,30 @@ void MasterDriver::perform_one(SendToPeer& action) {
   connection->send(encode(action.message));
 }
 
+void MasterDriver::perform_one(SetStanding& action) {
+  const auto at = clients_.find(action.connection);
+  if (at == clients_.end()) return;
+  Client& client = at->second;
+  client.connection->set_bounds(bounds_of(action.standing));
+  if (action.standing == Standing::member && client.standing != Standing::member) {
+    client.allowance = TokenBucket(kMembersRate);
+    client.connection->hold_reading({});
+    client.connection->set_readable({});
+  }
+  client.standing = action.standing;
+}
+
 void MasterDriver::perform_one(CloseConnection& action) {
   const auto at = clients_.find(action.connection);
   if (at == clients_.end() || at->second.leaving) return;
   log(LogLevel::debug, "connection-closed",
       "the connection from " + at->second.remote_host + " is closed: " + action.reason);
   at->second.leaving = true;
-  strangers_.erase(action.connection);
   const auto connection = at->second.connection;
+  if (action.bound == Duration::zero()) {
+    clients_.erase(at);
+    return connection->close();
+  }
   // It counts among those held until it is gone.
   connection->close_after_sending(
       [this, id = action.connection] {

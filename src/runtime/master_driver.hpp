@@ -7,9 +7,9 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 
+#include "base/token_bucket.hpp"
 #include "membership/master_machine.hpp"
 #include "transport/control_connection.hpp"
 #include "transport/listener.hpp"
@@ -17,6 +17,10 @@
 namespace hawser {
 
 /// Drives a MasterMachine over TCP. Everything runs on the io_context's thread.
+///
+/// Members are read when there is something to read. All others wait in a line: a few are read between two looks at the
+/// members, 16 KiB each, and whoever says more than its kind needs is not read for a while, so that its own buffers fill.
+/// A message that cannot be dealt with costs the connection that it came over.
 class MasterDriver {
  public:
   struct Setup {
@@ -39,15 +43,22 @@ class MasterDriver {
     std::shared_ptr<transport::ControlConnection> connection;
     std::string remote_host;
     bool leaving = false;
+    bool in_line = false;  ///< To be read.
+    Standing standing = Standing::stranger;
+    TokenBucket allowance;
   };
 
   void accepted(transport::Tcp::socket socket, const std::string& remote_host);
   void said(ConnectionId id, const std::string& message);
   void broke(ConnectionId id, std::string reason);
   void cut(ConnectionId id, const std::string& reason);
+  void wait_in_line(ConnectionId id);
+  void read_line();
   void settle();
   void step(const MasterEvent& event);
+  void perform(MasterActions& actions);
   void perform_one(SendToPeer& action);
+  void perform_one(SetStanding& action);
   void perform_one(CloseConnection& action);
   void perform_one(LogEvent& action);
   void arm_timer();
@@ -60,8 +71,8 @@ class MasterDriver {
   asio::steady_timer timer_;
   std::optional<Instant> armed_;
   std::map<ConnectionId, Client> clients_;
-  std::set<ConnectionId>
-      strangers_;  ///< Those that have not said anything valid yet; the lowest is the oldest.
+  std::deque<ConnectionId> line_;  ///< Of those that are no members, to be read.
+  bool line_moves_ = false;
   std::uint64_t next_id_ = 1;
   std::deque<MasterEvent> events_;
   bool settling_ = false;

@@ -13,6 +13,8 @@
 namespace hawser {
 namespace {
 
+/// The reason why a master is not reached is told early, for whoever has mistyped its address, and then now and then.
+constexpr Duration kMissedMasterToldAfter = seconds(2);
 constexpr Duration kMissedMasterToldEvery = seconds(10);
 constexpr std::size_t kSpareActions = 4;
 
@@ -96,14 +98,16 @@ void PeerDriver::call(EngineEvent event, CallId id, std::shared_ptr<Completion> 
   settle();
 }
 
-void PeerDriver::connect(CallId id, std::shared_ptr<PrefetchTarget> prefetch, std::shared_ptr<Completion> completion) {
+void PeerDriver::connect(CallId id, std::shared_ptr<PrefetchTarget> prefetch, std::vector<Term> terms,
+                         std::shared_ptr<Completion> completion) {
   const PeerId self{random_bits()};
   if (!over_) links_.set_self(self);
   call(ConnectCall{.call = id,
                    .id = self,
                    .token = random_bits(),
                    .address = {.host = config_.advertise_host, .port = listener_->address().port},
-                   .prefetch = std::move(prefetch)},
+                   .prefetch = std::move(prefetch),
+                   .terms = std::move(terms)},
        id, std::move(completion));
 }
 
@@ -265,19 +269,10 @@ void PeerDriver::perform_one(DialMaster&) {
 void PeerDriver::master_dialled(Result<transport::Tcp::socket> result) {
   master_dial_.reset();
   if (!result.ok()) {
-    const Instant at = now();
-    if (!master_missed_since_) master_missed_since_ = master_missed_told_ = at;
-    if (at - *master_missed_told_ >= kMissedMasterToldEvery) {
-      master_missed_told_ = at;
-      log({LogLevel::info, "master-missed",
-           "the master at " + to_string(config_.master) + " has not been reached for " +
-               std::to_string(whole_milliseconds(at - *master_missed_since_) / 1000) +
-               " s, dialling on: " + result.error().sentence});
-    }
-    events_.emplace_back(MasterDown{result.error().sentence});
+    master_is_missed(result.error().sentence);
+    events_.emplace_back(MasterDown{.reason = result.error().sentence});
     return;
   }
-  master_missed_since_.reset();
   const std::uint64_t generation = master_generation_;
   master_ = transport::ControlConnection::start(std::move(result.value()),
                                                 {.message =
@@ -295,20 +290,41 @@ void PeerDriver::master_dialled(Result<transport::Tcp::socket> result) {
   events_.emplace_back(MasterUp{});
 }
 
+void PeerDriver::master_is_missed(const std::string& why) {
+  const Instant at = now();
+  if (!master_missed_since_) {
+    master_missed_since_ = at;
+    master_missed_tell_ = at + kMissedMasterToldAfter;
+  }
+  if (at < master_missed_tell_) return;
+  master_missed_tell_ = at + kMissedMasterToldEvery;
+  log({LogLevel::warning, "master-missed",
+       "the master at " + to_string(config_.master) + " has not answered for " +
+           std::to_string(whole_milliseconds(at - *master_missed_since_) / 1000) + " s, dialling on: " + why});
+}
+
 void PeerDriver::master_said(const std::string& message) {
   auto decoded = decode_master_message(std::as_bytes(std::span(message)));
   if (decoded.ok()) {
+    master_missed_since_.reset();
     events_.emplace_back(MasterSaid{std::move(*decoded)});
     return;
   }
+  is_no_master(decoded.error().sentence);
+}
+
+void PeerDriver::is_no_master(const std::string& why) {
   forget_master();
-  events_.emplace_back(
-      MasterDown{"what answers there is no master of this version: " + decoded.error().sentence});
+  events_.emplace_back(MasterDown{
+      .reason = "what answers at " + to_string(config_.master) + " is no Hawser master of this version: " + why,
+      .is_no_master = true});
 }
 
 void PeerDriver::master_broke(std::string reason) {
+  if (master_ && master_->spoke_otherwise()) return is_no_master(reason);
   forget_master();
-  events_.emplace_back(MasterDown{std::move(reason)});
+  master_is_missed(reason);
+  events_.emplace_back(MasterDown{.reason = std::move(reason)});
 }
 
 void PeerDriver::forget_master() {
@@ -336,7 +352,7 @@ void PeerDriver::perform_one(OpenLink& action) {
                .name = action.peer.name,
                .address = action.peer.address,
                .secret = action.secret,
-               .dial = action.dial});
+               .dial_after = action.dial_after});
 }
 
 void PeerDriver::perform_one(CloseLink& action) { links_.close(action.peer); }
@@ -403,6 +419,8 @@ void PeerDriver::link_up(transport::ConnectionName connection, const transport::
 void PeerDriver::link_down(transport::ConnectionName connection, std::string reason) {
   events_.emplace_back(LinkDown{name_of(connection), std::move(reason)});
 }
+
+void PeerDriver::link_refused(PeerId peer) { events_.emplace_back(LinkRefused{peer}); }
 
 void PeerDriver::link_sampled(PeerId peer, Duration round_trip, Duration round_trip_least) {
   events_.emplace_back(LinkSampled{.peer = peer, .round_trip = round_trip, .round_trip_least = round_trip_least});

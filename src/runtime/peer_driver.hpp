@@ -65,7 +65,8 @@ class PeerDriver final : private transport::FrameTraffic {
   /// Hands a call to the engine; `completion` gets its CallDone.
   void call(EngineEvent event, CallId id, std::shared_ptr<Completion> completion);
   /// Joins as a newcomer with a fresh id.
-  void connect(CallId id, std::shared_ptr<PrefetchTarget> prefetch, std::shared_ptr<Completion> completion);
+  void connect(CallId id, std::shared_ptr<PrefetchTarget> prefetch, std::vector<Term> terms,
+               std::shared_ptr<Completion> completion);
   /// Leaves the run, ends all calls with Closed, and calls `gone` once the master has been told, or after
   /// half a second.
   void leave(std::function<void()> gone);
@@ -90,6 +91,7 @@ class PeerDriver final : private transport::FrameTraffic {
   std::optional<transport::FrameToSend> next_frame(transport::ConnectionName connection) override;
   void link_up(transport::ConnectionName connection, const transport::Standing& standing) override;
   void link_down(transport::ConnectionName connection, std::string reason) override;
+  void link_refused(PeerId peer) override;
   void link_sampled(PeerId peer, Duration round_trip, Duration round_trip_least) override;
   void settle() override;
   void log(LogEvent event) override;
@@ -114,6 +116,8 @@ class PeerDriver final : private transport::FrameTraffic {
   void master_dialled(Result<transport::Tcp::socket> result);
   void master_said(const std::string& message);
   void master_broke(std::string reason);
+  void master_is_missed(const std::string& why);
+  void is_no_master(const std::string& why);
   void forget_master();
   void close_everything();
   void end_calls(const Error& error);
@@ -135,7 +139,7 @@ class PeerDriver final : private transport::FrameTraffic {
   std::shared_ptr<transport::ControlConnection> master_;
   std::uint64_t master_generation_ = 0;  ///< A handler of an older connection has nothing to say.
   std::optional<Instant> master_missed_since_;
-  std::optional<Instant> master_missed_told_;
+  Instant master_missed_tell_{};
 
   std::map<CallId, std::shared_ptr<Completion>> calls_;
   std::deque<EngineEvent> events_;  ///< Found while an action was performed or a frame handled.

@@ -57,7 +57,7 @@ PeerEngine::State::State(EngineConfig config)
       machine_({.connect = config_.connect,
                 .master_redial = config_.master_redial,
                 .silence = config_.silence,
-                .link_open = config_.link_open}),
+                .master_host = config_.master_host}),
       host_(config_.prefetch_share) {}
 
 void PeerEngine::State::step(Instant now, const EngineEvent& event, EngineActions& out) {
@@ -92,7 +92,9 @@ void PeerEngine::State::on(Instant now, const ConnectCall& event, EngineActions&
                     .group = config_.group,
                     .name = config_.name,
                     .address = event.address,
-                    .party = config_.party},
+                    .party = config_.party,
+                   .machine = config_.machine,
+                   .terms = event.terms},
                    event.prefetch != nullptr, actions);
   follow(now, actions, out);
 }
@@ -213,7 +215,7 @@ void PeerEngine::State::on(Instant now, const MasterUp&, EngineActions& out) {
 
 void PeerEngine::State::on(Instant now, const MasterDown& event, EngineActions& out) {
   PeerActions actions;
-  machine_.master_down(now, event.reason, actions);
+  machine_.master_down(now, event.reason, event.is_no_master, actions);
   follow(now, actions, out);
 }
 
@@ -226,7 +228,7 @@ void PeerEngine::State::on(Instant now, const MasterSaid& event, EngineActions& 
 void PeerEngine::State::on(Instant now, const LinkUp& event, EngineActions& out) {
   Link* const link = find_link(event.connection.peer);
   if (!link) return;
-  if (link->schedule.has_connection(event.connection.index)) forget_connection(event.connection, out);
+  if (link->schedule.has_connection(event.connection.index)) forget_connection(now, event.connection, out);
   const bool first = !link->schedule.has_connection();
   link->schedule.connection_up(event.connection.index);
   if (event.round_trip > Duration{}) link->meter.round_trip(event.round_trip);
@@ -234,20 +236,19 @@ void PeerEngine::State::on(Instant now, const LinkUp& event, EngineActions& out)
   if (link->schedule.has_work()) out.emplace_back(WakeLink{event.connection.peer});
   link_is_wider(now, event.connection.peer, out);
   if (!first) return;
-  PeerActions actions;
-  machine_.link_changed(event.connection.peer, true, actions);
-  follow(now, actions, out);
+  machine_.link_changed(now, event.connection.peer, LinkChange::up);
 }
 
 void PeerEngine::State::on(Instant now, const LinkDown& event, EngineActions& out) {
   Link* const link = find_link(event.connection.peer);
   if (!link || !link->schedule.has_connection(event.connection.index)) return;
-  forget_connection(event.connection, out);
+  forget_connection(now, event.connection, out);
   out.emplace_back(LogEvent{LogLevel::debug, "connection-lost", event.reason});
-  if (link->schedule.has_connection()) return;
-  PeerActions actions;
-  machine_.link_changed(event.connection.peer, false, actions);
-  follow(now, actions, out);
+}
+
+void PeerEngine::State::on(Instant now, const LinkRefused& event, EngineActions&) {
+  const Link* const link = find_link(event.peer);
+  if (link && !link->schedule.has_connection()) machine_.link_changed(now, event.peer, LinkChange::refused);
 }
 
 void PeerEngine::State::on(Instant now, const EngineTick&, EngineActions& out) {
@@ -407,7 +408,7 @@ void PeerEngine::State::follow_one(Instant, const WantLinks& wanted, EngineActio
     if (!fresh) continue;
     link->second.secret = wanted.secret;
     link->second.meter = LinkMeter(config_.sample);
-    out.emplace_back(OpenLink{.peer = wish.peer, .secret = wanted.secret, .dial = wish.dial});
+    out.emplace_back(OpenLink{.peer = wish.peer, .secret = wanted.secret, .dial_after = wish.dial_after});
   }
 }
 

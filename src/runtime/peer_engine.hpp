@@ -37,11 +37,12 @@ struct EngineConfig {
   std::string name;
   std::uint32_t group = 0;
   Party party{};
+  std::uint64_t machine = 0;   ///< As Member::machine.
+  std::string master_host{};   ///< By which this peer dials the master.
   Duration connect = seconds(3600);
   Duration master_redial = seconds(60);
   Duration silence = seconds(5);
   Duration stall = seconds(6);
-  Duration link_open = seconds(8);
   /// What a collective may take beyond its buffers and an in-place scratch, small change aside.
   std::size_t collective_memory_bytes = 24 << 20;
   SampleBounds sample{};  ///< Of the rate of a link.
@@ -68,6 +69,7 @@ struct ConnectCall {
   std::uint64_t token = 0;   ///< Likewise.
   Address address;           ///< Where links are accepted; an empty host means "as the master sees me".
   std::shared_ptr<PrefetchTarget> prefetch;  ///< What to fetch before it may be admitted, or null.
+  std::vector<Term> terms{};  ///< What all members of its group have alike, in order of their names.
 };
 /// Members offer a shared state to guests from now on; null: none any more. Ends at once, and then nobody reads what
 /// was offered before.
@@ -97,6 +99,7 @@ struct MasterUp {};
 /// It broke, or could not be made.
 struct MasterDown {
   std::string reason;
+  bool is_no_master = false;  ///< Something answers there that is no master.
 };
 struct MasterSaid {
   MasterMessage message;
@@ -112,6 +115,11 @@ struct LinkDown {
   LinkConnection connection;
   std::string reason;
 };
+/// The other side of a link that is down was dialled again where it had been dialled before, and nobody listens there
+/// any more: its process is most likely gone.
+struct LinkRefused {
+  PeerId peer;
+};
 /// How long round trips on a link have taken of late, and at least.
 struct LinkSampled {
   PeerId peer;
@@ -122,16 +130,18 @@ struct LinkSampled {
 struct EngineTick {};
 
 using EngineEvent = std::variant<ConnectCall, UpdateTopologyCall, CollectiveStart, LeaveCall, MasterUp,
-                                 OfferStateCall, MasterDown, MasterSaid, LinkUp, LinkDown, LinkSampled,
-                                 EngineTick>;
+                                 OfferStateCall, MasterDown, MasterSaid, LinkUp, LinkDown, LinkRefused,
+                                 LinkSampled, EngineTick>;
 
 // ---------------------------------------------------------------------------------------- actions out
 
-/// Keep a link to this peer from now on: dial all its connections and redial broken ones, or accept them.
+/// Keep a link to this peer from now on. Either side may dial: whose dial comes through first dials all connections of the
+/// link, and redials broken ones.
 struct OpenLink {
-  Member peer;
+  Member peer;  ///< With the address to dial.
   std::uint64_t secret = 0;
-  bool dial = false;
+  /// How long to wait for the other side's dial before this side dials, too; none: it never does.
+  std::optional<Duration> dial_after;
 };
 /// Close all its connections and stop redialling. No LinkDown is reported for them.
 struct CloseLink {

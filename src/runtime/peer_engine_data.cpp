@@ -106,10 +106,10 @@ Landing PeerEngine::State::frame_begins(Instant now, LinkConnection connection, 
     return {};
   }
   progressed(now, receiving);
-  return chunk_begins(connection.peer, *link, receiving, connection.index, out);
+  return chunk_begins(now, connection.peer, *link, receiving, connection.index, out);
 }
 
-Landing PeerEngine::State::chunk_begins(PeerId peer, Link& link, Receiving& receiving, std::uint32_t index,
+Landing PeerEngine::State::chunk_begins(Instant now, PeerId peer, Link& link, Receiving& receiving, std::uint32_t index,
                                         EngineActions& out) {
   const FrameHeader& header = receiving.header;
   if (is_prefetch(header.key)) {
@@ -118,14 +118,14 @@ Landing PeerEngine::State::chunk_begins(PeerId peer, Link& link, Receiving& rece
     receiving.staging = pool_.take();
     return {receiving.staging.get()};
   }
-  if (future(header.key)) return park_begins(peer, link, receiving, index, out);
+  if (future(header.key)) return park_begins(now, peer, link, receiving, index, out);
   Op* const op = find_op(header.key);
   // A collective that is over here, or one that the sender called otherwise, which the master will tell.
   if (!op || header.signature != op->fingerprint) return {};
   const auto verdict = judge(*op, peer, header);
   if (verdict == Execution::Verdict::repeated) return {};
   if (verdict == Execution::Verdict::impossible) {
-    drop_connection({.peer = peer, .index = index},
+    drop_connection(now, {.peer = peer, .index = index},
                     "it sent chunk " + std::to_string(header.chunk) + ", which is not its to send", out);
     return {};
   }
@@ -161,7 +161,7 @@ Execution::Verdict PeerEngine::State::judge(const Op& op, PeerId from, const Fra
   return op.execution->judge(*rank, header.direction, header.chunk, bytes);
 }
 
-Landing PeerEngine::State::park_begins(PeerId peer, Link& link, Receiving& receiving, std::uint32_t index,
+Landing PeerEngine::State::park_begins(Instant now, PeerId peer, Link& link, Receiving& receiving, std::uint32_t index,
                                        EngineActions& out) {
   const FrameHeader& header = receiving.header;
   if (header.key.epoch < link.newest) return {};
@@ -174,7 +174,7 @@ Landing PeerEngine::State::park_begins(PeerId peer, Link& link, Receiving& recei
       if (parked.header == header) return {};
   if (link.parked_bytes + header.payload_bytes > limits::kEagerBytesMax ||
       link.parked_frames >= limits::kEagerFramesMax) {
-    drop_connection({.peer = peer, .index = index}, "it sent more than it may before this peer was ready", out);
+    drop_connection(now, {.peer = peer, .index = index}, "it sent more than it may before this peer was ready", out);
     return {};
   }
   receiving.use = Receiving::Use::parked;
@@ -210,7 +210,7 @@ void PeerEngine::State::frame_ends(Instant now, LinkConnection connection, bool 
     std::vector<FrameHeader> arrived;
     const std::uint64_t arrived_before = link->schedule.chunk_bytes_arrived();
     if (!link->schedule.acknowledged(connection.index, header.count, progressed, arrived))
-      return drop_connection(connection, "it acknowledged frames that were never sent", out);
+      return drop_connection(now, connection, "it acknowledged frames that were never sent", out);
     for (const OpKey& key : progressed)
       if (Op* const op = find_op(key)) op->progress = std::max(op->progress, now);
     const std::uint64_t bytes = link->schedule.chunk_bytes_arrived() - arrived_before;
@@ -226,7 +226,7 @@ void PeerEngine::State::frame_ends(Instant now, LinkConnection connection, bool 
   }
   if (!intact) {
     pool_.give(std::move(receiving.staging));
-    return drop_connection(connection, "a chunk came in damaged (wrong checksum)", out);
+    return drop_connection(now, connection, "a chunk came in damaged (wrong checksum)", out);
   }
   // Whether others have more to send is not known here.
   if (link->metered) downlink_.moved(now, header.payload_bytes, Instant{});
@@ -309,7 +309,7 @@ void PeerEngine::State::apply_chunk(Instant now, LinkConnection from, const Fram
     if (!decompress_payload({payload, header.payload_bytes}, op->execution->stride(header.chunk, bytes),
                             {unpacked.get(), bytes})) {
       pool_.give(std::move(unpacked));
-      return drop_connection(from, "it sent a chunk that cannot be decompressed", out);
+      return drop_connection(now, from, "it sent a chunk that cannot be decompressed", out);
     }
     payload = unpacked.get();
   }
@@ -385,7 +385,7 @@ void PeerEngine::State::word_came(Instant now, LinkConnection connection, Link& 
   if (heard == Execution::Heard::cancels) link.schedule.cancel(header.key, header.chunk);
   send(header.key, *op, sends, out);
   if (heard == Execution::Heard::impossible)
-    return drop_connection(connection, "it said something of chunk " + std::to_string(header.chunk) + " that cannot be",
+    return drop_connection(now, connection, "it said something of chunk " + std::to_string(header.chunk) + " that cannot be",
                            out);
   if (op->probing) take_probes(now, header.key, *op, out);
   if (op->execution->complete() && !op->whole) result_whole(now, header.key, *op, out);
@@ -411,17 +411,17 @@ void PeerEngine::State::ready_came(Instant now, Link& link, PeerId from, const F
     link.early_ready.emplace(header.key, header.count);
 }
 
-void PeerEngine::State::drop_connection(LinkConnection connection, const std::string& reason,
+void PeerEngine::State::drop_connection(Instant now, LinkConnection connection, const std::string& reason,
                                         EngineActions& out) {
   const Member* const member = machine_.view().find(connection.peer);
   const std::string who = member ? member->name + " (" + to_string(member->address) + ")" : "a peer";
   out.emplace_back(LogEvent{LogLevel::warning, "connection-dropped",
                             "closed a connection to " + who + ": " + reason + "; it will be opened again"});
-  forget_connection(connection, out);
+  forget_connection(now, connection, out);
   out.emplace_back(DropConnection{connection, reason});
 }
 
-void PeerEngine::State::forget_connection(LinkConnection connection, EngineActions& out) {
+void PeerEngine::State::forget_connection(Instant now, LinkConnection connection, EngineActions& out) {
   Link& link = *find_link(connection.peer);
   if (const auto found = link.receiving.find(connection.index); found != link.receiving.end()) {
     pool_.give(std::move(found->second.staging));
@@ -429,7 +429,9 @@ void PeerEngine::State::forget_connection(LinkConnection connection, EngineActio
   }
   link.schedule.connection_down(connection.index);
   link.compression.interrupted();
-  if (link.schedule.has_work() && link.schedule.has_connection())
+  if (!link.schedule.has_connection())
+    machine_.link_changed(now, connection.peer, LinkChange::down);
+  else if (link.schedule.has_work())
     out.emplace_back(WakeLink{connection.peer});
 }
 

@@ -55,8 +55,8 @@ void PeerEngine::State::follow_one(Instant now, const HostsKnown& known, EngineA
   send_prefetch(now, sends, out);
 }
 
-void PeerEngine::State::follow_one(Instant, const GuestsKnown& known, EngineActions&) {
-  host_.guests(ids_of(known.guests));
+void PeerEngine::State::follow_one(Instant, const VisitorsKnown& known, EngineActions&) {
+  host_.guests(ids_of(known.visitors));
 }
 
 /// Sends, and lets the master know when the fetching is over.
@@ -91,7 +91,7 @@ void PeerEngine::State::prefetch_word(Instant now, LinkConnection connection, co
     default: break;
   }
   send_prefetch(now, sends, out);
-  if (!honest) drop_connection(connection, "it wants what was never on offer", out);
+  if (!honest) drop_connection(now, connection, "it wants what was never on offer", out);
 }
 
 void PeerEngine::State::prefetch_chunk(Instant now, PeerId from, const FrameHeader& header, const std::byte* payload,

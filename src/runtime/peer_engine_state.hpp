@@ -115,6 +115,7 @@ class PeerEngine::State {
   void on(Instant now, const MasterSaid& event, EngineActions& out);
   void on(Instant now, const LinkUp& event, EngineActions& out);
   void on(Instant now, const LinkDown& event, EngineActions& out);
+  void on(Instant now, const LinkRefused& event, EngineActions& out);
   void on(Instant now, const LinkSampled& event, EngineActions& out);
   void on(Instant now, const EngineTick& event, EngineActions& out);
   void follow(Instant now, PeerActions& actions, EngineActions& out);
@@ -125,7 +126,7 @@ class PeerEngine::State {
   void follow_one(Instant now, const ConnectEnded& ended, EngineActions& out);
   void follow_one(Instant now, const UpdateEnded& ended, EngineActions& out);
   void follow_one(Instant now, const HostsKnown& known, EngineActions& out);
-  void follow_one(Instant now, const GuestsKnown& known, EngineActions& out);
+  void follow_one(Instant now, const VisitorsKnown& known, EngineActions& out);
   Error refusal(const CollectiveStart& call) const;
   Result<std::shared_ptr<Execution>> make_execution(const CollectiveStart& call, const PlanBasis& basis,
                                                     const Network* network);
@@ -168,16 +169,16 @@ class PeerEngine::State {
   void tell_ready(const OpKey& key, Op& op, EngineActions& out);
   void send_ready(PeerId to, Link& link, const OpKey& key, const Op& op, EngineActions& out);
   void release(const OpKey& key, EngineActions& out);
-  Landing chunk_begins(PeerId peer, Link& link, Receiving& receiving, std::uint32_t index, EngineActions& out);
-  Landing park_begins(PeerId peer, Link& link, Receiving& receiving, std::uint32_t index, EngineActions& out);
+  Landing chunk_begins(Instant now, PeerId peer, Link& link, Receiving& receiving, std::uint32_t index, EngineActions& out);
+  Landing park_begins(Instant now, PeerId peer, Link& link, Receiving& receiving, std::uint32_t index, EngineActions& out);
   void chunk_ends(Instant now, LinkConnection connection, Link& link, Receiving& receiving, EngineActions& out);
   void deliver_parked(Instant now, const OpKey& key, EngineActions& out);
   void apply_chunk(Instant now, LinkConnection from, const FrameHeader& header, const std::byte* payload,
                    EngineActions& out);
   void word_came(Instant now, LinkConnection connection, Link& link, const FrameHeader& header, EngineActions& out);
   void ready_came(Instant now, Link& link, PeerId from, const FrameHeader& header, EngineActions& out);
-  void drop_connection(LinkConnection connection, const std::string& reason, EngineActions& out);
-  void forget_connection(LinkConnection connection, EngineActions& out);
+  void drop_connection(Instant now, LinkConnection connection, const std::string& reason, EngineActions& out);
+  void forget_connection(Instant now, LinkConnection connection, EngineActions& out);
   void forget_parked_before(Link& link, Epoch epoch);
   bool current(const OpKey& key) const;
   bool future(const OpKey& key) const;

@@ -10,9 +10,6 @@ namespace hawser::transport {
 namespace {
 
 constexpr std::size_t kReadBytes = 16 << 10;
-/// Taken per readiness, so that one talker does not starve the others.
-constexpr std::size_t kReadBytesAtOnce = 256 << 10;
-constexpr std::size_t kQueueBytesMax = 8 * limits::kControlMessageBytesMax;
 constexpr std::size_t kQueueBytesKept = 64 << 10;
 
 bool is_wait(const std::error_code& error) {
@@ -23,7 +20,10 @@ bool is_wait(const std::error_code& error) {
 }  // namespace
 
 ControlConnection::ControlConnection(Tcp::socket socket, Handlers handlers)
-    : socket_(std::move(socket)), farewell_(socket_.get_executor()), handlers_(std::move(handlers)) {}
+    : socket_(std::move(socket)),
+      farewell_(socket_.get_executor()),
+      hold_(socket_.get_executor()),
+      handlers_(std::move(handlers)) {}
 
 std::shared_ptr<ControlConnection> ControlConnection::start(Tcp::socket socket, Handlers handlers) {
   auto connection = std::make_shared<ControlConnection>(std::move(socket), std::move(handlers));
@@ -37,6 +37,7 @@ void ControlConnection::close() {
   std::error_code ignored;
   socket_.close(ignored);
   farewell_.cancel();
+  hold_.cancel();
   queue_ = {};
   if (auto closed = std::exchange(closed_handler_, nullptr)) closed();
 }
@@ -66,7 +67,7 @@ void ControlConnection::break_off(std::string reason) {
 
 void ControlConnection::send(const std::string& message) {
   if (closed_ || leaving_) return;
-  if (queue_.size() - sent_ > kQueueBytesMax)
+  if (queue_.size() - sent_ > bounds_.queue_bytes_max)
     return break_off("it does not take what it is sent: " + std::to_string(queue_.size() - sent_) +
                      " bytes are waiting");
   if (sent_ == queue_.size()) {
@@ -110,15 +111,55 @@ void ControlConnection::say_farewell() {
 void ControlConnection::wait_readable() {
   socket_.async_wait(Tcp::socket::wait_read, [self = shared_from_this()](const std::error_code& error) {
     if (self->closed_ || error == asio::error::operation_aborted) return;
-    const auto settle = self->handlers_.settle;
-    self->read();
-    if (settle) settle();
+    if (const auto readable = self->handlers_.readable) return readable();
+    self->read_now();
   });
 }
 
+void ControlConnection::read_now() {
+  if (closed_) return;
+  const auto self = shared_from_this();
+  const auto settle = handlers_.settle;
+  read();
+  if (settle) settle();
+}
+
+void ControlConnection::set_bounds(const Bounds& bounds) {
+  bounds_ = bounds;
+  reader_.set_message_bytes_max(bounds.message_bytes_max);
+}
+
+void ControlConnection::hold_reading(std::chrono::steady_clock::time_point until) { held_until_ = until; }
+
+void ControlConnection::wait_to_read() {
+  if (held_until_ <= std::chrono::steady_clock::now()) return wait_readable();
+  hold_.expires_at(held_until_);
+  hold_.async_wait([self = shared_from_this()](const std::error_code& error) {
+    if (error || self->closed_) return;
+    // Something may have come before it was held.
+    if (const auto readable = self->handlers_.readable) return readable();
+    self->read_now();
+  });
+}
+
+/// Hands over the messages that are whole, unless reading is held.
+void ControlConnection::hand_over() {
+  while (!closed_ && !leaving_ && held_until_ <= std::chrono::steady_clock::now()) {
+    auto next = reader_.next();
+    if (!next.ok()) {
+      spoke_otherwise_ = true;
+      return break_off(next.error().sentence);
+    }
+    if (!next->has_value()) return;
+    handlers_.message(**next);
+  }
+}
+
 void ControlConnection::read() {
+  hand_over();
   std::array<std::byte, kReadBytes> bytes;
-  for (std::size_t taken = 0; taken < kReadBytesAtOnce;) {
+  const bool is_held = held_until_ > std::chrono::steady_clock::now();
+  for (std::size_t taken = 0; !is_held && !closed_ && taken < bounds_.read_bytes_at_once;) {
     std::error_code error;
     const std::size_t count = socket_.read_some(asio::buffer(bytes), error);
     if (is_wait(error)) break;
@@ -126,16 +167,10 @@ void ControlConnection::read() {
     taken += count;
     if (leaving_) continue;
     reader_.feed(std::span(bytes).first(count));
-    while (!closed_ && !leaving_) {
-      auto next = reader_.next();
-      if (!next.ok()) return break_off(next.error().sentence);
-      if (!next->has_value()) break;
-      handlers_.message(**next);
-    }
-    if (closed_) return;
-    if (count < bytes.size()) break;
+    hand_over();
+    if (count < bytes.size() || held_until_ > std::chrono::steady_clock::now()) break;
   }
-  wait_readable();
+  if (!closed_) wait_to_read();
 }
 
 }  // namespace hawser::transport

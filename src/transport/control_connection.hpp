@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/limits.hpp"
 #include "transport/socket_options.hpp"
 #include "wire/control_frame.hpp"
 
@@ -23,9 +24,29 @@ class ControlConnection : public std::enable_shared_from_this<ControlConnection>
     std::function<void(std::string reason)> broken;
     /// Called at the end of every handler of the io_context that called one of the above.
     std::function<void()> settle;
+    /// There is something to read, and the owner says when by read_now(). Empty: it is read at once.
+    std::function<void()> readable{};
+  };
+  /// What the other side may cost.
+  struct Bounds {
+    std::size_t message_bytes_max = limits::kControlMessageBytesMax;
+    /// Read before others have their turn.
+    std::size_t read_bytes_at_once = 256 << 10;
+    /// That wait to be sent.
+    std::size_t queue_bytes_max = 8 * limits::kControlMessageBytesMax;
   };
 
   static std::shared_ptr<ControlConnection> start(Tcp::socket socket, Handlers handlers);
+
+  void set_bounds(const Bounds& bounds);
+  /// From now on it is read at once, or when its owner says so.
+  void set_readable(std::function<void()> readable) { handlers_.readable = std::move(readable); }
+  /// Reads what has come, up to the bound. To be called once after each `readable`.
+  void read_now();
+  /// Reads no more before that moment. What the other side goes on to say fills its own buffers.
+  void hold_reading(std::chrono::steady_clock::time_point until);
+  /// It broke since what came is no control message.
+  bool spoke_otherwise() const { return spoke_otherwise_; }
 
   /// Queues one message (not yet framed) and sends what the system takes at once.
   void send(const std::string& message);
@@ -40,14 +61,18 @@ class ControlConnection : public std::enable_shared_from_this<ControlConnection>
 
  private:
   void wait_readable();
+  void wait_to_read();
   void read();
+  void hand_over();
   void flush();
   void say_farewell();
   void break_off(std::string reason);
 
   Tcp::socket socket_;
   asio::steady_timer farewell_;
+  asio::steady_timer hold_;
   Handlers handlers_;
+  Bounds bounds_;
   std::function<void()> closed_handler_;
   ControlFrameReader reader_;
   std::string queue_;     ///< Framed bytes to send.
@@ -55,6 +80,8 @@ class ControlConnection : public std::enable_shared_from_this<ControlConnection>
   bool waiting_writable_ = false;
   bool leaving_ = false;
   bool closed_ = false;
+  bool spoke_otherwise_ = false;
+  std::chrono::steady_clock::time_point held_until_{};
 };
 
 }  // namespace hawser::transport

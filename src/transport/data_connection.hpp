@@ -34,8 +34,10 @@ class DataConnection : public std::enable_shared_from_this<DataConnection> {
     std::function<void(const std::string& reason)> broken;
     /// The other side would have so many connections for the link.
     std::function<void(std::uint64_t connections)> asked;
-    /// What is sent never leaves the machine: payloads need no checksum.
-    bool same_host = false;
+    /// Both ends have proven that they share a machine: payloads may come without a checksum,
+    bool same_machine = false;
+    /// and are sent so.
+    bool sends_unchecked = false;
   };
   static std::shared_ptr<DataConnection> start(Tcp::socket socket, Setup setup);
 

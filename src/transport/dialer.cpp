@@ -88,6 +88,7 @@ void Dial::tried(std::size_t which, const std::error_code& error) {
   std::error_code ignored;
   tries_[which].close(ignored);
   last_error_ = why;
+  refused_ += why == asio::error::connection_refused ? 1 : 0;
   if (++failed_ == addresses_.size())
     return finish(
         Error{Status::system, "cannot connect to " + to_string(to_) + ": " + reason_of(last_error_)});

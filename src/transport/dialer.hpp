@@ -27,6 +27,8 @@ class Dial : public std::enable_shared_from_this<Dial> {
   static std::shared_ptr<Dial> start(asio::io_context& io, NameLookup& names, const Address& to, Done done,
                                      LookupSource source = {});
   void close();
+  /// Of one that has failed: nobody listens there, at any of its addresses.
+  bool was_refused() const { return refused_ > 0 && refused_ == failed_; }
 
   Dial(asio::io_context& io, Address to, Done done);
 
@@ -44,6 +46,7 @@ class Dial : public std::enable_shared_from_this<Dial> {
   HostAddresses addresses_;
   std::vector<Tcp::socket> tries_;
   std::size_t failed_ = 0;
+  std::size_t refused_ = 0;  ///< Of these, by who has the address.
   std::error_code last_error_;
   bool over_ = false;
 };

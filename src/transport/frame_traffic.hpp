@@ -31,7 +31,7 @@ struct FrameToSend {
 /// What is known of a connection when it stands.
 struct Standing {
   Duration round_trip{};   ///< As the handshake showed; 0: the system does not tell.
-  bool same_host = false;  ///< Both ends are on this machine.
+  bool same_host = false;  ///< Both ends have proven that they are on one machine.
 };
 
 class FrameTraffic {
@@ -51,6 +51,8 @@ class FrameTraffic {
   virtual void link_up(ConnectionName connection, const Standing& standing) = 0;
   /// It broke.
   virtual void link_down(ConnectionName connection, std::string reason) = 0;
+  /// No connection of the link stands, and where this side had got through to the other before it was refused now.
+  virtual void link_refused(PeerId peer) = 0;
   /// Ten times a second while a link between hosts is in use: the mean of its connections' round trips of late, and
   /// the shortest there ever was.
   virtual void link_sampled(PeerId peer, Duration round_trip, Duration round_trip_least) = 0;

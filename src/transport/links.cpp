@@ -50,6 +50,7 @@ void Links::close_all() {
   }
   strangers_.clear();
   sweep_.cancel();
+  sweeping_ = false;
   counting_.cancel();
   is_counting_ = false;
 }
@@ -62,6 +63,7 @@ void Links::close(PeerId peer) {
 }
 
 void Links::close_link(Link& link) {
+  link.look.cancel();
   for (const auto& slot : link.slots) {
     slot->link = nullptr;
     stop_attempt(*slot);
@@ -73,28 +75,25 @@ void Links::close_link(Link& link) {
 void Links::open(const LinkTarget& target) {
   auto& kept = links_[target.peer];
   const bool is_new = !kept;
-  if (is_new) kept = std::make_unique<Link>();
+  if (is_new) kept = std::make_unique<Link>(io_);
   Link& link = *kept;
-  const bool same = !is_new && link.target.secret == target.secret && link.target.dial == target.dial &&
-                    link.target.address == target.address;
+  const bool same = !is_new && link.target.secret == target.secret && link.target.address == target.address &&
+                    link.target.dial_after == target.dial_after;
   link.target = target;
   if (same) return;
-
   for (const auto& slot : link.slots) stop_attempt(*slot);
-  if (target.dial) {
+  if (!link.has_connection()) {
+    link.sides = {};
+    link.sides.begin(instant_now(), self_ < target.peer, target.dial_after);
+  } else if (link.dials()) {
     for (const auto& slot : link.slots) {
       slot->delay = kRedialFirst;
       if (!slot->standing) dial(link, slot->index);
     }
-    // Where the number depends on where the other side is, the first connection tells.
-    dial_up_to(link, std::max<std::uint32_t>(1, config_.connections_per_link));
-    return;
   }
   // Those that came before we were told of their link.
-  StrangerList waiting;
-  for (const auto& stranger : strangers_)
-    if (stranger->greeting && stranger->greeting->from == target.peer) waiting.push_back(stranger);
-  for (const auto& stranger : waiting) judge(stranger);
+  judge_waiting(target.peer);
+  if (Link* const still = find(target.peer)) look_at_sides(*still);
 }
 
 void Links::wake(PeerId peer) {
@@ -132,7 +131,9 @@ void Links::drop(ConnectionName connection, const std::string& reason) {
           " is closed: " + reason);
   slot->standing->close();
   slot->standing.reset();
-  if (link->target.dial) redial_later(slot);
+  if (!link->has_connection()) link->sides.all_down(instant_now());
+  if (link->dials()) redial_later(slot);
+  arm_sides(*link);
 }
 
 void Links::shut_down_connections() {
@@ -143,7 +144,7 @@ void Links::shut_down_connections() {
 
 // ------------------------------------------------------------------------------------- both sides
 
-void Links::stand(const std::shared_ptr<Slot>& slot, Tcp::socket socket) {
+void Links::stand(const std::shared_ptr<Slot>& slot, Tcp::socket socket, bool same_machine) {
   const ConnectionName name{slot->link->target.peer, slot->index};
   if (slot->standing) {
     // The dialler saw it break before we did.
@@ -151,34 +152,40 @@ void Links::stand(const std::shared_ptr<Slot>& slot, Tcp::socket socket) {
     traffic_.link_down(name, "replaced by a new connection");
   }
   slot->standing_since = Clock::now();
-  const bool same_host = is_same_host(socket);
   const Duration round_trip = tcp_state_of(socket.native_handle()).round_trip;
-  if (!same_host) apply(config_.tcp, socket);
+  if (!same_machine) apply(config_.tcp, socket);
   slot->standing = DataConnection::start(
       std::move(socket), {.name = name,
                           .traffic = traffic_,
                           .broken = [this, slot](const std::string& reason) { broke(slot, reason); },
                           .asked = [this, slot](std::uint64_t connections) { asked(slot, connections); },
-                          .same_host = same_host && !config_.check_same_host});
-  if (!same_host) slot->standing->keep_queue_short(kUnsentBytesMax);
-  const Standing standing{.round_trip = round_trip, .same_host = same_host};
+                          .same_machine = same_machine,
+                          .sends_unchecked = same_machine && !config_.check_same_host});
+  if (!same_machine) slot->standing->keep_queue_short(kUnsentBytesMax);
+  const Standing standing{.round_trip = round_trip, .same_host = same_machine};
   Link& link = *slot->link;
-  link.between_hosts = link.between_hosts || !same_host;
-  if (config_.connections_per_link == 0 && !same_host) {
+  link.between_hosts = link.between_hosts || !same_machine;
+  if (link.dials() && config_.connections_per_link > 1) dial_up_to(link, config_.connections_per_link);
+  if (config_.connections_per_link == 0 && !same_machine) {
     if (!link.count) link.count.emplace(connections_at_first(round_trip, links_.size()));
-    if (link.target.dial) dial_up_to(link, link.count->wanted());
+    if (link.dials()) dial_up_to(link, link.count->wanted());
   }
   traffic_.link_up(name, standing);
+  arm_sides(link);
 }
 
 void Links::broke(const std::shared_ptr<Slot>& slot, const std::string& reason) {
   if (slot->link == nullptr) return;
-  const LinkTarget& target = slot->link->target;
+  Link& link = *slot->link;
   slot->standing.reset();
   log(LogLevel::info, "connection-broke",
-      "connection " + std::to_string(slot->index) + " to " + describe(target) + " broke: " + reason);
-  traffic_.link_down({target.peer, slot->index}, reason);
-  if (target.dial) redial_later(slot);
+      "connection " + std::to_string(slot->index) + " to " + describe(link.target) + " broke: " + reason);
+  traffic_.link_down({link.target.peer, slot->index}, reason);
+  if (!link.has_connection()) link.sides.all_down(instant_now());
+  if (link.dials()) redial_later(slot);
+  // Greetings that were held may be what is left.
+  judge_waiting(link.target.peer);
+  if (slot->link != nullptr) arm_sides(*slot->link);
 }
 
 }  // namespace hawser::transport

@@ -7,7 +7,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <list>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -16,6 +18,7 @@
 #include "base/ids.hpp"
 #include "base/limits.hpp"
 #include "base/random.hpp"
+#include "base/token_bucket.hpp"
 #include "transport/data_connection.hpp"
 #include "transport/dialer.hpp"
 #include "transport/frame_traffic.hpp"
@@ -36,8 +39,11 @@ struct LinksConfig {
   std::chrono::milliseconds greeting_bound{5000};
   /// One that has, waits so long for its link to be opened here.
   std::chrono::milliseconds held_bound{5000};
-  /// Accepted connections of no link yet.
+  /// Accepted connections of no link yet: all, and those of one address.
   std::size_t strangers_max = limits::kStrangersMax;
+  std::size_t strangers_per_source_max = limits::kHandshakesPerSourceMax;
+  /// How many one address may open.
+  TokenBucket::Rate opens_per_source{.burst = limits::kHandshakesBurst, .per_second = limits::kHandshakesPerSecond};
   /// For the jitter of redials.
   std::uint64_t seed = 0;
 };
@@ -49,11 +55,12 @@ struct LinkTarget {
   Address address;
   /// Both sides show and expect it.
   std::uint64_t secret = 0;
-  /// This side dials all connections and redials broken ones; else it accepts them.
-  bool dial = false;
+  /// How long to wait for the other side's dial before this side dials, too; none: it never does.
+  std::optional<Duration> dial_after{};
 };
 
-/// All links of one peer: keeps the connections of each, dials, redials, accepts, and keeps strangers off.
+/// All links of one peer: keeps the connections of each, dials, redials, accepts, and keeps strangers off. Which side of a
+/// link dials is decided by what comes through (LinkSides).
 /// Lives on one io_context; not thread-safe. Everything that happens is told to a FrameTraffic.
 class Links {
  public:
@@ -65,8 +72,8 @@ class Links {
   /// Who this side is from now on. Closes all links.
   void set_self(PeerId self);
 
-  /// Keeps a link from now on. For a link that is kept already: takes address, secret and side for the
-  /// connections to come, and leaves those that stand.
+  /// Keeps a link from now on. For a link that is kept already: takes address and secret for the connections to come,
+  /// and leaves those that stand.
   void open(const LinkTarget& target);
   /// Closes its connections and forgets it. No link_down is told.
   void close(PeerId peer);
@@ -108,19 +115,24 @@ class Links {
   void read_greeting(const std::shared_ptr<Stranger>& stranger);
   void judge(const std::shared_ptr<Stranger>& stranger);
   void admit(const std::shared_ptr<Stranger>& stranger, Link& link);
+  void judge_waiting(PeerId peer);
   void refuse(const std::shared_ptr<Stranger>& stranger, GreetingAnswer answer, const std::string& why);
   void turn_away(const std::shared_ptr<Stranger>& stranger, const std::string& why);
-  void make_room();
+  bool may_open(const std::string& source);
+  void make_room(const std::string& source);
   void arm_sweep();
   void sweep();
   void forget(const std::shared_ptr<Stranger>& stranger);
 
   // Dialling side.
+  void arm_sides(Link& link);
+  void look_at_sides(Link& link);
+  void leave_dialling(Link& link);
   void dial(Link& link, std::uint32_t index);
   void dial_up_to(Link& link, std::size_t connections);
   void greet(const std::shared_ptr<Slot>& slot, Tcp::socket socket);
   void read_answer(const std::shared_ptr<Slot>& slot);
-  void attempt_failed(const std::shared_ptr<Slot>& slot, const std::string& why);
+  void attempt_failed(const std::shared_ptr<Slot>& slot, const std::string& why, bool was_refused = false);
   void redial_later(const std::shared_ptr<Slot>& slot);
   void stop_attempt(Slot& slot);
 
@@ -129,7 +141,7 @@ class Links {
   void asked(const std::shared_ptr<Slot>& slot, std::uint64_t connections);
   void count();
 
-  void stand(const std::shared_ptr<Slot>& slot, Tcp::socket socket);
+  void stand(const std::shared_ptr<Slot>& slot, Tcp::socket socket, bool same_machine);
   void broke(const std::shared_ptr<Slot>& slot, const std::string& reason);
   void close_link(Link& link);
   Link* find(PeerId peer);
@@ -144,6 +156,7 @@ class Links {
   PeerId self_;
   std::unordered_map<PeerId, std::unique_ptr<Link>> links_;
   StrangerList strangers_;  ///< Oldest first.
+  std::map<std::string, TokenBucket> opens_;  ///< By source.
   asio::steady_timer sweep_;
   bool sweeping_ = false;
   asio::steady_timer counting_;

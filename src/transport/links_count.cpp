@@ -34,7 +34,7 @@ void Links::arm_count() {
 
 /// As long as some link is full; wake() begins anew.
 void Links::count() {
-  const Instant now(std::chrono::duration_cast<Duration>(Clock::now().time_since_epoch()));
+  const Instant now = instant_now();
   bool in_use = false;
   std::vector<std::pair<PeerId, std::uint32_t>> changed;
   for (const auto& [peer, link] : links_) {
@@ -62,13 +62,13 @@ void Links::count() {
     link->segments_sent = sent;
     link->segments_repeated = repeated;
     // While some are being dialled, those that stand say nothing about the number.
-    if (standing == 0 || (link->target.dial && static_cast<std::size_t>(standing) < link->slots.size())) continue;
+    if (standing == 0 || (link->dials() && static_cast<std::size_t>(standing) < link->slots.size())) continue;
     sample.round_trip /= standing;
     if (sample.round_trip_least > Duration{}) traffic_.link_sampled(peer, sample.round_trip, sample.round_trip_least);
     in_use = in_use || sample.is_full;
     if (!link->count || link->widened) continue;
     // The dialling side decides in the end: what this one asked for may not have come to be.
-    if (!link->target.dial && !link->count->is_settling(now) &&
+    if (!link->dials() && !link->count->is_settling(now) &&
         link->count->wanted() != static_cast<std::uint32_t>(standing))
       link->count->follow(now, static_cast<std::uint32_t>(standing));
     const std::uint32_t before = link->count->wanted();
@@ -82,7 +82,7 @@ void Links::count() {
   for (const auto& [peer, wanted] : changed) {
     const Link* const link = find(peer);
     if (link == nullptr) continue;
-    if (link->target.dial)
+    if (link->dials())
       resize(peer, wanted);
     else
       ask(peer, wanted);
@@ -99,11 +99,11 @@ void Links::ask(PeerId peer, std::uint32_t connections) {
 
 /// The accepting side sees its own direction: losses there are no business of ours, but its lack of connections is.
 void Links::asked(const std::shared_ptr<Slot>& slot, std::uint64_t connections) {
-  if (slot->link == nullptr || !slot->link->target.dial || config_.connections_per_link != 0) return;
+  if (slot->link == nullptr || !slot->link->dials() || config_.connections_per_link != 0) return;
   Link& link = *slot->link;
   if (link.widened) return;
   if (!link.count) link.count.emplace(static_cast<std::uint32_t>(link.slots.size()));
-  const Instant now(std::chrono::duration_cast<Duration>(Clock::now().time_since_epoch()));
+  const Instant now = instant_now();
   const auto wanted = static_cast<std::uint32_t>(
       std::min<std::uint64_t>(connections, limits::kConnectionsPerLinkMax));
   const std::uint32_t before = link.count->wanted();
@@ -112,7 +112,7 @@ void Links::asked(const std::shared_ptr<Slot>& slot, std::uint64_t connections) 
 
 void Links::widen(PeerId peer, std::uint32_t connections) {
   Link* const link = find(peer);
-  if (link == nullptr || !link->target.dial || !link->count || config_.connections_per_link != 0) return;
+  if (link == nullptr || !link->dials() || !link->count || config_.connections_per_link != 0) return;
   link->widened = connections != 0;
   if (link->widened)
     dial_up_to(*link, std::min(connections, limits::kConnectionsPerLinkMax));
@@ -122,7 +122,7 @@ void Links::widen(PeerId peer, std::uint32_t connections) {
 
 void Links::resize(PeerId peer, std::uint32_t connections) {
   Link* const kept = find(peer);
-  if (kept == nullptr || !kept->target.dial) return;
+  if (kept == nullptr || !kept->dials()) return;
   dial_up_to(*kept, connections);
   for (Link* link = find(peer); link != nullptr && link->slots.size() > connections; link = find(peer)) {
     const std::shared_ptr<Slot> slot = link->slots.back();

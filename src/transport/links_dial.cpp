@@ -1,5 +1,6 @@
-/// The dialling side of links: dial, greet, and again when it broke.
+/// The dialling side of links: when to dial, dial, greet, and again when it broke.
 #include <algorithm>
+#include <utility>
 #include <asio/buffer.hpp>
 
 #include "transport/links_state.hpp"
@@ -15,6 +16,53 @@ constexpr Clock::duration kAnswerBound = std::chrono::seconds(8);
 
 }  // namespace
 
+void Links::arm_sides(Link& link) {
+  auto next = link.sides.dial_at();
+  const bool holds = std::any_of(strangers_.begin(), strangers_.end(), [&](const auto& stranger) {
+    return stranger->greeting && stranger->greeting->from == link.target.peer;
+  });
+  if (holds) next = earlier(next, link.sides.next_look(instant_now()));
+  link.look.cancel();
+  if (!next) return;
+  link.look.expires_at(Clock::time_point(std::chrono::duration_cast<Clock::duration>(next->time_since_epoch())));
+  link.look.async_wait([this, peer = link.target.peer](const std::error_code& error) {
+    if (error) return;
+    judge_waiting(peer);
+    if (Link* const kept = find(peer)) look_at_sides(*kept);
+    traffic_.settle();
+  });
+}
+
+/// Begins to dial if it is time.
+void Links::look_at_sides(Link& link) {
+  const auto due = link.sides.dial_at();
+  if (due && *due <= instant_now()) {
+    // What the other side had dialled is gone.
+    while (link.slots.size() > 1) {
+      link.slots.back()->link = nullptr;
+      link.slots.pop_back();
+    }
+    link.sides.dialling();
+    if (link.slots.empty()) link.slots.push_back(std::make_shared<Slot>(io_, link, 0));
+    link.slots.front()->delay = kRedialFirst;
+    dial(link, 0);
+  }
+  arm_sides(link);
+}
+
+/// The other side got through first, or has lost what this side had dialled.
+void Links::leave_dialling(Link& link) {
+  for (const auto& slot : std::exchange(link.slots, {})) {
+    slot->link = nullptr;
+    stop_attempt(*slot);
+    if (!slot->standing) continue;
+    slot->standing->close();
+    slot->standing.reset();
+    traffic_.link_down({link.target.peer, slot->index}, "the other side dials this link from now on");
+  }
+  link.count.reset();
+}
+
 void Links::dial(Link& link, std::uint32_t index) {
   const std::shared_ptr<Slot> slot = link.slots[index];
   const std::uint64_t attempt = ++slot->attempt;
@@ -22,11 +70,12 @@ void Links::dial(Link& link, std::uint32_t index) {
       io_, names_, link.target.address,
       [this, slot, attempt](Result<Tcp::socket> result) {
         if (attempt != slot->attempt) return;
+        const bool was_refused = slot->dialling && slot->dialling->was_refused();
         slot->dialling.reset();
         if (result.ok())
           greet(slot, std::move(result.value()));
         else
-          attempt_failed(slot, result.error().sentence);
+          attempt_failed(slot, result.error().sentence, was_refused);
         traffic_.settle();
       },
       link.target.peer.value);
@@ -43,16 +92,19 @@ void Links::dial_up_to(Link& link, std::size_t connections) {
 
 void Links::greet(const std::shared_ptr<Slot>& slot, Tcp::socket socket) {
   const LinkTarget& target = slot->link->target;
+  slot->proof = machine_proof(socket, true);
   const auto greeting =
       encode_greeting({.link_secret = target.secret,
                        .from = self_,
                        .to = target.peer,
                        .connection_index = slot->index,
-                       .connections_total = static_cast<std::uint32_t>(slot->link->slots.size())});
+                       .connections_total = static_cast<std::uint32_t>(slot->link->slots.size()),
+                       .machine_proof = slot->proof});
   std::error_code error;
   if (socket.write_some(asio::buffer(greeting), error) != greeting.size())
     return attempt_failed(slot, error ? reason_of(error) : "the greeting cannot be sent");
   slot->greeting = std::make_shared<Tcp::socket>(std::move(socket));
+  if (!slot->link->has_connection()) slot->link->sides.greeted(instant_now());
   slot->answered = 0;
   slot->timer.expires_after(kAnswerBound);
   slot->timer.async_wait([this, slot, attempt = slot->attempt](const std::error_code& late) {
@@ -78,13 +130,14 @@ void Links::read_answer(const std::shared_ptr<Slot>& slot) {
       const auto answer = decode_greeting_answer(slot->answer);
       if (!answer.ok()) {
         attempt_failed(slot, answer.error().sentence);
-      } else if (*answer == GreetingAnswer::accepted) {
+      } else if (answer->answer == GreetingAnswer::accepted) {
         Tcp::socket socket = std::move(*slot->greeting);
         stop_attempt(*slot);
-        stand(slot, std::move(socket));
+        slot->link->sides.ours_stands(instant_now());
+        stand(slot, std::move(socket), proves_same_machine(slot->proof, answer->machine_proof));
       } else {
-        attempt_failed(slot, *answer == GreetingAnswer::refused_busy ? "it is busy"
-                                                                     : "it does not expect this link yet");
+        attempt_failed(slot, answer->answer == GreetingAnswer::refused_busy ? "it is busy"
+                                                                            : "it does not expect this link yet");
       }
     }
     traffic_.settle();
@@ -101,11 +154,17 @@ void Links::stop_attempt(Slot& slot) {
   slot.timer.cancel();
 }
 
-void Links::attempt_failed(const std::shared_ptr<Slot>& slot, const std::string& why) {
+void Links::attempt_failed(const std::shared_ptr<Slot>& slot, const std::string& why, bool was_refused) {
+  Link& link = *slot->link;
+  const PeerId peer = link.target.peer;
   log(LogLevel::debug, "dial-failed",
       "connection " + std::to_string(slot->index) + " to " + slot->link->target.name +
           " did not come to stand: " + why);
   redial_later(slot);
+  if (was_refused && link.sides.has_got_through() && !link.has_connection()) traffic_.link_refused(peer);
+  link.sides.attempt_ended();
+  judge_waiting(peer);
+  if (Link* const kept = find(peer)) arm_sides(*kept);
 }
 
 void Links::redial_later(const std::shared_ptr<Slot>& slot) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <asio/error.hpp>
 #include <asio/steady_timer.hpp>
@@ -10,8 +11,10 @@
 #include <string>
 #include <vector>
 
+#include "links/link_sides.hpp"
 #include "transport/connection_count.hpp"
 #include "transport/links.hpp"
+#include "transport/same_machine.hpp"
 
 /// What links.cpp, links_accept.cpp and links_dial.cpp share.
 namespace hawser::transport {
@@ -31,6 +34,7 @@ struct Links::Slot {
   asio::steady_timer timer;  ///< For the redial, or as the bound of the greeting.
   std::shared_ptr<Dial> dialling;
   std::shared_ptr<Tcp::socket> greeting;
+  Digest128 proof{};  ///< That went with it.
   std::array<std::byte, kGreetingAnswerBytes> answer{};
   std::size_t answered = 0;
   std::uint64_t attempt = 0;  ///< Counts; a handler of an older one has nothing to say.
@@ -38,7 +42,15 @@ struct Links::Slot {
 };
 
 struct Links::Link {
+  explicit Link(asio::io_context& io) : look(io) {}
+  bool dials() const { return sides.dialler() == LinkSides::Dialler::ours; }
+  bool has_connection() const {
+    return std::any_of(slots.begin(), slots.end(), [](const auto& slot) { return slot->standing != nullptr; });
+  }
+
   LinkTarget target;
+  LinkSides sides;
+  asio::steady_timer look;  ///< At the sides.
   std::vector<std::shared_ptr<Slot>> slots;
   bool between_hosts = false;
   std::optional<ConnectionCount> count;  ///< Where the number follows what is measured.
@@ -55,6 +67,7 @@ struct Links::Stranger {
 
   Tcp::socket socket;
   std::string remote_host;
+  std::string source;
   Clock::time_point deadline{};
   std::array<std::byte, kGreetingBytes> received{};
   std::size_t count = 0;
@@ -65,6 +78,10 @@ struct Links::Stranger {
 /// What a connection between hosts holds that the network cannot take yet: enough for the time that a wake-up takes.
 inline constexpr std::size_t kUnsentBytesMax = 128 << 10;
 inline constexpr Clock::duration kRedialFirst = std::chrono::milliseconds(20);
+
+inline Instant instant_now() {
+  return Instant(std::chrono::duration_cast<Duration>(Clock::now().time_since_epoch()));
+}
 
 inline bool is_wait(const std::error_code& error) {
   return error == asio::error::would_block || error == asio::error::try_again ||

@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <asio/error.hpp>
 #include <cctype>
 
@@ -26,13 +27,15 @@ std::string reason_of(const std::error_code& error) {
   return text;
 }
 
-bool is_same_host(const Tcp::socket& socket) {
+std::string source_of(const Tcp::socket& socket) {
   std::error_code error;
   const auto remote = socket.remote_endpoint(error);
-  if (error) return false;
-  if (remote.address().is_loopback()) return true;
-  const auto local = socket.local_endpoint(error);
-  return !error && local.address() == remote.address();
+  if (error) return {};
+  const auto& address = remote.address();
+  if (address.is_v4() || address.to_v6().is_v4_mapped() || address.to_v6().is_loopback()) return plain_host(address);
+  auto bytes = address.to_v6().to_bytes();
+  std::fill(bytes.begin() + 8, bytes.end(), static_cast<unsigned char>(0));
+  return asio::ip::address_v6(bytes).to_string() + "/64";
 }
 
 }  // namespace hawser::transport

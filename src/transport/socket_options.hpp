@@ -13,9 +13,6 @@ namespace hawser::transport {
 
 using Tcp = asio::ip::tcp;
 
-/// Whether both ends of a connection are on this machine.
-bool is_same_host(const Tcp::socket& socket);
-
 /// Opens a non-blocking, close-on-exec socket.
 std::error_code open_socket(Tcp::socket& socket, const Tcp& protocol);
 std::error_code open_acceptor(Tcp::acceptor& acceptor, const Tcp& protocol);
@@ -44,6 +41,10 @@ void allow_rebinding(int fd);
 
 /// "1.2.3.4" or "2001:db8::1": an IPv4 address that came through an IPv6 socket is shown as IPv4.
 std::string plain_host(const asio::ip::address& address);
+
+/// Whose limits a connection counts for: the address of its other end, of IPv6 the first 64 bits, which one household or
+/// server has to itself. Empty if it has gone already.
+std::string source_of(const Tcp::socket& socket);
 
 /// What went wrong, for a sentence: "connection refused" and such, in lower case.
 std::string reason_of(const std::error_code& error);

@@ -57,7 +57,16 @@ class Judge {
   }
 
   Member member(const wire::MemberEntry& from) {
-    return {.id = PeerId{from.id()}, .name = name(from.name()), .address = address(from.host(), from.port())};
+    return {.id = PeerId{from.id()},
+            .name = name(from.name()),
+            .address = address(from.host(), from.port()),
+            .machine = from.machine()};
+  }
+
+  MemberChange change(const wire::MemberChangeEntry& from, const char* twice) {
+    MemberChange change{.whole = from.whole(), .came = members(from.came(), twice), .gone = {}};
+    change.gone = peers(from.gone(), "peers that went");
+    return change;
   }
 
   std::vector<Member> members(const google::protobuf::RepeatedPtrField<wire::MemberEntry>& from,
@@ -136,10 +145,25 @@ class Judge {
     return {.protocol_version = from.protocol_version(),
             .id = PeerId{from.id()},
             .token = from.token(),
+            .connection = from.connection(),
             .group = from.group(),
             .name = name(from.name()),
             .address = address(from.host(), from.port()),
-            .party = party(from.party(), from.party_size())};
+            .party = party(from.party(), from.party_size()),
+            .machine = from.machine(),
+            .terms = terms(from.terms())};
+  }
+
+  std::vector<Term> terms(const google::protobuf::RepeatedPtrField<wire::TermEntry>& from) {
+    std::vector<Term> terms;
+    if (!fits(static_cast<std::size_t>(from.size()), limits::kTermsMax, "terms")) return terms;
+    for (const auto& entry : from) {
+      terms.push_back({.name = text(entry.name(), limits::kTermNameBytesMax, "term's name"),
+                       .value = text(entry.value(), limits::kTermValueBytesMax, "term's value")});
+      if (terms.size() > 1 && !(terms[terms.size() - 2].name < terms.back().name))
+        refuse("its terms are not in the order of their names");
+    }
+    return terms;
   }
 
   Party party(std::uint64_t id, std::uint32_t size) {
@@ -207,7 +231,8 @@ class Judge {
             .party = party(from.party(), from.party_size()),
             .heard_ms = from.heard_ms(),
             .in_update = from.in_update(),
-            .opens_links = from.opens_links()};
+            .opens_links = from.opens_links(),
+            .is_away = from.is_away()};
   }
 
   CollectiveStatus collective_status(const wire::CollectiveStatusEntry& from) {
@@ -232,7 +257,10 @@ class Judge {
                       .members = {},
                       .view = ViewId{from.view()},
                       .measures = from.measures(),
-                      .measures_age_ms = from.measures_age_ms()};
+                      .measures_age_ms = from.measures_age_ms(),
+                      .mismatches = from.mismatches(),
+                      .last_mismatch = text(from.last_mismatch(), limits::kSentenceBytesMax, "sentence"),
+                      .last_mismatch_age_ms = from.last_mismatch_age_ms()};
     for (const auto& entry : from.members()) group.members.push_back(peer_status(entry));
     return group;
   }
@@ -264,6 +292,16 @@ class Judge {
     for (const auto& entry : from.collectives()) status.collectives.push_back(collective_status(entry));
     return status;
   }
+
+  Linked linked(const wire::LinkedBody& from) {
+    Linked linked{.all = from.all(),
+                  .up = peers(from.up(), "links that stand"),
+                  .down = peers(from.down(), "links that broke"),
+                  .refused = peers(from.refused(), "peers that refused it")};
+    return linked;
+  }
+
+  std::string sentence(const std::string& from) { return text(from, limits::kSentenceBytesMax, "sentence"); }
 
   /// A host as in an Address: visible ASCII without a space, so it stands in a log line as one word.
   std::string host(const std::string& from) {
@@ -323,19 +361,38 @@ class Judge {
 Resume resume_of(const wire::ResumeBody& body, Judge& judge) {
   Resume resume{.who = judge.introduction(body.who()),
                 .run = RunId{body.run()},
-                .view = judge.view(body.view()),
-                .undecided = {},
-                .committed = {},
+                .view = {.epoch = Epoch{body.view().epoch()},
+                         .id = ViewId{body.view().id()},
+                         .size = body.view().size(),
+                         .fingerprint = body.view().fingerprint()},
                 .in_update = body.in_update(),
+                .first = body.first(),
                 .update_round = body.update_round()};
   if (resume.view.epoch.value > kResumedNumberMax) judge.refuse("it claims an epoch that no run reaches");
   if (resume.update_round > kResumedNumberMax) judge.refuse("it claims an update round that no run reaches");
-  for (const auto& op : body.undecided())
-    resume.undecided.push_back({.key = Judge::key(op.key()),
-                                .signature = judge.signature(op.signature()),
-                                .reported = op.reported()});
-  for (const auto& key : body.committed()) resume.committed.push_back(Judge::key(key));
   return resume;
+}
+
+OutcomesPresented outcomes_of(const wire::OutcomesBody& body, Judge& judge) {
+  OutcomesPresented outcomes;
+  for (const auto& op : body.undecided())
+    outcomes.undecided.push_back({.key = Judge::key(op.key()),
+                                  .signature = judge.signature(op.signature()),
+                                  .reported = op.reported()});
+  for (const auto& key : body.committed()) outcomes.committed.push_back(Judge::key(key));
+  return outcomes;
+}
+
+StartView start_view_of(const wire::StartViewBody& body, Judge& judge) {
+  return {.epoch = Epoch{body.epoch()},
+          .id = ViewId{body.id()},
+          .group = body.group(),
+          .link_secret = body.link_secret(),
+          .base = ViewId{body.base()},
+          .members = judge.change(body.members(), "a view names a member twice"),
+          .world = Judge::world(body.world()),
+          .cause = judge.error_of(body.cause()),
+          .update_round = body.update_round()};
 }
 
 PeerMessage peer_message_of(const wire::PeerEnvelope& from, Judge& judge) {
@@ -357,10 +414,10 @@ PeerMessage peer_message_of(const wire::PeerEnvelope& from, Judge& judge) {
                        .unresponsive = judge.peers(from.complaint().unresponsive(), "peers that do not answer it"),
                        .period_ms = from.complaint().period_ms(),
                        .flows = judge.flows(from.complaint())};
-    case Case::kUpdateCall: return UpdateCall{};
-    case Case::kPrepared:
-      return Prepared{.view = ViewId{from.prepared().view()},
-                      .unreachable = judge.peers(from.prepared().unreachable(), "unreachable peers")};
+    case Case::kUpdateCall: return UpdateCall{.first = from.update_call().first()};
+    case Case::kLinked: return judge.linked(from.linked());
+    case Case::kViewPresented: return ViewPresented{judge.view(from.view_presented())};
+    case Case::kOutcomesPresented: return outcomes_of(from.outcomes_presented(), judge);
     case Case::kLeave: return Leave{};
     case Case::kPing: return Ping{};
     case Case::kPrefetchOver: return PrefetchOver{};
@@ -381,12 +438,10 @@ MasterMessage master_message_of(const wire::MasterEnvelope& from, Judge& judge) 
     case Case::kWelcome:
       return Welcome{.run = RunId{from.welcome().run()}, .seen_host = judge.host(from.welcome().seen_host())};
     case Case::kRefused: return Refused{.error = judge.failure(from.refused())};
-    case Case::kPrepare: return Prepare{.view = judge.view(from.prepare().view())};
-    case Case::kStartView:
-      return StartView{.view = judge.view(from.start_view().view()),
-                       .world = Judge::world(from.start_view().world()),
-                       .cause = judge.error_of(from.start_view().cause()),
-                       .update_round = from.start_view().update_round()};
+    case Case::kPresent:
+      return Present{.view = from.present().view(), .outcomes = from.present().outcomes()};
+    case Case::kNotice: return Notice{judge.sentence(from.notice().sentence())};
+    case Case::kStartView: return start_view_of(from.start_view(), judge);
     case Case::kCommitted:
       return Committed{.key = Judge::key(from.committed().key()), .measures = from.committed().measures()};
     case Case::kMeasures: return judge.measures(from.measures());
@@ -400,10 +455,10 @@ MasterMessage master_message_of(const wire::MasterEnvelope& from, Judge& judge) 
     case Case::kExpelled: return Expelled{.error = judge.failure(from.expelled())};
     case Case::kPong: return Pong{};
     case Case::kHosts:
-      return Hosts{.members = judge.members(from.hosts().members(), "a list of hosts names a member twice"),
+      return Hosts{.members = judge.change(from.hosts().members(), "a list of hosts names a member twice"),
                    .link_secret = from.hosts().link_secret()};
-    case Case::kGuests:
-      return Guests{.guests = judge.members(from.guests().guests(), "a list of guests names a peer twice")};
+    case Case::kVisitors:
+      return Visitors{judge.change(from.visitors(), "a list of visitors names a peer twice")};
     case Case::kRunStatus: return judge.run_status(from.run_status());
     case Case::kStraggling: return judge.straggling(from.straggling());
     case Case::MESSAGE_NOT_SET: break;
@@ -436,15 +491,15 @@ Result<Message> decode(std::span<const std::byte> bytes, Judge judge, std::initi
 
 Result<PeerMessage> decode_peer_message(std::span<const std::byte> bytes) {
   using Envelope = wire::PeerEnvelope;
-  using Body = wire::ResumeBody;
-  constexpr int kResume = Envelope::kResumeFieldNumber;
+  using Outcomes = wire::OutcomesBody;
+  constexpr int kOutcomes = Envelope::kOutcomesPresentedFieldNumber;
   return decode<PeerMessage, Envelope>(
       bytes, Judge("a peer's"),
       {{"members",
-        {kResume, Body::kViewFieldNumber, wire::ViewEntry::kMembersFieldNumber},
+        {Envelope::kViewPresentedFieldNumber, wire::ViewEntry::kMembersFieldNumber},
         limits::kGroupSizeMax},
-       {"undecided collectives", {kResume, Body::kUndecidedFieldNumber}, kUndecidedMax},
-       {"committed collectives", {kResume, Body::kCommittedFieldNumber}, limits::kOutcomesRememberedMax}},
+       {"undecided collectives", {kOutcomes, Outcomes::kUndecidedFieldNumber}, kUndecidedMax},
+       {"committed collectives", {kOutcomes, Outcomes::kCommittedFieldNumber}, limits::kOutcomesRememberedMax}},
       peer_message_of);
 }
 
@@ -452,17 +507,16 @@ Result<MasterMessage> decode_master_message(std::span<const std::byte> bytes) {
   using Envelope = wire::MasterEnvelope;
   using RunStatusBody = wire::RunStatusBody;
   constexpr int kStatus = Envelope::kRunStatusFieldNumber;
-  constexpr int kMembers = wire::ViewEntry::kMembersFieldNumber;
+  constexpr int kCame = wire::MemberChangeEntry::kCameFieldNumber;
   return decode<MasterMessage, Envelope>(
       bytes, Judge("a master's"),
       {{"members",
-        {Envelope::kPrepareFieldNumber, wire::PrepareBody::kViewFieldNumber, kMembers},
+        {Envelope::kStartViewFieldNumber, wire::StartViewBody::kMembersFieldNumber, kCame},
         limits::kGroupSizeMax},
        {"members",
-        {Envelope::kStartViewFieldNumber, wire::StartViewBody::kViewFieldNumber, kMembers},
+        {Envelope::kHostsFieldNumber, wire::HostsBody::kMembersFieldNumber, kCame},
         limits::kGroupSizeMax},
-       {"members", {Envelope::kHostsFieldNumber, wire::HostsBody::kMembersFieldNumber}, limits::kGroupSizeMax},
-       {"guests", {Envelope::kGuestsFieldNumber, wire::GuestsBody::kGuestsFieldNumber}, limits::kGroupSizeMax},
+       {"visitors", {Envelope::kVisitorsFieldNumber, kCame}, limits::kGroupSizeMax},
        {"measuring members",
         {Envelope::kMeasuresFieldNumber, wire::MeasuresBody::kRowsFieldNumber},
         limits::kMeasuredGroupMax},

@@ -13,6 +13,13 @@ void put(const Member& from, wire::MemberEntry& to) {
   to.set_name(from.name);
   to.set_host(from.address.host);
   to.set_port(from.address.port);
+  to.set_machine(from.machine);
+}
+
+void put(const MemberChange& from, wire::MemberChangeEntry& to) {
+  to.set_whole(from.whole);
+  for (const Member& member : from.came) put(member, *to.add_came());
+  for (const PeerId peer : from.gone) to.add_gone(peer.value);
 }
 
 void put(const View& from, wire::ViewEntry& to) {
@@ -68,6 +75,13 @@ void put(const Introduction& from, wire::IntroductionEntry& to) {
   to.set_port(from.address.port);
   to.set_party(from.party.id.value);
   to.set_party_size(from.party.size);
+  to.set_machine(from.machine);
+  to.set_connection(from.connection);
+  for (const Term& term : from.terms) {
+    wire::TermEntry& entry = *to.add_terms();
+    entry.set_name(term.name);
+    entry.set_value(term.value);
+  }
 }
 
 std::string bits_of(const std::vector<std::uint32_t>& ranks) {
@@ -96,6 +110,7 @@ void put(const PeerStatus& from, wire::PeerStatusEntry& to) {
   to.set_heard_ms(from.heard_ms);
   to.set_in_update(from.in_update);
   to.set_opens_links(from.opens_links);
+  to.set_is_away(from.is_away);
 }
 
 void put(const CollectiveStatus& from, wire::CollectiveStatusEntry& to) {
@@ -128,6 +143,9 @@ void put(const RunStatus& from, wire::RunStatusBody& to) {
     entry.set_view(group.view.value);
     entry.set_measures(group.measures);
     entry.set_measures_age_ms(group.measures_age_ms);
+    entry.set_mismatches(group.mismatches);
+    entry.set_last_mismatch(make_loggable(group.last_mismatch, limits::kSentenceBytesMax));
+    entry.set_last_mismatch_age_ms(group.last_mismatch_age_ms);
     for (const PeerStatus& member : group.members) put(member, *entry.add_members());
   }
   for (const PendingStatus& pending : from.pending) {
@@ -154,7 +172,18 @@ struct PeerMessageWriter {
     wire::ResumeBody& body = *to.mutable_resume();
     put(from.who, *body.mutable_who());
     body.set_run(from.run.value);
-    put(from.view, *body.mutable_view());
+    wire::ViewMarkEntry& mark = *body.mutable_view();
+    mark.set_epoch(from.view.epoch.value);
+    mark.set_id(from.view.id.value);
+    mark.set_size(from.view.size);
+    mark.set_fingerprint(from.view.fingerprint);
+    body.set_in_update(from.in_update);
+    body.set_first(from.first);
+    body.set_update_round(from.update_round);
+  }
+  void operator()(const ViewPresented& from) { put(from.view, *to.mutable_view_presented()); }
+  void operator()(const OutcomesPresented& from) {
+    wire::OutcomesBody& body = *to.mutable_outcomes_presented();
     for (const UndecidedOp& op : from.undecided) {
       wire::UndecidedEntry& entry = *body.add_undecided();
       put(op.key, *entry.mutable_key());
@@ -162,8 +191,6 @@ struct PeerMessageWriter {
       entry.set_reported(op.reported);
     }
     for (const OpKey& key : from.committed) put(key, *body.add_committed());
-    body.set_in_update(from.in_update);
-    body.set_update_round(from.update_round);
   }
   void operator()(const Begun& from) { op(from.key, from.signature, *to.mutable_begun()); }
   void operator()(const Report& from) { op(from.key, from.signature, *to.mutable_report()); }
@@ -179,11 +206,13 @@ struct PeerMessageWriter {
       body.add_flow_percent(flow.percent);
     }
   }
-  void operator()(const UpdateCall&) { to.mutable_update_call(); }
-  void operator()(const Prepared& from) {
-    wire::PreparedBody& body = *to.mutable_prepared();
-    body.set_view(from.view.value);
-    for (const PeerId peer : from.unreachable) body.add_unreachable(peer.value);
+  void operator()(const UpdateCall& from) { to.mutable_update_call()->set_first(from.first); }
+  void operator()(const Linked& from) {
+    wire::LinkedBody& body = *to.mutable_linked();
+    body.set_all(from.all);
+    for (const PeerId peer : from.up) body.add_up(peer.value);
+    for (const PeerId peer : from.down) body.add_down(peer.value);
+    for (const PeerId peer : from.refused) body.add_refused(peer.value);
   }
   void operator()(const Leave&) { to.mutable_leave(); }
   void operator()(const Ping&) { to.mutable_ping(); }
@@ -212,10 +241,21 @@ struct MasterMessageWriter {
     to.mutable_welcome()->set_seen_host(from.seen_host);
   }
   void operator()(const Refused& from) { put(from.error, *to.mutable_refused()); }
-  void operator()(const Prepare& from) { put(from.view, *to.mutable_prepare()->mutable_view()); }
+  void operator()(const Present& from) {
+    to.mutable_present()->set_view(from.view);
+    to.mutable_present()->set_outcomes(from.outcomes);
+  }
+  void operator()(const Notice& from) {
+    to.mutable_notice()->set_sentence(make_loggable(from.sentence, limits::kSentenceBytesMax));
+  }
   void operator()(const StartView& from) {
     wire::StartViewBody& body = *to.mutable_start_view();
-    put(from.view, *body.mutable_view());
+    body.set_epoch(from.epoch.value);
+    body.set_id(from.id.value);
+    body.set_group(from.group);
+    body.set_link_secret(from.link_secret);
+    body.set_base(from.base.value);
+    put(from.members, *body.mutable_members());
     put(from.world, *body.mutable_world());
     put(from.cause, *body.mutable_cause());
     body.set_update_round(from.update_round);
@@ -250,14 +290,10 @@ struct MasterMessageWriter {
     body.set_sentence(make_loggable(from.sentence, limits::kSentenceBytesMax));
   }
   void operator()(const Hosts& from) {
-    wire::HostsBody& body = *to.mutable_hosts();
-    for (const Member& member : from.members) put(member, *body.add_members());
-    body.set_link_secret(from.link_secret);
+    put(from.members, *to.mutable_hosts()->mutable_members());
+    to.mutable_hosts()->set_link_secret(from.link_secret);
   }
-  void operator()(const Guests& from) {
-    wire::GuestsBody& body = *to.mutable_guests();
-    for (const Member& guest : from.guests) put(guest, *body.add_guests());
-  }
+  void operator()(const Visitors& from) { put(from.visitors, *to.mutable_visitors()); }
 };
 
 }  // namespace

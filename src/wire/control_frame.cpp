@@ -65,9 +65,9 @@ Result<std::optional<std::string>> ControlFrameReader::next() {
   if (rest.size() < kLengthEnd) return std::optional<std::string>{};
   reader.skip(kControlMagic.size());
   const std::uint32_t length = reader.u32();
-  if (length > limits::kControlMessageBytesMax)
+  if (length > message_bytes_max_)
     return lose(refused("a control message of " + std::to_string(length) + " bytes was announced; " +
-                        std::to_string(limits::kControlMessageBytesMax) + " are the most"));
+                        std::to_string(message_bytes_max_) + " are the most"));
   if (rest.size() < kControlFrameHeaderBytes + length) return std::optional<std::string>{};
 
   const std::uint64_t promised = reader.u64();

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/limits.hpp"
 #include "base/result.hpp"
 
 /// Control messages on a byte stream: magic, length, checksum, then the message. docs/protocol.md has the
@@ -22,6 +23,8 @@ std::string frame_control(std::string_view message);
 /// taken; call next() until it has nothing after each feed().
 class ControlFrameReader {
  public:
+  /// The longest message from now on; at first limits::kControlMessageBytesMax.
+  void set_message_bytes_max(std::size_t bytes) { message_bytes_max_ = bytes; }
   /// Adds what was received, in pieces of any size.
   void feed(std::span<const std::byte> bytes);
 
@@ -32,6 +35,7 @@ class ControlFrameReader {
  private:
   std::string buffer_;
   std::size_t start_ = 0;  ///< Of what is not yet taken.
+  std::size_t message_bytes_max_ = limits::kControlMessageBytesMax;
   std::optional<Error> error_;
 };
 

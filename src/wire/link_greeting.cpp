@@ -25,16 +25,21 @@ std::array<std::byte, kGreetingBytes> encode_greeting(const LinkGreeting& greeti
   writer.u64(greeting.to.value);
   writer.u32(greeting.connection_index);
   writer.u32(greeting.connections_total);
+  writer.u64(greeting.machine_proof.low);
+  writer.u64(greeting.machine_proof.high);
   writer.u64(checksum(writer.written()));
   HAWSER_ASSERT(writer.written().size() == out.size());
   return out;
 }
 
-std::array<std::byte, kGreetingAnswerBytes> encode_greeting_answer(GreetingAnswer answer) {
+std::array<std::byte, kGreetingAnswerBytes> encode_greeting_answer(GreetingAnswer answer,
+                                                                      const Digest128& machine_proof) {
   std::array<std::byte, kGreetingAnswerBytes> out;
   FieldWriter writer(out);
   writer.bytes(kAnswerMagic);
   writer.u32(static_cast<std::uint32_t>(answer));
+  writer.u64(machine_proof.low);
+  writer.u64(machine_proof.high);
   writer.u64(checksum(writer.written()));
   HAWSER_ASSERT(writer.written().size() == out.size());
   return out;
@@ -59,6 +64,8 @@ Result<LinkGreeting> decode_greeting(std::span<const std::byte, kGreetingBytes> 
   greeting.to.value = reader.u64();
   greeting.connection_index = reader.u32();
   greeting.connections_total = reader.u32();
+  greeting.machine_proof.low = reader.u64();
+  greeting.machine_proof.high = reader.u64();
   const std::uint64_t expected = checksum(reader.taken());
   if (reader.u64() != expected) return refused("a link greeting has a wrong checksum");
   if (greeting.connections_total == 0 || greeting.connections_total > limits::kConnectionsPerLinkMax)
@@ -71,17 +78,21 @@ Result<LinkGreeting> decode_greeting(std::span<const std::byte, kGreetingBytes> 
   return greeting;
 }
 
-Result<GreetingAnswer> decode_greeting_answer(std::span<const std::byte, kGreetingAnswerBytes> in) {
+Result<AnsweredGreeting> decode_greeting_answer(std::span<const std::byte, kGreetingAnswerBytes> in) {
   if (const auto magic = check_magic(in, kAnswerMagic); !magic.ok()) return magic.error();
   FieldReader reader(in);
   reader.skip(kAnswerMagic.size());
   const std::uint32_t answer = reader.u32();
+  AnsweredGreeting answered;
+  answered.machine_proof.low = reader.u64();
+  answered.machine_proof.high = reader.u64();
   const std::uint64_t expected = checksum(reader.taken());
   if (reader.u64() != expected) return refused("the answer to a link greeting has a wrong checksum");
   if (answer < static_cast<std::uint32_t>(GreetingAnswer::accepted) ||
       answer > static_cast<std::uint32_t>(GreetingAnswer::refused_busy))
     return refused("the answer to a link greeting has the unknown status " + std::to_string(answer));
-  return static_cast<GreetingAnswer>(answer);
+  answered.answer = static_cast<GreetingAnswer>(answer);
+  return answered;
 }
 
 }  // namespace hawser

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 
+#include "base/digest128.hpp"
 #include "base/ids.hpp"
 #include "base/result.hpp"
 
@@ -12,8 +13,8 @@
 /// both sides send data frames. docs/protocol.md has the layouts.
 namespace hawser {
 
-inline constexpr std::size_t kGreetingBytes = 48;
-inline constexpr std::size_t kGreetingAnswerBytes = 16;
+inline constexpr std::size_t kGreetingBytes = 64;
+inline constexpr std::size_t kGreetingAnswerBytes = 32;
 
 struct LinkGreeting {
   std::uint64_t link_secret = 0;  ///< Of the view that the dialer is in.
@@ -21,6 +22,9 @@ struct LinkGreeting {
   PeerId to;
   std::uint32_t connection_index = 0;  ///< Which one of the link's connections this is.
   std::uint32_t connections_total = 1;
+  /// Of the dialer's machine and of both ends of this connection as it sees them: equal to what the acceptor finds only if
+  /// they share the machine and nothing lies between them. All zero: it has none.
+  Digest128 machine_proof{};
   friend bool operator==(const LinkGreeting&, const LinkGreeting&) = default;
 };
 
@@ -33,7 +37,8 @@ enum class GreetingAnswer : std::uint32_t {
 };
 
 std::array<std::byte, kGreetingBytes> encode_greeting(const LinkGreeting& greeting);
-std::array<std::byte, kGreetingAnswerBytes> encode_greeting_answer(GreetingAnswer answer);
+/// `machine_proof`: as in the greeting, of the acceptor.
+std::array<std::byte, kGreetingAnswerBytes> encode_greeting_answer(GreetingAnswer answer, const Digest128& machine_proof = {});
 
 /// Whether these first bytes of a connection (any number from 0) can become a greeting, so that a stray
 /// client is refused without waiting for more. Errors: refused, with a sentence.
@@ -42,7 +47,11 @@ Result<void> check_greeting_start(std::span<const std::byte> received);
 /// Errors: refused, where magic, version, checksum or a field is wrong. The secret and the ids are the
 /// caller's to judge.
 Result<LinkGreeting> decode_greeting(std::span<const std::byte, kGreetingBytes> in);
+struct AnsweredGreeting {
+  GreetingAnswer answer = GreetingAnswer::refused_unknown;
+  Digest128 machine_proof{};
+};
 /// Errors: refused, where it is no such answer.
-Result<GreetingAnswer> decode_greeting_answer(std::span<const std::byte, kGreetingAnswerBytes> in);
+Result<AnsweredGreeting> decode_greeting_answer(std::span<const std::byte, kGreetingAnswerBytes> in);
 
 }  // namespace hawser

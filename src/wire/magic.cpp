@@ -7,7 +7,7 @@ namespace hawser {
 namespace {
 
 const char* what_is_expected(const Magic& expected) {
-  if (expected == kControlMagic) return "this is a control port";
+  if (expected == kControlMagic) return "a control message was expected";
   if (expected == kGreetingMagic) return "this is a port for data connections between peers";
   if (expected == kAnswerMagic) return "the answer to a link greeting was expected";
   return "a data frame was expected";
@@ -37,7 +37,7 @@ bool starts_with(std::span<const std::byte> bytes, std::span<const std::byte> st
 std::string what_came(std::span<const std::byte> head) {
   if (starts_with(head, kControlMagic)) return "a control message came";
   if (starts_with(head, kGreetingMagic)) return "a peer opened a data connection";
-  if (starts_with(head, kAnswerMagic)) return "an answer to a link greeting came";
+  if (starts_with(head, kAnswerMagic)) return "an answer came as a peer gives it, and no master";
   if (starts_with(head, kFrameMagic)) return "a data frame came";
   static constexpr std::byte kTlsHandshake{0x16};
   if (head.front() == kTlsHandshake) return "TLS, it seems, came (\"" + quoted(head) + "\")";

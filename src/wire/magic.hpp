@@ -18,7 +18,7 @@ inline constexpr Magic kAnswerMagic{std::byte{0xf5}, std::byte{'H'}, std::byte{'
 inline constexpr Magic kFrameMagic{std::byte{0xf5}, std::byte{'H'}, std::byte{'W'}, std::byte{'F'}};
 
 /// Compares the first bytes of `received` (as many as there are, four at most) with `expected`. Errors:
-/// refused, with a sentence that says what this port is for and what seems to have called it.
+/// refused, with a sentence that says what was expected and what seems to have come.
 Result<void> check_magic(std::span<const std::byte> received, const Magic& expected);
 
 }  // namespace hawser

@@ -1,5 +1,6 @@
 #include "sim/fault_driver.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <string_view>
 #include <utility>
@@ -51,7 +52,15 @@ void FaultDriver::start_process() {
   if (started_ >= 26) name += std::to_string(started_ / 26);
   const std::uint32_t group = world_.profile.groups == 1 ? 0 : started_ % world_.profile.groups;
   ++started_;
-  world_.start_process(name, group);
+  const auto living = world_.living();
+  const bool has_nat = std::any_of(living.begin(), living.end(), [&](const Process* one) {
+    return one->group() == group && one->is_behind_nat();
+  });
+  Process& started = world_.start_process(name, group);
+  // Two of them could not reach each other.
+  if (!faults_.nat || has_nat || !world_.random.chance(1, 2)) return;
+  world_.coverage.saw("sim: process behind a NAT");
+  started.put_behind_nat();
 }
 
 void FaultDriver::after_event() {

@@ -13,17 +13,40 @@ void LinkNetwork::open(Process& process, const OpenLink& wish) {
   Link& link = process.links[wish.peer.id];
   link.peer = wish.peer;
   link.secret = wish.secret;
-  link.dial = wish.dial;
   link.slots.resize(world_.profile.network.connections_per_link);
-  if (!wish.dial) return unpark(process, wish.peer.id);
-  for (std::uint32_t index = 0; index < link.slots.size(); ++index)
-    if (!link.slots[index].end && link.slots[index].dial == 0)
-      start_dial(process, wish.peer.id, index, Duration::zero());
+  link.sides.begin(world_.queue.now(), process.id() < wish.peer.id, wish.dial_after);
+  unpark_later(process, wish.peer.id);
+  look_later(process, wish.peer.id);
+}
+
+void LinkNetwork::look_later(Process& process, PeerId peer) {
+  Link* link = find(process, peer);
+  if (!link) return;
+  auto next = link->sides.dial_at();
+  if (is_held(process, peer)) next = earlier(next, link->sides.next_look(world_.queue.now()));
+  const std::uint64_t look_number = ++link->look;
+  if (!next) return;
+  world_.queue.at(*next, [this, &process, peer, look_number] {
+    Link* now_there = find(process, peer);
+    if (!now_there || now_there->look != look_number) return;
+    unpark(process, peer);
+    look(process, peer);
+  });
+}
+
+void LinkNetwork::look(Process& process, PeerId peer) {
+  Link* link = find(process, peer);
+  if (!link) return;
+  if (const auto due = link->sides.dial_at(); due && *due <= world_.queue.now()) {
+    link->sides.dialling();
+    start_dial(process, peer, 0, Duration::zero());
+  }
+  look_later(process, peer);
 }
 
 void LinkNetwork::start_dial(Process& dialer, PeerId to, std::uint32_t index, Duration backoff) {
   Link* link = find(dialer, to);
-  if (!link || !link->dial || link->slots[index].end) return;
+  if (!link || link->slots[index].end) return;
   const std::uint64_t dial = ++dials_;
   link->slots[index].dial = dial;
   world_.queue.after(backoff + world_.profile.network.link_dial.draw(world_.random),
@@ -31,16 +54,30 @@ void LinkNetwork::start_dial(Process& dialer, PeerId to, std::uint32_t index, Du
 }
 
 void LinkNetwork::redial(Process& process, LinkConnection name) {
-  start_dial(process, name.peer, name.index, world_.profile.network.link_redial.draw(world_.random));
+  Link* link = find(process, name.peer);
+  if (!link) return;
+  if (std::none_of(link->slots.begin(), link->slots.end(), [](const LinkSlot& slot) { return slot.end && slot.end->up; }))
+    link->sides.all_down(world_.queue.now());
+  if (link->sides.dialler() == LinkSides::Dialler::ours)
+    start_dial(process, name.peer, name.index, world_.profile.network.link_redial.draw(world_.random));
+  unpark_later(process, name.peer);
+  look_later(process, name.peer);
 }
 
 void LinkNetwork::dial_failed(Process& dialer, PeerId to, std::uint32_t index, std::uint64_t dial,
-                              Duration after) {
-  world_.queue.after(after, [this, &dialer, to, index, dial] {
+                              Duration after, bool refused) {
+  world_.queue.after(after, [this, &dialer, to, index, dial, refused] {
     Link* link = find(dialer, to);
     if (!link || link->slots[index].dial != dial) return;
     link->slots[index].dial = 0;
-    redial(dialer, {to, index});
+    link->sides.attempt_ended();
+    start_dial(dialer, to, index, world_.profile.network.link_redial.draw(world_.random));
+    unpark_later(dialer, to);
+    look_later(dialer, to);
+    if (refused && link->sides.has_got_through()) {
+      world_.coverage.saw("sim: redial refused");
+      dialer.in_process(Duration::zero(), [&dialer, to] { dialer.deliver(LinkRefused{to}); });
+    }
   });
 }
 
@@ -49,13 +86,37 @@ void LinkNetwork::attempt(Process& dialer, PeerId to, std::uint32_t index, std::
   if (!link || link->slots[index].dial != dial) return;
   Process* acceptor = world_.find(to);
   if (!acceptor || refused_.contains(pair(dialer, *acceptor)))
-    return dial_failed(dialer, to, index, dial, milliseconds(1));
-  if (acceptor->data_held() || dialer.data_held() || blocked(dialer, *acceptor) || blocked(*acceptor, dialer))
+    return dial_failed(dialer, to, index, dial, milliseconds(1), !acceptor);
+  if (acceptor->is_behind_nat() || acceptor->data_held() || dialer.data_held() || blocked(dialer, *acceptor) ||
+      blocked(*acceptor, dialer))
     return dial_failed(dialer, to, index, dial, seconds(2));
-  const Parked parked{&dialer, dialer.id(), to, index, dial, link->secret};
-  const Link* answer = find(*acceptor, parked.from);
-  if (answer && answer->secret == parked.secret) return establish(dialer, *acceptor, parked);
-  park(parked, *acceptor);
+  if (std::none_of(link->slots.begin(), link->slots.end(), [](const LinkSlot& slot) { return slot.end && slot.end->up; }))
+    link->sides.greeted(world_.queue.now());
+  // Meanwhile the other side's greeting may cross it.
+  world_.queue.after(world_.profile.network.link_delay.draw(world_.random),
+                     [this, greeting = Parked{&dialer, dialer.id(), to, index, dial, link->secret}] { greeting_came(greeting); });
+}
+
+void LinkNetwork::greeting_came(const Parked& greeting) {
+  Process& dialer = *greeting.dialer;
+  const Link* const ours = find(dialer, greeting.to);
+  if (!ours || dialer.id() != greeting.from || ours->slots[greeting.index].dial != greeting.dial) return;
+  Process* const acceptor = world_.find(greeting.to);
+  if (!acceptor || acceptor->data_held())
+    return dial_failed(dialer, greeting.to, greeting.index, greeting.dial, milliseconds(1));
+  const Link* const theirs = find(*acceptor, greeting.from);
+  if (!theirs || theirs->secret != greeting.secret) return park(greeting, *acceptor);
+  if (theirs->sides.judge(world_.queue.now()) == LinkSides::Verdict::accept)
+    return establish(dialer, *acceptor, greeting);
+  world_.coverage.saw("sim: greeting held");
+  park(greeting, *acceptor);
+  look_later(*acceptor, greeting.from);
+}
+
+bool LinkNetwork::is_held(const Process& acceptor, PeerId from) const {
+  const auto waiting = parked_.find(acceptor.number());
+  return waiting != parked_.end() && std::any_of(waiting->second.begin(), waiting->second.end(),
+                                                 [&](const Parked& one) { return one.from == from; });
 }
 
 void LinkNetwork::park(const Parked& parked, Process& acceptor) {
@@ -71,34 +132,46 @@ void LinkNetwork::park(const Parked& parked, Process& acceptor) {
   });
 }
 
+/// In an event of its own: an engine is never called from within its own action.
+void LinkNetwork::unpark_later(Process& acceptor, PeerId from) {
+  if (!is_held(acceptor, from)) return;
+  world_.queue.after(Duration::zero(), [this, &acceptor, from] {
+    if (!acceptor.gone()) unpark(acceptor, from);
+  });
+}
+
+/// Greetings that were held are judged again.
 void LinkNetwork::unpark(Process& acceptor, PeerId from) {
-  auto& waiting = parked_[acceptor.number()];
-  const Link& link = acceptor.links.at(from);
   std::vector<Parked> taken;
-  std::erase_if(waiting, [&](const Parked& p) {
-    const bool match = p.from == from && p.to == acceptor.id() && p.secret == link.secret;
+  std::erase_if(parked_[acceptor.number()], [&](const Parked& p) {
+    const bool match = p.from == from && p.to == acceptor.id();
     if (match) taken.push_back(p);
     return match;
   });
-  for (const Parked& parked : taken) {
-    // In its own event: an engine is never called from within its own action.
-    world_.queue.after(Duration::zero(), [this, parked, &acceptor] {
-      Link* ours = find(*parked.dialer, parked.to);
-      Link* theirs = find(acceptor, parked.from);
-      if (!ours || ours->slots[parked.index].dial != parked.dial) return;
-      if (!theirs || theirs->secret != ours->secret || acceptor.id() != parked.to || acceptor.data_held())
-        return dial_failed(*parked.dialer, parked.to, parked.index, parked.dial, Duration::zero());
-      establish(*parked.dialer, acceptor, parked);
-    });
+  for (const Parked& parked : taken) greeting_came(parked);
+}
+
+/// The other side got through first, or has lost what this side had dialled.
+void LinkNetwork::leave_dialling(Process& process, Link& link) {
+  std::vector<LinkConnection> down;
+  for (LinkSlot& slot : link.slots) {
+    slot.dial = 0;
+    if (!slot.end) continue;
+    if (slot.end->up) down.push_back(slot.end->name);
+    detach(*slot.end, false, true, "the other side dials this link");
   }
+  for (const LinkConnection& name : down)
+    if (!process.gone()) process.deliver(LinkDown{.connection = name, .reason = "the other side dials this link"});
 }
 
 void LinkNetwork::establish(Process& dialer, Process& acceptor, const Parked& dial) {
   {
-    const Link& theirs = acceptor.links.at(dial.from);
-    if (theirs.dial)
-      throw Violation("both " + dialer.name() + " and " + acceptor.name() + " dial the link between them");
-    LinkEnd* old = theirs.slots[dial.index].end;
+    Link& theirs = acceptor.links.at(dial.from);
+    if (theirs.sides.dialler() != LinkSides::Dialler::theirs) leave_dialling(acceptor, theirs);
+  }
+  if (Link* const theirs = find(acceptor, dial.from)) {
+    for (LinkSlot& slot : theirs->slots) slot.dial = 0;
+    LinkEnd* old = theirs->slots[dial.index].end;
     if (old) {
       // The acceptor has not yet been told that the connection before this one broke.
       world_.coverage.saw("sim: connection replaced before its break was told");
@@ -112,6 +185,7 @@ void LinkNetwork::establish(Process& dialer, Process& acceptor, const Parked& di
   Link* theirs = find(acceptor, dial.from);
   if (!ours || !theirs || ours->slots[dial.index].dial != dial.dial)
     return dial_failed(dialer, dial.to, dial.index, dial.dial, Duration::zero());
+  theirs->sides.theirs_stands(world_.queue.now());
   auto& transport = *transports_.emplace_back(std::make_unique<LinkTransport>());
   const auto set = [&](LinkEnd& end, Process& process, PeerId peer, LinkEnd& other) {
     end.process = &process;
@@ -126,6 +200,15 @@ void LinkNetwork::establish(Process& dialer, Process& acceptor, const Parked& di
   for (LinkEnd& end : transport.ends)
     put(end, world_.queue.now() + world_.profile.network.link_delay.draw(world_.random),
         {.kind = LinkItem::Kind::up});
+}
+
+/// The answer to a greeting of this side has come: it dials the rest.
+void LinkNetwork::dialled_stands(LinkEnd& end) {
+  Link& link = end.process->links.at(end.name.peer);
+  link.sides.ours_stands(world_.queue.now());
+  for (std::uint32_t index = 0; index < link.slots.size(); ++index)
+    if (!link.slots[index].end && link.slots[index].dial == 0)
+      start_dial(*end.process, end.name.peer, index, Duration::zero());
 }
 
 void LinkNetwork::detach(LinkEnd& end, bool flush, bool tell_other, const char* reason) {

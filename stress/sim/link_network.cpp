@@ -70,6 +70,7 @@ void LinkNetwork::read(LinkEnd& end) {
   switch (item.kind) {
     case LinkItem::Kind::up:
       end.up = true;
+      if (&end == &end.transport->ends[0]) dialled_stands(end);
       end.process->deliver(LinkUp{.connection = end.name, .round_trip = 2 * world_.profile.network.link_delay.least + microseconds(10)});
       return pump_later(end, Duration::zero());
     case LinkItem::Kind::piece: return read_piece(end, item);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/frame.hpp"
+#include "links/link_sides.hpp"
 #include "runtime/peer_engine.hpp"
 #include "sim/control_network.hpp"
 #include "sim/lane.hpp"
@@ -83,7 +84,8 @@ struct LinkSlot {
 struct Link {
   Member peer;
   std::uint64_t secret = 0;
-  bool dial = false;
+  LinkSides sides;         ///< Which side dials: the very decisions of the real links.
+  std::uint64_t look = 0;  ///< Number of the look at the sides that is scheduled.
   bool wake_scheduled = false;
   std::vector<LinkSlot> slots;
 };
@@ -136,12 +138,21 @@ class LinkNetwork {
 
   void start_dial(Process& dialer, PeerId to, std::uint32_t index, Duration backoff);
   void attempt(Process& dialer, PeerId to, std::uint32_t index, std::uint64_t dial);
-  void dial_failed(Process& dialer, PeerId to, std::uint32_t index, std::uint64_t dial, Duration after);
+  void dial_failed(Process& dialer, PeerId to, std::uint32_t index, std::uint64_t dial, Duration after,
+                   bool refused = false);
+  void greeting_came(const Parked& greeting);
+  bool is_held(const Process& acceptor, PeerId from) const;
   void park(const Parked& parked, Process& acceptor);
+  void unpark_later(Process& acceptor, PeerId from);
   void unpark(Process& acceptor, PeerId from);
   void establish(Process& dialer, Process& acceptor, const Parked& dial);
+  void leave_dialling(Process& process, Link& link);
+  void dialled_stands(LinkEnd& end);
+  void look(Process& process, PeerId peer);
+  void look_later(Process& process, PeerId peer);
   /// This side is done with the connection; the other side is told in time.
   void detach(LinkEnd& end, bool flush, bool tell_other, const char* reason);
+  /// A connection of this side is gone: it is dialled anew, or the other side's dial is waited for.
   void redial(Process& process, LinkConnection name);
 
   void put(LinkEnd& receiver, Instant earliest, LinkItem item);

@@ -38,6 +38,12 @@ std::string Names::of(const std::vector<PeerId>& ids) const {
   return text.empty() ? "nobody" : text;
 }
 
+std::string Names::of(const MemberChange& change) const {
+  std::string text = change.whole ? "all: " : "came: ";
+  text += of(ids_of(change.came));
+  return change.gone.empty() ? text : text + ", gone: " + of(change.gone);
+}
+
 std::string Names::of(const Error& error) const {
   if (error.status == Status::success) return "success";
   return std::string(status_name(error.status)) + ": " + error.sentence;
@@ -45,16 +51,16 @@ std::string Names::of(const Error& error) const {
 
 const char* kind_of(const PeerMessage& message) {
   static constexpr const char* kKinds[] = {"hello",       "resume",   "begun", "report", "complaint",
-                                           "update-call", "prepared", "leave", "ping",   "prefetch-over",
-                                           "measured",    "status-request"};
+                                           "update-call", "linked", "leave", "ping",   "prefetch-over",
+                                           "measured",    "status-request", "view-presented", "outcomes-presented"};
   static_assert(std::size(kKinds) == std::variant_size_v<PeerMessage>);
   return kKinds[message.index()];
 }
 
 const char* kind_of(const MasterMessage& message) {
-  static constexpr const char* kKinds[] = {"welcome",     "refused",    "prepare",  "start-view", "committed",
+  static constexpr const char* kKinds[] = {"welcome",     "refused",    "present",  "start-view", "committed",
                                            "update-done", "world-news", "expelled", "pong",       "hosts",
-                                           "guests",      "measures",   "run-status", "straggling"};
+                                           "visitors",    "measures",   "run-status", "straggling", "notice"};
   static_assert(std::size(kKinds) == std::variant_size_v<MasterMessage>);
   return kKinds[message.index()];
 }
@@ -70,14 +76,21 @@ std::string Names::of(const PeerMessage& message) const {
                      text += ", " + std::to_string(flow.percent) + " % to " + of(flow.to);
                    return text;
                  },
-                 [&](const Prepared& m) { return " " + of(m.view) + ", unreachable: " + of(m.unreachable); },
+                 [&](const Linked& m) {
+                   return std::string(m.all ? " in all:" : "") + " up: " + of(m.up) + ", down: " + of(m.down) +
+                          (m.refused.empty() ? std::string() : ", refused by " + of(m.refused));
+                 },
+                 [](const UpdateCall& m) { return std::string(m.first ? ", its first call" : ""); },
                  [&](const Hello& m) { return " " + of(m.who.id) + (m.prefetches ? ", prefetches" : ""); },
                  [&](const Resume& m) {
-                   std::string text = " " + of(m.who.id) + " in " + of(m.view);
+                   return " " + of(m.who.id) + " in " + of(m.view.id) + (m.in_update ? ", in update" : "");
+                 },
+                 [&](const ViewPresented& m) { return " " + of(m.view); },
+                 [&](const OutcomesPresented& m) {
+                   std::string text;
                    for (const UndecidedOp& op : m.undecided)
-                     text += ", " + of(op.key) + (op.reported ? " reported" : " open");
-                   text += ", " + std::to_string(m.committed.size()) + " committed";
-                   return text + (m.in_update ? ", in update" : "");
+                     text += " " + of(op.key) + (op.reported ? " reported," : " open,");
+                   return text + " " + std::to_string(m.committed.size()) + " committed";
                  },
                  [](const auto&) { return std::string(); }},
       message);
@@ -87,8 +100,15 @@ std::string Names::of(const PeerMessage& message) const {
 std::string Names::of(const MasterMessage& message) const {
   const std::string rest = std::visit(
       Overloaded{[&](const Refused& m) { return " " + of(m.error); },
-                 [&](const Prepare& m) { return " " + of(m.view); },
-                 [&](const StartView& m) { return " " + of(m.view) + ", cause: " + of(m.cause); },
+                 [](const Present& m) {
+                   return std::string(m.view ? " the view" : "") + (m.outcomes ? " the outcomes" : "");
+                 },
+                 [](const Notice& m) { return ": " + m.sentence; },
+                 [&](const StartView& m) {
+                   return " " + of(m.id) + " epoch " + std::to_string(m.epoch.value) + ", " +
+                          (m.members.whole ? "" : "change of " + of(m.base) + ", ") + of(m.members) +
+                          ", cause: " + of(m.cause);
+                 },
                  [&](const Committed& m) { return " " + of(m.key) + ", measures " + std::to_string(m.measures); },
                  [&](const Measures& m) { return " " + of(m.view) + " version " + std::to_string(m.version); },
                  [&](const UpdateDone& m) { return " " + of(m.error); },
@@ -96,8 +116,8 @@ std::string Names::of(const MasterMessage& message) const {
                    return " size " + std::to_string(m.world.size) + ", pending " + std::to_string(m.pending);
                  },
                  [&](const Expelled& m) { return " " + of(m.error); },
-                 [&](const Hosts& m) { return ": " + of(ids_of(m.members)); },
-                 [&](const Guests& m) { return ": " + of(ids_of(m.guests)); },
+                 [&](const Hosts& m) { return ": " + of(m.members); },
+                 [&](const Visitors& m) { return ": " + of(m.visitors); },
                  [](const auto&) { return std::string(); }},
       message);
   return kind_of(message) + rest;

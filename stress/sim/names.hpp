@@ -23,6 +23,7 @@ class Names {
   std::string of(const PeerMessage& message) const;
   std::string of(const MasterMessage& message) const;
   std::string of(const FrameHeader& header) const;
+  std::string of(const MemberChange& change) const;
   std::string of(const Error& error) const;
 
  private:

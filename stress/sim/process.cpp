@@ -31,6 +31,7 @@ Process::Process(World& world, std::uint64_t number, std::string name, std::uint
   EngineConfig config = world.profile.engine;
   config.name = name_;
   config.group = group_;
+  config.machine = number_ + 1;
   engine_ = std::make_unique<PeerEngine>(config);
 }
 
@@ -269,6 +270,8 @@ void Process::deliver(const EngineEvent& event) {
   if (world_.tracing()) {
     if (said) world_.trace(name_ + " <- master: " + world_.names.of(said->message));
     if (std::holds_alternative<MasterUp>(event)) world_.trace(name_ + " <- master is up");
+    if (const auto* refused = std::get_if<LinkRefused>(&event))
+      world_.trace(name_ + " <- refused by " + world_.names.of(refused->peer));
     if (const auto* down = std::get_if<MasterDown>(&event))
       world_.trace(name_ + " <- master is down: " + down->reason);
     if (const auto* up = std::get_if<LinkUp>(&event))

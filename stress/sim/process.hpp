@@ -76,6 +76,9 @@ class Process {
   bool gone() const { return !engine_; }
   bool stopped() const { return stopped_; }
   bool silent() const { return silent_; }
+  /// Nobody can dial it: it dials the others.
+  bool is_behind_nat() const { return is_behind_nat_; }
+  void put_behind_nat() { is_behind_nat_ = true; }
   /// Neither reads nor writes on its links.
   bool data_held() const { return stopped_ || silent_; }
   /// When something last kept its data from flowing; maximal while it does.
@@ -156,6 +159,7 @@ class Process {
   PeerId id_;
   bool stopped_ = false;
   bool silent_ = false;
+  bool is_behind_nat_ = false;
   std::int64_t link_bytes_per_ms_ = 0;
   Instant hampered_until_ = Instant::min();
   int inside_ = 0;  ///< Depth of calls into the engine and of their actions: must not exceed 1.

@@ -47,7 +47,6 @@ void draw_bounds(Random& random, Profile& profile) {
   master.link_open /= divisor;
   engine.silence /= divisor;
   engine.stall /= divisor;
-  engine.link_open /= divisor;
   // Rates of hardly anything: plans change all the time.
   if (random.chance(1, 2)) engine.sample = {.time = microseconds(1), .bytes = 1};
   // So little that limits and windows are felt.
@@ -144,6 +143,7 @@ Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t step
     profile.application.big_elements = std::min<std::uint64_t>(profile.application.big_elements, 60'000);
   }
   draw_faults(random, profile.faults);
+  profile.faults.nat = random.chance(1, 4);
   profile.network.flip_per_million = random.chance(1, 4) ? 2000 : 0;
   profile.application.crossed_calls = profile.faults.weights.stop == 0;
   if (random.chance(1, 10)) {
@@ -154,6 +154,11 @@ Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t step
     profile.faults.weights.cut_link = std::max(before.cut_link, 4U);
     profile.faults.weights.spurious_tick = before.spurious_tick;
     profile.faults.weights.start = before.start;
+    // A connection to the master is not a member, and a master that slept gives everybody time.
+    profile.faults.weights.cut_control = random.chance(1, 2) ? 4 : 0;
+    profile.faults.weights.half_open_control = random.chance(1, 2) ? 2 : 0;
+    profile.faults.weights.master_stop = random.chance(1, 2) ? 1 : 0;
+    profile.engine.master_redial = seconds(120);
     profile.faults.events_between = std::max<std::uint64_t>(profile.faults.events_between, 150);
     profile.network.told = profile.network.link_dial = profile.network.link_redial = up_to(milliseconds(20));
     profile.network.link_delay = up_to(milliseconds(2));

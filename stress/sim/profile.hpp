@@ -64,6 +64,7 @@ struct ApplicationProfile {
 struct FaultProfile {
   std::uint64_t events_between = 300;  ///< On average.
   std::uint64_t trigger_per_1024 = 0;  ///< At messages that change something.
+  bool nat = false;     ///< One process of each group may be where nobody can dial it.
   bool gentle = false;  ///< Nothing that may cost anybody a call: connections of links break, payloads flip.
   struct Weights {
     std::uint32_t kill = 0, start = 0, leave = 0, stop = 0, silence = 0, cut_link = 0, cut_pair = 0,

@@ -62,4 +62,19 @@ TEST_CASE("no text breaks the parser, and what it takes it writes back alike") {
   }
 }
 
+TEST_CASE("the text of a host tells who can dial it") {
+  const auto all = [](HostKind kind, std::initializer_list<const char*> hosts) {
+    for (const char* host : hosts) {
+      INFO(host);
+      CHECK(kind_of(host) == kind);
+    }
+  };
+  all(HostKind::any, {"0.0.0.0", "::"});
+  all(HostKind::loopback, {"127.0.0.1", "127.255.0.9", "::1", "localhost", "::ffff:127.0.0.1"});
+  all(HostKind::local, {"10.77.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.5", "100.64.0.1", "169.254.1.1", "fd00::1",
+                        "fe80::1%eth0", "fc12:3::4", "::ffff:10.0.0.1"});
+  all(HostKind::global, {"8.8.8.8", "172.32.0.1", "100.128.0.1", "192.169.0.1", "2001:db8::1", "fd::1"});
+  all(HostKind::name, {"example.org", "", "1.2.3", "1.2.3.4.5", "256.1.1.1", "1.2.3.4x"});
+}
+
 }  // namespace hawser

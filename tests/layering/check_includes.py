@@ -22,12 +22,14 @@ LAYERS = {
     "shared_state": ["base", "kernels"],
     "collective": ["base", "plan", "kernels"],
     "wire": ["base", "membership/messages.hpp", "membership/view.hpp"],
-    "transport": ["base", "wire"],
-    "runtime": ["base", "membership", "topology", "plan", "kernels", "shared_state", "collective", "wire", "transport"],
+    "links": ["base"],
+    "transport": ["base", "wire", "links"],
+    "runtime": ["base", "membership", "topology", "plan", "kernels", "shared_state", "collective", "wire", "links",
+                "transport"],
 }
 
 # Pure code: no thread, no clock, no socket, no environment. Time and seed come in as arguments.
-PURE_FOLDERS = {"base", "membership", "topology", "plan", "kernels", "optim", "shared_state", "collective"}
+PURE_FOLDERS = {"base", "membership", "topology", "plan", "kernels", "optim", "shared_state", "collective", "links"}
 PURE_FILES = re.compile(r"^src/runtime/(peer_engine|prefetch|slice_transfer|link_probing|state_sync)[^/]*$")
 
 IMPURE_INCLUDE = re.compile(

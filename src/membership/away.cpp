@@ -1,0 +1,153 @@
+#include <algorithm>
+#include <utility>
+
+#include "membership/master_state.hpp"
+
+/// A connection is not a member: one whose connection to the master broke has time to come back, and what is under way
+/// goes on meanwhile. Whether it is gone its links tell sooner: if it has died, all of them are broken, and whoever dials
+/// it is refused.
+namespace hawser {
+namespace {
+
+/// A living peer's links stand again by then.
+constexpr Duration kLinksRepaired = milliseconds(300);
+
+}  // namespace
+
+void MasterMachine::State::go_away(Instant now, Peer& peer, const std::string& reason, MasterActions& out) {
+  peer.away = {.since = now, .reason = reason};
+  count_absent(now, peer);
+  arm(Timer::away, peer.who.id.value, now + config_.recovery);
+  const bool is_member = peer.role == Role::member;
+  out.emplace_back(LogEvent{is_member ? LogLevel::notice : LogLevel::info, is_member ? "member-away" : "newcomer-away",
+                            name_of(peer) + " has lost its connection to the master (" + reason + "); it has " +
+                                std::to_string(whole_milliseconds(config_.recovery)) + " ms to come back"});
+  judge_away(now, peer.who.id, out);
+}
+
+/// Whether calls of its group may be judged: what a member called while it was away is not known.
+void MasterMachine::State::count_absent(Instant now, Peer& peer) {
+  const auto group = groups_.find(peer.who.group);
+  const bool is_absent = peer.role == Role::member && !hears(peer);
+  if (group == groups_.end() || peer.is_absent == is_absent) return;
+  peer.is_absent = is_absent;
+  group->second.absent += is_absent ? 1 : -1;
+  if (group->second.absent == 0) group->second.complete_since = now;
+  arm_group(group->second);
+}
+
+/// What the other members say of their links to it.
+void MasterMachine::State::judge_away(Instant now, PeerId id, MasterActions& out) {
+  const Group* const group = group_of(id);
+  if (!group) return;
+  const Peer& peer = peers_.at(id);
+  if (!peer.away) return;
+  std::size_t present = 0;
+  std::size_t down = 0;
+  bool refused = false;
+  Instant last = peer.away->since;
+  for (const Member& member : group->view.members) {
+    const Peer& other = peers_.at(member.id);
+    if (member.id == id || !hears(other)) continue;
+    ++present;
+    const auto link = other.down.find(id);
+    if (link == other.down.end()) continue;
+    ++down;
+    refused = refused || link->second.refused;
+    last = std::max(last, link->second.at);
+  }
+  if (2 * down <= present) return arm(Timer::away, id.value, peer.away->since + config_.recovery);
+  const Instant due = refused ? now : std::min(last + kLinksRepaired, peer.away->since + config_.recovery);
+  if (now < due) return arm(Timer::away, id.value, due);
+  lose(now, id,
+       {Status::expelled, "the connection of this peer to the master broke (" + peer.away->reason +
+                              "), and so did its links to the other members, who went on without it; connect again to "
+                              "rejoin"},
+       "its connection to the master ended (" + peer.away->reason + "), and so did its links to the other members", out);
+}
+
+void MasterMachine::State::away_due(Instant now, PeerId id, MasterActions& out) {
+  const auto found = peers_.find(id);
+  if (found == peers_.end()) return;
+  Peer& peer = found->second;
+  const std::string bound = std::to_string(whole_milliseconds(config_.recovery)) + " ms";
+  if (peer.resuming)
+    return lose(now, id,
+                {Status::expelled, "this peer came back to the master and did not tell within " + bound +
+                                       " what it knows of its collectives; connect again to rejoin"},
+                "it came back to the master and did not tell what it knows of its collectives", out);
+  if (!peer.away) return;
+  const Away& away = *peer.away;
+  if (now < away.since + config_.recovery) return judge_away(now, id, out);
+  lose(now, id,
+       {Status::expelled, "the connection of this peer to the master broke (" + away.reason +
+                              "), and it did not come back within " + bound +
+                              "; the others went on without it, connect again to rejoin"},
+       "its connection to the master ended (" + away.reason + "), and it did not come back within " + bound, out);
+}
+
+// ------------------------------------------------------------------------------------------- it comes back
+
+/// It is asked for the collectives whose outcome it does not know, and told nothing else before it has answered: what was
+/// committed while it was away must reach it before the view that ends the rest.
+void MasterMachine::State::resume_member(Instant now, ConnectionId connection, const Resume& message,
+                                         MasterActions& out) {
+  Peer& peer = peers_.at(message.who.id);
+  peer.who.connection = message.who.connection;
+  attach(now, connection, peer, out);
+  promote(peer, out);
+  peer.resuming = message;
+  count_absent(now, peer);
+  arm(Timer::away, peer.who.id.value, now + config_.recovery);
+  out.emplace_back(SendToPeer{connection, Welcome{.run = run_, .seen_host = peer.seen_host}});
+  out.emplace_back(SendToPeer{connection, Present{.view = false, .outcomes = true}});
+  out.emplace_back(LogEvent{LogLevel::notice, "member-back", name_of(peer) + " is connected to the master again"});
+}
+
+void MasterMachine::State::outcomes_of_member(Instant now, PeerId id, const OutcomesPresented& message,
+                                              MasterActions& out) {
+  Peer& peer = peers_.at(id);
+  if (!peer.resuming) return;
+  const Resume resumed = *std::exchange(peer.resuming, std::nullopt);
+  count_absent(now, peer);
+  arm(Timer::away, id.value, std::nullopt);
+  news_changed();
+  const Group& group = *group_of(id);
+  peer.view_told = resumed.view.id;
+  if (peer.view_told == group.view.id)
+    for (const Measures& published : group.measuring.published) tell(peer, published, out);
+  for (const UndecidedOp& op : message.undecided)
+    if (const auto done = group.committed.find(op.key); done != group.committed.end())
+      tell(peer, Committed{.key = op.key, .measures = done->second}, out);
+  if (peer.view_told != group.view.id)
+    tell_view(group, peer, world(), cause_of_end(group, peer.view_told), group.update_round, out);
+  resume_vote(now, id, resumed, out);
+  for (const UndecidedOp& op : message.undecided) {
+    // Any of these may end the view, or this peer's membership.
+    const Group* const now_in = group_of(id);
+    if (!now_in || op.key.view != now_in->view.id || now_in->committed.contains(op.key)) continue;
+    if (op.reported)
+      reported(now, id, op.key, op.signature, out);
+    else if (called(now, id, op.key, op.signature, out))
+      watch_group(now, peers_.at(id).who.group, out);
+  }
+  check_update(now, out);
+}
+
+/// Counts a returning member's call of update-topology, unless that call succeeded and the word was lost.
+void MasterMachine::State::resume_vote(Instant now, PeerId id, const Resume& message, MasterActions& out) {
+  Peer& peer = peers_.at(id);
+  if (!message.in_update) return withdraw_vote(peer);
+  const Group& group = groups_.at(peer.who.group);
+  if (message.update_round < group.update_round) {
+    withdraw_vote(peer);
+    return tell(peer,
+                UpdateDone{.error = {Status::success, {}},
+                           .update_round = group.update_round,
+                           .measures = group.measuring.at_update},
+                out);
+  }
+  cast_vote(now, peer, message.first);
+}
+
+}  // namespace hawser

@@ -1,0 +1,40 @@
+#include "base/limits.hpp"
+#include "membership/master_state.hpp"
+
+/// What one address may cost: it is counted before what all may cost together, so that whoever floods the master from one
+/// place shuts out nobody elsewhere. Members count for nothing here.
+namespace hawser {
+namespace {
+
+constexpr std::size_t kSourcesKept = 4096;
+
+}  // namespace
+
+MasterMachine::State::Source& MasterMachine::State::source(const std::string& key) { return sources_[key]; }
+
+void MasterMachine::State::forget_idle_sources(Instant now) {
+  if (sources_.size() < kSourcesKept) return;
+  std::erase_if(sources_, [&](const auto& entry) {
+    const Source& one = entry.second;
+    return one.anonymous + one.pending + one.claims + one.visitors == 0 && one.opens.is_full(now) &&
+           one.status.is_full(now);
+  });
+}
+
+/// Why a connection from there is closed at once.
+std::optional<std::string> MasterMachine::State::cannot_open(Instant now, const std::string& key) {
+  forget_idle_sources(now);
+  Source& from = source(key);
+  if (!from.opens.take(now)) return "too many connections were opened from there in a short time";
+  if (from.anonymous >= limits::kAnonymousPerSourceMax)
+    return "too many connections from there are no member's";
+  if (from.strangers >= limits::kStrangersPerSourceMax)
+    return "too many connections from there have not said who they are";
+  return std::nullopt;
+}
+
+void MasterMachine::State::no_longer_stranger(ConnectionId id, Connection& connection) {
+  if (strangers_.erase(id) > 0) --source(connection.source).strangers;
+}
+
+}  // namespace hawser

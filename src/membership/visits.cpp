@@ -1,0 +1,306 @@
+#include <algorithm>
+#include <utility>
+
+#include "base/limits.hpp"
+#include "membership/master_state.hpp"
+
+/// Visits: a newcomer and the members of its group are told of each other, links are opened in the background while the
+/// members go on, and both ends say when they stand. Only a newcomer that has links to all members counts for an
+/// update-topology, so that call waits for nobody's links. Newcomers open links to each other, too.
+///
+/// A newcomer that prefetches is a visitor all the while, and fetches over these links; its links are counted from the end
+/// of its prefetch on. One whose links do not come to stand in time is refused, and waits 10, 20, 40 s before it may try
+/// again, as often as it connects. How many visit at once is bounded, by address first.
+namespace hawser {
+namespace {
+
+constexpr Duration kBackoffFirst = seconds(10);
+constexpr Duration kBackoffMax = seconds(40);
+/// A failure is forgotten so long after its pause.
+constexpr Duration kBackoffKept = seconds(120);
+constexpr std::size_t kBackoffsMax = 1024;
+constexpr std::size_t kNamesTold = 3;
+
+}  // namespace
+
+/// Whether an update-topology would admit it, its links apart.
+bool MasterMachine::State::waits_for_admission(const Peer& peer) {
+  return peer.role == Role::pending && peer.prefetch != Prefetch::under_way;
+}
+
+/// Both ends say so.
+bool MasterMachine::State::links_stand(const Peer& a, const Peer& b) const {
+  return a.linked.contains(b.who.id) && b.linked.contains(a.who.id);
+}
+
+/// It has links to all members of its group, or the group has none.
+bool MasterMachine::State::is_proven(const Peer& peer) const {
+  if (!peer.visit.announced) return false;
+  const View* const view = view_of(peer.who.group);
+  return !view || peer.visit.links_to_members == view->size();
+}
+
+void MasterMachine::State::said(Instant now, PeerId id, const PrefetchOver&, MasterActions& out) {
+  const auto found = peers_.find(id);
+  if (found == peers_.end() || found->second.role != Role::pending) return;
+  Peer& peer = found->second;
+  if (peer.prefetch != Prefetch::under_way) return;
+  peer.prefetch = Prefetch::over;
+  const std::uint64_t arrival = std::exchange(peer.arrival, arrivals_++);
+  VisitorList& visitors = visitors_[peer.who.group];
+  if (visitors.waiting.erase({arrival, id}) > 0) visitors.waiting.insert({peer.arrival, id});
+  out.emplace_back(LogEvent{LogLevel::info, "prefetch-over", name_of(peer) + " waits for admission"});
+  if (peer.visit.announced) count_unproven(peer, true);
+  proof_may_have_changed(now, peer, out);
+  maybe_bootstrap(now, out);
+}
+
+std::string MasterMachine::State::backoff_key(const Peer& peer) {
+  return peer.seen_host + " " + to_string(peer.who.address);
+}
+
+void MasterMachine::State::begin_visit(Instant now, Peer& peer, MasterActions& out) {
+  visitors_[peer.who.group].waiting.insert({peer.arrival, peer.who.id});
+  if (const auto found = backoffs_.find(backoff_key(peer)); found != backoffs_.end() && now < found->second.until) {
+    peer.visit.not_before = found->second.until;
+    arm_visit(peer);
+    tell(peer,
+         Notice{"this peer's links are tried again in " +
+                std::to_string(whole_milliseconds(found->second.until - now) / 1000 + 1) +
+                " s, since they failed before: " + found->second.reason},
+         out);
+  }
+  announce_more(now, peer.who.group);
+}
+
+/// As many as there is room for, in order of arrival.
+void MasterMachine::State::announce_more(Instant now, std::uint32_t group) {
+  const auto found = visitors_.find(group);
+  if (found == visitors_.end()) return;
+  VisitorList& visitors = found->second;
+  for (auto next = visitors.waiting.begin(); next != visitors.waiting.end();) {
+    if (visitors.announced.size() >= limits::kVisitorsMax) return;
+    Peer& peer = peers_.at(next->second);
+    const Source& from = source(peer.source);
+    const bool is_unproven = waits_for_admission(peer);
+    if ((peer.visit.not_before && now < *peer.visit.not_before) || from.visitors >= limits::kVisitorsPerSourceMax ||
+        (is_unproven && (visitors.unproven >= limits::kUnprovenMax || from.unproven >= limits::kUnprovenPerSourceMax))) {
+      ++next;
+      continue;
+    }
+    next = visitors.waiting.erase(next);
+    announce(now, visitors, peer);
+  }
+}
+
+void MasterMachine::State::announce(Instant now, VisitorList& visitors, Peer& peer) {
+  visitors.announced.push_back(peer.who.id);
+  peer.visit.announced = true;
+  peer.visit.not_before.reset();
+  ++source(peer.source).visitors;
+  if (waits_for_admission(peer)) {
+    count_unproven(peer, true);
+    if (view_of(peer.who.group)) peer.visit.prove_by = now + config_.link_open;
+  }
+  arm_visit(peer);
+  news_changed();
+}
+
+void MasterMachine::State::count_unproven(Peer& peer, bool is_unproven) {
+  if (peer.visit.is_counted == is_unproven) return;
+  peer.visit.is_counted = is_unproven;
+  const std::size_t one = is_unproven ? 1 : -1;
+  visitors_[peer.who.group].unproven += one;
+  source(peer.source).unproven += one;
+  if (!is_unproven) news_changed();
+}
+
+/// It is gone, or a member.
+void MasterMachine::State::end_visit(Peer& peer) {
+  VisitorList& visitors = visitors_[peer.who.group];
+  count_unproven(peer, false);
+  if (peer.visit.announced) {
+    std::erase(visitors.announced, peer.who.id);
+    --source(peer.source).visitors;
+  } else {
+    visitors.waiting.erase({peer.arrival, peer.who.id});
+  }
+  peer.visit = {};
+  arm_visit(peer);
+  news_changed();
+}
+
+void MasterMachine::State::arm_visit(const Peer& peer) {
+  arm(Timer::visit, peer.who.id.value, peer.visit.announced ? peer.visit.prove_by : peer.visit.not_before);
+}
+
+// ------------------------------------------------------------------------------------- links that stand
+
+void MasterMachine::State::said(Instant now, PeerId id, const Linked& message, MasterActions& out) {
+  const auto found = peers_.find(id);
+  if (found == peers_.end() || found->second.role == Role::recovering) return;
+  Peer& from = found->second;
+  if (message.all) {
+    const std::set<PeerId> named(message.up.begin(), message.up.end());
+    for (const PeerId to : std::set<PeerId>(from.linked))
+      if (!named.contains(to)) link_down(now, from, to, false);
+    from.down.clear();
+  }
+  for (const PeerId to : message.up) link_up(from, to);
+  const std::set<PeerId> refused(message.refused.begin(), message.refused.end());
+  for (const PeerId to : message.down) link_down(now, from, to, refused.contains(to));
+  proof_may_have_changed(now, from, out);
+  std::vector<PeerId> touched(message.up);
+  touched.insert(touched.end(), message.down.begin(), message.down.end());
+  for (const PeerId to : touched)
+    if (const auto other = peers_.find(to); other != peers_.end()) proof_may_have_changed(now, other->second, out);
+  // The last: a loss may cost the one who spoke, too.
+  for (const PeerId to : touched) judge_away(now, to, out);
+  maybe_bootstrap(now, out);
+}
+
+void MasterMachine::State::link_up(Peer& from, PeerId to) {
+  const auto found = peers_.find(to);
+  if (found == peers_.end() || found->second.who.group != from.who.group || found->second.role == Role::recovering ||
+      to == from.who.id)
+    return;
+  Peer& other = found->second;
+  if (from.role == Role::member && other.role == Role::member) {
+    from.down.erase(to);
+    return;
+  }
+  if (from.linked.insert(to).second && other.linked.contains(from.who.id)) count_link(from, other, true);
+  // Of those who were not linked both ways nobody took note when they went.
+  if (from.linked.size() > 2 * (limits::kVisitorsMax + limits::kGroupSizeMax))
+    std::erase_if(from.linked, [&](PeerId peer) { return !peers_.contains(peer); });
+}
+
+void MasterMachine::State::link_down(Instant now, Peer& from, PeerId to, bool refused) {
+  const auto found = peers_.find(to);
+  if (found == peers_.end()) {
+    from.linked.erase(to);
+    return;
+  }
+  Peer& other = found->second;
+  if (from.role == Role::member && other.role == Role::member && other.who.group == from.who.group) {
+    from.down[to] = {.at = now, .refused = refused};
+    return;
+  }
+  if (from.linked.erase(to) > 0 && other.linked.contains(from.who.id)) count_link(from, other, false);
+}
+
+void MasterMachine::State::count_link(Peer& a, Peer& b, bool stands) {
+  const std::uint32_t one = stands ? 1 : -1;
+  const bool both_wait = a.role == Role::pending && b.role == Role::pending;
+  for (Peer* const peer : {&a, &b})
+    if (peer->role == Role::pending) (both_wait ? peer->visit.links_to_visitors : peer->visit.links_to_members) += one;
+}
+
+void MasterMachine::State::forget_links(Peer& peer) {
+  for (const PeerId to : std::set<PeerId>(peer.linked))
+    if (const auto other = peers_.find(to); other != peers_.end()) {
+      if (links_stand(peer, other->second)) count_link(peer, other->second, false);
+      other->second.linked.erase(peer.who.id);
+    }
+  peer.linked.clear();
+}
+
+void MasterMachine::State::proof_may_have_changed(Instant now, Peer& peer, MasterActions& out) {
+  if (peer.role != Role::pending || !peer.visit.announced || !waits_for_admission(peer)) return;
+  Visit& visit = peer.visit;
+  if (!view_of(peer.who.group)) {
+    visit.prove_by.reset();
+    arm_visit(peer);
+    if (visit.links_to_visitors + 1 >= visitors_.at(peer.who.group).announced.size()) count_unproven(peer, false);
+    return;
+  }
+  if (is_proven(peer)) {
+    visit.prove_by.reset();
+    if (visit.is_counted) {
+      out.emplace_back(LogEvent{LogLevel::info, "newcomer-linked", name_of(peer) + " has its links to all members"});
+      backoffs_.erase(backoff_key(peer));
+    }
+    count_unproven(peer, false);
+    news_changed();
+  } else if (!visit.prove_by) {
+    visit.prove_by = now + config_.link_open;
+  }
+  arm_visit(peer);
+}
+
+/// The members of a group are others now.
+void MasterMachine::State::recount_visits(Instant now, std::uint32_t group, MasterActions& out) {
+  const auto found = visitors_.find(group);
+  if (found == visitors_.end()) return;
+  const View* const view = view_of(group);
+  const std::vector<PeerId> announced = found->second.announced;
+  const auto is_pending = [&](PeerId id) {
+    const auto peer = peers_.find(id);
+    return peer != peers_.end() && peer->second.role == Role::pending;
+  };
+  if (view)
+    for (const Member& member : view->members)
+      std::erase_if(peers_.at(member.id).linked, [&](PeerId id) { return !is_pending(id); });
+  for (const PeerId id : announced) {
+    Peer& peer = peers_.at(id);
+    peer.visit.links_to_members = peer.visit.links_to_visitors = 0;
+    if (view)
+      for (const Member& member : view->members)
+        peer.visit.links_to_members += links_stand(peer, peers_.at(member.id)) ? 1 : 0;
+    for (const PeerId other : announced)
+      if (other != id) peer.visit.links_to_visitors += links_stand(peer, peers_.at(other)) ? 1 : 0;
+  }
+  for (const PeerId id : announced) proof_may_have_changed(now, peers_.at(id), out);
+  news_changed();
+}
+
+// -------------------------------------------------------------------------------------------- failures
+
+void MasterMachine::State::visit_due(Instant now, PeerId id, MasterActions& out) {
+  const auto found = peers_.find(id);
+  if (found == peers_.end() || found->second.role != Role::pending) return;
+  Peer& peer = found->second;
+  if (!peer.visit.announced) return announce_more(now, peer.who.group);
+  if (!peer.visit.prove_by || now < *peer.visit.prove_by || is_proven(peer)) return;
+  fail_visit(now, peer, out);
+}
+
+/// Members that it lacks a link to.
+std::vector<Member> MasterMachine::State::unlinked(const Peer& peer) const {
+  std::vector<Member> missing;
+  for (const Member& member : view_of(peer.who.group)->members)
+    if (!links_stand(peer, peers_.at(member.id))) missing.push_back(member);
+  return missing;
+}
+
+void MasterMachine::State::fail_visit(Instant now, Peer& peer, MasterActions& out) {
+  std::vector<Member> missing = unlinked(peer);
+  const bool they_are_away =
+      std::all_of(missing.begin(), missing.end(), [&](const Member& member) { return !peers_.at(member.id).connection; });
+  if (they_are_away || !peer.connection) {
+    // Whoever is away can tell nothing of links, and is lost or back soon.
+    peer.visit.prove_by = now + config_.link_open;
+    return arm_visit(peer);
+  }
+  const std::size_t others = missing.size() > kNamesTold ? missing.size() - kNamesTold : 0;
+  missing.resize(missing.size() - others);
+  const std::string names =
+      names_of(missing) + (others > 0 ? " and " + std::to_string(others) + " more members" : std::string());
+  std::erase_if(backoffs_, [&](const auto& entry) { return entry.second.until + kBackoffKept < now; });
+  if (backoffs_.size() >= kBackoffsMax) backoffs_.erase(backoffs_.begin());
+  Backoff& backoff = backoffs_[backoff_key(peer)];
+  backoff.until = now + std::min(kBackoffMax, kBackoffFirst * (1 << std::min<std::uint32_t>(backoff.failures, 8)));
+  ++backoff.failures;
+  backoff.reason = "no link to " + names;
+  out.emplace_back(LogEvent{LogLevel::notice, "newcomer-refused",
+                            name_of(peer) + " is refused: no link between it and " + names +
+                                " came to stand, whichever side dialled"});
+  dismiss(peer.who.id,
+          {Status::refused, "no link between this peer, at " + to_string(peer.who.address) + ", and " + names +
+                                " came to stand within " + std::to_string(whole_milliseconds(config_.link_open)) +
+                                " ms, whichever side dialled; check both addresses (advertise_address) and firewalls, then "
+                                "connect again"},
+          true, out);
+}
+
+}  // namespace hawser
