@@ -9,6 +9,7 @@ constexpr Duration kGreetingGoesFirst = seconds(1);
 constexpr Duration kMayHaveCrossed = seconds(2);
 /// Whoever dialled a link before redials it first.
 constexpr Duration kFormerDiallerFirst = seconds(1);
+constexpr Duration kNearDiallerFirst = milliseconds(40);
 
 }  // namespace
 
@@ -20,7 +21,8 @@ void LinkSides::begin(Instant now, bool is_smaller, std::optional<Duration> dial
 
 std::optional<Instant> LinkSides::dial_at() const {
   if (is_up_ || is_dialling_ || !dial_after_) return std::nullopt;
-  return free_since_ + (dialler_ == Dialler::theirs ? kFormerDiallerFirst : *dial_after_);
+  if (dialler_ != Dialler::theirs) return free_since_ + *dial_after_;
+  return free_since_ + (is_near_ ? kNearDiallerFirst : kFormerDiallerFirst);
 }
 
 std::optional<Instant> LinkSides::next_look(Instant now) const {

@@ -45,6 +45,9 @@ class LinkSides {
   /// A connection that this side dialled, or that it accepted, stands.
   void ours_stands(Instant now);
   void theirs_stands(Instant now);
+  /// The link stays on this machine: whoever is refused there is refused for want of a process, and learns it soonest by
+  /// dialling.
+  void is_near() { is_near_ = has_got_through_ = true; }
   /// The last connection broke.
   void all_down(Instant now);
 
@@ -55,6 +58,7 @@ class LinkSides {
   bool is_dialling_ = false;
   bool is_up_ = false;
   bool has_got_through_ = false;
+  bool is_near_ = false;
   Instant free_since_{};  ///< Both may dial: since the beginning, or the break.
   Instant stood_at_{};
   std::optional<Instant> greeted_at_;

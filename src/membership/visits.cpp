@@ -275,11 +275,11 @@ std::vector<Member> MasterMachine::State::unlinked(const Peer& peer) const {
 
 void MasterMachine::State::fail_visit(Instant now, Peer& peer, MasterActions& out) {
   std::vector<Member> missing = unlinked(peer);
-  const bool they_are_away =
-      std::all_of(missing.begin(), missing.end(), [&](const Member& member) { return !peers_.at(member.id).connection; });
-  if (they_are_away || !peer.connection) {
-    // Whoever is away can tell nothing of links, and is lost or back soon.
-    peer.visit.prove_by = now + config_.link_open;
+  // Whoever was away learnt of it late, or could tell nothing of its links.
+  const Group& group = groups_.at(peer.who.group);
+  const Instant all_there = group.absent > 0 || !peer.connection ? now : group.complete_since;
+  if (now < all_there + config_.link_open) {
+    peer.visit.prove_by = all_there + config_.link_open;
     return arm_visit(peer);
   }
   const std::size_t others = missing.size() > kNamesTold ? missing.size() - kNamesTold : 0;

@@ -165,6 +165,7 @@ void Links::stand(const std::shared_ptr<Slot>& slot, Tcp::socket socket, bool sa
   const Standing standing{.round_trip = round_trip, .same_host = same_machine};
   Link& link = *slot->link;
   link.between_hosts = link.between_hosts || !same_machine;
+  if (same_machine) link.sides.is_near();
   if (link.dials() && config_.connections_per_link > 1) dial_up_to(link, config_.connections_per_link);
   if (config_.connections_per_link == 0 && !same_machine) {
     if (!link.count) link.count.emplace(connections_at_first(round_trip, links_.size()));

@@ -208,6 +208,10 @@ void FaultDriver::block(Process& a, Process& b) {
 
 void FaultDriver::cut_control(Process& process) {
   static constexpr Told kWho[] = {Told::peer, Told::master, Told::nobody};
+  // Whoever loses one dead connection after another within one grace is away for longer than that.
+  Instant& last = half_open_at_[process.number()];
+  if (faults_.gentle && last != Instant{} && world_.queue.now() < last + 2 * world_.profile.master.recovery) return;
+  last = world_.queue.now();
   world_.coverage.saw("fault: half-open control");
   world_.control.cut(process, kWho[world_.random.below(std::size(kWho))]);
 }

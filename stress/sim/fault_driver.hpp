@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,7 @@ class FaultDriver {
   FaultProfile faults_;
   std::vector<Kind> drawn_from_;
   bool over_ = false;
+  std::map<std::uint64_t, Instant> half_open_at_;  ///< By process: its last.
   std::uint32_t started_ = 0;
 };
 

@@ -138,7 +138,10 @@ Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t step
   draw_application(random, profile.application);
   // A slice takes its time on the slowest links, and all members' transfers must be over while a run settles.
   // So does a big collective, and no call may last longer than the bounds of those that fail (seed 75451).
-  if (profile.network.bytes_per_ms < 20000) {
+  // A small window on a long way is no faster (seed 52152).
+  const std::int64_t delay_us = std::max<std::int64_t>(profile.network.link_delay.most.count(), 1);
+  const auto window_per_ms = static_cast<std::int64_t>(profile.network.window_bytes) * 1000 / delay_us;
+  if (profile.network.bytes_per_ms < 20000 || window_per_ms < 1000) {
     profile.application.large_state = false;
     profile.application.big_elements = std::min<std::uint64_t>(profile.application.big_elements, 60'000);
   }

@@ -48,13 +48,20 @@ inline Address any_address(Random& random) {
 inline Member any_member(Random& random) {
   return {.id = PeerId{random.next()},
           .name = any_text(random, limits::kNameBytesMax),
-          .address = any_address(random)};
+          .address = any_address(random),
+          .machine = any_number(random)};
 }
 
 inline std::vector<Member> any_members(Random& random) {
   std::vector<Member> members;
   for (auto count = random.below(6); count > 0; --count) members.push_back(any_member(random));
   return members;
+}
+
+inline MemberChange any_change(Random& random) {
+  MemberChange change{.whole = random.chance(1, 2), .came = any_members(random), .gone = {}};
+  for (auto count = random.below(4); count > 0; --count) change.gone.push_back(PeerId{random.next()});
+  return change;
 }
 
 inline View any_view(Random& random) {
@@ -120,30 +127,46 @@ inline std::vector<Flow> any_flows(Random& random) {
   return flows;
 }
 
+inline std::vector<Term> any_terms(Random& random) {
+  std::vector<Term> terms;
+  for (std::uint64_t i = 0; i < random.below(4); ++i)
+    terms.push_back({.name = std::to_string(i) + any_text(random, limits::kTermNameBytesMax - 1),
+                     .value = any_text(random, limits::kTermValueBytesMax)});
+  return terms;
+}
+
 inline Introduction any_introduction(Random& random) {
   return {.protocol_version = random.chance(3, 4) ? kProtocolVersion : any_number_32(random),
           .id = PeerId{random.next()},
           .token = random.next(),
+          .connection = any_number(random),
           .group = any_number_32(random),
           .name = any_text(random, limits::kNameBytesMax),
           .address = any_address(random),
-          .party = {.id = PartyId{random.next()}, .size = static_cast<std::uint32_t>(random.below(limits::kPartySizeMax + 1))}};
+          .party = {.id = PartyId{random.next()}, .size = static_cast<std::uint32_t>(random.below(limits::kPartySizeMax + 1))},
+          .machine = any_number(random),
+          .terms = any_terms(random)};
 }
 
 inline Resume any_resume(Random& random) {
-  Resume resume{.who = any_introduction(random),
-                .run = RunId{random.next()},
-                .view = any_view(random),
-                .undecided = {},
-                .committed = {},
-                .in_update = random.chance(1, 2),
-                .update_round = std::min(any_number(random), kResumedNumberMax)};
-  resume.view.epoch.value = std::min(resume.view.epoch.value, kResumedNumberMax);
+  return {.who = any_introduction(random),
+          .run = RunId{random.next()},
+          .view = {.epoch = {std::min(any_number(random), kResumedNumberMax)},
+                   .id = ViewId{random.next()},
+                   .size = any_number_32(random),
+                   .fingerprint = random.next()},
+          .in_update = random.chance(1, 2),
+          .first = random.chance(1, 2),
+          .update_round = std::min(any_number(random), kResumedNumberMax)};
+}
+
+inline OutcomesPresented any_outcomes(Random& random) {
+  OutcomesPresented outcomes;
   for (auto count = random.below(4); count > 0; --count)
-    resume.undecided.push_back(
+    outcomes.undecided.push_back(
         {.key = any_key(random), .signature = any_signature(random), .reported = random.chance(1, 2)});
-  for (auto count = random.below(4); count > 0; --count) resume.committed.push_back(any_key(random));
-  return resume;
+  for (auto count = random.below(4); count > 0; --count) outcomes.committed.push_back(any_key(random));
+  return outcomes;
 }
 
 inline PeerStatus any_peer_status(Random& random) {
@@ -151,7 +174,8 @@ inline PeerStatus any_peer_status(Random& random) {
           .party = {.id = PartyId{random.next()}, .size = static_cast<std::uint32_t>(random.below(limits::kPartySizeMax + 1))},
           .heard_ms = any_number(random),
           .in_update = random.chance(1, 2),
-          .opens_links = random.chance(1, 2)};
+          .opens_links = random.chance(1, 2),
+          .is_away = random.chance(1, 2)};
 }
 
 inline CollectiveStatus any_collective_status(Random& random) {
@@ -188,7 +212,9 @@ inline RunStatus any_run_status(Random& random) {
   for (auto count = random.below(3); count > 0; --count) {
     status.groups.push_back(
         {.group = any_number_32(random), .epoch = Epoch{any_number(random)}, .size = any_number_32(random), .members = {},
-         .view = ViewId{random.next()}, .measures = any_number(random), .measures_age_ms = any_number(random)});
+         .view = ViewId{random.next()}, .measures = any_number(random), .measures_age_ms = any_number(random),
+         .mismatches = any_number(random), .last_mismatch = any_text(random, limits::kSentenceBytesMax),
+         .last_mismatch_age_ms = any_number(random)});
     for (auto members = random.below(4); members > 0; --members)
       status.groups.back().members.push_back(any_peer_status(random));
   }
@@ -237,12 +263,16 @@ inline PeerMessage any_peer_message(Random& random, std::size_t kind) {
       return Complaint{
           .key = any_key(random), .stalled_ms = any_number(random), .waiting_for = any_peers(random), .unresponsive = any_peers(random),
           .period_ms = any_number(random), .flows = any_flows(random)};
-    case 5: return UpdateCall{};
-    case 6: return Prepared{.view = ViewId{random.next()}, .unreachable = any_peers(random)};
+    case 5: return UpdateCall{.first = random.chance(1, 2)};
+    case 6:
+      return Linked{.all = random.chance(1, 2), .up = any_peers(random), .down = any_peers(random),
+                    .refused = any_peers(random)};
     case 7: return Leave{};
     case 8: return Ping{};
     case 10: return Measured{.view = ViewId{random.next()}, .row = any_link_row(random, random.below(5))};
     case 11: return StatusRequest{.protocol_version = any_number_32(random), .matrix = random.chance(1, 2)};
+    case 12: return ViewPresented{any_view(random)};
+    case 13: return any_outcomes(random);
     default: return PrefetchOver{};
   }
 }
@@ -251,9 +281,14 @@ inline MasterMessage any_master_message(Random& random, std::size_t kind) {
   switch (kind % std::variant_size_v<MasterMessage>) {
     case 0: return Welcome{.run = RunId{random.next()}, .seen_host = any_host(random)};
     case 1: return Refused{any_failure(random)};
-    case 2: return Prepare{any_view(random)};
+    case 2: return Present{.view = random.chance(1, 2), .outcomes = random.chance(1, 2)};
     case 3:
-      return StartView{.view = any_view(random),
+      return StartView{.epoch = Epoch{any_number(random)},
+                       .id = ViewId{random.next()},
+                       .group = any_number_32(random),
+                       .link_secret = random.next(),
+                       .base = ViewId{random.next()},
+                       .members = any_change(random),
                        .world = any_world(random),
                        .cause = any_error(random),
                        .update_round = any_number(random)};
@@ -264,7 +299,7 @@ inline MasterMessage any_master_message(Random& random, std::size_t kind) {
     case 6: return WorldNews{.world = any_world(random), .pending = any_number_32(random)};
     case 7: return Expelled{any_failure(random)};
     case 8: return Pong{};
-    case 9: return Hosts{.members = any_members(random), .link_secret = random.next()};
+    case 9: return Hosts{.members = any_change(random), .link_secret = random.next()};
     case 11: return any_measures(random);
     case 12: return any_run_status(random);
     case 13:
@@ -272,7 +307,8 @@ inline MasterMessage any_master_message(Random& random, std::size_t kind) {
                         .peer = PeerId{random.next()},
                         .percent = any_number_32(random),
                         .sentence = any_failure(random).sentence};
-    default: return Guests{any_members(random)};
+    case 14: return Notice{any_failure(random).sentence};
+    default: return Visitors{any_change(random)};
   }
 }
 
@@ -287,7 +323,8 @@ inline View largest_view(Random& random) {
   for (std::uint32_t i = 0; i < limits::kGroupSizeMax; ++i)
     view.members.push_back({.id = PeerId{random.next()},
                             .name = std::string(limits::kNameBytesMax, 'n'),
-                            .address = {.host = std::string(limits::kHostBytesMax, 'h'), .port = 0xffff}});
+                            .address = {.host = std::string(limits::kHostBytesMax, 'h'), .port = 0xffff},
+                            .machine = kLargest});
   return view;
 }
 
@@ -311,7 +348,8 @@ inline RunStatus largest_run_status(Random& random) {
                         .party = {.id = PartyId{kLargest}, .size = limits::kPartySizeMax},
                         .heard_ms = kLargest,
                         .in_update = true,
-                        .opens_links = true};
+                        .opens_links = true,
+                        .is_away = true};
   for (std::size_t i = 0; i < limits::kStatusPeersMax; ++i)
     status.groups.push_back(
         {.group = kLargest32, .epoch = Epoch{kLargest}, .size = kLargest32, .members = {peer}});
@@ -343,22 +381,32 @@ inline RunStatus largest_run_status(Random& random) {
   return status;
 }
 
-inline Resume largest_resume(Random& random) {
+inline OutcomesPresented largest_outcomes() {
   constexpr std::uint64_t kLargest = ~std::uint64_t{0};
   const OpKey key{.epoch = Epoch{kLargest}, .view = ViewId{kLargest}, .tag = kLargest, .sequence = kLargest};
   const Signature signature{.op = ReduceOp::avg, .plan = PlanKind::direct, .count = kLargest};
-  Resume resume{.who = any_introduction(random),
-                .run = RunId{kLargest},
-                .view = largest_view(random),
-                .undecided = {},
-                .committed = {},
-                .in_update = true,
-                .update_round = kResumedNumberMax};
-  resume.view.epoch.value = kResumedNumberMax;
-  resume.undecided.assign(limits::kOutcomesRememberedMax,
-                          {.key = key, .signature = signature, .reported = true});
-  resume.committed.assign(limits::kOutcomesRememberedMax, key);
-  return resume;
+  OutcomesPresented outcomes;
+  outcomes.undecided.assign(limits::kOutcomesRememberedMax,
+                            {.key = key, .signature = signature, .reported = true});
+  outcomes.committed.assign(limits::kOutcomesRememberedMax, key);
+  return outcomes;
+}
+
+/// The largest first message of a peer that a master takes.
+inline Introduction largest_introduction() {
+  constexpr std::uint64_t kLargest = ~std::uint64_t{0};
+  Introduction who{.id = PeerId{kLargest},
+                   .token = kLargest,
+                   .connection = kLargest,
+                   .group = 0xffffffffU,
+                   .name = std::string(limits::kNameBytesMax, 'n'),
+                   .address = {.host = std::string(limits::kHostBytesMax, 'h'), .port = 0xffff},
+                   .party = {.id = PartyId{kLargest}, .size = limits::kPartySizeMax},
+                   .machine = kLargest};
+  for (std::size_t i = 0; i < limits::kTermsMax; ++i)
+    who.terms.push_back({.name = std::to_string(10 + i) + std::string(limits::kTermNameBytesMax - 2, 't'),
+                         .value = std::string(limits::kTermValueBytesMax, 'v')});
+  return who;
 }
 
 }  // namespace hawser::testing

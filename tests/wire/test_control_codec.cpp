@@ -107,22 +107,38 @@ TEST_CASE("noise is refused or decodes to something valid") {
 
 TEST_CASE("the largest messages within the limits fit into a control message") {
   Random random(4);
-  const PeerMessage resume = testing::largest_resume(random);
-  const std::string encoded = encode(resume);
-  CHECK(encoded.size() <= limits::kControlMessageBytesMax);
-  const auto decoded = decode_peer(encoded);
+  const PeerMessage outcomes = testing::largest_outcomes();
+  CHECK(encode(outcomes).size() <= limits::kControlMessageBytesMax);
+  const auto decoded = decode_peer(encode(outcomes));
   REQUIRE(decoded.ok());
-  CHECK(*decoded == resume);
-
-  const MasterMessage start = StartView{.view = testing::largest_view(random),
-                                        .world = {},
-                                        .cause = {Status::peer_lost, std::string(5000, 'x')}};
-  CHECK(encode(start).size() <= limits::kControlMessageBytesMax);
-  CHECK(decode_master(encode(start)).ok());
+  CHECK(*decoded == outcomes);
 
   const View view = testing::largest_view(random);
-  for (const MasterMessage& list : {MasterMessage(Hosts{.members = view.members, .link_secret = view.link_secret}),
-                                    MasterMessage(Guests{view.members})}) {
+  const PeerMessage presented = ViewPresented{view};
+  CHECK(encode(presented).size() <= limits::kPresentedViewBytesMax);
+  CHECK(decode_peer(encode(presented)).ok());
+  // Before it is known, a peer says this much at the most.
+  for (const PeerMessage& first : {PeerMessage(Hello{.who = testing::largest_introduction(), .prefetches = true}),
+                                   PeerMessage(Resume{.who = testing::largest_introduction(),
+                                                      .run = RunId{~std::uint64_t{0}},
+                                                      .view = {.epoch = {kResumedNumberMax},
+                                                               .id = ViewId{~std::uint64_t{0}},
+                                                               .size = ~std::uint32_t{0},
+                                                               .fingerprint = ~std::uint64_t{0}},
+                                                      .in_update = true,
+                                                      .first = true,
+                                                      .update_round = kResumedNumberMax})}) {
+    CHECK(encode(first).size() <= limits::kFirstMessageBytesMax);
+    CHECK(decode_peer(encode(first)).ok());
+  }
+  const std::vector<PeerId> peers(limits::kGroupSizeMax, PeerId{~std::uint64_t{0}});
+  CHECK(encode(PeerMessage(Linked{.all = true, .up = peers, .down = {}, .refused = {}})).size() <=
+        limits::kNewcomerMessageBytesMax);
+
+  const MemberChange whole = whole_list(view.members);
+  for (const MasterMessage& list :
+       {MasterMessage(Hosts{.members = whole, .link_secret = view.link_secret}), MasterMessage(Visitors{whole}),
+        MasterMessage(StartView{.members = whole, .cause = {Status::peer_lost, std::string(900, 'x')}})}) {
     CHECK(encode(list).size() <= limits::kControlMessageBytesMax);
     const auto decoded_list = decode_master(encode(list));
     REQUIRE(decoded_list.ok());
@@ -145,31 +161,35 @@ TEST_CASE("a message larger than the largest is refused whatever it holds") {
 
 TEST_CASE("lists over their limits are refused") {
   Random random(5);
-  Resume resume = testing::any_resume(random);
   SECTION("members") {
-    resume.view = testing::largest_view(random);
-    for (Member& member : resume.view.members) member.name = member.address.host = "";
-    resume.view.members.push_back({.id = PeerId{1}, .name = "one too many", .address = {}});
-    expect_refused(PeerMessage(resume), "members");
-    expect_refused(MasterMessage(Prepare{resume.view}), "members");
-    expect_refused(MasterMessage(StartView{
-                       .view = resume.view, .world = {}, .cause = {Status::success, ""}, .update_round = 0}),
-                   "members");
-    expect_refused(MasterMessage(Hosts{.members = resume.view.members, .link_secret = 1}), "members");
-    expect_refused(MasterMessage(Guests{resume.view.members}), "guests");
+    View view = testing::largest_view(random);
+    for (Member& member : view.members) member.name = member.address.host = "";
+    view.members.push_back({.id = PeerId{1}, .name = "one too many", .address = {}});
+    expect_refused(PeerMessage(ViewPresented{view}), "members");
+    expect_refused(MasterMessage(StartView{.members = whole_list(view.members)}), "members");
+    expect_refused(MasterMessage(Hosts{.members = whole_list(view.members), .link_secret = 1}), "members");
+    expect_refused(MasterMessage(Visitors{whole_list(view.members)}), "visitors");
   }
   SECTION("undecided") {
-    resume.undecided.resize(limits::kOutcomesRememberedMax + 1);
-    expect_refused(PeerMessage(resume), "undecided");
+    OutcomesPresented outcomes = testing::any_outcomes(random);
+    outcomes.undecided.resize(limits::kOutcomesRememberedMax + 1);
+    expect_refused(PeerMessage(outcomes), "undecided");
   }
   SECTION("committed") {
-    resume.committed.resize(limits::kOutcomesRememberedMax + 1);
-    expect_refused(PeerMessage(resume), "committed");
+    OutcomesPresented outcomes = testing::any_outcomes(random);
+    outcomes.committed.resize(limits::kOutcomesRememberedMax + 1);
+    expect_refused(PeerMessage(outcomes), "committed");
+  }
+  SECTION("terms") {
+    Hello hello{.who = testing::largest_introduction(), .prefetches = false};
+    hello.who.terms.push_back({.name = "~", .value = ""});
+    expect_refused(PeerMessage(hello), "terms");
   }
   SECTION("peers") {
     const std::vector<PeerId> peers(limits::kGroupSizeMax + 1);
     expect_refused(PeerMessage(Complaint{.key = {}, .stalled_ms = 1, .waiting_for = peers}), "waits for");
-    expect_refused(PeerMessage(Prepared{.view = {}, .unreachable = peers}), "unreachable");
+    expect_refused(PeerMessage(Linked{.all = false, .up = peers, .down = {}, .refused = {}}), "stand");
+    expect_refused(MasterMessage(Visitors{{.whole = false, .came = {}, .gone = peers}}), "went");
   }
 }
 
@@ -177,19 +197,18 @@ TEST_CASE("a list is counted before it is decoded, however it is spread or hidde
   // Two bytes each on the wire; a hundred times that when decoded.
   const std::string members = repeated(bytes_field(5, ""), 400000);
   for (const std::string& bomb :
-       {bytes_field(2, bytes_field(3, members)), bytes_field(2, repeated(bytes_field(4, ""), 400000)),
-        bytes_field(2, repeated(bytes_field(5, ""), 400000)),
+       {bytes_field(13, members), bytes_field(14, repeated(bytes_field(1, ""), 400000)),
+        bytes_field(14, repeated(bytes_field(2, ""), 400000)),
         // A field that comes again is merged with its first: no list is longer for it.
-        repeated(bytes_field(2, bytes_field(3, repeated(bytes_field(5, ""), 1000))), 100)}) {
+        repeated(bytes_field(13, repeated(bytes_field(5, ""), 1000)), 100)}) {
     const auto decoded = decode_peer(bomb);
     REQUIRE_FALSE(decoded.ok());
     CHECK(decoded.error().sentence.find("are the most") != std::string::npos);
   }
-  CHECK_FALSE(decode_master(bytes_field(35, bytes_field(1, members))).ok());
-  CHECK_FALSE(decode_master(bytes_field(36, bytes_field(1, members))).ok());
-  for (const int list : {42, 43}) {
-    const std::string entries = repeated(bytes_field(1, ""), 400000);
-    const auto decoded = decode_master(bytes_field(list, entries));
+  const std::string came = repeated(bytes_field(2, ""), 400000);
+  for (const std::string& list :
+       {bytes_field(36, bytes_field(6, came)), bytes_field(42, bytes_field(1, came)), bytes_field(43, came)}) {
+    const auto decoded = decode_master(list);
     REQUIRE_FALSE(decoded.ok());
     CHECK(decoded.error().sentence.find("are the most") != std::string::npos);
   }
@@ -203,8 +222,8 @@ TEST_CASE("a list is counted before it is decoded, however it is spread or hidde
   }
 
   // A tag that is too wide: protobuf drops the bits above the 32nd.
-  const std::string wide_tag = testing::varint((std::uint64_t{1} << 32) | (2 << 3) | 2);
-  const std::string body = bytes_field(3, members);
+  const std::string wide_tag = testing::varint((std::uint64_t{1} << 32) | (13 << 3) | 2);
+  const std::string& body = members;
   CHECK_FALSE(decode_peer(wide_tag + testing::varint(body.size()) + body).ok());
 }
 
@@ -319,11 +338,19 @@ TEST_CASE("texts must fit and be fit for a log line") {
   SECTION("a member's name and host") {
     View view = testing::any_view(random);
     view.members.push_back({.id = PeerId{1}, .name = "\r", .address = {}});
-    expect_refused(MasterMessage(Prepare{view}), "name");
-    expect_refused(MasterMessage(Hosts{.members = view.members, .link_secret = 1}), "name");
+    expect_refused(PeerMessage(ViewPresented{view}), "name");
+    expect_refused(MasterMessage(Hosts{.members = whole_list(view.members), .link_secret = 1}), "name");
     view.members.back() = {.id = PeerId{1}, .name = "", .address = {.host = "\x7f", .port = 1}};
-    expect_refused(MasterMessage(Prepare{view}), "host");
-    expect_refused(MasterMessage(Guests{view.members}), "host");
+    expect_refused(MasterMessage(StartView{.members = whole_list(view.members)}), "host");
+    expect_refused(MasterMessage(Visitors{whole_list(view.members)}), "host");
+  }
+  SECTION("terms out of order, twice, or no texts") {
+    hello.who.terms = {{.name = "b", .value = ""}, {.name = "a", .value = ""}};
+    expect_refused(PeerMessage(hello), "order");
+    hello.who.terms = {{.name = "a", .value = "1"}, {.name = "a", .value = "2"}};
+    expect_refused(PeerMessage(hello), "order");
+    hello.who.terms = {{.name = "a", .value = "two\nlines"}};
+    expect_refused(PeerMessage(hello), "value");
   }
   SECTION("a sentence, which only a foreign sender gets wrong") {
     const auto expelled = [](const std::string& sentence) {
@@ -350,12 +377,14 @@ TEST_CASE("a view or list names each peer once") {
   Random random(7);
   View view = testing::any_view(random);
   view.members.push_back(testing::any_member(random));
-  CHECK(decode_master(encode(MasterMessage(Prepare{view}))).ok());
+  CHECK(decode_peer(encode(PeerMessage(ViewPresented{view}))).ok());
   view.members.push_back(view.members.front());
   view.members.back().name = "another";
-  expect_refused(MasterMessage(Prepare{view}), "twice");
-  expect_refused(MasterMessage(Hosts{.members = view.members, .link_secret = 1}), "twice");
-  expect_refused(MasterMessage(Guests{view.members}), "twice");
+  expect_refused(PeerMessage(ViewPresented{view}), "twice");
+  const MemberChange twice = whole_list(view.members);
+  expect_refused(MasterMessage(StartView{.members = twice}), "twice");
+  expect_refused(MasterMessage(Hosts{.members = twice, .link_secret = 1}), "twice");
+  expect_refused(MasterMessage(Visitors{twice}), "twice");
 }
 
 TEST_CASE("unknown values are refused") {

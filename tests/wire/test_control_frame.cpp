@@ -82,7 +82,7 @@ TEST_CASE("a stray client is refused at its first wrong byte") {
     const auto refused = drain(reader);
     REQUIRE_FALSE(refused.ok());
     INFO(refused.error().sentence);
-    CHECK(refused.error().sentence.find("this is a control port") == 0);
+    CHECK(refused.error().sentence.find("a control message was expected") == 0);
   }
   ControlFrameReader reader;
   reader.feed(as_bytes("\xf5H"));
@@ -96,7 +96,7 @@ TEST_CASE("a data connection that dials a control port is told so") {
   reader.feed(encode_greeting({.link_secret = 1, .from = PeerId{1}, .to = PeerId{2}}));
   const auto refused = drain(reader);
   REQUIRE_FALSE(refused.ok());
-  CHECK(refused.error().sentence == "this is a control port, but a peer opened a data connection");
+  CHECK(refused.error().sentence == "a control message was expected, but a peer opened a data connection");
 }
 
 TEST_CASE("every corrupted byte is found, or waits for bytes that never come") {

@@ -18,7 +18,8 @@ LinkGreeting any_greeting(Random& random) {
           .from = PeerId{random.next()},
           .to = PeerId{random.next()},
           .connection_index = static_cast<std::uint32_t>(random.below(total)),
-          .connections_total = total};
+          .connections_total = total,
+          .machine_proof = {.low = random.next(), .high = random.next()}};
 }
 
 }  // namespace
@@ -33,9 +34,11 @@ TEST_CASE("greetings and answers come back as they were") {
   }
   for (const auto answer :
        {GreetingAnswer::accepted, GreetingAnswer::refused_unknown, GreetingAnswer::refused_busy}) {
-    const auto decoded = decode_greeting_answer(encode_greeting_answer(answer));
+    const Digest128 proof{.low = random.next(), .high = random.next()};
+    const auto decoded = decode_greeting_answer(encode_greeting_answer(answer, proof));
     REQUIRE(decoded.ok());
-    CHECK(*decoded == answer);
+    CHECK(decoded->answer == answer);
+    CHECK(decoded->machine_proof == proof);
   }
 }
 
