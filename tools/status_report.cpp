@@ -41,7 +41,7 @@ const hawserStatusPeer_t* member(const StatusReport& report, std::uint32_t group
 std::string name_of(const StatusReport& report, std::uint32_t group, std::uint32_t rank) {
   const hawserStatusPeer_t* const found = member(report, group, rank);
   const std::string place = "rank " + std::to_string(rank) + " of group " + std::to_string(group);
-  return found != nullptr ? std::string(found->peer.name) + " (" + place + ")" : place;
+  return found != nullptr ? std::string(found->name) + " (" + place + ")" : place;
 }
 
 std::string listed(const std::vector<std::string>& names) {
@@ -86,7 +86,7 @@ std::string group_table(const StatusReport& report, const hawserStatusGroup_t& g
   for (std::uint32_t i = 0; i < group.peers; ++i) {
     const hawserStatusPeer_t& peer = report.peers[group.first_peer + i];
     rows.push_back({std::to_string(peer.rank), time_text(peer.heard_ms) + " ago", party_of(peer),
-                    peer.peer.address, state_of(peer), peer.peer.name});
+                    peer.address, state_of(peer), peer.name});
   }
   return text + columns(rows);
 }
@@ -98,8 +98,8 @@ std::string pending_table(const StatusReport& report) {
     if (peer.member == 0) {
       const bool missed = peer.awaits == hawserAwaitsNothing;
       rows.push_back({std::to_string(peer.group), peer.waits_ms > 0 ? time_text(peer.waits_ms) : "-",
-                      missed ? "-" : time_text(peer.heard_ms) + " ago", party_of(peer), peer.peer.address,
-                      state_of(peer), peer.peer.name});
+                      missed ? "-" : time_text(peer.heard_ms) + " ago", party_of(peer), peer.address,
+                      state_of(peer), peer.name});
     }
   return rows.size() == 1 ? std::string() : "\nin no view\n" + columns(rows);
 }
@@ -131,9 +131,9 @@ const char* awaits_word(hawserAwaits_t awaits) {
 }
 
 void add_peer(hawser::JsonWriter& json, const hawserStatusPeer_t& peer) {
-  json.add("id", std::string_view(hex(peer.peer.peer_id)))
-      .add("name", std::string_view(peer.peer.name))
-      .add("address", std::string_view(peer.peer.address));
+  json.add("id", std::string_view(hex(peer.peer_id)))
+      .add("name", std::string_view(peer.name))
+      .add("address", std::string_view(peer.address));
   if (peer.awaits != hawserAwaitsNothing) json.add("heard_ms", peer.heard_ms);
   if (peer.party_size > 1)
     json.add("party", std::string_view(hex(peer.party))).add("party_size", std::uint64_t{peer.party_size});

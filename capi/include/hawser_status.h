@@ -108,7 +108,9 @@ HAWSER_API hawserResult_t hawserStatusGetMeasuredAccess(hawserStatus_t status, u
 /** Fill with HAWSER_STATUS_PEER_INIT. */
 typedef struct hawserStatusPeer {
   size_t size;
-  hawserMember_t peer;
+  uint64_t peer_id;
+  char name[HAWSER_NAME_BYTES];
+  char address[HAWSER_ADDRESS_BYTES]; /**< Where other peers dial it. */
   uint64_t party;      /**< Its number, if party_size is above 1. */
   uint64_t heard_ms;   /**< Since the master last heard of it. 0 for hawserAwaitsNothing. */
   uint64_t waits_ms;   /**< Since a newcomer came; else 0. */
@@ -122,7 +124,7 @@ typedef struct hawserStatusPeer {
 } hawserStatusPeer_t;
 
 #define HAWSER_STATUS_PEER_INIT \
-  {sizeof(hawserStatusPeer_t), {0, "", ""}, 0, 0, 0, 0, 0, 0, 0, hawserAwaitsFirstView, 0, 0}
+  {sizeof(hawserStatusPeer_t), 0, "", "", 0, 0, 0, 0, 0, 0, 0, hawserAwaitsFirstView, 0, 0}
 
 /** Errors: InvalidArgument (no such index). */
 HAWSER_API hawserResult_t hawserStatusGetPeer(hawserStatus_t status, uint32_t index, hawserStatusPeer_t* peer);

@@ -43,9 +43,9 @@ std::uint32_t members_listed(const hawser::RunStatus& status) {
 
 hawserStatusPeer_t shown(const hawser::PeerStatus& from, std::uint32_t group) {
   hawserStatusPeer_t peer = HAWSER_STATUS_PEER_INIT;
-  peer.peer.peer_id = from.member.id.value;
-  capi::copy_text(from.member.name, peer.peer.name);
-  capi::copy_text(to_string(from.member.address), peer.peer.address);
+  peer.peer_id = from.member.id.value;
+  capi::copy_text(from.member.name, peer.name);
+  capi::copy_text(to_string(from.member.address), peer.address);
   peer.party = from.party.id.value;
   peer.party_size = from.party.size;
   peer.heard_ms = from.heard_ms;

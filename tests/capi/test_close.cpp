@@ -37,7 +37,7 @@ TEST_CASE("closing ends the calls of other threads and all later ones, and the h
   CHECK(hawserCommClose(comms[0].handle()) == hawserSuccess);
   for (std::thread& one : waiting) one.join();
   for (const hawserResult_t result : results) CHECK(result == hawserErrorClosed);
-  hawserCommInfo_t info{};
+  hawserCommInfo_t info = HAWSER_COMM_INFO_INIT;
   CHECK(hawserCommGetInfo(comms[0].handle(), &info) == hawserErrorClosed);
   CHECK(hawserCommConnect(comms[0].handle()) == hawserErrorClosed);
   CHECK(hawserCommUpdateTopology(comms[0].handle()) == hawserErrorClosed);
