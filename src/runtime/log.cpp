@@ -42,16 +42,30 @@ void set_log_level(LogLevel level) { the_log().level = level; }
 
 bool log_enabled(LogLevel level) { return level != LogLevel::off && level <= the_log().level.load(); }
 
-void write_log(const std::string& who, const LogEvent& event) {
+void write_log(const std::string& who, const LogEvent& event) noexcept {
   if (!log_enabled(event.level)) return;
-  const std::string line =
-      std::string(event.what) + ": " + event.text + (who.empty() ? "" : " [" + who + "]");
-  Log& log = the_log();
-  const std::lock_guard lock(log.mutex);
-  if (log.sink)
-    log.sink(event.level, line);
-  else
-    std::fprintf(stderr, "hawser %s: %s\n", level_name(event.level), line.c_str());
+  try {
+    const std::string line =
+        std::string(event.what) + ": " + event.text + (who.empty() ? "" : " [" + who + "]");
+    Log& log = the_log();
+    const std::lock_guard lock(log.mutex);
+    if (log.sink)
+      log.sink(event.level, line);
+    else
+      std::fprintf(stderr, "hawser %s: %s\n", level_name(event.level), line.c_str());
+  } catch (...) {
+    std::fprintf(stderr, "hawser %s: %s: %s\n", level_name(event.level), event.what, what_was_thrown().sentence.data());
+  }
+}
+
+void log_failure(const std::string& who, const Thrown& thrown) noexcept {
+  LogEvent event{LogLevel::error, "failed", {}};
+  try {
+    event.text = thrown.sentence.data();
+  } catch (...) {
+    event.what = "failed for want of memory";
+  }
+  write_log(who, event);
 }
 
 }  // namespace hawser

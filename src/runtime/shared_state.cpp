@@ -42,7 +42,7 @@ StateSync::Next SharedState::perform(Communicator& communicator, const SyncArgum
                            .compress = step.compress,
                            .epoch = step.epoch,
                            .transfer = step.transfer};
-  const auto run = [&]() -> Result<CollectiveInfo> {
+  const auto run = [&]() -> Result<SharedInfo> {
     const auto started = communicator.start(call);
     if (!started.ok()) return started.error();
     if (!step.transfer || !arguments.progress) return started->wait();
@@ -62,7 +62,7 @@ StateSync::Next SharedState::perform(Communicator& communicator, const SyncArgum
   if (result.ok() && step.transfer && arguments.progress) tell(arguments, *step.transfer);
   const auto known = communicator.info();
   const Error error = result.ok() ? Error{Status::success, {}} : result.error();
-  return sync.ended(now(), error, result.ok() ? &*result : nullptr, known.ok() ? (*known)->view : View{});
+  return sync.ended(now(), error, result.ok() ? result->get() : nullptr, known.ok() ? (*known)->view : View{});
 }
 
 SyncOutcome SharedState::sync(Communicator& communicator, const SyncArguments& arguments) {

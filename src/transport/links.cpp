@@ -24,13 +24,13 @@ void Links::log(LogLevel level, const char* what, std::string text) {
   traffic_.log({level, what, std::move(text)});
 }
 
-Links::Link* Links::find(PeerId peer) {
+Links::Link* Links::find(PeerId peer) const {
   const auto at = links_.find(peer);
   return at == links_.end() ? nullptr : at->second.get();
 }
 
-Links::Slot* Links::find_slot(ConnectionName connection) {
-  Link* link = find(connection.peer);
+Links::Slot* Links::find_slot(ConnectionName connection) const {
+  const Link* const link = find(connection.peer);
   return link != nullptr && connection.index < link->slots.size() ? link->slots[connection.index].get()
                                                                   : nullptr;
 }
@@ -122,17 +122,19 @@ void Links::release_receive(ConnectionName connection) {
     slot->standing->release_receive();
 }
 
-void Links::drop(ConnectionName connection, const std::string& reason) {
+void Links::drop(ConnectionName connection) {
   Link* link = find(connection.peer);
   if (link == nullptr || connection.index >= link->slots.size()) return;
   const std::shared_ptr<Slot> slot = link->slots[connection.index];
   if (!slot->standing) return;
-  log(LogLevel::warning, "connection-dropped",
-      "connection " + std::to_string(connection.index) + " to " + describe(link->target) +
-          " is closed: " + reason);
   slot->standing->close();
   slot->standing.reset();
   if (link->target.dial) redial_later(slot);
+}
+
+bool Links::stands(ConnectionName connection, std::uint64_t incarnation) const {
+  const Slot* const slot = find_slot(connection);
+  return slot != nullptr && slot->standing && slot->incarnation == incarnation;
 }
 
 void Links::shut_down_connections() {
@@ -148,7 +150,8 @@ void Links::stand(const std::shared_ptr<Slot>& slot, Tcp::socket socket) {
   if (slot->standing) {
     // The dialler saw it break before we did.
     slot->standing->close();
-    traffic_.link_down(name, "replaced by a new connection");
+    slot->standing.reset();
+    traffic_.link_down(name, slot->incarnation, "replaced by a new connection");
   }
   slot->standing_since = Clock::now();
   const bool same_host = is_same_host(socket);
@@ -161,7 +164,8 @@ void Links::stand(const std::shared_ptr<Slot>& slot, Tcp::socket socket) {
                           .asked = [this, slot](std::uint64_t connections) { asked(slot, connections); },
                           .same_host = same_host && !config_.check_same_host});
   if (!same_host) slot->standing->keep_queue_short(kUnsentBytesMax);
-  const Standing standing{.round_trip = round_trip, .same_host = same_host};
+  slot->incarnation = ++incarnations_;
+  const Standing standing{.round_trip = round_trip, .same_host = same_host, .incarnation = slot->incarnation};
   Link& link = *slot->link;
   link.between_hosts = link.between_hosts || !same_host;
   if (config_.connections_per_link == 0 && !same_host) {
@@ -177,7 +181,7 @@ void Links::broke(const std::shared_ptr<Slot>& slot, const std::string& reason) 
   slot->standing.reset();
   log(LogLevel::info, "connection-broke",
       "connection " + std::to_string(slot->index) + " to " + describe(target) + " broke: " + reason);
-  traffic_.link_down({target.peer, slot->index}, reason);
+  traffic_.link_down({target.peer, slot->index}, slot->incarnation, reason);
   if (target.dial) redial_later(slot);
 }
 

@@ -1,14 +1,14 @@
 #include "transport/name_lookup.hpp"
 
 #include <netdb.h>
-#include <pthread.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <asio/post.hpp>
 #include <cstring>
 #include <mutex>
-#include <thread>
+#include <utility>
+
+#include "transport/quiet_thread.hpp"
 
 namespace hawser::transport {
 namespace {
@@ -30,6 +30,7 @@ Result<Addresses> ask_system(const std::string& host) {
   addrinfo* list = nullptr;
   if (const int code = ::getaddrinfo(host.c_str(), nullptr, &hints, &list); code != 0)
     return lookup_failed(host, ::gai_strerror(code));
+  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owned(list, &::freeaddrinfo);
   Addresses found;
   for (const addrinfo* entry = list; entry != nullptr && found.size() < kAddressesMax;
        entry = entry->ai_next) {
@@ -47,7 +48,6 @@ Result<Addresses> ask_system(const std::string& host) {
     }
     if (std::find(found.begin(), found.end(), address) == found.end()) found.push_back(address);
   }
-  ::freeaddrinfo(list);
   if (found.empty()) return lookup_failed(host, "it has no IPv4 or IPv6 address");
   return found;
 }
@@ -58,7 +58,29 @@ Result<Addresses> ask_system(const std::string& host) {
 struct NameLookup::Mailbox {
   std::mutex mutex;
   NameLookup* owner = nullptr;  ///< Null once it is closed.
+  bool lost_one = false;        ///< There was no memory to deliver an answer.
 };
+
+/// In a thread of its own.
+void NameLookup::look_up(const std::shared_ptr<Mailbox>& mailbox, const std::string& host) noexcept {
+  try {
+    auto result = ask_system(host);
+    const std::lock_guard lock(mailbox->mutex);
+    if (mailbox->owner == nullptr) return;
+    asio::post(mailbox->owner->io_, [mailbox, host, result = std::move(result)] {
+      if (mailbox->owner != nullptr) mailbox->owner->deliver(host, result);
+    });
+  } catch (...) {
+    // Whoever waits gives up in time; whoever asks next asks the system again.
+    const std::lock_guard lock(mailbox->mutex);
+    mailbox->lost_one = true;
+  }
+}
+
+bool NameLookup::has_lost_one() {
+  const std::lock_guard lock(mailbox_->mutex);
+  return std::exchange(mailbox_->lost_one, false);
+}
 
 NameLookup::NameLookup(asio::io_context& io) : io_(io), mailbox_(std::make_shared<Mailbox>()) {
   mailbox_->owner = this;
@@ -82,6 +104,8 @@ void NameLookup::find(const std::string& host, Answer answer) {
   const auto now = std::chrono::steady_clock::now();
   if (entries_.size() >= kEntriesMax)
     std::erase_if(entries_, [](const auto& entry) { return !entry.second.asking; });
+  if (has_lost_one())
+    for (auto& [asked, entry] : entries_) entry.asking = false;
   Entry& entry = entries_[host];
   if (!entry.asking && !entry.found.empty() && now - entry.found_at < kKeptFor) {
     asio::post(io_, [answer = std::move(answer), found = entry.found] { answer(found); });
@@ -91,27 +115,11 @@ void NameLookup::find(const std::string& host, Answer answer) {
   if (entry.asking) return;
   entry.asking = true;
 
-  // The application's signals are for the application's threads.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  try {
-    std::thread([mailbox = mailbox_, host] {
-      auto result = ask_system(host);
-      const std::lock_guard lock(mailbox->mutex);
-      if (mailbox->owner == nullptr) return;
-      asio::post(mailbox->owner->io_, [mailbox, host, result = std::move(result)] {
-        if (mailbox->owner != nullptr) mailbox->owner->deliver(host, result);
-      });
-    }).detach();
-  } catch (const std::system_error&) {
-    asio::post(io_, [mailbox = mailbox_, host] {
-      if (mailbox->owner != nullptr)
-        mailbox->owner->deliver(host, lookup_failed(host, "no thread could be started for it"));
-    });
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  auto thread = start_quiet_thread([mailbox = mailbox_, host] { look_up(mailbox, host); });
+  if (thread.ok()) return thread->detach();
+  asio::post(io_, [mailbox = mailbox_, host, why = thread.error()] {
+    if (mailbox->owner != nullptr) mailbox->owner->deliver(host, why);
+  });
 }
 
 void NameLookup::deliver(const std::string& host, Result<Addresses> result) {

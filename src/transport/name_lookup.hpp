@@ -39,6 +39,8 @@ class NameLookup {
     std::chrono::steady_clock::time_point found_at{};
     bool asking = false;
   };
+  static void look_up(const std::shared_ptr<Mailbox>& mailbox, const std::string& host) noexcept;
+  bool has_lost_one();
   void deliver(const std::string& host, Result<std::vector<asio::ip::address>> result);
 
   asio::io_context& io_;
