@@ -154,13 +154,23 @@ Result<void> Communicator::close() {
   if (const auto process = check_process(); !process.ok()) return process;
   // Whoever finds it gone must find nobody who still reads what was offered.
   const std::lock_guard slot_lock(slot_->mutex);
+  close_slot();
+  return {};
+}
+
+void Communicator::close(CommunicatorSlot& slot) noexcept {
+  const std::lock_guard lock(slot.mutex);
+  if (slot.communicator != nullptr) slot.communicator->close_slot();
+}
+
+/// With the slot's mutex.
+void Communicator::close_slot() noexcept {
   slot_->communicator = nullptr;
   {
     const std::lock_guard lock(calls_.mutex);
     calls_.closing = true;
   }
   stop_thread([this] { driver_->leave([this] { io_->stop(); }); });
-  return {};
 }
 
 /// `last` is what the thread does last; it stops the io_context.

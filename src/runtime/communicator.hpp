@@ -114,6 +114,9 @@ class Communicator {
   /// Offers it no more; when this returns, nobody reads it. No error if it was not offered.
   Result<void> withdraw(const std::shared_ptr<const StateOffer>& offer);
   std::shared_ptr<CommunicatorSlot> slot() const { return slot_; }
+  /// For whoever cannot ask for anything, for want of memory: closes the communicator of this slot, if there is one. Then
+  /// nobody reads what was offered.
+  static void close(CommunicatorSlot& slot) noexcept;
   /// Leaves the run and ends calls under way, and all later ones, with closed. Again: does nothing.
   Result<void> close();
   Result<void> update_topology();
@@ -170,6 +173,7 @@ class Communicator {
   Result<void> not_a_member() const;
   Result<void> check_process() const;
   Result<void> claim(UnderWay& call, const CollectiveArguments& arguments);
+  void close_slot() noexcept;
   template <class Last>
   void stop_thread(const Last& last) noexcept;
   void end_late_calls() noexcept;

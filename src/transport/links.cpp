@@ -71,10 +71,9 @@ void Links::close_link(Link& link) {
 }
 
 void Links::open(const LinkTarget& target) {
-  auto& kept = links_[target.peer];
-  const bool is_new = !kept;
-  if (is_new) kept = std::make_unique<Link>();
-  Link& link = *kept;
+  const bool is_new = !links_.contains(target.peer);
+  if (is_new) links_.emplace(target.peer, std::make_unique<Link>());
+  Link& link = *find(target.peer);
   const bool same = !is_new && link.target.secret == target.secret && link.target.dial == target.dial &&
                     link.target.address == target.address;
   link.target = target;
