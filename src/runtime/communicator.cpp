@@ -192,7 +192,8 @@ void Communicator::stop_thread(const Last& last) noexcept {
   end_late_calls();
 }
 
-/// A call that was let in before the end may be posted when nobody serves any more. The driver is over then: it ends them.
+/// A call that was let in before the end may be posted when nobody serves any more. The driver is over then, and
+/// ends it.
 void Communicator::end_late_calls() noexcept {
   const std::lock_guard lock(late_.mutex);
   if (!late_.thread_ended) return;

@@ -114,8 +114,8 @@ class Communicator {
   /// Offers it no more; when this returns, nobody reads it. No error if it was not offered.
   Result<void> withdraw(const std::shared_ptr<const StateOffer>& offer);
   std::shared_ptr<CommunicatorSlot> slot() const { return slot_; }
-  /// For whoever cannot ask for anything, for want of memory: closes the communicator of this slot, if there is one. Then
-  /// nobody reads what was offered.
+  /// For whoever cannot ask for anything, for want of memory: closes the communicator of this slot, if there is
+  /// one. Then nobody reads what was offered.
   static void close(CommunicatorSlot& slot) noexcept;
   /// Leaves the run and ends calls under way, and all later ones, with closed. Again: does nothing.
   Result<void> close();
