@@ -1,6 +1,7 @@
 #include "small_run.hpp"
 
 #include <hawser_shared_state.h>
+#include <hawser_status.h>
 
 #include <array>
 #include <atomic>
@@ -20,10 +21,12 @@ namespace {
 constexpr std::uint32_t kPeers = 2;
 constexpr std::uint64_t kAsLongAsItTakes = ~std::uint64_t{0};
 
-/// What the two peers of a run share.
+/// What the peers of a run share.
 struct Shared {
   std::string master_address;
-  std::atomic<std::uint32_t> over{0};  ///< Peers that have made their last call.
+  std::atomic<std::uint32_t> over{0};  ///< Members that have made their last call.
+  std::atomic<std::uint32_t> offers{0};
+  std::atomic<bool> guest_is_over{false};
   std::mutex mutex;
   RunOutcome outcome;
 };
@@ -35,6 +38,11 @@ struct Shared {
 
 /// The last of a peer's calls but destroy: one that did not succeed.
 struct LastCall {};
+
+/// Until it is true, which another thread sees to.
+void wait_until(const std::function<bool()>& condition) {
+  while (!condition()) std::this_thread::yield();
+}
 
 float value_of(std::uint32_t who, std::uint64_t i) { return static_cast<float>(i % 61 + who); }
 float sum_at(std::uint64_t i) { return value_of(0, i) + value_of(1, i); }
@@ -50,12 +58,23 @@ class Peer {
       reduce();
       others();
       list();
+      look_at_status();
       shared_state();
       last_in_flight();
     } catch (const LastCall&) {
       ++shared_.over;
       destroy();
     }
+  }
+
+  /// A newcomer that prefetches what the others offer, and leaves as soon as one of them does.
+  void run_as_guest() {
+    this_thread_is_the_tests();
+    wait_until([&] { return shared_.offers == kPeers || shared_.over != 0; });
+    if (shared_.over == 0) prefetch();
+    shared_.guest_is_over = true;
+    wait_until([&] { return shared_.over != 0; });
+    destroy();
   }
 
  private:
@@ -84,16 +103,20 @@ class Peer {
     comm_ = nullptr;
   }
 
-  void join() {
+  void create() {
     hawserCommConfig_t config = HAWSER_COMM_CONFIG_INIT;
     config.master = shared_.master_address.c_str();
-    config.connect_ms = 5000;
+    config.connect_ms = 3000;
     config.master_redial_ms = 300;
     config.silence_ms = 2000;
     config.stall_ms = 2000;
     config.check_same_host = 1;
     config.connections_per_link = 2;
     call("create", [&] { return hawserCommCreate(&config, &comm_); });
+  }
+
+  void join() {
+    create();
     call("connect", [&] { return hawserCommConnect(comm_); });
     hawserCommInfo_t info = HAWSER_COMM_INFO_INIT;
     while (true) {
@@ -223,14 +246,73 @@ class Peer {
     if (result != hawserSuccess) throw LastCall();
   }
 
-  /// The peers come with different contents, of which one is elected.
+  void look_at_status() {
+    hawserStatus_t status = nullptr;
+    if (try_call("status", [&] { return hawserStatusQuery(shared_.master_address.c_str(), 2000, &status); }) !=
+        hawserSuccess)
+      return;
+    hawserStatusPeer_t peer = HAWSER_STATUS_PEER_INIT;
+    (void)try_call("status peer", [&] { return hawserStatusGetPeer(status, 0, &peer); });
+    if (try_call("status destroy", [&] { return hawserStatusDestroy(status); }) != hawserSuccess)
+      broken("status destroy", "it failed");
+  }
+
+  /// Of two tensors, whole if both hold one number.
+  struct State {
+    static constexpr std::uint64_t kCount = 20000;
+    explicit State(std::uint32_t who)
+        : weights(kCount, static_cast<float>(who + 1)), momenta(kCount, static_cast<float>(who + 1)) {}
+    bool is_whole() const { return momenta == weights && weights == std::vector<float>(kCount, weights.front()); }
+    std::array<hawserStateTensor_t, 2> tensors() {
+      return {hawserStateTensor_t{"weights", weights.data(), kCount, hawserFloat32, hawserMemoryHost, 0},
+              hawserStateTensor_t{"momenta", momenta.data(), kCount, hawserFloat32, hawserMemoryHost, 0}};
+    }
+    std::vector<float> weights;
+    std::vector<float> momenta;
+  };
+
+  void check_state(const char* name, const State& content, hawserSharedState_t state) {
+    if (!content.is_whole() && hawserSharedStateSave(state, "/nowhere/at/all") != hawserErrorInvalidUsage)
+      broken(name, "a state of two contents counts for a whole one");
+  }
+
+  void prefetch() try {
+    State content(who_);
+    const auto tensors = content.tensors();
+    create();
+    hawserSharedState_t state = nullptr;
+    call("state create", [&] { return hawserSharedStateCreate(tensors.data(), tensors.size(), &state); });
+    hawserPrefetchOptions_t options = HAWSER_PREFETCH_OPTIONS_INIT;
+    options.bound_ms = 1000;
+    hawserPrefetchInfo_t info = HAWSER_PREFETCH_INFO_INIT;
+    (void)try_call("connect, prefetching", [&] { return hawserCommConnectPrefetch(comm_, state, &options, &info); });
+    check_state("connect, prefetching", content, state);
+    if (try_call("state destroy", [&] { return hawserSharedStateDestroy(state); }) != hawserSuccess)
+      broken("state destroy", "it failed");
+  } catch (const LastCall&) {
+  }
+
+  /// Admits the guest, if it comes that far.
+  void admit_guest() {
+    ++shared_.offers;
+    hawserCommInfo_t info = HAWSER_COMM_INFO_INIT;
+    int pending = 0;
+    while (info.world_size <= kPeers) {
+      // Not counted: how often depends on the guest.
+      wait_until([&] {
+        return hawserCommArePeersPending(comm_, &pending) != hawserSuccess || pending != 0 || shared_.guest_is_over ||
+               shared_.over != 0;
+      });
+      if (shared_.over != 0 || (shared_.guest_is_over && pending == 0)) return;
+      call("update", [&] { return hawserCommUpdateTopology(comm_); });
+      call("info", [&] { return hawserCommGetInfo(comm_, &info); });
+    }
+  }
+
+  /// The members come with different contents, of which one is elected.
   void shared_state() {
-    constexpr std::uint64_t kCount = 20000;
-    std::vector<float> weights(kCount, static_cast<float>(who_ + 1));
-    std::vector<float> momenta(kCount, static_cast<float>(who_ + 1));
-    const std::array<hawserStateTensor_t, 2> tensors{
-        hawserStateTensor_t{"weights", weights.data(), kCount, hawserFloat32, hawserMemoryHost, 0},
-        hawserStateTensor_t{"momenta", momenta.data(), kCount, hawserFloat32, hawserMemoryHost, 0}};
+    State content(who_);
+    const auto tensors = content.tensors();
     hawserSharedState_t state = nullptr;
     call("state create", [&] { return hawserSharedStateCreate(tensors.data(), tensors.size(), &state); });
     hawserSyncOptions_t options = HAWSER_SYNC_OPTIONS_INIT;
@@ -238,16 +320,15 @@ class Peer {
     options.compress = 1;
     hawserSyncInfo_t info = HAWSER_SYNC_INFO_INIT;
     auto result = try_call("sync", [&] { return hawserSharedStateSync(comm_, state, &options, &info); });
-    if (result == hawserSuccess && (weights.back() != weights.front() || weights != momenta))
-      broken("sync", "tensors differ after a success");
-    const auto is_whole = [&] {
-      return momenta == weights && weights == std::vector<float>(kCount, weights.front());
-    };
-    if (result == hawserSuccess && !is_whole()) broken("sync", "tensors differ after a success");
-    if (result != hawserSuccess && !is_whole() &&
-        hawserSharedStateSave(state, "/nowhere/at/all") != hawserErrorInvalidUsage)
-      broken("sync", "a state of two contents counts for a whole one");
+    if (result == hawserSuccess && !content.is_whole()) broken("sync", "tensors differ after a success");
+    check_state("sync", content, state);
     if (result == hawserSuccess) result = try_call("offer", [&] { return hawserSharedStateOffer(comm_, state); });
+    try {
+      if (result == hawserSuccess) admit_guest();
+    } catch (const LastCall&) {
+      result = hawserErrorSystem;
+    }
+    // The tensors go after this, whether or not it could be withdrawn.
     if (result == hawserSuccess) result = try_call("withdraw", [&] { return hawserSharedStateWithdraw(state); });
     if (try_call("state destroy", [&] { return hawserSharedStateDestroy(state); }) != hawserSuccess)
       broken("state destroy", "it failed");
@@ -320,9 +401,10 @@ RunOutcome small_run(std::uint64_t first, std::uint64_t length) {
                          [&] { return hawserMasterGetAddress(master, address.data(), address.size()); });
   if (up) {
     shared.master_address = address.data();
-    std::array<std::thread, kPeers> threads;
+    std::array<std::thread, kPeers + 1> threads;
     for (std::uint32_t who = 0; who < kPeers; ++who)
       threads[who] = std::thread([&shared, who] { Peer(shared, who).run(); });
+    threads[kPeers] = std::thread([&shared] { Peer(shared, kPeers).run_as_guest(); });
     for (std::thread& thread : threads) thread.join();
   }
   if (!master_call(shared, "master destroy", [&] { return hawserMasterDestroy(master); }))
