@@ -67,7 +67,7 @@ StatusReport::Matrix read_matrix(hawserStatus_t status, std::uint32_t index, con
   // None of these can fail, see read_status.
   for (std::uint32_t from = 0; from < matrix.size; ++from) {
     // The last members may not be listed.
-    matrix.names.emplace_back(from < group.peers ? report.peers[group.first_peer + from].peer.name : "");
+    matrix.names.emplace_back(from < group.peers ? report.peers[group.first_peer + from].name : "");
     (void)hawserStatusGetMeasuredAccess(status, index, from, &matrix.uplinks[from], &matrix.downlinks[from]);
     for (std::uint32_t to = 0; to < matrix.size; ++to) {
       matrix.links.push_back(HAWSER_MEASURED_LINK_INIT);

@@ -41,7 +41,7 @@ const hawserStatusPeer_t* member(const StatusReport& report, std::uint32_t group
 std::string name_of(const StatusReport& report, std::uint32_t group, std::uint32_t rank) {
   const hawserStatusPeer_t* const found = member(report, group, rank);
   const std::string place = "rank " + std::to_string(rank) + " of group " + std::to_string(group);
-  return found != nullptr ? std::string(found->peer.name) + " (" + place + ")" : place;
+  return found != nullptr ? std::string(found->name) + " (" + place + ")" : place;
 }
 
 std::string listed(const std::vector<std::string>& names) {
@@ -56,7 +56,7 @@ std::string listed(const std::vector<std::string>& names) {
 std::string state_of(const hawserStatusPeer_t& peer) {
   std::string state = peer.member == 1 ? "" : hawserGetAwaitsName(peer.awaits);
   if (peer.in_update == 1) state += std::string(state.empty() ? "" : ", ") + "in update-topology";
-  if (peer.opens_links == 1) state += std::string(state.empty() ? "" : ", ") + "opens links";
+  if (peer.away == 1) state += std::string(state.empty() ? "" : ", ") + "away, may come back";
   return state.empty() ? "member" : state;
 }
 
@@ -82,11 +82,14 @@ std::string head(const StatusReport& report) {
 std::string group_table(const StatusReport& report, const hawserStatusGroup_t& group) {
   std::string text = "\ngroup " + std::to_string(group.group) + ", epoch " + std::to_string(group.epoch) +
                      ", " + count_text(group.group_size, "member") + "\n";
+  if (group.mismatches > 0)
+    text += "  last mismatch, " + time_text(group.last_mismatch_age_ms) + " ago, of " + std::to_string(group.mismatches) +
+            ": " + group.last_mismatch + "\n";
   std::vector<std::vector<std::string>> rows{{"rank", "heard", "party", "address", "state", "name"}};
   for (std::uint32_t i = 0; i < group.peers; ++i) {
     const hawserStatusPeer_t& peer = report.peers[group.first_peer + i];
     rows.push_back({std::to_string(peer.rank), time_text(peer.heard_ms) + " ago", party_of(peer),
-                    peer.peer.address, state_of(peer), peer.peer.name});
+                    peer.address, state_of(peer), peer.name});
   }
   return text + columns(rows);
 }
@@ -98,8 +101,8 @@ std::string pending_table(const StatusReport& report) {
     if (peer.member == 0) {
       const bool missed = peer.awaits == hawserAwaitsNothing;
       rows.push_back({std::to_string(peer.group), peer.waits_ms > 0 ? time_text(peer.waits_ms) : "-",
-                      missed ? "-" : time_text(peer.heard_ms) + " ago", party_of(peer), peer.peer.address,
-                      state_of(peer), peer.peer.name});
+                      missed ? "-" : time_text(peer.heard_ms) + " ago", party_of(peer), peer.address,
+                      state_of(peer), peer.name});
     }
   return rows.size() == 1 ? std::string() : "\nin no view\n" + columns(rows);
 }
@@ -125,19 +128,19 @@ std::string collective_lines(const StatusReport& report, const StatusReport::Col
 /// For programs; the names of hawserAwaits_t.
 const char* awaits_word(hawserAwaits_t awaits) {
   constexpr std::array kWords{"first-view", "update-topology", "prefetch", "party",
-                              "links",      "recovery",        "others",   "nothing"};
+                              "links",      "recovery",        "others",   "nothing", "turn"};
   const auto number = static_cast<std::size_t>(awaits);
   return number < kWords.size() ? kWords[number] : "unknown";
 }
 
 void add_peer(hawser::JsonWriter& json, const hawserStatusPeer_t& peer) {
-  json.add("id", std::string_view(hex(peer.peer.peer_id)))
-      .add("name", std::string_view(peer.peer.name))
-      .add("address", std::string_view(peer.peer.address));
+  json.add("id", std::string_view(hex(peer.peer_id)))
+      .add("name", std::string_view(peer.name))
+      .add("address", std::string_view(peer.address));
   if (peer.awaits != hawserAwaitsNothing) json.add("heard_ms", peer.heard_ms);
   if (peer.party_size > 1)
     json.add("party", std::string_view(hex(peer.party))).add("party_size", std::uint64_t{peer.party_size});
-  json.add("in_update", peer.in_update == 1).add("opens_links", peer.opens_links == 1);
+  json.add("in_update", peer.in_update == 1).add("opens_links", peer.opens_links == 1).add("away", peer.away == 1);
 }
 
 void add_ranks(hawser::JsonWriter& json, const char* key, const StatusReport::Collective& one,
@@ -250,7 +253,11 @@ std::string status_json(const StatusReport& report) {
         .add("group", std::uint64_t{group.group})
         .add("epoch", group.epoch)
         .add("size", std::uint64_t{group.group_size})
-        .open_list("members");
+        .add("mismatches", group.mismatches);
+    if (group.mismatches > 0)
+      json.add("last_mismatch", std::string_view(group.last_mismatch))
+          .add("last_mismatch_age_ms", group.last_mismatch_age_ms);
+    json.open_list("members");
     for (std::uint32_t i = 0; i < group.peers; ++i) {
       json.open().add("rank", std::uint64_t{i});
       add_peer(json, report.peers[group.first_peer + i]);

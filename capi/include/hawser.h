@@ -306,7 +306,9 @@ typedef struct hawserCommConfig {
 #define HAWSER_COMM_CONFIG_INIT \
   {sizeof(hawserCommConfig_t), NULL, NULL, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0}
 
+/** Fill with HAWSER_COMM_INFO_INIT. */
 typedef struct hawserCommInfo {
+  size_t size;
   uint64_t peer_id;             /**< This peer's id in the run. */
   uint64_t epoch;               /**< Number of this group's view; grows with every change. */
   uint32_t world_size;          /**< Admitted members over all groups. */
@@ -317,11 +319,17 @@ typedef struct hawserCommInfo {
   uint32_t group_count;         /**< Number of groups that have members. */
 } hawserCommInfo_t;
 
+#define HAWSER_COMM_INFO_INIT {sizeof(hawserCommInfo_t), 0, 0, 0, 0, 0, 0, 0, 0}
+
+/** Fill the first entry of an array with HAWSER_MEMBER_INIT; its size holds for all. */
 typedef struct hawserMember {
+  size_t size;
   uint64_t peer_id;
   char name[HAWSER_NAME_BYTES];
   char address[HAWSER_ADDRESS_BYTES]; /**< Where other peers dial it. */
 } hawserMember_t;
+
+#define HAWSER_MEMBER_INIT {sizeof(hawserMember_t), 0, "", ""}
 
 /** Makes a communicator, opens its listening port and starts its thread. Does not block.
  *  Strings of the config are copied. Errors: InvalidArgument, System (no port free in the range). */
@@ -344,11 +352,13 @@ HAWSER_API hawserResult_t hawserCommClose(hawserComm_t comm);
 HAWSER_API hawserResult_t hawserCommDestroy(hawserComm_t comm);
 
 /** The current view as this peer knows it. Does not block.
- *  Errors: InvalidUsage (not connected), Expelled, MasterUnreachable. */
+ *  Errors: InvalidArgument (the size is not set), InvalidUsage (not connected), Expelled, MasterUnreachable. */
 HAWSER_API hawserResult_t hawserCommGetInfo(hawserComm_t comm, hawserCommInfo_t* info);
 
 /** Members of this group in rank order: writes up to `capacity` entries and their number in the view to
- *  `count`. Does not block. Errors as hawserCommGetInfo. */
+ *  `count`. Entries lie as far apart as the `size` of the first one says, which the caller sets; all that are
+ *  written get it. Does not block. Errors as hawserCommGetInfo.
+ *  @param members null with a capacity of 0: only the number is asked for. */
 HAWSER_API hawserResult_t hawserCommGetMembers(hawserComm_t comm, hawserMember_t* members, uint32_t capacity,
                                                uint32_t* count);
 
@@ -542,9 +552,10 @@ HAWSER_API hawserResult_t hawserAllReduceAsync(hawserComm_t comm, const void* se
                                                uint64_t count, hawserDataType_t type,
                                                const hawserAllReduceOptions_t* options, hawserOp_t* op);
 
-/** Blocks until the operation has ended, or for `timeout_ms` (UINT64_MAX: as long as it takes, which is
- *  bounded as for hawserAllReduce). Gives what it came to, again and again; Timeout from a timeout_ms that
- *  passed is told apart by hawserOpTest. Several threads may wait. @param info may be null. */
+/** Blocks until the operation has ended, or for `timeout_ms`. 0: looks and does not wait. From 2^40 on, such as
+ *  UINT64_MAX: as long as it takes, which is bounded as for hawserAllReduce. Gives what it came to, again and
+ *  again, also after hawserCommDestroy; Timeout from a timeout_ms that passed is told apart by hawserOpTest.
+ *  Several threads may wait. @param info may be null. */
 HAWSER_API hawserResult_t hawserOpWait(hawserOp_t op, uint64_t timeout_ms, hawserReduceInfo_t* info);
 
 /** Writes 1 if the operation has ended, well or not, else 0. Does not block. Errors: InvalidArgument (null). */

@@ -40,7 +40,8 @@ typedef struct hawserStateTensor {
 HAWSER_API hawserResult_t hawserSharedStateCreate(const hawserStateTensor_t* tensors, uint64_t count,
                                                   hawserSharedState_t* state);
 
-/** Frees the state, not the tensors. Null is allowed. Errors: InvalidUsage (another call is using it). */
+/** Frees the state, not the tensors; what is offered is withdrawn first (without memory to ask for that, the
+ *  communicator that offers it is closed). Null is allowed. Errors: InvalidUsage (another call is using it). */
 HAWSER_API hawserResult_t hawserSharedStateDestroy(hawserSharedState_t state);
 
 /** The revision counts the caller's versions of the content: add one whenever the content has been changed by all

@@ -20,10 +20,11 @@ typedef enum hawserAwaits {
   hawserAwaitsUpdate = 1,    /**< That all members of all groups call update-topology. */
   hawserAwaitsPrefetch = 2,  /**< It fetches a shared state, and asks for admission afterwards. */
   hawserAwaitsParty = 3,     /**< The rest of its party. */
-  hawserAwaitsLinks = 4,     /**< It is being admitted: links to it are opened. */
+  hawserAwaitsLinks = 4,     /**< Links between it and the members, which are being opened. */
   hawserAwaitsRecovery = 5,  /**< A newcomer: the members of a run that lost its master. */
   hawserAwaitsOthers = 6,    /**< A member that is back after its master was restarted: the other members. */
-  hawserAwaitsNothing = 7    /**< A member that is not back yet after a restart of the master: others wait for it. */
+  hawserAwaitsNothing = 7,   /**< A member that is not back yet after a restart of the master: others wait for it. */
+  hawserAwaitsTurn = 8       /**< A newcomer: its turn. Too many are being admitted, or its links have failed before. */
 } hawserAwaits_t;
 
 /** For a person, e.g. "waits for update-topology". Never null, static storage. */
@@ -31,7 +32,8 @@ HAWSER_API const char* hawserGetAwaitsName(hawserAwaits_t awaits);
 
 /** Asks the master at `master` ("HOST:PORT") over a connection of its own. The run takes no notice. Blocks up to
  *  `timeout_ms` (0: 5000). Errors: InvalidArgument (address), MasterUnreachable (nobody listens there), Timeout (no
- *  answer), Refused (no master, one of another protocol version, or asked more than 16 times a second). */
+ *  answer), Refused (no master, one of another protocol version, or this host asks more than 4 times a second; 8 at
+ *  once are answered). What is told may be a tenth of a second old. */
 HAWSER_API hawserResult_t hawserStatusQuery(const char* master, uint32_t timeout_ms, hawserStatus_t* status);
 
 /** The same, with what the members have measured of the links between them (hawserStatusGetMeasuredLink), which is
@@ -76,9 +78,12 @@ typedef struct hawserStatusGroup {
   uint64_t measures;   /**< Version of what its members have been told of their links; 0: nothing in this view. */
   uint64_t measures_age_ms; /**< Since they were told. */
   uint32_t has_matrix;      /**< 1: hawserStatusGetMeasuredLink knows it. */
+  uint64_t mismatches;      /**< How often its members called different things, in this and earlier views. */
+  uint64_t last_mismatch_age_ms; /**< Since the last time; 0 if that never was. */
+  const char* last_mismatch;     /**< Who called what then; "" if that never was. Valid until hawserStatusDestroy. */
 } hawserStatusGroup_t;
 
-#define HAWSER_STATUS_GROUP_INIT {sizeof(hawserStatusGroup_t), 0, 0, 0, 0, 0, 0, 0, 0}
+#define HAWSER_STATUS_GROUP_INIT {sizeof(hawserStatusGroup_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL}
 
 /** Errors: InvalidArgument (no such index). */
 HAWSER_API hawserResult_t hawserStatusGetGroup(hawserStatus_t status, uint32_t index, hawserStatusGroup_t* group);
@@ -108,7 +113,9 @@ HAWSER_API hawserResult_t hawserStatusGetMeasuredAccess(hawserStatus_t status, u
 /** Fill with HAWSER_STATUS_PEER_INIT. */
 typedef struct hawserStatusPeer {
   size_t size;
-  hawserMember_t peer;
+  uint64_t peer_id;
+  char name[HAWSER_NAME_BYTES];
+  char address[HAWSER_ADDRESS_BYTES]; /**< Where other peers dial it. */
   uint64_t party;      /**< Its number, if party_size is above 1. */
   uint64_t heard_ms;   /**< Since the master last heard of it. 0 for hawserAwaitsNothing. */
   uint64_t waits_ms;   /**< Since a newcomer came; else 0. */
@@ -118,11 +125,12 @@ typedef struct hawserStatusPeer {
   uint32_t rank;
   hawserAwaits_t awaits;
   uint32_t in_update;   /**< 1: it waits in update-topology. */
-  uint32_t opens_links; /**< 1: newcomers are being admitted, and it has not said that its links are open. */
+  uint32_t opens_links; /**< 1: it waits for admission, and lacks links to members yet. */
+  uint32_t away;        /**< 1: a member whose connection to the master broke, and who may come back. */
 } hawserStatusPeer_t;
 
 #define HAWSER_STATUS_PEER_INIT \
-  {sizeof(hawserStatusPeer_t), {0, "", ""}, 0, 0, 0, 0, 0, 0, 0, hawserAwaitsFirstView, 0, 0}
+  {sizeof(hawserStatusPeer_t), 0, "", "", 0, 0, 0, 0, 0, 0, 0, hawserAwaitsFirstView, 0, 0, 0}
 
 /** Errors: InvalidArgument (no such index). */
 HAWSER_API hawserResult_t hawserStatusGetPeer(hawserStatus_t status, uint32_t index, hawserStatusPeer_t* peer);

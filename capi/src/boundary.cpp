@@ -2,13 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <new>
-#include <stdexcept>
 #include <string_view>
-#include <system_error>
 
-#include "base/bug_found.hpp"
 #include "base/limits.hpp"
+#include "base/thrown.hpp"
 
 namespace hawser::capi {
 namespace {
@@ -30,19 +27,8 @@ const char* last_sentence() noexcept { return the_sentence.data(); }
 hawserResult_t report(const Error& error) noexcept { return keep(error.status, error.sentence); }
 
 hawserResult_t report_exception() noexcept {
-  try {
-    throw;
-  } catch (const std::bad_alloc&) {
-    return keep(Status::system, "the system has no memory left");
-  } catch (const std::system_error& error) {
-    return keep(Status::system, error.what());
-  } catch (const BugFound& bug) {
-    return keep(Status::internal, bug.what());
-  } catch (const std::exception& error) {
-    return keep(Status::internal, error.what());
-  } catch (...) {
-    return keep(Status::internal, "an unexpected exception of unknown kind");
-  }
+  const Thrown thrown = what_was_thrown();
+  return keep(thrown.status, thrown.sentence.data());
 }
 
 Error invalid_argument(std::string sentence) { return {Status::invalid_argument, std::move(sentence)}; }

@@ -146,7 +146,7 @@ hawserResult_t run(hawserComm_t comm, const Result<hawser::CollectiveArguments>&
   if (!out.fine().ok()) return capi::report(out.fine());
   const auto done = comm->communicator->run(*arguments);
   if (!done.ok()) return capi::report(done.error());
-  out.write(*done);
+  out.write(**done);
   return hawserSuccess;
 }
 
@@ -262,12 +262,13 @@ hawserResult_t hawserOpWait(hawserOp_t op, uint64_t timeout_ms, hawserReduceInfo
     if (op == nullptr) return null_op();
     const InfoOut out(info);
     if (!out.fine().ok()) return capi::report(out.fine());
+    // Many years are as long as it takes, and as much as the clock can count.
     constexpr std::uint64_t kLongest = 1ULL << 40;
     const auto done = timeout_ms >= kLongest
                           ? op->operation.wait()
                           : op->operation.wait(std::chrono::milliseconds(timeout_ms));
     if (!done.ok()) return capi::report(done.error());
-    out.write(*done);
+    out.write(**done);
     return hawserSuccess;
   });
 }
@@ -283,7 +284,7 @@ hawserResult_t hawserOpTest(hawserOp_t op, int* ended) {
 
 hawserResult_t hawserOpDestroy(hawserOp_t op) {
   return capi::guarded([&] {
-    if (op != nullptr) (void)op->operation.wait();
+    if (op != nullptr) (void)op->operation.wait_for_end();
     delete op;
     return hawserSuccess;
   });
@@ -299,6 +300,7 @@ hawserResult_t hawserAllReduceMany(hawserComm_t comm, const hawserTensor_t* tens
       const auto read = capi::read_struct(*info, "hawserManyInfo_t", capi::Rest::waits_for_answer);
       if (!read.ok()) return capi::report(read.error());
     }
+    if (done != nullptr) std::fill_n(done, count, std::uint8_t{0});
     const hawser::ManyOutcome outcome = hawser::reduce_many(*comm->communicator, *many);
     if (done != nullptr) std::copy(outcome.done.begin(), outcome.done.end(), done);
     if (info != nullptr) capi::write_struct(info_of(outcome.info), *info);

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstring>
+#include <vector>
 
 #include "base/limits.hpp"
 #include "boundary.hpp"
@@ -117,6 +119,21 @@ Result<hawser::CommunicatorConfig> config_of(const hawserCommConfig_t& callers) 
   return out;
 }
 
+/// The first entry tells the size of all: that is how far apart they lie.
+Result<void> check_entries(const hawserMember_t& first) {
+  if (const auto read = capi::read_struct(first, "hawserMember_t", capi::Rest::waits_for_answer); !read.ok())
+    return read.error();
+  if (first.size % alignof(hawserMember_t) == 0) return {};
+  return capi::invalid_argument("the size in hawserMember_t is not a size; use its initialiser macro");
+}
+
+void write_entry(const hawserMember_t& ours, hawserMember_t* first, std::size_t index) {
+  const std::size_t size = first->size;
+  auto* const entry = reinterpret_cast<hawserMember_t*>(reinterpret_cast<std::byte*>(first) + index * size);
+  entry->size = size;
+  capi::write_struct(ours, *entry);
+}
+
 }  // namespace
 
 extern "C" {
@@ -157,18 +174,21 @@ hawserResult_t hawserCommGetInfo(hawserComm_t comm, hawserCommInfo_t* info) {
   return capi::guarded([&] {
     if (comm == nullptr) return capi::null_comm();
     if (info == nullptr) return capi::null_output();
+    if (const auto read = capi::read_struct(*info, "hawserCommInfo_t", capi::Rest::waits_for_answer); !read.ok())
+      return capi::report(read.error());
     const auto known = comm->communicator->info();
     if (!known.ok()) return capi::report(known.error());
     const hawser::EngineInfo& from = **known;
-    *info = {};
-    info->peer_id = from.self.value;
-    info->epoch = from.view.epoch.value;
-    info->world_size = from.world.size;
-    info->rank = from.view.rank_of(from.self).value_or(0);
-    info->group = from.view.group;
-    info->group_size = from.view.size();
-    info->largest_group_size = from.world.largest_group_size;
-    info->group_count = from.world.group_count;
+    hawserCommInfo_t ours = HAWSER_COMM_INFO_INIT;
+    ours.peer_id = from.self.value;
+    ours.epoch = from.view.epoch.value;
+    ours.world_size = from.world.size;
+    ours.rank = from.view.rank_of(from.self).value_or(0);
+    ours.group = from.view.group;
+    ours.group_size = from.view.size();
+    ours.largest_group_size = from.world.largest_group_size;
+    ours.group_count = from.world.group_count;
+    capi::write_struct(ours, *info);
     return hawserSuccess;
   });
 }
@@ -178,15 +198,20 @@ hawserResult_t hawserCommGetMembers(hawserComm_t comm, hawserMember_t* members, 
   return capi::guarded([&] {
     if (comm == nullptr) return capi::null_comm();
     if (count == nullptr || (members == nullptr && capacity > 0)) return capi::null_output();
+    if (capacity > 0)
+      if (const auto fine = check_entries(*members); !fine.ok()) return capi::report(fine.error());
     const auto known = comm->communicator->info();
     if (!known.ok()) return capi::report(known.error());
     const hawser::View& view = (*known)->view;
+    std::vector<hawserMember_t> ours;
     for (std::uint32_t rank = 0; rank < std::min(view.size(), capacity); ++rank) {
       const hawser::Member& from = view.members[rank];
-      members[rank].peer_id = from.id.value;
-      capi::copy_text(from.name, members[rank].name);
-      capi::copy_text(to_string(from.address), members[rank].address);
+      hawserMember_t& member = ours.emplace_back(hawserMember_t HAWSER_MEMBER_INIT);
+      member.peer_id = from.id.value;
+      capi::copy_text(from.name, member.name);
+      capi::copy_text(to_string(from.address), member.address);
     }
+    for (std::size_t rank = 0; rank < ours.size(); ++rank) write_entry(ours[rank], members, rank);
     *count = view.size();
     return hawserSuccess;
   });

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::uint32_t kTimeoutDefault_ms = 5000;
 
-static_assert(hawserAwaitsNothing == static_cast<int>(hawser::kAwaitsMax));
+static_assert(hawserAwaitsTurn == static_cast<int>(hawser::kAwaitsMax));
 static_assert(hawserAwaitsUpdate == static_cast<int>(hawser::Awaits::update));
 static_assert(hawserAwaitsLinks == static_cast<int>(hawser::Awaits::links));
 static_assert(hawserAwaitsOthers == static_cast<int>(hawser::Awaits::others_back));
@@ -43,15 +43,16 @@ std::uint32_t members_listed(const hawser::RunStatus& status) {
 
 hawserStatusPeer_t shown(const hawser::PeerStatus& from, std::uint32_t group) {
   hawserStatusPeer_t peer = HAWSER_STATUS_PEER_INIT;
-  peer.peer.peer_id = from.member.id.value;
-  capi::copy_text(from.member.name, peer.peer.name);
-  capi::copy_text(to_string(from.member.address), peer.peer.address);
+  peer.peer_id = from.member.id.value;
+  capi::copy_text(from.member.name, peer.name);
+  capi::copy_text(to_string(from.member.address), peer.address);
   peer.party = from.party.id.value;
   peer.party_size = from.party.size;
   peer.heard_ms = from.heard_ms;
   peer.group = group;
   peer.in_update = from.in_update ? 1 : 0;
   peer.opens_links = from.opens_links ? 1 : 0;
+  peer.away = from.is_away ? 1 : 0;
   return peer;
 }
 
@@ -128,10 +129,11 @@ const char* hawserGetAwaitsName(hawserAwaits_t awaits) {
                               "waits for update-topology",
                               "prefetches",
                               "waits for the rest of its party",
-                              "is being admitted",
+                              "waits for links to the members",
                               "waits for former members to come back",
                               "is back, waits for the other members",
-                              "is not back yet"};
+                              "is not back yet",
+                              "waits for its turn"};
   static_assert(kNames.size() == hawser::kAwaitsMax + 1);
   const int number = capi::number_in(awaits);
   return number >= 0 && number < static_cast<int>(kNames.size()) ? kNames[static_cast<std::size_t>(number)]
@@ -176,6 +178,9 @@ hawserResult_t hawserStatusGetGroup(hawserStatus_t status, uint32_t index, hawse
     ours.peers = static_cast<std::uint32_t>(groups[index].members.size());
     ours.measures = groups[index].measures;
     ours.measures_age_ms = groups[index].measures_age_ms;
+    ours.mismatches = groups[index].mismatches;
+    ours.last_mismatch = groups[index].last_mismatch.c_str();
+    ours.last_mismatch_age_ms = groups[index].last_mismatch_age_ms;
     ours.has_matrix = matrix_of(*status, groups[index]) != nullptr ? 1 : 0;
     return answer(ours, *group, "hawserStatusGroup_t");
   });

@@ -113,7 +113,7 @@ class Communicator {
   }
 
   Result<hawserCommInfo_t> info() const {
-    hawserCommInfo_t info;
+    hawserCommInfo_t info = HAWSER_COMM_INFO_INIT;
     if (const auto code = hawserCommGetInfo(handle_.get(), &info); code != hawserSuccess)
       return detail::last_failure(code);
     return info;
@@ -124,7 +124,7 @@ class Communicator {
     std::vector<hawserMember_t> raw;
     std::uint32_t count = 16;
     do {
-      raw.resize(count);
+      raw.resize(count, hawserMember_t HAWSER_MEMBER_INIT);
       const auto code =
           hawserCommGetMembers(handle_.get(), raw.data(), static_cast<std::uint32_t>(raw.size()), &count);
       if (code != hawserSuccess) return detail::last_failure(code);
@@ -247,7 +247,7 @@ class Communicator {
   /// Runs `call(info)` with room for all contributors.
   template <class Call>
   Result<Reduced> with_info(const Call& call) {
-    hawserCommInfo_t view;
+    hawserCommInfo_t view = HAWSER_COMM_INFO_INIT;
     if (const auto code = hawserCommGetInfo(handle_.get(), &view); code != hawserSuccess)
       return detail::last_failure(code);
     // Views grow in update-topology only, which does not run beside a collective.

@@ -108,14 +108,17 @@ void CallMemory::save(std::uint64_t chunk) {
   std::memcpy(scratch_.bytes.get() + (from - call_.receive), from, value_bytes(chunk));
 }
 
-void CallMemory::undo() {
-  if (!scratch_.bytes) return;
-  for (std::uint64_t chunk = 0; chunk < chunking_.chunks(); ++chunk) {
-    if (!saved_[static_cast<std::size_t>(chunk)]) continue;
-    std::byte* const to = place(chunk);
-    std::memcpy(to, scratch_.bytes.get() + (to - call_.receive), value_bytes(chunk));
-    saved_[static_cast<std::size_t>(chunk)] = false;
+bool CallMemory::undo(std::size_t& budget) noexcept {
+  if (!scratch_.bytes) return true;
+  for (; undone_chunks_ < saved_.size(); ++undone_chunks_) {
+    if (!saved_[static_cast<std::size_t>(undone_chunks_)]) continue;
+    if (budget == 0) return false;
+    std::byte* const to = place(undone_chunks_);
+    std::memcpy(to, scratch_.bytes.get() + (to - call_.receive), value_bytes(undone_chunks_));
+    saved_[static_cast<std::size_t>(undone_chunks_)] = false;
+    budget -= std::min(budget, value_bytes(undone_chunks_));
   }
+  return true;
 }
 
 CallMemory::Buffer CallMemory::take() {

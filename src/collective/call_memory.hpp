@@ -87,7 +87,8 @@ class CallMemory {
   Result<void> make_scratch(const std::shared_ptr<ScratchKeeper>& keeper);
   /// To be called before a place is changed for the first time.
   void save(std::uint64_t chunk);
-  void undo();
+  /// As Execution::undo.
+  bool undo(std::size_t& budget) noexcept;
 
   /// Room for a chunk's accumulators, or for its quantised values.
   Buffer take();
@@ -107,6 +108,7 @@ class CallMemory {
   ScratchKeeper::Memory scratch_;
   std::shared_ptr<ScratchKeeper> keeper_;
   std::vector<bool> saved_;
+  std::uint64_t undone_chunks_ = 0;  ///< Those before it.
   std::vector<Buffer> free_;
   Buffer temporaries_[2];
 };

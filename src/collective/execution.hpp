@@ -14,6 +14,9 @@
 
 namespace hawser {
 
+/// For settle() and undo(): all at once.
+inline constexpr std::size_t kWholeBudget = std::numeric_limits<std::size_t>::max();
+
 /// Every chunk may be sent up.
 inline constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
 
@@ -81,10 +84,13 @@ class Execution {
 
   /// All of the result is known here.
   virtual bool complete() const = 0;
+  // The end. Both work chunk by chunk until about `budget` bytes are used up, and take them off it; true once
+  // nothing is left to do. Memory of tens of GiB takes seconds.
+
   /// Once all members have the result: brings it into the receive buffer where that has not been done.
-  virtual void settle() = 0;
-  /// Puts an in-place buffer back as it was.
-  virtual void undo() = 0;
+  virtual bool settle(std::size_t& budget) = 0;
+  /// Puts an in-place buffer back as it was, after any part of settle() too.
+  virtual bool undo(std::size_t& budget) noexcept = 0;
 
   /// The first chunk that others may not send up yet. Grows; kNoLimit if there never was a limit.
   virtual std::uint64_t send_limit() const { return kNoLimit; }

@@ -303,7 +303,6 @@ void Executor::keep_quantized(std::uint64_t chunk, std::span<const std::byte> pa
 void Executor::bring_down(std::uint64_t chunk) {
   ChunkState& one = state(chunk);
   if (!one.quantized) return;
-  one.quantized = false;
   const DataType type = memory_.signature().type;
   const std::byte* quantized = one.kept.data();
   if (one.kept.empty()) {
@@ -314,6 +313,7 @@ void Executor::bring_down(std::uint64_t chunk) {
   dequantize(memory_.quantization(), type, quantized, memory_.count(chunk), values);
   if (memory_.wide()) narrow_float(type, memory_.place(chunk), values, memory_.count(chunk));
   one.kept = {};
+  one.quantized = false;
 }
 
 std::span<const std::byte> Executor::payload(Direction direction, std::uint64_t chunk) {
@@ -374,11 +374,15 @@ void Executor::send_down(std::uint64_t chunk, std::vector<Send>& out) {
                    .bytes = payload_bytes(memory_.call().rank, Direction::down, chunk)});
 }
 
-void Executor::settle() {
-  for (std::uint64_t chunk = 0; chunk < plan_.chunking.chunks(); ++chunk) bring_down(chunk);
+bool Executor::settle(std::size_t& budget) {
+  for (; settled_chunks_ < plan_.chunking.chunks(); ++settled_chunks_) {
+    if (!state(settled_chunks_).quantized) continue;
+    if (budget == 0) return false;
+    bring_down(settled_chunks_);
+    budget -= std::min(budget, memory_.value_bytes(settled_chunks_));
+  }
+  return true;
 }
-
-void Executor::undo() { memory_.undo(); }
 
 std::vector<std::uint32_t> Executor::waiting_for() const {
   std::vector<bool> wanted(plan_.world_size);

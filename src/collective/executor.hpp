@@ -47,8 +47,8 @@ class Executor final : public Execution {
                std::vector<Send>& out) override;
 
   bool complete() const override { return done_chunks_ == result_chunks_; }
-  void settle() override;
-  void undo() override;
+  bool settle(std::size_t& budget) override;
+  bool undo(std::size_t& budget) noexcept override { return memory_.undo(budget); }
 
   std::uint64_t send_limit() const override { return limited_ ? limit_ : kNoLimit; }
   std::uint64_t limit_step() const override { return std::max<std::uint64_t>(1, window_ / 2); }
@@ -114,6 +114,7 @@ class Executor final : public Execution {
   std::size_t heard_words_ = 0;       ///< Per chunk.
   std::uint64_t done_chunks_ = 0;
   std::uint64_t result_chunks_ = 0;
+  std::uint64_t settled_chunks_ = 0;  ///< Those before it.
   bool limited_ = false;
   std::uint64_t limit_ = 0;
   std::uint64_t in_window_ = 0;  ///< Chunks below the limit whose accumulators may be needed yet.

@@ -5,14 +5,15 @@
 #include <asio/post.hpp>
 #include <cstdint>
 #include <future>
-#include <limits>
 #include <random>
+#include <utility>
 
 #include "base/limits.hpp"
+#include "runtime/call_check.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/io_thread.hpp"
-#include "runtime/log.hpp"
 #include "runtime/stale_epoch.hpp"
+#include "transport/quiet_thread.hpp"
 #include "transport/same_machine.hpp"
 
 namespace hawser {
@@ -21,93 +22,68 @@ namespace {
 constexpr auto kLongWaitToldEvery = std::chrono::seconds(10);
 constexpr auto kPollEvery = std::chrono::milliseconds(200);
 
-/// No process has more on any machine of today; a count beyond it is a slip.
-constexpr std::uint64_t kAddressableBytes = std::uint64_t{1} << 47;
-
 Error usage(std::string sentence) { return {Status::invalid_usage, std::move(sentence)}; }
-
-Result<void> as_result(const CallDone& done) {
-  if (done.error.status != Status::success) return done.error;
-  return {};
-}
-
-/// A buffer of the caller's, in bytes from its start.
-struct Extent {
-  std::uintptr_t begin = 0;
-  std::uint64_t bytes = 0;
-  std::uintptr_t end() const { return begin + bytes; }
-};
-
-Error refuse(std::string sentence) { return {Status::invalid_argument, std::move(sentence)}; }
-
-Result<Extent> extent(const void* buffer, std::uint64_t count, std::uint64_t element, const char* which) {
-  const auto begin = reinterpret_cast<std::uintptr_t>(buffer);
-  if (buffer == nullptr) return refuse(std::string("the ") + which + " buffer is null");
-  if (begin % element != 0)
-    return refuse(std::string("the ") + which + " buffer does not begin at a multiple of the element's size");
-  if (begin > std::numeric_limits<std::uintptr_t>::max() - count * element)
-    return refuse(std::string("the ") + which + " buffer does not fit into the address space");
-  return Extent{begin, count * element};
-}
-
-/// The buffers are equal where that means in place, or disjoint.
-Result<void> check_buffers(const CollectiveCall& call, const View& view, PeerId self) {
-  const Signature& signature = call.signature;
-  if (signature.collective == Collective::barrier || signature.collective == Collective::transfer ||
-      signature.collective == Collective::optimize)
-    return {};
-  const std::uint64_t element = element_bytes(signature.type);
-  const std::uint64_t world_size = std::max<std::uint32_t>(1, view.size());
-  const std::uint32_t rank = view.rank_of(self).value_or(0);
-  if (signature.count == 0) return refuse("a collective needs at least one element");
-  if (signature.count > kAddressableBytes / element / world_size)
-    return refuse(std::to_string(signature.count) + " elements are more than an address space holds");
-  const bool gathers = signature.collective == Collective::all_gather;
-  const bool scatters = signature.collective == Collective::reduce_scatter;
-  const auto receive =
-      extent(call.receive, signature.count * (gathers ? world_size : 1), element, "receive");
-  if (!receive.ok()) return receive.error();
-  if (signature.collective == Collective::broadcast && rank != signature.root) return {};
-  const auto send = extent(call.send, signature.count * (scatters ? world_size : 1), element, "send");
-  if (!send.ok()) return send.error();
-  if (send->end() <= receive->begin || receive->end() <= send->begin) return {};
-  const std::uint64_t own = rank * signature.count * element;
-  const bool in_place = gathers    ? send->begin == receive->begin + own
-                        : scatters ? receive->begin == send->begin + own
-                                   : send->begin == receive->begin;
-  if (in_place) return {};
-  return usage("the send and receive buffers overlap in part; they must be disjoint, or in place" +
-               std::string(gathers || scatters ? ": the smaller one at this rank's share of the other"
-                                               : ": equal"));
-}
+Error closing() { return {Status::closed, "the communicator is being destroyed"}; }
 
 }  // namespace
 
-/// Keeps a call among those under way while it lasts.
-class Communicator::Admission {
+/// A call under way: the communicator's end waits for it. Gives back what it has claimed when it goes, however that
+/// comes about.
+class Communicator::UnderWay final : public CallClaim {
  public:
-  explicit Admission(Communicator& owner, std::function<void()> undo)
-      : owner_(owner), undo_(std::move(undo)) {
-    ++owner_.calls_.active;
+  explicit UnderWay(Communicator& owner) : owner_(owner) {}
+  ~UnderWay() override {
+    ended(false);
+    const std::lock_guard lock(owner_.calls_.mutex);
+    if (flag_ != nullptr) *flag_ = false;
+    if (tag_) owner_.calls_.tags.erase(*tag_);
+    if (has_begun_ && --owner_.calls_.active == 0) owner_.calls_.ended.notify_all();
   }
-  ~Admission() { owner_.end_call(undo_); }
-  Admission(const Admission&) = delete;
-  Admission& operator=(const Admission&) = delete;
+  UnderWay(const UnderWay&) = delete;
+  UnderWay& operator=(const UnderWay&) = delete;
+
+  void ended(bool success) noexcept override {
+    if (const auto residual = std::exchange(residual_, nullptr)) residual->release(success);
+  }
+
+  // With the mutex of the calls, which must be free again before this goes.
+  void begin() {
+    ++owner_.calls_.active;
+    has_begun_ = true;
+  }
+  /// False if it is raised already.
+  bool claim(bool Calls::*flag) {
+    if (std::exchange(owner_.calls_.*flag, true)) return false;
+    flag_ = &(owner_.calls_.*flag);
+    return true;
+  }
+  bool claim_tag(std::uint64_t tag) {
+    if (!owner_.calls_.tags.insert(tag).second) return false;
+    tag_ = tag;
+    return true;
+  }
+  bool claim(const std::shared_ptr<Residual>& residual) {
+    if (!residual->claim()) return false;
+    residual_ = residual;
+    return true;
+  }
 
  private:
   Communicator& owner_;
-  std::function<void()> undo_;
+  bool has_begun_ = false;
+  bool* flag_ = nullptr;
+  std::optional<std::uint64_t> tag_;
+  std::shared_ptr<Residual> residual_;
 };
 
 Communicator::Communicator(CommunicatorConfig config, std::shared_ptr<transport::Listener> listener,
-                           std::unique_ptr<asio::io_context> io)
+                           asio::io_context& io)
     : config_(std::move(config)),
       listen_address_(listener->address()),
       process_(::getpid()),
-      io_(std::move(io)),
       work_(
-          std::make_unique<asio::executor_work_guard<asio::io_context::executor_type>>(io_->get_executor())),
-      driver_(std::make_unique<PeerDriver>(*io_,
+          std::make_unique<asio::executor_work_guard<asio::io_context::executor_type>>(io.get_executor())),
+      driver_(std::make_unique<PeerDriver>(io,
                                            DriverConfig{.engine = config_.engine,
                                                         .master = config_.master,
                                                         .advertise_host = config_.advertise_host,
@@ -115,7 +91,12 @@ Communicator::Communicator(CommunicatorConfig config, std::shared_ptr<transport:
                                                         .tcp = config_.tcp,
                                                         .check_same_host = config_.check_same_host,
                                                         .seed = std::random_device{}()},
-                                           std::move(listener))) {}
+                                           std::move(listener))),
+      lost_(std::make_shared<const CallDone>(CallDone{
+          .call = {},
+          .error = {Status::system,
+                    "the call was lost before it began, for want of memory or by a bug; the next call says which"},
+          .info = {}})) {}
 
 Result<std::unique_ptr<Communicator>> Communicator::create(CommunicatorConfig config) {
   if (config.connections_per_link > limits::kConnectionsPerLinkMax)
@@ -142,12 +123,13 @@ Result<std::unique_ptr<Communicator>> Communicator::create(CommunicatorConfig co
       *io, {.host = config.listen_host, .port_first = config.port_first, .port_last = config.port_last});
   if (!listener.ok()) return listener.error();
   std::unique_ptr<Communicator> communicator(
-      new Communicator(std::move(config), std::move(*listener), std::move(io)));
+      new Communicator(std::move(config), std::move(*listener), *io));
   Communicator& self = *communicator;
+  self.io_ = std::move(io);
   self.slot_->communicator = &self;
   self.driver_->start();
-  auto thread = start_quiet_thread(
-      [&self] { run_io(*self.io_, [&self](const Error& error) { self.driver_->fail(error); }); });
+  auto thread = transport::start_quiet_thread(
+      [&self] { run_io(*self.io_, [&self](const Thrown& thrown) noexcept { self.driver_->fail(thrown); }); });
   if (!thread.ok()) return thread.error();
   self.thread_ = std::move(*thread);
   return communicator;
@@ -175,19 +157,37 @@ Result<void> Communicator::close() {
   if (const auto process = check_process(); !process.ok()) return process;
   // Whoever finds it gone must find nobody who still reads what was offered.
   const std::lock_guard slot_lock(slot_->mutex);
+  close_slot();
+  return {};
+}
+
+void Communicator::close(CommunicatorSlot& slot) noexcept {
+  const std::lock_guard lock(slot.mutex);
+  if (slot.communicator != nullptr) slot.communicator->close_slot();
+}
+
+/// With the slot's mutex.
+void Communicator::close_slot() noexcept {
   slot_->communicator = nullptr;
   {
     const std::lock_guard lock(calls_.mutex);
     calls_.closing = true;
   }
-  if (!thread_.joinable()) return {};
-  asio::post(*io_, [this] { driver_->leave([this] { io_->stop(); }); });
-  join_thread();
-  return {};
+  stop_thread([this] { driver_->leave([this] { io_->stop(); }); });
 }
 
-void Communicator::join_thread() {
+/// `last` is what the thread does last; it stops the io_context.
+template <class Last>
+void Communicator::stop_thread(const Last& last) noexcept {
+  if (!thread_.joinable()) return;
+  try {
+    asio::post(*io_, last);
+  } catch (...) {
+    // Without memory for a last wish: it stops where it is, and what it leaves is put in order here.
+    io_->stop();
+  }
   thread_.join();
+  driver_->vanish();
   {
     const std::lock_guard lock(late_.mutex);
     late_.thread_ended = true;
@@ -195,12 +195,20 @@ void Communicator::join_thread() {
   end_late_calls();
 }
 
-/// A call that was let in before the end may be posted when nobody serves any more. The driver is over then: it ends them.
-void Communicator::end_late_calls() {
+/// A call that was let in before the end may be posted when nobody serves any more. The driver is over then, and
+/// ends it.
+void Communicator::end_late_calls() noexcept {
   const std::lock_guard lock(late_.mutex);
   if (!late_.thread_ended) return;
-  io_->restart();
-  io_->poll();
+  while (true) {
+    try {
+      io_->restart();
+      io_->poll();
+      return;
+    } catch (...) {
+      driver_->fail(what_was_thrown());
+    }
+  }
 }
 
 void Communicator::vanish() {
@@ -208,12 +216,10 @@ void Communicator::vanish() {
     const std::lock_guard lock(calls_.mutex);
     calls_.closing = true;
   }
-  if (!thread_.joinable()) return;
-  asio::post(*io_, [this] {
+  stop_thread([this] {
     driver_->vanish();
     io_->stop();
   });
-  join_thread();
 }
 
 void Communicator::shut_down_links() {
@@ -253,147 +259,122 @@ int Communicator::calls_under_way() const {
   return calls_.active;
 }
 
-void Communicator::end_call(const std::function<void()>& undo) {
-  const std::lock_guard lock(calls_.mutex);
-  undo();
-  if (--calls_.active == 0) calls_.ended.notify_all();
-}
-
-void Communicator::tell_long_wait(const std::string& what, Duration lasted) const {
-  write_log(config_.engine.name,
-            {driver_->master_is_up() ? LogLevel::info : LogLevel::warning, "long-wait",
-             what + " has lasted " + std::to_string(whole_milliseconds(lasted) / 1000) +
-                 " s; the master at " + to_string(config_.master) +
-                 (driver_->master_is_up() ? " is connected" : " is not connected")});
-}
-
 namespace {
 
-/// Waits for the end, and lets `tell` be called every now and then.
-template <class Tell>
-const CallDone& wait_for_end(Completion& completion, const std::string& what, const Tell& tell) {
+/// Waits for the end, and has the log told every now and then.
+const CallDone& wait_for_end(const Completion& completion, const std::string& what, const WaitLog& log) {
   const Instant begun = now();
   while (true) {
     if (const CallDone* const done = completion.wait_for(kLongWaitToldEvery)) return *done;
-    tell(what, now() - begun);
+    log.tell(what, now() - begun);
   }
-}
-
-Result<CollectiveInfo> as_info(const CallDone& done) {
-  if (done.error.status != Status::success) return done.error;
-  HAWSER_ASSERT(done.info.has_value());
-  return *done.info;
 }
 
 }  // namespace
 
-Result<CollectiveInfo> AsyncCollective::wait(std::chrono::milliseconds bound) const {
+Result<SharedInfo> AsyncCollective::as_info(const CallDone& done) const {
+  if (done.error.status != Status::success) return done.error;
+  HAWSER_ASSERT(done.info.has_value());
+  return SharedInfo(completion_, &*done.info);
+}
+
+Result<SharedInfo> AsyncCollective::wait(std::chrono::milliseconds bound) const {
   if (const CallDone* const done = completion_->wait_for(bound)) return as_info(*done);
   return Error{Status::timeout, what_ + " has not ended after another " + std::to_string(bound.count()) +
                                     " ms; it goes on, wait again"};
 }
 
-Result<CollectiveInfo> AsyncCollective::wait() const {
-  return as_info(wait_for_end(*completion_, what_, tell_));
+const CallDone& AsyncCollective::wait_for_end() const noexcept {
+  return hawser::wait_for_end(*completion_, what_, *log_);
 }
 
+Result<SharedInfo> AsyncCollective::wait() const { return as_info(wait_for_end()); }
+
 template <class Work>
-CallDone Communicator::post_and_wait(const std::string& what, Work work, const std::function<void()>& poll) {
+Result<void> Communicator::post_and_wait(const char* what, Work work, const std::function<void()>& poll) {
+  const std::string name = what;
   const auto completion = std::make_shared<Completion>();
   const CallId id{next_call_++};
-  asio::post(*io_, [completion, id, work = std::move(work)] { work(id, completion); });
-  end_late_calls();
-  while (poll && completion->wait_for(kPollEvery) == nullptr) poll();
-  return wait_for_end(*completion, what, [this](const std::string& call, Duration lasted) {
-    tell_long_wait(call, lasted);
+  asio::post(*io_, [id, work = std::move(work), answer = OwedAnswer(completion, lost_)]() mutable {
+    work(id, std::move(answer));
   });
+  end_late_calls();
+  try {
+    while (poll && completion->wait_for(kPollEvery) == nullptr) poll();
+  } catch (...) {
+    // What the call works on is the caller's again at its end only.
+    (void)wait_for_end(*completion, name, *driver_->wait_log());
+    throw;
+  }
+  const CallDone& done = wait_for_end(*completion, name, *driver_->wait_log());
+  if (done.error.status != Status::success) return done.error;
+  return {};
 }
 
 Result<void> Communicator::connect(const std::shared_ptr<PrefetchTarget>& prefetch,
                                    const std::function<void()>& poll) {
   if (const auto process = check_process(); !process.ok()) return process;
-  std::unique_lock lock(calls_.mutex);
-  if (calls_.closing) return Error{Status::closed, "the communicator is being destroyed"};
-  if (calls_.connecting) return usage("connect is under way in another thread");
-  if (driver_->info()->connected) return usage("this communicator is connected already");
-  calls_.connecting = true;
-  const Admission admission(*this, [this] { calls_.connecting = false; });
-  lock.unlock();
-
-  const CallDone done = post_and_wait(
+  UnderWay call(*this);
+  {
+    const std::lock_guard lock(calls_.mutex);
+    if (calls_.closing) return closing();
+    if (calls_.connecting) return usage("connect is under way in another thread");
+    if (driver_->info()->connected) return usage("this communicator is connected already");
+    call.claim(&Calls::connecting);
+    call.begin();
+  }
+  return post_and_wait(
       "connect",
-      [this, prefetch](CallId id, const std::shared_ptr<Completion>& completion) {
-        driver_->connect(id, prefetch, {}, completion);
-      },
+      [this, prefetch](CallId id, OwedAnswer answer) { driver_->connect(id, prefetch, {}, std::move(answer)); },
       poll);
-  return as_result(done);
 }
 
 Result<void> Communicator::offer(std::shared_ptr<const StateOffer> offer) {
   if (const auto process = check_process(); !process.ok()) return process;
-  std::unique_lock lock(calls_.mutex);
-  if (calls_.closing) return Error{Status::closed, "the communicator is being destroyed"};
-  if (const auto member = not_a_member(); !member.ok()) return member;
-  const Admission admission(*this, [] {});
-  lock.unlock();
-  return as_result(
-      post_and_wait("offer", [this, offer](CallId id, const std::shared_ptr<Completion>& completion) {
-        driver_->call(OfferStateCall{.call = id, .offer = offer}, id, completion);
-      }));
+  UnderWay call(*this);
+  {
+    const std::lock_guard lock(calls_.mutex);
+    if (calls_.closing) return closing();
+    if (const auto member = not_a_member(); !member.ok()) return member;
+    call.begin();
+  }
+  return post_and_wait("offer", [this, offer](CallId id, OwedAnswer answer) {
+    driver_->call(OfferStateCall{.call = id, .offer = offer}, id, std::move(answer));
+  });
 }
 
 Result<void> Communicator::withdraw(const std::shared_ptr<const StateOffer>& offer) {
   if (const auto process = check_process(); !process.ok()) return process;
-  std::unique_lock lock(calls_.mutex);
-  if (calls_.closing) return {};
-  const Admission admission(*this, [] {});
-  lock.unlock();
-  return as_result(
-      post_and_wait("withdraw", [this, offer](CallId id, const std::shared_ptr<Completion>& completion) {
-        driver_->call(OfferStateCall{.call = id, .offer = nullptr, .instead_of = offer}, id, completion);
-      }));
+  UnderWay call(*this);
+  {
+    const std::lock_guard lock(calls_.mutex);
+    if (calls_.closing) return {};
+    call.begin();
+  }
+  return post_and_wait("withdraw", [this, offer](CallId id, OwedAnswer answer) {
+    driver_->call(OfferStateCall{.call = id, .offer = nullptr, .instead_of = offer}, id, std::move(answer));
+  });
 }
 
 Result<void> Communicator::update_topology() {
   if (const auto process = check_process(); !process.ok()) return process;
-  std::unique_lock lock(calls_.mutex);
-  if (calls_.closing) return Error{Status::closed, "the communicator is being destroyed"};
-  if (calls_.connecting) return usage("connect is under way in another thread");
-  if (const auto member = not_a_member(); !member.ok()) return member;
-  if (calls_.updating) return usage("update-topology is under way in another thread");
-  if (!calls_.tags.empty())
-    return usage(std::to_string(calls_.tags.size()) +
-                 " collectives are in flight in other threads; wait for them, then call update-topology");
-  calls_.updating = true;
-  const Admission admission(*this, [this] { calls_.updating = false; });
-  lock.unlock();
-
-  const CallDone done =
-      post_and_wait("update-topology", [this](CallId id, const std::shared_ptr<Completion>& completion) {
-        driver_->call(UpdateTopologyCall{id}, id, completion);
-      });
-  return as_result(done);
+  UnderWay call(*this);
+  {
+    const std::lock_guard lock(calls_.mutex);
+    if (calls_.closing) return closing();
+    if (calls_.connecting) return usage("connect is under way in another thread");
+    if (const auto member = not_a_member(); !member.ok()) return member;
+    if (calls_.updating) return usage("update-topology is under way in another thread");
+    if (!calls_.tags.empty())
+      return usage(std::to_string(calls_.tags.size()) +
+                   " collectives are in flight in other threads; wait for them, then call update-topology");
+    call.claim(&Calls::updating);
+    call.begin();
+  }
+  return post_and_wait("update-topology", [this](CallId id, OwedAnswer answer) {
+    driver_->call(UpdateTopologyCall{id}, id, std::move(answer));
+  });
 }
-
-namespace {
-
-Result<void> check_call(const CollectiveCall& call, const EngineInfo& known) {
-  if (const auto fine = check(call.signature.quantization, call.signature.type); !fine.ok()) return fine;
-  return check_buffers(call, known.view, known.self);
-}
-
-Result<void> check_residual(const Residual& residual, const Signature& signature) {
-  if (signature.collective != Collective::all_reduce || !signature.quantization)
-    return refuse("a residual is for quantised all-reduces");
-  if (signature.op != ReduceOp::sum && signature.op != ReduceOp::avg)
-    return refuse(std::string("a residual is for sum and avg, not for ") + to_string(signature.op));
-  if (residual.count() != signature.count || residual.type() != signature.type)
-    return refuse("the residual is for " + std::to_string(residual.count()) + " " + to_string(residual.type()) +
-                  ", not for " + std::to_string(signature.count) + " " + to_string(signature.type));
-  return {};
-}
-
-}  // namespace
 
 Result<void> Communicator::check(const CollectiveCall& call) {
   const auto held = hold();
@@ -413,28 +394,13 @@ Result<AsyncCollective> Communicator::start(const CollectiveArguments& arguments
   const std::shared_ptr<Residual>& residual = arguments.residual;
   if (residual)
     if (const auto fine = check_residual(*residual, signature); !fine.ok()) return fine.error();
-  const std::lock_guard lock(calls_.mutex);
-  if (calls_.closing) return Error{Status::closed, "the communicator is being destroyed"};
-  if (calls_.connecting) return usage("connect is under way in another thread");
-  if (const auto member = not_a_member(); !member.ok()) return member.error();
-  if (calls_.updating)
-    return usage("update-topology is under way in another thread; wait for it, then reduce");
-  if (!calls_.tags.insert(arguments.tag).second)
-    return usage("a collective with tag " + std::to_string(arguments.tag) +
-                 " is in flight; wait for it or use another tag");
-  if (residual && !residual->claim()) {
-    calls_.tags.erase(arguments.tag);
-    return usage("the residual is in use by another call; wait for that, or use one for each tensor");
-  }
-  ++calls_.active;
   AsyncCollective started;
   started.what_ = describe(signature) + " with tag " + std::to_string(arguments.tag);
-  started.tell_ = [this](const std::string& what, Duration lasted) { tell_long_wait(what, lasted); };
-  started.completion_ =
-      std::make_shared<Completion>([this, tag = arguments.tag, residual](const CallDone& done) {
-        if (residual) residual->release(done.error.status == Status::success);
-        end_call([this, tag] { calls_.tags.erase(tag); });
-      });
+  started.log_ = driver_->wait_log();
+  auto call = std::make_unique<UnderWay>(*this);
+  if (const auto free = claim(*call, arguments); !free.ok()) return free.error();
+  started.completion_ = std::make_shared<Completion>(std::move(call));
+  OwedAnswer answer(started.completion_, lost_);
   CollectiveStart event{.call = CallId{next_call_++},
                         .collective = arguments.call,
                         .tag = arguments.tag,
@@ -449,21 +415,41 @@ Result<AsyncCollective> Communicator::start(const CollectiveArguments& arguments
   // Ranks and sizes that were checked against one view shall not be used in another.
   const bool by_rank = signature.collective != Collective::all_reduce && signature.collective != Collective::barrier;
   if (by_rank && event.epoch == Epoch{}) event.epoch = known->view.epoch;
-  asio::post(*io_, [driver = driver_.get(), event, completion = started.completion_] {
-    driver->call(event, event.call, completion);
+  // Whatever throws up to here, or loses the call later: who owes the answer gives it.
+  asio::post(*io_, [driver = driver_.get(), event = std::move(event), answer = std::move(answer)]() mutable {
+    driver->call(event, event.call, std::move(answer));
   });
   end_late_calls();
   return started;
 }
 
-Result<std::shared_ptr<void>> Communicator::hold() {
-  if (const auto process = check_process(); !process.ok()) return process.error();
+/// Lets a collective in, or says what it does not go together with.
+Result<void> Communicator::claim(UnderWay& call, const CollectiveArguments& arguments) {
   const std::lock_guard lock(calls_.mutex);
-  if (calls_.closing) return Error{Status::closed, "the communicator is being destroyed"};
-  return std::shared_ptr<void>(std::make_shared<Admission>(*this, [] {}));
+  if (calls_.closing) return closing();
+  if (calls_.connecting) return usage("connect is under way in another thread");
+  if (const auto member = not_a_member(); !member.ok()) return member.error();
+  if (calls_.updating)
+    return usage("update-topology is under way in another thread; wait for it, then reduce");
+  if (!call.claim_tag(arguments.tag))
+    return usage("a collective with tag " + std::to_string(arguments.tag) +
+                 " is in flight; wait for it or use another tag");
+  if (arguments.residual && !call.claim(arguments.residual))
+    return usage("the residual is in use by another call; wait for that, or use one for each tensor");
+  call.begin();
+  return {};
 }
 
-Result<CollectiveInfo> Communicator::run(const CollectiveArguments& arguments) {
+Result<std::shared_ptr<void>> Communicator::hold() {
+  if (const auto process = check_process(); !process.ok()) return process.error();
+  auto call = std::make_shared<UnderWay>(*this);
+  const std::lock_guard lock(calls_.mutex);
+  if (calls_.closing) return closing();
+  call->begin();
+  return std::shared_ptr<void>(std::move(call));
+}
+
+Result<SharedInfo> Communicator::run(const CollectiveArguments& arguments) {
   const auto started = start(arguments);
   if (!started.ok()) return started.error();
   return started->wait();

@@ -18,6 +18,7 @@
 #include "base/result.hpp"
 #include "base/signature.hpp"
 #include "base/tcp_options.hpp"
+#include "runtime/completion.hpp"
 #include "runtime/link_probing.hpp"
 #include "runtime/peer_driver.hpp"
 #include "runtime/peer_engine.hpp"
@@ -58,21 +59,29 @@ struct OptimizeInfo {
   Duration total{};                ///< From the call to its end.
 };
 
-/// A collective that has been called. Its buffers belong to the library until it has ended.
+/// Not copied: after a success nothing may fail any more.
+using SharedInfo = std::shared_ptr<const CollectiveInfo>;
+
+/// A collective that has been called. Its buffers belong to the library until it has ended. May outlive its
+/// communicator, which ends it.
 class AsyncCollective {
  public:
   /// Whether it has ended.
   bool test() const { return completion_->is_done(); }
-  /// Waits for its end for so long. Error timeout: it goes on; any other: what it came to.
-  Result<CollectiveInfo> wait(std::chrono::milliseconds bound) const;
+  /// Waits for its end for so long, as Completion::wait_for. Error timeout: it goes on; any other: what it came to.
+  Result<SharedInfo> wait(std::chrono::milliseconds bound) const;
   /// Waits for its end.
-  Result<CollectiveInfo> wait() const;
+  Result<SharedInfo> wait() const;
+  /// The same, where nothing may throw.
+  const CallDone& wait_for_end() const noexcept;
 
  private:
   friend class Communicator;
+  Result<SharedInfo> as_info(const CallDone& done) const;
+
   std::shared_ptr<Completion> completion_;
   std::string what_;
-  std::function<void(const std::string& what, Duration lasted)> tell_;
+  std::shared_ptr<const WaitLog> log_;
 };
 
 class Communicator;
@@ -105,6 +114,9 @@ class Communicator {
   /// Offers it no more; when this returns, nobody reads it. No error if it was not offered.
   Result<void> withdraw(const std::shared_ptr<const StateOffer>& offer);
   std::shared_ptr<CommunicatorSlot> slot() const { return slot_; }
+  /// For whoever cannot ask for anything, for want of memory: closes the communicator of this slot, if there is
+  /// one. Then nobody reads what was offered.
+  static void close(CommunicatorSlot& slot) noexcept;
   /// Leaves the run and ends calls under way, and all later ones, with closed. Again: does nothing.
   Result<void> close();
   Result<void> update_topology();
@@ -116,7 +128,7 @@ class Communicator {
   /// Begins a collective and does not wait for it. Errors are those that are found at once.
   Result<AsyncCollective> start(const CollectiveArguments& arguments);
   /// The same, and waits.
-  Result<CollectiveInfo> run(const CollectiveArguments& arguments);
+  Result<SharedInfo> run(const CollectiveArguments& arguments);
 
   /// The membership as this peer knows it. Does not block. Errors: invalid_usage before connect(), and why
   /// it is a member no more.
@@ -154,19 +166,20 @@ class Communicator {
     std::set<std::uint64_t> tags;
     int active = 0;
   };
-  class Admission;
+  class UnderWay;
 
-  Communicator(CommunicatorConfig config, std::shared_ptr<transport::Listener> listener,
-               std::unique_ptr<asio::io_context> io);
+  /// `io` is to be put into io_ then: until it is made, what it is made of outlives no io_context.
+  Communicator(CommunicatorConfig config, std::shared_ptr<transport::Listener> listener, asio::io_context& io);
   Result<void> not_a_member() const;
   Result<void> check_process() const;
-  void tell_long_wait(const std::string& what, Duration lasted) const;
-  void end_call(const std::function<void()>& undo);
-  void join_thread();
-  void end_late_calls();
-  /// Lets work(id, completion) run on the I/O thread, and waits for the CallDone.
+  Result<void> claim(UnderWay& call, const CollectiveArguments& arguments);
+  void close_slot() noexcept;
+  template <class Last>
+  void stop_thread(const Last& last) noexcept;
+  void end_late_calls() noexcept;
+  /// Lets work(id, answer) run on the I/O thread, and waits for the end, also when it throws.
   template <class Work>
-  CallDone post_and_wait(const std::string& what, Work work, const std::function<void()>& poll = {});
+  Result<void> post_and_wait(const char* what, Work work, const std::function<void()>& poll = {});
 
   CommunicatorConfig config_;
   Address listen_address_;
@@ -176,6 +189,7 @@ class Communicator {
   std::unique_ptr<PeerDriver> driver_;
   std::thread thread_;
   std::atomic<std::uint64_t> next_call_{1};
+  std::shared_ptr<const CallDone> lost_;  ///< What a call is told that no thread came to take in.
   Calls calls_;
   struct {
     std::mutex mutex;

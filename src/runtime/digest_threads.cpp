@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <new>
 #include <thread>
 #include <vector>
 
-#include "runtime/io_thread.hpp"
+#include "transport/quiet_thread.hpp"
 
 namespace hawser {
 namespace {
@@ -25,11 +26,15 @@ void digest_stale(StateContent& content, unsigned threads) {
     for (std::size_t mine = next++; mine < slices.size(); mine = next++) content.digest(slices[mine]);
   };
   std::vector<std::thread> helpers;
-  for (unsigned i = 1; i < useful; ++i) {
+  helpers.reserve(useful);
+  try {
+    while (helpers.size() + 1 < useful) {
+      auto helper = transport::start_quiet_thread(work);
+      if (!helper.ok()) break;
+      helpers.push_back(std::move(*helper));
+    }
+  } catch (const std::bad_alloc&) {
     // Without another thread this one does it all.
-    auto helper = start_quiet_thread(work);
-    if (!helper.ok()) break;
-    helpers.push_back(std::move(*helper));
   }
   work();
   for (std::thread& helper : helpers) helper.join();

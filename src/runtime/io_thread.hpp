@@ -1,20 +1,24 @@
 #pragma once
 
-#include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
-#include <functional>
-#include <thread>
+#include <utility>
 
-#include "base/result.hpp"
+#include "base/thrown.hpp"
 
 namespace hawser {
 
-/// Runs an io_context until it is stopped, whatever its handlers throw: each exception is turned into an
-/// Error and handed to `failed` on this thread, after which the rest goes on.
-void run_io(asio::io_context& io, const std::function<void(const Error&)>& failed) noexcept;
-
-/// Starts a thread that takes no signal: those are for the application's threads.
-/// Errors: system, if the system gives no thread.
-Result<std::thread> start_quiet_thread(std::function<void()> body);
+/// Runs an io_context until it is stopped, whatever its handlers throw: `failed` hears of each exception on
+/// this thread, after which the rest goes on.
+template <class Failed>
+void run_io(asio::io_context& io, const Failed& failed) noexcept {
+  static_assert(noexcept(failed(std::declval<const Thrown&>())), "who ends the calls may not fail itself");
+  while (!io.stopped()) {
+    try {
+      io.run();
+    } catch (...) {
+      failed(what_was_thrown());
+    }
+  }
+}
 
 }  // namespace hawser

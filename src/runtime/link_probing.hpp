@@ -108,8 +108,8 @@ class LinkProbing final : public Execution {
   void tick(Instant now, std::vector<Send>& out) override;
   std::optional<Instant> next_deadline() const override;
   bool complete() const override { return ordered_ && at_ == turns_.size(); }
-  void settle() override {}
-  void undo() override {}
+  bool settle(std::size_t&) override { return true; }
+  bool undo(std::size_t&) noexcept override { return true; }
   std::vector<std::uint32_t> waiting_for() const override;
   std::vector<std::uint32_t> senders() const override;
   PlanKind plan_kind() const override { return PlanKind::direct; }

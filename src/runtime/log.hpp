@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/log_event.hpp"
+#include "base/thrown.hpp"
 
 /// The process's log. Safe from any thread.
 namespace hawser {
@@ -19,6 +20,9 @@ void set_log_level(LogLevel level);
 bool log_enabled(LogLevel level);
 
 /// Writes "WHAT: TEXT [WHO]" if the event's level is enabled. `who` is the name of a communicator or master.
-void write_log(const std::string& who, const LogEvent& event);
+/// What cannot be written so, for want of memory, is told to stderr as WHAT alone.
+void write_log(const std::string& who, const LogEvent& event) noexcept;
+/// As an error "failed".
+void log_failure(const std::string& who, const Thrown& thrown) noexcept;
 
 }  // namespace hawser

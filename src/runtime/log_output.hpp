@@ -26,6 +26,8 @@ class LogOutput {
   explicit LogOutput(int descriptor) : descriptor_(descriptor) {}
 
   void write(LogLevel level, std::string_view text, std::chrono::system_clock::time_point at);
+  /// One could not even be made.
+  void line_lost() noexcept { ++lost_; }
   /// Since the last line that got through.
   std::uint64_t lost() const { return lost_; }
 

@@ -2,14 +2,14 @@
 
 #include <unistd.h>
 
-#include <asio/post.hpp>
-#include <optional>
+#include <new>
 #include <random>
 
 #include "runtime/io_thread.hpp"
 #include "runtime/log.hpp"
 #include "runtime/master_driver.hpp"
 #include "transport/listener.hpp"
+#include "transport/quiet_thread.hpp"
 
 namespace hawser {
 
@@ -37,7 +37,8 @@ Master::~Master() {
     // Forked off: the thread and what the sockets mean live in the parent only.
     if (thread_.joinable()) thread_.detach();
     (void)io_.release();
-    new std::shared_ptr<transport::Listener>(std::move(listener_));
+    // Without memory it goes after all: it closes what the parent does not share.
+    (void)new (std::nothrow) std::shared_ptr<transport::Listener>(std::move(listener_));
     return;
   }
   stop();
@@ -53,12 +54,13 @@ Result<void> Master::begin() {
   return {};
 }
 
-Result<void> Master::serve() {
-  std::optional<Error> failure;
-  const auto failed = [&](const Error& error) {
-    failure = error;
+/// What kept it from serving to its end, if anything did.
+std::optional<Thrown> Master::serve() noexcept {
+  std::optional<Thrown> failure;
+  const auto failed = [&](const Thrown& thrown) noexcept {
+    failure = thrown;
     io_->stop();
-    write_log("master", {LogLevel::error, "failed", error.sentence});
+    log_failure("master", thrown);
   };
   try {
     std::random_device source;
@@ -71,34 +73,42 @@ Result<void> Master::serve() {
                         listener_);
     driver.start();
     run_io(*io_, failed);
-    driver.close();
-  } catch (const std::exception& error) {
-    failed({Status::system, std::string("the master cannot start: ") + error.what()});
+  } catch (...) {
+    failed(what_was_thrown());
   }
-  {
-    const std::lock_guard lock(mutex_);
-    phase_ = Phase::ended;
-    // Under the lock: whoever waits for this may free the master next.
-    ended_.notify_all();
-  }
-  if (failure) return *failure;
-  return {};
+  listener_->close();
+  const std::lock_guard lock(mutex_);
+  phase_ = Phase::ended;
+  // Under the lock: whoever waits for this may free the master next.
+  ended_.notify_all();
+  return failure;
 }
 
 Result<void> Master::run() {
   if (auto begun = begin(); !begun.ok()) return begun;
-  return serve();
+  if (const auto failure = serve()) return failure->error();
+  return {};
 }
 
 Result<void> Master::start() {
   if (auto begun = begin(); !begun.ok()) return begun;
-  auto thread = start_quiet_thread([this] { (void)serve(); });
-  const std::lock_guard lock(mutex_);
-  if (!thread.ok()) {
+  // Unless a thread serves, whatever keeps it from that, the master may be started again.
+  const auto not_begun = [this] {
+    const std::lock_guard lock(mutex_);
     phase_ = Phase::created;
-    return thread.error();
+  };
+  try {
+    auto thread = transport::start_quiet_thread([this] { (void)serve(); });
+    if (!thread.ok()) {
+      not_begun();
+      return thread.error();
+    }
+    const std::lock_guard lock(mutex_);
+    thread_ = std::move(*thread);
+  } catch (...) {
+    not_begun();
+    throw;
   }
-  thread_ = std::move(*thread);
   return {};
 }
 

@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "base/address.hpp"
 #include "base/result.hpp"
+#include "base/thrown.hpp"
 #include "membership/master_machine.hpp"
 
 namespace hawser {
@@ -51,7 +53,7 @@ class Master {
   Master(MasterOptions options, std::unique_ptr<asio::io_context> io,
          std::shared_ptr<transport::Listener> listener);
   Result<void> begin();
-  Result<void> serve();
+  std::optional<Thrown> serve() noexcept;
 
   MasterOptions options_;
   long process_;

@@ -48,12 +48,12 @@ Result<OptimizeInfo> Communicator::optimize_topology(
     tell();
     if (now() - long_wait_told < kLongWaitToldEvery) continue;
     long_wait_told = now();
-    tell_long_wait("optimize-topology", long_wait_told - begun);
+    started->log_->tell("optimize-topology", long_wait_told - begun);
   }
   tell();
   const auto ended = started->wait();
   if (!ended.ok()) return ended.error();
-  return OptimizeInfo{.collective = *ended,
+  return OptimizeInfo{.collective = **ended,
                       .pairs = probing->pairs_total,
                       .measured = probing->measured,
                       .lower_bounds = probing->lower_bounds,

@@ -1,11 +1,14 @@
 #include "runtime/peer_driver.hpp"
 
 #include <algorithm>
+#include <asio/post.hpp>
 #include <random>
 #include <span>
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/limits.hpp"
+#include "collective/execution.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/log.hpp"
 #include "wire/control_codec.hpp"
@@ -17,6 +20,8 @@ namespace {
 constexpr Duration kMissedMasterToldAfter = seconds(2);
 constexpr Duration kMissedMasterToldEvery = seconds(10);
 constexpr std::size_t kSpareActions = 4;
+/// Copied in some ten milliseconds: of memory that a call's end puts in order, so much at once.
+constexpr std::size_t kEndingBytesPerTurn = 64 << 20;
 
 LinkConnection name_of(transport::ConnectionName connection) {
   return {.peer = connection.peer, .index = connection.index};
@@ -45,22 +50,15 @@ bool is_of_master(const EngineEvent& event) {
 
 }  // namespace
 
-void Completion::complete(CallDone done) {
-  if (at_end_) std::exchange(at_end_, nullptr)(done);
-  const std::lock_guard lock(mutex_);
-  done_ = std::move(done);
-  done_cv_.notify_all();
-}
-
-const CallDone* Completion::wait_for(std::chrono::milliseconds bound) {
-  std::unique_lock lock(mutex_);
-  done_cv_.wait_for(lock, bound, [this] { return done_.has_value(); });
-  return done_ ? &*done_ : nullptr;
-}
-
-bool Completion::is_done() const {
-  const std::lock_guard lock(mutex_);
-  return done_.has_value();
+void WaitLog::tell(const std::string& what, Duration lasted) const noexcept {
+  try {
+    const bool up = master_up;
+    write_log(name, {up ? LogLevel::info : LogLevel::warning, "long-wait",
+                     what + " has lasted " + std::to_string(whole_milliseconds(lasted) / 1000) +
+                         " s; the master at " + master + (up ? " is connected" : " is not connected")});
+  } catch (const std::exception&) {
+    // A wait without a word in the log is better than none.
+  }
 }
 
 PeerDriver::PeerDriver(asio::io_context& io, DriverConfig config,
@@ -74,7 +72,19 @@ PeerDriver::PeerDriver(asio::io_context& io, DriverConfig config,
               .check_same_host = config_.check_same_host,
               .tcp = config_.tcp,
               .seed = config_.seed}, *this),
-      timer_(io) {
+      timer_(io),
+      endings_(kEndingBytesPerTurn),
+      failed_(std::make_shared<CallDone>()),
+      lost_info_(std::make_shared<EngineInfo>()),
+      wait_log_(std::make_shared<WaitLog>()),
+      shown_wait_log_(wait_log_) {
+  closed_ = std::make_shared<const CallDone>(
+      CallDone{.call = {}, .error = {Status::closed, "the communicator is being destroyed"}, .info = {}});
+  failed_->error.sentence.reserve(limits::kSentenceBytesMax + 1);
+  lost_info_->lost.sentence.reserve(limits::kSentenceBytesMax + 1);
+  spare_actions_.reserve(kSpareActions);
+  wait_log_->name = config_.engine.name;
+  wait_log_->master = to_string(config_.master);
   publish();
 }
 
@@ -91,15 +101,15 @@ void PeerDriver::start() {
 
 // --------------------------------------------------------------------------------------------- calls
 
-void PeerDriver::call(EngineEvent event, CallId id, std::shared_ptr<Completion> completion) {
-  if (over_) return completion->complete({.call = id, .error = *over_, .info = {}});
-  calls_.emplace(id, std::move(completion));
+void PeerDriver::call(const EngineEvent& event, CallId id, OwedAnswer answer) {
+  if (over_) return answer.give(over_);
+  calls_.emplace(id, std::move(answer));
   step(event);
   settle();
 }
 
 void PeerDriver::connect(CallId id, std::shared_ptr<PrefetchTarget> prefetch, std::vector<Term> terms,
-                         std::shared_ptr<Completion> completion) {
+                         OwedAnswer answer) {
   const PeerId self{random_bits()};
   if (!over_) links_.set_self(self);
   call(ConnectCall{.call = id,
@@ -108,54 +118,64 @@ void PeerDriver::connect(CallId id, std::shared_ptr<PrefetchTarget> prefetch, st
                    .address = {.host = config_.advertise_host, .port = listener_->address().port},
                    .prefetch = std::move(prefetch),
                    .terms = std::move(terms)},
-       id, std::move(completion));
+       id, std::move(answer));
 }
 
-void PeerDriver::leave(std::function<void()> gone) {
-  if (!over_) {
-    step(LeaveCall{});
+void PeerDriver::leave(std::function<void()> gone) noexcept {
+  try {
+    if (!over_) step(LeaveCall{});
     settle();
+    endings_.hurry();
+    while (auto done = endings_.next()) tell_end(std::move(*done));
+  } catch (...) {
+    fail(what_was_thrown());
   }
   const auto master = std::exchange(master_, nullptr);
-  close_everything();
-  end_calls({Status::closed, "the communicator is being destroyed"});
-  if (master)
+  end(closed_);
+  if (!master) return gone();
+  try {
     master->close_after_sending(std::move(gone));
-  else
-    gone();
-}
-
-void PeerDriver::vanish() {
-  close_everything();
-  end_calls({Status::closed, "the communicator has vanished, as a test asked for"});
-}
-
-void PeerDriver::fail(const Error& error) {
-  close_everything();
-  end_calls(error);
-  EngineInfo lost;
-  lost.lost = error;
-  auto shown = std::make_shared<const EngineInfo>(std::move(lost));
-  {
-    const std::lock_guard lock(info_mutex_);
-    info_ = std::move(shown);
+  } catch (...) {
+    // It has `gone` by then, and calls it.
+    master->close();
   }
-  log({LogLevel::error, "failed", error.sentence});
 }
 
-void PeerDriver::end_calls(const Error& error) {
-  if (!over_) over_ = error;
-  for (auto& [id, completion] : std::exchange(calls_, {}))
-    completion->complete({.call = id, .error = error, .info = {}});
+void PeerDriver::vanish() noexcept { end(closed_); }
+
+void PeerDriver::fail(const Thrown& thrown) noexcept {
+  if (!over_) {
+    // Both have room for any sentence.
+    failed_->error.status = lost_info_->lost.status = thrown.status;
+    failed_->error.sentence = thrown.sentence.data();
+    lost_info_->lost.sentence = thrown.sentence.data();
+    const std::lock_guard lock(info_mutex_);
+    info_ = lost_info_;
+  }
+  end(failed_);
+  log_failure(config_.engine.name, thrown);
 }
 
-void PeerDriver::close_everything() {
+/// Nothing is asked of the engine any more. Each step is kept from the failures of those before it.
+void PeerDriver::end(const std::shared_ptr<const CallDone>& why) noexcept {
+  if (!over_) over_ = why;
+  const auto attempt = [](const auto& step) noexcept {
+    try {
+      step();
+    } catch (...) {
+      // What could not be closed is closed with the driver.
+    }
+  };
   // First the links: they may hold pointers into the memory of calls.
-  links_.close_all();
-  listener_->close();
-  forget_master();
-  names_.close();
-  timer_.cancel();
+  attempt([&] { links_.close_all(); });
+  endings_.undo_all();
+  engine_.undo_all();
+  for (auto& [id, answer] : calls_) answer.give(over_);
+  calls_.clear();
+  attempt([&] { listener_->close(); });
+  attempt([&] { forget_master(); });
+  attempt([&] { names_.close(); });
+  attempt([&] { timer_.cancel(); });
   events_.clear();
   wakes_.clear();
 }
@@ -187,18 +207,40 @@ void PeerDriver::give_actions(EngineActions actions) {
   if (spare_actions_.size() < kSpareActions) spare_actions_.push_back(std::move(actions));
 }
 
-void PeerDriver::step(const EngineEvent& event) {
-  if (over_) return;
+/// Lets the engine do something, and performs the actions that it leads to.
+template <class Ask>
+void PeerDriver::ask(const Ask& ask) {
   EngineActions actions = take_actions();
-  engine_.step(now(), event, actions);
-  // Before anybody is told that a call is done.
-  if (shows(event)) publish();
-  perform(actions);
+  try {
+    ask(actions);
+    for (EngineAction& action : actions) std::visit([this](auto& one) { perform_one(one); }, action);
+  } catch (...) {
+    // The engine has forgotten these collectives, and nobody else knows of them.
+    for (EngineAction& action : actions) {
+      std::size_t all = kWholeBudget;
+      if (const auto* restore = std::get_if<RestoreInput>(&action); restore != nullptr && restore->execution)
+        restore->execution->undo(all);
+      if (const auto* result = std::get_if<SettleResult>(&action); result != nullptr && result->execution)
+        result->execution->undo(all);
+    }
+    throw;
+  }
   give_actions(std::move(actions));
 }
 
-void PeerDriver::perform(EngineActions& actions) {
-  for (EngineAction& action : actions) std::visit([this](auto& one) { perform_one(one); }, action);
+void PeerDriver::step(const EngineEvent& event) {
+  if (over_) return;
+  ask([&](EngineActions& actions) {
+    engine_.step(now(), event, actions);
+    // Before anybody is told that a call is done.
+    if (shows(event)) publish();
+  });
+}
+
+/// What a connection of a link was found to be before another event took it away.
+bool PeerDriver::is_stale(const EngineEvent& event) const {
+  const auto* up = std::get_if<LinkUp>(&event);
+  return up != nullptr && !links_.stands(name_of(up->connection), up->incarnation);
 }
 
 void PeerDriver::settle() {
@@ -208,6 +250,7 @@ void PeerDriver::settle() {
     if (!events_.empty()) {
       const EngineEvent event = std::move(events_.front());
       events_.pop_front();
+      if (is_stale(event)) continue;
       step(event);
       // What waited for the connection can go now.
       if (const auto* up = std::get_if<LinkUp>(&event)) {
@@ -223,7 +266,22 @@ void PeerDriver::settle() {
     }
   }
   settling_ = false;
-  if (!over_) arm_timer();
+  if (over_) return;
+  arm_timer();
+  endings_.turn_ends();
+  work_on_endings_later();
+}
+
+/// Everything else has its turn in between.
+void PeerDriver::work_on_endings_later() {
+  if (ending_posted_ || !endings_.has_work()) return;
+  asio::post(io_, [this] {
+    ending_posted_ = false;
+    if (over_) return;
+    while (auto done = endings_.next()) tell_end(std::move(*done));
+    settle();
+  });
+  ending_posted_ = true;
 }
 
 void PeerDriver::arm_timer() {
@@ -242,11 +300,18 @@ void PeerDriver::arm_timer() {
 }
 
 void PeerDriver::perform_one(CallDone& action) {
-  const auto at = calls_.find(action.call);
+  if (!endings_.may_end(action)) return;
+  const CallId call = action.call;
+  tell_end(std::move(action));
+  endings_.forget(call);
+}
+
+void PeerDriver::tell_end(CallDone done) noexcept {
+  const auto at = calls_.find(done.call);
   if (at == calls_.end()) return;
-  const auto completion = std::move(at->second);
+  OwedAnswer answer = std::move(at->second);
   calls_.erase(at);
-  completion->complete(std::move(action));
+  answer.give(std::move(done));
 }
 
 void PeerDriver::perform_one(LogEvent& action) { log(std::move(action)); }
@@ -286,7 +351,7 @@ void PeerDriver::master_dialled(Result<transport::Tcp::socket> result) {
                                                          master_broke(std::move(reason));
                                                      },
                                                  .settle = [this] { settle(); }});
-  master_up_ = true;
+  wait_log_->master_up = true;
   events_.emplace_back(MasterUp{});
 }
 
@@ -329,7 +394,7 @@ void PeerDriver::master_broke(std::string reason) {
 
 void PeerDriver::forget_master() {
   ++master_generation_;
-  master_up_ = false;
+  wait_log_->master_up = false;
   if (const auto dial = std::exchange(master_dial_, nullptr)) dial->close();
   if (const auto master = std::exchange(master_, nullptr)) master->close();
 }
@@ -367,57 +432,50 @@ void PeerDriver::perform_one(ReleaseSend& action) { links_.release_send(name_of(
 
 void PeerDriver::perform_one(ReleaseReceive& action) { links_.release_receive(name_of(action.connection)); }
 
-void PeerDriver::perform_one(RestoreInput& action) { action.perform(); }
-void PeerDriver::perform_one(SettleResult& action) { action.perform(); }
+void PeerDriver::perform_one(RestoreInput& action) { endings_.take(action); }
+void PeerDriver::perform_one(SettleResult& action) { endings_.take(action); }
 
 void PeerDriver::perform_one(DropConnection& action) {
-  links_.drop(name_of(action.connection), action.reason);
+  links_.drop(name_of(action.connection));
 }
 
 std::byte* PeerDriver::frame_begins(transport::ConnectionName connection, const FrameHeader& header) {
   payload_bytes_received_ += header.payload_bytes;
+  Landing landing;
   if (over_) return nullptr;
-  EngineActions actions = take_actions();
-  const Landing landing = engine_.frame_begins(now(), name_of(connection), header, actions);
-  perform(actions);
-  give_actions(std::move(actions));
+  ask([&](EngineActions& actions) {
+    landing = engine_.frame_begins(now(), name_of(connection), header, actions);
+  });
   return landing.into;
 }
 
 void PeerDriver::frame_moved(transport::ConnectionName connection) {
   if (over_) return;
-  EngineActions actions = take_actions();
-  engine_.frame_moved(now(), name_of(connection), actions);
-  perform(actions);
-  give_actions(std::move(actions));
+  ask([&](EngineActions& actions) { engine_.frame_moved(now(), name_of(connection), actions); });
 }
 
 void PeerDriver::frame_ends(transport::ConnectionName connection, bool intact) {
   if (over_) return;
-  EngineActions actions = take_actions();
-  engine_.frame_ends(now(), name_of(connection), intact, actions);
-  perform(actions);
-  give_actions(std::move(actions));
+  ask([&](EngineActions& actions) { engine_.frame_ends(now(), name_of(connection), intact, actions); });
 }
 
 std::optional<transport::FrameToSend> PeerDriver::next_frame(transport::ConnectionName connection) {
   if (over_) return std::nullopt;
-  EngineActions actions = take_actions();
-  const auto frame = engine_.next_frame(now(), name_of(connection), actions);
-  perform(actions);
-  give_actions(std::move(actions));
+  std::optional<OutFrame> frame;
+  ask([&](EngineActions& actions) { frame = engine_.next_frame(now(), name_of(connection), actions); });
   if (!frame) return std::nullopt;
   return transport::FrameToSend{.header = frame->header, .payload = frame->payload};
 }
 
 void PeerDriver::link_up(transport::ConnectionName connection, const transport::Standing& standing) {
   events_.emplace_back(LinkUp{.connection = name_of(connection),
+                              .incarnation = standing.incarnation,
                               .round_trip = standing.round_trip,
                               .same_host = standing.same_host});
 }
 
-void PeerDriver::link_down(transport::ConnectionName connection, std::string reason) {
-  events_.emplace_back(LinkDown{name_of(connection), std::move(reason)});
+void PeerDriver::link_down(transport::ConnectionName connection, std::uint64_t incarnation, std::string reason) {
+  events_.emplace_back(LinkDown{name_of(connection), incarnation, std::move(reason)});
 }
 
 void PeerDriver::link_refused(PeerId peer) { events_.emplace_back(LinkRefused{peer}); }

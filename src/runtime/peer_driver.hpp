@@ -3,7 +3,6 @@
 #include <asio/io_context.hpp>
 #include <asio/steady_timer.hpp>
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -14,6 +13,9 @@
 #include <string>
 #include <vector>
 
+#include "base/thrown.hpp"
+#include "runtime/completion.hpp"
+#include "runtime/ending_calls.hpp"
 #include "runtime/peer_engine.hpp"
 #include "transport/control_connection.hpp"
 #include "transport/dialer.hpp"
@@ -23,23 +25,13 @@
 
 namespace hawser {
 
-/// Where a thread of the application waits for the I/O thread's answer.
-class Completion {
- public:
-  Completion() = default;
-  /// `at_end` is called by complete(), before anybody who waits goes on.
-  explicit Completion(std::function<void(const CallDone&)> at_end) : at_end_(std::move(at_end)) {}
+/// What a call that waits long says of the run. Handles of calls hold it, which may outlive the communicator.
+struct WaitLog {
+  std::string name;    ///< Of the communicator.
+  std::string master;  ///< Its address.
+  std::atomic<bool> master_up{false};
 
-  void complete(CallDone done);
-  /// Waits for the answer for so long; null if it did not come. The answer stays.
-  const CallDone* wait_for(std::chrono::milliseconds bound);
-  bool is_done() const;
-
- private:
-  std::function<void(const CallDone&)> at_end_;
-  mutable std::mutex mutex_;
-  std::condition_variable done_cv_;
-  std::optional<CallDone> done_;
+  void tell(const std::string& what, Duration lasted) const noexcept;
 };
 
 struct DriverConfig {
@@ -54,6 +46,9 @@ struct DriverConfig {
 
 /// Drives a PeerEngine over TCP: turns what comes from sockets, timers and the application into its events,
 /// and performs its actions. Everything runs on the io_context's thread unless it says otherwise.
+///
+/// After an exception nothing is certain but this: no call is left waiting, and no input is left changed. So the
+/// way there (fail) takes no memory and cannot fail itself.
 class PeerDriver final : private transport::FrameTraffic {
  public:
   PeerDriver(asio::io_context& io, DriverConfig config, std::shared_ptr<transport::Listener> listener);
@@ -62,24 +57,24 @@ class PeerDriver final : private transport::FrameTraffic {
   PeerDriver& operator=(const PeerDriver&) = delete;
 
   void start();
-  /// Hands a call to the engine; `completion` gets its CallDone.
-  void call(EngineEvent event, CallId id, std::shared_ptr<Completion> completion);
+  /// Hands a call to the engine; `answer` gets its CallDone.
+  void call(const EngineEvent& event, CallId id, OwedAnswer answer);
   /// Joins as a newcomer with a fresh id.
-  void connect(CallId id, std::shared_ptr<PrefetchTarget> prefetch, std::vector<Term> terms,
-               std::shared_ptr<Completion> completion);
+  void connect(CallId id, std::shared_ptr<PrefetchTarget> prefetch, std::vector<Term> terms, OwedAnswer answer);
   /// Leaves the run, ends all calls with Closed, and calls `gone` once the master has been told, or after
   /// half a second.
-  void leave(std::function<void()> gone);
-  /// Closes all sockets without a word and ends all calls: what the others would see if the process died.
-  void vanish();
-  /// After an exception: closes everything and ends all calls, those to come included, with this error.
-  void fail(const Error& error);
+  void leave(std::function<void()> gone) noexcept;
+  /// Closes all sockets without a word, puts all inputs back and ends all calls, those to come included, with
+  /// closed: what the others would see if the process died.
+  void vanish() noexcept;
+  /// The same after an exception, with that as the error.
+  void fail(const Thrown& thrown) noexcept;
   /// For tests: breaks the TCP connections of all links.
   void shut_down_links();
 
   /// From any thread.
   std::shared_ptr<const EngineInfo> info() const;
-  bool master_is_up() const { return master_up_; }
+  const std::shared_ptr<const WaitLog>& wait_log() const { return shown_wait_log_; }
   /// Of all frames that have begun to come in.
   std::uint64_t payload_bytes_received() const { return payload_bytes_received_; }
 
@@ -90,14 +85,15 @@ class PeerDriver final : private transport::FrameTraffic {
   void frame_ends(transport::ConnectionName connection, bool intact) override;
   std::optional<transport::FrameToSend> next_frame(transport::ConnectionName connection) override;
   void link_up(transport::ConnectionName connection, const transport::Standing& standing) override;
-  void link_down(transport::ConnectionName connection, std::string reason) override;
+  void link_down(transport::ConnectionName connection, std::uint64_t incarnation, std::string reason) override;
   void link_refused(PeerId peer) override;
   void link_sampled(PeerId peer, Duration round_trip, Duration round_trip_least) override;
   void settle() override;
   void log(LogEvent event) override;
 
+  template <class Ask>
+  void ask(const Ask& ask);
   void step(const EngineEvent& event);
-  void perform(EngineActions& actions);
   void perform_one(DialMaster& action);
   void perform_one(CloseMaster& action);
   void perform_one(SendMaster& action);
@@ -119,8 +115,10 @@ class PeerDriver final : private transport::FrameTraffic {
   void master_is_missed(const std::string& why);
   void is_no_master(const std::string& why);
   void forget_master();
-  void close_everything();
-  void end_calls(const Error& error);
+  void tell_end(CallDone done) noexcept;
+  void work_on_endings_later();
+  void end(const std::shared_ptr<const CallDone>& why) noexcept;
+  bool is_stale(const EngineEvent& event) const;
   void publish();
   void arm_timer();
   EngineActions take_actions();
@@ -141,16 +139,24 @@ class PeerDriver final : private transport::FrameTraffic {
   std::optional<Instant> master_missed_since_;
   Instant master_missed_tell_{};
 
-  std::map<CallId, std::shared_ptr<Completion>> calls_;
+  std::map<CallId, OwedAnswer> calls_;
+  EndingCalls endings_;
+  bool ending_posted_ = false;
   std::deque<EngineEvent> events_;  ///< Found while an action was performed or a frame handled.
   std::vector<PeerId> wakes_;
   std::vector<EngineActions> spare_actions_;
   bool settling_ = false;
-  std::optional<Error> over_;  ///< The engine is not asked any more; calls get this.
+  std::shared_ptr<const CallDone> over_;  ///< Unless null: the engine is not asked any more; calls get this.
+
+  // Made beforehand: how everything may end.
+  std::shared_ptr<const CallDone> closed_;
+  std::shared_ptr<CallDone> failed_;     ///< Its sentence has room for any.
+  std::shared_ptr<EngineInfo> lost_info_;  ///< Likewise.
 
   mutable std::mutex info_mutex_;
   std::shared_ptr<const EngineInfo> info_;
-  std::atomic<bool> master_up_{false};
+  std::shared_ptr<WaitLog> wait_log_;
+  std::shared_ptr<const WaitLog> shown_wait_log_;
   std::atomic<std::uint64_t> payload_bytes_received_{0};
 };
 

@@ -27,9 +27,6 @@ Error usage(std::string sentence) { return {Status::invalid_usage, std::move(sen
 
 }  // namespace
 
-void RestoreInput::perform() const { execution->undo(); }
-void SettleResult::perform() const { execution->settle(); }
-
 PeerEngine::PeerEngine(EngineConfig config) : state_(std::make_unique<State>(std::move(config))) {}
 PeerEngine::~PeerEngine() = default;
 
@@ -51,6 +48,7 @@ std::optional<OutFrame> PeerEngine::next_frame(Instant now, LinkConnection conne
   return state_->next_frame(now, connection);
 }
 EngineInfo PeerEngine::info() const { return state_->info(); }
+void PeerEngine::undo_all() noexcept { state_->undo_all(); }
 
 PeerEngine::State::State(EngineConfig config)
     : config_(std::move(config)),
@@ -74,6 +72,13 @@ EngineInfo PeerEngine::State::info() const {
   info.pending = machine_.pending();
   info.plans_made = plans_.made();
   return info;
+}
+
+void PeerEngine::State::undo_all() noexcept {
+  for (auto& [key, op] : ops_) {
+    std::size_t budget = kWholeBudget;
+    if (op.execution) op.execution->undo(budget);
+  }
 }
 
 void PeerEngine::State::on(Instant now, const ConnectCall& event, EngineActions& out) {
@@ -231,6 +236,7 @@ void PeerEngine::State::on(Instant now, const LinkUp& event, EngineActions& out)
   if (link->schedule.has_connection(event.connection.index)) forget_connection(now, event.connection, out);
   const bool first = !link->schedule.has_connection();
   link->schedule.connection_up(event.connection.index);
+  link->incarnations[event.connection.index] = event.incarnation;
   if (event.round_trip > Duration{}) link->meter.round_trip(event.round_trip);
   link->metered = event.round_trip > Duration{} && !event.same_host;
   if (link->schedule.has_work()) out.emplace_back(WakeLink{event.connection.peer});
@@ -242,6 +248,7 @@ void PeerEngine::State::on(Instant now, const LinkUp& event, EngineActions& out)
 void PeerEngine::State::on(Instant now, const LinkDown& event, EngineActions& out) {
   Link* const link = find_link(event.connection.peer);
   if (!link || !link->schedule.has_connection(event.connection.index)) return;
+  if (link->incarnations[event.connection.index] != event.incarnation) return;
   forget_connection(now, event.connection, out);
   out.emplace_back(LogEvent{LogLevel::debug, "connection-lost", event.reason});
 }
@@ -442,7 +449,7 @@ void PeerEngine::State::follow_one(Instant now, const OpCommitted& committed, En
   info.transfer = whole - op.all_called;
   info.reduce = op.in_kernels;
   info.commit = now - whole;
-  out.emplace_back(SettleResult{op.execution});
+  out.emplace_back(SettleResult{op.call, op.execution});
   out.emplace_back(CallDone{op.call, {Status::success, {}}, std::move(info)});
   ops_.erase(found);
   set_bounds();
@@ -453,7 +460,7 @@ void PeerEngine::State::follow_one(Instant, const OpAborted& aborted, EngineActi
   if (found == ops_.end()) return;
   release(aborted.key, out);
   end_probing(found->second, out);
-  out.emplace_back(RestoreInput{found->second.execution});
+  out.emplace_back(RestoreInput{found->second.call, found->second.execution});
   out.emplace_back(LogEvent{LogLevel::info, "collective-aborted", aborted.error.sentence});
   out.emplace_back(CallDone{found->second.call, aborted.error, {}});
   ops_.erase(found);

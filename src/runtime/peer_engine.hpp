@@ -107,12 +107,15 @@ struct MasterSaid {
 /// A connection of a link stands (greetings exchanged).
 struct LinkUp {
   LinkConnection connection;
+  std::uint64_t incarnation = 0;  ///< Tells it from earlier connections of this number.
   Duration round_trip{};   ///< As its handshake showed; 0: not known.
   bool same_host = false;  ///< It never leaves the machine: its rate is that of memory, and not measured.
 };
-/// It broke. A frame that was being received on it is forgotten; unacknowledged frames go elsewhere.
+/// It broke. A frame that was being received on it is forgotten; unacknowledged frames go elsewhere. Of another
+/// incarnation than the one that stands: means nothing.
 struct LinkDown {
   LinkConnection connection;
+  std::uint64_t incarnation = 0;
   std::string reason;
 };
 /// The other side of a link that is down was dialled again where it had been dialled before, and nobody listens there
@@ -166,24 +169,25 @@ struct ReleaseSend {
 struct ReleaseReceive {
   LinkConnection connection;
 };
-/// The other side broke the protocol on this connection: close it (a LinkDown need not be reported; the
-/// engine has forgotten the connection) and redial as for any break.
+/// The other side broke the protocol on this connection, as the log says: close it (a LinkDown need not be reported;
+/// the engine has forgotten the connection) and redial as for any break.
 struct DropConnection {
   LinkConnection connection;
   std::string reason;
 };
 
-/// Call perform() now: puts the input of an aborted collective back as it was. Comes after the ReleaseSend
-/// and ReleaseReceive of the collective, so that what is still being written is not changed under way.
+/// Put the input of an aborted collective back as it was (Execution::undo), in slices if it is large: the CallDone of
+/// this call waits for the last one, nothing else does (runtime/ending_calls.hpp). Comes after the ReleaseSend and
+/// ReleaseReceive of the collective, so that what is still being written is not changed under way.
 struct RestoreInput {
+  CallId call;
   std::shared_ptr<Execution> execution;
-  void perform() const;
 };
-/// Likewise, for a committed collective: brings what is still quantised into the receive buffer. Holds the memory
-/// that the ReleaseSend actions before it copy from.
+/// Likewise, for a committed collective: bring what is still quantised into the receive buffer (Execution::settle).
+/// Holds the memory that the ReleaseSend actions before it copy from.
 struct SettleResult {
+  CallId call;
   std::shared_ptr<Execution> execution;
-  void perform() const;
 };
 
 /// What a committed collective was.
@@ -202,8 +206,8 @@ struct CollectiveInfo {
   Duration reduce{};    ///< Of all that, in kernels.
   Duration commit{};    ///< From the whole result to the master's commit.
 };
-/// A call has ended. Actions before this one must be performed before the caller is told: they free its
-/// memory.
+/// A call has ended. Actions before this one must be performed before the caller is told, and RestoreInput or
+/// SettleResult to its end: they free its memory.
 struct CallDone {
   CallId call;
   Error error;  ///< Status success, or why not.
@@ -262,6 +266,10 @@ class PeerEngine {
   std::optional<OutFrame> next_frame(Instant now, LinkConnection connection, EngineActions& out);
 
   EngineInfo info() const;
+
+  /// For after an exception, or the end: nothing is asked of the engine any more. Puts the inputs of all collectives
+  /// under way back as they were.
+  void undo_all() noexcept;
 
  private:
   class State;

@@ -89,6 +89,7 @@ void PeerEngine::State::release(const OpKey& key, EngineActions& out) {
       if (receiving.header.key != key || receiving.header.kind != FrameKind::chunk) continue;
       if (receiving.use == Receiving::Use::placed_down)
         out.emplace_back(ReleaseReceive{{.peer = peer, .index = index}});
+      stop_parking(link, receiving);
       receiving.use = Receiving::Use::discard;
     }
   }
@@ -100,6 +101,7 @@ Landing PeerEngine::State::frame_begins(Instant now, LinkConnection connection, 
   if (!link || !link->schedule.has_connection(connection.index)) return {};
   link->heard_at = now;
   Receiving& receiving = link->receiving[connection.index];
+  stop_parking(*link, receiving);
   receiving = {.header = header, .use = Receiving::Use::discard, .staging = nullptr};
   if (header.kind != FrameKind::chunk) {
     receiving.use = Receiving::Use::control;
@@ -161,27 +163,6 @@ Execution::Verdict PeerEngine::State::judge(const Op& op, PeerId from, const Fra
   return op.execution->judge(*rank, header.direction, header.chunk, bytes);
 }
 
-Landing PeerEngine::State::park_begins(Instant now, PeerId peer, Link& link, Receiving& receiving, std::uint32_t index,
-                                       EngineActions& out) {
-  const FrameHeader& header = receiving.header;
-  if (header.key.epoch < link.newest) return {};
-  if (link.newest < header.key.epoch) {
-    link.newest = header.key.epoch;
-    forget_parked_before(link, header.key.epoch);
-  }
-  if (const auto found = link.parked.find(header.key); found != link.parked.end())
-    for (const Parked& parked : found->second)
-      if (parked.header == header) return {};
-  if (link.parked_bytes + header.payload_bytes > limits::kEagerBytesMax ||
-      link.parked_frames >= limits::kEagerFramesMax) {
-    drop_connection(now, {.peer = peer, .index = index}, "it sent more than it may before this peer was ready", out);
-    return {};
-  }
-  receiving.use = Receiving::Use::parked;
-  receiving.staging = pool_.take();
-  return {receiving.staging.get()};
-}
-
 void PeerEngine::State::frame_moved(Instant now, LinkConnection connection, EngineActions& out) {
   Link* const link = find_link(connection.peer);
   if (!link) return;
@@ -226,6 +207,7 @@ void PeerEngine::State::frame_ends(Instant now, LinkConnection connection, bool 
   }
   if (!intact) {
     pool_.give(std::move(receiving.staging));
+    stop_parking(*link, receiving);
     return drop_connection(now, connection, "a chunk came in damaged (wrong checksum)", out);
   }
   // Whether others have more to send is not known here.
@@ -256,40 +238,16 @@ void PeerEngine::State::chunk_ends(Instant now, LinkConnection connection, Link&
       return prefetch_chunk(now, connection.peer, header, receiving.staging.get(), out);
     case Receiving::Use::staged:
       return apply_chunk(now, connection, header, receiving.staging.get(), out);
-    case Receiving::Use::parked: break;
+    case Receiving::Use::parked:
+    case Receiving::Use::parked_copy: break;
   }
-  if (Op* const op = find_op(header.key)) {
-    op->bytes_received += header.payload_bytes;
-    return apply_chunk(now, connection, header, receiving.staging.get(), out);
-  }
-  if (!future(header.key) || header.key.epoch < link.newest) return;
-  auto& parked = link.parked[header.key];
-  const bool repeated =
-      std::any_of(parked.begin(), parked.end(), [&](const Parked& one) { return one.header == header; });
-  if (repeated) return;
-  link.parked_bytes += header.payload_bytes;
-  ++link.parked_frames;
-  parked.push_back({.header = header,
-                    .connection = connection.index,
-                    .payload = {receiving.staging.get(), receiving.staging.get() + header.payload_bytes}});
-}
-
-void PeerEngine::State::deliver_parked(Instant now, const OpKey& key, EngineActions& out) {
-  for (auto& [peer, link] : links_) {
-    const auto found = link.parked.find(key);
-    if (found == link.parked.end()) continue;
-    const std::vector<Parked> frames = std::move(found->second);
-    if (Op* const op = find_op(key); op && !frames.empty()) heard_from(now, *op, peer);
-    link.parked.erase(found);
-    for (const Parked& parked : frames) {
-      link.parked_bytes -= parked.payload.size();
-      --link.parked_frames;
-    }
-    for (const Parked& parked : frames) {
-      if (Op* const op = find_op(key)) op->bytes_received += parked.payload.size();
-      apply_chunk(now, {.peer = peer, .index = parked.connection}, parked.header, parked.payload.data(), out);
-    }
-  }
+  Op* const op = find_op(header.key);
+  if (op == nullptr && future(header.key) && header.key.epoch >= link.newest)
+    return park(link, receiving, connection.index);
+  stop_parking(link, receiving);
+  if (op == nullptr) return;
+  op->bytes_received += header.payload_bytes;
+  apply_chunk(now, connection, header, receiving.staging.get(), out);
 }
 
 /// A chunk has come in whole. `payload`: where it was staged; null: in its landing.
@@ -414,9 +372,10 @@ void PeerEngine::State::ready_came(Instant now, Link& link, PeerId from, const F
 void PeerEngine::State::drop_connection(Instant now, LinkConnection connection, const std::string& reason,
                                         EngineActions& out) {
   const Member* const member = machine_.view().find(connection.peer);
-  const std::string who = member ? member->name + " (" + to_string(member->address) + ")" : "a peer";
+  const std::string who = member ? member->name + " at " + to_string(member->address) : "a peer outside the view";
   out.emplace_back(LogEvent{LogLevel::warning, "connection-dropped",
-                            "closed a connection to " + who + ": " + reason + "; it will be opened again"});
+                           "connection " + std::to_string(connection.index) + " to " + who +
+                               " is closed and will be opened again: " + reason});
   forget_connection(now, connection, out);
   out.emplace_back(DropConnection{connection, reason});
 }
@@ -425,25 +384,16 @@ void PeerEngine::State::forget_connection(Instant now, LinkConnection connection
   Link& link = *find_link(connection.peer);
   if (const auto found = link.receiving.find(connection.index); found != link.receiving.end()) {
     pool_.give(std::move(found->second.staging));
+    stop_parking(link, found->second);
     link.receiving.erase(found);
   }
   link.schedule.connection_down(connection.index);
+  link.incarnations.erase(connection.index);
   link.compression.interrupted();
   if (!link.schedule.has_connection())
     machine_.link_changed(now, connection.peer, LinkChange::down);
   else if (link.schedule.has_work())
     out.emplace_back(WakeLink{connection.peer});
-}
-
-void PeerEngine::State::forget_parked_before(Link& link, Epoch epoch) {
-  std::erase_if(link.parked, [&](const auto& entry) {
-    if (entry.first.epoch >= epoch) return false;
-    for (const Parked& parked : entry.second) {
-      link.parked_bytes -= parked.payload.size();
-      --link.parked_frames;
-    }
-    return true;
-  });
 }
 
 }  // namespace hawser

@@ -44,6 +44,7 @@ class PeerEngine::State {
   void frame_ends(Instant now, LinkConnection connection, bool intact, EngineActions& out);
   std::optional<OutFrame> next_frame(Instant now, LinkConnection connection);
   EngineInfo info() const;
+  void undo_all() noexcept;
 
  private:
   struct Op {
@@ -70,7 +71,7 @@ class PeerEngine::State {
   };
   /// A frame on its way in.
   struct Receiving {
-    enum class Use { discard, control, staged, placed_down, parked, prefetched };
+    enum class Use { discard, control, staged, placed_down, parked, parked_copy, prefetched };
     FrameHeader header;
     Use use = Use::discard;
     StagingPool::Buffer staging;
@@ -84,9 +85,13 @@ class PeerEngine::State {
   struct Link {
     LinkSchedule schedule;
     std::map<std::uint32_t, Receiving> receiving;
+    std::map<std::uint32_t, std::uint64_t> incarnations;  ///< Of the connections that stand, by number.
     std::map<OpKey, std::vector<Parked>> parked;
+    /// Of frames that are parked, and of those on their way in that will be.
     std::size_t parked_bytes = 0;
     std::size_t parked_frames = 0;
+    /// Of further copies of frames that are on their way in: the connection of the first may be dead.
+    std::size_t copied_bytes = 0;
     std::map<OpKey, std::uint64_t> early_ready;  ///< With the limit that came with it.
     CompressionChoice compression;
     LinkMeter meter;
@@ -153,7 +158,7 @@ class PeerEngine::State {
   void look_at_training();
   void tick_prefetch(Instant now, EngineActions& out);
 
-  // peer_engine_send.cpp and peer_engine_data.cpp: frames that go, and frames that come.
+  // peer_engine_send.cpp and peer_engine_data.cpp: frames that go, and frames that come; calls that begin and end.
   void begin_op(Instant now, const OpKey& key, EngineActions& out);
   void send(const OpKey& key, Op& op, std::vector<Execution::Send>& sends, EngineActions& out);
   void result_whole(Instant now, const OpKey& key, Op& op, EngineActions& out);
@@ -170,16 +175,24 @@ class PeerEngine::State {
   void send_ready(PeerId to, Link& link, const OpKey& key, const Op& op, EngineActions& out);
   void release(const OpKey& key, EngineActions& out);
   Landing chunk_begins(Instant now, PeerId peer, Link& link, Receiving& receiving, std::uint32_t index, EngineActions& out);
+
+  // peer_engine_parking.cpp
   Landing park_begins(Instant now, PeerId peer, Link& link, Receiving& receiving, std::uint32_t index, EngineActions& out);
-  void chunk_ends(Instant now, LinkConnection connection, Link& link, Receiving& receiving, EngineActions& out);
+  static Receiving* parking_twin(Link& link, const FrameHeader& header);
+  static void count_parked(Link& link, Receiving& receiving, Receiving::Use use);
+  static void stop_parking(Link& link, Receiving& receiving);
+  static void park(Link& link, Receiving& receiving, std::uint32_t index);
   void deliver_parked(Instant now, const OpKey& key, EngineActions& out);
+  static void forget_parked_before(Link& link, Epoch epoch);
+
+  // peer_engine_data.cpp
+  void chunk_ends(Instant now, LinkConnection connection, Link& link, Receiving& receiving, EngineActions& out);
   void apply_chunk(Instant now, LinkConnection from, const FrameHeader& header, const std::byte* payload,
                    EngineActions& out);
   void word_came(Instant now, LinkConnection connection, Link& link, const FrameHeader& header, EngineActions& out);
   void ready_came(Instant now, Link& link, PeerId from, const FrameHeader& header, EngineActions& out);
   void drop_connection(Instant now, LinkConnection connection, const std::string& reason, EngineActions& out);
   void forget_connection(Instant now, LinkConnection connection, EngineActions& out);
-  void forget_parked_before(Link& link, Epoch epoch);
   bool current(const OpKey& key) const;
   bool future(const OpKey& key) const;
 

@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 
+#include "base/thrown.hpp"
 #include "runtime/clock.hpp"
 
 namespace hawser {
@@ -25,21 +26,26 @@ class Reduction {
   Reduction(Communicator& communicator, const ManyArguments& arguments)
       : communicator_(communicator), arguments_(arguments) {
     outcome_.done.assign(arguments.tensors.size(), false);
-    make_units();
+    no_memory_.sentence = "there is no memory for the buffers of a list of tensors; reduce it in parts";
   }
+  /// What flies writes to the caller's memory and to ours.
+  ~Reduction() {
+    for (const Flying& flying : flying_)
+      if (flying.has_begun) (void)flying.operation.wait_for_end();
+  }
+  Reduction(const Reduction&) = delete;
+  Reduction& operator=(const Reduction&) = delete;
 
+  /// Whatever throws, the outcome says which tensors are done.
   ManyOutcome run() {
     const Instant begun = now();
-    outcome_.error = check();
-    look_at_view();
-    for (std::size_t unit = 0; unit < units_.size(); ++unit) waiting_.push_back(unit);
-    while (outcome_.error.status == Status::success && !(waiting_.empty() && flying_.empty())) {
-      if (waiting_.empty() || flying_.size() >= std::max<std::uint32_t>(1, arguments_.in_flight))
-        land();
-      else
-        launch();
+    try {
+      reduce();
+    } catch (...) {
+      const Thrown thrown = what_was_thrown();
+      land_what_flies();
+      end_with(thrown);
     }
-    land_all();
     outcome_.info.tensors =
         static_cast<std::uint64_t>(std::count(outcome_.done.begin(), outcome_.done.end(), true));
     outcome_.info.total = now() - begun;
@@ -50,10 +56,25 @@ class Reduction {
  private:
   struct Flying {
     std::size_t unit = 0;
+    bool has_begun = false;
     AsyncCollective operation;
     std::vector<std::byte> send;  ///< Of several tensors.
     std::vector<std::byte> receive;
   };
+
+  void reduce() {
+    make_units();
+    outcome_.error = check();
+    look_at_view();
+    for (std::size_t unit = 0; unit < units_.size(); ++unit) waiting_.push_back(unit);
+    while (outcome_.error.status == Status::success && !(waiting_.empty() && flying_.empty())) {
+      if (waiting_.empty() || flying_.size() >= std::max<std::uint32_t>(1, arguments_.in_flight))
+        land();
+      else
+        launch();
+    }
+    land_all();
+  }
 
   void make_units() {
     std::map<DataType, std::size_t> open;
@@ -102,14 +123,14 @@ class Reduction {
 
   void launch() {
     const std::size_t index = waiting_.front();
-    waiting_.pop_front();
     const Unit& unit = units_[index];
-    Flying flying;
-    flying.unit = index;
     CollectiveArguments start{.call = {},
                               .tag = arguments_.first_tag + index,
                               .compress = arguments_.compress,
                               .epoch = epoch_};
+    // In its place before it begins: nothing may throw while it flies unseen.
+    Flying& flying = flying_.emplace_back();
+    flying.unit = index;
     if (unit.tensors.size() == 1) {
       const Tensor& tensor = arguments_.tensors[unit.tensors.front()];
       start.call = call_of(tensor.send, tensor.receive, tensor.count, tensor.type);
@@ -118,9 +139,13 @@ class Reduction {
       start.call = call_of(flying.send.data(), flying.receive.data(), unit.count, unit.type);
     }
     auto started = communicator_.start(start);
-    if (!started.ok()) return failed(index, started.error());
+    waiting_.pop_front();
+    if (!started.ok()) {
+      flying_.pop_back();
+      return failed(index, started.error());
+    }
     flying.operation = std::move(*started);
-    flying_.push_back(std::move(flying));
+    flying.has_begun = true;
   }
 
   void gather(const Unit& unit, Flying& flying) const {
@@ -144,27 +169,43 @@ class Reduction {
     }
   }
 
-  void land() {
-    const Flying flying = std::move(flying_.front());
-    flying_.pop_front();
-    const auto done = flying.operation.wait();
-    if (!done.ok()) return failed(flying.unit, done.error());
+  /// Waits for the oldest of those that fly, and takes its result if it has one.
+  const CallDone& land_oldest() noexcept {
+    const Flying& flying = flying_.front();
+    const CallDone& done = flying.operation.wait_for_end();
+    if (done.error.status != Status::success) return done;
     const Unit& unit = units_[flying.unit];
     if (unit.tensors.size() > 1) scatter(unit, flying);
     for (const std::size_t i : unit.tensors) outcome_.done[i] = true;
     ManyInfo& info = outcome_.info;
-    const auto world_size = static_cast<std::uint32_t>(done->contributors.size());
+    const auto world_size = static_cast<std::uint32_t>(done.info->contributors.size());
     info.world_size_least = info.collectives == 0 ? world_size : std::min(info.world_size_least, world_size);
     info.world_size_most = std::max(info.world_size_most, world_size);
     ++info.collectives;
-    info.bytes_sent += done->bytes_sent;
-    info.bytes_received += done->bytes_received;
+    info.bytes_sent += done.info->bytes_sent;
+    info.bytes_received += done.info->bytes_received;
+    return done;
+  }
+
+  void land() {
+    const CallDone& done = land_oldest();
+    if (done.error.status == Status::success) return flying_.pop_front();
+    const std::size_t unit = flying_.front().unit;
+    const Error error = done.error;
+    flying_.pop_front();
+    failed(unit, error);
   }
 
   void land_all() {
     landing_all_ = true;
     while (!flying_.empty()) land();
     landing_all_ = false;
+  }
+
+  /// The list ends with an error anyway.
+  void land_what_flies() noexcept {
+    for (; !flying_.empty(); flying_.pop_front())
+      if (flying_.front().has_begun) (void)land_oldest();
   }
 
   /// The others fail alike, or have been done: all members go on with the same ones.
@@ -186,11 +227,24 @@ class Reduction {
     if (const auto info = communicator_.info(); info.ok()) epoch_ = (*info)->view.epoch;
   }
 
-  void tell_how_far() {
+  /// An error that was found before says more.
+  void end_with(const Thrown& thrown) noexcept try {
+    if (outcome_.error.status != Status::success) return;
+    if (thrown.status == Status::system)
+      outcome_.error = std::move(no_memory_);
+    else
+      outcome_.error = thrown.error();
+  } catch (const std::exception&) {
+    outcome_.error.status = thrown.status;
+  }
+
+  void tell_how_far() noexcept try {
     if (outcome_.error.status == Status::success) return;
     outcome_.error.sentence = std::to_string(outcome_.info.tensors) + " of " +
                               std::to_string(outcome_.done.size()) + " tensors are done; of the rest: " +
                               outcome_.error.sentence;
+  } catch (const std::exception&) {
+    // The sentence stays as it is, and `done` says how far.
   }
 
   Communicator& communicator_;
@@ -201,6 +255,7 @@ class Reduction {
   bool landing_all_ = false;
   Epoch epoch_;
   ManyOutcome outcome_;
+  Error no_memory_{Status::system, {}};  ///< Made while there is some.
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "runtime/shared_state.hpp"
 
 #include <chrono>
+#include <new>
 #include <utility>
 
 #include "base/tensor_name.hpp"
@@ -42,7 +43,7 @@ StateSync::Next SharedState::perform(Communicator& communicator, const SyncArgum
                            .compress = step.compress,
                            .epoch = step.epoch,
                            .transfer = step.transfer};
-  const auto run = [&]() -> Result<CollectiveInfo> {
+  const auto run = [&]() -> Result<SharedInfo> {
     const auto started = communicator.start(call);
     if (!started.ok()) return started.error();
     if (!step.transfer || !arguments.progress) return started->wait();
@@ -54,7 +55,7 @@ StateSync::Next SharedState::perform(Communicator& communicator, const SyncArgum
       }
     } catch (...) {
       // The tensors are the engine's until the end.
-      (void)started->wait();
+      (void)started->wait_for_end();
       throw;
     }
   };
@@ -62,7 +63,7 @@ StateSync::Next SharedState::perform(Communicator& communicator, const SyncArgum
   if (result.ok() && step.transfer && arguments.progress) tell(arguments, *step.transfer);
   const auto known = communicator.info();
   const Error error = result.ok() ? Error{Status::success, {}} : result.error();
-  return sync.ended(now(), error, result.ok() ? &*result : nullptr, known.ok() ? (*known)->view : View{});
+  return sync.ended(now(), error, result.ok() ? result->get() : nullptr, known.ok() ? (*known)->view : View{});
 }
 
 SyncOutcome SharedState::sync(Communicator& communicator, const SyncArguments& arguments) {
@@ -75,16 +76,23 @@ SyncOutcome SharedState::sync(Communicator& communicator, const SyncArguments& a
   if (auto ended = end_offer(); !ended.ok()) return {.error = ended.error()};
   if (!arguments.only_marked) record_.content->mark_all_changed();
   StateSync sync(record_, arguments.settings);
-  auto next = sync.begin(now(), (*known)->view, (*known)->self);
-  while (next != StateSync::Next::over) {
-    if (next == StateSync::Next::digest) {
-      digest_stale(*record_.content, arguments.threads);
-      next = sync.digested(now());
-    } else {
-      next = perform(communicator, arguments, sync);
+  try {
+    auto next = sync.begin(now(), (*known)->view, (*known)->self);
+    while (next != StateSync::Next::over) {
+      if (next == StateSync::Next::digest) {
+        digest_stale(*record_.content, arguments.threads);
+        next = sync.digested(now());
+      } else {
+        next = perform(communicator, arguments, sync);
+      }
     }
+  } catch (const std::bad_alloc&) {
+    sync.broke_off(what_was_thrown());
+  } catch (...) {
+    sync.broke_off(what_was_thrown());
+    throw;
   }
-  return sync.outcome();
+  return std::move(sync).outcome();
 }
 
 Result<std::uint64_t> SharedState::revision() const {
@@ -149,16 +157,21 @@ Result<std::uint64_t> SharedState::load(const std::string& path) {
   std::vector<CheckpointTarget> targets;
   for (const StateTensor& tensor : record_.content->tensors())
     targets.push_back({.name = tensor.name, .type = tensor.type, .count = tensor.count, .data = tensor.data});
+  const bool was_incomplete = record_.incomplete;
   bool touched = false;
-  const auto revision = load_checkpoint(path, targets, &touched);
-  if (touched) record_.content->mark_all_changed();
-  if (!revision.ok()) {
-    record_.incomplete = record_.incomplete || touched;
+  const auto note = [&](bool whole) {
+    if (touched) record_.content->mark_all_changed();
+    record_.incomplete = !whole && (was_incomplete || touched);
+  };
+  try {
+    auto revision = load_checkpoint(path, targets, &touched);
+    note(revision.ok());
+    if (revision.ok()) record_.revision = *revision;
     return revision;
+  } catch (...) {
+    note(false);
+    throw;
   }
-  record_.revision = *revision;
-  record_.incomplete = false;
-  return revision;
 }
 
 }  // namespace hawser

@@ -8,7 +8,14 @@
 /// Offering a shared state to newcomers, and fetching it as one.
 namespace hawser {
 
-SharedState::~SharedState() { (void)end_offer(); }
+SharedState::~SharedState() {
+  try {
+    (void)end_offer();
+  } catch (...) {
+    // The caller's tensors must not be read any more, whatever that costs.
+    Communicator::close(*offered_through_);
+  }
+}
 
 Result<void> SharedState::end_offer() {
   if (!offer_) return {};
@@ -68,14 +75,22 @@ PrefetchOutcome SharedState::connect(Communicator& communicator, const PrefetchA
       arguments.progress({.bytes_done = target->bytes_here, .bytes_total = target->bytes_total});
   };
   const Instant began = now();
-  const auto connected = communicator.connect(target, arguments.progress ? tell : std::function<void()>());
-  if (arguments.progress) tell();
-  if (!connected.ok()) outcome.error = connected.error();
-  if (target->complete) {
-    record_.revision = target->revision;
-    record_.incomplete = false;
-  } else if (target->touched) {
-    record_.incomplete = true;
+  const auto note = [&] {
+    if (target->complete) {
+      record_.revision = target->revision;
+      record_.incomplete = false;
+    } else if (target->touched) {
+      record_.incomplete = true;
+    }
+  };
+  try {
+    const auto connected = communicator.connect(target, arguments.progress ? tell : std::function<void()>());
+    note();
+    if (arguments.progress) tell();
+    if (!connected.ok()) outcome.error = connected.error();
+  } catch (...) {
+    note();
+    throw;
   }
   outcome.complete = target->complete;
   outcome.sources = static_cast<std::uint32_t>(target->sources.size());

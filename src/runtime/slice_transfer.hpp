@@ -73,8 +73,8 @@ class SliceTransfer final : public Execution {
   void tick(Instant now, std::vector<Send>& out) override;
   std::optional<Instant> next_deadline() const override { return swarm_.next_deadline(); }
   bool complete() const override { return swarm_.complete(); }
-  void settle() override {}
-  void undo() override {}
+  bool settle(std::size_t&) override { return true; }
+  bool undo(std::size_t&) noexcept override { return true; }
   std::vector<std::uint32_t> waiting_for() const override { return swarm_.waiting_for(); }
   std::vector<std::uint32_t> senders() const override;
   PlanKind plan_kind() const override { return PlanKind::direct; }

@@ -303,6 +303,14 @@ StateSync::Next StateSync::end() {
   return Next::over;
 }
 
+void StateSync::broke_off(const Thrown& thrown) {
+  // Which slices a transfer has begun may not have been noted.
+  record_.content->mark_all_changed();
+  if (settings_.keep_old_bytes && !kept_.empty()) restore_old();
+  kept_.clear();
+  (void)fail(thrown.error());
+}
+
 StateSync::Next StateSync::fail(Error error) {
   if (settings_.keep_old_bytes && !kept_.empty()) restore_old();
   if (record_.incomplete)

@@ -13,6 +13,7 @@
 
 #include "base/instant.hpp"
 #include "base/result.hpp"
+#include "base/thrown.hpp"
 #include "membership/view.hpp"
 #include "runtime/peer_engine.hpp"
 #include "runtime/slice_transfer.hpp"
@@ -107,7 +108,10 @@ class StateSync {
   const Step& step() const { return step_; }
   /// How the step ended; `view`: that in force now, without members if this peer is none any more.
   Next ended(Instant now, const Error& error, const CollectiveInfo* info, const View& view);
-  const SyncOutcome& outcome() const { return outcome_; }
+  /// An exception ended it; no step is under way. Puts the tensors in order first, and may then throw itself.
+  void broke_off(const Thrown& thrown);
+  const SyncOutcome& outcome() const& { return outcome_; }
+  SyncOutcome outcome() && { return std::move(outcome_); }
 
  private:
   enum class Phase { summaries, manifests, digests, transfer };

@@ -32,6 +32,7 @@ struct FrameToSend {
 struct Standing {
   Duration round_trip{};   ///< As the handshake showed; 0: the system does not tell.
   bool same_host = false;  ///< Both ends have proven that they are on one machine.
+  std::uint64_t incarnation = 0;  ///< Tells it from earlier and later connections of this number.
 };
 
 class FrameTraffic {
@@ -49,8 +50,8 @@ class FrameTraffic {
 
   /// A connection of a link stands. Frames come and are asked for only once this was called, and wake()d.
   virtual void link_up(ConnectionName connection, const Standing& standing) = 0;
-  /// It broke.
-  virtual void link_down(ConnectionName connection, std::string reason) = 0;
+  /// The one of this incarnation broke.
+  virtual void link_down(ConnectionName connection, std::uint64_t incarnation, std::string reason) = 0;
   /// No connection of the link stands, and where this side had got through to the other before it was refused now.
   virtual void link_refused(PeerId peer) = 0;
   /// Ten times a second while a link between hosts is in use: the mean of its connections' round trips of late, and

@@ -24,13 +24,13 @@ void Links::log(LogLevel level, const char* what, std::string text) {
   traffic_.log({level, what, std::move(text)});
 }
 
-Links::Link* Links::find(PeerId peer) {
+Links::Link* Links::find(PeerId peer) const {
   const auto at = links_.find(peer);
   return at == links_.end() ? nullptr : at->second.get();
 }
 
-Links::Slot* Links::find_slot(ConnectionName connection) {
-  Link* link = find(connection.peer);
+Links::Slot* Links::find_slot(ConnectionName connection) const {
+  const Link* const link = find(connection.peer);
   return link != nullptr && connection.index < link->slots.size() ? link->slots[connection.index].get()
                                                                   : nullptr;
 }
@@ -73,10 +73,9 @@ void Links::close_link(Link& link) {
 }
 
 void Links::open(const LinkTarget& target) {
-  auto& kept = links_[target.peer];
-  const bool is_new = !kept;
-  if (is_new) kept = std::make_unique<Link>(io_);
-  Link& link = *kept;
+  const bool is_new = !links_.contains(target.peer);
+  if (is_new) links_.emplace(target.peer, std::make_unique<Link>(io_));
+  Link& link = *find(target.peer);
   const bool same = !is_new && link.target.secret == target.secret && link.target.address == target.address &&
                     link.target.dial_after == target.dial_after;
   link.target = target;
@@ -121,19 +120,21 @@ void Links::release_receive(ConnectionName connection) {
     slot->standing->release_receive();
 }
 
-void Links::drop(ConnectionName connection, const std::string& reason) {
+void Links::drop(ConnectionName connection) {
   Link* link = find(connection.peer);
   if (link == nullptr || connection.index >= link->slots.size()) return;
   const std::shared_ptr<Slot> slot = link->slots[connection.index];
   if (!slot->standing) return;
-  log(LogLevel::warning, "connection-dropped",
-      "connection " + std::to_string(connection.index) + " to " + describe(link->target) +
-          " is closed: " + reason);
   slot->standing->close();
   slot->standing.reset();
   if (!link->has_connection()) link->sides.all_down(instant_now());
   if (link->dials()) redial_later(slot);
   arm_sides(*link);
+}
+
+bool Links::stands(ConnectionName connection, std::uint64_t incarnation) const {
+  const Slot* const slot = find_slot(connection);
+  return slot != nullptr && slot->standing && slot->incarnation == incarnation;
 }
 
 void Links::shut_down_connections() {
@@ -149,7 +150,8 @@ void Links::stand(const std::shared_ptr<Slot>& slot, Tcp::socket socket, bool sa
   if (slot->standing) {
     // The dialler saw it break before we did.
     slot->standing->close();
-    traffic_.link_down(name, "replaced by a new connection");
+    slot->standing.reset();
+    traffic_.link_down(name, slot->incarnation, "replaced by a new connection");
   }
   slot->standing_since = Clock::now();
   const Duration round_trip = tcp_state_of(socket.native_handle()).round_trip;
@@ -162,7 +164,8 @@ void Links::stand(const std::shared_ptr<Slot>& slot, Tcp::socket socket, bool sa
                           .same_machine = same_machine,
                           .sends_unchecked = same_machine && !config_.check_same_host});
   if (!same_machine) slot->standing->keep_queue_short(kUnsentBytesMax);
-  const Standing standing{.round_trip = round_trip, .same_host = same_machine};
+  slot->incarnation = ++incarnations_;
+  const Standing standing{.round_trip = round_trip, .same_host = same_machine, .incarnation = slot->incarnation};
   Link& link = *slot->link;
   link.between_hosts = link.between_hosts || !same_machine;
   if (same_machine) link.sides.is_near();
@@ -181,7 +184,7 @@ void Links::broke(const std::shared_ptr<Slot>& slot, const std::string& reason) 
   slot->standing.reset();
   log(LogLevel::info, "connection-broke",
       "connection " + std::to_string(slot->index) + " to " + describe(link.target) + " broke: " + reason);
-  traffic_.link_down({link.target.peer, slot->index}, reason);
+  traffic_.link_down({link.target.peer, slot->index}, slot->incarnation, reason);
   if (!link.has_connection()) link.sides.all_down(instant_now());
   if (link.dials()) redial_later(slot);
   // Greetings that were held may be what is left.

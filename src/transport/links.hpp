@@ -88,8 +88,10 @@ class Links {
   /// See DataConnection. Unknown connections are ignored.
   void release_send(ConnectionName connection);
   void release_receive(ConnectionName connection);
-  /// Closes one connection as broken, without telling link_down.
-  void drop(ConnectionName connection, const std::string& reason);
+  /// Closes one connection as broken, without telling link_down or the log.
+  void drop(ConnectionName connection);
+  /// Whether this incarnation of a connection, as link_up told of it, stands still.
+  bool stands(ConnectionName connection, std::uint64_t incarnation) const;
 
   /// So many connections of a link that this side dials, at least one. Frames that one of those that go has not got
   /// through go over its sisters (link_down is told).
@@ -144,8 +146,8 @@ class Links {
   void stand(const std::shared_ptr<Slot>& slot, Tcp::socket socket, bool same_machine);
   void broke(const std::shared_ptr<Slot>& slot, const std::string& reason);
   void close_link(Link& link);
-  Link* find(PeerId peer);
-  Slot* find_slot(ConnectionName connection);
+  Link* find(PeerId peer) const;
+  Slot* find_slot(ConnectionName connection) const;
   void log(LogLevel level, const char* what, std::string text);
 
   asio::io_context& io_;
@@ -155,6 +157,7 @@ class Links {
   Random random_;
   PeerId self_;
   std::unordered_map<PeerId, std::unique_ptr<Link>> links_;
+  std::uint64_t incarnations_ = 0;  ///< Of all connections that ever stood.
   StrangerList strangers_;  ///< Oldest first.
   std::map<std::string, TokenBucket> opens_;  ///< By source.
   asio::steady_timer sweep_;

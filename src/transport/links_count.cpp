@@ -132,7 +132,7 @@ void Links::resize(PeerId peer, std::uint32_t connections) {
     if (!slot->standing) continue;
     slot->standing->close();
     slot->standing.reset();
-    traffic_.link_down({peer, slot->index}, "one connection less is enough");
+    traffic_.link_down({peer, slot->index}, slot->incarnation, "one connection less is enough");
   }
 }
 

@@ -58,7 +58,7 @@ void Links::leave_dialling(Link& link) {
     if (!slot->standing) continue;
     slot->standing->close();
     slot->standing.reset();
-    traffic_.link_down({link.target.peer, slot->index}, "the other side dials this link from now on");
+    traffic_.link_down({link.target.peer, slot->index}, slot->incarnation, "the other side dials this link from now on");
   }
   link.count.reset();
 }

@@ -29,6 +29,7 @@ struct Links::Slot {
   std::uint32_t index;
   std::shared_ptr<DataConnection> standing;
   Clock::time_point standing_since{};
+  std::uint64_t incarnation = 0;  ///< Of the one that stands, or stood last.
 
   // Dialling side.
   asio::steady_timer timer;  ///< For the redial, or as the bound of the greeting.

@@ -1,23 +1,24 @@
 #include "transport/name_lookup.hpp"
 
 #include <netdb.h>
-#include <pthread.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <asio/post.hpp>
 #include <condition_variable>
 #include <cstring>
 #include <deque>
+#include <memory>
 #include <mutex>
-#include <thread>
 #include <utility>
+
+#include "transport/quiet_thread.hpp"
 
 namespace hawser::transport {
 namespace {
 
 constexpr std::size_t kAddressesMax = 16;
 constexpr std::size_t kEntriesMax = 1024;
+constexpr std::chrono::milliseconds kMemoryAwaited{100};
 /// One worker is left for our own names: what peers advertise must not hold up a redial of the master.
 constexpr std::size_t kAskedForOthersMax = NameLookup::kWorkersMax - 1;
 
@@ -32,6 +33,7 @@ Result<HostAddresses> ask_system(const std::string& host) {
   addrinfo* list = nullptr;
   if (const int code = ::getaddrinfo(host.c_str(), nullptr, &hints, &list); code != 0)
     return lookup_failed(host, ::gai_strerror(code));
+  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owned(list, &::freeaddrinfo);
   HostAddresses found;
   for (const addrinfo* entry = list; entry != nullptr && found.size() < kAddressesMax;
        entry = entry->ai_next) {
@@ -49,7 +51,6 @@ Result<HostAddresses> ask_system(const std::string& host) {
     }
     if (std::find(found.begin(), found.end(), address) == found.end()) found.push_back(address);
   }
-  ::freeaddrinfo(list);
   if (found.empty()) return lookup_failed(host, "it has no IPv4 or IPv6 address");
   return found;
 }
@@ -67,7 +68,8 @@ Result<HostAddresses> resolve(const Resolver& resolver, const std::string& host)
 /// What the workers share with the NameLookup. Outlives it for as long as a look-up lasts.
 struct NameLookup::Crew {
   explicit Crew(Resolver asks) : resolver(std::move(asks)) {}
-  void work(const std::shared_ptr<Crew>& self);
+  void work(const std::shared_ptr<Crew>& self) noexcept;
+  void answer(const std::shared_ptr<Crew>& self, const std::string& host) noexcept;
 
   const Resolver resolver;
   std::mutex mutex;
@@ -77,7 +79,7 @@ struct NameLookup::Crew {
   std::size_t dismissed = 0;  ///< So many of those who wait shall end.
 };
 
-void NameLookup::Crew::work(const std::shared_ptr<Crew>& self) {
+void NameLookup::Crew::work(const std::shared_ptr<Crew>& self) noexcept {
   std::unique_lock lock(mutex);
   for (;;) {
     called.wait(lock, [this] { return owner == nullptr || !handed_out.empty() || dismissed > 0; });
@@ -86,15 +88,29 @@ void NameLookup::Crew::work(const std::shared_ptr<Crew>& self) {
       --dismissed;
       return;
     }
-    std::string host = std::move(handed_out.front());
+    const std::string host = std::move(handed_out.front());
     handed_out.pop_front();
     lock.unlock();
-    auto result = resolve(resolver, host);
+    answer(self, host);
     lock.lock();
-    if (owner == nullptr) return;
-    asio::post(owner->io_, [self, host = std::move(host), result = std::move(result)] {
-      if (self->owner != nullptr) self->owner->returned(host, result);
-    });
+  }
+}
+
+/// Where there is no memory for it, it waits for some.
+void NameLookup::Crew::answer(const std::shared_ptr<Crew>& self, const std::string& host) noexcept {
+  for (;;) {
+    try {
+      auto result = resolve(resolver, host);
+      const std::lock_guard lock(mutex);
+      if (owner == nullptr) return;
+      asio::post(owner->io_, [self, host, result = std::move(result)] {
+        if (self->owner != nullptr) self->owner->returned(host, result);
+      });
+      return;
+    } catch (...) {
+      std::unique_lock lock(mutex);
+      if (called.wait_for(lock, kMemoryAwaited, [this] { return owner == nullptr; })) return;
+    }
   }
 }
 
@@ -188,20 +204,11 @@ void NameLookup::hand_out() {
 }
 
 bool NameLookup::start_worker() {
-  // The application's signals are for the application's threads.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  bool started = true;
-  try {
-    std::thread([crew = crew_] { crew->work(crew); }).detach();
-    ++workers_;
-  } catch (const std::system_error&) {
-    started = false;
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return started;
+  auto thread = start_quiet_thread([crew = crew_] { crew->work(crew); });
+  if (!thread.ok()) return false;
+  thread->detach();
+  ++workers_;
+  return true;
 }
 
 void NameLookup::returned(const std::string& host, const Result<HostAddresses>& result) {

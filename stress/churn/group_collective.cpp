@@ -197,7 +197,7 @@ class GroupTry {
 Next run_group_collective(const MixedTools& tools, GroupKind kind, const MixedCall& call) {
   Next next = Next::retry;
   while (next == Next::retry) {
-    hawserCommInfo_t view{};
+    hawserCommInfo_t view = HAWSER_COMM_INFO_INIT;
     const Outcome asked = tools.session.call(
         kMainSlot, "info", [&](hawserComm_t comm) { return hawserCommGetInfo(comm, &view); });
     next = asked.result == hawserSuccess ? GroupTry(tools, kind, call, view).run()

@@ -60,7 +60,7 @@ class RecoveryWorker {
 };
 
 bool RecoveryWorker::join() {
-  hawserCommInfo_t info{};
+  hawserCommInfo_t info = HAWSER_COMM_INFO_INIT;
   Outcome outcome =
       session_.call(kMainSlot, "connect", [](hawserComm_t comm) { return hawserCommConnect(comm); });
   if (outcome.result == hawserSuccess) {
@@ -93,7 +93,7 @@ bool RecoveryWorker::update() {
     if (outcome.result == hawserSuccess) break;
     if (!tell_error(outcome, "update")) return false;
   }
-  hawserCommInfo_t info{};
+  hawserCommInfo_t info = HAWSER_COMM_INFO_INIT;
   session_.call(kMainSlot, "info", [&](hawserComm_t comm) { return hawserCommGetInfo(comm, &info); });
   reporter_.say(LineBuilder("updated").add("size", std::uint64_t{info.group_size}));
   return true;

@@ -14,7 +14,7 @@ void SharedTraining::complain(const char* kind, const char* phase, const std::st
 
 /// Whether one of them is a member now.
 bool SharedTraining::any_left(std::span<const std::uint64_t> members) {
-  std::vector<hawserMember_t> now(kMembersMax);
+  std::vector<hawserMember_t> now(kMembersMax, hawserMember_t HAWSER_MEMBER_INIT);
   std::uint32_t count = 0;
   const Outcome outcome = session_.call(kMainSlot, "members", [&](hawserComm_t comm) {
     return hawserCommGetMembers(comm, now.data(), kMembersMax, &count);

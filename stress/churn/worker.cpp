@@ -16,7 +16,7 @@ bool join(CommSession& session, Reporter& reporter, WorkerRounds& rounds) {
   rounds.prepare_to_join();
   while (!session.leaving()) {
     Outcome outcome = rounds.connect();
-    hawserCommInfo_t info{};
+    hawserCommInfo_t info = HAWSER_COMM_INFO_INIT;
     if (outcome.result == hawserSuccess) {
       outcome =
           session.call(kMainSlot, "info", [&](hawserComm_t comm) { return hawserCommGetInfo(comm, &info); });

@@ -82,7 +82,7 @@ Next WorkerRounds::agree(RoundStart& start) {
 }
 
 Next WorkerRounds::one_header(RoundStart& start, bool& readable) {
-  hawserCommInfo_t info{};
+  hawserCommInfo_t info = HAWSER_COMM_INFO_INIT;
   const Outcome asked =
       session_.call(kMainSlot, "info", [&](hawserComm_t comm) { return hawserCommGetInfo(comm, &info); });
   if (asked.result != hawserSuccess) return session_.judge(asked, "info");

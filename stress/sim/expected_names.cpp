@@ -78,6 +78,7 @@ const std::vector<std::string_view>& expected_names() {
       "recovered",
       "recovery-begun",
       "resume-sent",
+      "sim: a call ends in several turns",
       "sim: blocked connection given up",
       "sim: call of what was decided earlier",
       "sim: call that differs on purpose",

@@ -176,9 +176,15 @@ void LinkNetwork::establish(Process& dialer, Process& acceptor, const Parked& di
       // The acceptor has not yet been told that the connection before this one broke.
       world_.coverage.saw("sim: connection replaced before its break was told");
       const bool was_up = old->up;
-      const LinkConnection name = old->name;
+      const LinkDown down{
+          .connection = old->name, .incarnation = old->incarnation, .reason = "replaced by a new connection"};
       detach(*old, false, false, "");
-      if (was_up) acceptor.deliver(LinkDown{.connection = name, .reason = "replaced by a new connection"});
+      // Told late, maybe after the new one: it must not be taken for that one's end.
+      if (was_up && world_.random.chance(1, 2))
+        acceptor.in_process(world_.profile.network.told.draw(world_.random),
+                            [&acceptor, down] { acceptor.deliver(down); });
+      else if (was_up)
+        acceptor.deliver(down);
     }
   }
   Link* ours = find(dialer, dial.to);
@@ -192,6 +198,7 @@ void LinkNetwork::establish(Process& dialer, Process& acceptor, const Parked& di
     end.transport = &transport;
     end.other = &other;
     end.name = {peer, dial.index};
+    end.incarnation = transports_.size();
   };
   set(transport.ends[0], dialer, dial.to, transport.ends[1]);
   set(transport.ends[1], acceptor, dial.from, transport.ends[0]);

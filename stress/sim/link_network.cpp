@@ -71,13 +71,15 @@ void LinkNetwork::read(LinkEnd& end) {
     case LinkItem::Kind::up:
       end.up = true;
       if (&end == &end.transport->ends[0]) dialled_stands(end);
-      end.process->deliver(LinkUp{.connection = end.name, .round_trip = 2 * world_.profile.network.link_delay.least + microseconds(10)});
+      end.process->deliver(LinkUp{.connection = end.name,
+                                  .incarnation = end.incarnation,
+                                  .round_trip = 2 * world_.profile.network.link_delay.least + microseconds(10)});
       return pump_later(end, Duration::zero());
     case LinkItem::Kind::piece: return read_piece(end, item);
     case LinkItem::Kind::down: {
       const bool was_up = end.up;
       detach(end, false, true, "connection reset");
-      if (was_up) end.process->deliver(LinkDown{.connection = end.name, .reason = item.reason});
+      if (was_up) end.process->deliver(LinkDown{.connection = end.name, .incarnation = end.incarnation, .reason = item.reason});
       return redial(*end.process, end.name);
     }
   }
@@ -294,7 +296,7 @@ void LinkNetwork::block(Process& from, Process& to) {
           continue;
         }
         detach(*side, false, false, "");
-        if (was_up) side->process->deliver(LinkDown{.connection = side->name, .reason = "no answer"});
+        if (was_up) side->process->deliver(LinkDown{.connection = side->name, .incarnation = side->incarnation, .reason = "no answer"});
         redial(*side->process, side->name);
       }
   });

@@ -51,6 +51,7 @@ struct LinkEnd {
   LinkTransport* transport = nullptr;
   LinkEnd* other = nullptr;
   LinkConnection name;   ///< As this side's engine knows it.
+  std::uint64_t incarnation = 0;  ///< Of the connection, among all that ever were.
   bool attached = true;  ///< This side still has it.
   bool up = false;       ///< The engine was told LinkUp.
   Lane<LinkItem> incoming;

@@ -27,7 +27,11 @@ const char* kind_of(const Call& call) {
 }  // namespace
 
 Process::Process(World& world, std::uint64_t number, std::string name, std::uint32_t group)
-    : world_(world), number_(number), name_(std::move(name)), group_(group) {
+    : world_(world),
+      number_(number),
+      name_(std::move(name)),
+      group_(group),
+      endings_(world.profile.application.ending_bytes_per_turn) {
   EngineConfig config = world.profile.engine;
   config.name = name_;
   config.group = group_;
@@ -161,6 +165,8 @@ void Process::misuse_reduce(std::uint64_t tag, std::uint64_t count) {
 void Process::misuse_second_call() {
   for (const auto& [id, call] : calls_) {
     if (call.kind == Call::Kind::connect || call.kind == Call::Kind::offer) return;
+    // For the engine it is over; the communicator is who refuses then.
+    if (endings_.has(id)) return;
     if (call.kind == Call::Kind::sync) return misuse_reduce(call.key.tag, 5);
     if (call.kind == Call::Kind::reduce && world_.random.chance(1, 2)) return misuse_reduce(call.key.tag, 5);
     if (call.kind == Call::Kind::update && world_.random.chance(1, 2)) return misuse_reduce(77, 5);
@@ -172,6 +178,8 @@ void Process::misuse_second_call() {
 void Process::leave() {
   if (world_.tracing()) world_.trace(name_ + " leaves");
   deliver(LeaveCall{});
+  endings_.hurry();
+  while (const auto done = endings_.next()) end_call(*done);
   if (!calls_.empty()) throw Violation(name_ + " has left, and a call of its has not ended");
   end(Ending::flushed);
 }
@@ -183,6 +191,7 @@ void Process::end(Ending ending) {
   world_.control.process_gone(*this, ending);
   world_.links.process_gone(*this, ending);
   engine_.reset();
+  endings_ = EndingCalls(0);
   sync_.reset();
   for (auto& [id, call] : calls_)
     if (call.buffers) std::move(*call.buffers).retire_to(world_.quarantine);
@@ -322,7 +331,22 @@ void Process::perform(EngineActions& actions) {
   if (actions.size() > 20000) throw Violation(name_ + " wants 20,000 actions at once");
   for (EngineAction& action : actions) perform_one(action);
   --inside_;
+  endings_.turn_ends();
+  work_on_endings_later();
   arm_timer();
+}
+
+/// The rest of large calls' ends, with whatever may happen in between.
+void Process::work_on_endings_later() {
+  if (ending_scheduled_ || gone() || !endings_.has_work()) return;
+  ending_scheduled_ = true;
+  world_.coverage.saw("sim: a call ends in several turns");
+  in_process(Duration(world_.random.between(0, 20000)), [this] {
+    ending_scheduled_ = false;
+    while (const auto done = endings_.next()) end_call(*done);
+    endings_.turn_ends();
+    work_on_endings_later();
+  });
 }
 
 void Process::perform_one(EngineAction& action) {
@@ -336,10 +360,14 @@ void Process::perform_one(EngineAction& action) {
                  [&](WidenLink&) { HAWSER_ASSERT(false); },  // Links here have a fixed number of connections.
                  [&](ReleaseSend& release) { world_.links.release_send(*this, release.connection); },
                  [&](ReleaseReceive& release) { world_.links.release_receive(*this, release.connection); },
-                 [&](RestoreInput& restore) { restore.perform(); },
-                 [&](SettleResult& settle) { settle.perform(); },
+                 [&](RestoreInput& restore) { endings_.take(restore); },
+                 [&](SettleResult& settle) { endings_.take(settle); },
                  [&](DropConnection& drop) { world_.links.drop(*this, drop.connection, drop.reason); },
-                 [&](CallDone& done) { end_call(done); },
+                 [&](CallDone& done) {
+                   if (!endings_.may_end(done)) return;
+                   endings_.forget(done.call);
+                   end_call(done);
+                 },
                  [&](LogEvent& event) { world_.log(name_, event); },
              },
              action);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/ending_calls.hpp"
 #include "runtime/link_probing.hpp"
 #include "runtime/peer_engine.hpp"
 #include "runtime/prefetch.hpp"
@@ -144,6 +145,7 @@ class Process {
   void perform(EngineActions& actions);
   void perform_one(EngineAction& action);
   void send_to_master(PeerMessage message);
+  void work_on_endings_later();
   void end_call(const CallDone& done);
   void check_view();
   void arm_timer();
@@ -168,6 +170,8 @@ class Process {
   std::uint64_t sync_tag_ = 0;
   ViewId sync_view_;
   std::map<CallId, Call> calls_;
+  EndingCalls endings_;
+  bool ending_scheduled_ = false;
   std::uint64_t calls_made_ = 0;
   ViewId counted_view_;
   std::map<std::uint64_t, std::uint64_t> sequences_;  ///< By tag, in counted_view_.

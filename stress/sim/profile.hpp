@@ -56,6 +56,7 @@ struct ApplicationProfile {
   std::uint32_t tags_most = 3;
   bool crossed_calls = true;  ///< Reduces of a round in another order at each member.
   std::uint64_t element_limit = 4000;
+  std::size_t ending_bytes_per_turn = ~std::size_t{0};  ///< Of memory that the ends of calls put in order.
   bool shared_state = false;  ///< Each view begins with a synchronisation, and more come later.
   bool large_state = false;   ///< Of more than one slice.
 };

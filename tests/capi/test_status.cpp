@@ -108,7 +108,7 @@ TEST_CASE("members, and who holds up a collective, are told") {
     REQUIRE(hawserStatusGetPeer(status.get(), i, &peer) == hawserSuccess);
     CHECK(peer.member == 1);
     CHECK(peer.rank == i);
-    names[i] = peer.peer.name;
+    names[i] = peer.name;
   }
   const std::uint32_t sleeper = run.sleepers_rank();
   CHECK(names[sleeper] == "sleeper");

@@ -26,7 +26,7 @@ static int fail(const char* what, hawserResult_t result) {
 
 static int reduce_as_peer(float* output) {
   hawserCommConfig_t config = HAWSER_COMM_CONFIG_INIT;
-  hawserCommInfo_t view;
+  hawserCommInfo_t view = HAWSER_COMM_INFO_INIT;
   hawserReduceInfo_t info = HAWSER_REDUCE_INFO_INIT;
   hawserComm_t comm = NULL;
   hawserResult_t result;

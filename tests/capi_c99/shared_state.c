@@ -33,7 +33,7 @@ static int peer(const char* master, int has_content) {
   hawserSyncInfo_t info = HAWSER_SYNC_INFO_INIT;
   hawserStateTensor_t tensors[2];
   hawserSyncSource_t sources[4];
-  hawserCommInfo_t view;
+  hawserCommInfo_t view = HAWSER_COMM_INFO_INIT;
   hawserComm_t comm = NULL;
   hawserSharedState_t state = NULL;
   char digest[HAWSER_DIGEST_BYTES];

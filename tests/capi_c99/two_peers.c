@@ -25,9 +25,9 @@ static int peer(const char* master, float scale) {
   hawserCommConfig_t config = HAWSER_COMM_CONFIG_INIT;
   hawserAllReduceOptions_t options = HAWSER_ALL_REDUCE_OPTIONS_INIT;
   hawserReduceInfo_t info = HAWSER_REDUCE_INFO_INIT;
-  hawserCommInfo_t view;
+  hawserCommInfo_t view = HAWSER_COMM_INFO_INIT;
   uint64_t contributors[4];
-  hawserMember_t members[4];
+  hawserMember_t members[4] = {HAWSER_MEMBER_INIT};
   uint32_t member_count = 0;
   hawserComm_t comm = NULL;
   float send[COUNT];

@@ -96,10 +96,12 @@ class Ensemble {
     return std::all_of(executors_.begin(), executors_.end(), [](const auto& one) { return one->complete(); });
   }
   void settle_all() {
-    for (const auto& executor : executors_) executor->settle();
+    for (const auto& executor : executors_)
+      for (std::size_t budget = 1; !executor->settle(budget);) budget = 1;  // A chunk at a time.
   }
   void undo_all() {
-    for (const auto& executor : executors_) executor->undo();
+    for (const auto& executor : executors_)
+      for (std::size_t budget = 1; !executor->undo(budget);) budget = 1;
   }
 
   void check_exact() {

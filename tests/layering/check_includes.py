@@ -30,7 +30,7 @@ LAYERS = {
 
 # Pure code: no thread, no clock, no socket, no environment. Time and seed come in as arguments.
 PURE_FOLDERS = {"base", "membership", "topology", "plan", "kernels", "optim", "shared_state", "collective", "links"}
-PURE_FILES = re.compile(r"^src/runtime/(peer_engine|prefetch|slice_transfer|link_probing|state_sync)[^/]*$")
+PURE_FILES = re.compile(r"^src/runtime/(peer_engine|ending_calls|prefetch|slice_transfer|link_probing|state_sync)[^/]*$")
 
 IMPURE_INCLUDE = re.compile(
     r"^(thread|mutex|shared_mutex|condition_variable|future|stop_token|semaphore|latch|barrier|pthread\.h"

@@ -114,7 +114,7 @@ Outcome reduce_once(std::size_t who, Communicator& peer, const ReduceOnce& what)
   outcome.status = done.status();
   if (done.ok()) {
     outcome.result = what.in_place ? send : apart;
-    outcome.info = std::move(*done);
+    outcome.info = **done;
   } else {
     outcome.sentence = done.error().sentence;
   }

@@ -132,7 +132,7 @@ TEST_CASE("quantised and compressed sums are alike everywhere, and move fewer by
                                            .send = bytes(input),
                                            .receive = bytes(results[who])},
                                   .compress = compress});
-      sent[who] = done.ok() ? done->bytes_sent : 0;
+      sent[who] = done.ok() ? (*done)->bytes_sent : 0;
     });
     CHECK(results[1] == results[0]);
     CHECK(results[2] == results[0]);
@@ -204,9 +204,9 @@ TEST_CASE("an operation goes on in the background, is waited for, and takes its 
   const auto info = first->wait();
   REQUIRE(info.ok());
   CHECK(first->test());
-  CHECK(first->wait()->key == info->key);
-  CHECK(info->contributors.size() == 2);
-  CHECK_FALSE(info->plan_reason.empty());
+  CHECK((*first->wait())->key == (*info)->key);
+  CHECK((*info)->contributors.size() == 2);
+  CHECK_FALSE((*info)->plan_reason.empty());
   REQUIRE(second->wait().ok());
   CHECK(is_sum_of(values[0], {0, 1}));
   CHECK(is_sum_of(values[1], {0, 1}));

@@ -84,6 +84,8 @@ class Side : private transport::FrameTraffic {
   std::shared_ptr<Listener> listener;
   std::map<PeerId, std::deque<FrameToSend>> outbox;
   std::map<std::pair<PeerId, std::uint32_t>, int> up;  ///< Connections that stand.
+  std::map<std::uint32_t, std::uint64_t> incarnations;  ///< Of the latest connection of each number.
+  std::vector<std::uint64_t> gone;                      ///< Incarnations, as they broke.
   int ups = 0;
   int downs = 0;
   std::vector<Frame> received;
@@ -115,13 +117,15 @@ class Side : private transport::FrameTraffic {
     queue.pop_front();
     return frame;
   }
-  void link_up(ConnectionName connection, const transport::Standing&) override {
+  void link_up(ConnectionName connection, const transport::Standing& standing) override {
     ++ups;
+    incarnations[connection.index] = standing.incarnation;
     ++up[{connection.peer, connection.index}];
     to_wake.push_back(connection.peer);
   }
-  void link_down(ConnectionName connection, std::string) override {
+  void link_down(ConnectionName connection, std::uint64_t incarnation, std::string) override {
     ++downs;
+    gone.push_back(incarnation);
     if (--up[{connection.peer, connection.index}] == 0) up.erase({connection.peer, connection.index});
   }
   void link_sampled(PeerId, Duration, Duration) override {}

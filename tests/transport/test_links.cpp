@@ -326,7 +326,7 @@ TEST_CASE("a payload that was changed on the way is told as not intact") {
 TEST_CASE("a dropped connection comes back, a closed link does not") {
   Pair pair;
   pair.link();
-  pair.a.links.drop({kB, 0}, "a test");
+  pair.a.links.drop({kB, 0});
   REQUIRE(run_until(pair.io, [&] { return pair.b.ups == 3 && pair.a.ups == 3; }));
   CHECK(pair.a.downs == 0);
   CHECK(pair.b.downs == 1);

@@ -51,7 +51,7 @@ Result<Comm> make_comm(const std::string& master, const PrefetchGroup& group) {
 }
 
 Result<hawserCommInfo_t> info_of(hawserComm_t comm) {
-  hawserCommInfo_t info{};
+  hawserCommInfo_t info = HAWSER_COMM_INFO_INIT;
   if (auto known = check(hawserCommGetInfo(comm, &info)); !known) return known.error();
   return info;
 }

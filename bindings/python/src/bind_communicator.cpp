@@ -61,13 +61,13 @@ std::shared_ptr<CommHandle> make(const std::string& master, const std::string& n
 }
 
 hawserCommInfo_t info_of(CommHandle& self) {
-  hawserCommInfo_t info{};
+  hawserCommInfo_t info = HAWSER_COMM_INFO_INIT;
   self.look([&](hawserComm_t comm) { return hawserCommGetInfo(comm, &info); });
   return info;
 }
 
 std::vector<hawser::Member> members_of(CommHandle& self) {
-  std::vector<hawserMember_t> raw(kMembersMax);
+  std::vector<hawserMember_t> raw(kMembersMax, hawserMember_t HAWSER_MEMBER_INIT);
   std::uint32_t count = 0;
   self.look([&](hawserComm_t comm) { return hawserCommGetMembers(comm, raw.data(), kMembersMax, &count); });
   std::vector<hawser::Member> members;

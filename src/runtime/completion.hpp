@@ -1,0 +1,70 @@
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "runtime/peer_engine.hpp"
+
+namespace hawser {
+
+/// What a call has claimed (a tag, a residual, a place among the calls under way). Its destructor gives it back.
+class CallClaim {
+ public:
+  virtual ~CallClaim() = default;
+  /// The call has ended. Comes once at most, right before the claim's end.
+  virtual void ended(bool success) noexcept = 0;
+};
+
+/// Where threads of the application wait for the I/O thread's answer to one call.
+class Completion {
+ public:
+  /// `claim`, unless null, is given back before anybody who waits goes on.
+  explicit Completion(std::unique_ptr<CallClaim> claim = nullptr) : claim_(std::move(claim)) {}
+
+  /// The first answer counts and stays. The other form tells many calls of one end, and takes no memory.
+  void complete(CallDone done) noexcept;
+  void complete(std::shared_ptr<const CallDone> done) noexcept;
+
+  /// Waits for the answer for so long; null if it did not come. Not above 0: looks and does not wait. More than
+  /// the clock can count: as long as it takes.
+  const CallDone* wait_for(std::chrono::milliseconds bound) const;
+  const CallDone& wait() const;
+  bool is_done() const;
+
+ private:
+  void end_claim(Status status) noexcept;
+
+  std::unique_ptr<CallClaim> claim_;
+  mutable std::mutex mutex_;
+  mutable std::condition_variable done_cv_;
+  std::optional<CallDone> own_;
+  std::shared_ptr<const CallDone> shared_;
+  const CallDone* done_ = nullptr;  ///< Either of the two.
+};
+
+/// The I/O thread's side of a completion: who holds it owes the answer. Whatever it is lost by, an exception or
+/// a queue that is thrown away, the caller is told `if_lost`.
+class OwedAnswer {
+ public:
+  OwedAnswer(std::shared_ptr<Completion> completion, std::shared_ptr<const CallDone> if_lost)
+      : completion_(std::move(completion)), if_lost_(std::move(if_lost)) {}
+  OwedAnswer(OwedAnswer&& other) noexcept = default;
+  OwedAnswer& operator=(OwedAnswer&&) = delete;
+  ~OwedAnswer() {
+    if (completion_) completion_->complete(std::move(if_lost_));
+  }
+
+  template <class Done>
+  void give(Done done) noexcept {
+    if (const auto completion = std::exchange(completion_, nullptr)) completion->complete(std::move(done));
+  }
+
+ private:
+  std::shared_ptr<Completion> completion_;
+  std::shared_ptr<const CallDone> if_lost_;
+};
+
+}  // namespace hawser
