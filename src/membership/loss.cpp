@@ -127,6 +127,7 @@ void MasterMachine::State::tell_view(const Group& group, Peer& peer, const World
     start.members = whole_list(view.members);
   }
   peer.view_told = view.id;
+  if (peer.news_told) peer.news_told->world = sizes;
   tell(peer, std::move(start), out);
 }
 

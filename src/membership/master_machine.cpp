@@ -156,7 +156,7 @@ void MasterMachine::State::attach(Instant now, ConnectionId id, Peer& peer, Mast
   peer.view_told = {};
   peer.hosts_told = false;
   peer.visitors_told.reset();
-  peer.news_told = {};
+  peer.news_told.reset();
   arm(Timer::away, peer.who.id.value, std::nullopt);
   peer.away.reset();
   peer.resuming.reset();

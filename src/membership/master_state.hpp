@@ -114,7 +114,7 @@ class MasterMachine::State {
     ViewId view_told{};                     ///< The view that it knows; as a pending peer, whose members are its hosts.
     bool hosts_told = false;
     std::optional<std::uint64_t> visitors_told{};  ///< The edition of the list of visitors; none: to begin anew.
-    WorldNews news_told{};
+    std::optional<WorldNews> news_told;
   };
   /// What the members of a view know of their links.
   struct Measuring {

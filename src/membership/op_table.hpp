@@ -23,7 +23,7 @@ struct OpInFlight {
   Instant first_call;
   Instant last_call;
   std::map<PeerId, Grievance> grievances;
-  std::optional<Instant> moved_at;  ///< When a member last said that it goes on.
+  std::optional<Instant> moved_at;  ///< When it last was known to go on.
   std::optional<Instant> judge_at;  ///< When the grievances shall be looked at.
   struct Suspect {
     Straggler found;

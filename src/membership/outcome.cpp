@@ -39,7 +39,10 @@ MasterMachine::State::Op* MasterMachine::State::called(Instant now, PeerId peer,
          "it has too many collectives in flight", out);
     return nullptr;
   }
+  const bool new_call = !(known && known->called.contains(rank));
   Op& op = group->ops.call(now, rank, key, signature);
+  // From now on it can go on: what was complained of before is over.
+  if (new_call && group->ops.called_by_all(op)) op.moved_at = now;
   arm_op(*group, key, op);
   return &op;
 }
@@ -79,6 +82,8 @@ void MasterMachine::State::reported(Instant now, PeerId peer, const OpKey& key, 
   if (!op) return;
   Group& group = *group_of(peer);
   op->reported.insert(peers_.at(peer).rank);
+  op->grievances.erase(peer);
+  op->moved_at = now;
   if (!op->lone_since && op->reported.size() + 1 == group.view.size()) op->lone_since = now;
   if (op->reported.size() == group.view.size() && !op->differs()) {
     // What an optimize-topology has measured is told with its commit.

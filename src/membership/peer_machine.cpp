@@ -546,8 +546,10 @@ void PeerMachine::tick(Instant now, PeerActions& out) {
       out.emplace_back(LogEvent{LogLevel::info, "master-silent",
                                 "the master said nothing for " +
                                     std::to_string(whole_milliseconds(now - heard_at_)) + " ms; dialling it anew"});
-      if (!welcomed_) ++unanswered_;
+      const bool was_good = welcomed_;
+      if (!was_good) ++unanswered_;
       master_down(now, "it said nothing for too long", false, out);
+      if (was_good) dial(now, out);
     } else if (now >= ping_at_) {
       ping_at_ = now + bounds_.silence / 4;
       tell_master(Ping{}, out);
@@ -565,7 +567,7 @@ void PeerMachine::tick(Instant now, PeerActions& out) {
 /// Well before the master would call this peer silent: a connection that has died is replaced in time, and a new one that
 /// is not answered even sooner.
 Instant PeerMachine::silent_at() const {
-  const Duration longest = bounds_.silence * 5 / 8;
+  const Duration longest = bounds_.silence / 2;
   return heard_at_ + (welcomed_ ? longest : std::min(longest, bounds_.silence / 4 * (1 << std::min(unanswered_, 2))));
 }
 

@@ -75,7 +75,11 @@ void MasterMachine::State::resume(Instant now, ConnectionId connection, const Re
       // Its connection broke again before it had told its outcomes, or after: it tells them anew.
       peer.who.connection = who.connection;
       attach(now, connection, peer, out);
-      claim_of(who.id)->outcomes.reset();
+      Claim& known = *claim_of(who.id);
+      known.outcomes.reset();
+      known.resume.in_update = message.in_update;
+      known.resume.first = message.first;
+      known.resume.update_round = message.update_round;
       tell(peer, Welcome{.run = message.run, .seen_host = peer.seen_host}, out);
       promote(peer, out);
       return tell(peer, Present{.view = false, .outcomes = true}, out);

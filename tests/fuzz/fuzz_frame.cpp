@@ -55,7 +55,7 @@ void check_greeting(const std::array<std::byte, kGreetingBytes>& bytes) {
 void check_answer(const std::array<std::byte, kGreetingAnswerBytes>& bytes) {
   const auto decoded = decode_greeting_answer(bytes);
   if (!decoded.ok()) return check_refusal(decoded.error());
-  HAWSER_ASSERT(encode_greeting_answer(*decoded) == bytes);
+  HAWSER_ASSERT(encode_greeting_answer(decoded->answer, decoded->machine_proof) == bytes);
 }
 
 }  // namespace

@@ -21,9 +21,12 @@ class LoneEngine {
     view_.id = {77};
     view_.members = {{.id = kMe, .name = "me", .address = {.host = "10.0.0.1", .port = 1}},
                      {.id = kOther, .name = "other", .address = {.host = "10.0.0.2", .port = 1}}};
-    say(Prepare{view_});
+    say(StartView{.epoch = view_.epoch,
+                  .id = view_.id,
+                  .members = whole_list(view_.members),
+                  .world = {.size = 2, .group_count = 1, .largest_group_size = 2},
+                  .cause = {}});
     engine_.step(now_, LinkUp{.connection = {.peer = kOther, .index = 0}, .round_trip = milliseconds(10)}, out_);
-    say(StartView{.view = view_, .world = {.size = 2, .group_count = 1, .largest_group_size = 2}, .cause = {}});
     REQUIRE(engine_.info().connected);
   }
 

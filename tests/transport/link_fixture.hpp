@@ -64,7 +64,8 @@ class Side : private transport::FrameTraffic {
     open_at(other, dial, secret, other.address());
   }
   void open_at(const Side& other, bool dial, std::uint64_t secret, const Address& at) {
-    links.open({.peer = other.self, .name = "other", .address = at, .secret = secret, .dial = dial});
+    const auto dial_after = dial ? std::optional<Duration>(Duration::zero()) : std::nullopt;
+    links.open({.peer = other.self, .name = "other", .address = at, .secret = secret, .dial_after = dial_after});
     settle();
   }
   /// The payload is borrowed, as an engine's is.
@@ -88,6 +89,8 @@ class Side : private transport::FrameTraffic {
   std::vector<std::uint64_t> gone;                      ///< Incarnations, as they broke.
   int ups = 0;
   int downs = 0;
+  int refusals = 0;       ///< Of links that had come to stand before.
+  int near = 0;           ///< Connections that came to stand with proof that both ends are on one machine.
   std::vector<Frame> received;
   std::map<std::uint32_t, int> received_on;
   std::map<std::uint32_t, Frame> receiving;
@@ -119,6 +122,7 @@ class Side : private transport::FrameTraffic {
   }
   void link_up(ConnectionName connection, const transport::Standing& standing) override {
     ++ups;
+    if (standing.same_host) ++near;
     incarnations[connection.index] = standing.incarnation;
     ++up[{connection.peer, connection.index}];
     to_wake.push_back(connection.peer);
@@ -128,6 +132,7 @@ class Side : private transport::FrameTraffic {
     gone.push_back(incarnation);
     if (--up[{connection.peer, connection.index}] == 0) up.erase({connection.peer, connection.index});
   }
+  void link_refused(PeerId) override { ++refusals; }
   void link_sampled(PeerId, Duration, Duration) override {}
   void settle() override {
     while (!to_wake.empty()) {
@@ -165,6 +170,8 @@ class Proxy {
   }
   int accepted = 0;
   std::size_t passed = 0;
+  /// This byte of what the dialling side says is passed on with one bit changed.
+  std::optional<std::size_t> damage_at;
 
  private:
   struct Pipe {
@@ -195,6 +202,9 @@ class Proxy {
                              to.close(ignored);
                              return;
                            }
+                           if (way == 0 && damage_at && *damage_at >= said_ && *damage_at < said_ + count)
+                             pipe->bytes[way][*damage_at - said_] ^= 4;
+                           if (way == 0) said_ += count;
                            passed += count;
                            asio::async_write(
                                to, asio::buffer(pipe->bytes[way], count),
@@ -208,6 +218,7 @@ class Proxy {
   Address to_;
   Tcp::acceptor acceptor_;
   std::vector<std::shared_ptr<Pipe>> pipes_;
+  std::size_t said_ = 0;  ///< By dialling sides.
 };
 
 inline std::vector<std::byte> pattern(std::size_t bytes, std::uint64_t seed = 1) {

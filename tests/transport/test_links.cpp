@@ -190,7 +190,7 @@ TEST_CASE("broken connections are dialled again") {
 TEST_CASE("a greeting that comes before its link is opened is held") {
   Pair pair;
   pair.a.open(pair.b, true);
-  REQUIRE(run_until(pair.io, [&] { return pair.b.links.strangers() == 2; }));
+  REQUIRE(run_until(pair.io, [&] { return pair.b.links.strangers() == 1; }));
   // Time enough for an answer, if there were one.
   pair.io.run_for(std::chrono::milliseconds(20));
   CHECK(pair.a.up_count() == 0);
@@ -203,7 +203,7 @@ TEST_CASE("a greeting with another secret is held until the secrets agree") {
   Pair pair;
   pair.b.open(pair.a, false, 8);
   pair.a.open(pair.b, true, 7);
-  REQUIRE(run_until(pair.io, [&] { return pair.b.links.strangers() == 2; }));
+  REQUIRE(run_until(pair.io, [&] { return pair.b.links.strangers() == 1; }));
   SECTION("the acceptor learns the new one") { pair.b.open(pair.a, false, 7); }
   SECTION("the dialler learns the new one") { pair.a.open(pair.b, true, 8); }
   REQUIRE(run_until(pair.io, [&] { return pair.a.up_count() == 2 && pair.b.up_count() == 2; }));
@@ -265,7 +265,7 @@ TEST_CASE("a stranger that poses as a member is refused") {
   asio::async_read(wrong_peer, asio::buffer(answer),
                    [&](const std::error_code&, std::size_t count) { answered = count; });
   REQUIRE(run_until(pair.io, [&] { return answered == answer.size(); }));
-  CHECK(decode_greeting_answer(answer).value() == GreetingAnswer::refused_unknown);
+  CHECK(decode_greeting_answer(answer).value().answer == GreetingAnswer::refused_unknown);
   CHECK(pair.b.ups == 2);
   CHECK(pair.b.downs == 0);
 }
@@ -321,6 +321,130 @@ TEST_CASE("a payload that was changed on the way is told as not intact") {
   asio::write(socket, asio::buffer(payload));
   REQUIRE(run_until(pair.io, [&] { return pair.b.received.size() == 1; }));
   CHECK_FALSE(pair.b.received[0].intact);
+}
+
+TEST_CASE("both ends of a connection on one machine prove it to each other") {
+  Pair pair;
+  pair.link();
+  CHECK(pair.a.near == 2);
+  CHECK(pair.b.near == 2);
+}
+
+TEST_CASE("what lies between two peers on one machine may change bytes: nothing is sent without a checksum there") {
+  Pair pair({.connections_per_link = 1});
+  Proxy proxy(pair.io, pair.b.address());
+  pair.b.open(pair.a, false);
+  pair.a.open_at(pair.b, true, 7, proxy.address());
+  REQUIRE(run_until(pair.io, [&] { return pair.a.up_count() == 1 && pair.b.up_count() == 1; }));
+  CHECK(pair.a.near == 0);
+  CHECK(pair.b.near == 0);
+  const auto payload = pattern(100'000);
+  proxy.damage_at = proxy.passed + 50'000;
+  pair.a.send(kB, payload);
+  REQUIRE(run_until(pair.io, [&] { return pair.b.received.size() == 1; }));
+  CHECK_FALSE(pair.b.received[0].intact);
+}
+
+TEST_CASE("a frame without a checksum is refused where the ends have not proven to share a machine") {
+  Pair pair({.connections_per_link = 1});
+  pair.b.open(pair.a, false);
+  Tcp::socket socket(pair.io);
+  socket.connect({asio::ip::address_v4::loopback(), pair.b.address().port});
+  asio::write(socket, asio::buffer(encode_greeting({.link_secret = 7, .from = kA, .to = kB})));
+  REQUIRE(run_until(pair.io, [&] { return pair.b.up_count() == 1; }));
+  const auto payload = pattern(1000);
+  FrameHeader header;
+  header.payload_bytes = 1000;
+  header.unchecked = true;
+  std::array<std::byte, kFrameHeaderBytes> bytes;
+  encode_frame_header(header, 0, bytes);
+  asio::write(socket, asio::buffer(bytes));
+  asio::write(socket, asio::buffer(payload));
+  REQUIRE(run_until(pair.io, [&] { return pair.b.downs == 1; }));
+  CHECK(pair.b.received.empty());
+}
+
+TEST_CASE("where both sides may dial, one of them does all of it") {
+  Pair pair({.connections_per_link = 3});
+  pair.b.open(pair.a, true);
+  pair.a.open(pair.b, true);
+  const auto both_have_all = [&] { return pair.a.up_count() == 3 && pair.b.up_count() == 3; };
+  REQUIRE(run_until(pair.io, both_have_all));
+  const auto payload = pattern(10'000);
+  for (std::uint64_t i = 0; i < 10; ++i) {
+    pair.a.send(kB, payload, i);
+    pair.b.send(kA, payload, i);
+  }
+  REQUIRE(run_until(pair.io, [&] { return pair.a.received.size() >= 10 && pair.b.received.size() >= 10; }));
+  // Broken altogether, it comes back by whichever side gets through first.
+  const int ups = pair.a.ups;
+  pair.a.links.shut_down_connections();
+  REQUIRE(run_until(pair.io, [&] { return pair.a.ups > ups && both_have_all(); }));
+}
+
+TEST_CASE("a peer that cannot be dialled dials itself") {
+  Pair pair;
+  // Nothing listens there.
+  pair.b.open_at(pair.a, true, 7, {.host = "127.0.0.1", .port = 1});
+  pair.a.open(pair.b, true);
+  REQUIRE(run_until(pair.io, [&] { return pair.a.up_count() == 2 && pair.b.up_count() == 2; }));
+}
+
+TEST_CASE("a refused redial on one machine tells that nobody listens any more") {
+  Pair pair;
+  pair.link();
+  pair.b.listener->close();
+  CHECK(pair.a.refusals == 0);
+  pair.b.links.close_all();
+  REQUIRE(run_until(pair.io, [&] { return pair.a.refusals > 0; }));
+  CHECK(pair.a.up_count() == 0);
+}
+
+TEST_CASE("one address has a bounded part of the strangers, and of new connections in a time") {
+  LinksConfig config{.connections_per_link = 1};
+  SECTION("at once") {
+    config.strangers_per_source_max = 4;
+    Pair pair(config);
+    std::vector<Tcp::socket> silent;
+    for (int i = 0; i < 10; ++i) {
+      silent.emplace_back(pair.io);
+      silent.back().connect({asio::ip::address_v4::loopback(), pair.b.address().port});
+    }
+    REQUIRE(run_until(pair.io, [&] { return pair.b.logged.size() >= 6; }));
+    CHECK(pair.b.links.strangers() == 4);
+  }
+  SECTION("in a time") {
+    config.opens_per_source = {.burst = 3, .per_second = 0.001};
+    Pair pair(config);
+    std::vector<Tcp::socket> silent;
+    int closed = 0;
+    std::array<char, 1> byte{};
+    for (int i = 0; i < 10; ++i) {
+      silent.emplace_back(pair.io);
+      silent.back().connect({asio::ip::address_v4::loopback(), pair.b.address().port});
+      silent.back().async_read_some(asio::buffer(byte), [&](const std::error_code&, std::size_t) { ++closed; });
+    }
+    REQUIRE(run_until(pair.io, [&] { return closed == 7; }));
+    CHECK(pair.b.links.strangers() == 3);
+  }
+}
+
+TEST_CASE("silent strangers are closed also after this side has changed who it is") {
+  LinksConfig config{.connections_per_link = 1};
+  config.greeting_bound = std::chrono::milliseconds(50);
+  Pair pair(config);
+  const auto silent_one_is_closed = [&] {
+    pair.b.logged.clear();
+    Tcp::socket silent(pair.io);
+    silent.connect({asio::ip::address_v4::loopback(), pair.b.address().port});
+    return run_until(pair.io, [&] { return !pair.b.logged.empty(); });
+  };
+  Tcp::socket early(pair.io);
+  early.connect({asio::ip::address_v4::loopback(), pair.b.address().port});
+  REQUIRE(run_until(pair.io, [&] { return pair.b.links.strangers() == 1; }));
+  pair.b.links.set_self(PeerId{300});
+  CHECK(pair.b.links.strangers() == 0);
+  CHECK(silent_one_is_closed());
 }
 
 TEST_CASE("a dropped connection comes back, a closed link does not") {
