@@ -251,8 +251,11 @@ class Peer {
     if (try_call("status", [&] { return hawserStatusQuery(shared_.master_address.c_str(), 2000, &status); }) !=
         hawserSuccess)
       return;
+    hawserStatusInfo_t info = HAWSER_STATUS_INFO_INIT;
+    (void)try_call("status info", [&] { return hawserStatusGetInfo(status, &info); });
     hawserStatusPeer_t peer = HAWSER_STATUS_PEER_INIT;
-    (void)try_call("status peer", [&] { return hawserStatusGetPeer(status, 0, &peer); });
+    for (std::uint32_t i = 0; i < info.peers; ++i)
+      (void)try_call("status peer", [&] { return hawserStatusGetPeer(status, i, &peer); });
     if (try_call("status destroy", [&] { return hawserStatusDestroy(status); }) != hawserSuccess)
       broken("status destroy", "it failed");
   }
