@@ -242,7 +242,7 @@ bool MasterMachine::State::judge_mismatch(Instant now, Group& group, MasterActio
   ++known.total;
   ++known.in_row;
   const std::string again =
-      known.in_row > 1 ? " This is the " + std::to_string(known.in_row) + "th time in a row." : std::string();
+      known.in_row > 1 ? " This has happened " + std::to_string(known.in_row) + " times in a row." : std::string();
   out.emplace_back(LogEvent{LogLevel::warning, "mismatch",
                             "the members of group " + std::to_string(group.view.group) + " called different things: " +
                                 calls + "." + again});

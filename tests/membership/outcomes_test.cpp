@@ -159,11 +159,13 @@ TEST_CASE("a mismatch that repeats is told later and later, with its number, unt
   CHECK(mismatch() == 0);
   CHECK(bench.last<StartView>(1).cause.sentence.find("in a row") == std::string::npos);
   CHECK(mismatch() == 50);
+  CHECK(bench.last<StartView>(1).cause.sentence.find("2 times in a row") != std::string::npos);
   CHECK(mismatch() == 100);
   CHECK(mismatch() == 200);
   CHECK(mismatch() == 400);
   CHECK(mismatch() == 800);
   for (int i = 0; i < 20; ++i) CHECK(mismatch() == 1000);
+  CHECK(bench.last<StartView>(1).cause.sentence.find("26 times in a row") != std::string::npos);
   const OpKey key = bench.key(1, tag++);
   for (const std::uint64_t peer : {1, 2}) bench.report(peer, key);
   REQUIRE(bench.last<Committed>(1).key == key);
