@@ -263,7 +263,7 @@ class MasterBench {
     View& view = views_[peer];
     CHECK(start.epoch > view.epoch);
     REQUIRE((start.members.whole || start.base == view.id));
-    REQUIRE(apply(start.members, view.members));
+    REQUIRE(hawser::apply(start.members, view.members));
     view.epoch = start.epoch;
     view.id = start.id;
     view.group = start.group;
@@ -271,8 +271,8 @@ class MasterBench {
     CHECK(view.find(id(peer)) != nullptr);
     hosts_[peer].clear();
   }
-  void note(std::uint64_t peer, const Hosts& told) { REQUIRE(apply(told.members, hosts_[peer])); }
-  void note(std::uint64_t peer, const Visitors& told) { REQUIRE(apply(told.visitors, visitors_[peer])); }
+  void note(std::uint64_t peer, const Hosts& told) { REQUIRE(hawser::apply(told.members, hosts_[peer])); }
+  void note(std::uint64_t peer, const Visitors& told) { REQUIRE(hawser::apply(told.visitors, visitors_[peer])); }
   template <class Message>
   void note(std::uint64_t, const Message&) {}
 
