@@ -120,23 +120,34 @@ bool MasterMachine::State::bootstrap_waits() const { return groups_.empty() && !
 
 /// Those who come in time are waited for: their links to each other, and the ends of their prefetches, which come at once,
 /// since there is nobody to fetch from.
-Instant MasterMachine::State::bootstrap_due() const {
-  const Instant window_ends = std::max(bootstrap_at_, settled_at_);
+Instant MasterMachine::State::bootstrap_due(Instant window_ends) const {
+  bool links_are_missing = false;
   Instant due = window_ends;
   for (const auto& [id, peer] : peers_) {
     if (peer.role != Role::pending || peer.came_at >= window_ends) continue;
     if (!waits_for_admission(peer))
       due = std::max(due, window_ends + config_.bootstrap);
-    else if (!peer.visit.announced ? !peer.visit.not_before : peer.visit.is_counted)
-      due = std::max(due, window_ends + kFirstLinks);
+    else if (!links_are_missing)
+      links_are_missing = peer.visit.announced ? lacks_first_links(peer, window_ends) : !peer.visit.not_before;
   }
-  return due;
+  return links_are_missing ? std::max(due, window_ends + kFirstLinks) : due;
+}
+
+/// To others that came in time.
+bool MasterMachine::State::lacks_first_links(const Peer& peer, Instant window_ends) const {
+  const std::vector<PeerId>& announced = visitors_.at(peer.who.group).announced;
+  if (peer.visit.links_to_visitors + 1 >= announced.size()) return false;
+  return std::any_of(announced.begin(), announced.end(), [&](PeerId id) {
+    const Peer& other = peers_.at(id);
+    return id != peer.who.id && other.came_at < window_ends && !links_stand(peer, other);
+  });
 }
 
 void MasterMachine::State::maybe_bootstrap(Instant now, MasterActions& out) {
   arm(Timer::bootstrap, 0, std::nullopt);
   if (!bootstrap_waits()) return;
-  const Instant due = bootstrap_due();
+  const Instant window_ends = std::max(bootstrap_at_, settled_at_);
+  const Instant due = now < window_ends ? window_ends : bootstrap_due(window_ends);
   if (now < due) return arm(Timer::bootstrap, 0, due);
   if (auto newcomers = admissible(now); !newcomers.empty()) admit(now, std::move(newcomers), out);
 }

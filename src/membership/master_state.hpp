@@ -283,7 +283,8 @@ class MasterMachine::State {
   void release_first_votes(Group& group, MasterActions& out);
   void maybe_bootstrap(Instant now, MasterActions& out);
   bool bootstrap_waits() const;
-  Instant bootstrap_due() const;
+  Instant bootstrap_due(Instant window_ends) const;
+  bool lacks_first_links(const Peer& peer, Instant window_ends) const;
   std::vector<const Peer*> admissible(Instant now) const;
   void keep_linked_ones(std::vector<const Peer*>& newcomers) const;
   void admit(Instant now, std::vector<const Peer*> newcomers, MasterActions& out);

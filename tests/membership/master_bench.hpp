@@ -29,7 +29,8 @@ inline ViewMark mark_of(const View& view) {
 /// host of its own, unless the test says otherwise. Lists that come as differences are put together as peers do.
 class MasterBench {
  public:
-  explicit MasterBench(MasterConfig config = {}, std::uint64_t seed = 1) : config_(config), master_(config, seed, now) {}
+  explicit MasterBench(MasterConfig config = {}, std::uint64_t seed = 1)
+      : config_(config), master_(config, seed, now) {}
 
   Instant now{};
 
@@ -111,6 +112,15 @@ class MasterBench {
     for (const auto other : others) word.down.push_back(id(other));
     if (refused) word.refused = word.down;
     say(peer, std::move(word));
+  }
+  /// The same for all pairs of these, in few words.
+  void link_all(const Peers& peers) {
+    for (const auto peer : peers) {
+      Linked word;
+      for (const auto other : peers)
+        if (other != peer) word.up.push_back(id(other));
+      say(peer, std::move(word));
+    }
   }
   /// All links that this visitor was told to open come to stand.
   void link(std::uint64_t peer) {

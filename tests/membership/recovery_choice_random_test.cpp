@@ -116,7 +116,8 @@ Claims claims_of(History& history, bool all) {
     claims.claims.push_back({.peer = id, .view = mark_of(view)});
     if (all || random.chance(9, 10)) claims.views.emplace(mark_of(view), view);
   }
-  for (std::size_t i = claims.claims.size(); i > 1; --i) std::swap(claims.claims[i - 1], claims.claims[random.below(i)]);
+  for (std::size_t i = claims.claims.size(); i > 1; --i)
+    std::swap(claims.claims[i - 1], claims.claims[random.below(i)]);
   return claims;
 }
 
