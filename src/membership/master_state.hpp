@@ -287,7 +287,9 @@ class MasterMachine::State {
   bool lacks_first_links(const Peer& peer, Instant window_ends) const;
   std::vector<const Peer*> admissible(Instant now) const;
   void keep_linked_ones(std::vector<const Peer*>& newcomers) const;
-  void admit(Instant now, std::vector<const Peer*> newcomers, MasterActions& out);
+  std::optional<Error> misfit(const Peer& newcomer, std::size_t group_size, PeerId eldest) const;
+  void admit_who_may(Instant now, MasterActions& out);
+  void admit(Instant now, const std::map<std::uint32_t, std::vector<PeerId>>& by_group, MasterActions& out);
   void admit_to(Instant now, std::uint32_t number, const std::vector<PeerId>& ids, MasterActions& out);
   void end_update(const Error& error, const std::vector<Member>& whom, MasterActions& out);
   std::vector<Member> members_of_all_groups() const;

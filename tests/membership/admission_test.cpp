@@ -357,4 +357,32 @@ TEST_CASE("terms that only one side has differ, too") {
   CHECK(sentence.find("c is") == std::string::npos);
 }
 
+TEST_CASE("a group that is full refuses") {
+  MasterBench bench({.silence = seconds(3600), .link_open = seconds(600)});
+  Peers in;
+  std::uint64_t next = 1;
+  while (in.size() < limits::kGroupSizeMax) {
+    Peers all = in;
+    for (std::size_t i = 0; i < limits::kUnprovenMax && all.size() < limits::kGroupSizeMax; ++i) {
+      bench.hello(next);
+      all.push_back(next++);
+    }
+    bench.pass(milliseconds(100));
+    bench.link_all(all);
+    bench.pass(seconds(1));
+    bench.call_update(in);
+    REQUIRE(bench.view(1).size() == all.size());
+    in = all;
+  }
+  bench.hello(next);
+  bench.pass(milliseconds(100));
+  Peers all = in;
+  all.push_back(next);
+  bench.link_all(all);
+  bench.call_update(in);
+  CHECK(bench.last<Refused>(next).error.sentence.find("full") != std::string::npos);
+  CHECK(bench.view(1).size() == limits::kGroupSizeMax);
+  CHECK(bench.last<UpdateDone>(1).error.status == Status::success);
+}
+
 }  // namespace hawser
