@@ -224,6 +224,7 @@ void MasterMachine::State::proof_may_have_changed(Instant now, Peer& peer, Maste
     news_changed();
   } else if (!visit.prove_by) {
     visit.prove_by = now + config_.link_open;
+    news_changed();
   }
   arm_visit(peer);
 }
