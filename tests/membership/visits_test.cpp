@@ -198,6 +198,19 @@ TEST_CASE("a failure holds for the host and the address, and for no others") {
   CHECK(bench.visitors(1) == Peers{11, 12});
 }
 
+TEST_CASE("a newcomer in its pause starts a run whose members have all gone when the pause is over") {
+  MasterBench bench(kPatient);
+  bench.found(1);
+  bench.hello(10);
+  bench.pass(seconds(10));
+  hello_as(bench, 11, 10);
+  bench.say(1, Leave{});
+  bench.pass(seconds(9));
+  CHECK_FALSE(bench.is_member(11));
+  bench.pass(seconds(1));
+  CHECK(bench.members(11) == Peers{11});
+}
+
 TEST_CASE("a proven newcomer that loses a link has as long again to get it back") {
   MasterBench bench(kPatient);
   bench.found(2);
