@@ -91,6 +91,8 @@ void MasterMachine::State::resume(Instant now, ConnectionId connection, const Re
   }
   if (const auto gone = expelled_.find(who.id); gone != expelled_.end())
     return expel_stranger(connection, gone->second, out);
+  if (recovering_ && recovering_->chosen && recovering_->run == message.run && !recovering_->views.contains(who.group))
+    return drop_connection(connection, "other groups of its run are being taken up, and it comes again soon", out);
   if (const auto why = may_not_recover(now, message)) return expel_stranger(connection, {Status::expelled, *why}, out);
   claim(now, connection, message, out);
 }
