@@ -343,8 +343,9 @@ TEST_CASE("other groups of a run that was taken up may come back for a while, an
     CHECK(after.count<UpdateDone>(1) == 2);
     CHECK_FALSE(after.is_member(9));
   }
-  SECTION("they don't") {
+  SECTION("they don't, and the newcomer is counted as soon as it may come in") {
     after.pass(seconds(4));
+    CHECK(after.last<WorldNews>(1).pending == 1);
     after.come_back(before, 3);
     CHECK(after.count<Expelled>(3) == 1);
     after.call_update({1, 2});
