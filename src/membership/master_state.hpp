@@ -173,6 +173,7 @@ class MasterMachine::State {
     std::map<PeerId, Claim> claims;
     std::map<ViewMark, View> views;  ///< As they were presented.
     std::map<ViewMark, std::vector<PeerId>> asked;
+    bool asks_again = false;  ///< Somebody who was asked has gone.
   };
   /// What a group goes on from, and who.
   struct ChosenView {
@@ -380,7 +381,9 @@ class MasterMachine::State {
   void resume(Instant now, ConnectionId connection, const Resume& message, MasterActions& out);
   std::optional<std::string> may_not_recover(Instant now, const Resume& message) const;
   void claim(Instant now, ConnectionId connection, const Resume& message, MasterActions& out);
-  bool looks_more_like_it(const Introduction& who, const std::string& host) const;
+  bool is_survivor(const Peer& peer) const;
+  bool is_believed(const Introduction& who, const std::string& host) const;
+  static bool may_ask_for(Recovery& recovery, const ViewMark& mark);
   void ask_for_view(Recovery& recovery, const ViewMark& mark, const Peer& peer, MasterActions& out);
   void said(Instant now, PeerId peer, const ViewPresented& message, MasterActions& out);
   void said(Instant now, PeerId peer, const OutcomesPresented& message, MasterActions& out);

@@ -178,11 +178,15 @@ class MasterBench {
   }
   /// A member of another master's run comes to this one. It tells its view if it is asked for that.
   void come_back(MasterBench& before, std::uint64_t peer, Resume claim) {
+    say_back(before, peer, std::move(claim));
+    present_view(peer);
+  }
+  /// The same, without its view.
+  void say_back(MasterBench& before, std::uint64_t peer, Resume claim) {
     open(peer);
     claim.who.connection = opened_.at(peer);
     views_[peer] = before.view(peer);
     say(peer, claim);
-    present_view(peer);
   }
   void come_back(MasterBench& before, std::uint64_t peer) { come_back(before, peer, before.memory(peer)); }
   void present_view(std::uint64_t peer) {

@@ -46,12 +46,7 @@ TEST_CASE("the first that claims a view is asked for its members, others are not
   MasterBench before;
   before.found(4);
   MasterBench after({}, 99);
-  for (const std::uint64_t peer : {1, 2, 3, 4}) {
-    after.open(peer);
-    Resume claim = before.memory(peer);
-    claim.who.connection = 1;
-    after.say(peer, claim);
-  }
+  for (const std::uint64_t peer : {1, 2, 3, 4}) after.say_back(before, peer, before.memory(peer));
   // And one more, should the first be slow.
   CHECK(after.last<Present>(1).view);
   CHECK_FALSE(after.last<Present>(1).outcomes);
