@@ -287,8 +287,10 @@ void MasterMachine::State::finish_recovery(Instant now, MasterActions& out) {
     run_has_lived_ = run_was_taken_over_ = true;
     run_ = done.run;
     settled_at_ = now + config_.recovery;
-    const auto& [number, from] = *done.views.begin();
-    link_secret_ = done.groups.at(number).views.at(from.view).link_secret;
+    const auto most = std::max_element(done.views.begin(), done.views.end(), [](const auto& a, const auto& b) {
+      return a.second.survivors.size() < b.second.survivors.size();
+    });
+    link_secret_ = done.groups.at(most->first).views.at(most->second.view).link_secret;
     // Newcomers have been told another one.
     for (auto& [id, peer] : peers_) peer.hosts_told = false;
   }

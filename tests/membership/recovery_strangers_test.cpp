@@ -253,6 +253,7 @@ TEST_CASE("a thousand claims in groups of their own do not harm the run") {
   if (in_its_name && with_views) after.pass(seconds(5));
   for (const std::uint64_t peer : {1, 2, 3}) {
     CHECK(after.members(peer) == Peers{1, 2, 3});
+    CHECK(after.view(peer).link_secret == before.view(peer).link_secret);
   }
   const OpKey key = after.key(1);
   for (const std::uint64_t peer : {1, 2, 3}) after.report(peer, key);
