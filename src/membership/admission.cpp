@@ -68,8 +68,7 @@ std::vector<Member> MasterMachine::State::members_of_all_groups() const {
 void MasterMachine::State::check_update(Instant now, MasterActions& out) {
   if (!update_since_ || recovering_) return;
   if (votes_ == world().size) {
-    auto newcomers = admissible(now);
-    if (!newcomers.empty()) admit(now, std::move(newcomers), out);
+    admit_who_may(now, out);
     return end_update({Status::success, {}}, members_of_all_groups(), out);
   }
   if (now < *update_since_ + config_.call_wait) return arm(Timer::update, 0, *update_since_ + config_.call_wait);
@@ -120,25 +119,36 @@ bool MasterMachine::State::bootstrap_waits() const { return groups_.empty() && !
 
 /// Those who come in time are waited for: their links to each other, and the ends of their prefetches, which come at once,
 /// since there is nobody to fetch from.
-Instant MasterMachine::State::bootstrap_due() const {
-  const Instant window_ends = std::max(bootstrap_at_, settled_at_);
+Instant MasterMachine::State::bootstrap_due(Instant window_ends) const {
+  bool links_are_missing = false;
   Instant due = window_ends;
   for (const auto& [id, peer] : peers_) {
     if (peer.role != Role::pending || peer.came_at >= window_ends) continue;
     if (!waits_for_admission(peer))
       due = std::max(due, window_ends + config_.bootstrap);
-    else if (!peer.visit.announced ? !peer.visit.not_before : peer.visit.is_counted)
-      due = std::max(due, window_ends + kFirstLinks);
+    else if (!links_are_missing)
+      links_are_missing = peer.visit.announced ? lacks_first_links(peer, window_ends) : !peer.visit.not_before;
   }
-  return due;
+  return links_are_missing ? std::max(due, window_ends + kFirstLinks) : due;
+}
+
+/// To others that came in time.
+bool MasterMachine::State::lacks_first_links(const Peer& peer, Instant window_ends) const {
+  const std::vector<PeerId>& announced = visitors_.at(peer.who.group).announced;
+  if (peer.visit.links_to_visitors + 1 >= announced.size()) return false;
+  return std::any_of(announced.begin(), announced.end(), [&](PeerId id) {
+    const Peer& other = peers_.at(id);
+    return id != peer.who.id && other.came_at < window_ends && !links_stand(peer, other);
+  });
 }
 
 void MasterMachine::State::maybe_bootstrap(Instant now, MasterActions& out) {
   arm(Timer::bootstrap, 0, std::nullopt);
   if (!bootstrap_waits()) return;
-  const Instant due = bootstrap_due();
+  const Instant window_ends = std::max(bootstrap_at_, settled_at_);
+  const Instant due = now < window_ends ? window_ends : bootstrap_due(window_ends);
   if (now < due) return arm(Timer::bootstrap, 0, due);
-  if (auto newcomers = admissible(now); !newcomers.empty()) admit(now, std::move(newcomers), out);
+  admit_who_may(now, out);
 }
 
 // ------------------------------------------------------------------------------------------ admission
@@ -183,16 +193,45 @@ std::vector<const MasterMachine::State::Peer*> MasterMachine::State::admissible(
   return newcomers;
 }
 
-void MasterMachine::State::admit(Instant now, std::vector<const Peer*> newcomers, MasterActions& out) {
-  std::map<std::uint32_t, std::vector<PeerId>> by_group;
-  for (const Peer* const newcomer : newcomers) by_group[newcomer->who.group].push_back(newcomer->who.id);
+/// Why one may not come into the group after these.
+std::optional<Error> MasterMachine::State::misfit(const Peer& newcomer, std::size_t group_size, PeerId eldest) const {
+  if (group_size >= limits::kGroupSizeMax)
+    return Error{Status::refused, "the group is full (" + std::to_string(limits::kGroupSizeMax) + " members)"};
+  return terms_refusal(newcomer.who, peers_.at(eldest).who);
+}
+
+/// Those who do not fit to the members, or to the first newcomer of their group, are refused before anybody comes in,
+/// since the party of one does not come in either.
+void MasterMachine::State::admit_who_may(Instant now, MasterActions& out) {
+  for (;;) {
+    const std::vector<const Peer*> newcomers = admissible(now);
+    std::map<std::uint32_t, std::vector<PeerId>> by_group;
+    std::vector<std::pair<PeerId, Error>> misfits;
+    for (const Peer* const newcomer : newcomers) {
+      const View* const view = view_of(newcomer->who.group);
+      std::vector<PeerId>& came = by_group[newcomer->who.group];
+      const PeerId eldest = view ? view->members.front().id : came.empty() ? newcomer->who.id : came.front();
+      if (const auto error = misfit(*newcomer, (view ? view->size() : 0) + came.size(), eldest))
+        misfits.emplace_back(newcomer->who.id, *error);
+      else
+        came.push_back(newcomer->who.id);
+    }
+    if (misfits.empty() && newcomers.empty()) return;
+    if (misfits.empty()) return admit(now, by_group, out);
+    for (const auto& [id, error] : misfits) {
+      out.emplace_back(LogEvent{LogLevel::notice, "newcomer-refused", name_of(id) + " is refused: " + error.sentence});
+      dismiss(id, error, true, out);
+    }
+  }
+}
+
+void MasterMachine::State::admit(Instant now, const std::map<std::uint32_t, std::vector<PeerId>>& by_group,
+                                 MasterActions& out) {
   run_has_lived_ = true;
   for (const auto& [number, ids] : by_group) admit_to(now, number, ids, out);
   const World sizes = world();
   for (const auto& [number, ids] : by_group) {
-    const auto found = groups_.find(number);
-    if (found == groups_.end()) continue;
-    const Group& group = found->second;
+    const Group& group = groups_.at(number);
     for (const Member& member : group.view.members)
       tell_view(group, peers_.at(member.id), sizes, {Status::success, {}}, group.update_round + (votes_ == 0 ? 0 : 1), out);
   }
@@ -202,29 +241,12 @@ void MasterMachine::State::admit(Instant now, std::vector<const Peer*> newcomers
 }
 
 void MasterMachine::State::admit_to(Instant now, std::uint32_t number, const std::vector<PeerId>& ids, MasterActions& out) {
-  const auto known = groups_.find(number);
-  std::vector<Member> members = known == groups_.end() ? std::vector<Member>{} : known->second.view.members;
-  std::vector<PeerId> came;
+  Group& group = groups_[number];
+  std::vector<Member> members = group.view.members;
+  if (group.view.size() > 0) end_view(group, {Status::success, {}});
   for (const PeerId id : ids) {
     Peer& peer = peers_.at(id);
-    std::optional<Error> error;
-    if (members.size() >= limits::kGroupSizeMax)
-      error = Error{Status::refused, "the group is full (" + std::to_string(limits::kGroupSizeMax) + " members)"};
-    else if (!members.empty())
-      error = terms_refusal(peer.who, peers_.at(members.front().id).who);
-    if (error) {
-      out.emplace_back(LogEvent{LogLevel::notice, "newcomer-refused", name_of(peer) + " is refused: " + error->sentence});
-      dismiss(id, *error, true, out);
-      continue;
-    }
     members.push_back(as_member(peer));
-    came.push_back(id);
-  }
-  if (came.empty()) return;
-  Group& group = groups_[number];
-  if (group.view.size() > 0) end_view(group, {Status::success, {}});
-  for (const PeerId id : came) {
-    Peer& peer = peers_.at(id);
     end_visit(peer);
     --source(peer.source).pending;
     --pending_;
@@ -235,7 +257,7 @@ void MasterMachine::State::admit_to(Instant now, std::uint32_t number, const std
     tell(peer, Welcome{.run = run_, .seen_host = peer.seen_host}, out);
   }
   set_view(group, number, std::move(members));
-  for (const PeerId id : came)
+  for (const PeerId id : ids)
     out.emplace_back(LogEvent{LogLevel::notice, "peer-joined",
                               name_of(id) + " joined group " + std::to_string(number) + ", which has " +
                                   std::to_string(group.view.size()) + " members now"});

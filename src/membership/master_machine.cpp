@@ -191,7 +191,8 @@ void MasterMachine::State::on(Instant now, const ConnectionClosed& event, Master
       return;
     }
     forget_claim(*id);
-    return forget_peer(*id);
+    forget_peer(*id);
+    return check_recovery(now, out);
   }
   if (peer.role == Role::pending && !peer.visit.announced) {
     forget_peer(*id);

@@ -173,6 +173,7 @@ class MasterMachine::State {
     std::map<PeerId, Claim> claims;
     std::map<ViewMark, View> views;  ///< As they were presented.
     std::map<ViewMark, std::vector<PeerId>> asked;
+    bool asks_again = false;  ///< Somebody who was asked has gone.
   };
   /// What a group goes on from, and who.
   struct ChosenView {
@@ -283,10 +284,13 @@ class MasterMachine::State {
   void release_first_votes(Group& group, MasterActions& out);
   void maybe_bootstrap(Instant now, MasterActions& out);
   bool bootstrap_waits() const;
-  Instant bootstrap_due() const;
+  Instant bootstrap_due(Instant window_ends) const;
+  bool lacks_first_links(const Peer& peer, Instant window_ends) const;
   std::vector<const Peer*> admissible(Instant now) const;
   void keep_linked_ones(std::vector<const Peer*>& newcomers) const;
-  void admit(Instant now, std::vector<const Peer*> newcomers, MasterActions& out);
+  std::optional<Error> misfit(const Peer& newcomer, std::size_t group_size, PeerId eldest) const;
+  void admit_who_may(Instant now, MasterActions& out);
+  void admit(Instant now, const std::map<std::uint32_t, std::vector<PeerId>>& by_group, MasterActions& out);
   void admit_to(Instant now, std::uint32_t number, const std::vector<PeerId>& ids, MasterActions& out);
   void end_update(const Error& error, const std::vector<Member>& whom, MasterActions& out);
   std::vector<Member> members_of_all_groups() const;
@@ -377,7 +381,9 @@ class MasterMachine::State {
   void resume(Instant now, ConnectionId connection, const Resume& message, MasterActions& out);
   std::optional<std::string> may_not_recover(Instant now, const Resume& message) const;
   void claim(Instant now, ConnectionId connection, const Resume& message, MasterActions& out);
-  bool looks_more_like_it(const Introduction& who, const std::string& host) const;
+  bool is_survivor(const Peer& peer) const;
+  bool is_believed(const Introduction& who, const std::string& host) const;
+  static bool may_ask_for(Recovery& recovery, const ViewMark& mark);
   void ask_for_view(Recovery& recovery, const ViewMark& mark, const Peer& peer, MasterActions& out);
   void said(Instant now, PeerId peer, const ViewPresented& message, MasterActions& out);
   void said(Instant now, PeerId peer, const OutcomesPresented& message, MasterActions& out);

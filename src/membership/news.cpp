@@ -49,6 +49,8 @@ void MasterMachine::State::tell_news(Instant now, MasterActions& out) {
     }
   // Announcing more has changed something that has been told just now.
   news_changed_ = false;
+  // Then those are counted that may not come in before.
+  if (now < settled_at_) arm(Timer::news, 0, settled_at_);
 }
 
 void MasterMachine::State::tell_visits(std::uint32_t number, VisitorList& list, MasterActions& out) {

@@ -247,13 +247,13 @@ bool MasterMachine::State::judge_mismatch(Instant now, Group& group, MasterActio
   ++known.total;
   ++known.in_row;
   const std::string again =
-      known.in_row > 1 ? " (for the time number " + std::to_string(known.in_row) + " in a row)" : std::string();
+      known.in_row > 1 ? " This has happened " + std::to_string(known.in_row) + " times in a row." : std::string();
   out.emplace_back(LogEvent{LogLevel::warning, "mismatch",
                             "the members of group " + std::to_string(group.view.group) + " called different things: " +
-                                calls + again});
+                                calls + "." + again});
   abort_all(now, group,
             {Status::mismatch, "the members called different things: " + calls +
-                                   again + ". Nothing was changed; make all of them call the same"},
+                                   ". Nothing was changed; make all of them call the same." + again},
             out);
   return true;
 }

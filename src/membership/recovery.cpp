@@ -33,9 +33,13 @@ MasterMachine::State::Claim* MasterMachine::State::claim_of(PeerId peer) {
 }
 
 void MasterMachine::State::forget_claim(PeerId peer) {
-  if (!claim_of(peer)) return;
+  const Claim* const claim = claim_of(peer);
+  if (!claim) return;
   const Peer& known = peers_.at(peer);
-  recovering_->groups.at(known.who.group).claims.erase(peer);
+  Recovery& recovery = recovering_->groups.at(known.who.group);
+  if (const auto asked = recovery.asked.find(claim->resume.view); asked != recovery.asked.end())
+    recovery.asks_again |= std::erase(asked->second, peer) > 0;
+  recovery.claims.erase(peer);
   --source(known.source).claims;
   --claims_;
 }
@@ -49,17 +53,20 @@ void MasterMachine::State::expel_stranger(ConnectionId connection, const Error& 
 
 /// Why a member of another run, or one that this master went on without, may not come back as a member.
 std::optional<std::string> MasterMachine::State::may_not_recover(Instant now, const Resume& message) const {
-  if (!run_has_lived_) {
-    if (recovering_ && recovering_->chosen)
-      return "the members of this run went on without this peer while it was away; connect again to rejoin";
-    return std::nullopt;
-  }
-  if (message.run != run_) return "this master serves another run now; connect again to join it";
-  if (groups_.contains(message.who.group))
+  const bool is_chosen = recovering_ && recovering_->chosen;
+  if (run_has_lived_ && message.run != run_) return "this master serves another run now; connect again to join it";
+  if (is_chosen || groups_.contains(message.who.group))
     return "the members went on without this peer while it was away; connect again to rejoin";
-  if (!run_was_taken_over_ || now >= settled_at_)
+  if (run_has_lived_ && (!run_was_taken_over_ || now >= settled_at_))
     return "this master knows nothing of the view that this peer was in; connect again to join as a newcomer";
   return std::nullopt;
+}
+
+/// It has been decided that its group goes on with it.
+bool MasterMachine::State::is_survivor(const Peer& peer) const {
+  if (!recovering_ || !recovering_->chosen) return false;
+  const auto chosen = recovering_->views.find(peer.who.group);
+  return chosen != recovering_->views.end() && chosen->second.survivors.contains(peer.who.id);
 }
 
 void MasterMachine::State::resume(Instant now, ConnectionId connection, const Resume& message,
@@ -81,11 +88,15 @@ void MasterMachine::State::resume(Instant now, ConnectionId connection, const Re
       known.resume.first = message.first;
       known.resume.update_round = message.update_round;
       tell(peer, Welcome{.run = message.run, .seen_host = peer.seen_host}, out);
+      if (!is_survivor(peer)) return stand(connection, Standing::newcomer, out);
       promote(peer, out);
       return tell(peer, Present{.view = false, .outcomes = true}, out);
     }
-    if (peer.role != Role::recovering || !(is_same || looks_more_like_it(who, connections_.at(connection).host)))
+    if (peer.role != Role::recovering)
       return turn_away(connection, {Status::refused, "a peer of the same id is connected; connect again"}, out);
+    // Who is not believed now may be soon: it comes again.
+    if (!is_same && !is_believed(who, connections_.at(connection).host))
+      return drop_connection(connection, "another one came back under that id", out);
     // It came back twice, or another one had come in its name.
     const PeerId id = peer.who.id;
     if (peer.connection)
@@ -95,19 +106,27 @@ void MasterMachine::State::resume(Instant now, ConnectionId connection, const Re
   }
   if (const auto gone = expelled_.find(who.id); gone != expelled_.end())
     return expel_stranger(connection, gone->second, out);
+  if (recovering_ && recovering_->chosen && recovering_->run == message.run && !recovering_->views.contains(who.group))
+    return drop_connection(connection, "other groups of its run are being taken up, and it comes again soon", out);
   if (const auto why = may_not_recover(now, message)) return expel_stranger(connection, {Status::expelled, *why}, out);
   claim(now, connection, message, out);
 }
 
-/// Of two who claim one id the one is believed that comes from where the view has its member.
-bool MasterMachine::State::looks_more_like_it(const Introduction& who, const std::string& host) const {
+/// Of two who claim one id the one is believed that comes from where a view of its group has that member. Where neither
+/// does, the later one: the earlier may be anybody, and if it is the member it comes again.
+bool MasterMachine::State::is_believed(const Introduction& who, const std::string& host) const {
+  const auto is_at_home = [&](const Introduction& one, const std::string& seen) {
+    const auto recovery = recovering_->groups.find(one.group);
+    if (recovery == recovering_->groups.end()) return false;
+    return std::any_of(recovery->second.views.begin(), recovery->second.views.end(), [&](const auto& entry) {
+      const Member* const member = entry.second.find(one.id);
+      return member && member->address.host == seen;
+    });
+  };
   const Peer& other = peers_.at(who.id);
-  const auto recovery = recovering_->groups.find(other.who.group);
-  if (recovery == recovering_->groups.end() || other.seen_host == host || other.who.group != who.group) return false;
-  return std::any_of(recovery->second.views.begin(), recovery->second.views.end(), [&](const auto& entry) {
-    const Member* const member = entry.second.find(who.id);
-    return member && member->address.host == host;
-  });
+  if (recovering_->chosen) return false;
+  if (other.who.group == who.group && other.seen_host == host) return false;
+  return is_at_home(who, host) || !is_at_home(other.who, other.seen_host);
 }
 
 void MasterMachine::State::claim(Instant now, ConnectionId connection, const Resume& message, MasterActions& out) {
@@ -137,15 +156,27 @@ void MasterMachine::State::claim(Instant now, ConnectionId connection, const Res
   check_recovery(now, out);
 }
 
-/// Two at the most are asked for the members of one view, and few views are asked for.
+/// Few views are asked for: rather those that more members claim.
+bool MasterMachine::State::may_ask_for(Recovery& recovery, const ViewMark& mark) {
+  if (recovery.asked.contains(mark) || recovery.asked.size() < limits::kViewsPresentedMax) return true;
+  std::map<ViewMark, std::size_t> claims;
+  for (const auto& [peer, claim] : recovery.claims) ++claims[claim.resume.view];
+  const auto least = std::min_element(recovery.asked.begin(), recovery.asked.end(), [&](const auto& a, const auto& b) {
+    return claims[a.first] < claims[b.first];
+  });
+  if (claims[least->first] >= claims[mark]) return false;
+  recovery.views.erase(least->first);
+  recovery.asked.erase(least);
+  return true;
+}
+
+/// Two at the most are asked for the members of one view.
 void MasterMachine::State::ask_for_view(Recovery& recovery, const ViewMark& mark, const Peer& peer, MasterActions& out) {
   constexpr std::size_t kAskedMax = 2;
-  if (recovery.views.contains(mark)) return;
-  const auto asked = recovery.asked.find(mark);
-  if (asked == recovery.asked.end() ? recovery.asked.size() >= limits::kViewsPresentedMax
-                                    : asked->second.size() >= kAskedMax)
-    return;
-  recovery.asked[mark].push_back(peer.who.id);
+  if (recovery.views.contains(mark) || !may_ask_for(recovery, mark)) return;
+  std::vector<PeerId>& asked = recovery.asked[mark];
+  if (asked.size() >= kAskedMax || std::find(asked.begin(), asked.end(), peer.who.id) != asked.end()) return;
+  asked.push_back(peer.who.id);
   stand(*peer.connection, Standing::presenting, out);
   tell(peer, Present{.view = true, .outcomes = false}, out);
 }
@@ -161,10 +192,13 @@ void MasterMachine::State::said(Instant now, PeerId id, const ViewPresented& mes
   if (asked == recovery.asked.end() || std::erase(asked->second, id) == 0) return;
   const bool fits = view.epoch == mark.epoch && view.id == mark.id && view.size() == mark.size &&
                     view.group == peers_.at(id).who.group && view.find(id) && fingerprint(view) == mark.fingerprint;
-  if (!fits)
-    return lose(now, id, {Status::refused, "this peer presented another view than it had named; connect again"},
-                "it presented another view than it had named", out);
-  recovery.views.emplace(mark, view);
+  if (!fits) {
+    recovery.asks_again = true;
+    lose(now, id, {Status::refused, "this peer presented another view than it had named; connect again"},
+         "it presented another view than it had named", out);
+  } else {
+    recovery.views.emplace(mark, view);
+  }
   check_recovery(now, out);
 }
 
@@ -183,6 +217,10 @@ void MasterMachine::State::said(Instant now, PeerId id, const OutcomesPresented&
 void MasterMachine::State::check_recovery(Instant now, MasterActions& out) {
   if (!recovering_) return;
   if (!recovering_->chosen) {
+    for (auto& [number, recovery] : recovering_->groups)
+      // One that was asked has gone.
+      if (std::exchange(recovery.asks_again, false))
+        for (const auto& [id, claim] : recovery.claims) ask_for_view(recovery, claim.resume.view, peers_.at(id), out);
     choose_views(now, now >= recovering_->deadline, out);
     if (!recovering_) return;
   }
@@ -253,8 +291,10 @@ void MasterMachine::State::finish_recovery(Instant now, MasterActions& out) {
     run_has_lived_ = run_was_taken_over_ = true;
     run_ = done.run;
     settled_at_ = now + config_.recovery;
-    const auto& [number, from] = *done.views.begin();
-    link_secret_ = done.groups.at(number).views.at(from.view).link_secret;
+    const auto most = std::max_element(done.views.begin(), done.views.end(), [](const auto& a, const auto& b) {
+      return a.second.survivors.size() < b.second.survivors.size();
+    });
+    link_secret_ = done.groups.at(most->first).views.at(most->second.view).link_secret;
     // Newcomers have been told another one.
     for (auto& [id, peer] : peers_) peer.hosts_told = false;
   }

@@ -52,9 +52,11 @@ std::vector<Candidate> candidates_of(const std::vector<ViewClaim>& claims, const
     for (const Candidate& other : candidates) {
       if (other.view == nullptr || other.mark.epoch <= one.mark.epoch) continue;
       if (!is_in(*other.view, one.claimed_by) || !is_in(*other.view, one.unheard)) continue;
+      const std::size_t ahead = one.ahead.size();
       for (const PeerId peer : other.claimed_by)
         if (one.view->find(peer) != nullptr) one.ahead.push_back(peer);
-      one.newer.push_back(other.view);
+      // A stranger's word tells nothing of who was lost.
+      if (one.ahead.size() > ahead) one.newer.push_back(other.view);
     }
   }
   return candidates;

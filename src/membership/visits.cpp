@@ -224,6 +224,7 @@ void MasterMachine::State::proof_may_have_changed(Instant now, Peer& peer, Maste
     news_changed();
   } else if (!visit.prove_by) {
     visit.prove_by = now + config_.link_open;
+    news_changed();
   }
   arm_visit(peer);
 }
@@ -260,7 +261,10 @@ void MasterMachine::State::visit_due(Instant now, PeerId id, MasterActions& out)
   const auto found = peers_.find(id);
   if (found == peers_.end() || found->second.role != Role::pending) return;
   Peer& peer = found->second;
-  if (!peer.visit.announced) return announce_more(now, peer.who.group);
+  if (!peer.visit.announced) {
+    announce_more(now, peer.who.group);
+    return maybe_bootstrap(now, out);
+  }
   if (!peer.visit.prove_by || now < *peer.visit.prove_by || is_proven(peer)) return;
   fail_visit(now, peer, out);
 }

@@ -36,9 +36,10 @@ TEST_CASE("who has not called is slow, not stuck") {
 
 TEST_CASE("in a ring behind a silent member, that member goes: both its neighbours and it accuse each other") {
   // Each waits for its predecessor; 2 and 3 have frames that the other end never acknowledged.
-  const auto culprit = blame(view_of(4),
-                             {{{1}, against({{4}})}, {{2}, against({{1}, {3}})}, {{3}, against({{2}, {4}})}, {{4}, against({{3}})}},
-                             everyone(4));
+  const auto culprit =
+      blame(view_of(4),
+            {{{1}, against({{4}})}, {{2}, against({{1}, {3}})}, {{3}, against({{2}, {4}})}, {{4}, against({{3}})}},
+            everyone(4));
   REQUIRE(culprit);
   CHECK(culprit->id == PeerId{3});
 }
@@ -58,7 +59,10 @@ TEST_CASE("in a circle the most accused goes, then the one accused first, then t
   CHECK(blame(view, {{{1}, against({{2}})}, {{2}, against({{1}, {3}})}, {{3}, against({{2}})}}, everyone(4))->id ==
         PeerId{2});
   CHECK(blame(view,
-              {{{1}, against({{4}}, 30)}, {{2}, against({{1}}, 20)}, {{3}, against({{2}}, 10)}, {{4}, against({{3}}, 15)}},
+              {{{1}, against({{4}}, 30)},
+               {{2}, against({{1}}, 20)},
+               {{3}, against({{2}}, 10)},
+               {{4}, against({{3}}, 15)}},
               everyone(4))
             ->id == PeerId{2});
   CHECK(blame(view, {{{1}, against({{2}})}, {{2}, against({{1}})}}, everyone(4))->id == PeerId{2});

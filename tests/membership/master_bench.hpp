@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "catch.hpp"
@@ -10,22 +13,56 @@
 
 namespace hawser {
 
-/// A master with hand-made peers: messages go in by peer number, what each peer is told is kept.
+using Peers = std::vector<std::uint64_t>;
+
+inline Peers numbers(const std::vector<Member>& members) {
+  Peers all;
+  for (const Member& member : members) all.push_back(member.id.value);
+  return all;
+}
+
+inline ViewMark mark_of(const View& view) {
+  return {.epoch = view.epoch, .id = view.id, .size = view.size(), .fingerprint = fingerprint(view)};
+}
+
+/// A master with hand-made peers: messages go in by peer number, and what each peer is told is kept. Each comes from a
+/// host of its own, unless the test says otherwise. Lists that come as differences are put together as peers do.
 class MasterBench {
  public:
-  explicit MasterBench(MasterConfig config = {}, std::uint64_t seed = 1) : config_(config), master_(config, seed, now) {}
+  explicit MasterBench(MasterConfig config = {}, std::uint64_t seed = 1)
+      : config_(config), master_(config, seed, now) {}
 
   Instant now{};
 
   static PeerId id(std::uint64_t peer) { return {peer}; }
-
-  void open(std::uint64_t peer) {
-    connection_of_[peer] = {++connections_};
-    opened_by_[connection_of_[peer]] = peer;
-    step(ConnectionOpened{connection_of_[peer], "127.0.0.1"});
+  /// "10.0.0.7" for peer 7.
+  static std::string host(std::uint64_t peer) {
+    return "10." + std::to_string(peer >> 16 & 255) + "." + std::to_string(peer >> 8 & 255) + "." +
+           std::to_string(peer & 255);
   }
-  void say(std::uint64_t peer, PeerMessage message) { step(PeerSaid{connection_of_.at(peer), std::move(message)}); }
-  void close(std::uint64_t peer) { step(ConnectionClosed{connection_of_.at(peer), "closed"}); }
+
+  // ------------------------------------------------------------------------------ connections and time
+
+  /// Where its connections come from, from now on.
+  void come_from(std::uint64_t peer, const std::string& host) { host_of_[peer] = host; }
+  void open(std::uint64_t peer) {
+    const ConnectionId connection{++connections_};
+    newest_[peer] = connection;
+    ++opened_[peer];
+    opened_by_[connection] = peer;
+    open_.insert(connection);
+    const auto from = host_of_.find(peer);
+    step(ConnectionOpened{.connection = connection, .remote_host = from == host_of_.end() ? host(peer) : from->second});
+  }
+  void say(std::uint64_t peer, PeerMessage message) { say_on(newest_.at(peer), std::move(message)); }
+  void close(std::uint64_t peer) { close_connection(newest_.at(peer)); }
+  /// Of a peer with several connections.
+  ConnectionId newest(std::uint64_t peer) const { return newest_.at(peer); }
+  void say_on(ConnectionId connection, PeerMessage message) { step(PeerSaid{connection, std::move(message)}); }
+  void close_connection(ConnectionId connection) {
+    open_.erase(connection);
+    step(ConnectionClosed{connection, "closed"});
+  }
   /// Time passes, with a tick at each deadline as a driver gives it.
   void pass(Duration time) {
     const Instant until = now + time;
@@ -36,11 +73,24 @@ class MasterBench {
     now = until;
     tick();
   }
+  /// The same, and these are heard of all the while.
+  void pass_alive(Duration time, const Peers& peers) {
+    for (const Instant until = now + time; now < until;) {
+      for (const auto peer : peers) say(peer, Ping{});
+      pass(std::min<Duration>(seconds(1), until - now));
+    }
+    for (const auto peer : peers) say(peer, Ping{});
+  }
   /// Time passes without the master.
   void sleep(Duration time) { now += time; }
+
+  // -------------------------------------------------------------------------------------------- coming
+
   Introduction introduction(std::uint64_t peer, std::uint32_t group = 0) const {
-    return {.id = id(peer), .token = peer * 11, .group = group, .name = "p" + std::to_string(peer),
-            .address = {.host = "127.0.0.1", .port = static_cast<std::uint16_t>(1000 + peer)}};
+    const auto opened = opened_.find(peer);
+    return {.id = id(peer), .token = peer * 11, .connection = opened == opened_.end() ? 0 : opened->second,
+            .group = group, .name = "p" + std::to_string(peer),
+            .address = {.host = host(peer), .port = static_cast<std::uint16_t>(1000 + peer % 50000)}};
   }
   void hello(std::uint64_t peer, std::uint32_t group = 0) {
     open(peer);
@@ -51,25 +101,56 @@ class MasterBench {
     open(peer);
     say(peer, Hello{.who = introduction(peer, group), .prefetches = true});
   }
-  /// Answers the newest Prepare of each of these.
-  void prepare(const std::vector<std::uint64_t>& peers) {
-    for (const auto peer : peers) say(peer, Prepared{.view = last<Prepare>(peer).view.id, .unreachable = {}});
+  /// Links come to stand, as both ends say.
+  void link(std::uint64_t a, std::uint64_t b) {
+    say(a, Linked{.all = false, .up = {id(b)}, .down = {}, .refused = {}});
+    say(b, Linked{.all = false, .up = {id(a)}, .down = {}, .refused = {}});
   }
-  void call_update(const std::vector<std::uint64_t>& peers) {
+  /// This one says that its links to these are down.
+  void link_down(std::uint64_t peer, const Peers& others, bool refused = false) {
+    Linked word;
+    for (const auto other : others) word.down.push_back(id(other));
+    if (refused) word.refused = word.down;
+    say(peer, std::move(word));
+  }
+  /// The same for all pairs of these, in few words.
+  void link_all(const Peers& peers) {
+    for (const auto peer : peers) {
+      Linked word;
+      for (const auto other : peers)
+        if (other != peer) word.up.push_back(id(other));
+      say(peer, std::move(word));
+    }
+  }
+  /// All links that this visitor was told to open come to stand.
+  void link(std::uint64_t peer) {
+    std::set<std::uint64_t> others;
+    for (const auto* const list : {&hosts_[peer], &visitors_[peer]})
+      for (const Member& member : *list) others.insert(member.id.value);
+    others.erase(peer);
+    for (const std::uint64_t other : others) link(peer, other);
+  }
+  /// Newcomers that are ready to be admitted.
+  void arrive(const Peers& peers, std::uint32_t group = 0) {
+    for (const auto peer : peers) hello(peer, group);
+    pass(milliseconds(100));
+    for (const auto peer : peers) link(peer);
+  }
+  void call_update(const Peers& peers) {
     for (const auto peer : peers) say(peer, UpdateCall{});
   }
   /// A run of members 1 to n.
   void found(std::uint64_t n) {
-    std::vector<std::uint64_t> all;
-    for (std::uint64_t peer = 1; peer <= n; ++peer) {
-      hello(peer);
-      all.push_back(peer);
-    }
+    Peers all;
+    for (std::uint64_t peer = 1; peer <= n; ++peer) all.push_back(peer);
+    arrive(all);
     pass(config_.bootstrap);
-    prepare(all);
-    REQUIRE(view(1).size() == n);
+    REQUIRE(members(1) == all);
   }
-  OpKey key(std::uint64_t peer, std::uint64_t tag = 0, std::uint64_t sequence = 0) {
+
+  // ---------------------------------------------------------------------------------------- collectives
+
+  OpKey key(std::uint64_t peer, std::uint64_t tag = 0, std::uint64_t sequence = 0) const {
     return {.epoch = view(peer).epoch, .view = view(peer).id, .tag = tag, .sequence = sequence};
   }
   void begun(std::uint64_t peer, const OpKey& key, std::uint64_t count = 10) {
@@ -78,14 +159,73 @@ class MasterBench {
   void report(std::uint64_t peer, const OpKey& key, std::uint64_t count = 10) {
     say(peer, Report{.key = key, .signature = {.count = count}});
   }
+  static UndecidedOp undecided(const OpKey& key, bool reported, std::uint64_t count = 10) {
+    return {.key = key, .signature = {.count = count}, .reported = reported};
+  }
 
-  const View& view(std::uint64_t peer) { return last<StartView>(peer).view; }
+  // ----------------------------------------------------------------------------------------- coming back
+
+  /// What a member says after its connection broke.
+  Resume memory(std::uint64_t peer) {
+    return {.who = introduction(peer, view(peer).group), .run = last<Welcome>(peer).run, .view = mark_of(view(peer))};
+  }
+  /// It opens another connection to this master, which asks for what it knows; that is told.
+  void resume(std::uint64_t peer, const OutcomesPresented& known = {}) {
+    open(peer);
+    say(peer, memory(peer));
+    CHECK(last<Present>(peer).outcomes);
+    say(peer, known);
+  }
+  /// A member of another master's run comes to this one. It tells its view if it is asked for that.
+  void come_back(MasterBench& before, std::uint64_t peer, Resume claim) {
+    say_back(before, peer, std::move(claim));
+    present_view(peer);
+  }
+  /// The same, without its view.
+  void say_back(MasterBench& before, std::uint64_t peer, Resume claim) {
+    open(peer);
+    claim.who.connection = opened_.at(peer);
+    views_[peer] = before.view(peer);
+    say(peer, claim);
+  }
+  void come_back(MasterBench& before, std::uint64_t peer) { come_back(before, peer, before.memory(peer)); }
+  void present_view(std::uint64_t peer) {
+    if (count<Present>(peer) == 0 || !last<Present>(peer).view) return;
+    say(peer, ViewPresented{view(peer)});
+  }
+  /// All who are asked for the outcomes that they know tell them.
+  void present_outcomes(const Peers& peers, const OutcomesPresented& known = {}) {
+    for (const auto peer : peers) {
+      CHECK(last<Present>(peer).outcomes);
+      say(peer, known);
+    }
+  }
+
+  // ------------------------------------------------------------------------------------ what was told
+
+  const View& view(std::uint64_t peer) const {
+    const auto found = views_.find(peer);
+    REQUIRE(found != views_.end());
+    return found->second;
+  }
+  bool is_member(std::uint64_t peer) const { return views_.contains(peer); }
+  Peers members(std::uint64_t peer) const { return numbers(view(peer).members); }
+  Peers hosts(std::uint64_t peer) { return numbers(hosts_[peer]); }
+  Peers visitors(std::uint64_t peer) { return numbers(visitors_[peer]); }
   template <class Message>
   std::size_t count(std::uint64_t peer) const {
     std::size_t n = 0;
     if (const auto found = told_.find(peer); found != told_.end())
       for (const auto& message : found->second) n += std::holds_alternative<Message>(message) ? 1 : 0;
     return n;
+  }
+  template <class Message>
+  std::vector<Message> all(std::uint64_t peer) const {
+    std::vector<Message> those;
+    if (const auto found = told_.find(peer); found != told_.end())
+      for (const auto& message : found->second)
+        if (const auto* const one = std::get_if<Message>(&message)) those.push_back(*one);
+    return those;
   }
   template <class Message>
   const Message& last(std::uint64_t peer) {
@@ -95,8 +235,17 @@ class MasterBench {
     REQUIRE(newest != nullptr);
     return *newest;
   }
-  bool closed(std::uint64_t peer) const { return closed_.contains(connection_of_.at(peer).value); }
+  /// In order, what one was told.
+  const std::vector<MasterMessage>& told(std::uint64_t peer) { return told_[peer]; }
+  /// Its newest connection was closed by the master.
+  bool closed(std::uint64_t peer) const { return closed_.contains(newest_.at(peer)); }
+  bool closed(ConnectionId connection) const { return closed_.contains(connection); }
+  std::optional<Standing> standing(std::uint64_t peer) const {
+    const auto found = standing_.find(newest_.at(peer));
+    return found == standing_.end() ? std::nullopt : std::optional(found->second);
+  }
   MasterMachine& machine() { return master_; }
+  std::uint32_t pending() const { return master_.snapshot().pending; }
 
  private:
   /// A deadline that is still due after it would make a driver spin, and the master believe that it slept.
@@ -110,21 +259,52 @@ class MasterBench {
     master_.step(now, event, actions);
     for (auto& action : actions) {
       if (auto* const send = std::get_if<SendToPeer>(&action)) {
+        REQUIRE(open_.contains(send->connection));
         const std::uint64_t peer = opened_by_.at(send->connection);
-        if (connection_of_.at(peer) == send->connection) told_[peer].push_back(std::move(send->message));
+        if (newest_.at(peer) != send->connection) continue;
+        std::visit([&](const auto& message) { note(peer, message); }, send->message);
+        told_[peer].push_back(std::move(send->message));
       } else if (const auto* const close = std::get_if<CloseConnection>(&action)) {
-        closed_[close->connection.value] = close->reason;
+        REQUIRE(open_.erase(close->connection) == 1);
+        closed_[close->connection] = close->reason;
+      } else if (const auto* const stands = std::get_if<SetStanding>(&action)) {
+        REQUIRE(open_.contains(stands->connection));
+        standing_[stands->connection] = stands->standing;
       }
     }
   }
+  void note(std::uint64_t peer, const StartView& start) {
+    View& view = views_[peer];
+    // One that comes again had perhaps not heard of it.
+    CHECK((start.epoch > view.epoch || start.id == view.id));
+    REQUIRE((start.members.whole || start.base == view.id));
+    REQUIRE(hawser::apply(start.members, view.members));
+    view.epoch = start.epoch;
+    view.id = start.id;
+    view.group = start.group;
+    view.link_secret = start.link_secret;
+    CHECK(view.find(id(peer)) != nullptr);
+    hosts_[peer].clear();
+  }
+  void note(std::uint64_t peer, const Hosts& told) { REQUIRE(hawser::apply(told.members, hosts_[peer])); }
+  void note(std::uint64_t peer, const Visitors& told) { REQUIRE(hawser::apply(told.visitors, visitors_[peer])); }
+  template <class Message>
+  void note(std::uint64_t, const Message&) {}
 
   MasterConfig config_;
   MasterMachine master_;
   std::uint64_t connections_ = 0;
-  std::map<std::uint64_t, ConnectionId> connection_of_;  ///< Its newest.
+  std::map<std::uint64_t, std::string> host_of_;
+  std::map<std::uint64_t, ConnectionId> newest_;
+  std::map<std::uint64_t, std::uint64_t> opened_;  ///< How many connections each opened.
   std::map<ConnectionId, std::uint64_t> opened_by_;
+  std::set<ConnectionId> open_;
+  std::map<ConnectionId, std::string> closed_;  ///< By the master.
+  std::map<ConnectionId, Standing> standing_;
   std::map<std::uint64_t, std::vector<MasterMessage>> told_;
-  std::map<std::uint64_t, std::string> closed_;
+  std::map<std::uint64_t, View> views_;
+  std::map<std::uint64_t, std::vector<Member>> hosts_;
+  std::map<std::uint64_t, std::vector<Member>> visitors_;
 };
 
 }  // namespace hawser

@@ -1,30 +1,34 @@
-#include "catch.hpp"
 #include "membership/master_bench.hpp"
 
-using namespace hawser;
-
+/// Peers that are of no use without each other.
+namespace hawser {
 namespace {
 
 constexpr PartyId kParty{77};
 
-/// A peer of a party of two comes; the shard number is its group.
-void arrive(MasterBench& bench, std::uint64_t peer, std::uint32_t group, PartyId party = kParty) {
+/// A peer of a party comes; the shard number is its group.
+void arrive(MasterBench& bench, std::uint64_t peer, std::uint32_t group, Party party = {.id = kParty, .size = 2},
+            std::vector<Term> terms = {}) {
   bench.open(peer);
   Introduction who = bench.introduction(peer, group);
-  who.party = {.id = party, .size = 2};
+  who.party = party;
+  who.terms = std::move(terms);
   bench.say(peer, Hello{who});
+  bench.pass(milliseconds(100));
+  bench.link(peer);
 }
+
+constexpr Party kOther{.id = {78}, .size = 2};
 
 /// Two replicas of two shards each: party 77 is members 1 (group 0) and 2 (group 1), party 78 is 3 and 4.
 void found_two_parties(MasterBench& bench) {
   arrive(bench, 1, 0);
   arrive(bench, 2, 1);
-  arrive(bench, 3, 0, PartyId{78});
-  arrive(bench, 4, 1, PartyId{78});
+  arrive(bench, 3, 0, kOther);
+  arrive(bench, 4, 1, kOther);
   bench.pass(MasterConfig{}.bootstrap);
-  bench.prepare({1, 2, 3, 4});
-  REQUIRE(bench.view(1).size() == 2);
-  REQUIRE(bench.view(2).size() == 2);
+  REQUIRE(bench.members(1) == Peers{1, 3});
+  REQUIRE(bench.members(2) == Peers{2, 4});
 }
 
 }  // namespace
@@ -32,13 +36,12 @@ void found_two_parties(MasterBench& bench) {
 TEST_CASE("a run does not begin with half of a party") {
   MasterBench bench;
   arrive(bench, 1, 0);
-  bench.pass(2 * MasterConfig{}.bootstrap);
-  CHECK(bench.count<Prepare>(1) == 0);
+  bench.pass_alive(5 * MasterConfig{}.bootstrap, {1});
+  CHECK_FALSE(bench.is_member(1));
   arrive(bench, 2, 1);
   bench.pass(MasterConfig{}.bootstrap);
-  bench.prepare({1, 2});
-  CHECK(bench.view(1).size() == 1);
-  CHECK(bench.view(2).size() == 1);
+  CHECK(bench.members(1) == Peers{1});
+  CHECK(bench.members(2) == Peers{2});
 }
 
 TEST_CASE("update-topology waits for nobody of a party that is not complete, and admits it when it is") {
@@ -48,13 +51,13 @@ TEST_CASE("update-topology waits for nobody of a party that is not complete, and
   CHECK(bench.last<WorldNews>(1).pending == 0);
   bench.call_update({1, 2});
   CHECK(bench.last<UpdateDone>(1).error.status == Status::success);
-  CHECK(bench.count<Prepare>(3) == 0);
+  CHECK_FALSE(bench.is_member(3));
   arrive(bench, 4, 1);
+  bench.pass(milliseconds(100));
   CHECK(bench.last<WorldNews>(1).pending == 2);
   bench.call_update({1, 2});
-  bench.prepare({1, 2, 3, 4});
-  CHECK(bench.view(3).size() == 3);
-  CHECK(bench.view(4).size() == 1);
+  CHECK(bench.members(3) == Peers{1, 2, 3});
+  CHECK(bench.members(4) == Peers{4});
 }
 
 TEST_CASE("half of a party that goes before its admission leaves the other half waiting") {
@@ -62,66 +65,151 @@ TEST_CASE("half of a party that goes before its admission leaves the other half 
   bench.found(1);
   arrive(bench, 3, 0);
   arrive(bench, 4, 1);
-  bench.close(4);
+  bench.say(4, Leave{});
+  bench.pass(milliseconds(100));
   CHECK(bench.last<WorldNews>(1).pending == 0);
   bench.call_update({1});
   CHECK(bench.count<UpdateDone>(1) == 1);
-  CHECK(bench.count<Prepare>(3) == 0);
+  CHECK_FALSE(bench.is_member(3));
   arrive(bench, 5, 1);
   bench.call_update({1});
-  CHECK(bench.count<Prepare>(3) == 1);
-  CHECK(bench.count<Prepare>(5) == 1);
+  CHECK(bench.is_member(3));
+  CHECK(bench.is_member(5));
+}
+
+TEST_CASE("a party of which half is away waits, and comes in when that is back") {
+  MasterBench bench;
+  bench.found(1);
+  arrive(bench, 3, 0);
+  arrive(bench, 4, 1);
+  bench.close(4);
+  bench.call_update({1});
+  CHECK_FALSE(bench.is_member(3));
+  arrive(bench, 4, 1);
+  bench.call_update({1});
+  CHECK(bench.is_member(3));
+  CHECK(bench.is_member(4));
 }
 
 TEST_CASE("a party whose half cannot be reached is not admitted") {
   MasterBench bench;
   bench.found(1);
   arrive(bench, 3, 0);
-  arrive(bench, 4, 0);
+  bench.open(4);
+  Introduction who = bench.introduction(4);
+  who.party = {.id = kParty, .size = 2};
+  bench.say(4, Hello{who});
+  bench.link(3, 4);
   bench.call_update({1});
-  bench.say(1, Prepared{.view = bench.last<Prepare>(1).view.id, .unreachable = {bench.id(4)}});
-  bench.prepare({3, 4});
-  CHECK(bench.closed(4));
   CHECK(bench.last<UpdateDone>(1).error.status == Status::success);
-  CHECK(bench.count<StartView>(3) == 0);
+  bench.pass_alive(MasterConfig{}.link_open + milliseconds(100), {1, 3, 4});
+  CHECK(bench.closed(4));
+  CHECK_FALSE(bench.closed(3));
+  bench.call_update({1});
+  CHECK_FALSE(bench.is_member(3));
+}
+
+TEST_CASE("a party of which one does not fit comes in as little as that one") {
+  MasterBench bench;
+  bench.found(1);
+  // Group 5 has no members yet, so who fits to whom shows at the admission only.
+  arrive(bench, 2, 5, {}, {{.name = "lr", .value = "1"}});
+  arrive(bench, 3, 5, {.id = kParty, .size = 2}, {{.name = "lr", .value = "2"}});
+  arrive(bench, 4, 6);
+  bench.call_update({1});
+  CHECK(bench.members(2) == Peers{2});
+  CHECK(bench.closed(3));
+  CHECK(bench.last<Refused>(3).error.sentence.find("lr is \"2\" here and \"1\" there") != std::string::npos);
+  CHECK_FALSE(bench.is_member(4));
+  CHECK_FALSE(bench.closed(4));
+  // Another one in its place does.
+  arrive(bench, 5, 5, {.id = kParty, .size = 2}, {{.name = "lr", .value = "1"}});
+  bench.call_update({1, 2});
+  CHECK(bench.members(5) == Peers{2, 5});
+  CHECK(bench.members(4) == Peers{4});
+}
+
+TEST_CASE("one whose party is not complete decides nothing of what others must have alike") {
+  MasterBench bench;
+  bench.found(1);
+  arrive(bench, 2, 5, {.id = kParty, .size = 2}, {{.name = "lr", .value = "1"}});
+  arrive(bench, 3, 5, {}, {{.name = "lr", .value = "2"}});
+  bench.call_update({1});
+  CHECK(bench.members(3) == Peers{3});
+  CHECK_FALSE(bench.closed(2));
 }
 
 TEST_CASE("a party is lost as a whole, and others are not") {
   MasterBench bench;
   found_two_parties(bench);
   bench.close(3);
+  // A broken connection is no loss yet.
+  CHECK_FALSE(bench.closed(4));
+  bench.link_down(1, {3});
+  bench.pass(milliseconds(300));
   CHECK(bench.last<Expelled>(4).error.status == Status::expelled);
   CHECK(bench.last<Expelled>(4).error.sentence.find(", of this peer's party, was lost") != std::string::npos);
   CHECK(bench.closed(4));
-  CHECK(bench.view(1).size() == 1);
-  CHECK(bench.view(2).size() == 1);
+  CHECK(bench.members(1) == Peers{1});
+  CHECK(bench.members(2) == Peers{2});
   CHECK_FALSE(bench.closed(1));
   // It comes in anew, as a whole.
-  arrive(bench, 5, 0, PartyId{78});
+  arrive(bench, 5, 0, kOther);
   bench.call_update({1, 2});
-  CHECK(bench.count<Prepare>(5) == 0);
-  arrive(bench, 6, 1, PartyId{78});
+  CHECK_FALSE(bench.is_member(5));
+  arrive(bench, 6, 1, kOther);
   bench.call_update({1, 2});
-  bench.prepare({1, 2, 5, 6});
-  CHECK(bench.view(5).size() == 2);
-  CHECK(bench.view(6).size() == 2);
+  CHECK(bench.members(5) == Peers{1, 5});
+  CHECK(bench.members(6) == Peers{2, 6});
 }
 
 TEST_CASE("who leaves takes nobody of its party along") {
   MasterBench bench;
   found_two_parties(bench);
   bench.say(3, Leave{});
-  CHECK(bench.view(1).size() == 1);
+  CHECK(bench.members(1) == Peers{1});
   CHECK_FALSE(bench.closed(4));
-  CHECK(bench.view(4).size() == 2);
+  CHECK(bench.members(4) == Peers{2, 4});
 }
 
 TEST_CASE("a member whose companion comes in anew has to come in anew, too") {
   MasterBench bench;
   found_two_parties(bench);
-  arrive(bench, 5, 0, PartyId{78});
-  CHECK(bench.last<Expelled>(3).error.status == Status::expelled);
+  SECTION("since that had lost its connection") {
+    bench.close(3);
+    arrive(bench, 5, 0, kOther);
+    CHECK_FALSE(bench.closed(5));
+  }
+  SECTION("since that had left") {
+    bench.say(3, Leave{});
+    arrive(bench, 5, 0, kOther);
+    CHECK_FALSE(bench.closed(5));
+  }
   CHECK(bench.last<Expelled>(4).error.status == Status::expelled);
-  CHECK_FALSE(bench.closed(5));
-  CHECK(bench.view(1).size() == 1);
+  CHECK(bench.members(1) == Peers{1});
+  CHECK(bench.members(2) == Peers{2});
 }
+
+TEST_CASE("a party that is whole and connected can't be taken, nor can its size be changed") {
+  MasterBench bench;
+  found_two_parties(bench);
+  for (const std::uint32_t size : {2U, 3U, 1024U}) {
+    const std::uint64_t stranger = 100 + size;
+    arrive(bench, stranger, 0, {.id = kParty, .size = size});
+    CHECK(bench.last<Refused>(stranger).error.status == Status::refused);
+    CHECK(bench.closed(stranger));
+  }
+  // A party of one is none: such a number means nothing.
+  for (const std::uint32_t size : {0U, 1U}) arrive(bench, 100 + size, 0, {.id = kParty, .size = size});
+  SECTION("and after one has lost its connection not by another size") {
+    bench.close(1);
+    arrive(bench, 200, 0, {.id = kParty, .size = 3});
+    CHECK(bench.closed(200));
+  }
+  CHECK(bench.count<Expelled>(1) == 0);
+  CHECK(bench.count<Expelled>(2) == 0);
+  CHECK(bench.count<StartView>(1) == 1);
+  CHECK(bench.count<StartView>(2) == 1);
+}
+
+}  // namespace hawser
