@@ -335,6 +335,7 @@ class MasterMachine::State {
   void arm_op(Group& group, const OpKey& key, const Op& op);
   void arm_group(const Group& group);
   bool judge_mismatch(Instant now, Group& group, MasterActions& out);
+  static std::vector<Member> who_lacks_result(const Group& group, const Op& op);
   bool judge_stall(Instant now, Group& group, Op& op, MasterActions& out);
   bool judge_call_wait(Instant now, Group& group, const OpKey& key, const Op& op, MasterActions& out);
   std::optional<Instant> mismatch_deadline(const Group& group) const;

@@ -281,6 +281,13 @@ std::string MasterMachine::State::who_called_what(const Group& group) const {
   return text;
 }
 
+std::vector<Member> MasterMachine::State::who_lacks_result(const Group& group, const Op& op) {
+  std::vector<Member> lacking;
+  for (std::uint32_t rank = 0; rank < group.view.size(); ++rank)
+    if (!op.reported.contains(rank)) lacking.push_back(group.view.members[rank]);
+  return lacking;
+}
+
 bool MasterMachine::State::judge_stall(Instant now, Group& group, Op& op, MasterActions& out) {
   if (!op.judge_at || now < *op.judge_at) return false;
   op.judge_at.reset();
@@ -293,8 +300,21 @@ bool MasterMachine::State::judge_stall(Instant now, Group& group, Op& op, Master
   // What still moves somewhere may free the rest; a dead link will not.
   if (op.moved_at && now < *op.moved_at + config_.stall)
     std::erase_if(op.grievances, [](const auto& entry) { return entry.second.unresponsive.empty(); });
-  const auto culprit = blame(group.view, op.grievances, callers);
+  auto culprit = blame(group.view, op.grievances, callers);
   if (!culprit) return false;
+  // All others have the result: without the one that lacks it, it is theirs, and a single word against one of them is no
+  // reason to lose it.
+  const std::vector<Member> lacking = who_lacks_result(group, op);
+  if (lacking.size() == 1 && lacking.front().id != culprit->id) {
+    const std::string what = describe(op.signature);
+    const Member alone = lacking.front();
+    out.emplace_back(LogEvent{LogLevel::info, "stalled-peer-expelled", alone.name});
+    lose(now, alone.id,
+         {Status::expelled, "this peer alone had no result of an " + what + ", and no data of " + culprit->name +
+                                " reached it; check its links, then connect again to rejoin"},
+         "it alone had no result of an " + what, out);
+    return true;
+  }
   std::vector<Member> accusers;
   for (const auto& [accuser, grievance] : op.grievances)
     if (const Member* const member = group.view.find(accuser); member && accuser != culprit->id)

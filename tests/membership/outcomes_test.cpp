@@ -185,10 +185,45 @@ TEST_CASE("a member that others wait for is expelled, not one that is slow to ca
   };
   complain();
   CHECK(bench.view(1).size() == 3);
+  // What was complained of is over when the last has called.
   bench.begun(3, key);
+  complain();
+  CHECK(bench.view(1).size() == 3);
+  bench.pass(seconds(4));
   complain();
   CHECK(bench.view(1).size() == 2);
   CHECK(bench.last<Expelled>(3).error.sentence.find("p1") != std::string::npos);
+}
+
+TEST_CASE("who has a whole result no longer complains") {
+  MasterBench bench({.silence = seconds(600)});
+  bench.found(3);
+  const OpKey key = bench.key(1);
+  for (const std::uint64_t peer : {1, 2, 3}) bench.begun(peer, key);
+  bench.pass(seconds(6));
+  for (const std::uint64_t peer : {1, 2})
+    bench.say(peer, Complaint{.key = key, .stalled_ms = 6000, .waiting_for = {MasterBench::id(3)}, .unresponsive = {}});
+  for (const std::uint64_t peer : {1, 2}) bench.report(peer, key);
+  bench.pass(seconds(60));
+  CHECK(bench.view(1).size() == 3);
+}
+
+TEST_CASE("one that alone has no result is expelled, whomever it accuses, and the others keep theirs") {
+  MasterBench bench({.silence = seconds(600)});
+  bench.found(3);
+  const OpKey key = bench.key(1);
+  for (const std::uint64_t peer : {1, 2, 3}) bench.begun(peer, key);
+  for (const std::uint64_t peer : {1, 3}) bench.report(peer, key);
+  bench.pass(seconds(6));
+  const std::vector<PeerId> accused{MasterBench::id(1)};
+  const bool says_dead = GENERATE(false, true);
+  bench.say(2, Complaint{.key = key, .stalled_ms = 6000, .waiting_for = accused,
+                         .unresponsive = says_dead ? accused : std::vector<PeerId>{}});
+  bench.pass(seconds(2));
+  CHECK(bench.count<Expelled>(2) == 1);
+  CHECK(bench.view(1).size() == 2);
+  CHECK(bench.last<Committed>(1).key == key);
+  CHECK(bench.last<Committed>(3).key == key);
 }
 
 TEST_CASE("nobody is blamed while something still moves, unless links are dead") {
