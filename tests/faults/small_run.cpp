@@ -2,6 +2,7 @@
 
 #include <hawser_shared_state.h>
 #include <hawser_status.h>
+#include <netdb.h>
 
 #include <array>
 #include <atomic>
@@ -24,6 +25,7 @@ constexpr std::uint64_t kAsLongAsItTakes = ~std::uint64_t{0};
 /// What the peers of a run share.
 struct Shared {
   std::string master_address;
+  std::string master_name;  ///< The same by name, where this machine knows one.
   std::atomic<std::uint32_t> over{0};  ///< Members that have made their last call.
   std::atomic<std::uint32_t> offers{0};
   std::atomic<bool> guest_is_over{false};
@@ -105,7 +107,8 @@ class Peer {
 
   void create() {
     hawserCommConfig_t config = HAWSER_COMM_CONFIG_INIT;
-    config.master = shared_.master_address.c_str();
+    // The guest has to look it up.
+    config.master = (who_ < kPeers ? shared_.master_address : shared_.master_name).c_str();
     config.connect_ms = 3000;
     config.master_redial_ms = 300;
     config.silence_ms = 2000;
@@ -372,6 +375,13 @@ class Peer {
   hawserComm_t comm_ = nullptr;
 };
 
+bool knows_localhost() {
+  addrinfo* found = nullptr;
+  if (::getaddrinfo("localhost", nullptr, nullptr, &found) != 0) return false;
+  ::freeaddrinfo(found);
+  return true;
+}
+
 /// Not called by a peer: its errors end the run early, but are none of a peer's.
 bool master_call(Shared& shared, const char* name, const std::function<hawserResult_t()>& call) {
   const hawserResult_t result = [&] {
@@ -403,7 +413,8 @@ RunOutcome small_run(std::uint64_t first, std::uint64_t length) {
   up = up && master_call(shared, "master address",
                          [&] { return hawserMasterGetAddress(master, address.data(), address.size()); });
   if (up) {
-    shared.master_address = address.data();
+    shared.master_address = shared.master_name = address.data();
+    if (knows_localhost()) shared.master_name.replace(0, shared.master_name.find(':'), "localhost");
     std::array<std::thread, kPeers + 1> threads;
     for (std::uint32_t who = 0; who < kPeers; ++who)
       threads[who] = std::thread([&shared, who] { Peer(shared, who).run(); });

@@ -460,6 +460,26 @@ TEST_CASE("a dropped connection comes back, a closed link does not") {
   CHECK(pair.b.ups == 3);
 }
 
+TEST_CASE("each connection of a number has an incarnation of its own, and a break names it") {
+  Pair pair;
+  pair.link();
+  const ConnectionName name{kA, 0};
+  const std::uint64_t first = pair.b.incarnations[0];
+  CHECK(pair.b.links.stands(name, first));
+  CHECK_FALSE(pair.b.links.stands(name, first + 1000));
+  pair.a.links.drop({kB, 0});
+  // What A has logged of it is the engine's to say.
+  CHECK(pair.a.logged.empty());
+  REQUIRE(run_until(pair.io, [&] { return pair.b.ups == 3; }));
+  const std::uint64_t second = pair.b.incarnations[0];
+  CHECK(second != first);
+  CHECK(pair.b.gone == std::vector{first});
+  CHECK(pair.b.links.stands(name, second));
+  CHECK_FALSE(pair.b.links.stands(name, first));
+  pair.b.links.close(kA);
+  CHECK_FALSE(pair.b.links.stands(name, second));
+}
+
 TEST_CASE("a link opened towards nobody does no harm") {
   Pair pair;
   pair.b.listener->close();
