@@ -82,11 +82,11 @@ void MasterMachine::State::resume(Instant now, ConnectionId connection, const Re
       // Its connection broke again before it had told its outcomes, or after: it tells them anew.
       peer.who.connection = who.connection;
       attach(now, connection, peer, out);
-      Claim& known = *claim_of(who.id);
-      known.outcomes.reset();
-      known.resume.in_update = message.in_update;
-      known.resume.first = message.first;
-      known.resume.update_round = message.update_round;
+      Claim& again = *claim_of(who.id);
+      again.outcomes.reset();
+      again.resume.in_update = message.in_update;
+      again.resume.first = message.first;
+      again.resume.update_round = message.update_round;
       tell(peer, Welcome{.run = message.run, .seen_host = peer.seen_host}, out);
       if (!is_survivor(peer)) return stand(connection, Standing::newcomer, out);
       promote(peer, out);
@@ -134,9 +134,7 @@ void MasterMachine::State::claim(Instant now, ConnectionId connection, const Res
   if (claims_ >= limits::kClaimsMax || source(link.source).claims >= limits::kClaimsPerSourceMax)
     return turn_away(connection, {Status::refused, "too many peers say that they were members; try again later"}, out);
   if (!recovering_) {
-    recovering_.emplace();
-    recovering_->began = now;
-    recovering_->deadline = now + config_.recovery;
+    recovering_ = Recovering{.began = now, .deadline = now + config_.recovery};
     out.emplace_back(LogEvent{LogLevel::warning, "recovery-begun",
                               "members of a run that lost its master come back; it goes on when all are back, in " +
                                   std::to_string(whole_milliseconds(config_.recovery)) + " ms at the latest"});
@@ -327,7 +325,8 @@ void MasterMachine::State::finish_group(Instant now, std::uint32_t number, const
                    base.size() == 0
                        ? "fewer than half of the members of its view came back to the restarted master; connect again"
                        : "the members went on without this peer before the master was restarted; connect again"};
-  for (const auto& [peer, claim] : all.claims) {
+  for (const auto& entry : all.claims) {
+    const PeerId peer = entry.first;
     --source(peers_.at(peer).source).claims;
     --claims_;
     if (std::any_of(survivors.begin(), survivors.end(), [&](const Member& member) { return member.id == peer; })) continue;
