@@ -82,11 +82,11 @@ void MasterMachine::State::resume(Instant now, ConnectionId connection, const Re
       // Its connection broke again before it had told its outcomes, or after: it tells them anew.
       peer.who.connection = who.connection;
       attach(now, connection, peer, out);
-      Claim& known = *claim_of(who.id);
-      known.outcomes.reset();
-      known.resume.in_update = message.in_update;
-      known.resume.first = message.first;
-      known.resume.update_round = message.update_round;
+      Claim& again = *claim_of(who.id);
+      again.outcomes.reset();
+      again.resume.in_update = message.in_update;
+      again.resume.first = message.first;
+      again.resume.update_round = message.update_round;
       tell(peer, Welcome{.run = message.run, .seen_host = peer.seen_host}, out);
       if (!is_survivor(peer)) return stand(connection, Standing::newcomer, out);
       promote(peer, out);
