@@ -33,6 +33,8 @@ class RunBench {
     std::vector<Member> visitors;
     std::optional<Error> connect_ended;
     std::vector<Error> updates;           ///< How its calls of update-topology ended.
+    std::set<OpKey> begun;
+    std::set<OpKey> reported;
     std::set<OpKey> committed;
     std::map<OpKey, Error> aborted;
     std::size_t views = 0;                ///< That were started here.
@@ -72,10 +74,25 @@ class RunBench {
   OpKey begin(std::uint64_t number, std::uint64_t tag, const Signature& signature = {.count = 10}) {
     const auto key = machine(number).begin(now, tag, signature);
     REQUIRE(key.ok());
+    peer(number).begun.insert(*key);
     return *key;
   }
   void result_whole(std::uint64_t number, const OpKey& key) {
+    peer(number).reported.insert(key);
     act(number, [&](PeerMachine& machine, PeerActions& out) { machine.result_whole(key, out); });
+  }
+  /// It has called it, and does not know its outcome or has no result yet.
+  bool is_open(std::uint64_t number, const OpKey& key) {
+    const Peer& one = peer(number);
+    return !one.reported.contains(key) && !one.committed.contains(key) && !one.aborted.contains(key);
+  }
+  /// All members of its view have called it, as far as they live: else nobody has a result.
+  bool all_begun(const OpKey& key) const {
+    const auto view = views_.find(key.view);
+    return view != views_.end() &&
+           std::all_of(view->second.begin(), view->second.end(), [&](std::uint64_t number) {
+             return peers_.at(number).begun.contains(key);
+           });
   }
   /// A collective of these members, from its call to its commit.
   void collective(const std::vector<std::uint64_t>& numbers, std::uint64_t tag,
@@ -95,9 +112,10 @@ class RunBench {
     const auto connection = peer(number).control;
     if (!connection) return;
     Wire& wire = wires_.at(*connection);
+    if (std::exchange(wire.is_cut, true)) return;
     wire.up.clear();
     wire.down.clear();
-    wire.up.emplace_back(ConnectionClosed{*connection, "cut"});
+    if (!wire.master_has_gone) wire.up.emplace_back(ConnectionClosed{*connection, "cut"});
     wire.down.emplace_back(Broken{"cut"});
     settle();
   }
@@ -121,9 +139,10 @@ class RunBench {
     Peer& one = peer(number);
     one.lives = false;
     if (const auto connection = std::exchange(one.control, std::nullopt)) {
-      wires_.at(*connection).down.clear();
-      wires_.at(*connection).peer_has_gone = true;
-      wires_.at(*connection).up.emplace_back(ConnectionClosed{*connection, "closed by peer"});
+      Wire& wire = wires_.at(*connection);
+      wire.down.clear();
+      wire.peer_has_gone = true;
+      if (!wire.master_has_gone && !wire.is_cut) wire.up.emplace_back(ConnectionClosed{*connection, "closed by peer"});
     }
     const std::set<std::uint64_t> linked = std::exchange(one.up, {});
     for (const std::uint64_t other : linked) {
@@ -218,6 +237,7 @@ class RunBench {
     std::uint64_t peer = 0;
     bool peer_has_gone = false;
     bool master_has_gone = false;
+    bool is_cut = false;  ///< What either side says is lost, whether it has noticed or not.
     std::deque<MasterEvent> up;
     std::deque<std::variant<Opened, MasterMessage, Broken>> down;
   };
@@ -314,12 +334,12 @@ class RunBench {
       if (const auto* const send = std::get_if<SendToPeer>(&action)) {
         Wire& wire = wires_.at(send->connection);
         CHECK_FALSE(wire.master_has_gone);
-        if (!wire.peer_has_gone) wire.down.emplace_back(send->message);
+        if (!wire.peer_has_gone && !wire.is_cut) wire.down.emplace_back(send->message);
       } else if (const auto* const close = std::get_if<CloseConnection>(&action)) {
         Wire& wire = wires_.at(close->connection);
         wire.master_has_gone = true;
         wire.up.clear();
-        if (!wire.peer_has_gone) wire.down.emplace_back(Broken{close->reason});
+        if (!wire.peer_has_gone && !wire.is_cut) wire.down.emplace_back(Broken{close->reason});
       }
     }
   }
@@ -354,12 +374,12 @@ class RunBench {
     Wire& wire = wires_.at(*connection);
     wire.peer_has_gone = true;
     wire.down.clear();
-    if (!wire.master_has_gone) wire.up.emplace_back(ConnectionClosed{*connection, "closed by peer"});
+    if (!wire.master_has_gone && !wire.is_cut) wire.up.emplace_back(ConnectionClosed{*connection, "closed by peer"});
   }
   void carry_out(Peer& one, const SendMaster& send) {
     if (!one.control) return;
     Wire& wire = wires_.at(*one.control);
-    if (!wire.master_has_gone && master_) wire.up.emplace_back(PeerSaid{*one.control, send.message});
+    if (!wire.master_has_gone && !wire.is_cut) wire.up.emplace_back(PeerSaid{*one.control, send.message});
   }
   void carry_out(Peer& one, const WantLinks& wanted) {
     std::set<std::uint64_t> named;
@@ -382,7 +402,10 @@ class RunBench {
   void carry_out(Peer& one, const VisitorsKnown& known) { one.visitors = known.visitors; }
   void carry_out(Peer& one, const ConnectEnded& ended) { one.connect_ended = ended.error; }
   void carry_out(Peer& one, const UpdateEnded& ended) { one.updates.push_back(ended.error); }
-  void carry_out(Peer& one, const ViewStarted&) { ++one.views; }
+  void carry_out(Peer& one, const ViewStarted& started) {
+    ++one.views;
+    views_[started.view.id] = numbers_of(started.view.members);
+  }
   void carry_out(Peer& one, const OpCommitted& op) { CHECK(one.committed.insert(op.key).second); }
   void carry_out(Peer& one, const OpAborted& op) { CHECK(one.aborted.emplace(op.key, op.error).second); }
   void carry_out(Peer&, const LogEvent&) {}
@@ -427,6 +450,7 @@ class RunBench {
   MasterConfig config_;
   std::optional<MasterMachine> master_;
   std::map<std::uint64_t, Peer> peers_;
+  std::map<ViewId, std::vector<std::uint64_t>> views_;
   std::map<ConnectionId, Wire> wires_;
   std::vector<std::uint64_t> failed_dials_;
   std::set<std::pair<std::uint64_t, std::uint64_t>> forbidden_;
