@@ -238,6 +238,7 @@ void MasterMachine::State::check_recovery(Instant now, MasterActions& out) {
 
 /// Of the run with most members behind its views.
 void MasterMachine::State::choose_views(Instant now, bool at_deadline, MasterActions& out) {
+  if (!at_deadline && now < recovering_->began + std::min(kClaimsAtLeast, config_.recovery)) return;
   struct RunChoice {
     std::map<std::uint32_t, ChosenView> groups;
     std::size_t back = 0;
@@ -263,10 +264,7 @@ void MasterMachine::State::choose_views(Instant now, bool at_deadline, MasterAct
   }
   const auto best = std::max_element(runs.begin(), runs.end(),
                                      [](const auto& a, const auto& b) { return a.second.back < b.second.back; });
-  if (!at_deadline) {
-    const bool may_choose = now >= recovering_->began + std::min(kClaimsAtLeast, config_.recovery);
-    if (!may_choose || best == runs.end() || !best->second.complete || best->second.groups.empty()) return;
-  }
+  if (!at_deadline && (best == runs.end() || !best->second.complete || best->second.groups.empty())) return;
   recovering_->chosen = true;
   recovering_->deadline = now + config_.recovery;
   if (best != runs.end()) {
