@@ -190,11 +190,10 @@ void MasterMachine::State::said(Instant now, PeerId id, const ViewPresented& mes
                     view.group == peers_.at(id).who.group && view.find(id) && fingerprint(view) == mark.fingerprint;
   if (!fits) {
     recovery.asks_again = true;
-    lose(now, id, {Status::refused, "this peer presented another view than it had named; connect again"},
-         "it presented another view than it had named", out);
-  } else {
-    recovery.views.emplace(mark, view);
+    return lose(now, id, {Status::refused, "this peer presented another view than it had named; connect again"},
+                "it presented another view than it had named", out);
   }
+  recovery.views.emplace(mark, view);
   check_recovery(now, out);
 }
 
