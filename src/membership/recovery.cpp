@@ -92,12 +92,15 @@ void MasterMachine::State::resume(Instant now, ConnectionId connection, const Re
       promote(peer, out);
       return tell(peer, Present{.view = false, .outcomes = true}, out);
     }
-    if (peer.role != Role::recovering)
+    if (peer.role == Role::member)
       return turn_away(connection, {Status::refused, "a peer of the same id is connected; connect again"}, out);
     // Who is not believed now may be soon: it comes again.
-    if (!is_same && !is_believed(who, connections_.at(connection).host))
+    if (peer.role == Role::recovering && !is_same && !is_believed(who, connections_.at(connection).host))
       return drop_connection(connection, "another one came back under that id", out);
-    // It came back twice, or another one had come in its name.
+    if (peer.role == Role::pending)
+      if (const auto why = may_not_recover(now, message))
+        return expel_stranger(connection, {Status::expelled, *why}, out);
+    // It came back twice, or another one had come in its name, be it as a newcomer.
     const PeerId id = peer.who.id;
     if (peer.connection)
       out.emplace_back(CloseConnection{*peer.connection, "the peer opened a new connection", Duration::zero()});

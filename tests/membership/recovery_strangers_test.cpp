@@ -297,4 +297,23 @@ TEST_CASE("a stranger cannot have members expelled by a claim under an id that w
   CHECK(after.members(1) == Peers{1, 2});
 }
 
+TEST_CASE("a stranger that says hello in a member's name before it is back is gone when it comes") {
+  Restart restart(3);
+  restart.after.open(kStranger);
+  Introduction odd = restart.after.introduction(1);
+  odd.token ^= 1;
+  odd.connection = 7;
+  restart.after.say(kStranger, Hello{odd});
+  REQUIRE(restart.after.count<Welcome>(kStranger) == 1);
+  restart.come_back(restart.all);
+  CHECK(restart.after.closed(kStranger));
+  // And can't come again.
+  restart.after.open(kStranger);
+  odd.connection = 8;
+  restart.after.say(kStranger, Hello{odd});
+  CHECK(restart.after.closed(kStranger));
+  restart.check_recovered(restart.all);
+  CHECK(restart.after.pending() == 0);
+}
+
 }  // namespace hawser
