@@ -250,6 +250,7 @@ class MasterMachine::State {
   // hello.cpp
   void hello(Instant now, ConnectionId connection, const Hello& message, MasterActions& out);
   void hello_again(Instant now, ConnectionId connection, Peer& peer, const Introduction& who, MasterActions& out);
+  std::optional<std::string> hello_comes_too_early(Instant now, const Introduction& who) const;
   std::optional<Error> hello_refusal(const Introduction& who, const Connection& connection) const;
   static std::optional<Error> terms_refusal(const Introduction& who, const Introduction& eldest);
   std::optional<Error> address_refusal(const Peer& newcomer) const;
@@ -318,6 +319,7 @@ class MasterMachine::State {
   void keep_whole_parties(std::vector<const Peer*>& newcomers) const;
   std::vector<PeerId> companions_of(const Introduction& who) const;
   void add_companions(std::vector<Loss>& losses) const;
+  bool may_be_completed(Instant now, const Introduction& newcomer) const;
   std::optional<Error> party_refusal(const Introduction& who) const;
   void let_party_go(Instant now, const Introduction& newcomer, MasterActions& out);
 
