@@ -189,6 +189,11 @@ class MasterMachine::State {
     RunId run;
     std::map<std::uint32_t, ChosenView> views;  ///< Once chosen.
   };
+  /// One that was expelled, and why. Another that came in its name is not it.
+  struct FormerPeer {
+    std::uint64_t token = 0;
+    Error error;
+  };
   struct Backoff {
     std::uint32_t failures = 0;
     Instant until{};
@@ -232,7 +237,7 @@ class MasterMachine::State {
   void turn_away(ConnectionId connection, const Error& error, MasterActions& out);
   void dismiss(PeerId peer, const Error& error, bool as_refusal, MasterActions& out);
   void forget_peer(PeerId peer);
-  void remember_expelled(PeerId peer, const Error& error);
+  void remember_expelled(const Introduction& who, const Error& error);
   void connection_due(Instant now, ConnectionId connection, std::vector<Loss>& losses, MasterActions& out);
   void arm(Timer timer, std::uint64_t which, std::optional<Instant> at) { timers_.set({timer, which}, at); }
   Member as_member(const Peer& peer) const;
@@ -432,7 +437,7 @@ class MasterMachine::State {
   std::optional<Instant> update_since_;
   /// After taking over a run: until then former members of other groups may come back.
   Instant settled_at_{};
-  std::map<PeerId, Error> expelled_;
+  std::map<PeerId, FormerPeer> expelled_;
   std::deque<PeerId> expelled_order_;
   bool news_changed_ = false;
   Instant news_at_{};

@@ -107,8 +107,8 @@ void MasterMachine::State::resume(Instant now, ConnectionId connection, const Re
     forget_claim(id);
     forget_peer(id);
   }
-  if (const auto gone = expelled_.find(who.id); gone != expelled_.end())
-    return expel_stranger(connection, gone->second, out);
+  if (const auto gone = expelled_.find(who.id); gone != expelled_.end() && gone->second.token == who.token)
+    return expel_stranger(connection, gone->second.error, out);
   if (recovering_ && recovering_->chosen && recovering_->run == message.run && !recovering_->views.contains(who.group))
     return drop_connection(connection, "other groups of its run are being taken up, and it comes again soon", out);
   if (const auto why = may_not_recover(now, message)) return expel_stranger(connection, {Status::expelled, *why}, out);
@@ -330,8 +330,8 @@ void MasterMachine::State::finish_group(Instant now, std::uint32_t number, const
     --source(peers_.at(peer).source).claims;
     --claims_;
     if (std::any_of(survivors.begin(), survivors.end(), [&](const Member& member) { return member.id == peer; })) continue;
+    remember_expelled(peers_.at(peer).who, gone);
     dismiss(peer, gone, false, out);
-    remember_expelled(peer, gone);
   }
   if (survivors.empty()) return;
   Group& group = groups_[number];

@@ -316,4 +316,27 @@ TEST_CASE("a stranger that says hello in a member's name before it is back is go
   CHECK(restart.after.pending() == 0);
 }
 
+TEST_CASE("what was claimed in a member's name and not taken keeps that member out no longer") {
+  MasterBench before(kPatient);
+  before.arrive({1, 2, 3});
+  before.arrive({4, 5}, 1);
+  before.pass(seconds(1));
+  MasterBench after(kPatient, 99);
+  for (const std::uint64_t peer : {1, 2, 3}) after.come_back(before, peer);
+  // Group 1 is late, and its members' ids are claimed elsewhere.
+  for (const std::uint64_t peer : {4, 5}) {
+    Resume odd = claim_of(after, peer, RunId{5}, made_up({peer}, 3, 7));
+    odd.who.token ^= 1;
+    claim(after, kStranger + peer, odd);
+  }
+  after.pass(seconds(5));
+  after.present_outcomes({1, 2, 3});
+  REQUIRE(after.count<StartView>(1) == 1);
+  for (const std::uint64_t peer : {4, 5}) after.come_back(before, peer);
+  after.pass(seconds(1));
+  after.present_outcomes({4, 5});
+  CHECK(after.members(4) == Peers{4, 5});
+  CHECK(after.members(1) == Peers{1, 2, 3});
+}
+
 }  // namespace hawser
