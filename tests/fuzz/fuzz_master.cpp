@@ -204,6 +204,7 @@ class Script {
       claims_.insert(current_);
       Introduction who = stranger(one);
       if (choices_.below(4) == 3) who.id = {members()[choices_.below(members().size())]};
+      if (choices_.below(4) == 3) who.party = kParty;
       who.group = invented_.group;
       say_now(Resume{.who = who, .run = run_id(), .view = mark_of(invented_)});
       say_now(ViewPresented{invented_});

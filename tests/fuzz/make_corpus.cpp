@@ -95,7 +95,7 @@ void make_master(Corpus corpus) {
   // What strangers agree on: a view of the far future, of two of them in group 0, with member 2 at another address.
   const std::string lie = script({5, 0, 0, 1, 1, 1, 0});
   const std::string open = script({0, 0});
-  const std::string conspire = script({17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
+  const std::string conspire = script({17}) + std::string(16, '\0');
   const std::string restart = script({15, 1, 0});
   const auto pass = [](int choice) { return script({2, choice}); };
   const std::string update = script({13, 0});
@@ -118,6 +118,9 @@ void make_master(Corpus corpus) {
   for (const int size : {1, 2, 3})
     corpus.add("hello-of-a-members-party-" + std::to_string(size),
                lie + pass(7) + script({14, 3}) + open + hello(own(size)) + pass(10));
+  // In a group of their own, and of the members' party.
+  const std::string party = script({17, 0, 0, 3, 0, 0, 0}) + std::string(8, '\0');
+  corpus.add("claim-of-a-members-party", script({5, 0, 2, 1, 0}) + restart + party + pass(5) + script({1, 0}) + pass(10));
   corpus.add("newcomers", lie + script({16, 0, 0}) + open + hello(own(0)) + pass(5) + update + pass(10) + update + pass(10));
   corpus.add("guest", lie + script({16, 1, 0}) + pass(5) + update + pass(5) + script({16, 1}) + update + pass(7));
   corpus.add("status", lie + collective + script({11, 0, 0}) + open + script({11, 1, 0}) + pass(5) + open + script({11, 0, 0}));
