@@ -127,7 +127,9 @@ class Script {
     if (run_.has_master() && !run_.snapshot().recovering && run_.now > restarted_at_ + seconds(3)) run_.cut(number);
   }
 
+  /// Members give up a master that they never reach.
   void restart() {
+    if (run_.now < restarted_at_ + seconds(1)) return;
     run_.kill_master();
     for (const ConnectionId connection : open_) claims_.erase(connection);
     open_.clear();
