@@ -115,21 +115,28 @@ void MasterMachine::State::resume(Instant now, ConnectionId connection, const Re
   claim(now, connection, message, out);
 }
 
-/// Of two who claim one id the one is believed that comes from where a view of its group has that member. Where neither
-/// does, the later one: the earlier may be anybody, and if it is the member it comes again.
+/// Of two who claim one id the one is believed that comes from where a view of its group has that member: the view that
+/// more others claim. Among equals the later one: the earlier may be anybody, and if it is the member it comes again.
 bool MasterMachine::State::is_believed(const Introduction& who, const std::string& host) const {
-  const auto is_at_home = [&](const Introduction& one, const std::string& seen) {
+  // 0: no view has it there.
+  const auto at_home = [&](const Introduction& one, const std::string& seen) {
+    std::size_t most = 0;
     const auto recovery = recovering_->groups.find(one.group);
-    if (recovery == recovering_->groups.end()) return false;
-    return std::any_of(recovery->second.views.begin(), recovery->second.views.end(), [&](const auto& entry) {
-      const Member* const member = entry.second.find(one.id);
-      return member && member->address.host == seen;
-    });
+    if (recovery == recovering_->groups.end()) return most;
+    for (const auto& [mark, view] : recovery->second.views) {
+      const Member* const member = view.find(one.id);
+      if (!member || member->address.host != seen) continue;
+      std::size_t behind_it = 1;
+      for (const auto& [id, claim] : recovery->second.claims)
+        if (id != one.id && claim.resume.view == mark && view.find(id)) ++behind_it;
+      most = std::max(most, behind_it);
+    }
+    return most;
   };
   const Peer& other = peers_.at(who.id);
   if (recovering_->chosen) return false;
   if (other.who.group == who.group && other.seen_host == host) return false;
-  return is_at_home(who, host) || !is_at_home(other.who, other.seen_host);
+  return at_home(who, host) >= at_home(other.who, other.seen_host);
 }
 
 void MasterMachine::State::claim(Instant now, ConnectionId connection, const Resume& message, MasterActions& out) {

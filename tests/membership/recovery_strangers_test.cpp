@@ -339,4 +339,20 @@ TEST_CASE("what was claimed in a member's name and not taken keeps that member o
   CHECK(after.members(1) == Peers{1, 2, 3});
 }
 
+TEST_CASE("an id that strangers put into a view of theirs stays its member's if more members are back") {
+  Restart restart(4);
+  View theirs = made_up({kStranger, 3}, kHuge);
+  theirs.members[1].address.host = MasterBench::host(kStranger + 3);
+  claim(restart.after, kStranger, claim_of(restart.after, kStranger, restart.run(), theirs));
+  restart.after.say(kStranger, ViewPresented{theirs});
+  restart.come_back(restart.all);
+  Resume odd = restart.before.memory(3);
+  odd.who.token ^= 1;
+  odd.view = mark_of(theirs);
+  claim(restart.after, kStranger + 3, odd);
+  CHECK(restart.after.closed(kStranger + 3));
+  CHECK_FALSE(restart.after.closed(3));
+  restart.check_recovered(restart.all);
+}
+
 }  // namespace hawser
