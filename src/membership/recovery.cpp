@@ -141,8 +141,9 @@ bool MasterMachine::State::is_believed(const Introduction& who, const std::strin
 
 void MasterMachine::State::claim(Instant now, ConnectionId connection, const Resume& message, MasterActions& out) {
   const Connection& link = connections_.at(connection);
+  // Not refused: a member that is refused is out, and this one comes again.
   if (claims_ >= limits::kClaimsMax || source(link.source).claims >= limits::kClaimsPerSourceMax)
-    return turn_away(connection, {Status::refused, "too many peers say that they were members; try again later"}, out);
+    return drop_connection(connection, "too many peers say that they were members", out);
   if (!recovering_) {
     recovering_ = Recovering{.began = now, .deadline = now + config_.recovery};
     out.emplace_back(LogEvent{LogLevel::warning, "recovery-begun",

@@ -272,6 +272,8 @@ TEST_CASE("of one address so many may claim, and others still can") {
     restart.after.pass(milliseconds(1));
   }
   CHECK(restart.after.closed(kStranger + limits::kClaimsPerSourceMax));
+  // A member that is refused would be out; whoever comes too early comes again.
+  CHECK(restart.after.count<Refused>(kStranger + limits::kClaimsPerSourceMax) == 0);
   CHECK_FALSE(restart.after.closed(kStranger));
   restart.come_back(restart.all);
   restart.check_recovered(restart.all);
