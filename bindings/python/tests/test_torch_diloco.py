@@ -193,17 +193,16 @@ def test_a_resume_that_the_group_is_behind(master: hawser.Master) -> None:
         return diloco.state_dict()
 
     def behind(comm: hawser.Communicator) -> None:
-        toy = Toy(comm.rank)
-        if comm.rank == 0:
-            diloco = make(comm, toy)
-            newcomer.start()
-            while diloco.outer_steps < 3:
-                train(diloco, toy, 1)
-            newcomer.join(30)
-            assert not newcomer.is_alive()
+        toy = Toy(0)
+        diloco = make(comm, toy, on_alone="continue")
+        train(diloco, toy, 3 * H)
+        newcomer.start()
+        while newcomer.is_alive():
+            train(diloco, toy, 1)
 
     def newcomer_body() -> None:
         with communicator(another.address) as comm:
+            comm.connect()  # as the other one
             toy = Toy(7)
             with pytest.raises(RuntimeError, match="of outer step 9.*min_peers"):
                 diloco = make(comm, toy, resume=late)
@@ -275,10 +274,10 @@ def test_a_newcomer_prefetches(master: hawser.Master) -> None:
     errors: list[BaseException] = []
     digests: list[str] = []
 
-    def first() -> None:
+    def first(number: int) -> None:
         try:
-            with joined(master.address, 2) as comm:
-                toy = Toy(comm.rank)
+            with communicator(master.address, min_peers=2) as comm:
+                toy = Toy(number)
                 diloco = make(comm, toy)
                 train(diloco, toy, 2 * H + 1)
                 mid_round.wait(60)
@@ -289,7 +288,7 @@ def test_a_newcomer_prefetches(master: hawser.Master) -> None:
         except BaseException as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=first, daemon=True) for _ in range(2)]
+    threads = [threading.Thread(target=first, args=(number,), daemon=True) for number in range(2)]
     for thread in threads:
         thread.start()
     mid_round.wait(60)

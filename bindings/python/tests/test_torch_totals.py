@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from peers import PeerProcess, joined, run_threads
+from peers import PeerProcess, communicator, run_threads
 from multiprocessing.connection import Connection
 
 import hawser
@@ -56,7 +56,7 @@ def test_total_weight_is_of_all_members_that_counted(master: hawser.Master, kind
 )
 def test_newcomer_knows_the_total(master: hawser.Master, kind: str) -> None:
     """It comes when the others have counted 10 rounds at least, in which it had no part."""
-    others = [PeerProcess(_member, master.address, kind) for _ in range(2)]
+    others = [PeerProcess(_member, master.address, kind, number) for number in range(2)]
     for each in others:
         assert each.receive() == "counted"
     newcomer = PeerProcess(_newcomer, master.address, kind)
@@ -69,9 +69,9 @@ def test_newcomer_knows_the_total(master: hawser.Master, kind: str) -> None:
         assert seen[total] == digests
 
 
-def _member(address: str, pipe: Connection, kind: str) -> dict[int, str]:
-    with joined(address, 2) as comm:
-        toy = Toy(comm.rank)
+def _member(address: str, pipe: Connection, kind: str, number: int) -> dict[int, str]:
+    with communicator(address, min_peers=2) as comm:
+        toy = Toy(number)
         loop = make(kind, comm, toy, weight=lambda: 7, on_alone="continue")
         seen: dict[int, str] = {}
         told = False

@@ -24,7 +24,7 @@ def member(
 
     world: the members that the run begins with; 0: joins whatever there is.
     """
-    with joined(address, world) if world else communicator(address) as comm:
+    with communicator(address, min_peers=world) as comm:
         toy = Toy(number, start=number)
         optimizer = make(comm, toy, **options)
         pipe.send(("joined", optimizer.outer_steps))

@@ -49,6 +49,8 @@ class Admission:
         self.comm = comm
         self.progress = torch.zeros(3, dtype=torch.int64)
         self._settings = settings
+        # One that was connected before has stated nothing, and does not when it comes back either: all do alike.
+        self._states_settings = not self._is_connected()
         self.state = SharedState({**tensors, "progress": self.progress, "settings": settings.tensor})
         self._on_alone = on_alone
         self._alone_timeout_s = alone_timeout_s
@@ -261,7 +263,8 @@ class Admission:
         return True
 
     def _connect(self) -> None:
-        self._settings.state(self.comm)
+        if self._states_settings:
+            self._settings.state(self.comm)
         self.prefetched = info = self.comm.connect(prefetch=self.state)
         self._known = set()
         if info.bytes_fetched:
