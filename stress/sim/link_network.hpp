@@ -19,6 +19,8 @@
 
 namespace hawser::sim {
 
+class Process;
+
 /// A frame on its way. The payload is copied piece by piece while it is written, as a socket does.
 struct FrameInFlight {
   FrameHeader header;
@@ -78,7 +80,8 @@ struct LinkTransport {
 /// One connection of a link as a process sees it.
 struct LinkSlot {
   LinkEnd* end = nullptr;
-  std::uint64_t dial = 0;  ///< Number of the dial in progress; 0 if there is none.
+  std::uint64_t dial = 0;      ///< Number of the dial in progress; 0 if there is none.
+  std::uint32_t failures = 0;  ///< Dials in a row that came to nothing.
 };
 
 /// A link that an engine has asked for.
@@ -141,6 +144,7 @@ class LinkNetwork {
   void attempt(Process& dialer, PeerId to, std::uint32_t index, std::uint64_t dial);
   void dial_failed(Process& dialer, PeerId to, std::uint32_t index, std::uint64_t dial, Duration after,
                    bool refused = false);
+  Duration redial_delay(const LinkSlot& slot);
   void greeting_came(const Parked& greeting);
   bool is_held(const Process& acceptor, PeerId from) const;
   void park(const Parked& parked, Process& acceptor);

@@ -1,0 +1,47 @@
+#include "sim/stranger.hpp"
+
+#include <utility>
+
+#include "sim/world.hpp"
+
+namespace hawser::sim {
+
+Stranger::Stranger(World& world, std::string name, std::string host)
+    : world_(world), name_(std::move(name)), host_(std::move(host)) {
+  who = {.id = {world_.random.next()},
+         .token = world_.random.next(),
+         .name = name_,
+         .address = {.host = "", .port = 4000},
+         .machine = world_.random.next()};
+  world_.names.call(who.id, name_);
+}
+
+void Stranger::in_process(Duration delay, EventQueue::Task task) { world_.queue.after(delay, std::move(task)); }
+
+bool Stranger::is_connected() const { return control.connection != nullptr && control.connection->peer_up; }
+
+void Stranger::dial() {
+  if (control.connection || control.dial != 0) return;
+  ++who.connection;
+  world_.control.dial(*this);
+}
+
+void Stranger::say(PeerMessage message) {
+  if (!is_connected()) return;
+  if (world_.tracing()) world_.trace(name_ + " -> master: " + world_.names.of(message));
+  world_.control.send(*this, std::move(message));
+}
+
+void Stranger::hang_up() {
+  if (world_.tracing() && control.connection) world_.trace(name_ + " hangs up");
+  world_.control.close(*this, "it has said enough");
+}
+
+void Stranger::hear(const EngineEvent& event) {
+  if (!world_.tracing()) return;
+  if (const auto* said = std::get_if<MasterSaid>(&event))
+    world_.trace(name_ + " <- master: " + world_.names.of(said->message));
+  if (const auto* down = std::get_if<MasterDown>(&event)) world_.trace(name_ + " <- master is down: " + down->reason);
+}
+
+}  // namespace hawser::sim
