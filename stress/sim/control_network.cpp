@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/limits.hpp"
 #include "sim/wire_check.hpp"
 #include "sim/world.hpp"
 
@@ -81,6 +82,7 @@ void ControlNetwork::send(ConnectionId to, MasterMessage message) {
                     " over a connection that it has not");
   if (const auto* welcome = std::get_if<Welcome>(&message); welcome && !found->second->peer->may_lie())
     world_.hearsay.run = welcome->run;
+  if (std::holds_alternative<Hosts>(message)) note_announced(*found->second);
   if (keeps_) kept_of_master_[{found->second->peer, kind_of(message)}] = message;
   if (found->second->to_peer.is_cut()) return;
   put_to_peer(*found->second, delay(), std::move(message));
@@ -128,10 +130,21 @@ void ControlNetwork::hear_as_master(Connection& connection, PeerMessage message)
       return cut_by_master(connection, decoded.error().sentence);
     }
     message = *decoded;
+    if (const auto* hello = std::get_if<Hello>(&message)) connection.prefetches = hello->prefetches;
   } else if (world_.profile.network.wire_codecs) {
     message = through_bytes(message);
   }
   world_.master.deliver(PeerSaid{.connection = connection.id, .message = std::move(message)});
+}
+
+/// Members open links to few newcomers of one address at a time.
+void ControlNetwork::note_announced(Connection& connection) {
+  if (!connection.peer->may_lie() || connection.prefetches || std::exchange(connection.announced, true)) return;
+  std::size_t of_host = 0;
+  for (const auto& [id, one] : connections_)
+    if (one->master_open && one->announced && one->peer->host() == connection.peer->host()) ++of_host;
+  if (of_host > limits::kUnprovenPerSourceMax && world_.profile.faults.gentle)
+    throw Violation("the members are to open links to " + std::to_string(of_host) + " strangers of one address");
 }
 
 void ControlNetwork::cut_by_master(Connection& connection, const std::string& reason) {

@@ -36,6 +36,8 @@ struct ControlConnection {
   ControlClient* peer = nullptr;
   std::uint64_t incarnation = 0;
   Standing standing = Standing::stranger;
+  bool prefetches = false;  ///< As it said in its hello.
+  bool announced = false;   ///< The members were told of it.
   Lane<std::variant<Up, PeerMessage, Down>> to_master;
   Lane<std::variant<Up, MasterMessage, Down>> to_peer;
   bool peer_up = false;      ///< The engine was told MasterUp, and neither it nor the network closed.
@@ -75,6 +77,7 @@ class ControlNetwork {
   void read_as_master(Connection& connection);
   void read_as_peer(Connection& connection);
   void hear_as_master(Connection& connection, PeerMessage message);
+  void note_announced(Connection& connection);
   void cut_by_master(Connection& connection, const std::string& reason);
   template <class Item>
   void put_to_master(Connection& connection, Duration delay, Item item);

@@ -59,6 +59,8 @@ Process& FaultDriver::start_process() {
     if (started_ % 2 == 0) party_ = {world_.random.next()};
     place.party = {.id = party_, .size = 2};
   }
+  // Of a machine with three processes, or of its own.
+  if (faults_.machines && started_ % 6 < 3) place.machine = (1ULL << 32) + started_ / 6;
   ++started_;
   const auto living = world_.living();
   const bool has_nat = std::any_of(living.begin(), living.end(), [&](const Process* one) {

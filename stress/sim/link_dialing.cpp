@@ -211,6 +211,7 @@ void LinkNetwork::establish(Process& dialer, Process& acceptor, const Parked& di
     end.name = {peer, dial.index};
     end.incarnation = transports_.size();
   };
+  transport.trust.same_machine = dialer.machine() == acceptor.machine();
   set(transport.ends[0], dialer, dial.to, transport.ends[1]);
   set(transport.ends[1], acceptor, dial.from, transport.ends[0]);
   ours->slots[dial.index] = {.end = &transport.ends[0], .dial = 0};

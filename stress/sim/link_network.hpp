@@ -12,6 +12,7 @@
 
 #include "base/frame.hpp"
 #include "links/link_sides.hpp"
+#include "links/payload_trust.hpp"
 #include "runtime/peer_engine.hpp"
 #include "sim/control_network.hpp"
 #include "sim/lane.hpp"
@@ -75,6 +76,7 @@ struct LinkEnd {
 
 struct LinkTransport {
   std::array<LinkEnd, 2> ends;  ///< The dialer's first.
+  PayloadTrust trust;           ///< Of both.
 };
 
 /// One connection of a link as a process sees it.
@@ -164,11 +166,13 @@ class LinkNetwork {
   void read(LinkEnd& end);
   void read_piece(LinkEnd& end, LinkItem& item);
   void begin_frame(LinkEnd& end, LinkItem& item);
+  void break_off(LinkEnd& end);
   void end_frame(LinkEnd& end);
   void sample(LinkEnd& end);
   void pump(LinkEnd& end);
   void pump_later(LinkEnd& end, Duration delay);
   bool start_frame(LinkEnd& end);
+  void flip(LinkEnd& end);
   std::size_t write_piece(LinkEnd& end, std::size_t room);
 
   World& world_;

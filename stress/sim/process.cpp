@@ -37,7 +37,7 @@ Process::Process(World& world, std::uint64_t number, std::string name, Place pla
   config.name = name_;
   config.group = place_.group;
   config.party = place_.party;
-  config.machine = number_ + 1;
+  config.machine = machine();
   engine_ = std::make_unique<PeerEngine>(config);
 }
 
@@ -85,7 +85,7 @@ Introduction Process::introduction() const {
           .name = name_,
           .address = {.host = host(), .port = 4000},
           .party = place_.party,
-          .machine = number_ + 1};
+          .machine = machine()};
 }
 
 void Process::count_in(const View& view) {

@@ -69,12 +69,14 @@ class Process : public ControlClient {
   struct Place {
     std::uint32_t group = 0;
     Party party{};
+    std::uint64_t machine = 0;  ///< 0: one of its own.
   };
   Process(World& world, std::uint64_t number, std::string name, Place place);
 
   std::uint64_t number() const { return number_; }
   const std::string& name() const override { return name_; }
   std::uint32_t group() const { return place_.group; }
+  std::uint64_t machine() const { return place_.machine != 0 ? place_.machine : number_ + 1; }
   const Party& party() const { return place_.party; }
   std::string host() const override { return "10.0.0." + std::to_string(number_ % 250 + 1); }
   PeerId id() const { return id_; }

@@ -129,6 +129,7 @@ void draw_company(std::uint64_t seed, Profile& profile) {
   auto& weights = faults.weights;
   if (random.chance(1, 10) && !faults.gentle) be_gentle(random, profile);
   profile.application.updates_first = random.chance(1, 4);
+  faults.machines = random.chance(1, 4);
   const bool is_gentle = faults.gentle;
   if (random.chance(1, is_gentle ? 2 : 5)) {
     weights.strangers = 3;

@@ -70,6 +70,7 @@ struct FaultProfile {
   /// Nothing that may cost anybody a call, save those that a restart of the master or the loss of a bad member undoes:
   /// connections break, payloads flip, strangers come.
   bool gentle = false;
+  bool machines = false;    ///< Some processes share a machine.
   bool parties = false;     ///< Every two processes are of no use without each other.
   bool bad_member = false;  ///< One more process, which lies to the master.
   bool bad_calls = false;   ///< Of its calls, too.
