@@ -51,7 +51,8 @@ void MasterMachine::State::judge_away(Instant now, PeerId id, MasterActions& out
   Instant last = peer.away->since;
   for (const Member& member : group->view.members) {
     const Peer& other = peers_.at(member.id);
-    if (member.id == id || !hears(other)) continue;
+    // One that has just come back has not said yet how it stands with its links: it counts for those that have theirs.
+    if (member.id == id || !other.connection) continue;
     ++present;
     const auto link = other.down.find(id);
     if (link == other.down.end()) continue;

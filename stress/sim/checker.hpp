@@ -47,6 +47,8 @@ class Checker {
   /// No call may fail from now on, except for want of peers, or as a restart of the master or the loss of a bad member
   /// undoes it; and nobody is lost but bad members.
   void allow_no_error() { allow_no_error_ = true; }
+  /// A bad member goes by that id.
+  void comes_as_bad(PeerId member) { bad_.insert(member); }
   /// A bad member tells of calls that it has not made.
   void called_otherwise(PeerId member) { called_otherwise_.insert(member); }
 

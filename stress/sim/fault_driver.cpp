@@ -342,6 +342,7 @@ void FaultDriver::end() {
       process->resume();
   }
   if (bad_ && !bad_->gone()) kill(*bad_);
+  for (const auto& stranger : world_.strangers()) stranger->go();
   if (!world_.master.running()) world_.master.start();
   world_.master.resume();
   while (world_.living().size() < 2) run(start_process(), Duration(world_.random.between(0, 1000000)));

@@ -20,7 +20,9 @@ const Item& one_of(Random& random, const std::vector<Item>& items) {
 PeerId Lies::any_id() {
   Random& random = world_.random;
   std::vector<PeerId> known;
-  for (const Process* process : world_.living()) known.push_back(process->id());
+  // Where no call may fail, nobody takes the id of one whose hello is still on its way.
+  for (const Process* process : world_.living())
+    if (!world_.profile.faults.gentle || process->info().connected) known.push_back(process->id());
   if (known.empty() || random.chance(1, 4))
     for (const View& view : world_.hearsay.views)
       for (const Member& member : view.members) known.push_back(member.id);
@@ -62,7 +64,7 @@ View Lies::invented_view(const std::vector<Member>& with, std::uint32_t group) {
   if (random.chance(1, 4))
     for (std::uint64_t i = random.below(40); i > 0; --i)
       view.members.push_back({.id = {random.next()}, .name = "nobody", .address = {.host = "10.66.0.1", .port = 1}});
-  if (random.chance(1, 2)) std::rotate(view.members.begin(), view.members.end() - 1, view.members.end());
+  if (!view.members.empty() && random.chance(1, 2)) std::rotate(view.members.begin(), view.members.end() - 1, view.members.end());
   return view;
 }
 

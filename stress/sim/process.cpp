@@ -59,6 +59,7 @@ CallId Process::connect(bool prefetch) {
   id_ = PeerId{world_.random.next()};
   token_ = world_.random.next();
   world_.names.call(id_, name_);
+  if (bad_) world_.checker.comes_as_bad(id_);
   Call& started = start_call(Call::Kind::connect);
   const CallId call = started.id;
   if (prefetch) started.prefetch = prefetch_target();

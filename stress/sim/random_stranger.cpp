@@ -56,7 +56,8 @@ void RandomStranger::hear(const EngineEvent& event) {
   if (!said) return;
   if (const auto* asked = std::get_if<Present>(&said->message)) return answer(*asked);
   if (std::holds_alternative<Hosts>(said->message)) return note_hosts();
-  if (std::holds_alternative<Refused>(said->message)) return note_refusal();
+  if (const auto* refused = std::get_if<Refused>(&said->message); refused && refused->error.status == Status::refused)
+    return note_refusal();
 }
 
 // --------------------------------------------------------------------------------------- how it begins

@@ -21,7 +21,7 @@ void Stranger::in_process(Duration delay, EventQueue::Task task) { world_.queue.
 bool Stranger::is_connected() const { return control.connection != nullptr && control.connection->peer_up; }
 
 void Stranger::dial() {
-  if (control.connection || control.dial != 0) return;
+  if (has_gone_ || control.connection || control.dial != 0) return;
   ++who.connection;
   world_.control.dial(*this);
 }
@@ -35,6 +35,11 @@ void Stranger::say(PeerMessage message) {
 void Stranger::hang_up() {
   if (world_.tracing() && control.connection) world_.trace(name_ + " hangs up");
   world_.control.close(*this, "it has said enough");
+}
+
+void Stranger::go() {
+  has_gone_ = true;
+  hang_up();
 }
 
 void Stranger::hear(const EngineEvent& event) {

@@ -34,6 +34,8 @@ class Stranger : public ControlClient {
   /// Nothing happens where it has no connection.
   void say(PeerMessage message);
   void hang_up();
+  /// It hangs up, and never comes again.
+  void go();
   bool is_connected() const;
 
   Introduction who;  ///< As it introduces itself.
@@ -46,6 +48,7 @@ class Stranger : public ControlClient {
   World& world_;
   const std::string name_;
   const std::string host_;
+  bool has_gone_ = false;
 };
 
 }  // namespace hawser::sim
