@@ -122,6 +122,7 @@ class Checker {
   void check_nobody_lost(const Process& process, const View& view);
   void check_update_delay();
   void check_admissions();
+  Instant party_waits_since(const Process& process);
   void ended_well(const Process& process, const Call& call, const CollectiveInfo& info);
   void ended_badly(const Process& process, const Call& call, const Error& error);
   void optimize_ended(const Process& process, const Call& call, const CallDone& done);

@@ -35,8 +35,8 @@ void Checker::check_no_error(const Process& process, const Call& call, const Err
   if (is_call_of_all && error.status == Status::peer_lost && bad_was_lost(process, call.view)) return;
   // A step of a view that is over, as the synchronisation learns by it. It goes on in the next one.
   if (call.kind == Call::Kind::sync && call.key.view == ViewId{}) return;
-  // Its state may have been the only one that was whole.
-  if (call.kind == Call::Kind::sync && error.status == Status::mismatch && bad_was_lost(process, call.view)) return;
+  // Its state may have been the only one that was whole; and update-topology outlives the view that it was lost from.
+  if ((call.kind == Call::Kind::sync || call.kind == Call::Kind::update) && error.status == Status::mismatch && bad_was_lost(process, call.view)) return;
   const bool differs = error.status == Status::mismatch || error.status == Status::timeout;
   if (is_call_of_all && differs && called_differently(call.view)) return;
   // A member that says it has no link to a newcomer keeps it out.
@@ -87,12 +87,28 @@ void Checker::check_update_delay() {
                     " ms after the last member had called it");
 }
 
+/// When the last of its party came; now, if one of them is not ready.
+Instant Checker::party_waits_since(const Process& process) {
+  Instant since = Instant::min();
+  if (!process.party().exists()) return since;
+  std::uint32_t waiting = 0;
+  for (const Process* other : world_.living()) {
+    if (other->party().id != process.party().id) continue;
+    for (const auto& [id, call] : other->calls())
+      if (call.kind == Call::Kind::connect && !call.prefetch) {
+        ++waiting;
+        since = std::max(since, call.made);
+      }
+  }
+  return waiting < process.party().size ? world_.queue.now() : since;
+}
+
 void Checker::check_admissions() {
   const auto views = world_.master.machine().snapshot().views;
   for (const Process* process : world_.living())
     for (const auto& [id, call] : process->calls()) {
       if (call.kind != Call::Kind::connect || call.prefetch) continue;
-      const Duration waits = world_.queue.now() - std::max(call.made, disturbed_until_);
+      const Duration waits = world_.queue.now() - std::max({call.made, disturbed_until_, party_waits_since(*process)});
       if (waits < kAdmissionTakes) continue;
       if (std::none_of(views.begin(), views.end(), [&](const View& view) { return view.find(process->id()) != nullptr; }))
         throw Violation(process->name() + " came " + std::to_string(whole_milliseconds(waits)) +

@@ -1,10 +1,21 @@
 #include "sim/stranger.hpp"
 
+#include <optional>
 #include <utility>
 
 #include "sim/world.hpp"
 
 namespace hawser::sim {
+
+namespace {
+
+std::optional<PeerId> id_in(const PeerMessage& message) {
+  if (const auto* hello = std::get_if<Hello>(&message)) return hello->who.id;
+  if (const auto* resume = std::get_if<Resume>(&message)) return resume->who.id;
+  return std::nullopt;
+}
+
+}  // namespace
 
 Stranger::Stranger(World& world, std::string name, std::string host)
     : world_(world), name_(std::move(name)), host_(std::move(host)) {
@@ -28,6 +39,8 @@ void Stranger::dial() {
 
 void Stranger::say(PeerMessage message) {
   if (!is_connected()) return;
+  // Where strangers may become members, they call nothing, or anything.
+  if (const auto id = id_in(message); id && !world_.profile.faults.gentle) world_.checker.called_otherwise(*id);
   if (world_.tracing()) world_.trace(name_ + " -> master: " + world_.names.of(message));
   world_.control.send(*this, std::move(message));
 }

@@ -17,7 +17,7 @@ constexpr std::size_t kAgreeMost = 3;
 void StrangerCrowd::come() {
   if (!may_come()) return;
   Random& random = world_.random;
-  if (random.chance(1, 12)) return flood();
+  if (random.chance(1, world_.profile.faults.gentle ? 4 : 12)) return flood();
   if (random.chance(1, 3)) return plot();
   const std::string host = next_host();
   for (std::uint64_t i = 1 + random.below(2); i > 0; --i) single(host);
@@ -92,7 +92,7 @@ void StrangerCrowd::flood() {
   constexpr Role kRolesOfFloods[] = {Role::silent, Role::newcomer, Role::patient, Role::poser, Role::asker, Role::babbler};
   const Role role = kRolesOfFloods[random.below(std::size(kRolesOfFloods))];
   const std::string host = next_host();
-  for (std::int64_t i = random.between(20, 45); i > 0; --i) start(role, next_name(), host, nullptr);
+  for (std::int64_t i = random.between(25, 50); i > 0; --i) start(role, next_name(), host, nullptr);
 }
 
 }  // namespace hawser::sim
