@@ -258,7 +258,7 @@ TEST_CASE("a complaint of a collective that has just begun is not believed yet")
   for (const std::uint64_t peer : {1, 2, 3}) bench.begun(peer, key);
   const Complaint complaint{.key = key, .stalled_ms = 1'000'000, .waiting_for = {}, .unresponsive = {MasterBench::id(2)}};
   bench.say(1, complaint);
-  bench.pass(seconds(5) - milliseconds(1));
+  bench.pass(seconds(6) - milliseconds(1));
   CHECK(bench.view(1).size() == 3);
   bench.pass(milliseconds(1));
   CHECK(bench.count<Expelled>(2) == 1);
