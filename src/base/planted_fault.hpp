@@ -10,6 +10,13 @@ enum class PlantedFault {
   double_counted_chunk,  ///< A repeated chunk is added again.
   stale_commit,          ///< A report of an older view counts towards a commit in the view in force.
   torn_slice,            ///< A slice that was half received when a transfer broke off counts as untouched.
+  // One for each rule of what strangers and bad members may cost (docs/simulator.md).
+  unproven_newcomer,     ///< Whoever waits is admitted, with links or without.
+  lost_connection,       ///< A member whose connection to the master breaks is lost at once.
+  fatal_message,         ///< A message that does not fit is a bug of the master, and not of its sender.
+  borrowed_name,         ///< Whoever comes back under a member's id is that member, whatever its token.
+  crowded_source,        ///< As many newcomers as like visit from one address.
+  trusted_payload,       ///< Whoever says that a payload needs no checksum is believed.
 };
 
 #if defined(HAWSER_PLANTED_FAULTS) && HAWSER_PLANTED_FAULTS

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/planted_fault.hpp"
 #include "membership/master_state.hpp"
 
 /// A connection is not a member: one whose connection to the master broke has time to come back, and what is under way
@@ -22,6 +23,8 @@ void MasterMachine::State::go_away(Instant now, Peer& peer, const std::string& r
   out.emplace_back(LogEvent{is_member ? LogLevel::notice : LogLevel::info, is_member ? "member-away" : "newcomer-away",
                             name_of(peer) + " has lost its connection to the master (" + reason + "); it has " +
                                 std::to_string(whole_milliseconds(config_.recovery)) + " ms to come back"});
+  if (planted(PlantedFault::lost_connection) && is_member)
+    return lose(now, peer.who.id, {Status::expelled, "the connection of this peer broke"}, "its connection broke", out);
   judge_away(now, peer.who.id, out);
 }
 
@@ -48,7 +51,8 @@ void MasterMachine::State::judge_away(Instant now, PeerId id, MasterActions& out
   Instant last = peer.away->since;
   for (const Member& member : group->view.members) {
     const Peer& other = peers_.at(member.id);
-    if (member.id == id || !hears(other)) continue;
+    // One that has just come back has not said yet how it stands with its links: it counts for those that have theirs.
+    if (member.id == id || !other.connection) continue;
     ++present;
     const auto link = other.down.find(id);
     if (link == other.down.end()) continue;

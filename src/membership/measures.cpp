@@ -1,6 +1,8 @@
 #include <algorithm>
 
+#include "base/assert.hpp"
 #include "base/limits.hpp"
+#include "base/planted_fault.hpp"
 #include "membership/master_state.hpp"
 
 /// What members measure of their links is put together here and told to all, so that all plan alike. A version
@@ -23,6 +25,7 @@ void MasterMachine::State::said(Instant, PeerId peer, const Measured& message, M
   if (!group || message.view != group->view.id) return;
   const View& view = group->view;
   const LinkRow& row = message.row;
+  HAWSER_ASSERT(!planted(PlantedFault::fatal_message) || row.bytes_per_second.size() == view.size());
   if (row.bytes_per_second.size() != view.size() || row.delay_ns.size() != view.size()) {
     out.emplace_back(LogEvent{LogLevel::warning, "odd-measures", name_of(peer) + " measured links of another view"});
     return;

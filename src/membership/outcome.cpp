@@ -149,7 +149,8 @@ void MasterMachine::State::said(Instant now, PeerId peer, const Complaint& messa
                           .heard_at = now,
                           .waiting_for = message.waiting_for,
                           .unresponsive = message.unresponsive};
-  if (!op->judge_at) op->judge_at = now + config_.stall / 4;
+  // Nobody can have waited for that long earlier, whatever it says.
+  if (!op->judge_at) op->judge_at = std::max(now + config_.stall / 4, op->first_call + config_.stall);
   arm_op(*group, message.key, *op);
   arm_group(*group);
   out.emplace_back(LogEvent{LogLevel::info, "complaint",

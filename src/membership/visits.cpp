@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "base/limits.hpp"
+#include "base/planted_fault.hpp"
 #include "membership/master_state.hpp"
 
 /// Visits: a newcomer and the members of its group are told of each other, links are opened in the background while the
@@ -37,7 +38,7 @@ bool MasterMachine::State::links_stand(const Peer& a, const Peer& b) const {
 bool MasterMachine::State::is_proven(const Peer& peer) const {
   if (!peer.visit.announced) return false;
   const View* const view = view_of(peer.who.group);
-  return !view || peer.visit.links_to_members == view->size();
+  return !view || peer.visit.links_to_members == view->size() || planted(PlantedFault::unproven_newcomer);
 }
 
 void MasterMachine::State::said(Instant now, PeerId id, const PrefetchOver&, MasterActions& out) {
@@ -83,8 +84,11 @@ void MasterMachine::State::announce_more(Instant now, std::uint32_t group) {
     Peer& peer = peers_.at(next->second);
     const Source& from = source(peer.source);
     const bool is_unproven = waits_for_admission(peer);
-    if ((peer.visit.not_before && now < *peer.visit.not_before) || from.visitors >= limits::kVisitorsPerSourceMax ||
-        (is_unproven && (visitors.unproven >= limits::kUnprovenMax || from.unproven >= limits::kUnprovenPerSourceMax))) {
+    const bool is_crowded = (from.visitors >= limits::kVisitorsPerSourceMax ||
+                             (is_unproven && from.unproven >= limits::kUnprovenPerSourceMax)) &&
+                            !planted(PlantedFault::crowded_source);
+    if ((peer.visit.not_before && now < *peer.visit.not_before) || is_crowded ||
+        (is_unproven && visitors.unproven >= limits::kUnprovenMax)) {
       ++next;
       continue;
     }

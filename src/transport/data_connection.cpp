@@ -144,7 +144,7 @@ void DataConnection::begin_frame() {
   const std::span<const std::byte, kFrameHeaderBytes> bytes(ahead_.data() + ahead_begin_, kFrameHeaderBytes);
   const auto decoded = decode_frame_header(bytes);
   if (!decoded.ok()) return break_off(decoded.error().sentence);
-  if (decoded->header.unchecked && !setup_.same_machine)
+  if (!setup_.trust.may_be_read(decoded->header))
     return break_off("it sent a payload without a checksum, and is not on this machine");
   ahead_begin_ += kFrameHeaderBytes;
   in_payload_ = true;
@@ -235,7 +235,7 @@ void DataConnection::stage(const FrameToSend& frame) {
   const std::size_t at = staged_.size();
   staged_.resize(at + kFrameHeaderBytes);
   FrameHeader header = frame.header;
-  header.unchecked = setup_.sends_unchecked && header.kind == FrameKind::chunk;
+  header.unchecked = setup_.trust.goes_unchecked(header);
   encode_frame_header(header, header.unchecked ? 0 : checksum(frame.payload),
                       std::span<std::byte, kFrameHeaderBytes>(staged_.data() + at, kFrameHeaderBytes));
   if (frame.payload.size() > kSmallPayloadBytes)

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "links/payload_trust.hpp"
 #include "transport/frame_traffic.hpp"
 #include "transport/tcp_state.hpp"
 #include "transport/socket_options.hpp"
@@ -34,10 +35,7 @@ class DataConnection : public std::enable_shared_from_this<DataConnection> {
     std::function<void(const std::string& reason)> broken;
     /// The other side would have so many connections for the link.
     std::function<void(std::uint64_t connections)> asked;
-    /// Both ends have proven that they share a machine: payloads may come without a checksum,
-    bool same_machine = false;
-    /// and are sent so.
-    bool sends_unchecked = false;
+    PayloadTrust trust{};
   };
   static std::shared_ptr<DataConnection> start(Tcp::socket socket, Setup setup);
 

@@ -161,8 +161,7 @@ void Links::stand(const std::shared_ptr<Slot>& slot, Tcp::socket socket, bool sa
                           .traffic = traffic_,
                           .broken = [this, slot](const std::string& reason) { broke(slot, reason); },
                           .asked = [this, slot](std::uint64_t connections) { asked(slot, connections); },
-                          .same_machine = same_machine,
-                          .sends_unchecked = same_machine && !config_.check_same_host});
+                          .trust = {.same_machine = same_machine, .sends_checked = config_.check_same_host}});
   if (!same_machine) slot->standing->keep_queue_short(kUnsentBytesMax);
   slot->incarnation = ++incarnations_;
   const Standing standing{.round_trip = round_trip, .same_host = same_machine, .incarnation = slot->incarnation};

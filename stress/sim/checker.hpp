@@ -44,8 +44,21 @@ class Checker {
   void decided(const Process& process, ViewId view, std::uint64_t position, std::uint64_t decision);
   /// Every mismatch must have such a reason. Off where scripts make the calls.
   void explain_mismatches() { explain_mismatches_ = true; }
-  /// No call may fail from now on, except for want of peers.
+  /// No call may fail from now on, except for want of peers, or as a restart of the master or the loss of a bad member
+  /// undoes it; and nobody is lost but bad members.
   void allow_no_error() { allow_no_error_ = true; }
+  /// A bad member goes by that id.
+  void comes_as_bad(PeerId member) { bad_.insert(member); }
+  /// A bad member tells of calls that it has not made.
+  void called_otherwise(PeerId member) { called_otherwise_.insert(member); }
+
+  // Where no call may fail, delays are bounded (checker_harm.cpp).
+  /// What passes between the master and its peers may be late for a while: for so long, and until it is noticed.
+  void control_disturbed(Duration lasts = Duration::zero());
+  /// The master has told that an update-topology has succeeded.
+  void update_told(const UpdateDone& done);
+  /// Another master has begun to serve.
+  void master_restarted();
 
   /// Whether all the given peers, and nobody else, contributed to one collective that all of them know as
   /// committed, called after `since`.
@@ -104,6 +117,12 @@ class Checker {
   bool called_differently(const View& view);
 
   void check_any_call(const Process& process, const Call& call, const CallDone& done);
+  void check_no_error(const Process& process, const Call& call, const Error& error);
+  bool bad_was_lost(const Process& process, const View& view) const;
+  void check_nobody_lost(const Process& process, const View& view);
+  void check_update_delay();
+  void check_admissions();
+  Instant party_waits_since(const Process& process);
   void ended_well(const Process& process, const Call& call, const CollectiveInfo& info);
   void ended_badly(const Process& process, const Call& call, const Error& error);
   void optimize_ended(const Process& process, const Call& call, const CallDone& done);
@@ -126,6 +145,11 @@ class Checker {
   std::set<Digest128> held_;  ///< Contents that some process had whole when it called.
   std::map<std::pair<ViewId, std::uint64_t>, UpdateOutcome> updates_;
   std::set<PeerId> died_in_update_;
+  std::set<PeerId> called_otherwise_;
+  std::map<PeerId, ViewId> last_view_;
+  std::set<PeerId> bad_;  ///< Ids of bad members.
+  Instant disturbed_until_{};
+  std::uint64_t update_round_ = 0;  ///< The latest that was told.
   bool explain_mismatches_ = false;
   bool allow_no_error_ = false;
   std::uint64_t committed_ = 0;

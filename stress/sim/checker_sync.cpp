@@ -24,6 +24,7 @@ void Checker::prefetched(const Process& process, TrainingState& state, const Pre
 }
 
 void Checker::sync_step_ended(const Process& process, const Call& call, const CallDone& done) {
+  if (process.bad()) return;
   check_any_call(process, call, done);
   if (done.error.status == Status::success) ++successes_;
   const bool out = done.error.status == Status::expelled || done.error.status == Status::master_unreachable ||
@@ -43,6 +44,7 @@ void Checker::sync_step_ended(const Process& process, const Call& call, const Ca
 void Checker::synchronised(const Process& process, const Call& last, TrainingState& state,
                            const SyncOutcome& outcome) {
   const std::string who = process.name() + ", synchronisation that ended with " + world_.names.of(last.key) + ": ";
+  if (process.bad()) return state.remember();
   if (!state.bookkeeping_is_right()) throw Violation(who + "the digests that it keeps are not those of its bytes");
   if (outcome.info.attempts > 1) world_.coverage.saw("sim: synchronisation mended a loss");
   if (outcome.info.bytes_fetched > 0) world_.coverage.saw("sim: content fetched");

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "sim/process.hpp"
+#include "base/limits.hpp"
 #include "sim/wire_check.hpp"
 #include "sim/world.hpp"
 
@@ -23,7 +23,7 @@ void ControlNetwork::put_to_peer(Connection& connection, Duration delay, Item it
   world_.queue.at(due, [this, &connection] { read_as_peer(connection); });
 }
 
-void ControlNetwork::dial(Process& peer) {
+void ControlNetwork::dial(ControlClient& peer) {
   if (peer.control.connection || peer.control.dial != 0)
     throw Violation(peer.name() + " dials the master though it has a connection or a dial in progress");
   peer.control.dial = ++dials_;
@@ -31,14 +31,14 @@ void ControlNetwork::dial(Process& peer) {
                      [this, &peer, dial = dials_] { attempt(peer, dial); });
 }
 
-void ControlNetwork::attempt(Process& peer, std::uint64_t dial) {
+void ControlNetwork::attempt(ControlClient& peer, std::uint64_t dial) {
   if (peer.gone() || peer.control.dial != dial) return;
   if (!world_.master.running()) {
     world_.coverage.saw("sim: dial while the master is down");
     peer.in_process(told(), [&peer, dial] {
       if (peer.control.dial != dial) return;
       peer.control.dial = 0;
-      peer.deliver(MasterDown{.reason = "connection refused"});
+      peer.hear(MasterDown{.reason = "connection refused"});
     });
     return;
   }
@@ -53,7 +53,7 @@ void ControlNetwork::attempt(Process& peer, std::uint64_t dial) {
   put_to_peer(connection, delay(), Connection::Up{});
 }
 
-void ControlNetwork::send(Process& peer, PeerMessage message) {
+void ControlNetwork::send(ControlClient& peer, PeerMessage message) {
   Connection* connection = peer.control.connection;
   if (!connection || !connection->peer_up)
     throw Violation(peer.name() + " sends " + kind_of(message) + " to the master without a connection");
@@ -64,7 +64,7 @@ void ControlNetwork::send(Process& peer, PeerMessage message) {
     throw Violation(peer.name() + " has written 20,000 messages to the master that were not read");
 }
 
-void ControlNetwork::close(Process& peer, const std::string& reason) {
+void ControlNetwork::close(ControlClient& peer, const std::string& reason) {
   peer.control.dial = 0;
   Connection* connection = std::exchange(peer.control.connection, nullptr);
   if (!connection) return;
@@ -80,6 +80,9 @@ void ControlNetwork::send(ConnectionId to, MasterMessage message) {
   if (found == connections_.end() || !found->second->master_open)
     throw Violation(std::string("the master sends ") + kind_of(message) +
                     " over a connection that it has not");
+  if (const auto* welcome = std::get_if<Welcome>(&message); welcome && !found->second->peer->may_lie())
+    world_.hearsay.run = welcome->run;
+  if (std::holds_alternative<Hosts>(message)) note_announced(*found->second);
   if (keeps_) kept_of_master_[{found->second->peer, kind_of(message)}] = message;
   if (found->second->to_peer.is_cut()) return;
   put_to_peer(*found->second, delay(), std::move(message));
@@ -110,8 +113,7 @@ void ControlNetwork::read_as_master(Connection& connection) {
   } else if (!connection.master_open) {
     return;
   } else if (auto* message = std::get_if<PeerMessage>(&item)) {
-    if (world_.profile.network.wire_codecs) *message = through_bytes(*message);
-    world_.master.deliver(PeerSaid{.connection = connection.id, .message = std::move(*message)});
+    hear_as_master(connection, std::move(*message));
   } else {
     connection.master_open = false;
     world_.master.deliver(
@@ -119,25 +121,58 @@ void ControlNetwork::read_as_master(Connection& connection) {
   }
 }
 
+/// As the master's driver does: what is too long for a connection of its kind, or no message at all, ends that connection.
+void ControlNetwork::hear_as_master(Connection& connection, PeerMessage message) {
+  if (connection.peer->may_lie()) {
+    const auto decoded = message_of_a_liar(message, connection.standing);
+    if (!decoded) {
+      world_.coverage.saw("sim: message refused by its codec");
+      return cut_by_master(connection, decoded.error().sentence);
+    }
+    message = *decoded;
+    if (const auto* hello = std::get_if<Hello>(&message)) connection.prefetches = hello->prefetches;
+  } else if (world_.profile.network.wire_codecs) {
+    message = through_bytes(message);
+  }
+  world_.master.deliver(PeerSaid{.connection = connection.id, .message = std::move(message)});
+}
+
+/// Members open links to few newcomers of one address at a time.
+void ControlNetwork::note_announced(Connection& connection) {
+  if (!connection.peer->may_lie() || connection.prefetches || std::exchange(connection.announced, true)) return;
+  std::size_t of_host = 0;
+  for (const auto& [id, one] : connections_)
+    if (one->master_open && one->announced && one->peer->host() == connection.peer->host()) ++of_host;
+  if (of_host > limits::kUnprovenPerSourceMax && world_.profile.faults.gentle)
+    throw Violation("the members are to open links to " + std::to_string(of_host) + " strangers of one address");
+}
+
+void ControlNetwork::cut_by_master(Connection& connection, const std::string& reason) {
+  close(connection.id, reason);
+  world_.master.deliver(ConnectionClosed{.connection = connection.id, .reason = reason});
+}
+
+void ControlNetwork::stand(ConnectionId id, Standing standing) { connections_.at(id)->standing = standing; }
+
 void ControlNetwork::read_as_peer(Connection& connection) {
-  Process& peer = *connection.peer;
+  ControlClient& peer = *connection.peer;
   if (peer.gone() || peer.control.connection != &connection) return connection.to_peer.clear();
   if (peer.stopped() || !connection.to_peer.readable(world_.queue.now())) return;
   auto item = connection.to_peer.take();
   if (std::holds_alternative<Connection::Up>(item)) {
     connection.peer_up = true;
-    peer.deliver(MasterUp{});
+    peer.hear(MasterUp{});
   } else if (auto* message = std::get_if<MasterMessage>(&item)) {
     if (world_.profile.network.wire_codecs) *message = through_bytes(*message);
-    peer.deliver(MasterSaid{std::move(*message)});
+    peer.hear(MasterSaid{std::move(*message)});
   } else {
     peer.control.connection = nullptr;
     connection.peer_up = false;
-    peer.deliver(MasterDown{.reason = std::get<Connection::Down>(item).reason});
+    peer.hear(MasterDown{.reason = std::get<Connection::Down>(item).reason});
   }
 }
 
-void ControlNetwork::process_gone(Process& peer, Ending ending) {
+void ControlNetwork::process_gone(ControlClient& peer, Ending ending) {
   peer.control.dial = 0;
   Connection* connection = std::exchange(peer.control.connection, nullptr);
   if (!connection) return;
@@ -151,7 +186,7 @@ void ControlNetwork::process_gone(Process& peer, Ending ending) {
     put_to_master(*connection, told(), Connection::Down{.reason = "closed by the peer"});
 }
 
-void ControlNetwork::process_awake(Process& peer) {
+void ControlNetwork::process_awake(ControlClient& peer) {
   Connection* connection = peer.control.connection;
   if (!connection) return;
   connection->to_peer.wake(world_.queue.now() + delay(), [&](Instant due) {
@@ -183,7 +218,7 @@ void ControlNetwork::master_gone(Ending ending) {
   }
 }
 
-void ControlNetwork::cut(Process& peer, Told who) {
+void ControlNetwork::cut(ControlClient& peer, Told who) {
   Connection* connection = peer.control.connection;
   if (!connection) return;
   if (!connection->to_master.is_cut()) {
@@ -198,7 +233,7 @@ void ControlNetwork::cut(Process& peer, Told who) {
   }
 }
 
-bool ControlNetwork::repeat_of_peer(Process& peer, const std::string& kind) {
+bool ControlNetwork::repeat_of_peer(ControlClient& peer, const std::string& kind) {
   const auto kept = kept_of_peers_.find({&peer, kind});
   Connection* connection = peer.control.connection;
   if (kept == kept_of_peers_.end() || !connection || !connection->peer_up) return false;
@@ -206,7 +241,7 @@ bool ControlNetwork::repeat_of_peer(Process& peer, const std::string& kind) {
   return true;
 }
 
-bool ControlNetwork::repeat_of_master(Process& peer, const std::string& kind) {
+bool ControlNetwork::repeat_of_master(ControlClient& peer, const std::string& kind) {
   const auto kept = kept_of_master_.find({&peer, kind});
   Connection* connection = peer.control.connection;
   if (kept == kept_of_master_.end() || !connection || !connection->master_open) return false;

@@ -8,12 +8,12 @@
 #include <variant>
 
 #include "base/ids.hpp"
-#include "membership/messages.hpp"
+#include "membership/master_machine.hpp"
+#include "sim/control_client.hpp"
 #include "sim/lane.hpp"
 
 namespace hawser::sim {
 
-class Process;
 class World;
 
 /// How a process ends, as the other side of its connections sees it.
@@ -26,25 +26,22 @@ enum class Ending {
 /// Who learns that a control connection broke. The others find out by their own bounds.
 enum class Told { both, peer, master, nobody };
 
-/// A control connection between one peer and one incarnation of the master.
+/// A control connection between one client and one incarnation of the master.
 struct ControlConnection {
   struct Up {};
   struct Down {
     std::string reason;
   };
   ConnectionId id;
-  Process* peer = nullptr;
+  ControlClient* peer = nullptr;
   std::uint64_t incarnation = 0;
+  Standing standing = Standing::stranger;
+  bool prefetches = false;  ///< As it said in its hello.
+  bool announced = false;   ///< The members were told of it.
   Lane<std::variant<Up, PeerMessage, Down>> to_master;
   Lane<std::variant<Up, MasterMessage, Down>> to_peer;
   bool peer_up = false;      ///< The engine was told MasterUp, and neither it nor the network closed.
   bool master_open = false;  ///< Likewise for the machine.
-};
-
-/// What a process has of the control network.
-struct ControlEnd {
-  ControlConnection* connection = nullptr;
-  std::uint64_t dial = 0;  ///< Number of the dial in progress; 0 if there is none.
 };
 
 /// Control connections: FIFO, each message with its own random delay.
@@ -52,32 +49,36 @@ class ControlNetwork {
  public:
   explicit ControlNetwork(World& world) : world_(world) {}
 
-  // What an engine asks for.
-  void dial(Process& peer);
-  void send(Process& peer, PeerMessage message);
-  void close(Process& peer, const std::string& reason);
+  // What a client asks for.
+  void dial(ControlClient& peer);
+  void send(ControlClient& peer, PeerMessage message);
+  void close(ControlClient& peer, const std::string& reason);
   // What the master machine asks for.
   void send(ConnectionId to, MasterMessage message);
   void close(ConnectionId connection, const std::string& reason);
+  void stand(ConnectionId connection, Standing standing);
 
-  void process_gone(Process& peer, Ending ending);
-  void process_awake(Process& peer);
+  void process_gone(ControlClient& peer, Ending ending);
+  void process_awake(ControlClient& peer);
   void master_awake();
   /// Called before the master's incarnation ends.
   void master_gone(Ending ending);
-  void cut(Process& peer, Told told);
+  void cut(ControlClient& peer, Told told);
   /// Sends the last message of this kind from or to the peer once more over its connection of now, as no
   /// honest sender does. False if there was none, or if there is no connection.
-  bool repeat_of_peer(Process& peer, const std::string& kind);
-  bool repeat_of_master(Process& peer, const std::string& kind);
+  bool repeat_of_peer(ControlClient& peer, const std::string& kind);
+  bool repeat_of_master(ControlClient& peer, const std::string& kind);
   /// Keeps what is sent, for repeats.
   void keep_messages() { keeps_ = true; }
 
  private:
   using Connection = ControlConnection;
-  void attempt(Process& peer, std::uint64_t dial);
+  void attempt(ControlClient& peer, std::uint64_t dial);
   void read_as_master(Connection& connection);
   void read_as_peer(Connection& connection);
+  void hear_as_master(Connection& connection, PeerMessage message);
+  void note_announced(Connection& connection);
+  void cut_by_master(Connection& connection, const std::string& reason);
   template <class Item>
   void put_to_master(Connection& connection, Duration delay, Item item);
   template <class Item>
@@ -89,8 +90,8 @@ class ControlNetwork {
   std::map<ConnectionId, std::unique_ptr<Connection>> connections_;
   std::uint64_t dials_ = 0;
   bool keeps_ = false;
-  std::map<std::pair<Process*, std::string>, PeerMessage> kept_of_peers_;
-  std::map<std::pair<Process*, std::string>, MasterMessage> kept_of_master_;
+  std::map<std::pair<ControlClient*, std::string>, PeerMessage> kept_of_peers_;
+  std::map<std::pair<ControlClient*, std::string>, MasterMessage> kept_of_master_;
 };
 
 }  // namespace hawser::sim

@@ -10,7 +10,7 @@
 
 namespace hawser::sim {
 
-FaultDriver::FaultDriver(World& world) : world_(world), faults_(world.profile.faults) {
+FaultDriver::FaultDriver(World& world) : world_(world), faults_(world.profile.faults), strangers_(world) {
   const auto& weights = faults_.weights;
   const auto add = [this](Kind kind, std::uint32_t weight) {
     drawn_from_.insert(drawn_from_.end(), weight, kind);
@@ -31,36 +31,59 @@ FaultDriver::FaultDriver(World& world) : world_(world), faults_(world.profile.fa
   add(Kind::spurious_tick, weights.spurious_tick);
   add(Kind::master_stop, weights.master_stop);
   add(Kind::slow, weights.slow);
+  add(Kind::strangers, weights.strangers);
+  add(Kind::lie, weights.lie);
 }
 
 void FaultDriver::begin() {
   world_.master.start();
   const bool at_once = world_.random.chance(1, 2);
-  for (std::uint32_t i = 0; i < world_.profile.peers; ++i) {
-    start_process();
-    auto& process = *world_.processes().back();
-    auto application = std::make_unique<TrainingApplication>(world_, process);
-    application->start(at_once ? Duration::zero() : Duration(world_.random.between(0, 3000000)));
-    process.run(std::move(application));
-  }
+  const auto delay = [&] { return at_once ? Duration::zero() : Duration(world_.random.between(0, 3000000)); };
+  for (std::uint32_t i = 0; i < world_.profile.peers; ++i) run(start_process(), delay());
+  if (faults_.bad_member) start_bad_member();
   if (faults_.trigger_per_1024 != 0)
     world_.on_message = [this](const std::string&, const char* kind) { message_sent(kind); };
 }
 
-void FaultDriver::start_process() {
+void FaultDriver::run(Process& process, Duration delay) {
+  auto application = std::make_unique<TrainingApplication>(world_, process);
+  application->start(delay);
+  process.run(std::move(application));
+}
+
+Process& FaultDriver::start_process() {
   std::string name(1, static_cast<char>('a' + started_ % 26));
   if (started_ >= 26) name += std::to_string(started_ / 26);
-  const std::uint32_t group = world_.profile.groups == 1 ? 0 : started_ % world_.profile.groups;
+  Process::Place place{.group = world_.profile.groups == 1 ? 0 : started_ % world_.profile.groups};
+  if (faults_.parties) {
+    if (started_ % 2 == 0) party_ = {world_.random.next()};
+    place.party = {.id = party_, .size = 2};
+  }
+  // Of a machine with three processes, or of its own.
+  if (faults_.machines && started_ % 6 < 3) place.machine = (1ULL << 32) + started_ / 6;
   ++started_;
   const auto living = world_.living();
   const bool has_nat = std::any_of(living.begin(), living.end(), [&](const Process* one) {
-    return one->group() == group && one->is_behind_nat();
+    return one->group() == place.group && one->is_behind_nat();
   });
-  Process& started = world_.start_process(name, group);
+  Process& started = world_.start_process(name, place);
   // Two of them could not reach each other.
-  if (!faults_.nat || has_nat || !world_.random.chance(1, 2)) return;
+  if (!faults_.nat || has_nat || !world_.random.chance(1, 2)) return started;
   world_.coverage.saw("sim: process behind a NAT");
   started.put_behind_nat();
+  return started;
+}
+
+void FaultDriver::start_bad_member() {
+  bad_ = &world_.start_process("bad", {.group = 0});
+  bad_->turn_bad(faults_.bad_calls);
+  run(*bad_, Duration(world_.random.between(0, 5000000)));
+}
+
+/// What it says while it only waits for admission, strangers say too.
+void FaultDriver::lie() {
+  if (!bad_ || bad_->gone() || bad_->stopped() || !bad_->info().connected) return;
+  bad_->bad()->speak();
 }
 
 void FaultDriver::after_event() {
@@ -104,12 +127,11 @@ void FaultDriver::happen(Kind kind) {
   if (kind == Kind::start) {
     if (world_.living().size() >= world_.profile.peers + 2) return;
     coverage.saw("fault: start");
-    start_process();
-    auto& process = *world_.processes().back();
-    auto application = std::make_unique<TrainingApplication>(world_, process);
-    application->start(Duration::zero());
-    return process.run(std::move(application));
+    for (int i = 0; i < (faults_.parties ? 2 : 1); ++i) run(start_process(), Duration::zero());
+    return;
   }
+  if (kind == Kind::strangers) return strangers_.come();
+  if (kind == Kind::lie) return lie();
   if (kind == Kind::master) return restart_master();
   if (kind == Kind::master_stop) return stop_master();
   if (kind == Kind::hostile) return inject_hostile();
@@ -147,12 +169,17 @@ void FaultDriver::happen(Kind kind) {
       world_.links.refuse_dials(*one, *two);
       return world_.links.cut_pair(*one, *two);
     }
-    case Kind::cut_control: coverage.saw("fault: cut control"); return world_.control.cut(*one, Told::both);
+    case Kind::cut_control:
+      coverage.saw("fault: cut control");
+      world_.checker.control_disturbed();
+      return world_.control.cut(*one, Told::both);
     case Kind::half_open_control: return cut_control(*one);
     case Kind::spurious_tick: coverage.saw("fault: spurious tick"); return one->deliver(EngineTick{});
     case Kind::start:
     case Kind::master:
     case Kind::master_stop:
+    case Kind::strangers:
+    case Kind::lie:
     case Kind::hostile: return;
   }
 }
@@ -212,22 +239,34 @@ void FaultDriver::cut_control(Process& process) {
   Instant& last = half_open_at_[process.number()];
   if (faults_.gentle && last != Instant{} && world_.queue.now() < last + 2 * world_.profile.master.recovery) return;
   last = world_.queue.now();
+  world_.checker.control_disturbed();
   world_.coverage.saw("fault: half-open control");
   world_.control.cut(process, kWho[world_.random.below(std::size(kWho))]);
 }
 
 void FaultDriver::restart_master() {
   if (!world_.master.running()) return;
+  const MasterConfig& bounds = world_.profile.master;
+  const Instant now = world_.queue.now();
+  // Where no member may be lost, no master dies in the recovery of the one before.
+  if (faults_.gentle && (world_.master.stopped() || now < master_killed_at_ + 3 * bounds.recovery + seconds(5))) return;
+  master_killed_at_ = now;
   world_.coverage.saw("fault: master killed");
-  world_.master.kill(any_ending());
   Random& random = world_.random;
+  const Ending ending = any_ending();
+  world_.master.kill(ending);
+  world_.checker.control_disturbed();
   // Mostly back soon; at times for longer than the peers look for it.
-  const Duration away(random.chance(1, 16) ? world_.profile.engine.master_redial.count() * 3 / 2
-                                           : random.between(0, 3000000));
+  Duration away(random.chance(1, 16) && !faults_.gentle ? world_.profile.engine.master_redial.count() * 3 / 2
+                                                        : random.between(0, 3000000));
+  // Members that are not told find out for themselves, and so all of them look for it when it is back.
+  if (faults_.gentle && ending == Ending::vanished) away += bounds.silence;
   world_.queue.after(away, [this] {
     if (world_.master.running()) return;
     world_.coverage.saw("fault: master restarted");
     world_.master.start();
+    world_.checker.master_restarted();
+    if (faults_.weights.strangers != 0 && world_.random.chance(1, 2)) strangers_.come();
   });
 }
 
@@ -237,11 +276,11 @@ void FaultDriver::stop_master() {
   world_.coverage.saw("fault: master stopped");
   master.stop();
   const Duration longest = world_.profile.master.silence * 2;
-  world_.queue.after(Duration(world_.random.between(1000, longest.count())),
-                     [this, incarnation = master.incarnation()] {
-                       if (world_.master.running() && world_.master.incarnation() == incarnation)
-                         world_.master.resume();
-                     });
+  const Duration time(world_.random.between(1000, longest.count()));
+  world_.checker.control_disturbed(time);
+  world_.queue.after(time, [this, incarnation = master.incarnation()] {
+    if (world_.master.running() && world_.master.incarnation() == incarnation) world_.master.resume();
+  });
 }
 
 void FaultDriver::inject_hostile() {
@@ -302,15 +341,11 @@ void FaultDriver::end() {
     else
       process->resume();
   }
+  if (bad_ && !bad_->gone()) kill(*bad_);
+  for (const auto& stranger : world_.strangers()) stranger->go();
   if (!world_.master.running()) world_.master.start();
   world_.master.resume();
-  while (world_.living().size() < 2) {
-    start_process();
-    auto& process = *world_.processes().back();
-    auto application = std::make_unique<TrainingApplication>(world_, process);
-    application->start(Duration(world_.random.between(0, 1000000)));
-    process.run(std::move(application));
-  }
+  while (world_.living().size() < 2) run(start_process(), Duration(world_.random.between(0, 1000000)));
 }
 
 }  // namespace hawser::sim

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sim/link_network.hpp"
+#include "sim/stranger_crowd.hpp"
 #include "sim/world.hpp"
 
 namespace hawser::sim {
@@ -40,12 +41,17 @@ class FaultDriver {
     master,
     hostile,
     spurious_tick,
-    master_stop
+    master_stop,
+    strangers,
+    lie
   };
   void message_sent(const char* kind);
   void happen();
   void happen(Kind kind);
-  void start_process();
+  Process& start_process();
+  void start_bad_member();
+  void run(Process& process, Duration delay);
+  void lie();
   void kill(Process& process);
   void stop(Process& process);
   void silence(Process& process);
@@ -64,7 +70,11 @@ class FaultDriver {
   std::vector<Kind> drawn_from_;
   bool over_ = false;
   std::map<std::uint64_t, Instant> half_open_at_;  ///< By process: its last.
+  Instant master_killed_at_{};
   std::uint32_t started_ = 0;
+  PartyId party_;  ///< Of the last who was started.
+  Process* bad_ = nullptr;
+  StrangerCrowd strangers_;
 };
 
 /// A header that no honest sender would write at this moment, and that the wire codec lets through.

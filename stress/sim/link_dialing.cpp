@@ -64,14 +64,23 @@ void LinkNetwork::redial(Process& process, LinkConnection name) {
   look_later(process, name.peer);
 }
 
+/// Longer and longer, as real dials.
+Duration LinkNetwork::redial_delay(const LinkSlot& slot) {
+  constexpr Duration kLongest = seconds(1);
+  const Duration first = world_.profile.network.link_redial.draw(world_.random);
+  return std::max(first, std::min(kLongest, first * (1 << std::min(slot.failures - 1, 16U))));
+}
+
 void LinkNetwork::dial_failed(Process& dialer, PeerId to, std::uint32_t index, std::uint64_t dial,
                               Duration after, bool refused) {
   world_.queue.after(after, [this, &dialer, to, index, dial, refused] {
     Link* link = find(dialer, to);
     if (!link || link->slots[index].dial != dial) return;
-    link->slots[index].dial = 0;
+    LinkSlot& slot = link->slots[index];
+    slot.dial = 0;
+    ++slot.failures;
     link->sides.attempt_ended();
-    start_dial(dialer, to, index, world_.profile.network.link_redial.draw(world_.random));
+    start_dial(dialer, to, index, redial_delay(slot));
     unpark_later(dialer, to);
     look_later(dialer, to);
     if (refused && link->sides.has_got_through()) {
@@ -85,6 +94,8 @@ void LinkNetwork::attempt(Process& dialer, PeerId to, std::uint32_t index, std::
   Link* link = find(dialer, to);
   if (!link || link->slots[index].dial != dial) return;
   Process* acceptor = world_.find(to);
+  if (const Stranger* stranger = acceptor ? nullptr : world_.find_stranger(to); stranger && stranger->door == Door::no_answer)
+    return dial_failed(dialer, to, index, dial, seconds(2));
   if (!acceptor || refused_.contains(pair(dialer, *acceptor)))
     return dial_failed(dialer, to, index, dial, milliseconds(1), !acceptor);
   if (acceptor->is_behind_nat() || acceptor->data_held() || dialer.data_held() || blocked(dialer, *acceptor) ||
@@ -200,6 +211,7 @@ void LinkNetwork::establish(Process& dialer, Process& acceptor, const Parked& di
     end.name = {peer, dial.index};
     end.incarnation = transports_.size();
   };
+  transport.trust.same_machine = dialer.machine() == acceptor.machine();
   set(transport.ends[0], dialer, dial.to, transport.ends[1]);
   set(transport.ends[1], acceptor, dial.from, transport.ends[0]);
   ours->slots[dial.index] = {.end = &transport.ends[0], .dial = 0};

@@ -95,9 +95,20 @@ void LinkNetwork::begin_frame(LinkEnd& end, LinkItem& item) {
     world_.trace(end.process->name() + " <- " + end.other->process->name() + "." +
                  std::to_string(end.name.index) + ": " + world_.names.of(header));
   world_.queue.remember(header.chunk ^ (header.key.tag << 32) ^ static_cast<std::uint64_t>(header.kind));
+  if (!end.transport->trust.may_be_read(header)) return break_off(end);
   end.reading = item.frame;
   end.landing = nullptr;
   end.process->frame_begins(end, header);
+}
+
+/// As the real connection does where a payload has no checksum and comes from elsewhere.
+void LinkNetwork::break_off(LinkEnd& end) {
+  world_.coverage.saw("sim: payload without a checksum refused");
+  end.incoming.clear();
+  end.unread_bytes = 0;
+  end.incoming.cut(world_.random, Keep::all);
+  put(end, world_.queue.now(), {.kind = LinkItem::Kind::down, .reason = "it sent a payload without a checksum"});
+  cut(end);
 }
 
 void LinkNetwork::read_piece(LinkEnd& end, LinkItem& item) {
@@ -134,9 +145,9 @@ void LinkNetwork::end_frame(LinkEnd& end) {
   if (end.landing && frame->flipped && !frame->payload.empty()) {
     const std::size_t bit = static_cast<std::size_t>(world_.random.below(frame->payload.size() * 8));
     end.landing[bit / 8] ^= static_cast<std::byte>(1 << (bit % 8));
-    intact = false;
+    intact = frame->header.unchecked;
   }
-  if (end.landing && world_.profile.network.wire_codecs && !frame->hostile) {
+  if (end.landing && world_.profile.network.wire_codecs && !frame->hostile && !frame->header.unchecked) {
     const std::uint64_t promised = header_from_bytes(frame->bytes).payload_checksum;
     if ((payload_checksum({end.landing, frame->payload.size()}) == promised) != intact)
       throw Violation("the checksum of a payload says the wrong thing");
@@ -208,14 +219,27 @@ bool LinkNetwork::start_frame(LinkEnd& end) {
   end.writing = std::make_shared<FrameInFlight>();
   end.writing->header = frame->header;
   end.writing->payload.resize(frame->payload.size());
-  end.writing->flipped = world_.random.chance(world_.profile.network.flip_per_million, 1000000);
-  if (end.flip_next && !frame->payload.empty()) end.writing->flipped = std::exchange(end.flip_next, false);
-  if (world_.profile.network.wire_codecs) header_to_bytes(frame->header, frame->payload, end.writing->bytes);
+  FrameHeader& header = end.writing->header;
+  header.unchecked = end.transport->trust.goes_unchecked(header);
+  if (header.unchecked) world_.coverage.saw("sim: payload without a checksum");
+  // What never leaves a machine comes in as it was.
+  if (!header.unchecked) flip(end);
+  if (world_.profile.network.wire_codecs) header_to_bytes(header, frame->payload, end.writing->bytes);
   end.source = frame->payload;
   end.copied = 0;
   end.written = 0;
   end.header_written = false;
   return true;
+}
+
+/// Payloads are damaged on their way. One that needs no checksum, by the word of whoever changed it, may be damaged in
+/// any way.
+void LinkNetwork::flip(LinkEnd& end) {
+  FrameInFlight& frame = *end.writing;
+  frame.flipped = world_.random.chance(world_.profile.network.flip_per_million, 1000000);
+  if (frame.payload.empty()) return;
+  if (end.flip_next) frame.flipped = std::exchange(end.flip_next, false);
+  else if (frame.flipped && frame.header.kind == FrameKind::chunk) frame.header.unchecked = world_.random.chance(1, 2);
 }
 
 std::size_t LinkNetwork::write_piece(LinkEnd& end, std::size_t room) {

@@ -12,12 +12,15 @@
 
 #include "base/frame.hpp"
 #include "links/link_sides.hpp"
+#include "links/payload_trust.hpp"
 #include "runtime/peer_engine.hpp"
 #include "sim/control_network.hpp"
 #include "sim/lane.hpp"
 #include "sim/wire_check.hpp"
 
 namespace hawser::sim {
+
+class Process;
 
 /// A frame on its way. The payload is copied piece by piece while it is written, as a socket does.
 struct FrameInFlight {
@@ -73,12 +76,14 @@ struct LinkEnd {
 
 struct LinkTransport {
   std::array<LinkEnd, 2> ends;  ///< The dialer's first.
+  PayloadTrust trust;           ///< Of both.
 };
 
 /// One connection of a link as a process sees it.
 struct LinkSlot {
   LinkEnd* end = nullptr;
-  std::uint64_t dial = 0;  ///< Number of the dial in progress; 0 if there is none.
+  std::uint64_t dial = 0;      ///< Number of the dial in progress; 0 if there is none.
+  std::uint32_t failures = 0;  ///< Dials in a row that came to nothing.
 };
 
 /// A link that an engine has asked for.
@@ -141,6 +146,7 @@ class LinkNetwork {
   void attempt(Process& dialer, PeerId to, std::uint32_t index, std::uint64_t dial);
   void dial_failed(Process& dialer, PeerId to, std::uint32_t index, std::uint64_t dial, Duration after,
                    bool refused = false);
+  Duration redial_delay(const LinkSlot& slot);
   void greeting_came(const Parked& greeting);
   bool is_held(const Process& acceptor, PeerId from) const;
   void park(const Parked& parked, Process& acceptor);
@@ -160,11 +166,13 @@ class LinkNetwork {
   void read(LinkEnd& end);
   void read_piece(LinkEnd& end, LinkItem& item);
   void begin_frame(LinkEnd& end, LinkItem& item);
+  void break_off(LinkEnd& end);
   void end_frame(LinkEnd& end);
   void sample(LinkEnd& end);
   void pump(LinkEnd& end);
   void pump_later(LinkEnd& end, Duration delay);
   bool start_frame(LinkEnd& end);
+  void flip(LinkEnd& end);
   std::size_t write_piece(LinkEnd& end, std::size_t room);
 
   World& world_;

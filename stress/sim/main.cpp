@@ -3,6 +3,7 @@
 #include <random>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "base/planted_fault.hpp"
 #include "sim/sweep.hpp"
@@ -34,12 +35,24 @@ void say(const std::string& line) {
 bool plant(const std::string& name) {
   if (name.empty()) return true;
 #if defined(HAWSER_PLANTED_FAULTS) && HAWSER_PLANTED_FAULTS
-  if (name == "lost_abort") planted_fault = PlantedFault::lost_abort;
-  if (name == "double_counted_chunk") planted_fault = PlantedFault::double_counted_chunk;
-  if (name == "stale_commit") planted_fault = PlantedFault::stale_commit;
-  if (name == "torn_slice") planted_fault = PlantedFault::torn_slice;
+  static constexpr std::pair<const char*, PlantedFault> kFaults[] = {
+      {"lost_abort", PlantedFault::lost_abort},
+      {"double_counted_chunk", PlantedFault::double_counted_chunk},
+      {"stale_commit", PlantedFault::stale_commit},
+      {"torn_slice", PlantedFault::torn_slice},
+      {"unproven_newcomer", PlantedFault::unproven_newcomer},
+      {"lost_connection", PlantedFault::lost_connection},
+      {"fatal_message", PlantedFault::fatal_message},
+      {"borrowed_name", PlantedFault::borrowed_name},
+      {"crowded_source", PlantedFault::crowded_source},
+      {"trusted_payload", PlantedFault::trusted_payload}};
+  std::string names;
+  for (const auto& [known, fault] : kFaults) {
+    if (name == known) planted_fault = fault;
+    names += (names.empty() ? "" : ", ") + std::string(known);
+  }
   if (planted_fault != PlantedFault::none) return true;
-  say("no such fault: " + name + "; there are lost_abort, double_counted_chunk, stale_commit, torn_slice");
+  say("no such fault: " + name + "; there are " + names);
 #else
   say("this build has no planted faults; hawser-sim-faulty has");
 #endif

@@ -58,12 +58,16 @@ void MasterProcess::deliver(const MasterEvent& event) {
         world_.trace("master -> #" + std::to_string(send->connection.value) + ": " +
                      world_.names.of(send->message));
       const char* kind = kind_of(send->message);
+      const auto* update = std::get_if<UpdateDone>(&send->message);
+      if (update) world_.checker.update_told(*update);
       world_.control.send(send->connection, std::move(send->message));
       world_.observe("master", kind);
     } else if (auto* close = std::get_if<CloseConnection>(&action)) {
       if (world_.tracing())
         world_.trace("master closes #" + std::to_string(close->connection.value) + ": " + close->reason);
       world_.control.close(close->connection, close->reason);
+    } else if (const auto* stands = std::get_if<SetStanding>(&action)) {
+      world_.control.stand(stands->connection, stands->standing);
     } else if (auto* event_logged = std::get_if<LogEvent>(&action)) {
       world_.log("master", *event_logged);
     }

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/bug_found.hpp"
 #include "sim/overloaded.hpp"
 #include "sim/violation.hpp"
 #include "sim/world.hpp"
@@ -26,16 +27,17 @@ const char* kind_of(const Call& call) {
 
 }  // namespace
 
-Process::Process(World& world, std::uint64_t number, std::string name, std::uint32_t group)
+Process::Process(World& world, std::uint64_t number, std::string name, Place place)
     : world_(world),
       number_(number),
       name_(std::move(name)),
-      group_(group),
+      place_(place),
       endings_(world.profile.application.ending_bytes_per_turn) {
   EngineConfig config = world.profile.engine;
   config.name = name_;
-  config.group = group_;
-  config.machine = number_ + 1;
+  config.group = place_.group;
+  config.party = place_.party;
+  config.machine = machine();
   engine_ = std::make_unique<PeerEngine>(config);
 }
 
@@ -55,7 +57,9 @@ Call& Process::start_call(Call::Kind kind) {
 
 CallId Process::connect(bool prefetch) {
   id_ = PeerId{world_.random.next()};
+  token_ = world_.random.next();
   world_.names.call(id_, name_);
+  if (bad_) world_.checker.comes_as_bad(id_);
   Call& started = start_call(Call::Kind::connect);
   const CallId call = started.id;
   if (prefetch) started.prefetch = prefetch_target();
@@ -63,10 +67,26 @@ CallId Process::connect(bool prefetch) {
   if (world_.tracing()) world_.trace(name_ + (prefetch ? " calls connect, and prefetches" : " calls connect"));
   deliver(ConnectCall{.call = call,
                       .id = id_,
-                      .token = world_.random.next(),
+                      .token = token_,
                       .address = {.host = number_ % 2 == 0 ? host() : "", .port = 4000},
                       .prefetch = target});
   return call;
+}
+
+void Process::turn_bad(bool lies_of_calls) {
+  if (world_.tracing()) world_.trace(name_ + " is a bad member");
+  bad_ = std::make_unique<BadMember>(world_, *this, lies_of_calls);
+}
+
+Introduction Process::introduction() const {
+  return {.id = id_,
+          .token = token_,
+          .connection = 1ULL << 32,
+          .group = place_.group,
+          .name = name_,
+          .address = {.host = host(), .port = 4000},
+          .party = place_.party,
+          .machine = machine()};
 }
 
 void Process::count_in(const View& view) {
@@ -290,15 +310,29 @@ void Process::deliver(const EngineEvent& event) {
       world_.trace(name_ + " <- link down: " + world_.names.of(down->connection.peer) + "." +
                    std::to_string(down->connection.index) + ", " + down->reason);
   }
-  EngineActions actions;
-  engine_->step(world_.queue.now(), event, actions);
-  perform(actions);
+  step(event);
   if (said && std::holds_alternative<StartView>(said->message) && !gone()) check_view();
+}
+
+/// What follows for a bad member from its own lies may be a bug of its engine, which cannot know of them.
+void Process::step(const EngineEvent& event) {
+  EngineActions actions;
+  try {
+    engine_->step(world_.queue.now(), event, actions);
+    perform(actions);
+  } catch (const BugFound&) {
+    if (!bad_) throw;
+    world_.coverage.saw("bad member: dies of its lies");
+    inside_ = 0;
+    kill(Ending::flushed);
+  }
 }
 
 void Process::check_view() {
   const EngineInfo after = info();
-  if (after.connected) world_.checker.view_started(*this, after.view);
+  if (!after.connected) return;
+  world_.checker.view_started(*this, after.view);
+  world_.hearsay.started(after.view);
 }
 
 void Process::frame_begins(LinkEnd& end, const FrameHeader& header) {
@@ -374,6 +408,7 @@ void Process::perform_one(EngineAction& action) {
 }
 
 void Process::send_to_master(PeerMessage message) {
+  if (bad_) message = bad_->instead_of(std::move(message));
   if (world_.tracing()) world_.trace(name_ + " -> master: " + world_.names.of(message));
   const char* kind = kind_of(message);
   world_.control.send(*this, std::move(message));

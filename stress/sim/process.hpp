@@ -11,6 +11,7 @@
 #include "runtime/link_probing.hpp"
 #include "runtime/peer_engine.hpp"
 #include "runtime/prefetch.hpp"
+#include "sim/bad_member.hpp"
 #include "sim/control_network.hpp"
 #include "sim/event_queue.hpp"
 #include "sim/link_network.hpp"
@@ -63,20 +64,31 @@ struct CollectiveWish {
 };
 
 /// One training process: a PeerEngine, the memory of its calls, and what the operating system does to it.
-class Process {
+class Process : public ControlClient {
  public:
-  Process(World& world, std::uint64_t number, std::string name, std::uint32_t group);
-  Process(const Process&) = delete;
-  Process& operator=(const Process&) = delete;
+  struct Place {
+    std::uint32_t group = 0;
+    Party party{};
+    std::uint64_t machine = 0;  ///< 0: one of its own.
+  };
+  Process(World& world, std::uint64_t number, std::string name, Place place);
 
   std::uint64_t number() const { return number_; }
-  const std::string& name() const { return name_; }
-  std::uint32_t group() const { return group_; }
-  std::string host() const { return "10.0.0." + std::to_string(number_ % 250 + 1); }
+  const std::string& name() const override { return name_; }
+  std::uint32_t group() const { return place_.group; }
+  std::uint64_t machine() const { return place_.machine != 0 ? place_.machine : number_ + 1; }
+  const Party& party() const { return place_.party; }
+  std::string host() const override { return "10.0.0." + std::to_string(number_ % 250 + 1); }
   PeerId id() const { return id_; }
-  bool gone() const { return !engine_; }
-  bool stopped() const { return stopped_; }
+  bool gone() const override { return !engine_; }
+  bool stopped() const override { return stopped_; }
   bool silent() const { return silent_; }
+  /// From now on it does not always tell the master the truth. What becomes of its own calls is nobody's business.
+  void turn_bad(bool lies_of_calls);
+  BadMember* bad() const { return bad_.get(); }
+  bool may_lie() const override { return bad_ != nullptr; }
+  /// As it introduces itself.
+  Introduction introduction() const;
   /// Nobody can dial it: it dials the others.
   bool is_behind_nat() const { return is_behind_nat_; }
   void put_behind_nat() { is_behind_nat_ = true; }
@@ -118,19 +130,17 @@ class Process {
   /// Its links carry so few bytes in a millisecond, either way; 0: as many as all others'.
   void set_link_bytes_per_ms(std::int64_t bytes) { link_bytes_per_ms_ = bytes; }
   std::int64_t link_bytes_per_ms() const { return link_bytes_per_ms_; }
-  /// Runs the task in this process after the delay: dropped when it is gone by then, later when it is
-  /// stopped.
-  void in_process(Duration delay, EventQueue::Task task);
+  void in_process(Duration delay, EventQueue::Task task) override;
 
   // What the networks bring. Never called from within an action of this engine.
   void deliver(const EngineEvent& event);
+  void hear(const EngineEvent& event) override { deliver(event); }
   void frame_begins(LinkEnd& end, const FrameHeader& header);
   void frame_moved(LinkEnd& end);
   void frame_ends(LinkEnd& end, bool intact);
   std::optional<OutFrame> next_frame(LinkEnd& end);
 
-  // What the networks keep here.
-  ControlEnd control;
+  // What the network of links keeps here.
   std::map<PeerId, Link> links;
 
  private:
@@ -150,15 +160,18 @@ class Process {
   void check_view();
   void arm_timer();
   void timer();
+  void step(const EngineEvent& event);
   void end(Ending ending);
 
   World& world_;
   const std::uint64_t number_;
   const std::string name_;
-  const std::uint32_t group_;
+  const Place place_;
+  std::unique_ptr<BadMember> bad_;
   std::unique_ptr<PeerEngine> engine_;
   std::unique_ptr<Application> application_;
   PeerId id_;
+  std::uint64_t token_ = 0;
   bool stopped_ = false;
   bool silent_ = false;
   bool is_behind_nat_ = false;

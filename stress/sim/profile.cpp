@@ -97,6 +97,62 @@ void draw_faults(Random& random, FaultProfile& faults) {
   faults.trigger_per_1024 = random.chance(1, 2) ? 20 : 0;
 }
 
+/// Only what nobody may notice: no call may fail in such a run.
+void be_gentle(Random& random, Profile& profile) {
+  FaultProfile& faults = profile.faults;
+  const auto before = faults.weights;
+  faults.gentle = true;
+  faults.weights = {};
+  faults.weights.cut_link = std::max(before.cut_link, 4U);
+  faults.weights.spurious_tick = before.spurious_tick;
+  faults.weights.start = before.start;
+  // A connection to the master is not a member, and a master that slept gives everybody time.
+  faults.weights.cut_control = random.chance(1, 2) ? 4 : 0;
+  faults.weights.half_open_control = random.chance(1, 2) ? 2 : 0;
+  faults.weights.master_stop = random.chance(1, 2) ? 1 : 0;
+  profile.engine.master_redial = seconds(120);
+  faults.events_between = std::max<std::uint64_t>(faults.events_between, 150);
+  profile.network.told = profile.network.link_dial = profile.network.link_redial = up_to(milliseconds(20));
+  profile.network.link_delay = up_to(milliseconds(2));
+  profile.network.bytes_per_ms = std::max<std::int64_t>(profile.network.bytes_per_ms, 20000);
+  profile.master.call_wait = seconds(60);
+  profile.network.control_delay = up_to(milliseconds(5));
+  profile.application.deviation_per_1024 = 0;
+  profile.application.stale_look_per_256 = 0;
+  profile.application.slow_per_1024 = 0;
+}
+
+/// Strangers, a member that lies, and peers that are of no use without each other.
+void draw_company(std::uint64_t seed, Profile& profile) {
+  Random random(seed ^ 0x6861777365720003ULL);
+  FaultProfile& faults = profile.faults;
+  auto& weights = faults.weights;
+  if (random.chance(1, 10) && !faults.gentle) be_gentle(random, profile);
+  profile.application.updates_first = random.chance(1, 4);
+  faults.machines = random.chance(1, 4);
+  const bool is_gentle = faults.gentle;
+  if (random.chance(1, is_gentle ? 2 : 5)) {
+    weights.strangers = 3;
+    faults.events_between = std::min<std::uint64_t>(faults.events_between, 500);
+  }
+  if (is_gentle && random.chance(1, 2)) {
+    weights.master = 1;
+    // Whom it was not told that its master is gone comes back late, perhaps to one that strangers have found first.
+    if (weights.strangers != 0) weights.half_open_control = 0;
+  }
+  if (random.chance(1, is_gentle ? 3 : 12)) {
+    faults.bad_member = true;
+    faults.bad_calls = random.chance(1, 3);
+    weights.lie = 5;
+    profile.peers = std::max(profile.peers, 3 * profile.groups);
+  } else if (is_gentle && random.chance(1, 4)) {
+    faults.parties = true;
+    // A party of which one is not connected may be taken.
+    weights.master = weights.cut_control = weights.half_open_control = weights.master_stop = 0;
+    profile.peers += profile.peers % 2;
+  }
+}
+
 /// A part of the seeds looks for stragglers: links that are known to be fast become slow for a while, in calls that
 /// last long by that.
 void draw_stragglers(std::uint64_t seed, Profile& profile) {
@@ -108,6 +164,7 @@ void draw_stragglers(std::uint64_t seed, Profile& profile) {
   if (!random.chance(1, 2)) return;
   profile.master.straggler = seconds(random.between(1, 3));
   profile.faults.weights = {.slow = 8};
+  profile.faults.bad_member = false;
   profile.faults.events_between = 800;
   profile.faults.trigger_per_1024 = 0;
   profile.fault_events = std::max<std::uint64_t>(profile.fault_events, 6000);
@@ -149,29 +206,8 @@ Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t step
   profile.faults.nat = random.chance(1, 4);
   profile.network.flip_per_million = random.chance(1, 4) ? 2000 : 0;
   profile.application.crossed_calls = profile.faults.weights.stop == 0;
-  if (random.chance(1, 10)) {
-    // Only what nobody may notice: no call may fail in such a run.
-    profile.faults.gentle = true;
-    const auto before = profile.faults.weights;
-    profile.faults.weights = {};
-    profile.faults.weights.cut_link = std::max(before.cut_link, 4U);
-    profile.faults.weights.spurious_tick = before.spurious_tick;
-    profile.faults.weights.start = before.start;
-    // A connection to the master is not a member, and a master that slept gives everybody time.
-    profile.faults.weights.cut_control = random.chance(1, 2) ? 4 : 0;
-    profile.faults.weights.half_open_control = random.chance(1, 2) ? 2 : 0;
-    profile.faults.weights.master_stop = random.chance(1, 2) ? 1 : 0;
-    profile.engine.master_redial = seconds(120);
-    profile.faults.events_between = std::max<std::uint64_t>(profile.faults.events_between, 150);
-    profile.network.told = profile.network.link_dial = profile.network.link_redial = up_to(milliseconds(20));
-    profile.network.link_delay = up_to(milliseconds(2));
-    profile.network.bytes_per_ms = std::max<std::int64_t>(profile.network.bytes_per_ms, 20000);
-    profile.master.call_wait = seconds(60);
-    profile.network.control_delay = up_to(milliseconds(5));
-    profile.application.deviation_per_1024 = 0;
-    profile.application.stale_look_per_256 = 0;
-    profile.application.slow_per_1024 = 0;
-  }
+  if (random.chance(1, 10)) be_gentle(random, profile);
+  draw_company(seed, profile);
   draw_stragglers(seed, profile);
   if (peers != 0) profile.peers = peers;
   if (steps != 0) profile.fault_events = steps;

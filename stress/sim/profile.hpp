@@ -59,6 +59,7 @@ struct ApplicationProfile {
   std::size_t ending_bytes_per_turn = ~std::size_t{0};  ///< Of memory that the ends of calls put in order.
   bool shared_state = false;  ///< Each view begins with a synchronisation, and more come later.
   bool large_state = false;   ///< Of more than one slice.
+  bool updates_first = false; ///< Who has come in calls update-topology before anything else.
 };
 
 /// What goes wrong. A weight of 0 turns a kind off.
@@ -66,11 +67,17 @@ struct FaultProfile {
   std::uint64_t events_between = 300;  ///< On average.
   std::uint64_t trigger_per_1024 = 0;  ///< At messages that change something.
   bool nat = false;     ///< One process of each group may be where nobody can dial it.
-  bool gentle = false;  ///< Nothing that may cost anybody a call: connections of links break, payloads flip.
+  /// Nothing that may cost anybody a call, save those that a restart of the master or the loss of a bad member undoes:
+  /// connections break, payloads flip, strangers come.
+  bool gentle = false;
+  bool machines = false;    ///< Some processes share a machine.
+  bool parties = false;     ///< Every two processes are of no use without each other.
+  bool bad_member = false;  ///< One more process, which lies to the master.
+  bool bad_calls = false;   ///< Of its calls, too.
   struct Weights {
     std::uint32_t kill = 0, start = 0, leave = 0, stop = 0, silence = 0, cut_link = 0, cut_pair = 0,
                   partition = 0, blackhole = 0, cut_control = 0, half_open_control = 0, master = 0,
-                  hostile = 0, spurious_tick = 0, master_stop = 0, slow = 0;
+                  hostile = 0, spurious_tick = 0, master_stop = 0, slow = 0, strangers = 0, lie = 0;
   } weights;
   std::int64_t slow_bytes_per_ms = 100;  ///< What the links of a slow process carry.
 };

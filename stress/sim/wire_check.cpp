@@ -1,5 +1,6 @@
 #include "sim/wire_check.hpp"
 
+#include "base/limits.hpp"
 #include "sim/violation.hpp"
 #include "wire/checksum.hpp"
 #include "wire/control_codec.hpp"
@@ -31,6 +32,16 @@ PeerMessage through_bytes(const PeerMessage& message) {
 
 MasterMessage through_bytes(const MasterMessage& message) {
   return same(message, decode_master_message(bytes_of(encode(message))));
+}
+
+Result<PeerMessage> message_of_a_liar(const PeerMessage& message, Standing standing) {
+  const std::string bytes = encode(message);
+  const std::size_t longest = standing == Standing::stranger     ? limits::kFirstMessageBytesMax
+                              : standing == Standing::newcomer   ? limits::kNewcomerMessageBytesMax
+                              : standing == Standing::presenting ? limits::kPresentedViewBytesMax
+                                                                 : limits::kControlMessageBytesMax;
+  if (bytes.size() > longest) return Error{Status::refused, "the message is too long for such a connection"};
+  return decode_peer_message(bytes_of(bytes));
 }
 
 void header_to_bytes(const FrameHeader& header, std::span<const std::byte> payload, HeaderBytes& out) {

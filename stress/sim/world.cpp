@@ -1,6 +1,8 @@
 #include "sim/world.hpp"
 
 #include <cstdio>
+#include <iterator>
+#include <map>
 #include <string_view>
 #include <utility>
 
@@ -16,9 +18,9 @@ World::World(Profile profile_in, std::uint64_t seed)
 
 World::~World() = default;
 
-Process& World::start_process(const std::string& name, std::uint32_t group) {
+Process& World::start_process(const std::string& name, Process::Place place) {
   if (tracing()) trace(name + " starts");
-  return *processes_.emplace_back(std::make_unique<Process>(*this, processes_.size() + 1, name, group));
+  return *processes_.emplace_back(std::make_unique<Process>(*this, processes_.size() + 1, name, place));
 }
 
 Process* World::find(PeerId id) {
@@ -32,6 +34,29 @@ std::vector<Process*> World::living() {
   for (const auto& process : processes_)
     if (!process->gone()) found.push_back(process.get());
   return found;
+}
+
+const Stranger* World::find_stranger(PeerId id) const {
+  for (const auto& stranger : strangers_)
+    if (stranger->who.id == id) return stranger.get();
+  return nullptr;
+}
+
+Party World::known_party() {
+  if (!master.running()) return {};
+  std::map<PartyId, std::pair<Party, std::uint32_t>> members;
+  for (const View& view : master.machine().snapshot().views)
+    for (const Member& member : view.members)
+      if (const Process* process = find(member.id); process && process->party().exists()) {
+        auto& [party, count] = members[process->party().id];
+        party = process->party();
+        ++count;
+      }
+  std::erase_if(members, [](const auto& entry) { return entry.second.second < entry.second.first.size; });
+  if (members.empty()) return {};
+  auto one = members.begin();
+  std::advance(one, static_cast<std::ptrdiff_t>(random.below(members.size())));
+  return one->second.first;
 }
 
 bool World::step() {

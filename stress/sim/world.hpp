@@ -12,11 +12,13 @@
 #include "sim/control_network.hpp"
 #include "sim/coverage.hpp"
 #include "sim/event_queue.hpp"
+#include "sim/hearsay.hpp"
 #include "sim/link_network.hpp"
 #include "sim/master_process.hpp"
 #include "sim/names.hpp"
 #include "sim/process.hpp"
 #include "sim/profile.hpp"
+#include "sim/stranger.hpp"
 
 namespace hawser::sim {
 
@@ -29,11 +31,18 @@ class World {
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 
-  Process& start_process(const std::string& name, std::uint32_t group);
+  Process& start_process(const std::string& name, Process::Place place);
   const std::vector<std::unique_ptr<Process>>& processes() const { return processes_; }
   /// The process whose engine goes by this id now; null if there is none.
   Process* find(PeerId id);
   std::vector<Process*> living();
+  /// Keeps it to the end of the run.
+  void add_stranger(std::unique_ptr<Stranger> stranger) { strangers_.push_back(std::move(stranger)); }
+  const std::vector<std::unique_ptr<Stranger>>& strangers() const { return strangers_; }
+  /// The stranger that goes by this id now; null if there is none.
+  const Stranger* find_stranger(PeerId id) const;
+  /// One of which all are members now; none if there is none.
+  Party known_party();
 
   /// Runs the earliest event. False when nothing is left to happen.
   bool step();
@@ -47,6 +56,7 @@ class World {
   EventQueue queue;
   Random random;
   Names names;
+  Hearsay hearsay;
   Coverage coverage;
   Checker checker;
   Quarantine quarantine;
@@ -67,6 +77,7 @@ class World {
   void judge_straggler(const std::string& name);
 
   std::vector<std::unique_ptr<Process>> processes_;
+  std::vector<std::unique_ptr<Stranger>> strangers_;
 };
 
 }  // namespace hawser::sim

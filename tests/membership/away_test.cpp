@@ -319,6 +319,19 @@ TEST_CASE("only those who are present have a say, and if nobody is, there is tim
   CHECK(bench.members(1) == Peers{1, 2, 3});
 }
 
+TEST_CASE("one that is back and has not told of its links yet leaves nobody else alone with its word") {
+  MasterBench bench(kPatient);
+  bench.found(3);
+  bench.link_down(1, {3}, true);
+  const Resume back = bench.memory(2);
+  bench.close(2);
+  bench.open(2);
+  bench.say(2, back);
+  bench.close(3);
+  bench.pass(seconds(1));
+  CHECK(bench.members(1).size() == 3);
+}
+
 TEST_CASE("a member tells all its links when it is back") {
   MasterBench bench(kPatient);
   bench.found(3);

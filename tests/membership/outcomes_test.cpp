@@ -231,6 +231,7 @@ TEST_CASE("nobody is blamed while something still moves, unless links are dead")
   bench.found(3);
   const OpKey key = bench.key(1);
   for (const std::uint64_t peer : {1, 2, 3}) bench.begun(peer, key);
+  bench.pass(seconds(6));
   // 2 is slowly served by 3; 1 waits for 2.
   bench.say(1, Complaint{.key = key, .stalled_ms = 6000, .waiting_for = {MasterBench::id(2)}, .unresponsive = {}});
   bench.say(2, Complaint{.key = key, .stalled_ms = 0, .waiting_for = {}, .unresponsive = {}});
@@ -247,6 +248,19 @@ TEST_CASE("nobody is blamed while something still moves, unless links are dead")
     bench.pass(seconds(2));
   }
   CHECK(bench.view(1).size() == 2);
+  CHECK(bench.count<Expelled>(2) == 1);
+}
+
+TEST_CASE("a complaint of a collective that has just begun is not believed yet") {
+  MasterBench bench({.silence = seconds(600)});
+  bench.found(3);
+  const OpKey key = bench.key(1);
+  for (const std::uint64_t peer : {1, 2, 3}) bench.begun(peer, key);
+  const Complaint complaint{.key = key, .stalled_ms = 1'000'000, .waiting_for = {}, .unresponsive = {MasterBench::id(2)}};
+  bench.say(1, complaint);
+  bench.pass(seconds(6) - milliseconds(1));
+  CHECK(bench.view(1).size() == 3);
+  bench.pass(milliseconds(1));
   CHECK(bench.count<Expelled>(2) == 1);
 }
 

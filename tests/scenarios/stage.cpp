@@ -174,7 +174,7 @@ void Stage::master(const Command&) {
 
 void Stage::peer(const Command& command) {
   for (const std::string& name : command.words) {
-    auto& started = world().start_process(name, static_cast<std::uint32_t>(command.number("group", 0)));
+    auto& started = world().start_process(name, {.group = static_cast<std::uint32_t>(command.number("group", 0))});
     started.run(std::make_unique<ScriptedApplication>(*this, started));
   }
 }

@@ -1,0 +1,65 @@
+#include "sim/stranger.hpp"
+
+#include <optional>
+#include <utility>
+
+#include "sim/world.hpp"
+
+namespace hawser::sim {
+
+namespace {
+
+std::optional<PeerId> id_in(const PeerMessage& message) {
+  if (const auto* hello = std::get_if<Hello>(&message)) return hello->who.id;
+  if (const auto* resume = std::get_if<Resume>(&message)) return resume->who.id;
+  return std::nullopt;
+}
+
+}  // namespace
+
+Stranger::Stranger(World& world, std::string name, std::string host)
+    : world_(world), name_(std::move(name)), host_(std::move(host)) {
+  who = {.id = {world_.random.next()},
+         .token = world_.random.next(),
+         .name = name_,
+         .address = {.host = "", .port = 4000},
+         .machine = world_.random.next()};
+  world_.names.call(who.id, name_);
+}
+
+void Stranger::in_process(Duration delay, EventQueue::Task task) { world_.queue.after(delay, std::move(task)); }
+
+bool Stranger::is_connected() const { return control.connection != nullptr && control.connection->peer_up; }
+
+void Stranger::dial() {
+  if (has_gone_ || control.connection || control.dial != 0) return;
+  ++who.connection;
+  world_.control.dial(*this);
+}
+
+void Stranger::say(PeerMessage message) {
+  if (!is_connected()) return;
+  // Where strangers may become members, they call nothing, or anything.
+  if (const auto id = id_in(message); id && !world_.profile.faults.gentle) world_.checker.called_otherwise(*id);
+  if (world_.tracing()) world_.trace(name_ + " -> master: " + world_.names.of(message));
+  world_.control.send(*this, std::move(message));
+}
+
+void Stranger::hang_up() {
+  if (world_.tracing() && control.connection) world_.trace(name_ + " hangs up");
+  world_.control.close(*this, "it has said enough");
+}
+
+void Stranger::go() {
+  has_gone_ = true;
+  hang_up();
+}
+
+void Stranger::hear(const EngineEvent& event) {
+  if (!world_.tracing()) return;
+  if (const auto* said = std::get_if<MasterSaid>(&event))
+    world_.trace(name_ + " <- master: " + world_.names.of(said->message));
+  if (const auto* down = std::get_if<MasterDown>(&event)) world_.trace(name_ + " <- master is down: " + down->reason);
+}
+
+}  // namespace hawser::sim
