@@ -53,6 +53,7 @@ PeerMessage first_message(FloodKind kind, const FloodSource& source, Random& ran
   switch (kind) {
     case FloodKind::long_hellos:
     case FloodKind::half_messages: return longest_hello(source, random);
+    case FloodKind::half_views:
     case FloodKind::resumes: return resume(source, random);
     case FloodKind::statuses: return StatusRequest{.matrix = true};
     default: break;
@@ -73,6 +74,12 @@ FloodWords words_of(FloodKind kind, const FloodSource& source, Random& random) {
   if (kind == FloodKind::opens) return {};
   std::string framed = frame_control(encode(first_message(kind, source, random)));
   if (kind == FloodKind::half_messages) framed.resize(framed.size() / 2);
+  if (kind == FloodKind::half_views) {
+    // Of a message that is announced whole: what is in it nobody knows before its end.
+    std::string view = frame_control(std::string(limits::kPresentedViewBytesMax, 'v'));
+    view.resize(view.size() / 2);
+    framed += view;
+  }
   const bool stays = kind == FloodKind::pings || kind == FloodKind::tar_pits || kind == FloodKind::names ||
                      kind == FloodKind::long_hellos;
   return {.first = std::move(framed), .pings = stays};
@@ -88,6 +95,7 @@ const char* flood_name(FloodKind kind) {
     case FloodKind::hellos: return "hellos";
     case FloodKind::long_hellos: return "long-hellos";
     case FloodKind::resumes: return "resumes";
+    case FloodKind::half_views: return "half-views";
     case FloodKind::statuses: return "statuses";
     case FloodKind::tar_pits: return "tar-pits";
     case FloodKind::names: return "names";

@@ -148,6 +148,8 @@ void Flooder::open_one() {
     ::setsockopt(socket, IPPROTO_IP, 24 /* IP_BIND_ADDRESS_NO_PORT */, &late, sizeof late);
     client->socket.bind({asio::ip::make_address(source.words.address), 0}, ignored);
   }
+  // Small, so that what it does not read waits at the other end.
+  if (options_.is_deaf) client->socket.set_option(asio::socket_base::receive_buffer_size(2048), ignored);
   client->words = words_of(options_.kind, source.words, random_);
   client->place = clients_.insert(clients_.end(), client);
   tally_.most_at_once = std::max<std::uint64_t>(tally_.most_at_once, clients_.size());
@@ -166,7 +168,7 @@ void Flooder::connected(const std::shared_ptr<Client>& client) {
   client->is_connected = true;
   ++tally_.connected;
   if (options_.counts) client->reader = std::make_unique<ControlFrameReader>();
-  read(client);
+  if (!options_.is_deaf) read(client);
   if (client->words.first.empty()) return;
   asio::async_write(client->socket, asio::buffer(client->words.first), [this, client](const std::error_code& error, std::size_t) {
     if (client->is_over) return;

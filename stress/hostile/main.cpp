@@ -19,7 +19,7 @@ std::map<std::string, FloodKind> flood_names() {
   std::map<std::string, FloodKind> names;
   for (const FloodKind kind :
        {FloodKind::opens, FloodKind::half_messages, FloodKind::pings, FloodKind::hellos, FloodKind::long_hellos,
-        FloodKind::resumes, FloodKind::statuses, FloodKind::tar_pits, FloodKind::names})
+        FloodKind::resumes, FloodKind::half_views, FloodKind::statuses, FloodKind::tar_pits, FloodKind::names})
     names[flood_name(kind)] = kind;
   return names;
 }
@@ -34,6 +34,7 @@ void add_member(CLI::App& app, MemberOptions& o) {
   app.add_option("--state-bytes", o.state_bytes);
   app.add_option("--steps", o.steps);
   app.add_flag("--resolver-hangs", o.resolver_hangs);
+  app.add_flag("--idle", o.is_idle);
 }
 
 void add_flooder(CLI::App& app, FlooderOptions& o) {
@@ -48,6 +49,7 @@ void add_flooder(CLI::App& app, FlooderOptions& o) {
   app.add_flag("--keeps", o.keeps);
   app.add_flag("--counts", o.counts);
   app.add_flag("--holds", o.holds);
+  app.add_flag("--deaf", o.is_deaf);
 }
 
 void add_log(CLI::App& app, std::string& log) {
@@ -86,6 +88,15 @@ int dispatch(int argc, char** argv) {
   FlooderOptions flooder;
   CLI::App* const flood_app = app.add_subcommand("flood", "steps of members while strangers flood their master; root");
   add_flood_bench(*flood_app, flood);
+  CostBenchOptions cost;
+  CLI::App* const cost_app = app.add_subcommand("costs", "what a message of a stranger costs the master, on the loopback");
+  cost_app->add_option("--seconds", cost.seconds, "of each message")->capture_default_str()->check(CLI::Range(0.5, 600.0));
+  add_log(*cost_app, cost.log);
+  MemoryBenchOptions memory;
+  CLI::App* const memory_app =
+      app.add_subcommand("memory", "what strangers make a master keep, on the loopback; fails above 64 KiB for each");
+  memory_app->add_option("--connections", memory.connections, "of strangers")->capture_default_str()->check(CLI::Range(1, 100'000));
+  add_log(*memory_app, memory.log);
   const auto internal = [&app](const char* name) { return app.add_subcommand(name, "internal")->group(""); };
   CLI::App* const member_app = internal("member");
   add_member(*member_app, member);
@@ -108,6 +119,8 @@ int dispatch(int argc, char** argv) {
   if (master_app->parsed()) return become_child(master.network), run_master(master);
   if (sink_app->parsed()) return become_child(sink.network), run_sink(sink);
   if (flooder_app->parsed()) return become_child({}), run_flooder(flooder);
+  if (cost_app->parsed()) return run_cost_bench(cost);
+  if (memory_app->parsed()) return run_memory_bench(memory);
   return run_flood_bench(flood);
 }
 

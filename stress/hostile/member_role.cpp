@@ -148,6 +148,7 @@ int MemberRole::run() {
     state_.emplace(std::move(*made));
   }
   join();
+  while (options_.is_idle) std::this_thread::sleep_for(std::chrono::seconds(1));
   while (options_.steps == 0 || steps_ < options_.steps)
     if (!step()) join();
   return 0;

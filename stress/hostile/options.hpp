@@ -17,6 +17,7 @@ struct MemberOptions {
   std::uint64_t state_bytes = 0;     ///< Of the shared state that each step synchronises; 0: none.
   std::uint32_t steps = 0;           ///< After which it leaves; 0: it goes on until it is ended.
   bool resolver_hangs = false;       ///< No name server answers.
+  bool is_idle = false;              ///< It joins, and calls nothing.
 };
 
 struct OperatorOptions {
@@ -43,6 +44,7 @@ enum class FloodKind : std::uint8_t {
   hellos,         ///< A newcomer of the members' group, where nobody listens.
   long_hellos,    ///< The same, as long as a stranger's message may be.
   resumes,        ///< A member of a run, and of a group, that nobody knows.
+  half_views,     ///< The same, and half of the longest view that such a member may present.
   statuses,       ///< "How does the run stand?", with the matrix.
   tar_pits,       ///< A newcomer of the members' group that takes connections and answers none.
   names,          ///< A newcomer of the members' group whose address is a name that nobody can look up.
@@ -61,6 +63,7 @@ struct FlooderOptions {
   bool keeps = false;    ///< Connections stay open, as long as they are wanted; else the oldest makes room for new ones.
   bool counts = false;   ///< Answers are read and counted.
   bool holds = false;    ///< At the end it waits until its standard input ends.
+  bool is_deaf = false;  ///< It reads no answer.
 };
 
 /// What the commands of this tool were asked to do.

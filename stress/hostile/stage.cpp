@@ -1,10 +1,9 @@
 #include "hostile/stage.hpp"
 
 #include <csignal>
+#include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <stdexcept>
-#include <unistd.h>
 
 #include "churn/reporter.hpp"
 
@@ -13,6 +12,15 @@ namespace {
 
 constexpr std::uint64_t kStartMs = 20'000;
 constexpr std::uint64_t kEndMs = 20'000;
+
+std::uint64_t status_bytes(int pid, const std::string& field) {
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  for (std::string word; status >> word;) {
+    std::uint64_t kib = 0;
+    if (word == field && status >> kib) return kib * 1024;
+  }
+  return 0;
+}
 
 }  // namespace
 
@@ -116,27 +124,17 @@ void Stage::end_all() {
 }
 
 double cpu_seconds(int pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  std::string text((std::istreambuf_iterator<char>(file)), {});
-  const std::size_t name_end = text.rfind(')');
-  if (name_end == std::string::npos) return 0;
-  std::istringstream fields(text.substr(name_end + 1));
-  std::string skipped;
-  // After the name: the state is field 3, user time is field 14, system time field 15.
-  for (int field = 3; field < 14; ++field) fields >> skipped;
-  double user = 0;
-  double system = 0;
-  fields >> user >> system;
-  return (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+  double nanoseconds = 0;
+  std::error_code error;
+  for (const auto& thread : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task", error)) {
+    std::ifstream file(thread.path() / "schedstat");
+    double of_thread = 0;
+    if (file >> of_thread) nanoseconds += of_thread;
+  }
+  return nanoseconds / 1e9;
 }
 
-std::uint64_t resident_bytes(int pid) {
-  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
-  for (std::string word; status >> word;) {
-    std::uint64_t kib = 0;
-    if (word == "VmRSS:" && status >> kib) return kib * 1024;
-  }
-  return 0;
-}
+std::uint64_t resident_bytes(int pid) { return status_bytes(pid, "VmRSS:"); }
+std::uint64_t peak_resident_bytes(int pid) { return status_bytes(pid, "VmHWM:"); }
 
 }  // namespace hawser::hostile

@@ -59,9 +59,11 @@ class Stage {
   std::uint32_t died_ = 0;
 };
 
-/// Of user and system together, since the process began. 0: it is not known.
+/// Of user and system together, of the threads that the process has now. 0: it is not known.
 double cpu_seconds(int pid);
 /// The resident set. 0: it is not known.
 std::uint64_t resident_bytes(int pid);
+/// The largest that it ever was.
+std::uint64_t peak_resident_bytes(int pid);
 
 }  // namespace hawser::hostile
