@@ -208,12 +208,14 @@ typedef struct hawserMasterConfig {
   uint32_t stall_ms;
   /** Members that have called wait so long for a member that is alive and has not. Default 600000. */
   uint32_t call_wait_ms;
-  /** After a restart, how long to wait for all former members to resume. Default 5000. */
+  /** How long a member may be away whose connection to the master broke, before it is lost; less if most other members
+   *  tell that their links to it are gone, too. And after a restart, how long to wait for all former members. Default 5000. */
   uint32_t recovery_ms;
   /** A fresh master collects peers (or members of a run that lost its master) for so long before it forms
    *  the first view. Default 1000. */
   uint32_t bootstrap_ms;
-  /** Bound for opening links to newcomers during an update-topology. Default 10000. */
+  /** A newcomer whose links to the members do not all stand after so long is refused. Nobody waits for it meanwhile.
+   *  Default 10000. */
   uint32_t link_open_ms;
   /** Connections held at once, peers or not. Default 4096. */
   uint32_t connections_max;
@@ -263,7 +265,8 @@ typedef struct hawserCommConfig {
   const char* name;
   /** Peers of equal group reduce together. Default 0. */
   uint32_t group;
-  /** Address (IPv4, IPv6 or host name, no port) that other peers shall dial. Null: what the master sees. */
+  /** Address (IPv4, IPv6 or host name, no port) that other peers shall dial. Null: what the master sees; if that is an
+   *  address of this machine only, the host of `master`. A peer that nobody can dial dials the others. */
   const char* advertise_address;
   /** Address to listen on for other peers. Null: all interfaces, IPv4 and IPv6. */
   const char* listen_address;
@@ -281,8 +284,8 @@ typedef struct hawserCommConfig {
   uint32_t silence_ms;
   /** No progress in a collective for so long: complain to the master about whom we wait for. Default 6000. */
   uint32_t stall_ms;
-  /** Payloads carry a checksum (XXH3, 64 bits), except between peers on one host, whose bytes never leave
-   *  its memory. 1: there too. */
+  /** Payloads carry a checksum (XXH3, 64 bits), except over connections whose ends have proven to each other that they
+   *  are on one machine, so that the bytes never leave its memory. 1: there too. */
   uint32_t check_same_host;
   /** What newcomers that prefetch a shared state from this member (hawserSharedStateOffer) may take of its uplink,
    *  whose speed is what recent traffic has shown: 1 to 100. A quarter of that while collectives of this member are
@@ -301,10 +304,14 @@ typedef struct hawserCommConfig {
    *  it mostly does better. Default 0: the system's. At most 1 GiB. */
   uint32_t send_buffer_bytes;
   uint32_t receive_buffer_bytes;
+  /** The first members of the group shall be so many at least: hawserCommConnect of the first ones waits for the others.
+   *  If they differ, what most of them wish counts. No meaning once the group has members. Default 0: whoever is there
+   *  bootstrap_ms after the master's start. At most 1024. */
+  uint32_t min_peers;
 } hawserCommConfig_t;
 
 #define HAWSER_COMM_CONFIG_INIT \
-  {sizeof(hawserCommConfig_t), NULL, NULL, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0}
+  {sizeof(hawserCommConfig_t), NULL, NULL, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0}
 
 /** Fill with HAWSER_COMM_INFO_INIT. */
 typedef struct hawserCommInfo {
@@ -335,11 +342,21 @@ typedef struct hawserMember {
  *  Strings of the config are copied. Errors: InvalidArgument, System (no port free in the range). */
 HAWSER_API hawserResult_t hawserCommCreate(const hawserCommConfig_t* config, hawserComm_t* comm);
 
-/** Joins the run: dials the master, waits as pending until the members admit this peer, opens links to all members of its group.
- *  The first peers of a run are admitted together, bootstrap_ms after the master's start.
- *  Blocks up to config.connect_ms (the log warns every 10 s while the master cannot be reached). May be called again after Expelled, MasterUnreachable, Refused or
- *  Timeout: the peer then joins as a newcomer.
- *  Errors: InvalidUsage (connected already), Timeout, MasterUnreachable, Refused, Closed. */
+/** States something that all members of the group must have alike beyond their calls, such as the hyperparameters of an
+ *  optimiser: "sync_every", "500". Terms are compared at the admission: a newcomer whose terms are not those of the
+ *  members is refused, and the sentence has both values. They hold from the next hawserCommConnect on.
+ *  Does not block. `name` has 1 to 63 bytes, `value` at most 127, both printable UTF-8 text; a null value takes the term
+ *  back. At most 32. Errors: InvalidArgument, InvalidUsage (connected, or connecting), Closed. */
+HAWSER_API hawserResult_t hawserCommSetTerm(hawserComm_t comm, const char* name, const char* value);
+
+/** Joins the run: dials the master, opens links to all members of its group while they go on, and waits until they admit
+ *  this peer, which they do when all of them call hawserCommUpdateTopology.
+ *  The first peers of a run are admitted together, bootstrap_ms after the master's start, or when min_peers are there.
+ *  Blocks up to config.connect_ms; the log tells why after 2 s, and every 10 s, while the master cannot be reached. May
+ *  be called again after Expelled, MasterUnreachable, Refused or Timeout: the peer then joins as a newcomer.
+ *  Errors: InvalidUsage (connected already), Timeout, MasterUnreachable (also at once, if what answers there is no
+ *  master), Refused (other version, other terms, limits reached, no link to a member came to stand within the master's
+ *  link_open_ms, or an address that others cannot use), Closed. */
 HAWSER_API hawserResult_t hawserCommConnect(hawserComm_t comm);
 
 /** Leaves the run gracefully (others are told at once) and ends calls under way with Closed. The handle stays, and every
@@ -362,18 +379,43 @@ HAWSER_API hawserResult_t hawserCommGetInfo(hawserComm_t comm, hawserCommInfo_t*
 HAWSER_API hawserResult_t hawserCommGetMembers(hawserComm_t comm, hawserMember_t* members, uint32_t capacity,
                                                uint32_t* count);
 
-/** Writes 1 if peers wait for admission, as far as the master has told, else 0. Does not block. Errors: InvalidUsage
- *  (not connected), Closed.
+/** Writes 1 if peers wait for admission that the next update-topology can let in, as far as the master has told, else 0.
+ *  Does not block. Errors: InvalidUsage (not connected), Closed.
  *  Different members may briefly see different answers: use it to report, and call
  *  hawserCommUpdateTopology in the same place on all members. */
 HAWSER_API hawserResult_t hawserCommArePeersPending(hawserComm_t comm, int* pending);
 
-/** Admits pending peers. All members of all groups must call it; it returns when the new view stands, at
- *  once if nobody waits. The death of a member meanwhile is no error: the view that stands is without it.
- *  Blocks until all members have called, at most the master's call_wait_ms, plus link_open_ms for newcomers.
+/** Admits pending peers whose links to all members stand: nobody is waited for whose links do not. All members of all
+ *  groups must call it; it returns when the new view stands, at once if nobody waits. The death of a member meanwhile is
+ *  no error: the view that stands is without it. The first call of a newcomer succeeds at once if the members that
+ *  admitted it are in a collective already, so that a loop may begin with this call.
+ *  Blocks until all members have called, at most the master's call_wait_ms.
  *  Errors: InvalidUsage (a collective is in flight here, not connected), Mismatch (a member waits in a
  *  collective instead), Timeout, MasterRestarted, MasterUnreachable, Expelled, Closed. */
 HAWSER_API hawserResult_t hawserCommUpdateTopology(hawserComm_t comm);
+
+/** What hawserCommWait waits for: any of these that is not zero. Fill with HAWSER_WAIT_OPTIONS_INIT. */
+typedef struct hawserWaitOptions {
+  size_t size;
+  uint32_t joiner;     /**< 1: somebody waits for admission that the next update-topology can let in. */
+  uint32_t group_size; /**< The group has so many members at least. */
+  uint64_t epoch;      /**< Another view than that of this epoch (hawserCommInfo_t) is in force: somebody joined or left. */
+  uint32_t timeout_ms; /**< Bound. UINT32_MAX: as long as this peer is a member. Default 600000. */
+} hawserWaitOptions_t;
+
+#define HAWSER_WAIT_OPTIONS_INIT {sizeof(hawserWaitOptions_t), 0, 0, 0, 0}
+
+/** What held when hawserCommWait ended; any number of these, added. */
+#define HAWSER_MET_JOINER 1u
+#define HAWSER_MET_GROUP_SIZE 2u
+#define HAWSER_MET_EPOCH 4u
+
+/** Blocks until something of what is asked for holds, and returns at once if it does already: for members that have
+ *  nothing to do until somebody comes or goes. Takes no part in anything: other calls may go on meanwhile, and any number
+ *  of threads may wait. Members may see things at different moments.
+ *  Errors: InvalidArgument (nothing is asked for), InvalidUsage (not connected), Timeout, MasterUnreachable, Expelled,
+ *  Closed.  @param met may be null. */
+HAWSER_API hawserResult_t hawserCommWait(hawserComm_t comm, const hawserWaitOptions_t* options, uint32_t* met);
 
 /** Called while hawserCommOptimizeTopology lasts, in the calling thread, when this member is done with another pair:
  *  with `pairs_done` of `pairs_total` other members. It must not call the library with this communicator. */

@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstring>
+#include <optional>
+#include <string>
 #include <vector>
 
+#include "base/address.hpp"
 #include "base/limits.hpp"
 #include "boundary.hpp"
 #include "handles.hpp"
@@ -14,6 +18,8 @@ namespace capi = hawser::capi;
 using hawser::Result;
 
 namespace {
+
+constexpr std::uint32_t kWaitDefault_ms = 600'000;
 
 void set_bound(hawser::Duration& bound, std::uint32_t milliseconds) {
   if (milliseconds != 0) bound = hawser::milliseconds(milliseconds);
@@ -54,6 +60,14 @@ bool is_text(const std::string& text) {
   return true;
 }
 
+Result<void> check_text(const std::string& text, std::size_t bytes_max, const std::string& what) {
+  if (text.size() > bytes_max)
+    return capi::invalid_argument(what + " has " + std::to_string(text.size()) + " bytes; " + std::to_string(bytes_max) +
+                                  " are the most");
+  if (!is_text(text)) return capi::invalid_argument(what + " is not printable UTF-8 text");
+  return {};
+}
+
 /// "10.0.0.1", "fe80::1", "[::1]" or "example.org".
 Result<std::string> host_of(const char* text, const char* what) {
   std::string host = text;
@@ -79,10 +93,8 @@ Result<hawser::CommunicatorConfig> config_of(const hawserCommConfig_t& callers) 
   out.master = std::move(*master);
 
   out.engine.name = config->name != nullptr && config->name[0] != '\0' ? config->name : default_name();
-  if (out.engine.name.size() > hawser::limits::kNameBytesMax)
-    return capi::invalid_argument("the name has " + std::to_string(out.engine.name.size()) + " bytes; " +
-                                  std::to_string(hawser::limits::kNameBytesMax) + " are the most");
-  if (!is_text(out.engine.name)) return capi::invalid_argument("the name is not printable UTF-8 text");
+  if (const auto fine = check_text(out.engine.name, hawser::limits::kNameBytesMax, "the name"); !fine.ok())
+    return fine.error();
   out.engine.group = config->group;
   if ((config->party != 0) != (config->party_size != 0) || config->party_size > hawser::limits::kPartySizeMax)
     return capi::invalid_argument("party and party_size belong together: a number drawn at random, and how many "
@@ -93,6 +105,10 @@ Result<hawser::CommunicatorConfig> config_of(const hawserCommConfig_t& callers) 
   if (config->advertise_address != nullptr) {
     auto host = host_of(config->advertise_address, "the address to advertise");
     if (!host.ok()) return host.error();
+    if (hawser::kind_of(*host) == hawser::HostKind::any)
+      return capi::invalid_argument("the address to advertise is " + *host +
+                                    ", which means every interface of a machine and can't be dialled; give the "
+                                    "address by which other machines reach this one, or none");
     out.advertise_host = std::move(*host);
   }
   if (config->listen_address != nullptr) {
@@ -100,6 +116,10 @@ Result<hawser::CommunicatorConfig> config_of(const hawserCommConfig_t& callers) 
     if (!host.ok()) return host.error();
     out.listen_host = std::move(*host);
   }
+  if (config->min_peers > hawser::limits::kGroupSizeMax)
+    return capi::invalid_argument("min_peers is " + std::to_string(config->min_peers) + "; " +
+                                  std::to_string(hawser::limits::kGroupSizeMax) + " are the most members of a group");
+  out.engine.min_peers = config->min_peers;
   out.port_first = config->port_first;
   out.port_last = config->port_last;
   out.connections_per_link = config->connections_per_link;
@@ -150,6 +170,25 @@ hawserResult_t hawserCommCreate(const hawserCommConfig_t* config, hawserComm_t* 
     handle->communicator = std::move(*created);
     *comm = handle.release();
     return hawserSuccess;
+  });
+}
+
+hawserResult_t hawserCommSetTerm(hawserComm_t comm, const char* name, const char* value) {
+  return capi::guarded([&] {
+    if (comm == nullptr) return capi::null_comm();
+    if (name == nullptr) return capi::report(capi::invalid_argument("the term's name is null"));
+    const std::string text = name;
+    if (text.empty()) return capi::report(capi::invalid_argument("the term's name is empty"));
+    if (const auto fine = check_text(text, hawser::limits::kTermNameBytesMax, "the term's name"); !fine.ok())
+      return capi::report(fine.error());
+    std::optional<std::string> content;
+    if (value != nullptr) {
+      content = value;
+      if (const auto fine = check_text(*content, hawser::limits::kTermValueBytesMax, "the value of term " + text);
+          !fine.ok())
+        return capi::report(fine.error());
+    }
+    return capi::report(comm->communicator->set_term(text, content));
   });
 }
 
@@ -231,6 +270,29 @@ hawserResult_t hawserCommArePeersPending(hawserComm_t comm, int* pending) {
 hawserResult_t hawserCommUpdateTopology(hawserComm_t comm) {
   return capi::guarded(
       [&] { return comm == nullptr ? capi::null_comm() : capi::report(comm->communicator->update_topology()); });
+}
+
+hawserResult_t hawserCommWait(hawserComm_t comm, const hawserWaitOptions_t* options, uint32_t* met) {
+  return capi::guarded([&] {
+    if (comm == nullptr) return capi::null_comm();
+    if (options == nullptr) return capi::report(capi::invalid_argument("the options are null"));
+    const auto read = capi::read_struct(*options, "hawserWaitOptions_t");
+    if (!read.ok()) return capi::report(read.error());
+    if (read->joiner > 1) return capi::report(capi::invalid_argument("joiner is 0 or 1"));
+    hawser::MembershipWish wish{.joiner = read->joiner == 1, .group_size = read->group_size};
+    if (read->epoch != 0) wish.other_than = hawser::Epoch{read->epoch};
+    if (!wish.joiner && !wish.other_than && wish.group_size == 0)
+      return capi::report(capi::invalid_argument("nothing is waited for; set joiner, group_size or epoch"));
+    std::optional<std::chrono::milliseconds> bound;
+    if (read->timeout_ms != UINT32_MAX)
+      bound = std::chrono::milliseconds(read->timeout_ms != 0 ? read->timeout_ms : kWaitDefault_ms);
+    const auto ended = comm->communicator->wait(wish, bound);
+    if (!ended.ok()) return capi::report(ended.error());
+    if (met != nullptr)
+      *met = (ended->joiner ? HAWSER_MET_JOINER : 0) | (ended->group_size ? HAWSER_MET_GROUP_SIZE : 0) |
+             (ended->other_view ? HAWSER_MET_EPOCH : 0);
+    return hawserSuccess;
+  });
 }
 
 }  // extern "C"

@@ -40,6 +40,7 @@ struct CommunicatorConfig {
   std::string congestion_control = {};
   std::uint32_t send_buffer_bytes = 0;
   std::uint32_t receive_buffer_bytes = 0;
+  std::uint32_t min_peers = 0;
 };
 
 struct Member {
@@ -57,6 +58,14 @@ struct OptimizeOptions {
   std::uint64_t probe_bytes_max = 0;  ///< The same on all members.
   /// Called in the calling thread when this member is done with another pair: how many of how many.
   std::function<void(std::uint64_t, std::uint64_t)> progress = {};
+};
+
+/// What `Communicator::wait` waits for: any of these that is set. See hawserWaitOptions_t.
+struct WaitOptions {
+  bool joiner = false;           ///< Somebody waits for admission that the next update_topology can let in.
+  std::uint32_t group_size = 0;  ///< The group has so many members at least.
+  std::uint64_t epoch = 0;       ///< Another view than that of this epoch is in force: somebody joined or left.
+  std::uint32_t timeout_ms = 0;  ///< 0: 600000. UINT32_MAX: none.
 };
 
 /// A member of a run, or one that wants to be. Leaves gracefully at the end.
@@ -83,14 +92,32 @@ class Communicator {
     c.congestion_control = detail::or_null(config.congestion_control);
     c.send_buffer_bytes = config.send_buffer_bytes;
     c.receive_buffer_bytes = config.receive_buffer_bytes;
+    c.min_peers = config.min_peers;
     hawserComm_t handle = nullptr;
     if (const auto code = hawserCommCreate(&c, &handle); code != hawserSuccess)
       return detail::last_failure(code);
     return Communicator(handle);
   }
 
+  /// What all members of the group must have alike; before `connect`. See hawserCommSetTerm.
+  Result<void> set_term(const std::string& name, const std::string& value) {
+    return detail::check(hawserCommSetTerm(handle_.get(), name.c_str(), value.c_str()));
+  }
   Result<void> connect() { return detail::check(hawserCommConnect(handle_.get())); }
   Result<void> update_topology() { return detail::check(hawserCommUpdateTopology(handle_.get())); }
+
+  /// Blocks until something of what is asked for holds; gives HAWSER_MET_ bits. See hawserCommWait.
+  Result<std::uint32_t> wait(const WaitOptions& options) {
+    hawserWaitOptions_t o = HAWSER_WAIT_OPTIONS_INIT;
+    o.joiner = options.joiner ? 1 : 0;
+    o.group_size = options.group_size;
+    o.epoch = options.epoch;
+    o.timeout_ms = options.timeout_ms;
+    std::uint32_t met = 0;
+    if (const auto code = hawserCommWait(handle_.get(), &o, &met); code != hawserSuccess)
+      return detail::last_failure(code);
+    return met;
+  }
 
   /// Measures the links that no traffic has shown yet; see hawserCommOptimizeTopology.
   Result<hawserOptimizeInfo_t> optimize_topology(const OptimizeOptions& options = {}) {

@@ -176,6 +176,19 @@ void MasterMachine::State::keep_linked_ones(std::vector<const Peer*>& newcomers)
   }
 }
 
+/// The first members of a group are so many at least as most of those who are to be them ask for: one that asks for more
+/// keeps nobody waiting.
+void MasterMachine::State::keep_enough(std::vector<const Peer*>& newcomers) const {
+  std::map<std::uint32_t, std::vector<std::uint32_t>> wishes;
+  for (const Peer* const peer : newcomers)
+    if (!groups_.contains(peer->who.group)) wishes[peer->who.group].push_back(peer->who.min_peers);
+  for (auto& [number, least] : wishes) std::sort(least.begin(), least.end());
+  std::erase_if(newcomers, [&](const Peer* peer) {
+    const auto of_group = wishes.find(peer->who.group);
+    return of_group != wishes.end() && of_group->second.size() < of_group->second[of_group->second.size() / 2];
+  });
+}
+
 /// In order of arrival. Those of a group without members wait while former members of it may still come back to a
 /// restarted master.
 std::vector<const MasterMachine::State::Peer*> MasterMachine::State::admissible(Instant now) const {
@@ -189,6 +202,7 @@ std::vector<const MasterMachine::State::Peer*> MasterMachine::State::admissible(
   }
   std::sort(newcomers.begin(), newcomers.end(), [](const Peer* a, const Peer* b) { return a->arrival < b->arrival; });
   keep_linked_ones(newcomers);
+  keep_enough(newcomers);
   keep_whole_parties(newcomers);
   return newcomers;
 }

@@ -112,7 +112,8 @@ void MasterMachine::State::outcomes_of_member(Instant now, PeerId id, const Outc
   count_absent(now, peer);
   arm(Timer::away, id.value, std::nullopt);
   news_changed();
-  const Group& group = *group_of(id);
+  const std::uint32_t number = peer.who.group;
+  const Group& group = groups_.at(number);
   peer.view_told = resumed.view.id;
   if (peer.view_told == group.view.id)
     for (const Measures& published : group.measuring.published) tell(peer, published, out);
@@ -128,9 +129,10 @@ void MasterMachine::State::outcomes_of_member(Instant now, PeerId id, const Outc
     if (!now_in || op.key.view != now_in->view.id || now_in->committed.contains(op.key)) continue;
     if (op.reported)
       reported(now, id, op.key, op.signature, out);
-    else if (called(now, id, op.key, op.signature, out))
-      watch_group(now, peers_.at(id).who.group, out);
+    else
+      called(now, id, op.key, op.signature, out);
   }
+  watch_group(now, number, out);
   check_update(now, out);
 }
 

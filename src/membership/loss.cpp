@@ -38,6 +38,7 @@ void MasterMachine::State::lose_all(Instant now, std::vector<Loss> losses, Maste
     reasons_by_group[number].push_back(name + " was lost: " + loss.for_others);
   }
   for (const auto& [number, reasons] : reasons_by_group) go_on_without(now, number, reasons, out);
+  check_recovery(now, out);
   check_update(now, out);
   maybe_bootstrap(now, out);
 }

@@ -314,6 +314,7 @@ class MasterMachine::State {
   static RankSet holds_up(const Group& group, const Op& op);
 
   // parties.cpp
+  void keep_enough(std::vector<const Peer*>& newcomers) const;
   void keep_whole_parties(std::vector<const Peer*>& newcomers) const;
   std::vector<PeerId> companions_of(const Introduction& who) const;
   void add_companions(std::vector<Loss>& losses) const;

@@ -39,6 +39,7 @@ struct Introduction {
   /// What the members of a group must have alike beyond their calls, such as the hyperparameters of an optimiser: by
   /// name, in order of the names.
   std::vector<Term> terms{};
+  std::uint32_t min_peers = 0;  ///< The first members of a group shall be so many, if most of them wish that.
   friend bool operator==(const Introduction&, const Introduction&) = default;
 };
 

@@ -82,11 +82,11 @@ void MasterMachine::State::resume(Instant now, ConnectionId connection, const Re
       // Its connection broke again before it had told its outcomes, or after: it tells them anew.
       peer.who.connection = who.connection;
       attach(now, connection, peer, out);
-      Claim& known = *claim_of(who.id);
-      known.outcomes.reset();
-      known.resume.in_update = message.in_update;
-      known.resume.first = message.first;
-      known.resume.update_round = message.update_round;
+      Claim& again = *claim_of(who.id);
+      again.outcomes.reset();
+      again.resume.in_update = message.in_update;
+      again.resume.first = message.first;
+      again.resume.update_round = message.update_round;
       tell(peer, Welcome{.run = message.run, .seen_host = peer.seen_host}, out);
       if (!is_survivor(peer)) return stand(connection, Standing::newcomer, out);
       promote(peer, out);
@@ -194,11 +194,10 @@ void MasterMachine::State::said(Instant now, PeerId id, const ViewPresented& mes
                     view.group == peers_.at(id).who.group && view.find(id) && fingerprint(view) == mark.fingerprint;
   if (!fits) {
     recovery.asks_again = true;
-    lose(now, id, {Status::refused, "this peer presented another view than it had named; connect again"},
-         "it presented another view than it had named", out);
-  } else {
-    recovery.views.emplace(mark, view);
+    return lose(now, id, {Status::refused, "this peer presented another view than it had named; connect again"},
+                "it presented another view than it had named", out);
   }
+  recovery.views.emplace(mark, view);
   check_recovery(now, out);
 }
 
@@ -242,6 +241,7 @@ void MasterMachine::State::check_recovery(Instant now, MasterActions& out) {
 
 /// Of the run with most members behind its views.
 void MasterMachine::State::choose_views(Instant now, bool at_deadline, MasterActions& out) {
+  if (!at_deadline && now < recovering_->began + std::min(kClaimsAtLeast, config_.recovery)) return;
   struct RunChoice {
     std::map<std::uint32_t, ChosenView> groups;
     std::size_t back = 0;
@@ -267,10 +267,7 @@ void MasterMachine::State::choose_views(Instant now, bool at_deadline, MasterAct
   }
   const auto best = std::max_element(runs.begin(), runs.end(),
                                      [](const auto& a, const auto& b) { return a.second.back < b.second.back; });
-  if (!at_deadline) {
-    const bool may_choose = now >= recovering_->began + std::min(kClaimsAtLeast, config_.recovery);
-    if (!may_choose || best == runs.end() || !best->second.complete || best->second.groups.empty()) return;
-  }
+  if (!at_deadline && (best == runs.end() || !best->second.complete || best->second.groups.empty())) return;
   recovering_->chosen = true;
   recovering_->deadline = now + config_.recovery;
   if (best != runs.end()) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <unordered_set>
 
 namespace hawser {
 namespace {
@@ -9,54 +10,59 @@ namespace {
 /// Alone in its view a member can have committed nothing that the others lack.
 constexpr std::size_t kClaimsThatSupersede = 2;
 
+using Peers = std::unordered_set<PeerId>;
+
 struct Candidate {
   ViewMark mark;
   const View* view = nullptr;       ///< Null: its members are not known.
+  Peers members;
   std::size_t order = 0;
   std::vector<PeerId> claimed_by;   ///< Members of it, if these are known.
   std::vector<PeerId> unheard;      ///< Members of it that claim older views.
   std::vector<PeerId> ahead;        ///< Members of it that claim newer views which contradict nobody here.
-  std::vector<const View*> newer;   ///< These views.
+  std::vector<const Candidate*> newer;  ///< These views.
 
   std::size_t behind_it() const { return claimed_by.size() + ahead.size(); }
   auto weight() const { return std::tuple(behind_it(), mark.epoch, -static_cast<std::ptrdiff_t>(order)); }
   bool counts() const {
-    return view != nullptr && !claimed_by.empty() && 2 * (behind_it() + unheard.size()) >= view->members.size();
+    return view != nullptr && !claimed_by.empty() && 2 * (behind_it() + unheard.size()) >= members.size();
+  }
+  /// Its members are known, and these are among them.
+  bool has(const std::vector<PeerId>& peers) const {
+    return std::all_of(peers.begin(), peers.end(), [this](PeerId peer) { return members.contains(peer); });
   }
 };
 
-bool is_in(const View& view, const std::vector<PeerId>& peers) {
-  return std::all_of(peers.begin(), peers.end(), [&](PeerId peer) { return view.find(peer) != nullptr; });
-}
-
 std::vector<Candidate> candidates_of(const std::vector<ViewClaim>& claims, const std::map<ViewMark, View>& views) {
   std::vector<Candidate> candidates;
+  std::map<ViewMark, std::size_t> places;
   for (const ViewClaim& claim : claims) {
-    auto found = std::find_if(candidates.begin(), candidates.end(),
-                              [&](const Candidate& one) { return one.mark == claim.view; });
-    if (found == candidates.end()) {
-      Candidate one;
+    const auto [place, fresh] = places.try_emplace(claim.view, candidates.size());
+    if (fresh) {
+      Candidate& one = candidates.emplace_back();
       one.mark = claim.view;
-      if (const auto known = views.find(claim.view); known != views.end()) one.view = &known->second;
-      one.order = candidates.size();
-      candidates.push_back(std::move(one));
-      found = candidates.end() - 1;
+      one.order = place->second;
+      if (const auto known = views.find(claim.view); known != views.end()) {
+        one.view = &known->second;
+        for (const Member& member : one.view->members) one.members.insert(member.id);
+      }
     }
     // Who claims a view that it is not in says nothing.
-    if (found->view == nullptr || found->view->find(claim.peer) != nullptr) found->claimed_by.push_back(claim.peer);
+    Candidate& one = candidates[place->second];
+    if (one.view == nullptr || one.members.contains(claim.peer)) one.claimed_by.push_back(claim.peer);
   }
   for (Candidate& one : candidates) {
     if (one.view == nullptr) continue;
     for (const ViewClaim& claim : claims)
-      if (claim.view.epoch < one.mark.epoch && one.view->find(claim.peer) != nullptr) one.unheard.push_back(claim.peer);
+      if (claim.view.epoch < one.mark.epoch && one.members.contains(claim.peer)) one.unheard.push_back(claim.peer);
     for (const Candidate& other : candidates) {
       if (other.view == nullptr || other.mark.epoch <= one.mark.epoch) continue;
-      if (!is_in(*other.view, one.claimed_by) || !is_in(*other.view, one.unheard)) continue;
+      if (!other.has(one.claimed_by) || !other.has(one.unheard)) continue;
       const std::size_t ahead = one.ahead.size();
       for (const PeerId peer : other.claimed_by)
-        if (one.view->find(peer) != nullptr) one.ahead.push_back(peer);
+        if (one.members.contains(peer)) one.ahead.push_back(peer);
       // A stranger's word tells nothing of who was lost.
-      if (one.ahead.size() > ahead) one.newer.push_back(other.view);
+      if (one.ahead.size() > ahead) one.newer.push_back(&other);
     }
   }
   return candidates;
@@ -64,8 +70,8 @@ std::vector<Candidate> candidates_of(const std::vector<ViewClaim>& claims, const
 
 bool supersedes(const Candidate& newer, const Candidate& older) {
   return newer.counts() && older.view != nullptr && newer.mark.epoch > older.mark.epoch &&
-         newer.claimed_by.size() >= kClaimsThatSupersede && is_in(*older.view, newer.claimed_by) &&
-         std::find(older.newer.begin(), older.newer.end(), newer.view) == older.newer.end();
+         newer.claimed_by.size() >= kClaimsThatSupersede && older.has(newer.claimed_by) &&
+         std::find(older.newer.begin(), older.newer.end(), &newer) == older.newer.end();
 }
 
 }  // namespace
@@ -81,17 +87,17 @@ ViewChoice choose_view(const std::vector<ViewClaim>& claims, const std::map<View
     if (best == nullptr || best->weight() < one.weight()) best = &one;
   }
   if (best == nullptr) return {};
+  Peers going_on;
+  for (const auto* const some : {&best->claimed_by, &best->unheard, &best->ahead})
+    going_on.insert(some->begin(), some->end());
   ViewChoice choice{.view = best->mark, .survivors = {}, .complete = true};
   for (const ViewClaim& claim : claims)
-    for (const auto* const of : {&best->claimed_by, &best->unheard, &best->ahead})
-      if (std::find(of->begin(), of->end(), claim.peer) != of->end()) choice.survivors.push_back(claim.peer);
-  for (const Member& member : best->view->members) {
-    const bool is_back =
-        std::find(choice.survivors.begin(), choice.survivors.end(), member.id) != choice.survivors.end();
+    if (going_on.contains(claim.peer)) choice.survivors.push_back(claim.peer);
+  for (const PeerId member : best->members) {
     // The former master was about to tell that it had lost it.
     const bool is_lost = std::any_of(best->newer.begin(), best->newer.end(),
-                                     [&](const View* view) { return view->find(member.id) == nullptr; });
-    choice.complete = choice.complete && (is_back || is_lost);
+                                     [&](const Candidate* newer) { return !newer->members.contains(member); });
+    choice.complete = choice.complete && (going_on.contains(member) || is_lost);
   }
   for (const Candidate& one : candidates)
     if (one.view == nullptr && one.claimed_by.size() >= kClaimsThatSupersede) choice.complete = false;

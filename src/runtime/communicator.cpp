@@ -291,14 +291,20 @@ const CallDone& AsyncCollective::wait_for_end() const noexcept {
 Result<SharedInfo> AsyncCollective::wait() const { return as_info(wait_for_end()); }
 
 template <class Work>
-Result<void> Communicator::post_and_wait(const char* what, Work work, const std::function<void()>& poll) {
-  const std::string name = what;
-  const auto completion = std::make_shared<Completion>();
+std::shared_ptr<Completion> Communicator::post(Work work) {
+  auto completion = std::make_shared<Completion>();
   const CallId id{next_call_++};
   asio::post(*io_, [id, work = std::move(work), answer = OwedAnswer(completion, lost_)]() mutable {
     work(id, std::move(answer));
   });
   end_late_calls();
+  return completion;
+}
+
+template <class Work>
+Result<void> Communicator::post_and_wait(const char* what, Work work, const std::function<void()>& poll) {
+  const std::string name = what;
+  const auto completion = post(std::move(work));
   try {
     while (poll && completion->wait_for(kPollEvery) == nullptr) poll();
   } catch (...) {
@@ -315,18 +321,56 @@ Result<void> Communicator::connect(const std::shared_ptr<PrefetchTarget>& prefet
                                    const std::function<void()>& poll) {
   if (const auto process = check_process(); !process.ok()) return process;
   UnderWay call(*this);
+  std::vector<Term> terms;
   {
     const std::lock_guard lock(calls_.mutex);
     if (calls_.closing) return closing();
     if (calls_.connecting) return usage("connect is under way in another thread");
     if (driver_->info()->connected) return usage("this communicator is connected already");
+    for (const auto& [name, value] : terms_) terms.push_back({.name = name, .value = value});
     call.claim(&Calls::connecting);
     call.begin();
   }
   return post_and_wait(
       "connect",
-      [this, prefetch](CallId id, OwedAnswer answer) { driver_->connect(id, prefetch, {}, std::move(answer)); },
+      [this, prefetch, terms](CallId id, OwedAnswer answer) {
+        driver_->connect(id, prefetch, terms, std::move(answer));
+      },
       poll);
+}
+
+Result<void> Communicator::set_term(const std::string& name, const std::optional<std::string>& value) {
+  if (const auto process = check_process(); !process.ok()) return process;
+  const std::lock_guard lock(calls_.mutex);
+  if (calls_.closing) return closing();
+  if (calls_.connecting || driver_->info()->connected)
+    return usage("terms are compared at the admission: set them before connect");
+  if (!value) {
+    terms_.erase(name);
+    return {};
+  }
+  if (terms_.size() >= limits::kTermsMax && !terms_.contains(name))
+    return Error{Status::invalid_argument,
+                 "there are " + std::to_string(limits::kTermsMax) + " terms already, which are the most"};
+  terms_[name] = *value;
+  return {};
+}
+
+Result<MembershipMet> Communicator::wait(const MembershipWish& wish, std::optional<std::chrono::milliseconds> bound) {
+  if (const auto process = check_process(); !process.ok()) return process.error();
+  UnderWay call(*this);
+  {
+    const std::lock_guard lock(calls_.mutex);
+    if (calls_.closing) return closing();
+    if (const auto member = not_a_member(); !member.ok()) return member.error();
+    call.begin();
+  }
+  const auto completion = post([this, wish, bound](CallId id, OwedAnswer answer) {
+    driver_->call(WaitCall{.call = id, .wish = wish, .bound = bound}, id, std::move(answer));
+  });
+  const CallDone& done = completion->wait();
+  if (done.error.status != Status::success) return done.error;
+  return done.met;
 }
 
 Result<void> Communicator::offer(std::shared_ptr<const StateOffer> offer) {

@@ -8,8 +8,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -109,6 +111,12 @@ class Communicator {
   /// empty, is called five times a second meanwhile.
   Result<void> connect(const std::shared_ptr<PrefetchTarget>& prefetch = nullptr,
                        const std::function<void()>& poll = {});
+  /// What all members of the group must have alike, from the next connect() on; none: nothing any more. Name and value
+  /// are not looked at. Errors: invalid_argument (too many), invalid_usage (connected, or connecting).
+  Result<void> set_term(const std::string& name, const std::optional<std::string>& value);
+  /// Waits until something of the wish holds; at once, if it does already. Any number may wait, beside whatever else goes
+  /// on. Errors: timeout, and why this peer is a member no more.
+  Result<MembershipMet> wait(const MembershipWish& wish, std::optional<std::chrono::milliseconds> bound);
   /// Offers a shared state to guests from now on, in place of any other.
   Result<void> offer(std::shared_ptr<const StateOffer> offer);
   /// Offers it no more; when this returns, nobody reads it. No error if it was not offered.
@@ -177,7 +185,9 @@ class Communicator {
   template <class Last>
   void stop_thread(const Last& last) noexcept;
   void end_late_calls() noexcept;
-  /// Lets work(id, answer) run on the I/O thread, and waits for the end, also when it throws.
+  /// Lets work(id, answer) run on the I/O thread; then waits for the end, also when something throws here.
+  template <class Work>
+  std::shared_ptr<Completion> post(Work work);
   template <class Work>
   Result<void> post_and_wait(const char* what, Work work, const std::function<void()>& poll = {});
 
@@ -191,6 +201,7 @@ class Communicator {
   std::atomic<std::uint64_t> next_call_{1};
   std::shared_ptr<const CallDone> lost_;  ///< What a call is told that no thread came to take in.
   Calls calls_;
+  std::map<std::string, std::string> terms_;  ///< With the mutex of the calls.
   struct {
     std::mutex mutex;
     bool thread_ended = false;

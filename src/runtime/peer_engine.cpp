@@ -60,6 +60,7 @@ PeerEngine::State::State(EngineConfig config)
 
 void PeerEngine::State::step(Instant now, const EngineEvent& event, EngineActions& out) {
   std::visit([&](const auto& one) { on(now, one, out); }, event);
+  if (!waits_.empty()) end_waits(now, out);
 }
 
 EngineInfo PeerEngine::State::info() const {
@@ -98,8 +99,9 @@ void PeerEngine::State::on(Instant now, const ConnectCall& event, EngineActions&
                     .name = config_.name,
                     .address = event.address,
                     .party = config_.party,
-                   .machine = config_.machine,
-                   .terms = event.terms},
+                    .machine = config_.machine,
+                    .terms = event.terms,
+                    .min_peers = config_.min_peers},
                    event.prefetch != nullptr, actions);
   follow(now, actions, out);
 }
@@ -381,6 +383,7 @@ std::optional<Instant> PeerEngine::State::next_deadline() const {
   std::optional<Instant> next = machine_.next_deadline();
   for (const auto& [key, op] : ops_) next = earlier(next, op_deadline(op));
   for (const auto& [peer, link] : links_) next = earlier(next, link.schedule.acknowledgement_due());
+  for (const Wait& wait : waits_) next = earlier(next, wait.until);
   next = earlier(next, host_.next_deadline());
   if (guest_) next = earlier(next, guest_->next_deadline());
   return next;

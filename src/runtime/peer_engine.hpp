@@ -38,6 +38,7 @@ struct EngineConfig {
   std::uint32_t group = 0;
   Party party{};
   std::uint64_t machine = 0;   ///< As Member::machine.
+  std::uint32_t min_peers = 0;  ///< As Introduction::min_peers.
   std::string master_host{};   ///< By which this peer dials the master.
   Duration connect = seconds(3600);
   Duration master_redial = seconds(60);
@@ -91,6 +92,28 @@ struct CollectiveStart {
   std::shared_ptr<TransferCall> transfer;  ///< Of a transfer, whose signature counts its slices; else null.
   std::shared_ptr<ProbeCall> probing;      ///< Of an optimize-topology, else null.
 };
+/// What the application waits for: any of these.
+struct MembershipWish {
+  bool joiner = false;            ///< Somebody wants to join: an update-topology of all members lets it in.
+  std::optional<Epoch> other_than{};  ///< Another view than that of this epoch is in force: somebody joined or was lost.
+  std::uint32_t group_size = 0;   ///< So many members are in the group; 0: however many.
+};
+/// Which of them hold. Any number, or none.
+struct MembershipMet {
+  bool joiner = false;
+  bool other_view = false;
+  bool group_size = false;
+  bool any() const { return joiner || other_view || group_size; }
+};
+MembershipMet met(const MembershipWish& wish, const View& view, std::uint32_t pending);
+
+/// Ends at once when something of it holds, or with Status::timeout. Any number of these may be under way, beside
+/// whatever else.
+struct WaitCall {
+  CallId call;
+  MembershipWish wish;
+  std::optional<Duration> bound;  ///< None: for as long as this peer is a member.
+};
 /// The application is going: tells the master, fails all calls with Status::closed. The driver flushes
 /// what SendMaster asked for and then closes everything.
 struct LeaveCall {};
@@ -132,7 +155,7 @@ struct LinkSampled {
 /// Time has passed.
 struct EngineTick {};
 
-using EngineEvent = std::variant<ConnectCall, UpdateTopologyCall, CollectiveStart, LeaveCall, MasterUp,
+using EngineEvent = std::variant<ConnectCall, UpdateTopologyCall, WaitCall, CollectiveStart, LeaveCall, MasterUp,
                                  OfferStateCall, MasterDown, MasterSaid, LinkUp, LinkDown, LinkRefused,
                                  LinkSampled, EngineTick>;
 
@@ -212,6 +235,7 @@ struct CallDone {
   CallId call;
   Error error;  ///< Status success, or why not.
   std::optional<CollectiveInfo> info;
+  MembershipMet met{};  ///< Of a WaitCall that succeeded.
 };
 
 using EngineAction = std::variant<DialMaster, CloseMaster, SendMaster, OpenLink, CloseLink, WakeLink, WidenLink,

@@ -69,6 +69,13 @@ class PeerEngine::State {
     std::uint64_t bytes_sent = 0;
     std::uint64_t bytes_received = 0;
   };
+  /// A call that waits until the membership is as it wishes.
+  struct Wait {
+    CallId call;
+    MembershipWish wish;
+    Instant since{};
+    std::optional<Instant> until;
+  };
   /// A frame on its way in.
   struct Receiving {
     enum class Use { discard, control, staged, placed_down, parked, parked_copy, prefetched };
@@ -176,6 +183,10 @@ class PeerEngine::State {
   void release(const OpKey& key, EngineActions& out);
   Landing chunk_begins(Instant now, PeerId peer, Link& link, Receiving& receiving, std::uint32_t index, EngineActions& out);
 
+  // peer_engine_waits.cpp
+  void on(Instant now, const WaitCall& event, EngineActions& out);
+  void end_waits(Instant now, EngineActions& out);
+
   // peer_engine_parking.cpp
   Landing park_begins(Instant now, PeerId peer, Link& link, Receiving& receiving, std::uint32_t index, EngineActions& out);
   static Receiving* parking_twin(Link& link, const FrameHeader& header);
@@ -221,6 +232,7 @@ class PeerEngine::State {
   PeerMachine machine_;
   std::optional<CallId> connect_call_;
   std::optional<CallId> update_call_;
+  std::vector<Wait> waits_;
   std::map<OpKey, Op> ops_;
   std::map<PeerId, Link> links_;
   StagingPool pool_;

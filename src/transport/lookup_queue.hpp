@@ -35,6 +35,12 @@ class LookupQueue {
   /// Whether take() would give one.
   bool has_next(bool others = true) const { return !own_.empty() || (others && !lanes_.empty()); }
   std::size_t places() const { return places_; }
+  /// Nobody waits any more. Takes no memory.
+  void clear() noexcept {
+    own_.clear();
+    lanes_.clear();
+    places_ = 0;
+  }
 
  private:
   struct Lane {

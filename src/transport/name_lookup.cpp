@@ -128,7 +128,7 @@ void NameLookup::close() {
     crew_->called.notify_all();
   }
   entries_.clear();
-  queue_ = {};
+  queue_.clear();
   asked_.clear();
   workers_ = 0;
   patience_.cancel();

@@ -151,7 +151,13 @@ class Judge {
             .address = address(from.host(), from.port()),
             .party = party(from.party(), from.party_size()),
             .machine = from.machine(),
-            .terms = terms(from.terms())};
+            .terms = terms(from.terms()),
+            .min_peers = group_size(from.min_peers())};
+  }
+
+  std::uint32_t group_size(std::uint32_t size) {
+    fits(size, limits::kGroupSizeMax, "group");
+    return size;
   }
 
   std::vector<Term> terms(const google::protobuf::RepeatedPtrField<wire::TermEntry>& from) {

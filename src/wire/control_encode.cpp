@@ -77,6 +77,7 @@ void put(const Introduction& from, wire::IntroductionEntry& to) {
   to.set_party_size(from.party.size);
   to.set_machine(from.machine);
   to.set_connection(from.connection);
+  to.set_min_peers(from.min_peers);
   for (const Term& term : from.terms) {
     wire::TermEntry& entry = *to.add_terms();
     entry.set_name(term.name);

@@ -24,7 +24,7 @@ LAYERS = {
     "wire": ["base", "membership/messages.hpp", "membership/view.hpp"],
     "links": ["base"],
     "transport": ["base", "wire", "links"],
-    "runtime": ["base", "membership", "topology", "plan", "kernels", "shared_state", "collective", "wire", "links",
+    "runtime": ["base", "membership", "topology", "plan", "kernels", "shared_state", "collective", "wire",
                 "transport"],
 }
 

@@ -200,6 +200,29 @@ TEST_CASE("an update-topology that ended while a member was away has ended for i
   }
 }
 
+TEST_CASE("a member that is back in update-topology meets others that are in a collective") {
+  MasterBench bench(kPatient);
+  bench.found(2);
+  bench.arrive({3});
+  bench.call_update({1, 2});
+  REQUIRE(bench.is_member(3));
+  const OpKey key = bench.key(1);
+  for (const std::uint64_t peer : {1, 2}) bench.begun(peer, key);
+  const bool is_first = GENERATE(true, false);
+  Resume memory = bench.memory(3);
+  memory.in_update = true;
+  memory.first = is_first;
+  memory.update_round = bench.last<StartView>(3).update_round;
+  bench.close(3);
+  bench.open(3);
+  ++memory.who.connection;
+  bench.say(3, memory);
+  bench.say(3, OutcomesPresented{});
+  REQUIRE(bench.count<UpdateDone>(3) == 1);
+  CHECK(bench.last<UpdateDone>(3).error.status == (is_first ? Status::success : Status::mismatch));
+  CHECK(bench.count<StartView>(3) == (is_first ? 1U : 2U));
+}
+
 // ------------------------------------------------------------------------ what the others say of their links
 
 TEST_CASE("a member that more than half of the others have no link to any more is gone after 300 ms") {

@@ -292,6 +292,18 @@ TEST_CASE("connections break while a run is taken up, before the choice and afte
   CHECK(after.members(2) == Peers{1, 2, 3});
 }
 
+TEST_CASE("one that leaves or falls silent while a run is taken up is not waited for") {
+  MasterBench before;
+  before.found(3);
+  MasterBench after({.silence = seconds(3), .recovery = seconds(60)}, 99);
+  for (const std::uint64_t peer : {1, 2, 3}) after.come_back(before, peer);
+  after.pass(seconds(1));
+  after.present_outcomes({1, 2});
+  SECTION("it leaves") { after.say(3, Leave{}); }
+  SECTION("it falls silent") { after.pass_alive(seconds(3), {1, 2}); }
+  CHECK(after.members(1) == Peers{1, 2});
+}
+
 TEST_CASE("a connection that is outdated is dropped by a restarted master, too") {
   MasterBench before;
   before.found(2);

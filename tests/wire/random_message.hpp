@@ -145,7 +145,8 @@ inline Introduction any_introduction(Random& random) {
           .address = any_address(random),
           .party = {.id = PartyId{random.next()}, .size = static_cast<std::uint32_t>(random.below(limits::kPartySizeMax + 1))},
           .machine = any_number(random),
-          .terms = any_terms(random)};
+          .terms = any_terms(random),
+          .min_peers = static_cast<std::uint32_t>(random.below(limits::kGroupSizeMax + 1))};
 }
 
 inline Resume any_resume(Random& random) {

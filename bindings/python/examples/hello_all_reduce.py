@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-import time
 
 import numpy as np
 
@@ -17,11 +16,8 @@ import hawser
 
 
 def join_and_reduce(master: str, world: int) -> None:
-    with hawser.Communicator(master) as comm:
-        comm.connect()
-        while comm.group_size < world:
-            comm.update_topology()
-            time.sleep(0.01)
+    with hawser.Communicator(master, min_peers=world) as comm:
+        comm.connect()  # when so many are there
         tensor = np.full(1_000_000, comm.rank + 1, np.float32)
         while True:
             try:

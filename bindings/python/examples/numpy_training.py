@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 import hawser
 
 FEATURES, CLASSES, SAMPLES, LEARNING_RATE = 20, 4, 500, 0.05
-ALONE_S_MAX = 10.0
+ALONE_MS_MAX = 10_000
 Floats = NDArray[np.float32]
 
 
@@ -52,7 +52,6 @@ def train(comm: hawser.Communicator, steps: int, pace_s: float) -> float:
     momentum = np.zeros_like(weights)
     state = hawser.SharedState({"weights": weights, "momentum": momentum})
     loss = float("inf")
-    together = time.monotonic()
     while state.revision < steps:
         try:
             comm.update_topology()  # admits who waits
@@ -62,9 +61,10 @@ def train(comm: hawser.Communicator, steps: int, pace_s: float) -> float:
             average, loss = gradient(weights, inputs, labels)
             reduced = comm.all_reduce(average, op=hawser.ReduceOp.AVG)
         except hawser.TooFewPeers:
-            if time.monotonic() - together > ALONE_S_MAX:
+            try:
+                comm.wait(joiner=True, timeout_ms=ALONE_MS_MAX)
+            except hawser.Timeout:
                 break
-            time.sleep(0.05)
             continue
         except hawser.HawserError as error:
             if error.must_reconnect:
@@ -76,8 +76,7 @@ def train(comm: hawser.Communicator, steps: int, pace_s: float) -> float:
         momentum += average
         weights -= LEARNING_RATE * momentum
         state.revision += 1
-        together = time.monotonic()
-        time.sleep(pace_s)
+            time.sleep(pace_s)
         if state.revision % 20 == 0:
             print(f"step {state.revision}: loss {loss:.3f}, {reduced.world_size} peers", flush=True)
     return loss

@@ -29,7 +29,7 @@ from hawser._core import (
     SyncSource,
     SyncStrategy,
 )
-from hawser.communicator import AsyncOp, Communicator
+from hawser.communicator import AsyncOp, Communicator, Met
 from hawser.errors import (
     Closed,
     Expelled,
@@ -70,6 +70,7 @@ __all__ = [
     "MasterRestarted",
     "MasterUnreachable",
     "Member",
+    "Met",
     "Mismatch",
     "OptimizeInfo",
     "PeerLost",

@@ -6,7 +6,7 @@ import atexit
 import weakref
 from collections.abc import Sequence
 from types import TracebackType
-from typing import overload
+from typing import NamedTuple, overload
 
 from hawser import _core
 from hawser._core import (
@@ -24,7 +24,15 @@ from hawser._core import (
 from hawser.shared_state import Progress, SharedState
 from hawser.tensors import Tensor
 
-__all__ = ["AsyncOp", "Communicator"]
+__all__ = ["AsyncOp", "Communicator", "Met"]
+
+
+class Met(NamedTuple):
+    """What held when `Communicator.wait` ended."""
+
+    joiner: bool
+    group_size: bool
+    epoch: bool
 
 
 class AsyncOp:
@@ -80,6 +88,8 @@ class Communicator:
             are expelled too.
         congestion_control: TCP's, towards other hosts, such as "bbr". Default: the system's.
         send_buffer_bytes, receive_buffer_bytes: of each connection to another host. Default: the system fits them.
+        min_peers: the first members of the group are so many at least: the first ones wait for the others in `connect`.
+            What most of them wish counts. Default: whoever is there a second after the master's start.
 
     Zeros and empty strings mean the defaults. Raises InvalidArgument, SystemFailure (no port free).
     """
@@ -106,6 +116,7 @@ class Communicator:
         congestion_control: str = "",
         send_buffer_bytes: int = 0,
         receive_buffer_bytes: int = 0,
+        min_peers: int = 0,
     ) -> None:
         self._handle = _core.CommHandle(
             master=master,
@@ -127,6 +138,7 @@ class Communicator:
             congestion_control=congestion_control,
             send_buffer_bytes=send_buffer_bytes,
             receive_buffer_bytes=receive_buffer_bytes,
+            min_peers=min_peers,
         )
         _open.add(self)
 
@@ -145,9 +157,9 @@ class Communicator:
         prefetch_bound_ms: int = 0,
         progress: Progress | None = None,
     ) -> PrefetchInfo | None:
-        """Joins the run: waits until the members admit this peer (`update_topology`) and links to them are open.
+        """Joins the run: opens links to the members, and waits until they admit this peer (`update_topology`).
 
-        The first peers of a run are admitted together. Blocks up to connect_ms. May be called again after Expelled,
+        The first peers of a run are admitted together (see min_peers). Blocks up to connect_ms. May be called again after Expelled,
         MasterUnreachable, Refused or Timeout, to join as a newcomer.
 
         Args:
@@ -155,18 +167,48 @@ class Communicator:
             prefetch_bound_ms: after so long, join with what has come. Default 600000.
             progress: told how far the fetching is.
 
-        Raises InvalidUsage (connected already), Timeout, MasterUnreachable, Refused, Closed.
+        Raises InvalidUsage (connected already), Timeout, MasterUnreachable (at once, if what answers there is no master),
+        Refused (other version, other terms, limits reached, no link to a member), Closed.
         """
         if prefetch is None:
             self._handle.connect()
             return None
         return prefetch._handle.connect_prefetch(self._handle, prefetch_bound_ms, progress)
 
+    def set_term(self, name: str, value: str | None) -> None:
+        """States what all members of the group must have alike, such as "sync_every": before `connect`. None: no more.
+
+        A newcomer whose terms are not those of the members is refused, and told both values. The classes of
+        `hawser.torch` state theirs. Name: 1 to 63 bytes, value: at most 127; 32 terms. Does not block.
+
+        Raises InvalidArgument, InvalidUsage (connected, or connecting), Closed.
+        """
+        self._handle.set_term(name, value)
+
+    def wait(self, *, joiner: bool = False, group_size: int = 0, epoch: int = 0, timeout_ms: int = 0) -> Met:
+        """Blocks until something of what is asked for holds; says what. At once if it does already.
+
+        For members that have nothing to do until somebody comes or goes. Other calls may go on meanwhile.
+
+        Args:
+            joiner: somebody waits for admission that the next `update_topology` can let in.
+            group_size: the group has so many members at least.
+            epoch: another view than that of this epoch is in force: somebody joined or left.
+            timeout_ms: bound. Default 600000.
+
+        Raises InvalidArgument (nothing is asked for), InvalidUsage (not connected), Timeout, MasterUnreachable,
+        Expelled, Closed.
+        """
+        bits = self._handle.wait(joiner, group_size, epoch, timeout_ms)
+        return Met(bool(bits & _core.MET_JOINER), bool(bits & _core.MET_GROUP_SIZE), bool(bits & _core.MET_EPOCH))
+
     def update_topology(self) -> None:
         """Admits pending peers. All members of all groups call it in the same place; at once if nobody waits.
 
-        Losses are no error: the view that stands is without the lost. Blocks until all members have called, at most
-        the master's call_wait_ms, plus link_open_ms for newcomers. Not beside a collective.
+        Only those come in whose links to all members stand: nobody is waited for. Losses are no error: the view that
+        stands is without the lost. The first call of a newcomer succeeds at once if the members that admitted it are in
+        a collective already. Blocks until all members have called, at most the master's call_wait_ms. Not beside a
+        collective.
 
         Raises InvalidUsage, Mismatch (a member waits in a collective instead), Timeout, MasterRestarted,
         MasterUnreachable, Expelled, Closed.

@@ -35,7 +35,8 @@ std::shared_ptr<CommHandle> make(const std::string& master, const std::string& n
                                  std::uint32_t stall_ms, bool check_same_host,
                                  std::uint32_t prefetch_share_percent, std::uint64_t party,
                                  std::uint32_t party_size, const std::string& congestion_control,
-                                 std::uint32_t send_buffer_bytes, std::uint32_t receive_buffer_bytes) {
+                                 std::uint32_t send_buffer_bytes, std::uint32_t receive_buffer_bytes,
+                                 std::uint32_t min_peers) {
   using hawser::detail::or_null;
   hawserCommConfig_t config = HAWSER_COMM_CONFIG_INIT;
   config.master = or_null(master);
@@ -57,6 +58,7 @@ std::shared_ptr<CommHandle> make(const std::string& master, const std::string& n
   config.congestion_control = or_null(congestion_control);
   config.send_buffer_bytes = send_buffer_bytes;
   config.receive_buffer_bytes = receive_buffer_bytes;
+  config.min_peers = min_peers;
   return std::make_shared<CommHandle>(config);
 }
 
@@ -107,6 +109,19 @@ hawserOptimizeInfo_t optimize_topology(CommHandle& self, bool all_pairs, std::ui
       },
       std::make_shared<Kept>(), progress);
   return *info;
+}
+
+std::uint32_t wait_for_membership(CommHandle& self, bool joiner, std::uint32_t group_size, std::uint64_t epoch,
+                                  std::uint32_t timeout_ms) {
+  hawserWaitOptions_t options = HAWSER_WAIT_OPTIONS_INIT;
+  options.joiner = joiner ? 1 : 0;
+  options.group_size = group_size;
+  options.epoch = epoch;
+  options.timeout_ms = timeout_ms;
+  const auto met = std::make_shared<std::uint32_t>(0);
+  self.wait_for([options, met](hawserComm_t comm, HelperCall*) { return hawserCommWait(comm, &options, met.get()); },
+                std::make_shared<Kept>());
+  return *met;
 }
 
 /// The tensors that a reduction reads and writes.
@@ -313,7 +328,7 @@ void bind_membership(nb::class_<CommHandle>& comm) {
            nb::arg("master_redial_ms"), nb::arg("silence_ms"), nb::arg("stall_ms"),
            nb::arg("check_same_host"), nb::arg("prefetch_share_percent"),
            nb::arg("party"), nb::arg("party_size"), nb::arg("congestion_control"),
-           nb::arg("send_buffer_bytes"), nb::arg("receive_buffer_bytes"))
+           nb::arg("send_buffer_bytes"), nb::arg("receive_buffer_bytes"), nb::arg("min_peers"))
       .def("close", &CommHandle::close)
       .def("is_closed", &CommHandle::is_closed)
       .def("connect",
@@ -328,6 +343,15 @@ void bind_membership(nb::class_<CommHandle>& comm) {
              self.wait_for([](hawserComm_t handle, HelperCall*) { return hawserCommUpdateTopology(handle); },
                            nullptr);
            })
+      .def("set_term",
+           [](CommHandle& self, const std::string& name, const std::optional<std::string>& value) {
+             self.look([&](hawserComm_t handle) {
+               return hawserCommSetTerm(handle, name.c_str(), value ? value->c_str() : nullptr);
+             });
+           },
+           nb::arg("name"), nb::arg("value").none())
+      .def("wait", &wait_for_membership, nb::arg("joiner"), nb::arg("group_size"), nb::arg("epoch"),
+           nb::arg("timeout_ms"))
       .def("info", &info_of)
       .def("members", &members_of)
       .def("pending", [](CommHandle& self) {
@@ -359,6 +383,9 @@ void bind_collectives(nb::class_<CommHandle>& comm) {
 }  // namespace
 
 void bind_communicator(nb::module_& module) {
+  module.attr("MET_JOINER") = nb::int_(HAWSER_MET_JOINER);
+  module.attr("MET_GROUP_SIZE") = nb::int_(HAWSER_MET_GROUP_SIZE);
+  module.attr("MET_EPOCH") = nb::int_(HAWSER_MET_EPOCH);
   nb::class_<Operation>(module, "Operation")
       .def("test", &Operation::test)
       .def("wait", &Operation::wait, nb::arg("timeout_ms").none());

@@ -5,8 +5,6 @@ The yardstick of what training over a network costs without local steps.
 
 from __future__ import annotations
 
-import time
-
 import hawser
 import torch  # type: ignore[import-not-found,unused-ignore]
 from hawser.torch import DataParallel
@@ -21,11 +19,8 @@ torch.set_num_threads(1)
 text = Text(given)
 model = model_of(given)
 optimizer = torch.optim.AdamW(model.parameters(), lr=given.lr, betas=(0.9, 0.99), weight_decay=0.1)
-comm = hawser.Communicator(given.master)
+comm = hawser.Communicator(given.master, min_peers=given.peers)
 comm.connect()
-while comm.group_size < given.peers:
-    comm.update_topology()
-    time.sleep(0.01)
 parallel = DataParallel(model.named_parameters(), comm)
 step_tokens = given.peers * given.batch * given.context
 step = tokens = 0

@@ -9,16 +9,16 @@ from typing import Literal, Union
 import torch  # type: ignore[import-not-found,unused-ignore]
 
 from hawser import Communicator, HawserError, PrefetchInfo, SharedState
-from hawser.errors import InvalidUsage, MasterRestarted, Mismatch, Timeout, TooFewPeers
+from hawser.errors import InvalidArgument, InvalidUsage, MasterRestarted, Mismatch, Timeout, TooFewPeers
+from hawser.torch.settings import Settings
 from hawser.torch.site import Fate, Site
 
 __all__ = ["Admission", "OnAlone"]
 
 OnAlone = Literal["wait", "continue"]
-_POLL_S = 0.02
 _OUT_S = 60.0
 """So long after a rank of a site the others may learn that they are out."""
-_CROSSED_MAX = 10
+_CROSSED_MAX = 4
 """So many calls in a row may cross other members' before it counts as a fault of the program."""
 
 
@@ -27,7 +27,7 @@ class Admission:
 
     The shared state is the tensors given, and "progress" (int64): the number of outer steps; the phase: where in its
     round the group is, 0 being the beginning, so that a newcomer knows what the others call next; the sum of all
-    weights that outer steps were made with.
+    weights that outer steps were made with. And "settings" (`Settings`).
 
     Revisions: content that all members have changed alike since the last synchronisation is one above it, however
     many changes there were (members that go on alone cannot synchronise in between).
@@ -41,13 +41,15 @@ class Admission:
         on_alone: OnAlone,
         alone_timeout_s: float,
         tag: int,
+        settings: Settings,
         site: Site | None = None,
     ) -> None:
         if on_alone not in ("wait", "continue"):
             raise ValueError('on_alone is "wait" or "continue"')
         self.comm = comm
         self.progress = torch.zeros(3, dtype=torch.int64)
-        self.state = SharedState({**tensors, "progress": self.progress})
+        self._settings = settings
+        self.state = SharedState({**tensors, "progress": self.progress, "settings": settings.tensor})
         self._on_alone = on_alone
         self._alone_timeout_s = alone_timeout_s
         self._tag = tag
@@ -200,17 +202,19 @@ class Admission:
 
     def _wait_until_out(self) -> None:
         """The master expels the companions of who is lost; the word is on its way."""
-        begun = time.monotonic()
-        while time.monotonic() - begun < _OUT_S:
-            try:
-                self.comm.info()
-            except InvalidUsage:
+        ends = time.monotonic() + _OUT_S
+        try:
+            while (left_s := ends - time.monotonic()) > 0:
+                try:
+                    self.comm.wait(epoch=self.comm.epoch, timeout_ms=_whole_ms(left_s))
+                except Timeout:
+                    pass
+        except InvalidUsage:
+            return
+        except HawserError as error:
+            if self.survive(error):
                 return
-            except HawserError as error:
-                if self.survive(error):
-                    return
-                raise
-            time.sleep(_POLL_S)
+            raise
         raise RuntimeError(
             f"another rank of this site is out of the run, but this one is not after {_OUT_S} s; make the communicators "
             "of all ranks with Site.communicator, whose party is lost as a whole"
@@ -229,14 +233,15 @@ class Admission:
 
     def _stays_alone(self) -> bool:
         """Whether the group is this member and it may go on. Waits if not."""
-        begun = time.monotonic()
+        ends = time.monotonic() + self._alone_timeout_s
         while self.comm.group_size < 2:
             if self.goes_on_alone:
                 return True
-            if time.monotonic() - begun > self._alone_timeout_s:
+            left_s = ends - time.monotonic()
+            if left_s <= 0:
                 raise RuntimeError(f"nobody else came for {self._alone_timeout_s} s; on_alone is {self._on_alone!r}")
-            time.sleep(_POLL_S)  # the library tells nobody that somebody waits at the door
             try:
+                self.comm.wait(joiner=True, group_size=2, timeout_ms=_whole_ms(left_s))
                 self.comm.update_topology()
             except (MasterRestarted, Mismatch, Timeout):
                 pass
@@ -256,6 +261,7 @@ class Admission:
         return True
 
     def _connect(self) -> None:
+        self._settings.state(self.comm)
         self.prefetched = info = self.comm.connect(prefetch=self.state)
         self._known = set()
         if info.bytes_fetched:
@@ -268,7 +274,17 @@ class Admission:
             # Content may have come in part; the state offers nothing then until a later synchronisation.
             self._is_torn = self._is_torn or "incomplete" in str(error)
             raise
+        try:
+            self._settings.check()
+        except InvalidArgument:
+            self.comm.close()
+            raise
         self._agreed = info.revision
         self.bytes_sent += info.bytes_sent
         self._is_torn = False
         self._known = {member.peer_id for member in self.comm.members}
+
+
+def _whole_ms(seconds: float) -> int:
+    """At least one, and what the library's 32 bits take without meaning "for ever"."""
+    return max(1, min(int(seconds * 1000), 2**32 - 2))

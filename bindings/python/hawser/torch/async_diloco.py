@@ -64,10 +64,9 @@ class AsyncDiLoCo(OuterLoop):
                 plan, quantization, weight, on_alone, alone_timeout_s, weight_unit, error_feedback, first_tag, site
             ),
             sync_every=sync_every,
+            terms=outer.terms(),
         )
-        if resume is not None:
-            self._load(resume)
-        self._enter()
+        self._begin(resume)
 
     def step(self) -> bool:
         """An inner step; every H-th time the end of a round. Says whether it was such a one.

@@ -36,6 +36,11 @@ class DiLoCo(OuterLoop):
     trains from the outer step that follows it. A member that was expelled comes back as a newcomer; its progress
     counts if the group has made no outer step without it.
 
+    What members must have alike (the class, the model's names and shapes, sync_every, the outer step, plan,
+    quantization, weight_unit, error_feedback) is compared when a member is admitted: one that differs raises Refused, or
+    InvalidArgument and closes comm if that was connected before, with both values. Calls that don't fit four times in a
+    row raise Mismatch.
+
     With sync_every=1, an inner torch.optim.SGD without momentum and weight decay, and outer_momentum 0, gradients are
     averaged instead of differences, and the step is Θ - (outer_lr * lr) * average: with outer_lr=1 this is
     data-parallel SGD bit for bit, if averages are (see plan). The lr is that of the group when the round began.
@@ -57,7 +62,9 @@ class DiLoCo(OuterLoop):
         weight_unit: weights are divided by it before they scale values: a power of two near the usual weight keeps
             values their size where they travel as float16. The same on all members.
         error_feedback: what quantisation loses is added to the next reduction (8 bytes per parameter).
-        resume: a `state_dict()` to go on from. Of members that bring different ones the newest counts.
+        resume: a `state_dict()` to go on from. Of the members that begin a run together the newest counts: give
+            `Communicator(min_peers=...)` to all, so that none begins before the others are there. If the group that
+            this member joins is behind it, it raises RuntimeError and closes comm.
         site: if the model is sharded (FSDP2): the ranks that hold the shards. See `Site`.
         first_tag: of the collectives, as many as there are parameters and a few more.
 
@@ -85,7 +92,8 @@ class DiLoCo(OuterLoop):
         site: Site | None = None,
         first_tag: int = FIRST_TAG,
     ) -> None:
-        self._fragment = Fragment(named(model_parameters), OuterSettings(outer_lr, outer_momentum, nesterov))
+        outer = OuterSettings(outer_lr, outer_momentum, nesterov)
+        self._fragment = Fragment(named(model_parameters), outer)
         self._outer_lr = outer_lr
         self._rates = torch.zeros(len(inner_optimizer.param_groups), dtype=torch.float64)
         self._rate_groups: list[int] | None = None
@@ -99,11 +107,10 @@ class DiLoCo(OuterLoop):
                 plan, quantization, weight, on_alone, alone_timeout_s, weight_unit, error_feedback, first_tag, site
             ),
             sync_every=sync_every,
+            terms=outer.terms(),
             shared=None if self._rate_groups is None else {"inner_lr": self._rates},
         )
-        if resume is not None:
-            self._load(resume)
-        self._enter()
+        self._begin(resume)
 
     def step(self) -> bool:
         """An inner step; every H-th time, an outer step with the group. Says whether it was such a one.

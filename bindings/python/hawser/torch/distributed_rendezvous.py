@@ -31,7 +31,6 @@ __all__ = ["Gathered", "Options", "gather"]
 
 _MASTER_KEY = "hawser/master"
 _FAILED = "failed: "
-_POLL_S = 0.005
 _BOOTSTRAP_MS = 250
 """All ranks are there when the master starts: it need not collect them for longer."""
 _REDIAL_MS = 10_000
@@ -112,6 +111,7 @@ def gather(
             port_last=options.port_last,
             connections_per_link=options.connections_per_link,
             connect_ms=meeting.left_ms(),
+            min_peers=size,
             master_redial_ms=0 if named else _REDIAL_MS,
         )
         rank_at = _link(comm, rank, size, meeting)
@@ -216,10 +216,10 @@ def _link(comm: Communicator, rank: int, size: int, meeting: _Meeting) -> list[i
         comm.connect()
         while comm.group_size < size:
             try:
+                comm.wait(joiner=True, group_size=size, timeout_ms=meeting.left_ms())
                 comm.update_topology()
             except MasterRestarted:
                 continue
-            time.sleep(_POLL_S)  # the library tells nobody that somebody waits at the door
         mine = torch.tensor([rank], dtype=torch.int64)
         everybody = torch.empty(comm.group_size, dtype=torch.int64)
         comm.all_gather(mine, everybody)

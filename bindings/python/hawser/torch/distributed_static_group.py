@@ -14,7 +14,6 @@ from hawser.torch.distributed_rendezvous import Gathered
 
 __all__ = ["ProcessGroupBroken", "StaticGroup", "finish_leaving"]
 
-_POLL_S = 0.02
 _LEAVE_S = 10.0
 """So long the master that lives in a rank's process waits for the others to leave, after that rank has."""
 
@@ -146,8 +145,11 @@ class _Leaving(threading.Thread):
     def run(self) -> None:
         ends = time.monotonic() + _LEAVE_S
         try:
-            while self._comm.group_size > 1 and time.monotonic() < ends:
-                time.sleep(_POLL_S)
+            while (info := self._comm.info()).group_size > 1:
+                left_s = ends - time.monotonic()
+                if left_s <= 0:
+                    break
+                self._comm.wait(epoch=info.epoch, timeout_ms=max(1, int(left_s * 1000)))
         except HawserError:
             pass  # out of the run, so there is nothing to wait for
         self._comm.close()

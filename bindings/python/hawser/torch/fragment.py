@@ -31,6 +31,14 @@ class OuterSettings:
         if self.learning_rate < 0 or self.momentum < 0:
             raise ValueError("outer_lr and outer_momentum must be 0 or more")
 
+    def terms(self) -> dict[str, str]:
+        """What all members of a group must have alike."""
+        return {
+            "outer_lr": repr(float(self.learning_rate)),
+            "outer_momentum": repr(float(self.momentum)),
+            "nesterov": str(bool(self.nesterov)),
+        }
+
 
 def named(parameters: Parameters) -> list[tuple[str, torch.Tensor]]:
     """Those that are trained, each once, under names that are the same on all members."""

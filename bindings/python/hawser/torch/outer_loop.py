@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from hawser.errors import TooFewPeers
 from hawser.torch.admission import Admission, OnAlone
 from hawser.torch.fragment import Fragment
 from hawser.torch.reduction import GroupSum
+from hawser.torch.settings import Settings, described_model, described_quantization
 from hawser.torch.site import Fate, Site
 
 __all__ = ["FIRST_TAG", "GroupSettings", "OuterLoop"]
@@ -51,6 +52,7 @@ class OuterLoop(ABC):
         settings: GroupSettings,
         *,
         sync_every: int,
+        terms: Mapping[str, str],
         shared: dict[str, torch.Tensor] | None = None,
     ) -> None:
         if sync_every < 1:
@@ -85,11 +87,32 @@ class OuterLoop(ABC):
             on_alone=settings.on_alone,
             alone_timeout_s=settings.alone_timeout_s,
             tag=settings.first_tag,
+            settings=Settings(self._terms(terms, tensors)),
             site=settings.site,
         )
         self._local_steps = 0
         self._counted = 0  # the mark of those who counted in the last sum
         self._trained_at = -1  # the outer steps that L is built on; -1: it counts for nothing
+        self._resumed_at: int | None = None  # the outer steps of the checkpoint that the group has to take over
+
+    def _terms(self, own: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:
+        """What all members of the group must have alike. Those of another first tag may be beside these."""
+        settings = self._settings
+        alike = {
+            "class": type(self).__name__,
+            "sync_every": str(self.sync_every),
+            "plan": settings.plan.name,
+            "quantization": described_quantization(settings.quantization),
+            "weight_unit": str(settings.weight_unit),
+            "error_feedback": str(settings.error_feedback),
+            "model": described_model(tensors),
+            **own,
+        }
+        if settings.site is not None:
+            alike["ranks of a site"] = str(settings.site.size)
+        if settings.first_tag == FIRST_TAG:
+            return alike
+        return {f"{name} of first_tag {settings.first_tag}": value for name, value in alike.items()}
 
     # ------------------------------------------------------------------------------------------ the caller
 
@@ -191,6 +214,13 @@ class OuterLoop(ABC):
     def _phase(self) -> int:
         """The shared position in the round from which this member would go on."""
 
+    def _begin(self, resume: dict[str, Any] | None) -> None:
+        """At the end of the constructor."""
+        if resume is not None:
+            self._load(resume)
+            self._resumed_at = self._trained_at
+        self._enter()
+
     def _load(self, saved: dict[str, Any]) -> None:
         self.inner.load_state_dict(saved["inner"])
         for fragment in self._fragments:
@@ -210,6 +240,7 @@ class OuterLoop(ABC):
         If not, it begins with L = Θ and nothing to add.
         """
         self._admission.join()
+        self._check_resume()
         if self._trained_at == self.outer_steps:
             return True
         for fragment, each in zip(self._fragments, self._sums):
@@ -218,6 +249,19 @@ class OuterLoop(ABC):
         self._local_steps = 0
         self._trained_at = self.outer_steps
         return False
+
+    def _check_resume(self) -> None:
+        """A checkpoint that is newer than what the group has is not given up without a word."""
+        given, self._resumed_at = self._resumed_at, None
+        if given is None or given <= self.outer_steps:
+            return
+        self.comm.close()
+        raise RuntimeError(
+            f"the checkpoint given as resume is of outer step {given}, and the group that this peer has joined is at "
+            f"{self.outer_steps}: to go on would lose {given - self.outer_steps} outer steps. Its communicator is closed, "
+            "so that the others go on. To go on from the checkpoint, end the others, and start all with min_peers, so "
+            "that none begins without it; to go on from the group, give no resume"
+        )
 
     def _ask_weight(self, index: int) -> float:
         """Asks for the weight of what fragment `index` reduces next; gives the scale for its values."""

@@ -68,7 +68,7 @@ class StreamingDiLoCo(OuterLoop):
             raise ValueError("there are more fragments than steps in a round")
         self._alpha = alpha
         self._due = [(index + 1) * sync_every // fragments for index in range(fragments)]
-        self._begin = [due - overlap for due in self._due]
+        self._starts = [due - overlap for due in self._due]
         outer = OuterSettings(outer_lr, outer_momentum, nesterov)
         parts = _cut(named(model_parameters), fragments, fragment_of)
         super().__init__(
@@ -79,10 +79,9 @@ class StreamingDiLoCo(OuterLoop):
                 plan, quantization, weight, on_alone, alone_timeout_s, weight_unit, error_feedback, first_tag, site
             ),
             sync_every=sync_every,
+            terms={**outer.terms(), "fragments": str(fragments), "overlap": str(overlap), "alpha": repr(alpha)},
         )
-        if resume is not None:
-            self._load(resume)
-        self._enter()
+        self._begin(resume)
 
     def step(self) -> bool:
         """An inner step, and the group's calls that are due after it; says whether a fragment made its outer step.
@@ -93,7 +92,7 @@ class StreamingDiLoCo(OuterLoop):
         self.inner.step()
         self._local_steps += 1
         is_due = False
-        for index, (begin, due) in enumerate(zip(self._begin, self._due)):
+        for index, (begin, due) in enumerate(zip(self._starts, self._due)):
             if self._local_steps == begin:
                 self._fragments[index].take_delta(self._ask_weight(index))
                 self._sums[index].start()
@@ -130,7 +129,7 @@ class StreamingDiLoCo(OuterLoop):
     def _enter(self) -> None:
         self._come_in()
         self._local_steps = self._admission.phase
-        for index, (begin, due) in enumerate(zip(self._begin, self._due)):
+        for index, (begin, due) in enumerate(zip(self._starts, self._due)):
             if begin <= self._local_steps < due:
                 self._sums[index].start()
         self._admission.offer()

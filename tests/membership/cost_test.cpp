@@ -1,0 +1,151 @@
+#include <chrono>
+#include <functional>
+
+#include "membership/master_machine.hpp"
+#include "catch.hpp"
+#include "membership/master_bench.hpp"
+
+/// What messages cost the master must not grow with what else is in flight. Only ratios are compared, of times taken in
+/// one process, with much room.
+namespace hawser {
+namespace {
+
+constexpr MasterConfig kPatient{.silence = seconds(3600)};
+
+/// A master alone: what it does is thrown away.
+class LoneMaster {
+ public:
+  LoneMaster() : master_(kPatient, 1, now) {}
+  Instant now{};
+
+  void step(const MasterEvent& event) {
+    actions_.clear();
+    master_.step(now, event, actions_);
+    // As a driver does after each event.
+    next_ = master_.next_deadline();
+  }
+  void say(std::uint64_t peer, PeerMessage message) { step(PeerSaid{{peer}, std::move(message)}); }
+  const MasterActions& actions() const { return actions_; }
+
+ private:
+  MasterMachine master_;
+  MasterActions actions_;
+  std::optional<Instant> next_;
+};
+
+/// The shortest of some runs, in seconds.
+double seconds_of(const std::function<void()>& what) {
+  double best = 1e9;
+  for (int i = 0; i < 5; ++i) {
+    const auto begun = std::chrono::steady_clock::now();
+    what();
+    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
+  }
+  return best;
+}
+
+Introduction introduction(std::uint64_t peer) {
+  return {.id = {peer}, .token = peer, .connection = 1, .group = 0, .name = "p" + std::to_string(peer),
+          .address = {.host = MasterBench::host(peer), .port = 1}};
+}
+
+/// Members 1 to n in a view, of which the key names a collective.
+OpKey found(LoneMaster& master, std::uint64_t n) {
+  for (std::uint64_t peer = 1; peer <= n; ++peer) {
+    master.step(ConnectionOpened{.connection = {peer}, .remote_host = MasterBench::host(peer)});
+    master.say(peer, Hello{introduction(peer)});
+  }
+  for (std::uint64_t peer = 1; peer <= n; ++peer) {
+    Linked word;
+    for (std::uint64_t other = 1; other <= n; ++other)
+      if (other != peer) word.up.push_back({other});
+    master.say(peer, word);
+  }
+  master.now += seconds(1);
+  master.step(Tick{});
+  for (const MasterAction& action : master.actions())
+    if (const auto* const send = std::get_if<SendToPeer>(&action))
+      if (const auto* const start = std::get_if<StartView>(&send->message))
+        return {.epoch = start->epoch, .view = start->id, .tag = 0, .sequence = 0};
+  FAIL("no view was started");
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("what a collective costs the master does not grow with the number of collectives in flight") {
+  const auto seconds_per_tag = [](std::uint64_t tags, bool differ) {
+    return seconds_of([&] {
+             LoneMaster master;
+             OpKey key = found(master, 3);
+             // One that waits for a member, so that a mismatch is looked for all the while.
+             if (differ)
+               for (const std::uint64_t peer : {1, 2}) {
+                 OpKey other = key;
+                 other.tag = 1000000;
+                 master.say(peer, Begun{.key = other, .signature = {.count = peer}});
+               }
+             for (const std::uint64_t peer : {1, 2})
+               for (key.tag = 0; key.tag < tags; ++key.tag)
+                 master.say(peer, Begun{.key = key, .signature = {.count = 10}});
+             for (const std::uint64_t peer : {1, 2})
+               for (key.tag = 0; key.tag < tags; ++key.tag)
+                 master.say(peer, Report{.key = key, .signature = {.count = 10}});
+             for (key.tag = 0; key.tag < tags; ++key.tag)
+               master.say(3, Report{.key = key, .signature = {.count = 10}});
+             CHECK_FALSE(master.actions().empty());
+           }) /
+           static_cast<double>(tags);
+  };
+  const bool differ = GENERATE(false, true);
+  const double few = seconds_per_tag(500, differ);
+  const double many = seconds_per_tag(4000, differ);
+  INFO(few * 1e6 << " and " << many * 1e6 << " us per tag");
+  CHECK(many < 4 * few);
+}
+
+TEST_CASE("what a ping or a status costs the master does not grow with the number of collectives in flight") {
+  const auto seconds_of_pings = [](std::uint64_t tags) {
+    LoneMaster master;
+    OpKey key = found(master, 3);
+    for (key.tag = 0; key.tag < tags; ++key.tag) master.say(1, Begun{.key = key, .signature = {.count = 10}});
+    return seconds_of([&] {
+      for (int i = 0; i < 20000; ++i) master.say(1 + i % 3, Ping{});
+    });
+  };
+  CHECK(seconds_of_pings(4000) < 4 * seconds_of_pings(40));
+}
+
+TEST_CASE("what one former member costs a restarted master hardly grows with their number") {
+  const auto seconds_per_claim = [](std::uint64_t members) {
+    View view{.epoch = {7}, .id = {8}, .group = 0, .link_secret = 9, .members = {}};
+    for (std::uint64_t peer = 1; peer <= members; ++peer) {
+      const Introduction who = introduction(peer);
+      view.members.push_back({.id = who.id, .name = who.name, .address = who.address});
+    }
+    const ViewMark mark = mark_of(view);
+    return seconds_of([&] {
+             LoneMaster master;
+             std::size_t started = 0;
+             // One is missed until the last moment.
+             for (std::uint64_t peer = 1; peer <= members; ++peer) {
+               if (peer == members / 2) master.now += seconds(2);
+               master.step(ConnectionOpened{.connection = {peer}, .remote_host = MasterBench::host(peer)});
+               master.say(peer, Resume{.who = introduction(peer), .run = {5}, .view = mark});
+               if (peer == 1) master.say(peer, ViewPresented{view});
+             }
+             for (std::uint64_t peer = 1; peer <= members; ++peer) master.say(peer, OutcomesPresented{});
+             for (const MasterAction& action : master.actions())
+               if (const auto* const send = std::get_if<SendToPeer>(&action))
+                 started += std::holds_alternative<StartView>(send->message);
+             CHECK(started == members);
+           }) /
+           static_cast<double>(members);
+  };
+  const double few = seconds_per_claim(125);
+  const double many = seconds_per_claim(1000);
+  INFO(few * 1e6 << " and " << many * 1e6 << " us per claim");
+  CHECK(many < 16 * few);
+}
+
+}  // namespace hawser
