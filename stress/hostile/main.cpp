@@ -71,6 +71,16 @@ void add_flood_bench(CLI::App& app, FloodBenchOptions& o) {
   add_log(app, o.log);
 }
 
+void add_interruptions(CLI::App& app, InterruptionBenchOptions& o) {
+  app.add_option("--resets", o.resets, "of members' connections to the master, one after the other")->capture_default_str();
+  app.add_option("--pauses", o.pauses_s, "seconds that the master stands still, one pause after the other, with commas")
+      ->delimiter(',')
+      ->capture_default_str();
+  app.add_option("--members", o.members)->capture_default_str()->check(CLI::Range(2, 40));
+  app.add_option("--wan", o.wan, "in an emulated network by this spec; root");
+  add_log(app, o.log);
+}
+
 // Before it has a thread.
 void become_child(const std::string& network) {
   churn::die_with_parent();
@@ -97,9 +107,33 @@ int dispatch(int argc, char** argv) {
       app.add_subcommand("memory", "what strangers make a master keep, on the loopback; fails above 64 KiB for each");
   memory_app->add_option("--connections", memory.connections, "of strangers")->capture_default_str()->check(CLI::Range(1, 100'000));
   add_log(*memory_app, memory.log);
+  SetupBenchOptions setup;
+  CLI::App* const setup_app = app.add_subcommand("setup", "how soon peers on awkward networks are one group; root");
+  setup_app->add_option("--runs", setup.runs, "of each")->capture_default_str()->check(CLI::Range(1, 10'000));
+  setup_app->add_option("--bound-s", setup.bound_s, "a run that takes longer fails")->capture_default_str();
+  setup_app->add_option("--only", setup.only, "loopback or one-nat")->delimiter(',');
+  add_log(*setup_app, setup.log);
+  InterruptionBenchOptions interruption;
+  CLI::App* const interruption_app = app.add_subcommand(
+      "interruptions", "members' connections to the master are reset, and the master stands still: nobody is lost");
+  add_interruptions(*interruption_app, interruption);
+  TagsBenchOptions tags;
+  CLI::App* const tags_app = app.add_subcommand("tags", "what many collectives in flight at once cost the master");
+  tags_app->add_option("--members", tags.members)->capture_default_str()->check(CLI::Range(2, 64));
+  tags_app->add_option("--tags", tags.tags, "in flight at once")->capture_default_str()->check(CLI::Range(1, 4096));
+  tags_app->add_option("--rounds", tags.rounds)->capture_default_str()->check(CLI::Range(1, 1000));
+  add_log(*tags_app, tags.log);
   const auto internal = [&app](const char* name) { return app.add_subcommand(name, "internal")->group(""); };
   CLI::App* const member_app = internal("member");
   add_member(*member_app, member);
+  TagsOptions tags_member;
+  CLI::App* const tags_member_app = internal("tags-member");
+  tags_member_app->add_option("--master", tags_member.master);
+  tags_member_app->add_option("--name", tags_member.name);
+  tags_member_app->add_option("--members", tags_member.members);
+  tags_member_app->add_option("--tags", tags_member.tags);
+  tags_member_app->add_option("--rounds", tags_member.rounds);
+  tags_member_app->add_flag("--late", tags_member.is_late);
   CLI::App* const operator_app = internal("operator");
   operator_app->add_option("--master", status.master)->required();
   operator_app->add_option("--network", status.network);
@@ -119,8 +153,12 @@ int dispatch(int argc, char** argv) {
   if (master_app->parsed()) return become_child(master.network), run_master(master);
   if (sink_app->parsed()) return become_child(sink.network), run_sink(sink);
   if (flooder_app->parsed()) return become_child({}), run_flooder(flooder);
+  if (tags_member_app->parsed()) return become_child({}), run_tags_member(tags_member);
   if (cost_app->parsed()) return run_cost_bench(cost);
   if (memory_app->parsed()) return run_memory_bench(memory);
+  if (setup_app->parsed()) return run_setup_bench(setup);
+  if (interruption_app->parsed()) return run_interruption_bench(interruption);
+  if (tags_app->parsed()) return run_tags_bench(tags);
   return run_flood_bench(flood);
 }
 

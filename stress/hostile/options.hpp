@@ -66,6 +66,16 @@ struct FlooderOptions {
   bool is_deaf = false;  ///< It reads no answer.
 };
 
+/// A member that starts many collectives, waits for all of them, and does so again.
+struct TagsOptions {
+  std::string master;
+  std::string name;
+  std::uint32_t members = 3;  ///< That it waits for at first.
+  std::uint32_t tags = 4096;
+  std::uint32_t rounds = 1;
+  bool is_late = false;  ///< By then all collectives of the others are in flight.
+};
+
 /// What the commands of this tool were asked to do.
 struct FloodBenchOptions {
   std::vector<std::string> only;
@@ -93,12 +103,6 @@ struct SetupBenchOptions {
   std::string log;
 };
 
-struct WatchOptions {
-  std::string spec;
-  double seconds = 60;
-  std::string log;
-};
-
 struct InterruptionBenchOptions {
   std::uint32_t resets = 100;
   std::vector<double> pauses_s{2, 5, 8, 11, 15};
@@ -107,7 +111,15 @@ struct InterruptionBenchOptions {
   std::string log;
 };
 
+struct TagsBenchOptions {
+  std::uint32_t members = 3;
+  std::uint32_t tags = 4096;
+  std::uint32_t rounds = 3;
+  std::string log;
+};
+
 int run_member(const MemberOptions& options);
+int run_tags_member(const TagsOptions& options);
 int run_operator(const OperatorOptions& options);
 int run_master(const MasterOptions& options);
 int run_sink(const SinkOptions& options);
@@ -117,7 +129,7 @@ int run_flood_bench(const FloodBenchOptions& options);
 int run_cost_bench(const CostBenchOptions& options);
 int run_memory_bench(const MemoryBenchOptions& options);
 int run_setup_bench(const SetupBenchOptions& options);
-int run_watch(const WatchOptions& options);
 int run_interruption_bench(const InterruptionBenchOptions& options);
+int run_tags_bench(const TagsBenchOptions& options);
 
 }  // namespace hawser::hostile
