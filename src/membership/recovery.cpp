@@ -131,7 +131,7 @@ bool MasterMachine::State::is_believed(const Introduction& who, const std::strin
 
 void MasterMachine::State::claim(Instant now, ConnectionId connection, const Resume& message, MasterActions& out) {
   const Connection& link = connections_.at(connection);
-  if (claims_ >= limits::kClaimsMax || source(link.source).claims >= limits::kClaimsPerSourceMax)
+  if (source(link.source).claims >= limits::share_of_one(limits::kClaimsPerSourceMax, limits::kClaimsMax, claims_))
     return turn_away(connection, {Status::refused, "too many peers say that they were members; try again later"}, out);
   if (!recovering_) {
     recovering_.emplace();
