@@ -99,7 +99,7 @@ class CaseRun {
   std::string master_;
   std::string sink_;
   churn::ChildProcess* master_process_ = nullptr;
-  std::array<MemberRecord, kMembers> members_;
+  std::array<std::unique_ptr<MemberRecord>, kMembers> members_;
   HostIndex outcast_ = kOutcast;
   std::uint32_t measured_ = kMembers;
   Sums flooded_, discarded_, quiet_;
@@ -137,23 +137,26 @@ void CaseRun::start_member(MemberRecord& member, std::uint32_t number) {
 }
 
 void CaseRun::start_members() {
-  for (std::uint32_t i = 0; i < kMembers; ++i) start_member(members_[i], i);
-  const bool up = stage_.wait(
-      [&] { return std::ranges::all_of(members_, [](const MemberRecord& one) { return one.world == kMembers; }); }, kUpMs);
+  for (std::uint32_t i = 0; i < kMembers; ++i) {
+    members_[i] = std::make_unique<MemberRecord>();
+    start_member(*members_[i], i);
+  }
+  const bool up =
+      stage_.wait([&] { return std::ranges::all_of(members_, [](const auto& one) { return one->world == kMembers; }); }, kUpMs);
   if (!up) throw std::runtime_error("the members did not come up");
 }
 
 /// The pair is cut, one of the two is removed, and from then on it is the one that tries to come back.
 void CaseRun::lose_one_of_pair() {
-  const auto is_lost = [](const MemberRecord& one) { return one.is_lost; };
+  const auto is_lost = [](const auto& one) { return one->is_lost; };
   if (!stage_.wait([&] { return std::ranges::any_of(members_, is_lost); }, kLostMs))
     throw std::runtime_error("nobody was removed, though a pair was cut");
   const auto lost = std::ranges::find_if(members_, is_lost);
-  stage_.end(*lost->process);
-  outcast_ = lost->host;
+  stage_.end(*(*lost)->process);
+  outcast_ = (*lost)->host;
   measured_ = kMembers - 1;
   std::swap(*lost, members_.back());
-  const bool go_on = stage_.wait([&] { return members_[0].world == measured_ && members_[1].world == measured_; }, kUpMs);
+  const bool go_on = stage_.wait([&] { return members_[0]->world == measured_ && members_[1]->world == measured_; }, kUpMs);
   if (!go_on) throw std::runtime_error("the others did not go on");
 }
 
@@ -200,9 +203,9 @@ void CaseRun::slice(const std::string& target, Sums& sums) {
   else
     ++sums.newcomers_out;
   stage_.end(newcomer);
-  sums.steps += steps_in(members_[0].steps, span);
+  sums.steps += steps_in(members_[0]->steps, span);
   sums.seconds += static_cast<double>(span.end_ns - span.begin_ns) / 1e9;
-  sums.longest_ms = std::max(sums.longest_ms, longest_step_ms(members_[0].steps, span));
+  sums.longest_ms = std::max(sums.longest_ms, longest_step_ms(members_[0]->steps, span));
   stage_.rest(static_cast<std::uint64_t>(options_.pause_s * 1000));
   counts_ = false;
 }
@@ -211,7 +214,7 @@ void CaseRun::quiet() {
   StepSpan span{.begin_ns = now_ns(), .end_ns = 0};
   stage_.rest(kQuietMs);
   span.end_ns = now_ns();
-  quiet_.steps += steps_in(members_[0].steps, span);
+  quiet_.steps += steps_in(members_[0]->steps, span);
   quiet_.seconds += static_cast<double>(span.end_ns - span.begin_ns) / 1e9;
 }
 

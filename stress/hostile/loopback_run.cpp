@@ -1,5 +1,6 @@
 #include "hostile/loopback_run.hpp"
 
+#include <memory>
 #include <stdexcept>
 
 #include "hostile/flood_messages.hpp"
@@ -20,11 +21,11 @@ std::vector<std::string> loopback_sources(std::uint32_t count, std::uint32_t fir
 
 LoopbackRun::LoopbackRun(const std::string& log, std::uint32_t idle_members) : stage_(log) {
   master_ = stage_.start_listening("master", {"master"}, &master_process_);
-  std::uint32_t in = 0;
+  const auto in = std::make_shared<std::uint32_t>(0);
   for (std::uint32_t i = 0; i < idle_members; ++i)
     stage_.start("member-" + std::to_string(i), {"member", "--master", master_, "--name", "member-" + std::to_string(i), "--idle"},
-                 [&in](const churn::ReportLine& line) { in += line.word() == "in" ? 1 : 0; });
-  if (!stage_.wait([&] { return in == idle_members; }, kUpMs)) throw std::runtime_error("the members did not come up");
+                 [in](const churn::ReportLine& line) { *in += line.word() == "in" ? 1 : 0; });
+  if (!stage_.wait([&] { return *in == idle_members; }, kUpMs)) throw std::runtime_error("the members did not come up");
 }
 
 churn::ChildProcess& LoopbackRun::flood(const FlooderOptions& options, FloodLine& told) {
