@@ -47,6 +47,7 @@ void MasterMachine::State::hello(Instant now, ConnectionId connection, const Hel
   if (const auto known = peers_.find(message.who.id);
       known != peers_.end() && known->second.role != Role::recovering && known->second.who.token == message.who.token)
     return hello_again(now, connection, known->second, message.who, out);
+  if (const auto why = hello_comes_too_early(now, message.who)) return drop_connection(connection, *why, out);
   if (const auto error = hello_refusal(message.who, link)) return turn_away(connection, *error, out);
   Peer peer{.who = message.who,
             .seen_host = link.host,
@@ -87,6 +88,14 @@ void MasterMachine::State::hello_again(Instant now, ConnectionId connection, Pee
   withdraw_vote(peer);
   const Group& group = groups_.at(peer.who.group);
   tell_view(group, peer, world(), {Status::success, {}}, group.update_round, out);
+}
+
+/// What is in its way may be gone soon. It is not told so, and comes again.
+std::optional<std::string> MasterMachine::State::hello_comes_too_early(Instant now, const Introduction& who) const {
+  if (const auto known = peers_.find(who.id); known != peers_.end() && known->second.role == Role::recovering)
+    return "another one came back under that id";
+  if (may_be_completed(now, who)) return "its party may be complete again soon, without it";
+  return std::nullopt;
 }
 
 std::optional<Error> MasterMachine::State::hello_refusal(const Introduction& who, const Connection& connection) const {

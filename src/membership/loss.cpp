@@ -29,9 +29,9 @@ void MasterMachine::State::lose_all(Instant now, std::vector<Loss> losses, Maste
     const std::uint32_t number = found->second.who.group;
     const std::string name = name_of(loss.peer);
     if (role == Role::recovering) forget_claim(loss.peer);
+    if (role == Role::member) remember_expelled(found->second.who, loss.for_it);
     dismiss(loss.peer, loss.for_it, role == Role::pending, out);
     if (role != Role::member) continue;
-    remember_expelled(loss.peer, loss.for_it);
     // Who left has been told of already.
     const LogLevel level = loss.for_it.status == Status::closed ? LogLevel::info : LogLevel::notice;
     out.emplace_back(LogEvent{level, "peer-lost", name + " is out: " + loss.for_others});

@@ -311,9 +311,10 @@ void MasterMachine::State::forget_peer(PeerId id) {
   news_changed();
 }
 
-void MasterMachine::State::remember_expelled(PeerId peer, const Error& error) {
-  if (!expelled_.emplace(peer, error).second) return;
-  expelled_order_.push_back(peer);
+void MasterMachine::State::remember_expelled(const Introduction& who, const Error& error) {
+  const FormerPeer former{.token = who.token, .error = error};
+  if (!expelled_.insert_or_assign(who.id, former).second) return;
+  expelled_order_.push_back(who.id);
   if (expelled_order_.size() <= kExpelledRemembered) return;
   expelled_.erase(expelled_order_.front());
   expelled_order_.pop_front();

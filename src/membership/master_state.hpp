@@ -189,6 +189,11 @@ class MasterMachine::State {
     RunId run;
     std::map<std::uint32_t, ChosenView> views;  ///< Once chosen.
   };
+  /// One that was expelled, and why. Another that came in its name is not it.
+  struct FormerPeer {
+    std::uint64_t token = 0;
+    Error error;
+  };
   struct Backoff {
     std::uint32_t failures = 0;
     Instant until{};
@@ -232,7 +237,7 @@ class MasterMachine::State {
   void turn_away(ConnectionId connection, const Error& error, MasterActions& out);
   void dismiss(PeerId peer, const Error& error, bool as_refusal, MasterActions& out);
   void forget_peer(PeerId peer);
-  void remember_expelled(PeerId peer, const Error& error);
+  void remember_expelled(const Introduction& who, const Error& error);
   void connection_due(Instant now, ConnectionId connection, std::vector<Loss>& losses, MasterActions& out);
   void arm(Timer timer, std::uint64_t which, std::optional<Instant> at) { timers_.set({timer, which}, at); }
   Member as_member(const Peer& peer) const;
@@ -250,6 +255,7 @@ class MasterMachine::State {
   // hello.cpp
   void hello(Instant now, ConnectionId connection, const Hello& message, MasterActions& out);
   void hello_again(Instant now, ConnectionId connection, Peer& peer, const Introduction& who, MasterActions& out);
+  std::optional<std::string> hello_comes_too_early(Instant now, const Introduction& who) const;
   std::optional<Error> hello_refusal(const Introduction& who, const Connection& connection) const;
   static std::optional<Error> terms_refusal(const Introduction& who, const Introduction& eldest);
   std::optional<Error> address_refusal(const Peer& newcomer) const;
@@ -319,6 +325,7 @@ class MasterMachine::State {
   void keep_whole_parties(std::vector<const Peer*>& newcomers) const;
   std::vector<PeerId> companions_of(const Introduction& who) const;
   void add_companions(std::vector<Loss>& losses) const;
+  bool may_be_completed(Instant now, const Introduction& newcomer) const;
   std::optional<Error> party_refusal(const Introduction& who) const;
   void let_party_go(Instant now, const Introduction& newcomer, MasterActions& out);
 
@@ -431,7 +438,7 @@ class MasterMachine::State {
   std::optional<Instant> update_since_;
   /// After taking over a run: until then former members of other groups may come back.
   Instant settled_at_{};
-  std::map<PeerId, Error> expelled_;
+  std::map<PeerId, FormerPeer> expelled_;
   std::deque<PeerId> expelled_order_;
   bool news_changed_ = false;
   Instant news_at_{};

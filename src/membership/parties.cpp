@@ -10,12 +10,15 @@
 /// others are about to.
 namespace hawser {
 
-/// Drops those whose companions are not all among them.
+/// Drops those whose companions are not all among them, or whose party has members.
 void MasterMachine::State::keep_whole_parties(std::vector<const Peer*>& newcomers) const {
   std::map<PartyId, std::uint32_t> present;
   for (const Peer* const peer : newcomers)
     if (peer->who.party.exists()) ++present[peer->who.party.id];
   if (present.empty()) return;
+  for (const auto& [id, peer] : peers_)
+    if (peer.role == Role::member && peer.who.party.exists())
+      if (const auto taken = present.find(peer.who.party.id); taken != present.end()) taken->second = 0;
   std::erase_if(newcomers, [&](const Peer* peer) {
     const Party& party = peer->who.party;
     return party.exists() && present.at(party.id) < party.size;
@@ -39,10 +42,19 @@ void MasterMachine::State::add_companions(std::vector<Loss>& losses) const {
   const std::size_t count = losses.size();
   for (std::size_t i = 0; i < count; ++i) {
     const auto found = peers_.find(losses[i].peer);
-    if (found == peers_.end() || found->second.role == Role::pending) continue;
+    // A former member that is not back for good has nobody yet who is lost with it.
+    if (found == peers_.end() || found->second.role != Role::member) continue;
     if (losses[i].for_it.status == Status::closed) continue;
     const std::string name = name_of(losses[i].peer);
-    for (const PeerId companion : companions_of(found->second.who))
+    const Party& party = found->second.who.party;
+    std::vector<PeerId> companions = companions_of(found->second.who);
+    std::erase_if(companions, [&](PeerId id) {
+      const Peer& other = peers_.at(id);
+      return other.role != Role::member || other.who.party != party;
+    });
+    // Where somebody came back to a restarted master in a party's name, nobody knows whose party it is.
+    if (companions.size() >= party.size) continue;
+    for (const PeerId companion : companions)
       if (known.insert(companion).second)
         losses.push_back({.peer = companion,
                           .for_it = {Status::expelled, name + ", of this peer's party, was lost: " +
@@ -52,17 +64,26 @@ void MasterMachine::State::add_companions(std::vector<Loss>& losses) const {
   }
 }
 
+/// Whether members of its party that are not here may come back. Anybody may name a party: its members are not lost for
+/// that.
+bool MasterMachine::State::may_be_completed(Instant now, const Introduction& newcomer) const {
+  const std::vector<PeerId> companions = companions_of(newcomer);
+  if (companions.empty()) return false;
+  return recovering_ || now < settled_at_ ||
+         std::any_of(companions.begin(), companions.end(), [&](PeerId id) { return !hears(peers_.at(id)); });
+}
+
 /// A party of which nobody is missing can't be taken, nor can its size be changed.
 std::optional<Error> MasterMachine::State::party_refusal(const Introduction& who) const {
-  std::uint32_t connected = 0;
+  std::uint32_t present = 0;
   for (const PeerId id : companions_of(who)) {
     const Peer& companion = peers_.at(id);
     if (companion.who.party.size != who.party.size)
       return Error{Status::refused, "the party that this peer names has " + std::to_string(companion.who.party.size) +
                                         " peers, not " + std::to_string(who.party.size) + "; give all of a party one size"};
-    connected += companion.connection ? 1 : 0;
+    ++present;
   }
-  if (connected < who.party.size || !who.party.exists()) return std::nullopt;
+  if (present < who.party.size || !who.party.exists()) return std::nullopt;
   return Error{Status::refused, "the party that this peer names has all of its " + std::to_string(who.party.size) +
                                     " peers; draw another number for another party"};
 }

@@ -92,51 +92,60 @@ void MasterMachine::State::resume(Instant now, ConnectionId connection, const Re
       promote(peer, out);
       return tell(peer, Present{.view = false, .outcomes = true}, out);
     }
-    if (peer.role != Role::recovering)
+    if (peer.role == Role::member)
       return turn_away(connection, {Status::refused, "a peer of the same id is connected; connect again"}, out);
     // Who is not believed now may be soon: it comes again.
-    if (!is_same && !is_believed(who, connections_.at(connection).host))
+    if (peer.role == Role::recovering && !is_same && !is_believed(who, connections_.at(connection).host))
       return drop_connection(connection, "another one came back under that id", out);
-    // It came back twice, or another one had come in its name.
+    if (peer.role == Role::pending)
+      if (const auto why = may_not_recover(now, message))
+        return expel_stranger(connection, {Status::expelled, *why}, out);
+    // It came back twice, or another one had come in its name, be it as a newcomer.
     const PeerId id = peer.who.id;
     if (peer.connection)
       out.emplace_back(CloseConnection{*peer.connection, "the peer opened a new connection", Duration::zero()});
     forget_claim(id);
     forget_peer(id);
   }
-  if (const auto gone = expelled_.find(who.id); gone != expelled_.end())
-    return expel_stranger(connection, gone->second, out);
+  if (const auto gone = expelled_.find(who.id); gone != expelled_.end() && gone->second.token == who.token)
+    return expel_stranger(connection, gone->second.error, out);
   if (recovering_ && recovering_->chosen && recovering_->run == message.run && !recovering_->views.contains(who.group))
     return drop_connection(connection, "other groups of its run are being taken up, and it comes again soon", out);
   if (const auto why = may_not_recover(now, message)) return expel_stranger(connection, {Status::expelled, *why}, out);
   claim(now, connection, message, out);
 }
 
-/// Of two who claim one id the one is believed that comes from where a view of its group has that member. Where neither
-/// does, the later one: the earlier may be anybody, and if it is the member it comes again.
+/// Of two who claim one id the one is believed that comes from where a view of its group has that member: the view that
+/// more others claim. Among equals the later one: the earlier may be anybody, and if it is the member it comes again.
 bool MasterMachine::State::is_believed(const Introduction& who, const std::string& host) const {
-  const auto is_at_home = [&](const Introduction& one, const std::string& seen) {
+  // 0: no view has it there.
+  const auto at_home = [&](const Introduction& one, const std::string& seen) {
+    std::size_t most = 0;
     const auto recovery = recovering_->groups.find(one.group);
-    if (recovery == recovering_->groups.end()) return false;
-    return std::any_of(recovery->second.views.begin(), recovery->second.views.end(), [&](const auto& entry) {
-      const Member* const member = entry.second.find(one.id);
-      return member && member->address.host == seen;
-    });
+    if (recovery == recovering_->groups.end()) return most;
+    for (const auto& [mark, view] : recovery->second.views) {
+      const Member* const member = view.find(one.id);
+      if (!member || member->address.host != seen) continue;
+      std::size_t behind_it = 1;
+      for (const auto& [id, claim] : recovery->second.claims)
+        if (id != one.id && claim.resume.view == mark && view.find(id)) ++behind_it;
+      most = std::max(most, behind_it);
+    }
+    return most;
   };
   const Peer& other = peers_.at(who.id);
   if (recovering_->chosen) return false;
   if (other.who.group == who.group && other.seen_host == host) return false;
-  return is_at_home(who, host) || !is_at_home(other.who, other.seen_host);
+  return at_home(who, host) >= at_home(other.who, other.seen_host);
 }
 
 void MasterMachine::State::claim(Instant now, ConnectionId connection, const Resume& message, MasterActions& out) {
   const Connection& link = connections_.at(connection);
+  // Not refused: a member that is refused is out, and this one comes again.
   if (source(link.source).claims >= limits::share_of_one(limits::kClaimsPerSourceMax, limits::kClaimsMax, claims_))
-    return turn_away(connection, {Status::refused, "too many peers say that they were members; try again later"}, out);
+    return drop_connection(connection, "too many peers say that they were members", out);
   if (!recovering_) {
-    recovering_.emplace();
-    recovering_->began = now;
-    recovering_->deadline = now + config_.recovery;
+    recovering_ = Recovering{.began = now, .deadline = now + config_.recovery};
     out.emplace_back(LogEvent{LogLevel::warning, "recovery-begun",
                               "members of a run that lost its master come back; it goes on when all are back, in " +
                                   std::to_string(whole_milliseconds(config_.recovery)) + " ms at the latest"});
@@ -324,12 +333,13 @@ void MasterMachine::State::finish_group(Instant now, std::uint32_t number, const
                    base.size() == 0
                        ? "fewer than half of the members of its view came back to the restarted master; connect again"
                        : "the members went on without this peer before the master was restarted; connect again"};
-  for (const auto& [peer, claim] : all.claims) {
+  for (const auto& entry : all.claims) {
+    const PeerId peer = entry.first;
     --source(peers_.at(peer).source).claims;
     --claims_;
     if (std::any_of(survivors.begin(), survivors.end(), [&](const Member& member) { return member.id == peer; })) continue;
+    remember_expelled(peers_.at(peer).who, gone);
     dismiss(peer, gone, false, out);
-    remember_expelled(peer, gone);
   }
   if (survivors.empty()) return;
   Group& group = groups_[number];

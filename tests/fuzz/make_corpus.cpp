@@ -90,35 +90,45 @@ void make_frame(Corpus corpus) {
   corpus.add("answer", script({4}) + text_of(encode_greeting_answer(GreetingAnswer::accepted)));
 }
 
-// Choices as fuzz_master.cpp takes them: the first byte is the master's seed.
+// Choices as fuzz_master.cpp takes them.
 void make_master(Corpus corpus) {
-  // Open; hello of peer P (client, then the introduction's choices); time; all answer; all call update.
-  const auto join = [](int connection, int peer) {
-    return script({0}) + script({5, peer, 0, 0, 0, 0, 1, connection});
+  // What strangers agree on: a view of the far future, of two of them in group 0, with member 2 at another address.
+  const std::string lie = script({5, 0, 0, 1, 1, 1, 0});
+  const std::string open = script({0, 0});
+  const std::string conspire = script({17}) + std::string(16, '\0');
+  const std::string restart = script({15, 1, 0});
+  const auto pass = [](int choice) { return script({2, choice}); };
+  const std::string update = script({13, 0});
+  const std::string collective = script({13, 2});
+  // Who says it: an id of its own, or a member's; with the members' party of that size, or none.
+  const auto own = [](int party_size) {
+    const std::string party = party_size > 0 ? script({3, party_size - 1}) : script({0});
+    return script({0, 0, 0, 0, 0}) + party + script({0, 0});
   };
-  const std::string two =
-      script({1}) + join(0, 0) + join(1, 1) + script({3, 4}) + script({8}) + script({3, 1});
-  corpus.add("two-join", two);
-  corpus.add("third-joins", two + join(2, 2) + script({16, 8, 3, 1}));
-  corpus.add("both-report",
-             two + script({11, 0, 0, 0, 0, 0, 0, 0, 0}) + script({11, 0, 0, 0, 0, 0, 0, 0, 1}));
-  corpus.add("one-dies", two + script({10, 0, 0, 0, 0, 0, 0, 0, 0}) + script({2, 1}) + script({3, 4, 8}));
-  corpus.add("silence", two + script({3, 6, 3, 7, 3, 8}));
-  corpus.add("resume", two + script({2, 0, 0, 12, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 3, 9}));
-  corpus.add("floods", two + script({17, 0, 2, 0, 0, 0, 0, 17, 0, 1}));
-  const std::string guest = two + script({0}) + script({20, 2, 0, 0, 0, 0, 1, 2});
-  corpus.add("guest-joins", guest + script({16, 21, 2, 16, 8, 3, 1}));
-  corpus.add("guest-leaves", guest + script({2, 0, 2, 1, 3, 1, 2, 0}));
-  const std::string begun = two + script({19, 0, 0, 0, 0, 0, 255});
-  corpus.add("all-stall", begun + script({22, 1, 1, 0, 0, 18, 4}));
-  // A right question and one of another version, with a collective under way.
-  corpus.add("status", begun + script({23, 0, 23, 3, 3, 4, 23, 0}));
-  corpus.add("one-never-calls", two + script({19, 0, 0, 0, 0, 0, 1, 18, 10}));
+  const auto as_member = [](int member) { return script({0, 1, 0, member - 1, 0, 0, 0, 0, 0, 0}); };
+  const auto hello = [](const std::string& who) { return script({4}) + who + script({0, 0}); };
+  const auto claim = [](const std::string& who) { return script({5, 0}) + who + script({0, 1, 7, 0, 0, 0}); };
+  corpus.add("calls", lie + collective + update + pass(5) + collective + script({12, 0, 1, 0, 1, 12, 1, 1, 0, 0}) + pass(9));
+  corpus.add("cut-and-back", lie + pass(7) + script({12, 0, 1, 0, 1, 14, 0}) + pass(5) + update + pass(5) + collective);
+  corpus.add("restart", lie + script({12, 0, 1, 0, 1}) + restart + pass(10) + collective);
+  corpus.add("restart-among-liars", lie + script({15, 1, 1, 0, 0, 0, 0, 0}) + conspire + pass(5) + conspire + pass(10) + update);
+  corpus.add("restarts", lie + restart + pass(5) + conspire + restart + conspire + pass(6) + conspire + pass(10));
+  corpus.add("hello-in-a-members-name", lie + restart + open + hello(as_member(1)) + pass(10));
+  corpus.add("claim-in-a-members-name", lie + restart + open + claim(as_member(1)) + pass(5) + open + claim(as_member(1)) + pass(10));
+  for (const int size : {1, 2, 3})
+    corpus.add("hello-of-a-members-party-" + std::to_string(size),
+               lie + pass(7) + script({14, 3}) + open + hello(own(size)) + pass(10));
+  // In a group of their own, and of the members' party.
+  const std::string party = script({17, 0, 0, 3, 0, 0, 0}) + std::string(8, '\0');
+  corpus.add("claim-of-a-members-party", script({5, 0, 2, 1, 0}) + restart + party + pass(5) + script({1, 0}) + pass(10));
+  corpus.add("newcomers", lie + script({16, 0, 0}) + open + hello(own(0)) + pass(5) + update + pass(10) + update + pass(10));
+  corpus.add("guest", lie + script({16, 1, 0}) + pass(5) + update + pass(5) + script({16, 1}) + update + pass(7));
+  corpus.add("status", lie + collective + script({11, 0, 0}) + open + script({11, 1, 0}) + pass(5) + open + script({11, 0, 0}));
   Random random(5);
-  std::string raw = script({1});
-  for (std::size_t kind : {std::size_t{0}, std::size_t{2}, std::size_t{6}}) {
+  std::string raw = lie + restart;
+  for (std::size_t kind = 0; kind < std::variant_size_v<PeerMessage>; ++kind) {
     const std::string message = encode(testing::any_peer_message(random, kind));
-    if (message.size() < 256) raw += script({0, 4, static_cast<int>(message.size())}) + message + script({0});
+    if (message.size() < 256) raw += open + script({3, static_cast<int>(message.size())}) + message + script({0});
   }
   corpus.add("raw", raw);
 }

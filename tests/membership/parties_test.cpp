@@ -177,14 +177,21 @@ TEST_CASE("a member whose companion comes in anew has to come in anew, too") {
   found_two_parties(bench);
   SECTION("since that had lost its connection") {
     bench.close(3);
-    arrive(bench, 5, 0, kOther);
-    CHECK_FALSE(bench.closed(5));
+    // That may come back: anybody can name a party.
+    bench.open(5);
+    Introduction who = bench.introduction(5);
+    who.party = kOther;
+    bench.say(5, Hello{who});
+    CHECK(bench.closed(5));
+    CHECK(bench.told(5).empty());
+    CHECK_FALSE(bench.closed(4));
+    bench.pass_alive(MasterConfig{}.recovery + milliseconds(1), {1, 2, 4});
   }
   SECTION("since that had left") {
     bench.say(3, Leave{});
-    arrive(bench, 5, 0, kOther);
-    CHECK_FALSE(bench.closed(5));
   }
+  arrive(bench, 5, 0, kOther);
+  CHECK_FALSE(bench.closed(5));
   CHECK(bench.last<Expelled>(4).error.status == Status::expelled);
   CHECK(bench.members(1) == Peers{1});
   CHECK(bench.members(2) == Peers{2});
@@ -210,6 +217,59 @@ TEST_CASE("a party that is whole and connected can't be taken, nor can its size 
   CHECK(bench.count<Expelled>(2) == 0);
   CHECK(bench.count<StartView>(1) == 1);
   CHECK(bench.count<StartView>(2) == 1);
+}
+
+TEST_CASE("who names a party while its members come back to a restarted master changes nothing for them") {
+  MasterBench before;
+  found_two_parties(before);
+  MasterBench after({}, 99);
+  const auto come_back = [&](std::uint64_t peer) {
+    Resume claim = before.memory(peer);
+    claim.who.party = peer < 3 ? Party{.id = kParty, .size = 2} : kOther;
+    claim.who.group = before.view(peer).group;
+    after.come_back(before, peer, claim);
+  };
+  const auto hello = [&](std::uint64_t stranger) {
+    after.open(stranger);
+    Introduction who = after.introduction(stranger);
+    who.party = kOther;
+    after.say(stranger, Hello{who});
+  };
+  hello(100);
+  hello(101);
+  come_back(3);
+  SECTION("by a hello") {
+    hello(102);
+    CHECK(after.closed(102));
+    CHECK(after.told(102).empty());
+  }
+  SECTION("by a claim of a group of its own, and is lost with it") {
+    MasterBench own({}, 5);
+    own.arrive({200}, 7);
+    own.pass(seconds(1));
+    Resume claim = own.memory(200);
+    claim.run = before.last<Welcome>(1).run;
+    claim.who.party = kOther;
+    after.come_back(own, 200, claim);
+    SECTION("before the run goes on") { after.say(200, Hello{claim.who}); }
+    SECTION("after that") {}
+  }
+  for (const std::uint64_t peer : {1, 2, 4}) come_back(peer);
+  after.pass(seconds(1));
+  after.present_outcomes({1, 2, 3, 4});
+  if (after.count<Present>(200) > 1) after.say(200, OutcomesPresented{});
+  for (const std::uint64_t peer : {1, 2, 3, 4}) REQUIRE(after.count<StartView>(peer) == 1);
+  // Those of the members' party that were there before do not come in beside them.
+  after.link(100, 101);
+  after.call_update({1, 2, 3, 4});
+  CHECK_FALSE(after.is_member(100));
+  if (after.count<Present>(200) > 1) after.close(200);
+  after.pass_alive(MasterConfig{}.recovery + seconds(1), {1, 2, 3, 4});
+  CHECK(after.members(3) == Peers{1, 3});
+  CHECK(after.members(4) == Peers{2, 4});
+  // Nor can anybody take the party.
+  hello(103);
+  CHECK(after.last<Refused>(103).error.status == Status::refused);
 }
 
 }  // namespace hawser

@@ -272,6 +272,8 @@ TEST_CASE("of one address so many may claim, and others still can") {
     restart.after.pass(milliseconds(1));
   }
   CHECK(restart.after.closed(kStranger + limits::kClaimsPerSourceMax));
+  // A member that is refused would be out; whoever comes too early comes again.
+  CHECK(restart.after.count<Refused>(kStranger + limits::kClaimsPerSourceMax) == 0);
   CHECK_FALSE(restart.after.closed(kStranger));
   restart.come_back(restart.all);
   restart.check_recovered(restart.all);
@@ -295,6 +297,64 @@ TEST_CASE("a stranger cannot have members expelled by a claim under an id that w
   after.pass(seconds(1));
   after.present_outcomes({1, 2});
   CHECK(after.members(1) == Peers{1, 2});
+}
+
+TEST_CASE("a stranger that says hello in a member's name before it is back is gone when it comes") {
+  Restart restart(3);
+  restart.after.open(kStranger);
+  Introduction odd = restart.after.introduction(1);
+  odd.token ^= 1;
+  odd.connection = 7;
+  restart.after.say(kStranger, Hello{odd});
+  REQUIRE(restart.after.count<Welcome>(kStranger) == 1);
+  restart.come_back(restart.all);
+  CHECK(restart.after.closed(kStranger));
+  // And can't come again.
+  restart.after.open(kStranger);
+  odd.connection = 8;
+  restart.after.say(kStranger, Hello{odd});
+  CHECK(restart.after.closed(kStranger));
+  restart.check_recovered(restart.all);
+  CHECK(restart.after.pending() == 0);
+}
+
+TEST_CASE("what was claimed in a member's name and not taken keeps that member out no longer") {
+  MasterBench before(kPatient);
+  before.arrive({1, 2, 3});
+  before.arrive({4, 5}, 1);
+  before.pass(seconds(1));
+  MasterBench after(kPatient, 99);
+  for (const std::uint64_t peer : {1, 2, 3}) after.come_back(before, peer);
+  // Group 1 is late, and its members' ids are claimed elsewhere.
+  for (const std::uint64_t peer : {4, 5}) {
+    Resume odd = claim_of(after, peer, RunId{5}, made_up({peer}, 3, 7));
+    odd.who.token ^= 1;
+    claim(after, kStranger + peer, odd);
+  }
+  after.pass(seconds(5));
+  after.present_outcomes({1, 2, 3});
+  REQUIRE(after.count<StartView>(1) == 1);
+  for (const std::uint64_t peer : {4, 5}) after.come_back(before, peer);
+  after.pass(seconds(1));
+  after.present_outcomes({4, 5});
+  CHECK(after.members(4) == Peers{4, 5});
+  CHECK(after.members(1) == Peers{1, 2, 3});
+}
+
+TEST_CASE("an id that strangers put into a view of theirs stays its member's if more members are back") {
+  Restart restart(4);
+  View theirs = made_up({kStranger, 3}, kHuge);
+  theirs.members[1].address.host = MasterBench::host(kStranger + 3);
+  claim(restart.after, kStranger, claim_of(restart.after, kStranger, restart.run(), theirs));
+  restart.after.say(kStranger, ViewPresented{theirs});
+  restart.come_back(restart.all);
+  Resume odd = restart.before.memory(3);
+  odd.who.token ^= 1;
+  odd.view = mark_of(theirs);
+  claim(restart.after, kStranger + 3, odd);
+  CHECK(restart.after.closed(kStranger + 3));
+  CHECK_FALSE(restart.after.closed(3));
+  restart.check_recovered(restart.all);
 }
 
 }  // namespace hawser

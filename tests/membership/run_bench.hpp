@@ -47,17 +47,19 @@ class RunBench {
 
   Peer& peer(std::uint64_t number) { return peers_.try_emplace(number, number).first->second; }
   PeerMachine& machine(std::uint64_t number) { return peer(number).machine; }
+  static std::string host(std::uint64_t number) { return "10.0.0." + std::to_string(number); }
 
   // ------------------------------------------------------------------------------ calls of the application
 
-  void connect(std::uint64_t number, bool prefetch = false, std::uint32_t group = 0) {
+  void connect(std::uint64_t number, bool prefetch = false, std::uint32_t group = 0, const Party& party = {}) {
     act(number, [&](PeerMachine& machine, PeerActions& out) {
       machine.connect(now,
                       {.id = {number},
                        .token = number,
                        .group = group,
                        .name = "p" + std::to_string(number),
-                       .address = {.host = "10.0.0." + std::to_string(number), .port = 1}},
+                       .address = {.host = host(number), .port = 1},
+                       .party = party},
                       prefetch, out);
     });
   }
@@ -170,6 +172,36 @@ class RunBench {
     settle();
   }
 
+  // --------------------------------------------------------------------------------------------- strangers
+
+  /// A connection to the master without a peer behind it. None if there is no master.
+  std::optional<ConnectionId> open_stranger(const std::string& from) {
+    if (!master_) return std::nullopt;
+    const ConnectionId id{++connections_};
+    wires_[id].peer = kStranger;
+    wires_[id].up.emplace_back(ConnectionOpened{.connection = id, .remote_host = from});
+    settle();
+    return id;
+  }
+  void stranger_says(ConnectionId id, PeerMessage message) {
+    if (!is_open(id)) return;
+    wires_.at(id).up.emplace_back(PeerSaid{id, std::move(message)});
+    settle();
+  }
+  void close_stranger(ConnectionId id) {
+    if (!is_open(id)) return;
+    wires_.at(id).peer_has_gone = true;
+    wires_.at(id).up.emplace_back(ConnectionClosed{id, "closed by peer"});
+    settle();
+  }
+  /// Neither end has closed it.
+  bool is_open(ConnectionId id) const {
+    const auto wire = wires_.find(id);
+    return wire != wires_.end() && !wire->second.master_has_gone && !wire->second.peer_has_gone;
+  }
+  /// What strangers were told since this was last asked.
+  std::vector<std::pair<ConnectionId, MasterMessage>> told_to_strangers() { return std::exchange(strangers_told_, {}); }
+
   // -------------------------------------------------------------------------------------------------- time
 
   void pass(Duration time) {
@@ -225,6 +257,7 @@ class RunBench {
   }
   /// How often a link came to stand, since the run began.
   std::size_t links_opened() const { return links_opened_; }
+  bool has_master() const { return master_.has_value(); }
   MasterMachine::Snapshot snapshot() const { return master_->snapshot(); }
 
  private:
@@ -232,6 +265,7 @@ class RunBench {
   struct Broken {
     std::string reason;
   };
+  static constexpr std::uint64_t kStranger = 0;
   /// A control connection, and what is on its way over it.
   struct Wire {
     std::uint64_t peer = 0;
@@ -304,17 +338,22 @@ class RunBench {
       const auto word = std::move(wire.down.front());
       wire.down.pop_front();
       const std::uint64_t number = wire.peer;
-      act(number, [&](PeerMachine& machine, PeerActions& out) {
-        if (std::holds_alternative<Opened>(word)) {
-          machine.master_up(now, out);
-        } else if (const auto* const message = std::get_if<MasterMessage>(&word)) {
-          machine.master_said(now, *message, out);
-        } else {
-          peer(number).control.reset();
-          wire.peer_has_gone = true;
-          machine.master_down(now, std::get<Broken>(word).reason, false, out);
-        }
-      });
+      if (number == kStranger) {
+        if (const auto* const message = std::get_if<MasterMessage>(&word)) strangers_told_.emplace_back(id, *message);
+        wire.peer_has_gone = wire.peer_has_gone || std::holds_alternative<Broken>(word);
+      } else {
+        act(number, [&](PeerMachine& machine, PeerActions& out) {
+          if (std::holds_alternative<Opened>(word)) {
+            machine.master_up(now, out);
+          } else if (const auto* const message = std::get_if<MasterMessage>(&word)) {
+            machine.master_said(now, *message, out);
+          } else {
+            peer(number).control.reset();
+            wire.peer_has_gone = true;
+            machine.master_down(now, std::get<Broken>(word).reason, false, out);
+          }
+        });
+      }
     }
     if (const auto still = wires_.find(id); still != wires_.end() && still->second.peer_has_gone &&
                                             still->second.up.empty() && still->second.down.empty())
@@ -364,7 +403,7 @@ class RunBench {
     Wire& wire = wires_[*one.control];
     wire.peer = one.number;
     wire.up.emplace_back(ConnectionOpened{.connection = *one.control,
-                                          .remote_host = "10.0.0." + std::to_string(one.number)});
+                                          .remote_host = host(one.number)});
     wire.down.emplace_back(Opened{});
   }
   void carry_out(Peer& one, const CloseMaster&) {
@@ -457,6 +496,7 @@ class RunBench {
   bool held_ = false;
   bool asleep_ = false;
   bool settling_ = false;
+  std::vector<std::pair<ConnectionId, MasterMessage>> strangers_told_;
   std::uint64_t connections_ = 0;
   std::size_t links_opened_ = 0;
 };
