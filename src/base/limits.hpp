@@ -41,8 +41,14 @@ inline constexpr std::size_t kAnonymousPerSourceMax = 256;
 /// Connections that one address may open at once, and in a second from then on.
 inline constexpr double kOpensBurst = 256;
 inline constexpr double kOpensPerSecond = 64;
+/// Of what many addresses share, one that holds so much may have one more as long as there is room for twice as much: then
+/// an address that asks for little finds room, however many others ask for all that they can get.
+constexpr std::size_t share_of_one(std::size_t most_of_one, std::size_t most_of_all, std::size_t taken) {
+  const std::size_t room = taken < most_of_all ? most_of_all - taken : 0;
+  return room < most_of_one ? room : most_of_one;
+}
 /// Peers that wait for admission, those of one address, and former members that come back to a restarted master.
-inline constexpr std::size_t kPendingPeersMax = 1024;
+inline constexpr std::size_t kPendingPeersMax = 1536;
 inline constexpr std::size_t kPendingPerSourceMax = 256;
 inline constexpr std::size_t kClaimsMax = 2048;
 inline constexpr std::size_t kClaimsPerSourceMax = 512;

@@ -102,11 +102,12 @@ std::optional<Error> MasterMachine::State::hello_refusal(const Introduction& who
   if (auto error = refusal(who)) return error;
   if (peers_.contains(who.id)) return Error{Status::refused, "a peer of the same id is connected; connect again"};
   const auto from = sources_.find(connection.source);
-  if (from != sources_.end() && from->second.pending >= limits::kPendingPerSourceMax)
-    return Error{Status::refused, "too many peers of the address " + connection.host +
-                                      " wait for admission; try again later"};
   if (pending_ >= limits::kPendingPeersMax)
     return Error{Status::refused, "too many peers wait for admission; try again later"};
+  if (from != sources_.end() &&
+      from->second.pending >= limits::share_of_one(limits::kPendingPerSourceMax, limits::kPendingPeersMax, pending_))
+    return Error{Status::refused, "too many peers of the address " + connection.host +
+                                      " wait for admission; try again later"};
   if (const auto error = party_refusal(who)) return error;
   if (const View* const view = view_of(who.group)) return terms_refusal(who, peers_.at(view->members.front().id).who);
   return std::nullopt;

@@ -194,7 +194,9 @@ void MasterMachine::State::on(Instant now, const ConnectionClosed& event, Master
     forget_peer(*id);
     return check_recovery(now, out);
   }
-  if (peer.role == Role::pending && !peer.visit.announced) {
+  // Without a link one that waits has nothing to come back to, and would keep others from their turn.
+  const bool is_linked = peer.visit.links_to_members + peer.visit.links_to_visitors > 0;
+  if (peer.role == Role::pending && !(peer.visit.announced && (is_linked || !waits_for_admission(peer)))) {
     forget_peer(*id);
     return maybe_bootstrap(now, out);
   }

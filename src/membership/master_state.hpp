@@ -267,6 +267,7 @@ class MasterMachine::State {
   bool is_proven(const Peer& peer) const;
   bool links_stand(const Peer& a, const Peer& b) const;
   void begin_visit(Instant now, Peer& peer, MasterActions& out);
+  bool has_turn(Instant now, const VisitorList& visitors, const Peer& peer);
   void announce_more(Instant now, std::uint32_t group);
   void announce(Instant now, VisitorList& visitors, Peer& peer);
   void count_unproven(Peer& peer, bool is_unproven);

@@ -147,7 +147,7 @@ bool MasterMachine::State::is_believed(const Introduction& who, const std::strin
 void MasterMachine::State::claim(Instant now, ConnectionId connection, const Resume& message, MasterActions& out) {
   const Connection& link = connections_.at(connection);
   // Not refused: a member that is refused is out, and this one comes again.
-  if (claims_ >= limits::kClaimsMax || source(link.source).claims >= limits::kClaimsPerSourceMax)
+  if (source(link.source).claims >= limits::share_of_one(limits::kClaimsPerSourceMax, limits::kClaimsMax, claims_))
     return drop_connection(connection, "too many peers say that they were members", out);
   if (!recovering_) {
     recovering_ = Recovering{.began = now, .deadline = now + config_.recovery};

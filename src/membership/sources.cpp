@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "base/limits.hpp"
 #include "membership/master_state.hpp"
 
@@ -28,7 +30,10 @@ std::optional<std::string> MasterMachine::State::cannot_open(Instant now, const 
   if (!from.opens.take(now)) return "too many connections were opened from there in a short time";
   if (from.anonymous >= limits::kAnonymousPerSourceMax)
     return "too many connections from there are no member's";
-  if (from.strangers >= limits::kStrangersPerSourceMax)
+  // One of an address that has none is let in; the oldest of all makes room for it.
+  const std::size_t most =
+      limits::share_of_one(limits::kStrangersPerSourceMax, limits::kStrangersMax, strangers_.size());
+  if (from.strangers >= std::max<std::size_t>(1, most))
     return "too many connections from there have not said who they are";
   return std::nullopt;
 }

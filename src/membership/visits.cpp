@@ -71,7 +71,19 @@ void MasterMachine::State::begin_visit(Instant now, Peer& peer, MasterActions& o
                 " s, since they failed before: " + found->second.reason},
          out);
   }
-  announce_more(now, peer.who.group);
+  // Those who flood the master have no turn: to look through all who wait would be in vain.
+  if (has_turn(now, visitors_[peer.who.group], peer)) announce_more(now, peer.who.group);
+}
+
+/// Now, and beside those of its address.
+bool MasterMachine::State::has_turn(Instant now, const VisitorList& visitors, const Peer& peer) {
+  if (peer.visit.not_before && now < *peer.visit.not_before) return false;
+  const Source& from = source(peer.source);
+  if (planted(PlantedFault::crowded_source))
+    return !waits_for_admission(peer) || visitors.unproven < limits::kUnprovenMax;
+  if (from.visitors >= limits::kVisitorsPerSourceMax) return false;
+  return !waits_for_admission(peer) ||
+         from.unproven < limits::share_of_one(limits::kUnprovenPerSourceMax, limits::kUnprovenMax, visitors.unproven);
 }
 
 /// As many as there is room for, in order of arrival.
@@ -82,13 +94,7 @@ void MasterMachine::State::announce_more(Instant now, std::uint32_t group) {
   for (auto next = visitors.waiting.begin(); next != visitors.waiting.end();) {
     if (visitors.announced.size() >= limits::kVisitorsMax) return;
     Peer& peer = peers_.at(next->second);
-    const Source& from = source(peer.source);
-    const bool is_unproven = waits_for_admission(peer);
-    const bool is_crowded = (from.visitors >= limits::kVisitorsPerSourceMax ||
-                             (is_unproven && from.unproven >= limits::kUnprovenPerSourceMax)) &&
-                            !planted(PlantedFault::crowded_source);
-    if ((peer.visit.not_before && now < *peer.visit.not_before) || is_crowded ||
-        (is_unproven && visitors.unproven >= limits::kUnprovenMax)) {
+    if (!has_turn(now, visitors, peer)) {
       ++next;
       continue;
     }

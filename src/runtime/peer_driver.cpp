@@ -267,7 +267,7 @@ void PeerDriver::settle() {
   }
   settling_ = false;
   if (over_) return;
-  arm_timer();
+  arm_timer_later();
   endings_.turn_ends();
   work_on_endings_later();
 }
@@ -282,6 +282,16 @@ void PeerDriver::work_on_endings_later() {
     settle();
   });
   ending_posted_ = true;
+}
+
+/// Finding the next deadline means a look at all collectives: once for whatever waits to be done before.
+void PeerDriver::arm_timer_later() {
+  if (arming_posted_) return;
+  asio::post(io_, [this] {
+    arming_posted_ = false;
+    if (!over_) arm_timer();
+  });
+  arming_posted_ = true;
 }
 
 void PeerDriver::arm_timer() {

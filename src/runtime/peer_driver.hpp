@@ -120,6 +120,7 @@ class PeerDriver final : private transport::FrameTraffic {
   void end(const std::shared_ptr<const CallDone>& why) noexcept;
   bool is_stale(const EngineEvent& event) const;
   void publish();
+  void arm_timer_later();
   void arm_timer();
   EngineActions take_actions();
   void give_actions(EngineActions actions);
@@ -142,6 +143,7 @@ class PeerDriver final : private transport::FrameTraffic {
   std::map<CallId, OwedAnswer> calls_;
   EndingCalls endings_;
   bool ending_posted_ = false;
+  bool arming_posted_ = false;
   std::deque<EngineEvent> events_;  ///< Found while an action was performed or a frame handled.
   std::vector<PeerId> wakes_;
   std::vector<EngineActions> spare_actions_;

@@ -143,10 +143,10 @@ Error PeerEngine::State::refusal(const CollectiveStart& call) const {
   if (Error error = probing_refusal(call); error.status != Status::success) return error;
   if (ops_.size() >= limits::kOpsInFlightMax)
     return usage("too many collectives are in flight; wait for some of them");
-  for (const auto& [key, op] : ops_)
-    if (key.tag == call.tag)
-      return usage("a collective with tag " + std::to_string(call.tag) +
-                   " is in flight; wait for it or use another tag");
+  // Whatever is in flight is of the view that is in force.
+  const auto same_tag = ops_.lower_bound({.epoch = machine_.view().epoch, .view = machine_.view().id, .tag = call.tag});
+  if (same_tag != ops_.end() && same_tag->first.tag == call.tag)
+    return usage("a collective with tag " + std::to_string(call.tag) + " is in flight; wait for it or use another tag");
   return {Status::success, {}};
 }
 

@@ -8,8 +8,9 @@ namespace hawser {
 Error PeerEngine::State::probing_refusal(const CollectiveStart& call) const {
   const auto usage = [](std::string sentence) { return Error{Status::invalid_usage, std::move(sentence)}; };
   if (!call.probing) {
-    for (const auto& [key, op] : ops_)
-      if (op.probing) return usage("optimize-topology is under way; wait for it, then call");
+    // Nothing else is in flight beside one.
+    if (!ops_.empty() && ops_.begin()->second.probing)
+      return usage("optimize-topology is under way; wait for it, then call");
     return {Status::success, {}};
   }
   if (!ops_.empty()) return usage("a collective is in flight; wait for it, then call optimize-topology");

@@ -76,6 +76,9 @@ class ChurnRun {
   void continue_worker(WorkerRecord& worker);
   void swing();
   void kill_master();
+  void reset_one();
+  void pause_master();
+  void continue_master();
   std::vector<Candidate> candidates() const;
 
   // run_reports
@@ -124,6 +127,7 @@ class ChurnRun {
   std::unique_ptr<ChildProcess> master_;
   std::vector<std::unique_ptr<ChildProcess>> former_masters_;
   bool master_killed_ = false;
+  bool master_paused_ = false;
   std::uint64_t master_killed_ns_ = 0;  ///< The last time.
   std::uint64_t wiped_out_ns_ = 0;      ///< When nobody was left who had the state; 0: somebody has it.
   /// What waits for a synchronisation with a newcomer: a kill, or that of all who have the state.
@@ -133,11 +137,12 @@ class ChurnRun {
   std::vector<std::unique_ptr<WorkerRecord>> workers_;
 
   std::array<uv_signal_t, 2> signals_{};
-  LoopTimer kill_timer_, stop_timer_, continue_timer_, swing_timer_, wipe_out_timer_, master_timer_,
+  LoopTimer kill_timer_, stop_timer_, continue_timer_, swing_timer_, wipe_out_timer_, reset_timer_, pause_timer_, master_timer_,
       watch_timer_, show_timer_, end_timer_;
   std::deque<std::pair<std::uint64_t, WorkerRecord*>> to_continue_;  // unordered, looked through by a tick
   std::vector<std::uint64_t> master_kill_times_ms_;                  // since the begin, latest first
   std::vector<std::uint64_t> wipe_out_times_ms_;                     // the same
+  std::vector<std::uint64_t> master_pause_times_ms_;                 // the same
 };
 
 }  // namespace hawser::churn

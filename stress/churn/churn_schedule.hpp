@@ -43,6 +43,7 @@ class ChurnSchedule {
   /// Some shorter than any bound of the library, some longer than all.
   std::uint64_t stopped_for_ms();
   std::uint64_t master_away_ms() { return random_() % 1500; }
+  std::uint64_t master_paused_ms() { return 2000 + random_() % 13000; }
   std::uint64_t worker_seed() { return random_(); }
   /// The next number of workers to keep up.
   std::uint32_t swing(std::uint32_t target);

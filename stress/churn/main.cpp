@@ -59,6 +59,12 @@ void add_churn(CLI::App& app, ChurnOptions& o) {
   app.add_option("--wipe-outs", o.wipe_outs,
                  "SIGKILL all workers at once so often, evenly spread; the run goes on from checkpoints")
       ->capture_default_str();
+  app.add_option("--reset-every-ms", o.reset_every_ms,
+                 "mean time between resets of a worker's connection to the master, 0: none; Linux")
+      ->capture_default_str();
+  app.add_option("--master-pauses", o.master_pauses,
+                 "SIGSTOP the master so often, evenly spread, for 2 to 15 s each")
+      ->capture_default_str();
   app.add_option("--scratch", o.scratch, "folder for checkpoints (default: a temporary one)");
   app.add_option("--wan", o.wan,
                  "run in an emulated wide-area network (docs/wan.md) by this spec, one host for each of --peers; root");

@@ -41,6 +41,8 @@ struct ChurnOptions {
   std::uint32_t swing_every_ms = 3000;
   std::uint32_t master_restarts = 0;
   std::uint32_t wipe_outs = 0;
+  std::uint32_t reset_every_ms = 0;
+  std::uint32_t master_pauses = 0;
   std::vector<std::string> text;
   std::string report;
   std::string log;

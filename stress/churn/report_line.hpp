@@ -18,6 +18,7 @@ class ReportLine {
 
   std::string_view whole() const { return whole_; }
   std::string_view word() const { return word_; }
+  const std::vector<std::pair<std::string_view, std::string_view>>& pairs() const { return pairs_; }
   /// The value of a key, or "" if it isn't there.
   std::string_view get(std::string_view key) const;
   /// The value as a number, or nothing if it isn't there or isn't one.

@@ -31,6 +31,9 @@ void ChurnRun::arm_faults() {
   if (options_.joins) {
     swing_timer_.once(schedule_.gap_ms(options_.swing_every_ms), [this] { swing(); });
   }
+  if (options_.reset_every_ms > 0) {
+    reset_timer_.once(schedule_.gap_ms(options_.reset_every_ms), [this] { reset_one(); });
+  }
   const auto spread = [&](std::uint32_t times) {
     std::vector<std::uint64_t> moments_ms;
     for (std::uint32_t i = times; i > 0; --i)
@@ -39,6 +42,9 @@ void ChurnRun::arm_faults() {
   };
   master_kill_times_ms_ = spread(options_.master_restarts);
   wipe_out_times_ms_ = spread(options_.wipe_outs);
+  // Between the restarts, if there are as many.
+  for (std::uint32_t i = options_.master_pauses; i > 0; --i)
+    master_pause_times_ms_.push_back(static_cast<std::uint64_t>(options_.seconds * 1000 * (i - 0.5) / options_.master_pauses));
 }
 
 std::vector<Candidate> ChurnRun::candidates() const {
@@ -148,6 +154,28 @@ void ChurnRun::aim_at_sync() {
   } else if (std::exchange(kill_aims_at_sync_, false)) {
     kill_timer_.once(schedule_.into_sync_ms(usual_ms), [this] { kill_now(); });
   }
+}
+
+// Its owner does it, since no other process may.
+void ChurnRun::reset_one() {
+  reset_timer_.once(schedule_.gap_ms(options_.reset_every_ms), [this] { reset_one(); });
+  const auto one = schedule_.choose_leaver(candidates());
+  if (one) workers_[*one]->process->tell("reset");
+}
+
+// It hears nothing, says nothing, and is back: to its members that is no reason to be lost.
+void ChurnRun::pause_master() {
+  if (!master_ || master_->ended() || master_killed_ || master_paused_) return;
+  master_paused_ = true;
+  ++tally_.master_pauses;
+  master_->signal(SIGSTOP);
+  pause_timer_.once(schedule_.master_paused_ms(), [this] { continue_master(); });
+}
+
+void ChurnRun::continue_master() {
+  pause_timer_.stop();
+  if (!std::exchange(master_paused_, false)) return;
+  if (master_ && !master_->ended()) master_->signal(SIGCONT);
 }
 
 void ChurnRun::kill_master() {

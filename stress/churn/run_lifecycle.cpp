@@ -64,6 +64,8 @@ ChurnRun::ChurnRun(const ChurnOptions& options, EmulatedHosts* hosts)
       continue_timer_(loop_),
       swing_timer_(loop_),
       wipe_out_timer_(loop_),
+      reset_timer_(loop_),
+      pause_timer_(loop_),
       master_timer_(loop_),
       watch_timer_(loop_),
       show_timer_(loop_),
@@ -118,7 +120,7 @@ void ChurnRun::spawn_master() {
   if (hosts_ != nullptr) arguments.insert(arguments.end(), {"--network", hosts_->name_space(0)});
   add_bounds(arguments, options_.bounds);
   if (master_) former_masters_.push_back(std::move(master_));
-  master_killed_ = false;
+  master_killed_ = master_paused_ = false;
   master_ = std::make_unique<ChildProcess>(
       loop_, arguments,
       ChildProcess::Callbacks{.on_line = [this](std::string_view line) { on_master_line(line); },
@@ -247,8 +249,10 @@ void ChurnRun::on_signal(int number) {
 // watch_settling).
 void ChurnRun::settle() {
   settle_ns_ = now_ns();
-  for (LoopTimer* timer : {&kill_timer_, &stop_timer_, &continue_timer_, &swing_timer_, &wipe_out_timer_})
+  for (LoopTimer* timer :
+       {&kill_timer_, &stop_timer_, &continue_timer_, &swing_timer_, &wipe_out_timer_, &reset_timer_})
     timer->stop();
+  continue_master();
   kill_aims_at_sync_ = wipe_out_aims_at_sync_ = false;
   for (const auto& worker : workers_) continue_worker(*worker);
 }
@@ -259,9 +263,10 @@ void ChurnRun::finish(const std::string& why) {
   phase_ = Phase::leaving;
   end_reason_ = why;
   for (LoopTimer* timer : {&kill_timer_, &stop_timer_, &continue_timer_, &swing_timer_, &wipe_out_timer_,
-                           &watch_timer_, &show_timer_}) {
+                           &reset_timer_, &watch_timer_, &show_timer_}) {
     timer->stop();
   }
+  continue_master();
   bool any_up = false;
   for (const auto& worker : workers_) {
     if (!worker->up()) continue;
@@ -306,8 +311,8 @@ void ChurnRun::stop_master() {
 
 void ChurnRun::end_loop() {
   phase_ = Phase::over;
-  for (LoopTimer* timer : {&kill_timer_, &stop_timer_, &continue_timer_, &swing_timer_, &wipe_out_timer_,
-                           &master_timer_, &watch_timer_, &show_timer_, &end_timer_}) {
+  for (LoopTimer* timer : {&kill_timer_, &stop_timer_, &continue_timer_, &swing_timer_, &wipe_out_timer_, &reset_timer_,
+                           &pause_timer_, &master_timer_, &watch_timer_, &show_timer_, &end_timer_}) {
     timer->close();
   }
   for (uv_signal_t& handle : signals_) uv_close(reinterpret_cast<uv_handle_t*>(&handle), nullptr);

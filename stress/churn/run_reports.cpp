@@ -37,6 +37,8 @@ void ChurnRun::on_worker_line(WorkerRecord& worker, const ReportLine& line) {
     worker.synced = false;
     worker.peer_id = 0;
     ++tally_.rejoins;
+  } else if (word == "control_reset") {
+    tally_.resets += line.number("count").value_or(0);
   } else if (word == "left") {
     tally_.leave_ms.add(line.real("ms").value_or(0));
   } else if (word == "where") {

@@ -40,6 +40,7 @@ void ChurnRun::watch() {
   const bool nobody_left = wiped_out_ns_ != 0 || wipe_out_aims_at_sync_;
   if (!nobody_left && due(master_kill_times_ms_)) kill_master();
   if (now >= master_killed_ns_ + kMasterBackNs && due(wipe_out_times_ms_)) wipe_out();
+  if (due(master_pause_times_ms_)) pause_master();
   top_up();
   watch_everyone(now);
   for (const auto& worker : workers_) {

@@ -6,6 +6,7 @@
 #include "control_channel.hpp"
 #include "options.hpp"
 #include "reporter.hpp"
+#include "reset_connections.hpp"
 #include "worker_round.hpp"
 
 namespace hawser::churn {
@@ -48,6 +49,8 @@ int run_worker(const WorkerOptions& options) {
       [&](std::string_view line) {
         if (line == "leave") session.ask_to_leave();
         if (line == "where") session.say_where();
+        if (line == "reset")
+          reporter.say(LineBuilder("control_reset").add("count", std::uint64_t{reset_connections_to(options.master)}));
       },
       [&] { session.end_calls_that_outlast_the_leave(); });
 

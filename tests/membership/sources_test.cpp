@@ -107,8 +107,35 @@ TEST_CASE("so many wait for admission, of one address and of all") {
   check_others_get_in(bench);
   std::size_t from_all = bench.pending();
   for (std::uint64_t host = 0; from_all < limits::kPendingPeersMax; ++host, ++from_all)
-    REQUIRE(hello_from("10.8." + std::to_string(host % 100) + "." + std::to_string(host % 7)));
+    REQUIRE(hello_from("10.8." + std::to_string(host / 200) + "." + std::to_string(host % 200)));
   CHECK_FALSE(hello_from("10.7.7.7"));
+}
+
+TEST_CASE("many addresses that want all that they can get leave room for one that wants little") {
+  MasterBench bench(kPatient);
+  bench.found(2);
+  constexpr std::uint64_t hosts = 50;
+  for (std::uint64_t i = 0; i < hosts * limits::kPendingPerSourceMax; ++i) {
+    const std::uint64_t peer = kFirst + i;
+    bench.come_from(peer, "10.8.0." + std::to_string(i % hosts));
+    bench.open(peer);
+    if (!bench.closed(peer)) bench.say(peer, Hello{.who = bench.introduction(peer)});
+    if (i % hosts == 0) bench.pass(milliseconds(20));
+  }
+  CHECK(bench.pending() > limits::kPendingPeersMax / 2);
+  check_others_get_in(bench);
+}
+
+TEST_CASE("a newcomer without a link that loses its connection keeps no place") {
+  MasterBench bench(kPatient);
+  bench.found(2);
+  bench.hello(50);
+  bench.pass(milliseconds(100));
+  REQUIRE(bench.visitors(1) == Peers{50});
+  bench.close(50);
+  bench.pass(milliseconds(100));
+  CHECK(bench.visitors(1).empty());
+  CHECK(bench.pending() == 0);
 }
 
 TEST_CASE("members count for nothing of what their address may do") {

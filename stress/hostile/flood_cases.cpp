@@ -1,0 +1,72 @@
+#include "hostile/flood_cases.hpp"
+
+#include <array>
+
+namespace hawser::hostile {
+
+std::span<const FloodCase> flood_cases() {
+  static constexpr std::array kCases{
+      FloodCase{.name = "unreachable", .what = "an unreachable newcomer tries again and again", .flood = {}},
+      FloodCase{.name = "tar-pit",
+                .what = "a newcomer that opens no links and answers none",
+                .flood = FloodKind::tar_pits,
+                .opens_per_second = 10,
+                .connections = 1,
+                .keeps = true,
+                .from_many = false},
+      FloodCase{.name = "tar-pits",
+                .what = "128 of these",
+                .flood = FloodKind::tar_pits,
+                .opens_per_second = 200,
+                .connections = 128,
+                .keeps = true},
+      FloodCase{.name = "cut-pair",
+                .what = "two members lose the way to each other; the one that is removed tries again",
+                .flood = {},
+                .cuts_pair = true},
+      FloodCase{.name = "resumes",
+                .what = "1,000 resumes a second, in groups of their own",
+                .flood = FloodKind::resumes,
+                .opens_per_second = 1000,
+                .connections = 1000},
+      FloodCase{.name = "hellos",
+                .what = "2,000 hellos a second",
+                .flood = FloodKind::hellos,
+                .opens_per_second = 2000,
+                .connections = 2000},
+      FloodCase{.name = "hellos-one-source",
+                .what = "2,000 hellos a second from one address",
+                .flood = FloodKind::hellos,
+                .opens_per_second = 2000,
+                .connections = 2000,
+                .from_many = false},
+      FloodCase{.name = "pings",
+                .what = "200 connections that ping as fast as they can",
+                .flood = FloodKind::pings,
+                .opens_per_second = 200,
+                .connections = 200,
+                .keeps = true,
+                .pings_per_second = 0},
+      FloodCase{.name = "statuses",
+                .what = "2,000 questions for the status a second",
+                .flood = FloodKind::statuses,
+                .opens_per_second = 2000,
+                .connections = 2000},
+      FloodCase{.name = "names",
+                .what = "900 newcomers with names that nobody can look up",
+                .flood = FloodKind::names,
+                .opens_per_second = 500,
+                .connections = 900,
+                .keeps = true},
+      FloodCase{.name = "names-hang",
+                .what = "the same, while no name server answers",
+                .flood = FloodKind::names,
+                .opens_per_second = 500,
+                .connections = 900,
+                .keeps = true,
+                .resolver_hangs = true},
+  };
+  return kCases;
+}
+
+}  // namespace hawser::hostile

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+
+#include "hostile/options.hpp"
+
+namespace hawser::hostile {
+
+/// What strangers do to a master while its members go on.
+struct FloodCase {
+  const char* name = "";
+  const char* what = "";  ///< For a reader of the table.
+  /// None: no flood, but a real newcomer that is refused and tries again at once.
+  std::optional<FloodKind> flood;
+  double opens_per_second = 0;
+  std::uint32_t connections = 0;
+  bool keeps = false;
+  double pings_per_second = 1;
+  bool from_many = true;  ///< From as many addresses as there are; else from one.
+  bool cuts_pair = false;        ///< Two of the members lose the way to each other; the one that is removed tries again.
+  bool resolver_hangs = false;   ///< No name server answers the members.
+};
+
+std::span<const FloodCase> flood_cases();
+
+}  // namespace hawser::hostile

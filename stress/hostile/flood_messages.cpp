@@ -1,0 +1,106 @@
+#include "hostile/flood_messages.hpp"
+
+#include <algorithm>
+
+#include "base/limits.hpp"
+#include "membership/messages.hpp"
+#include "wire/control_codec.hpp"
+#include "wire/control_frame.hpp"
+
+namespace hawser::hostile {
+namespace {
+
+/// Of the discard protocol: nobody listens there on a host of the lab.
+constexpr std::uint16_t kNobodysPort = 9;
+
+Introduction introduction(const FloodSource& source, Random& random) {
+  Introduction who;
+  who.id = {random.next()};
+  who.token = random.next();
+  who.connection = 1;
+  who.name = "stranger-" + std::to_string(random.next() % 1'000'000);
+  who.address = {.host = source.address, .port = source.port != 0 ? source.port : kNobodysPort};
+  who.machine = random.next();
+  return who;
+}
+
+std::uint32_t group_of_its_own(Random& random) { return static_cast<std::uint32_t>(1 + random.next() % 1'000'000'000); }
+
+/// As much as a stranger may say: a master reads no longer message.
+Hello longest_hello(const FloodSource& source, Random& random) {
+  Hello hello{.who = introduction(source, random)};
+  hello.who.name.resize(limits::kNameBytesMax, 'n');
+  const auto fits = [&] { return encode(PeerMessage{hello}).size() <= limits::kFirstMessageBytesMax; };
+  while (hello.who.terms.size() < limits::kTermsMax) {
+    std::string name = "term-" + std::to_string(100 + hello.who.terms.size());
+    name.resize(limits::kTermNameBytesMax, 't');
+    hello.who.terms.push_back({.name = name, .value = std::string(limits::kTermValueBytesMax, 'v')});
+    if (fits()) continue;
+    hello.who.terms.pop_back();
+    break;
+  }
+  return hello;
+}
+
+Resume resume(const FloodSource& source, Random& random) {
+  Resume resume{.who = introduction(source, random), .run = {random.next()}};
+  resume.who.group = group_of_its_own(random);
+  resume.view = {.epoch = {1 + random.next() % 1000}, .id = {random.next()}, .size = 3, .fingerprint = random.next()};
+  return resume;
+}
+
+PeerMessage first_message(FloodKind kind, const FloodSource& source, Random& random) {
+  switch (kind) {
+    case FloodKind::long_hellos:
+    case FloodKind::half_messages: return longest_hello(source, random);
+    case FloodKind::half_views:
+    case FloodKind::resumes: return resume(source, random);
+    case FloodKind::statuses: return StatusRequest{.matrix = true};
+    default: break;
+  }
+  Hello hello{.who = introduction(source, random)};
+  if (kind == FloodKind::pings) {
+    // It is a guest for ever: nobody admits it, and nobody has to open links to it.
+    hello.who.group = group_of_its_own(random);
+    hello.prefetches = true;
+  }
+  if (kind == FloodKind::names) hello.who.address.host = hello.who.name + ".nowhere.invalid";
+  return hello;
+}
+
+}  // namespace
+
+FloodWords words_of(FloodKind kind, const FloodSource& source, Random& random) {
+  if (kind == FloodKind::opens) return {};
+  std::string framed = frame_control(encode(first_message(kind, source, random)));
+  if (kind == FloodKind::half_messages) framed.resize(framed.size() / 2);
+  if (kind == FloodKind::half_views) {
+    // Of a message that is announced whole: what is in it nobody knows before its end.
+    std::string view = frame_control(std::string(limits::kPresentedViewBytesMax, 'v'));
+    view.resize(view.size() / 2);
+    framed += view;
+  }
+  const bool stays = kind == FloodKind::pings || kind == FloodKind::tar_pits || kind == FloodKind::names ||
+                     kind == FloodKind::long_hellos;
+  return {.first = std::move(framed), .pings = stays};
+}
+
+std::string ping_words() { return frame_control(encode(PeerMessage{Ping{}})); }
+
+const char* flood_name(FloodKind kind) {
+  switch (kind) {
+    case FloodKind::opens: return "opens";
+    case FloodKind::half_messages: return "half-messages";
+    case FloodKind::pings: return "pings";
+    case FloodKind::hellos: return "hellos";
+    case FloodKind::long_hellos: return "long-hellos";
+    case FloodKind::resumes: return "resumes";
+    case FloodKind::half_views: return "half-views";
+    case FloodKind::statuses: return "statuses";
+    case FloodKind::tar_pits: return "tar-pits";
+    case FloodKind::names: return "names";
+  }
+  return "?";
+}
+
+}  // namespace hawser::hostile
