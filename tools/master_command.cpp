@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <array>
+#include <atomic>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -53,14 +54,17 @@ int serve(MasterArguments& arguments) {
   std::printf("listening on %s\n", place_in_words(arguments.listen, address.data()).c_str());
   std::fflush(stdout);
 
+  std::atomic<bool> was_asked = false;
   std::thread ender([&] {
     int signal = 0;
     sigwait(&ending, &signal);
+    was_asked = true;
     (void)hawserMasterStop(master);
   });
   const hawserResult_t result = hawserMasterRun(master);
   int status = 0;
-  if (result != hawserSuccess) {
+  // A signal may come before the master runs: then it does not begin.
+  if (result != hawserSuccess && !was_asked) {
     status = complain("stopped", result);
     // Nobody sent a signal: the thread waits for one still.
     pthread_kill(ender.native_handle(), SIGTERM);

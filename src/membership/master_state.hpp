@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -158,6 +159,9 @@ class MasterMachine::State {
     std::set<std::pair<std::uint64_t, PeerId>> waiting;  ///< Not announced yet, by arrival.
     std::vector<Member> told;   ///< The list as it was last told,
     std::uint64_t edition = 0;  ///< and its number, another one for each list.
+    /// Of those told, who has gone since: one of the same id that comes before that is told is another one, and the others
+    /// say anew which links to it stand.
+    std::unordered_set<PeerId> gone;
     std::size_t unproven = 0;
   };
   /// The edition of a list without anybody.

@@ -56,7 +56,8 @@ void MasterMachine::State::tell_news(Instant now, MasterActions& out) {
 void MasterMachine::State::tell_visits(std::uint32_t number, VisitorList& list, MasterActions& out) {
   std::vector<Member> now_here;
   for (const PeerId id : list.announced) now_here.push_back(as_member(peers_.at(id)));
-  const MemberChange change = change_between(list.told, now_here);
+  const MemberChange change = change_between(list.told, now_here, list.gone);
+  list.gone.clear();
   const std::uint64_t before = list.edition;
   if (!change.empty()) {
     list.told = now_here;

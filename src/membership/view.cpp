@@ -43,11 +43,12 @@ MemberChange whole_list(std::vector<Member> members) {
   return {.whole = true, .came = std::move(members), .gone = {}};
 }
 
-MemberChange change_between(const std::vector<Member>& before, const std::vector<Member>& after) {
+MemberChange change_between(const std::vector<Member>& before, const std::vector<Member>& after,
+                            const std::unordered_set<PeerId>& anew) {
   MemberChange change;
   auto kept = after.begin();
   for (const Member& member : before) {
-    if (kept != after.end() && kept->id == member.id)
+    if (kept != after.end() && kept->id == member.id && !anew.contains(member.id))
       ++kept;
     else
       change.gone.push_back(member.id);

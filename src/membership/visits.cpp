@@ -131,6 +131,7 @@ void MasterMachine::State::end_visit(Peer& peer) {
   count_unproven(peer, false);
   if (peer.visit.announced) {
     std::erase(visitors.announced, peer.who.id);
+    visitors.gone.insert(peer.who.id);
     --source(peer.source).visitors;
   } else {
     visitors.waiting.erase({peer.arrival, peer.who.id});

@@ -118,6 +118,7 @@ class Checker {
 
   void check_any_call(const Process& process, const Call& call, const CallDone& done);
   void check_no_error(const Process& process, const Call& call, const Error& error);
+  bool outvoted(const View& view) const;
   bool bad_was_lost(const Process& process, const View& view) const;
   void check_nobody_lost(const Process& process, const View& view);
   void check_update_delay();

@@ -313,7 +313,12 @@ class Script {
     for (std::uint64_t number = 1; number <= kNewcomer; ++number) {
       const PeerMachine& machine = run_.machine(number);
       std::uint64_t& epoch = epochs_[number];
-      if (number == kNewcomer && epoch == 0 && machine.phase() != PeerMachine::Phase::member) continue;
+      // Where the master went while it told that the newcomer is in, those who had not heard of it yet go on without it.
+      if (number == kNewcomer && machine.phase() != PeerMachine::Phase::member && (epoch == 0 || seed_ != newcomers_seed_)) {
+        epoch = 0;
+        continue;
+      }
+      if (number == kNewcomer && epoch == 0) newcomers_seed_ = seed_;
       HAWSER_ASSERT(machine.phase() == PeerMachine::Phase::member);
       const View& view = machine.view();
       HAWSER_ASSERT(view.epoch.value >= epoch && view.epoch.value < kEpochsMax);
@@ -344,6 +349,7 @@ class Script {
   Choices choices_;
   std::size_t bytes_before_;
   RunBench run_;
+  std::uint64_t newcomers_seed_ = 0;  ///< Of the master that let it in.
   std::uint64_t seed_ = 1;
   Instant restarted_at_{};
   std::vector<ConnectionId> open_;
