@@ -185,37 +185,38 @@ def test_the_newest_checkpoint_counts(master: hawser.Master) -> None:
     assert first == second
 
 
-def test_a_resume_that_the_group_is_behind(master: hawser.Master) -> None:
-    with communicator(master.address) as comm:
-        toy = Toy(0)
-        diloco = make(comm, toy, on_alone="continue")
-        train(diloco, toy, 5 * H)
-        checkpoint = diloco.state_dict()
-        assert checkpoint["outer_steps"] == 5
+@pytest.mark.parametrize("is_ahead", [False, True])
+def test_a_resume_that_the_group_does_not_take(
+    master: hawser.Master, is_ahead: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is older, or of another run, which has counted otherwise."""
     refused: list[str] = []
 
     def newcomer() -> None:
-        with communicator(another.address) as comm:
-            with pytest.raises(RuntimeError, match="of outer step 5.*min_peers") as caught:
+        with communicator(master.address) as comm:
+            if not is_ahead:
+                assert make(comm, Toy(7), resume=checkpoint).outer_steps >= 3
+                return
+            with pytest.raises(RuntimeError, match="of outer step 1000000000.*min_peers") as caught:
                 make(comm, Toy(7), resume=checkpoint)
             with pytest.raises(hawser.Closed):
                 comm.update_topology()
             refused.append(str(caught.value))
 
-    with hawser.Master("127.0.0.1:0", bootstrap_ms=200) as another, communicator(another.address) as comm:
+    with communicator(master.address) as comm:
         toy = Toy(0)
         diloco = make(comm, toy, on_alone="continue")
         train(diloco, toy, H)
+        checkpoint = copy.deepcopy(diloco.state_dict())
+        if is_ahead:
+            checkpoint.update(outer_steps=10**9, revision=0)
+        train(diloco, toy, 2 * H)
         thread = threading.Thread(target=newcomer)
         thread.start()
-        steps = 0
-        while thread.is_alive() and steps < 3 * H - 1:
-            # Held back, so that it does not catch up.
-            if comm.pending or comm.group_size > 1 or steps == 0:
-                train(diloco, toy, 1)
-                steps += 1
-        thread.join(30)
-        assert refused and diloco.outer_steps < 5
+        while thread.is_alive():
+            train(diloco, toy, 1)
+    assert len(refused) == is_ahead
+    assert is_ahead or "its state was taken instead" in caplog.text
 
 
 @pytest.mark.parametrize("is_connected", [False, True])

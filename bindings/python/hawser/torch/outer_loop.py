@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -251,9 +252,16 @@ class OuterLoop(ABC):
         return False
 
     def _check_resume(self) -> None:
-        """A checkpoint that is newer than what the group has is not given up without a word."""
+        """A checkpoint that is not what the group goes on from is not given up without a word."""
         given, self._resumed_at = self._resumed_at, None
-        if given is None or given <= self.outer_steps:
+        if given is None or given == self.outer_steps:
+            return
+        if given < self.outer_steps:
+            logging.getLogger("hawser").warning(
+                "the checkpoint given as resume is of outer step %d, and the group is at %d: its state was taken instead",
+                given,
+                self.outer_steps,
+            )
             return
         self.comm.close()
         raise RuntimeError(
