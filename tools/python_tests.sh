@@ -23,8 +23,9 @@ python=$venv/bin/python
 [ -x "$python" ] || python3 -m venv "$venv"
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 "$python" -m pip install --quiet "${packages[@]}"
-# The build directory stays, so that this compiles what has changed.
-"$python" -m pip install --quiet --force-reinstall --no-deps .
+# The build directory stays, so that this compiles what has changed. By the compiler's usual name, so that ccache knows
+# what the other build has compiled already.
+CC=cc CXX=c++ "$python" -m pip install --quiet --force-reinstall --no-deps .
 
 "$python" -m mypy -p hawser
 "$python" -m mypy bindings/python/examples bindings/python/tests bindings/python/bench

@@ -250,6 +250,7 @@ void MasterMachine::State::said(Instant now, PeerId peer, const Resume&, MasterA
 
 void MasterMachine::State::said(Instant now, PeerId peer, const Leave&, MasterActions& out) {
   out.emplace_back(LogEvent{LogLevel::notice, "peer-left", name_of(peer) + " left"});
+  leave_recovery(peers_.at(peer));
   lose(now, peer, {Status::closed, "this peer left the run"}, "it left", out);
 }
 

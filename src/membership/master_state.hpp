@@ -175,6 +175,8 @@ class MasterMachine::State {
   /// A group that lost its master.
   struct Recovery {
     std::map<PeerId, Claim> claims;
+    /// Those that left before the choice: they were back, and are not among those who were lost with the former master.
+    std::map<PeerId, Claim> left;
     std::map<ViewMark, View> views;  ///< As they were presented.
     std::map<ViewMark, std::vector<PeerId>> asked;
     bool asks_again = false;  ///< Somebody who was asked has gone.
@@ -402,6 +404,7 @@ class MasterMachine::State {
   void said(Instant now, PeerId peer, const ViewPresented& message, MasterActions& out);
   void said(Instant now, PeerId peer, const OutcomesPresented& message, MasterActions& out);
   void check_recovery(Instant now, MasterActions& out);
+  void leave_recovery(const Peer& peer);
   void choose_views(Instant now, bool at_deadline, MasterActions& out);
   void finish_recovery(Instant now, MasterActions& out);
   void finish_group(Instant now, std::uint32_t number, const View& base, const Recovery& recovery, const Recovery& all,

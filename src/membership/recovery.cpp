@@ -253,6 +253,12 @@ void MasterMachine::State::check_recovery(Instant now, MasterActions& out) {
                                                               : recovering_->deadline);
 }
 
+void MasterMachine::State::leave_recovery(const Peer& peer) {
+  if (!recovering_ || recovering_->chosen || peer.role != Role::recovering) return;
+  Recovery& recovery = recovering_->groups.at(peer.who.group);
+  if (recovery.left.size() < limits::kGroupSizeMax) recovery.left.emplace(peer.who.id, *claim_of(peer.who.id));
+}
+
 /// Of the run with most members behind its views.
 void MasterMachine::State::choose_views(Instant now, bool at_deadline, MasterActions& out) {
   if (!at_deadline && now < recovering_->began + std::min(kClaimsAtLeast, config_.recovery)) return;
@@ -264,16 +270,19 @@ void MasterMachine::State::choose_views(Instant now, bool at_deadline, MasterAct
   std::map<RunId, RunChoice> runs;
   for (const auto& [number, recovery] : recovering_->groups) {
     std::map<RunId, std::vector<std::pair<std::uint64_t, ViewClaim>>> claims;
-    for (const auto& [id, one] : recovery.claims)
+    std::map<PeerId, Claim> were_back = recovery.claims;
+    were_back.insert(recovery.left.begin(), recovery.left.end());
+    for (const auto& [id, one] : were_back)
       claims[one.resume.run].push_back({one.arrival, {.peer = id, .view = one.resume.view}});
     for (auto& [run, of_run] : claims) {
       std::sort(of_run.begin(), of_run.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
       std::vector<ViewClaim> in_order;
       for (const auto& [arrival, one] : of_run) in_order.push_back(one);
-      const ViewChoice choice = choose_view(in_order, recovery.views);
+      ViewChoice choice = choose_view(in_order, recovery.views);
+      std::erase_if(choice.survivors, [&](PeerId peer) { return !recovery.claims.contains(peer); });
       RunChoice& of_this = runs[run];
       of_this.complete = of_this.complete && choice.view && choice.complete;
-      if (!choice.view) continue;
+      if (!choice.view || choice.survivors.empty()) continue;
       of_this.back += choice.survivors.size();
       of_this.groups[number] = {.view = *choice.view,
                                 .survivors = {choice.survivors.begin(), choice.survivors.end()}};

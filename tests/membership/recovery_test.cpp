@@ -304,6 +304,30 @@ TEST_CASE("one that leaves or falls silent while a run is taken up is not waited
   CHECK(after.members(1) == Peers{1, 2});
 }
 
+TEST_CASE("who was back and left counts as back, so that the few who stay go on") {
+  MasterBench before;
+  before.found(5);
+  MasterBench after(kPatient, 99);
+  for (const std::uint64_t peer : {1, 2, 3, 4}) after.come_back(before, peer);
+  after.say(1, Leave{});
+  after.say(2, Leave{});
+  // The fifth is missed.
+  after.pass(seconds(5));
+  after.present_outcomes({3, 4});
+  for (const std::uint64_t peer : {3, 4}) CHECK(after.view(peer).size() == 2);
+}
+
+TEST_CASE("where all who were back have left the run is given up") {
+  MasterBench before;
+  before.found(3);
+  MasterBench after(kPatient, 99);
+  for (const std::uint64_t peer : {1, 2}) after.come_back(before, peer);
+  for (const std::uint64_t peer : {1, 2}) after.say(peer, Leave{});
+  after.pass(seconds(6));
+  CHECK_FALSE(after.machine().snapshot().recovering);
+  CHECK(after.machine().snapshot().views.empty());
+}
+
 TEST_CASE("a connection that is outdated is dropped by a restarted master, too") {
   MasterBench before;
   before.found(2);
