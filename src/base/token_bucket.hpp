@@ -16,10 +16,10 @@ class TokenBucket {
   };
   explicit TokenBucket(Rate rate) : rate_(rate), tokens_(rate.burst) {}
 
-  /// Takes so many tokens if they are there.
-  bool take(Instant now, double tokens = 1) {
+  /// Takes so many tokens if they are there, and so many others left.
+  bool take(Instant now, double tokens = 1, double left = 0) {
     refill(now);
-    if (tokens_ < tokens) return false;
+    if (tokens_ < tokens + left) return false;
     tokens_ -= tokens;
     return true;
   }

@@ -35,7 +35,10 @@ void MasterMachine::State::tell_status(Instant now, ConnectionId connection, con
                                        MasterActions& out) {
   if (const auto error = version_refusal("who asks", message.protocol_version))
     return turn_away(connection, *error, out);
-  if (!source(connections_.at(connection).source).status.take(now) || !status_answers_.take(now))
+  // Half of the answers are for addresses that have not asked lately, such as an operator's beside a flood from many.
+  TokenBucket& own = source(connections_.at(connection).source).status;
+  const double kept = own.is_full(now) ? 0 : limits::kStatusAnswersPerSecond / 2;
+  if (!own.take(now) || !status_answers_.take(now, 1, kept))
     return turn_away(connection,
                      {Status::refused, "the master was asked for its status too often; ask again in a second"}, out);
   // Made anew only now and then: whoever asks costs the run as little as can be.

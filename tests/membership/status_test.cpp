@@ -365,6 +365,26 @@ TEST_CASE("so many answers are given in a second to all, and more in the next") 
   CHECK(is_answered(bench, stranger, MasterBench::host(stranger)));
 }
 
+TEST_CASE("addresses that ask again and again leave half of the answers to those that have not asked lately") {
+  MasterBench bench;
+  bench.found(1);
+  std::uint64_t stranger = 500000;
+  const auto flood = [&] {
+    int given = 0;
+    for (int i = 0; i < 640; ++i, ++stranger)
+      given += is_answered(bench, stranger, "10.9.9." + std::to_string(i % 32)) ? 1 : 0;
+    return given;
+  };
+  // Each has its first answer as one that has not asked lately.
+  const int half = static_cast<int>(limits::kStatusAnswersPerSecond / 2);
+  CHECK(flood() == half);
+  for (int i = 0; i < 5; ++i) {
+    CHECK(is_answered(bench, stranger++, "10.8.8.8"));
+    bench.pass(seconds(1));
+    CHECK(flood() >= half);
+  }
+}
+
 TEST_CASE("an answer is made anew only now and then") {
   MasterBench bench;
   bench.found(1);
