@@ -98,6 +98,10 @@ Stage::Handler Stage::handler(const std::string& name) {
       {"repeat", &Stage::repeat},
       {"damage", &Stage::damage},
       {"hostile", &Stage::hostile},
+      {"stop-master", &Stage::stop_master},
+      {"cont-master", &Stage::resume_master},
+      {"nat", &Stage::nat},
+      {"stranger", &Stage::stranger_says},
       {"show", &Stage::show},
       {"watch", &Stage::watch},
   };
@@ -174,7 +178,9 @@ void Stage::master(const Command&) {
 
 void Stage::peer(const Command& command) {
   for (const std::string& name : command.words) {
-    auto& started = world().start_process(name, {.group = static_cast<std::uint32_t>(command.number("group", 0))});
+    auto& started = world().start_process(name, {.group = static_cast<std::uint32_t>(command.number("group", 0)),
+                                                      .party = {.id = {command.number("party", 0)},
+                                                                .size = command.number("party", 0) == 0 ? 1U : 2U}});
     started.run(std::make_unique<ScriptedApplication>(*this, started));
   }
 }

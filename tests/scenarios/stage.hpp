@@ -54,6 +54,10 @@ class Stage {
   void repeat(const Command& command);
   void damage(const Command& command);
   void hostile(const Command& command);
+  void stop_master(const Command& command);
+  void resume_master(const Command& command);
+  void nat(const Command& command);
+  void stranger_says(const Command& command);
   // What is to be seen.
   void show(const Command& command);
   void show_master();
@@ -62,6 +66,8 @@ class Stage {
   sim::World& world();
   sim::Process& process(const std::string& name);
   std::vector<sim::Process*> processes(const Command& command);
+  /// The one of that name; a new one if there is none.
+  sim::Stranger& stranger(const std::string& name);
   sim::LinkEnd* any_connection(const Command& command);
   void step();
   void say(const std::string& line);
