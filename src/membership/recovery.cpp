@@ -279,7 +279,7 @@ void MasterMachine::State::choose_views(Instant now, bool at_deadline, MasterAct
       std::vector<ViewClaim> in_order;
       for (const auto& [arrival, one] : of_run) in_order.push_back(one);
       ViewChoice choice = choose_view(in_order, recovery.views);
-      std::erase_if(choice.survivors, [&](PeerId peer) { return !recovery.claims.contains(peer); });
+      std::erase_if(choice.survivors, [&present = recovery.claims](PeerId peer) { return !present.contains(peer); });
       RunChoice& of_this = runs[run];
       of_this.complete = of_this.complete && choice.view && choice.complete;
       if (!choice.view || choice.survivors.empty()) continue;
