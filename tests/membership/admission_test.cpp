@@ -309,6 +309,49 @@ TEST_CASE("beside a later update-topology of another member a first one is a mis
   for (const std::uint64_t peer : {1, 2}) CHECK(bench.last<UpdateDone>(peer).error.status == Status::mismatch);
 }
 
+// ------------------------------------------------------------------------------- how many are to be first
+
+namespace {
+
+void arrive_wishing(MasterBench& bench, std::uint64_t peer, std::uint32_t least) {
+  bench.open(peer);
+  Introduction who = bench.introduction(peer);
+  who.min_peers = least;
+  bench.say(peer, Hello{who});
+  bench.pass(milliseconds(100));
+  bench.link(peer);
+}
+
+}  // namespace
+
+TEST_CASE("the first members of a group are as many as they ask for") {
+  MasterBench bench(MasterConfig{.silence = seconds(3600)});
+  arrive_wishing(bench, 1, 3);
+  bench.pass(seconds(100));
+  arrive_wishing(bench, 2, 3);
+  bench.pass(seconds(100));
+  for (const std::uint64_t peer : {1, 2}) {
+    CHECK_FALSE(bench.is_member(peer));
+    CHECK_FALSE(bench.closed(peer));
+  }
+  arrive_wishing(bench, 3, 3);
+  bench.pass(milliseconds(1));
+  CHECK(bench.members(1) == Peers{1, 2, 3});
+  // Whoever comes to a group that there is has nobody to wait for.
+  arrive_wishing(bench, 4, 900);
+  bench.call_update({1, 2, 3});
+  CHECK(bench.members(1) == Peers{1, 2, 3, 4});
+}
+
+TEST_CASE("one that asks for more than the others do holds up nobody") {
+  MasterBench bench;
+  arrive_wishing(bench, 1, 0);
+  arrive_wishing(bench, 2, 2);
+  arrive_wishing(bench, 3, 900);
+  bench.pass(seconds(1));
+  CHECK(bench.members(1) == Peers{1, 2, 3});
+}
+
 // -------------------------------------------------------------------------------------- who does not fit
 
 TEST_CASE("what members must have alike is compared at the hello and at the admission") {

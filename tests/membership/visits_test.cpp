@@ -38,6 +38,30 @@ TEST_CASE("a newcomer is told the members and these the newcomer, with the secre
   CHECK(bench.count<Visitors>(1) == visitors_told + 1);
 }
 
+TEST_CASE("one that goes and comes again before others hear of it is another one to them") {
+  MasterBench bench;
+  bench.found(2);
+  // Told at once, since nothing was for a while; what follows waits for its turn.
+  bench.pass(seconds(1));
+  bench.hello(3);
+  REQUIRE(bench.visitors(1) == Peers{3});
+  const std::size_t told[] = {bench.count<Visitors>(1), bench.count<Visitors>(2)};
+  bench.close(3);
+  // What is said of it meanwhile is of nobody.
+  for (const std::uint64_t peer : {1, 2}) bench.say(peer, Linked{.all = false, .up = {{3}}, .down = {}, .refused = {}});
+  bench.hello(3);
+  bench.pass(milliseconds(100));
+  for (const std::uint64_t peer : {1, 2}) {
+    REQUIRE(bench.count<Visitors>(peer) == told[peer - 1] + 1);
+    // So both say again which links to it stand.
+    CHECK(bench.last<Visitors>(peer).visitors.gone == std::vector<PeerId>{{3}});
+    CHECK(numbers(bench.last<Visitors>(peer).visitors.came) == Peers{3});
+  }
+  bench.link(3);
+  bench.call_update({1, 2});
+  CHECK(bench.members(3) == Peers{1, 2, 3});
+}
+
 TEST_CASE("newcomers are told of each other, and of a change what has changed") {
   MasterBench bench;
   bench.found(2);
