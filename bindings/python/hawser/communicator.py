@@ -159,8 +159,8 @@ class Communicator:
     ) -> PrefetchInfo | None:
         """Joins the run: opens links to the members, and waits until they admit this peer (`update_topology`).
 
-        The first peers of a run are admitted together (see min_peers). Blocks up to connect_ms. May be called again after Expelled,
-        MasterUnreachable, Refused or Timeout, to join as a newcomer.
+        The first peers of a run are admitted together (see min_peers). Blocks up to connect_ms. May be called again
+        after Expelled, MasterUnreachable, Refused or Timeout, to join as a newcomer.
 
         Args:
             prefetch: fetch the content of this state from members that offer it, before being admitted.
