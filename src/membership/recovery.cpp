@@ -256,7 +256,11 @@ void MasterMachine::State::check_recovery(Instant now, MasterActions& out) {
 void MasterMachine::State::leave_recovery(const Peer& peer) {
   if (!recovering_ || recovering_->chosen || peer.role != Role::recovering) return;
   Recovery& recovery = recovering_->groups.at(peer.who.group);
-  if (recovery.left.size() < limits::kGroupSizeMax) recovery.left.emplace(peer.who.id, *claim_of(peer.who.id));
+  if (recovery.left.size() >= limits::kGroupSizeMax) return;
+  // No more than the choice asks for: whoever leaves is not counted among the claims of its address any more.
+  const Claim& claim = *claim_of(peer.who.id);
+  recovery.left.emplace(peer.who.id, Claim{.resume = {.who = {}, .run = claim.resume.run, .view = claim.resume.view},
+                                           .arrival = claim.arrival});
 }
 
 /// Of the run with most members behind its views.
