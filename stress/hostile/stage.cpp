@@ -48,15 +48,15 @@ void Stage::note(const std::string& line) {
 }
 
 churn::ChildProcess& Stage::start(const std::string& name, const std::vector<std::string>& arguments, OnLine on_line) {
-  children_.push_back(std::make_unique<Child>());
-  Child& child = *children_.back();
+  auto owned = std::make_unique<Child>();
+  Child& child = *owned;
   child.process = std::make_unique<churn::ChildProcess>(
       loop_, arguments,
       churn::ChildProcess::Callbacks{
           .on_line =
-              [this, name, on_line = std::move(on_line)](std::string_view line) {
+              [this, name, &child, on_line = std::move(on_line)](std::string_view line) {
                 if (!line.starts_with("step ") && !line.starts_with("synced ")) note(name + " " + std::string(line));
-                if (on_line) on_line(churn::ReportLine(line));
+                if (on_line && child.is_heard) on_line(churn::ReportLine(line));
               },
           .on_error_line = [this, name](std::string_view line) { note(name + " " + std::string(line)); },
           .on_unended_line = {},
@@ -70,6 +70,7 @@ churn::ChildProcess& Stage::start(const std::string& name, const std::vector<std
                     std::fprintf(stderr, "  %s\n", line.c_str());
                 }
               }});
+  children_.push_back(std::move(owned));
   return *child.process;
 }
 
@@ -108,7 +109,7 @@ void Stage::end(churn::ChildProcess& process) {
 
 void Stage::end_all() {
   for (const auto& child : children_) {
-    child->is_wanted = false;
+    child->is_wanted = child->is_heard = false;
     child->process->signal(SIGCONT);
     child->process->signal(SIGKILL);
   }

@@ -39,6 +39,7 @@ class Stage {
   }
   /// Kills it and waits for its end.
   void end(churn::ChildProcess& child);
+  /// All of them; what they still say is not passed on.
   void end_all();
   /// So many have ended that nobody had asked to.
   std::uint32_t died() const { return died_; }
@@ -48,6 +49,7 @@ class Stage {
   struct Child {
     std::unique_ptr<churn::ChildProcess> process;
     bool is_wanted = true;
+    bool is_heard = true;  ///< Whoever listens may be gone by the time that the last words come.
   };
   Child* child_of(const churn::ChildProcess& process);
 
