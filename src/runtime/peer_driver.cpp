@@ -226,6 +226,21 @@ void PeerDriver::ask(const Ask& ask) {
     throw;
   }
   give_actions(std::move(actions));
+  run_works();
+}
+
+/// What the engine wants done on payloads, and what that leads to.
+void PeerDriver::run_works() {
+  if (running_works_ || works_.empty()) return;
+  running_works_ = true;
+  while (!works_.empty() && !over_) {
+    const RunWork one = std::move(works_.front());
+    works_.pop_front();
+    const Instant began = now();
+    const WorkResult result = run(one.work, desk_);
+    step(WorkDone{.token = one.token, .result = result, .took = now() - began});
+  }
+  running_works_ = false;
 }
 
 void PeerDriver::step(const EngineEvent& event) {
@@ -442,11 +457,12 @@ void PeerDriver::perform_one(ReleaseSend& action) { links_.release_send(name_of(
 
 void PeerDriver::perform_one(ReleaseReceive& action) { links_.release_receive(name_of(action.connection)); }
 
+void PeerDriver::perform_one(RunWork& action) { works_.push_back(std::move(action)); }
 void PeerDriver::perform_one(RestoreInput& action) { endings_.take(action); }
 void PeerDriver::perform_one(SettleResult& action) { endings_.take(action); }
 
 void PeerDriver::perform_one(DropConnection& action) {
-  links_.drop(name_of(action.connection));
+  if (links_.stands(name_of(action.connection), action.incarnation)) links_.drop(name_of(action.connection));
 }
 
 std::byte* PeerDriver::frame_begins(transport::ConnectionName connection, const FrameHeader& header) {
@@ -472,7 +488,12 @@ void PeerDriver::frame_ends(transport::ConnectionName connection, bool intact) {
 std::optional<transport::FrameToSend> PeerDriver::next_frame(transport::ConnectionName connection) {
   if (over_) return std::nullopt;
   std::optional<OutFrame> frame;
-  ask([&](EngineActions& actions) { frame = engine_.next_frame(now(), name_of(connection), actions); });
+  // A work may make its payload first, which has been run when ask() returns.
+  for (bool ordered = true; !frame && ordered && !over_;)
+    ask([&](EngineActions& actions) {
+      frame = engine_.next_frame(now(), name_of(connection), actions);
+      ordered = !actions.empty();
+    });
   if (!frame) return std::nullopt;
   return transport::FrameToSend{.header = frame->header, .payload = frame->payload};
 }
