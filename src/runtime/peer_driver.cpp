@@ -68,10 +68,11 @@ PeerDriver::PeerDriver(asio::io_context& io, DriverConfig config,
       engine_(config_.engine),
       names_(io),
       listener_(std::move(listener)),
-      links_(io, names_, {.connections_per_link = config_.connections_per_link,
+      links_(io, names_,
+             {.table = {.connections_per_link = config_.connections_per_link, .seed = config_.seed},
               .check_same_host = config_.check_same_host,
-              .tcp = config_.tcp,
-              .seed = config_.seed}, *this),
+              .tcp = config_.tcp},
+             *this),
       timer_(io),
       endings_(kEndingBytesPerTurn),
       failed_(std::make_shared<CallDone>()),
@@ -255,7 +256,7 @@ void PeerDriver::step(const EngineEvent& event) {
 /// What a connection of a link was found to be before another event took it away.
 bool PeerDriver::is_stale(const EngineEvent& event) const {
   const auto* up = std::get_if<LinkUp>(&event);
-  return up != nullptr && !links_.stands(name_of(up->connection), up->incarnation);
+  return up != nullptr && !links_.is_established(name_of(up->connection), up->incarnation);
 }
 
 void PeerDriver::settle() {
