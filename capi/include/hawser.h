@@ -308,10 +308,15 @@ typedef struct hawserCommConfig {
    *  If they differ, what most of them wish counts. No meaning once the group has members. Default 0: whoever is there
    *  bootstrap_ms after the master's start. At most 1024. */
   uint32_t min_peers;
+  /** Threads of this communicator that carry its connections and work on payloads (sums, checksums, quantisation,
+   *  compression). 1: one thread does everything. More: that one decides, and the others carry the connections between
+   *  them; a link to a peer on the same machine then has one connection for each of these. Default 0: 1 on two cores or
+   *  fewer, else half as many as there are cores and one more, at most 5. At most 64. */
+  uint32_t io_threads;
 } hawserCommConfig_t;
 
 #define HAWSER_COMM_CONFIG_INIT \
-  {sizeof(hawserCommConfig_t), NULL, NULL, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0}
+  {sizeof(hawserCommConfig_t), NULL, NULL, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, 0}
 
 /** Fill with HAWSER_COMM_INFO_INIT. */
 typedef struct hawserCommInfo {

@@ -16,6 +16,7 @@
 #include "engine/stale_epoch.hpp"
 #include "transport/quiet_thread.hpp"
 #include "transport/same_machine.hpp"
+#include "transport/thread_name.hpp"
 
 namespace hawser {
 namespace {
@@ -113,9 +114,6 @@ Result<std::unique_ptr<Communicator>> Communicator::create(CommunicatorConfig co
                  "a socket's buffer of " +
                      std::to_string(std::max(config.tcp.send_buffer_bytes, config.tcp.receive_buffer_bytes)) +
                      " bytes is too large; " + std::to_string(limits::kSocketBufferBytesMax) + " are the most"};
-  if (config.lanes.value_or(0) > limits::kLanesMax)
-    return Error{Status::invalid_argument, "io_threads are 0 (automatic) to " + std::to_string(limits::kLanesMax + 1) +
-                                               ", not " + std::to_string(*config.lanes + 1)};
   if (config.port_first > config.port_last)
     return Error{Status::invalid_argument, "the port range " + std::to_string(config.port_first) + " to " +
                                                std::to_string(config.port_last) + " is empty"};
@@ -135,7 +133,10 @@ Result<std::unique_ptr<Communicator>> Communicator::create(CommunicatorConfig co
   self.slot_->communicator = &self;
   if (auto started = self.driver_->start(); !started.ok()) return started.error();
   auto thread = transport::start_quiet_thread(
-      [&self] { run_io(*self.io_, [&self](const Thrown& thrown) noexcept { self.driver_->fail(thrown); }); });
+      [&self] {
+        transport::name_this_thread("hawser-io");
+        run_io(*self.io_, [&self](const Thrown& thrown) noexcept { self.driver_->fail(thrown); });
+      });
   if (!thread.ok()) return thread.error();
   self.thread_ = std::move(*thread);
   return communicator;

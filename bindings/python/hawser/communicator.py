@@ -90,6 +90,7 @@ class Communicator:
         send_buffer_bytes, receive_buffer_bytes: of each connection to another host. Default: the system fits them.
         min_peers: the first members of the group are so many at least: the first ones wait for the others in `connect`.
             What most of them wish counts. Default: whoever is there a second after the master's start.
+        io_threads: threads that carry connections and work on payloads. Default: by the number of cores; 1 on two cores.
 
     Zeros and empty strings mean the defaults. Raises InvalidArgument, SystemFailure (no port free).
     """
@@ -117,6 +118,7 @@ class Communicator:
         send_buffer_bytes: int = 0,
         receive_buffer_bytes: int = 0,
         min_peers: int = 0,
+        io_threads: int = 0,
     ) -> None:
         self._handle = _core.CommHandle(
             master=master,
@@ -139,6 +141,7 @@ class Communicator:
             send_buffer_bytes=send_buffer_bytes,
             receive_buffer_bytes=receive_buffer_bytes,
             min_peers=min_peers,
+            io_threads=io_threads,
         )
         _open.add(self)
 
