@@ -3,6 +3,7 @@
 
 #include "base/assert.hpp"
 #include "base/limits.hpp"
+#include "base/planted_fault.hpp"
 #include "engine/peer_engine_state.hpp"
 
 namespace hawser {
@@ -163,7 +164,7 @@ Landing PeerEngine::State::chunk_begins(Instant now, PeerId peer, Link& link, Re
   if (place == nullptr) return stage();
   receiving.use = Receiving::Use::placed_down;
   receiving.place = place;
-  return {.into = place, .after = saves};
+  return {.into = place, .after = planted(PlantedFault::early_landing) ? WorkToken{} : saves};
 }
 
 Execution::Verdict PeerEngine::State::judge(const Op& op, PeerId from, const FrameHeader& header) const {
