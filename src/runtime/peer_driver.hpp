@@ -15,8 +15,8 @@
 
 #include "base/thrown.hpp"
 #include "runtime/completion.hpp"
-#include "runtime/ending_calls.hpp"
-#include "runtime/peer_engine.hpp"
+#include "engine/ending_calls.hpp"
+#include "engine/peer_engine.hpp"
 #include "transport/control_connection.hpp"
 #include "transport/dialer.hpp"
 #include "transport/links.hpp"

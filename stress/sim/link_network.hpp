@@ -13,7 +13,7 @@
 #include "base/frame.hpp"
 #include "links/link_sides.hpp"
 #include "links/payload_trust.hpp"
-#include "runtime/peer_engine.hpp"
+#include "engine/peer_engine.hpp"
 #include "sim/control_network.hpp"
 #include "sim/lane.hpp"
 #include "sim/wire_check.hpp"

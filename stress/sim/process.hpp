@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "runtime/ending_calls.hpp"
-#include "runtime/link_probing.hpp"
-#include "runtime/peer_engine.hpp"
-#include "runtime/prefetch.hpp"
+#include "engine/ending_calls.hpp"
+#include "engine/link_probing.hpp"
+#include "engine/peer_engine.hpp"
+#include "shared_state/prefetch.hpp"
 #include "sim/bad_member.hpp"
 #include "sim/control_network.hpp"
 #include "sim/event_queue.hpp"

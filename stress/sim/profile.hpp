@@ -6,7 +6,7 @@
 #include "base/instant.hpp"
 #include "base/random.hpp"
 #include "membership/master_machine.hpp"
-#include "runtime/peer_engine.hpp"
+#include "engine/peer_engine.hpp"
 #include "sim/lane.hpp"
 
 namespace hawser::sim {
