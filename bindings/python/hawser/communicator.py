@@ -21,6 +21,7 @@ from hawser._core import (
     ReduceOp,
     Residual,
 )
+from hawser.choices import plan_of, quantization_of, reduce_op_of
 from hawser.shared_state import Progress, SharedState
 from hawser.tensors import Tensor
 
@@ -322,10 +323,10 @@ class Communicator:
         tensor: Tensor,
         receive: Tensor | None = None,
         *,
-        op: ReduceOp = ReduceOp.SUM,
+        op: ReduceOp | str = ReduceOp.SUM,
         tag: int = 0,
-        plan: Plan = Plan.AUTO,
-        quantization: Quantization | None = None,
+        plan: Plan | str = Plan.AUTO,
+        quantization: Quantization | str | None = None,
         residual: Residual | None = None,
         compress: bool = False,
     ) -> ReduceInfo:
@@ -334,10 +335,12 @@ class Communicator:
         Args:
             tensor: this member's input, of the same count and type on all members.
             receive: where the result goes, as long as the tensor, disjoint. None: in place.
-            op: how elements are combined. Same on all members, as tag, plan and quantization.
-            tag: your number for this collective, among several under way.
-            plan: how the data travels.
-            quantization: makes floats smaller on the wire.
+            op: how elements are combined: a ReduceOp or its name, such as "avg". Same on all members, as tag, plan and
+                quantization.
+            tag: your number for this collective, among several in flight.
+            plan: how the data travels: a Plan or its name, such as "ring".
+            quantization: makes floats smaller on the wire: a Quantization, or "int8" (blockwise, blocks of 256), "int4"
+                (blockwise, blocks of 64), "bfloat16" or "float16".
             residual: error feedback: what quantisation loses here is added to the next call with it (sum, avg).
             compress: what this member sends, without loss, where that pays. Need not be the same on all.
 
@@ -350,17 +353,26 @@ class Communicator:
         InvalidUsage (the tag is under way; not connected), SystemFailure, Closed. After those with `can_retry` the same
         call may be made again at once.
         """
-        return self._handle.all_reduce(tensor, receive, op, tag, plan, quantization, residual, compress)
+        return self._handle.all_reduce(
+            tensor,
+            receive,
+            reduce_op_of(op),
+            tag,
+            plan_of(plan),
+            quantization_of(quantization),
+            residual,
+            compress,
+        )
 
     def all_reduce_async(
         self,
         tensor: Tensor,
         receive: Tensor | None = None,
         *,
-        op: ReduceOp = ReduceOp.SUM,
+        op: ReduceOp | str = ReduceOp.SUM,
         tag: int = 0,
-        plan: Plan = Plan.AUTO,
-        quantization: Quantization | None = None,
+        plan: Plan | str = Plan.AUTO,
+        quantization: Quantization | str | None = None,
         residual: Residual | None = None,
         compress: bool = False,
     ) -> AsyncOp:
@@ -370,7 +382,16 @@ class Communicator:
         InvalidUsage, Closed, Expelled, MasterUnreachable at once, the others when it is waited for.
         """
         return AsyncOp(
-            self._handle.all_reduce_async(tensor, receive, op, tag, plan, quantization, residual, compress)
+            self._handle.all_reduce_async(
+                tensor,
+                receive,
+                reduce_op_of(op),
+                tag,
+                plan_of(plan),
+                quantization_of(quantization),
+                residual,
+                compress,
+            )
         )
 
     def all_reduce_many(
@@ -378,10 +399,10 @@ class Communicator:
         tensors: Sequence[Tensor],
         receive: Sequence[Tensor] | None = None,
         *,
-        op: ReduceOp = ReduceOp.SUM,
+        op: ReduceOp | str = ReduceOp.SUM,
         first_tag: int = 0,
-        plan: Plan = Plan.AUTO,
-        quantization: Quantization | None = None,
+        plan: Plan | str = Plan.AUTO,
+        quantization: Quantization | str | None = None,
         compress: bool = False,
         in_flight: int = 0,
         fuse_bytes: int = 0,
@@ -404,23 +425,23 @@ class Communicator:
         return self._handle.all_reduce_many(
             list(tensors),
             None if receive is None else list(receive),
-            op,
+            reduce_op_of(op),
             first_tag,
-            plan,
-            quantization,
+            plan_of(plan),
+            quantization_of(quantization),
             compress,
             in_flight,
             fuse_bytes,
         )
 
     def broadcast(
-        self, tensor: Tensor, root: int, *, tag: int = 0, plan: Plan = Plan.AUTO, compress: bool = False
+        self, tensor: Tensor, root: int, *, tag: int = 0, plan: Plan | str = Plan.AUTO, compress: bool = False
     ) -> ReduceInfo:
         """The root's values go to everybody's tensor. `root` is a rank, the same on all members.
 
         After an error the others' tensors are unspecified, the root's is intact. Blocks and raises as `all_reduce`.
         """
-        return self._handle.broadcast(tensor, root, tag, plan, compress)
+        return self._handle.broadcast(tensor, root, tag, plan_of(plan), compress)
 
     def all_gather(
         self,
@@ -428,7 +449,7 @@ class Communicator:
         receive: Tensor,
         *,
         tag: int = 0,
-        plan: Plan = Plan.AUTO,
+        plan: Plan | str = Plan.AUTO,
         compress: bool = False,
     ) -> ReduceInfo:
         """Everybody's `send` (n elements) goes to everybody's `receive` (n * group_size), in rank order.
@@ -436,24 +457,26 @@ class Communicator:
         Disjoint, or in place: `send` is this rank's share of `receive`. Raises InvalidArgument if the sizes don't fit
         the group of the moment, PeerLost if that changes before it begins. Blocks and raises as `all_reduce`.
         """
-        return self._handle.all_gather(send, receive, tag, plan, compress)
+        return self._handle.all_gather(send, receive, tag, plan_of(plan), compress)
 
     def reduce_scatter(
         self,
         send: Tensor,
         receive: Tensor,
         *,
-        op: ReduceOp = ReduceOp.SUM,
+        op: ReduceOp | str = ReduceOp.SUM,
         tag: int = 0,
-        plan: Plan = Plan.AUTO,
-        quantization: Quantization | None = None,
+        plan: Plan | str = Plan.AUTO,
+        quantization: Quantization | str | None = None,
         compress: bool = False,
     ) -> ReduceInfo:
         """Each member gets its share of the reduction of `send` (n * group_size elements) in `receive` (n).
 
         Disjoint, or in place: `receive` is this rank's share of `send`. Sizes and errors as for `all_gather`.
         """
-        return self._handle.reduce_scatter(send, receive, op, tag, plan, quantization, compress)
+        return self._handle.reduce_scatter(
+            send, receive, reduce_op_of(op), tag, plan_of(plan), quantization_of(quantization), compress
+        )
 
     def barrier(self, *, tag: int = 0) -> ReduceInfo:
         """Returns when all members have called. Blocks and raises as `all_reduce`."""
