@@ -1,6 +1,10 @@
 /// Results of the C++ face: part of hawser/hawser.hpp.
 #pragma once
 
+#if __cplusplus < 201709L && (!defined(_MSVC_LANG) || _MSVC_LANG < 202002L)
+#error "Hawser's C++ headers need C++20: compile with -std=c++20. For older C++ and for C there is hawser.h."
+#endif
+
 #include <hawser.h>
 
 #include <optional>
