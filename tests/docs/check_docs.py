@@ -1,17 +1,19 @@
 """Checks what documents state against what they state it of.
 
-    check_docs.py PROJECT_DIR
+    check_docs.py PROJECT_DIR [--self-test]
 
-- docs/defaults.md names each field of the C configs, and its defaults are those of the C headers' comments, of the Python
-  docstrings and of the values in src.
+- docs/defaults.md names each field of the C configs, and its defaults are those of the C headers' comments, of the
+  Python docstrings and of the values in src.
 - Relative links in README.md and docs lead to files and headings that exist.
-Prints what is wrong; the exit status is then 1.
+Prints what is wrong; the exit status is then 1. --self-test: plants errors in a copy, each of which must be found.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 STRUCTS = {
@@ -51,8 +53,8 @@ def stated(text: str) -> str | None:
 
 
 def table_rows(section: str) -> list[list[str]]:
-    rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in section.splitlines() if line.startswith("|")]
-    return rows[2:]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines[2:]]
 
 
 def sections_of(text: str) -> dict[str, str]:
@@ -70,7 +72,8 @@ def code_values(project: Path) -> dict[str, set[int]]:
     """In milliseconds, by the name of the field of a config in src."""
     values: dict[str, set[int]] = {}
     for path in (project / "src").rglob("*.hpp"):
-        for name, unit, number in re.findall(r"^\s+Duration (\w+) = (seconds|milliseconds)\((\d+)\);", path.read_text(), re.M):
+        found = re.findall(r"^\s+Duration (\w+) = (seconds|milliseconds)\((\d+)\);", path.read_text(), re.M)
+        for name, unit, number in found:
             values.setdefault(name, set()).add(int(number) * (1000 if unit == "seconds" else 1))
     return values
 
@@ -94,7 +97,8 @@ def check_defaults(project: Path, problems: list[str]) -> None:
             if name.endswith("_ms") and (number is None or stated(fields[name]) is None):
                 problems.append(f"{struct}_t.{name}: no default is stated")
             check_number(problems, f"{struct}_t.{name}", stated(fields[name]), number)
-            said = re.search(rf"^        (?:\w+, )*{name}(?:, \w+)*: (.*?)(?=^        \w|\Z|^\s*$)", python[section], re.S | re.M)
+            argument = rf"^        (?:\w+, )*{name}(?:, \w+)*: (.*?)(?=^        \w|\Z|^\s*$)"
+            said = re.search(argument, python[section], re.S | re.M)
             if said is None and not name.startswith("straggler_policy"):
                 problems.append(f"hawser.{section} does not document {name}")
             elif said is not None:
@@ -103,13 +107,13 @@ def check_defaults(project: Path, problems: list[str]) -> None:
                 found = in_code.get(name.removesuffix("_ms"), set())
                 if found != {int(number or -1)}:
                     problems.append(f"{name}: the code has {sorted(found)} ms, docs/defaults.md {rows[name]}")
-    calls = {(row[0].strip("`"), m[0]): row[2] for row in table_rows(sections["Calls"]) for m in [re.findall(r"hawser\w+_t", row[1]) or [""]]}
     struct_name = ""
-    for (name, named), cell in calls.items():
-        struct_name = named or struct_name
-        if struct_name not in CALLS or (named == "" and name not in fields_by_struct(project, struct_name)):
+    for name, named, cell, *_ in table_rows(sections["Calls"]):
+        # "the same": that of the row above.
+        struct_name = (re.findall(r"hawser\w+_t", named) or [struct_name if named == "the same" else ""])[0]
+        if struct_name not in CALLS:
             continue
-        comment = fields_by_struct(project, struct_name).get(name)
+        comment = fields_by_struct(project, struct_name).get(name.strip("`"))
         if comment is None:
             problems.append(f"{struct_name}.{name}: docs/defaults.md has it, the header does not")
             continue
@@ -144,11 +148,53 @@ def check_links(project: Path, problems: list[str]) -> None:
             problems.append(f"README.md has no link to docs/{page.name}")
 
 
-def main() -> int:
-    project = Path(sys.argv[1]).resolve()
+def problems_of(project: Path) -> list[str]:
     problems: list[str] = []
     check_defaults(project, problems)
     check_links(project, problems)
+    return problems
+
+
+MASTER = "src/membership/master_machine.hpp"
+PARTS = ("README.md", "CHANGELOG.md", "docs", "capi/include", "include", "bindings/python", "src", "tools")
+PLANTED = {
+    "another default in the table": ("docs/defaults.md", "| `stall_ms` | 6000 |", "| `stall_ms` | 7000 |"),
+    "a field that the table lacks": ("docs/defaults.md", "| `bootstrap_ms` | 1000 |", "| `boot_ms` | 1000 |"),
+    "another default in the header": ("capi/include/hawser.h", "Default 60000.", "Default 61000."),
+    "another default in Python": ("bindings/python/hawser/communicator.py", "Default 5000.", "Default 5001."),
+    "another value in the code": (MASTER, "recovery = seconds(5)", "recovery = seconds(4)"),
+    "another default of a call": ("docs/defaults.md", "| 67108864 (64 MiB) |", "| 67108865 (64 MiB) |"),
+    "a link to no page": ("README.md", "(docs/errors.md)", "(docs/errata.md)"),
+    "a link to no heading": ("docs/quickstart.md", "(networking.md#security)", "(networking.md#safety)"),
+}
+
+
+def self_test(project: Path) -> int:
+    missed = []
+    for what, (name, old, new) in PLANTED.items():
+        with tempfile.TemporaryDirectory() as scratch:
+            copy = Path(scratch)
+            for part in PARTS:
+                source = project / part
+                target = copy / part
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+            text = (copy / name).read_text()
+            if old not in text:
+                missed.append(f"{what}: {name} has no {old!r} any more")
+                continue
+            (copy / name).write_text(text.replace(old, new, 1))
+            if not problems_of(copy):
+                missed.append(f"{what}: not found")
+    print("\n".join(missed) or f"all {len(PLANTED)} planted errors were found")
+    return 1 if missed else 0
+
+
+def main() -> int:
+    project = Path(sys.argv[1]).resolve()
+    if "--self-test" in sys.argv[2:]:
+        return self_test(project)
+    problems = problems_of(project)
     print("\n".join(problems) or "documents fit")
     return 1 if problems else 0
 
