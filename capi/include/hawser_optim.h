@@ -50,8 +50,9 @@ typedef struct hawserOuterStepOptions {
 
 /** One step of SGD with `delta` as the gradient:
  *
- *  momentum = (options.momentum * momentum) + delta d        = nesterov ? delta + (options.momentum * momentum) :
- *  momentum outer    = outer - (options.learning_rate * d)
+ *      momentum = (options.momentum * momentum) + delta
+ *      d        = nesterov ? delta + (options.momentum * momentum) : momentum
+ *      outer    = outer - (options.learning_rate * d)
  *
  *  With options.momentum 0, d is delta, and `momentum` may be null. All tensors have `type`, float32 or float64. Before
  *  the first step fill `momentum` with hawserClearMomentum. @param options may be null. */
