@@ -100,7 +100,7 @@ void PeerEngine::State::prefetch_chunk(Instant now, PeerId from, const FrameHead
   std::vector<PrefetchSend> sends;
   if (!guest_->chunk_came(now, from, header, payload, sends))
     out.emplace_back(LogEvent{LogLevel::info, "wrong-content",
-                              "what a member sent of the shared state does not have the digest that it must have; it is "
+                              "a member sent content of the shared state that does not have its digest; it is "
                               "fetched again"});
   send_prefetch(now, sends, out);
 }
