@@ -463,7 +463,7 @@ void PeerDriver::perform_one(RestoreInput& action) { endings_.take(action); }
 void PeerDriver::perform_one(SettleResult& action) { endings_.take(action); }
 
 void PeerDriver::perform_one(DropConnection& action) {
-  if (links_.stands(name_of(action.connection), action.incarnation)) links_.drop(name_of(action.connection));
+  if (links_.is_established(name_of(action.connection), action.incarnation)) links_.drop(name_of(action.connection));
 }
 
 std::byte* PeerDriver::frame_begins(transport::ConnectionName connection, const FrameHeader& header) {
