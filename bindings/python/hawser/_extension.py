@@ -21,8 +21,8 @@ def _why_not(folder: Path) -> str:
         )
     if not any(name == "_core" + suffix for name in found for suffix in EXTENSION_SUFFIXES):
         return (
-            f"the hawser package in {folder} was built for another Python: it has {', '.join(found)}; {this}. Install it
-            " "again with the pip of this Python"
+            f"the hawser package in {folder} was built for another Python: it has {', '.join(found)}; {this}. Install "
+            "it again with the pip of this Python"
         )
     return (
         f"the extension module of the hawser package in {folder} cannot be loaded. If a library is missing, install "
