@@ -47,7 +47,7 @@ typedef enum hawserResult {
   hawserSuccess = 0,
   /** An argument is unusable (null, unknown enum value, zero count, bad address). Nothing was done. */
   hawserErrorInvalidArgument = 1,
-  /** The call does not fit the state of the handle or a call under way. Nothing was done. */
+  /** The call does not fit the state of the handle or a call in flight. Nothing was done. */
   hawserErrorInvalidUsage = 2,
   /** This peer is alone in its group. Wait for others with hawserCommWait, then call update-topology. */
   hawserErrorTooFewPeers = 3,
@@ -558,7 +558,7 @@ typedef struct hawserReduceInfo {
  *  master is waited for up to master_redial_ms.
  *  Several collectives may be in flight from several threads if their tags differ.
  *  Each contributor's element counts exactly once. The order of addition depends on the plan and on arrival. Errors:
- *  InvalidArgument, InvalidUsage (tag in flight already; update-topology under way; not connected; buffers overlap in
+ *  InvalidArgument, InvalidUsage (tag in flight already; update-topology in progress; not connected; buffers overlap in
  *  part), TooFewPeers, PeerLost, Mismatch, Timeout, MasterRestarted, MasterUnreachable, Expelled, System (no memory for
  *  an in-place scratch), Closed.
  *  After PeerLost, Mismatch, Timeout and MasterRestarted the same call may be made again at once.
