@@ -91,7 +91,7 @@ void PeerEngine::State::prefetch_word(Instant now, LinkConnection connection, co
     default: break;
   }
   send_prefetch(now, sends, out);
-  if (!honest) drop_connection(now, connection, "it wants what was never on offer", out);
+  if (!honest) drop_connection(now, connection, "it requested content that was never offered", out);
 }
 
 void PeerEngine::State::prefetch_chunk(Instant now, PeerId from, const FrameHeader& header, const std::byte* payload,
