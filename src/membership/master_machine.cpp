@@ -68,7 +68,8 @@ void MasterMachine::State::step(Instant now, const MasterEvent& event, MasterAct
 void MasterMachine::State::wake(Instant now, MasterActions& out) {
   out.emplace_back(LogEvent{LogLevel::warning, "master-overslept",
                             "the master's process stood still for " +
-                                std::to_string(whole_milliseconds(now - stepped_at_)) + " ms, so all time-outs begin anew; look for a paused or overloaded machine"});
+                                std::to_string(whole_milliseconds(now - stepped_at_)) +
+                                " ms, so all time-outs begin anew; look for a paused or overloaded machine"});
   for (auto& [id, connection] : connections_) connection.heard_at = now;
   for (auto& [number, group] : groups_) {
     if (group.mismatch_since) group.mismatch_since = now;

@@ -312,9 +312,9 @@ void MasterMachine::State::fail_visit(Instant now, Peer& peer, MasterActions& ou
                                 " could be established, whichever side dialled"});
   dismiss(peer.who.id,
           {Status::refused, "no link between this peer, at " + to_string(peer.who.address) + ", and " + names +
-                                " could be established within " + std::to_string(whole_milliseconds(config_.link_open)) +
-                                " ms, whichever side dialled; check both addresses (advertise_address) and firewalls, then "
-                                "connect again"},
+                                " could be established within " +
+                                std::to_string(whole_milliseconds(config_.link_open)) + " ms, whichever side dialled; check both "
+                                "addresses (advertise_address) and firewalls, then connect again"},
           true, out);
 }
 

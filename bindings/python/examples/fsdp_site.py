@@ -38,7 +38,8 @@ def main(master: str, site_name: str) -> None:
             loss = (model(numbers) - numbers.sum(1, keepdim=True)).square().mean()
             loss.backward()
             if diloco.step():
-                print(f"{name}: outer step {diloco.outer_steps}, {comm.group_size} sites, loss {loss.item():.3f}", flush=True)
+                report = f"outer step {diloco.outer_steps}, loss {loss.item():.3f}, sites: {comm.group_size}"
+                print(f"{name}: {report}", flush=True)
             diloco.zero_grad()
         print(f"{name}: digest {diloco.digest()}", flush=True)
     dist.destroy_process_group()

@@ -36,9 +36,9 @@ def master() -> Iterator[hawser.Master]:
 
 def run_beside_each_other(script: Path, arguments: list[list[str]]) -> list[str]:
     """Starts the script once for each list of arguments; gives what each prints."""
+    commands = [[sys.executable, str(script), *each] for each in arguments]
     running = [
-        subprocess.Popen([sys.executable, str(script), *each], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for each in arguments
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for command in commands
     ]
     try:
         printed = []

@@ -157,8 +157,8 @@ class _Meeting:
             key = self._key(rank)
             if self._store.check([key]) and (other := int(self._store.get(key))) != self._size:
                 raise dist.DistBackendError(
-                    f"rank {self._rank} was started with WORLD_SIZE {self._size}, and rank {rank} with {other}; start all "
-                    "ranks with the same WORLD_SIZE"
+                    f"rank {self._rank} was started with WORLD_SIZE {self._size}, and rank {rank} with {other}; start "
+                    "all ranks with the same WORLD_SIZE"
                 )
 
     def wait_for_all(self) -> None:
