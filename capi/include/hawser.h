@@ -316,10 +316,15 @@ typedef struct hawserCommConfig {
    *  the one that most of them give counts. It has no meaning once the group has members. Default 0: the group begins
    *  bootstrap_ms after the master's start, with the peers that are there. At most 1024. */
   uint32_t min_peers;
+  /** Threads of this communicator that carry its connections and work on payloads (sums, checksums, quantisation,
+   *  compression). 1: one thread does everything. With more, one thread decides and the others share the connections. A
+   *  link to a peer on the same machine has one connection for each of these others. Default 0: 1 on two cores or fewer,
+   *  otherwise half of the cores and one more, at most 5. At most 64. */
+  uint32_t io_threads;
 } hawserCommConfig_t;
 
 #define HAWSER_COMM_CONFIG_INIT \
-  {sizeof(hawserCommConfig_t), NULL, NULL, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0}
+  {sizeof(hawserCommConfig_t), NULL, NULL, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, 0}
 
 /** Fill with HAWSER_COMM_INFO_INIT. */
 typedef struct hawserCommInfo {

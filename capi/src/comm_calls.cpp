@@ -120,6 +120,10 @@ Result<hawser::CommunicatorConfig> config_of(const hawserCommConfig_t& callers) 
     return capi::invalid_argument("min_peers is " + std::to_string(config->min_peers) + "; " +
                                   std::to_string(hawser::limits::kGroupSizeMax) + " are the most members of a group");
   out.engine.min_peers = config->min_peers;
+  if (config->io_threads > hawser::limits::kLanesMax + 1)
+    return capi::invalid_argument("io_threads is " + std::to_string(config->io_threads) + "; " +
+                                  std::to_string(hawser::limits::kLanesMax + 1) + " are the most");
+  if (config->io_threads != 0) out.lanes = config->io_threads - 1;
   out.port_first = config->port_first;
   out.port_last = config->port_last != 0 ? config->port_last : config->port_first;
   out.connections_per_link = config->connections_per_link;

@@ -42,6 +42,7 @@ struct CommunicatorConfig {
   std::uint32_t send_buffer_bytes = 0;
   std::uint32_t receive_buffer_bytes = 0;
   std::uint32_t min_peers = 0;
+  std::uint32_t io_threads = 0;
 };
 
 struct Member {
@@ -94,6 +95,7 @@ class Communicator {
     c.send_buffer_bytes = config.send_buffer_bytes;
     c.receive_buffer_bytes = config.receive_buffer_bytes;
     c.min_peers = config.min_peers;
+    c.io_threads = config.io_threads;
     hawserComm_t handle = nullptr;
     if (const auto code = hawserCommCreate(&c, &handle); code != hawserSuccess)
       return detail::last_failure(code);

@@ -183,7 +183,8 @@ void PeerEngine::State::frame_moved(Instant now, LinkConnection connection, Engi
   link->heard_at = now;
   const auto found = link->receiving.find(connection.index);
   if (found == link->receiving.end()) return;
-  if (link->schedule.receiving(now, connection.index)) out.emplace_back(WakeLink{connection.peer});
+  if (link->schedule.receiving(now, connection.index))
+    out.emplace_back(WakeLink{connection.peer, connection.index});
   progressed(now, found->second);
 }
 
@@ -226,7 +227,7 @@ void PeerEngine::State::frame_ends(Instant now, LinkConnection connection, bool 
   // Whether others have more to send is not known here.
   if (link->metered) downlink_.moved(now, header.payload_bytes, Instant{});
   if (link->schedule.received(now, connection.index, header.payload_bytes))
-    out.emplace_back(WakeLink{connection.peer});
+    out.emplace_back(WakeLink{connection.peer, connection.index});
   if (is_prefetch(header.key) && header.kind != FrameKind::chunk)
     prefetch_word(now, connection, header, out);
   else if (header.kind == FrameKind::ready)

@@ -99,7 +99,7 @@ void PeerEngine::State::packed(Op& op, const UnderWay& work, std::size_t bytes, 
     link->schedule.keep(work.connection.index, work.buffer);
     preparing.packed = work.buffer;
   }
-  out.emplace_back(WakeLink{work.connection.peer});
+  out.emplace_back(WakeLink{work.connection.peer, work.connection.index});
 }
 
 /// A call is over, whatever its works still do; its caller hears of that after the last of them.

@@ -12,9 +12,11 @@
 #include "runtime/call_check.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/io_thread.hpp"
+#include "runtime/lanes.hpp"
 #include "engine/stale_epoch.hpp"
 #include "transport/quiet_thread.hpp"
 #include "transport/same_machine.hpp"
+#include "transport/thread_name.hpp"
 
 namespace hawser {
 namespace {
@@ -90,6 +92,8 @@ Communicator::Communicator(CommunicatorConfig config, std::shared_ptr<transport:
                                                         .connections_per_link = config_.connections_per_link,
                                                         .tcp = config_.tcp,
                                                         .check_same_host = config_.check_same_host,
+                                                        .lanes = config_.lanes.value_or(
+                                                            lanes_for(std::thread::hardware_concurrency())),
                                                         .seed = std::random_device{}()},
                                            std::move(listener))),
       lost_(std::make_shared<const CallDone>(CallDone{
@@ -127,9 +131,12 @@ Result<std::unique_ptr<Communicator>> Communicator::create(CommunicatorConfig co
   Communicator& self = *communicator;
   self.io_ = std::move(io);
   self.slot_->communicator = &self;
-  self.driver_->start();
+  if (auto started = self.driver_->start(); !started.ok()) return started.error();
   auto thread = transport::start_quiet_thread(
-      [&self] { run_io(*self.io_, [&self](const Thrown& thrown) noexcept { self.driver_->fail(thrown); }); });
+      [&self] {
+        transport::name_this_thread("hawser-io");
+        run_io(*self.io_, [&self](const Thrown& thrown) noexcept { self.driver_->fail(thrown); });
+      });
   if (!thread.ok()) return thread.error();
   self.thread_ = std::move(*thread);
   return communicator;
@@ -140,6 +147,7 @@ Communicator::~Communicator() {
     slot_->communicator = nullptr;
     // The thread lives in the parent only, and so does what its sockets mean.
     if (thread_.joinable()) thread_.detach();
+    driver_->leave_behind();
     (void)driver_.release();
     (void)work_.release();
     (void)io_.release();

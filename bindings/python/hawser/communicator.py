@@ -95,6 +95,8 @@ class Communicator:
             tunes them.
         min_peers: the first peers of the group wait in `connect` until there are so many. If they give different
             numbers, the one that most of them give counts. Default: the group begins a second after the master's start.
+        io_threads: threads that carry connections and work on payloads. 1: one thread does everything. Default: 1 on two
+            cores or fewer, otherwise half of the cores and one more, at most 5.
 
     Zeros and empty strings mean the defaults. Raises InvalidArgument, SystemFailure (no port is free).
     """
@@ -122,6 +124,7 @@ class Communicator:
         send_buffer_bytes: int = 0,
         receive_buffer_bytes: int = 0,
         min_peers: int = 0,
+        io_threads: int = 0,
     ) -> None:
         self._handle = _core.CommHandle(
             master=master,
@@ -144,6 +147,7 @@ class Communicator:
             send_buffer_bytes=send_buffer_bytes,
             receive_buffer_bytes=receive_buffer_bytes,
             min_peers=min_peers,
+            io_threads=io_threads,
         )
         _open.add(self)
 
