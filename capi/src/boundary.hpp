@@ -98,6 +98,6 @@ void copy_text(const std::string& from, char (&to)[Bytes]) {
 }
 
 inline hawserResult_t null_comm() { return report(invalid_argument("the communicator is null")); }
-inline hawserResult_t null_output() { return report(invalid_argument("the place for the answer is null")); }
+inline hawserResult_t null_output() { return report(invalid_argument("the output argument is null")); }
 
 }  // namespace hawser::capi

@@ -125,7 +125,7 @@ Result<hawser::CommunicatorConfig> config_of(const hawserCommConfig_t& callers) 
                                   std::to_string(hawser::limits::kLanesMax + 1) + " are the most");
   if (config->io_threads != 0) out.lanes = config->io_threads - 1;
   out.port_first = config->port_first;
-  out.port_last = config->port_last;
+  out.port_last = config->port_last != 0 ? config->port_last : config->port_first;
   out.connections_per_link = config->connections_per_link;
   if (config->congestion_control != nullptr) out.tcp.congestion_control = config->congestion_control;
   out.tcp.send_buffer_bytes = config->send_buffer_bytes;

@@ -49,7 +49,7 @@ extern "C" {
 
 hawserResult_t hawserMasterCreate(const hawserMasterConfig_t* config, hawserMaster_t* master) {
   return capi::guarded([&] {
-    if (master == nullptr) return capi::report(capi::invalid_argument("the place for the master is null"));
+    if (master == nullptr) return capi::report(capi::invalid_argument("the output argument for the master is null"));
     const hawserMasterConfig_t defaults = HAWSER_MASTER_CONFIG_INIT;
     auto options = options_of(config != nullptr ? *config : defaults);
     if (!options.ok()) return capi::report(options.error());

@@ -367,7 +367,9 @@ void PeerEngine::State::word_came(Instant now, LinkConnection connection, Link& 
   if (heard == Execution::Heard::cancels) link.schedule.cancel(header.key, header.chunk);
   perform(header.key, *op, output, out);
   if (heard == Execution::Heard::impossible)
-    return drop_connection(now, connection, "it said something of chunk " + std::to_string(header.chunk) + " that cannot be",
+    return drop_connection(now, connection,
+                           "it sent a control frame about chunk " + std::to_string(header.chunk) +
+                               " that cannot be right",
                            out);
   if (op->probing) take_probes(now, header.key, *op, out);
   if (op->execution->complete() && !op->whole) result_whole(now, header.key, *op, out);

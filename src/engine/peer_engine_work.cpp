@@ -55,8 +55,8 @@ void PeerEngine::State::on(Instant now, const WorkDone& event, EngineActions& ou
   if (wrong) {
     HAWSER_ASSERT(*wrong < machine_.view().size());
     out.emplace_back(LogEvent{LogLevel::warning, "wrong-content",
-                              "what " + machine_.view().members[*wrong].name + " sent of " + describe(op->signature) +
-                                  " does not have the digest that it must have"});
+                              machine_.view().members[*wrong].name + " sent data of " + describe(op->signature) +
+                                  " that does not have its digest"});
   }
   widen_limit(work.key, *op, out);
   if (op->preparing > 0)

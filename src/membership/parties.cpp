@@ -79,12 +79,13 @@ std::optional<Error> MasterMachine::State::party_refusal(const Introduction& who
   for (const PeerId id : companions_of(who)) {
     const Peer& companion = peers_.at(id);
     if (companion.who.party.size != who.party.size)
-      return Error{Status::refused, "the party that this peer names has " + std::to_string(companion.who.party.size) +
-                                        " peers, not " + std::to_string(who.party.size) + "; give all of a party one size"};
+      return Error{Status::refused, "this peer's party has " + std::to_string(companion.who.party.size) +
+                                        " peers, and this peer says " + std::to_string(who.party.size) +
+                                        "; give the same party_size to all peers of a party"};
     ++present;
   }
   if (present < who.party.size || !who.party.exists()) return std::nullopt;
-  return Error{Status::refused, "the party that this peer names has all of its " + std::to_string(who.party.size) +
+  return Error{Status::refused, "this peer's party has all of its " + std::to_string(who.party.size) +
                                     " peers; draw another number for another party"};
 }
 

@@ -309,12 +309,12 @@ void MasterMachine::State::fail_visit(Instant now, Peer& peer, MasterActions& ou
   backoff.reason = "no link to " + names;
   out.emplace_back(LogEvent{LogLevel::notice, "newcomer-refused",
                             name_of(peer) + " is refused: no link between it and " + names +
-                                " came to stand, whichever side dialled"});
+                                " could be established, whichever side dialled"});
   dismiss(peer.who.id,
           {Status::refused, "no link between this peer, at " + to_string(peer.who.address) + ", and " + names +
-                                " came to stand within " + std::to_string(whole_milliseconds(config_.link_open)) +
-                                " ms, whichever side dialled; check both addresses (advertise_address) and firewalls, then "
-                                "connect again"},
+                                " could be established within " +
+                                std::to_string(whole_milliseconds(config_.link_open)) + " ms, whichever side dialled; check both "
+                                "addresses (advertise_address) and firewalls, then connect again"},
           true, out);
 }
 

@@ -99,7 +99,7 @@ Communicator::Communicator(CommunicatorConfig config, std::shared_ptr<transport:
       lost_(std::make_shared<const CallDone>(CallDone{
           .call = {},
           .error = {Status::system,
-                    "the call was lost before it began, for want of memory or by a bug; the next call says which"},
+                    "the call could not begin: memory is short, or this is a bug; the next call says which"},
           .info = {}})) {}
 
 Result<std::unique_ptr<Communicator>> Communicator::create(CommunicatorConfig config) {

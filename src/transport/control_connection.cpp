@@ -68,8 +68,8 @@ void ControlConnection::break_off(std::string reason) {
 void ControlConnection::send(const std::string& message) {
   if (closed_ || leaving_) return;
   if (queue_.size() - sent_ > bounds_.queue_bytes_max)
-    return break_off("it does not take what it is sent: " + std::to_string(queue_.size() - sent_) +
-                     " bytes are waiting");
+    return break_off("it reads too slowly: " + std::to_string(queue_.size() - sent_) +
+                     " bytes wait to be sent");
   if (sent_ == queue_.size()) {
     queue_.clear();
     sent_ = 0;

@@ -235,7 +235,7 @@ void Links::perform_one(const links::Send& action, links::Actions& next) {
   if (socket.write_some(asio::buffer(action.bytes), error) == action.bytes.size())
     table_.sent(now(), action.socket, tcp_state_of(socket.native_handle()).round_trip, next);
   else
-    table_.broke(now(), action.socket, error ? reason_of(error) : "what is to be written is not taken", next);
+    table_.broke(now(), action.socket, error ? reason_of(error) : "the other side reads nothing", next);
 }
 
 void Links::perform_one(const links::Close& action, links::Actions&) {

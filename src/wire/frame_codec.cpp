@@ -78,10 +78,10 @@ Result<DecodedFrame> decode_frame_header(std::span<const std::byte, kFrameHeader
   header.compressed = (flags & kCompressedFlag) != 0;
   header.unchecked = (flags & kUncheckedFlag) != 0;
   if (payload_bytes != 0 && header.kind != FrameKind::chunk)
-    return refused("a data frame without elements announces " + std::to_string(payload_bytes) +
-                   " bytes of payload");
+    return refused("a control frame announces " + std::to_string(payload_bytes) +
+                   " bytes of payload; it must have none");
   if (flags != 0 && header.kind != FrameKind::chunk)
-    return refused("a data frame without elements has flags that are about elements");
+    return refused("a control frame must not set payload flags");
   return decoded;
 }
 

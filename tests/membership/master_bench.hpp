@@ -247,6 +247,12 @@ class MasterBench {
   MasterMachine& machine() { return master_; }
   std::uint32_t pending() const { return master_.snapshot().pending; }
 
+  /// How many log events of that name there were.
+  std::size_t logged(const std::string& what) const {
+    const auto found = logged_.find(what);
+    return found == logged_.end() ? 0 : found->second;
+  }
+
  private:
   /// A deadline that is still due after it would make a driver spin, and the master believe that it slept.
   void tick() {
@@ -270,6 +276,8 @@ class MasterBench {
       } else if (const auto* const stands = std::get_if<SetStanding>(&action)) {
         REQUIRE(open_.contains(stands->connection));
         standing_[stands->connection] = stands->standing;
+      } else if (const auto* const line = std::get_if<LogEvent>(&action)) {
+        ++logged_[line->what];
       }
     }
   }
@@ -294,6 +302,7 @@ class MasterBench {
   MasterConfig config_;
   MasterMachine master_;
   std::uint64_t connections_ = 0;
+  std::map<std::string, std::size_t> logged_;
   std::map<std::uint64_t, std::string> host_of_;
   std::map<std::uint64_t, ConnectionId> newest_;
   std::map<std::uint64_t, std::uint64_t> opened_;  ///< How many connections each opened.
