@@ -62,7 +62,8 @@ void DataConnection::close() {
     asio::post(io_, [self = shared_from_this()] { self->close_socket(); });
   } catch (...) {
     // Without memory for that the other side learns of it now, and the socket is closed with its connection.
-    shut_down();
+    std::error_code ignored;
+    socket_.shutdown(Tcp::socket::shutdown_both, ignored);
   }
 }
 
@@ -78,6 +79,8 @@ void DataConnection::break_off(const std::string& reason) {
 }
 
 void DataConnection::shut_down() {
+  const std::lock_guard lock(mutex_);
+  if (closed_) return;
   std::error_code ignored;
   socket_.shutdown(Tcp::socket::shutdown_both, ignored);
 }
