@@ -135,6 +135,7 @@ void draw_company(std::uint64_t seed, Profile& profile) {
     weights.strangers = 3;
     faults.events_between = std::min<std::uint64_t>(faults.events_between, 500);
   }
+  if (random.chance(1, 3)) weights.knock = 2;
   if (is_gentle && random.chance(1, 2)) {
     weights.master = 1;
     // Whom it was not told that its master is gone comes back late, perhaps to one that strangers have found first.
