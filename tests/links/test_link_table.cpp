@@ -274,10 +274,10 @@ TEST_CASE("where both sides dial at once, the greeting of the smaller id counts"
   CHECK(great.answer(at_great) == GreetingAnswer::accepted);
   CHECK(great.closes(of_great));
   CHECK(great.only<Up>().name == ConnectionName{kSmall, 0});
-  CHECK_FALSE(great.table.dials(kSmall));
+  CHECK(great.table.dialler(kSmall) == LinkSides::Dialler::theirs);
   small.answered(at(30), of_small);
   CHECK(small.only<Up>().name == ConnectionName{kGreat, 0});
-  CHECK(small.table.dials(kGreat));
+  CHECK(small.table.dialler(kGreat) == LinkSides::Dialler::ours);
   // It hears that the held one is gone.
   small.table.broke(at(30), at_small, "closed", small.out);
   CHECK(small.table.strangers() == 0);
@@ -338,7 +338,7 @@ TEST_CASE("a side whose connection was lost by the other leaves the dialling to 
   bench.write(at(2010), crossed);
   CHECK(bench.count<Down>() == 2);
   CHECK(bench.only<Up>().name.index == 0);
-  CHECK_FALSE(bench.table.dials(kSmall));
+  CHECK(bench.table.dialler(kSmall) == LinkSides::Dialler::theirs);
   bench.clear();
   bench.greeted(at(2020), 1, 2);
   CHECK(bench.established() == std::vector<std::uint32_t>{0, 1});
