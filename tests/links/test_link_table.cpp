@@ -52,6 +52,25 @@ TEST_CASE("a held greeting is accepted when its link is opened here with its sec
   CHECK(bench.table.strangers() == 0);
 }
 
+TEST_CASE("a link whose greeting waits already is not dialled, unless the answer cannot be written") {
+  TableBench bench;
+  const SocketId early = bench.greeted(at(0));
+  bench.open(at(100));
+  CHECK(bench.answer(early) == GreetingAnswer::accepted);
+  CHECK(bench.count<Dial>() == 0);
+  SECTION("it is written") {
+    bench.write(at(100), early);
+    CHECK(bench.count<Dial>() == 0);
+    CHECK_FALSE(bench.table.next_deadline());
+  }
+  SECTION("it cannot be written") {
+    bench.table.broke(at(100), early, "broken pipe", bench.out);
+    CHECK(bench.table.next_deadline() == at(100));
+    bench.table.tick(at(100), bench.out);
+    CHECK(bench.count<Dial>() == 1);
+  }
+}
+
 TEST_CASE("a greeting whose answer cannot be written leaves the link as it was") {
   TableBench bench;
   bench.open(at(0), kSmall, std::nullopt);
