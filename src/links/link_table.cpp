@@ -190,6 +190,8 @@ void LinkTable::establish(Instant now, ConnectionName name, const Handshake& han
     link.between_machines = true;
   const std::uint64_t incarnation = incarnations_;
   if (link.dials() && config_.connections_per_link > 1) dial_up_to(link, config_.connections_per_link, out);
+  if (link.dials() && config_.connections_per_link == 0 && handshake.same_machine)
+    dial_up_to(link, config_.connections_same_machine, out);
   if (config_.connections_per_link == 0 && !handshake.same_machine) {
     if (!link.count) link.count.emplace(connections_at_first(handshake.round_trip, links_.size()));
     if (link.dials()) dial_up_to(link, link.count->wanted(), out);

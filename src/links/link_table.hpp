@@ -36,9 +36,11 @@ struct LinkTarget {
 };
 
 struct LinkTableConfig {
-  /// Of links that this side dials. 0: one to a peer on this machine, where more would only cost, else as many as
-  /// ConnectionCount says, connections_at_first() to begin with.
+  /// Of links that this side dials. 0: connections_same_machine to a peer on this machine, else as many as ConnectionCount
+  /// says, connections_at_first() to begin with.
   std::uint32_t connections_per_link = 0;
+  /// More than one only costs where one thread carries them all.
+  std::uint32_t connections_same_machine = 1;
   StrangerBounds strangers{};
   /// For the jitter of redials.
   std::uint64_t seed = 0;

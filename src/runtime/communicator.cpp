@@ -12,6 +12,7 @@
 #include "runtime/call_check.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/io_thread.hpp"
+#include "runtime/lanes.hpp"
 #include "engine/stale_epoch.hpp"
 #include "transport/quiet_thread.hpp"
 #include "transport/same_machine.hpp"
@@ -90,6 +91,8 @@ Communicator::Communicator(CommunicatorConfig config, std::shared_ptr<transport:
                                                         .connections_per_link = config_.connections_per_link,
                                                         .tcp = config_.tcp,
                                                         .check_same_host = config_.check_same_host,
+                                                        .lanes = config_.lanes.value_or(
+                                                            lanes_for(std::thread::hardware_concurrency())),
                                                         .seed = std::random_device{}()},
                                            std::move(listener))),
       lost_(std::make_shared<const CallDone>(CallDone{
@@ -110,6 +113,9 @@ Result<std::unique_ptr<Communicator>> Communicator::create(CommunicatorConfig co
                  "a socket's buffer of " +
                      std::to_string(std::max(config.tcp.send_buffer_bytes, config.tcp.receive_buffer_bytes)) +
                      " bytes is too large; " + std::to_string(limits::kSocketBufferBytesMax) + " are the most"};
+  if (config.lanes.value_or(0) > limits::kLanesMax)
+    return Error{Status::invalid_argument, "io_threads are 0 (automatic) to " + std::to_string(limits::kLanesMax + 1) +
+                                               ", not " + std::to_string(*config.lanes + 1)};
   if (config.port_first > config.port_last)
     return Error{Status::invalid_argument, "the port range " + std::to_string(config.port_first) + " to " +
                                                std::to_string(config.port_last) + " is empty"};
@@ -127,7 +133,7 @@ Result<std::unique_ptr<Communicator>> Communicator::create(CommunicatorConfig co
   Communicator& self = *communicator;
   self.io_ = std::move(io);
   self.slot_->communicator = &self;
-  self.driver_->start();
+  if (auto started = self.driver_->start(); !started.ok()) return started.error();
   auto thread = transport::start_quiet_thread(
       [&self] { run_io(*self.io_, [&self](const Thrown& thrown) noexcept { self.driver_->fail(thrown); }); });
   if (!thread.ok()) return thread.error();
@@ -140,6 +146,7 @@ Communicator::~Communicator() {
     slot_->communicator = nullptr;
     // The thread lives in the parent only, and so does what its sockets mean.
     if (thread_.joinable()) thread_.detach();
+    driver_->leave_behind();
     (void)driver_.release();
     (void)work_.release();
     (void)io_.release();

@@ -38,6 +38,8 @@ struct CommunicatorConfig {
   std::uint16_t port_last = 0;
   std::uint32_t connections_per_link = 0;  ///< 0: by where the other peer is.
   TcpOptions tcp;
+  /// Threads beside the one that runs sockets and timers (runtime/lanes.hpp); without a value: by the number of cores.
+  std::optional<unsigned> lanes{};
   bool check_same_host = false;  ///< Payloads between peers on one host carry a checksum too.
 };
 

@@ -36,14 +36,17 @@ void LinkNetwork::close(Process& process, PeerId peer) {
   ask(process, [&](links::Actions& out) { process.port.table.close(peer, out); });
 }
 
-void LinkNetwork::drop(Process& process, LinkConnection name, const std::string& reason) {
+void LinkNetwork::drop(Process& process, const DropConnection& wish) {
   world_.coverage.saw("sim: connection dropped by an engine");
   const bool provoked =
       world_.profile.faults.weights.hostile != 0 || world_.profile.network.flip_per_million != 0;
   if (!provoked && !world_.scripted)
-    throw Violation(process.name() + " drops a connection though nobody breaks the protocol: " + reason);
-  if (world_.tracing()) world_.trace(process.name() + " drops a connection: " + reason);
-  ask(process, [&](links::Actions& out) { process.port.table.drop(world_.queue.now(), name_of(name), out); });
+    throw Violation(process.name() + " drops a connection though nobody breaks the protocol: " + wish.reason);
+  if (world_.tracing()) world_.trace(process.name() + " drops a connection: " + wish.reason);
+  // Another one may have taken its place meanwhile.
+  const ConnectionName name = name_of(wish.connection);
+  if (!process.port.table.is_established(name, wish.incarnation)) return;
+  ask(process, [&](links::Actions& out) { process.port.table.drop(world_.queue.now(), name, out); });
 }
 
 void LinkNetwork::widen(Process& process, const WidenLink& wish) {

@@ -83,6 +83,8 @@ struct LinkEnd {
   // The frame that is being read.
   std::shared_ptr<FrameInFlight> reading;
   std::byte* landing = nullptr;
+  WorkToken landing_after{};  ///< Nothing is read before this work is done.
+  LinkItem held;              ///< What was being read then.
 };
 
 struct LinkTransport {
@@ -123,7 +125,7 @@ class LinkNetwork {
   void wake(Process& process, PeerId peer);
   void release_send(Process& process, LinkConnection name);
   void release_receive(Process& process, LinkConnection name);
-  void drop(Process& process, LinkConnection name, const std::string& reason);
+  void drop(Process& process, const DropConnection& wish);
   void widen(Process& process, const WidenLink& wish);
   /// The process goes by another id from now on.
   void set_self(Process& process);
@@ -131,6 +133,8 @@ class LinkNetwork {
   bool is_established(const Process& process, const LinkUp& up) const;
   /// The engine has been told that it is: what waited can go.
   void up_told(Process& process, LinkConnection name);
+  /// Whoever waits for this work reads on.
+  void work_done(Process& process, WorkToken token);
 
   void process_gone(Process& process, Ending ending);
   /// After a stop or a silence: what waited is read and written.
@@ -195,6 +199,7 @@ class LinkNetwork {
   void read_at(LinkEnd& end, Instant due);
   void read(LinkEnd& end);
   void read_piece(LinkEnd& end, LinkItem& item);
+  void take_piece(LinkEnd& end, LinkItem& item);
   void begin_frame(LinkEnd& end, LinkItem& item);
   void break_off(LinkEnd& end);
   void end_frame(LinkEnd& end);
