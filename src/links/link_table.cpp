@@ -60,9 +60,9 @@ std::size_t LinkTable::connections(PeerId peer) const {
   return link == nullptr ? 0 : link->slots.size();
 }
 
-bool LinkTable::dials(PeerId peer) const {
+LinkSides::Dialler LinkTable::dialler(PeerId peer) const {
   const Link* const link = find(peer);
-  return link != nullptr && link->dials();
+  return link == nullptr ? LinkSides::Dialler::undecided : link->sides.dialler();
 }
 
 LinkTable::Link* LinkTable::find(PeerId peer) {

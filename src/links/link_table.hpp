@@ -93,8 +93,8 @@ class LinkTable {
   bool has_link(PeerId peer) const { return links_.contains(peer); }
   /// Of the link, established or not; 0 where there is none.
   std::size_t connections(PeerId peer) const;
-  /// This side dials the link's connections.
-  bool dials(PeerId peer) const;
+  /// Whose dial came through; undecided, too, where there is no such link.
+  LinkSides::Dialler dialler(PeerId peer) const;
   /// Samples of links between machines are taken until none of them is full: used() begins anew.
   bool is_sampling() const { return sample_at_.has_value(); }
 

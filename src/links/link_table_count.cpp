@@ -65,7 +65,7 @@ void LinkTable::sampled(Instant now, std::span<const ConnectionSample> samples, 
   for (const auto& [peer, sum] : sums)
     if (const auto wanted = judge_count(now, links_.at(peer), sum, in_use, out)) changed.emplace_back(peer, *wanted);
   for (const auto& [peer, wanted] : changed) {
-    if (dials(peer))
+    if (links_.at(peer).dials())
       resize(now, peer, wanted, out);
     else
       ask(peer, wanted, out);

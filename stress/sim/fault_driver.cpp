@@ -10,7 +10,7 @@
 
 namespace hawser::sim {
 
-FaultDriver::FaultDriver(World& world) : world_(world), faults_(world.profile.faults), strangers_(world) {
+FaultDriver::FaultDriver(World& world) : world_(world), faults_(world.profile.faults), strangers_(world), port_strangers_(world) {
   const auto& weights = faults_.weights;
   const auto add = [this](Kind kind, std::uint32_t weight) {
     drawn_from_.insert(drawn_from_.end(), weight, kind);
@@ -33,6 +33,7 @@ FaultDriver::FaultDriver(World& world) : world_(world), faults_(world.profile.fa
   add(Kind::slow, weights.slow);
   add(Kind::strangers, weights.strangers);
   add(Kind::lie, weights.lie);
+  add(Kind::knock, weights.knock);
 }
 
 void FaultDriver::begin() {
@@ -132,6 +133,7 @@ void FaultDriver::happen(Kind kind) {
   }
   if (kind == Kind::strangers) return strangers_.come();
   if (kind == Kind::lie) return lie();
+  if (kind == Kind::knock) return port_strangers_.come();
   if (kind == Kind::master) return restart_master();
   if (kind == Kind::master_stop) return stop_master();
   if (kind == Kind::hostile) return inject_hostile();
@@ -180,6 +182,7 @@ void FaultDriver::happen(Kind kind) {
     case Kind::master_stop:
     case Kind::strangers:
     case Kind::lie:
+    case Kind::knock:
     case Kind::hostile: return;
   }
 }

@@ -28,7 +28,11 @@ const char* kind_of(const Call& call) {
 }  // namespace
 
 Process::Process(World& world, std::uint64_t number, std::string name, Place place)
-    : world_(world),
+    : port({.connections_per_link = world.profile.network.connections_per_link,
+            .strangers = {.most = world.profile.network.strangers_most,
+                          .of_source_most = world.profile.network.strangers_of_source_most},
+            .seed = world.random.next()}),
+      world_(world),
       number_(number),
       name_(std::move(name)),
       place_(place),
@@ -38,6 +42,7 @@ Process::Process(World& world, std::uint64_t number, std::string name, Place pla
   config.group = place_.group;
   config.party = place_.party;
   config.machine = machine();
+  config.widens_links = true;
   engine_ = std::make_unique<PeerEngine>(config);
 }
 
@@ -56,7 +61,9 @@ Call& Process::start_call(Call::Kind kind) {
 }
 
 CallId Process::connect(bool prefetch) {
+  if (id_ != PeerId{}) former_ids_.insert(id_);
   id_ = PeerId{world_.random.next()};
+  world_.links.set_self(*this);
   token_ = world_.random.next();
   world_.names.call(id_, name_);
   if (bad_) world_.checker.comes_as_bad(id_);
@@ -222,6 +229,7 @@ void Process::end(Ending ending) {
   // It may be the one who asked: it lives until its event is over.
   if (application_) world_.buried.push_back(std::move(application_));
   held_tasks_.clear();
+  link_events_.clear();
   stopped_ = false;
 }
 
@@ -315,6 +323,21 @@ void Process::deliver(const EngineEvent& event) {
   }
   step(event);
   if (said && std::holds_alternative<StartView>(said->message) && !gone()) check_view();
+  settle();
+}
+
+void Process::settle() {
+  if (inside_ != 0 || settling_) return;
+  settling_ = true;
+  while (!gone() && !link_events_.empty()) {
+    const EngineEvent event = std::move(link_events_.front());
+    link_events_.pop_front();
+    const auto* const up = std::get_if<LinkUp>(&event);
+    if (up && !world_.links.is_established(*this, *up)) continue;
+    deliver(event);
+    if (up && !gone()) world_.links.up_told(*this, up->connection);
+  }
+  settling_ = false;
 }
 
 /// What follows for a bad member from its own lies may be a bug of its engine, which cannot know of them.
@@ -382,6 +405,7 @@ void Process::work_later(WorkToken token) {
   world_.coverage.saw("sim: work done later");
   in_process(microseconds(world_.random.between(0, world_.random.chance(1, 16) ? 20000 : 1000)), [this, token] {
     if (works_.contains(token)) work_now(token);
+    settle();
   });
 }
 
@@ -421,7 +445,7 @@ void Process::perform_one(EngineAction& action) {
                  [&](OpenLink& open) { world_.links.open(*this, open); },
                  [&](CloseLink& close) { world_.links.close(*this, close.peer); },
                  [&](WakeLink& wake) { world_.links.wake(*this, wake.peer); },
-                 [&](WidenLink&) { HAWSER_ASSERT(false); },  // Links here have a fixed number of connections.
+                 [&](WidenLink& widen) { world_.links.widen(*this, widen); },
                  [&](ReleaseSend& release) { world_.links.release_send(*this, release.connection); },
                  [&](ReleaseReceive& release) { world_.links.release_receive(*this, release.connection); },
                  [&](RunWork& ordered) {
@@ -430,7 +454,7 @@ void Process::perform_one(EngineAction& action) {
                  },
                  [&](RestoreInput& restore) { endings_.take(restore); },
                  [&](SettleResult& settle) { endings_.take(settle); },
-                 [&](DropConnection& drop) { world_.links.drop(*this, drop.connection, drop.reason); },
+                 [&](DropConnection& drop) { world_.links.drop(*this, drop); },
                  [&](CallDone& done) {
                    if (!endings_.may_end(done)) return;
                    endings_.forget(done.call);

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -80,6 +82,8 @@ class Process : public ControlClient {
   const Party& party() const { return place_.party; }
   std::string host() const override { return "10.0.0." + std::to_string(number_ % 250 + 1); }
   PeerId id() const { return id_; }
+  /// It went by this id before.
+  bool has_been(PeerId id) const { return former_ids_.contains(id); }
   bool gone() const override { return !engine_; }
   bool stopped() const override { return stopped_; }
   bool silent() const { return silent_; }
@@ -140,8 +144,12 @@ class Process : public ControlClient {
   void frame_ends(LinkEnd& end, bool intact);
   std::optional<OutFrame> next_frame(LinkEnd& end);
 
-  // What the network of links keeps here.
-  std::map<PeerId, Link> links;
+  /// What its links have to tell the engine, once that is not at work. Always in this order.
+  void hear_later(EngineEvent event) { link_events_.push_back(std::move(event)); }
+  /// Tells the engine now, unless it is at work. After whatever led to hear_later().
+  void settle();
+
+  DataPort port;  ///< The network of links keeps it.
 
  private:
   std::shared_ptr<PrefetchTarget> prefetch_target();
@@ -174,12 +182,15 @@ class Process : public ControlClient {
   std::unique_ptr<PeerEngine> engine_;
   std::unique_ptr<Application> application_;
   PeerId id_;
+  std::set<PeerId> former_ids_;
   std::uint64_t token_ = 0;
   bool stopped_ = false;
   bool silent_ = false;
   bool is_behind_nat_ = false;
   std::int64_t link_bytes_per_ms_ = 0;
   Instant hampered_until_ = Instant::min();
+  std::deque<EngineEvent> link_events_;
+  bool settling_ = false;
   int inside_ = 0;  ///< Depth of calls into the engine and of their actions: must not exceed 1.
   std::unique_ptr<TrainingState> state_;
   std::unique_ptr<StateSync> sync_;

@@ -18,7 +18,6 @@ void draw_network(Random& random, NetworkProfile& network) {
   network.told = up_to(one_of(random, {microseconds(500), milliseconds(20), milliseconds(500)}));
   network.link_delay = up_to(one_of(random, {microseconds(100), milliseconds(2), milliseconds(50)}));
   network.link_dial = up_to(one_of(random, {microseconds(500), milliseconds(20), milliseconds(300)}));
-  network.link_redial = up_to(one_of(random, {milliseconds(1), milliseconds(50), milliseconds(500)}));
   network.timer_latency = up_to(one_of(random, {Duration::zero(), microseconds(100), milliseconds(5)}));
   network.user_timeout = one_of(random, {seconds(4), seconds(12), seconds(20)});
   network.bytes_per_ms = random.chance(1, 4) ? 20000 : 1000000;
@@ -29,7 +28,8 @@ void draw_network(Random& random, NetworkProfile& network) {
     network.bytes_per_ms = random.between(20, 200);
     network.piece_bytes_max = 2048;
   }
-  network.connections_per_link = static_cast<std::uint32_t>(random.between(1, 3));
+  network.connections_per_link = static_cast<std::uint32_t>(random.between(0, 3));
+  network.restless = random.chance(1, 2);
   network.split_per_256 = random.chance(1, 2) ? 64 : 0;
   network.cut_keeps = Keep::some;
   network.wire_codecs = random.chance(1, 3);
@@ -112,7 +112,7 @@ void be_gentle(Random& random, Profile& profile) {
   faults.weights.master_stop = random.chance(1, 2) ? 1 : 0;
   profile.engine.master_redial = seconds(120);
   faults.events_between = std::max<std::uint64_t>(faults.events_between, 150);
-  profile.network.told = profile.network.link_dial = profile.network.link_redial = up_to(milliseconds(20));
+  profile.network.told = profile.network.link_dial = up_to(milliseconds(20));
   profile.network.link_delay = up_to(milliseconds(2));
   profile.network.bytes_per_ms = std::max<std::int64_t>(profile.network.bytes_per_ms, 20000);
   profile.master.call_wait = seconds(60);
@@ -135,6 +135,7 @@ void draw_company(std::uint64_t seed, Profile& profile) {
     weights.strangers = 3;
     faults.events_between = std::min<std::uint64_t>(faults.events_between, 500);
   }
+  if (random.chance(1, 3)) weights.knock = 2;
   if (is_gentle && random.chance(1, 2)) {
     weights.master = 1;
     // Whom it was not told that its master is gone comes back late, perhaps to one that strangers have found first.

@@ -29,6 +29,13 @@ Process* World::find(PeerId id) {
   return nullptr;
 }
 
+Process* World::find_by_any_id(PeerId id) {
+  if (Process* const process = find(id)) return process;
+  for (const auto& process : processes_)
+    if (!process->gone() && process->has_been(id)) return process.get();
+  return nullptr;
+}
+
 std::vector<Process*> World::living() {
   std::vector<Process*> found;
   for (const auto& process : processes_)

@@ -35,6 +35,8 @@ class World {
   const std::vector<std::unique_ptr<Process>>& processes() const { return processes_; }
   /// The process whose engine goes by this id now; null if there is none.
   Process* find(PeerId id);
+  /// Likewise, or the one that went by it before: who dials that address finds it there.
+  Process* find_by_any_id(PeerId id);
   std::vector<Process*> living();
   /// Keeps it to the end of the run.
   void add_stranger(std::unique_ptr<Stranger> stranger) { strangers_.push_back(std::move(stranger)); }
