@@ -151,6 +151,7 @@ void MasterMachine::State::attach(Instant now, ConnectionId id, Peer& peer, Mast
   connection.peer = peer.who.id;
   connection.heard_at = now;
   arm(Timer::connection, id.value, now + config_.silence);
+  if (!peer.connection) doubt_others(peer, true);
   peer.connection = id;
   peer.seen_host = connection.host;
   peer.view_told = {};
@@ -183,6 +184,7 @@ void MasterMachine::State::on(Instant now, const ConnectionClosed& event, Master
   const auto known = id ? peers_.find(*id) : peers_.end();
   if (known == peers_.end() || known->second.connection != event.connection) return;
   Peer& peer = known->second;
+  doubt_others(peer, false);
   peer.connection.reset();
   peer.resuming.reset();
   if (peer.role == Role::recovering) {
@@ -298,10 +300,14 @@ void MasterMachine::State::forget_peer(PeerId id) {
   const auto found = peers_.find(id);
   if (found == peers_.end()) return;
   Peer& peer = found->second;
-  if (peer.connection) detach(*peer.connection);
+  if (peer.connection) {
+    doubt_others(peer, false);
+    detach(*peer.connection);
+  }
   withdraw_vote(peer);
   forget_links(peer);
   if (peer.is_absent) --groups_.at(peer.who.group).absent;
+  if (peer.is_unconnected) --groups_.at(peer.who.group).unconnected;
   if (peer.role == Role::pending) {
     end_visit(peer);
     --source(peer.source).pending;
@@ -336,6 +342,13 @@ MasterMachine::State::Group* MasterMachine::State::group_of(PeerId peer) {
 const View* MasterMachine::State::view_of(std::uint32_t group) const {
   const auto found = groups_.find(group);
   return found == groups_.end() ? nullptr : &found->second.view;
+}
+
+std::optional<std::uint32_t> MasterMachine::State::rank_in(const Group& group, PeerId peer) const {
+  const auto found = peers_.find(peer);
+  const bool is_in = found != peers_.end() && found->second.role == Role::member &&
+                     found->second.who.group == group.view.group;
+  return is_in ? std::optional(found->second.rank) : std::nullopt;
 }
 
 std::string MasterMachine::State::name_of(const Peer& peer) {

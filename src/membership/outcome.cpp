@@ -81,7 +81,9 @@ void MasterMachine::State::reported(Instant now, PeerId peer, const OpKey& key, 
   Op* const op = called(now, peer, key, signature, out);
   if (!op) return;
   Group& group = *group_of(peer);
-  op->reported.insert(peers_.at(peer).rank);
+  const std::uint32_t rank = peers_.at(peer).rank;
+  op->reported.insert(rank);
+  op->slow_links.forget(rank);
   op->grievances.erase(peer);
   op->moved_at = now;
   if (!op->lone_since && op->reported.size() + 1 == group.view.size()) op->lone_since = now;
@@ -92,7 +94,7 @@ void MasterMachine::State::reported(Instant now, PeerId peer, const OpKey& key, 
     commit_to(group, key, group.view.members, out);
     return arm_group(group);
   }
-  if (op->straggler) suspect_straggler(now, now, group, *op);
+  if (op->straggler) suspect_straggler(now, now, *op);
   arm_op(group, key, *op);
   watch_group(now, group.view.group, out);
 }
@@ -140,7 +142,7 @@ void MasterMachine::State::said(Instant now, PeerId peer, const Complaint& messa
   if (message.waiting_for.empty() && message.unresponsive.empty()) {
     op->grievances.erase(peer);
     op->moved_at = now;
-    hear_flows(now, peer, message, *group, *op);
+    hear_flows(now, peers_.at(peer), message, *group, *op);
     arm_op(*group, message.key, *op);
     return watch_op(now, *group, message.key, out);
   }
@@ -284,7 +286,7 @@ std::string MasterMachine::State::who_called_what(const Group& group) const {
 
 std::vector<Member> MasterMachine::State::who_lacks_result(const Group& group, const Op& op) {
   std::vector<Member> lacking;
-  for (std::uint32_t rank = 0; rank < group.view.size(); ++rank)
+  for (std::uint32_t rank = op.reported.first_missing(); rank < group.view.size(); ++rank)
     if (!op.reported.contains(rank)) lacking.push_back(group.view.members[rank]);
   return lacking;
 }
