@@ -150,7 +150,7 @@ void MasterMachine::State::outcomes_of_member(Instant now, PeerId id, const Outc
     if (const auto done = group.committed.find(op.key); done != group.committed.end())
       tell(peer, Committed{.key = op.key, .measures = done->second}, out);
   if (peer.view_told != group.view.id)
-    tell_view(group, peer, world(), cause_of_end(group, peer.view_told), group.update_round, out);
+    tell_view(group, {as_member(peer)}, cause_of_end(group, peer.view_told), group.update_round, out);
   resume_vote(now, id, resumed, out);
   for (const UndecidedOp& op : message.undecided) {
     // Any of these may end the view, or this peer's membership.

@@ -87,7 +87,7 @@ void MasterMachine::State::hello_again(Instant now, ConnectionId connection, Pee
   promote(peer, out);
   withdraw_vote(peer);
   const Group& group = groups_.at(peer.who.group);
-  tell_view(group, peer, world(), {Status::success, {}}, group.update_round, out);
+  tell_view(group, {as_member(peer)}, {Status::success, {}}, group.update_round, out);
 }
 
 /// What is in its way may be gone soon. It is not told so, and comes again.

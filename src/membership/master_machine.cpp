@@ -22,6 +22,17 @@ std::string names_of(const std::vector<Member>& members) {
   return names;
 }
 
+MasterActions one_by_one(MasterActions actions) {
+  MasterActions all;
+  for (MasterAction& action : actions) {
+    if (const auto* const send = std::get_if<SendToPeers>(&action))
+      for (const ConnectionId connection : send->connections) all.emplace_back(SendToPeer{connection, send->message});
+    else
+      all.push_back(std::move(action));
+  }
+  return all;
+}
+
 MasterMachine::MasterMachine(MasterConfig config, std::uint64_t seed, Instant now)
     : state_(std::make_unique<State>(config, seed, now)) {}
 MasterMachine::~MasterMachine() = default;
@@ -272,6 +283,20 @@ void MasterMachine::State::tell(PeerId peer, MasterMessage message, MasterAction
 /// Nothing is kept for a peer whose connection broke: it is told all anew when it comes back.
 void MasterMachine::State::tell(const Peer& peer, MasterMessage message, MasterActions& out) {
   if (hears(peer)) out.emplace_back(SendToPeer{*peer.connection, std::move(message)});
+}
+
+/// To those of them that are still here and hear it.
+void MasterMachine::State::tell_all(const std::vector<Member>& whom, MasterMessage message, MasterActions& out) const {
+  std::vector<ConnectionId> connections;
+  for (const Member& member : whom)
+    if (const auto found = peers_.find(member.id); found != peers_.end() && hears(found->second))
+      connections.push_back(*found->second.connection);
+  send_to(std::move(connections), std::move(message), out);
+}
+
+void MasterMachine::State::send_to(std::vector<ConnectionId> connections, MasterMessage message, MasterActions& out) {
+  if (!connections.empty())
+    out.emplace_back(SendToPeers{.connections = std::move(connections), .message = std::move(message)});
 }
 
 /// Ends a connection that is no peer's with a word.

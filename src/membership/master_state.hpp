@@ -248,6 +248,8 @@ class MasterMachine::State {
   static bool hears(const Peer& peer) { return peer.connection && !peer.resuming; }
   void tell(PeerId peer, MasterMessage message, MasterActions& out);
   static void tell(const Peer& peer, MasterMessage message, MasterActions& out);
+  void tell_all(const std::vector<Member>& whom, MasterMessage message, MasterActions& out) const;
+  static void send_to(std::vector<ConnectionId> connections, MasterMessage message, MasterActions& out);
   void turn_away(ConnectionId connection, const Error& error, MasterActions& out);
   void dismiss(PeerId peer, const Error& error, bool as_refusal, MasterActions& out);
   void forget_peer(PeerId peer);
@@ -320,7 +322,7 @@ class MasterMachine::State {
   // news.cpp
   void tell_news(Instant now, MasterActions& out);
   void tell_visits(std::uint32_t group, VisitorList& visitors, MasterActions& out);
-  void tell_hosts(Peer& visitor, MasterActions& out) const;
+  void tell_hosts(std::uint32_t group, const VisitorList& visitors, MasterActions& out);
   void news_changed() { news_changed_ = true; }
   World world() const;
 
@@ -402,8 +404,9 @@ class MasterMachine::State {
   static Error cause_of_end(const Group& group, ViewId view);
   void start_view(Instant now, Group& group, std::vector<Member> members, const Error& cause, MasterActions& out);
   void set_view(Group& group, std::uint32_t number, std::vector<Member> members);
-  static void tell_view(const Group& group, Peer& peer, const World& sizes, const Error& cause,
-                        std::uint64_t update_round, MasterActions& out);
+  void tell_view(const Group& group, const std::vector<Member>& whom, const Error& cause, std::uint64_t update_round,
+                 MasterActions& out);
+  static bool knows_the_last(const Group& group, const Peer& peer);
 
   // recovery.cpp
   void resume(Instant now, ConnectionId connection, const Resume& message, MasterActions& out);

@@ -110,7 +110,7 @@ void MasterMachine::State::remember_commit(Group& group, const OpKey& key, std::
 void MasterMachine::State::commit_to(Group& group, const OpKey& key, const std::vector<Member>& whom,
                                      MasterActions& out) {
   const std::uint64_t measures = group.measuring.version;
-  for (const Member& member : whom) tell(member.id, Committed{.key = key, .measures = measures}, out);
+  tell_all(whom, Committed{.key = key, .measures = measures}, out);
   remember_commit(group, key, measures);
   group.mismatches.in_row = 0;
   group.ops.erase(key);

@@ -25,7 +25,7 @@ class LoneMaster {
     next_ = master_.next_deadline();
   }
   void say(std::uint64_t peer, PeerMessage message) { step(PeerSaid{{peer}, std::move(message)}); }
-  const MasterActions& actions() const { return actions_; }
+  MasterActions actions() const { return one_by_one(actions_); }
 
  private:
   MasterMachine master_;

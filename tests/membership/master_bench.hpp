@@ -257,7 +257,7 @@ class MasterBench {
   void step(const MasterEvent& event) {
     MasterActions actions;
     master_.step(now, event, actions);
-    for (auto& action : actions) {
+    for (auto& action : one_by_one(std::move(actions))) {
       if (auto* const send = std::get_if<SendToPeer>(&action)) {
         REQUIRE(open_.contains(send->connection));
         const std::uint64_t peer = opened_by_.at(send->connection);

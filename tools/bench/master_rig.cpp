@@ -168,18 +168,29 @@ void MasterRig::step(const std::vector<MasterEvent>& events) {
 }
 
 void MasterRig::perform(const MasterActions& actions) {
+  const auto count = [this](std::size_t receivers, std::size_t framed_bytes) {
+    cost_.messages_out += receivers;
+    cost_.bytes_out += receivers * framed_bytes;
+  };
   {
     const CpuTimer timer(cost_.encode_s);
-    for (const MasterAction& action : actions)
-      if (const auto* const send = std::get_if<SendToPeer>(&action)) {
-        cost_.bytes_out += frame_control(encode(send->message)).size();
-        ++cost_.messages_out;
-      }
+    for (const MasterAction& action : actions) {
+      if (const auto* const send = std::get_if<SendToPeer>(&action))
+        count(1, frame_control(encode(send->message)).size());
+      else if (const auto* const to_many = std::get_if<SendToPeers>(&action))
+        count(to_many->connections.size(), frame_control(encode(to_many->message)).size());
+    }
   }
-  for (const MasterAction& action : actions)
+  const auto deliver = [this](ConnectionId connection, const MasterMessage& message) {
+    if (const auto known = numbers_.find(connection); known != numbers_.end())
+      take(known->second, peers_.at(known->second), message);
+  };
+  for (const MasterAction& action : actions) {
     if (const auto* const send = std::get_if<SendToPeer>(&action))
-      if (const auto known = numbers_.find(send->connection); known != numbers_.end())
-        take(known->second, peers_.at(known->second), send->message);
+      deliver(send->connection, send->message);
+    else if (const auto* const to_many = std::get_if<SendToPeers>(&action))
+      for (const ConnectionId connection : to_many->connections) deliver(connection, to_many->message);
+  }
 }
 
 void MasterRig::take(std::uint64_t number, Peer& peer, const MasterMessage& message) {
