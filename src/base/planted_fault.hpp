@@ -10,6 +10,7 @@ enum class PlantedFault {
   double_counted_chunk,  ///< A repeated chunk is added again.
   stale_commit,          ///< A report of an older view counts towards a commit in the view in force.
   torn_slice,            ///< A slice that was half received when a transfer broke off counts as untouched.
+  lingering_member,      ///< Of several members that go in one change of a view a peer keeps the last, and does not notice.
   // One for each rule of what strangers and bad members may cost (docs/simulator.md).
   unproven_newcomer,     ///< Whoever waits is admitted, with links or without.
   lost_connection,       ///< A member whose connection to the master breaks is lost at once.

@@ -62,7 +62,7 @@ void MasterMachine::State::hello(Instant now, ConnectionId connection, const Hel
   if (const auto error = address_refusal(peer)) return turn_away(connection, *error, out);
   ++source(link.source).pending;
   ++pending_;
-  Peer& kept = peers_[message.who.id] = std::move(peer);
+  Peer& kept = keep_peer(std::move(peer));
   attach(now, connection, kept, out);
   stand(connection, Standing::newcomer, out);
   tell(kept, Welcome{.run = run_, .seen_host = kept.seen_host}, out);

@@ -85,6 +85,7 @@ void MasterMachine::State::set_view(Group& group, std::uint32_t number, std::vec
                 .group = number,
                 .link_secret = link_secret_,
                 .members = std::move(members)};
+  group.fingerprint = fingerprint(group.view);
   group.ops.begin(group.view.size());
   for (std::uint32_t rank = 0; rank < group.view.size(); ++rank) {
     Peer& peer = peers_.at(group.view.members[rank].id);
@@ -131,7 +132,8 @@ void MasterMachine::State::tell_view(const Group& group, const std::vector<Membe
                   .members = {},
                   .world = sizes,
                   .cause = cause,
-                  .update_round = update_round};
+                  .update_round = update_round,
+                  .fingerprint = group.fingerprint};
   if (!others.empty()) {
     start.members = whole_list(view.members);
     send_to(std::move(others), start, out);

@@ -339,6 +339,10 @@ void MasterMachine::State::forget_peer(PeerId id) {
     --pending_;
   }
   arm(Timer::away, id.value, std::nullopt);
+  if (const auto party = parties_.find(peer.who.party.id); party != parties_.end()) {
+    party->second.erase(id);
+    if (party->second.empty()) parties_.erase(party);
+  }
   peers_.erase(found);
   news_changed();
 }

@@ -143,6 +143,7 @@ class MasterMachine::State {
   };
   struct Group {
     View view;
+    std::uint64_t fingerprint = 0;       ///< Of the view.
     ViewId before;                       ///< The view before,
     std::vector<Member> members_before;  ///< and its members.
     OpTable ops;
@@ -340,6 +341,7 @@ class MasterMachine::State {
   // parties.cpp
   void keep_enough(std::vector<const Peer*>& newcomers) const;
   void keep_whole_parties(std::vector<const Peer*>& newcomers) const;
+  Peer& keep_peer(Peer peer);
   std::vector<PeerId> companions_of(const Introduction& who) const;
   void add_companions(std::vector<Loss>& losses) const;
   bool may_be_completed(Instant now, const Introduction& newcomer) const;
@@ -449,6 +451,7 @@ class MasterMachine::State {
   std::set<ConnectionId> strangers_;
   std::map<std::string, Source> sources_;
   std::map<PeerId, Peer> peers_;
+  std::map<PartyId, std::set<PeerId>> parties_;  ///< Of those in peers_ that are of a party.
   std::size_t pending_ = 0;
   std::size_t claims_ = 0;
   std::map<std::uint32_t, Group> groups_;

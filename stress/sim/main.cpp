@@ -40,6 +40,7 @@ bool plant(const std::string& name) {
       {"double_counted_chunk", PlantedFault::double_counted_chunk},
       {"stale_commit", PlantedFault::stale_commit},
       {"torn_slice", PlantedFault::torn_slice},
+      {"lingering_member", PlantedFault::lingering_member},
       {"unproven_newcomer", PlantedFault::unproven_newcomer},
       {"lost_connection", PlantedFault::lost_connection},
       {"fatal_message", PlantedFault::fatal_message},

@@ -283,6 +283,7 @@ class MasterBench {
     view.id = start.id;
     view.group = start.group;
     view.link_secret = start.link_secret;
+    CHECK(start.fingerprint == fingerprint(view));
     CHECK(view.find(id(peer)) != nullptr);
     hosts_[peer].clear();
   }

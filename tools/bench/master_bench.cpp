@@ -10,6 +10,7 @@
 
 #include "base/limits.hpp"
 #include "bench/master_rig.hpp"
+#include "bench/planning_cost.hpp"
 
 namespace hawser::bench {
 namespace {
@@ -261,6 +262,7 @@ int run_master_bench(const MasterBenchOptions& options) try {
   expect(smallest >= kGroupSizeMin && smallest + (options.members % options.groups > 0 ? 1 : 0) <= limits::kGroupSizeMax,
          "a group has 8 to 1024 members here; give other numbers of members and groups");
   MasterBench(options).run();
+  print_planning_cost((options.members + options.groups - 1) / options.groups);
   return 0;
 } catch (const std::exception& error) {
   std::fprintf(stderr, "hawser bench: %s\n", error.what());
