@@ -3,7 +3,7 @@
 #include "base/assert.hpp"
 #include "boundary.hpp"
 #include "hawser_shared_state.h"
-#include "runtime/checkpoint_file.hpp"
+#include "checkpoint/checkpoint_file.hpp"
 
 namespace capi = hawser::capi;
 

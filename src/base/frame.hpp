@@ -40,7 +40,7 @@ struct FrameHeader {
   /// Of an acknowledge: frames. Of a ready: the first chunk that may not be sent up yet. Of a have: chunks.
   std::uint64_t count = 0;
   std::uint32_t payload_bytes = 0;        ///< Of a chunk, as it travels.
-  bool compressed = false;                ///< Of a chunk: wire/payload_codec.hpp.
+  bool compressed = false;                ///< Of a chunk: kernels/payload_codec.hpp.
   bool unchecked = false;  ///< Of a chunk: its payload has no checksum, since it never leaves the machine.
   friend bool operator==(const FrameHeader&, const FrameHeader&) = default;
 };

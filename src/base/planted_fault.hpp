@@ -1,9 +1,12 @@
 #pragma once
 
+#include <string_view>
+#include <utility>
+
 namespace hawser {
 
-/// Bugs planted on purpose, to prove that the simulator finds them. They exist only in builds with
-/// HAWSER_PLANTED_FAULTS; elsewhere planted() is a constant false.
+/// Bugs planted on purpose, to prove that the simulator finds them. All builds have them, and only plant() turns one on;
+/// nothing that a user can reach calls it. So the code that is proven to be checked is the code that ships.
 enum class PlantedFault {
   none,
   lost_abort,            ///< A peer forgets to abort a collective when a view starts.
@@ -18,13 +21,36 @@ enum class PlantedFault {
   borrowed_name,         ///< Whoever comes back under a member's id is that member, whatever its token.
   crowded_source,        ///< As many newcomers as like visit from one address.
   trusted_payload,       ///< Whoever says that a payload needs no checksum is believed.
+  // Of links.
+  torn_successor,        ///< The late break of a connection that was replaced is taken for that of its successor.
+  nobody_dials,          ///< When a link has broken altogether, each side waits for the other's dial.
+  open_door,             ///< A link greeting is accepted whatever secret it shows.
 };
 
-#if defined(HAWSER_PLANTED_FAULTS) && HAWSER_PLANTED_FAULTS
-inline PlantedFault planted_fault = PlantedFault::none;
-inline bool planted(PlantedFault fault) { return planted_fault == fault; }
-#else
-constexpr bool planted(PlantedFault) { return false; }
-#endif
+/// By the names under which they are planted.
+inline constexpr std::pair<std::string_view, PlantedFault> kPlantedFaults[] = {
+    {"lost_abort", PlantedFault::lost_abort},
+    {"double_counted_chunk", PlantedFault::double_counted_chunk},
+    {"stale_commit", PlantedFault::stale_commit},
+    {"torn_slice", PlantedFault::torn_slice},
+    {"lingering_member", PlantedFault::lingering_member},
+    {"unproven_newcomer", PlantedFault::unproven_newcomer},
+    {"lost_connection", PlantedFault::lost_connection},
+    {"fatal_message", PlantedFault::fatal_message},
+    {"borrowed_name", PlantedFault::borrowed_name},
+    {"crowded_source", PlantedFault::crowded_source},
+    {"trusted_payload", PlantedFault::trusted_payload},
+    {"torn_successor", PlantedFault::torn_successor},
+    {"nobody_dials", PlantedFault::nobody_dials},
+    {"open_door", PlantedFault::open_door},
+};
+
+namespace detail {
+extern PlantedFault planted_fault;
+}  // namespace detail
+
+/// Plants a fault for the rest of the process, in place of the one before. Before any other thread runs.
+void plant(PlantedFault fault);
+inline bool planted(PlantedFault fault) { return detail::planted_fault == fault; }
 
 }  // namespace hawser

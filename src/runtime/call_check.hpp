@@ -2,7 +2,7 @@
 
 #include "base/result.hpp"
 #include "collective/call_memory.hpp"
-#include "runtime/peer_engine.hpp"
+#include "engine/peer_engine.hpp"
 #include "runtime/residual.hpp"
 
 /// What is wrong with a call's arguments, before any other member hears of it.

@@ -12,7 +12,7 @@
 #include "runtime/call_check.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/io_thread.hpp"
-#include "runtime/stale_epoch.hpp"
+#include "engine/stale_epoch.hpp"
 #include "transport/quiet_thread.hpp"
 #include "transport/same_machine.hpp"
 

@@ -21,10 +21,10 @@
 #include "base/signature.hpp"
 #include "base/tcp_options.hpp"
 #include "runtime/completion.hpp"
-#include "runtime/link_probing.hpp"
+#include "engine/link_probing.hpp"
 #include "runtime/peer_driver.hpp"
-#include "runtime/peer_engine.hpp"
-#include "runtime/prefetch.hpp"
+#include "engine/peer_engine.hpp"
+#include "shared_state/prefetch.hpp"
 #include "runtime/residual.hpp"
 
 namespace hawser {

@@ -6,7 +6,7 @@
 #include <mutex>
 #include <optional>
 
-#include "runtime/peer_engine.hpp"
+#include "engine/peer_engine.hpp"
 
 namespace hawser {
 

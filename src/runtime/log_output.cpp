@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <cstdio>
 
-#include "wire/loggable_text.hpp"
+#include "base/loggable_text.hpp"
 
 namespace hawser {
 namespace {

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/tensor_name.hpp"
-#include "runtime/checkpoint_file.hpp"
+#include "checkpoint/checkpoint_file.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/digest_threads.hpp"
 

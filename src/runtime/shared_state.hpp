@@ -9,7 +9,7 @@
 
 #include "base/result.hpp"
 #include "runtime/communicator.hpp"
-#include "runtime/state_sync.hpp"
+#include "shared_state/state_sync.hpp"
 
 namespace hawser {
 

@@ -5,7 +5,7 @@
 #include "base/limits.hpp"
 #include "wire/control.pb.h"
 #include "wire/control_codec.hpp"
-#include "wire/loggable_text.hpp"
+#include "base/loggable_text.hpp"
 #include "wire/repeated_fields.hpp"
 
 namespace hawser {

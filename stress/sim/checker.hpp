@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "runtime/peer_engine.hpp"
-#include "runtime/prefetch.hpp"
-#include "runtime/state_sync.hpp"
+#include "engine/peer_engine.hpp"
+#include "shared_state/prefetch.hpp"
+#include "shared_state/state_sync.hpp"
 #include "sim/violation.hpp"
 
 namespace hawser::sim {

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "runtime/peer_engine.hpp"
+#include "engine/peer_engine.hpp"
 #include "sim/event_queue.hpp"
 
 namespace hawser::sim {

@@ -32,36 +32,22 @@ void say(const std::string& line) {
   std::fflush(stdout);
 }
 
-bool plant(const std::string& name) {
+bool plant_by_name(const std::string& name) {
   if (name.empty()) return true;
-#if defined(HAWSER_PLANTED_FAULTS) && HAWSER_PLANTED_FAULTS
-  static constexpr std::pair<const char*, PlantedFault> kFaults[] = {
-      {"lost_abort", PlantedFault::lost_abort},
-      {"double_counted_chunk", PlantedFault::double_counted_chunk},
-      {"stale_commit", PlantedFault::stale_commit},
-      {"torn_slice", PlantedFault::torn_slice},
-      {"lingering_member", PlantedFault::lingering_member},
-      {"unproven_newcomer", PlantedFault::unproven_newcomer},
-      {"lost_connection", PlantedFault::lost_connection},
-      {"fatal_message", PlantedFault::fatal_message},
-      {"borrowed_name", PlantedFault::borrowed_name},
-      {"crowded_source", PlantedFault::crowded_source},
-      {"trusted_payload", PlantedFault::trusted_payload}};
   std::string names;
-  for (const auto& [known, fault] : kFaults) {
-    if (name == known) planted_fault = fault;
+  for (const auto& [known, fault] : kPlantedFaults) {
+    if (name == known) {
+      plant(fault);
+      return true;
+    }
     names += (names.empty() ? "" : ", ") + std::string(known);
   }
-  if (planted_fault != PlantedFault::none) return true;
   say("no such fault: " + name + "; there are " + names);
-#else
-  say("this build has no planted faults; hawser-sim-faulty has");
-#endif
   return false;
 }
 
 std::string program(const Options& options) {
-  return options.fault.empty() ? "hawser-sim" : "hawser-sim-faulty --fault " + options.fault;
+  return options.fault.empty() ? "hawser-sim" : "hawser-sim --fault " + options.fault;
 }
 
 /// Replays one seed. True if it shows a violation.
@@ -130,12 +116,12 @@ int main(int argc, char** argv) {
   app.add_option("--from", options.from, "With --minutes: the first seed (default: fresh at random)");
   app.add_option("--jobs", options.jobs, "Simulations at a time; 0: one per core (default 1)");
   app.add_option("--violations", options.violations_max, "Stop a sweep after so many (default 1)");
-  app.add_option("--fault", options.fault, "In hawser-sim-faulty: the bug to plant");
+  app.add_option("--fault", options.fault, "Plant this bug first (docs/simulator.md names them)");
   app.add_flag("--expect-violation", options.expect_violation,
                "Succeed if there is a violation, fail if not");
   app.add_flag("--quiet", options.quiet, "No coverage table after a sweep");
   CLI11_PARSE(app, argc, argv);
-  if (!plant(options.fault)) return 2;
+  if (!plant_by_name(options.fault)) return 2;
   if (seed->count() + seeds->count() + minutes->count() != 1) {
     say("give one of --seed, --seeds and --minutes; --help says more");
     return 2;

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/random.hpp"
-#include "runtime/state_sync.hpp"
+#include "shared_state/state_sync.hpp"
 #include "sim/profile.hpp"
 
 namespace hawser::sim {

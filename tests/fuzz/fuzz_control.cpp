@@ -11,7 +11,7 @@
 #include "base/limits.hpp"
 #include "wire/control_codec.hpp"
 #include "wire/control_frame.hpp"
-#include "wire/loggable_text.hpp"
+#include "base/loggable_text.hpp"
 
 namespace {
 

@@ -13,7 +13,7 @@
 #include "wire/checksum.hpp"
 #include "wire/frame_codec.hpp"
 #include "wire/link_greeting.hpp"
-#include "wire/loggable_text.hpp"
+#include "base/loggable_text.hpp"
 
 namespace {
 

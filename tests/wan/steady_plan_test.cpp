@@ -5,7 +5,7 @@
 #include "catch.hpp"
 #include "plan/network.hpp"
 #include "plan/plan.hpp"
-#include "runtime/measured_network.hpp"
+#include "engine/measured_network.hpp"
 #include "topology/steady_measure.hpp"
 #include "wan/named_specs.hpp"
 #include "wan/planning.hpp"

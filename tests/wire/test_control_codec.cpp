@@ -6,7 +6,7 @@
 #include "catch.hpp"
 #include "wire/bytes.hpp"
 #include "wire/control_codec.hpp"
-#include "wire/loggable_text.hpp"
+#include "base/loggable_text.hpp"
 #include "wire/random_message.hpp"
 
 namespace hawser {

@@ -1,0 +1,118 @@
+#include "engine/measured_network.hpp"
+
+#include <algorithm>
+
+#include "topology/estimates.hpp"
+
+namespace hawser {
+namespace {
+
+bool has(const std::vector<std::uint32_t>& ranks, std::uint32_t rank) {
+  return std::binary_search(ranks.begin(), ranks.end(), rank);
+}
+
+/// Nobody's access is slower than what passed over it.
+void raise_access_limits(topology::Matrix& matrix) {
+  for (std::uint32_t from = 0; from < matrix.world_size; ++from)
+    for (std::uint32_t to = 0; to < matrix.world_size; ++to) {
+      const std::uint64_t passed = matrix.pair(from, to).bytes_per_second;
+      std::uint64_t& up = matrix.members[from].uplink_bytes_per_second;
+      std::uint64_t& down = matrix.members[to].downlink_bytes_per_second;
+      if (up != 0) up = std::max(up, passed);
+      if (down != 0) down = std::max(down, passed);
+    }
+}
+
+/// A lower bound is taken for unknown, and so estimated by what both ends can do, if both are known to do more.
+void forget_lower_bounds(const Measures& measures, topology::Matrix& matrix) {
+  std::vector<std::uint64_t> up(matrix.world_size);
+  std::vector<std::uint64_t> down(matrix.world_size);
+  const auto is_lower_bound = [&](std::uint32_t from, std::uint32_t to) {
+    return has(measures.rows[from].lower_bounds, to);
+  };
+  for (std::uint32_t from = 0; from < matrix.world_size; ++from)
+    for (std::uint32_t to = 0; to < matrix.world_size; ++to) {
+      if (is_lower_bound(from, to)) continue;
+      up[from] = std::max(up[from], matrix.pair(from, to).bytes_per_second);
+      down[to] = std::max(down[to], matrix.pair(from, to).bytes_per_second);
+    }
+  for (std::uint32_t from = 0; from < matrix.world_size; ++from)
+    for (std::uint32_t to = 0; to < matrix.world_size; ++to) {
+      std::uint64_t& rate = matrix.pair(from, to).bytes_per_second;
+      if (is_lower_bound(from, to) && std::min(up[from], down[to]) >= rate) rate = 0;
+    }
+}
+
+/// What passes from one region to another, all pairs together. Of what traffic showed, as far as it was at one time:
+/// else a cable would look the wider the fewer pairs the last plan used. Probes run one for each member at a time.
+std::uint64_t rate_between(const Measures& measures, const topology::Matrix& matrix, const topology::Cable& cable) {
+  std::uint64_t by_traffic = 0;
+  std::uint64_t at_one_time = 0;
+  std::uint64_t by_probes = 0;
+  std::uint64_t probes = 0;
+  for (const std::uint32_t from : cable.from)
+    for (const std::uint32_t to : cable.to) {
+      const std::uint64_t rate = matrix.pair(from, to).bytes_per_second;
+      const bool probed = has(measures.rows[from].probed, to);
+      (probed ? by_probes : by_traffic) += rate;
+      if (!probed && has(measures.rows[from].together, to)) at_one_time += rate;
+      probes += probed && rate > 0 ? 1 : 0;
+    }
+  if (probes == 0) return at_one_time != 0 ? at_one_time : by_traffic;
+  return by_traffic + by_probes / probes * std::min<std::uint64_t>({probes, cable.from.size(), cable.to.size()});
+}
+
+void add_cables(const Measures& measures, topology::Matrix& matrix) {
+  const topology::Regions regions = topology::Estimates(matrix).regions();
+  if (!regions.structured()) return;
+  for (const auto& from : regions.members)
+    for (const auto& to : regions.members) {
+      if (&from == &to) continue;
+      topology::Cable cable{.from = from, .to = to, .bytes_per_second = 0};
+      cable.bytes_per_second = std::min(rate_between(measures, matrix, cable), topology::kBytesPerSecondMax);
+      if (cable.bytes_per_second > 0 && matrix.cables.size() < topology::kCablesMax)
+        matrix.cables.push_back(std::move(cable));
+    }
+}
+
+/// Beside other pairs on their cable, traffic shows only what these left of it: alone a pair may get all of it. Else a plan
+/// that sends over fewer pairs would look as if it could not fill the cable. Where that would hide the regions, whose
+/// gap is one of rates then, pairs stay as they are.
+void free_pairs_of_cables(const Measures& measures, topology::Matrix& matrix) {
+  topology::Matrix freed = matrix;
+  for (const topology::Cable& cable : matrix.cables)
+    for (const std::uint32_t from : cable.from)
+      for (const std::uint32_t to : cable.to) {
+        std::uint64_t& rate = freed.pair(from, to).bytes_per_second;
+        if (rate != 0 && !has(measures.rows[from].probed, to)) rate = std::max(rate, cable.bytes_per_second);
+      }
+  if (topology::Estimates(freed).regions().of_rank == topology::Estimates(matrix).regions().of_rank)
+    matrix = std::move(freed);
+}
+
+}  // namespace
+
+topology::Matrix matrix_of(const Measures& measures) {
+  const auto size = static_cast<std::uint32_t>(measures.rows.size());
+  topology::Matrix matrix = topology::Matrix::unknown(size);
+  matrix.version = measures.version;
+  for (std::uint32_t from = 0; from < size; ++from) {
+    const LinkRow& row = measures.rows[from];
+    matrix.members[from].uplink_bytes_per_second = std::min(row.uplink_bytes_per_second, topology::kBytesPerSecondMax);
+    matrix.members[from].downlink_bytes_per_second =
+        std::min(row.downlink_bytes_per_second, topology::kBytesPerSecondMax);
+    for (std::uint32_t to = 0; to < row.bytes_per_second.size() && to < size; ++to) {
+      if (to == from) continue;
+      topology::PairMeasure& pair = matrix.pair(from, to);
+      pair.bytes_per_second = std::min(row.bytes_per_second[to], topology::kBytesPerSecondMax);
+      pair.delay_ns = std::min(row.delay_ns[to], topology::kDelayNsMax);
+    }
+  }
+  forget_lower_bounds(measures, matrix);
+  raise_access_limits(matrix);
+  if (topology::knows_rates(matrix)) add_cables(measures, matrix);
+  if (!matrix.cables.empty()) free_pairs_of_cables(measures, matrix);
+  return matrix;
+}
+
+}  // namespace hawser

@@ -1,0 +1,486 @@
+#include "engine/peer_engine.hpp"
+
+#include <algorithm>
+#include <type_traits>
+
+#include "base/assert.hpp"
+#include "base/limits.hpp"
+#include "base/random.hpp"
+#include "collective/executor.hpp"
+#include "collective/wire_bytes.hpp"
+#include "plan/plan.hpp"
+#include "engine/peer_engine_state.hpp"
+#include "shared_state/slice_transfer.hpp"
+#include "engine/stale_epoch.hpp"
+
+namespace hawser {
+namespace {
+
+/// Collectives up to this size are sent without waiting for the receiver's word; the word is then only sent
+/// if the collective lasts.
+constexpr std::uint64_t kSmallBytes = 64 << 10;
+constexpr Duration kReadyDelay = milliseconds(2);
+/// Of all buffers of a call together.
+constexpr std::uint64_t kBytesMax = std::uint64_t{1} << 62;
+
+Error usage(std::string sentence) { return {Status::invalid_usage, std::move(sentence)}; }
+
+}  // namespace
+
+PeerEngine::PeerEngine(EngineConfig config) : state_(std::make_unique<State>(std::move(config))) {}
+PeerEngine::~PeerEngine() = default;
+
+void PeerEngine::step(Instant now, const EngineEvent& event, EngineActions& out) {
+  state_->step(now, event, out);
+}
+std::optional<Instant> PeerEngine::next_deadline() const { return state_->next_deadline(); }
+Landing PeerEngine::frame_begins(Instant now, LinkConnection connection, const FrameHeader& header,
+                                 EngineActions& out) {
+  return state_->frame_begins(now, connection, header, out);
+}
+void PeerEngine::frame_moved(Instant now, LinkConnection connection, EngineActions& out) {
+  state_->frame_moved(now, connection, out);
+}
+void PeerEngine::frame_ends(Instant now, LinkConnection connection, bool intact, EngineActions& out) {
+  state_->frame_ends(now, connection, intact, out);
+}
+std::optional<OutFrame> PeerEngine::next_frame(Instant now, LinkConnection connection, EngineActions& out) {
+  return state_->next_frame(now, connection, out);
+}
+EngineInfo PeerEngine::info() const { return state_->info(); }
+void PeerEngine::undo_all() noexcept { state_->undo_all(); }
+
+PeerEngine::State::State(EngineConfig config)
+    : config_(std::move(config)),
+      machine_({.connect = config_.connect,
+                .master_redial = config_.master_redial,
+                .silence = config_.silence,
+                .master_host = config_.master_host}),
+      host_(config_.prefetch_share) {}
+
+void PeerEngine::State::step(Instant now, const EngineEvent& event, EngineActions& out) {
+  std::visit([&](const auto& one) { on(now, one, out); }, event);
+  if (!waits_.empty()) end_waits(now, out);
+}
+
+EngineInfo PeerEngine::State::info() const {
+  EngineInfo info;
+  info.connected = machine_.phase() == PeerMachine::Phase::member;
+  info.lost = machine_.phase() == PeerMachine::Phase::lost ? machine_.lost_error() : Error{Status::success, {}};
+  info.self = machine_.self();
+  info.view = machine_.view();
+  info.world = machine_.world();
+  info.pending = machine_.pending();
+  info.plans_made = plans_.made();
+  return info;
+}
+
+void PeerEngine::State::undo_all() noexcept {
+  for (auto& [key, op] : ops_) {
+    std::size_t budget = kWholeBudget;
+    if (op.execution) op.execution->undo(budget);
+  }
+  for (auto& [key, ending] : endings_) {
+    std::size_t budget = kWholeBudget;
+    ending.execution->undo(budget);
+  }
+}
+
+void PeerEngine::State::on(Instant now, const ConnectCall& event, EngineActions& out) {
+  const auto phase = machine_.phase();
+  if (phase == PeerMachine::Phase::joining || phase == PeerMachine::Phase::member) {
+    out.emplace_back(CallDone{event.call, usage("this communicator is connected, or connecting, already"), {}});
+    return;
+  }
+  connect_call_ = event.call;
+  make_offer_known(now, nullptr, out);
+  begin_prefetch(now, event);
+  PeerActions actions;
+  machine_.connect(now,
+                   {.id = event.id,
+                    .token = event.token,
+                    .group = config_.group,
+                    .name = config_.name,
+                    .address = event.address,
+                    .party = config_.party,
+                    .machine = config_.machine,
+                    .terms = event.terms,
+                    .min_peers = config_.min_peers},
+                   event.prefetch != nullptr, actions);
+  follow(now, actions, out);
+}
+
+void PeerEngine::State::on(Instant now, const UpdateTopologyCall& event, EngineActions& out) {
+  Error error = machine_.not_a_member();
+  if (error.status == Status::success && update_call_)
+    error = usage("update-topology is under way in another thread");
+  if (error.status == Status::success && machine_.has_ops())
+    error = usage("a collective is in flight; wait for it, then call update-topology");
+  if (error.status != Status::success) {
+    out.emplace_back(CallDone{event.call, error, {}});
+    return;
+  }
+  update_call_ = event.call;
+  PeerActions actions;
+  machine_.update_topology(now, actions);
+  follow(now, actions, out);
+}
+
+Error PeerEngine::State::refusal(const CollectiveStart& call) const {
+  const Signature& signature = call.collective.signature;
+  if (signature.count == 0 && signature.collective != Collective::barrier)
+    return {Status::invalid_argument, "a collective needs at least one element; use a barrier to only wait"};
+  if (signature.count != 0 && signature.collective == Collective::barrier)
+    return {Status::invalid_argument, "a barrier has no elements"};
+  if (const auto fine = check(signature.quantization, signature.type); !fine.ok()) return fine.error();
+  if (Error error = machine_.not_a_member(); error.status != Status::success) return error;
+  const std::uint32_t world_size = machine_.view().size();
+  if (call.epoch != Epoch{} && call.epoch != machine_.view().epoch)
+    return stale_epoch(call.epoch, machine_.view().epoch);
+  if (world_size >= 2 && signature.root >= world_size)
+    return {Status::invalid_argument, "there is no rank " + std::to_string(signature.root) + " among " +
+                                          std::to_string(world_size) + " members"};
+  if (signature.count > kBytesMax / element_bytes(signature.type) / world_size)
+    return {Status::invalid_argument,
+            std::to_string(signature.count) + " elements are more than any memory holds"};
+  if (machine_.in_update()) return usage("update-topology is under way; wait for it, then reduce");
+  if (Error error = probing_refusal(call); error.status != Status::success) return error;
+  if (ops_.size() >= limits::kOpsInFlightMax)
+    return usage("too many collectives are in flight; wait for some of them");
+  // Whatever is in flight is of the view that is in force.
+  const auto same_tag = ops_.lower_bound({.epoch = machine_.view().epoch, .view = machine_.view().id, .tag = call.tag});
+  if (same_tag != ops_.end() && same_tag->first.tag == call.tag)
+    return usage("a collective with tag " + std::to_string(call.tag) + " is in flight; wait for it or use another tag");
+  return {Status::success, {}};
+}
+
+Result<std::shared_ptr<Execution>> PeerEngine::State::make_execution(const CollectiveStart& call,
+                                                                     const PlanBasis& basis, const Network* network) {
+  CollectiveCall what = call.collective;
+  const View& view = machine_.view();
+  what.rank = *view.rank_of(machine_.self());
+  if (call.transfer)
+    return std::shared_ptr<Execution>(std::make_shared<SliceTransfer>(call.transfer, what.rank, view.size()));
+  what.memory_bytes = config_.collective_memory_bytes;
+  what.seed = Random(machine_.self().value ^ Random(executors_made_++).next()).next();
+  const auto plan = plans_.plan(basis.version, {.kind = what.signature.plan,
+                                                .world_size = view.size(),
+                                                .elements = what.signature.count,
+                                                .element_bytes = chunking_bytes(what.signature),
+                                                .collective = what.signature.collective,
+                                                .root = what.signature.root,
+                                                .wire = wire_bytes(what.signature),
+                                                .network = network,
+                                                .between_hosts = view.spans_hosts()});
+  auto made = Executor::create(*plan, what, scratch_);
+  if (!made.ok()) return made.error();
+  return std::shared_ptr<Execution>(std::move(*made));
+}
+
+void PeerEngine::State::on(Instant now, const CollectiveStart& event, EngineActions& out) {
+  const auto refuse = [&](const Error& error) { out.emplace_back(CallDone{event.call, error, {}}); };
+  if (const Error error = refusal(event); error.status != Status::success) return refuse(error);
+  Signature signature = event.collective.signature;
+  Op op;
+  std::shared_ptr<const Network> network;
+  PlanBasis basis;
+  if (!event.transfer && !event.probing) {
+    basis = machine_.plan_basis(event.tag);
+    signature.measures = basis.version;
+    network = network_of(basis, out);
+  }
+  if (event.probing && machine_.view().size() >= 2) {
+    op.execution = op.probing = make_probing(now, event);
+  } else if (machine_.view().size() >= 2) {
+    auto execution = make_execution(event, basis, network.get());
+    if (!execution.ok()) return refuse(execution.error());
+    op.execution = std::move(*execution);
+  }
+  const auto key = machine_.begin(now, event.tag, signature);
+  if (!key) return refuse(key.error());
+  op.call = event.call;
+  op.signature = signature;
+  op.fingerprint = fingerprint(signature);
+  op.compress = event.compress;
+  op.started = op.progress = op.told = op.all_called = now;
+  for (const std::uint32_t rank : op.execution->senders())
+    op.not_heard.insert(machine_.view().members[rank].id);
+  const bool small = !event.transfer && signature.count <= kSmallBytes / element_bytes(signature.type);
+  op.tell_ready = small ? now + kReadyDelay : now;
+  mark_flows(op);
+  ops_.emplace(*key, std::move(op));
+  begin_op(now, *key, out);
+}
+
+void PeerEngine::State::on(Instant now, const LeaveCall&, EngineActions& out) {
+  PeerActions actions;
+  machine_.leave(actions);
+  follow(now, actions, out);
+}
+
+void PeerEngine::State::on(Instant now, const MasterUp&, EngineActions& out) {
+  PeerActions actions;
+  machine_.master_up(now, actions);
+  follow(now, actions, out);
+}
+
+void PeerEngine::State::on(Instant now, const MasterDown& event, EngineActions& out) {
+  PeerActions actions;
+  machine_.master_down(now, event.reason, event.is_no_master, actions);
+  follow(now, actions, out);
+}
+
+void PeerEngine::State::on(Instant now, const MasterSaid& event, EngineActions& out) {
+  PeerActions actions;
+  machine_.master_said(now, event.message, actions);
+  follow(now, actions, out);
+}
+
+void PeerEngine::State::on(Instant now, const LinkUp& event, EngineActions& out) {
+  Link* const link = find_link(event.connection.peer);
+  if (!link) return;
+  if (link->schedule.has_connection(event.connection.index)) forget_connection(now, event.connection, out);
+  const bool first = !link->schedule.has_connection();
+  link->schedule.connection_up(event.connection.index);
+  link->incarnations[event.connection.index] = event.incarnation;
+  if (event.round_trip > Duration{}) link->meter.round_trip(event.round_trip);
+  link->metered = event.round_trip > Duration{} && !event.same_host;
+  if (link->schedule.has_work()) out.emplace_back(WakeLink{event.connection.peer});
+  link_is_wider(now, event.connection.peer, out);
+  if (!first) return;
+  machine_.link_changed(now, event.connection.peer, LinkChange::up);
+}
+
+void PeerEngine::State::on(Instant now, const LinkDown& event, EngineActions& out) {
+  Link* const link = find_link(event.connection.peer);
+  if (!link || !link->schedule.has_connection(event.connection.index)) return;
+  if (link->incarnations[event.connection.index] != event.incarnation) return;
+  forget_connection(now, event.connection, out);
+  out.emplace_back(LogEvent{LogLevel::debug, "connection-lost", event.reason});
+}
+
+void PeerEngine::State::on(Instant now, const LinkRefused& event, EngineActions&) {
+  const Link* const link = find_link(event.peer);
+  if (link && !link->schedule.has_connection()) machine_.link_changed(now, event.peer, LinkChange::refused);
+}
+
+void PeerEngine::State::on(Instant now, const EngineTick&, EngineActions& out) {
+  PeerActions actions;
+  machine_.tick(now, actions);
+  follow(now, actions, out);
+  tick_executions(now, out);
+  tick_prefetch(now, out);
+  for (auto& [key, op] : ops_) watch_op(now, key, op, out);
+  for (auto& [peer, link] : links_)
+    if (link.schedule.release_acknowledgements(now)) out.emplace_back(WakeLink{peer});
+}
+
+void PeerEngine::State::tick_executions(Instant now, EngineActions& out) {
+  Execution::Output output;
+  for (auto& [key, op] : ops_) {
+    const auto due = op.execution->next_deadline();
+    if (!due || now < *due) continue;
+    op.execution->tick(now, output);
+    perform(key, op, output, out);
+    if (op.probing) take_probes(now, key, op, out);
+    if (op.execution->complete() && !op.whole) result_whole(now, key, op, out);
+  }
+}
+
+void PeerEngine::State::watch_op(Instant now, const OpKey& key, Op& op, EngineActions& out) {
+  if (op.tell_ready && now >= *op.tell_ready) tell_ready(key, op, out);
+  if (op.whole) return;
+  if (op.probed && op.progress > *op.probed) op.probed.reset();
+  if (op.complained && op.progress > *op.complained) {
+    op.complained.reset();
+    tell_progress(now, key, op, out);
+  } else if (op.progress > op.told && now >= op.told + config_.stall / 2) {
+    tell_progress(now, key, op, out);
+  }
+  const Instant still_since = op.complained.value_or(op.progress);
+  if (now >= still_since + config_.stall)
+    complain(now, key, op, out);
+  else if (!op.probed && now >= still_since + config_.stall / 2)
+    probe(now, key, op, out);
+}
+
+/// Others may starve behind what still moves here: the master shall blame nobody as long as something moves.
+void PeerEngine::State::tell_progress(Instant now, const OpKey& key, Op& op, EngineActions& out) {
+  PeerActions actions;
+  machine_.complain({.key = key,
+                     .stalled_ms = 0,
+                     .waiting_for = {},
+                     .unresponsive = {},
+                     .period_ms = static_cast<std::uint64_t>(whole_milliseconds(now - op.told)),
+                     .flows = slow_flows(now, key, op)},
+                    actions);
+  op.told = now;
+  mark_flows(op);
+  follow(now, actions, out);
+}
+
+/// Asks all links for a sign of life: a ready frame is acknowledged at once, and means nothing new.
+void PeerEngine::State::probe(Instant now, const OpKey& key, Op& op, EngineActions& out) {
+  op.probed = now;
+  for (auto& [peer, link] : links_)
+    if (machine_.view().find(peer)) send_ready(peer, link, key, op, out);
+}
+
+void PeerEngine::State::complain(Instant now, const OpKey& key, Op& op, EngineActions& out) {
+  Complaint complaint{.key = key,
+                      .stalled_ms = static_cast<std::uint64_t>(whole_milliseconds(now - op.progress)),
+                      .waiting_for = waiting_for(key, op),
+                      .unresponsive = unresponsive(op)};
+  out.emplace_back(LogEvent{LogLevel::info, "stalled",
+                            describe(op.signature) + " makes no progress; waiting for " +
+                                names_of(complaint.waiting_for) +
+                                (complaint.unresponsive.empty()
+                                     ? std::string()
+                                     : "; no sign of life from " + names_of(complaint.unresponsive))});
+  op.complained = op.told = now;
+  mark_flows(op);
+  op.probed.reset();
+  PeerActions actions;
+  machine_.complain(std::move(complaint), actions);
+  follow(now, actions, out);
+}
+
+std::string PeerEngine::State::names_of(const std::vector<PeerId>& peers) const {
+  std::string names;
+  for (const PeerId peer : peers) names += (names.empty() ? "" : ", ") + machine_.view().find(peer)->name;
+  return names;
+}
+
+std::vector<PeerId> PeerEngine::State::unresponsive(const Op& op) const {
+  std::vector<PeerId> peers;
+  for (const auto& [peer, link] : links_)
+    if (op.probed && machine_.view().find(peer) && link.heard_at < *op.probed) peers.push_back(peer);
+  return peers;
+}
+
+/// Members whose chunks are due, and members that do not take what is due to them.
+std::vector<PeerId> PeerEngine::State::waiting_for(const OpKey& key, const Op& op) const {
+  const View& view = machine_.view();
+  std::vector<PeerId> peers;
+  for (const std::uint32_t rank : op.execution->waiting_for()) {
+    HAWSER_ASSERT(rank < view.size());
+    peers.push_back(view.members[rank].id);
+  }
+  for (const auto& [peer, link] : links_)
+    if (view.find(peer) && link.schedule.owes(key) && std::find(peers.begin(), peers.end(), peer) == peers.end())
+      peers.push_back(peer);
+  return peers;
+}
+
+std::optional<Instant> PeerEngine::State::op_deadline(const Op& op) const {
+  if (op.whole) return earlier(op.tell_ready, op.execution->next_deadline());
+  if (op.complained && op.progress > *op.complained) return op.progress;
+  const Instant still_since = op.complained.value_or(op.progress);
+  const bool probed = op.probed && *op.probed >= op.progress;
+  std::optional<Instant> next = earlier(op.execution->next_deadline(), op.tell_ready);
+  next = earlier(next, still_since + (probed ? config_.stall : config_.stall / 2));
+  if (op.progress > op.told) next = earlier(next, op.told + config_.stall / 2);
+  return next;
+}
+
+std::optional<Instant> PeerEngine::State::next_deadline() const {
+  std::optional<Instant> next = machine_.next_deadline();
+  for (const auto& [key, op] : ops_) next = earlier(next, op_deadline(op));
+  for (const auto& [peer, link] : links_) next = earlier(next, link.schedule.acknowledgement_due());
+  for (const Wait& wait : waits_) next = earlier(next, wait.until);
+  next = earlier(next, host_.next_deadline());
+  if (guest_) next = earlier(next, guest_->next_deadline());
+  return next;
+}
+
+void PeerEngine::State::follow(Instant now, PeerActions& actions, EngineActions& out) {
+  for (PeerAction& action : actions) {
+    std::visit(
+        [&](auto& one) {
+          using Action = std::decay_t<decltype(one)>;
+          if constexpr (std::is_same_v<Action, DialMaster> || std::is_same_v<Action, CloseMaster> ||
+                        std::is_same_v<Action, SendMaster> || std::is_same_v<Action, LogEvent>)
+            out.emplace_back(std::move(one));
+          else
+            follow_one(now, one, out);
+        },
+        action);
+  }
+}
+
+void PeerEngine::State::follow_one(Instant, const WantLinks& wanted, EngineActions& out) {
+  std::erase_if(links_, [&](auto& entry) {
+    const bool keep = std::any_of(wanted.peers.begin(), wanted.peers.end(),
+                                  [&](const auto& wish) { return wish.peer.id == entry.first; }) &&
+                      entry.second.secret == wanted.secret;
+    if (!keep)
+      out.emplace_back(CloseLink{entry.first, std::make_shared<LinkSchedule>(std::move(entry.second.schedule))});
+    return !keep;
+  });
+  for (const auto& wish : wanted.peers) {
+    const auto [link, fresh] = links_.try_emplace(wish.peer.id);
+    if (!fresh) continue;
+    link->second.secret = wanted.secret;
+    link->second.meter = LinkMeter(config_.sample);
+    out.emplace_back(OpenLink{.peer = wish.peer, .secret = wanted.secret, .dial_after = wish.dial_after});
+  }
+}
+
+void PeerEngine::State::follow_one(Instant, const ViewStarted& started, EngineActions&) {
+  networks_.clear();
+  plans_.clear();
+  for (auto& [peer, link] : links_) {
+    forget_parked_before(link, started.view.epoch);
+    std::erase_if(link.early_ready, [&](const auto& entry) { return entry.first.epoch < started.view.epoch; });
+  }
+}
+
+void PeerEngine::State::follow_one(Instant now, const OpCommitted& committed, EngineActions& out) {
+  const auto found = ops_.find(committed.key);
+  if (found == ops_.end()) return;
+  release(committed.key, out);
+  Op& op = found->second;
+  end_probing(op, out);
+  CollectiveInfo info;
+  info.key = committed.key;
+  info.signature = op.signature;
+  for (const Member& member : machine_.view().members) info.contributors.push_back(member.id);
+  info.rank = machine_.view().rank_of(machine_.self()).value_or(0);
+  info.plan = op.execution->plan_kind();
+  info.plan_reason = op.execution->plan_reason();
+  info.predicted_seconds = op.execution->predicted_seconds();
+  info.bytes_sent = op.bytes_sent;
+  info.bytes_received = op.bytes_received;
+  const Instant whole = op.whole.value_or(now);
+  info.wait = op.all_called - op.started;
+  info.transfer = whole - op.all_called;
+  info.reduce = op.in_kernels;
+  info.commit = now - whole;
+  end_call(committed.key, false, {op.call, {Status::success, {}}, std::move(info)}, out);
+  set_bounds();
+}
+
+void PeerEngine::State::follow_one(Instant, const OpAborted& aborted, EngineActions& out) {
+  const auto found = ops_.find(aborted.key);
+  if (found == ops_.end()) return;
+  release(aborted.key, out);
+  end_probing(found->second, out);
+  out.emplace_back(LogEvent{LogLevel::info, "collective-aborted", aborted.error.sentence});
+  end_call(aborted.key, true, {found->second.call, aborted.error, {}}, out);
+  set_bounds();
+}
+
+void PeerEngine::State::follow_one(Instant now, const ConnectEnded& ended, EngineActions& out) {
+  end_prefetch(now);
+  if (!connect_call_) return;
+  out.emplace_back(CallDone{*connect_call_, ended.error, {}});
+  connect_call_.reset();
+}
+
+void PeerEngine::State::follow_one(Instant, const UpdateEnded& ended, EngineActions& out) {
+  if (!update_call_) return;
+  out.emplace_back(CallDone{*update_call_, ended.error, {}});
+  update_call_.reset();
+}
+
+}  // namespace hawser

@@ -1,0 +1,306 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/frame.hpp"
+#include "base/ids.hpp"
+#include "base/instant.hpp"
+#include "base/log_event.hpp"
+#include "base/result.hpp"
+#include "collective/call_memory.hpp"
+#include "collective/collective_info.hpp"
+#include "collective/traffic_meter.hpp"
+#include "collective/work.hpp"
+#include "membership/messages.hpp"
+#include "membership/peer_actions.hpp"
+
+/// The whole of what one peer does, as a pure state machine: membership, links' queues and collectives put
+/// together. No thread, clock or socket: `communicator` drives it over TCP, `stress/sim` under a virtual
+/// clock.
+namespace hawser {
+
+/// Names a blocking call of the application until its CallDone.
+using CallId = Id<struct CallIdTag>;
+
+class Execution;
+struct TransferCall;
+struct ProbeCall;
+struct StateOffer;
+struct PrefetchTarget;
+
+struct EngineConfig {
+  std::string name;
+  std::uint32_t group = 0;
+  Party party{};
+  std::uint64_t machine = 0;   ///< As Member::machine.
+  std::uint32_t min_peers = 0;  ///< As Introduction::min_peers.
+  std::string master_host{};   ///< By which this peer dials the master.
+  Duration connect = seconds(3600);
+  Duration master_redial = seconds(60);
+  Duration silence = seconds(5);
+  Duration stall = seconds(6);
+  /// What a collective may take beyond its buffers and an in-place scratch, small change aside.
+  std::size_t collective_memory_bytes = 24 << 20;
+  SampleBounds sample{};  ///< Of the rate of a link.
+  /// Of the uplink, what guests that prefetch may take: above 0, at most 1.
+  double prefetch_share = 0.25;
+  bool widens_links = false;  ///< Whoever drives it performs WidenLink.
+};
+
+/// Names a work from its RunWork to its WorkDone.
+using WorkToken = Id<struct WorkTokenTag>;
+
+/// One TCP connection of a link: which peer, and the number of the connection in the link.
+struct LinkConnection {
+  PeerId peer;
+  std::uint32_t index = 0;
+  friend auto operator<=>(const LinkConnection&, const LinkConnection&) = default;
+};
+
+// ------------------------------------------------------------------------------------------ events in
+
+/// The application wants to join. The engine is a newcomer from then on.
+struct ConnectCall {
+  CallId call;
+  PeerId id;                 ///< Fresh at random for every ConnectCall.
+  std::uint64_t token = 0;   ///< Likewise.
+  Address address;           ///< Where links are accepted; an empty host means "as the master sees me".
+  std::shared_ptr<PrefetchTarget> prefetch;  ///< What to fetch before it may be admitted, or null.
+  std::vector<Term> terms{};  ///< What all members of its group have alike, in order of their names.
+};
+/// Members offer a shared state to guests from now on; null: none any more. Ends at once, and then nobody reads what
+/// was offered before.
+struct OfferStateCall {
+  CallId call;
+  std::shared_ptr<const StateOffer> offer;
+  std::shared_ptr<const StateOffer> instead_of;  ///< If another one stands, nothing happens; null: whichever stands.
+};
+struct UpdateTopologyCall {
+  CallId call;
+};
+/// The memory in `collective` stays valid until CallDone; its rank and seed are the engine's to fill in.
+struct CollectiveStart {
+  CallId call;
+  CollectiveCall collective;
+  std::uint64_t tag = 0;
+  bool compress = false;  ///< Payloads without loss, where that pays.
+  Epoch epoch;            ///< The view that the caller's ranks and sizes are of; 0: whatever is in force.
+  std::shared_ptr<TransferCall> transfer;  ///< Of a transfer, whose signature counts its slices; else null.
+  std::shared_ptr<ProbeCall> probing;      ///< Of an optimize-topology, else null.
+};
+/// What the application waits for: any of these.
+struct MembershipWish {
+  bool joiner = false;            ///< Somebody wants to join: an update-topology of all members lets it in.
+  std::optional<Epoch> other_than{};  ///< Another view than that of this epoch is in force: somebody joined or was lost.
+  std::uint32_t group_size = 0;   ///< So many members are in the group; 0: however many.
+};
+/// Which of them hold. Any number, or none.
+struct MembershipMet {
+  bool joiner = false;
+  bool other_view = false;
+  bool group_size = false;
+  bool any() const { return joiner || other_view || group_size; }
+};
+MembershipMet met(const MembershipWish& wish, const View& view, std::uint32_t pending);
+
+/// Ends at once when something of it holds, or with Status::timeout. Any number of these may be under way, beside
+/// whatever else.
+struct WaitCall {
+  CallId call;
+  MembershipWish wish;
+  std::optional<Duration> bound;  ///< None: for as long as this peer is a member.
+};
+/// The application is going: tells the master, fails all calls with Status::closed. The driver flushes
+/// what SendMaster asked for and then closes everything.
+struct LeaveCall {};
+/// The control connection that DialMaster asked for stands.
+struct MasterUp {};
+/// It broke, or could not be made.
+struct MasterDown {
+  std::string reason;
+  bool is_no_master = false;  ///< Something answers there that is no master.
+};
+struct MasterSaid {
+  MasterMessage message;
+};
+/// A connection of a link stands (greetings exchanged).
+struct LinkUp {
+  LinkConnection connection;
+  std::uint64_t incarnation = 0;  ///< Tells it from earlier connections of this number.
+  Duration round_trip{};   ///< As its handshake showed; 0: not known.
+  bool same_host = false;  ///< It never leaves the machine: its rate is that of memory, and not measured.
+};
+/// It broke. A frame that was being received on it is forgotten; unacknowledged frames go elsewhere. Of another
+/// incarnation than the one that stands: means nothing.
+struct LinkDown {
+  LinkConnection connection;
+  std::uint64_t incarnation = 0;
+  std::string reason;
+};
+/// The other side of a link that is down was dialled again where it had been dialled before, and nobody listens there
+/// any more: its process is most likely gone.
+struct LinkRefused {
+  PeerId peer;
+};
+/// How long round trips on a link have taken of late, and at least.
+struct LinkSampled {
+  PeerId peer;
+  Duration round_trip{};
+  Duration round_trip_least{};
+};
+/// A work that RunWork asked for is done.
+struct WorkDone {
+  WorkToken token;
+  WorkResult result;
+  Duration took{};
+};
+/// Time has passed.
+struct EngineTick {};
+
+using EngineEvent = std::variant<ConnectCall, UpdateTopologyCall, WaitCall, CollectiveStart, LeaveCall, MasterUp,
+                                 OfferStateCall, MasterDown, MasterSaid, LinkUp, LinkDown, LinkRefused,
+                                 LinkSampled, WorkDone, EngineTick>;
+
+// ---------------------------------------------------------------------------------------- actions out
+
+/// Keep a link to this peer from now on. Either side may dial: whose dial comes through first dials all connections of the
+/// link, and redials broken ones.
+struct OpenLink {
+  Member peer;  ///< With the address to dial.
+  std::uint64_t secret = 0;
+  /// How long to wait for the other side's dial before this side dials, too; none: it never does.
+  std::optional<Duration> dial_after;
+};
+/// Close all its connections and stop redialling. No LinkDown is reported for them.
+struct CloseLink {
+  PeerId peer;
+  std::shared_ptr<const void> memory;  ///< What may be in the writing until it is closed.
+};
+/// There are frames for this link: connections that can write shall call next_frame again.
+struct WakeLink {
+  PeerId peer;
+};
+/// This link is going to be probed: give it so many connections if this side dials it. 0: the probe is over, as many as
+/// before.
+struct WidenLink {
+  PeerId peer;
+  std::uint32_t connections = 0;
+};
+/// The memory behind the frame that is being written on this connection goes away: copy what is left of it.
+struct ReleaseSend {
+  LinkConnection connection;
+};
+/// The memory that a frame is being received into goes away: read the rest into the void.
+struct ReleaseReceive {
+  LinkConnection connection;
+};
+/// The other side broke the protocol on this connection, as the log says: close it (a LinkDown need not be reported;
+/// the engine has forgotten the connection) and redial as for any break.
+struct DropConnection {
+  LinkConnection connection;
+  std::uint64_t incarnation = 0;  ///< The one that it is about: a later one of this number stays.
+  std::string reason;
+};
+
+/// Run this work, on whichever thread, and step its WorkDone. Works may run at the same time and end in any order. The
+/// memory that a work names stays valid until its WorkDone; the CallDone of its collective waits for that.
+struct RunWork {
+  WorkToken token;
+  Work work;
+};
+/// Put the input of an aborted collective back as it was (Execution::undo), in slices if it is large: the CallDone of
+/// this call waits for the last one, nothing else does (engine/ending_calls.hpp). Comes after the ReleaseSend and
+/// ReleaseReceive of the collective, so that what is still being written is not changed under way.
+struct RestoreInput {
+  CallId call;
+  std::shared_ptr<Execution> execution;
+};
+/// Likewise, for a committed collective: bring what is still quantised into the receive buffer (Execution::settle).
+/// Holds the memory that the ReleaseSend actions before it copy from.
+struct SettleResult {
+  CallId call;
+  std::shared_ptr<Execution> execution;
+};
+
+/// A call has ended. Actions before this one must be performed before the caller is told, and RestoreInput or
+/// SettleResult to its end: they free its memory.
+struct CallDone {
+  CallId call;
+  Error error;  ///< Status success, or why not.
+  std::optional<CollectiveInfo> info;
+  MembershipMet met{};  ///< Of a WaitCall that succeeded.
+};
+
+using EngineAction = std::variant<DialMaster, CloseMaster, SendMaster, OpenLink, CloseLink, WakeLink, WidenLink,
+                                  ReleaseSend, ReleaseReceive, RunWork, RestoreInput,
+                                  SettleResult, DropConnection, CallDone, LogEvent>;
+using EngineActions = std::vector<EngineAction>;
+
+/// Where a frame's payload shall go.
+struct Landing {
+  /// Memory for header.payload_bytes bytes; null: read and throw away, do not verify.
+  std::byte* into = nullptr;
+  /// Nothing may be written there before this work is done, and its WorkDone stepped; without a value: at once.
+  WorkToken after{};
+};
+
+/// A frame to write: the header, and a payload that stays valid until the frame is written whole or a
+/// ReleaseSend comes for the connection.
+struct OutFrame {
+  FrameHeader header;
+  std::span<const std::byte> payload;
+};
+
+/// What the application may see of the membership at any moment.
+struct EngineInfo {
+  bool connected = false;
+  Error lost;  ///< Why it is no longer a member; status success if it never was one.
+  PeerId self;
+  View view;
+  World world;
+  std::uint32_t pending = 0;
+  std::uint64_t plans_made = 0;  ///< For calls that did not repeat an earlier one.
+};
+
+class PeerEngine {
+ public:
+  explicit PeerEngine(EngineConfig config);
+  ~PeerEngine();
+  PeerEngine(const PeerEngine&) = delete;
+  PeerEngine& operator=(const PeerEngine&) = delete;
+
+  void step(Instant now, const EngineEvent& event, EngineActions& out);
+  std::optional<Instant> next_deadline() const;
+
+  // The data path. Frames on one connection come one after the other: begins, (moved)*, ends.
+
+  /// A header has come in on this connection (checked by wire).
+  Landing frame_begins(Instant now, LinkConnection connection, const FrameHeader& header, EngineActions& out);
+  /// Some bytes of a long payload have come: progress, for stall detection.
+  void frame_moved(Instant now, LinkConnection connection, EngineActions& out);
+  /// The payload is in place. `intact` is false if its checksum is wrong; the engine then drops the
+  /// connection. Call it after ReleaseReceive and null landings too.
+  void frame_ends(Instant now, LinkConnection connection, bool intact, EngineActions& out);
+  /// The next frame to write on this connection, if there is one now. Which connection asks first gets it. None, too,
+  /// while a work makes its payload: a WakeLink comes after that.
+  std::optional<OutFrame> next_frame(Instant now, LinkConnection connection, EngineActions& out);
+
+  EngineInfo info() const;
+
+  /// For after an exception, or the end: nothing is asked of the engine any more. Puts the inputs of all collectives
+  /// under way back as they were.
+  void undo_all() noexcept;
+
+ private:
+  class State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace hawser

@@ -1,0 +1,120 @@
+#include <algorithm>
+#include <utility>
+
+#include "engine/peer_engine_state.hpp"
+
+/// Prefetching, both sides of it, between the membership, the links and the machines of prefetch_host and
+/// prefetch_guest.
+namespace hawser {
+namespace {
+
+std::vector<PeerId> ids_of(const std::vector<Member>& members) {
+  std::vector<PeerId> ids;
+  for (const Member& member : members) ids.push_back(member.id);
+  return ids;
+}
+
+}  // namespace
+
+void PeerEngine::State::begin_prefetch(Instant now, const ConnectCall& event) {
+  guest_.reset();
+  if (event.prefetch) guest_.emplace(now, event.prefetch);
+}
+
+void PeerEngine::State::end_prefetch(Instant now) {
+  if (!guest_) return;
+  guest_->end(now);
+  guest_.reset();
+}
+
+void PeerEngine::State::on(Instant now, const OfferStateCall& event, EngineActions& out) {
+  if (event.offer)
+    if (const Error error = machine_.not_a_member(); error.status != Status::success) {
+      out.emplace_back(CallDone{event.call, error, {}});
+      return;
+    }
+  if (!event.instead_of || event.instead_of == offer_) make_offer_known(now, event.offer, out);
+  out.emplace_back(CallDone{event.call, {Status::success, {}}, {}});
+}
+
+void PeerEngine::State::make_offer_known(Instant now, std::shared_ptr<const StateOffer> offer, EngineActions& out) {
+  std::vector<PrefetchSend> sends;
+  const auto before = host_.offer(now, offer, sends);
+  offer_before_ = std::exchange(offer_, std::move(offer));
+  if (before)
+    for (auto& [peer, link] : links_)
+      for (const std::uint32_t index : link.schedule.drop(*before))
+        out.emplace_back(ReleaseSend{{.peer = peer, .index = index}});
+  send_prefetch(now, sends, out);
+}
+
+void PeerEngine::State::follow_one(Instant now, const HostsKnown& known, EngineActions& out) {
+  if (!guest_) return;
+  std::vector<PrefetchSend> sends;
+  guest_->hosts(now, ids_of(known.members), sends);
+  send_prefetch(now, sends, out);
+}
+
+void PeerEngine::State::follow_one(Instant, const VisitorsKnown& known, EngineActions&) {
+  host_.guests(ids_of(known.visitors));
+}
+
+/// Sends, and lets the master know when the fetching is over.
+void PeerEngine::State::send_prefetch(Instant now, std::vector<PrefetchSend>& sends, EngineActions& out) {
+  for (const PrefetchSend& send : sends) {
+    Link* const link = find_link(send.to);
+    if (!link) continue;
+    // Who wants a chunk takes it.
+    if (send.frame.kind == FrameKind::chunk) link->schedule.set_ready(send.frame.key, 0);
+    link->schedule.enqueue(send.frame);
+    out.emplace_back(WakeLink{send.to});
+  }
+  sends.clear();
+  if (!guest_ || !guest_->over()) return;
+  PeerActions actions;
+  machine_.prefetch_over(actions);
+  follow(now, actions, out);
+}
+
+void PeerEngine::State::prefetch_word(Instant now, LinkConnection connection, const FrameHeader& header,
+                                      EngineActions& out) {
+  std::vector<PrefetchSend> sends;
+  look_at_training();
+  bool honest = true;
+  switch (header.kind) {
+    case FrameKind::ready: host_.ready(now, connection.peer, sends); break;
+    case FrameKind::want: honest = host_.want(now, connection.peer, header, sends); break;
+    case FrameKind::unwant: host_.unwant(connection.peer, header); break;
+    case FrameKind::have:
+      if (guest_) guest_->offered(now, connection.peer, header, sends);
+      break;
+    default: break;
+  }
+  send_prefetch(now, sends, out);
+  if (!honest) drop_connection(now, connection, "it wants what was never on offer", out);
+}
+
+void PeerEngine::State::prefetch_chunk(Instant now, PeerId from, const FrameHeader& header, const std::byte* payload,
+                                       EngineActions& out) {
+  if (!guest_) return;
+  std::vector<PrefetchSend> sends;
+  if (!guest_->chunk_came(now, from, header, payload, sends))
+    out.emplace_back(LogEvent{LogLevel::info, "wrong-content",
+                              "what a member sent of the shared state does not have the digest that it must have; it is "
+                              "fetched again"});
+  send_prefetch(now, sends, out);
+}
+
+void PeerEngine::State::look_at_training() {
+  host_.training(std::any_of(ops_.begin(), ops_.end(), [](const auto& entry) { return !entry.second.whole; }));
+}
+
+void PeerEngine::State::tick_prefetch(Instant now, EngineActions& out) {
+  std::vector<PrefetchSend> sends;
+  look_at_training();
+  host_.tick(now, sends);
+  if (guest_) guest_->tick(now, sends);
+  send_prefetch(now, sends, out);
+}
+
+}  // namespace hawser

@@ -1,0 +1,312 @@
+#include "shared_state/prefetch_guest.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "base/assert.hpp"
+#include "kernels/content_digest.hpp"
+
+namespace hawser {
+namespace {
+
+/// Without a piece of the catalog for so long, another host is asked.
+constexpr Duration kCatalogPatience = seconds(5);
+/// With nothing to fetch for so long, the peer joins without.
+constexpr Duration kIdlePatience = seconds(3);
+/// So many revisions in a row whose catalog a later one overtook, and the peer joins without.
+constexpr int kOvertakenMax = 8;
+/// For hosts that join later.
+constexpr std::size_t kSpareNumbers = 64;
+
+}  // namespace
+
+PrefetchGuest::PrefetchGuest(Instant now, std::shared_ptr<PrefetchTarget> target)
+    : target_(std::move(target)), began_(now) {
+  std::uint64_t start = 0;
+  for (const StateTensor& tensor : target_->content->tensors()) {
+    starts_.push_back(start);
+    start += slice_count(tensor.bytes());
+  }
+}
+
+void PrefetchGuest::send(PeerId to, const Host& host, FrameKind kind, std::uint64_t chunk,
+                         std::vector<PrefetchSend>& out) const {
+  FrameHeader frame;
+  frame.kind = kind;
+  frame.key = prefetch_key(host.revision, host.number);
+  frame.signature = host.mark;
+  frame.chunk = chunk;
+  frame.count = kind == FrameKind::want ? 1 : 0;
+  out.push_back({.to = to, .frame = frame});
+}
+
+void PrefetchGuest::hosts(Instant now, const std::vector<PeerId>& hosts, std::vector<PrefetchSend>& out) {
+  for (auto host = hosts_.begin(); host != hosts_.end();) {
+    if (std::find(hosts.begin(), hosts.end(), host->first) != hosts.end()) {
+      ++host;
+      continue;
+    }
+    leave_swarm(now, host->second, out);
+    if (catalog_from_ == host->first) catalog_from_.reset();
+    host = hosts_.erase(host);
+  }
+  for (const PeerId host : hosts) {
+    if (!hosts_.try_emplace(host).second) continue;
+    FrameHeader frame;
+    frame.kind = FrameKind::ready;
+    frame.key = prefetch_key(0, 0);
+    frame.count = 0;
+    out.push_back({.to = host, .frame = frame});
+  }
+  // A run that nobody is in has nothing to give; one whose members are looking for a restarted master has.
+  if (hosts.empty() && !had_hosts_) over_ = true;
+  if (!hosts.empty()) had_hosts_ = true;
+  choose(now, out);
+}
+
+void PrefetchGuest::offered(Instant now, PeerId peer, const FrameHeader& frame, std::vector<PrefetchSend>& out) {
+  const auto found = hosts_.find(peer);
+  if (found == hosts_.end()) return;
+  Host& host = found->second;
+  if (host.answered && frame.key.sequence <= host.number) return;
+  leave_swarm(now, host, out);
+  if (catalog_from_ == peer) catalog_from_.reset();
+  host = {.answered = true,
+          .revision = frame.key.tag,
+          .number = frame.key.sequence,
+          .mark = frame.signature,
+          .pieces = frame.count,
+          .useless = frame.count > limits::kCatalogPiecesMax};
+  choose(now, out);
+}
+
+void PrefetchGuest::choose(Instant now, std::vector<PrefetchSend>& out) {
+  std::map<Content, std::size_t> offers;
+  for (const auto& [peer, host] : hosts_)
+    if (host.pieces > 0 && !host.useless) ++offers[content_of(host)];
+  const auto best = std::max_element(offers.begin(), offers.end(), [](const auto& a, const auto& b) {
+    return std::pair(a.first.revision, a.second) < std::pair(b.first.revision, b.second);
+  });
+  if (best == offers.end()) {
+    if (!idle_since_) idle_since_ = now;
+    return check_over(now);
+  }
+  idle_since_.reset();
+  const bool same = content_ && (best->first == *content_ || (offers.contains(*content_) &&
+                                                              content_->revision == best->first.revision));
+  if (!same) {
+    if (content_ && best->first.revision > content_->revision && !whole()) overtaken();
+    content_ = best->first;
+    forget_catalog();
+  }
+  if (!swarm_) {
+    if (!catalog_from_) ask_catalog(now, out);
+  } else {
+    for (auto& [peer, host] : hosts_)
+      if (host.pieces > 0 && !host.useless && content_of(host) == *content_) join_swarm(now, peer, host, out);
+  }
+  check_over(now);
+}
+
+/// By a higher revision. A state of which the members change all faster than it comes would be chased for ever: once as
+/// much as all of it was fetched, the first synchronisation may give the rest.
+void PrefetchGuest::overtaken() {
+  catalogs_missed_ = swarm_ ? 0 : catalogs_missed_ + 1;
+  if (catalogs_missed_ >= kOvertakenMax || target_->bytes_fetched >= target_->content->bytes()) over_ = true;
+}
+
+/// Of the next host after the last one asked.
+void PrefetchGuest::ask_catalog(Instant now, std::vector<PrefetchSend>& out) {
+  auto turn = last_asked_ ? hosts_.upper_bound(*last_asked_) : hosts_.begin();
+  for (std::size_t tried = 0; tried < hosts_.size(); ++tried, ++turn) {
+    if (turn == hosts_.end()) turn = hosts_.begin();
+    const Host& host = turn->second;
+    if (host.useless || host.pieces == 0 || content_of(host) != *content_) continue;
+    catalog_from_ = last_asked_ = turn->first;
+    catalog_asked_ = now;
+    for (std::size_t piece = 0; piece < catalog_.size(); ++piece)
+      if (catalog_[piece].empty()) send(turn->first, host, FrameKind::want, piece, out);
+    return;
+  }
+}
+
+bool PrefetchGuest::expects(PeerId peer, const FrameHeader& frame) const {
+  const auto found = hosts_.find(peer);
+  if (found == hosts_.end() || !content_ || frame.compressed) return false;
+  const Host& host = found->second;
+  if (host.useless || frame.key != prefetch_key(host.revision, host.number) || content_of(host) != *content_)
+    return false;
+  if (frame.chunk < content_->pieces)
+    return !swarm_ && catalog_[static_cast<std::size_t>(frame.chunk)].empty() && frame.payload_bytes > 0 &&
+           (frame.chunk + 1 == content_->pieces || frame.payload_bytes == kDigestSliceBytes);
+  const std::uint64_t slice = frame.chunk - content_->pieces;
+  if (!swarm_ || host.swarm_number == 0 || slice >= swarm_->slices()) return false;
+  const StateContent::Slice at = place(slice);
+  const std::uint64_t bytes = slice_bytes(target_->content->tensors()[at.tensor].bytes(), at.slice);
+  return frame.payload_bytes == bytes && swarm_->judge(host.swarm_number, slice) == Swarm::Arrival::expected;
+}
+
+StateContent::Slice PrefetchGuest::place(std::uint64_t slice) const {
+  const auto next = std::upper_bound(starts_.begin(), starts_.end(), slice);
+  const auto tensor = static_cast<std::size_t>(next - starts_.begin()) - 1;
+  return {.tensor = tensor, .slice = slice - starts_[tensor]};
+}
+
+bool PrefetchGuest::chunk_came(Instant now, PeerId peer, const FrameHeader& frame, const std::byte* payload,
+                               std::vector<PrefetchSend>& out) {
+  if (!expects(peer, frame)) return true;  // It was, when it began.
+  Host& host = hosts_.at(peer);
+  if (frame.chunk < content_->pieces) {
+    catalog_[static_cast<std::size_t>(frame.chunk)].assign(payload, payload + frame.payload_bytes);
+    catalog_asked_ = now;
+    const bool more = std::any_of(catalog_.begin(), catalog_.end(), [](const auto& piece) { return piece.empty(); });
+    return more || catalog_came(now, out);
+  }
+  const std::uint64_t slice = frame.chunk - content_->pieces;
+  const Digest128& wanted = wanted_[static_cast<std::size_t>(slice)];
+  if (digest_slice({payload, frame.payload_bytes}, kContentSeed) != wanted) {
+    // It was written to since it was offered: another offer will come.
+    swarm_->slice_bad(now, host.swarm_number, slice, words_);
+    say(out);
+    return false;
+  }
+  const StateContent::Slice at = place(slice);
+  std::memcpy(target_->content->tensors()[at.tensor].data + at.slice * kDigestSliceBytes, payload,
+              frame.payload_bytes);
+  target_->content->came(at, wanted);
+  target_->touched = true;
+  target_->bytes_fetched += frame.payload_bytes;
+  target_->bytes_here += frame.payload_bytes;
+  target_->sources.insert(peer);
+  swarm_->slice_came(now, host.swarm_number, slice, words_);
+  say(out);
+  check_over(now);
+  return true;
+}
+
+bool PrefetchGuest::catalog_came(Instant now, std::vector<PrefetchSend>& out) {
+  std::vector<std::byte> bytes;
+  for (const auto& piece : catalog_) bytes.insert(bytes.end(), piece.begin(), piece.end());
+  const StateContent& content = *target_->content;
+  Manifest mine;
+  for (const StateTensor& tensor : content.tensors())
+    mine.tensors.push_back({.name = tensor.name,
+                            .type = tensor.type,
+                            .count = tensor.count,
+                            .allow_content_inequality = tensor.allow_content_inequality});
+  const auto catalog = decode_catalog(bytes);
+  const bool right = catalog.ok() && mark_of(catalog->manifest, content_->revision) == content_->mark;
+  if (!right || shape_digest(catalog->manifest) != shape_digest(mine)) {
+    // A wrong one is its host's fault, one that does not fit is everybody's who offers it.
+    for (auto& [peer, host] : hosts_)
+      if (peer == catalog_from_ || (right && content_of(host) == *content_)) host.useless = true;
+    content_.reset();
+    catalog_from_.reset();
+    choose(now, out);
+    return right;
+  }
+  wanted_ = catalog->digests;
+  std::vector<bool> has;
+  std::uint64_t missing = 0;
+  for (std::size_t slice = 0; slice < wanted_.size(); ++slice) {
+    const StateContent::Slice at = place(slice);
+    has.push_back(content.slice_digests(at.tensor)[static_cast<std::size_t>(at.slice)] == wanted_[slice]);
+    if (!has.back()) missing += slice_bytes(content.tensors()[at.tensor].bytes(), at.slice);
+  }
+  target_->bytes_total = content.bytes();
+  target_->bytes_here = content.bytes() - missing;
+  target_->revision = content_->revision;
+  catalog_host_ = catalog_from_;
+  catalog_from_.reset();
+  catalog_.clear();
+  numbered_.assign(1, PeerId{});
+  swarm_peers_ = 1 + hosts_.size() + kSpareNumbers;
+  swarm_ = std::make_unique<Swarm>(
+      0, static_cast<std::uint32_t>(swarm_peers_),
+      std::vector<SwarmPart>{{.slices = wanted_.size(), .holders = {}, .receivers = {0}}}, std::move(has));
+  choose(now, out);
+  return true;
+}
+
+void PrefetchGuest::join_swarm(Instant now, PeerId peer, Host& host, std::vector<PrefetchSend>& out) {
+  if (host.swarm_number != 0 || numbered_.size() >= swarm_peers_ || wanted_.empty()) return;
+  host.swarm_number = static_cast<std::uint32_t>(numbered_.size());
+  numbered_.push_back(peer);
+  swarm_->peer_ready(now, host.swarm_number, words_);
+  for (std::size_t tensor = 0; tensor < starts_.size(); ++tensor) {
+    const StateTensor& one = target_->content->tensors()[tensor];
+    const std::uint64_t slices = slice_count(one.bytes());
+    if (slices > 0 && (!one.allow_content_inequality || peer == catalog_host_))
+      swarm_->have_came(now, host.swarm_number, starts_[tensor], slices, words_);
+  }
+  say(out);
+}
+
+void PrefetchGuest::leave_swarm(Instant now, Host& host, std::vector<PrefetchSend>& out) {
+  if (!swarm_ || host.swarm_number == 0) return;
+  const bool has_its_catalog = numbered_[host.swarm_number] == catalog_host_;
+  swarm_->peer_gone(now, host.swarm_number, words_);
+  numbered_[host.swarm_number] = {};
+  host.swarm_number = 0;
+  say(out);
+  if (!has_its_catalog || whole()) return;
+  // What others have of tensors that may differ has other digests: their catalog is needed.
+  const auto& tensors = target_->content->tensors();
+  if (std::any_of(tensors.begin(), tensors.end(), [](const auto& one) { return one.allow_content_inequality; }))
+    forget_catalog();
+}
+
+/// Of the content that is being fetched, which goes on with somebody else's.
+void PrefetchGuest::forget_catalog() {
+  swarm_.reset();
+  numbered_.clear();
+  for (auto& [peer, host] : hosts_) host.swarm_number = 0;
+  catalog_.assign(static_cast<std::size_t>(content_->pieces), {});
+  catalog_from_.reset();
+}
+
+void PrefetchGuest::say(std::vector<PrefetchSend>& out) {
+  for (const SwarmWord& word : words_) {
+    const auto found = hosts_.find(numbered_[word.to]);
+    if (found == hosts_.end()) continue;
+    // A guest serves nobody, so the others have nothing else to hear.
+    if (word.kind == SwarmWord::Kind::want || word.kind == SwarmWord::Kind::wish)
+      send(found->first, found->second, FrameKind::want, content_->pieces + word.slice, out);
+    else if (word.kind == SwarmWord::Kind::unwant)
+      send(found->first, found->second, FrameKind::unwant, content_->pieces + word.slice, out);
+  }
+  words_.clear();
+}
+
+void PrefetchGuest::check_over(Instant now) {
+  if (!over_ && (whole() || now >= began_ + target_->bound || (idle_since_ && now >= *idle_since_ + kIdlePatience)))
+    over_ = true;
+  if (over_ && target_->lasted == Duration::zero()) target_->lasted = now - began_;
+}
+
+void PrefetchGuest::end(Instant now) {
+  over_ = true;
+  check_over(now);
+  target_->complete = whole();
+}
+
+void PrefetchGuest::tick(Instant now, std::vector<PrefetchSend>& out) {
+  if (catalog_from_ && now >= catalog_asked_ + kCatalogPatience) ask_catalog(now, out);
+  if (swarm_) {
+    swarm_->tick(now, words_);
+    say(out);
+  }
+  check_over(now);
+}
+
+std::optional<Instant> PrefetchGuest::next_deadline() const {
+  std::optional<Instant> next;
+  if (!over_) next = began_ + target_->bound;
+  if (!over_ && idle_since_) next = earlier(next, *idle_since_ + kIdlePatience);
+  if (catalog_from_) next = earlier(next, catalog_asked_ + kCatalogPatience);
+  if (swarm_) next = earlier(next, swarm_->next_deadline());
+  return next;
+}
+
+}  // namespace hawser

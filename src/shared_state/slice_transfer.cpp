@@ -1,0 +1,224 @@
+#include "shared_state/slice_transfer.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "base/assert.hpp"
+#include "kernels/content_digest.hpp"
+#include "shared_state/content.hpp"
+
+namespace hawser {
+namespace {
+
+std::vector<SwarmPart> shapes(const TransferCall& call) {
+  std::vector<SwarmPart> parts;
+  for (const TransferPart& part : call.parts)
+    parts.push_back({.slices = slice_count(part.bytes), .holders = part.holders, .receivers = part.receivers});
+  return parts;
+}
+
+FrameKind frame_of(SwarmWord::Kind kind) {
+  switch (kind) {
+    case SwarmWord::Kind::want: return FrameKind::want;
+    case SwarmWord::Kind::wish: return FrameKind::wish;
+    case SwarmWord::Kind::unwant: return FrameKind::unwant;
+    case SwarmWord::Kind::decline: return FrameKind::decline;
+    case SwarmWord::Kind::have: return FrameKind::have;
+  }
+  HAWSER_ASSERT(false);
+}
+
+}  // namespace
+
+TransferCall::Place TransferCall::place(std::uint64_t slice) const {
+  for (std::size_t part = 0; part < parts.size(); ++part) {
+    const std::uint64_t here = slice_count(parts[part].bytes);
+    if (slice < here) return {.part = part, .slice = slice};
+    slice -= here;
+  }
+  HAWSER_ASSERT(false);
+}
+
+SliceTransfer::SliceTransfer(std::shared_ptr<TransferCall> call, std::uint32_t rank, std::uint32_t world_size)
+    : call_(std::move(call)),
+      rank_(rank),
+      world_size_(world_size),
+      swarm_(rank, world_size, shapes(*call_), call_->has),
+      ready_(world_size) {
+  std::uint64_t start = 0;
+  for (const TransferPart& part : call_->parts) {
+    starts_.push_back(start);
+    start += slice_count(part.bytes);
+  }
+  call_->came.assign(static_cast<std::size_t>(chunks()), false);
+  call_->touched.assign(static_cast<std::size_t>(chunks()), false);
+  std::uint64_t missing = 0;
+  for (std::size_t part = 0; part < call_->parts.size(); ++part) {
+    const TransferPart& one = call_->parts[part];
+    if (!std::binary_search(one.receivers.begin(), one.receivers.end(), rank)) continue;
+    for (std::uint64_t slice = 0; slice < slice_count(one.bytes); ++slice)
+      if (!call_->has[static_cast<std::size_t>(starts_[part] + slice)]) missing += slice_bytes(one.bytes, slice);
+  }
+  call_->bytes_missing = missing;
+}
+
+void SliceTransfer::start(Output&) {}
+
+std::size_t SliceTransfer::part_of(std::uint64_t chunk) const {
+  return static_cast<std::size_t>(std::upper_bound(starts_.begin(), starts_.end(), chunk) - starts_.begin()) - 1;
+}
+
+std::span<std::byte> SliceTransfer::memory(std::uint64_t chunk) const {
+  const std::size_t part = part_of(chunk);
+  const TransferPart& one = call_->parts[part];
+  const std::uint64_t slice = chunk - starts_[part];
+  return {one.data + slice * kDigestSliceBytes, static_cast<std::size_t>(slice_bytes(one.bytes, slice))};
+}
+
+std::optional<std::span<const std::byte>> SliceTransfer::payload(Direction, std::uint64_t chunk, Output&) {
+  return memory(chunk);
+}
+
+void SliceTransfer::sent(std::uint32_t to, Direction, std::uint64_t chunk, Output&) { swarm_.served(to, chunk); }
+
+Execution::Verdict SliceTransfer::judge(std::uint32_t from, Direction direction, std::uint64_t chunk,
+                                        std::size_t bytes) const {
+  if (direction != Direction::down || chunk >= chunks() || bytes != memory(chunk).size()) return Verdict::impossible;
+  switch (swarm_.judge(from, chunk)) {
+    case Swarm::Arrival::expected: return Verdict::expected;
+    case Swarm::Arrival::repeated: return Verdict::repeated;
+    case Swarm::Arrival::impossible: break;
+  }
+  return Verdict::impossible;
+}
+
+std::size_t SliceTransfer::payload_bytes(std::uint32_t, Direction, std::uint64_t chunk) const {
+  return memory(chunk).size();
+}
+
+std::size_t SliceTransfer::stride(std::uint64_t chunk, std::size_t) const {
+  return call_->parts[part_of(chunk)].element_bytes;
+}
+
+std::byte* SliceTransfer::landing(std::uint64_t chunk, Output&) {
+  // A copy that is being checked may lie there.
+  if (checked_.contains(chunk)) return nullptr;
+  call_->touched[static_cast<std::size_t>(chunk)] = true;
+  return memory(chunk).data();
+}
+
+void SliceTransfer::arrived(Instant, std::uint32_t from, Direction, std::uint64_t chunk, Payload payload, Output& out) {
+  if (const auto found = checked_.find(chunk); found != checked_.end())
+    found->second.push_back({.from = from, .payload = std::move(payload)});
+  else
+    check(chunk, {.from = from, .payload = std::move(payload)}, out);
+}
+
+/// Orders the work that proves a copy, and brings it to its place if that is elsewhere.
+void SliceTransfer::check(std::uint64_t chunk, Arrival arrival, Output& out) {
+  const std::span<std::byte> place = memory(chunk);
+  const std::size_t part = part_of(chunk);
+  const Digest128& wanted = call_->parts[part].digests[static_cast<std::size_t>(chunk - starts_[part])];
+  Work work{.steps = {CheckDigest{
+                .bytes = arrival.payload.bytes, .count = place.size(), .seed = kContentSeed, .wanted = wanted}},
+            .bytes = place.size()};
+  if (arrival.payload.bytes != place.data()) {
+    call_->touched[static_cast<std::size_t>(chunk)] = true;
+    work.steps.emplace_back(CopyBytes{.from = arrival.payload.bytes, .to = place.data(), .bytes = place.size()});
+  }
+  auto& copies = checked_[chunk];
+  copies.insert(copies.begin(), std::move(arrival));
+  out.works.push_back({.token = chunk, .work = std::move(work)});
+}
+
+std::optional<std::uint32_t> SliceTransfer::worked(Instant now, std::uint64_t chunk, const WorkResult& result,
+                                                   Output& out) {
+  std::vector<Arrival> copies = std::move(checked_.at(chunk));
+  checked_.erase(chunk);
+  const std::uint32_t from = copies.front().from;
+  const std::size_t bytes = memory(chunk).size();
+  if (result.right) {
+    call_->came[static_cast<std::size_t>(chunk)] = true;
+    call_->bytes_from[from] += bytes;
+    call_->bytes_came += bytes;
+    call_->bytes_again += bytes * (copies.size() - 1);
+    swarm_.slice_came(now, from, chunk, words_);
+    say(out);
+    return std::nullopt;
+  }
+  call_->bad.push_back({.from = from, .slice = chunk});
+  call_->bytes_again += bytes;
+  swarm_.slice_bad(now, from, chunk, words_);
+  say(out);
+  copies.erase(copies.begin());
+  if (!copies.empty()) {
+    Arrival next = std::move(copies.front());
+    copies.erase(copies.begin());
+    check(chunk, std::move(next), out);
+    auto& rest = checked_.at(chunk);
+    rest.insert(rest.end(), std::make_move_iterator(copies.begin()), std::make_move_iterator(copies.end()));
+  }
+  return from;
+}
+
+void SliceTransfer::ready(Instant now, std::uint32_t member, Output& out) {
+  if (ready_[member]) return;
+  ready_[member] = true;
+  swarm_.peer_ready(now, member, words_);
+  say(out);
+}
+
+Execution::Heard SliceTransfer::word_came(Instant now, std::uint32_t from, FrameKind kind, std::uint64_t chunk,
+                                          std::uint64_t count, Output& out) {
+  if (chunk >= chunks()) return Heard::impossible;
+  // Its ready may come later, over another connection.
+  ready(now, from, out);
+  Heard heard = Heard::impossible;
+  switch (kind) {
+    case FrameKind::want:
+    case FrameKind::wish: {
+      const Swarm::Answer answer = swarm_.want_came(from, chunk, kind == FrameKind::wish, words_);
+      if (answer != Swarm::Answer::impossible) heard = Heard::fine;
+      if (answer == Swarm::Answer::send)
+        out.sends.push_back({.to = from, .direction = Direction::down, .chunk = chunk, .bytes = memory(chunk).size()});
+      break;
+    }
+    case FrameKind::unwant: heard = swarm_.unwant_came(from, chunk) ? Heard::cancels : Heard::fine; break;
+    case FrameKind::decline:
+      if (swarm_.decline_came(now, from, chunk, words_)) heard = Heard::fine;
+      break;
+    case FrameKind::have:
+      if (swarm_.have_came(now, from, chunk, count, words_)) heard = Heard::fine;
+      break;
+    default: break;
+  }
+  say(out);
+  return heard;
+}
+
+void SliceTransfer::tick(Instant now, Output& out) {
+  swarm_.tick(now, words_);
+  say(out);
+}
+
+void SliceTransfer::say(Output& out) {
+  for (const SwarmWord& word : words_)
+    out.sends.push_back({.to = word.to, .chunk = word.slice, .kind = frame_of(word.kind), .count = word.count});
+  words_.clear();
+}
+
+/// Everybody else may say something.
+std::vector<std::uint32_t> SliceTransfer::senders() const {
+  std::vector<std::uint32_t> ranks;
+  for (std::uint32_t rank = 0; rank < world_size_; ++rank)
+    if (rank != rank_) ranks.push_back(rank);
+  return ranks;
+}
+
+const std::string& SliceTransfer::plan_reason() const {
+  static const std::string reason = "slices go to whoever asks for them";
+  return reason;
+}
+
+}  // namespace hawser

@@ -1,0 +1,142 @@
+#include "catch.hpp"
+#include "shared_state/prefetch_guest.hpp"
+#include "shared_state/prefetch_host.hpp"
+
+namespace hawser {
+namespace {
+
+constexpr std::size_t kMiB = 1 << 20;
+
+/// One tensor of so many slices.
+class State {
+ public:
+  explicit State(std::size_t slices) : values_(slices * kMiB / sizeof(float)) {
+    auto made = StateContent::create({{.name = "w",
+                                       .type = DataType::float32,
+                                       .count = values_.size(),
+                                       .data = reinterpret_cast<std::byte*>(values_.data())}});
+    REQUIRE(made.ok());
+    content_ = std::move(*made);
+    fill(0);
+  }
+  void fill(float value) {
+    std::fill(values_.begin(), values_.end(), value);
+    content_->mark_all_changed();
+    for (const StateContent::Slice slice : content_->stale()) content_->digest(slice);
+    content_->all_digested();
+  }
+  StateContent& content() { return *content_; }
+
+ private:
+  std::vector<float> values_;
+  std::unique_ptr<StateContent> content_;
+};
+
+/// A guest and its one host; the test carries what they say.
+class Visit {
+ public:
+  Visit() {
+    target->content = &mine.content();
+    guest.emplace(now, target);
+    host.guests({guest_id});
+    std::vector<PrefetchSend> asked;
+    guest->hosts(now, {host_id}, asked);
+    for (std::size_t i = 0; i < asked.size(); ++i) host.ready(now, guest_id, to_guest_);
+    offer(1);
+  }
+
+  /// All of the state is another, with this revision.
+  void offer(std::uint64_t revision) {
+    to_guest_.clear();  // What the offer before had still to give.
+    theirs.fill(static_cast<float>(revision));
+    offer_ = make_offer(theirs.content(), revision);
+    host.offer(now, offer_, to_guest_);
+  }
+  /// So many chunks arrive, and whatever is said meanwhile; answers how many did.
+  std::size_t carry(std::size_t chunks) {
+    std::size_t carried = 0;
+    for (int idle = 0; idle < 1000; now += milliseconds(1)) {
+      std::vector<PrefetchSend> said;
+      while (!to_guest_.empty()) {
+        const FrameHeader frame = to_guest_.front().frame;
+        if (frame.kind == FrameKind::chunk && carried == chunks) break;
+        to_guest_.erase(to_guest_.begin());
+        idle = 0;
+        if (frame.kind == FrameKind::have) {
+          guest->offered(now, host_id, frame, said);
+          continue;
+        }
+        ++carried;
+        FrameHeader whole = frame;
+        whole.payload_bytes = static_cast<std::uint32_t>(offer_->payload(frame.chunk).size());
+        CHECK(guest->chunk_came(now, host_id, whole, offer_->payload(frame.chunk).data(), said));
+        host.arrived(now, guest_id, frame, to_guest_);
+      }
+      for (const PrefetchSend& word : said)
+        if (word.frame.kind == FrameKind::want) REQUIRE(host.want(now, guest_id, word.frame, to_guest_));
+      host.tick(now, to_guest_);
+      guest->tick(now, said);
+      ++idle;
+    }
+    return carried;
+  }
+
+  const PeerId host_id{1};
+  const PeerId guest_id{7};
+  Instant now{seconds(100)};
+  State theirs{8};
+  State mine{8};
+  std::shared_ptr<PrefetchTarget> target = std::make_shared<PrefetchTarget>();
+  std::optional<PrefetchGuest> guest;
+  PrefetchHost host{1.0};
+
+ private:
+  std::shared_ptr<const StateOffer> offer_;
+  std::vector<PrefetchSend> to_guest_;
+};
+
+}  // namespace
+
+TEST_CASE("a guest whose state changes faster than it comes joins once it has fetched as much as all of it") {
+  Visit visit;
+  std::uint64_t revision = 1;
+  // Three slices of eight come of each revision, and its catalog.
+  for (; revision <= 3; ++revision) {
+    CHECK(visit.carry(4) == 4);
+    CHECK_FALSE(visit.guest->over());
+    visit.offer(revision + 1);
+  }
+  CHECK(visit.carry(0) == 0);
+  CHECK(visit.guest->over());
+  // Until it is admitted it goes on.
+  CHECK(visit.carry(100) == 9);
+  CHECK(visit.target->bytes_fetched == (9 + 8) * kMiB);
+  visit.guest->end(visit.now);
+  CHECK(visit.target->complete);
+  CHECK(visit.target->revision == revision);
+}
+
+TEST_CASE("a guest goes on while what it fetches brings it nearer") {
+  Visit visit;
+  CHECK(visit.carry(6) == 6);
+  visit.offer(2);
+  CHECK(visit.carry(0) == 0);
+  CHECK_FALSE(visit.guest->over());
+  CHECK(visit.carry(100) == 9);
+  CHECK(visit.guest->over());
+  CHECK(visit.target->bytes_fetched == (5 + 8) * kMiB);
+}
+
+TEST_CASE("a guest joins without if offers end before their catalog has come") {
+  Visit visit;
+  for (std::uint64_t revision = 2; revision <= 9; ++revision) {
+    CHECK_FALSE(visit.guest->over());
+    CHECK(visit.carry(0) == 0);
+    visit.offer(revision);
+  }
+  CHECK(visit.carry(0) == 0);
+  CHECK(visit.guest->over());
+  CHECK(visit.target->bytes_fetched == 0);
+}
+
+}  // namespace hawser
