@@ -66,11 +66,9 @@ void MasterMachine::State::count_doubt(const Peer& from, PeerId to, const LinkDo
   const auto found = peers_.find(to);
   if (found == peers_.end()) return;
   Doubts& doubts = found->second.doubts;
-  if (counts)
-    doubts.by.insert({link.at, from.who.id});
-  else
-    doubts.by.erase({link.at, from.who.id});
-  if (link.refused) doubts.refused += counts ? 1 : -1;
+  const std::pair doubt(link.at, from.who.id);
+  const bool changed = counts ? doubts.by.insert(doubt).second : doubts.by.erase(doubt) > 0;
+  if (changed && link.refused) doubts.refused += counts ? 1 : -1;
 }
 
 /// What the other members say of their links to it.
