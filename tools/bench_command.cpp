@@ -5,6 +5,7 @@
 #include "bench/all_reduce_bench.hpp"
 #include "bench/idle_bench.hpp"
 #include "bench/lone_member.hpp"
+#include "bench/master_bench.hpp"
 #include "bench/options.hpp"
 #include "bench/prefetch_bench.hpp"
 #include "bench/quantization_bench.hpp"
@@ -89,6 +90,22 @@ void add_idle(CLI::App& bench, int& status) {
   command->add_option("--peers", options->peers)->capture_default_str()->check(CLI::Range(2, 64));
   command->add_option("--seconds", options->seconds)->capture_default_str()->check(CLI::PositiveNumber);
   command->callback([options, &status] { status = hawser::bench::run_idle_bench(*options); });
+}
+
+void add_master(CLI::App& bench, int& status) {
+  const auto options = std::make_shared<hawser::bench::MasterBenchOptions>();
+  CLI::App* command = bench.add_subcommand(
+      "master", "CPU time and bytes of a master with many members, in one process without sockets");
+  command->add_option("--members", options->members, "In all groups together")
+      ->capture_default_str()
+      ->check(CLI::Range(8, 16'384));
+  command->add_option("--groups", options->groups, "That the members are spread over, 8 to 1024 in each")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1024));
+  command->add_option("--rounds", options->rounds, "Of collectives and of pings")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
+  command->callback([options, &status] { status = hawser::bench::run_master_bench(*options); });
 }
 
 void add_quantization(CLI::App& bench, int& status) {
@@ -207,6 +224,7 @@ void add_bench_command(CLI::App& app, int& status) {
   add_all_reduce(*bench, status);
   add_lone_member(*bench, status);
   add_idle(*bench, status);
+  add_master(*bench, status);
   add_quantization(*bench, status);
   add_shared_state(*bench, status);
   add_worker(*bench, status);

@@ -72,6 +72,10 @@ void MasterMachine::State::check_update(Instant now, MasterActions& out) {
   if (!update_since_ || recovering_) return;
   if (votes_ == world().size) {
     admit_who_may(now, out);
+    for (auto& [number, group] : groups_) {
+      ++group.update_round;
+      group.measuring.at_update = group.measuring.version;
+    }
     return end_update({Status::success, {}}, members_of_all_groups(), out);
   }
   if (now < *update_since_ + config_.call_wait) return arm(Timer::update, 0, *update_since_ + config_.call_wait);
@@ -87,33 +91,24 @@ void MasterMachine::State::check_update(Instant now, MasterActions& out) {
 
 /// Of those of `whom` that have called. A newcomer of this very update has not.
 void MasterMachine::State::end_update(const Error& error, const std::vector<Member>& whom, MasterActions& out) {
-  if (error.status == Status::success)
-    for (auto& [number, group] : groups_) {
-      ++group.update_round;
-      group.measuring.at_update = group.measuring.version;
-    }
+  std::map<std::uint32_t, std::vector<ConnectionId>> callers;
   for (const Member& member : whom) {
     Peer& peer = peers_.at(member.id);
     if (!peer.in_update) continue;
     withdraw_vote(peer);
-    const Group& group = groups_.at(peer.who.group);
-    tell(peer, UpdateDone{.error = error, .update_round = group.update_round, .measures = group.measuring.at_update}, out);
+    if (hears(peer)) callers[peer.who.group].push_back(*peer.connection);
+  }
+  for (auto& [number, connections] : callers) {
+    const Group& group = groups_.at(number);
+    send_to(std::move(connections),
+            UpdateDone{.error = error, .update_round = group.update_round, .measures = group.measuring.at_update}, out);
   }
 }
 
 /// Newcomers that call update-topology first meet members that have gone on from the one which admitted them.
 void MasterMachine::State::release_first_votes(Group& group, MasterActions& out) {
   if (group.first_votes == 0 || group.first_votes < group.in_update || group.ops.empty()) return;
-  for (const Member& member : group.view.members) {
-    Peer& peer = peers_.at(member.id);
-    if (!peer.in_update) continue;
-    withdraw_vote(peer);
-    tell(peer,
-         UpdateDone{.error = {Status::success, {}},
-                    .update_round = group.update_round,
-                    .measures = group.measuring.at_update},
-         out);
-  }
+  end_update({Status::success, {}}, group.view.members, out);
 }
 
 // ----------------------------------------------------------------------------------- the first of a run
@@ -246,11 +241,9 @@ void MasterMachine::State::admit(Instant now, const std::map<std::uint32_t, std:
                                  MasterActions& out) {
   run_has_lived_ = true;
   for (const auto& [number, ids] : by_group) admit_to(now, number, ids, out);
-  const World sizes = world();
   for (const auto& [number, ids] : by_group) {
     const Group& group = groups_.at(number);
-    for (const Member& member : group.view.members)
-      tell_view(group, peers_.at(member.id), sizes, {Status::success, {}}, group.update_round + (votes_ == 0 ? 0 : 1), out);
+    tell_view(group, group.view.members, {Status::success, {}}, group.update_round + (votes_ == 0 ? 0 : 1), out);
   }
   // First, so that a call that has just ended sees nobody pending whom it admitted.
   news_at_ = now;

@@ -30,36 +30,59 @@ void MasterMachine::State::go_away(Instant now, Peer& peer, const std::string& r
 
 /// Whether calls of its group may be judged: what a member called while it was away is not known.
 void MasterMachine::State::count_absent(Instant now, Peer& peer) {
-  const auto group = groups_.find(peer.who.group);
-  const bool is_absent = peer.role == Role::member && !hears(peer);
-  if (group == groups_.end() || peer.is_absent == is_absent) return;
+  const auto found = groups_.find(peer.who.group);
+  if (found == groups_.end()) return;
+  Group& group = found->second;
+  const bool is_member = peer.role == Role::member;
+  if (const bool is_unconnected = is_member && !peer.connection; peer.is_unconnected != is_unconnected) {
+    peer.is_unconnected = is_unconnected;
+    group.unconnected += is_unconnected ? 1 : -1;
+  }
+  const bool is_absent = is_member && !hears(peer);
+  if (peer.is_absent == is_absent) return;
   peer.is_absent = is_absent;
-  group->second.absent += is_absent ? 1 : -1;
-  if (group->second.absent == 0) group->second.complete_since = now;
-  arm_group(group->second);
+  group.absent += is_absent ? 1 : -1;
+  if (group.absent == 0) group.complete_since = now;
+  arm_group(group);
+}
+
+/// What this member says of its link to another one; none: it stands.
+void MasterMachine::State::set_down(Peer& from, PeerId to, std::optional<LinkDown> link) {
+  if (const auto known = from.down.find(to); known != from.down.end()) {
+    if (from.connection) count_doubt(from, to, known->second, false);
+    from.down.erase(known);
+  }
+  if (!link) return;
+  from.down.emplace(to, *link);
+  if (from.connection) count_doubt(from, to, *link, true);
+}
+
+/// It has a connection, so that what it says of its links counts, or has none any more.
+void MasterMachine::State::doubt_others(const Peer& from, bool counts) {
+  for (const auto& [to, link] : from.down) count_doubt(from, to, link, counts);
+}
+
+void MasterMachine::State::count_doubt(const Peer& from, PeerId to, const LinkDown& link, bool counts) {
+  const auto found = peers_.find(to);
+  if (found == peers_.end()) return;
+  Doubts& doubts = found->second.doubts;
+  const std::pair doubt(link.at, from.who.id);
+  const bool changed = counts ? doubts.by.insert(doubt).second : doubts.by.erase(doubt) > 0;
+  if (changed && link.refused) doubts.refused += counts ? 1 : -1;
 }
 
 /// What the other members say of their links to it.
 void MasterMachine::State::judge_away(Instant now, PeerId id, MasterActions& out) {
+  const auto found = peers_.find(id);
+  if (found == peers_.end() || !found->second.away) return;
+  const Peer& peer = found->second;
   const Group* const group = group_of(id);
   if (!group) return;
-  const Peer& peer = peers_.at(id);
-  if (!peer.away) return;
-  std::size_t present = 0;
-  std::size_t down = 0;
-  bool refused = false;
-  Instant last = peer.away->since;
-  for (const Member& member : group->view.members) {
-    const Peer& other = peers_.at(member.id);
-    // One that has just come back has not said yet how it stands with its links: it counts for those that have theirs.
-    if (member.id == id || !other.connection) continue;
-    ++present;
-    const auto link = other.down.find(id);
-    if (link == other.down.end()) continue;
-    ++down;
-    refused = refused || link->second.refused;
-    last = std::max(last, link->second.at);
-  }
+  // One that has just come back has not said yet how it stands with its links: it counts for those that have theirs.
+  const std::size_t present = group->view.size() - group->unconnected;
+  const std::size_t down = peer.doubts.by.size();
+  const bool refused = peer.doubts.refused > 0;
+  const Instant last = down == 0 ? peer.away->since : std::max(peer.away->since, peer.doubts.by.rbegin()->first);
   if (2 * down <= present) return arm(Timer::away, id.value, peer.away->since + config_.recovery);
   const Instant due = refused ? now : std::min(last + kLinksRepaired, peer.away->since + config_.recovery);
   if (now < due) return arm(Timer::away, id.value, due);
@@ -118,14 +141,14 @@ void MasterMachine::State::outcomes_of_member(Instant now, PeerId id, const Outc
   news_changed();
   const std::uint32_t number = peer.who.group;
   const Group& group = groups_.at(number);
-  peer.view_told = resumed.view.id;
+  peer.view_told = resumed.whole && resumed.view.id != group.view.id ? ViewId{} : resumed.view.id;
   if (peer.view_told == group.view.id)
     for (const Measures& published : group.measuring.published) tell(peer, published, out);
   for (const UndecidedOp& op : message.undecided)
     if (const auto done = group.committed.find(op.key); done != group.committed.end())
       tell(peer, Committed{.key = op.key, .measures = done->second}, out);
   if (peer.view_told != group.view.id)
-    tell_view(group, peer, world(), cause_of_end(group, peer.view_told), group.update_round, out);
+    tell_view(group, {as_member(peer)}, cause_of_end(group, resumed.view.id), group.update_round, out);
   resume_vote(now, id, resumed, out);
   for (const UndecidedOp& op : message.undecided) {
     // Any of these may end the view, or this peer's membership.

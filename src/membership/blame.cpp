@@ -1,10 +1,20 @@
 #include "membership/blame.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <tuple>
+#include <unordered_map>
 
 namespace hawser {
 namespace {
+
+/// One member's grievance by ranks, in order and each once.
+struct Words {
+  Instant since;
+  bool waits = false;  ///< For anybody, be it nobody of the view.
+  std::vector<std::uint32_t> waiting_for;
+  std::vector<std::uint32_t> unresponsive;
+};
 
 struct Suspect {
   std::uint32_t unresponsive = 0;  ///< For so many.
@@ -14,43 +24,73 @@ struct Suspect {
   Instant since = Instant::max();
   std::uint32_t rank = 0;
 
+  bool is_accused() const { return accusers + unresponsive > 0; }
   /// The greater, the more suspect.
   auto weight() const {
     return std::tuple(unresponsive, !complains, mutual, accusers, -since.time_since_epoch().count(), rank);
   }
 };
 
-bool contains(const std::vector<PeerId>& peers, PeerId whom) {
-  return std::find(peers.begin(), peers.end(), whom) != peers.end();
+using Ranks = std::unordered_map<PeerId, std::uint32_t>;
+
+std::vector<std::uint32_t> in_order(const Ranks& ranks, const std::vector<PeerId>& peers) {
+  std::vector<std::uint32_t> those;
+  for (const PeerId peer : peers)
+    if (const auto rank = ranks.find(peer); rank != ranks.end()) those.push_back(rank->second);
+  std::sort(those.begin(), those.end());
+  those.erase(std::unique(those.begin(), those.end()), those.end());
+  return those;
+}
+
+bool contains(const std::vector<std::uint32_t>& in_order, std::uint32_t rank) {
+  return std::binary_search(in_order.begin(), in_order.end(), rank);
+}
+
+std::map<std::uint32_t, Words> by_rank(const Ranks& ranks, const std::map<PeerId, Grievance>& grievances) {
+  std::map<std::uint32_t, Words> words;
+  for (const auto& [accuser, grievance] : grievances)
+    if (const auto rank = ranks.find(accuser); rank != ranks.end())
+      words[rank->second] = {.since = grievance.since,
+                             .waits = !grievance.waiting_for.empty(),
+                             .waiting_for = in_order(ranks, grievance.waiting_for),
+                             .unresponsive = in_order(ranks, grievance.unresponsive)};
+  return words;
 }
 
 }  // namespace
 
 std::optional<Member> blame(const View& view, const std::map<PeerId, Grievance>& grievances,
                             const std::vector<PeerId>& called) {
-  std::map<PeerId, Suspect> suspects;
-  for (const auto& [accuser, grievance] : grievances) {
-    if (!view.find(accuser)) continue;
-    for (const Member& accused : view.members) {
-      const bool waited_for = contains(grievance.waiting_for, accused.id);
-      const bool unresponsive = contains(grievance.unresponsive, accused.id);
-      if (accused.id == accuser || !contains(called, accused.id) || !(waited_for || unresponsive)) continue;
-      Suspect& suspect = suspects[accused.id];
-      suspect.rank = *view.rank_of(accused.id);
-      suspect.unresponsive += unresponsive ? 1 : 0;
-      suspect.since = std::min(suspect.since, grievance.since);
-      if (!waited_for) continue;
-      ++suspect.accusers;
-      const auto own = grievances.find(accused.id);
-      suspect.complains = own != grievances.end() && !own->second.waiting_for.empty();
-      if (suspect.complains && contains(own->second.waiting_for, accuser)) ++suspect.mutual;
-    }
+  if (grievances.empty()) return std::nullopt;
+  Ranks ranks;
+  for (std::uint32_t rank = 0; rank < view.size(); ++rank) ranks.emplace(view.members[rank].id, rank);
+  std::vector<bool> has_called(view.size());
+  for (const std::uint32_t rank : in_order(ranks, called)) has_called[rank] = true;
+  const std::map<std::uint32_t, Words> words = by_rank(ranks, grievances);
+  std::vector<Suspect> suspects(view.size());
+  for (const auto& [accuser, grievance] : words) {
+    const auto accused_by = [&, accuser = accuser, since = grievance.since](std::uint32_t rank) -> Suspect* {
+      if (rank == accuser || !has_called[rank]) return nullptr;
+      Suspect& suspect = suspects[rank];
+      suspect.rank = rank;
+      suspect.since = std::min(suspect.since, since);
+      return &suspect;
+    };
+    for (const std::uint32_t rank : grievance.unresponsive)
+      if (Suspect* const suspect = accused_by(rank)) ++suspect->unresponsive;
+    for (const std::uint32_t rank : grievance.waiting_for)
+      if (Suspect* const suspect = accused_by(rank)) {
+        ++suspect->accusers;
+        const auto own = words.find(rank);
+        suspect->complains = own != words.end() && own->second.waits;
+        if (suspect->complains && contains(own->second.waiting_for, accuser)) ++suspect->mutual;
+      }
   }
-  const auto worst = std::max_element(suspects.begin(), suspects.end(), [](const auto& a, const auto& b) {
-    return a.second.weight() < b.second.weight();
-  });
-  if (worst == suspects.end()) return std::nullopt;
-  return view.members[worst->second.rank];
+  const Suspect* worst = nullptr;
+  for (const Suspect& suspect : suspects)
+    if (suspect.is_accused() && (worst == nullptr || worst->weight() < suspect.weight())) worst = &suspect;
+  if (worst == nullptr) return std::nullopt;
+  return view.members[worst->rank];
 }
 
 }  // namespace hawser

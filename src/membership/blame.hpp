@@ -24,7 +24,8 @@ struct Grievance {
 /// wait too (a ring stands still behind one broken link), it is the one that most others accuse and that
 /// accuses them back, for between these nothing flows either way; among equals the one with most accusers;
 /// then the one accused by who has been stuck longest; then the youngest. `grievances` are those of members
-/// that have called the collective, and so must the accused have: who has not called is slow, not stuck.
+/// that have called the collective, and so must the accused have: who has not called is slow, not stuck. O(n log n) for
+/// n entries of all lists and members.
 std::optional<Member> blame(const View& view, const std::map<PeerId, Grievance>& grievances,
                             const std::vector<PeerId>& called);
 

@@ -62,7 +62,7 @@ void MasterMachine::State::hello(Instant now, ConnectionId connection, const Hel
   if (const auto error = address_refusal(peer)) return turn_away(connection, *error, out);
   ++source(link.source).pending;
   ++pending_;
-  Peer& kept = peers_[message.who.id] = std::move(peer);
+  Peer& kept = keep_peer(std::move(peer));
   attach(now, connection, kept, out);
   stand(connection, Standing::newcomer, out);
   tell(kept, Welcome{.run = run_, .seen_host = kept.seen_host}, out);
@@ -87,7 +87,7 @@ void MasterMachine::State::hello_again(Instant now, ConnectionId connection, Pee
   promote(peer, out);
   withdraw_vote(peer);
   const Group& group = groups_.at(peer.who.group);
-  tell_view(group, peer, world(), {Status::success, {}}, group.update_round, out);
+  tell_view(group, {as_member(peer)}, {Status::success, {}}, group.update_round, out);
 }
 
 /// What is in its way may be gone soon. It is not told so, and comes again.

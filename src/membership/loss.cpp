@@ -85,6 +85,7 @@ void MasterMachine::State::set_view(Group& group, std::uint32_t number, std::vec
                 .group = number,
                 .link_secret = link_secret_,
                 .members = std::move(members)};
+  group.fingerprint = fingerprint(group.view);
   group.ops.begin(group.view.size());
   for (std::uint32_t rank = 0; rank < group.view.size(); ++rank) {
     Peer& peer = peers_.at(group.view.members[rank].id);
@@ -101,17 +102,28 @@ void MasterMachine::State::start_view(Instant now, Group& group, std::vector<Mem
                                       MasterActions& out) {
   end_view(group, cause);
   set_view(group, group.view.group, std::move(members));
-  const World sizes = world();
-  for (const Member& member : group.view.members)
-    tell_view(group, peers_.at(member.id), sizes, cause, group.update_round, out);
+  tell_view(group, group.view.members, cause, group.update_round, out);
   recount_visits(now, group.view.group, out);
 }
 
-/// As a difference where the peer knows the view before. One that is away is told when it comes back.
-void MasterMachine::State::tell_view(const Group& group, Peer& peer, const World& sizes, const Error& cause,
+bool MasterMachine::State::knows_the_last(const Group& group, const Peer& peer) {
+  return group.before != ViewId{} && peer.view_told == group.before;
+}
+
+/// As a difference to those who know the view before. One that is away is told when it comes back.
+void MasterMachine::State::tell_view(const Group& group, const std::vector<Member>& whom, const Error& cause,
                                      std::uint64_t update_round, MasterActions& out) {
-  if (!hears(peer)) return;
   const View& view = group.view;
+  const World sizes = world();
+  std::vector<ConnectionId> with_base;
+  std::vector<ConnectionId> others;
+  for (const Member& member : whom) {
+    Peer& peer = peers_.at(member.id);
+    if (!hears(peer)) continue;
+    (knows_the_last(group, peer) ? with_base : others).push_back(*peer.connection);
+    peer.view_told = view.id;
+    if (peer.news_told) peer.news_told->world = sizes;
+  }
   StartView start{.epoch = view.epoch,
                   .id = view.id,
                   .group = view.group,
@@ -120,16 +132,17 @@ void MasterMachine::State::tell_view(const Group& group, Peer& peer, const World
                   .members = {},
                   .world = sizes,
                   .cause = cause,
-                  .update_round = update_round};
-  if (group.before != ViewId{} && peer.view_told == group.before) {
+                  .update_round = update_round,
+                  .fingerprint = group.fingerprint};
+  if (!others.empty()) {
+    start.members = whole_list(view.members);
+    send_to(std::move(others), start, out);
+  }
+  if (!with_base.empty()) {
     start.base = group.before;
     start.members = change_between(group.members_before, view.members);
-  } else {
-    start.members = whole_list(view.members);
+    send_to(std::move(with_base), std::move(start), out);
   }
-  peer.view_told = view.id;
-  if (peer.news_told) peer.news_told->world = sizes;
-  tell(peer, std::move(start), out);
 }
 
 }  // namespace hawser

@@ -22,6 +22,17 @@ std::string names_of(const std::vector<Member>& members) {
   return names;
 }
 
+MasterActions one_by_one(MasterActions actions) {
+  MasterActions all;
+  for (MasterAction& action : actions) {
+    if (const auto* const send = std::get_if<SendToPeers>(&action))
+      for (const ConnectionId connection : send->connections) all.emplace_back(SendToPeer{connection, send->message});
+    else
+      all.push_back(std::move(action));
+  }
+  return all;
+}
+
 MasterMachine::MasterMachine(MasterConfig config, std::uint64_t seed, Instant now)
     : state_(std::make_unique<State>(config, seed, now)) {}
 MasterMachine::~MasterMachine() = default;
@@ -152,6 +163,7 @@ void MasterMachine::State::attach(Instant now, ConnectionId id, Peer& peer, Mast
   connection.peer = peer.who.id;
   connection.heard_at = now;
   arm(Timer::connection, id.value, now + config_.silence);
+  if (!peer.connection) doubt_others(peer, true);
   peer.connection = id;
   peer.seen_host = connection.host;
   peer.view_told = {};
@@ -184,6 +196,7 @@ void MasterMachine::State::on(Instant now, const ConnectionClosed& event, Master
   const auto known = id ? peers_.find(*id) : peers_.end();
   if (known == peers_.end() || known->second.connection != event.connection) return;
   Peer& peer = known->second;
+  doubt_others(peer, false);
   peer.connection.reset();
   peer.resuming.reset();
   if (peer.role == Role::recovering) {
@@ -273,6 +286,20 @@ void MasterMachine::State::tell(const Peer& peer, MasterMessage message, MasterA
   if (hears(peer)) out.emplace_back(SendToPeer{*peer.connection, std::move(message)});
 }
 
+/// To those of them that are still here and hear it.
+void MasterMachine::State::tell_all(const std::vector<Member>& whom, MasterMessage message, MasterActions& out) const {
+  std::vector<ConnectionId> connections;
+  for (const Member& member : whom)
+    if (const auto found = peers_.find(member.id); found != peers_.end() && hears(found->second))
+      connections.push_back(*found->second.connection);
+  send_to(std::move(connections), std::move(message), out);
+}
+
+void MasterMachine::State::send_to(std::vector<ConnectionId> connections, MasterMessage message, MasterActions& out) {
+  if (!connections.empty())
+    out.emplace_back(SendToPeers{.connections = std::move(connections), .message = std::move(message)});
+}
+
 /// Ends a connection that is no peer's with a word.
 void MasterMachine::State::turn_away(ConnectionId connection, const Error& error, MasterActions& out) {
   out.emplace_back(LogEvent{LogLevel::info, "turned-away", error.sentence});
@@ -299,16 +326,24 @@ void MasterMachine::State::forget_peer(PeerId id) {
   const auto found = peers_.find(id);
   if (found == peers_.end()) return;
   Peer& peer = found->second;
-  if (peer.connection) detach(*peer.connection);
+  if (peer.connection) {
+    doubt_others(peer, false);
+    detach(*peer.connection);
+  }
   withdraw_vote(peer);
   forget_links(peer);
   if (peer.is_absent) --groups_.at(peer.who.group).absent;
+  if (peer.is_unconnected) --groups_.at(peer.who.group).unconnected;
   if (peer.role == Role::pending) {
     end_visit(peer);
     --source(peer.source).pending;
     --pending_;
   }
   arm(Timer::away, id.value, std::nullopt);
+  if (const auto party = parties_.find(peer.who.party.id); party != parties_.end()) {
+    party->second.erase(id);
+    if (party->second.empty()) parties_.erase(party);
+  }
   peers_.erase(found);
   news_changed();
 }
@@ -337,6 +372,13 @@ MasterMachine::State::Group* MasterMachine::State::group_of(PeerId peer) {
 const View* MasterMachine::State::view_of(std::uint32_t group) const {
   const auto found = groups_.find(group);
   return found == groups_.end() ? nullptr : &found->second.view;
+}
+
+std::optional<std::uint32_t> MasterMachine::State::rank_in(const Group& group, PeerId peer) const {
+  const auto found = peers_.find(peer);
+  const bool is_in = found != peers_.end() && found->second.role == Role::member &&
+                     found->second.who.group == group.view.group;
+  return is_in ? std::optional(found->second.rank) : std::nullopt;
 }
 
 std::string MasterMachine::State::name_of(const Peer& peer) {

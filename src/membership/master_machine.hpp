@@ -58,6 +58,11 @@ struct SendToPeer {
   ConnectionId connection;
   MasterMessage message;
 };
+/// The same to many, so that a driver encodes it once.
+struct SendToPeers {
+  std::vector<ConnectionId> connections;
+  MasterMessage message;
+};
 /// Close once everything sent before is on its way. The driver reports no ConnectionClosed for it.
 struct CloseConnection {
   ConnectionId connection;
@@ -75,8 +80,10 @@ struct SetStanding {
   ConnectionId connection;
   Standing standing = Standing::stranger;
 };
-using MasterAction = std::variant<SendToPeer, CloseConnection, SetStanding, LogEvent>;
+using MasterAction = std::variant<SendToPeer, SendToPeers, CloseConnection, SetStanding, LogEvent>;
 using MasterActions = std::vector<MasterAction>;
+/// The same with a SendToPeer for each receiver of a SendToPeers, for who looks at each of them.
+MasterActions one_by_one(MasterActions actions);
 
 /// The membership authority as a pure state machine: who is in, which view holds, what is committed.
 /// The protocol in prose: docs/architecture.md. Not thread-safe.

@@ -86,6 +86,11 @@ class MasterMachine::State {
     Instant at;
     bool refused = false;
   };
+  /// Members with a connection to the master that say that their link to this one is down.
+  struct Doubts {
+    std::set<std::pair<Instant, PeerId>> by;  ///< Since when.
+    std::uint32_t refused = 0;                ///< By so many of them.
+  };
   struct Peer {
     Introduction who;
     std::string seen_host;
@@ -104,9 +109,11 @@ class MasterMachine::State {
     bool in_update = false;
     bool vote_is_first = false;  ///< It waits in update-topology, which is the first thing that it called.
     std::optional<Away> away{};
-    bool is_absent = false;          ///< As its group counts it.
+    bool is_absent = false;          ///< As its group counts it,
+    bool is_unconnected = false;     ///< and likewise.
     std::optional<Resume> resuming{};  ///< It came back, and has not told yet what it knows of its collectives.
     std::map<PeerId, LinkDown> down{};  ///< Links to other members that it says have no connection.
+    Doubts doubts{};
     std::map<PeerId, MeasuredLink> measured{};  ///< What it measured to whom; and its own limits.
     std::uint64_t uplink = 0;
     std::uint64_t downlink = 0;
@@ -136,6 +143,7 @@ class MasterMachine::State {
   };
   struct Group {
     View view;
+    std::uint64_t fingerprint = 0;       ///< Of the view.
     ViewId before;                       ///< The view before,
     std::vector<Member> members_before;  ///< and its members.
     OpTable ops;
@@ -147,6 +155,7 @@ class MasterMachine::State {
     std::deque<std::pair<ViewId, Error>> ended;
     std::optional<Instant> mismatch_since;
     std::uint32_t absent = 0;   ///< Members that are away, or have not told their outcomes yet.
+    std::uint32_t unconnected = 0;  ///< Members that are away.
     Instant complete_since{};   ///< When there was none any more.
     Mismatches mismatches;
     std::uint64_t update_round = 0;  ///< Update-topology calls that have succeeded here.
@@ -240,6 +249,8 @@ class MasterMachine::State {
   static bool hears(const Peer& peer) { return peer.connection && !peer.resuming; }
   void tell(PeerId peer, MasterMessage message, MasterActions& out);
   static void tell(const Peer& peer, MasterMessage message, MasterActions& out);
+  void tell_all(const std::vector<Member>& whom, MasterMessage message, MasterActions& out) const;
+  static void send_to(std::vector<ConnectionId> connections, MasterMessage message, MasterActions& out);
   void turn_away(ConnectionId connection, const Error& error, MasterActions& out);
   void dismiss(PeerId peer, const Error& error, bool as_refusal, MasterActions& out);
   void forget_peer(PeerId peer);
@@ -249,6 +260,7 @@ class MasterMachine::State {
   Member as_member(const Peer& peer) const;
   Group* group_of(PeerId peer);
   const View* view_of(std::uint32_t group) const;
+  std::optional<std::uint32_t> rank_in(const Group& group, PeerId peer) const;
   std::string name_of(PeerId peer) const;
   static std::string name_of(const Peer& peer);
 
@@ -278,8 +290,8 @@ class MasterMachine::State {
   void announce(Instant now, VisitorList& visitors, Peer& peer);
   void count_unproven(Peer& peer, bool is_unproven);
   void end_visit(Peer& peer);
-  void link_up(Peer& from, PeerId to);
-  void link_down(Instant now, Peer& from, PeerId to, bool refused);
+  Peer* link_up(Peer& from, PeerId to);
+  Peer* link_down(Instant now, Peer& from, PeerId to, bool refused);
   void count_link(Peer& a, Peer& b, bool stands);
   void forget_links(Peer& peer);
   void proof_may_have_changed(Instant now, Peer& peer, MasterActions& out);
@@ -312,7 +324,7 @@ class MasterMachine::State {
   // news.cpp
   void tell_news(Instant now, MasterActions& out);
   void tell_visits(std::uint32_t group, VisitorList& visitors, MasterActions& out);
-  void tell_hosts(Peer& visitor, MasterActions& out) const;
+  void tell_hosts(std::uint32_t group, const VisitorList& visitors, MasterActions& out);
   void news_changed() { news_changed_ = true; }
   World world() const;
 
@@ -330,6 +342,7 @@ class MasterMachine::State {
   // parties.cpp
   void keep_enough(std::vector<const Peer*>& newcomers) const;
   void keep_whole_parties(std::vector<const Peer*>& newcomers) const;
+  Peer& keep_peer(Peer peer);
   std::vector<PeerId> companions_of(const Introduction& who) const;
   void add_companions(std::vector<Loss>& losses) const;
   bool may_be_completed(Instant now, const Introduction& newcomer) const;
@@ -359,14 +372,14 @@ class MasterMachine::State {
   void abort_all(Instant now, Group& group, const Error& cause, MasterActions& out);
 
   // stragglers.cpp
-  void hear_flows(Instant now, PeerId peer, const Complaint& message, const Group& group, Op& op);
-  void suspect_straggler(Instant now, Instant since, const Group& group, Op& op) const;
+  void hear_flows(Instant now, const Peer& peer, const Complaint& message, Group& group, Op& op);
+  void suspect_straggler(Instant now, Instant since, Op& op) const;
   bool judge_stragglers(Instant now, Group& group, const OpKey& key, Op& op, MasterActions& out);
   std::optional<Instant> straggler_deadline(const Group& group, const Op& op) const;
   std::optional<Instant> suspect_due(const Op& op) const;
   static std::optional<Instant> alone_since(const Group& group, const Op& op);
-  static const Member* last_without_result(const Group& group, const Op& op);
-  void report_straggler(const Group& group, const OpKey& key, Op& op, const Member& member,
+  static std::optional<std::uint32_t> last_without_result(const Group& group, const Op& op);
+  void report_straggler(const Group& group, const OpKey& key, Op& op, std::uint32_t rank,
                         const std::string& what_it_does, std::uint32_t percent, MasterActions& out);
 
   // measures.cpp
@@ -378,6 +391,9 @@ class MasterMachine::State {
   void go_away(Instant now, Peer& peer, const std::string& reason, MasterActions& out);
   void count_absent(Instant now, Peer& peer);
   void judge_away(Instant now, PeerId peer, MasterActions& out);
+  void set_down(Peer& from, PeerId to, std::optional<LinkDown> link);
+  void doubt_others(const Peer& from, bool counts);
+  void count_doubt(const Peer& from, PeerId to, const LinkDown& link, bool counts);
   void away_due(Instant now, PeerId peer, MasterActions& out);
   void resume_member(Instant now, ConnectionId connection, const Resume& message, MasterActions& out);
   void outcomes_of_member(Instant now, PeerId peer, const OutcomesPresented& message, MasterActions& out);
@@ -391,8 +407,9 @@ class MasterMachine::State {
   static Error cause_of_end(const Group& group, ViewId view);
   void start_view(Instant now, Group& group, std::vector<Member> members, const Error& cause, MasterActions& out);
   void set_view(Group& group, std::uint32_t number, std::vector<Member> members);
-  static void tell_view(const Group& group, Peer& peer, const World& sizes, const Error& cause,
-                        std::uint64_t update_round, MasterActions& out);
+  void tell_view(const Group& group, const std::vector<Member>& whom, const Error& cause, std::uint64_t update_round,
+                 MasterActions& out);
+  static bool knows_the_last(const Group& group, const Peer& peer);
 
   // recovery.cpp
   void resume(Instant now, ConnectionId connection, const Resume& message, MasterActions& out);
@@ -435,6 +452,7 @@ class MasterMachine::State {
   std::set<ConnectionId> strangers_;
   std::map<std::string, Source> sources_;
   std::map<PeerId, Peer> peers_;
+  std::map<PartyId, std::set<PeerId>> parties_;  ///< Of those in peers_ that are of a party.
   std::size_t pending_ = 0;
   std::size_t claims_ = 0;
   std::map<std::uint32_t, Group> groups_;

@@ -71,7 +71,7 @@ void MasterMachine::State::publish_measures(Instant now, Group& group, MasterAct
     row.uplink_bytes_per_second = from.uplink;
     row.downlink_bytes_per_second = from.downlink;
   }
-  for (const Member& member : group.view.members) tell(member.id, measures, out);
+  tell_all(group.view.members, measures, out);
   out.emplace_back(LogEvent{LogLevel::debug, "measures-published", "version " + std::to_string(measuring.version)});
   measuring.changed = false;
   measuring.published_at = now;

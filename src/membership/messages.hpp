@@ -14,7 +14,7 @@
 namespace hawser {
 
 /// Bumped when a message changes its meaning.
-inline constexpr std::uint32_t kProtocolVersion = 3;
+inline constexpr std::uint32_t kProtocolVersion = 4;
 
 // ------------------------------------------------------------------------------------ peer to master
 
@@ -77,6 +77,7 @@ struct Resume {
   bool first = false;      ///< In the first one since it came in: see UpdateCall.
   /// Update-topology calls of its group that this peer saw succeed; tells a call that is over from a new one.
   std::uint64_t update_round = 0;
+  bool whole = false;  ///< A change of its view did not fit: it needs the next one as a whole.
   friend bool operator==(const Resume&, const Resume&) = default;
 };
 
@@ -228,6 +229,8 @@ struct StartView {
   World world;
   Error cause;  ///< Status success where nothing was aborted (an admission).
   std::uint64_t update_round = 0;  ///< Where a newcomer starts to count.
+  /// Of this view with all its members: whoever puts it together from a change finds the same one, or has made another view.
+  std::uint64_t fingerprint = 0;
   friend bool operator==(const StartView&, const StartView&) = default;
 };
 

@@ -35,18 +35,22 @@ void MasterMachine::State::tell_news(Instant now, MasterActions& out) {
     return entry.second.announced.empty() && entry.second.waiting.empty() && entry.second.told.empty();
   });
   const WorldNews news{.world = world(), .pending = static_cast<std::uint32_t>(admissible(now).size())};
+  std::vector<ConnectionId> without_visitors;
+  std::vector<ConnectionId> readers;
   for (const auto& [number, group] : groups_)
     for (const Member& member : group.view.members) {
       Peer& peer = peers_.at(member.id);
       if (!hears(peer)) continue;
       if (!visitors_.contains(number) && peer.visitors_told != kNoVisitors) {
-        if (!peer.visitors_told) tell(peer, Visitors{whole_list({})}, out);
+        if (!peer.visitors_told) without_visitors.push_back(*peer.connection);
         peer.visitors_told = kNoVisitors;
       }
       if (peer.news_told == news) continue;
       peer.news_told = news;
-      tell(peer, news, out);
+      readers.push_back(*peer.connection);
     }
+  send_to(std::move(without_visitors), Visitors{whole_list({})}, out);
+  send_to(std::move(readers), news, out);
   // Announcing more has changed something that has been told just now.
   news_changed_ = false;
   // Then those are counted that may not come in before.
@@ -63,36 +67,45 @@ void MasterMachine::State::tell_visits(std::uint32_t number, VisitorList& list, 
     list.told = now_here;
     list.edition = ++editions_;
   }
+  std::vector<ConnectionId> with_base;
+  std::vector<ConnectionId> others;
   const auto tell_one = [&](Peer& peer) {
     if (!hears(peer) || peer.visitors_told == list.edition) return;
-    const bool knows_the_last = peer.visitors_told == before;
+    (peer.visitors_told == before ? with_base : others).push_back(*peer.connection);
     peer.visitors_told = list.edition;
-    tell(peer, Visitors{knows_the_last ? change : whole_list(now_here)}, out);
   };
-  for (const PeerId id : list.announced) {
-    tell_hosts(peers_.at(id), out);
-    tell_one(peers_.at(id));
-  }
+  // Members first.
   if (const View* const view = view_of(number))
     for (const Member& member : view->members) tell_one(peers_.at(member.id));
+  for (const PeerId id : list.announced) tell_one(peers_.at(id));
+  tell_hosts(number, list, out);
+  send_to(std::move(with_base), Visitors{change}, out);
+  send_to(std::move(others), Visitors{whole_list(std::move(now_here))}, out);
 }
 
-/// The members of its group, to a visitor.
-void MasterMachine::State::tell_hosts(Peer& visitor, MasterActions& out) const {
-  if (!hears(visitor)) return;
-  const auto found = groups_.find(visitor.who.group);
-  const ViewId current = found == groups_.end() ? ViewId{} : found->second.view.id;
-  if (visitor.hosts_told && visitor.view_told == current) return;
-  Hosts hosts{.members = whole_list({}), .link_secret = link_secret_};
-  if (found != groups_.end()) {
-    const Group& group = found->second;
-    const bool knows_the_last = visitor.hosts_told && visitor.view_told == group.before && group.before != ViewId{};
-    hosts.members = knows_the_last ? change_between(group.members_before, group.view.members)
-                                   : whole_list(group.view.members);
+/// The members of its group, to each visitor.
+void MasterMachine::State::tell_hosts(std::uint32_t number, const VisitorList& list, MasterActions& out) {
+  const auto found = groups_.find(number);
+  const Group* const group = found == groups_.end() ? nullptr : &found->second;
+  const ViewId current = group == nullptr ? ViewId{} : group->view.id;
+  std::vector<ConnectionId> with_base;
+  std::vector<ConnectionId> others;
+  for (const PeerId id : list.announced) {
+    Peer& visitor = peers_.at(id);
+    if (!hears(visitor) || (visitor.hosts_told && visitor.view_told == current)) continue;
+    const bool has_base = visitor.hosts_told && group != nullptr && knows_the_last(*group, visitor);
+    (has_base ? with_base : others).push_back(*visitor.connection);
+    visitor.hosts_told = true;
+    visitor.view_told = current;
   }
-  visitor.hosts_told = true;
-  visitor.view_told = current;
-  tell(visitor, std::move(hosts), out);
+  if (!with_base.empty())
+    send_to(std::move(with_base),
+            Hosts{.members = change_between(group->members_before, group->view.members), .link_secret = link_secret_}, out);
+  if (!others.empty())
+    send_to(std::move(others),
+            Hosts{.members = whole_list(group == nullptr ? std::vector<Member>{} : group->view.members),
+                  .link_secret = link_secret_},
+            out);
 }
 
 }  // namespace hawser

@@ -52,7 +52,7 @@ void OpTable::restart_bounds(Instant now) {
     op.first_call = op.last_call = now;
     op.grievances.clear();
     op.judge_at.reset();
-    op.flows.clear();
+    op.slow_links.clear();
     op.straggler.reset();
     if (op.lone_since) op.lone_since = now;
   }

@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <vector>
 
 #include "base/deadlines.hpp"
@@ -29,10 +28,10 @@ struct OpInFlight {
     Straggler found;
     Instant since;
   };
-  std::map<PeerId, FlowReport> flows;
-  std::optional<Suspect> straggler;     ///< By the flows, as they were last told.
+  SlowLinks slow_links;
+  std::optional<Suspect> straggler;     ///< By the slow links, as they were last told.
   std::optional<Instant> lone_since{};  ///< Since when all but one have reported.
-  std::set<PeerId> straggler_told{};    ///< Who was reported as holding it up.
+  RankSet straggler_told{};             ///< Who was reported as holding it up.
 
   bool differs() const { return !called_otherwise.empty(); }
   const Signature& called_by(std::uint32_t rank) const {

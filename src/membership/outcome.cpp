@@ -82,7 +82,9 @@ void MasterMachine::State::reported(Instant now, PeerId peer, const OpKey& key, 
   Op* const op = called(now, peer, key, signature, out);
   if (!op) return;
   Group& group = *group_of(peer);
-  op->reported.insert(peers_.at(peer).rank);
+  const std::uint32_t rank = peers_.at(peer).rank;
+  op->reported.insert(rank);
+  op->slow_links.forget(rank);
   op->grievances.erase(peer);
   op->moved_at = now;
   if (!op->lone_since && op->reported.size() + 1 == group.view.size()) op->lone_since = now;
@@ -93,7 +95,7 @@ void MasterMachine::State::reported(Instant now, PeerId peer, const OpKey& key, 
     commit_to(group, key, group.view.members, out);
     return arm_group(group);
   }
-  if (op->straggler) suspect_straggler(now, now, group, *op);
+  if (op->straggler) suspect_straggler(now, now, *op);
   arm_op(group, key, *op);
   watch_group(now, group.view.group, out);
 }
@@ -109,7 +111,7 @@ void MasterMachine::State::remember_commit(Group& group, const OpKey& key, std::
 void MasterMachine::State::commit_to(Group& group, const OpKey& key, const std::vector<Member>& whom,
                                      MasterActions& out) {
   const std::uint64_t measures = group.measuring.version;
-  for (const Member& member : whom) tell(member.id, Committed{.key = key, .measures = measures}, out);
+  tell_all(whom, Committed{.key = key, .measures = measures}, out);
   remember_commit(group, key, measures);
   group.mismatches.in_row = 0;
   group.ops.erase(key);
@@ -141,7 +143,7 @@ void MasterMachine::State::said(Instant now, PeerId peer, const Complaint& messa
   if (message.waiting_for.empty() && message.unresponsive.empty()) {
     op->grievances.erase(peer);
     op->moved_at = now;
-    hear_flows(now, peer, message, *group, *op);
+    hear_flows(now, peers_.at(peer), message, *group, *op);
     arm_op(*group, message.key, *op);
     return watch_op(now, *group, message.key, out);
   }
@@ -285,7 +287,7 @@ std::string MasterMachine::State::who_called_what(const Group& group) const {
 
 std::vector<Member> MasterMachine::State::who_lacks_result(const Group& group, const Op& op) {
   std::vector<Member> lacking;
-  for (std::uint32_t rank = 0; rank < group.view.size(); ++rank)
+  for (std::uint32_t rank = op.reported.first_missing(); rank < group.view.size(); ++rank)
     if (!op.reported.contains(rank)) lacking.push_back(group.view.members[rank]);
   return lacking;
 }

@@ -10,15 +10,22 @@
 /// others are about to.
 namespace hawser {
 
+/// Takes up a peer that is not known yet.
+MasterMachine::State::Peer& MasterMachine::State::keep_peer(Peer peer) {
+  const PeerId id = peer.who.id;
+  if (peer.who.party.exists()) parties_[peer.who.party.id].insert(id);
+  return peers_[id] = std::move(peer);
+}
+
 /// Drops those whose companions are not all among them, or whose party has members.
 void MasterMachine::State::keep_whole_parties(std::vector<const Peer*>& newcomers) const {
   std::map<PartyId, std::uint32_t> present;
   for (const Peer* const peer : newcomers)
     if (peer->who.party.exists()) ++present[peer->who.party.id];
-  if (present.empty()) return;
-  for (const auto& [id, peer] : peers_)
-    if (peer.role == Role::member && peer.who.party.exists())
-      if (const auto taken = present.find(peer.who.party.id); taken != present.end()) taken->second = 0;
+  for (auto& [party, count] : present) {
+    const std::set<PeerId>& all = parties_.at(party);
+    if (std::any_of(all.begin(), all.end(), [&](PeerId id) { return peers_.at(id).role == Role::member; })) count = 0;
+  }
   std::erase_if(newcomers, [&](const Peer* peer) {
     const Party& party = peer->who.party;
     return party.exists() && present.at(party.id) < party.size;
@@ -28,11 +35,10 @@ void MasterMachine::State::keep_whole_parties(std::vector<const Peer*>& newcomer
 /// Those of its party that are in a view, or were when the master was lost.
 std::vector<PeerId> MasterMachine::State::companions_of(const Introduction& who) const {
   std::vector<PeerId> companions;
-  const Party& party = who.party;
-  if (!party.exists()) return companions;
-  for (const auto& [id, other] : peers_)
-    if (id != who.id && other.role != Role::pending && other.who.party.exists() && other.who.party.id == party.id)
-      companions.push_back(id);
+  const auto party = who.party.exists() ? parties_.find(who.party.id) : parties_.end();
+  if (party == parties_.end()) return companions;
+  for (const PeerId id : party->second)
+    if (id != who.id && peers_.at(id).role != Role::pending) companions.push_back(id);
   return companions;
 }
 

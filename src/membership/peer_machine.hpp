@@ -172,7 +172,8 @@ class PeerMachine {
   void note_links_to(Instant now, const std::vector<Member>& came);
   void tell_links(PeerActions& out);
   void tell_all_links(PeerActions& out);
-  void lose_sync(Instant now, const char* what, PeerActions& out);
+  void lose_sync(Instant now, const std::string& what, PeerActions& out);
+  Result<View> view_after(const StartView& message) const;
   bool is_guest() const { return phase_ == Phase::joining && prefetch_; }
   void abort_ops(const Error& cause, PeerActions& out);
   void tell_of_change(const View& before, const Error& cause, PeerActions& out) const;
@@ -189,6 +190,7 @@ class PeerMachine {
   std::uint32_t pending_ = 0;
   bool in_update_ = false;
   std::uint64_t update_round_ = 0;
+  bool needs_whole_view_ = false;  ///< A change of the view did not fit.
   std::uint64_t secret_ = 0;  ///< Of the links that stand.
   std::optional<Instant> connect_by_;
 

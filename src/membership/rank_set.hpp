@@ -22,6 +22,12 @@ class RankSet {
   bool contains(std::uint32_t rank) const {
     return rank / 64 < words_.size() && (words_[rank / 64] >> rank % 64 & 1U) != 0;
   }
+  /// The lowest that is not in it.
+  std::uint32_t first_missing() const {
+    for (std::size_t word = 0; word < words_.size(); ++word)
+      if (~words_[word] != 0) return static_cast<std::uint32_t>(word * 64 + static_cast<std::size_t>(std::countr_one(words_[word])));
+    return static_cast<std::uint32_t>(words_.size() * 64);
+  }
   std::uint32_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
 

@@ -159,7 +159,7 @@ void MasterMachine::State::claim(Instant now, ConnectionId connection, const Res
   Peer peer{.who = message.who, .seen_host = link.host, .source = link.source, .connection = {}, .role = Role::recovering,
             .came_at = now, .arrival = arrivals_++};
   if (peer.who.address.host.empty()) peer.who.address.host = link.host;
-  Peer& kept = peers_[message.who.id] = std::move(peer);
+  Peer& kept = keep_peer(std::move(peer));
   ++source(link.source).claims;
   ++claims_;
   attach(now, connection, kept, out);
@@ -368,7 +368,7 @@ void MasterMachine::State::finish_group(Instant now, std::uint32_t number, const
     const Resume& resumed = recovery.claims.at(member.id).resume;
     Peer& peer = peers_.at(member.id);
     peer.role = Role::member;
-    peer.view_told = resumed.view.id;
+    peer.view_told = resumed.whole ? ViewId{} : resumed.view.id;
     group.update_round = std::max(group.update_round, resumed.update_round);
     newest = std::max(newest, std::min(resumed.view.epoch.value, base.epoch.value + kUnheardViewsMax));
   }

@@ -20,15 +20,6 @@ std::uint64_t milliseconds_since(Instant then, Instant now) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(whole_milliseconds(now - then), 0));
 }
 
-/// The ranks of the members that `has` is true for.
-template <class Has>
-std::vector<std::uint32_t> ranks_of(const View& view, Has has) {
-  std::vector<std::uint32_t> ranks;
-  for (std::uint32_t rank = 0; rank < view.size(); ++rank)
-    if (has(view.members[rank].id)) ranks.push_back(rank);
-  return ranks;
-}
-
 }  // namespace
 
 void MasterMachine::State::tell_status(Instant now, ConnectionId connection, const StatusRequest& message,
@@ -203,7 +194,7 @@ CollectiveStatus MasterMachine::State::status_of(Instant now, const Group& group
           .called = ranks_in(op.called),
           .reported = ranks_in(op.reported),
           .waits_for = ranks_in(guilty),
-          .stragglers = ranks_of(group.view, [&](PeerId peer) { return op.straggler_told.contains(peer); })};
+          .stragglers = ranks_in(op.straggler_told)};
 }
 
 RankSet MasterMachine::State::holds_up(const Group& group, const Op& op) {
@@ -217,7 +208,7 @@ RankSet MasterMachine::State::holds_up(const Group& group, const Op& op) {
   if (const auto culprit = blame(view, op.grievances, called)) {
     guilty.insert(*view.rank_of(culprit->id));
   } else if (op.straggler) {
-    guilty.insert(*view.rank_of(op.straggler->found.member.id));
+    guilty.insert(op.straggler->found.rank);
   } else {
     for (std::uint32_t rank = 0; rank < view.size(); ++rank)
       if (!op.reported.contains(rank)) guilty.insert(rank);

@@ -151,53 +151,66 @@ void MasterMachine::State::said(Instant now, PeerId id, const Linked& message, M
   const auto found = peers_.find(id);
   if (found == peers_.end() || found->second.role == Role::recovering) return;
   Peer& from = found->second;
+  std::vector<PeerId> waiting;
+  std::vector<PeerId> doubted;  ///< Or no more.
+  const auto restore = [&](PeerId to) {
+    set_down(from, to, std::nullopt);
+    doubted.push_back(to);
+  };
   if (message.all) {
-    const std::set<PeerId> named(message.up.begin(), message.up.end());
-    for (const PeerId to : std::set<PeerId>(from.linked))
-      if (!named.contains(to)) link_down(now, from, to, false);
-    from.down.clear();
+    if (!from.linked.empty()) {
+      const std::set<PeerId> named(message.up.begin(), message.up.end());
+      for (const PeerId to : std::set<PeerId>(from.linked))
+        if (!named.contains(to)) link_down(now, from, to, false);
+    }
+    while (!from.down.empty()) restore(from.down.begin()->first);
   }
-  for (const PeerId to : message.up) link_up(from, to);
+  const auto waits = [](const Peer* other) { return other != nullptr && other->role == Role::pending; };
+  for (const PeerId to : message.up) {
+    if (from.down.contains(to)) restore(to);
+    if (waits(link_up(from, to))) waiting.push_back(to);
+  }
   const std::set<PeerId> refused(message.refused.begin(), message.refused.end());
-  for (const PeerId to : message.down) link_down(now, from, to, refused.contains(to));
+  for (const PeerId to : message.down) {
+    if (waits(link_down(now, from, to, refused.contains(to)))) waiting.push_back(to);
+    doubted.push_back(to);
+  }
   proof_may_have_changed(now, from, out);
-  std::vector<PeerId> touched(message.up);
-  touched.insert(touched.end(), message.down.begin(), message.down.end());
-  for (const PeerId to : touched)
-    if (const auto other = peers_.find(to); other != peers_.end()) proof_may_have_changed(now, other->second, out);
+  for (const PeerId to : waiting) proof_may_have_changed(now, peers_.at(to), out);
   // The last: a loss may cost the one who spoke, too.
-  for (const PeerId to : touched) judge_away(now, to, out);
+  for (const PeerId to : doubted) judge_away(now, to, out);
   maybe_bootstrap(now, out);
 }
 
-void MasterMachine::State::link_up(Peer& from, PeerId to) {
+/// The other one, if there is one of this group.
+MasterMachine::State::Peer* MasterMachine::State::link_up(Peer& from, PeerId to) {
   const auto found = peers_.find(to);
   if (found == peers_.end() || found->second.who.group != from.who.group || found->second.role == Role::recovering ||
       to == from.who.id)
-    return;
+    return nullptr;
   Peer& other = found->second;
-  if (from.role == Role::member && other.role == Role::member) {
-    from.down.erase(to);
-    return;
-  }
+  if (from.role == Role::member && other.role == Role::member) return &other;
   if (from.linked.insert(to).second && other.linked.contains(from.who.id)) count_link(from, other, true);
   // Of those who were not linked both ways nobody took note when they went.
   if (from.linked.size() > 2 * (limits::kVisitorsMax + limits::kGroupSizeMax))
     std::erase_if(from.linked, [&](PeerId peer) { return !peers_.contains(peer); });
+  return &other;
 }
 
-void MasterMachine::State::link_down(Instant now, Peer& from, PeerId to, bool refused) {
+/// As link_up.
+MasterMachine::State::Peer* MasterMachine::State::link_down(Instant now, Peer& from, PeerId to, bool refused) {
   const auto found = peers_.find(to);
   if (found == peers_.end()) {
     from.linked.erase(to);
-    return;
+    return nullptr;
   }
   Peer& other = found->second;
-  if (from.role == Role::member && other.role == Role::member && other.who.group == from.who.group) {
-    from.down[to] = {.at = now, .refused = refused};
-    return;
-  }
-  if (from.linked.erase(to) > 0 && other.linked.contains(from.who.id)) count_link(from, other, false);
+  const bool is_of_group = other.who.group == from.who.group;
+  if (from.role == Role::member && other.role == Role::member && is_of_group)
+    set_down(from, to, LinkDown{.at = now, .refused = refused});
+  else if (from.linked.erase(to) > 0 && other.linked.contains(from.who.id))
+    count_link(from, other, false);
+  return is_of_group ? &other : nullptr;
 }
 
 void MasterMachine::State::count_link(Peer& a, Peer& b, bool stands) {

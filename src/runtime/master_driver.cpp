@@ -8,6 +8,7 @@
 #include "runtime/clock.hpp"
 #include "runtime/log.hpp"
 #include "wire/control_codec.hpp"
+#include "wire/control_frame.hpp"
 
 namespace hawser {
 namespace {
@@ -190,11 +191,20 @@ void MasterDriver::perform(MasterActions& actions) {
 }
 
 void MasterDriver::perform_one(SendToPeer& action) {
-  const auto at = clients_.find(action.connection);
+  send_framed(action.connection, frame_control(encode(action.message)));
+}
+
+void MasterDriver::perform_one(SendToPeers& action) {
+  const std::string framed = frame_control(encode(action.message));
+  for (const ConnectionId id : action.connections) send_framed(id, framed);
+}
+
+void MasterDriver::send_framed(ConnectionId id, const std::string& framed) {
+  const auto at = clients_.find(id);
   if (at == clients_.end() || at->second.leaving) return;
   // Sending may find the connection broken, which erases the client.
   const auto connection = at->second.connection;
-  connection->send(encode(action.message));
+  connection->send_framed(framed);
 }
 
 void MasterDriver::perform_one(SetStanding& action) {

@@ -58,6 +58,8 @@ class MasterDriver {
   void step(const MasterEvent& event);
   void perform(MasterActions& actions);
   void perform_one(SendToPeer& action);
+  void perform_one(SendToPeers& action);
+  void send_framed(ConnectionId id, const std::string& framed);
   void perform_one(SetStanding& action);
   void perform_one(CloseConnection& action);
   void perform_one(LogEvent& action);

@@ -65,7 +65,7 @@ void ControlConnection::break_off(std::string reason) {
   if (told && broken) broken(std::move(reason));
 }
 
-void ControlConnection::send(const std::string& message) {
+void ControlConnection::send_framed(std::string_view framed) {
   if (closed_ || leaving_) return;
   if (queue_.size() - sent_ > bounds_.queue_bytes_max)
     return break_off("it reads too slowly: " + std::to_string(queue_.size() - sent_) +
@@ -78,7 +78,7 @@ void ControlConnection::send(const std::string& message) {
     queue_.erase(0, sent_);
     sent_ = 0;
   }
-  queue_ += frame_control(message);
+  queue_ += framed;
   if (!waiting_writable_) flush();
 }
 

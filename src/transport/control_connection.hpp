@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/limits.hpp"
@@ -49,7 +50,9 @@ class ControlConnection : public std::enable_shared_from_this<ControlConnection>
   bool spoke_otherwise() const { return spoke_otherwise_; }
 
   /// Queues one message (not yet framed) and sends what the system takes at once.
-  void send(const std::string& message);
+  void send(const std::string& message) { send_framed(frame_control(message)); }
+  /// The same for one that goes to many, with frame_control around it already.
+  void send_framed(std::string_view framed);
   void close();
   /// Sends all that is queued, says that nothing follows, and closes when the other side has done so too,
   /// or after `bound`: closing at once could destroy what is still on its way. What comes in meanwhile

@@ -373,7 +373,8 @@ Resume resume_of(const wire::ResumeBody& body, Judge& judge) {
                          .fingerprint = body.view().fingerprint()},
                 .in_update = body.in_update(),
                 .first = body.first(),
-                .update_round = body.update_round()};
+                .update_round = body.update_round(),
+                .whole = body.whole()};
   if (resume.view.epoch.value > kResumedNumberMax) judge.refuse("it claims an epoch that no run reaches");
   if (resume.update_round > kResumedNumberMax) judge.refuse("it claims an update round that no run reaches");
   return resume;
@@ -398,7 +399,8 @@ StartView start_view_of(const wire::StartViewBody& body, Judge& judge) {
           .members = judge.change(body.members(), "a view names a member twice"),
           .world = Judge::world(body.world()),
           .cause = judge.error_of(body.cause()),
-          .update_round = body.update_round()};
+          .update_round = body.update_round(),
+          .fingerprint = body.fingerprint()};
 }
 
 PeerMessage peer_message_of(const wire::PeerEnvelope& from, Judge& judge) {

@@ -181,6 +181,7 @@ struct PeerMessageWriter {
     body.set_in_update(from.in_update);
     body.set_first(from.first);
     body.set_update_round(from.update_round);
+    body.set_whole(from.whole);
   }
   void operator()(const ViewPresented& from) { put(from.view, *to.mutable_view_presented()); }
   void operator()(const OutcomesPresented& from) {
@@ -260,6 +261,7 @@ struct MasterMessageWriter {
     put(from.world, *body.mutable_world());
     put(from.cause, *body.mutable_cause());
     body.set_update_round(from.update_round);
+    body.set_fingerprint(from.fingerprint);
   }
   void operator()(const Committed& from) {
     put(from.key, *to.mutable_committed()->mutable_key());

@@ -51,6 +51,7 @@ void MasterProcess::deliver(const MasterEvent& event) {
   }
   MasterActions actions;
   machine_->step(world_.queue.now(), event, actions);
+  actions = one_by_one(std::move(actions));
   if (actions.size() > 20000) throw Violation("the master wants 20,000 actions at once");
   for (MasterAction& action : actions) {
     if (auto* send = std::get_if<SendToPeer>(&action)) {

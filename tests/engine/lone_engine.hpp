@@ -25,7 +25,8 @@ class LoneEngine {
                   .id = view_.id,
                   .members = whole_list(view_.members),
                   .world = {.size = 2, .group_count = 1, .largest_group_size = 2},
-                  .cause = {}});
+                  .cause = {},
+                  .fingerprint = fingerprint(view_)});
     engine_.step(now_, LinkUp{.connection = {.peer = kOther, .index = 0}, .round_trip = milliseconds(10)}, out_);
     REQUIRE(engine_.info().connected);
   }

@@ -148,6 +148,21 @@ TEST_CASE("a view that follows the one it knew comes as a difference, a later on
   CHECK(bench.members(4) == (several ? Peers{1, 4} : Peers{1, 2, 4}));
 }
 
+TEST_CASE("whom a difference did not fit is told the whole view, with the cause of the end of its own") {
+  MasterBench bench(kPatient);
+  bench.found(4);
+  bench.close(4);
+  bench.say(3, Leave{});
+  bench.open(4);
+  Resume asks = bench.memory(4);
+  asks.whole = true;
+  bench.say(4, asks);
+  bench.say(4, OutcomesPresented{});
+  CHECK(bench.last<StartView>(4).members.whole);
+  CHECK(bench.last<StartView>(4).cause.sentence.find("p3") != std::string::npos);
+  CHECK(bench.members(4) == Peers{1, 2, 4});
+}
+
 TEST_CASE("an update-topology that ended while a member was away has ended for it, too") {
   MasterBench bench(kPatient);
   bench.found(2);

@@ -25,7 +25,7 @@ class LoneMaster {
     next_ = master_.next_deadline();
   }
   void say(std::uint64_t peer, PeerMessage message) { step(PeerSaid{{peer}, std::move(message)}); }
-  const MasterActions& actions() const { return actions_; }
+  MasterActions actions() const { return one_by_one(actions_); }
 
  private:
   MasterMachine master_;
@@ -69,6 +69,45 @@ OpKey found(LoneMaster& master, std::uint64_t n) {
         return {.epoch = start->epoch, .view = start->id, .tag = 0, .sequence = 0};
   FAIL("no view was started");
   return {};
+}
+
+/// Members 1 to n, taken up by a restarted master, so that there may be any number of them. Of their view a key.
+OpKey take_up(LoneMaster& master, std::uint64_t n) {
+  View view{.epoch = {7}, .id = {8}, .group = 0, .link_secret = 9, .members = {}};
+  for (std::uint64_t peer = 1; peer <= n; ++peer) {
+    const Introduction who = introduction(peer);
+    view.members.push_back({.id = who.id, .name = who.name, .address = who.address});
+  }
+  const ViewMark mark = mark_of(view);
+  // One is missed until the last moment.
+  for (std::uint64_t peer = 1; peer <= n; ++peer) {
+    if (peer == n / 2) master.now += seconds(2);
+    master.step(ConnectionOpened{.connection = {peer}, .remote_host = MasterBench::host(peer)});
+    master.say(peer, Resume{.who = introduction(peer), .run = {5}, .view = mark});
+    if (peer == 1) master.say(peer, ViewPresented{view});
+  }
+  for (std::uint64_t peer = 1; peer <= n; ++peer) master.say(peer, OutcomesPresented{});
+  std::size_t started = 0;
+  OpKey key;
+  for (const MasterAction& action : master.actions())
+    if (const auto* const send = std::get_if<SendToPeer>(&action))
+      if (const auto* const start = std::get_if<StartView>(&send->message)) {
+        key = {.epoch = start->epoch, .view = start->id, .tag = 0, .sequence = 0};
+        ++started;
+      }
+  CHECK(started == n);
+  return key;
+}
+
+/// The seconds of one of n members' words.
+double seconds_per_word(std::uint64_t n, const std::function<PeerMessage(std::uint64_t, const OpKey&)>& word) {
+  LoneMaster master;
+  const OpKey key = take_up(master, n);
+  for (std::uint64_t peer = 1; peer <= n; ++peer) master.say(peer, Begun{.key = key, .signature = {.count = 10}});
+  return seconds_of([&] {
+           for (std::uint64_t peer = 1; peer <= n; ++peer) master.say(peer, word(peer, key));
+         }) /
+         static_cast<double>(n);
 }
 
 }  // namespace
@@ -118,27 +157,9 @@ TEST_CASE("what a ping or a status costs the master does not grow with the numbe
 
 TEST_CASE("what one former member costs a restarted master hardly grows with their number") {
   const auto seconds_per_claim = [](std::uint64_t members) {
-    View view{.epoch = {7}, .id = {8}, .group = 0, .link_secret = 9, .members = {}};
-    for (std::uint64_t peer = 1; peer <= members; ++peer) {
-      const Introduction who = introduction(peer);
-      view.members.push_back({.id = who.id, .name = who.name, .address = who.address});
-    }
-    const ViewMark mark = mark_of(view);
     return seconds_of([&] {
              LoneMaster master;
-             std::size_t started = 0;
-             // One is missed until the last moment.
-             for (std::uint64_t peer = 1; peer <= members; ++peer) {
-               if (peer == members / 2) master.now += seconds(2);
-               master.step(ConnectionOpened{.connection = {peer}, .remote_host = MasterBench::host(peer)});
-               master.say(peer, Resume{.who = introduction(peer), .run = {5}, .view = mark});
-               if (peer == 1) master.say(peer, ViewPresented{view});
-             }
-             for (std::uint64_t peer = 1; peer <= members; ++peer) master.say(peer, OutcomesPresented{});
-             for (const MasterAction& action : master.actions())
-               if (const auto* const send = std::get_if<SendToPeer>(&action))
-                 started += std::holds_alternative<StartView>(send->message);
-             CHECK(started == members);
+             take_up(master, members);
            }) /
            static_cast<double>(members);
   };
@@ -146,6 +167,48 @@ TEST_CASE("what one former member costs a restarted master hardly grows with the
   const double many = seconds_per_claim(1000);
   INFO(few * 1e6 << " and " << many * 1e6 << " us per claim");
   CHECK(many < 16 * few);
+}
+
+TEST_CASE("what a member's word costs hardly grows with the number of members") {
+  const auto compare = [](const std::function<PeerMessage(std::uint64_t, const OpKey&)>& word) {
+    const double few = seconds_per_word(60, word);
+    const double many = seconds_per_word(960, word);
+    INFO(few * 1e6 << " and " << many * 1e6 << " us per word");
+    CHECK(many < 8 * few);
+  };
+  SECTION("on slow links") {
+    compare([](std::uint64_t peer, const OpKey& key) {
+      const PeerId to{peer == 1 ? 2 : peer - 1};
+      return Complaint{.key = key, .period_ms = 3000, .flows = {{.to = to, .percent = 10}}};
+    });
+  }
+  SECTION("on slow links to one member") {
+    compare([](std::uint64_t peer, const OpKey& key) {
+      return Complaint{.key = key, .period_ms = 3000, .flows = {{.to = {peer == 1 ? 2ULL : 1ULL}, .percent = 10}}};
+    });
+  }
+  SECTION("on links that stand") {
+    compare([](std::uint64_t peer, const OpKey&) { return Linked{.up = {{peer == 1 ? 2ULL : 1ULL}}}; });
+  }
+}
+
+TEST_CASE("what a member's word on its link to one that has gone costs hardly grows with their number") {
+  // As many that stay away, fewer than half of them with a word against them, so that nobody is lost meanwhile.
+  const auto seconds_per_word_of = [](std::uint64_t members) {
+    LoneMaster master;
+    take_up(master, members);
+    for (std::uint64_t gone = 1; gone <= 8; ++gone) master.step(ConnectionClosed{{gone}, "closed"});
+    Linked word;
+    for (std::uint64_t gone = 1; gone <= 8; ++gone) word.down.push_back({gone});
+    return seconds_of([&] {
+             for (std::uint64_t peer = members / 2 + 10; peer <= members; ++peer) master.say(peer, word);
+           }) /
+           static_cast<double>(members / 2);
+  };
+  const double few = seconds_per_word_of(60);
+  const double many = seconds_per_word_of(960);
+  INFO(few * 1e6 << " and " << many * 1e6 << " us per word");
+  CHECK(many < 8 * few);
 }
 
 }  // namespace hawser

@@ -263,7 +263,7 @@ class MasterBench {
   void step(const MasterEvent& event) {
     MasterActions actions;
     master_.step(now, event, actions);
-    for (auto& action : actions) {
+    for (auto& action : one_by_one(std::move(actions))) {
       if (auto* const send = std::get_if<SendToPeer>(&action)) {
         REQUIRE(open_.contains(send->connection));
         const std::uint64_t peer = opened_by_.at(send->connection);
@@ -291,6 +291,7 @@ class MasterBench {
     view.id = start.id;
     view.group = start.group;
     view.link_secret = start.link_secret;
+    CHECK(start.fingerprint == fingerprint(view));
     CHECK(view.find(id(peer)) != nullptr);
     hosts_[peer].clear();
   }

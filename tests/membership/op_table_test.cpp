@@ -85,12 +85,13 @@ TEST_CASE("one that is over takes its deadline along") {
   CHECK(table.empty());
 }
 
-TEST_CASE("bounds that begin anew forget complaints and flows, not who called") {
+TEST_CASE("bounds that begin anew forget complaints and slow links, not who called") {
   OpTable table;
-  table.begin(2);
+  table.begin(3);
   OpInFlight& op = table.call(at(0), 0, key(1), kTen);
   op.grievances[{2}] = {.since = at(1), .heard_at = at(2), .waiting_for = {}, .unresponsive = {}};
-  op.flows[{2}] = {.heard_at = at(1), .flows = {}};
+  op.slow_links.tell(at(1), 1, {{.to = 0, .percent = 5}, {.to = 2, .percent = 5}});
+  REQUIRE(op.slow_links.straggler());
   op.judge_at = at(3);
   op.lone_since = at(3);
   table.restart_bounds(at(100));
@@ -98,7 +99,7 @@ TEST_CASE("bounds that begin anew forget complaints and flows, not who called") 
   CHECK(op.last_call == at(100));
   CHECK(table.last_call() == at(100));
   CHECK(op.grievances.empty());
-  CHECK(op.flows.empty());
+  CHECK_FALSE(op.slow_links.straggler());
   CHECK_FALSE(op.judge_at);
   CHECK(op.lone_since == at(100));
   CHECK(op.called.size() == 1);

@@ -62,7 +62,8 @@ class PeerBench {
   }
   void start(const View& next) {
     say(StartView{.epoch = next.epoch, .id = next.id, .group = next.group, .link_secret = next.link_secret,
-                  .base = {}, .members = whole_list(next.members), .world = {}, .cause = {Status::success, {}}});
+                  .base = {}, .members = whole_list(next.members), .world = {}, .cause = {Status::success, {}},
+                  .fingerprint = fingerprint(next)});
   }
   void hosts(const std::vector<std::uint64_t>& numbers, std::uint64_t secret = kSecret) {
     say(Hosts{.members = whole_list(members(numbers)), .link_secret = secret});

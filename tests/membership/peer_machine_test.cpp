@@ -196,7 +196,9 @@ TEST_CASE("a view comes as a whole or as what has changed since the one before")
   bench.join();
   StartView next{.epoch = {2}, .id = {77}, .group = 0, .link_secret = Bench::kSecret, .base = bench.machine.view().id,
                  .members = {.whole = false, .came = Bench::members({7}), .gone = {{2}}}, .world = {},
-                 .cause = {Status::success, {}}};
+                 .cause = {Status::success, {}},
+                 .fingerprint = fingerprint({.epoch = {2}, .id = {77}, .group = 0, .link_secret = Bench::kSecret,
+                                             .members = Bench::members({5, 9, 7})})};
   bench.say(next);
   CHECK(bench.machine.view().members == Bench::members({5, 9, 7}));
   CHECK(bench.machine.view().id == ViewId{77});
@@ -219,6 +221,11 @@ TEST_CASE("what the master says that does not fit to what it said makes a peer b
       bench.say(StartView{.epoch = {2}, .id = {77}, .group = 0, .link_secret = Bench::kSecret, .base = before.id,
                           .members = {.whole = false, .came = {}, .gone = {{3}}}, .world = {},
                           .cause = {Status::success, {}}});
+    }
+    SECTION("a change that leads to another view than the master's") {
+      bench.say(StartView{.epoch = {2}, .id = {77}, .group = 0, .link_secret = Bench::kSecret, .base = before.id,
+                          .members = {.whole = false, .came = {}, .gone = {{2}}}, .world = {},
+                          .cause = {Status::success, {}}, .fingerprint = fingerprint(before)});
     }
     SECTION("visitors that are gone and never were there") {
       bench.say(Visitors{{.whole = false, .came = {}, .gone = {{3}}}});
@@ -245,6 +252,32 @@ TEST_CASE("what the master says that does not fit to what it said makes a peer b
   }
 }
 
+TEST_CASE("whom a change did not fit asks for the whole view, until it has one") {
+  PeerBench bench;
+  bench.join();
+  bench.down();
+  bench.pass(milliseconds(500));
+  bench.up();
+  CHECK_FALSE(bench.sent<Resume>().back().whole);
+  bench.say(StartView{.epoch = {2}, .id = {77}, .group = 0, .link_secret = Bench::kSecret, .base = {1234},
+                      .members = {.whole = false, .came = {}, .gone = {{2}}}, .world = {}, .cause = {}});
+  for (int again = 0; again < 2; ++again) {
+    bench.pass(milliseconds(500));
+    bench.up();
+    CHECK(bench.sent<Resume>().back().whole);
+    CHECK(bench.sent<Resume>().back().view.id == bench.machine.view().id);
+    bench.down();
+  }
+  bench.pass(milliseconds(500));
+  bench.up();
+  bench.start(Bench::view(2, {5, 9}));
+  CHECK(bench.machine.view().members == Bench::members({5, 9}));
+  bench.down();
+  bench.pass(milliseconds(500));
+  bench.up();
+  CHECK_FALSE(bench.sent<Resume>().back().whole);
+}
+
 TEST_CASE("an older view, and one without this peer, change nothing") {
   PeerBench bench;
   bench.join();
@@ -265,7 +298,8 @@ TEST_CASE("a new view aborts what was not committed, with the cause, and counts 
   CHECK(open.sequence == 0);
   const View next = Bench::view(2, {5, 9});
   bench.say(StartView{.epoch = next.epoch, .id = next.id, .group = 0, .link_secret = next.link_secret, .base = {},
-                      .members = whole_list(next.members), .world = {}, .cause = {Status::peer_lost, "p2 was lost"}});
+                      .members = whole_list(next.members), .world = {}, .cause = {Status::peer_lost, "p2 was lost"},
+                      .fingerprint = fingerprint(next)});
   CHECK(bench.last<OpAborted>().key == open);
   CHECK(bench.last<OpAborted>().error.sentence == "p2 was lost");
   CHECK_FALSE(bench.machine.has_ops());

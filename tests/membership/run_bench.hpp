@@ -369,7 +369,7 @@ class RunBench {
   void step(const MasterEvent& event) {
     MasterActions actions;
     master_->step(now, event, actions);
-    for (const auto& action : actions) {
+    for (const auto& action : one_by_one(std::move(actions))) {
       if (const auto* const send = std::get_if<SendToPeer>(&action)) {
         Wire& wire = wires_.at(send->connection);
         CHECK_FALSE(wire.master_has_gone);

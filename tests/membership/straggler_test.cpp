@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <set>
+
 #include "base/random.hpp"
 #include "catch.hpp"
 #include "membership/master_bench.hpp"
@@ -7,83 +10,134 @@ using namespace hawser;
 
 namespace {
 
-View view_of(std::uint64_t members) {
-  View view;
-  for (std::uint64_t id = 1; id <= members; ++id)
-    view.members.push_back({.id = {id}, .name = "p" + std::to_string(id)});
-  return view;
+using Told = std::map<std::uint32_t, std::vector<SlowLink>>;
+
+SlowLinks links_of(const Told& told) {
+  SlowLinks links;
+  for (const auto& [sender, slow] : told) links.tell({}, sender, slow);
+  return links;
 }
 
-using Reports = std::map<PeerId, FlowReport>;
-
-void slow(Reports& reports, std::uint64_t from, std::uint64_t to, std::uint32_t percent = 10) {
-  reports[{from}].flows.push_back({.to = {to}, .percent = percent});
+std::optional<std::uint32_t> found(const Told& told) {
+  const auto straggler = links_of(told).straggler();
+  return straggler ? std::optional(straggler->rank) : std::nullopt;
 }
 
-std::uint64_t found(const View& view, const Reports& reports) {
-  const auto straggler = find_straggler(view, reports, 25);
-  return straggler ? straggler->member.id.value : 0;
+void slow(Told& told, std::uint32_t from, std::uint32_t to, std::uint32_t percent = 10) {
+  told[from].push_back({.to = to, .percent = percent});
+}
+
+/// The rule as it is told, by a look at all links.
+std::optional<std::uint32_t> by_the_rule(const Told& told) {
+  std::map<std::uint32_t, std::multiset<std::uint32_t>> ends;
+  std::size_t all = 0;
+  for (const auto& [from, links] : told)
+    for (const SlowLink& link : links) {
+      ends[from].insert(link.to);
+      ends[link.to].insert(from);
+      ++all;
+    }
+  std::optional<std::uint32_t> worst;
+  for (const auto& [rank, others] : ends) {
+    const bool most = std::all_of(ends.begin(), ends.end(), [&](const auto& end) {
+      return end.first == rank || end.second.size() < others.size();
+    });
+    const bool several = *others.begin() != *others.rbegin();
+    if (most && several && 4 * others.size() >= 3 * all) worst = rank;
+  }
+  return worst;
 }
 
 }  // namespace
 
 TEST_CASE("one end of all slow links is the straggler, whichever way they go") {
-  const View view = view_of(5);
-  Reports sends;
-  for (const std::uint64_t to : {1, 2, 4, 5}) slow(sends, 3, to, 8);
-  CHECK(found(view, sends) == 3);
-  const auto straggler = find_straggler(view, sends, 25);
-  REQUIRE(straggler);
-  CHECK(straggler->percent == 8);
-  CHECK(straggler->slow_with == std::vector<PeerId>{{1}, {2}, {4}, {5}});
+  Told sends;
+  for (const std::uint32_t to : {0, 1, 3, 4}) slow(sends, 2, to, 8);
+  CHECK(found(sends) == 2);
+  CHECK(links_of(sends).straggler()->percent == 8);
+  CHECK(links_of(sends).slow_ends(2) == std::vector<std::uint32_t>{0, 1, 3, 4});
 
-  Reports receives;
-  for (const std::uint64_t from : {1, 2, 4}) slow(receives, from, 3);
-  CHECK(found(view, receives) == 3);
-}
-
-TEST_CASE("links that are slow but not slow enough are not counted") {
-  const View view = view_of(4);
-  Reports reports;
-  for (const std::uint64_t to : {2, 3, 4}) slow(reports, 1, to, 25);
-  CHECK(found(view, reports) == 0);
-  slow(reports, 2, 1, 24);
-  CHECK(found(view, reports) == 0);
-  slow(reports, 3, 1, 24);
-  CHECK(found(view, reports) == 1);
+  Told receives;
+  for (const std::uint32_t from : {0, 1, 3}) slow(receives, from, 2);
+  CHECK(found(receives) == 2);
+  CHECK(links_of(receives).slow_ends(2) == std::vector<std::uint32_t>{0, 1, 3});
 }
 
 TEST_CASE("a slow way between two is nobody's fault") {
-  Reports one;
-  slow(one, 1, 2);
-  CHECK(found(view_of(2), one) == 0);
-  CHECK(found(view_of(3), one) == 0);
-  CHECK(found(view_of(8), one) == 0);
-  slow(one, 2, 1);
-  CHECK(found(view_of(8), one) == 0);
+  Told one;
+  slow(one, 0, 1);
+  CHECK_FALSE(found(one));
+  slow(one, 1, 0);
+  CHECK_FALSE(found(one));
 }
 
 TEST_CASE("a cable that many share is nobody's fault") {
-  Reports reports;
-  for (const std::uint64_t west : {1, 2, 3, 4})
-    for (const std::uint64_t east : {5, 6, 7, 8}) {
-      slow(reports, west, east);
-      slow(reports, east, west);
+  Told told;
+  for (const std::uint32_t west : {0, 1, 2, 3})
+    for (const std::uint32_t east : {4, 5, 6, 7}) {
+      slow(told, west, east);
+      slow(told, east, west);
     }
-  CHECK(found(view_of(8), reports) == 0);
-  Reports all;
-  for (std::uint64_t from = 1; from <= 4; ++from)
-    for (std::uint64_t to = 1; to <= 4; ++to)
+  CHECK_FALSE(found(told));
+  Told all;
+  for (std::uint32_t from = 0; from < 4; ++from)
+    for (std::uint32_t to = 0; to < 4; ++to)
       if (from != to) slow(all, from, to);
-  CHECK(found(view_of(4), all) == 0);
+  CHECK_FALSE(found(all));
 }
 
-TEST_CASE("reports of strangers and about strangers are nothing") {
-  Reports reports;
-  for (const std::uint64_t to : {2, 3, 77}) slow(reports, 99, to);
-  for (const std::uint64_t to : {70, 71, 72}) slow(reports, 1, to);
-  slow(reports, 1, 1);
-  CHECK(found(view_of(4), reports) == 0);
+TEST_CASE("whatever is told and forgotten, the straggler is the one that a look at all links finds") {
+  constexpr std::uint32_t kMembers = 5;
+  Random random(11);
+  std::size_t stragglers = 0;
+  for (int run = 0; run < 200; ++run) {
+    SlowLinks links;
+    Told told;
+    std::map<std::uint32_t, Instant> heard;
+    Instant now{};
+    for (int step = 0; step < 60; ++step) {
+      now += milliseconds(random.below(3));
+      const auto rank = static_cast<std::uint32_t>(random.below(kMembers));
+      if (random.chance(1, 10)) {
+        links.forget(rank);
+        told.erase(rank);
+        for (auto& [sender, slow] : told) std::erase_if(slow, [&](const SlowLink& link) { return link.to == rank; });
+      } else if (random.chance(1, 10)) {
+        const Instant than = now - milliseconds(random.below(20));
+        links.forget_older(than);
+        std::erase_if(told, [&](const auto& entry) { return heard.at(entry.first) < than; });
+      } else {
+        std::vector<SlowLink> slow;
+        // Most links are with member 0, and some are told twice.
+        for (std::uint64_t i = random.below(4); i > 0; --i) {
+          const auto other = static_cast<std::uint32_t>(random.below(kMembers));
+          const std::uint32_t to = rank != 0 && random.chance(2, 3) ? 0 : other;
+          if (to != rank) slow.push_back({.to = to, .percent = static_cast<std::uint32_t>(random.below(25))});
+        }
+        links.tell(now, rank, slow);
+        told[rank] = slow;
+        heard[rank] = now;
+      }
+      const auto straggler = links.straggler();
+      REQUIRE(straggler.has_value() == by_the_rule(told).has_value());
+      if (!straggler) continue;
+      ++stragglers;
+      REQUIRE(straggler->rank == *by_the_rule(told));
+      std::set<std::uint32_t> ends;
+      std::uint64_t percents = 0;
+      std::uint64_t count = 0;
+      for (const auto& [from, slow] : told)
+        for (const SlowLink& link : slow) {
+          if (from != straggler->rank && link.to != straggler->rank) continue;
+          ends.insert(from == straggler->rank ? link.to : from);
+          percents += link.percent;
+          ++count;
+        }
+      REQUIRE(links.slow_ends(straggler->rank) == std::vector<std::uint32_t>(ends.begin(), ends.end()));
+      REQUIRE(straggler->percent == percents / count);
+    }
+  }
+  CHECK(stragglers > 1000);
 }
 
 namespace {
@@ -125,6 +179,30 @@ OpKey slow_third(MasterBench& bench, int reports, std::uint32_t percent = 5) {
 }
 
 }  // namespace
+
+TEST_CASE("links that are slow but not slow enough, to strangers, or to itself are not counted") {
+  MasterBench bench(config_of(StragglerPolicy::report));
+  bench.found(4);
+  const OpKey key = bench.key(1, 0, 0);
+  for (std::uint64_t peer = 1; peer <= 4; ++peer) bench.say(peer, Begun{.key = key, .signature = {.count = 1000}});
+  for (int i = 0; i < 8; ++i) {
+    bench.pass(seconds(3));
+    bench.say(1, flows_of(key, {2, 3, 4}, 25));
+    bench.say(2, flows_of(key, {70, 71, 72}));
+    bench.say(3, flows_of(key, {3, 3, 77}));
+    bench.say(4, flows_of(key, {}));
+  }
+  CHECK(bench.count<Straggling>(1) == 0);
+  bench.say(1, flows_of(key, {2, 3, 4}, 24));
+  bench.pass(seconds(3));
+  for (std::uint64_t peer = 1; peer <= 4; ++peer) bench.say(peer, peer == 1 ? flows_of(key, {2, 3}, 24) : flows_of(key, {}));
+  for (int i = 0; i < 3; ++i) {
+    bench.pass(seconds(3));
+    for (std::uint64_t peer = 1; peer <= 4; ++peer) bench.say(peer, peer == 1 ? flows_of(key, {2, 3}, 24) : flows_of(key, {}));
+  }
+  REQUIRE(bench.count<Straggling>(2) == 1);
+  CHECK(bench.last<Straggling>(2).peer == PeerId{1});
+}
 
 TEST_CASE("a straggler is reported to all once, and stays") {
   MasterBench bench(config_of(StragglerPolicy::report));

@@ -158,7 +158,8 @@ inline Resume any_resume(Random& random) {
                    .fingerprint = random.next()},
           .in_update = random.chance(1, 2),
           .first = random.chance(1, 2),
-          .update_round = std::min(any_number(random), kResumedNumberMax)};
+          .update_round = std::min(any_number(random), kResumedNumberMax),
+          .whole = random.chance(1, 2)};
 }
 
 inline OutcomesPresented any_outcomes(Random& random) {
@@ -292,7 +293,8 @@ inline MasterMessage any_master_message(Random& random, std::size_t kind) {
                        .members = any_change(random),
                        .world = any_world(random),
                        .cause = any_error(random),
-                       .update_round = any_number(random)};
+                       .update_round = any_number(random),
+                       .fingerprint = random.next()};
     case 4: return Committed{.key = any_key(random), .measures = any_number(random)};
     case 5:
       return UpdateDone{
