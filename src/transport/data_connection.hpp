@@ -101,6 +101,7 @@ class DataConnection : public std::enable_shared_from_this<DataConnection> {
   /// Gathers frames to write. False if there are none.
   bool gather();
   bool has_staged() const;
+  std::size_t write_out(std::error_code& error);
   void stage_given();
   void stage(const FrameToSend& frame, bool copies);
 
