@@ -72,6 +72,8 @@ class PeerDriver final : private transport::FrameTraffic {
   /// For tests: breaks the TCP connections of all links.
   void shut_down_links();
 
+  /// Whether calls are under way.
+  bool has_calls() const { return !calls_.empty(); }
   /// From any thread.
   std::shared_ptr<const EngineInfo> info() const;
   const std::shared_ptr<const WaitLog>& wait_log() const { return shown_wait_log_; }
