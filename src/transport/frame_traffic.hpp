@@ -10,6 +10,7 @@
 #include "base/ids.hpp"
 #include "base/instant.hpp"
 #include "base/log_event.hpp"
+#include "wire/recent_checksums.hpp"
 
 namespace hawser::transport {
 
@@ -24,6 +25,7 @@ struct ConnectionName {
 struct FrameToSend {
   FrameHeader header;
   std::span<const std::byte> payload;
+  RecentChecksums* recent = nullptr;  ///< Of a payload that goes to several peers: where its checksum may be known.
 };
 
 /// What data connections ask and tell the one who gives them frames and takes theirs. All calls come from
