@@ -11,6 +11,7 @@
 #include "collective/execution.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/log.hpp"
+#include "shared_state/prefetch.hpp"
 #include "wire/control_codec.hpp"
 
 namespace hawser {
@@ -261,6 +262,8 @@ void PeerDriver::settle() {
       const PeerId peer = wakes_.front();
       wakes_.erase(wakes_.begin());
       links_.wake(peer);
+    } else if (!to_master_.empty()) {
+      send_to_master();
     } else {
       break;
     }
@@ -404,12 +407,14 @@ void PeerDriver::master_broke(std::string reason) {
 
 void PeerDriver::forget_master() {
   ++master_generation_;
+  to_master_.clear();
   wait_log_->master_up = false;
   if (const auto dial = std::exchange(master_dial_, nullptr)) dial->close();
   if (const auto master = std::exchange(master_, nullptr)) master->close();
 }
 
 void PeerDriver::perform_one(CloseMaster&) {
+  send_to_master();
   const auto master = std::exchange(master_, nullptr);
   forget_master();
   std::erase_if(events_, is_of_master);
@@ -417,7 +422,14 @@ void PeerDriver::perform_one(CloseMaster&) {
 }
 
 void PeerDriver::perform_one(SendMaster& action) {
-  if (master_) master_->send(encode(action.message));
+  if (master_) to_master_.push_back(encode(action.message));
+}
+
+/// After the frames that the same steps led to: other members wait for those, and the master for others.
+void PeerDriver::send_to_master() {
+  const auto messages = std::exchange(to_master_, {});
+  for (const std::string& message : messages)
+    if (master_) master_->send(message);
 }
 
 // --------------------------------------------------------------------------------------------- links
@@ -474,7 +486,11 @@ std::optional<transport::FrameToSend> PeerDriver::next_frame(transport::Connecti
   std::optional<OutFrame> frame;
   ask([&](EngineActions& actions) { frame = engine_.next_frame(now(), name_of(connection), actions); });
   if (!frame) return std::nullopt;
-  return transport::FrameToSend{.header = frame->header, .payload = frame->payload};
+  const FrameHeader& header = frame->header;
+  const bool is_same_for_all = header.kind == FrameKind::chunk && header.direction == Direction::down &&
+                               !header.compressed && !is_prefetch(header.key);
+  return transport::FrameToSend{
+      .header = header, .payload = frame->payload, .recent = is_same_for_all ? &recent_checksums_ : nullptr};
 }
 
 void PeerDriver::link_up(transport::ConnectionName connection, const transport::Standing& standing) {
@@ -485,6 +501,7 @@ void PeerDriver::link_up(transport::ConnectionName connection, const transport::
 }
 
 void PeerDriver::link_down(transport::ConnectionName connection, std::uint64_t incarnation, std::string reason) {
+  recent_checksums_.forget();
   events_.emplace_back(LinkDown{name_of(connection), incarnation, std::move(reason)});
 }
 

@@ -117,6 +117,7 @@ class PeerDriver final : private transport::FrameTraffic {
   void master_is_missed(const std::string& why);
   void is_no_master(const std::string& why);
   void forget_master();
+  void send_to_master();
   void tell_end(CallDone done) noexcept;
   void work_on_endings_later();
   void end(const std::shared_ptr<const CallDone>& why) noexcept;
@@ -149,6 +150,8 @@ class PeerDriver final : private transport::FrameTraffic {
   std::deque<EngineEvent> events_;  ///< Found while an action was performed or a frame handled.
   std::vector<PeerId> wakes_;
   std::vector<EngineActions> spare_actions_;
+  std::vector<std::string> to_master_;  ///< Messages that go when the links have been served.
+  RecentChecksums recent_checksums_;
   bool settling_ = false;
   std::shared_ptr<const CallDone> over_;  ///< Unless null: the engine is not asked any more; calls get this.
 
