@@ -11,7 +11,6 @@
 #include "base/limits.hpp"
 #include "runtime/call_check.hpp"
 #include "runtime/clock.hpp"
-#include "runtime/io_thread.hpp"
 #include "runtime/lanes.hpp"
 #include "engine/stale_epoch.hpp"
 #include "transport/quiet_thread.hpp"
@@ -132,11 +131,14 @@ Result<std::unique_ptr<Communicator>> Communicator::create(CommunicatorConfig co
   self.io_ = std::move(io);
   self.slot_->communicator = &self;
   if (auto started = self.driver_->start(); !started.ok()) return started.error();
-  auto thread = transport::start_quiet_thread(
-      [&self] {
-        transport::name_this_thread("hawser-io");
-        run_io(*self.io_, [&self](const Thrown& thrown) noexcept { self.driver_->fail(thrown); });
-      });
+  self.turns_ = std::make_shared<IoTurns>(
+      IoTurns::Setup{.io = *self.io_,
+                     .failed = [driver = self.driver_.get()](const Thrown& thrown) { driver->fail(thrown); },
+                     .busy = [driver = self.driver_.get()] { return driver->has_calls(); }});
+  auto thread = transport::start_quiet_thread([turns = self.turns_] {
+    transport::name_this_thread("hawser-io");
+    turns->run_own_thread();
+  });
   if (!thread.ok()) return thread.error();
   self.thread_ = std::move(*thread);
   return communicator;
@@ -151,6 +153,7 @@ Communicator::~Communicator() {
     (void)driver_.release();
     (void)work_.release();
     (void)io_.release();
+    if (turns_) turns_->leak(turns_);
     return;
   }
   (void)close();
@@ -189,7 +192,7 @@ template <class Last>
 void Communicator::stop_thread(const Last& last) noexcept {
   if (!thread_.joinable()) return;
   try {
-    asio::post(*io_, last);
+    turns_->dispatch({}, last);
   } catch (...) {
     // Without memory for a last wish: it stops where it is, and what it leaves is put in order here.
     io_->stop();
@@ -232,7 +235,7 @@ void Communicator::vanish() {
 
 void Communicator::shut_down_links() {
   std::promise<void> done;
-  asio::post(*io_, [&] {
+  turns_->dispatch({}, [&] {
     driver_->shut_down_links();
     done.set_value();
   });
@@ -240,7 +243,7 @@ void Communicator::shut_down_links() {
 }
 
 void Communicator::freeze(std::chrono::milliseconds duration) {
-  asio::post(*io_, [duration] { std::this_thread::sleep_for(duration); });
+  turns_->dispatch({}, [duration] { std::this_thread::sleep_for(duration); });
 }
 
 Result<void> Communicator::check_process() const {
@@ -270,12 +273,12 @@ int Communicator::calls_under_way() const {
 namespace {
 
 /// Waits for the end, and has the log told every now and then.
-const CallDone& wait_for_end(const Completion& completion, const std::string& what, const WaitLog& log) {
+const CallDone& wait_for_end(IoTurns& turns, Completion& completion, const std::string& what, const WaitLog& log,
+                             IoTurn turn = {}) {
   const Instant begun = now();
-  while (true) {
-    if (const CallDone* const done = completion.wait_for(kLongWaitToldEvery)) return *done;
-    log.tell(what, now() - begun);
-  }
+  const CallDone* done = turns.wait_for(completion, kLongWaitToldEvery, std::move(turn));
+  for (; done == nullptr; done = turns.wait_for(completion, kLongWaitToldEvery)) log.tell(what, now() - begun);
+  return *done;
 }
 
 }  // namespace
@@ -287,13 +290,13 @@ Result<SharedInfo> AsyncCollective::as_info(const CallDone& done) const {
 }
 
 Result<SharedInfo> AsyncCollective::wait(std::chrono::milliseconds bound) const {
-  if (const CallDone* const done = completion_->wait_for(bound)) return as_info(*done);
+  if (const CallDone* const done = turns_->wait_for(*completion_, bound)) return as_info(*done);
   return Error{Status::timeout, what_ + " has not ended after another " + std::to_string(bound.count()) +
                                     " ms; it goes on, wait again"};
 }
 
 const CallDone& AsyncCollective::wait_for_end() const noexcept {
-  return hawser::wait_for_end(*completion_, what_, *log_);
+  return hawser::wait_for_end(*turns_, *completion_, what_, *log_);
 }
 
 Result<SharedInfo> AsyncCollective::wait() const { return as_info(wait_for_end()); }
@@ -302,7 +305,7 @@ template <class Work>
 std::shared_ptr<Completion> Communicator::post(Work work) {
   auto completion = std::make_shared<Completion>();
   const CallId id{next_call_++};
-  asio::post(*io_, [id, work = std::move(work), answer = OwedAnswer(completion, lost_)]() mutable {
+  turns_->dispatch({}, [id, work = std::move(work), answer = OwedAnswer(completion, lost_)]() mutable {
     work(id, std::move(answer));
   });
   end_late_calls();
@@ -317,10 +320,10 @@ Result<void> Communicator::post_and_wait(const char* what, Work work, const std:
     while (poll && completion->wait_for(kPollEvery) == nullptr) poll();
   } catch (...) {
     // What the call works on is the caller's again at its end only.
-    (void)wait_for_end(*completion, name, *driver_->wait_log());
+    (void)wait_for_end(*turns_, *completion, name, *driver_->wait_log());
     throw;
   }
-  const CallDone& done = wait_for_end(*completion, name, *driver_->wait_log());
+  const CallDone& done = wait_for_end(*turns_, *completion, name, *driver_->wait_log());
   if (done.error.status != Status::success) return done.error;
   return {};
 }
@@ -434,7 +437,9 @@ Result<void> Communicator::check(const CollectiveCall& call) {
   return check_call(call, *driver_->info());
 }
 
-Result<AsyncCollective> Communicator::start(const CollectiveArguments& arguments) {
+Result<AsyncCollective> Communicator::start(const CollectiveArguments& arguments) { return begin(arguments, nullptr); }
+
+Result<AsyncCollective> Communicator::begin(const CollectiveArguments& arguments, IoTurn* turn) {
   const auto held = hold();
   if (!held.ok()) return held.error();
   const Signature& signature = arguments.call.signature;
@@ -447,6 +452,7 @@ Result<AsyncCollective> Communicator::start(const CollectiveArguments& arguments
   if (residual)
     if (const auto fine = check_residual(*residual, signature); !fine.ok()) return fine.error();
   AsyncCollective started;
+  started.turns_ = turns_;
   started.what_ = describe(signature) + " with tag " + std::to_string(arguments.tag);
   started.log_ = driver_->wait_log();
   auto call = std::make_unique<UnderWay>(*this);
@@ -468,9 +474,12 @@ Result<AsyncCollective> Communicator::start(const CollectiveArguments& arguments
   const bool by_rank = signature.collective != Collective::all_reduce && signature.collective != Collective::barrier;
   if (by_rank && event.epoch == Epoch{}) event.epoch = known->view.epoch;
   // Whatever throws up to here, or loses the call later: who owes the answer gives it.
-  asio::post(*io_, [driver = driver_.get(), event = std::move(event), answer = std::move(answer)]() mutable {
-    driver->call(event, event.call, std::move(answer));
-  });
+  const IoTurn none;
+  if (turn != nullptr) *turn = turns_->take();
+  turns_->dispatch(turn != nullptr ? *turn : none,
+                   [driver = driver_.get(), event = std::move(event), answer = std::move(answer)]() mutable {
+                     driver->call(event, event.call, std::move(answer));
+                   });
   end_late_calls();
   return started;
 }
@@ -502,9 +511,11 @@ Result<std::shared_ptr<void>> Communicator::hold() {
 }
 
 Result<SharedInfo> Communicator::run(const CollectiveArguments& arguments) {
-  const auto started = start(arguments);
+  IoTurn turn;
+  const auto started = begin(arguments, &turn);
   if (!started.ok()) return started.error();
-  return started->wait();
+  return started->as_info(
+      wait_for_end(*turns_, *started->completion_, started->what_, *started->log_, std::move(turn)));
 }
 
 }  // namespace hawser

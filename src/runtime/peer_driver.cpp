@@ -11,6 +11,7 @@
 #include "collective/execution.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/log.hpp"
+#include "shared_state/prefetch.hpp"
 #include "wire/control_codec.hpp"
 
 namespace hawser {
@@ -450,6 +451,8 @@ void PeerDriver::settle() {
       const PeerId peer = seat_.wakes.front().peer;
       seat_.wakes.erase(seat_.wakes.begin());
       links_.wake(peer);
+    } else if (!to_master_.empty()) {
+      send_to_master();
     } else {
       break;
     }
@@ -598,12 +601,14 @@ void PeerDriver::master_broke(std::string reason) {
 
 void PeerDriver::forget_master() {
   ++master_generation_;
+  to_master_.clear();
   wait_log_->master_up = false;
   if (const auto dial = std::exchange(master_dial_, nullptr)) dial->close();
   if (const auto master = std::exchange(master_, nullptr)) master->close();
 }
 
 void PeerDriver::perform_one(CloseMaster&) {
+  send_to_master();
   const auto master = std::exchange(master_, nullptr);
   forget_master();
   std::erase_if(events_, is_of_master);
@@ -611,7 +616,14 @@ void PeerDriver::perform_one(CloseMaster&) {
 }
 
 void PeerDriver::perform_one(SendMaster& action) {
-  if (master_) master_->send(encode(action.message));
+  if (master_) to_master_.push_back(encode(action.message));
+}
+
+/// After the frames that the same steps led to: other members wait for those, and the master for others.
+void PeerDriver::send_to_master() {
+  const auto messages = std::exchange(to_master_, {});
+  for (const std::string& message : messages)
+    if (master_) master_->send(message);
 }
 
 // --------------------------------------------------------------------------------------------- links
@@ -684,7 +696,12 @@ bool PeerDriver::next_frame(transport::DataConnection& connection) {
       const auto frame = engine_.next_frame(now(), name_of(connection.name()), actions);
       ordered = actions.size() > before;
       gave = frame.has_value();
-      if (gave) connection.write({.header = frame->header, .payload = frame->payload});
+      if (!gave) return;
+      const FrameHeader& header = frame->header;
+      const bool is_same_for_all = !lanes_ && header.kind == FrameKind::chunk && header.direction == Direction::down &&
+                                   !header.compressed && !is_prefetch(header.key);
+      connection.write(
+          {.header = header, .payload = frame->payload, .recent = is_same_for_all ? &recent_checksums_ : nullptr});
     });
   return gave;
 }
@@ -697,6 +714,7 @@ void PeerDriver::link_up(transport::ConnectionName connection, const transport::
 }
 
 void PeerDriver::link_down(transport::ConnectionName connection, std::uint64_t incarnation, std::string reason) {
+  recent_checksums_.forget();
   events_.emplace_back(LinkDown{name_of(connection), incarnation, std::move(reason)});
 }
 

@@ -83,6 +83,8 @@ class PeerDriver final : private transport::FrameTraffic {
   /// For tests: breaks the TCP connections of all links.
   void shut_down_links();
 
+  /// Whether calls are under way.
+  bool has_calls() const { return !calls_.empty(); }
   /// From any thread.
   std::shared_ptr<const EngineInfo> info() const;
   const std::shared_ptr<const WaitLog>& wait_log() const { return shown_wait_log_; }
@@ -132,6 +134,7 @@ class PeerDriver final : private transport::FrameTraffic {
   void master_is_missed(const std::string& why);
   void is_no_master(const std::string& why);
   void forget_master();
+  void send_to_master();
   void tell_end(CallDone done) noexcept;
   void work_on_endings_later();
   void end(const std::shared_ptr<const CallDone>& why) noexcept;
@@ -176,6 +179,8 @@ class PeerDriver final : private transport::FrameTraffic {
   bool ending_posted_ = false;
   bool arming_posted_ = false;
   std::deque<EngineEvent> events_;  ///< Found while an action was performed or a frame handled.
+  std::vector<std::string> to_master_;  ///< Messages that go when the links have been served.
+  RecentChecksums recent_checksums_;    ///< Where there are no lanes.
   bool settling_ = false;
   std::shared_ptr<const CallDone> over_;  ///< Unless null: the engine is not asked any more; calls get this.
   std::atomic<bool> is_over_{false};      ///< The same, for lanes.

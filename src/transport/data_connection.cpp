@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "wire/checksum.hpp"
 #include "wire/frame_codec.hpp"
 
 namespace hawser::transport {
@@ -21,6 +22,8 @@ constexpr std::size_t kSmallPayloadBytes = 16 << 10;
 constexpr std::size_t kGatherBytes = 64 << 10;
 /// Read beyond a payload: the next header, and not much of the payload after it, which would be copied.
 constexpr std::size_t kReadBeyondPayloadBytes = 4 << 10;
+/// Of a payload that is checked, so much is read at a time: it is summed while it lies in the second-level cache.
+constexpr std::size_t kCheckedReadBytes = 128 << 10;
 
 bool is_wait(const std::error_code& error) {
   return error == asio::error::would_block || error == asio::error::try_again ||
@@ -125,7 +128,7 @@ DataConnection::Got DataConnection::read_once() {
     HAWSER_ASSERT(ahead_begin_ == ahead_end_);
     ahead_begin_ = ahead_end_ = 0;
     const std::size_t missing = payload_bytes_ - payload_done_;
-    payload_room = landing_ != nullptr ? missing : std::min(missing, the_void().size());
+    payload_room = std::min(missing, landing_ == nullptr ? the_void().size() : unchecked_ ? missing : kCheckedReadBytes);
     into[0] = asio::buffer(landing_ != nullptr ? landing_ + payload_done_ : the_void().data(), payload_room);
     if (payload_room == missing) into[1] = asio::buffer(ahead_.data(), kReadBeyondPayloadBytes);
   } else {
@@ -169,6 +172,10 @@ void DataConnection::take_read_ahead() {
       payload_done_ += count;
     }
     if (payload_done_ < payload_bytes_) {
+      {
+        const std::lock_guard lock(mutex_);
+        sum_what_came();
+      }
       setup_.traffic.frame_moved(*this);
       return;
     }
@@ -187,6 +194,7 @@ void DataConnection::begin_frame() {
   payload_bytes_ = decoded->header.payload_bytes;
   payload_done_ = 0;
   payload_checksum_ = decoded->payload_checksum;
+  summed_ = 0;
   unchecked_ = decoded->header.unchecked;
   is_own_ = decoded->header.kind == FrameKind::connections;
   if (is_own_) return setup_.asked(decoded->header.count);
@@ -204,10 +212,26 @@ void DataConnection::end_frame() {
   bool intact = true;
   {
     const std::lock_guard lock(mutex_);
-    intact = landing_ == nullptr || unchecked_ || checksum({landing_, payload_bytes_}) == payload_checksum_;
+    intact = is_intact();
     landing_ = nullptr;
   }
   setup_.traffic.frame_ends(*this, intact);
+}
+
+/// With the mutex. Of a payload that is not whole yet.
+void DataConnection::sum_what_came() {
+  if (landing_ == nullptr || unchecked_ || payload_done_ == summed_) return;
+  if (summed_ == 0) sum_.begin();
+  sum_.add({landing_ + summed_, payload_done_ - summed_});
+  summed_ = payload_done_;
+}
+
+/// With the mutex.
+bool DataConnection::is_intact() {
+  if (landing_ == nullptr || unchecked_) return true;
+  if (summed_ == 0) return checksum({landing_, payload_bytes_}) == payload_checksum_;
+  sum_what_came();
+  return sum_.value() == payload_checksum_;
 }
 
 void DataConnection::release_receive() {
@@ -323,7 +347,10 @@ void DataConnection::stage(const FrameToSend& frame, bool copies) {
   staged_.resize(at + kFrameHeaderBytes);
   FrameHeader header = frame.header;
   header.unchecked = setup_.trust.goes_unchecked(header);
-  encode_frame_header(header, header.unchecked ? 0 : checksum(frame.payload),
+  const auto sum = [&] {
+    return frame.recent != nullptr ? frame.recent->of(header, frame.payload) : checksum(frame.payload);
+  };
+  encode_frame_header(header, header.unchecked ? 0 : sum(),
                       std::span<std::byte, kFrameHeaderBytes>(staged_.data() + at, kFrameHeaderBytes));
   if (frame.payload.size() > kSmallPayloadBytes && !copies)
     borrowed_ = frame.payload;

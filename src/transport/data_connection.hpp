@@ -17,6 +17,7 @@
 #include "transport/frame_traffic.hpp"
 #include "transport/tcp_state.hpp"
 #include "transport/socket_options.hpp"
+#include "wire/checksum.hpp"
 
 namespace hawser::transport {
 
@@ -95,6 +96,8 @@ class DataConnection : public std::enable_shared_from_this<DataConnection> {
   void take_read_ahead();
   void begin_frame();
   void end_frame();
+  void sum_what_came();
+  bool is_intact();
 
   void wait_writable();
   void pump();
@@ -124,6 +127,8 @@ class DataConnection : public std::enable_shared_from_this<DataConnection> {
   std::size_t payload_bytes_ = 0;
   std::size_t payload_done_ = 0;
   std::uint64_t payload_checksum_ = 0;
+  ChecksumStream sum_;
+  std::size_t summed_ = 0;  ///< Bytes of the payload that are in sum_.
   bool unchecked_ = false;
   bool is_own_ = false;  ///< The frame is the transport's own.
 

@@ -11,6 +11,7 @@
 #include "base/instant.hpp"
 #include "base/log_event.hpp"
 #include "links/connection_name.hpp"
+#include "wire/recent_checksums.hpp"
 
 namespace hawser::transport {
 
@@ -20,6 +21,7 @@ using hawser::ConnectionName;
 struct FrameToSend {
   FrameHeader header;
   std::span<const std::byte> payload;
+  RecentChecksums* recent = nullptr;  ///< Of a payload that goes to several peers: where its checksum may be known.
 };
 
 class DataConnection;
