@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "transport/socket_wait.hpp"
 #include "wire/frame_codec.hpp"
 
 namespace hawser::transport {
@@ -20,11 +21,6 @@ constexpr std::size_t kSmallPayloadBytes = 16 << 10;
 constexpr std::size_t kGatherBytes = 64 << 10;
 /// Read beyond a payload: the next header, and not much of the payload after it, which would be copied.
 constexpr std::size_t kReadBeyondPayloadBytes = 4 << 10;
-
-bool is_wait(const std::error_code& error) {
-  return error == asio::error::would_block || error == asio::error::try_again ||
-         error == asio::error::interrupted;
-}
 
 /// Where thrown-away payloads go. Never read.
 std::span<std::byte> the_void() {

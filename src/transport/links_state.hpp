@@ -15,6 +15,7 @@
 #include "transport/connection_count.hpp"
 #include "transport/links.hpp"
 #include "transport/same_machine.hpp"
+#include "transport/socket_wait.hpp"
 
 /// What links.cpp, links_accept.cpp and links_dial.cpp share.
 namespace hawser::transport {
@@ -82,11 +83,6 @@ inline constexpr Clock::duration kRedialFirst = std::chrono::milliseconds(20);
 
 inline Instant instant_now() {
   return Instant(std::chrono::duration_cast<Duration>(Clock::now().time_since_epoch()));
-}
-
-inline bool is_wait(const std::error_code& error) {
-  return error == asio::error::would_block || error == asio::error::try_again ||
-         error == asio::error::interrupted;
 }
 
 }  // namespace hawser::transport
