@@ -17,6 +17,7 @@
 #include "runtime/completion.hpp"
 #include "engine/ending_calls.hpp"
 #include "engine/peer_engine.hpp"
+#include "links/descriptor_need.hpp"
 #include "transport/control_connection.hpp"
 #include "transport/dialer.hpp"
 #include "transport/links.hpp"
@@ -120,6 +121,7 @@ class PeerDriver final : private transport::FrameTraffic {
   void end(const std::shared_ptr<const CallDone>& why) noexcept;
   bool is_stale(const EngineEvent& event) const;
   void publish();
+  void look_at_descriptors(const EngineInfo& info);
   void arm_timer_later();
   void arm_timer();
   EngineActions take_actions();
@@ -133,6 +135,8 @@ class PeerDriver final : private transport::FrameTraffic {
   transport::Links links_;
   asio::steady_timer timer_;
   std::optional<Instant> armed_;
+  DescriptorShortage descriptors_;
+  ViewId view_looked_at_;
 
   std::shared_ptr<transport::Dial> master_dial_;
   std::shared_ptr<transport::ControlConnection> master_;
