@@ -37,8 +37,8 @@ std::string place_in_words(const std::string& asked, const std::string& address)
   return address;
 }
 
-/// A master may have thousands of connections, and the soft limit of open files is often 1024. It is that low for programs
-/// that use select(), which this one does not. Where it cannot be raised it stays.
+/// A master may have thousands of connections, and the soft limit of open files is often 1024, for the sake of programs
+/// that use select(). This one does not. Where the limit cannot be raised it stays.
 void raise_descriptor_limit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Rejects a name that two files of one folder define in their anonymous namespaces.
+"""Rejects a name that two files define in their anonymous namespaces if these files are compiled together.
 
-Files of a folder are compiled together (cmake/HawserFolder.cmake). There, two such names clash, or one file quietly
-calls the other's function because its arguments fit better.
+There, two such names clash, or one file quietly calls the other's function because its arguments fit better.
+cmake/HawserFolder.cmake says which files are compiled together, and how one is taken out.
 
-    check_unit_names.py REPOSITORY_ROOT    check the tree; one line per name, exit status 1 if there is any
-    check_unit_names.py --self-test        plant faults in a scratch tree and see each one caught
+    check_unit_names.py LIST           check the files of a list, whose lines are: TARGET FILE... One line per name that
+                                       has several homes; exit status 1 if there is any
+    check_unit_names.py --self-test    plant faults in a scratch folder and see each one caught
 """
 
 import re
@@ -14,8 +15,6 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-# Compiled file by file, so that names are free: hawser_add_folder(... APART).
-APART = {"kernels", "optim"}
 TYPE = re.compile(r"(?:struct|class|enum class|enum|union) (?:\[\[.*?\]\] )?(\w+)(?= [:{]|;)|using (\w+) =")
 # The last word before what begins a body, a value or a list of parameters.
 FUNCTION_OR_VALUE = re.compile(r"[^=({]*?\b(\w+)(?:\[\w*\])*\s*[=({;]")
@@ -29,27 +28,28 @@ def names_inside(text):
             inside = True
         elif line.startswith("}  // namespace"):
             inside = False
-        elif inside and re.match(r"[A-Za-z\[]", line) and not re.match(r"template|namespace|using (?!\w+ =)", line):
+        elif inside and re.match(r"[A-Za-z\[]", line) and not re.match(r"template|namespace|TEST_CASE|using (?!\w+ =)", line):
             match = TYPE.match(line) or FUNCTION_OR_VALUE.match(line)
             if match:
                 yield match.group(match.lastindex)
 
 
-def united_folders(root):
-    yield from (folder for folder in sorted((root / "src").iterdir()) if folder.is_dir() and folder.name not in APART)
-    yield root / "capi" / "src"
-    yield root / "stress" / "sim"
+def faults(target, files):
+    homes = defaultdict(list)
+    for path in sorted(files):
+        for name in set(names_inside(path.read_text())):
+            homes[name].append(path.name)
+    for name, where in sorted(homes.items()):
+        if len(where) > 1:
+            yield f"{target}: {name} is defined inside {', '.join(where)}"
 
 
-def faults(root):
-    for folder in united_folders(root):
-        homes = defaultdict(list)
-        for path in sorted(folder.glob("*.cpp")):
-            for name in set(names_inside(path.read_text())):
-                homes[name].append(path.name)
-        for name, files in sorted(homes.items()):
-            if len(files) > 1:
-                yield f"{folder.relative_to(root)}: {name} is defined inside {', '.join(files)}"
+def faults_of_list(path):
+    lines = [line.split() for line in path.read_text().splitlines() if line.strip()]
+    if not lines:
+        yield f"{path} names no target"
+    for target, *files in lines:
+        yield from faults(target, [Path(file) for file in files])
 
 
 def self_test():
@@ -66,14 +66,11 @@ def self_test():
     for what, text in planted.items():
         for inside in (True, False):
             with tempfile.TemporaryDirectory() as scratch:
-                root = Path(scratch)
-                for folder in ("src/base", "src/kernels", "capi/src", "stress/sim"):
-                    (root / folder).mkdir(parents=True)
                 whole = f"namespace {{\n\n{text}\n}}  // namespace\n" if inside else text
-                for folder in ("src/base", "src/kernels"):
-                    for name in ("one.cpp", "two.cpp"):
-                        (root / folder / name).write_text(whole)
-                found = list(faults(root))
+                files = [Path(scratch) / name for name in ("one.cpp", "two.cpp")]
+                for path in files:
+                    path.write_text(whole)
+                found = list(faults("planted", files))
                 if len(found) != (1 if inside else 0):
                     missed.append(f"{what}, {'inside' if inside else 'outside'}: {found}")
     return missed
@@ -83,7 +80,7 @@ def main():
     if len(sys.argv) != 2:
         print(__doc__, file=sys.stderr)
         return 2
-    found = self_test() if sys.argv[1] == "--self-test" else list(faults(Path(sys.argv[1])))
+    found = self_test() if sys.argv[1] == "--self-test" else list(faults_of_list(Path(sys.argv[1])))
     for line in found:
         print(line)
     return 1 if found else 0
