@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <array>
 #include <atomic>
@@ -20,7 +21,7 @@ struct MasterArguments {
   hawserLogLevel_t log_level = hawserLogNotice;
 };
 
-int complain(const char* what, hawserResult_t result) {
+int complain_of(const char* what, hawserResult_t result) {
   std::fprintf(stderr, "hawser master: %s: %s\n", what,
                result == hawserSuccess ? "no further reason" : hawserGetLastError());
   return 1;
@@ -36,7 +37,17 @@ std::string place_in_words(const std::string& asked, const std::string& address)
   return address;
 }
 
+/// A master may have thousands of connections, and the soft limit of open files is often 1024, for the sake of programs
+/// that use select(). This one does not. Where the limit cannot be raised it stays.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int serve(MasterArguments& arguments) {
+  raise_descriptor_limit();
   // Every thread inherits this: signals wait until the one thread below takes them.
   sigset_t ending;
   sigemptyset(&ending);
@@ -48,7 +59,7 @@ int serve(MasterArguments& arguments) {
   arguments.config.listen = arguments.listen.c_str();
   hawserMaster_t master = nullptr;
   if (const auto result = hawserMasterCreate(&arguments.config, &master); result != hawserSuccess)
-    return complain("cannot start", result);
+    return complain_of("cannot start", result);
   std::array<char, HAWSER_ADDRESS_BYTES> address{};
   (void)hawserMasterGetAddress(master, address.data(), address.size());
   std::printf("listening on %s\n", place_in_words(arguments.listen, address.data()).c_str());
@@ -65,7 +76,7 @@ int serve(MasterArguments& arguments) {
   int status = 0;
   // A signal may come before the master runs: then it does not begin.
   if (result != hawserSuccess && !was_asked) {
-    status = complain("stopped", result);
+    status = complain_of("stopped", result);
     // Nobody sent a signal: the thread waits for one still.
     pthread_kill(ender.native_handle(), SIGTERM);
   }

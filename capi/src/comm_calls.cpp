@@ -21,10 +21,6 @@ namespace {
 
 constexpr std::uint32_t kWaitDefault_ms = 600'000;
 
-void set_bound(hawser::Duration& bound, std::uint32_t milliseconds) {
-  if (milliseconds != 0) bound = hawser::milliseconds(milliseconds);
-}
-
 std::string default_name() {
   std::array<char, 256> host{};
   if (::gethostname(host.data(), host.size() - 1) != 0) host[0] = '\0';
@@ -136,10 +132,10 @@ Result<hawser::CommunicatorConfig> config_of(const hawserCommConfig_t& callers) 
     return capi::invalid_argument("prefetch_share_percent is 1 to 100 (0: default), not " +
                                   std::to_string(config->prefetch_share_percent));
   if (config->prefetch_share_percent != 0) out.engine.prefetch_share = config->prefetch_share_percent / 100.0;
-  set_bound(out.engine.connect, config->connect_ms);
-  set_bound(out.engine.master_redial, config->master_redial_ms);
-  set_bound(out.engine.silence, config->silence_ms);
-  set_bound(out.engine.stall, config->stall_ms);
+  capi::set_bound(out.engine.connect, config->connect_ms);
+  capi::set_bound(out.engine.master_redial, config->master_redial_ms);
+  capi::set_bound(out.engine.silence, config->silence_ms);
+  capi::set_bound(out.engine.stall, config->stall_ms);
   return out;
 }
 

@@ -20,7 +20,6 @@
 namespace hawser {
 namespace {
 
-constexpr auto kLongWaitToldEvery = std::chrono::seconds(10);
 constexpr auto kPollEvery = std::chrono::milliseconds(200);
 
 Error usage(std::string sentence) { return {Status::invalid_usage, std::move(sentence)}; }

@@ -10,6 +10,7 @@
 #include "base/limits.hpp"
 #include "collective/execution.hpp"
 #include "runtime/clock.hpp"
+#include "runtime/descriptor_limit.hpp"
 #include "runtime/log.hpp"
 #include "shared_state/prefetch.hpp"
 #include "wire/control_codec.hpp"
@@ -229,8 +230,17 @@ std::shared_ptr<const EngineInfo> PeerDriver::info() const {
 
 void PeerDriver::publish() {
   auto info = std::make_shared<const EngineInfo>(engine_.info());
+  if (info->connected && info->view.id != view_looked_at_) look_at_descriptors(*info);
   const std::lock_guard lock(info_mutex_);
   info_ = std::move(info);
+}
+
+/// Whoever has too few of them loses connections later, where nobody would look for that.
+void PeerDriver::look_at_descriptors(const EngineInfo& info) {
+  view_looked_at_ = info.view.id;
+  const LinksHeld links = links_held(info.view, info.self, config_.connections_per_link);
+  if (auto shortage = descriptors_.look(links, descriptor_limit()))
+    log({LogLevel::warning, "few-descriptors", std::move(*shortage)});
 }
 
 // -------------------------------------------------------------------------------------------- engine

@@ -19,6 +19,7 @@
 #include "runtime/lanes.hpp"
 #include "engine/ending_calls.hpp"
 #include "engine/peer_engine.hpp"
+#include "links/descriptor_need.hpp"
 #include "transport/control_connection.hpp"
 #include "transport/dialer.hpp"
 #include "transport/links.hpp"
@@ -140,6 +141,7 @@ class PeerDriver final : private transport::FrameTraffic {
   void end(const std::shared_ptr<const CallDone>& why) noexcept;
   bool is_stale(const EngineEvent& event) const;
   void publish();
+  void look_at_descriptors(const EngineInfo& info);
   void arm_timer_later();
   void arm_timer();
   std::optional<Instant> next_deadline();
@@ -167,6 +169,8 @@ class PeerDriver final : private transport::FrameTraffic {
   transport::Links links_;
   asio::steady_timer timer_;
   std::optional<Instant> armed_;
+  DescriptorShortage descriptors_;
+  ViewId view_looked_at_;
 
   std::shared_ptr<transport::Dial> master_dial_;
   std::shared_ptr<transport::ControlConnection> master_;

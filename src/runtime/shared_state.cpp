@@ -12,7 +12,7 @@
 namespace hawser {
 namespace {
 
-constexpr std::chrono::milliseconds kProgressEvery{200};
+constexpr std::chrono::milliseconds kTransferToldEvery{200};
 
 void tell(const SyncArguments& arguments, const TransferCall& transfer) {
   const std::uint64_t total = transfer.bytes_missing;
@@ -49,7 +49,7 @@ StateSync::Next SharedState::perform(Communicator& communicator, const SyncArgum
     if (!step.transfer || !arguments.progress) return started->wait();
     try {
       while (true) {
-        (void)started->wait(kProgressEvery);
+        (void)started->wait(kTransferToldEvery);
         if (started->test()) return started->wait();
         tell(arguments, *step.transfer);
       }

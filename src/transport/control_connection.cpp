@@ -5,17 +5,13 @@
 #include <asio/error.hpp>
 
 #include "base/limits.hpp"
+#include "transport/socket_wait.hpp"
 
 namespace hawser::transport {
 namespace {
 
 constexpr std::size_t kReadBytes = 16 << 10;
 constexpr std::size_t kQueueBytesKept = 64 << 10;
-
-bool is_wait(const std::error_code& error) {
-  return error == asio::error::would_block || error == asio::error::try_again ||
-         error == asio::error::interrupted;
-}
 
 }  // namespace
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "transport/socket_wait.hpp"
 #include "wire/checksum.hpp"
 #include "wire/frame_codec.hpp"
 
@@ -24,11 +25,6 @@ constexpr std::size_t kGatherBytes = 64 << 10;
 constexpr std::size_t kReadBeyondPayloadBytes = 4 << 10;
 /// Of a payload that is checked, so much is read at a time: it is summed while it lies in the second-level cache.
 constexpr std::size_t kCheckedReadBytes = 128 << 10;
-
-bool is_wait(const std::error_code& error) {
-  return error == asio::error::would_block || error == asio::error::try_again ||
-         error == asio::error::interrupted;
-}
 
 /// Where thrown-away payloads go. Never read.
 std::span<std::byte> the_void() {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <asio/buffer.hpp>
-#include <asio/error.hpp>
 #include <asio/post.hpp>
 #include <chrono>
 #include <utility>
@@ -11,6 +10,7 @@
 
 #include "base/limits.hpp"
 #include "transport/same_machine.hpp"
+#include "transport/socket_wait.hpp"
 #include "wire/link_greeting.hpp"
 
 namespace hawser::transport {
@@ -21,10 +21,6 @@ using Clock = std::chrono::steady_clock;
 using links::SocketId;
 
 Instant now() { return Instant(std::chrono::duration_cast<Duration>(Clock::now().time_since_epoch())); }
-
-bool is_wait(const std::error_code& error) {
-  return error == asio::error::would_block || error == asio::error::try_again || error == asio::error::interrupted;
-}
 
 }  // namespace
 

@@ -5,14 +5,13 @@
 #include "base/limits.hpp"
 #include "wire/byte_order.hpp"
 #include "wire/magic.hpp"
+#include "wire/refused.hpp"
 
 namespace hawser {
 namespace {
 
 constexpr std::uint16_t kCompressedFlag = 1;
 constexpr std::uint16_t kUncheckedFlag = 2;
-
-Error refused(std::string sentence) { return {Status::refused, std::move(sentence)}; }
 
 }  // namespace
 

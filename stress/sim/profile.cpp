@@ -6,20 +6,20 @@ namespace hawser::sim {
 namespace {
 
 /// One of a few orders of magnitude, so that both tight and loose runs occur.
-Duration one_of(Random& random, std::initializer_list<Duration> choices) {
+Duration one_duration_of(Random& random, std::initializer_list<Duration> choices) {
   return choices.begin()[random.below(choices.size())];
 }
 
 DelayRange up_to(Duration most) { return {.least = Duration(most.count() / 10), .most = most}; }
 
 void draw_network(Random& random, NetworkProfile& network) {
-  network.control_delay = up_to(one_of(random, {microseconds(200), milliseconds(5), milliseconds(100)}));
-  network.control_dial = up_to(one_of(random, {microseconds(500), milliseconds(20), milliseconds(300)}));
-  network.told = up_to(one_of(random, {microseconds(500), milliseconds(20), milliseconds(500)}));
-  network.link_delay = up_to(one_of(random, {microseconds(100), milliseconds(2), milliseconds(50)}));
-  network.link_dial = up_to(one_of(random, {microseconds(500), milliseconds(20), milliseconds(300)}));
-  network.timer_latency = up_to(one_of(random, {Duration::zero(), microseconds(100), milliseconds(5)}));
-  network.user_timeout = one_of(random, {seconds(4), seconds(12), seconds(20)});
+  network.control_delay = up_to(one_duration_of(random, {microseconds(200), milliseconds(5), milliseconds(100)}));
+  network.control_dial = up_to(one_duration_of(random, {microseconds(500), milliseconds(20), milliseconds(300)}));
+  network.told = up_to(one_duration_of(random, {microseconds(500), milliseconds(20), milliseconds(500)}));
+  network.link_delay = up_to(one_duration_of(random, {microseconds(100), milliseconds(2), milliseconds(50)}));
+  network.link_dial = up_to(one_duration_of(random, {microseconds(500), milliseconds(20), milliseconds(300)}));
+  network.timer_latency = up_to(one_duration_of(random, {Duration::zero(), microseconds(100), milliseconds(5)}));
+  network.user_timeout = one_duration_of(random, {seconds(4), seconds(12), seconds(20)});
   network.bytes_per_ms = random.chance(1, 4) ? 20000 : 1000000;
   network.window_bytes = static_cast<std::size_t>(random.between(1, 4)) << (random.chance(1, 4) ? 12 : 16);
   network.piece_bytes_max = static_cast<std::size_t>(1) << random.between(10, 17);
@@ -51,7 +51,7 @@ void draw_bounds(Random& random, Profile& profile) {
   if (random.chance(1, 2)) engine.sample = {.time = microseconds(1), .bytes = 1};
   // So little that limits and windows are felt.
   if (random.chance(1, 2)) engine.collective_memory_bytes = 1 << random.below(20);
-  master.call_wait = one_of(random, {seconds(4), seconds(10), seconds(30)});
+  master.call_wait = one_duration_of(random, {seconds(4), seconds(10), seconds(30)});
   engine.connect = seconds(random.between(40, 120));
   engine.master_redial = seconds(random.between(4, 40));
 }
@@ -66,7 +66,7 @@ void draw_application(Random& random, ApplicationProfile& application) {
   application.slow_per_1024 = random.chance(1, 8) ? 20 : 0;
   application.misuse_per_1024 = random.chance(1, 4) ? 30 : 0;
   application.slow_most = seconds(random.between(1, 12));
-  application.think_most = one_of(random, {microseconds(100), milliseconds(10), milliseconds(100)});
+  application.think_most = one_duration_of(random, {microseconds(100), milliseconds(10), milliseconds(100)});
   application.tags_most = static_cast<std::uint32_t>(random.between(1, 4));
   application.element_limit = random.chance(1, 8) ? 20000 : 1500;
   application.shared_state = random.chance(1, 2);

@@ -25,6 +25,9 @@ inline ViewMark mark_of(const View& view) {
   return {.epoch = view.epoch, .id = view.id, .size = view.size(), .fingerprint = fingerprint(view)};
 }
 
+/// Nobody is silent in these tests.
+inline constexpr MasterConfig kPatient{.silence = seconds(3600)};
+
 /// A master with hand-made peers: messages go in by peer number, and what each peer is told is kept. Each comes from a
 /// host of its own, unless the test says otherwise. Lists that come as differences are put together as peers do.
 class MasterBench {
