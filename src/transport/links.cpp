@@ -180,7 +180,8 @@ void Links::shut_down_connections() {
 
 // --------------------------------------------------------------------------------------------- actions
 
-/// No action leads to another call of this object before the last one is done, save at the end, where frames may go out.
+/// No action leads to another call of this object before the last one is done, save at the end, where frames may go
+/// out.
 void Links::perform(links::Actions& actions) {
   std::vector<SocketId> asked;
   for (std::size_t i = 0; i < actions.size(); ++i) {

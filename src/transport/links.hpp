@@ -30,15 +30,16 @@ struct LinksConfig {
   /// Payloads between peers on one machine carry a checksum too.
   bool check_same_host = false;
   TcpOptions tcp = {};
-  /// Gives the io_context whose thread carries the next connection, and says whether a thread is that of one; null: all are
-  /// carried by the thread of Links.
+  /// Gives the io_context whose thread carries the next connection, and says whether a thread is that of one; null: all
+  /// are carried by the thread of Links.
   std::function<asio::io_context&()> next_lane{};
   std::function<bool(asio::io_context& io)> is_own_thread{};
 };
 
-/// The sockets of all links of one peer. A LinkTable decides everything about them; this gives it what comes from sockets
-/// and timers, and does what it asks for, in order. Frames pass it by: DataConnection carries them.
-/// Lives on one io_context; not thread-safe, save what is said to be. Nothing here blocks. Everything that happens is told to a FrameTraffic.
+/// The sockets of all links of one peer. A LinkTable decides everything about them; this gives it what comes from
+/// sockets and timers, and does what it asks for, in order. Frames pass it by: DataConnection carries them. Lives on
+/// one io_context; not thread-safe, save what is said to be. Nothing here blocks. Everything that happens is told to a
+/// FrameTraffic.
 class Links {
  public:
   Links(asio::io_context& io, NameLookup& names, LinksConfig config, FrameTraffic& traffic);

@@ -1,4 +1,5 @@
-// How a process's table of links is driven: what the engine asks for, what sockets bring, and what the table wants done.
+// How a process's table of links is driven: what the engine asks for, what sockets bring, and what the table wants
+// done.
 
 #include <algorithm>
 #include <utility>

@@ -32,7 +32,8 @@ std::uint64_t fingerprint_of(std::span<const std::byte> bytes) {
 Duration LinkNetwork::time_to_write(const NetworkProfile& network, const LinkEnd& end, std::size_t bytes) {
   std::int64_t bytes_per_ms = network.bytes_per_ms;
   for (const Process* const process : {end.process, end.other->process})
-    if (process && process->link_bytes_per_ms() != 0) bytes_per_ms = std::min(bytes_per_ms, process->link_bytes_per_ms());
+    if (process && process->link_bytes_per_ms() != 0)
+      bytes_per_ms = std::min(bytes_per_ms, process->link_bytes_per_ms());
   return microseconds(static_cast<std::int64_t>(bytes) * 1000 / bytes_per_ms);
 }
 

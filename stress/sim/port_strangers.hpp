@@ -9,7 +9,8 @@ namespace hawser::sim {
 class Process;
 class World;
 
-/// Connections to the data ports of members from whoever is not of the run: they know no link's secret, and none is let in.
+/// Connections to the data ports of members from whoever is not of the run: they know no link's secret, and none is let
+/// in.
 class PortStrangers {
  public:
   explicit PortStrangers(World& world) : world_(world) {}

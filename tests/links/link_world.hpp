@@ -44,7 +44,8 @@ class LinkWorld {
     run_until(at);
     side_of(side).is_open = true;
     ask(side, [&](LinkTable& table, Actions& out) {
-      table.open(now_, {.peer = id_of(1 - side), .name = "other", .secret = 7, .dial_after = terms_.dial_after.at(side)}, out);
+      table.open(now_,
+                 {.peer = id_of(1 - side), .name = "other", .secret = 7, .dial_after = terms_.dial_after.at(side)}, out);
     });
   }
   void set_way(int side, Way way) { terms_.way.at(side) = way; }

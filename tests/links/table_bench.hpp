@@ -60,7 +60,12 @@ class TableBench {
 
   void open(Instant now, PeerId peer = kSmall, std::optional<Duration> dial_after = Duration::zero(),
             std::uint64_t secret = kSecret) {
-    table.open(now, {.peer = peer, .name = "other", .address = {"192.0.2.1", 4000}, .secret = secret, .dial_after = dial_after},
+    table.open(now,
+               {.peer = peer,
+                .name = "other",
+                .address = {"192.0.2.1", 4000},
+                .secret = secret,
+                .dial_after = dial_after},
                out);
   }
   SocketId accept(Instant now, const std::string& source = "192.0.2.1") {

@@ -261,7 +261,8 @@ TEST_CASE("nobody listens any more only where this side had got through before")
   bench.answered(at(100), socket);
   bench.table.broke(at(5000), socket, "connection reset", bench.out);
   bench.table.tick(*bench.table.next_deadline(), bench.out);
-  bench.table.dial_failed(at(5100), bench.all<Dial>().back().socket, {.why = "refused", .was_refused = true}, bench.out);
+  const SocketId again = bench.all<Dial>().back().socket;
+  bench.table.dial_failed(at(5100), again, {.why = "refused", .was_refused = true}, bench.out);
   CHECK(bench.only<Refused>().peer == kSmall);
 }
 
