@@ -13,6 +13,7 @@ enum class PlantedFault {
   double_counted_chunk,  ///< A repeated chunk is added again.
   stale_commit,          ///< A report of an older view counts towards a commit in the view in force.
   torn_slice,            ///< A slice that was half received when a transfer broke off counts as untouched.
+  hasty_offer,           ///< A shared state is offered as it is, synchronised or not.
   // One for each rule of what strangers and bad members may cost (docs/simulator.md).
   unproven_newcomer,     ///< Whoever waits is admitted, with links or without.
   lost_connection,       ///< A member whose connection to the master breaks is lost at once.
@@ -28,6 +29,7 @@ inline constexpr std::pair<std::string_view, PlantedFault> kPlantedFaults[] = {
     {"double_counted_chunk", PlantedFault::double_counted_chunk},
     {"stale_commit", PlantedFault::stale_commit},
     {"torn_slice", PlantedFault::torn_slice},
+    {"hasty_offer", PlantedFault::hasty_offer},
     {"unproven_newcomer", PlantedFault::unproven_newcomer},
     {"lost_connection", PlantedFault::lost_connection},
     {"fatal_message", PlantedFault::fatal_message},

@@ -14,7 +14,8 @@ void TrainingApplication::start(Duration delay) {
 
 void TrainingApplication::connect() {
   ++open_;
-  process_.connect(world_.profile.application.shared_state && world_.random.chance(1, 2));
+  if (world_.profile.application.shared_state && world_.random.chance(1, 2)) return process_.connect_prefetching();
+  process_.connect();
 }
 
 std::uint64_t TrainingApplication::Round::hash() const {
@@ -203,17 +204,21 @@ void TrainingApplication::begin(Round round) {
 void TrainingApplication::synchronise() {
   Random& random = world_.random;
   TrainingState& state = process_.state();
-  StateRecord& record = state.record();
+  const StateSession& session = state.session();
   const bool gentle = world_.profile.faults.gentle;
   const EngineInfo info = process_.info();
   process_.withdraw_state();
-  const bool agreed = record.agreed_as == info.self && record.agreed_revision == record.revision;
-  if (agreed && !record.incomplete && random.chance(3, 4)) state.train();
-  if (!record.incomplete && random.chance(1, 16)) state.go_astray(random);
-  if (record.incomplete && random.chance(1, 8)) {
-    // As if it had loaded a checkpoint.
-    record.content->mark_all_changed();
-    record.incomplete = false;
+  if (process_.gone()) return;
+  if (session.check_may_save().ok() && random.chance(1, 16)) state.save();
+  if (session.agreed(info.self) && !session.incomplete() && random.chance(3, 4)) state.train();
+  if (!session.incomplete() && random.chance(1, 16)) state.go_astray(random);
+  if (state.has_checkpoint() && random.chance(1, 16)) process_.load_state();
+  if (session.incomplete() && random.chance(1, 8)) process_.mark_state_changed();
+  // What has changed since may not be offered, even once its digests are known.
+  if (random.chance(1, 8)) {
+    process_.digest_state();
+    if (process_.offer_state()) process_.withdraw_state();
+    if (process_.gone()) return;
   }
   SyncWish wish{.tag = 0, .settings = {}, .only_marked = random.chance(1, 2)};
   if (!gentle && info.view.rank_of(info.self) != 0U && random.chance(1, 8))
@@ -248,11 +253,10 @@ void TrainingApplication::call_rest() {
 
 void TrainingApplication::call_ended(const Call& call, const CallDone& done) {
   --open_;
-  if (call.kind == Call::Kind::sync && done.error.status == Status::success && world_.random.chance(1, 2))
-    process_.in_process(Duration::zero(), [this, revision = process_.state().record().revision] {
+  if (call.kind == Call::Kind::sync && world_.random.chance(1, 2))
+    process_.in_process(Duration::zero(), [this] {
       // Unless the next one has begun by then.
-      if (!process_.synchronising() && process_.info().connected && process_.state().record().revision == revision)
-        process_.offer_state();
+      if (process_.state().session().next() == StateSession::Next::over) process_.offer_state();
     });
   if (open_ != 0 || !rest_.empty()) return;
   const Status status = done.error.status;

@@ -33,6 +33,8 @@ class Checker {
   /// A synchronisation begins: what is held now may become everybody's.
   void sync_called(const Process& process, TrainingState& state);
   void prefetched(const Process& process, TrainingState& state, const PrefetchTarget& target);
+  /// Guests may fetch the state from now on.
+  void offered(const Process& process, const TrainingState& state);
   void sync_step_ended(const Process& process, const Call& call, const CallDone& done);
   /// `last`: its last step.
   void synchronised(const Process& process, const Call& last, TrainingState& state, const SyncOutcome& outcome);
@@ -143,6 +145,7 @@ class Checker {
   std::map<PeerId, Epoch> last_epoch_;
   std::map<ViewId, Decisions> decisions_;
   std::map<OpKey, Synchronised> synchronised_;
+  std::set<std::pair<Digest128, std::uint64_t>> agreed_;  ///< Content and revision of each that succeeded.
   std::set<Digest128> held_;  ///< Contents that some process had whole when it called.
   std::map<std::pair<ViewId, std::uint64_t>, UpdateOutcome> updates_;
   std::set<PeerId> died_in_update_;

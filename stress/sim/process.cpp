@@ -55,21 +55,22 @@ Call& Process::start_call(Call::Kind kind) {
   return call;
 }
 
-CallId Process::connect(bool prefetch) {
+CallId Process::connect() { return call_connect(nullptr); }
+
+CallId Process::call_connect(std::shared_ptr<PrefetchTarget> prefetch) {
   id_ = PeerId{world_.random.next()};
   token_ = world_.random.next();
   world_.names.call(id_, name_);
   if (bad_) world_.checker.comes_as_bad(id_);
   Call& started = start_call(Call::Kind::connect);
   const CallId call = started.id;
-  if (prefetch) started.prefetch = prefetch_target();
-  const auto target = started.prefetch;
+  started.prefetch = prefetch;
   if (world_.tracing()) world_.trace(name_ + (prefetch ? " calls connect, and prefetches" : " calls connect"));
   deliver(ConnectCall{.call = call,
                       .id = id_,
                       .token = token_,
                       .address = {.host = number_ % 2 == 0 ? host() : "", .port = 4000},
-                      .prefetch = target});
+                      .prefetch = prefetch});
   return call;
 }
 
@@ -212,7 +213,6 @@ void Process::end(Ending ending) {
   world_.links.process_gone(*this, ending);
   engine_.reset();
   endings_ = EndingCalls(0);
-  sync_.reset();
   for (auto& [id, call] : calls_)
     if (call.buffers) std::move(*call.buffers).retire_to(world_.quarantine);
   calls_.clear();
@@ -424,8 +424,11 @@ void Process::end_call(const CallDone& done) {
   if (world_.tracing()) world_.trace(name_ + ": " + kind_of(call) + " ends: " + world_.names.of(done.error));
   world_.queue.remember(static_cast<std::uint64_t>(done.error.status) + call.id.value);
   world_.coverage.saw("call: " + std::string(kind_of(call)) + ", " + status_name(done.error.status));
-  if (call.kind == Call::Kind::offer) return;
-  if (call.prefetch) prefetch_ended(*call.prefetch);
+  if (call.kind == Call::Kind::offer) {
+    offer_ended_ = done.error;
+    return;
+  }
+  if (call.prefetch) prefetch_ended(*call.prefetch, done.error);
   if (call.makes_no_sense)
     world_.checker.refused(*this, done);
   else

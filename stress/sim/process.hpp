@@ -103,17 +103,25 @@ class Process : public ControlClient {
   Application* application() { return application_.get(); }
 
   // Calls of the application.
-  CallId connect(bool prefetch = false);
-  /// What was synchronised last, to guests; or nothing any more.
-  void offer_state();
-  void withdraw_state();
+  CallId connect();
   CallId update_topology();
   CallId collective(const CollectiveWish& wish);
   CallId optimize_topology(const ProbeWishes& wishes);
   /// One synchronisation of state(), in as many steps as it takes; the application hears of its end only.
   void synchronise(const SyncWish& wish);
   TrainingState& state();
-  bool synchronising() const { return sync_ != nullptr; }
+  /// Fetches what members offer, and then joins.
+  void connect_prefetching();
+  // These are over at once.
+  /// What was synchronised last, to guests. False: refused.
+  bool offer_state();
+  void withdraw_state();
+  /// Its digests are made anew from its bytes.
+  void digest_state();
+  /// All of it was filled anew.
+  void mark_state_changed();
+  /// False: the checkpoint could not be read, or not to its end.
+  bool load_state();
   // Calls that must be refused at once, whatever goes on.
   void misuse_connect();
   void misuse_reduce(std::uint64_t tag, std::uint64_t count);
@@ -144,10 +152,11 @@ class Process : public ControlClient {
   std::map<PeerId, Link> links;
 
  private:
-  std::shared_ptr<PrefetchTarget> prefetch_target();
-  void prefetch_ended(const PrefetchTarget& target);
+  void go_on(StateSession::Next next);
+  Error offer_instead(std::shared_ptr<const StateOffer> offer, std::shared_ptr<const StateOffer> instead_of);
+  CallId call_connect(std::shared_ptr<PrefetchTarget> prefetch);
+  void prefetch_ended(const PrefetchTarget& target, const Error& error);
   void sync_step();
-  void sync_next(StateSync::Next next);
   void sync_step_ended(Call call, const CallDone& done);
   Call& start_call(Call::Kind kind);
   void count_in(const View& view);
@@ -179,7 +188,7 @@ class Process : public ControlClient {
   Instant hampered_until_ = Instant::min();
   int inside_ = 0;  ///< Depth of calls into the engine and of their actions: must not exceed 1.
   std::unique_ptr<TrainingState> state_;
-  std::unique_ptr<StateSync> sync_;
+  std::optional<Error> offer_ended_;  ///< How the last call of that kind did.
   std::uint64_t sync_tag_ = 0;
   ViewId sync_view_;
   std::map<CallId, Call> calls_;

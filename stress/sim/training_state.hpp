@@ -3,10 +3,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/random.hpp"
-#include "shared_state/state_sync.hpp"
+#include "shared_state/state_session.hpp"
 #include "sim/profile.hpp"
 
 namespace hawser::sim {
@@ -18,13 +19,20 @@ class TrainingState {
   /// Every process begins with content of its own.
   TrainingState(const ApplicationProfile& profile, std::uint64_t salt);
 
-  StateRecord& record() { return record_; }
-  const StateRecord& record() const { return record_; }
+  StateSession& session() { return *session_; }
+  const StateSession& session() const { return *session_; }
 
+  // Nothing is on offer meanwhile.
   /// The next revision. Equal content becomes equal content.
   void train();
   /// One byte changes, as nothing in a training does.
   void go_astray(Random& random);
+
+  /// What is there now becomes the checkpoint. Only while the session lets it be saved.
+  void save();
+  bool has_checkpoint() const { return checkpoint_.has_value(); }
+  /// The step of StateSession::load(): the checkpoint's revision; or an error, before or after something was written.
+  Result<std::uint64_t> read_checkpoint(Random& random);
 
   /// Of the bytes as they are, read anew, without tensors that may differ.
   Digest128 digest() const;
@@ -39,10 +47,16 @@ class TrainingState {
     std::unique_ptr<std::byte[]> bytes;
     std::size_t size = 0;
   };
+  struct Checkpoint {
+    std::uint64_t revision = 0;
+    std::vector<std::byte> bytes;
+  };
   std::vector<std::byte> all_bytes() const;
+  void changed(const StateTensor& tensor);
 
   std::vector<Memory> memories_;
-  StateRecord record_;
+  std::unique_ptr<StateSession> session_;
+  std::optional<Checkpoint> checkpoint_;
   std::vector<std::byte> remembered_;
   std::uint64_t own_ = 0;  ///< For tensors that may differ.
 };
