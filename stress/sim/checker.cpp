@@ -1,12 +1,8 @@
 #include "sim/checker.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cmath>
-#include <cstring>
 
 #include "sim/process.hpp"
-#include "sim/typed_values.hpp"
 #include "sim/world.hpp"
 
 namespace hawser::sim {
@@ -207,7 +203,7 @@ void Checker::ended_well(const Process& process, const Call& call, const Collect
   if (op.contributors != contributors)
     throw Violation(who(process, call) + "contributors are " + world_.names.of(contributors) +
                     " here, and elsewhere " + world_.names.of(op.contributors));
-  if (op.expected.empty()) expect(op, call, contributors);
+  if (!op.expected) expect(op, call, contributors);
   check_result(op, process, call);
   Outcome mine{.peer = call.self,
                .name = process.name(),
@@ -217,7 +213,7 @@ void Checker::ended_well(const Process& process, const Call& call, const Collect
   check_agreement(op, call.key, mine);
   op.outcomes.push_back(std::move(mine));
   if (op.outcomes.size() == contributors.size()) {
-    op.expected = {};
+    op.expected.reset();
     op.bits = {};
   }
 }
@@ -225,32 +221,19 @@ void Checker::ended_well(const Process& process, const Call& call, const Collect
 void Checker::check_result(Op& op, const Process& process, const Call& call) {
   const Signature& signature = call.signature;
   const std::span<const std::byte> result = call.buffers->result();
-  const std::size_t element = element_bytes(signature.type);
   const bool scatters = signature.collective == Collective::reduce_scatter;
   const std::uint64_t first = scatters ? call.view.rank_of(call.self).value_or(0) * signature.count : 0;
-  // Each member's rounding is at most one step of 1/255 of the range of its values, up to 16 for each.
-  const double members = static_cast<double>(op.contributors.size());
-  const double bound = signature.quantization ? members * members * 16 / 100 : 0;
-  std::array<std::byte, sizeof(double)> exact{};
-  for (std::size_t i = 0; i < result.size() / element; ++i) {
-    const double right = op.expected[first + i];
-    const double got = load(signature.type, result.data() + i * element);
-    store(signature.type, exact.data(), right);
-    const bool good = bound > 0 ? std::abs(got - right) <= bound
-                                : std::memcmp(result.data() + i * element, exact.data(), element) == 0;
-    if (!good)
-      throw Violation(who(process, call) + describe(signature) + ": element " + std::to_string(i) + " is " +
-                      std::to_string(got) + ", " + std::to_string(right) +
-                      " is right; contributors: " + world_.names.of(op.contributors));
-  }
-  if (scatters) return;
+  if (const auto wrong = op.expected->find_wrong(result, first))
+    throw Violation(who(process, call) + describe(signature) + ": element " + std::to_string(wrong->element) + " is " +
+                    std::to_string(wrong->got) + ", " + std::to_string(wrong->right) +
+                    " is right; contributors: " + world_.names.of(op.contributors));
+  if (scatters || op.expected->is_exact()) return;
   if (op.bits.empty()) op.bits.assign(result.begin(), result.end());
   if (!std::equal(result.begin(), result.end(), op.bits.begin(), op.bits.end()))
     throw Violation(who(process, call) + describe(signature) + ": the result's bits differ from another member's");
 }
 
 void Checker::expect(Op& op, const Call& call, const std::vector<PeerId>& contributors) const {
-  const Signature& signature = call.signature;
   std::vector<std::uint64_t> salts;
   for (const PeerId peer : contributors) {
     const auto part = std::find_if(op.parts.begin(), op.parts.end(),
@@ -258,28 +241,15 @@ void Checker::expect(Op& op, const Call& call, const std::vector<PeerId>& contri
     if (part == op.parts.end())
       throw Violation(world_.names.of(call.key) + ": " + world_.names.of(peer) +
                       " is named a contributor and never called");
-    if (part->signature != signature)
+    if (part->signature != call.signature)
       throw Violation(world_.names.of(call.key) + ": success, though " + world_.names.of(peer) + " called " +
-                      describe(part->signature) + " and another one " + describe(signature));
+                      describe(part->signature) + " and another one " + describe(call.signature));
     salts.push_back(part->salt);
   }
-  if (signature.collective == Collective::broadcast) {
-    for (std::uint64_t i = 0; i < signature.count; ++i)
-      op.expected.push_back(contribution(salts.at(signature.root), i));
-    return;
-  }
-  if (signature.collective == Collective::all_gather) {
-    for (const std::uint64_t salt : salts)
-      for (std::uint64_t i = 0; i < signature.count; ++i) op.expected.push_back(contribution(salt, i));
-    return;
-  }
-  const bool scatters = signature.collective == Collective::reduce_scatter;
-  std::vector<double> values(salts.size());
-  for (std::uint64_t i = 0; i < signature.count * (scatters ? salts.size() : 1); ++i) {
-    std::transform(salts.begin(), salts.end(), values.begin(),
-                   [&](std::uint64_t salt) { return contribution(salt, i); });
-    op.expected.push_back(reduced(signature.type, signature.op, values));
-  }
+  if (salts.size() != call.view.size())
+    throw Violation(world_.names.of(call.key) + ": success with " + std::to_string(salts.size()) + " contributors in " +
+                    world_.names.of(call.view));
+  op.expected.emplace(call.signature, salts);
 }
 
 void Checker::check_agreement(const Op& op, const OpKey& key, const Outcome& mine) {

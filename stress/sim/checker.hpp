@@ -10,6 +10,7 @@
 #include "engine/peer_engine.hpp"
 #include "shared_state/prefetch.hpp"
 #include "shared_state/state_sync.hpp"
+#include "sim/expected_result.hpp"
 #include "sim/violation.hpp"
 
 namespace hawser::sim {
@@ -94,7 +95,7 @@ class Checker {
     std::vector<Part> parts;
     std::vector<Outcome> outcomes;
     std::vector<PeerId> contributors;  ///< Of the first success.
-    std::vector<double> expected;      ///< The right answer, while somebody may still need it.
+    std::optional<ExpectedResult> expected;  ///< While somebody may still need it.
     std::vector<std::byte> bits;       ///< The first result, where all must hold the same.
   };
   /// Two were told different things by different masters. Only one of them can stay in the run: a view that

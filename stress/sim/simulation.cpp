@@ -89,7 +89,7 @@ class Simulation {
         settled_ = is_settled(healed);
       }
       if (!settled_ && world_.queue.now() > healed + world_.profile.settle) complain(healed);
-      if (alone_in_some_group() && world_.queue.executed() % 64 == 0) settled_ = is_settled(healed);
+      if (world_.queue.executed() % 64 == 0 && alone_in_some_group()) settled_ = is_settled(healed);
     }
   }
 

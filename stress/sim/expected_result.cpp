@@ -1,0 +1,78 @@
+#include "sim/expected_result.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "sim/typed_values.hpp"
+#include "sim/user_buffers.hpp"
+
+namespace hawser::sim {
+namespace {
+
+/// Steps from the smallest to the largest value of a group.
+double levels(const Quantization& quantization) {
+  switch (quantization.type) {
+    case QuantizedType::uint8:
+    case QuantizedType::int8: return quantization.scheme == QuantizationScheme::blockwise ? 127 : 255;
+    case QuantizedType::uint16: return 65535;
+    case QuantizedType::int4: return 7;
+    case QuantizedType::bfloat16: return 128;
+    case QuantizedType::float16: return 1024;
+  }
+  return 1;
+}
+
+/// Each member quantises once, values of up to 16 for each member, and is off by a step at most. The arithmetic and the
+/// elements' own type round as well.
+double bound_of(const Signature& signature, double members) {
+  if (!signature.quantization) return 0;
+  const double largest = 16 * members;
+  const double of_type = signature.type == DataType::bfloat16 ? 1.0 / 128 : signature.type == DataType::float16 ? 1.0 / 1024 : 1e-5;
+  return 1.2 * members * largest / levels(signature.quantization) + largest * of_type;
+}
+
+}  // namespace
+
+ExpectedResult::ExpectedResult(const Signature& signature, std::span<const std::uint64_t> salts)
+    : signature_(signature), bound_(bound_of(signature, static_cast<double>(salts.size()))) {
+  const auto count = static_cast<std::size_t>(signature.count);
+  switch (signature.collective) {
+    case Collective::barrier: return;
+    case Collective::broadcast:
+      values_.resize(count);
+      contributions(salts[signature.root], values_);
+      break;
+    case Collective::all_gather:
+      values_.resize(count * salts.size());
+      for (std::size_t rank = 0; rank < salts.size(); ++rank)
+        contributions(salts[rank], std::span(values_).subspan(rank * count, count));
+      break;
+    default:
+      values_.resize(count * (signature.collective == Collective::reduce_scatter ? salts.size() : 1));
+      reduce_contributions(signature, salts, values_);
+      break;
+  }
+  exact_.resize(values_.size() * element_bytes(signature.type));
+  store_all(signature.type, exact_.data(), values_);
+}
+
+std::optional<ExpectedResult::Wrong> ExpectedResult::find_wrong(std::span<const std::byte> result,
+                                                                std::uint64_t first) const {
+  const std::size_t element = element_bytes(signature_.type);
+  const auto begin = static_cast<std::size_t>(first);
+  if (result.size() % element != 0 || begin * element + result.size() > exact_.size())
+    return Wrong{.element = exact_.size() / element};
+  const std::byte* const exact = exact_.data() + begin * element;
+  if (result.empty() || std::memcmp(result.data(), exact, result.size()) == 0) return std::nullopt;
+  for (std::size_t i = 0; i < result.size() / element; ++i) {
+    const double right = values_[begin + i];
+    const double got = load(signature_.type, result.data() + i * element);
+    const bool good = is_exact() ? std::memcmp(result.data() + i * element, exact + i * element, element) == 0
+                                 : std::abs(got - right) <= bound_;
+    if (!good) return Wrong{.element = i, .got = got, .right = right};
+  }
+  return std::nullopt;
+}
+
+}  // namespace hawser::sim
