@@ -263,13 +263,14 @@ void Process::in_process(Duration delay, EventQueue::Task task) {
 
 // ------------------------------------------------------------------------------------- the engine's time
 
-void Process::arm_timer() {
+void Process::arm_timer(std::uint64_t turn) {
+  timer_changes = false;
   if (gone()) return;
   const auto deadline = engine_->next_deadline();
   if (!deadline || (timer_at_ && *timer_at_ <= *deadline)) return;
   timer_at_ = std::max(*deadline, world_.queue.now());
   const Instant at = *timer_at_ + world_.profile.network.timer_latency.draw(world_.random);
-  world_.queue.at(at, [this, armed = *timer_at_] {
+  world_.queue.at(at, turn, [this, armed = *timer_at_] {
     if (timer_at_ == armed) timer();
   });
 }
@@ -287,7 +288,7 @@ void Process::timer() {
     if (barren_ticks_ > 2)
       throw Violation("the deadline of " + name_ + " stays in the past whatever is done: a busy loop");
   }
-  arm_timer();
+  world_.timer_changes(*this);
 }
 
 // -------------------------------------------------------------------------------------- events and actions
@@ -316,10 +317,10 @@ void Process::deliver(const EngineEvent& event) {
 
 /// What follows for a bad member from its own lies may be a bug of its engine, which cannot know of them.
 void Process::step(const EngineEvent& event) {
-  EngineActions actions;
   try {
+    EngineActions actions = take_actions();
     engine_->step(world_.queue.now(), event, actions);
-    perform(actions);
+    perform(std::move(actions));
   } catch (const BugFound&) {
     if (!bad_) throw;
     world_.coverage.saw("bad member: dies of its lies");
@@ -336,38 +337,43 @@ void Process::check_view() {
 }
 
 void Process::frame_begins(LinkEnd& end, const FrameHeader& header) {
-  EngineActions actions;
+  EngineActions actions = take_actions();
   end.landing = engine_->frame_begins(world_.queue.now(), end.name, header, actions).into;
-  perform(actions);
+  perform(std::move(actions));
 }
 
 void Process::frame_moved(LinkEnd& end) {
-  EngineActions actions;
+  EngineActions actions = take_actions();
   engine_->frame_moved(world_.queue.now(), end.name, actions);
-  perform(actions);
+  perform(std::move(actions));
 }
 
 void Process::frame_ends(LinkEnd& end, bool intact) {
-  EngineActions actions;
+  EngineActions actions = take_actions();
   engine_->frame_ends(world_.queue.now(), end.name, intact, actions);
-  perform(actions);
+  perform(std::move(actions));
 }
 
 std::optional<OutFrame> Process::next_frame(LinkEnd& end) {
-  EngineActions actions;
+  EngineActions actions = take_actions();
   auto frame = engine_->next_frame(world_.queue.now(), end.name, actions);
-  perform(actions);
+  perform(std::move(actions));
   return frame;
 }
 
-void Process::perform(EngineActions& actions) {
+/// Memory that the last event's had, mostly: nearly every event has some.
+EngineActions Process::take_actions() { return std::exchange(spare_actions_, {}); }
+
+void Process::perform(EngineActions actions) {
   ++inside_;
   if (actions.size() > 20000) throw Violation(name_ + " wants 20,000 actions at once");
   for (EngineAction& action : actions) perform_one(action);
   --inside_;
+  actions.clear();
+  spare_actions_ = std::move(actions);
   endings_.turn_ends();
   work_on_endings_later();
-  arm_timer();
+  world_.timer_changes(*this);
 }
 
 /// The rest of large calls' ends, with whatever may happen in between.

@@ -150,6 +150,10 @@ class Process : public ControlClient {
 
   // What the network of links keeps here.
   std::map<PeerId, Link> links;
+  // What the world keeps here.
+  bool timer_changes = false;
+  /// At the end of an event in which it did something first in this turn.
+  void arm_timer(std::uint64_t turn);
 
  private:
   void go_on(StateSession::Next next);
@@ -161,13 +165,13 @@ class Process : public ControlClient {
   Call& start_call(Call::Kind kind);
   void count_in(const View& view);
   void expect_refusal(CallId call, const EngineEvent& event);
-  void perform(EngineActions& actions);
+  EngineActions take_actions();
+  void perform(EngineActions actions);
   void perform_one(EngineAction& action);
   void send_to_master(PeerMessage message);
   void work_on_endings_later();
   void end_call(const CallDone& done);
   void check_view();
-  void arm_timer();
   void timer();
   void step(const EngineEvent& event);
   void end(Ending ending);
@@ -186,6 +190,7 @@ class Process : public ControlClient {
   bool is_behind_nat_ = false;
   std::int64_t link_bytes_per_ms_ = 0;
   Instant hampered_until_ = Instant::min();
+  EngineActions spare_actions_;
   int inside_ = 0;  ///< Depth of calls into the engine and of their actions: must not exceed 1.
   std::unique_ptr<TrainingState> state_;
   std::optional<Error> offer_ended_;  ///< How the last call of that kind did.

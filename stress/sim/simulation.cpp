@@ -46,7 +46,7 @@ class Simulation {
     faults_.begin();
     const std::uint64_t fault_events = world_.profile.fault_events;
     // Where all processes have died nothing is left to happen; the quiet phase starts new ones.
-    while (world_.queue.executed() < fault_events && world_.queue.next_due()) {
+    while (world_.queue.executed() < fault_events && world_.next_due()) {
       step();
       faults_.after_event();
     }
