@@ -21,6 +21,10 @@ enum class PlantedFault {
   borrowed_name,         ///< Whoever comes back under a member's id is that member, whatever its token.
   crowded_source,        ///< As many newcomers as like visit from one address.
   trusted_payload,       ///< Whoever says that a payload needs no checksum is believed.
+  // Of links.
+  torn_successor,        ///< The late break of a connection that was replaced is taken for that of its successor.
+  nobody_dials,          ///< When a link has broken altogether, each side waits for the other's dial.
+  open_door,             ///< A link greeting is accepted whatever secret it shows.
 };
 
 /// By the names under which they are planted.
@@ -36,6 +40,9 @@ inline constexpr std::pair<std::string_view, PlantedFault> kPlantedFaults[] = {
     {"borrowed_name", PlantedFault::borrowed_name},
     {"crowded_source", PlantedFault::crowded_source},
     {"trusted_payload", PlantedFault::trusted_payload},
+    {"torn_successor", PlantedFault::torn_successor},
+    {"nobody_dials", PlantedFault::nobody_dials},
+    {"open_door", PlantedFault::open_door},
 };
 
 namespace detail {

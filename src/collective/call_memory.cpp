@@ -97,25 +97,27 @@ Result<void> CallMemory::make_scratch(const std::shared_ptr<ScratchKeeper>& keep
                                      " bytes that keep the input of an in-place collective safe; reduce out "
                                      "of place, or a part at a time"};
   keeper_ = keeper;
-  saved_.assign(static_cast<std::size_t>(chunking_.chunks()), false);
+  saved_.assign(static_cast<std::size_t>(chunking_.chunks()), 0);
   return {};
 }
 
-void CallMemory::save(std::uint64_t chunk) {
-  if (!scratch_.bytes || saved_[static_cast<std::size_t>(chunk)]) return;
-  saved_[static_cast<std::size_t>(chunk)] = true;
+std::optional<CopyBytes> CallMemory::save(std::uint64_t chunk) {
+  if (!scratch_.bytes || saved_[static_cast<std::size_t>(chunk)] != 0) return std::nullopt;
   std::byte* const from = place(chunk);
-  std::memcpy(scratch_.bytes.get() + (from - call_.receive), from, value_bytes(chunk));
+  return CopyBytes{.from = from,
+                   .to = scratch_.bytes.get() + (from - call_.receive),
+                   .bytes = value_bytes(chunk),
+                   .done = &saved_[static_cast<std::size_t>(chunk)]};
 }
 
 bool CallMemory::undo(std::size_t& budget) noexcept {
   if (!scratch_.bytes) return true;
   for (; undone_chunks_ < saved_.size(); ++undone_chunks_) {
-    if (!saved_[static_cast<std::size_t>(undone_chunks_)]) continue;
+    if (saved_[static_cast<std::size_t>(undone_chunks_)] == 0) continue;
     if (budget == 0) return false;
     std::byte* const to = place(undone_chunks_);
     std::memcpy(to, scratch_.bytes.get() + (to - call_.receive), value_bytes(undone_chunks_));
-    saved_[static_cast<std::size_t>(undone_chunks_)] = false;
+    saved_[static_cast<std::size_t>(undone_chunks_)] = 0;
     budget -= std::min(budget, value_bytes(undone_chunks_));
   }
   return true;
@@ -130,16 +132,6 @@ CallMemory::Buffer CallMemory::take() {
 
 void CallMemory::give(Buffer buffer) {
   if (buffer) free_.push_back(std::move(buffer));
-}
-
-std::byte* CallMemory::first_temporary() {
-  if (!temporaries_[0]) temporaries_[0].reset(new std::byte[buffer_bytes_]);
-  return temporaries_[0].get();
-}
-
-std::byte* CallMemory::second_temporary() {
-  if (!temporaries_[1]) temporaries_[1].reset(new std::byte[buffer_bytes_]);
-  return temporaries_[1].get();
 }
 
 }  // namespace hawser

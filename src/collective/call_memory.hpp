@@ -3,11 +3,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "base/result.hpp"
 #include "base/signature.hpp"
+#include "collective/work.hpp"
 #include "plan/chunking.hpp"
 
 namespace hawser {
@@ -85,17 +87,15 @@ class CallMemory {
 
   /// Takes memory for the scratch, if the call is in place; the keeper gets it back. Error: system.
   Result<void> make_scratch(const std::shared_ptr<ScratchKeeper>& keeper);
-  /// To be called before a place is changed for the first time.
-  void save(std::uint64_t chunk);
+  /// What must be done before a place is changed for the first time; none where nothing can be undone, or was before.
+  /// undo() goes by what has been done of it.
+  std::optional<CopyBytes> save(std::uint64_t chunk);
   /// As Execution::undo.
   bool undo(std::size_t& budget) noexcept;
 
   /// Room for a chunk's accumulators, or for its quantised values.
   Buffer take();
   void give(Buffer buffer);
-  /// Two buffers of a chunk's accumulators for use within one step.
-  std::byte* first_temporary();
-  std::byte* second_temporary();
 
  private:
   bool changes_input() const;
@@ -107,10 +107,9 @@ class CallMemory {
   std::size_t buffer_bytes_;
   ScratchKeeper::Memory scratch_;
   std::shared_ptr<ScratchKeeper> keeper_;
-  std::vector<bool> saved_;
+  std::vector<std::uint8_t> saved_;  ///< Written by works, each its own.
   std::uint64_t undone_chunks_ = 0;  ///< Those before it.
   std::vector<Buffer> free_;
-  Buffer temporaries_[2];
 };
 
 /// Bytes that chunk sizes shall be reckoned in, so that neither the values nor the accumulators of a chunk

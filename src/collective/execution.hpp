@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -11,6 +12,7 @@
 #include "base/frame.hpp"
 #include "base/instant.hpp"
 #include "base/signature.hpp"
+#include "collective/work.hpp"
 
 namespace hawser {
 
@@ -20,9 +22,17 @@ inline constexpr std::size_t kWholeBudget = std::numeric_limits<std::size_t>::ma
 /// Every chunk may be sent up.
 inline constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
 
-/// What one operation of a group does at one peer: takes the frames that come for it, and says what to send.
-/// Pure; its driver moves the bytes. Two kinds: Executor (collectives, by a plan) and SliceTransfer (shared
-/// state, by demand).
+/// A payload that has come: where it lies, and who keeps it there. Without an owner it lies in its landing.
+struct Payload {
+  const std::byte* bytes = nullptr;
+  std::shared_ptr<const void> owner{};
+};
+
+/// What one operation of a group does at one peer: takes the frames that come for it, and says what to send and what is
+/// to be worked on payloads. Pure: its driver moves the bytes and runs the works, and each work's end comes back as
+/// worked(). The memory of a call belongs to its works until all of them have come back.
+///
+/// Two kinds: Executor (collectives, by a plan) and SliceTransfer (shared state, by demand).
 class Execution {
  public:
   /// A frame for another member: a chunk (up or down), or a word about one.
@@ -34,6 +44,15 @@ class Execution {
     FrameKind kind = FrameKind::chunk;
     std::uint64_t count = 0;  ///< Of a word: how many chunks it is about.
   };
+  /// A work, and the execution's own name for it.
+  struct Order {
+    std::uint64_t token = 0;
+    Work work;
+  };
+  struct Output {
+    std::vector<Send> sends;
+    std::vector<Order> works;
+  };
   enum class Verdict {
     expected,    ///< Take it.
     repeated,    ///< It was here before: read and forget.
@@ -44,12 +63,15 @@ class Execution {
   virtual ~Execution() = default;
 
   /// Sends what depends on nobody.
-  virtual void start(std::vector<Send>& out) = 0;
+  virtual void start(Output& out) = 0;
 
-  /// What a Send shall carry, when its turn has come. Stays as it is until sent() or the end of the execution.
-  virtual std::span<const std::byte> payload(Direction direction, std::uint64_t chunk) = 0;
+  /// What a Send shall carry, when its turn has come. Stays as it is until sent() or the end of the execution. None while
+  /// it is being made: the work for that is in `out`, or was ordered before. Ask again when a work has come back.
+  virtual std::optional<std::span<const std::byte>> payload(Direction direction, std::uint64_t chunk, Output& out) = 0;
   /// That member has got a Send whole.
-  virtual void sent(std::uint32_t to, Direction direction, std::uint64_t chunk) = 0;
+  virtual void sent(std::uint32_t to, Direction direction, std::uint64_t chunk, Output& out) = 0;
+  /// A work has come back. Answers the rank that is at fault, if what it sent has not the content that it must have.
+  virtual std::optional<std::uint32_t> worked(Instant now, std::uint64_t token, const WorkResult& result, Output& out) = 0;
 
   /// Chunks are numbered below this.
   virtual std::uint64_t chunks() const = 0;
@@ -59,16 +81,15 @@ class Execution {
   virtual std::size_t payload_bytes(std::uint32_t from, Direction direction, std::uint64_t chunk) const = 0;
   /// Bytes of one element of a payload of so many bytes: what compression shuffles by.
   virtual std::size_t stride(std::uint64_t chunk, std::size_t bytes) const = 0;
-  /// Where the payload of an expected chunk on its way down may be written straight away, the original being
-  /// safe from now on. Null if arrived() wants it elsewhere.
-  virtual std::byte* landing(std::uint64_t chunk) = 0;
-  /// An expected chunk has come; on its way down `payload` may be its landing. False if its content is not what
-  /// it must be: the sender is at fault.
-  virtual bool arrived(Instant now, std::uint32_t from, Direction direction, std::uint64_t chunk,
-                       const std::byte* payload, std::vector<Send>& out) = 0;
+  /// Where the payload of an expected chunk on its way down may be written, once the work in `out`, if there is one, has
+  /// made the original safe. Null if arrived() wants it elsewhere.
+  virtual std::byte* landing(std::uint64_t chunk, Output& out) = 0;
+  /// An expected chunk has come; on its way down it may lie in its landing.
+  virtual void arrived(Instant now, std::uint32_t from, Direction direction, std::uint64_t chunk, Payload payload,
+                       Output& out) = 0;
 
   /// A member has called, and takes words. May come again.
-  virtual void ready(Instant, std::uint32_t /*member*/, std::vector<Send>&) {}
+  virtual void ready(Instant, std::uint32_t /*member*/, Output&) {}
   enum class Heard {
     fine,
     cancels,     ///< The chunk that may wait to be sent to that member shall not be sent any more.
@@ -76,15 +97,15 @@ class Execution {
   };
   /// A word came.
   virtual Heard word_came(Instant, std::uint32_t /*from*/, FrameKind, std::uint64_t /*chunk*/, std::uint64_t /*count*/,
-                          std::vector<Send>&) {
+                          Output&) {
     return Heard::impossible;
   }
-  virtual void tick(Instant, std::vector<Send>&) {}
+  virtual void tick(Instant, Output&) {}
   virtual std::optional<Instant> next_deadline() const { return std::nullopt; }
 
   /// All of the result is known here.
   virtual bool complete() const = 0;
-  // The end. Both work chunk by chunk until about `budget` bytes are used up, and take them off it; true once
+  // The end, once all works have come back. Both work chunk by chunk until about `budget` bytes are used up, and take them off it; true once
   // nothing is left to do. Memory of tens of GiB takes seconds.
 
   /// Once all members have the result: brings it into the receive buffer where that has not been done.

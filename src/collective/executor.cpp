@@ -1,13 +1,12 @@
 #include "collective/executor.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <set>
+#include <utility>
 
 #include "base/assert.hpp"
 #include "base/planted_fault.hpp"
 #include "base/random.hpp"
-#include "kernels/quantize.hpp"
 #include "kernels/reduce.hpp"
 
 namespace hawser {
@@ -106,22 +105,76 @@ bool Executor::heard(std::uint32_t from, std::uint64_t chunk) const {
   return (heard_[static_cast<std::size_t>(chunk) * heard_words_ + from / 64] >> (from % 64) & 1) != 0;
 }
 
-void Executor::start(std::vector<Send>& out) {
+void Executor::start(Output& out) {
   const std::uint32_t rank = memory_.call().rank;
   for (std::uint64_t chunk = 0; chunk < plan_.chunking.chunks(); ++chunk) {
     const Role& mine = role(chunk);
     if (plan_.climbs()) {
       if (!mine.children_up.empty()) continue;
-      out.push_back({.to = mine.parent_up,
-                     .direction = Direction::up,
-                     .chunk = chunk,
-                     .bytes = payload_bytes(rank, Direction::up, chunk)});
+      out.sends.push_back({.to = mine.parent_up,
+                           .direction = Direction::up,
+                           .chunk = chunk,
+                           .bytes = payload_bytes(rank, Direction::up, chunk)});
     } else if (mine.parent_down == kNoParent) {
       std::byte* const place = memory_.place(chunk);
-      if (place != memory_.own(chunk)) std::memcpy(place, memory_.own(chunk), memory_.value_bytes(chunk));
-      send_down(chunk, out);
+      const std::size_t bytes = memory_.value_bytes(chunk);
+      if (place == memory_.own(chunk))
+        send_down(chunk, out);
+      else
+        order(Task::start, chunk, {CopyBytes{.from = memory_.own(chunk), .to = place, .bytes = bytes}}, 2 * bytes, out);
     }
   }
+}
+
+/// Names a work, and gives it away.
+void Executor::order(Task task, std::uint64_t chunk, std::vector<WorkStep> steps, std::size_t bytes, Output& out) {
+  if (task == Task::make)
+    state(chunk).making = true;
+  else
+    state(chunk).working = true;
+  out.works.push_back({.token = chunk * kTasks + static_cast<std::uint64_t>(task),
+                       .work = {.steps = std::move(steps), .bytes = bytes}});
+}
+
+std::optional<std::uint32_t> Executor::worked(Instant, std::uint64_t token, const WorkResult&, Output& out) {
+  const std::uint64_t chunk = token / kTasks;
+  const auto task = static_cast<Task>(token % kTasks);
+  ChunkState& one = state(chunk);
+  if (task == Task::make) {
+    one.making = false;
+    return std::nullopt;
+  }
+  HAWSER_ASSERT(one.working);
+  one.working = false;
+  switch (task) {
+    case Task::start:
+    case Task::place:
+      one.in_work.clear();
+      send_down(chunk, out);
+      break;
+    case Task::combine: combined(chunk, out); break;
+    case Task::bring_down:
+      memory_.give(std::move(one.kept));
+      one.quantized = false;
+      break;
+    case Task::save:
+    case Task::make: break;
+  }
+  go_on(chunk, out);
+  return std::nullopt;
+}
+
+void Executor::go_on(std::uint64_t chunk, Output& out) {
+  const ChunkState& one = state(chunk);
+  if (one.working || one.waiting.empty()) return;
+  if (one.came_down)
+    place_waiting(chunk, out);
+  else
+    combine_waiting(chunk, out);
+}
+
+void Executor::save_first(std::uint64_t chunk, std::vector<WorkStep>& steps) {
+  if (const auto copy = memory_.save(chunk)) steps.emplace_back(*copy);
 }
 
 std::size_t Executor::payload_bytes(std::uint32_t from, Direction direction, std::uint64_t chunk) const {
@@ -152,18 +205,21 @@ Executor::Verdict Executor::judge(std::uint32_t from, Direction direction, std::
   if (from != mine.parent_down) return Verdict::impossible;
   // The result needs this rank's own partial sum, so it cannot come before the children's.
   if (state(chunk).missing > 0) return Verdict::impossible;
-  return state(chunk).done ? Verdict::repeated : Verdict::expected;
+  return state(chunk).done || state(chunk).came_down ? Verdict::repeated : Verdict::expected;
 }
 
-std::byte* Executor::landing(std::uint64_t chunk) {
-  if (memory_.quantization()) return nullptr;
-  memory_.save(chunk);
+std::byte* Executor::landing(std::uint64_t chunk, Output& out) {
+  // While a work saves it, for another landing whose connection may be dead, a copy waits elsewhere.
+  if (memory_.quantization() || state(chunk).working) return nullptr;
+  std::vector<WorkStep> steps;
+  save_first(chunk, steps);
+  if (!steps.empty()) order(Task::save, chunk, std::move(steps), 2 * memory_.value_bytes(chunk), out);
   return memory_.place(chunk);
 }
 
-std::byte* Executor::accumulators(std::uint64_t chunk) {
+std::byte* Executor::accumulators(std::uint64_t chunk, std::vector<WorkStep>& steps) {
   if (!memory_.wide() && memory_.place(chunk) != nullptr) {
-    memory_.save(chunk);
+    save_first(chunk, steps);
     return memory_.place(chunk);
   }
   ChunkState& one = state(chunk);
@@ -174,166 +230,174 @@ std::byte* Executor::accumulators(std::uint64_t chunk) {
   return one.accumulators.get();
 }
 
-/// The own contribution and what earlier calls owe, as accumulators.
-void Executor::add_own(std::uint64_t chunk, std::byte* sum) {
-  const DataType type = memory_.signature().type;
-  if (const std::byte* const residual = memory_.residual(chunk))
-    add_residual(type, sum, memory_.own(chunk), residual, memory_.count(chunk));
-  else
-    widen_float(type, sum, memory_.own(chunk), memory_.count(chunk));
-}
-
-void Executor::combine_with(std::uint64_t chunk, std::byte* sum, const std::byte* payload, bool values) {
+void Executor::combine_with(std::uint64_t chunk, std::byte* sum, const Arrival& arrival, std::vector<WorkStep>& steps) {
   const DataType type = memory_.signature().type;
   const ReduceOp op = memory_.signature().op;
   const std::uint64_t count = memory_.count(chunk);
-  const bool touched = state(chunk).touched;
+  const std::byte* const own = memory_.own(chunk);
+  const std::byte* const payload = arrival.payload.bytes;
+  const bool touched = std::exchange(state(chunk).touched, true);
+  const auto combine = [&](Combine::Operands operands, const std::byte* a, const std::byte* b) {
+    steps.emplace_back(
+        Combine{.operands = operands, .type = type, .op = op, .sum = sum, .a = a, .b = b, .count = count});
+  };
   if (memory_.quantization()) {
-    if (!touched && (memory_.wide() || memory_.residual(chunk) != nullptr)) add_own(chunk, sum);
-    const bool in_sum = touched || memory_.wide() || memory_.residual(chunk) != nullptr;
-    dequantize_combine(memory_.quantization(), type, op, sum, in_sum ? sum : memory_.own(chunk), payload, count);
+    const std::byte* const residual = memory_.residual(chunk);
+    const bool widens = memory_.wide() || residual != nullptr;
+    if (!touched && widens)
+      steps.emplace_back(WidenOwn{.type = type, .sum = sum, .values = own, .residual = residual, .count = count});
+    steps.emplace_back(DequantizeCombine{.quantization = memory_.quantization(),
+                                         .type = type,
+                                         .op = op,
+                                         .sum = sum,
+                                         .own = touched || widens ? sum : own,
+                                         .quantized = payload,
+                                         .count = count});
   } else if (!touched) {
-    if (values)
-      combine_values(type, op, sum, memory_.own(chunk), payload, count);
+    if (arrival.leaf)
+      combine(Combine::Operands::values, own, payload);
     else
-      combine_value(type, op, sum, payload, memory_.own(chunk), count);
-  } else if (values) {
-    combine_value(type, op, sum, sum, payload, count);
+      combine(Combine::Operands::accumulators_and_values, payload, own);
   } else {
-    combine(type, op, sum, sum, payload, count);
+    combine(arrival.leaf ? Combine::Operands::accumulators_and_values : Combine::Operands::accumulators, sum, payload);
   }
-  state(chunk).touched = true;
 }
 
-bool Executor::arrived(Instant, std::uint32_t from, Direction direction, std::uint64_t chunk,
-                       const std::byte* payload, std::vector<Send>& out) {
-  if (direction == Direction::up)
-    arrived_up(from, chunk, payload, out);
-  else
-    arrived_down(chunk, payload, out);
-  return true;
-}
-
-/// A partial sum.
-void Executor::arrived_up(std::uint32_t from, std::uint64_t chunk, const std::byte* payload,
-                          std::vector<Send>& out) {
+void Executor::arrived(Instant, std::uint32_t from, Direction direction, std::uint64_t chunk, Payload payload,
+                       Output& out) {
+  if (direction == Direction::down) return came_down(chunk, std::move(payload), out);
   ChunkState& one = state(chunk);
   const Role& mine = role(chunk);
-  HAWSER_ASSERT(one.missing > 0);
+  HAWSER_ASSERT(one.missing > one.waiting.size() + one.in_work.size());
   heard_[static_cast<std::size_t>(chunk) * heard_words_ + from / 64] |= std::uint64_t{1} << (from % 64);
-  --one.missing;
   const auto child = std::find(mine.children_up.begin(), mine.children_up.end(), from);
   HAWSER_ASSERT(child != mine.children_up.end());
-  combine_with(chunk, accumulators(chunk), payload,
-               !memory_.wide() || mine.child_is_leaf[static_cast<std::size_t>(child - mine.children_up.begin())]);
-  if (one.missing > 0) return;
-  if (mine.parent_up == kNoParent) return finish_at_root(chunk, out);
-  out.push_back({.to = mine.parent_up,
-                 .direction = Direction::up,
-                 .chunk = chunk,
-                 .bytes = payload_bytes(memory_.call().rank, Direction::up, chunk)});
+  const bool leaf = mine.child_is_leaf[static_cast<std::size_t>(child - mine.children_up.begin())];
+  one.waiting.push_back({.payload = std::move(payload), .leaf = !memory_.wide() || leaf});
+  go_on(chunk, out);
 }
 
-void Executor::finish_at_root(std::uint64_t chunk, std::vector<Send>& out) {
-  const Signature& signature = memory_.signature();
-  const std::uint64_t count = memory_.count(chunk);
-  std::byte* const sum = accumulators(chunk);
-  std::byte* const place = memory_.place(chunk);
-  HAWSER_ASSERT(place != nullptr);
-  memory_.save(chunk);
-  if (!memory_.quantization()) {
-    finish(signature.type, signature.op, sum, count, plan_.world_size);
-    narrow(signature.type, signature.op, place, sum, count);
-  } else {
-    const DataType type = working_type(signature.type);
-    finish(type, signature.op, sum, count, plan_.world_size);
-    if (plan_.descends()) {
-      quantize_up(chunk);
-      CallMemory::Buffer quantized = std::move(state(chunk).made);
-      keep_quantized(chunk, {quantized.get(), memory_.quantized_bytes(chunk)});
-      memory_.give(std::move(quantized));
-    } else {
-      narrow_float(signature.type, place, sum, count);
-    }
+/// Adds all partial sums that have come; with the last one, the root finishes the value while it is in the cache.
+void Executor::combine_waiting(std::uint64_t chunk, Output& out) {
+  ChunkState& one = state(chunk);
+  one.in_work = std::exchange(one.waiting, {});
+  std::vector<WorkStep> steps;
+  steps.reserve(one.in_work.size() + 4);
+  std::byte* const sum = accumulators(chunk, steps);
+  for (const Arrival& arrival : one.in_work) combine_with(chunk, sum, arrival, steps);
+  if (one.in_work.size() == one.missing && role(chunk).parent_up == kNoParent) finish_at_root(chunk, sum, steps);
+  order(Task::combine, chunk, std::move(steps), (2 + one.in_work.size()) * memory_.accumulator_bytes(chunk), out);
+}
+
+void Executor::combined(std::uint64_t chunk, Output& out) {
+  ChunkState& one = state(chunk);
+  one.missing -= static_cast<std::uint32_t>(one.in_work.size());
+  one.in_work.clear();
+  if (one.missing > 0) return;
+  const std::uint32_t parent = role(chunk).parent_up;
+  if (parent != kNoParent) {
+    out.sends.push_back({.to = parent,
+                         .direction = Direction::up,
+                         .chunk = chunk,
+                         .bytes = payload_bytes(memory_.call().rank, Direction::up, chunk)});
+    return;
   }
+  if (one.quantized && !one.kept) memory_.give(std::move(one.made));
   release(chunk);
   send_down(chunk, out);
 }
 
-/// Makes the payload of a quantised chunk from the sum so far, or at a leaf from the own contribution. Each
-/// chunk is quantised once at each rank, so the error of that is all that error feedback has to keep.
-void Executor::quantize_up(std::uint64_t chunk) {
+void Executor::finish_at_root(std::uint64_t chunk, std::byte* sum, std::vector<WorkStep>& steps) {
+  const Signature& signature = memory_.signature();
   ChunkState& one = state(chunk);
-  const DataType type = memory_.signature().type;
-  const std::uint64_t count = memory_.count(chunk);
-  const bool at_leaf = role(chunk).children_up.empty();
-  const bool at_root = role(chunk).parent_up == kNoParent;
-  const std::byte* values = nullptr;
-  if (!at_leaf) {
-    values = accumulators(chunk);
-  } else if (memory_.wide() || memory_.residual(chunk) != nullptr) {
-    add_own(chunk, memory_.first_temporary());
-    values = memory_.first_temporary();
-  } else {
-    values = memory_.own(chunk);
-  }
-  std::byte* const next_residual = memory_.next_residual(chunk);
-  std::byte* const decoded = next_residual == nullptr ? nullptr : memory_.second_temporary();
-  one.made = memory_.take();
-  const std::uint64_t seed = Random(memory_.call().seed ^ Random(chunk).next()).next();
-  quantize(memory_.quantization(), type, values, count, seed, one.made.get(), decoded);
-  if (next_residual == nullptr) return;
-  // What the root rounds away is missing from an average, so it is that much times more in a contribution.
-  const double scale = at_root && memory_.signature().op == ReduceOp::avg ? plan_.world_size : 1;
-  difference(type, next_residual, values, decoded, scale, count);
+  std::byte* const place = memory_.place(chunk);
+  HAWSER_ASSERT(place != nullptr);
+  if (place != sum) save_first(chunk, steps);
+  const bool floats = static_cast<bool>(memory_.quantization());
+  const bool in_place = place == sum && !memory_.wide();
+  const bool quantizes = floats && plan_.descends();
+  if (signature.op == ReduceOp::avg || (!in_place && !quantizes))
+    steps.emplace_back(FinishSum{.floats = floats,
+                                 .type = signature.type,
+                                 .op = signature.op,
+                                 .sum = sum,
+                                 .place = in_place || quantizes ? nullptr : place,
+                                 .count = memory_.count(chunk),
+                                 .contributors = plan_.world_size});
+  if (!quantizes) return;
+  QuantizeValues quantize = quantize_step(chunk);
+  quantize.values = sum;
+  steps.emplace_back(quantize);
+  one.quantized = true;
+  if (fits_its_place(chunk))
+    steps.emplace_back(CopyBytes{.from = one.made.get(), .to = place, .bytes = memory_.quantized_bytes(chunk)});
+  else
+    one.kept = std::move(one.made);
 }
 
 /// The quantised result waits in its own place, where it fits, until it has been forwarded.
-void Executor::keep_quantized(std::uint64_t chunk, std::span<const std::byte> payload) {
-  ChunkState& one = state(chunk);
-  one.quantized = true;
-  memory_.save(chunk);
-  if (payload.size() <= memory_.value_bytes(chunk))
-    std::memcpy(memory_.place(chunk), payload.data(), payload.size());
-  else
-    one.kept.assign(payload.begin(), payload.end());
+bool Executor::fits_its_place(std::uint64_t chunk) const {
+  return memory_.quantized_bytes(chunk) <= memory_.value_bytes(chunk);
 }
 
-/// Turns a quantised result into values.
-void Executor::bring_down(std::uint64_t chunk) {
+/// Makes the payload of a quantised chunk from the sum so far, or at a leaf from the own contribution. Each chunk is
+/// quantised once at each rank, so the error of that is all that error feedback has to keep.
+QuantizeValues Executor::quantize_step(std::uint64_t chunk) {
   ChunkState& one = state(chunk);
-  if (!one.quantized) return;
-  const DataType type = memory_.signature().type;
-  const std::byte* quantized = one.kept.data();
-  if (one.kept.empty()) {
-    std::memcpy(memory_.first_temporary(), memory_.place(chunk), memory_.quantized_bytes(chunk));
-    quantized = memory_.first_temporary();
-  }
-  std::byte* const values = memory_.wide() ? memory_.second_temporary() : memory_.place(chunk);
-  dequantize(memory_.quantization(), type, quantized, memory_.count(chunk), values);
-  if (memory_.wide()) narrow_float(type, memory_.place(chunk), values, memory_.count(chunk));
-  one.kept = {};
-  one.quantized = false;
+  const bool at_leaf = role(chunk).children_up.empty();
+  const bool at_root = role(chunk).parent_up == kNoParent;
+  one.made = memory_.take();
+  return {.quantization = memory_.quantization(),
+          .type = memory_.signature().type,
+          .values = at_leaf ? memory_.own(chunk) : nullptr,
+          .widens = at_leaf,
+          .residual = at_leaf ? memory_.residual(chunk) : nullptr,
+          .count = memory_.count(chunk),
+          .seed = Random(memory_.call().seed ^ Random(chunk).next()).next(),
+          .out = one.made.get(),
+          .next_residual = memory_.next_residual(chunk),
+          // What the root rounds away is missing from an average, so it is that much times more in a contribution.
+          .residual_scale = at_root && memory_.signature().op == ReduceOp::avg ? plan_.world_size : 1.0};
 }
 
-std::span<const std::byte> Executor::payload(Direction direction, std::uint64_t chunk) {
+std::optional<std::span<const std::byte>> Executor::payload(Direction direction, std::uint64_t chunk, Output& out) {
   ChunkState& one = state(chunk);
   const std::size_t bytes = payload_bytes(memory_.call().rank, direction, chunk);
   if (direction == Direction::down)
-    return {one.kept.empty() ? memory_.place(chunk) : one.kept.data(), bytes};
+    return std::span<const std::byte>(one.kept ? one.kept.get() : memory_.place(chunk), bytes);
+  const bool at_leaf = role(chunk).children_up.empty();
   if (memory_.quantization()) {
-    if (!one.made) quantize_up(chunk);
-    return {one.made.get(), bytes};
+    if (one.making) return std::nullopt;
+    if (one.made) return std::span<const std::byte>(one.made.get(), bytes);
+    std::vector<WorkStep> steps;
+    QuantizeValues quantize = quantize_step(chunk);
+    if (!at_leaf) quantize.values = accumulators(chunk, steps);
+    steps.emplace_back(quantize);
+    order(Task::make, chunk, std::move(steps), memory_.accumulator_bytes(chunk) + bytes, out);
+    return std::nullopt;
   }
-  if (role(chunk).children_up.empty()) return {memory_.own(chunk), bytes};
-  return {accumulators(chunk), bytes};
+  if (at_leaf) return std::span<const std::byte>(memory_.own(chunk), bytes);
+  if (one.accumulators) return std::span<const std::byte>(one.accumulators.get(), bytes);
+  return std::span<const std::byte>(memory_.place(chunk), bytes);
 }
 
-void Executor::sent(std::uint32_t, Direction direction, std::uint64_t chunk) {
+DequantizeValues Executor::bring_down_step(std::uint64_t chunk) const {
+  const ChunkState& one = state(chunk);
+  return {.quantization = memory_.quantization(),
+          .type = memory_.signature().type,
+          .quantized = one.kept ? one.kept.get() : memory_.place(chunk),
+          .quantized_bytes = memory_.quantized_bytes(chunk),
+          .place = memory_.place(chunk),
+          .count = memory_.count(chunk)};
+}
+
+void Executor::sent(std::uint32_t, Direction direction, std::uint64_t chunk, Output& out) {
   ChunkState& one = state(chunk);
   if (direction == Direction::down) {
     HAWSER_ASSERT(one.unsent_down > 0);
-    if (--one.unsent_down == 0) bring_down(chunk);
+    if (--one.unsent_down == 0 && one.quantized)
+      order(Task::bring_down, chunk, {bring_down_step(chunk)},
+            memory_.value_bytes(chunk) + memory_.quantized_bytes(chunk), out);
     return;
   }
   memory_.give(std::move(one.made));
@@ -350,35 +414,62 @@ void Executor::release(std::uint64_t chunk) {
   widen_limit();
 }
 
-/// A result; `payload` may be its landing.
-void Executor::arrived_down(std::uint64_t chunk, const std::byte* payload, std::vector<Send>& out) {
-  std::byte* const place = memory_.place(chunk);
-  if (!memory_.quantization()) {
-    if (payload != place) std::memcpy(landing(chunk), payload, memory_.value_bytes(chunk));
-  } else {
-    keep_quantized(chunk, {payload, memory_.quantized_bytes(chunk)});
-    if (role(chunk).children_down.empty()) bring_down(chunk);
+/// A result; it may lie in its landing.
+void Executor::came_down(std::uint64_t chunk, Payload payload, Output& out) {
+  ChunkState& one = state(chunk);
+  HAWSER_ASSERT(!one.came_down);
+  one.came_down = true;
+  if (!memory_.quantization() && payload.bytes == memory_.place(chunk)) {
+    HAWSER_ASSERT(!one.working);
+    return send_down(chunk, out);
   }
-  send_down(chunk, out);
+  one.waiting.push_back({.payload = std::move(payload)});
+  go_on(chunk, out);
 }
 
-void Executor::send_down(std::uint64_t chunk, std::vector<Send>& out) {
+/// Brings a result to where it is forwarded from; as values, where it is not forwarded.
+void Executor::place_waiting(std::uint64_t chunk, Output& out) {
+  ChunkState& one = state(chunk);
+  one.in_work = std::exchange(one.waiting, {});
+  const std::byte* const payload = one.in_work.front().payload.bytes;
+  std::vector<WorkStep> steps;
+  save_first(chunk, steps);
+  std::size_t bytes = memory_.value_bytes(chunk);
+  if (!memory_.quantization()) {
+    steps.emplace_back(CopyBytes{.from = payload, .to = memory_.place(chunk), .bytes = bytes});
+  } else if (role(chunk).children_down.empty()) {
+    DequantizeValues step = bring_down_step(chunk);
+    step.quantized = payload;
+    steps.emplace_back(step);
+  } else {
+    one.quantized = true;
+    if (!fits_its_place(chunk)) one.kept = memory_.take();
+    bytes = memory_.quantized_bytes(chunk);
+    steps.emplace_back(
+        CopyBytes{.from = payload, .to = one.kept ? one.kept.get() : memory_.place(chunk), .bytes = bytes});
+  }
+  order(Task::place, chunk, std::move(steps), 2 * bytes, out);
+}
+
+void Executor::send_down(std::uint64_t chunk, Output& out) {
   ChunkState& one = state(chunk);
   HAWSER_ASSERT(!one.done);
   one.done = true;
   ++done_chunks_;
   for (const std::uint32_t child : role(chunk).children_down)
-    out.push_back({.to = child,
-                   .direction = Direction::down,
-                   .chunk = chunk,
-                   .bytes = payload_bytes(memory_.call().rank, Direction::down, chunk)});
+    out.sends.push_back({.to = child,
+                         .direction = Direction::down,
+                         .chunk = chunk,
+                         .bytes = payload_bytes(memory_.call().rank, Direction::down, chunk)});
 }
 
 bool Executor::settle(std::size_t& budget) {
   for (; settled_chunks_ < plan_.chunking.chunks(); ++settled_chunks_) {
     if (!state(settled_chunks_).quantized) continue;
     if (budget == 0) return false;
-    bring_down(settled_chunks_);
+    (void)run({.steps = {bring_down_step(settled_chunks_)}, .bytes = 0}, desk_);
+    state(settled_chunks_).quantized = false;
+    memory_.give(std::move(state(settled_chunks_).kept));
     budget -= std::min(budget, memory_.value_bytes(settled_chunks_));
   }
   return true;

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -16,7 +17,11 @@ namespace hawser {
 
 /// One collective at one peer, whatever the plan: for each chunk wait for the children of its reduce tree,
 /// combine with the own contribution, send to the parent; the root finishes the value; on the way down,
-/// store and forward. Works on the caller's memory, and can undo what it did there until it is destroyed.
+/// store and forward. Orders works on the caller's memory, and can undo what they did there until it is destroyed.
+///
+/// Works on one chunk follow each other, those on different chunks may run at the same time. What arrives for a chunk
+/// while one is under way waits, and is taken by the next one, all of it at once. So the order in which contributions
+/// are added is that in which they came.
 ///
 /// What a payload is. Up from a leaf: the values. Up from others: accumulators (kernels/reduce.hpp). Down:
 /// the values. Quantised: the quantised values in all three places; the root keeps exactly what the others
@@ -32,9 +37,10 @@ class Executor final : public Execution {
   static Result<std::unique_ptr<Executor>> create(Plan plan, const CollectiveCall& call,
                                                   const std::shared_ptr<ScratchKeeper>& keeper = nullptr);
 
-  void start(std::vector<Send>& out) override;
-  std::span<const std::byte> payload(Direction direction, std::uint64_t chunk) override;
-  void sent(std::uint32_t to, Direction direction, std::uint64_t chunk) override;
+  void start(Output& out) override;
+  std::optional<std::span<const std::byte>> payload(Direction direction, std::uint64_t chunk, Output& out) override;
+  void sent(std::uint32_t to, Direction direction, std::uint64_t chunk, Output& out) override;
+  std::optional<std::uint32_t> worked(Instant now, std::uint64_t token, const WorkResult& result, Output& out) override;
 
   std::uint64_t chunks() const override { return plan_.chunking.chunks(); }
   Verdict judge(std::uint32_t from, Direction direction, std::uint64_t chunk, std::size_t bytes) const override;
@@ -42,9 +48,9 @@ class Executor final : public Execution {
   std::size_t stride(std::uint64_t chunk, std::size_t bytes) const override {
     return memory_.quantization() ? 1 : bytes / memory_.count(chunk);
   }
-  std::byte* landing(std::uint64_t chunk) override;
-  bool arrived(Instant now, std::uint32_t from, Direction direction, std::uint64_t chunk, const std::byte* payload,
-               std::vector<Send>& out) override;
+  std::byte* landing(std::uint64_t chunk, Output& out) override;
+  void arrived(Instant now, std::uint32_t from, Direction direction, std::uint64_t chunk, Payload payload,
+               Output& out) override;
 
   bool complete() const override { return done_chunks_ == result_chunks_; }
   bool settle(std::size_t& budget) override;
@@ -73,17 +79,30 @@ class Executor final : public Execution {
     std::uint32_t parent_up = kNoParent;
     std::uint32_t parent_down = kNoParent;
   };
+  /// A payload that waits for its work, or is in it.
+  struct Arrival {
+    Payload payload;
+    bool leaf = false;  ///< Of a sum: values, and no accumulators.
+  };
   struct ChunkState {
-    std::uint32_t missing = 0;  ///< Children whose partial sum has not come.
+    std::uint32_t missing = 0;  ///< Children whose partial sum is not in the sum.
     std::uint32_t unsent_down = 0;  ///< Children that have not got the result.
-    bool touched = false;       ///< The accumulators hold a partial sum.
+    bool touched = false;       ///< The accumulators hold a partial sum, or will once the work is done.
+    bool working = false;       ///< A work on its memory is under way; not counting the one that makes a payload.
+    bool making = false;        ///< The payload on its way up is being made.
+    bool came_down = false;     ///< The result has come, and may be in a work.
     bool done = false;
     bool released = false;      ///< Its accumulators are free again, or never were needed.
-    bool quantized = false;     ///< The result stands quantised in `kept`, or in its place if that is empty.
+    bool quantized = false;     ///< The result lies quantised in `kept`, or in its place if that is empty.
     CallMemory::Buffer accumulators;  ///< Where not in the receive buffer.
     CallMemory::Buffer made;          ///< The quantised payload on its way up.
-    std::vector<std::byte> kept;
+    CallMemory::Buffer kept;
+    std::vector<Arrival> waiting;
+    std::vector<Arrival> in_work;
   };
+  /// What a work is about; its token holds that and the chunk.
+  enum class Task : std::uint8_t { start, save, combine, make, place, bring_down };
+  static constexpr std::uint64_t kTasks = 8;
 
   const Role& role(std::uint64_t chunk) const { return roles_[plan_.tree_index(chunk)]; }
   ChunkState& state(std::uint64_t chunk) { return chunks_[static_cast<std::size_t>(chunk)]; }
@@ -91,19 +110,23 @@ class Executor final : public Execution {
   bool heard(std::uint32_t from, std::uint64_t chunk) const;
   bool lingers(std::uint64_t chunk) const;
   bool part_of_result(std::uint64_t chunk) const;
-  void arrived_up(std::uint32_t from, std::uint64_t chunk, const std::byte* payload, std::vector<Send>& out);
-  void arrived_down(std::uint64_t chunk, const std::byte* payload, std::vector<Send>& out);
-  std::byte* accumulators(std::uint64_t chunk);
-  void add_own(std::uint64_t chunk, std::byte* sum);
-  void combine_with(std::uint64_t chunk, std::byte* sum, const std::byte* payload, bool values);
-  void finish_at_root(std::uint64_t chunk, std::vector<Send>& out);
-  void quantize_up(std::uint64_t chunk);
-  void keep_quantized(std::uint64_t chunk, std::span<const std::byte> payload);
-  void bring_down(std::uint64_t chunk);
+  void order(Task task, std::uint64_t chunk, std::vector<WorkStep> steps, std::size_t bytes, Output& out);
+  void save_first(std::uint64_t chunk, std::vector<WorkStep>& steps);
+  void combine_waiting(std::uint64_t chunk, Output& out);
+  void combined(std::uint64_t chunk, Output& out);
+  void came_down(std::uint64_t chunk, Payload payload, Output& out);
+  void place_waiting(std::uint64_t chunk, Output& out);
+  void go_on(std::uint64_t chunk, Output& out);
+  std::byte* accumulators(std::uint64_t chunk, std::vector<WorkStep>& steps);
+  void combine_with(std::uint64_t chunk, std::byte* sum, const Arrival& arrival, std::vector<WorkStep>& steps);
+  void finish_at_root(std::uint64_t chunk, std::byte* sum, std::vector<WorkStep>& steps);
+  QuantizeValues quantize_step(std::uint64_t chunk);
+  DequantizeValues bring_down_step(std::uint64_t chunk) const;
+  bool fits_its_place(std::uint64_t chunk) const;
   void release(std::uint64_t chunk);
   void widen_limit();
   void plan_bytes();
-  void send_down(std::uint64_t chunk, std::vector<Send>& out);
+  void send_down(std::uint64_t chunk, Output& out);
 
   Plan plan_;
   CallMemory memory_;
@@ -115,6 +138,7 @@ class Executor final : public Execution {
   std::uint64_t done_chunks_ = 0;
   std::uint64_t result_chunks_ = 0;
   std::uint64_t settled_chunks_ = 0;  ///< Those before it.
+  WorkDesk desk_;  ///< For settle().
   bool limited_ = false;
   std::uint64_t limit_ = 0;
   std::uint64_t in_window_ = 0;  ///< Chunks below the limit whose accumulators may be needed yet.

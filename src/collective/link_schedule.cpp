@@ -217,6 +217,15 @@ std::optional<FrameHeader> LinkSchedule::next(Instant now, std::uint32_t index) 
   return next_chunk(index, connection);
 }
 
+void LinkSchedule::take_back(std::uint32_t index) {
+  const auto found = connections_.find(index);
+  HAWSER_ASSERT(found != connections_.end());
+  Connection& connection = found->second;
+  HAWSER_ASSERT(!connection.unacknowledged.empty() && !connection.unacknowledged.back().alive);
+  connection.unacknowledged.pop_back();
+  connection.writing.reset();
+}
+
 void LinkSchedule::keep(std::uint32_t index, std::shared_ptr<const void> memory) {
   const auto found = connections_.find(index);
   HAWSER_ASSERT(found != connections_.end());

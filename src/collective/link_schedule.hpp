@@ -59,6 +59,9 @@ class LinkSchedule {
 
   /// The next frame for this connection, if there is one now.
   std::optional<FrameHeader> next(Instant now, std::uint32_t connection);
+  /// The frame that next() gave last for this connection, of a collective that was dropped since, is not going to be
+  /// written: the other side will never count it.
+  void take_back(std::uint32_t connection);
   /// Keeps memory that the payload of the frame that next() gave last lies in, until the connection asks for the
   /// next one: then it is written whole.
   void keep(std::uint32_t connection, std::shared_ptr<const void> memory);

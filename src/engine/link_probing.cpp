@@ -113,7 +113,7 @@ LinkProbing::LinkProbing(std::shared_ptr<ProbeCall> call, Setting setting)
 std::vector<LinkProbing::Ended> LinkProbing::take_ended() { return std::exchange(ended_, {}); }
 std::vector<LinkProbing::Width> LinkProbing::take_widths() { return std::exchange(widths_, {}); }
 
-void LinkProbing::start(std::vector<Send>& out) {
+void LinkProbing::start(Output& out) {
   for (std::uint32_t other = 0; other < setting_.world_size; ++other) {
     if (other == setting_.rank) continue;
     const std::uint64_t report = report_of(setting_.links[other]);
@@ -124,9 +124,11 @@ void LinkProbing::start(std::vector<Send>& out) {
   }
 }
 
-std::span<const std::byte> LinkProbing::payload(Direction, std::uint64_t chunk) { return noise(frame_bytes(chunk)); }
+std::optional<std::span<const std::byte>> LinkProbing::payload(Direction, std::uint64_t chunk, Output&) {
+  return noise(frame_bytes(chunk));
+}
 
-void LinkProbing::sent(std::uint32_t, Direction, std::uint64_t) {}
+void LinkProbing::sent(std::uint32_t, Direction, std::uint64_t, Output&) {}
 
 std::uint64_t LinkProbing::chunks() const { return frames_; }
 
@@ -142,26 +144,24 @@ std::size_t LinkProbing::payload_bytes(std::uint32_t, Direction, std::uint64_t c
   return frame_bytes(chunk);
 }
 
-bool LinkProbing::arrived(Instant, std::uint32_t, Direction, std::uint64_t, const std::byte*, std::vector<Send>&) {
-  return true;
-}
+void LinkProbing::arrived(Instant, std::uint32_t, Direction, std::uint64_t, Payload, Output&) {}
 
 /// Words are heard by those only who have called.
 void LinkProbing::say(std::uint32_t to, FrameKind kind, std::uint64_t chunk, std::uint64_t count,
-                      std::vector<Send>& out) {
-  auto& where = others_[to].ready ? out : others_[to].unsaid;
+                      Output& out) {
+  auto& where = others_[to].ready ? out.sends : others_[to].unsaid;
   where.push_back({.to = to, .chunk = chunk, .kind = kind, .count = count});
 }
 
-void LinkProbing::ready(Instant, std::uint32_t member, std::vector<Send>& out) {
+void LinkProbing::ready(Instant, std::uint32_t member, Output& out) {
   Other& other = others_[member];
   if (std::exchange(other.ready, true)) return;
-  out.insert(out.end(), other.unsaid.begin(), other.unsaid.end());
+  out.sends.insert(out.sends.end(), other.unsaid.begin(), other.unsaid.end());
   other.unsaid.clear();
 }
 
 Execution::Heard LinkProbing::word_came(Instant now, std::uint32_t from, FrameKind kind, std::uint64_t chunk,
-                                        std::uint64_t count, std::vector<Send>& out) {
+                                        std::uint64_t count, Output& out) {
   // Its ready may come later, over another connection.
   ready(now, from, out);
   Other& other = others_[from];
@@ -213,7 +213,7 @@ bool LinkProbing::turn_came(std::uint64_t position, std::uint64_t word) {
   return true;
 }
 
-void LinkProbing::put_in_order(std::vector<Send>& out) {
+void LinkProbing::put_in_order(Output& out) {
   std::vector<topology::ProbePair> pairs;
   for (std::uint32_t a = 0; a < setting_.world_size; ++a)
     for (std::uint32_t b = a + 1; b < setting_.world_size; ++b) {
@@ -251,7 +251,7 @@ void LinkProbing::ordered() {
   call_->pairs_total = static_cast<std::uint32_t>(turns_.size());
 }
 
-void LinkProbing::go_on(Instant now, std::vector<Send>& out) {
+void LinkProbing::go_on(Instant now, Output& out) {
   while (ordered_ && at_ < turns_.size()) {
     Turn& turn = turns_[at_];
     Other& other = others_[turn.with];
@@ -273,7 +273,7 @@ void LinkProbing::go_on(Instant now, std::vector<Send>& out) {
 }
 
 /// True once the other has been told that it may send.
-bool LinkProbing::ask(Instant now, Turn& turn, std::vector<Send>& out) {
+bool LinkProbing::ask(Instant now, Turn& turn, Output& out) {
   Other& other = others_[turn.with];
   if (other.asked || !is_wide(now, turn)) return other.asked;
   say(turn.with, FrameKind::want, 0, 0, out);
@@ -301,12 +301,12 @@ bool LinkProbing::is_wide(Instant now, Turn& turn) {
   return now >= *turn.wide_by;
 }
 
-void LinkProbing::link_stands(Instant now, std::uint32_t with, std::uint32_t connections, std::vector<Send>& out) {
+void LinkProbing::link_stands(Instant now, std::uint32_t with, std::uint32_t connections, Output& out) {
   others_[with].connections = connections;
   go_on(now, out);
 }
 
-void LinkProbing::begin_bursts(Instant now, const Turn& turn, std::vector<Send>& out) {
+void LinkProbing::begin_bursts(Instant now, const Turn& turn, Output& out) {
   const ProbeBounds& bounds = call_->bounds;
   const Duration round_trip = setting_.links[turn.with].round_trip;
   if (turn.receives)
@@ -321,11 +321,11 @@ void LinkProbing::begin_bursts(Instant now, const Turn& turn, std::vector<Send>&
     return;
   }
   for (std::uint64_t frame = 0; frame < frames_; ++frame)
-    out.push_back({.to = turn.with, .direction = Direction::down, .chunk = frame, .bytes = frame_bytes(frame)});
+    out.sends.push_back({.to = turn.with, .direction = Direction::down, .chunk = frame, .bytes = frame_bytes(frame)});
 }
 
 /// Tells the sender what its burst came to.
-void LinkProbing::burst_came(const Turn& turn, std::vector<Send>& out) {
+void LinkProbing::burst_came(const Turn& turn, Output& out) {
   const std::uint64_t rate = std::min(coming_->bytes_per_second(), kRateMax);
   say(turn.with, FrameKind::unwant, 0, rate << 1 | (coming_->is_lower_bound() ? 1 : 0), out);
   coming_.reset();
@@ -345,7 +345,7 @@ bool LinkProbing::enough_said(std::uint32_t from, std::uint64_t result) {
   return true;
 }
 
-void LinkProbing::tick(Instant now, std::vector<Send>& out) {
+void LinkProbing::tick(Instant now, Output& out) {
   if (coming_) {
     const Turn& turn = turns_[at_];
     coming_->look(now, others_[turn.with].bytes_came);

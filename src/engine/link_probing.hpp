@@ -90,22 +90,23 @@ class LinkProbing final : public Execution {
   /// So many payload bytes of a probe have come in.
   void came(std::uint32_t from, std::size_t bytes) { others_[from].bytes_came += bytes; }
   /// The link has got so many connections.
-  void link_stands(Instant now, std::uint32_t with, std::uint32_t connections, std::vector<Send>& out);
+  void link_stands(Instant now, std::uint32_t with, std::uint32_t connections, Output& out);
 
-  void start(std::vector<Send>& out) override;
-  std::span<const std::byte> payload(Direction direction, std::uint64_t chunk) override;
-  void sent(std::uint32_t to, Direction direction, std::uint64_t chunk) override;
+  void start(Output& out) override;
+  std::optional<std::span<const std::byte>> payload(Direction direction, std::uint64_t chunk, Output& out) override;
+  void sent(std::uint32_t to, Direction direction, std::uint64_t chunk, Output& out) override;
+  std::optional<std::uint32_t> worked(Instant, std::uint64_t, const WorkResult&, Output&) override { return std::nullopt; }
   std::uint64_t chunks() const override;
   Verdict judge(std::uint32_t from, Direction direction, std::uint64_t chunk, std::size_t bytes) const override;
   std::size_t payload_bytes(std::uint32_t from, Direction direction, std::uint64_t chunk) const override;
   std::size_t stride(std::uint64_t, std::size_t) const override { return 1; }
-  std::byte* landing(std::uint64_t) override { return nullptr; }
-  bool arrived(Instant now, std::uint32_t from, Direction direction, std::uint64_t chunk, const std::byte* payload,
-               std::vector<Send>& out) override;
-  void ready(Instant now, std::uint32_t member, std::vector<Send>& out) override;
+  std::byte* landing(std::uint64_t, Output&) override { return nullptr; }
+  void arrived(Instant now, std::uint32_t from, Direction direction, std::uint64_t chunk, Payload payload,
+               Output& out) override;
+  void ready(Instant now, std::uint32_t member, Output& out) override;
   Heard word_came(Instant now, std::uint32_t from, FrameKind kind, std::uint64_t chunk, std::uint64_t count,
-                  std::vector<Send>& out) override;
-  void tick(Instant now, std::vector<Send>& out) override;
+                  Output& out) override;
+  void tick(Instant now, Output& out) override;
   std::optional<Instant> next_deadline() const override;
   bool complete() const override { return ordered_ && at_ == turns_.size(); }
   bool settle(std::size_t&) override { return true; }
@@ -137,18 +138,18 @@ class LinkProbing final : public Execution {
     std::vector<Send> unsaid;       ///< Until it is ready.
   };
 
-  void say(std::uint32_t to, FrameKind kind, std::uint64_t chunk, std::uint64_t count, std::vector<Send>& out);
+  void say(std::uint32_t to, FrameKind kind, std::uint64_t chunk, std::uint64_t count, Output& out);
   bool report_came(std::uint32_t from, std::uint64_t about, std::uint64_t report);
   bool turn_came(std::uint64_t position, std::uint64_t word);
-  void put_in_order(std::vector<Send>& out);
+  void put_in_order(Output& out);
   void ordered();
-  void go_on(Instant now, std::vector<Send>& out);
-  bool ask(Instant now, Turn& turn, std::vector<Send>& out);
+  void go_on(Instant now, Output& out);
+  bool ask(Instant now, Turn& turn, Output& out);
   bool is_wide(Instant now, Turn& turn);
   void widen(const Turn& turn);
   void narrow(const Turn& turn);
-  void begin_bursts(Instant now, const Turn& turn, std::vector<Send>& out);
-  void burst_came(const Turn& turn, std::vector<Send>& out);
+  void begin_bursts(Instant now, const Turn& turn, Output& out);
+  void burst_came(const Turn& turn, Output& out);
   bool enough_said(std::uint32_t from, std::uint64_t result);
 
   std::shared_ptr<ProbeCall> call_;

@@ -44,8 +44,8 @@ void PeerEngine::frame_moved(Instant now, LinkConnection connection, EngineActio
 void PeerEngine::frame_ends(Instant now, LinkConnection connection, bool intact, EngineActions& out) {
   state_->frame_ends(now, connection, intact, out);
 }
-std::optional<OutFrame> PeerEngine::next_frame(Instant now, LinkConnection connection, EngineActions&) {
-  return state_->next_frame(now, connection);
+std::optional<OutFrame> PeerEngine::next_frame(Instant now, LinkConnection connection, EngineActions& out) {
+  return state_->next_frame(now, connection, out);
 }
 EngineInfo PeerEngine::info() const { return state_->info(); }
 void PeerEngine::undo_all() noexcept { state_->undo_all(); }
@@ -79,6 +79,10 @@ void PeerEngine::State::undo_all() noexcept {
   for (auto& [key, op] : ops_) {
     std::size_t budget = kWholeBudget;
     if (op.execution) op.execution->undo(budget);
+  }
+  for (auto& [key, ending] : endings_) {
+    std::size_t budget = kWholeBudget;
+    ending.execution->undo(budget);
   }
 }
 
@@ -272,12 +276,12 @@ void PeerEngine::State::on(Instant now, const EngineTick&, EngineActions& out) {
 }
 
 void PeerEngine::State::tick_executions(Instant now, EngineActions& out) {
-  std::vector<Execution::Send> sends;
+  Execution::Output output;
   for (auto& [key, op] : ops_) {
     const auto due = op.execution->next_deadline();
     if (!due || now < *due) continue;
-    op.execution->tick(now, sends);
-    send(key, op, sends, out);
+    op.execution->tick(now, output);
+    perform(key, op, output, out);
     if (op.probing) take_probes(now, key, op, out);
     if (op.execution->complete() && !op.whole) result_whole(now, key, op, out);
   }
@@ -452,9 +456,7 @@ void PeerEngine::State::follow_one(Instant now, const OpCommitted& committed, En
   info.transfer = whole - op.all_called;
   info.reduce = op.in_kernels;
   info.commit = now - whole;
-  out.emplace_back(SettleResult{op.call, op.execution});
-  out.emplace_back(CallDone{op.call, {Status::success, {}}, std::move(info)});
-  ops_.erase(found);
+  end_call(committed.key, false, {op.call, {Status::success, {}}, std::move(info)}, out);
   set_bounds();
 }
 
@@ -463,10 +465,8 @@ void PeerEngine::State::follow_one(Instant, const OpAborted& aborted, EngineActi
   if (found == ops_.end()) return;
   release(aborted.key, out);
   end_probing(found->second, out);
-  out.emplace_back(RestoreInput{found->second.call, found->second.execution});
   out.emplace_back(LogEvent{LogLevel::info, "collective-aborted", aborted.error.sentence});
-  out.emplace_back(CallDone{found->second.call, aborted.error, {}});
-  ops_.erase(found);
+  end_call(aborted.key, true, {found->second.call, aborted.error, {}}, out);
   set_bounds();
 }
 

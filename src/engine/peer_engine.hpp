@@ -17,6 +17,7 @@
 #include "collective/call_memory.hpp"
 #include "collective/collective_info.hpp"
 #include "collective/traffic_meter.hpp"
+#include "collective/work.hpp"
 #include "membership/messages.hpp"
 #include "membership/peer_actions.hpp"
 
@@ -51,9 +52,10 @@ struct EngineConfig {
   /// Of the uplink, what guests that prefetch may take: above 0, at most 1.
   double prefetch_share = 0.25;
   bool widens_links = false;  ///< Whoever drives it performs WidenLink.
-  /// Reads a clock, to tell how long kernels ran; null: nobody asks.
-  Duration (*stopwatch)() = nullptr;
 };
+
+/// Names a work from its RunWork to its WorkDone.
+using WorkToken = Id<struct WorkTokenTag>;
 
 /// One TCP connection of a link: which peer, and the number of the connection in the link.
 struct LinkConnection {
@@ -153,12 +155,18 @@ struct LinkSampled {
   Duration round_trip{};
   Duration round_trip_least{};
 };
+/// A work that RunWork asked for is done.
+struct WorkDone {
+  WorkToken token;
+  WorkResult result;
+  Duration took{};
+};
 /// Time has passed.
 struct EngineTick {};
 
 using EngineEvent = std::variant<ConnectCall, UpdateTopologyCall, WaitCall, CollectiveStart, LeaveCall, MasterUp,
                                  OfferStateCall, MasterDown, MasterSaid, LinkUp, LinkDown, LinkRefused,
-                                 LinkSampled, EngineTick>;
+                                 LinkSampled, WorkDone, EngineTick>;
 
 // ---------------------------------------------------------------------------------------- actions out
 
@@ -197,9 +205,16 @@ struct ReleaseReceive {
 /// the engine has forgotten the connection) and redial as for any break.
 struct DropConnection {
   LinkConnection connection;
+  std::uint64_t incarnation = 0;  ///< The one that it is about: a later one of this number stays.
   std::string reason;
 };
 
+/// Run this work, on whichever thread, and step its WorkDone. Works may run at the same time and end in any order. The
+/// memory that a work names stays valid until its WorkDone; the CallDone of its collective waits for that.
+struct RunWork {
+  WorkToken token;
+  Work work;
+};
 /// Put the input of an aborted collective back as it was (Execution::undo), in slices if it is large: the CallDone of
 /// this call waits for the last one, nothing else does (engine/ending_calls.hpp). Comes after the ReleaseSend and
 /// ReleaseReceive of the collective, so that what is still being written is not changed under way.
@@ -224,7 +239,7 @@ struct CallDone {
 };
 
 using EngineAction = std::variant<DialMaster, CloseMaster, SendMaster, OpenLink, CloseLink, WakeLink, WidenLink,
-                                  ReleaseSend, ReleaseReceive, RestoreInput,
+                                  ReleaseSend, ReleaseReceive, RunWork, RestoreInput,
                                   SettleResult, DropConnection, CallDone, LogEvent>;
 using EngineActions = std::vector<EngineAction>;
 
@@ -232,6 +247,8 @@ using EngineActions = std::vector<EngineAction>;
 struct Landing {
   /// Memory for header.payload_bytes bytes; null: read and throw away, do not verify.
   std::byte* into = nullptr;
+  /// Nothing may be written there before this work is done, and its WorkDone stepped; without a value: at once.
+  WorkToken after{};
 };
 
 /// A frame to write: the header, and a payload that stays valid until the frame is written whole or a
@@ -271,7 +288,8 @@ class PeerEngine {
   /// The payload is in place. `intact` is false if its checksum is wrong; the engine then drops the
   /// connection. Call it after ReleaseReceive and null landings too.
   void frame_ends(Instant now, LinkConnection connection, bool intact, EngineActions& out);
-  /// The next frame to write on this connection, if there is one now. Which connection asks first gets it.
+  /// The next frame to write on this connection, if there is one now. Which connection asks first gets it. None, too,
+  /// while a work makes its payload: a WakeLink comes after that.
   std::optional<OutFrame> next_frame(Instant now, LinkConnection connection, EngineActions& out);
 
   EngineInfo info() const;

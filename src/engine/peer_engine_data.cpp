@@ -4,7 +4,6 @@
 #include "base/assert.hpp"
 #include "base/limits.hpp"
 #include "engine/peer_engine_state.hpp"
-#include "kernels/payload_codec.hpp"
 
 namespace hawser {
 namespace {
@@ -19,14 +18,19 @@ std::size_t eager_bytes(std::size_t members) {
 }  // namespace
 
 StagingPool::Buffer StagingPool::take() {
-  if (free_.empty()) return Buffer(new std::byte[limits::kFramePayloadBytesMax]);
-  Buffer buffer = std::move(free_.back());
-  free_.pop_back();
-  return buffer;
-}
-
-void StagingPool::give(Buffer buffer) {
-  if (buffer && free_.size() < kStagingKept) free_.push_back(std::move(buffer));
+  std::unique_ptr<std::byte[]> bytes;
+  if (free_->empty()) {
+    free_->reserve(kStagingKept);
+    bytes.reset(new std::byte[limits::kFramePayloadBytesMax]);
+  } else {
+    bytes = std::move(free_->back());
+    free_->pop_back();
+  }
+  // Owns the memory from here on, whether its own block can be had or not.
+  return {bytes.release(), [free = free_](std::byte* memory) {
+            std::unique_ptr<std::byte[]> back(memory);
+            if (free->size() < kStagingKept) free->push_back(std::move(back));
+          }};
 }
 
 PeerEngine::State::Op* PeerEngine::State::find_op(const OpKey& key) {
@@ -48,8 +52,8 @@ bool PeerEngine::State::future(const OpKey& key) const {
 
 void PeerEngine::State::begin_op(Instant now, const OpKey& key, EngineActions& out) {
   Op& op = *find_op(key);
-  std::vector<Execution::Send> sends;
-  in_kernels(op, [&] { op.execution->start(sends); });
+  Execution::Output output;
+  op.execution->start(output);
   std::size_t window = op.execution->up_window();
   // Compressed payloads are kept until they are there.
   if (op.compress) window = std::max<std::size_t>(1, config_.collective_memory_bytes / links_.size());
@@ -68,9 +72,9 @@ void PeerEngine::State::begin_op(Instant now, const OpKey& key, EngineActions& o
     link.schedule.set_ready(key, early->second);
     link.early_ready.erase(early);
     heard_from(now, op, peer);
-    op.execution->ready(now, *rank, sends);
+    op.execution->ready(now, *rank, output);
   }
-  send(key, op, sends, out);
+  perform(key, op, output, out);
   if (op.tell_ready && *op.tell_ready <= now) tell_ready(key, op, out);
   deliver_parked(now, key, out);
   if (Op* const still = find_op(key); still && still->execution->complete() && !still->whole)
@@ -83,8 +87,14 @@ void PeerEngine::State::heard_from(Instant now, Op& op, PeerId peer) {
 
 void PeerEngine::State::release(const OpKey& key, EngineActions& out) {
   for (auto& [peer, link] : links_) {
-    for (const std::uint32_t index : link.schedule.drop(key))
+    for (const std::uint32_t index : link.schedule.drop(key)) {
+      const auto waiting = link.preparing.find(index);
+      if (waiting != link.preparing.end() && waiting->second.header.key == key) {
+        link.schedule.take_back(index);
+        stop_preparing(link, index);
+      }
       out.emplace_back(ReleaseSend{{.peer = peer, .index = index}});
+    }
     for (auto& [index, receiving] : link.receiving) {
       if (receiving.header.key != key || receiving.header.kind != FrameKind::chunk) continue;
       if (receiving.use == Receiving::Use::placed_down)
@@ -102,7 +112,7 @@ Landing PeerEngine::State::frame_begins(Instant now, LinkConnection connection, 
   link->heard_at = now;
   Receiving& receiving = link->receiving[connection.index];
   stop_parking(*link, receiving);
-  receiving = {.header = header, .use = Receiving::Use::discard, .staging = nullptr};
+  receiving = {.header = header};
   if (header.kind != FrameKind::chunk) {
     receiving.use = Receiving::Use::control;
     return {};
@@ -146,10 +156,14 @@ Landing PeerEngine::State::chunk_begins(Instant now, PeerId peer, Link& link, Re
       if ((from != peer || other != index) && busy.use == Receiving::Use::placed_down &&
           busy.header.key == header.key && busy.header.chunk == header.chunk)
         return stage();
-  std::byte* const landing = op->execution->landing(header.chunk);
-  if (landing == nullptr) return stage();
+  Execution::Output output;
+  std::byte* const place = op->execution->landing(header.chunk, output);
+  HAWSER_ASSERT(output.works.size() <= 1);
+  const WorkToken saves = perform(header.key, *op, output, out);
+  if (place == nullptr) return stage();
   receiving.use = Receiving::Use::placed_down;
-  return {landing};
+  receiving.place = place;
+  return {.into = place, .after = saves};
 }
 
 Execution::Verdict PeerEngine::State::judge(const Op& op, PeerId from, const FrameHeader& header) const {
@@ -206,7 +220,6 @@ void PeerEngine::State::frame_ends(Instant now, LinkConnection connection, bool 
     return;
   }
   if (!intact) {
-    pool_.give(std::move(receiving.staging));
     stop_parking(*link, receiving);
     return drop_connection(now, connection, "a chunk came in damaged (wrong checksum)", out);
   }
@@ -222,7 +235,6 @@ void PeerEngine::State::frame_ends(Instant now, LinkConnection connection, bool 
     chunk_ends(now, connection, *link, receiving, out);
   else
     word_came(now, connection, *link, header, out);
-  pool_.give(std::move(receiving.staging));
 }
 
 void PeerEngine::State::chunk_ends(Instant now, LinkConnection connection, Link& link, Receiving& receiving,
@@ -233,11 +245,11 @@ void PeerEngine::State::chunk_ends(Instant now, LinkConnection connection, Link&
       if (Op* const op = find_op(header.key); op && op->probing) count_probe(connection.peer, header, *op);
       return;
     case Receiving::Use::control: return;
-    case Receiving::Use::placed_down: return apply_chunk(now, connection, header, nullptr, out);
+    case Receiving::Use::placed_down: return apply_chunk(now, connection, header, {.bytes = receiving.place}, out);
     case Receiving::Use::prefetched:
       return prefetch_chunk(now, connection.peer, header, receiving.staging.get(), out);
     case Receiving::Use::staged:
-      return apply_chunk(now, connection, header, receiving.staging.get(), out);
+      return apply_chunk(now, connection, header, {.bytes = receiving.staging.get(), .owner = receiving.staging}, out);
     case Receiving::Use::parked:
     case Receiving::Use::parked_copy: break;
   }
@@ -247,44 +259,52 @@ void PeerEngine::State::chunk_ends(Instant now, LinkConnection connection, Link&
   stop_parking(link, receiving);
   if (op == nullptr) return;
   op->bytes_received += header.payload_bytes;
-  apply_chunk(now, connection, header, receiving.staging.get(), out);
+  apply_chunk(now, connection, header, {.bytes = receiving.staging.get(), .owner = receiving.staging}, out);
 }
 
-/// A chunk has come in whole. `payload`: where it was staged; null: in its landing.
-void PeerEngine::State::apply_chunk(Instant now, LinkConnection from, const FrameHeader& header,
-                                    const std::byte* payload, EngineActions& out) {
+/// A chunk has come in whole.
+void PeerEngine::State::apply_chunk(Instant now, LinkConnection from, const FrameHeader& header, Payload payload,
+                                    EngineActions& out) {
   Op* const op = find_op(header.key);
   if (!op || header.signature != op->fingerprint) return;
   // What was parked is judged here for the first time, and a copy may have overtaken the rest.
   if (judge(*op, from.peer, header) != Execution::Verdict::expected) return;
-  const std::uint32_t rank = *machine_.view().rank_of(from.peer);
   op->progress = std::max(op->progress, now);
   heard_from(now, *op, from.peer);
-  StagingPool::Buffer unpacked;
-  if (header.compressed) {
-    const std::size_t bytes = op->execution->payload_bytes(rank, header.direction, header.chunk);
-    unpacked = pool_.take();
-    if (!decompress_payload({payload, header.payload_bytes}, op->execution->stride(header.chunk, bytes),
-                            {unpacked.get(), bytes})) {
-      pool_.give(std::move(unpacked));
-      return drop_connection(now, from, "it sent a chunk that cannot be decompressed", out);
-    }
-    payload = unpacked.get();
-  }
+  if (!header.compressed) return take_chunk(now, from, header, std::move(payload), *op, out);
+  const std::uint32_t rank = *machine_.view().rank_of(from.peer);
+  const std::size_t bytes = op->execution->payload_bytes(rank, header.direction, header.chunk);
+  StagingPool::Buffer buffer = pool_.take();
+  Work work{.steps = {DecompressPayload{.from = payload.bytes,
+                                        .bytes = header.payload_bytes,
+                                        .stride = op->execution->stride(header.chunk, bytes),
+                                        .out = buffer.get(),
+                                        .out_bytes = bytes}},
+            .bytes = bytes + header.payload_bytes};
+  const Link* const link = find_link(from.peer);
+  const auto stands = link->incarnations.find(from.index);
+  order(*op,
+        {.use = UnderWay::Use::decompress,
+         .key = header.key,
+         .connection = from,
+         .incarnation = stands == link->incarnations.end() ? 0 : stands->second,
+         .header = header,
+         .buffer = std::move(buffer),
+         .payload = std::move(payload)},
+        std::move(work), out);
+}
+
+/// The same, and it is not compressed any more.
+void PeerEngine::State::take_chunk(Instant now, LinkConnection from, const FrameHeader& header, Payload payload, Op& op,
+                                   EngineActions& out) {
+  const auto rank = machine_.view().rank_of(from.peer);
+  if (!rank || judge(op, from.peer, header) != Execution::Verdict::expected) return;
   if (header.direction == Direction::down) release_copies(header, out);
-  if (payload == nullptr) payload = op->execution->landing(header.chunk);
-  std::vector<Execution::Send> sends;
-  bool right = false;
-  in_kernels(*op, [&] { right = op->execution->arrived(now, rank, header.direction, header.chunk, payload, sends); });
-  pool_.give(std::move(unpacked));
-  send(header.key, *op, sends, out);
-  if (!right) {
-    out.emplace_back(LogEvent{LogLevel::warning, "wrong-content",
-                              "what " + names_of({from.peer}) + " sent of " + describe(op->signature) +
-                                  " does not have the digest that it must have"});
-  }
-  widen_limit(header.key, *op, out);
-  if (op->execution->complete() && !op->whole) result_whole(now, header.key, *op, out);
+  Execution::Output output;
+  op.execution->arrived(now, *rank, header.direction, header.chunk, std::move(payload), output);
+  perform(header.key, op, output, out);
+  widen_limit(header.key, op, out);
+  if (op.execution->complete() && !op.whole) result_whole(now, header.key, op, out);
 }
 
 /// Copies of a chunk that is being dealt with and that go straight to its place go nowhere from now on.
@@ -318,7 +338,9 @@ void PeerEngine::State::chunk_arrived(Instant now, PeerId to, const FrameHeader&
   Op* const op = find_op(header.key);
   const auto rank = machine_.view().rank_of(to);
   if (!op || !rank) return;
-  in_kernels(*op, [&] { op->execution->sent(*rank, header.direction, header.chunk); });
+  Execution::Output output;
+  op->execution->sent(*rank, header.direction, header.chunk, output);
+  perform(header.key, *op, output, out);
   widen_limit(header.key, *op, out);
 }
 
@@ -337,11 +359,11 @@ void PeerEngine::State::word_came(Instant now, LinkConnection connection, Link& 
   const auto rank = machine_.view().rank_of(connection.peer);
   if (!op || op->fingerprint != header.signature || !rank) return;
   op->progress = std::max(op->progress, now);
-  std::vector<Execution::Send> sends;
+  Execution::Output output;
   const Execution::Heard heard =
-      op->execution->word_came(now, *rank, header.kind, header.chunk, header.count, sends);
+      op->execution->word_came(now, *rank, header.kind, header.chunk, header.count, output);
   if (heard == Execution::Heard::cancels) link.schedule.cancel(header.key, header.chunk);
-  send(header.key, *op, sends, out);
+  perform(header.key, *op, output, out);
   if (heard == Execution::Heard::impossible)
     return drop_connection(now, connection, "it said something of chunk " + std::to_string(header.chunk) + " that cannot be",
                            out);
@@ -357,9 +379,9 @@ void PeerEngine::State::ready_came(Instant now, Link& link, PeerId from, const F
     heard_from(now, *op, from);
     link.schedule.set_ready(header.key, header.count);
     out.emplace_back(WakeLink{from});
-    std::vector<Execution::Send> sends;
-    op->execution->ready(now, *rank, sends);
-    send(header.key, *op, sends, out);
+    Execution::Output output;
+    op->execution->ready(now, *rank, output);
+    perform(header.key, *op, output, out);
     return;
   }
   if (!future(header.key)) return;
@@ -376,17 +398,20 @@ void PeerEngine::State::drop_connection(Instant now, LinkConnection connection, 
   out.emplace_back(LogEvent{LogLevel::warning, "connection-dropped",
                            "connection " + std::to_string(connection.index) + " to " + who +
                                " is closed and will be opened again: " + reason});
+  const Link* const link = find_link(connection.peer);
+  const auto stands = link->incarnations.find(connection.index);
+  const std::uint64_t incarnation = stands == link->incarnations.end() ? 0 : stands->second;
   forget_connection(now, connection, out);
-  out.emplace_back(DropConnection{connection, reason});
+  out.emplace_back(DropConnection{connection, incarnation, reason});
 }
 
 void PeerEngine::State::forget_connection(Instant now, LinkConnection connection, EngineActions& out) {
   Link& link = *find_link(connection.peer);
   if (const auto found = link.receiving.find(connection.index); found != link.receiving.end()) {
-    pool_.give(std::move(found->second.staging));
     stop_parking(link, found->second);
     link.receiving.erase(found);
   }
+  stop_preparing(link, connection.index);
   link.schedule.connection_down(connection.index);
   link.incarnations.erase(connection.index);
   link.compression.interrupted();

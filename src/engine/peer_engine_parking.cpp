@@ -74,7 +74,8 @@ void PeerEngine::State::park(Link& link, Receiving& receiving, std::uint32_t ind
   if (repeated) return stop_parking(link, receiving);
   parked.push_back({.header = header,
                     .connection = index,
-                    .payload = {receiving.staging.get(), receiving.staging.get() + header.payload_bytes}});
+                    .payload = std::make_shared<const std::vector<std::byte>>(
+                        receiving.staging.get(), receiving.staging.get() + header.payload_bytes)});
   if (receiving.use == Receiving::Use::parked_copy) {
     if (Receiving* const twin = parking_twin(link, header))
       count_parked(link, *twin, Receiving::Use::parked_copy);
@@ -91,12 +92,13 @@ void PeerEngine::State::deliver_parked(Instant now, const OpKey& key, EngineActi
     if (Op* const op = find_op(key); op && !frames.empty()) heard_from(now, *op, peer);
     link.parked.erase(found);
     for (const Parked& parked : frames) {
-      link.parked_bytes -= parked.payload.size();
+      link.parked_bytes -= parked.payload->size();
       --link.parked_frames;
     }
     for (const Parked& parked : frames) {
-      if (Op* const op = find_op(key)) op->bytes_received += parked.payload.size();
-      apply_chunk(now, {.peer = peer, .index = parked.connection}, parked.header, parked.payload.data(), out);
+      if (Op* const op = find_op(key)) op->bytes_received += parked.payload->size();
+      apply_chunk(now, {.peer = peer, .index = parked.connection}, parked.header,
+                  {.bytes = parked.payload->data(), .owner = parked.payload}, out);
     }
   }
 }
@@ -105,7 +107,7 @@ void PeerEngine::State::forget_parked_before(Link& link, Epoch epoch) {
   std::erase_if(link.parked, [&](const auto& entry) {
     if (entry.first.epoch >= epoch) return false;
     for (const Parked& parked : entry.second) {
-      link.parked_bytes -= parked.payload.size();
+      link.parked_bytes -= parked.payload->size();
       --link.parked_frames;
     }
     return true;

@@ -74,9 +74,9 @@ void PeerEngine::State::link_is_wider(Instant now, PeerId peer, EngineActions& o
   const auto rank = machine_.view().rank_of(peer);
   for (auto& [key, op] : ops_) {
     if (!op.probing || !rank) continue;
-    std::vector<Execution::Send> sends;
-    op.probing->link_stands(now, *rank, static_cast<std::uint32_t>(find_link(peer)->schedule.connections()), sends);
-    send(key, op, sends, out);
+    Execution::Output output;
+    op.probing->link_stands(now, *rank, static_cast<std::uint32_t>(find_link(peer)->schedule.connections()), output);
+    perform(key, op, output, out);
     take_probes(now, key, op, out);
     if (op.execution->complete() && !op.whole) result_whole(now, key, op, out);
   }

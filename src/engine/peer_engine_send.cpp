@@ -2,7 +2,6 @@
 
 #include "base/assert.hpp"
 #include "engine/peer_engine_state.hpp"
-#include "kernels/payload_codec.hpp"
 
 /// What goes out: into the links' queues, and from there as frames.
 namespace hawser {
@@ -12,8 +11,9 @@ constexpr std::size_t kCompressedBytesMin = 4 << 10;
 
 }  // namespace
 
-void PeerEngine::State::send(const OpKey& key, Op& op, std::vector<Execution::Send>& sends,
+void PeerEngine::State::send(const OpKey& key, Op& op, const std::vector<Execution::Send>& sends,
                              EngineActions& out) {
+  if (sends.empty()) return;
   const View& view = machine_.view();
   std::vector<PeerId> woken;
   for (const auto& one : sends) {
@@ -33,7 +33,6 @@ void PeerEngine::State::send(const OpKey& key, Op& op, std::vector<Execution::Se
     if (std::find(woken.begin(), woken.end(), to) == woken.end()) woken.push_back(to);
   }
   for (const PeerId to : woken) out.emplace_back(WakeLink{to});
-  sends.clear();
 }
 
 void PeerEngine::State::tell_ready(const OpKey& key, Op& op, EngineActions& out) {
@@ -58,58 +57,79 @@ void PeerEngine::State::send_ready(PeerId to, Link& link, const OpKey& key, cons
   out.emplace_back(WakeLink{to});
 }
 
-std::optional<OutFrame> PeerEngine::State::next_frame(Instant now, LinkConnection connection) {
+std::optional<OutFrame> PeerEngine::State::next_frame(Instant now, LinkConnection connection, EngineActions& out) {
   Link* const link = find_link(connection.peer);
   if (!link) return std::nullopt;
-  const auto frame = link->schedule.next(now, connection.index);
-  if (!frame) {
-    if (link->meter.queued_since() && !link->schedule.has_work() && !link->schedule.is_held_back())
-      link->meter.drained(now);
-    return std::nullopt;
+  if (const auto waiting = link->preparing.find(connection.index); waiting == link->preparing.end()) {
+    const auto frame = link->schedule.next(now, connection.index);
+    if (!frame) {
+      if (link->meter.queued_since() && !link->schedule.has_work() && !link->schedule.is_held_back())
+        link->meter.drained(now);
+      return std::nullopt;
+    }
+    if (frame->kind != FrameKind::chunk) return OutFrame{.header = *frame, .payload = {}};
+    if (is_prefetch(frame->key)) {
+      if (link->metered) link->meter.gave(now);
+      link->compression.handed(now, frame->payload_bytes, false);
+      return OutFrame{.header = *frame, .payload = host_.payload(frame->chunk)};
+    }
+    link->preparing.emplace(connection.index, Preparing{.header = *frame});
+    ++find_op(frame->key)->preparing;
   }
-  OutFrame made{.header = *frame, .payload = {}};
-  if (frame->kind != FrameKind::chunk) return made;
-  if (link->metered) link->meter.gave(now);
-  if (is_prefetch(frame->key)) {
-    made.payload = host_.payload(frame->chunk);
-    link->compression.handed(now, frame->payload_bytes, false);
-    return made;
-  }
-  Op* const op = find_op(frame->key);
+  Preparing& preparing = link->preparing.at(connection.index);
+  Op* const op = find_op(preparing.header.key);
   HAWSER_ASSERT(op != nullptr);
-  made.payload = payload(*link, connection.index, *op, made.header);
-  link->compression.handed(now, frame->payload_bytes, op->compress && frame->payload_bytes >= kCompressedBytesMin);
-  op->bytes_sent += made.payload.size();
-  return made;
+  const auto made = payload(*link, connection, *op, preparing, out);
+  if (!made) return std::nullopt;
+  const OutFrame frame{.header = preparing.header, .payload = *made};
+  const std::size_t plain_bytes = preparing.packed ? preparing.plain_bytes : made->size();
+  stop_preparing(*link, connection.index);
+  if (link->metered) link->meter.gave(now);
+  link->compression.handed(now, plain_bytes, op->compress && plain_bytes >= kCompressedBytesMin);
+  op->bytes_sent += frame.payload.size();
+  return frame;
 }
 
-/// The payload of a chunk as it travels. Compressed, its header says so.
-std::span<const std::byte> PeerEngine::State::payload(Link& link, std::uint32_t index, Op& op,
-                                                      FrameHeader& header) {
-  std::span<const std::byte> plain;
-  in_kernels(op, [&] { plain = op.execution->payload(header.direction, header.chunk); });
-  HAWSER_ASSERT(plain.size() == header.payload_bytes);
-  if (!op.compress || plain.size() < kCompressedBytesMin || !link.compression.worth_trying()) return plain;
-  auto buffer = pool_.take();
-  const auto most =
-      static_cast<std::size_t>(static_cast<double>(plain.size()) * CompressionChoice::kShareThatPays);
-  std::optional<std::size_t> bytes;
-  in_kernels(op, [&] {
-    bytes = compress_payload(plain, op.execution->stride(header.chunk, plain.size()), {buffer.get(), most});
-  });
-  if (!bytes) {
-    pool_.give(std::move(buffer));
-    link.compression.did_not_pay();
+void PeerEngine::State::stop_preparing(Link& link, std::uint32_t index) {
+  const auto found = link.preparing.find(index);
+  if (found == link.preparing.end()) return;
+  if (Op* const op = find_op(found->second.header.key)) --op->preparing;
+  link.preparing.erase(found);
+}
+
+/// The payload of a chunk as it travels; none while a work makes it. Compressed, its header says so.
+std::optional<std::span<const std::byte>> PeerEngine::State::payload(Link& link, LinkConnection connection, Op& op,
+                                                                     Preparing& preparing, EngineActions& out) {
+  if (preparing.compressing != WorkToken{}) return std::nullopt;
+  if (preparing.packed)
+    return std::span<const std::byte>(preparing.packed.get(), preparing.header.payload_bytes);
+  const FrameHeader& header = preparing.header;
+  Execution::Output output;
+  const auto plain = op.execution->payload(header.direction, header.chunk, output);
+  perform(header.key, op, output, out);
+  if (!plain) return std::nullopt;
+  HAWSER_ASSERT(plain->size() == header.payload_bytes);
+  if (!op.compress || preparing.plain || plain->size() < kCompressedBytesMin || !link.compression.worth_trying())
     return plain;
-  }
-  link.compression.paid();
-  auto packed = std::make_shared<std::vector<std::byte>>(buffer.get(), buffer.get() + *bytes);
-  pool_.give(std::move(buffer));
-  header.compressed = true;
-  header.payload_bytes = static_cast<std::uint32_t>(*bytes);
-  const std::span<const std::byte> payload(*packed);
-  link.schedule.keep(index, std::move(packed));
-  return payload;
+  StagingPool::Buffer buffer = pool_.take();
+  const auto most =
+      static_cast<std::size_t>(static_cast<double>(plain->size()) * CompressionChoice::kShareThatPays);
+  Work work{.steps = {CompressPayload{.from = plain->data(),
+                                      .bytes = plain->size(),
+                                      .stride = op.execution->stride(header.chunk, plain->size()),
+                                      .out = buffer.get(),
+                                      .out_bytes_max = most}},
+            .bytes = 2 * plain->size()};
+  preparing.plain_bytes = plain->size();
+  preparing.compressing = order(op,
+                                {.use = UnderWay::Use::compress,
+                                 .key = header.key,
+                                 .connection = connection,
+                                 .incarnation = link.incarnations[connection.index],
+                                 .header = header,
+                                 .buffer = std::move(buffer)},
+                                std::move(work), out);
+  return std::nullopt;
 }
 
 }  // namespace hawser

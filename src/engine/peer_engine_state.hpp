@@ -22,15 +22,17 @@
 
 namespace hawser {
 
-/// Staging memory for payloads, recycled so that it stays warm in the cache.
+/// Staging memory for payloads, recycled so that it stays warm in the cache. Not thread-safe, and neither is the end of a
+/// buffer.
 class StagingPool {
  public:
-  using Buffer = std::unique_ptr<std::byte[]>;
+  using Buffer = std::shared_ptr<std::byte>;
+  /// Room for a frame's payload. It comes back to the pool with its last owner, which may outlive the pool.
   Buffer take();
-  void give(Buffer buffer);
 
  private:
-  std::vector<Buffer> free_;
+  using Free = std::vector<std::unique_ptr<std::byte[]>>;
+  std::shared_ptr<Free> free_ = std::make_shared<Free>();
 };
 
 class PeerEngine::State {
@@ -42,7 +44,7 @@ class PeerEngine::State {
   Landing frame_begins(Instant now, LinkConnection connection, const FrameHeader& header, EngineActions& out);
   void frame_moved(Instant now, LinkConnection connection, EngineActions& out);
   void frame_ends(Instant now, LinkConnection connection, bool intact, EngineActions& out);
-  std::optional<OutFrame> next_frame(Instant now, LinkConnection connection);
+  std::optional<OutFrame> next_frame(Instant now, LinkConnection connection, EngineActions& out);
   EngineInfo info() const;
   void undo_all() noexcept;
 
@@ -58,6 +60,8 @@ class PeerEngine::State {
     std::set<PeerId> not_heard;          ///< Members whose chunks come here, and who may not have called yet.
     Instant all_called{};                ///< When that was empty.
     Duration in_kernels{};
+    std::uint32_t works = 0;      ///< Under way.
+    std::uint32_t preparing = 0;  ///< Connections that wait until a payload of it is made.
     Instant started{};
     Instant progress{};                 ///< When something of it last moved.
     std::optional<Instant> probed;      ///< When all links were asked for a sign of life.
@@ -76,22 +80,52 @@ class PeerEngine::State {
     Instant since{};
     std::optional<Instant> until;
   };
+  /// A call that is over, and whose memory works still use.
+  struct Ending {
+    std::shared_ptr<Execution> execution;
+    bool restores = false;
+    std::uint32_t works = 0;
+    CallDone done;
+  };
+  /// A work that was asked for.
+  struct UnderWay {
+    enum class Use { execution, compress, decompress };
+    Use use = Use::execution;
+    OpKey key;
+    std::uint64_t token = 0;  ///< The execution's.
+    // Of a compression or decompression: the frame, its connection, where the result goes, and where the payload lies.
+    LinkConnection connection{};
+    std::uint64_t incarnation = 0;
+    FrameHeader header{};
+    StagingPool::Buffer buffer{};
+    Payload payload{};
+  };
+  /// The frame that a connection writes next, once its payload is made.
+  struct Preparing {
+    FrameHeader header;
+    WorkToken compressing{};  ///< The work that compresses it, if one does.
+    bool plain = false;       ///< Compression was tried, and did not pay.
+    StagingPool::Buffer packed{};  ///< The compressed payload.
+    std::size_t plain_bytes = 0;   ///< Before it was compressed.
+  };
   /// A frame on its way in.
   struct Receiving {
     enum class Use { discard, control, staged, placed_down, parked, parked_copy, prefetched };
     FrameHeader header;
     Use use = Use::discard;
     StagingPool::Buffer staging;
+    std::byte* place = nullptr;  ///< Of one that is placed.
   };
   /// Chunks of a collective that this peer has not called yet.
   struct Parked {
     FrameHeader header;
     std::uint32_t connection = 0;  ///< On which it came.
-    std::vector<std::byte> payload;
+    std::shared_ptr<const std::vector<std::byte>> payload;
   };
   struct Link {
     LinkSchedule schedule;
     std::map<std::uint32_t, Receiving> receiving;
+    std::map<std::uint32_t, Preparing> preparing;  ///< By connection.
     std::map<std::uint32_t, std::uint64_t> incarnations;  ///< Of the connections that stand, by number.
     std::map<OpKey, std::vector<Parked>> parked;
     /// Of frames that are parked, and of those on their way in that will be.
@@ -167,21 +201,30 @@ class PeerEngine::State {
 
   // peer_engine_send.cpp and peer_engine_data.cpp: frames that go, and frames that come; calls that begin and end.
   void begin_op(Instant now, const OpKey& key, EngineActions& out);
-  void send(const OpKey& key, Op& op, std::vector<Execution::Send>& sends, EngineActions& out);
+  WorkToken perform(const OpKey& key, Op& op, Execution::Output& output, EngineActions& out);
+  void send(const OpKey& key, Op& op, const std::vector<Execution::Send>& sends, EngineActions& out);
   void result_whole(Instant now, const OpKey& key, Op& op, EngineActions& out);
   void chunk_arrived(Instant now, PeerId to, const FrameHeader& header, EngineActions& out);
   void release_copies(const FrameHeader& header, EngineActions& out);
   void widen_limit(const OpKey& key, Op& op, EngineActions& out);
   void heard_from(Instant now, Op& op, PeerId peer);
-  std::span<const std::byte> payload(Link& link, std::uint32_t index, Op& op, FrameHeader& header);
+  std::optional<std::span<const std::byte>> payload(Link& link, LinkConnection connection, Op& op, Preparing& preparing,
+                                                    EngineActions& out);
+  void stop_preparing(Link& link, std::uint32_t index);
   Execution::Verdict judge(const Op& op, PeerId from, const FrameHeader& header) const;
-  template <class Work>
-  void in_kernels(Op& op, const Work& work);
   void progressed(Instant now, const Receiving& receiving);
   void tell_ready(const OpKey& key, Op& op, EngineActions& out);
   void send_ready(PeerId to, Link& link, const OpKey& key, const Op& op, EngineActions& out);
   void release(const OpKey& key, EngineActions& out);
   Landing chunk_begins(Instant now, PeerId peer, Link& link, Receiving& receiving, std::uint32_t index, EngineActions& out);
+
+  // peer_engine_work.cpp
+  void on(Instant now, const WorkDone& event, EngineActions& out);
+  WorkToken order(Op& op, UnderWay under_way, Work work, EngineActions& out);
+  void unpacked(Instant now, Op& op, const UnderWay& work, bool right, EngineActions& out);
+  void packed(Op& op, const UnderWay& work, std::size_t bytes, EngineActions& out);
+  void end_call(const OpKey& key, bool restores, CallDone done, EngineActions& out);
+  static void put_in_order(const Ending& ending, EngineActions& out);
 
   // peer_engine_waits.cpp
   void on(Instant now, const WaitCall& event, EngineActions& out);
@@ -198,8 +241,9 @@ class PeerEngine::State {
 
   // peer_engine_data.cpp
   void chunk_ends(Instant now, LinkConnection connection, Link& link, Receiving& receiving, EngineActions& out);
-  void apply_chunk(Instant now, LinkConnection from, const FrameHeader& header, const std::byte* payload,
-                   EngineActions& out);
+  void apply_chunk(Instant now, LinkConnection from, const FrameHeader& header, Payload payload, EngineActions& out);
+  void take_chunk(Instant now, LinkConnection from, const FrameHeader& header, Payload payload, Op& op,
+                  EngineActions& out);
   void word_came(Instant now, LinkConnection connection, Link& link, const FrameHeader& header, EngineActions& out);
   void ready_came(Instant now, Link& link, PeerId from, const FrameHeader& header, EngineActions& out);
   void drop_connection(Instant now, LinkConnection connection, const std::string& reason, EngineActions& out);
@@ -235,6 +279,9 @@ class PeerEngine::State {
   std::vector<Wait> waits_;
   std::map<OpKey, Op> ops_;
   std::map<PeerId, Link> links_;
+  std::map<OpKey, Ending> endings_;
+  std::map<WorkToken, UnderWay> works_;
+  std::uint64_t works_ordered_ = 0;
   StagingPool pool_;
   PeakMeter uplink_;
   PeakMeter downlink_;
@@ -251,13 +298,5 @@ class PeerEngine::State {
   std::optional<PrefetchGuest> guest_;
   std::shared_ptr<ScratchKeeper> scratch_ = std::make_shared<ScratchKeeper>();
 };
-
-template <class Work>
-void PeerEngine::State::in_kernels(Op& op, const Work& work) {
-  if (config_.stopwatch == nullptr) return work();
-  const Duration before = config_.stopwatch();
-  work();
-  op.in_kernels += config_.stopwatch() - before;
-}
 
 }  // namespace hawser

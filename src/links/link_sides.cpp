@@ -1,5 +1,7 @@
 #include "links/link_sides.hpp"
 
+#include "base/planted_fault.hpp"
+
 namespace hawser {
 namespace {
 
@@ -21,6 +23,7 @@ void LinkSides::begin(Instant now, bool is_smaller, std::optional<Duration> dial
 
 std::optional<Instant> LinkSides::dial_at() const {
   if (is_up_ || is_dialling_ || !dial_after_) return std::nullopt;
+  if (planted(PlantedFault::nobody_dials) && dialler_ != Dialler::undecided) return std::nullopt;
   if (dialler_ != Dialler::theirs) return free_since_ + *dial_after_;
   return free_since_ + (is_near_ ? kNearDiallerFirst : kFormerDiallerFirst);
 }

@@ -68,10 +68,11 @@ PeerDriver::PeerDriver(asio::io_context& io, DriverConfig config,
       engine_(config_.engine),
       names_(io),
       listener_(std::move(listener)),
-      links_(io, names_, {.connections_per_link = config_.connections_per_link,
+      links_(io, names_,
+             {.table = {.connections_per_link = config_.connections_per_link, .seed = config_.seed},
               .check_same_host = config_.check_same_host,
-              .tcp = config_.tcp,
-              .seed = config_.seed}, *this),
+              .tcp = config_.tcp},
+             *this),
       timer_(io),
       endings_(kEndingBytesPerTurn),
       failed_(std::make_shared<CallDone>()),
@@ -226,6 +227,21 @@ void PeerDriver::ask(const Ask& ask) {
     throw;
   }
   give_actions(std::move(actions));
+  run_works();
+}
+
+/// What the engine wants done on payloads, and what that leads to.
+void PeerDriver::run_works() {
+  if (running_works_ || works_.empty()) return;
+  running_works_ = true;
+  while (!works_.empty() && !over_) {
+    const RunWork one = std::move(works_.front());
+    works_.pop_front();
+    const Instant began = now();
+    const WorkResult result = run(one.work, desk_);
+    step(WorkDone{.token = one.token, .result = result, .took = now() - began});
+  }
+  running_works_ = false;
 }
 
 void PeerDriver::step(const EngineEvent& event) {
@@ -240,7 +256,7 @@ void PeerDriver::step(const EngineEvent& event) {
 /// What a connection of a link was found to be before another event took it away.
 bool PeerDriver::is_stale(const EngineEvent& event) const {
   const auto* up = std::get_if<LinkUp>(&event);
-  return up != nullptr && !links_.stands(name_of(up->connection), up->incarnation);
+  return up != nullptr && !links_.is_established(name_of(up->connection), up->incarnation);
 }
 
 void PeerDriver::settle() {
@@ -442,11 +458,12 @@ void PeerDriver::perform_one(ReleaseSend& action) { links_.release_send(name_of(
 
 void PeerDriver::perform_one(ReleaseReceive& action) { links_.release_receive(name_of(action.connection)); }
 
+void PeerDriver::perform_one(RunWork& action) { works_.push_back(std::move(action)); }
 void PeerDriver::perform_one(RestoreInput& action) { endings_.take(action); }
 void PeerDriver::perform_one(SettleResult& action) { endings_.take(action); }
 
 void PeerDriver::perform_one(DropConnection& action) {
-  links_.drop(name_of(action.connection));
+  if (links_.is_established(name_of(action.connection), action.incarnation)) links_.drop(name_of(action.connection));
 }
 
 std::byte* PeerDriver::frame_begins(transport::ConnectionName connection, const FrameHeader& header) {
@@ -472,7 +489,12 @@ void PeerDriver::frame_ends(transport::ConnectionName connection, bool intact) {
 std::optional<transport::FrameToSend> PeerDriver::next_frame(transport::ConnectionName connection) {
   if (over_) return std::nullopt;
   std::optional<OutFrame> frame;
-  ask([&](EngineActions& actions) { frame = engine_.next_frame(now(), name_of(connection), actions); });
+  // A work may make its payload first, which has been run when ask() returns.
+  for (bool ordered = true; !frame && ordered && !over_;)
+    ask([&](EngineActions& actions) {
+      frame = engine_.next_frame(now(), name_of(connection), actions);
+      ordered = !actions.empty();
+    });
   if (!frame) return std::nullopt;
   return transport::FrameToSend{.header = frame->header, .payload = frame->payload};
 }

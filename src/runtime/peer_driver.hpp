@@ -103,6 +103,7 @@ class PeerDriver final : private transport::FrameTraffic {
   void perform_one(WidenLink& action);
   void perform_one(ReleaseSend& action);
   void perform_one(ReleaseReceive& action);
+  void perform_one(RunWork& action);
   void perform_one(RestoreInput& action);
   void perform_one(SettleResult& action);
   void perform_one(DropConnection& action);
@@ -122,6 +123,7 @@ class PeerDriver final : private transport::FrameTraffic {
   void publish();
   void arm_timer_later();
   void arm_timer();
+  void run_works();
   EngineActions take_actions();
   void give_actions(EngineActions actions);
 
@@ -141,6 +143,9 @@ class PeerDriver final : private transport::FrameTraffic {
   Instant master_missed_tell_{};
 
   std::map<CallId, OwedAnswer> calls_;
+  std::deque<RunWork> works_;
+  bool running_works_ = false;
+  WorkDesk desk_;
   EndingCalls endings_;
   bool ending_posted_ = false;
   bool arming_posted_ = false;

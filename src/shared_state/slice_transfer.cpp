@@ -63,7 +63,7 @@ SliceTransfer::SliceTransfer(std::shared_ptr<TransferCall> call, std::uint32_t r
   call_->bytes_missing = missing;
 }
 
-void SliceTransfer::start(std::vector<Send>&) {}
+void SliceTransfer::start(Output&) {}
 
 std::size_t SliceTransfer::part_of(std::uint64_t chunk) const {
   return static_cast<std::size_t>(std::upper_bound(starts_.begin(), starts_.end(), chunk) - starts_.begin()) - 1;
@@ -76,9 +76,11 @@ std::span<std::byte> SliceTransfer::memory(std::uint64_t chunk) const {
   return {one.data + slice * kDigestSliceBytes, static_cast<std::size_t>(slice_bytes(one.bytes, slice))};
 }
 
-std::span<const std::byte> SliceTransfer::payload(Direction, std::uint64_t chunk) { return memory(chunk); }
+std::optional<std::span<const std::byte>> SliceTransfer::payload(Direction, std::uint64_t chunk, Output&) {
+  return memory(chunk);
+}
 
-void SliceTransfer::sent(std::uint32_t to, Direction, std::uint64_t chunk) { swarm_.served(to, chunk); }
+void SliceTransfer::sent(std::uint32_t to, Direction, std::uint64_t chunk, Output&) { swarm_.served(to, chunk); }
 
 Execution::Verdict SliceTransfer::judge(std::uint32_t from, Direction direction, std::uint64_t chunk,
                                         std::size_t bytes) const {
@@ -99,33 +101,68 @@ std::size_t SliceTransfer::stride(std::uint64_t chunk, std::size_t) const {
   return call_->parts[part_of(chunk)].element_bytes;
 }
 
-std::byte* SliceTransfer::landing(std::uint64_t chunk) {
+std::byte* SliceTransfer::landing(std::uint64_t chunk, Output&) {
+  // A copy that is being checked may lie there.
+  if (checked_.contains(chunk)) return nullptr;
   call_->touched[static_cast<std::size_t>(chunk)] = true;
   return memory(chunk).data();
 }
 
-bool SliceTransfer::arrived(Instant now, std::uint32_t from, Direction, std::uint64_t chunk, const std::byte* payload,
-                            std::vector<Send>& out) {
+void SliceTransfer::arrived(Instant, std::uint32_t from, Direction, std::uint64_t chunk, Payload payload, Output& out) {
+  if (const auto found = checked_.find(chunk); found != checked_.end())
+    found->second.push_back({.from = from, .payload = std::move(payload)});
+  else
+    check(chunk, {.from = from, .payload = std::move(payload)}, out);
+}
+
+/// Orders the work that proves a copy, and brings it to its place if that is elsewhere.
+void SliceTransfer::check(std::uint64_t chunk, Arrival arrival, Output& out) {
   const std::span<std::byte> place = memory(chunk);
   const std::size_t part = part_of(chunk);
   const Digest128& wanted = call_->parts[part].digests[static_cast<std::size_t>(chunk - starts_[part])];
-  const bool right = digest_slice({payload, place.size()}, kContentSeed) == wanted;
-  if (right) {
-    if (payload != place.data()) std::memcpy(landing(chunk), payload, place.size());
-    call_->came[static_cast<std::size_t>(chunk)] = true;
-    call_->bytes_from[from] += place.size();
-    call_->bytes_came += place.size();
-    swarm_.slice_came(now, from, chunk, words_);
-  } else {
-    call_->bad.push_back({.from = from, .slice = chunk});
-    call_->bytes_again += place.size();
-    swarm_.slice_bad(now, from, chunk, words_);
+  Work work{.steps = {CheckDigest{
+                .bytes = arrival.payload.bytes, .count = place.size(), .seed = kContentSeed, .wanted = wanted}},
+            .bytes = place.size()};
+  if (arrival.payload.bytes != place.data()) {
+    call_->touched[static_cast<std::size_t>(chunk)] = true;
+    work.steps.emplace_back(CopyBytes{.from = arrival.payload.bytes, .to = place.data(), .bytes = place.size()});
   }
-  say(out);
-  return right;
+  auto& copies = checked_[chunk];
+  copies.insert(copies.begin(), std::move(arrival));
+  out.works.push_back({.token = chunk, .work = std::move(work)});
 }
 
-void SliceTransfer::ready(Instant now, std::uint32_t member, std::vector<Send>& out) {
+std::optional<std::uint32_t> SliceTransfer::worked(Instant now, std::uint64_t chunk, const WorkResult& result,
+                                                   Output& out) {
+  std::vector<Arrival> copies = std::move(checked_.at(chunk));
+  checked_.erase(chunk);
+  const std::uint32_t from = copies.front().from;
+  const std::size_t bytes = memory(chunk).size();
+  if (result.right) {
+    call_->came[static_cast<std::size_t>(chunk)] = true;
+    call_->bytes_from[from] += bytes;
+    call_->bytes_came += bytes;
+    call_->bytes_again += bytes * (copies.size() - 1);
+    swarm_.slice_came(now, from, chunk, words_);
+    say(out);
+    return std::nullopt;
+  }
+  call_->bad.push_back({.from = from, .slice = chunk});
+  call_->bytes_again += bytes;
+  swarm_.slice_bad(now, from, chunk, words_);
+  say(out);
+  copies.erase(copies.begin());
+  if (!copies.empty()) {
+    Arrival next = std::move(copies.front());
+    copies.erase(copies.begin());
+    check(chunk, std::move(next), out);
+    auto& rest = checked_.at(chunk);
+    rest.insert(rest.end(), std::make_move_iterator(copies.begin()), std::make_move_iterator(copies.end()));
+  }
+  return from;
+}
+
+void SliceTransfer::ready(Instant now, std::uint32_t member, Output& out) {
   if (ready_[member]) return;
   ready_[member] = true;
   swarm_.peer_ready(now, member, words_);
@@ -133,7 +170,7 @@ void SliceTransfer::ready(Instant now, std::uint32_t member, std::vector<Send>& 
 }
 
 Execution::Heard SliceTransfer::word_came(Instant now, std::uint32_t from, FrameKind kind, std::uint64_t chunk,
-                                          std::uint64_t count, std::vector<Send>& out) {
+                                          std::uint64_t count, Output& out) {
   if (chunk >= chunks()) return Heard::impossible;
   // Its ready may come later, over another connection.
   ready(now, from, out);
@@ -144,7 +181,7 @@ Execution::Heard SliceTransfer::word_came(Instant now, std::uint32_t from, Frame
       const Swarm::Answer answer = swarm_.want_came(from, chunk, kind == FrameKind::wish, words_);
       if (answer != Swarm::Answer::impossible) heard = Heard::fine;
       if (answer == Swarm::Answer::send)
-        out.push_back({.to = from, .direction = Direction::down, .chunk = chunk, .bytes = memory(chunk).size()});
+        out.sends.push_back({.to = from, .direction = Direction::down, .chunk = chunk, .bytes = memory(chunk).size()});
       break;
     }
     case FrameKind::unwant: heard = swarm_.unwant_came(from, chunk) ? Heard::cancels : Heard::fine; break;
@@ -160,14 +197,14 @@ Execution::Heard SliceTransfer::word_came(Instant now, std::uint32_t from, Frame
   return heard;
 }
 
-void SliceTransfer::tick(Instant now, std::vector<Send>& out) {
+void SliceTransfer::tick(Instant now, Output& out) {
   swarm_.tick(now, words_);
   say(out);
 }
 
-void SliceTransfer::say(std::vector<Send>& out) {
+void SliceTransfer::say(Output& out) {
   for (const SwarmWord& word : words_)
-    out.push_back({.to = word.to, .chunk = word.slice, .kind = frame_of(word.kind), .count = word.count});
+    out.sends.push_back({.to = word.to, .chunk = word.slice, .kind = frame_of(word.kind), .count = word.count});
   words_.clear();
 }
 

@@ -51,26 +51,27 @@ struct TransferCall {
 };
 
 /// A transfer of slices at one member: whom to ask for what is the Swarm's to say; here are the memory, the
-/// digests and the frames. Slices travel as chunks on their way down, words as frames of their own kinds.
+/// digests (as works) and the frames. Slices travel as chunks on their way down, words as frames of their own kinds.
 /// What has come stays when the transfer is aborted: TransferCall tells.
 class SliceTransfer final : public Execution {
  public:
   SliceTransfer(std::shared_ptr<TransferCall> call, std::uint32_t rank, std::uint32_t world_size);
 
-  void start(std::vector<Send>& out) override;
-  std::span<const std::byte> payload(Direction direction, std::uint64_t chunk) override;
-  void sent(std::uint32_t to, Direction direction, std::uint64_t chunk) override;
+  void start(Output& out) override;
+  std::optional<std::span<const std::byte>> payload(Direction direction, std::uint64_t chunk, Output& out) override;
+  void sent(std::uint32_t to, Direction direction, std::uint64_t chunk, Output& out) override;
+  std::optional<std::uint32_t> worked(Instant now, std::uint64_t token, const WorkResult& result, Output& out) override;
   std::uint64_t chunks() const override { return swarm_.slices(); }
   Verdict judge(std::uint32_t from, Direction direction, std::uint64_t chunk, std::size_t bytes) const override;
   std::size_t payload_bytes(std::uint32_t from, Direction direction, std::uint64_t chunk) const override;
   std::size_t stride(std::uint64_t chunk, std::size_t bytes) const override;
-  std::byte* landing(std::uint64_t chunk) override;
-  bool arrived(Instant now, std::uint32_t from, Direction direction, std::uint64_t chunk, const std::byte* payload,
-               std::vector<Send>& out) override;
-  void ready(Instant now, std::uint32_t member, std::vector<Send>& out) override;
+  std::byte* landing(std::uint64_t chunk, Output& out) override;
+  void arrived(Instant now, std::uint32_t from, Direction direction, std::uint64_t chunk, Payload payload,
+               Output& out) override;
+  void ready(Instant now, std::uint32_t member, Output& out) override;
   Heard word_came(Instant now, std::uint32_t from, FrameKind kind, std::uint64_t chunk, std::uint64_t count,
-                  std::vector<Send>& out) override;
-  void tick(Instant now, std::vector<Send>& out) override;
+                  Output& out) override;
+  void tick(Instant now, Output& out) override;
   std::optional<Instant> next_deadline() const override { return swarm_.next_deadline(); }
   bool complete() const override { return swarm_.complete(); }
   bool settle(std::size_t&) override { return true; }
@@ -83,7 +84,12 @@ class SliceTransfer final : public Execution {
  private:
   std::size_t part_of(std::uint64_t chunk) const;
   std::span<std::byte> memory(std::uint64_t chunk) const;
-  void say(std::vector<Send>& out);
+  void say(Output& out);
+  struct Arrival {
+    std::uint32_t from = 0;
+    Payload payload;
+  };
+  void check(std::uint64_t chunk, Arrival arrival, Output& out);
 
   std::shared_ptr<TransferCall> call_;
   std::uint32_t rank_;
@@ -92,6 +98,8 @@ class SliceTransfer final : public Execution {
   Swarm swarm_;
   std::vector<bool> ready_;
   std::vector<SwarmWord> words_;
+  /// Slices whose content is being checked, and copies of them that came meanwhile.
+  std::map<std::uint64_t, std::vector<Arrival>> checked_;
 };
 
 }  // namespace hawser

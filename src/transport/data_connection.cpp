@@ -246,7 +246,6 @@ void DataConnection::stage(const FrameToSend& frame) {
 
 void DataConnection::ask_connections(std::uint32_t connections) {
   to_ask_ = connections;
-  pump();
 }
 
 void DataConnection::keep_queue_short(std::size_t bytes) {

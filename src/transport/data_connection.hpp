@@ -50,7 +50,7 @@ class DataConnection : public std::enable_shared_from_this<DataConnection> {
 
   /// Asks for frames and writes them, unless it waits for the system to take more already.
   void pump();
-  /// Tells the other side how many connections the link should have.
+  /// The next pump() tells the other side how many connections the link should have.
   void ask_connections(std::uint32_t connections);
   /// Copies what is left of a borrowed payload.
   void release_send();

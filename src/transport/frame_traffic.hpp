@@ -10,15 +10,11 @@
 #include "base/ids.hpp"
 #include "base/instant.hpp"
 #include "base/log_event.hpp"
+#include "links/connection_name.hpp"
 
 namespace hawser::transport {
 
-/// One TCP connection of a link: which peer, and the number of the connection in the link.
-struct ConnectionName {
-  PeerId peer;
-  std::uint32_t index = 0;
-  friend bool operator==(const ConnectionName&, const ConnectionName&) = default;
-};
+using hawser::ConnectionName;
 
 /// A frame to write. The payload stays valid until it is written whole or released.
 struct FrameToSend {

@@ -1,194 +1,360 @@
 #include "transport/links.hpp"
 
 #include <algorithm>
+#include <array>
+#include <asio/buffer.hpp>
+#include <asio/error.hpp>
+#include <chrono>
+#include <utility>
+#include <variant>
 
-#include "base/assert.hpp"
-#include "transport/links_state.hpp"
+#include "transport/same_machine.hpp"
+#include "wire/link_greeting.hpp"
 
 namespace hawser::transport {
 
 namespace {
 
-std::string describe(const LinkTarget& target) { return target.name + " at " + to_string(target.address); }
+using Clock = std::chrono::steady_clock;
+using links::SocketId;
+
+Instant now() { return Instant(std::chrono::duration_cast<Duration>(Clock::now().time_since_epoch())); }
+
+bool is_wait(const std::error_code& error) {
+  return error == asio::error::would_block || error == asio::error::try_again || error == asio::error::interrupted;
+}
 
 }  // namespace
 
+/// A connection whose greeting and answer are not yet exchanged.
+struct Links::Handshake {
+  Handshake(SocketId number, Tcp::socket connected) : id(number), socket(std::move(connected)) {}
+
+  void close() {
+    is_over = true;
+    std::error_code ignored;
+    socket.close(ignored);
+  }
+
+  SocketId id;
+  Tcp::socket socket;
+  bool is_over = false;  ///< It is in handshakes_ no more.
+};
+
 Links::Links(asio::io_context& io, NameLookup& names, LinksConfig config, FrameTraffic& traffic)
-    : io_(io), names_(names), config_(std::move(config)), traffic_(traffic), random_(config_.seed), sweep_(io), counting_(io) {
-  HAWSER_ASSERT(config_.connections_per_link <= limits::kConnectionsPerLinkMax);
-}
+    : io_(io), names_(names), config_(std::move(config)), traffic_(traffic), table_(config_.table), timer_(io) {}
 
 Links::~Links() { close_all(); }
 
-void Links::log(LogLevel level, const char* what, std::string text) {
-  traffic_.log({level, what, std::move(text)});
-}
+// -------------------------------------------------------------------------------------- what is asked for
 
-Links::Link* Links::find(PeerId peer) const {
-  const auto at = links_.find(peer);
-  return at == links_.end() ? nullptr : at->second.get();
-}
-
-Links::Slot* Links::find_slot(ConnectionName connection) const {
-  const Link* const link = find(connection.peer);
-  return link != nullptr && connection.index < link->slots.size() ? link->slots[connection.index].get()
-                                                                  : nullptr;
+template <class Ask>
+void Links::ask_table(const Ask& ask) {
+  links::Actions actions;
+  ask(actions);
+  perform(actions);
 }
 
 void Links::set_self(PeerId self) {
   close_all();
-  self_ = self;
-}
-
-void Links::close_all() {
-  for (auto& [peer, link] : links_) close_link(*link);
-  links_.clear();
-  std::error_code ignored;
-  for (const auto& stranger : strangers_) {
-    stranger->over = true;
-    stranger->socket.close(ignored);
-  }
-  strangers_.clear();
-  sweep_.cancel();
-  sweeping_ = false;
-  counting_.cancel();
-  is_counting_ = false;
-}
-
-void Links::close(PeerId peer) {
-  const auto at = links_.find(peer);
-  if (at == links_.end()) return;
-  close_link(*at->second);
-  links_.erase(at);
-}
-
-void Links::close_link(Link& link) {
-  link.look.cancel();
-  for (const auto& slot : link.slots) {
-    slot->link = nullptr;
-    stop_attempt(*slot);
-    if (slot->standing) slot->standing->close();
-    slot->standing.reset();
-  }
+  table_.set_self(self);
 }
 
 void Links::open(const LinkTarget& target) {
-  const bool is_new = !links_.contains(target.peer);
-  if (is_new) links_.emplace(target.peer, std::make_unique<Link>(io_));
-  Link& link = *find(target.peer);
-  const bool same = !is_new && link.target.secret == target.secret && link.target.address == target.address &&
-                    link.target.dial_after == target.dial_after;
-  link.target = target;
-  if (same) return;
-  for (const auto& slot : link.slots) stop_attempt(*slot);
-  if (!link.has_connection()) {
-    link.sides = {};
-    link.sides.begin(instant_now(), self_ < target.peer, target.dial_after);
-  } else if (link.dials()) {
-    for (const auto& slot : link.slots) {
-      slot->delay = kRedialFirst;
-      if (!slot->standing) dial(link, slot->index);
-    }
-  }
-  // Those that came before we were told of their link.
-  judge_waiting(target.peer);
-  if (Link* const still = find(target.peer)) look_at_sides(*still);
+  ask_table([&](links::Actions& out) { table_.open(now(), target, out); });
 }
 
-void Links::wake(PeerId peer) {
-  Link* link = find(peer);
-  if (link == nullptr || link->slots.empty()) return;
-  if (link->between_hosts) arm_count();
-  const std::size_t first = link->turn++ % link->slots.size();
-  for (std::size_t i = 0; i < link->slots.size(); ++i) {
-    const std::shared_ptr<DataConnection> connection =
-        link->slots[(first + i) % link->slots.size()]->standing;
-    if (!connection) continue;
-    connection->pump();
-    // What the frames lead to may close the link.
-    link = find(peer);
-    if (link == nullptr || link->slots.empty()) return;
-  }
+void Links::close(PeerId peer) {
+  ask_table([&](links::Actions& out) { table_.close(peer, out); });
 }
 
-void Links::release_send(ConnectionName connection) {
-  if (Slot* slot = find_slot(connection); slot != nullptr && slot->standing) slot->standing->release_send();
-}
-
-void Links::release_receive(ConnectionName connection) {
-  if (Slot* slot = find_slot(connection); slot != nullptr && slot->standing)
-    slot->standing->release_receive();
+void Links::close_all() {
+  // After an exception the table may know less than there is here.
+  for (const auto& [id, connection] : connections_)
+    if (connection) connection->close();
+  for (const auto& [id, dial] : dials_)
+    if (dial) dial->close();
+  for (const auto& [id, handshake] : handshakes_) handshake->close();
+  carriers_.clear();
+  connections_.clear();
+  dials_.clear();
+  handshakes_.clear();
+  table_.close_all();
+  timer_.cancel();
+  armed_.reset();
 }
 
 void Links::drop(ConnectionName connection) {
-  Link* link = find(connection.peer);
-  if (link == nullptr || connection.index >= link->slots.size()) return;
-  const std::shared_ptr<Slot> slot = link->slots[connection.index];
-  if (!slot->standing) return;
-  slot->standing->close();
-  slot->standing.reset();
-  if (!link->has_connection()) link->sides.all_down(instant_now());
-  if (link->dials()) redial_later(slot);
-  arm_sides(*link);
+  ask_table([&](links::Actions& out) { table_.drop(now(), connection, out); });
 }
 
-bool Links::stands(ConnectionName connection, std::uint64_t incarnation) const {
-  const Slot* const slot = find_slot(connection);
-  return slot != nullptr && slot->standing && slot->incarnation == incarnation;
+void Links::resize(PeerId peer, std::uint32_t connections) {
+  ask_table([&](links::Actions& out) { table_.resize(now(), peer, connections, out); });
+}
+
+void Links::ask(PeerId peer, std::uint32_t connections) {
+  ask_table([&](links::Actions& out) { table_.ask(peer, connections, out); });
+}
+
+void Links::widen(PeerId peer, std::uint32_t connections) {
+  ask_table([&](links::Actions& out) { table_.widen(now(), peer, connections, out); });
+}
+
+bool Links::is_established(ConnectionName connection, std::uint64_t incarnation) const {
+  return table_.is_established(connection, incarnation);
+}
+
+void Links::accepted(Tcp::socket socket, const std::string& remote_host) {
+  ask_table([&](links::Actions& out) {
+    const auto number = table_.accepted(
+        now(),
+        {.source = source_of(socket), .remote_host = remote_host, .machine_proof = machine_proof(socket, false)}, out);
+    if (!number) return;
+    const auto handshake = std::make_shared<Handshake>(*number, std::move(socket));
+    handshakes_.emplace(*number, handshake);
+    wait_readable(handshake);
+  });
+}
+
+// ---------------------------------------------------------------------------------------------- frames
+
+void Links::wake(PeerId peer) {
+  auto at = carriers_.find(peer);
+  if (at == carriers_.end()) return;
+  if (at->second.between_machines && !table_.is_sampling()) {
+    table_.used(now());
+    arm();
+  }
+  const std::size_t first = at->second.turn++;
+  for (std::size_t i = 0; at != carriers_.end() && i < at->second.connections.size(); ++i) {
+    const auto& all = at->second.connections;
+    const std::shared_ptr<DataConnection> connection = all[(first + i) % all.size()];
+    if (!connection) continue;
+    connection->pump();
+    // What the frames lead to may close the link.
+    at = carriers_.find(peer);
+  }
+}
+
+std::shared_ptr<DataConnection> Links::find(ConnectionName connection) const {
+  const auto at = carriers_.find(connection.peer);
+  if (at == carriers_.end() || connection.index >= at->second.connections.size()) return nullptr;
+  return at->second.connections[connection.index];
+}
+
+void Links::release_send(ConnectionName connection) {
+  if (const auto found = find(connection)) found->release_send();
+}
+
+void Links::release_receive(ConnectionName connection) {
+  if (const auto found = find(connection)) found->release_receive();
 }
 
 void Links::shut_down_connections() {
-  for (const auto& [peer, link] : links_)
-    for (const auto& slot : link->slots)
-      if (slot->standing) slot->standing->shut_down();
+  for (const auto& [id, connection] : connections_) connection->shut_down();
 }
 
-// ------------------------------------------------------------------------------------- both sides
+// --------------------------------------------------------------------------------------------- actions
 
-void Links::stand(const std::shared_ptr<Slot>& slot, Tcp::socket socket, bool same_machine) {
-  const ConnectionName name{slot->link->target.peer, slot->index};
-  if (slot->standing) {
-    // The dialler saw it break before we did.
-    slot->standing->close();
-    slot->standing.reset();
-    traffic_.link_down(name, slot->incarnation, "replaced by a new connection");
+/// No action leads to another call of this object before the last one is done, save at the end, where frames may go out.
+void Links::perform(links::Actions& actions) {
+  std::vector<SocketId> asked;
+  for (std::size_t i = 0; i < actions.size(); ++i) {
+    links::Action action = std::move(actions[i]);
+    if (const auto* ask = std::get_if<links::AskConnections>(&action)) asked.push_back(ask->socket);
+    std::visit([&](auto& one) { perform_one(one, actions); }, action);
   }
-  slot->standing_since = Clock::now();
-  const Duration round_trip = tcp_state_of(socket.native_handle()).round_trip;
-  if (!same_machine) apply(config_.tcp, socket);
-  slot->standing = DataConnection::start(
-      std::move(socket), {.name = name,
-                          .traffic = traffic_,
-                          .broken = [this, slot](const std::string& reason) { broke(slot, reason); },
-                          .asked = [this, slot](std::uint64_t connections) { asked(slot, connections); },
-                          .trust = {.same_machine = same_machine, .sends_checked = config_.check_same_host}});
-  if (!same_machine) slot->standing->keep_queue_short(kUnsentBytesMax);
-  slot->incarnation = ++incarnations_;
-  const Standing standing{.round_trip = round_trip, .same_host = same_machine, .incarnation = slot->incarnation};
-  Link& link = *slot->link;
-  link.between_hosts = link.between_hosts || !same_machine;
-  if (same_machine) link.sides.is_near();
-  if (link.dials() && config_.connections_per_link > 1) dial_up_to(link, config_.connections_per_link);
-  if (config_.connections_per_link == 0 && !same_machine) {
-    if (!link.count) link.count.emplace(connections_at_first(round_trip, links_.size()));
-    if (link.dials()) dial_up_to(link, link.count->wanted());
-  }
-  traffic_.link_up(name, standing);
-  arm_sides(link);
+  arm();
+  for (const SocketId socket : asked)
+    if (const auto at = connections_.find(socket); at != connections_.end()) {
+      const std::shared_ptr<DataConnection> connection = at->second;
+      connection->pump();
+    }
 }
 
-void Links::broke(const std::shared_ptr<Slot>& slot, const std::string& reason) {
-  if (slot->link == nullptr) return;
-  Link& link = *slot->link;
-  slot->standing.reset();
-  log(LogLevel::info, "connection-broke",
-      "connection " + std::to_string(slot->index) + " to " + describe(link.target) + " broke: " + reason);
-  traffic_.link_down({link.target.peer, slot->index}, slot->incarnation, reason);
-  if (!link.has_connection()) link.sides.all_down(instant_now());
-  if (link.dials()) redial_later(slot);
-  // Greetings that were held may be what is left.
-  judge_waiting(link.target.peer);
-  if (slot->link != nullptr) arm_sides(*slot->link);
+void Links::perform_one(const links::Dial& action, links::Actions&) {
+  dials_[action.socket] = Dial::start(
+      io_, names_, action.to,
+      [this, socket = action.socket](Result<Tcp::socket> result) {
+        const auto at = dials_.find(socket);
+        if (at == dials_.end()) return;
+        const bool was_refused = at->second->was_refused();
+        dials_.erase(at);
+        dialled(socket, std::move(result), was_refused);
+        traffic_.settle();
+      },
+      action.peer.value);
+}
+
+void Links::dialled(SocketId socket, Result<Tcp::socket> result, bool was_refused) {
+  if (!result.ok())
+    return ask_table([&](links::Actions& out) {
+      table_.dial_failed(now(), socket, {.why = result.error().sentence, .was_refused = was_refused}, out);
+    });
+  const auto handshake = std::make_shared<Handshake>(socket, std::move(result.value()));
+  handshakes_.emplace(socket, handshake);
+  ask_table([&](links::Actions& out) {
+    table_.dialled(now(), socket, machine_proof(handshake->socket, true), out);
+  });
+  if (!handshake->is_over) wait_readable(handshake);
+}
+
+void Links::perform_one(const links::Send& action, links::Actions& next) {
+  const auto at = handshakes_.find(action.socket);
+  if (at == handshakes_.end()) return;
+  Tcp::socket& socket = at->second->socket;
+  std::error_code error;
+  if (socket.write_some(asio::buffer(action.bytes), error) == action.bytes.size())
+    table_.sent(now(), action.socket, tcp_state_of(socket.native_handle()).round_trip, next);
+  else
+    table_.broke(now(), action.socket, error ? reason_of(error) : "what is to be written is not taken", next);
+}
+
+void Links::perform_one(const links::Close& action, links::Actions&) {
+  if (const auto at = dials_.find(action.socket); at != dials_.end()) {
+    at->second->close();
+    dials_.erase(at);
+  }
+  if (const auto at = handshakes_.find(action.socket); at != handshakes_.end()) {
+    at->second->close();
+    handshakes_.erase(at);
+  }
+  if (const auto at = connections_.find(action.socket); at != connections_.end()) {
+    const std::shared_ptr<DataConnection> connection = std::move(at->second);
+    connections_.erase(at);
+    forget(*connection);
+    connection->close();
+  }
+}
+
+/// It carries no frames any more.
+void Links::forget(const DataConnection& connection) {
+  const auto at = carriers_.find(connection.name().peer);
+  if (at == carriers_.end()) return;
+  auto& all = at->second.connections;
+  if (const std::size_t index = connection.name().index; index < all.size() && all[index].get() == &connection)
+    all[index].reset();
+  while (!all.empty() && !all.back()) all.pop_back();
+  if (all.empty()) carriers_.erase(at);
+}
+
+void Links::perform_one(const links::Establish& action, links::Actions&) {
+  const auto at = handshakes_.find(action.socket);
+  if (at == handshakes_.end()) return;
+  const std::shared_ptr<Handshake> handshake = std::move(at->second);
+  handshakes_.erase(at);
+  handshake->is_over = true;
+  std::error_code ignored;
+  handshake->socket.cancel(ignored);
+  if (!action.same_machine) apply(config_.tcp, handshake->socket);
+  // Whatever takes memory comes first.
+  std::shared_ptr<DataConnection>& connection = connections_[action.socket];
+  Carriers& carriers = carriers_[action.name.peer];
+  carriers.between_machines = carriers.between_machines || !action.same_machine;
+  if (carriers.connections.size() <= action.name.index) carriers.connections.resize(action.name.index + 1);
+  connection = DataConnection::start(
+      std::move(handshake->socket),
+      {.name = action.name,
+       .traffic = traffic_,
+       .broken = [this, socket = action.socket](const std::string& reason) { broke(socket, reason); },
+       .asked =
+           [this, socket = action.socket](std::uint64_t connections) {
+             ask_table([&](links::Actions& out) { table_.asked(now(), socket, connections, out); });
+           },
+       .trust = {.same_machine = action.same_machine, .sends_checked = config_.check_same_host}});
+  if (!action.same_machine) connection->keep_queue_short(links::kUnsentBytesMax);
+  carriers.connections[action.name.index] = connection;
+}
+
+void Links::broke(SocketId socket, const std::string& reason) {
+  if (const auto at = connections_.find(socket); at != connections_.end()) {
+    forget(*at->second);
+    connections_.erase(at);
+  }
+  ask_table([&](links::Actions& out) { table_.broke(now(), socket, reason, out); });
+}
+
+void Links::perform_one(links::Up& action, links::Actions&) {
+  traffic_.link_up(action.name, {.round_trip = action.round_trip,
+                                 .same_host = action.same_machine,
+                                 .incarnation = action.incarnation});
+}
+
+void Links::perform_one(links::Down& action, links::Actions&) {
+  traffic_.link_down(action.name, action.incarnation, std::move(action.reason));
+}
+
+void Links::perform_one(const links::Refused& action, links::Actions&) { traffic_.link_refused(action.peer); }
+
+void Links::perform_one(const links::RoundTrips& action, links::Actions&) {
+  traffic_.link_sampled(action.peer, action.round_trip, action.round_trip_least);
+}
+
+void Links::perform_one(const links::TakeSamples& action, links::Actions& next) {
+  std::vector<links::ConnectionSample> samples;
+  for (const SocketId socket : action.sockets)
+    if (const auto at = connections_.find(socket); at != connections_.end())
+      samples.push_back({.socket = socket, .is_full = at->second->is_full(), .state = at->second->tcp_state()});
+  table_.sampled(now(), samples, next);
+}
+
+void Links::perform_one(const links::LimitQueue& action, links::Actions&) {
+  if (const auto at = connections_.find(action.socket); at != connections_.end())
+    at->second->keep_queue_short(action.bytes);
+}
+
+void Links::perform_one(const links::AskConnections& action, links::Actions&) {
+  if (const auto at = connections_.find(action.socket); at != connections_.end())
+    at->second->ask_connections(action.connections);
+}
+
+void Links::perform_one(LogEvent& action, links::Actions&) { traffic_.log(std::move(action)); }
+
+// ------------------------------------------------------------------------------------ sockets and time
+
+void Links::wait_readable(const std::shared_ptr<Handshake>& handshake) {
+  handshake->socket.async_wait(Tcp::socket::wait_read, [this, handshake](const std::error_code& failure) {
+    if (handshake->is_over || failure == asio::error::operation_aborted) return;
+    read(handshake);
+    traffic_.settle();
+  });
+}
+
+void Links::read(const std::shared_ptr<Handshake>& handshake) {
+  std::array<std::byte, kGreetingBytes + 1> bytes;
+  Tcp::socket& socket = handshake->socket;
+  std::error_code error;
+  const std::size_t wanted = std::min(bytes.size(), table_.bytes_wanted(handshake->id));
+  const std::size_t count = socket.read_some(asio::buffer(bytes.data(), wanted), error);
+  ask_table([&](links::Actions& out) {
+    if (error && !is_wait(error))
+      table_.broke(now(), handshake->id, reason_of(error), out);
+    else if (count > 0)
+      table_.received(now(),
+                      {.socket = handshake->id,
+                       .bytes = std::span(bytes).first(count),
+                       .round_trip = tcp_state_of(socket.native_handle()).round_trip},
+                      out);
+  });
+  if (!handshake->is_over) wait_readable(handshake);
+}
+
+void Links::arm() {
+  const auto next = table_.next_deadline();
+  if (!next) {
+    if (armed_) timer_.cancel();
+    return armed_.reset();
+  }
+  // A timer that is too early does no harm: it is armed anew when it fires.
+  if (armed_ && *armed_ <= *next) return;
+  armed_ = next;
+  timer_.expires_at(Clock::time_point(std::chrono::duration_cast<Clock::duration>(next->time_since_epoch())));
+  timer_.async_wait([this](const std::error_code& error) {
+    if (error) return;
+    armed_.reset();
+    ask_table([&](links::Actions& out) { table_.tick(now(), out); });
+    traffic_.settle();
+  });
 }
 
 }  // namespace hawser::transport

@@ -1,19 +1,9 @@
 #pragma once
 
-#include <cstdint>
-
-#include "base/instant.hpp"
+#include "links/tcp_state.hpp"
 
 namespace hawser::transport {
 
-/// What the system has measured of a TCP connection; 0 where it does not tell.
-struct TcpState {
-  Duration round_trip{};        ///< Of late.
-  Duration round_trip_least{};  ///< Ever.
-  std::uint64_t window_bytes = 0;  ///< That the congestion control allows under way.
-  std::uint64_t segments_sent = 0;
-  std::uint64_t segments_repeated = 0;
-};
 TcpState tcp_state_of(int fd);
 
 }  // namespace hawser::transport

@@ -65,6 +65,7 @@ void LinkNetwork::put(LinkEnd& receiver, Instant earliest, LinkItem item) {
 void LinkNetwork::read(LinkEnd& end) {
   if (!end.attached) return end.incoming.clear();
   if (end.process->data_held() || blocked(*end.other->process, *end.process)) return;
+  if (end.landing_after != WorkToken{}) return;
   if (!end.incoming.readable(world_.queue.now())) return;
   LinkItem item = end.incoming.take();
   switch (item.kind) {
@@ -115,6 +116,28 @@ void LinkNetwork::read_piece(LinkEnd& end, LinkItem& item) {
   end.unread_bytes -= item.bytes + (item.first ? kHeaderOnWire : 0);
   if (std::exchange(end.starved, false)) pump_later(*end.other, Duration::zero());
   if (item.first) begin_frame(end, item);
+  if (end.landing_after == WorkToken{}) return take_piece(end, item);
+  world_.coverage.saw("sim: landing waits for its work");
+  end.held = std::move(item);
+}
+
+void LinkNetwork::work_done(Process& process, WorkToken token) {
+  for (auto& [peer, link] : process.links)
+    for (const LinkSlot& slot : link.slots) {
+      if (!slot.end || slot.end->landing_after != token) continue;
+      LinkEnd& end = *slot.end;
+      end.landing_after = {};
+      // It is in the middle of reading the piece that began the frame, if the work was done at once.
+      if (!end.held.frame) return;
+      LinkItem item = std::exchange(end.held, {});
+      take_piece(end, item);
+      if (end.attached)
+        end.incoming.wake(world_.queue.now(), [&](Instant due) { world_.queue.at(due, [this, &end] { read(end); }); });
+      return;
+    }
+}
+
+void LinkNetwork::take_piece(LinkEnd& end, LinkItem& item) {
   if (!end.attached || end.reading != item.frame) return;
   if (end.landing && item.bytes != 0)
     std::memcpy(end.landing + item.offset, item.frame->payload.data() + item.offset, item.bytes);

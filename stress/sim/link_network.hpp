@@ -72,6 +72,8 @@ struct LinkEnd {
   // The frame that is being read.
   std::shared_ptr<FrameInFlight> reading;
   std::byte* landing = nullptr;
+  WorkToken landing_after{};  ///< Nothing is read before this work is done.
+  LinkItem held;              ///< What was being read then.
 };
 
 struct LinkTransport {
@@ -108,6 +110,8 @@ class LinkNetwork {
   void release_send(Process& process, LinkConnection name);
   void release_receive(Process& process, LinkConnection name);
   void drop(Process& process, LinkConnection name, const std::string& reason);
+  /// Whoever waits for this work reads on.
+  void work_done(Process& process, WorkToken token);
 
   void process_gone(Process& process, Ending ending);
   /// After a stop or a silence: what waited is read and written.
@@ -165,6 +169,7 @@ class LinkNetwork {
   void put(LinkEnd& receiver, Instant earliest, LinkItem item);
   void read(LinkEnd& end);
   void read_piece(LinkEnd& end, LinkItem& item);
+  void take_piece(LinkEnd& end, LinkItem& item);
   void begin_frame(LinkEnd& end, LinkItem& item);
   void break_off(LinkEnd& end);
   void end_frame(LinkEnd& end);

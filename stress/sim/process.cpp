@@ -199,6 +199,7 @@ void Process::misuse_second_call() {
 void Process::leave() {
   if (world_.tracing()) world_.trace(name_ + " leaves");
   deliver(LeaveCall{});
+  while (!works_.empty()) work_now(works_.begin()->first);
   endings_.hurry();
   while (const auto done = endings_.next()) end_call(*done);
   if (!calls_.empty()) throw Violation(name_ + " has left, and a call of its has not ended");
@@ -213,6 +214,8 @@ void Process::end(Ending ending) {
   world_.links.process_gone(*this, ending);
   engine_.reset();
   endings_ = EndingCalls(0);
+  works_.clear();
+  ready_works_.clear();
   for (auto& [id, call] : calls_)
     if (call.buffers) std::move(*call.buffers).retire_to(world_.quarantine);
   calls_.clear();
@@ -338,7 +341,9 @@ void Process::check_view() {
 
 void Process::frame_begins(LinkEnd& end, const FrameHeader& header) {
   EngineActions actions = take_actions();
-  end.landing = engine_->frame_begins(world_.queue.now(), end.name, header, actions).into;
+  const Landing landing = engine_->frame_begins(world_.queue.now(), end.name, header, actions);
+  end.landing = landing.into;
+  end.landing_after = landing.after;
   perform(std::move(actions));
 }
 
@@ -374,6 +379,31 @@ void Process::perform(EngineActions actions) {
   endings_.turn_ends();
   work_on_endings_later();
   world_.timer_changes(*this);
+  work_ready();
+}
+
+/// Works are done at once, or later and in any order.
+void Process::work_later(WorkToken token) {
+  if (world_.random.below(256) >= world_.profile.application.late_works_per_256) return ready_works_.push_back(token);
+  world_.coverage.saw("sim: work done later");
+  in_process(microseconds(world_.random.between(0, world_.random.chance(1, 16) ? 20000 : 1000)), [this, token] {
+    if (works_.contains(token)) work_now(token);
+  });
+}
+
+void Process::work_now(WorkToken token) {
+  const auto work = works_.extract(token);
+  const WorkResult result = hawser::run(work.mapped(), desk_);
+  step(WorkDone{.token = token, .result = result});
+  if (!gone()) world_.links.work_done(*this, token);
+}
+
+void Process::work_ready() {
+  while (inside_ == 0 && !ready_works_.empty() && !gone()) {
+    const WorkToken token = ready_works_.front();
+    ready_works_.erase(ready_works_.begin());
+    if (works_.contains(token)) work_now(token);
+  }
 }
 
 /// The rest of large calls' ends, with whatever may happen in between.
@@ -400,6 +430,10 @@ void Process::perform_one(EngineAction& action) {
                  [&](WidenLink&) { HAWSER_ASSERT(false); },  // Links here have a fixed number of connections.
                  [&](ReleaseSend& release) { world_.links.release_send(*this, release.connection); },
                  [&](ReleaseReceive& release) { world_.links.release_receive(*this, release.connection); },
+                 [&](RunWork& ordered) {
+                   works_.emplace(ordered.token, std::move(ordered.work));
+                   work_later(ordered.token);
+                 },
                  [&](RestoreInput& restore) { endings_.take(restore); },
                  [&](SettleResult& settle) { endings_.take(settle); },
                  [&](DropConnection& drop) { world_.links.drop(*this, drop.connection, drop.reason); },

@@ -170,6 +170,9 @@ class Process : public ControlClient {
   void perform_one(EngineAction& action);
   void send_to_master(PeerMessage message);
   void work_on_endings_later();
+  void work_later(WorkToken token);
+  void work_now(WorkToken token);
+  void work_ready();
   void end_call(const CallDone& done);
   void check_view();
   void timer();
@@ -199,6 +202,9 @@ class Process : public ControlClient {
   std::map<CallId, Call> calls_;
   EndingCalls endings_;
   bool ending_scheduled_ = false;
+  std::map<WorkToken, Work> works_;   ///< Asked for, and not done.
+  std::vector<WorkToken> ready_works_;  ///< To be done as soon as nobody is inside.
+  WorkDesk desk_;
   std::uint64_t calls_made_ = 0;
   ViewId counted_view_;
   std::map<std::uint64_t, std::uint64_t> sequences_;  ///< By tag, in counted_view_.

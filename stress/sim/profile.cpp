@@ -215,6 +215,7 @@ Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t step
   profile.settle = seconds(profile.application.update_per_256 < 30 ? 400 : 100);
   if (random.chance(1, 2))
     profile.application.ending_bytes_per_turn = static_cast<std::size_t>(random.between(1, 64 << 10));
+  if (random.chance(1, 2)) profile.application.late_works_per_256 = random.between(1, 256);
   return profile;
 }
 

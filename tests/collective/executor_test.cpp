@@ -71,10 +71,10 @@ class Ensemble {
       REQUIRE((setup.signature.count == 0 || plan_check((*made)->plan()).ok()));
       executors_.push_back(std::move(*made));
     }
-    std::vector<Executor::Send> sends;
     for (std::uint32_t rank = 0; rank < setup.world_size; ++rank) {
-      executors_[rank]->start(sends);
-      queue(rank, sends);
+      Executor::Output output;
+      executors_[rank]->start(output);
+      follow(rank, output);
     }
   }
 
@@ -82,13 +82,17 @@ class Ensemble {
   void run(std::uint64_t limit = ~std::uint64_t{0}) {
     while (limit-- > 0) {
       const auto waiting = static_cast<std::uint64_t>(waiting_.size());
-      const auto all = waiting + flights_.size() + acknowledgements_.size();
+      const auto all = waiting + flights_.size() + acknowledgements_.size() + works_.size();
       if (all == 0) return;
       const std::uint64_t pick = random_.below(all);
+      if (all - pick <= works_.size()) {
+        work(all - pick - 1);
+        continue;
+      }
       const bool moved = pick < waiting ? depart(pick) : pick < waiting + flights_.size()
                                               ? arrive(pick - waiting)
                                               : acknowledge(pick - waiting - flights_.size());
-      if (!moved && flights_.empty() && acknowledgements_.empty() && !first_below_limit_departs()) return;
+      if (!moved && flights_.empty() && acknowledgements_.empty() && works_.empty() && !first_below_limit_departs()) return;
     }
   }
 
@@ -96,10 +100,12 @@ class Ensemble {
     return std::all_of(executors_.begin(), executors_.end(), [](const auto& one) { return one->complete(); });
   }
   void settle_all() {
+    finish_works();
     for (const auto& executor : executors_)
       for (std::size_t budget = 1; !executor->settle(budget);) budget = 1;  // A chunk at a time.
   }
   void undo_all() {
+    finish_works();
     for (const auto& executor : executors_)
       for (std::size_t budget = 1; !executor->undo(budget);) budget = 1;
   }
@@ -197,18 +203,33 @@ class Ensemble {
     return rank * setup_.signature.count * element_bytes(setup_.signature.type);
   }
 
-  void queue(std::uint32_t from, std::vector<Executor::Send>& sends) {
-    for (const auto& send : sends) waiting_.push_back({.from = from, .send = send});
-    sends.clear();
+  void finish_works() {
+    while (!works_.empty()) work(random_.below(works_.size()));
+  }
+  void follow(std::uint32_t from, Executor::Output& output) {
+    for (const auto& send : output.sends) waiting_.push_back({.from = from, .send = send});
+    for (auto& order : output.works) works_.push_back({.rank = from, .order = std::move(order)});
+  }
+  /// Works are done in any order, and what was ordered before an abort is done before it is undone.
+  void work(std::uint64_t pick) {
+    const Ordered one = std::move(works_[pick]);
+    works_.erase(works_.begin() + static_cast<std::ptrdiff_t>(pick));
+    REQUIRE(hawser::run(one.order.work, desk_).right);
+    Executor::Output output;
+    CHECK_FALSE(executors_[one.rank]->worked({}, one.order.token, {}, output).has_value());
+    follow(one.rank, output);
   }
   bool depart(std::uint64_t pick) {
     const Waiting one = waiting_[pick];
     if (one.send.direction == Direction::up && one.send.chunk >= executors_[one.send.to]->send_limit())
       return false;
+    Executor::Output output;
+    const auto payload = executors_[one.from]->payload(one.send.direction, one.send.chunk, output);
+    follow(one.from, output);
+    if (!payload) return !works_.empty();
     waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(pick));
-    const auto payload = executors_[one.from]->payload(one.send.direction, one.send.chunk);
-    REQUIRE(payload.size() == one.send.bytes);
-    flights_.push_back({.from = one.from, .send = one.send, .payload = {payload.begin(), payload.end()}});
+    REQUIRE(payload->size() == one.send.bytes);
+    flights_.push_back({.from = one.from, .send = one.send, .payload = {payload->begin(), payload->end()}});
     return true;
   }
   /// A link sends what goes up in the order of the chunks, so whatever is below the limit does go.
@@ -229,22 +250,30 @@ class Ensemble {
     REQUIRE(verdict != Executor::Verdict::impossible);
     if (!flight.repeat) acknowledgements_.push_back({.from = flight.from, .send = flight.send});
     if (verdict == Executor::Verdict::repeated) return true;
-    std::vector<Executor::Send> sends;
-    const std::byte* payload = flight.payload.data();
+    Executor::Output output;
+    auto copy = std::make_shared<std::vector<std::byte>>(flight.payload);
+    Payload payload{.bytes = copy->data(), .owner = copy};
     if (flight.send.direction == Direction::down) {
-      if (std::byte* const landing = executor.landing(flight.send.chunk)) {
-        std::memcpy(landing, payload, flight.payload.size());
-        payload = landing;
+      if (std::byte* const landing = executor.landing(flight.send.chunk, output)) {
+        for (auto& order : output.works) {
+          REQUIRE(hawser::run(order.work, desk_).right);
+          CHECK_FALSE(executor.worked({}, order.token, {}, output).has_value());
+        }
+        output.works.clear();
+        std::memcpy(landing, copy->data(), copy->size());
+        payload = {.bytes = landing};
       }
     }
-    REQUIRE(executor.arrived({}, flight.from, flight.send.direction, flight.send.chunk, payload, sends));
-    queue(flight.send.to, sends);
+    executor.arrived({}, flight.from, flight.send.direction, flight.send.chunk, std::move(payload), output);
+    follow(flight.send.to, output);
     return true;
   }
   bool acknowledge(std::uint64_t pick) {
     const Waiting one = acknowledgements_[pick];
     acknowledgements_.erase(acknowledgements_.begin() + static_cast<std::ptrdiff_t>(pick));
-    executors_[one.from]->sent(one.send.to, one.send.direction, one.send.chunk);
+    Executor::Output output;
+    executors_[one.from]->sent(one.send.to, one.send.direction, one.send.chunk, output);
+    follow(one.from, output);
     return true;
   }
 
@@ -255,6 +284,12 @@ class Ensemble {
   std::vector<Waiting> waiting_;
   std::vector<Flight> flights_;
   std::vector<Waiting> acknowledgements_;
+  struct Ordered {
+    std::uint32_t rank;
+    Executor::Order order;
+  };
+  std::vector<Ordered> works_;
+  WorkDesk desk_;
 };
 
 void check_runs_exact(const Setup& setup, std::uint64_t seed) {

@@ -37,15 +37,12 @@ class LoneEngine {
     start.collective.signature = {.type = DataType::float32, .count = elements, .quantization = quantization};
     start.collective.send = reinterpret_cast<const std::byte*>(values_.data());
     start.collective.receive = reinterpret_cast<std::byte*>(values_.data());
-    engine_.step(now_, start, out_);
+    step(start);
     const OpKey key{.epoch = view_.epoch, .view = view_.id, .tag = 0, .sequence = sequence_++};
     say(Committed{.key = key, .measures = measures});
   }
 
-  void say(MasterMessage message) {
-    out_.clear();
-    engine_.step(now_, MasterSaid{std::move(message)}, out_);
-  }
+  void say(MasterMessage message) { step(MasterSaid{std::move(message)}); }
   // Links, as a driver would tell of them. What the engine wants then is in out().
   void link_up(std::uint32_t index, std::uint64_t incarnation = 0) {
     step(LinkUp{.connection = {.peer = kOther, .index = index}, .incarnation = incarnation});
@@ -55,11 +52,14 @@ class LoneEngine {
   }
   Landing frame_begins(std::uint32_t index, const FrameHeader& header) {
     out_.clear();
-    return engine_.frame_begins(now_, {.peer = kOther, .index = index}, header, out_);
+    const Landing landing = engine_.frame_begins(now_, {.peer = kOther, .index = index}, header, out_);
+    run_works();
+    return landing;
   }
   void frame_ends(std::uint32_t index, bool intact = true) {
     out_.clear();
     engine_.frame_ends(now_, {.peer = kOther, .index = index}, intact, out_);
+    run_works();
   }
   /// Of the collective that this peer calls next.
   FrameHeader next_chunk(std::uint64_t chunk, std::uint32_t bytes) const {
@@ -78,6 +78,7 @@ class LoneEngine {
   void step(const EngineEvent& event) {
     out_.clear();
     engine_.step(now_, event, out_);
+    run_works();
   }
   const EngineActions& out() const { return out_; }
   PeerEngine& engine() { return engine_; }
@@ -86,10 +87,22 @@ class LoneEngine {
   const View& view() const { return view_; }
 
  private:
+  /// At once, as a driver without further threads does.
+  void run_works() {
+    for (std::size_t i = 0; i < out_.size(); ++i) {
+      const auto* ordered = std::get_if<RunWork>(&out_[i]);
+      if (ordered == nullptr) continue;
+      const WorkToken token = ordered->token;
+      const WorkResult result = run(ordered->work, desk_);
+      engine_.step(now_, WorkDone{.token = token, .result = result}, out_);
+    }
+  }
+
   static constexpr PeerId kMe{1};
   static constexpr PeerId kOther{2};
   PeerEngine engine_{EngineConfig{.name = "me"}};
   EngineActions out_;
+  WorkDesk desk_;
   Instant now_ = Instant{} + seconds(100);
   View view_;
   std::uint64_t calls_ = 1;

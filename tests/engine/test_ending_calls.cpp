@@ -25,7 +25,11 @@ struct Changed {
                                   .send = reinterpret_cast<const std::byte*>(values.data()),
                                   .receive = reinterpret_cast<std::byte*>(values.data())});
     REQUIRE(made.ok());
-    for (std::uint64_t chunk = 0; chunk < (*made)->chunks(); ++chunk) REQUIRE((*made)->landing(chunk) != nullptr);
+    Execution::Output output;
+    for (std::uint64_t chunk = 0; chunk < (*made)->chunks(); ++chunk)
+      REQUIRE((*made)->landing(chunk, output) != nullptr);
+    WorkDesk desk;
+    for (const auto& order : output.works) (void)run(order.work, desk);
     execution = std::move(*made);
     std::fill(values.begin(), values.end(), 2.0F);
   }

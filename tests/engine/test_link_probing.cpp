@@ -32,13 +32,13 @@ struct Members {
   }
 
   /// What a member says goes on its way.
-  std::vector<Execution::Send>& frames(std::uint32_t from) { return said[from]; }
+  Execution::Output& frames(std::uint32_t from) { return said[from]; }
 
   void deliver() {
     for (bool moved = true; moved;) {
       moved = false;
       for (std::uint32_t from = 0; from < probings.size(); ++from) {
-        for (const Execution::Send& send : std::exchange(said[from], {})) {
+        for (const Execution::Send& send : std::exchange(said[from].sends, {})) {
           moved = true;
           if (send.kind == FrameKind::chunk) {
             bursts[{from, send.to}].push_back(send);
@@ -74,9 +74,9 @@ struct Members {
       CHECK(++receivers[pair.second] == 1);
       REQUIRE(probings[pair.second]->judge(pair.first, send.direction, send.chunk, send.bytes) ==
               Execution::Verdict::discarded);
-      CHECK(probings[pair.first]->payload(send.direction, send.chunk).size() == send.bytes);
+      CHECK(probings[pair.first]->payload(send.direction, send.chunk, frames(pair.first))->size() == send.bytes);
       probings[pair.second]->came(pair.first, send.bytes);
-      probings[pair.first]->sent(pair.second, send.direction, send.chunk);
+      probings[pair.first]->sent(pair.second, send.direction, send.chunk, frames(pair.first));
     }
     for (std::uint32_t rank = 0; rank < probings.size(); ++rank)
       if (const auto due = probings[rank]->next_deadline(); due && *due <= now) {
@@ -93,7 +93,7 @@ struct Members {
   Instant now{seconds(9)};
   std::vector<std::shared_ptr<ProbeCall>> calls;
   std::vector<std::unique_ptr<LinkProbing>> probings;
-  std::map<std::uint32_t, std::vector<Execution::Send>> said;
+  std::map<std::uint32_t, Execution::Output> said;
   std::map<std::pair<std::uint32_t, std::uint32_t>, std::deque<Execution::Send>> bursts;
   std::map<std::pair<std::uint32_t, std::uint32_t>, LinkProbing::Ended> results;
 };
@@ -202,7 +202,7 @@ TEST_CASE("words may overtake each other, or come twice") {
   const Instant now{seconds(9)};
   LinkProbing alone(std::make_shared<ProbeCall>(),
                     {.rank = 0, .world_size = 2, .links = {{}, {.wanted = true}}, .began = now});
-  std::vector<Execution::Send> said;
+  Execution::Output said;
   alone.start(said);
   alone.ready(now, 1, said);
   for (int times = 0; times < 2; ++times)
@@ -212,5 +212,5 @@ TEST_CASE("words may overtake each other, or come twice") {
   CHECK(alone.complete());
   CHECK(alone.word_came(now, 1, FrameKind::want, 0, 0, said) == Execution::Heard::fine);
   CHECK(alone.take_ended().size() == 1);
-  for (const Execution::Send& send : said) CHECK(send.kind != FrameKind::chunk);
+  for (const Execution::Send& send : said.sends) CHECK(send.kind != FrameKind::chunk);
 }

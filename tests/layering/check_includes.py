@@ -24,7 +24,7 @@ LAYERS = {
     "checkpoint": ["base", "kernels"],
     "engine": ["base", "membership", "topology", "plan", "kernels", "shared_state", "collective"],
     "wire": ["base", "membership/messages.hpp", "membership/view.hpp"],
-    "links": ["base"],
+    "links": ["base", "wire"],
     "transport": ["base", "wire", "links"],
     "runtime": ["base", "membership", "topology", "plan", "kernels", "shared_state", "checkpoint", "collective", "engine",
                 "wire", "links", "transport"],

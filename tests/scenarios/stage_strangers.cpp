@@ -24,7 +24,7 @@ class ScriptedStranger : public sim::Stranger {
       if (const auto* refused = std::get_if<Refused>(&said->message)) say_(name() + ": " + refused->error.sentence);
       if (const auto* expelled = std::get_if<Expelled>(&said->message)) say_(name() + ": " + expelled->error.sentence);
       if (std::holds_alternative<StartView>(said->message)) say_(name() + ": it is a member");
-    } else if (const auto* down = std::get_if<MasterDown>(&event)) {
+    } else if (std::holds_alternative<MasterDown>(event)) {
       say_(name() + ": closed");
     }
   }

@@ -48,7 +48,7 @@ class Side : private transport::FrameTraffic {
     bool intact = false;
   };
 
-  Side(asio::io_context& io, PeerId id, LinksConfig config = {.connections_per_link = 2})
+  Side(asio::io_context& io, PeerId id, LinksConfig config = {.table = {.connections_per_link = 2}})
       : self(id), names(io), links(io, names, config, *this) {
     listener = std::move(Listener::open(io, {.host = "127.0.0.1"}).value());
     listener->start({.accepted = [this](Tcp::socket socket,

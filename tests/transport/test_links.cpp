@@ -14,7 +14,7 @@ constexpr PeerId kA{100};
 constexpr PeerId kB{200};
 
 struct Pair {
-  explicit Pair(LinksConfig config = {.connections_per_link = 2}) : a(io, kA, config), b(io, kB, config) {}
+  explicit Pair(LinksConfig config = {.table = {.connections_per_link = 2}}) : a(io, kA, config), b(io, kB, config) {}
   void link() {
     b.open(a, false);
     a.open(b, true);
@@ -48,7 +48,7 @@ TEST_CASE("frames of all sizes come in whole, both ways") {
 }
 
 TEST_CASE("all connections of a link carry frames") {
-  Pair pair({.connections_per_link = 4});
+  Pair pair({.table = {.connections_per_link = 4}});
   pair.b.open(pair.a, false);
   pair.a.open(pair.b, true);
   REQUIRE(run_until(pair.io, [&] { return pair.b.up_count() == 4; }));
@@ -62,7 +62,7 @@ TEST_CASE("all connections of a link carry frames") {
 }
 
 TEST_CASE("a link gets fewer connections, and more again") {
-  Pair pair({.connections_per_link = 4});
+  Pair pair({.table = {.connections_per_link = 4}});
   pair.b.open(pair.a, false);
   pair.a.open(pair.b, true);
   const auto both_have = [&](std::size_t count) {
@@ -90,7 +90,7 @@ TEST_CASE("a link gets fewer connections, and more again") {
 
 TEST_CASE("the accepting side has its say in the number of connections, unless that is fixed") {
   const bool fixed = GENERATE(false, true);
-  Pair pair({.connections_per_link = fixed ? 2U : 0U});
+  Pair pair({.table = {.connections_per_link = fixed ? 2U : 0U}});
   pair.b.open(pair.a, false);
   pair.a.open(pair.b, true);
   REQUIRE(run_until(pair.io, [&] { return pair.a.up_count() > 0 && pair.a.up_count() == pair.b.up_count(); }));
@@ -109,7 +109,7 @@ TEST_CASE("the accepting side has its say in the number of connections, unless t
 }
 
 TEST_CASE("memory that was released is not touched again") {
-  Pair pair({.connections_per_link = 1});
+  Pair pair({.table = {.connections_per_link = 1}});
   pair.b.open(pair.a, false);
   pair.a.open(pair.b, true);
   REQUIRE(run_until(pair.io, [&] { return pair.a.up_count() == 1 && pair.b.up_count() == 1; }));
@@ -210,9 +210,9 @@ TEST_CASE("a greeting with another secret is held until the secrets agree") {
 }
 
 TEST_CASE("held greetings and silent strangers end at their bounds") {
-  LinksConfig config{.connections_per_link = 2};
-  config.greeting_bound = std::chrono::milliseconds(100);
-  config.held_bound = std::chrono::milliseconds(50);
+  LinksConfig config{.table = {.connections_per_link = 2}};
+  config.table.strangers.greeting = std::chrono::milliseconds(100);
+  config.table.strangers.held = std::chrono::milliseconds(50);
   Pair pair(config);
   Tcp::socket silent(pair.io);
   silent.connect({asio::ip::address_v4::loopback(), pair.b.address().port});
@@ -228,8 +228,8 @@ TEST_CASE("held greetings and silent strangers end at their bounds") {
 }
 
 TEST_CASE("strangers are bounded, and the oldest silent one goes first") {
-  LinksConfig config{.connections_per_link = 1};
-  config.strangers_max = 8;
+  LinksConfig config{.table = {.connections_per_link = 1}};
+  config.table.strangers.most = 8;
   Pair pair(config);
   pair.a.open(pair.b, true);
   REQUIRE(run_until(pair.io, [&] { return pair.b.links.strangers() == 1; }));
@@ -271,7 +271,7 @@ TEST_CASE("a stranger that poses as a member is refused") {
 }
 
 TEST_CASE("garbage on a standing connection breaks it and nothing else") {
-  Pair pair({.connections_per_link = 1});
+  Pair pair({.table = {.connections_per_link = 1}});
   pair.b.open(pair.a, false);
   Tcp::socket socket(pair.io);
   socket.connect({asio::ip::address_v4::loopback(), pair.b.address().port});
@@ -303,7 +303,7 @@ TEST_CASE("garbage on a standing connection breaks it and nothing else") {
 }
 
 TEST_CASE("a payload that was changed on the way is told as not intact") {
-  Pair pair({.connections_per_link = 1});
+  Pair pair({.table = {.connections_per_link = 1}});
   pair.b.open(pair.a, false);
   Tcp::socket socket(pair.io);
   socket.connect({asio::ip::address_v4::loopback(), pair.b.address().port});
@@ -331,7 +331,7 @@ TEST_CASE("both ends of a connection on one machine prove it to each other") {
 }
 
 TEST_CASE("what lies between two peers on one machine may change bytes: nothing is sent without a checksum there") {
-  Pair pair({.connections_per_link = 1});
+  Pair pair({.table = {.connections_per_link = 1}});
   Proxy proxy(pair.io, pair.b.address());
   pair.b.open(pair.a, false);
   pair.a.open_at(pair.b, true, 7, proxy.address());
@@ -346,7 +346,7 @@ TEST_CASE("what lies between two peers on one machine may change bytes: nothing 
 }
 
 TEST_CASE("a frame without a checksum is refused where the ends have not proven to share a machine") {
-  Pair pair({.connections_per_link = 1});
+  Pair pair({.table = {.connections_per_link = 1}});
   pair.b.open(pair.a, false);
   Tcp::socket socket(pair.io);
   socket.connect({asio::ip::address_v4::loopback(), pair.b.address().port});
@@ -365,7 +365,7 @@ TEST_CASE("a frame without a checksum is refused where the ends have not proven 
 }
 
 TEST_CASE("where both sides may dial, one of them does all of it") {
-  Pair pair({.connections_per_link = 3});
+  Pair pair({.table = {.connections_per_link = 3}});
   pair.b.open(pair.a, true);
   pair.a.open(pair.b, true);
   const auto both_have_all = [&] { return pair.a.up_count() == 3 && pair.b.up_count() == 3; };
@@ -401,9 +401,9 @@ TEST_CASE("a refused redial on one machine tells that nobody listens any more") 
 }
 
 TEST_CASE("one address has a bounded part of the strangers, and of new connections in a time") {
-  LinksConfig config{.connections_per_link = 1};
+  LinksConfig config{.table = {.connections_per_link = 1}};
   SECTION("at once") {
-    config.strangers_per_source_max = 4;
+    config.table.strangers.of_source_most = 4;
     Pair pair(config);
     std::vector<Tcp::socket> silent;
     for (int i = 0; i < 10; ++i) {
@@ -414,7 +414,7 @@ TEST_CASE("one address has a bounded part of the strangers, and of new connectio
     CHECK(pair.b.links.strangers() == 4);
   }
   SECTION("in a time") {
-    config.opens_per_source = {.burst = 3, .per_second = 0.001};
+    config.table.strangers.opens_per_source = {.burst = 3, .per_second = 0.001};
     Pair pair(config);
     std::vector<Tcp::socket> silent;
     int closed = 0;
@@ -430,8 +430,8 @@ TEST_CASE("one address has a bounded part of the strangers, and of new connectio
 }
 
 TEST_CASE("silent strangers are closed also after this side has changed who it is") {
-  LinksConfig config{.connections_per_link = 1};
-  config.greeting_bound = std::chrono::milliseconds(50);
+  LinksConfig config{.table = {.connections_per_link = 1}};
+  config.table.strangers.greeting = std::chrono::milliseconds(50);
   Pair pair(config);
   const auto silent_one_is_closed = [&] {
     pair.b.logged.clear();
@@ -465,8 +465,8 @@ TEST_CASE("each connection of a number has an incarnation of its own, and a brea
   pair.link();
   const ConnectionName name{kA, 0};
   const std::uint64_t first = pair.b.incarnations[0];
-  CHECK(pair.b.links.stands(name, first));
-  CHECK_FALSE(pair.b.links.stands(name, first + 1000));
+  CHECK(pair.b.links.is_established(name, first));
+  CHECK_FALSE(pair.b.links.is_established(name, first + 1000));
   pair.a.links.drop({kB, 0});
   // What A has logged of it is the engine's to say.
   CHECK(pair.a.logged.empty());
@@ -474,10 +474,10 @@ TEST_CASE("each connection of a number has an incarnation of its own, and a brea
   const std::uint64_t second = pair.b.incarnations[0];
   CHECK(second != first);
   CHECK(pair.b.gone == std::vector{first});
-  CHECK(pair.b.links.stands(name, second));
-  CHECK_FALSE(pair.b.links.stands(name, first));
+  CHECK(pair.b.links.is_established(name, second));
+  CHECK_FALSE(pair.b.links.is_established(name, first));
   pair.b.links.close(kA);
-  CHECK_FALSE(pair.b.links.stands(name, second));
+  CHECK_FALSE(pair.b.links.is_established(name, second));
 }
 
 TEST_CASE("a link opened towards nobody does no harm") {

@@ -8,7 +8,7 @@
 #include "base/instant.hpp"
 #include "base/limits.hpp"
 
-namespace hawser::transport {
+namespace hawser {
 
 /// What the system tells of the connections of a link, since it was asked the last time.
 struct LinkSample {
@@ -144,4 +144,4 @@ class ConnectionCount {
   Duration avoid_for_ = kAvoidFirst;
 };
 
-}  // namespace hawser::transport
+}  // namespace hawser

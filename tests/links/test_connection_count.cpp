@@ -1,8 +1,7 @@
-#include "../catch.hpp"
-#include "transport/connection_count.hpp"
+#include "catch.hpp"
+#include "links/connection_count.hpp"
 
 using namespace hawser;
-using namespace hawser::transport;
 
 namespace {
 

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/address.hpp"
+#include "base/ids.hpp"
+#include "base/instant.hpp"
+#include "base/log_event.hpp"
+#include "links/connection_name.hpp"
+
+/// What a LinkTable asks of whoever drives it, in the order in which it is to be done.
+namespace hawser::links {
+
+/// A TCP connection, from the accept or the dial to its end. A table never uses a number twice; 0 is none.
+using SocketId = Id<struct SocketIdTag>;
+
+/// Connect to this address. Answered by dialled() or dial_failed(), unless Close comes before.
+struct Dial {
+  SocketId socket;
+  PeerId peer;  ///< Who gave the address.
+  Address to;
+};
+/// Write these bytes, a greeting or its answer, without waiting. Answered by sent(), or by broke() if not all of them
+/// were taken; a Close of the same socket may follow, and then neither is asked for.
+struct Send {
+  SocketId socket;
+  std::vector<std::byte> bytes;
+};
+/// Close it, whatever its state. It is heard of no more.
+struct Close {
+  SocketId socket;
+};
+/// Greeting and answer are exchanged: it carries frames from now on, once Up was passed on.
+struct Establish {
+  SocketId socket;
+  ConnectionName name;
+  bool same_machine = false;  ///< Both ends have proven it.
+};
+/// To the engine: this connection is established.
+struct Up {
+  ConnectionName name;
+  std::uint64_t incarnation = 0;  ///< Tells it from earlier and later connections of this number.
+  Duration round_trip{};          ///< As its handshake showed; 0: the system does not tell.
+  bool same_machine = false;
+};
+/// To the engine: the connection of this incarnation is established no more.
+struct Down {
+  ConnectionName name;
+  std::uint64_t incarnation = 0;
+  std::string reason;
+};
+/// To the engine: no connection of the link is established, and nobody listens where this side had got through before.
+struct Refused {
+  PeerId peer;
+};
+/// To the engine: how long round trips on a link have taken of late, the mean of its connections, and at least.
+struct RoundTrips {
+  PeerId peer;
+  Duration round_trip{};
+  Duration round_trip_least{};
+};
+/// Look at these connections. Answered by sampled().
+struct TakeSamples {
+  std::vector<SocketId> sockets;
+};
+/// So many bytes may wait in the system for the network, beyond what this connection is writing.
+struct LimitQueue {
+  SocketId socket;
+  std::size_t bytes = 0;
+};
+/// Tell the other side how many connections the link should have.
+struct AskConnections {
+  SocketId socket;
+  std::uint32_t connections = 0;
+};
+
+using Action = std::variant<Dial, Send, Close, Establish, Up, Down, Refused, RoundTrips, TakeSamples, LimitQueue,
+                            AskConnections, LogEvent>;
+using Actions = std::vector<Action>;
+
+}  // namespace hawser::links

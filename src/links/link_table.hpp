@@ -1,0 +1,245 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/address.hpp"
+#include "base/ids.hpp"
+#include "base/instant.hpp"
+#include "base/random.hpp"
+#include "links/connection_count.hpp"
+#include "links/link_actions.hpp"
+#include "links/link_sides.hpp"
+#include "links/strangers.hpp"
+#include "links/tcp_state.hpp"
+#include "wire/link_greeting.hpp"
+
+namespace hawser::links {
+
+/// The other end of a link.
+struct LinkTarget {
+  PeerId peer;
+  std::string name;
+  Address address;
+  /// Both sides show and expect it.
+  std::uint64_t secret = 0;
+  /// How long to wait for the other side's dial before this side dials, too; none: it never does.
+  std::optional<Duration> dial_after{};
+};
+
+struct LinkTableConfig {
+  /// Of links that this side dials. 0: one to a peer on this machine, where more would only cost, else as many as
+  /// ConnectionCount says, connections_at_first() to begin with.
+  std::uint32_t connections_per_link = 0;
+  StrangerBounds strangers{};
+  /// For the jitter of redials.
+  std::uint64_t seed = 0;
+};
+
+/// Bytes that came in on a socket which is not established.
+struct Received {
+  SocketId socket;
+  std::span<const std::byte> bytes;  ///< One at least, bytes_wanted() at most.
+  Duration round_trip{};             ///< As the system has measured it; 0: it does not tell.
+};
+
+/// What the system says of an established connection.
+struct ConnectionSample {
+  SocketId socket;
+  bool is_full = false;  ///< It has more to send than the system takes.
+  TcpState state{};
+};
+
+/// What a connection between machines holds that the network cannot take yet: enough for the time that a wake-up takes.
+inline constexpr std::size_t kUnsentBytesMax = 128 << 10;
+
+/// All links of one peer, as a pure state machine: which connections there are, who dials them and when, what becomes of
+/// accepted ones until they have sent a greeting, and how many connections each link has. Which side of a link dials is
+/// decided by what comes through (LinkSides). It never sees a frame.
+///
+/// Getters; commands of the engine; events of sockets; time. Each command and event appends what is to be done to `out`, to
+/// be done in that order before the next command or event, but for events that an action names as its answer: these may come
+/// while the rest is still to be done. Whatever concerns a socket or link that is no more is ignored. After each,
+/// next_deadline() may be another.
+class LinkTable {
+ public:
+  explicit LinkTable(const LinkTableConfig& config);
+
+  // Getters.
+  PeerId self() const { return self_; }
+  /// When tick() is to be called at the latest.
+  std::optional<Instant> next_deadline() const;
+  /// Accepted connections of no link yet.
+  std::size_t strangers() const { return strangers_.size(); }
+  /// How many bytes to read of a socket that is not established, at most. 0: none now. A dialled one is never to be read
+  /// further: what follows are frames.
+  std::size_t bytes_wanted(SocketId socket) const;
+  /// The socket has a place here, in any state.
+  bool knows(SocketId socket) const;
+  /// The established connection of this name.
+  std::optional<SocketId> established(ConnectionName name) const;
+  /// Likewise, if it is of this incarnation, as its Up said.
+  bool is_established(ConnectionName name, std::uint64_t incarnation) const;
+  bool has_link(PeerId peer) const { return links_.contains(peer); }
+  /// Of the link, established or not; 0 where there is none.
+  std::size_t connections(PeerId peer) const;
+  /// This side dials the link's connections.
+  bool dials(PeerId peer) const;
+  /// Samples of links between machines are taken until none of them is full: used() begins anew.
+  bool is_sampling() const { return sample_at_.has_value(); }
+
+  // Commands of the engine.
+  /// Who this side is from now on. Forgets all links and strangers: whoever drives it closes all sockets.
+  void set_self(PeerId self);
+  /// Keeps a link from now on. For a link that is kept already: takes address and secret for the connections to come, and
+  /// leaves those that are established.
+  void open(Instant now, const LinkTarget& target, Actions& out);
+  /// Closes its connections and forgets it, without Down.
+  void close(PeerId peer, Actions& out);
+  /// Likewise. Takes no memory.
+  void close_all();
+  /// Closes one connection as broken, without Down.
+  void drop(Instant now, ConnectionName name, Actions& out);
+  /// So many connections at least, for as long as the link is probed: they need less time to fill the way. 0: the probe is
+  /// over, as many as before. Nothing happens if the other side dials, or the number is fixed.
+  void widen(Instant now, PeerId peer, std::uint32_t connections, Actions& out);
+  /// So many connections of a link that this side dials, at least one. Frames that one of those that go has not got
+  /// through go over its sisters (Down is told).
+  void resize(Instant now, PeerId peer, std::uint32_t connections, Actions& out);
+  /// The same of a link that the other side dials, which does so unless its number is fixed.
+  void ask(PeerId peer, std::uint32_t connections, Actions& out);
+  /// There are frames for a link between machines.
+  void used(Instant now);
+
+  // Events of sockets.
+  struct Newcomer {
+    std::string source;  ///< Of its address; of IPv6 the first 64 bits.
+    std::string remote_host;
+    Digest128 machine_proof{};
+  };
+  /// A connection was accepted. None: its source opens too many, and it is to be closed unread.
+  std::optional<SocketId> accepted(Instant now, Newcomer newcomer, Actions& out);
+  void received(Instant now, const Received& received, Actions& out);
+  /// All bytes of a Send were taken.
+  void sent(Instant now, SocketId socket, Duration round_trip, Actions& out);
+  void dialled(Instant now, SocketId socket, const Digest128& machine_proof, Actions& out);
+  struct DialFailure {
+    std::string why;
+    bool was_refused = false;  ///< Nobody listens there.
+  };
+  void dial_failed(Instant now, SocketId socket, const DialFailure& failure, Actions& out);
+  /// It was closed or reset, in any state after the dial. It is closed at this end already.
+  void broke(Instant now, SocketId socket, const std::string& reason, Actions& out);
+  /// The other side of an established connection would have so many connections for the link.
+  void asked(Instant now, SocketId socket, std::uint64_t connections, Actions& out);
+  void sampled(Instant now, std::span<const ConnectionSample> samples, Actions& out);
+
+  // Time.
+  void tick(Instant now, Actions& out);
+
+ private:
+  static constexpr Duration kRedialFirst = milliseconds(20);
+
+  /// One connection of a link, over all its lives.
+  struct Slot {
+    enum class Attempt { none, waiting, dialling, greeting, unanswered };
+
+    SocketId established;
+    std::uint64_t incarnation = 0;  ///< Of the one that is established, or was last.
+    std::optional<Instant> established_at;  ///< None once its redial has been thought of.
+
+    // Dialling side.
+    Attempt attempt = Attempt::none;
+    SocketId socket;             ///< Of the attempt.
+    std::optional<Instant> due;  ///< Of the redial, or the bound of the answer.
+    Digest128 proof{};           ///< That goes with the greeting.
+    std::array<std::byte, kGreetingAnswerBytes> answer{};
+    std::size_t answered = 0;
+    Duration delay = kRedialFirst;  ///< Before the next redial.
+  };
+  struct Link {
+    bool dials() const { return sides.dialler() == LinkSides::Dialler::ours; }
+    bool has_connection() const;
+
+    LinkTarget target;
+    LinkSides sides;
+    std::optional<Instant> look_at;  ///< At the sides.
+    std::vector<Slot> slots;
+    bool between_machines = false;
+    std::optional<ConnectionCount> count;  ///< Where the number follows what is measured.
+    bool is_widened = false;  ///< For a probe; the number is not to be judged by what happens meanwhile.
+    std::uint64_t segments_sent = 0;  ///< Of all its connections, when they were last looked at.
+    std::uint64_t segments_repeated = 0;
+    std::optional<Instant> armed;  ///< As in deadlines_.
+  };
+  struct LinkSum;
+
+  Link* find(PeerId peer);
+  const Link* find(PeerId peer) const;
+  Slot* find_slot(ConnectionName name);
+  const Slot* find_slot(ConnectionName name) const;
+  SocketId new_socket() { return SocketId{++sockets_made_}; }
+  void arm(Instant now, Link& link);
+  void arm_if_kept(Instant now, PeerId peer);
+  void disarm(Link& link);
+  void close_link(Link& link, Actions& out);
+  void forget_established(Slot& slot);
+  /// A slot leaves the link: its attempt is given up and its connection closed.
+  void close_slot(Link& link, std::uint32_t index, const char* reason, Actions& out);
+  void tick_link(Instant now, PeerId peer, Actions& out);
+
+  // Both sides (link_table.cpp).
+  struct Handshake {
+    SocketId socket;
+    bool same_machine = false;
+    Duration round_trip{};
+  };
+  void establish(Instant now, ConnectionName name, const Handshake& handshake, Actions& out);
+  void connection_broke(Instant now, ConnectionName name, const std::string& reason, Actions& out);
+
+  // Accepting side (link_table_accept.cpp).
+  void received_of_stranger(Instant now, Stranger& stranger, std::span<const std::byte> bytes, Actions& out);
+  void judge(Instant now, SocketId socket, Actions& out);
+  void judge_held(Instant now, PeerId peer, Actions& out);
+  void admit(Instant now, SocketId socket, Duration round_trip, Actions& out);
+  void refuse(SocketId socket, GreetingAnswer answer, const std::string& why, Actions& out);
+  void turn_away(SocketId socket, const std::string& why, Actions& out);
+  void make_room(const std::string& source, Actions& out);
+  void sweep(Instant now, Actions& out);
+
+  // Dialling side (link_table_dial.cpp).
+  void look_at_sides(Instant now, Link& link, Actions& out);
+  void leave_dialling(Link& link, Actions& out);
+  void dial(Link& link, std::uint32_t index, Actions& out);
+  void dial_up_to(Link& link, std::size_t connections, Actions& out);
+  void received_answer(Instant now, ConnectionName name, const Received& received, Actions& out);
+  void stop_attempt(Slot& slot, Actions& out);
+  void attempt_failed(Instant now, ConnectionName name, const DialFailure& failure, Actions& out);
+  void redial_later(Instant now, Slot& slot, Actions& out);
+
+  // How many connections (link_table_count.cpp).
+  void add_sample(std::map<PeerId, LinkSum>& sums, const ConnectionSample& sample, Actions& out);
+  std::optional<std::uint32_t> judge_count(Instant now, Link& link, LinkSum sum, bool& in_use, Actions& out);
+  void take_samples(Actions& out);
+
+  LinkTableConfig config_;
+  Random random_;
+  PeerId self_;
+  std::map<PeerId, Link> links_;
+  std::set<std::pair<Instant, PeerId>> deadlines_;  ///< Of links.
+  std::map<SocketId, ConnectionName> sockets_;      ///< Of attempts and established connections.
+  Strangers strangers_;
+  std::uint64_t sockets_made_ = 0;
+  std::uint64_t incarnations_ = 0;  ///< Of all connections that ever were established.
+  std::optional<Instant> sample_at_;
+};
+
+}  // namespace hawser::links
