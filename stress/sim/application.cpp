@@ -47,7 +47,7 @@ CollectiveWish TrainingApplication::collective_by_rule(Random& random, std::uint
   const ApplicationProfile& profile = world_.profile.application;
   CollectiveWish wish{.tag = tag, .signature = {}, .in_place = false};
   Signature& signature = wish.signature;
-  signature.plan = static_cast<PlanKind>(random.below(3));
+  signature.plan = static_cast<PlanKind>(random.below(4));
   const std::uint64_t which = random.below(16);
   if (which < 4) signature.collective = static_cast<Collective>(1 + which);
   const std::uint64_t kind = random.below(8);
@@ -76,14 +76,40 @@ CollectiveWish TrainingApplication::collective_by_rule(Random& random, std::uint
   // A product of what is put in fits into no type.
   constexpr std::array ops{ReduceOp::sum, ReduceOp::avg, ReduceOp::max, ReduceOp::min};
   signature.op = ops[random.below(random.chance(1, 2) ? 2 : ops.size())];
-  if (is_float(signature.type) && random.chance(1, 4)) {
-    signature.quantization = {.scheme = QuantizationScheme::min_max,
-                              .type = QuantizedType::uint8,
-                              .block = 0,
-                              .stochastic = random.chance(1, 4)};
-    world_.coverage.saw("sim: quantised");
-  }
+  if (is_float(signature.type) && random.chance(1, 4)) quantise_by_rule(random, wish);
   return wish;
+}
+
+void TrainingApplication::quantise_by_rule(Random& random, CollectiveWish& wish) const {
+  struct Scheme {
+    Quantization quantization;
+    const char* name;
+  };
+  using enum QuantizationScheme;
+  using enum QuantizedType;
+  static constexpr Scheme kSchemes[] = {
+      {{.scheme = min_max, .type = uint8}, "sim: quantised, min_max"},
+      {{.scheme = min_max, .type = int8}, "sim: quantised, min_max"},
+      {{.scheme = min_max, .type = uint16}, "sim: quantised, min_max to 16 bits"},
+      {{.scheme = zero_point_scale, .type = uint8}, "sim: quantised, zero_point_scale"},
+      {{.scheme = zero_point_scale, .type = int8}, "sim: quantised, zero_point_scale"},
+      {{.scheme = zero_point_scale, .type = uint16}, "sim: quantised, zero_point_scale to 16 bits"},
+      {{.scheme = blockwise, .type = int8, .block = 64}, "sim: quantised, blockwise"},
+      {{.scheme = blockwise, .type = int8, .block = 256}, "sim: quantised, blockwise"},
+      {{.scheme = blockwise, .type = int4, .block = 128}, "sim: quantised, blockwise to 4 bits"},
+      {{.scheme = cast, .type = bfloat16}, "sim: quantised, cast"},
+      {{.scheme = cast, .type = float16}, "sim: quantised, cast"},
+  };
+  Signature& signature = wish.signature;
+  Scheme scheme = kSchemes[random.below(std::size(kSchemes))];
+  scheme.quantization.stochastic = random.chance(1, 4);
+  if (!check(scheme.quantization, signature.type).ok()) scheme = kSchemes[0];
+  signature.quantization = scheme.quantization;
+  world_.coverage.saw(scheme.name);
+  const bool sums = signature.op == ReduceOp::sum || signature.op == ReduceOp::avg;
+  wish.feedback = signature.collective == Collective::all_reduce && sums && random.chance(1, 2);
+  // Few shapes, so that what one call loses is fed to another.
+  if (wish.feedback) signature.count = 1 + Random(world_.profile.application.rule_seed ^ random.below(2)).below(400);
 }
 
 void TrainingApplication::deviate(Round& round) {
@@ -165,6 +191,7 @@ void TrainingApplication::look() {
   const ApplicationProfile& profile = world_.profile.application;
   if (world_.odd_calls && world_.random.below(1024) < profile.deviation_per_1024) deviate(round);
   if (world_.odd_calls && world_.random.below(1024) < profile.misuse_per_1024) misuse();
+  if (world_.odd_calls && world_.random.below(1024) < profile.scribble_per_1024) process_.scribble_on_state();
   for (CollectiveWish& wish : round.collectives) {
     wish.in_place = world_.random.chance(1, 2);
     wish.compress = world_.random.chance(1, 4);

@@ -23,19 +23,25 @@ double levels(const Quantization& quantization) {
   return 1;
 }
 
+/// Of a result, relative.
+double rounding_of(DataType type) {
+  return type == DataType::bfloat16 ? 1.0 / 128 : type == DataType::float16 ? 1.0 / 1024 : 1e-5;
+}
+
 /// Each member quantises once, values of up to 16 for each member, and is off by a step at most. The arithmetic and the
 /// elements' own type round as well.
 double bound_of(const Signature& signature, double members) {
   if (!signature.quantization) return 0;
-  const double largest = 16 * members;
-  const double of_type = signature.type == DataType::bfloat16 ? 1.0 / 128 : signature.type == DataType::float16 ? 1.0 / 1024 : 1e-5;
-  return 1.2 * members * largest / levels(signature.quantization) + largest * of_type;
+  return 1.2 * members * 16 * members / levels(signature.quantization) + 16 * members * rounding_of(signature.type);
 }
 
 }  // namespace
 
-ExpectedResult::ExpectedResult(const Signature& signature, std::span<const std::uint64_t> salts)
-    : signature_(signature), bound_(bound_of(signature, static_cast<double>(salts.size()))) {
+ExpectedResult::ExpectedResult(const Signature& signature, std::span<const std::uint64_t> salts, bool has_feedback)
+    : signature_(signature),
+      members_(static_cast<double>(salts.size())),
+      // What is owed is as much as a call may be off, in a view that may have been larger.
+      bound_(bound_of(signature, members_) * (has_feedback ? 16 : 1)) {
   const auto count = static_cast<std::size_t>(signature.count);
   switch (signature.collective) {
     case Collective::barrier: return;
@@ -71,6 +77,20 @@ std::optional<ExpectedResult::Wrong> ExpectedResult::find_wrong(std::span<const 
     const bool good = is_exact() ? std::memcmp(result.data() + i * element, exact + i * element, element) == 0
                                  : std::abs(got - right) <= bound_;
     if (!good) return Wrong{.element = i, .got = got, .right = right};
+  }
+  return std::nullopt;
+}
+
+std::optional<ExpectedResult::Wrong> ExpectedResult::find_unsettled(std::span<const std::byte> result,
+                                                                    std::span<const double> settled) const {
+  const std::size_t element = element_bytes(signature_.type);
+  const double scale = signature_.op == ReduceOp::avg ? members_ : 1;
+  for (std::size_t i = 0; i < settled.size(); ++i) {
+    const double right = values_[i] + settled[i] / scale;
+    const double got = load(signature_.type, result.data() + i * element);
+    // A mean of values_ is rounded to the type already.
+    const double bound = 3 * (std::abs(right) + 16) * rounding_of(signature_.type);
+    if (!(std::abs(got - right) <= bound)) return Wrong{.element = i, .got = got, .right = right};
   }
   return std::nullopt;
 }

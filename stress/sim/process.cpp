@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/assert.hpp"
 #include "base/bug_found.hpp"
 #include "sim/overloaded.hpp"
 #include "sim/violation.hpp"
@@ -121,18 +122,35 @@ CallId Process::collective(const CollectiveWish& wish) {
                          .rank = call.view.rank_of(call.self).value_or(0),
                          .in_place = wish.in_place},
       call.salt);
+  if (wish.feedback) call.residual = residual_for(wish);
   if (world_.tracing())
     world_.trace(name_ + " calls " + describe(call.signature) + ", " + world_.names.of(call.key) +
-                 (wish.in_place ? ", in place" : ""));
+                 (wish.in_place ? ", in place" : "") + (call.residual ? ", with error feedback" : ""));
   world_.checker.reduce_called(*this, call);
   deliver(CollectiveStart{.call = id,
                           .collective = {.signature = wish.signature,
                                          .send = call.buffers->send(),
-                                         .receive = call.buffers->receive()},
+                                         .receive = call.buffers->receive(),
+                                         .residual = call.residual ? call.residual->owed() : nullptr,
+                                         .next_residual = call.residual ? call.residual->prepared() : nullptr},
                           .tag = wish.tag,
                           .compress = wish.compress,
                           .epoch = call.view.epoch});
   return id;
+}
+
+std::shared_ptr<Residual> Process::residual_for(const CollectiveWish& wish) {
+  const Signature& signature = wish.signature;
+  auto& kept = residuals_[{wish.tag, signature.type, signature.count}];
+  if (!kept) {
+    const auto made = Residual::create(signature.count, signature.type);
+    HAWSER_ASSERT(made.ok());
+    kept = *made;
+  } else {
+    world_.coverage.saw("sim: error fed back");
+  }
+  HAWSER_ASSERT(kept->claim());
+  return kept;
 }
 
 CallId Process::optimize_topology(const ProbeWishes& wishes) {
@@ -198,6 +216,7 @@ void Process::misuse_second_call() {
 
 void Process::leave() {
   if (world_.tracing()) world_.trace(name_ + " leaves");
+  world_.checker.leaves(*this);
   deliver(LeaveCall{});
   while (!works_.empty()) work_now(works_.begin()->first);
   endings_.hurry();
@@ -468,6 +487,7 @@ void Process::end_call(const CallDone& done) {
     offer_ended_ = done.error;
     return;
   }
+  if (call.residual) call.residual->release(done.error.status == Status::success);
   if (call.prefetch) prefetch_ended(*call.prefetch, done.error);
   if (call.makes_no_sense)
     world_.checker.refused(*this, done);

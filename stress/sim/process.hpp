@@ -5,8 +5,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
+#include "collective/residual.hpp"
 #include "engine/ending_calls.hpp"
 #include "engine/link_probing.hpp"
 #include "engine/peer_engine.hpp"
@@ -37,6 +39,7 @@ struct Call {
   std::uint64_t salt = 0;
   std::unique_ptr<UserBuffers> buffers;
   std::shared_ptr<PrefetchTarget> prefetch;  ///< Of a connect.
+  std::shared_ptr<Residual> residual;        ///< Error feedback, or null.
   bool makes_no_sense = false;  ///< Must be refused at once.
 };
 
@@ -61,6 +64,7 @@ struct CollectiveWish {
   Signature signature;
   bool in_place = false;
   bool compress = false;
+  bool feedback = false;  ///< What quantisation loses is kept, and added to the next such call of this tag and shape.
 };
 
 /// One training process: a PeerEngine, the memory of its calls, and what the operating system does to it.
@@ -116,6 +120,8 @@ class Process : public ControlClient {
   /// What was synchronised last, to guests. False: refused.
   bool offer_state();
   void withdraw_state();
+  /// Somebody of the application writes to what is on offer.
+  void scribble_on_state();
   /// Its digests are made anew from its bytes.
   void digest_state();
   /// All of it was filled anew.
@@ -157,6 +163,8 @@ class Process : public ControlClient {
 
  private:
   void go_on(StateSession::Next next);
+  void own_up();
+  std::shared_ptr<Residual> residual_for(const CollectiveWish& wish);
   Error offer_instead(std::shared_ptr<const StateOffer> offer, std::shared_ptr<const StateOffer> instead_of);
   CallId call_connect(std::shared_ptr<PrefetchTarget> prefetch);
   void prefetch_ended(const PrefetchTarget& target, const Error& error);
@@ -196,6 +204,7 @@ class Process : public ControlClient {
   EngineActions spare_actions_;
   int inside_ = 0;  ///< Depth of calls into the engine and of their actions: must not exceed 1.
   std::unique_ptr<TrainingState> state_;
+  std::map<std::tuple<std::uint64_t, DataType, std::uint64_t>, std::shared_ptr<Residual>> residuals_;  ///< Tag, shape.
   std::optional<Error> offer_ended_;  ///< How the last call of that kind did.
   std::uint64_t sync_tag_ = 0;
   ViewId sync_view_;

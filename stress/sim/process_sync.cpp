@@ -53,6 +53,7 @@ Error Process::offer_instead(std::shared_ptr<const StateOffer> offer, std::share
 
 bool Process::offer_state() {
   StateSession& session = state().session();
+  own_up();
   go_on(session.offer(world_.queue.now(), id_));
   if (gone()) return false;
   const Status status = session.error().status;
@@ -65,7 +66,25 @@ bool Process::offer_state() {
   return true;
 }
 
-void Process::withdraw_state() { go_on(state().session().withdraw(world_.queue.now())); }
+void Process::withdraw_state() {
+  go_on(state().session().withdraw(world_.queue.now()));
+  own_up();
+}
+
+void Process::scribble_on_state() {
+  if (!state().session().offered() || state().session().next() != StateSession::Next::over) return;
+  world_.coverage.saw("sim: state on offer written to");
+  state().scribble(world_.random);
+}
+
+void Process::own_up() {
+  if (gone()) return;
+  const auto tensor = state().own_up();
+  if (!tensor) return;
+  state().remember();
+  go_on(state().session().mark_changed(world_.queue.now(), *tensor));
+}
+
 void Process::digest_state() { go_on(state().session().digest()); }
 void Process::mark_state_changed() { go_on(state().session().mark_all_changed(world_.queue.now())); }
 
@@ -81,6 +100,7 @@ bool Process::load_state() {
 }
 
 void Process::connect_prefetching() {
+  own_up();
   go_on(state().session().connect(world_.queue.now(), milliseconds(world_.random.between(10, 30000))));
 }
 

@@ -76,6 +76,14 @@ void TrainingState::go_astray(Random& random) {
   changed(one);
 }
 
+void TrainingState::scribble(Random& random) {
+  const auto& tensors = session_->content().tensors();
+  const StateTensor& one = tensors[random.below(tensors.size())];
+  if (scribbled_ || one.bytes() == 0) return;
+  one.data[random.below(one.bytes())] ^= std::byte{2};
+  scribbled_ = one.name;
+}
+
 void TrainingState::save() {
   HAWSER_ASSERT(session_->check_may_save().ok());
   checkpoint_ = {.revision = session_->revision(), .bytes = all_bytes()};

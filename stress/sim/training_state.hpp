@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "base/random.hpp"
@@ -27,6 +29,11 @@ class TrainingState {
   void train();
   /// One byte changes, as nothing in a training does.
   void go_astray(Random& random);
+
+  /// Writes to what is on offer, and tells nobody for a while. To be followed by own_up() before anything else.
+  void scribble(Random& random);
+  /// The name of the tensor that was scribbled on, once; none if there is none.
+  std::optional<std::string> own_up() { return std::exchange(scribbled_, std::nullopt); }
 
   /// What is there now becomes the checkpoint. Only while the session lets it be saved.
   void save();
@@ -57,6 +64,7 @@ class TrainingState {
   std::vector<Memory> memories_;
   std::unique_ptr<StateSession> session_;
   std::optional<Checkpoint> checkpoint_;
+  std::optional<std::string> scribbled_;  ///< A tensor.
   std::vector<std::byte> remembered_;
   std::uint64_t own_ = 0;  ///< For tensors that may differ.
 };
