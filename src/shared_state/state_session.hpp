@@ -36,8 +36,8 @@ struct PrefetchOutcome {
 };
 
 /// Everything that a member's shared state goes through. A driver starts one operation, performs the steps that it asks
-/// for, and reports each step; the session decides what follows. Pure, so that threads over TCP and the simulator's events
-/// drive the same decisions.
+/// for, and reports each step; the session decides what follows. Pure, so that threads over TCP and the simulator's
+/// events drive the same decisions.
 ///
 /// - Getters: content(), revision(), incomplete(), agreed(), offered(), check_may_save(). At any time.
 /// - Operations: withdraw() to digest(). Each begins while no other one is under way, and returns the first step.
@@ -45,8 +45,8 @@ struct PrefetchOutcome {
 ///   function that is named there. That returns the next step. broke_off() takes the place of any of them.
 /// - Outcomes: error(), and what else the operation gives, from Next::over until the next operation.
 ///
-/// What is on offer is read by others. So an operation that may change the tensors or the revision first takes the offer
-/// back; where that fails, the operation fails and has changed nothing.
+/// What is on offer is read by others. So an operation that may change the tensors or the revision first takes the
+/// offer back; where that fails, the operation fails and has changed nothing.
 class StateSession {
  public:
   enum class Next {

@@ -98,8 +98,8 @@ void Checker::leaves(const Process& process) {
 /// restarted master gives members time to come back.
 void Checker::check_parties(const Process& process) {
   const auto& faults = world_.profile.faults;
-  if (!world_.master.running() || world_.master.incarnation() != 1 || faults.weights.strangers != 0 || faults.bad_member)
-    return;
+  const MasterProcess& master = world_.master;
+  if (!master.running() || master.incarnation() != 1 || faults.weights.strangers != 0 || faults.bad_member) return;
   std::map<PartyId, std::pair<std::uint32_t, const Process*>> present;
   std::set<PeerId> members;
   for (const View& view : world_.master.machine().snapshot().views)
@@ -278,7 +278,8 @@ void Checker::check_result(Op& op, const Process& process, const Call& call) {
 }
 
 Checker::Part& Checker::part_of(Op& op, PeerId peer) {
-  const auto found = std::find_if(op.parts.begin(), op.parts.end(), [&](const Part& part) { return part.peer == peer; });
+  const auto found =
+      std::find_if(op.parts.begin(), op.parts.end(), [&](const Part& part) { return part.peer == peer; });
   HAWSER_ASSERT(found != op.parts.end());
   return *found;
 }
@@ -295,8 +296,8 @@ void Checker::check_feedback(Op& op, const Process& process, const Call& call) {
   if (++op.settled_at != op.contributors.size()) return;
   if (const auto wrong = op.expected->find_unsettled(call.buffers->result(), op.settled))
     throw Violation(who(process, call) + describe(call.signature) + ", error feedback: element " +
-                    std::to_string(wrong->element) + " is " + std::to_string(wrong->got) + ", and with what was settled " +
-                    std::to_string(wrong->right) + " is right");
+                    std::to_string(wrong->element) + " is " + std::to_string(wrong->got) +
+                    ", and with what was settled " + std::to_string(wrong->right) + " is right");
   world_.coverage.saw("sim: error feedback settled");
 }
 

@@ -24,8 +24,8 @@ class ExpectedResult {
   /// Looks at a result that begins with this element of the whole one. Exact, bit for bit, but for quantised ones:
   /// each member's rounding is at most a step of its scheme. None where all is right.
   std::optional<Wrong> find_wrong(std::span<const std::byte> result, std::uint64_t first) const;
-  /// Looks at the whole result of a quantised sum or mean with error feedback. `settled`: what all members owed before less
-  /// what they owe after, which is in the result or the other way round; to the rounding of the arithmetic.
+  /// Looks at the whole result of a quantised sum or mean with error feedback. `settled`: what all members owed before
+  /// less what they owe after, which is in the result or the other way round; to the rounding of the arithmetic.
   std::optional<Wrong> find_unsettled(std::span<const std::byte> result, std::span<const double> settled) const;
   /// Equal results have equal bits, by find_wrong() alone.
   bool is_exact() const { return bound_ == 0; }

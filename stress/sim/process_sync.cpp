@@ -4,8 +4,8 @@
 #include "sim/violation.hpp"
 #include "sim/world.hpp"
 
-/// The shared state: performs the steps of StateSession with events, as runtime/shared_state.cpp does with a thread that
-/// waits.
+/// The shared state: performs the steps of StateSession with events, as runtime/shared_state.cpp does with a thread
+/// that waits.
 namespace hawser::sim {
 
 TrainingState& Process::state() {

@@ -20,8 +20,8 @@ inline double contribution(std::uint64_t salt, std::uint64_t element) {
 
 /// Those of the first elements.
 void contributions(std::uint64_t salt, std::span<double> values);
-/// What a reduction of the contributions comes to, element by element. Whole numbers so small that nothing is lost on the
-/// way; an average is rounded as the type demands.
+/// What a reduction of the contributions comes to, element by element. Whole numbers so small that nothing is lost on
+/// the way; an average is rounded as the type demands.
 void reduce_contributions(const Signature& signature, std::span<const std::uint64_t> salts, std::span<double> results);
 
 /// Memory of calls that have ended, kept for a while full of a pattern, to catch whoever still writes to it.

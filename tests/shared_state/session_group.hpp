@@ -52,7 +52,10 @@ class SessionGroup {
     std::vector<Next> next;
     for (std::size_t rank = 0; rank < sessions_.size(); ++rank)
       next.push_back(alone(rank, sessions_[rank]->synchronise(
-                                     now, {.settings = settings, .only_marked = only_marked, .view = view, .self = id(rank)})));
+                                     now, {.settings = settings,
+                                           .only_marked = only_marked,
+                                           .view = view,
+                                           .self = id(rank)})));
     for (int steps = 0; next.front() == Next::collective; ++steps) {
       REQUIRE(steps < 10);
       perform_collective();
