@@ -2,6 +2,7 @@
 #include <map>
 #include <set>
 
+#include "base/planted_fault.hpp"
 #include "membership/master_state.hpp"
 
 /// Parties: peers of which each is of no use without the others, such as the ranks that hold the shards of one
@@ -43,6 +44,7 @@ std::vector<PeerId> MasterMachine::State::companions_of(const Introduction& who)
 }
 
 void MasterMachine::State::add_companions(std::vector<Loss>& losses) const {
+  if (planted(PlantedFault::lone_survivor)) return;
   std::set<PeerId> known;
   for (const Loss& loss : losses) known.insert(loss.peer);
   const std::size_t count = losses.size();

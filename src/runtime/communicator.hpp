@@ -26,7 +26,7 @@
 #include "runtime/peer_driver.hpp"
 #include "engine/peer_engine.hpp"
 #include "shared_state/prefetch.hpp"
-#include "runtime/residual.hpp"
+#include "collective/residual.hpp"
 
 namespace hawser {
 

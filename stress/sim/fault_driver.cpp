@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <string_view>
 #include <utility>
 
@@ -348,7 +349,19 @@ void FaultDriver::end() {
   for (const auto& stranger : world_.strangers()) stranger->go();
   if (!world_.master.running()) world_.master.start();
   world_.master.resume();
+  if (faults_.parties) end_incomplete_parties();
   while (world_.living().size() < 2) run(start_process(), Duration(world_.random.between(0, 1000000)));
+}
+
+/// Those of whom another one is gone never come in again.
+void FaultDriver::end_incomplete_parties() {
+  if (started_ % 2 != 0) run(start_process(), Duration::zero());
+  std::map<PartyId, std::uint32_t> alive;
+  for (const Process* process : world_.living()) ++alive[process->party().id];
+  for (Process* process : world_.living())
+    if (process->party().exists() && alive[process->party().id] < process->party().size) kill(*process);
+  if (world_.living().size() < 2)
+    for (int i = 0; i < 2; ++i) run(start_process(), Duration::zero());
 }
 
 }  // namespace hawser::sim

@@ -52,6 +52,7 @@ class FaultDriver {
   void happen(Kind kind);
   Process& start_process();
   void start_bad_member();
+  void end_incomplete_parties();
   void run(Process& process, Duration delay);
   void lie();
   void kill(Process& process);

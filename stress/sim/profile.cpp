@@ -151,7 +151,11 @@ void draw_company(std::uint64_t seed, Profile& profile) {
     // A party of which one is not connected may be taken.
     weights.master = weights.cut_control = weights.half_open_control = weights.master_stop = 0;
     profile.peers += profile.peers % 2;
+  } else if (!is_gentle && random.chance(1, 8)) {
+    faults.parties = true;
+    profile.peers += profile.peers % 2;
   }
+  profile.application.scribble_per_1024 = profile.application.shared_state && random.chance(1, 2) ? 40 : 0;
 }
 
 /// A part of the seeds looks for stragglers: links that are known to be fast become slow for a while, in calls that

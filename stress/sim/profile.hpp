@@ -61,6 +61,7 @@ struct ApplicationProfile {
   std::uint64_t late_works_per_256 = 0;  ///< Works that are not done at once.
   bool shared_state = false;  ///< Each view begins with a synchronisation, and more come later.
   bool large_state = false;   ///< Of more than one slice.
+  std::uint64_t scribble_per_1024 = 0;  ///< Writes to a state that is on offer, which one must not.
   bool updates_first = false; ///< Who has come in calls update-topology before anything else.
 };
 

@@ -67,9 +67,25 @@ Party World::known_party() {
 }
 
 bool World::step() {
+  arm_timers();  // Of those that something was done to between events.
   const bool more = queue.step();
+  arm_timers();
   buried.clear();
   return more;
+}
+
+std::optional<Instant> World::next_due() {
+  arm_timers();
+  return queue.next_due();
+}
+
+void World::timer_changes(Process& process) {
+  if (!std::exchange(process.timer_changes, true)) to_arm_.emplace_back(&process, queue.reserve());
+}
+
+void World::arm_timers() {
+  for (const auto& [process, turn] : to_arm_) process->arm_timer(turn);
+  to_arm_.clear();
 }
 
 void World::trace(const std::string& line) const {
