@@ -83,7 +83,9 @@ void MasterMachine::State::judge_away(Instant now, PeerId id, MasterActions& out
   const std::size_t down = peer.doubts.by.size();
   const bool refused = peer.doubts.refused > 0;
   const Instant last = down == 0 ? peer.away->since : std::max(peer.away->since, peer.doubts.by.rbegin()->first);
-  if (2 * down <= present) return arm(Timer::away, id.value, peer.away->since + config_.recovery);
+  // When most are away, as after a stop of the master, the few that are back do not speak for the view.
+  const bool is_minority = 2 * present < group->view.size();
+  if (is_minority || 2 * down <= present) return arm(Timer::away, id.value, peer.away->since + config_.recovery);
   const Instant due = refused ? now : std::min(last + kLinksRepaired, peer.away->since + config_.recovery);
   if (now < due) return arm(Timer::away, id.value, due);
   lose(now, id,

@@ -112,7 +112,7 @@ TEST_CASE("a receiver that does not read is closed") {
                              .settle = [] {}});
   const std::string message(500'000, 'x');
   for (int i = 0; i < 200 && broken.empty(); ++i) sender->send(message);
-  CHECK(broken.find("does not take") != std::string::npos);
+  CHECK_FALSE(broken.empty());
   sender->send(message);
 }
 
