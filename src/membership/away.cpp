@@ -12,6 +12,8 @@ namespace {
 
 /// A living peer's links stand again by then.
 constexpr Duration kLinksRepaired = milliseconds(300);
+/// The same, where some say that nobody listens there any more, which may be wrong.
+constexpr Duration kRefusalDenied = milliseconds(100);
 
 }  // namespace
 
@@ -81,12 +83,15 @@ void MasterMachine::State::judge_away(Instant now, PeerId id, MasterActions& out
   // One that has just come back has not said yet how it stands with its links: it counts for those that have theirs.
   const std::size_t present = group->view.size() - group->unconnected;
   const std::size_t down = peer.doubts.by.size();
-  const bool refused = peer.doubts.refused > 0;
+  // One alone may lie.
+  const Duration patience = 2 * peer.doubts.refused > down ? Duration::zero()
+                            : peer.doubts.refused > 0      ? kRefusalDenied
+                                                           : kLinksRepaired;
   const Instant last = down == 0 ? peer.away->since : std::max(peer.away->since, peer.doubts.by.rbegin()->first);
   // When most are away, as after a stop of the master, the few that are back do not speak for the view.
   const bool is_minority = 2 * present < group->view.size();
   if (is_minority || 2 * down <= present) return arm(Timer::away, id.value, peer.away->since + config_.recovery);
-  const Instant due = refused ? now : std::min(last + kLinksRepaired, peer.away->since + config_.recovery);
+  const Instant due = std::min(last + patience, peer.away->since + config_.recovery);
   if (now < due) return arm(Timer::away, id.value, due);
   lose(now, id,
        {Status::expelled, "the connection of this peer to the master broke (" + peer.away->reason +

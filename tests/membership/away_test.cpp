@@ -272,9 +272,15 @@ TEST_CASE("links that broke before the connection count from the break of that")
   CHECK(bench.members(1) == Peers{1});
 }
 
-TEST_CASE("where somebody is refused the member is gone at once") {
+TEST_CASE("where most are refused the member is gone at once, where some are a little later") {
   MasterBench bench(kPatient);
   bench.found(3);
+  SECTION("most") {
+    bench.close(3);
+    bench.link_down(1, {3}, true);
+    bench.link_down(2, {3}, true);
+    CHECK(bench.members(1) == Peers{1, 2});
+  }
   SECTION("after its connection") {
     bench.close(3);
     bench.link_down(1, {3});
@@ -286,6 +292,7 @@ TEST_CASE("where somebody is refused the member is gone at once") {
     CHECK(bench.members(1).size() == 3);
     bench.close(3);
   }
+  bench.pass(milliseconds(100));
   CHECK(bench.members(1) == Peers{1, 2});
 }
 
