@@ -13,7 +13,9 @@ if(HAWSER_TOP_LEVEL)
   if(HAWSER_CCACHE)
     foreach(language C CXX)
       if(NOT CMAKE_${language}_COMPILER_LAUNCHER)
-        set(CMAKE_${language}_COMPILER_LAUNCHER ${HAWSER_CCACHE})
+        # Paths relative to the build folder, so that what one build compiled is of use to another one: the Python
+        # package's to that of the tests.
+        set(CMAKE_${language}_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} ${HAWSER_CCACHE})
       endif()
     endforeach()
   endif()

@@ -49,6 +49,8 @@ void add_collective_options(CLI::App& command, AllReduceOptions& options) {
   command.add_flag("--in-place", options.in_place, "Send and receive buffer are the same");
   command.add_flag("--check-same-host", options.check_same_host,
                    "Payloads carry checksums, as they do between hosts");
+  command.add_option("--io-threads", options.io_threads, "As in a communicator's configuration (default: by the cores)")
+      ->check(CLI::Range(1, 64));
 }
 
 void add_all_reduce(CLI::App& bench, int& status) {
@@ -59,6 +61,7 @@ void add_all_reduce(CLI::App& bench, int& status) {
       ->delimiter(',')
       ->check(CLI::Range(2, 64));
   add_collective_options(*command, *options);
+  command->add_flag("--per-thread", options->per_thread, "CPU seconds per GiB of each kind of thread, too");
   command->add_flag("--lines", options->lines,
                     "One line per measurement: label, world, bytes, ms, CPU seconds per GiB");
   command->add_option("--label", options->label, "The first word of those lines")->capture_default_str();

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <array>
 #include <atomic>
@@ -20,7 +21,7 @@ struct MasterArguments {
   hawserLogLevel_t log_level = hawserLogNotice;
 };
 
-int complain(const char* what, hawserResult_t result) {
+int complain_of(const char* what, hawserResult_t result) {
   std::fprintf(stderr, "hawser master: %s: %s\n", what,
                result == hawserSuccess ? "no further reason" : hawserGetLastError());
   return 1;
@@ -36,7 +37,17 @@ std::string place_in_words(const std::string& asked, const std::string& address)
   return address;
 }
 
+/// A master may have thousands of connections, and the soft limit of open files is often 1024, for the sake of programs
+/// that use select(). This one does not. Where the limit cannot be raised it stays.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int serve(MasterArguments& arguments) {
+  raise_descriptor_limit();
   // Every thread inherits this: signals wait until the one thread below takes them.
   sigset_t ending;
   sigemptyset(&ending);
@@ -48,7 +59,7 @@ int serve(MasterArguments& arguments) {
   arguments.config.listen = arguments.listen.c_str();
   hawserMaster_t master = nullptr;
   if (const auto result = hawserMasterCreate(&arguments.config, &master); result != hawserSuccess)
-    return complain("cannot start", result);
+    return complain_of("cannot start", result);
   std::array<char, HAWSER_ADDRESS_BYTES> address{};
   (void)hawserMasterGetAddress(master, address.data(), address.size());
   std::printf("listening on %s\n", place_in_words(arguments.listen, address.data()).c_str());
@@ -65,7 +76,7 @@ int serve(MasterArguments& arguments) {
   int status = 0;
   // A signal may come before the master runs: then it does not begin.
   if (result != hawserSuccess && !was_asked) {
-    status = complain("stopped", result);
+    status = complain_of("stopped", result);
     // Nobody sent a signal: the thread waits for one still.
     pthread_kill(ender.native_handle(), SIGTERM);
   }
@@ -78,34 +89,36 @@ int serve(MasterArguments& arguments) {
 
 void add_master_command(CLI::App& app, int& status) {
   const auto arguments = std::make_shared<MasterArguments>();
-  CLI::App* command = app.add_subcommand("master", "Run the membership authority of a training run");
+  CLI::App* command = app.add_subcommand("master", "Run the master of a training run: it knows who is a member");
   hawserMasterConfig_t& config = arguments->config;
-  command->add_option("--listen", arguments->listen, "ADDR:PORT, or :PORT for all interfaces, IPv4 and IPv6; port 0 takes any free one")
+  command
+      ->add_option("--listen", arguments->listen,
+                   "ADDR:PORT, or :PORT for all interfaces, IPv4 and IPv6; port 0 takes any free port")
       ->capture_default_str();
   command->add_option("--silence-ms", config.silence_ms,
-                      "A member silent for so long is lost (default 5000)");
+                      "A member that is silent for so long is lost (default 5000)");
   command->add_option("--stall-ms", config.stall_ms,
-                      "A member without progress in a collective for so long is lost (default 6000)");
+                      "A member that others wait for, without progress for so long, is lost (default 6000)");
   command->add_option("--call-wait-ms", config.call_wait_ms,
-                      "How long members wait for one that is alive and does not call (default 600000)");
+                      "How long members wait for a member that is alive and does not call (default 600000)");
   command->add_option("--recovery-ms", config.recovery_ms,
-                      "After a restart, how long to wait for former members (default 5000)");
+                      "How long a member may be away, and a restarted master waits for all (default 5000)");
   command->add_option("--bootstrap-ms", config.bootstrap_ms,
-                      "How long a fresh master collects peers for the first view (default 1000)");
+                      "How long a fresh master collects peers before it forms the first view (default 1000)");
   command->add_option("--link-open-ms", config.link_open_ms,
-                      "Bound for opening links to newcomers (default 10000)");
-  command->add_option("--connections-max", config.connections_max, "Connections held at once (default 4096)");
+                      "A newcomer without links to all members after so long is refused (default 10000)");
+  command->add_option("--connections-max", config.connections_max, "Connections that it holds at once (default 4096)");
   const std::map<std::string, std::uint32_t> policies{{"report", hawserStragglerReport},
                                                       {"expel", hawserStragglerExpel}};
   command
       ->add_option("--straggler-policy", config.straggler_policy,
-                   "What happens to a member that holds up a collective by slow links: report or expel (default report)")
+                   "What happens to a member whose slow links hold up a collective: report or expel (default report)")
       ->transform(CLI::CheckedTransformer(policies, CLI::ignore_case));
   command->add_option("--straggler-ms", config.straggler_ms,
-                      "For how long it must do so before that happens (default 10000)");
+                      "How long it must hold up a collective before that (default 10000)");
   command
       ->add_option("--straggler-ratio", config.straggler_ratio,
-                   "Slow is below this part of what a link delivered before (default 0.25)")
+                   "A link is slow below this part of what it delivered before (default 0.25)")
       ->check(CLI::Range(0.0, 1.0));
   const std::map<std::string, hawserLogLevel_t> levels{{"off", hawserLogOff},
                                                        {"error", hawserLogError},

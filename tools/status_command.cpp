@@ -57,19 +57,19 @@ int ask(const StatusArguments& arguments) {
 void add_status_command(CLI::App& app, int& status) {
   const auto arguments = std::make_shared<StatusArguments>();
   CLI::App* command = app.add_subcommand(
-      "status", "Ask a running master how the run stands: who is in, who waits, who holds up a collective");
+      "status", "Ask a running master for the state of the run: who is a member, who waits, who holds up a collective");
   command->add_option("master", arguments->master, "ADDRESS:PORT of the master")->capture_default_str();
   command->add_flag("--json", arguments->json,
                     "JSON instead of a table; with --watch one document after the other");
   command->add_flag("--matrix", arguments->matrix,
-                    "Also what the members have measured: rate and delay of each link, up- and downlink of each member");
+                    "Also the measured rate and delay of each link, and the up- and downlink of each member");
   command
       ->add_option("--watch", arguments->watch_s,
-                   "Ask again every so many seconds until SIGINT, also while the master is away")
+                   "Ask again after so many seconds, until SIGINT, also while the master is away")
       ->check(CLI::Range(0.1, 86400.0));
   command->add_option("--timeout-ms", arguments->timeout_ms, "How long to wait for an answer")
       ->capture_default_str()
       ->check(CLI::Range(1U, 600'000U));
-  command->footer("Exit status: 0 if the master answered; 1 if not, and a sentence on stderr says why.");
+  command->footer("Exit status: 0 if the master answered, otherwise 1, and a sentence on stderr says why.");
   command->callback([arguments, &status] { status = ask(*arguments); });
 }

@@ -1,6 +1,6 @@
 /** @file hawser_status.h
- * How a run stands, asked of its master by anybody: who is in, who waits for what, and who holds up a collective. The
- * conventions of hawser.h hold. `hawser status` prints the same.
+ * The state of a run, as its master knows it: who is a member, who waits for what, and who holds up a collective.
+ * Anybody who reaches the master's port may ask. The conventions of hawser.h hold. `hawser status` prints the same.
  */
 #ifndef HAWSER_STATUS_H
 #define HAWSER_STATUS_H
@@ -11,33 +11,34 @@
 extern "C" {
 #endif
 
-/** What a master told at one moment. Does not change; may be read from several threads. */
+/** A master's answer, of one moment. It does not change, and may be read from several threads. */
 typedef struct hawserStatus* hawserStatus_t;
 
-/** What a peer that is in no view waits for. More may come. */
+/** What a peer that is in no view waits for. Later versions may add values. */
 typedef enum hawserAwaits {
-  hawserAwaitsFirstView = 0, /**< The run has no members yet: those who come in time are admitted together. */
-  hawserAwaitsUpdate = 1,    /**< That all members of all groups call update-topology. */
-  hawserAwaitsPrefetch = 2,  /**< It fetches a shared state, and asks for admission afterwards. */
-  hawserAwaitsParty = 3,     /**< The rest of its party. */
-  hawserAwaitsLinks = 4,     /**< Links between it and the members, which are being opened. */
-  hawserAwaitsRecovery = 5,  /**< A newcomer: the members of a run that lost its master. */
-  hawserAwaitsOthers = 6,    /**< A member that is back after its master was restarted: the other members. */
-  hawserAwaitsNothing = 7,   /**< A member that is not back yet after a restart of the master: others wait for it. */
-  hawserAwaitsTurn = 8       /**< A newcomer: its turn. Too many are being admitted, or its links have failed before. */
+  hawserAwaitsFirstView = 0, /**< It waits for other first peers. The run has no members yet. */
+  hawserAwaitsUpdate = 1,    /**< It waits until all members of all groups call update-topology. */
+  hawserAwaitsPrefetch = 2,  /**< It fetches a shared state. Then it can be admitted. */
+  hawserAwaitsParty = 3,     /**< It waits for the rest of its party. */
+  hawserAwaitsLinks = 4,     /**< It waits for links to the members, which are being opened. */
+  hawserAwaitsRecovery = 5,  /**< A newcomer waits for the members of a run that lost its master. */
+  hawserAwaitsOthers = 6,    /**< A member is back after a restart of the master, and waits for the other members. */
+  hawserAwaitsNothing = 7,   /**< A member is not back yet after a restart of the master. Others wait for it. */
+  hawserAwaitsTurn = 8       /**< A newcomer waits for its turn: there are too many, or its links failed before. */
 } hawserAwaits_t;
 
 /** For a person, e.g. "waits for update-topology". Never null, static storage. */
 HAWSER_API const char* hawserGetAwaitsName(hawserAwaits_t awaits);
 
-/** Asks the master at `master` ("HOST:PORT") over a connection of its own. The run takes no notice. Blocks up to
- *  `timeout_ms` (0: 5000). Errors: InvalidArgument (address), MasterUnreachable (nobody listens there), Timeout (no
- *  answer), Refused (no master, one of another protocol version, or this host asks more than 4 times a second; 8 at
- *  once are answered). What is told may be a tenth of a second old. */
+/** Asks the master at `master` ("HOST:PORT") over a connection of its own. The run is not disturbed. Blocks up to
+ *  `timeout_ms` (0: 5000). The answer may be a tenth of a second old. A master answers one host 8 times at once, then 4
+ *  times a second.
+ *  Errors: InvalidArgument (address), MasterUnreachable (nobody listens there), Timeout (no answer), Refused (what
+ *  listens there is no master, or one of another protocol version, or this host asks too often). */
 HAWSER_API hawserResult_t hawserStatusQuery(const char* master, uint32_t timeout_ms, hawserStatus_t* status);
 
-/** The same, with what the members have measured of the links between them (hawserStatusGetMeasuredLink), which is
- *  more to tell: 20 bytes for each pair at most, of groups up to 128 members, of about four such groups in all. */
+/** The same, with the measured links between members (hawserStatusGetMeasuredLink). The answer is larger by up to 20
+ *  bytes for each pair. It covers groups of up to 128 members, and about four such groups. */
 HAWSER_API hawserResult_t hawserStatusQueryWithMatrix(const char* master, uint32_t timeout_ms, hawserStatus_t* status);
 
 /** Frees. Null is allowed. */
@@ -46,41 +47,41 @@ HAWSER_API hawserResult_t hawserStatusDestroy(hawserStatus_t status);
 /** Fill with HAWSER_STATUS_INFO_INIT. */
 typedef struct hawserStatusInfo {
   size_t size;
-  uint64_t run;              /**< Names the run, over restarts of its master. */
-  const char* version;       /**< Of the master: "major.minor.patch". Valid until hawserStatusDestroy. */
-  uint32_t protocol_version; /**< Of the master. */
-  uint32_t in_update;        /**< Members that wait in update-topology. It ends when all do. */
-  uint64_t up_ms;            /**< Since the master was started. */
-  uint64_t update_ms;        /**< Since the first of them called update-topology; 0 if nobody has. */
-  uint32_t world_size;       /**< Members over all groups. */
+  uint64_t run;              /**< The run's number. It stays over restarts of the master. */
+  const char* version;       /**< The master's version, "major.minor.patch". Valid until hawserStatusDestroy. */
+  uint32_t protocol_version; /**< The master's protocol version. */
+  uint32_t in_update;        /**< Members that wait in update-topology. It ends when all members do. */
+  uint64_t up_ms;            /**< Time since the master was started. */
+  uint64_t update_ms;        /**< Time since the first of them called update-topology. 0: nobody has. */
+  uint32_t world_size;       /**< Members of all groups together. */
   uint32_t group_count;
   uint32_t largest_group_size;
-  uint32_t groups;      /**< That are listed. */
-  uint32_t peers;       /**< That are listed: members, then those who are in no view. At most 2048. */
-  uint32_t collectives; /**< That are listed, the oldest first. At most 256. */
+  uint32_t groups;      /**< Groups in this answer. */
+  uint32_t peers;       /**< Peers in this answer: members, then those in no view. At most 2048. */
+  uint32_t collectives; /**< Collectives in this answer, the oldest first. At most 256. */
   uint32_t peers_left_out;
   uint32_t collectives_left_out;
 } hawserStatusInfo_t;
 
 #define HAWSER_STATUS_INFO_INIT {sizeof(hawserStatusInfo_t), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
-/** Fills `info`; its texts live as long as `status`. Does not block. Errors: InvalidArgument (null). */
+/** Fills `info`. Its texts live as long as `status`. Does not block. Errors: InvalidArgument (null). */
 HAWSER_API hawserResult_t hawserStatusGetInfo(hawserStatus_t status, hawserStatusInfo_t* info);
 
 /** Fill with HAWSER_STATUS_GROUP_INIT. */
 typedef struct hawserStatusGroup {
   size_t size;
   uint64_t epoch;      /**< Number of its view. */
-  uint32_t group;      /**< Its number. */
-  uint32_t group_size; /**< Members. */
-  uint32_t first_peer; /**< Index of the member of rank 0. */
-  uint32_t peers;      /**< Members that are listed, from there on, by rank. */
-  uint64_t measures;   /**< Version of what its members have been told of their links; 0: nothing in this view. */
-  uint64_t measures_age_ms; /**< Since they were told. */
-  uint32_t has_matrix;      /**< 1: hawserStatusGetMeasuredLink knows it. */
+  uint32_t group;      /**< Number of the group. */
+  uint32_t group_size; /**< Number of members. */
+  uint32_t first_peer; /**< Index of the member of rank 0 among the peers. */
+  uint32_t peers;      /**< Members in this answer, from there on, by rank. */
+  uint64_t measures;   /**< Version of the measurements that its members plan with. 0: none in this view. */
+  uint64_t measures_age_ms; /**< Time since that version was announced. */
+  uint32_t has_matrix;      /**< 1: the answer has its measured links. */
   uint64_t mismatches;      /**< How often its members called different things, in this and earlier views. */
-  uint64_t last_mismatch_age_ms; /**< Since the last time; 0 if that never was. */
-  const char* last_mismatch;     /**< Who called what then; "" if that never was. Valid until hawserStatusDestroy. */
+  uint64_t last_mismatch_age_ms; /**< Time since the last mismatch. 0: there was none. */
+  const char* last_mismatch;     /**< Who called what then. "": there was none. Valid until hawserStatusDestroy. */
 } hawserStatusGroup_t;
 
 #define HAWSER_STATUS_GROUP_INIT {sizeof(hawserStatusGroup_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL}
@@ -88,24 +89,26 @@ typedef struct hawserStatusGroup {
 /** Errors: InvalidArgument (no such index). */
 HAWSER_API hawserResult_t hawserStatusGetGroup(hawserStatus_t status, uint32_t index, hawserStatusGroup_t* group);
 
-/** What one member has measured of its link to another. 0: unknown. Fill with HAWSER_MEASURED_LINK_INIT. */
+/** A link from one member to another, as measured. 0: unknown. Fill with HAWSER_MEASURED_LINK_INIT. */
 typedef struct hawserMeasuredLink {
   size_t size;
   uint64_t bytes_per_second;
   uint64_t delay_ns;    /**< One way: half a round trip. */
-  uint32_t probed;      /**< 1: by a probe of this link alone (hawserCommOptimizeTopology); 0: by traffic. */
-  uint32_t lower_bound; /**< 1: at least so much; the probe ended before more could be shown. */
+  uint32_t probed;      /**< 1: measured by a probe of this link alone (hawserCommOptimizeTopology). 0: by traffic. */
+  uint32_t lower_bound; /**< 1: the link carries at least so much. The probe ended before it could show more. */
 } hawserMeasuredLink_t;
 
 #define HAWSER_MEASURED_LINK_INIT {sizeof(hawserMeasuredLink_t), 0, 0, 0, 0}
 
-/** Of the group of this index, between members by rank. All zero if the matrix was not asked for, or nothing is known.
+/** Writes the link between two members, by rank, of the group of this index. All is zero if the matrix was not asked
+ *  for, or if nothing is known.
  *  Errors: InvalidArgument (no such index, no such rank). */
 HAWSER_API hawserResult_t hawserStatusGetMeasuredLink(hawserStatus_t status, uint32_t group, uint32_t from, uint32_t to,
                                                       hawserMeasuredLink_t* link);
 
-/** The most that has passed over a member's access in a tenth of a second while something waited to be sent, to all
- *  and from all other members together. 0: unknown. Errors likewise. */
+/** Writes the highest rate of a member's access, to all and from all other members together. It counts tenths of a
+ *  second in which something waited to be sent, and does not fall when the access becomes slower. 0: unknown. Errors:
+ *  InvalidArgument (no such index, no such rank). */
 HAWSER_API hawserResult_t hawserStatusGetMeasuredAccess(hawserStatus_t status, uint32_t group, uint32_t rank,
                                                         uint64_t* uplink_bytes_per_second,
                                                         uint64_t* downlink_bytes_per_second);
@@ -116,17 +119,17 @@ typedef struct hawserStatusPeer {
   uint64_t peer_id;
   char name[HAWSER_NAME_BYTES];
   char address[HAWSER_ADDRESS_BYTES]; /**< Where other peers dial it. */
-  uint64_t party;      /**< Its number, if party_size is above 1. */
-  uint64_t heard_ms;   /**< Since the master last heard of it. 0 for hawserAwaitsNothing. */
-  uint64_t waits_ms;   /**< Since a newcomer came; else 0. */
+  uint64_t party;      /**< The party's number, if party_size is above 1. */
+  uint64_t heard_ms;   /**< Time since the master last heard from it. 0 for hawserAwaitsNothing. */
+  uint64_t waits_ms;   /**< Time since this newcomer came. 0 for members. */
   uint32_t party_size; /**< 0 or 1: no party. */
   uint32_t group;
-  uint32_t member;    /**< 1: in a view, with `rank`. 0: in none, with `awaits`. */
+  uint32_t member;    /**< 1: it is in a view, and has a `rank`. 0: it is in none, and `awaits` says why. */
   uint32_t rank;
   hawserAwaits_t awaits;
   uint32_t in_update;   /**< 1: it waits in update-topology. */
-  uint32_t opens_links; /**< 1: it waits for admission, and lacks links to members yet. */
-  uint32_t away;        /**< 1: a member whose connection to the master broke, and who may come back. */
+  uint32_t opens_links; /**< 1: a newcomer that has no link to some members yet. */
+  uint32_t away;        /**< 1: a member whose connection to the master broke. It may come back. */
 } hawserStatusPeer_t;
 
 #define HAWSER_STATUS_PEER_INIT \
@@ -135,19 +138,19 @@ typedef struct hawserStatusPeer {
 /** Errors: InvalidArgument (no such index). */
 HAWSER_API hawserResult_t hawserStatusGetPeer(hawserStatus_t status, uint32_t index, hawserStatusPeer_t* peer);
 
-/** A collective that is neither committed nor aborted, and that the master has heard of: one that lasts, or that
- *  somebody has a whole result of. Fill with HAWSER_STATUS_COLLECTIVE_INIT. */
+/** A collective that is neither committed nor aborted. The master learns of it when it lasts, or when somebody has its
+ *  complete result. Fill with HAWSER_STATUS_COLLECTIVE_INIT. */
 typedef struct hawserStatusCollective {
   size_t size;
   const char* what; /**< "all-reduce of 100 float32, sum". Valid until hawserStatusDestroy. */
   uint64_t tag;
-  uint64_t sequence; /**< The how-manieth of its tag in this view. */
-  uint64_t since_ms; /**< Since the master first heard of it. */
+  uint64_t sequence; /**< Index among the collectives with its tag in this view, from 0. */
+  uint64_t since_ms; /**< Time since the master first heard of it. */
   uint32_t group;
   uint32_t group_size;
   uint32_t called;   /**< Members that have called it, as far as the master knows. */
-  uint32_t reported; /**< Members that have their whole result. It is committed when all do. */
-  uint32_t alike;    /**< 0: members have called different things; `what` is one of them. */
+  uint32_t reported; /**< Members that have their complete result. It is committed when all do. */
+  uint32_t alike;    /**< 0: members have called different things, and `what` is one of them. */
 } hawserStatusCollective_t;
 
 #define HAWSER_STATUS_COLLECTIVE_INIT {sizeof(hawserStatusCollective_t), NULL, 0, 0, 0, 0, 0, 0, 0, 0}
@@ -156,13 +159,13 @@ typedef struct hawserStatusCollective {
 HAWSER_API hawserResult_t hawserStatusGetCollective(hawserStatus_t status, uint32_t index,
                                                     hawserStatusCollective_t* collective);
 
-/** A member's part in a collective; any number of these, added. */
+/** A member's part in a collective: the sum of these bits. */
 #define HAWSER_STATUS_CALLED 1u
 #define HAWSER_STATUS_REPORTED 2u
-/** It holds the collective up: it has not called it; or, if all have, it is to blame for the stall that others
- *  complain of; or its links are far slower than was known; or, if nobody complains, it has no whole result yet. */
+/** It holds up the collective: it has not called it. If all have called: it causes the stall that others report, or its
+ *  links are far slower than before, or, if nobody reports a stall, it has no complete result yet. */
 #define HAWSER_STATUS_WAITED_FOR 4u
-/** It was reported as a straggler: its links are far slower than was known, or it is the last without a result. */
+/** It was reported as a straggler: its links are far slower than before, or it is the last member without a result. */
 #define HAWSER_STATUS_STRAGGLES 8u
 
 /** Errors: InvalidArgument (no such index, no such rank in its group). */

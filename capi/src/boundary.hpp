@@ -57,6 +57,11 @@ inline std::uint64_t whole_microseconds(Duration duration) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(duration.count(), 0));
 }
 
+/// Takes over a bound on time. Zero: it stays as it is.
+inline void set_bound(hawser::Duration& bound, std::uint32_t milliseconds) {
+  if (milliseconds != 0) bound = hawser::milliseconds(milliseconds);
+}
+
 /// Reads a caller's struct of an older or newer version, whose first field is `size`, into ours: fields that
 /// the caller does not have are zero, those that we don't have must be if they ask for something (and not if
 /// they wait for an answer). Errors: invalid_argument.
@@ -98,6 +103,7 @@ void copy_text(const std::string& from, char (&to)[Bytes]) {
 }
 
 inline hawserResult_t null_comm() { return report(invalid_argument("the communicator is null")); }
-inline hawserResult_t null_output() { return report(invalid_argument("the place for the answer is null")); }
+inline hawserResult_t null_state() { return report(invalid_argument("the shared state is null")); }
+inline hawserResult_t null_output() { return report(invalid_argument("the output argument is null")); }
 
 }  // namespace hawser::capi

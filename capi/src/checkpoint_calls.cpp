@@ -30,7 +30,7 @@ void show(const hawser::CheckpointHeader& header, hawserCheckpointCallback_t cal
   }
 }
 
-hawserCheckpointInfo_t info_of(const hawser::CheckpointHeader& header) {
+hawserCheckpointInfo_t header_info_of(const hawser::CheckpointHeader& header) {
   hawserCheckpointInfo_t info = HAWSER_CHECKPOINT_INFO_INIT;
   info.revision = header.revision;
   info.tensors = header.entries.size();
@@ -59,7 +59,7 @@ hawserResult_t hawserCheckpointDescribe(const char* path, hawserCheckpointCallba
     const auto header = hawser::read_checkpoint_header(path);
     if (!header.ok()) return capi::report(header.error());
     if (tensor != nullptr) show(*header, tensor, user);
-    if (info != nullptr) capi::write_struct(info_of(*header), *info);
+    if (info != nullptr) capi::write_struct(header_info_of(*header), *info);
     return hawserSuccess;
   });
 }
@@ -73,7 +73,7 @@ hawserResult_t hawserCheckpointVerify(const char* path, hawserProgressCallback_t
       tell = [=](std::uint64_t done, std::uint64_t total) { progress(user, done, total); };
     const auto header = hawser::verify_checkpoint(path, tell);
     if (!header.ok()) return capi::report(header.error());
-    if (info != nullptr) capi::write_struct(info_of(*header), *info);
+    if (info != nullptr) capi::write_struct(header_info_of(*header), *info);
     return hawserSuccess;
   });
 }

@@ -94,7 +94,7 @@ Result<hawser::CollectiveArguments> collective_of(const Payload& payload, const 
   return arguments;
 }
 
-hawserReduceInfo_t info_of(const hawser::CollectiveInfo& from, const hawserReduceInfo_t& callers) {
+hawserReduceInfo_t reduce_info_of(const hawser::CollectiveInfo& from, const hawserReduceInfo_t& callers) {
   hawserReduceInfo_t info = callers;
   info.world_size = static_cast<std::uint32_t>(from.contributors.size());
   info.rank = from.rank;
@@ -129,7 +129,7 @@ class InfoOut {
   }
   const Result<void>& fine() const { return fine_; }
   void write(const hawser::CollectiveInfo& info) const {
-    if (asked_) capi::write_struct(info_of(info, *asked_), *callers_);
+    if (asked_) capi::write_struct(reduce_info_of(info, *asked_), *callers_);
   }
 
  private:
@@ -181,7 +181,7 @@ Result<hawser::ManyArguments> many_of(const hawserTensor_t* tensors, std::uint64
   return many;
 }
 
-hawserManyInfo_t info_of(const hawser::ManyInfo& from) {
+hawserManyInfo_t many_info_of(const hawser::ManyInfo& from) {
   hawserManyInfo_t info = HAWSER_MANY_INFO_INIT;
   info.tensors = from.tensors;
   info.collectives = from.collectives;
@@ -303,7 +303,7 @@ hawserResult_t hawserAllReduceMany(hawserComm_t comm, const hawserTensor_t* tens
     if (done != nullptr) std::fill_n(done, count, std::uint8_t{0});
     const hawser::ManyOutcome outcome = hawser::reduce_many(*comm->communicator, *many);
     if (done != nullptr) std::copy(outcome.done.begin(), outcome.done.end(), done);
-    if (info != nullptr) capi::write_struct(info_of(outcome.info), *info);
+    if (info != nullptr) capi::write_struct(many_info_of(outcome.info), *info);
     return outcome.error.status == hawser::Status::success ? hawserSuccess : capi::report(outcome.error);
   });
 }

@@ -21,10 +21,6 @@ namespace {
 
 constexpr std::uint32_t kWaitDefault_ms = 600'000;
 
-void set_bound(hawser::Duration& bound, std::uint32_t milliseconds) {
-  if (milliseconds != 0) bound = hawser::milliseconds(milliseconds);
-}
-
 std::string default_name() {
   std::array<char, 256> host{};
   if (::gethostname(host.data(), host.size() - 1) != 0) host[0] = '\0';
@@ -120,8 +116,12 @@ Result<hawser::CommunicatorConfig> config_of(const hawserCommConfig_t& callers) 
     return capi::invalid_argument("min_peers is " + std::to_string(config->min_peers) + "; " +
                                   std::to_string(hawser::limits::kGroupSizeMax) + " are the most members of a group");
   out.engine.min_peers = config->min_peers;
+  if (config->io_threads > hawser::limits::kLanesMax + 1)
+    return capi::invalid_argument("io_threads is " + std::to_string(config->io_threads) + "; " +
+                                  std::to_string(hawser::limits::kLanesMax + 1) + " are the most");
+  if (config->io_threads != 0) out.lanes = config->io_threads - 1;
   out.port_first = config->port_first;
-  out.port_last = config->port_last;
+  out.port_last = config->port_last != 0 ? config->port_last : config->port_first;
   out.connections_per_link = config->connections_per_link;
   if (config->congestion_control != nullptr) out.tcp.congestion_control = config->congestion_control;
   out.tcp.send_buffer_bytes = config->send_buffer_bytes;
@@ -132,10 +132,10 @@ Result<hawser::CommunicatorConfig> config_of(const hawserCommConfig_t& callers) 
     return capi::invalid_argument("prefetch_share_percent is 1 to 100 (0: default), not " +
                                   std::to_string(config->prefetch_share_percent));
   if (config->prefetch_share_percent != 0) out.engine.prefetch_share = config->prefetch_share_percent / 100.0;
-  set_bound(out.engine.connect, config->connect_ms);
-  set_bound(out.engine.master_redial, config->master_redial_ms);
-  set_bound(out.engine.silence, config->silence_ms);
-  set_bound(out.engine.stall, config->stall_ms);
+  capi::set_bound(out.engine.connect, config->connect_ms);
+  capi::set_bound(out.engine.master_redial, config->master_redial_ms);
+  capi::set_bound(out.engine.silence, config->silence_ms);
+  capi::set_bound(out.engine.stall, config->stall_ms);
   return out;
 }
 

@@ -10,7 +10,7 @@
 #include "membership/messages.hpp"
 #include "runtime/communicator.hpp"
 #include "runtime/master.hpp"
-#include "runtime/residual.hpp"
+#include "collective/residual.hpp"
 #include "runtime/shared_state.hpp"
 
 struct hawserMaster {

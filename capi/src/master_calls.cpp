@@ -8,10 +8,6 @@ using hawser::Result;
 
 namespace {
 
-void set_bound(hawser::Duration& bound, std::uint32_t milliseconds) {
-  if (milliseconds != 0) bound = hawser::milliseconds(milliseconds);
-}
-
 Result<hawser::MasterOptions> options_of(const hawserMasterConfig_t& callers) {
   const auto config = capi::read_struct(callers, "hawserMasterConfig_t");
   if (!config.ok()) return config.error();
@@ -21,18 +17,18 @@ Result<hawser::MasterOptions> options_of(const hawserMasterConfig_t& callers) {
     if (!listen.ok()) return listen.error();
     options.listen = std::move(*listen);
   }
-  set_bound(options.bounds.silence, config->silence_ms);
-  set_bound(options.bounds.stall, config->stall_ms);
-  set_bound(options.bounds.call_wait, config->call_wait_ms);
-  set_bound(options.bounds.recovery, config->recovery_ms);
-  set_bound(options.bounds.bootstrap, config->bootstrap_ms);
-  set_bound(options.bounds.link_open, config->link_open_ms);
+  capi::set_bound(options.bounds.silence, config->silence_ms);
+  capi::set_bound(options.bounds.stall, config->stall_ms);
+  capi::set_bound(options.bounds.call_wait, config->call_wait_ms);
+  capi::set_bound(options.bounds.recovery, config->recovery_ms);
+  capi::set_bound(options.bounds.bootstrap, config->bootstrap_ms);
+  capi::set_bound(options.bounds.link_open, config->link_open_ms);
   if (config->connections_max != 0) options.connections_max = config->connections_max;
   if (config->straggler_policy > hawserStragglerExpel)
     return capi::invalid_argument("there is no straggler policy " + std::to_string(config->straggler_policy) +
                                   "; use hawserStragglerReport or hawserStragglerExpel");
   options.bounds.straggler_policy = static_cast<hawser::StragglerPolicy>(config->straggler_policy);
-  set_bound(options.bounds.straggler, config->straggler_ms);
+  capi::set_bound(options.bounds.straggler, config->straggler_ms);
   if (!(config->straggler_ratio >= 0 && config->straggler_ratio <= 1))
     return capi::invalid_argument("straggler_ratio must be between 0 and 1");
   if (config->straggler_ratio != 0)
@@ -49,7 +45,7 @@ extern "C" {
 
 hawserResult_t hawserMasterCreate(const hawserMasterConfig_t* config, hawserMaster_t* master) {
   return capi::guarded([&] {
-    if (master == nullptr) return capi::report(capi::invalid_argument("the place for the master is null"));
+    if (master == nullptr) return capi::report(capi::invalid_argument("the output argument for the master is null"));
     const hawserMasterConfig_t defaults = HAWSER_MASTER_CONFIG_INIT;
     auto options = options_of(config != nullptr ? *config : defaults);
     if (!options.ok()) return capi::report(options.error());

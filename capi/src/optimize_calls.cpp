@@ -29,7 +29,7 @@ Result<Wanted> wanted_of(const hawserOptimizeOptions_t* callers) {
   return wanted;
 }
 
-hawserOptimizeInfo_t shown(const hawser::OptimizeInfo& from) {
+hawserOptimizeInfo_t shown_probing(const hawser::OptimizeInfo& from) {
   hawserOptimizeInfo_t info = HAWSER_OPTIMIZE_INFO_INIT;
   info.epoch = from.collective.key.epoch.value;
   info.bytes_sent = from.collective.bytes_sent;
@@ -63,7 +63,7 @@ hawserResult_t hawserCommOptimizeTopology(hawserComm_t comm, const hawserOptimiz
       progress = [&](std::uint32_t done, std::uint32_t total) { wanted->progress(wanted->user, done, total); };
     const auto ended = comm->communicator->optimize_topology(wanted->bounds, wanted->wishes, progress);
     if (!ended.ok()) return capi::report(ended.error());
-    if (info != nullptr) capi::write_struct(shown(*ended), *info);
+    if (info != nullptr) capi::write_struct(shown_probing(*ended), *info);
     return hawserSuccess;
   });
 }

@@ -8,9 +8,7 @@ namespace {
 
 constexpr std::uint32_t kBoundMsDefault = 600000;
 
-hawserResult_t null_state() { return capi::report(capi::invalid_argument("the shared state is null")); }
-
-hawser::Result<hawser::PrefetchArguments> arguments_of(const hawserPrefetchOptions_t* callers) {
+hawser::Result<hawser::PrefetchArguments> prefetch_arguments_of(const hawserPrefetchOptions_t* callers) {
   const hawserPrefetchOptions_t defaults = HAWSER_PREFETCH_OPTIONS_INIT;
   const auto options = capi::read_struct(callers != nullptr ? *callers : defaults, "hawserPrefetchOptions_t");
   if (!options.ok()) return options.error();
@@ -30,14 +28,14 @@ extern "C" {
 hawserResult_t hawserSharedStateOffer(hawserComm_t comm, hawserSharedState_t state) {
   return capi::guarded([&] {
     if (comm == nullptr) return capi::null_comm();
-    if (state == nullptr) return null_state();
+    if (state == nullptr) return capi::null_state();
     return capi::report(state->state->offer(*comm->communicator));
   });
 }
 
 hawserResult_t hawserSharedStateWithdraw(hawserSharedState_t state) {
   return capi::guarded([&] {
-    if (state == nullptr) return null_state();
+    if (state == nullptr) return capi::null_state();
     return capi::report(state->state->withdraw());
   });
 }
@@ -46,8 +44,8 @@ hawserResult_t hawserCommConnectPrefetch(hawserComm_t comm, hawserSharedState_t 
                                          const hawserPrefetchOptions_t* options, hawserPrefetchInfo_t* info) {
   return capi::guarded([&] {
     if (comm == nullptr) return capi::null_comm();
-    if (state == nullptr) return null_state();
-    const auto arguments = arguments_of(options);
+    if (state == nullptr) return capi::null_state();
+    const auto arguments = prefetch_arguments_of(options);
     if (!arguments.ok()) return capi::report(arguments.error());
     hawserPrefetchInfo_t out = HAWSER_PREFETCH_INFO_INIT;
     if (info != nullptr) {

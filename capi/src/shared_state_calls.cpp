@@ -19,8 +19,6 @@ constexpr std::uint32_t kThreadsMax = 4096;
 
 enum class Memory { host = hawserMemoryHost };
 
-hawserResult_t null_state() { return capi::report(capi::invalid_argument("the shared state is null")); }
-
 Result<hawser::StateTensor> tensor_of(const hawserStateTensor_t& from) {
   if (from.name == nullptr) return capi::invalid_argument("its name is null");
   std::string name = from.name;
@@ -54,7 +52,7 @@ Result<std::vector<hawser::StateTensor>> tensors_of(const hawserStateTensor_t* t
   return ours;
 }
 
-Result<hawser::SyncArguments> arguments_of(const hawserSyncOptions_t* callers) {
+Result<hawser::SyncArguments> sync_arguments_of(const hawserSyncOptions_t* callers) {
   const hawserSyncOptions_t defaults = HAWSER_SYNC_OPTIONS_INIT;
   const auto options = capi::read_struct(callers != nullptr ? *callers : defaults, "hawserSyncOptions_t");
   if (!options.ok()) return options.error();
@@ -81,7 +79,7 @@ Result<hawser::SyncArguments> arguments_of(const hawserSyncOptions_t* callers) {
   return arguments;
 }
 
-hawserSyncInfo_t info_of(const hawser::SyncInfo& from, const hawserSyncInfo_t& callers) {
+hawserSyncInfo_t sync_info_of(const hawser::SyncInfo& from, const hawserSyncInfo_t& callers) {
   hawserSyncInfo_t info = callers;
   info.source_count = static_cast<std::uint32_t>(from.bytes_from.size());
   info.revision = from.revision;
@@ -140,7 +138,7 @@ hawserResult_t hawserSharedStateDestroy(hawserSharedState_t state) {
 
 hawserResult_t hawserSharedStateGetRevision(hawserSharedState_t state, uint64_t* revision) {
   return capi::guarded([&] {
-    if (state == nullptr) return null_state();
+    if (state == nullptr) return capi::null_state();
     if (revision == nullptr) return capi::null_output();
     const auto known = state->state->revision();
     if (!known.ok()) return capi::report(known.error());
@@ -151,19 +149,19 @@ hawserResult_t hawserSharedStateGetRevision(hawserSharedState_t state, uint64_t*
 
 hawserResult_t hawserSharedStateSetRevision(hawserSharedState_t state, uint64_t revision) {
   return capi::guarded(
-      [&] { return state == nullptr ? null_state() : capi::report(state->state->set_revision(revision)); });
+      [&] { return state == nullptr ? capi::null_state() : capi::report(state->state->set_revision(revision)); });
 }
 
 hawserResult_t hawserSharedStateMarkChanged(hawserSharedState_t state, const char* name) {
   return capi::guarded([&] {
-    if (state == nullptr) return null_state();
+    if (state == nullptr) return capi::null_state();
     return capi::report(name == nullptr ? state->state->mark_all_changed() : state->state->mark_changed(name));
   });
 }
 
 hawserResult_t hawserSharedStateGetDigest(hawserSharedState_t state, char* digest) {
   return capi::guarded([&] {
-    if (state == nullptr) return null_state();
+    if (state == nullptr) return capi::null_state();
     if (digest == nullptr) return capi::null_output();
     const auto known = state->state->digest();
     if (!known.ok()) return capi::report(known.error());
@@ -178,8 +176,8 @@ hawserResult_t hawserSharedStateSync(hawserComm_t comm, hawserSharedState_t stat
                                      const hawserSyncOptions_t* options, hawserSyncInfo_t* info) {
   return capi::guarded([&] {
     if (comm == nullptr) return capi::null_comm();
-    if (state == nullptr) return null_state();
-    const auto arguments = arguments_of(options);
+    if (state == nullptr) return capi::null_state();
+    const auto arguments = sync_arguments_of(options);
     if (!arguments.ok()) return capi::report(arguments.error());
     std::optional<hawserSyncInfo_t> asked;
     if (info != nullptr) {
@@ -190,14 +188,14 @@ hawserResult_t hawserSharedStateSync(hawserComm_t comm, hawserSharedState_t stat
       asked = *read;
     }
     const hawser::SyncOutcome outcome = state->state->sync(*comm->communicator, *arguments);
-    if (asked && outcome.began) capi::write_struct(info_of(outcome.info, *asked), *info);
+    if (asked && outcome.began) capi::write_struct(sync_info_of(outcome.info, *asked), *info);
     return outcome.error.status == hawser::Status::success ? hawserSuccess : capi::report(outcome.error);
   });
 }
 
 hawserResult_t hawserSharedStateSave(hawserSharedState_t state, const char* path) {
   return capi::guarded([&] {
-    if (state == nullptr) return null_state();
+    if (state == nullptr) return capi::null_state();
     if (path == nullptr || *path == '\0') return capi::report(capi::invalid_argument("the path is null or empty"));
     return capi::report(state->state->save(path));
   });
@@ -205,7 +203,7 @@ hawserResult_t hawserSharedStateSave(hawserSharedState_t state, const char* path
 
 hawserResult_t hawserSharedStateLoad(hawserSharedState_t state, const char* path, uint64_t* revision) {
   return capi::guarded([&] {
-    if (state == nullptr) return null_state();
+    if (state == nullptr) return capi::null_state();
     if (path == nullptr || *path == '\0') return capi::report(capi::invalid_argument("the path is null or empty"));
     const auto loaded = state->state->load(path);
     if (!loaded.ok()) return capi::report(loaded.error());

@@ -41,7 +41,7 @@ std::uint32_t members_listed(const hawser::RunStatus& status) {
   return static_cast<std::uint32_t>(members);
 }
 
-hawserStatusPeer_t shown(const hawser::PeerStatus& from, std::uint32_t group) {
+hawserStatusPeer_t shown_peer(const hawser::PeerStatus& from, std::uint32_t group) {
   hawserStatusPeer_t peer = HAWSER_STATUS_PEER_INIT;
   peer.peer_id = from.member.id.value;
   capi::copy_text(from.member.name, peer.name);
@@ -59,7 +59,7 @@ hawserStatusPeer_t shown(const hawser::PeerStatus& from, std::uint32_t group) {
 hawserStatusPeer_t peer_at(const hawser::RunStatus& status, std::size_t index) {
   for (const hawser::GroupStatus& group : status.groups) {
     if (index < group.members.size()) {
-      hawserStatusPeer_t peer = shown(group.members[index], group.group);
+      hawserStatusPeer_t peer = shown_peer(group.members[index], group.group);
       peer.member = 1;
       peer.rank = static_cast<std::uint32_t>(index);
       return peer;
@@ -67,13 +67,13 @@ hawserStatusPeer_t peer_at(const hawser::RunStatus& status, std::size_t index) {
     index -= group.members.size();
   }
   const hawser::PendingStatus& pending = status.pending.at(index);
-  hawserStatusPeer_t peer = shown(pending.peer, pending.group);
+  hawserStatusPeer_t peer = shown_peer(pending.peer, pending.group);
   peer.awaits = static_cast<hawserAwaits_t>(pending.awaits);
   peer.waits_ms = pending.waits_ms;
   return peer;
 }
 
-hawserStatusInfo_t info_of(const hawser::RunStatus& status) {
+hawserStatusInfo_t status_info_of(const hawser::RunStatus& status) {
   hawserStatusInfo_t info = HAWSER_STATUS_INFO_INIT;
   info.run = status.run.value;
   info.version = status.version.c_str();
@@ -159,7 +159,7 @@ hawserResult_t hawserStatusGetInfo(hawserStatus_t status, hawserStatusInfo_t* in
   return capi::guarded([&] {
     if (status == nullptr) return null_status();
     if (info == nullptr) return capi::null_output();
-    return answer(info_of(status->status), *info, "hawserStatusInfo_t");
+    return answer(status_info_of(status->status), *info, "hawserStatusInfo_t");
   });
 }
 

@@ -1,4 +1,4 @@
-/// What collectives of the C++ face take and give: part of hawser/hawser.hpp.
+/// Arguments and results of collectives in C++: part of hawser/hawser.hpp.
 #pragma once
 
 #include <hawser.h>
@@ -50,12 +50,12 @@ constexpr int type_number() {
 template <class Range>
 using ElementOf = std::ranges::range_value_t<std::remove_cvref_t<Range>>;
 
-/// Memory full of elements that can travel: a vector, an array, a span of numbers.
+/// Contiguous memory of elements that collectives take: a vector, an array, a span of numbers.
 template <class Range>
 concept Elements = std::ranges::contiguous_range<Range> && std::ranges::sized_range<Range> &&
                    detail::type_number<ElementOf<Range>>() >= 0;
 
-/// The same, to be written to.
+/// The same, and writable.
 template <class Range>
 concept MutableElements =
     Elements<Range> && !std::is_const_v<std::remove_reference_t<std::ranges::range_reference_t<Range>>>;
@@ -73,7 +73,7 @@ hawserTensor_t tensor(Values&& values) {
           data_type<ElementOf<Values>>()};
 }
 
-/// Error feedback for one tensor: what quantisation lost in one call is added to the next.
+/// Error feedback for one tensor: the loss of quantisation in one call is added to the next. See hawserResidualCreate.
 class Residual {
  public:
   static Result<Residual> create(std::uint64_t count, hawserDataType_t type) {
@@ -83,7 +83,7 @@ class Residual {
     return Residual(handle);
   }
   Result<void> reset() { return detail::check(hawserResidualReset(handle_.get())); }
-  /// The root mean square of what is owed.
+  /// The root mean square of the errors that are kept.
   Result<double> norm() const {
     double value = 0;
     if (const auto code = hawserResidualGetNorm(handle_.get(), &value); code != hawserSuccess)
@@ -142,8 +142,8 @@ struct ManyOptions {
   hawserPlan_t plan = hawserPlanAuto;
   hawserQuantization_t quantization = kNotQuantized;
   bool compress = false;
-  std::uint32_t in_flight = 0;   ///< 0: the default of hawser.h.
-  std::uint32_t fuse_bytes = 0;  ///< Likewise.
+  std::uint32_t in_flight = 0;   ///< Collectives at once. 0: 8.
+  std::uint32_t fuse_bytes = 0;  ///< Small tensors are put together up to so many bytes. 0: 4 MiB.
 
   hawserManyOptions_t c_options() const {
     hawserManyOptions_t options = HAWSER_MANY_OPTIONS_INIT;
@@ -158,9 +158,9 @@ struct ManyOptions {
   }
 };
 
-/// What a collective was.
+/// What a collective did. hawserReduceInfo_t explains the fields.
 struct Reduced {
-  std::vector<std::uint64_t> contributors;  ///< Ids in rank order.
+  std::vector<std::uint64_t> contributors;  ///< Ids of the members whose inputs are in the result, in rank order.
   std::uint32_t world_size = 0;             ///< Number of contributors.
   std::uint32_t rank = 0;
   hawserPlan_t plan = hawserPlanAuto;
@@ -231,18 +231,19 @@ class InfoRoom {
 
 }  // namespace detail
 
-/// A collective in the background. Its end waits for that of the operation.
+/// A collective in the background. The destructor waits for its end.
 class Operation {
  public:
   explicit Operation(hawserOp_t handle) : handle_(handle) {}
 
-  /// Whether it has ended.
+  /// Whether it has ended, with or without success. Does not block.
   bool test() const {
     int ended = 0;
     return hawserOpTest(handle_.get(), &ended) == hawserSuccess && ended != 0;
   }
+  /// Blocks until it has ended.
   Result<Reduced> wait() { return wait_ms(UINT64_MAX); }
-  /// Waits for so long; Timeout and !test(): it goes on.
+  /// Blocks for so long at most. After Timeout, !test() means that the operation still goes on.
   Result<Reduced> wait_for(std::chrono::milliseconds bound) {
     return wait_ms(static_cast<std::uint64_t>(bound.count()));
   }

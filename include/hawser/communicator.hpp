@@ -1,4 +1,4 @@
-/// The communicator of the C++ face: part of hawser/hawser.hpp.
+/// The communicator in C++: part of hawser/hawser.hpp.
 #pragma once
 
 #include <hawser.h>
@@ -19,7 +19,8 @@
 namespace hawser {
 inline namespace v0 {
 
-/// Empty strings and zeros mean the defaults of hawser.h. `master` is required.
+/// The fields of hawserCommConfig_t, which explains them. Empty strings and zeros mean its defaults (docs/defaults.md).
+/// `master` is required.
 struct CommunicatorConfig {
   std::string master = {};
   std::string name = {};
@@ -41,6 +42,7 @@ struct CommunicatorConfig {
   std::uint32_t send_buffer_bytes = 0;
   std::uint32_t receive_buffer_bytes = 0;
   std::uint32_t min_peers = 0;
+  std::uint32_t io_threads = 0;
 };
 
 struct Member {
@@ -49,26 +51,26 @@ struct Member {
   std::string address;
 };
 
-/// What an optimize_topology may do. Zeros mean the defaults of hawser.h.
+/// Options of optimize_topology, see hawserOptimizeOptions_t. Zeros mean its defaults.
 struct OptimizeOptions {
-  bool all_pairs = false;             ///< Probe links that are known too.
-  std::uint32_t age_ms_max = 0;       ///< Not 0: those too whose measurement is older.
-  std::uint32_t probe_ms_max = 0;     ///< Of one probe.
+  bool all_pairs = false;             ///< Probe all links, also those that are measured already.
+  std::uint32_t age_ms_max = 0;       ///< Not 0: also probe links whose measurement is older.
+  std::uint32_t probe_ms_max = 0;     ///< Longest duration of one probe.
   std::uint32_t total_ms_max = 0;     ///< After so long this member begins no further probe.
-  std::uint64_t probe_bytes_max = 0;  ///< The same on all members.
-  /// Called in the calling thread when this member is done with another pair: how many of how many.
+  std::uint64_t probe_bytes_max = 0;  ///< Bytes of one probe, the same on all members.
+  /// Called in the calling thread each time that this member has probed another one: how many of how many.
   std::function<void(std::uint64_t, std::uint64_t)> progress = {};
 };
 
-/// What `Communicator::wait` waits for: any of these that is set. See hawserWaitOptions_t.
+/// What `Communicator::wait` waits for: the first of these that holds, of those that are set. See hawserWaitOptions_t.
 struct WaitOptions {
-  bool joiner = false;           ///< Somebody waits for admission that the next update_topology can let in.
-  std::uint32_t group_size = 0;  ///< The group has so many members at least.
-  std::uint64_t epoch = 0;       ///< Another view than that of this epoch is in force: somebody joined or left.
-  std::uint32_t timeout_ms = 0;  ///< 0: 600000. UINT32_MAX: none.
+  bool joiner = false;           ///< A newcomer waits that the next update_topology can admit.
+  std::uint32_t group_size = 0;  ///< The group has at least so many members.
+  std::uint64_t epoch = 0;       ///< The view has another epoch than this one: somebody joined or left.
+  std::uint32_t timeout_ms = 0;  ///< 0: 600000. UINT32_MAX: as long as this peer is a member.
 };
 
-/// A member of a run, or one that wants to be. Leaves gracefully at the end.
+/// A member of a run, or a peer that wants to be one. The destructor leaves the run, and blocks for a second at most.
 class Communicator {
  public:
   static Result<Communicator> create(const CommunicatorConfig& config) {
@@ -93,20 +95,23 @@ class Communicator {
     c.send_buffer_bytes = config.send_buffer_bytes;
     c.receive_buffer_bytes = config.receive_buffer_bytes;
     c.min_peers = config.min_peers;
+    c.io_threads = config.io_threads;
     hawserComm_t handle = nullptr;
     if (const auto code = hawserCommCreate(&c, &handle); code != hawserSuccess)
       return detail::last_failure(code);
     return Communicator(handle);
   }
 
-  /// What all members of the group must have alike; before `connect`. See hawserCommSetTerm.
+  /// States a setting that all members of the group must have alike, before `connect`. See hawserCommSetTerm.
   Result<void> set_term(const std::string& name, const std::string& value) {
     return detail::check(hawserCommSetTerm(handle_.get(), name.c_str(), value.c_str()));
   }
+  /// Joins the run. See hawserCommConnect, also for what to call next.
   Result<void> connect() { return detail::check(hawserCommConnect(handle_.get())); }
+  /// Lets newcomers join. All members of all groups call it. See hawserCommUpdateTopology.
   Result<void> update_topology() { return detail::check(hawserCommUpdateTopology(handle_.get())); }
 
-  /// Blocks until something of what is asked for holds; gives HAWSER_MET_ bits. See hawserCommWait.
+  /// Blocks until one of the conditions holds; gives HAWSER_MET_ bits. See hawserCommWait.
   Result<std::uint32_t> wait(const WaitOptions& options) {
     hawserWaitOptions_t o = HAWSER_WAIT_OPTIONS_INIT;
     o.joiner = options.joiner ? 1 : 0;
@@ -119,7 +124,7 @@ class Communicator {
     return met;
   }
 
-  /// Measures the links that no traffic has shown yet; see hawserCommOptimizeTopology.
+  /// Measures links that no traffic has shown yet. See hawserCommOptimizeTopology.
   Result<hawserOptimizeInfo_t> optimize_topology(const OptimizeOptions& options = {}) {
     hawserOptimizeOptions_t o = HAWSER_OPTIMIZE_OPTIONS_INIT;
     o.all_pairs = options.all_pairs ? 1 : 0;
@@ -139,6 +144,7 @@ class Communicator {
     return info;
   }
 
+  /// The view as this peer knows it. Does not block. See hawserCommGetInfo.
   Result<hawserCommInfo_t> info() const {
     hawserCommInfo_t info = HAWSER_COMM_INFO_INIT;
     if (const auto code = hawserCommGetInfo(handle_.get(), &info); code != hawserSuccess)
@@ -146,7 +152,7 @@ class Communicator {
     return info;
   }
 
-  /// The members of this group in rank order.
+  /// The members of this group in rank order. Does not block.
   Result<std::vector<Member>> members() const {
     std::vector<hawserMember_t> raw;
     std::uint32_t count = 16;
@@ -162,6 +168,7 @@ class Communicator {
     return members;
   }
 
+  /// Whether newcomers wait that the next update_topology can admit, as far as this peer knows. Does not block.
   Result<bool> are_peers_pending() const {
     int pending = 0;
     if (const auto code = hawserCommArePeersPending(handle_.get(), &pending); code != hawserSuccess)
@@ -169,7 +176,7 @@ class Communicator {
     return pending != 0;
   }
 
-  /// Out of place: `receive` is as long as `send` and disjoint from it.
+  /// All-reduce out of place: `receive` is as long as `send` and disjoint from it. See hawserAllReduce.
   template <Elements Send, MutableElements Receive>
   Result<Reduced> all_reduce(const Send& send, Receive&& receive, const ReduceOptions& options = {}) {
     static_assert(std::is_same_v<ElementOf<Send>, ElementOf<Receive>>);
@@ -181,7 +188,7 @@ class Communicator {
                              std::ranges::size(send), data_type<ElementOf<Send>>(), &o, info);
     });
   }
-  /// In place. On any error the values are as they were.
+  /// All-reduce in place. On any error the values are as they were. See hawserAllReduce.
   template <MutableElements Values>
   Result<Reduced> all_reduce(Values&& values, const ReduceOptions& options = {}) {
     const auto o = options.c_options();
@@ -190,7 +197,8 @@ class Communicator {
                              std::ranges::size(values), data_type<ElementOf<Values>>(), &o, info);
     });
   }
-  /// In place and in the background. The values, and a residual, belong to the library until it has ended.
+  /// All-reduce in place and in the background. The values and the residual belong to the library until the operation
+  /// has ended. Does not block. See hawserAllReduceAsync.
   template <MutableElements Values>
     requires std::ranges::borrowed_range<Values>
   Result<Operation> all_reduce_async(Values&& values, const ReduceOptions& options = {}) {
@@ -202,8 +210,8 @@ class Communicator {
       return detail::last_failure(code);
     return Operation(op);
   }
-  /// Several tensors at once, called again after losses until all are done. `done`, if it is as long as the
-  /// list, tells after an error which tensors have their results.
+  /// Reduces several tensors at once, and calls again after losses until all are done. If `done` is as long as the
+  /// list, it says after an error which tensors have their results. See hawserAllReduceMany.
   Result<ReducedMany> all_reduce_many(std::span<const hawserTensor_t> tensors, const ManyOptions& options = {},
                                       std::span<std::uint8_t> done = {}) {
     const auto o = options.c_options();
@@ -222,7 +230,7 @@ class Communicator {
                        .total_us = info.total_us};
   }
 
-  /// `send` holds a share for every rank, `receive` one share.
+  /// `send` holds a share for every rank, `receive` one share. See hawserReduceScatter.
   template <Elements Send, MutableElements Receive>
   Result<Reduced> reduce_scatter(const Send& send, Receive&& receive, const ReduceOptions& options = {}) {
     static_assert(std::is_same_v<ElementOf<Send>, ElementOf<Receive>>);
@@ -235,7 +243,7 @@ class Communicator {
                                  std::ranges::size(receive), data_type<ElementOf<Send>>(), &o, info);
     });
   }
-  /// `send` holds this rank's share, `receive` one for every rank.
+  /// `send` holds this rank's share, `receive` a share of every rank. See hawserAllGather.
   template <Elements Send, MutableElements Receive>
   Result<Reduced> all_gather(const Send& send, Receive&& receive, const CollectiveOptions& options = {}) {
     static_assert(std::is_same_v<ElementOf<Send>, ElementOf<Receive>>);
@@ -248,7 +256,7 @@ class Communicator {
                              std::ranges::size(send), data_type<ElementOf<Send>>(), &o, info);
     });
   }
-  /// The root's values go to everybody.
+  /// The root's values go to all members. `root` is a rank. See hawserBroadcast.
   template <MutableElements Values>
   Result<Reduced> broadcast(Values&& values, std::uint32_t root, const CollectiveOptions& options = {}) {
     const auto o = options.c_options();
@@ -257,7 +265,7 @@ class Communicator {
                              std::ranges::size(values), data_type<ElementOf<Values>>(), root, &o, info);
     });
   }
-  /// Returns when all members have called.
+  /// Returns when all members have called. See hawserBarrier.
   Result<Reduced> barrier(const CollectiveOptions& options = {}) {
     const auto o = options.c_options();
     return with_info([&](hawserReduceInfo_t* info) { return hawserBarrier(handle_.get(), &o, info); });
@@ -277,7 +285,7 @@ class Communicator {
     hawserCommInfo_t view = HAWSER_COMM_INFO_INIT;
     if (const auto code = hawserCommGetInfo(handle_.get(), &view); code != hawserSuccess)
       return detail::last_failure(code);
-    // Views grow in update-topology only, which does not run beside a collective.
+    // Views grow only in update-topology, which does not run at the same time as a collective.
     detail::InfoRoom room(view.group_size);
     if (const auto code = call(room.info()); code != hawserSuccess) return detail::last_failure(code);
     return std::move(room).reduced();

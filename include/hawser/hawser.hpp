@@ -1,6 +1,5 @@
-/// Hawser, C++20 face: RAII and spans over the C interface in hawser.h and hawser_shared_state.h, which have
-/// the contract of every call: what it does, how long it blocks, which threads may call it, every result, the
-/// state afterwards.
+/// Hawser for C++20: RAII and spans over the C interface. hawser.h and hawser_shared_state.h have the contract of every
+/// call: what it does, how long it blocks, which threads may call it, every result, and the state afterwards.
 ///
 ///     auto comm = hawser::Communicator::create({.master = "10.0.0.1:48500"});
 ///     if (!comm || !comm->connect()) return 1;
@@ -21,7 +20,7 @@
 namespace hawser {
 inline namespace v0 {
 
-/// Empty strings and zeros mean the defaults of hawser.h.
+/// Empty strings and zeros mean the defaults of hawserMasterConfig_t (docs/defaults.md).
 struct MasterConfig {
   std::string listen = {};
   std::uint32_t silence_ms = 0;
@@ -36,7 +35,7 @@ struct MasterConfig {
   double straggler_ratio = 0;
 };
 
-/// The membership authority of a run. Stops and frees itself at the end.
+/// The process that knows who is a member of a run. The destructor stops it.
 class Master {
  public:
   static Result<Master> create(const MasterConfig& config) {
@@ -58,15 +57,15 @@ class Master {
     return Master(handle);
   }
 
-  /// With the real port.
+  /// The address that it listens on, with the real port. See hawserMasterGetAddress.
   std::string address() const {
     char text[HAWSER_ADDRESS_BYTES] = "";
     (void)hawserMasterGetAddress(handle_.get(), text, sizeof text);
     return text;
   }
-  /// Serves in the calling thread until stop().
+  /// Serves in the calling thread until stop(). Blocks until then.
   Result<void> run() { return detail::check(hawserMasterRun(handle_.get())); }
-  /// Serves in a thread of the library.
+  /// Serves in a thread of the library. Does not block.
   Result<void> start() { return detail::check(hawserMasterStart(handle_.get())); }
   Result<void> stop() { return detail::check(hawserMasterStop(handle_.get())); }
   hawserMaster_t handle() const { return handle_.get(); }

@@ -1,5 +1,5 @@
-/// The arithmetic of the DiLoCo family, C++20 face over hawser_optim.h, which has the contract. Include it
-/// beside hawser/hawser.hpp. docs/optim.md has whole algorithms.
+/// The arithmetic of the DiLoCo family for C++20, over hawser_optim.h, which has the contract. Include it together with
+/// hawser/hawser.hpp. docs/optim.md has complete algorithms.
 ///
 ///     hawser::OuterOptimizer<float> optimizer("weights", outer, momentum);   // spans; Nesterov, 0.7, 0.9
 ///     optimizer.clear_momentum();
@@ -99,16 +99,16 @@ requires detail::OuterOf<A, Local> && detail::OuterOf<B, Local> Result<void> add
                                            std::ranges::data(b), count, data_type<ElementOf<Local>>()));
 }
 
-/// What torch.optim.SGD takes, with the values of the DiLoCo paper.
+/// The settings of torch.optim.SGD, with the values of the DiLoCo paper.
 struct OuterOptimizerConfig {
   double learning_rate = 0.7;
-  double momentum = 0.9;  ///< 0: none; the optimizer's momentum may then be empty.
+  double momentum = 0.9;  ///< 0: none. The optimizer's momentum may be empty then.
   bool nesterov = true;
 };
 
-/// SGD on outer parameters in the caller's memory, which must stay where it is as long as this lives. There
-/// is no other state: parameters and momentum are all that a newcomer or a checkpoint needs. One tensor has
-/// one; two calls at the same time on one tensor are the caller's race.
+/// SGD on outer parameters in the caller's memory, which must stay where it is as long as this object lives. There is
+/// no other state: a newcomer or a checkpoint needs only parameters and momentum. Make one object for each tensor. Two
+/// calls at the same time on one tensor are a race of the caller.
 template <class T>
 requires std::is_same_v<T, float> || std::is_same_v<T, double>
 class OuterOptimizer {
@@ -117,7 +117,7 @@ class OuterOptimizer {
                  const OuterOptimizerConfig& config = {})
       : name_(std::move(name)), outer_(outer), momentum_(momentum), config_(config) {}
 
-  /// Before the first step of a run that starts afresh (not after a checkpoint or a synchronisation).
+  /// Call it before the first step of a fresh run, and not after a checkpoint or a synchronisation.
   Result<void> clear_momentum() {
     return detail::check(hawserClearMomentum(momentum_.data(), momentum_.size(), data_type<T>()));
   }
@@ -144,7 +144,7 @@ class OuterOptimizer {
   std::span<T> outer() const { return outer_; }
   std::span<T> momentum() const { return momentum_; }
   const OuterOptimizerConfig& config() const { return config_; }
-  /// For schedules: from the next step on.
+  /// Counts from the next step on.
   void set_learning_rate(double rate) { config_.learning_rate = rate; }
 
  private:

@@ -1,5 +1,9 @@
-/// Results of the C++ face: part of hawser/hawser.hpp.
+/// Results of calls in C++: part of hawser/hawser.hpp.
 #pragma once
+
+#if __cplusplus < 201709L && (!defined(_MSVC_LANG) || _MSVC_LANG < 202002L)
+#error "Hawser's C++ headers need C++20: compile with -std=c++20. For older C++ and for C there is hawser.h."
+#endif
 
 #include <hawser.h>
 
@@ -9,25 +13,26 @@
 #include <variant>
 
 namespace hawser {
-/// Inline, so that the symbols of this face are apart from those inside the library.
+/// Inline, so that these symbols differ from those inside the library.
 inline namespace v0 {
 
-/// Why a call did not succeed: a code to act on and a sentence for a person.
+/// Why a call did not succeed: a code for the program and a sentence for a person. docs/errors.md lists all codes.
 struct Failure {
   hawserResult_t code = hawserErrorInternal;
   std::string sentence;
 
   const char* name() const { return hawserGetResultName(code); }
-  /// The same call may be made again at once: the run goes on, inputs are intact.
+  /// True: the run goes on, inputs are intact, and the same call may be made again at once. Bound the retries: a
+  /// mismatch of programs that differ comes again each time.
   bool can_retry() const {
     return code == hawserErrorPeerLost || code == hawserErrorMismatch || code == hawserErrorTimeout ||
            code == hawserErrorMasterRestarted;
   }
-  /// This peer is out of the run; connect() joins it again as a newcomer.
+  /// True: this peer is out of the run. connect() joins it again as a newcomer.
   bool must_reconnect() const { return code == hawserErrorExpelled || code == hawserErrorMasterUnreachable; }
 };
 
-/// A value or a Failure. Asking for the one that is not there is undefined, as with std::optional.
+/// A value or a Failure. Access to the one that it does not hold is undefined, as with std::optional.
 template <class T>
 class [[nodiscard]] Result {
  public:

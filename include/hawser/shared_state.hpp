@@ -1,4 +1,4 @@
-/// Shared state of the C++ face: part of hawser/hawser.hpp. hawser_shared_state.h has the contract.
+/// Shared state in C++: part of hawser/hawser.hpp. hawser_shared_state.h has the contract.
 ///
 ///     auto state = hawser::SharedState::create({{"weights", weights}, {"momentum", momentum}});
 ///     auto synced = state->sync(*comm);
@@ -25,7 +25,7 @@
 namespace hawser {
 inline namespace v0 {
 
-/// A tensor and its name. The values must stay where they are as long as the shared state made of it lives.
+/// A tensor and its name. The values must stay where they are as long as the shared state lives.
 class NamedTensor {
  public:
   template <MutableElements Values>
@@ -39,7 +39,7 @@ class NamedTensor {
                 hawserMemoryHost,
                 allow_content_inequality ? 1U : 0U} {}
 
-  /// Points to the name in here.
+  /// Its name points into this object.
   hawserStateTensor_t c_tensor() const {
     hawserStateTensor_t tensor = tensor_;
     tensor.name = name_.c_str();
@@ -51,6 +51,7 @@ class NamedTensor {
   hawserStateTensor_t tensor_;
 };
 
+/// The fields of hawserSyncOptions_t, which explains them.
 struct SyncOptions {
   hawserSyncStrategy_t strategy = hawserSyncEnforcePopular;
   std::uint64_t tag = 0;
@@ -58,16 +59,16 @@ struct SyncOptions {
   bool only_marked = false;
   bool keep_old_bytes = false;
   std::uint32_t threads = 0;  ///< 0: one for each core.
-  /// Called by the thread that waits. What it throws comes out of sync() once that has ended.
+  /// Called by the thread that waits. sync() throws what it has thrown, after its own end.
   std::function<void(std::uint64_t bytes_done, std::uint64_t bytes_total)> progress = {};
 };
 
 struct SyncSource {
   std::uint64_t peer_id = 0;
-  std::uint64_t bytes = 0;  ///< Of content that came from it.
+  std::uint64_t bytes = 0;  ///< Content that came from it.
 };
 
-/// What a synchronisation was.
+/// What a synchronisation did. hawserSyncInfo_t explains the fields.
 struct SyncInfo {
   std::vector<SyncSource> sources;
   std::uint64_t revision = 0;
@@ -144,9 +145,9 @@ inline SyncInfo sync_info(const hawserSyncInfo_t& from, const std::vector<hawser
 
 }  // namespace detail
 
-/// What a prefetch brought.
+/// What a prefetch fetched. hawserPrefetchInfo_t explains the fields.
 struct PrefetchInfo {
-  bool complete = false;  ///< All of the offered revision.
+  bool complete = false;  ///< All of the offered revision is here.
   std::uint32_t sources = 0;
   std::uint64_t revision = 0;
   std::uint64_t bytes_total = 0;
@@ -167,9 +168,10 @@ class SharedState {
     return SharedState(handle);
   }
 
-  /// Brings all members' tensors to the same bytes and the same revision.
+  /// Brings all members' tensors to the same bytes and the same revision. All members call it. See
+  /// hawserSharedStateSync.
   Result<SyncInfo> sync(Communicator& comm, const SyncOptions& options = {}) {
-    // The group only shrinks meanwhile: update-topology does not run beside it.
+    // The group only shrinks meanwhile: update-topology does not run at the same time.
     const auto view = comm.info();
     if (!view) return view.error();
     std::vector<hawserSyncSource_t> sources(view->group_size);
@@ -200,11 +202,11 @@ class SharedState {
   Result<void> set_revision(std::uint64_t revision) {
     return detail::check(hawserSharedStateSetRevision(handle_.get(), revision));
   }
-  /// The caller has written to this tensor.
+  /// Says that the caller has written to this tensor.
   Result<void> mark_changed(const std::string& name) {
     return detail::check(hawserSharedStateMarkChanged(handle_.get(), name.c_str()));
   }
-  /// The caller has written to all tensors, which are complete from then on.
+  /// Says that the caller has written to all tensors. The state counts as complete from then on.
   Result<void> mark_all_changed() { return detail::check(hawserSharedStateMarkChanged(handle_.get(), nullptr)); }
   /// 32 hexadecimal digits. Reads all tensors.
   Result<std::string> digest() const {
@@ -214,10 +216,11 @@ class SharedState {
     return std::string(text);
   }
 
+  /// Writes tensors and revision to a safetensors file. Blocks as long as the disk takes. See hawserSharedStateSave.
   Result<void> save(const std::string& path) const {
     return detail::check(hawserSharedStateSave(handle_.get(), path.c_str()));
   }
-  /// Gives the revision that came from the file.
+  /// Reads what save() wrote, and gives its revision. See hawserSharedStateLoad.
   Result<std::uint64_t> load(const std::string& path) {
     std::uint64_t revision = 0;
     if (const auto code = hawserSharedStateLoad(handle_.get(), path.c_str(), &revision); code != hawserSuccess)
@@ -225,13 +228,15 @@ class SharedState {
     return revision;
   }
 
-  /// Newcomers may fetch this state from here, until withdraw() or the next call that changes it; the tensors must not
-  /// be written to meanwhile.
+  /// Lets newcomers fetch this state from here, until withdraw() or the next call that changes it. The tensors must not
+  /// be written to meanwhile. See hawserSharedStateOffer.
   Result<void> offer(Communicator& comm) {
     return detail::check(hawserSharedStateOffer(comm.handle(), handle_.get()));
   }
+  /// Ends the offer. When it returns, nobody reads the tensors.
   Result<void> withdraw() { return detail::check(hawserSharedStateWithdraw(handle_.get())); }
-  /// Fetches what the members offer while they train on, then joins as connect() does.
+  /// Fetches what the members offer while they train, then joins as Communicator::connect does. See
+  /// hawserCommConnectPrefetch.
   Result<PrefetchInfo> connect(Communicator& comm, std::chrono::milliseconds bound = std::chrono::minutes(10)) {
     hawserPrefetchOptions_t o = HAWSER_PREFETCH_OPTIONS_INIT;
     o.bound_ms = static_cast<std::uint32_t>(bound.count());

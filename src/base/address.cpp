@@ -69,6 +69,7 @@ Result<Address> parse(const std::string& text, bool host_may_miss) {
   };
   std::string host;
   std::string port;
+  if (text.find("://") != std::string::npos) return refuse("a scheme such as tcp:// does not belong there");
   if (!text.empty() && text.front() == '[') {
     const auto close = text.find(']');
     if (close == std::string::npos || close + 1 >= text.size() || text[close + 1] != ':')

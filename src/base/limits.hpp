@@ -24,6 +24,8 @@ inline constexpr std::size_t kEagerFramesMax = 4096;
 /// In flight (sent, not yet acknowledged) per link.
 inline constexpr std::size_t kInFlightBytesMax = 8 << 20;
 inline constexpr std::uint32_t kConnectionsPerLinkMax = 64;
+/// Threads of one communicator beside the one that runs its sockets and timers.
+inline constexpr unsigned kLanesMax = 63;
 inline constexpr std::uint32_t kSocketBufferBytesMax = 1 << 30;
 /// Collectives that one peer may have in flight.
 inline constexpr std::size_t kOpsInFlightMax = 4096;

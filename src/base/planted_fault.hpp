@@ -14,6 +14,10 @@ enum class PlantedFault {
   stale_commit,          ///< A report of an older view counts towards a commit in the view in force.
   torn_slice,            ///< A slice that was half received when a transfer broke off counts as untouched.
   lingering_member,      ///< Of several members that go in one change of a view a peer keeps the last, and does not notice.
+  hasty_offer,           ///< A shared state is offered as it is, synchronised or not.
+  careless_guest,        ///< A slice that is prefetched is taken with whatever digest it has.
+  settled_residual,      ///< Error feedback takes what an aborted collective has prepared for settled.
+  lone_survivor,         ///< When one of a party is lost the others stay.
   // One for each rule of what strangers and bad members may cost (docs/simulator.md).
   unproven_newcomer,     ///< Whoever waits is admitted, with links or without.
   lost_connection,       ///< A member whose connection to the master breaks is lost at once.
@@ -25,6 +29,10 @@ enum class PlantedFault {
   torn_successor,        ///< The late break of a connection that was replaced is taken for that of its successor.
   nobody_dials,          ///< When a link has broken altogether, each side waits for the other's dial.
   open_door,             ///< A link greeting is accepted whatever secret it shows.
+  // Of works on payloads, and their order.
+  unawaited_work,        ///< A call ends, and its caller has its memory back, while works on that are under way.
+  early_landing,         ///< A result is written over the input before the work that saves the input is done.
+  forgotten_arrival,     ///< What came for a chunk while a work on it was under way is not added.
 };
 
 /// By the names under which they are planted.
@@ -34,6 +42,10 @@ inline constexpr std::pair<std::string_view, PlantedFault> kPlantedFaults[] = {
     {"stale_commit", PlantedFault::stale_commit},
     {"torn_slice", PlantedFault::torn_slice},
     {"lingering_member", PlantedFault::lingering_member},
+    {"hasty_offer", PlantedFault::hasty_offer},
+    {"careless_guest", PlantedFault::careless_guest},
+    {"settled_residual", PlantedFault::settled_residual},
+    {"lone_survivor", PlantedFault::lone_survivor},
     {"unproven_newcomer", PlantedFault::unproven_newcomer},
     {"lost_connection", PlantedFault::lost_connection},
     {"fatal_message", PlantedFault::fatal_message},
@@ -43,6 +55,9 @@ inline constexpr std::pair<std::string_view, PlantedFault> kPlantedFaults[] = {
     {"torn_successor", PlantedFault::torn_successor},
     {"nobody_dials", PlantedFault::nobody_dials},
     {"open_door", PlantedFault::open_door},
+    {"unawaited_work", PlantedFault::unawaited_work},
+    {"early_landing", PlantedFault::early_landing},
+    {"forgotten_arrival", PlantedFault::forgotten_arrival},
 };
 
 namespace detail {

@@ -293,6 +293,10 @@ void Executor::combined(std::uint64_t chunk, Output& out) {
   ChunkState& one = state(chunk);
   one.missing -= static_cast<std::uint32_t>(one.in_work.size());
   one.in_work.clear();
+  if (planted(PlantedFault::forgotten_arrival)) {
+    one.missing -= static_cast<std::uint32_t>(one.waiting.size());
+    one.waiting.clear();
+  }
   if (one.missing > 0) return;
   const std::uint32_t parent = role(chunk).parent_up;
   if (parent != kNoParent) {

@@ -20,6 +20,8 @@ namespace {
 /// if the collective lasts.
 constexpr std::uint64_t kSmallBytes = 64 << 10;
 constexpr Duration kReadyDelay = milliseconds(2);
+/// In large groups it lasts longer without that meaning anything.
+constexpr std::uint32_t kMembersInReadyDelay = 8;
 /// Of all buffers of a call together.
 constexpr std::uint64_t kBytesMax = std::uint64_t{1} << 62;
 
@@ -206,7 +208,8 @@ void PeerEngine::State::on(Instant now, const CollectiveStart& event, EngineActi
   for (const std::uint32_t rank : op.execution->senders())
     op.not_heard.insert(machine_.view().members[rank].id);
   const bool small = !event.transfer && signature.count <= kSmallBytes / element_bytes(signature.type);
-  op.tell_ready = small ? now + kReadyDelay : now;
+  op.tell_ready = now;
+  if (small) *op.tell_ready += kReadyDelay * std::max(1U, machine_.view().size() / kMembersInReadyDelay);
   mark_flows(op);
   ops_.emplace(*key, std::move(op));
   begin_op(now, *key, out);

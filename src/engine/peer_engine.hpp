@@ -186,6 +186,7 @@ struct CloseLink {
 /// There are frames for this link: connections that can write shall call next_frame again.
 struct WakeLink {
   PeerId peer;
+  std::optional<std::uint32_t> only{};  ///< The one connection that has something to write; else any may have.
 };
 /// This link is going to be probed: give it so many connections if this side dials it. 0: the probe is over, as many as
 /// before.

@@ -3,6 +3,7 @@
 
 #include "base/assert.hpp"
 #include "base/limits.hpp"
+#include "base/planted_fault.hpp"
 #include "engine/peer_engine_state.hpp"
 
 namespace hawser {
@@ -163,7 +164,7 @@ Landing PeerEngine::State::chunk_begins(Instant now, PeerId peer, Link& link, Re
   if (place == nullptr) return stage();
   receiving.use = Receiving::Use::placed_down;
   receiving.place = place;
-  return {.into = place, .after = saves};
+  return {.into = place, .after = planted(PlantedFault::early_landing) ? WorkToken{} : saves};
 }
 
 Execution::Verdict PeerEngine::State::judge(const Op& op, PeerId from, const FrameHeader& header) const {
@@ -183,7 +184,8 @@ void PeerEngine::State::frame_moved(Instant now, LinkConnection connection, Engi
   link->heard_at = now;
   const auto found = link->receiving.find(connection.index);
   if (found == link->receiving.end()) return;
-  if (link->schedule.receiving(now, connection.index)) out.emplace_back(WakeLink{connection.peer});
+  if (link->schedule.receiving(now, connection.index))
+    out.emplace_back(WakeLink{connection.peer, connection.index});
   progressed(now, found->second);
 }
 
@@ -226,7 +228,7 @@ void PeerEngine::State::frame_ends(Instant now, LinkConnection connection, bool 
   // Whether others have more to send is not known here.
   if (link->metered) downlink_.moved(now, header.payload_bytes, Instant{});
   if (link->schedule.received(now, connection.index, header.payload_bytes))
-    out.emplace_back(WakeLink{connection.peer});
+    out.emplace_back(WakeLink{connection.peer, connection.index});
   if (is_prefetch(header.key) && header.kind != FrameKind::chunk)
     prefetch_word(now, connection, header, out);
   else if (header.kind == FrameKind::ready)
@@ -365,7 +367,9 @@ void PeerEngine::State::word_came(Instant now, LinkConnection connection, Link& 
   if (heard == Execution::Heard::cancels) link.schedule.cancel(header.key, header.chunk);
   perform(header.key, *op, output, out);
   if (heard == Execution::Heard::impossible)
-    return drop_connection(now, connection, "it said something of chunk " + std::to_string(header.chunk) + " that cannot be",
+    return drop_connection(now, connection,
+                           "it sent a control frame about chunk " + std::to_string(header.chunk) +
+                               " that cannot be right",
                            out);
   if (op->probing) take_probes(now, header.key, *op, out);
   if (op->execution->complete() && !op->whole) result_whole(now, header.key, *op, out);

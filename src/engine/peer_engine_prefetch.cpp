@@ -91,7 +91,7 @@ void PeerEngine::State::prefetch_word(Instant now, LinkConnection connection, co
     default: break;
   }
   send_prefetch(now, sends, out);
-  if (!honest) drop_connection(now, connection, "it wants what was never on offer", out);
+  if (!honest) drop_connection(now, connection, "it requested content that was never offered", out);
 }
 
 void PeerEngine::State::prefetch_chunk(Instant now, PeerId from, const FrameHeader& header, const std::byte* payload,
@@ -100,7 +100,7 @@ void PeerEngine::State::prefetch_chunk(Instant now, PeerId from, const FrameHead
   std::vector<PrefetchSend> sends;
   if (!guest_->chunk_came(now, from, header, payload, sends))
     out.emplace_back(LogEvent{LogLevel::info, "wrong-content",
-                              "what a member sent of the shared state does not have the digest that it must have; it is "
+                              "a member sent content of the shared state that does not have its digest; it is "
                               "fetched again"});
   send_prefetch(now, sends, out);
 }

@@ -1,4 +1,5 @@
 #include "base/assert.hpp"
+#include "base/planted_fault.hpp"
 #include "engine/peer_engine_state.hpp"
 
 /// Works on payloads: asked for, come back, and what waits for them.
@@ -42,6 +43,7 @@ void PeerEngine::State::on(Instant now, const WorkDone& event, EngineActions& ou
     return;
   }
   Op* const op = find_op(work.key);
+  if (op == nullptr && planted(PlantedFault::unawaited_work)) return;
   HAWSER_ASSERT(op != nullptr);
   --op->works;
   op->in_kernels += event.took;
@@ -53,8 +55,8 @@ void PeerEngine::State::on(Instant now, const WorkDone& event, EngineActions& ou
   if (wrong) {
     HAWSER_ASSERT(*wrong < machine_.view().size());
     out.emplace_back(LogEvent{LogLevel::warning, "wrong-content",
-                              "what " + machine_.view().members[*wrong].name + " sent of " + describe(op->signature) +
-                                  " does not have the digest that it must have"});
+                              machine_.view().members[*wrong].name + " sent data of " + describe(op->signature) +
+                                  " that does not have its digest"});
   }
   widen_limit(work.key, *op, out);
   if (op->preparing > 0)
@@ -99,7 +101,7 @@ void PeerEngine::State::packed(Op& op, const UnderWay& work, std::size_t bytes, 
     link->schedule.keep(work.connection.index, work.buffer);
     preparing.packed = work.buffer;
   }
-  out.emplace_back(WakeLink{work.connection.peer});
+  out.emplace_back(WakeLink{work.connection.peer, work.connection.index});
 }
 
 /// A call is over, whatever its works still do; its caller hears of that after the last of them.
@@ -111,7 +113,7 @@ void PeerEngine::State::end_call(const OpKey& key, bool restores, CallDone done,
                 .works = found->second.works,
                 .done = std::move(done)};
   ops_.erase(found);
-  if (ending.works == 0)
+  if (ending.works == 0 || planted(PlantedFault::unawaited_work))
     put_in_order(ending, out);
   else
     endings_.emplace(key, std::move(ending));

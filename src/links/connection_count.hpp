@@ -21,6 +21,9 @@ struct LinkSample {
   std::uint64_t window_bytes = 0;
 };
 
+/// Links whose number of connections is automatic have no more.
+inline constexpr std::uint32_t kConnectionsAutomaticMost = limits::kConnectionsPerLinkMax / 2;
+
 /// How many connections a link between hosts has before any traffic. Each begins with some ten segments per round trip
 /// and doubles that (RFC 6928): over a long way, several together are at the link's rate sooner. A peer with many links
 /// fills its access with few on each. Pure.
@@ -45,7 +48,7 @@ inline std::uint32_t connections_at_first(Duration round_trip, std::size_t links
 /// tried again for a while, each time longer. Pure.
 class ConnectionCount {
  public:
-  explicit ConnectionCount(std::uint32_t first = 1, std::uint32_t most = limits::kConnectionsPerLinkMax / 2)
+  explicit ConnectionCount(std::uint32_t first = 1, std::uint32_t most = kConnectionsAutomaticMost)
       : wanted_(first), most_(most) {}
 
   std::uint32_t wanted() const { return wanted_; }

@@ -60,9 +60,9 @@ std::size_t LinkTable::connections(PeerId peer) const {
   return link == nullptr ? 0 : link->slots.size();
 }
 
-bool LinkTable::dials(PeerId peer) const {
+LinkSides::Dialler LinkTable::dialler(PeerId peer) const {
   const Link* const link = find(peer);
-  return link != nullptr && link->dials();
+  return link == nullptr ? LinkSides::Dialler::undecided : link->sides.dialler();
 }
 
 LinkTable::Link* LinkTable::find(PeerId peer) {
@@ -190,6 +190,8 @@ void LinkTable::establish(Instant now, ConnectionName name, const Handshake& han
     link.between_machines = true;
   const std::uint64_t incarnation = incarnations_;
   if (link.dials() && config_.connections_per_link > 1) dial_up_to(link, config_.connections_per_link, out);
+  if (link.dials() && config_.connections_per_link == 0 && handshake.same_machine)
+    dial_up_to(link, config_.connections_same_machine, out);
   if (config_.connections_per_link == 0 && !handshake.same_machine) {
     if (!link.count) link.count.emplace(connections_at_first(handshake.round_trip, links_.size()));
     if (link.dials()) dial_up_to(link, link.count->wanted(), out);

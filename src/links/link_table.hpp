@@ -36,9 +36,11 @@ struct LinkTarget {
 };
 
 struct LinkTableConfig {
-  /// Of links that this side dials. 0: one to a peer on this machine, where more would only cost, else as many as
+  /// Of links that this side dials. 0: connections_same_machine to a peer on this machine, else as many as
   /// ConnectionCount says, connections_at_first() to begin with.
   std::uint32_t connections_per_link = 0;
+  /// More than one only costs where one thread carries them all.
+  std::uint32_t connections_same_machine = 1;
   StrangerBounds strangers{};
   /// For the jitter of redials.
   std::uint64_t seed = 0;
@@ -61,14 +63,14 @@ struct ConnectionSample {
 /// What a connection between machines holds that the network cannot take yet: enough for the time that a wake-up takes.
 inline constexpr std::size_t kUnsentBytesMax = 128 << 10;
 
-/// All links of one peer, as a pure state machine: which connections there are, who dials them and when, what becomes of
-/// accepted ones until they have sent a greeting, and how many connections each link has. Which side of a link dials is
-/// decided by what comes through (LinkSides). It never sees a frame.
+/// All links of one peer, as a pure state machine: which connections there are, who dials them and when, what becomes
+/// of accepted ones until they have sent a greeting, and how many connections each link has. Which side of a link dials
+/// is decided by what comes through (LinkSides). It never sees a frame.
 ///
-/// Getters; commands of the engine; events of sockets; time. Each command and event appends what is to be done to `out`, to
-/// be done in that order before the next command or event, but for events that an action names as its answer: these may come
-/// while the rest is still to be done. Whatever concerns a socket or link that is no more is ignored. After each,
-/// next_deadline() may be another.
+/// Getters; commands of the engine; events of sockets; time. Each command and event appends what is to be done to
+/// `out`, to be done in that order before the next command or event, but for events that an action names as its answer:
+/// these may come while the rest is still to be done. Whatever concerns a socket or link that is no more is ignored.
+/// After each, next_deadline() may be another.
 class LinkTable {
  public:
   explicit LinkTable(const LinkTableConfig& config);
@@ -79,8 +81,8 @@ class LinkTable {
   std::optional<Instant> next_deadline() const;
   /// Accepted connections of no link yet.
   std::size_t strangers() const { return strangers_.size(); }
-  /// How many bytes to read of a socket that is not established, at most. 0: none now. A dialled one is never to be read
-  /// further: what follows are frames.
+  /// How many bytes to read of a socket that is not established, at most. 0: none now. A dialled one is never to be
+  /// read further: what follows are frames.
   std::size_t bytes_wanted(SocketId socket) const;
   /// The socket has a place here, in any state.
   bool knows(SocketId socket) const;
@@ -91,16 +93,16 @@ class LinkTable {
   bool has_link(PeerId peer) const { return links_.contains(peer); }
   /// Of the link, established or not; 0 where there is none.
   std::size_t connections(PeerId peer) const;
-  /// This side dials the link's connections.
-  bool dials(PeerId peer) const;
+  /// Whose dial came through; undecided, too, where there is no such link.
+  LinkSides::Dialler dialler(PeerId peer) const;
   /// Samples of links between machines are taken until none of them is full: used() begins anew.
   bool is_sampling() const { return sample_at_.has_value(); }
 
   // Commands of the engine.
   /// Who this side is from now on. Forgets all links and strangers: whoever drives it closes all sockets.
   void set_self(PeerId self);
-  /// Keeps a link from now on. For a link that is kept already: takes address and secret for the connections to come, and
-  /// leaves those that are established.
+  /// Keeps a link from now on. For a link that is kept already: takes address and secret for the connections to come,
+  /// and leaves those that are established.
   void open(Instant now, const LinkTarget& target, Actions& out);
   /// Closes its connections and forgets it, without Down.
   void close(PeerId peer, Actions& out);
@@ -108,8 +110,8 @@ class LinkTable {
   void close_all();
   /// Closes one connection as broken, without Down.
   void drop(Instant now, ConnectionName name, Actions& out);
-  /// So many connections at least, for as long as the link is probed: they need less time to fill the way. 0: the probe is
-  /// over, as many as before. Nothing happens if the other side dials, or the number is fixed.
+  /// So many connections at least, for as long as the link is probed: they need less time to fill the way. 0: the probe
+  /// is over, as many as before. Nothing happens if the other side dials, or the number is fixed.
   void widen(Instant now, PeerId peer, std::uint32_t connections, Actions& out);
   /// So many connections of a link that this side dials, at least one. Frames that one of those that go has not got
   /// through go over its sisters (Down is told).

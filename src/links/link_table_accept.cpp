@@ -36,8 +36,8 @@ void LinkTable::make_room(const std::string& source, Actions& out) {
   const Stranger* const oldest = strangers_.in_the_way_of(source);
   if (oldest == nullptr) return;
   if (oldest->greeting)
-    refuse(oldest->socket, GreetingAnswer::refused_busy, "too many connections wait for their link, and it is the oldest",
-           out);
+    refuse(oldest->socket, GreetingAnswer::refused_busy,
+           "too many connections wait for their link, and it is the oldest", out);
   else
     turn_away(oldest->socket, "too many connections have not said who they are, and it is the oldest", out);
 }

@@ -41,8 +41,8 @@ void LinkTable::add_sample(std::map<PeerId, LinkSum>& sums, const ConnectionSamp
   if (at == sockets_.end() || established(at->second) != one.socket) return;
   LinkSum& sum = sums[at->second.peer];
   const TcpState& state = one.state;
-  // What waits in a slow connection's queue is stuck there, while its sisters could carry it: a quarter of what is under
-  // way keeps it busy.
+  // What waits in a slow connection's queue is stuck there, while its sisters could carry it: a quarter of what is
+  // under way keeps it busy.
   if (state.window_bytes != 0)
     out.emplace_back(LimitQueue{one.socket, std::clamp(static_cast<std::size_t>(state.window_bytes / 4),
                                                        kUnsentBytesMin, kUnsentBytesMax)});
@@ -65,7 +65,7 @@ void LinkTable::sampled(Instant now, std::span<const ConnectionSample> samples, 
   for (const auto& [peer, sum] : sums)
     if (const auto wanted = judge_count(now, links_.at(peer), sum, in_use, out)) changed.emplace_back(peer, *wanted);
   for (const auto& [peer, wanted] : changed) {
-    if (dials(peer))
+    if (links_.at(peer).dials())
       resize(now, peer, wanted, out);
     else
       ask(peer, wanted, out);
@@ -109,7 +109,8 @@ void LinkTable::ask(PeerId peer, std::uint32_t connections, Actions& out) {
     if (slot.established != SocketId{}) return out.emplace_back(AskConnections{slot.established, connections}), void();
 }
 
-/// The accepting side sees its own direction: losses there are no business of this side, but its lack of connections is.
+/// The accepting side sees its own direction: losses there are no business of this side, but its lack of connections
+/// is.
 void LinkTable::asked(Instant now, SocketId socket, std::uint64_t connections, Actions& out) {
   const auto at = sockets_.find(socket);
   if (at == sockets_.end() || established(at->second) != socket) return;

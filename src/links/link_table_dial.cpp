@@ -17,9 +17,10 @@ constexpr Duration kAnswerBound = seconds(8);
 
 }  // namespace
 
-/// Begins to dial if it is time.
+/// Begins to dial if it is time, and the other side has not just come through.
 void LinkTable::look_at_sides(Instant now, Link& link, Actions& out) {
-  if (const auto due = link.sides.dial_at(); due && *due <= now) {
+  const auto due = link.sides.dial_at();
+  if (due && *due <= now && !strangers_.is_answering(link.target.peer)) {
     // What the other side had dialled is gone.
     for (Slot& slot : link.slots) stop_attempt(slot, out);
     link.slots.resize(1);

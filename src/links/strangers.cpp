@@ -49,6 +49,11 @@ std::vector<SocketId> Strangers::held_of(PeerId peer) const {
   return found;
 }
 
+bool Strangers::is_answering(PeerId peer) const {
+  return std::any_of(all_.begin(), all_.end(),
+                     [&](const Stranger& one) { return one.is_answered && one.greeting->from == peer; });
+}
+
 std::vector<SocketId> Strangers::late(Instant now) const {
   std::vector<SocketId> found;
   for (const Stranger& one : all_)

@@ -67,6 +67,8 @@ class Strangers {
 
   /// Those whose greeting is of this peer and waits.
   std::vector<SocketId> held_of(PeerId peer) const;
+  /// A greeting of this peer is being accepted.
+  bool is_answering(PeerId peer) const;
   bool holds(PeerId peer) const { return !held_of(peer).empty(); }
   std::vector<SocketId> late(Instant now) const;
   std::optional<Instant> next_deadline() const;

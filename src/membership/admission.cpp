@@ -1,4 +1,7 @@
 #include <algorithm>
+#include <map>
+#include <string_view>
+#include <utility>
 
 #include "base/limits.hpp"
 #include "membership/master_state.hpp"
@@ -268,7 +271,24 @@ void MasterMachine::State::admit_to(Instant now, std::uint32_t number, const std
     out.emplace_back(LogEvent{LogLevel::notice, "peer-joined",
                               name_of(id) + " joined group " + std::to_string(number) + ", which has " +
                                   std::to_string(group.view.size()) + " members now"});
+  warn_of_names(ids, out);
   recount_visits(now, number, out);
+}
+
+/// Names are for people: sentences and tables are ambiguous where two members have one.
+void MasterMachine::State::warn_of_names(const std::vector<PeerId>& newcomers, MasterActions& out) const {
+  std::map<std::string_view, std::size_t> bearers;
+  for (const auto& [id, peer] : peers_)
+    if (peer.role == Role::member) ++bearers[peer.who.name];
+  for (const PeerId id : newcomers) {
+    const std::string& name = peers_.at(id).who.name;
+    // Once for each name.
+    const std::size_t count = std::exchange(bearers.at(name), 1);
+    if (count < 2) continue;
+    out.emplace_back(LogEvent{LogLevel::warning, "name-twice",
+                              std::to_string(count) + " members are called " + name +
+                                  ", so that messages cannot tell them apart; give each peer a name of its own"});
+  }
 }
 
 }  // namespace hawser

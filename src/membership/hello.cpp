@@ -117,7 +117,7 @@ std::optional<Error> MasterMachine::State::hello_refusal(const Introduction& who
 std::optional<Error> MasterMachine::State::terms_refusal(const Introduction& who, const Introduction& eldest) {
   const std::string text = differing(who.terms, eldest.terms);
   if (text.empty()) return std::nullopt;
-  return Error{Status::refused, "this peer was set up otherwise than the members of group " +
+  return Error{Status::refused, "this peer has other settings than the members of group " +
                                     std::to_string(who.group) + " (" + eldest.name + "): " + text +
                                     "; give all of them the same settings"};
 }

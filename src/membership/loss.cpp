@@ -34,7 +34,7 @@ void MasterMachine::State::lose_all(Instant now, std::vector<Loss> losses, Maste
     if (role != Role::member) continue;
     // Who left has been told of already.
     const LogLevel level = loss.for_it.status == Status::closed ? LogLevel::info : LogLevel::notice;
-    out.emplace_back(LogEvent{level, "peer-lost", name + " is out: " + loss.for_others});
+    out.emplace_back(LogEvent{level, "peer-lost", name + " is lost: " + loss.for_others});
     reasons_by_group[number].push_back(name + " was lost: " + loss.for_others);
   }
   for (const auto& [number, reasons] : reasons_by_group) go_on_without(now, number, reasons, out);

@@ -78,8 +78,9 @@ void MasterMachine::State::step(Instant now, const MasterEvent& event, MasterAct
 /// yet, and those who found it silent have to dial anew. So all that was measured against the clock is measured anew.
 void MasterMachine::State::wake(Instant now, MasterActions& out) {
   out.emplace_back(LogEvent{LogLevel::warning, "master-overslept",
-                            "the master itself stood still for " + std::to_string(whole_milliseconds(now - stepped_at_)) +
-                                " ms, so everybody has their bounds anew; look for a paused or overloaded machine"});
+                            "the master's process stood still for " +
+                                std::to_string(whole_milliseconds(now - stepped_at_)) +
+                                " ms, so all time-outs begin anew; look for a paused or overloaded machine"});
   for (auto& [id, connection] : connections_) connection.heard_at = now;
   for (auto& [number, group] : groups_) {
     if (group.mismatch_since) group.mismatch_since = now;
@@ -418,8 +419,9 @@ void MasterMachine::State::connection_due(Instant now, ConnectionId id, std::vec
   if (now < silent_at) return arm(Timer::connection, id.value, silent_at);
   if (!connection.peer) {
     out.emplace_back(LogEvent{LogLevel::info, "stranger-closed",
-                              "closed a connection from " + connection.host + " that did not say who it is"});
-    return drop_connection(id, "it did not say who it is", out);
+                              "a connection from " + connection.host +
+                                  " is closed: it did not introduce itself in time"});
+    return drop_connection(id, "it did not introduce itself in time", out);
   }
   const std::string ms = std::to_string(whole_milliseconds(now - connection.heard_at));
   Loss loss;

@@ -317,6 +317,7 @@ class MasterMachine::State {
   void admit_who_may(Instant now, MasterActions& out);
   void admit(Instant now, const std::map<std::uint32_t, std::vector<PeerId>>& by_group, MasterActions& out);
   void admit_to(Instant now, std::uint32_t number, const std::vector<PeerId>& ids, MasterActions& out);
+  void warn_of_names(const std::vector<PeerId>& newcomers, MasterActions& out) const;
   void end_update(const Error& error, const std::vector<Member>& whom, MasterActions& out);
   std::vector<Member> members_of_all_groups() const;
 

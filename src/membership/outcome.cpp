@@ -29,7 +29,8 @@ MasterMachine::State::Op* MasterMachine::State::called(Instant now, PeerId peer,
                                                        const Signature& signature, MasterActions& out) {
   Group* const group = group_of(peer);
   if (!group || key.view != group->view.id) {
-    out.emplace_back(LogEvent{LogLevel::debug, "stale-message", name_of(peer) + " spoke of a view that is over"});
+    out.emplace_back(
+        LogEvent{LogLevel::debug, "stale-message", name_of(peer) + " sent a message about a view that is over"});
     return nullptr;
   }
   const std::uint32_t rank = peers_.at(peer).rank;
@@ -313,7 +314,7 @@ bool MasterMachine::State::judge_stall(Instant now, Group& group, Op& op, Master
     const Member alone = lacking.front();
     out.emplace_back(LogEvent{LogLevel::info, "stalled-peer-expelled", alone.name});
     lose(now, alone.id,
-         {Status::expelled, "this peer alone had no result of an " + what + ", and no data of " + culprit->name +
+         {Status::expelled, "this peer alone had no result of an " + what + ", and no data from " + culprit->name +
                                 " reached it; check its links, then connect again to rejoin"},
          "it alone had no result of an " + what, out);
     return true;
@@ -325,7 +326,7 @@ bool MasterMachine::State::judge_stall(Instant now, Group& group, Op& op, Master
   const std::string what = describe(op.signature);
   out.emplace_back(LogEvent{LogLevel::info, "stalled-peer-expelled", culprit->name});
   lose(now, culprit->id,
-       {Status::expelled, "this peer held up an " + what + ": no data of it reached " + names_of(accusers) +
+       {Status::expelled, "this peer held up an " + what + ": no data from it reached " + names_of(accusers) +
                               "; check its links, then connect again to rejoin"},
        "it held up an " + what + " that others waited in", out);
   return true;

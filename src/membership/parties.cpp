@@ -2,6 +2,7 @@
 #include <map>
 #include <set>
 
+#include "base/planted_fault.hpp"
 #include "membership/master_state.hpp"
 
 /// Parties: peers of which each is of no use without the others, such as the ranks that hold the shards of one
@@ -43,6 +44,7 @@ std::vector<PeerId> MasterMachine::State::companions_of(const Introduction& who)
 }
 
 void MasterMachine::State::add_companions(std::vector<Loss>& losses) const {
+  if (planted(PlantedFault::lone_survivor)) return;
   std::set<PeerId> known;
   for (const Loss& loss : losses) known.insert(loss.peer);
   const std::size_t count = losses.size();
@@ -85,12 +87,13 @@ std::optional<Error> MasterMachine::State::party_refusal(const Introduction& who
   for (const PeerId id : companions_of(who)) {
     const Peer& companion = peers_.at(id);
     if (companion.who.party.size != who.party.size)
-      return Error{Status::refused, "the party that this peer names has " + std::to_string(companion.who.party.size) +
-                                        " peers, not " + std::to_string(who.party.size) + "; give all of a party one size"};
+      return Error{Status::refused, "this peer's party has " + std::to_string(companion.who.party.size) +
+                                        " peers, and this peer says " + std::to_string(who.party.size) +
+                                        "; give the same party_size to all peers of a party"};
     ++present;
   }
   if (present < who.party.size || !who.party.exists()) return std::nullopt;
-  return Error{Status::refused, "the party that this peer names has all of its " + std::to_string(who.party.size) +
+  return Error{Status::refused, "this peer's party has all of its " + std::to_string(who.party.size) +
                                     " peers; draw another number for another party"};
 }
 

@@ -94,7 +94,7 @@ Result<OpKey> PeerMachine::begin(Instant now, std::uint64_t tag, const Signature
   if (view_.size() < 2)
     return Error{Status::too_few_peers,
                  "this peer is alone in group " + std::to_string(view_.group) +
-                     "; call update-topology until another peer has joined, then call again"};
+                     "; wait until another peer wants to join, call update-topology, then call again"};
   const OpKey key{.epoch = view_.epoch, .view = view_.id, .tag = tag, .sequence = next_sequence_[tag]++};
   ops_[key] = {.signature = signature};
   untold_.set(key, now + kTellDelay);
@@ -405,7 +405,7 @@ void PeerMachine::tell_of_change(const View& before, const Error& cause, PeerAct
   }
   if (!gone.empty())
     out.emplace_back(LogEvent{LogLevel::notice, "peers-lost",
-                              names_in_short(gone) + " went: " + now_has +
+                              "the group lost " + names_in_short(gone) + ": " + now_has +
                                   (cause.status == Status::success ? std::string() : "; " + cause.sentence)});
   if (before.size() > 0 && came.empty() && gone.empty()) {
     const bool is_mismatch = cause.status == Status::mismatch;

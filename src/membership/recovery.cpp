@@ -152,7 +152,8 @@ void MasterMachine::State::claim(Instant now, ConnectionId connection, const Res
   if (!recovering_) {
     recovering_ = Recovering{.began = now, .deadline = now + config_.recovery};
     out.emplace_back(LogEvent{LogLevel::warning, "recovery-begun",
-                              "members of a run that lost its master come back; it goes on when all are back, in " +
+                              "members of a run that lost its master are coming back; the run goes on when all are "
+                              "back, after " +
                                   std::to_string(whole_milliseconds(config_.recovery)) + " ms at the latest"});
   }
   Peer peer{.who = message.who, .seen_host = link.host, .source = link.source, .connection = {}, .role = Role::recovering,

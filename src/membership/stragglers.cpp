@@ -8,7 +8,7 @@ namespace hawser {
 namespace {
 
 /// Spelt out in one sentence.
-constexpr std::size_t kNamesTold = 4;
+constexpr std::size_t kSlowLinksTold = 4;
 
 /// In a transfer everybody fetches what it lacks, and one that lacks more takes longer.
 bool ends_for_all_at_once(const Signature& signature) {
@@ -57,7 +57,7 @@ bool MasterMachine::State::judge_stragglers(Instant now, Group& group, const OpK
     std::vector<Member> with;
     for (const std::uint32_t rank : op.slow_links.slow_ends(found.rank)) with.push_back(group.view.members[rank]);
     const std::string ends =
-        with.size() <= kNamesTold ? names_of(with) : std::to_string(with.size()) + " other members";
+        with.size() <= kSlowLinksTold ? names_of(with) : std::to_string(with.size()) + " other members";
     const std::string measured = "its links with " + ends + " deliver " + std::to_string(found.percent) +
                                  " % of what they did before and the plan counts on, for " +
                                  std::to_string(whole_milliseconds(now - op.straggler->since) / 1000) + " s";

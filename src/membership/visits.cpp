@@ -16,11 +16,11 @@ namespace hawser {
 namespace {
 
 constexpr Duration kBackoffFirst = seconds(10);
-constexpr Duration kBackoffMax = seconds(40);
+constexpr Duration kVisitBackoffMax = seconds(40);
 /// A failure is forgotten so long after its pause.
 constexpr Duration kBackoffKept = seconds(120);
 constexpr std::size_t kBackoffsMax = 1024;
-constexpr std::size_t kNamesTold = 3;
+constexpr std::size_t kMissingNamesTold = 3;
 
 }  // namespace
 
@@ -310,24 +310,24 @@ void MasterMachine::State::fail_visit(Instant now, Peer& peer, MasterActions& ou
     peer.visit.prove_by = all_there + config_.link_open;
     return arm_visit(peer);
   }
-  const std::size_t others = missing.size() > kNamesTold ? missing.size() - kNamesTold : 0;
+  const std::size_t others = missing.size() > kMissingNamesTold ? missing.size() - kMissingNamesTold : 0;
   missing.resize(missing.size() - others);
   const std::string names =
       names_of(missing) + (others > 0 ? " and " + std::to_string(others) + " more members" : std::string());
   std::erase_if(backoffs_, [&](const auto& entry) { return entry.second.until + kBackoffKept < now; });
   if (backoffs_.size() >= kBackoffsMax) backoffs_.erase(backoffs_.begin());
   Backoff& backoff = backoffs_[backoff_key(peer)];
-  backoff.until = now + std::min(kBackoffMax, kBackoffFirst * (1 << std::min<std::uint32_t>(backoff.failures, 8)));
+  backoff.until = now + std::min(kVisitBackoffMax, kBackoffFirst * (1 << std::min<std::uint32_t>(backoff.failures, 8)));
   ++backoff.failures;
   backoff.reason = "no link to " + names;
   out.emplace_back(LogEvent{LogLevel::notice, "newcomer-refused",
                             name_of(peer) + " is refused: no link between it and " + names +
-                                " came to stand, whichever side dialled"});
+                                " could be established, whichever side dialled"});
   dismiss(peer.who.id,
           {Status::refused, "no link between this peer, at " + to_string(peer.who.address) + ", and " + names +
-                                " came to stand within " + std::to_string(whole_milliseconds(config_.link_open)) +
-                                " ms, whichever side dialled; check both addresses (advertise_address) and firewalls, then "
-                                "connect again"},
+                                " could be established within " +
+                                std::to_string(whole_milliseconds(config_.link_open)) + " ms, whichever side dialled; check both "
+                                "addresses (advertise_address) and firewalls, then connect again"},
           true, out);
 }
 

@@ -6,6 +6,10 @@ namespace hawser {
 namespace {
 
 constexpr std::uint64_t kChunkBytesMin = 16 << 10;
+// On one host each frame costs as much time as some ten KiB, and the members share the cores: the fewer the better.
+constexpr std::uint64_t kChunkBytesMinOnHost = 32 << 10;
+constexpr std::uint64_t kChunkBytesOnHostPerMember = 4 << 10;
+constexpr std::uint64_t kChunkBytesMinOnHostMax = 256 << 10;
 constexpr std::uint64_t kChunkBytesMax = 512 << 10;
 constexpr std::uint64_t kChunkBytesMaxBetweenHosts = 128 << 10;
 constexpr std::uint64_t kChunksPerRoot = 4;
@@ -17,7 +21,11 @@ constexpr std::uint64_t kConnections = 16;
 
 Chunking cut(const ChunkingInput& in) {
   // Sizes are reckoned in elements: elements * element_bytes could pass 64 bits.
-  const std::uint64_t min = std::max<std::uint64_t>(1, kChunkBytesMin / in.element_bytes);
+  const std::uint64_t bytes_min = in.between_hosts || in.bytes_per_second != 0
+                                      ? kChunkBytesMin
+                                      : std::clamp(in.world_size * kChunkBytesOnHostPerMember, kChunkBytesMinOnHost,
+                                                   kChunkBytesMinOnHostMax);
+  const std::uint64_t min = std::max<std::uint64_t>(1, bytes_min / in.element_bytes);
   std::uint64_t bytes_max = in.between_hosts ? kChunkBytesMaxBetweenHosts : kChunkBytesMax;
   if (in.bytes_per_second != 0)
     bytes_max = std::clamp(in.bytes_per_second / 1000 * kHoldMs / kConnections, kChunkBytesMin, kChunkBytesMax);

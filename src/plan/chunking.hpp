@@ -38,6 +38,9 @@ struct ChunkingInput {
   bool between_hosts = false;  ///< Some members are on other hosts than others. Matters while rates are unknown.
 };
 
+/// On one host chunks have 4 KiB for each member, and 32 to 256 KiB, at the least: there a frame costs as much as many
+/// bytes do. Otherwise:
+///
 /// Chunks of 16 to 512 KiB: small enough that every root has several of them, so that transfer and
 /// reduction overlap; whole cache lines; spread evenly over `world_size` roots once there are enough.
 /// No larger than what one of sixteen connections of the slowest link carries in 50 ms, but 16 KiB at least: others

@@ -10,7 +10,6 @@
 #include "plan/plan.hpp"
 #include "plan/plan_hierarchical.hpp"
 #include "plan/prediction.hpp"
-#include "topology/cost.hpp"
 
 namespace hawser {
 
@@ -38,7 +37,8 @@ std::string in_words(double seconds) {
   return text.data();
 }
 
-PlanKind expected_kind(const PlanInput& in, std::string& reason) {
+/// Where no rate is known, or nothing is to be moved. Direct has 2 hops, a ring 2(N-1), for the same bytes.
+PlanKind kind_without_rates(const PlanInput& in, std::string& reason) {
   if (in.kind == PlanKind::hierarchical) {
     reason = "hierarchical was asked for, but no regions are known";
     return PlanKind::direct;
@@ -47,11 +47,13 @@ PlanKind expected_kind(const PlanInput& in, std::string& reason) {
     reason = "asked for";
     return in.kind;
   }
-  const Conditions conditions{.payload_bytes = in.elements * in.element_bytes, .world_size = in.world_size};
-  const double direct = direct_seconds(conditions);
-  const double ring = ring_seconds(conditions);
-  reason = "expected direct " + in_words(direct) + ", ring " + in_words(ring);
-  return direct <= ring ? PlanKind::direct : PlanKind::ring;
+  if (in.network != nullptr)
+    reason = "direct: there is nothing to move";
+  else if (in.between_hosts)
+    reason = "direct: nothing is known of the links yet";
+  else
+    reason = "direct: all members are on one host, whose links are not measured";
+  return PlanKind::direct;
 }
 
 /// Every rank is a root in its turn.
@@ -228,7 +230,7 @@ Plan make_plan(const PlanInput& in) {
             .cycle = {},
             .predicted_seconds = 0};
   if (in.network != nullptr && plan.chunking.chunks() > 0) return Choice(in, plan).make();
-  if (expected_kind(in, plan.reason) == PlanKind::ring)
+  if (kind_without_rates(in, plan.reason) == PlanKind::ring)
     use_ring(in, plan);
   else
     use_direct(in, plan);

@@ -3,7 +3,7 @@
 #include "base/result.hpp"
 #include "collective/call_memory.hpp"
 #include "engine/peer_engine.hpp"
-#include "runtime/residual.hpp"
+#include "collective/residual.hpp"
 
 /// What is wrong with a call's arguments, before any other member hears of it.
 namespace hawser {

@@ -11,15 +11,15 @@
 #include "base/limits.hpp"
 #include "runtime/call_check.hpp"
 #include "runtime/clock.hpp"
-#include "runtime/io_thread.hpp"
+#include "runtime/lanes.hpp"
 #include "engine/stale_epoch.hpp"
 #include "transport/quiet_thread.hpp"
 #include "transport/same_machine.hpp"
+#include "transport/thread_name.hpp"
 
 namespace hawser {
 namespace {
 
-constexpr auto kLongWaitToldEvery = std::chrono::seconds(10);
 constexpr auto kPollEvery = std::chrono::milliseconds(200);
 
 Error usage(std::string sentence) { return {Status::invalid_usage, std::move(sentence)}; }
@@ -90,12 +90,14 @@ Communicator::Communicator(CommunicatorConfig config, std::shared_ptr<transport:
                                                         .connections_per_link = config_.connections_per_link,
                                                         .tcp = config_.tcp,
                                                         .check_same_host = config_.check_same_host,
+                                                        .lanes = config_.lanes.value_or(
+                                                            lanes_for(std::thread::hardware_concurrency())),
                                                         .seed = std::random_device{}()},
                                            std::move(listener))),
       lost_(std::make_shared<const CallDone>(CallDone{
           .call = {},
           .error = {Status::system,
-                    "the call was lost before it began, for want of memory or by a bug; the next call says which"},
+                    "the call could not begin: memory is short, or this is a bug; the next call says which"},
           .info = {}})) {}
 
 Result<std::unique_ptr<Communicator>> Communicator::create(CommunicatorConfig config) {
@@ -127,9 +129,15 @@ Result<std::unique_ptr<Communicator>> Communicator::create(CommunicatorConfig co
   Communicator& self = *communicator;
   self.io_ = std::move(io);
   self.slot_->communicator = &self;
-  self.driver_->start();
-  auto thread = transport::start_quiet_thread(
-      [&self] { run_io(*self.io_, [&self](const Thrown& thrown) noexcept { self.driver_->fail(thrown); }); });
+  if (auto started = self.driver_->start(); !started.ok()) return started.error();
+  self.turns_ = std::make_shared<IoTurns>(
+      IoTurns::Setup{.io = *self.io_,
+                     .failed = [driver = self.driver_.get()](const Thrown& thrown) { driver->fail(thrown); },
+                     .busy = [driver = self.driver_.get()] { return driver->has_calls(); }});
+  auto thread = transport::start_quiet_thread([turns = self.turns_] {
+    transport::name_this_thread("hawser-io");
+    turns->run_own_thread();
+  });
   if (!thread.ok()) return thread.error();
   self.thread_ = std::move(*thread);
   return communicator;
@@ -140,9 +148,11 @@ Communicator::~Communicator() {
     slot_->communicator = nullptr;
     // The thread lives in the parent only, and so does what its sockets mean.
     if (thread_.joinable()) thread_.detach();
+    driver_->leave_behind();
     (void)driver_.release();
     (void)work_.release();
     (void)io_.release();
+    if (turns_) turns_->leak(turns_);
     return;
   }
   (void)close();
@@ -181,7 +191,7 @@ template <class Last>
 void Communicator::stop_thread(const Last& last) noexcept {
   if (!thread_.joinable()) return;
   try {
-    asio::post(*io_, last);
+    turns_->dispatch({}, last);
   } catch (...) {
     // Without memory for a last wish: it stops where it is, and what it leaves is put in order here.
     io_->stop();
@@ -224,7 +234,7 @@ void Communicator::vanish() {
 
 void Communicator::shut_down_links() {
   std::promise<void> done;
-  asio::post(*io_, [&] {
+  turns_->dispatch({}, [&] {
     driver_->shut_down_links();
     done.set_value();
   });
@@ -232,7 +242,7 @@ void Communicator::shut_down_links() {
 }
 
 void Communicator::freeze(std::chrono::milliseconds duration) {
-  asio::post(*io_, [duration] { std::this_thread::sleep_for(duration); });
+  turns_->dispatch({}, [duration] { std::this_thread::sleep_for(duration); });
 }
 
 Result<void> Communicator::check_process() const {
@@ -262,12 +272,12 @@ int Communicator::calls_under_way() const {
 namespace {
 
 /// Waits for the end, and has the log told every now and then.
-const CallDone& wait_for_end(const Completion& completion, const std::string& what, const WaitLog& log) {
+const CallDone& wait_for_end(IoTurns& turns, Completion& completion, const std::string& what, const WaitLog& log,
+                             IoTurn turn = {}) {
   const Instant begun = now();
-  while (true) {
-    if (const CallDone* const done = completion.wait_for(kLongWaitToldEvery)) return *done;
-    log.tell(what, now() - begun);
-  }
+  const CallDone* done = turns.wait_for(completion, kLongWaitToldEvery, std::move(turn));
+  for (; done == nullptr; done = turns.wait_for(completion, kLongWaitToldEvery)) log.tell(what, now() - begun);
+  return *done;
 }
 
 }  // namespace
@@ -279,13 +289,13 @@ Result<SharedInfo> AsyncCollective::as_info(const CallDone& done) const {
 }
 
 Result<SharedInfo> AsyncCollective::wait(std::chrono::milliseconds bound) const {
-  if (const CallDone* const done = completion_->wait_for(bound)) return as_info(*done);
+  if (const CallDone* const done = turns_->wait_for(*completion_, bound)) return as_info(*done);
   return Error{Status::timeout, what_ + " has not ended after another " + std::to_string(bound.count()) +
                                     " ms; it goes on, wait again"};
 }
 
 const CallDone& AsyncCollective::wait_for_end() const noexcept {
-  return hawser::wait_for_end(*completion_, what_, *log_);
+  return hawser::wait_for_end(*turns_, *completion_, what_, *log_);
 }
 
 Result<SharedInfo> AsyncCollective::wait() const { return as_info(wait_for_end()); }
@@ -294,7 +304,7 @@ template <class Work>
 std::shared_ptr<Completion> Communicator::post(Work work) {
   auto completion = std::make_shared<Completion>();
   const CallId id{next_call_++};
-  asio::post(*io_, [id, work = std::move(work), answer = OwedAnswer(completion, lost_)]() mutable {
+  turns_->dispatch({}, [id, work = std::move(work), answer = OwedAnswer(completion, lost_)]() mutable {
     work(id, std::move(answer));
   });
   end_late_calls();
@@ -309,10 +319,10 @@ Result<void> Communicator::post_and_wait(const char* what, Work work, const std:
     while (poll && completion->wait_for(kPollEvery) == nullptr) poll();
   } catch (...) {
     // What the call works on is the caller's again at its end only.
-    (void)wait_for_end(*completion, name, *driver_->wait_log());
+    (void)wait_for_end(*turns_, *completion, name, *driver_->wait_log());
     throw;
   }
-  const CallDone& done = wait_for_end(*completion, name, *driver_->wait_log());
+  const CallDone& done = wait_for_end(*turns_, *completion, name, *driver_->wait_log());
   if (done.error.status != Status::success) return done.error;
   return {};
 }
@@ -426,7 +436,9 @@ Result<void> Communicator::check(const CollectiveCall& call) {
   return check_call(call, *driver_->info());
 }
 
-Result<AsyncCollective> Communicator::start(const CollectiveArguments& arguments) {
+Result<AsyncCollective> Communicator::start(const CollectiveArguments& arguments) { return begin(arguments, nullptr); }
+
+Result<AsyncCollective> Communicator::begin(const CollectiveArguments& arguments, IoTurn* turn) {
   const auto held = hold();
   if (!held.ok()) return held.error();
   const Signature& signature = arguments.call.signature;
@@ -439,6 +451,7 @@ Result<AsyncCollective> Communicator::start(const CollectiveArguments& arguments
   if (residual)
     if (const auto fine = check_residual(*residual, signature); !fine.ok()) return fine.error();
   AsyncCollective started;
+  started.turns_ = turns_;
   started.what_ = describe(signature) + " with tag " + std::to_string(arguments.tag);
   started.log_ = driver_->wait_log();
   auto call = std::make_unique<UnderWay>(*this);
@@ -460,9 +473,12 @@ Result<AsyncCollective> Communicator::start(const CollectiveArguments& arguments
   const bool by_rank = signature.collective != Collective::all_reduce && signature.collective != Collective::barrier;
   if (by_rank && event.epoch == Epoch{}) event.epoch = known->view.epoch;
   // Whatever throws up to here, or loses the call later: who owes the answer gives it.
-  asio::post(*io_, [driver = driver_.get(), event = std::move(event), answer = std::move(answer)]() mutable {
-    driver->call(event, event.call, std::move(answer));
-  });
+  const IoTurn none;
+  if (turn != nullptr) *turn = turns_->take();
+  turns_->dispatch(turn != nullptr ? *turn : none,
+                   [driver = driver_.get(), event = std::move(event), answer = std::move(answer)]() mutable {
+                     driver->call(event, event.call, std::move(answer));
+                   });
   end_late_calls();
   return started;
 }
@@ -494,9 +510,11 @@ Result<std::shared_ptr<void>> Communicator::hold() {
 }
 
 Result<SharedInfo> Communicator::run(const CollectiveArguments& arguments) {
-  const auto started = start(arguments);
+  IoTurn turn;
+  const auto started = begin(arguments, &turn);
   if (!started.ok()) return started.error();
-  return started->wait();
+  return started->as_info(
+      wait_for_end(*turns_, *started->completion_, started->what_, *started->log_, std::move(turn)));
 }
 
 }  // namespace hawser

@@ -21,11 +21,12 @@
 #include "base/signature.hpp"
 #include "base/tcp_options.hpp"
 #include "runtime/completion.hpp"
+#include "runtime/io_turns.hpp"
 #include "engine/link_probing.hpp"
 #include "runtime/peer_driver.hpp"
 #include "engine/peer_engine.hpp"
 #include "shared_state/prefetch.hpp"
-#include "runtime/residual.hpp"
+#include "collective/residual.hpp"
 
 namespace hawser {
 
@@ -38,6 +39,8 @@ struct CommunicatorConfig {
   std::uint16_t port_last = 0;
   std::uint32_t connections_per_link = 0;  ///< 0: by where the other peer is.
   TcpOptions tcp;
+  /// Threads beside the one that runs sockets and timers (runtime/lanes.hpp); without a value: by the number of cores.
+  std::optional<unsigned> lanes{};
   bool check_same_host = false;  ///< Payloads between peers on one host carry a checksum too.
 };
 
@@ -82,6 +85,7 @@ class AsyncCollective {
   Result<SharedInfo> as_info(const CallDone& done) const;
 
   std::shared_ptr<Completion> completion_;
+  std::shared_ptr<IoTurns> turns_;
   std::string what_;
   std::shared_ptr<const WaitLog> log_;
 };
@@ -181,6 +185,8 @@ class Communicator {
   Result<void> not_a_member() const;
   Result<void> check_process() const;
   Result<void> claim(UnderWay& call, const CollectiveArguments& arguments);
+  /// start(). `turn`, unless null, is taken if it is free, and the collective then begins in this thread.
+  Result<AsyncCollective> begin(const CollectiveArguments& arguments, IoTurn* turn);
   void close_slot() noexcept;
   template <class Last>
   void stop_thread(const Last& last) noexcept;
@@ -197,6 +203,7 @@ class Communicator {
   std::unique_ptr<asio::io_context> io_;
   std::unique_ptr<asio::executor_work_guard<asio::io_context::executor_type>> work_;
   std::unique_ptr<PeerDriver> driver_;
+  std::shared_ptr<IoTurns> turns_;
   std::thread thread_;
   std::atomic<std::uint64_t> next_call_{1};
   std::shared_ptr<const CallDone> lost_;  ///< What a call is told that no thread came to take in.

@@ -27,16 +27,22 @@ void Completion::complete(std::shared_ptr<const CallDone> done) noexcept {
   done_cv_.notify_all();
 }
 
-const CallDone* Completion::wait_for(std::chrono::milliseconds bound) const {
+void Completion::look_again() noexcept {
+  const std::lock_guard lock(mutex_);
+  done_cv_.notify_all();
+}
+
+const CallDone* Completion::wait_for(std::chrono::milliseconds bound, const std::atomic<bool>* flag) const {
   using Clock = std::chrono::steady_clock;
   std::unique_lock lock(mutex_);
   if (bound <= std::chrono::milliseconds::zero()) return done_;
+  const auto over = [&] { return done_ != nullptr || (flag != nullptr && *flag); };
   const auto begun = Clock::now();
   // Compared in milliseconds, since the clock's finer count of a long bound does not fit into its type.
   if (bound >= std::chrono::floor<std::chrono::milliseconds>(Clock::time_point::max() - begun))
-    done_cv_.wait(lock, [this] { return done_ != nullptr; });
+    done_cv_.wait(lock, over);
   else
-    done_cv_.wait_until(lock, begun + bound, [this] { return done_ != nullptr; });
+    done_cv_.wait_until(lock, begun + bound, over);
   return done_;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <memory>
@@ -9,6 +10,9 @@
 #include "engine/peer_engine.hpp"
 
 namespace hawser {
+
+/// A call that lasts is told of in the log so often.
+inline constexpr std::chrono::seconds kLongWaitToldEvery{10};
 
 /// What a call has claimed (a tag, a residual, a place among the calls under way). Its destructor gives it back.
 class CallClaim {
@@ -30,7 +34,10 @@ class Completion {
 
   /// Waits for the answer for so long; null if it did not come. Not above 0: looks and does not wait. More than
   /// the clock can count: as long as it takes.
-  const CallDone* wait_for(std::chrono::milliseconds bound) const;
+  /// Returns null, too, soon after look_again() if that flag is raised by then.
+  const CallDone* wait_for(std::chrono::milliseconds bound, const std::atomic<bool>* flag = nullptr) const;
+  /// Whoever waits with a flag looks at it.
+  void look_again() noexcept;
   const CallDone& wait() const;
   bool is_done() const;
 

@@ -142,7 +142,7 @@ void MasterDriver::broke(ConnectionId id, std::string reason) {
   if (at == clients_.end()) return;
   if (at->second.standing == Standing::stranger)
     log(LogLevel::info, "stranger-closed",
-        "a connection from " + at->second.remote_host + " ended before it said who it is: " + reason);
+        "a connection from " + at->second.remote_host + " ended before it introduced itself: " + reason);
   clients_.erase(at);
   events_.emplace_back(ConnectionClosed{.connection = id, .reason = std::move(reason)});
 }
@@ -182,8 +182,8 @@ void MasterDriver::step(const MasterEvent& event) {
   perform(actions);
   if (failure.empty()) return;
   log(LogLevel::error, "message-failed",
-      "a message could not be dealt with, and the connection that it came over is closed; please report this: " + failure);
-  cut(said->connection, "the master could not deal with its message");
+      "a message could not be handled, so its connection is closed; please report this: " + failure);
+  cut(said->connection, "the master could not handle its message");
 }
 
 void MasterDriver::perform(MasterActions& actions) {

@@ -7,17 +7,16 @@ namespace {
 
 /// No caller's number for a collective is needed, since nothing runs beside it.
 constexpr std::uint64_t kTag = ~std::uint64_t{0};
-constexpr auto kProgressEvery = std::chrono::milliseconds(50);
-constexpr Duration kLongWaitToldEvery = seconds(10);
+constexpr auto kProbingToldEvery = std::chrono::milliseconds(50);
 
-Error refuse(std::string sentence) { return {Status::invalid_argument, std::move(sentence)}; }
+Error bad_probe(std::string sentence) { return {Status::invalid_argument, std::move(sentence)}; }
 
 Result<void> check_bounds(const ProbeBounds& bounds) {
   if (bounds.bytes_max < limits::kProbeBytesLeast || bounds.bytes_max > limits::kProbeBytesMax)
-    return refuse("a probe may have " + std::to_string(limits::kProbeBytesLeast) + " to " +
+    return bad_probe("a probe may have " + std::to_string(limits::kProbeBytesLeast) + " to " +
                   std::to_string(limits::kProbeBytesMax) + " bytes, not " + std::to_string(bounds.bytes_max));
   if (bounds.time_max > limits::kProbeTimeMax)
-    return refuse("a probe may last " + std::to_string(limits::kProbeTimeMax.count()) + " ms at most, not " +
+    return bad_probe("a probe may last " + std::to_string(limits::kProbeTimeMax.count()) + " ms at most, not " +
                   std::to_string(whole_milliseconds(bounds.time_max)) + " ms");
   return {};
 }
@@ -44,7 +43,7 @@ Result<OptimizeInfo> Communicator::optimize_topology(
     if (progress && done != told) progress(told = done, probing->pairs_total);
   };
   Instant long_wait_told = begun;
-  while (started->completion_->wait_for(kProgressEvery) == nullptr) {
+  while (started->completion_->wait_for(kProbingToldEvery) == nullptr) {
     tell();
     if (now() - long_wait_told < kLongWaitToldEvery) continue;
     long_wait_told = now();

@@ -10,7 +10,9 @@
 #include "base/limits.hpp"
 #include "collective/execution.hpp"
 #include "runtime/clock.hpp"
+#include "runtime/descriptor_limit.hpp"
 #include "runtime/log.hpp"
+#include "shared_state/prefetch.hpp"
 #include "wire/control_codec.hpp"
 
 namespace hawser {
@@ -20,6 +22,8 @@ namespace {
 constexpr Duration kMissedMasterToldAfter = seconds(2);
 constexpr Duration kMissedMasterToldEvery = seconds(10);
 constexpr std::size_t kSpareActions = 4;
+/// Handing a work to another thread costs about as much as running one on so many bytes.
+constexpr std::size_t kInlineWorkBytes = 128 << 10;
 /// Copied in some ten milliseconds: of memory that a call's end puts in order, so much at once.
 constexpr std::size_t kEndingBytesPerTurn = 64 << 20;
 
@@ -69,9 +73,13 @@ PeerDriver::PeerDriver(asio::io_context& io, DriverConfig config,
       names_(io),
       listener_(std::move(listener)),
       links_(io, names_,
-             {.table = {.connections_per_link = config_.connections_per_link, .seed = config_.seed},
+             {.table = {.connections_per_link = config_.connections_per_link,
+                        .connections_same_machine = std::max(1U, config_.lanes),
+                        .seed = config_.seed},
               .check_same_host = config_.check_same_host,
-              .tcp = config_.tcp},
+              .tcp = config_.tcp,
+              .next_lane = next_lane(),
+              .is_own_thread = is_own_thread()},
              *this),
       timer_(io),
       endings_(kEndingBytesPerTurn),
@@ -83,7 +91,7 @@ PeerDriver::PeerDriver(asio::io_context& io, DriverConfig config,
       CallDone{.call = {}, .error = {Status::closed, "the communicator is being destroyed"}, .info = {}});
   failed_->error.sentence.reserve(limits::kSentenceBytesMax + 1);
   lost_info_->lost.sentence.reserve(limits::kSentenceBytesMax + 1);
-  spare_actions_.reserve(kSpareActions);
+  seat_.spare_actions.reserve(kSpareActions);
   wait_log_->name = config_.engine.name;
   wait_log_->master = to_string(config_.master);
   publish();
@@ -91,13 +99,37 @@ PeerDriver::PeerDriver(asio::io_context& io, DriverConfig config,
 
 PeerDriver::~PeerDriver() = default;
 
-void PeerDriver::start() {
+/// Null where there are no lanes.
+std::function<asio::io_context&()> PeerDriver::next_lane() {
+  if (config_.lanes == 0) return {};
+  return [this]() -> asio::io_context& { return lanes_->next().io; };
+}
+
+std::function<bool(asio::io_context&)> PeerDriver::is_own_thread() {
+  if (config_.lanes == 0) return {};
+  return [this](asio::io_context& io) {
+    const Lanes::Lane* const lane = Lanes::current();
+    return lane == nullptr ? &io == &io_ : &io == &lane->io;
+  };
+}
+
+Result<void> PeerDriver::start() {
+  if (config_.lanes > 0) {
+    auto lanes = Lanes::start(config_.lanes, [this](const Thrown& thrown) { lane_failed(thrown); });
+    if (!lanes.ok()) return lanes.error();
+    lanes_ = std::move(*lanes);
+  }
   listener_->start({.accepted =
                         [this](transport::Tcp::socket socket, const std::string& remote_host) {
                           links_.accepted(std::move(socket), remote_host);
                           settle();
                         },
                     .log = [this](LogEvent event) { log(std::move(event)); }});
+  return {};
+}
+
+void PeerDriver::leave_behind() noexcept {
+  if (lanes_) lanes_->leave_behind();
 }
 
 // --------------------------------------------------------------------------------------------- calls
@@ -160,6 +192,7 @@ void PeerDriver::fail(const Thrown& thrown) noexcept {
 /// Nothing is asked of the engine any more. Each step is kept from the failures of those before it.
 void PeerDriver::end(const std::shared_ptr<const CallDone>& why) noexcept {
   if (!over_) over_ = why;
+  is_over_ = true;
   const auto attempt = [](const auto& step) noexcept {
     try {
       step();
@@ -169,6 +202,13 @@ void PeerDriver::end(const std::shared_ptr<const CallDone>& why) noexcept {
   };
   // First the links: they may hold pointers into the memory of calls.
   attempt([&] { links_.close_all(); });
+  stop_works();
+  {
+    // No lane is in the engine, and none will be.
+    const std::lock_guard lock(engine_mutex_);
+    undo_what_ends(late_);
+    late_.clear();
+  }
   endings_.undo_all();
   engine_.undo_all();
   for (auto& [id, answer] : calls_) answer.give(over_);
@@ -178,7 +218,7 @@ void PeerDriver::end(const std::shared_ptr<const CallDone>& why) noexcept {
   attempt([&] { names_.close(); });
   attempt([&] { timer_.cancel(); });
   events_.clear();
-  wakes_.clear();
+  seat_.wakes.clear();
 }
 
 void PeerDriver::shut_down_links() { links_.shut_down_connections(); }
@@ -190,58 +230,192 @@ std::shared_ptr<const EngineInfo> PeerDriver::info() const {
 
 void PeerDriver::publish() {
   auto info = std::make_shared<const EngineInfo>(engine_.info());
+  if (info->connected && info->view.id != view_looked_at_) look_at_descriptors(*info);
   const std::lock_guard lock(info_mutex_);
   info_ = std::move(info);
 }
 
+/// Whoever has too few of them loses connections later, where nobody would look for that.
+void PeerDriver::look_at_descriptors(const EngineInfo& info) {
+  view_looked_at_ = info.view.id;
+  const LinksHeld links = links_held(info.view, info.self, config_.connections_per_link);
+  if (auto shortage = descriptors_.look(links, descriptor_limit()))
+    log({LogLevel::warning, "few-descriptors", std::move(*shortage)});
+}
+
 // -------------------------------------------------------------------------------------------- engine
 
-EngineActions PeerDriver::take_actions() {
-  if (spare_actions_.empty()) return {};
-  EngineActions actions = std::move(spare_actions_.back());
-  spare_actions_.pop_back();
+EngineSeat& PeerDriver::seat() {
+  Lanes::Lane* const lane = lanes_ ? Lanes::current() : nullptr;
+  return lane == nullptr ? seat_ : lane->seat;
+}
+
+EngineActions PeerDriver::take_actions(EngineSeat& seat) {
+  if (seat.spare_actions.empty()) return {};
+  EngineActions actions = std::move(seat.spare_actions.back());
+  seat.spare_actions.pop_back();
   return actions;
 }
 
-void PeerDriver::give_actions(EngineActions actions) {
+void PeerDriver::give_actions(EngineSeat& seat, EngineActions actions) {
   actions.clear();
-  if (spare_actions_.size() < kSpareActions) spare_actions_.push_back(std::move(actions));
+  if (seat.spare_actions.size() < kSpareActions) seat.spare_actions.push_back(std::move(actions));
+}
+
+/// After an exception: the engine has forgotten these collectives, and nobody else knows of them.
+void PeerDriver::undo_what_ends(EngineActions& actions) noexcept {
+  for (EngineAction& action : actions) {
+    std::size_t all = kWholeBudget;
+    if (const auto* restore = std::get_if<RestoreInput>(&action); restore != nullptr && restore->execution)
+      restore->execution->undo(all);
+    if (const auto* result = std::get_if<SettleResult>(&action); result != nullptr && result->execution)
+      result->execution->undo(all);
+  }
+}
+
+/// With the engine's mutex: no connection gets another frame before.
+void PeerDriver::take_from_connections(EngineActions& actions) {
+  for (EngineAction& action : actions) {
+    if (const auto* send = std::get_if<ReleaseSend>(&action)) links_.release_send(name_of(send->connection));
+    if (const auto* receive = std::get_if<ReleaseReceive>(&action)) links_.release_receive(name_of(receive->connection));
+  }
+}
+
+/// With the engine's mutex, on a lane: what is not for this thread to do.
+void PeerDriver::hand_over(EngineActions& actions) {
+  std::size_t kept = 0;
+  for (EngineAction& action : actions) {
+    if (std::holds_alternative<ReleaseSend>(action) || std::holds_alternative<ReleaseReceive>(action)) continue;
+    if (std::holds_alternative<RunWork>(action) || std::holds_alternative<WakeLink>(action)) {
+      if (&actions[kept] != &action) actions[kept] = std::move(action);
+      ++kept;
+    } else {
+      late_.push_back(std::move(action));
+    }
+  }
+  actions.erase(actions.begin() + static_cast<std::ptrdiff_t>(kept), actions.end());
+  if (late_.empty() || late_posted_) return;
+  asio::post(io_, [this] {
+    if (over_) return;
+    perform_late();
+    settle();
+  });
+  late_posted_ = true;
+}
+
+/// What lanes have left for this thread, before anything newer.
+void PeerDriver::perform_late() {
+  ask([](EngineActions&) {});
 }
 
 /// Lets the engine do something, and performs the actions that it leads to.
 template <class Ask>
 void PeerDriver::ask(const Ask& ask) {
-  EngineActions actions = take_actions();
+  EngineSeat& mine = seat();
+  const bool on_lane = &mine != &seat_;
+  EngineActions actions = take_actions(mine);
   try {
-    ask(actions);
+    {
+      const std::lock_guard lock(engine_mutex_);
+      if (is_over_) return;
+      if (!on_lane) {
+        late_posted_ = false;
+        if (!late_.empty()) std::swap(actions, late_);
+      }
+      ask(actions);
+      if (lanes_) take_from_connections(actions);
+      if (on_lane) hand_over(actions);
+    }
     for (EngineAction& action : actions) std::visit([this](auto& one) { perform_one(one); }, action);
   } catch (...) {
-    // The engine has forgotten these collectives, and nobody else knows of them.
-    for (EngineAction& action : actions) {
-      std::size_t all = kWholeBudget;
-      if (const auto* restore = std::get_if<RestoreInput>(&action); restore != nullptr && restore->execution)
-        restore->execution->undo(all);
-      if (const auto* result = std::get_if<SettleResult>(&action); result != nullptr && result->execution)
-        result->execution->undo(all);
-    }
+    undo_what_ends(actions);
     throw;
   }
-  give_actions(std::move(actions));
-  run_works();
+  give_actions(mine, std::move(actions));
+  run_works(mine);
 }
 
-/// What the engine wants done on payloads, and what that leads to.
-void PeerDriver::run_works() {
-  if (running_works_ || works_.empty()) return;
-  running_works_ = true;
-  while (!works_.empty() && !over_) {
-    const RunWork one = std::move(works_.front());
-    works_.pop_front();
+/// What the engine wants done on payloads, and what that leads to. The thread of the io_context leaves large ones to lanes.
+void PeerDriver::run_works(EngineSeat& mine) {
+  if (mine.is_working || mine.works.empty()) return;
+  struct Working {
+    explicit Working(bool& working) : flag(working) { flag = true; }
+    ~Working() { flag = false; }
+    bool& flag;
+  };
+  const Working working(mine.is_working);
+  while (!mine.works.empty() && !is_over_) {
+    RunWork one = std::move(mine.works.front());
+    mine.works.pop_front();
+    if (lanes_ && &mine == &seat_ && one.work.bytes > kInlineWorkBytes) {
+      Lanes::Lane& lane = lanes_->next();
+      asio::post(lane.io, [this, &lane, work = std::move(one)]() mutable {
+        lane.seat.works.push_back(std::move(work));
+        run_works(lane.seat);
+        settle_lane(lane.seat);
+      });
+      continue;
+    }
+    if (!begin_work()) return;
     const Instant began = now();
-    const WorkResult result = run(one.work, desk_);
+    WorkResult result;
+    try {
+      result = run(one.work, mine.desk);
+    } catch (...) {
+      end_work();
+      throw;
+    }
+    end_work();
     step(WorkDone{.token = one.token, .result = result, .took = now() - began});
   }
-  running_works_ = false;
+}
+
+/// Works on lanes may be waited for. False once none may begin any more.
+bool PeerDriver::begin_work() noexcept {
+  if (!lanes_) return true;
+  const std::lock_guard lock(works_mutex_);
+  if (no_more_works_) return false;
+  ++works_running_;
+  return true;
+}
+
+void PeerDriver::end_work() noexcept {
+  if (!lanes_) return;
+  const std::lock_guard lock(works_mutex_);
+  if (--works_running_ == 0) works_ended_.notify_all();
+}
+
+/// Waits for those that run: a few milliseconds at most.
+void PeerDriver::stop_works() noexcept {
+  if (!lanes_) return;
+  std::unique_lock lock(works_mutex_);
+  no_more_works_ = true;
+  works_ended_.wait(lock, [this] { return works_running_ == 0; });
+}
+
+void PeerDriver::settle_lane(EngineSeat& mine) {
+  while (!mine.wakes.empty() && !is_over_) {
+    const WakeLink wake = mine.wakes.back();
+    mine.wakes.pop_back();
+    if (wake.only)
+      links_.wake(transport::ConnectionName{wake.peer, *wake.only});
+    else
+      links_.wake(wake.peer);
+  }
+}
+
+/// On a lane. The engine is not asked any more; the io_context's thread ends everything when it comes to it.
+void PeerDriver::lane_failed(const Thrown& thrown) noexcept {
+  {
+    const std::lock_guard lock(lane_failure_mutex_);
+    if (!lane_failure_) lane_failure_ = thrown;
+  }
+  is_over_ = true;
+  try {
+    asio::post(io_, [this] { settle(); });
+  } catch (...) {
+    // Without memory for that: its timer comes, a second later at most.
+  }
 }
 
 void PeerDriver::step(const EngineEvent& event) {
@@ -260,6 +434,15 @@ bool PeerDriver::is_stale(const EngineEvent& event) const {
 }
 
 void PeerDriver::settle() {
+  if (EngineSeat& mine = seat(); &mine != &seat_) return settle_lane(mine);
+  if (is_over_ && !over_) {
+    Thrown thrown;
+    {
+      const std::lock_guard lock(lane_failure_mutex_);
+      if (lane_failure_) thrown = *lane_failure_;
+    }
+    return fail(thrown);
+  }
   if (settling_) return;
   settling_ = true;
   while (!over_) {
@@ -268,15 +451,18 @@ void PeerDriver::settle() {
       events_.pop_front();
       if (is_stale(event)) continue;
       step(event);
-      // What waited for the connection can go now.
+      // What waited for the connection can go now, and come.
       if (const auto* up = std::get_if<LinkUp>(&event)) {
-        WakeLink wake{up->connection.peer};
+        if (lanes_) links_.begin(name_of(up->connection));
+        WakeLink wake{.peer = up->connection.peer};
         perform_one(wake);
       }
-    } else if (!wakes_.empty()) {
-      const PeerId peer = wakes_.front();
-      wakes_.erase(wakes_.begin());
+    } else if (!seat_.wakes.empty()) {
+      const PeerId peer = seat_.wakes.front().peer;
+      seat_.wakes.erase(seat_.wakes.begin());
       links_.wake(peer);
+    } else if (!to_master_.empty()) {
+      send_to_master();
     } else {
       break;
     }
@@ -310,8 +496,13 @@ void PeerDriver::arm_timer_later() {
   arming_posted_ = true;
 }
 
+std::optional<Instant> PeerDriver::next_deadline() {
+  const std::lock_guard lock(engine_mutex_);
+  return engine_.next_deadline();
+}
+
 void PeerDriver::arm_timer() {
-  const auto next = engine_.next_deadline();
+  const auto next = next_deadline();
   // A timer that is too early does no harm: it is armed anew when it fires.
   if (!next || (armed_ && *armed_ <= *next)) return;
   armed_ = next;
@@ -319,7 +510,7 @@ void PeerDriver::arm_timer() {
   timer_.async_wait([this](const std::error_code& error) {
     if (error || over_) return;
     armed_.reset();
-    const auto due = engine_.next_deadline();
+    const auto due = next_deadline();
     if (due && *due <= now()) step(EngineTick{});
     settle();
   });
@@ -420,12 +611,14 @@ void PeerDriver::master_broke(std::string reason) {
 
 void PeerDriver::forget_master() {
   ++master_generation_;
+  to_master_.clear();
   wait_log_->master_up = false;
   if (const auto dial = std::exchange(master_dial_, nullptr)) dial->close();
   if (const auto master = std::exchange(master_, nullptr)) master->close();
 }
 
 void PeerDriver::perform_one(CloseMaster&) {
+  send_to_master();
   const auto master = std::exchange(master_, nullptr);
   forget_master();
   std::erase_if(events_, is_of_master);
@@ -433,7 +626,14 @@ void PeerDriver::perform_one(CloseMaster&) {
 }
 
 void PeerDriver::perform_one(SendMaster& action) {
-  if (master_) master_->send(encode(action.message));
+  if (master_) to_master_.push_back(encode(action.message));
+}
+
+/// After the frames that the same steps led to: other members wait for those, and the master for others.
+void PeerDriver::send_to_master() {
+  const auto messages = std::exchange(to_master_, {});
+  for (const std::string& message : messages)
+    if (master_) master_->send(message);
 }
 
 // --------------------------------------------------------------------------------------------- links
@@ -449,16 +649,25 @@ void PeerDriver::perform_one(OpenLink& action) {
 void PeerDriver::perform_one(CloseLink& action) { links_.close(action.peer); }
 
 void PeerDriver::perform_one(WakeLink& action) {
-  if (std::find(wakes_.begin(), wakes_.end(), action.peer) == wakes_.end()) wakes_.push_back(action.peer);
+  std::vector<WakeLink>& wakes = seat().wakes;
+  const bool known = std::any_of(wakes.begin(), wakes.end(), [&](const WakeLink& wake) {
+    return wake.peer == action.peer && (!wake.only || wake.only == action.only);
+  });
+  if (!known) wakes.push_back(action);
 }
 
 void PeerDriver::perform_one(WidenLink& action) { links_.widen(action.peer, action.connections); }
 
-void PeerDriver::perform_one(ReleaseSend& action) { links_.release_send(name_of(action.connection)); }
+// Where there are lanes, ask() has done these two under the engine's mutex.
+void PeerDriver::perform_one(ReleaseSend& action) {
+  if (!lanes_) links_.release_send(name_of(action.connection));
+}
 
-void PeerDriver::perform_one(ReleaseReceive& action) { links_.release_receive(name_of(action.connection)); }
+void PeerDriver::perform_one(ReleaseReceive& action) {
+  if (!lanes_) links_.release_receive(name_of(action.connection));
+}
 
-void PeerDriver::perform_one(RunWork& action) { works_.push_back(std::move(action)); }
+void PeerDriver::perform_one(RunWork& action) { seat().works.push_back(std::move(action)); }
 void PeerDriver::perform_one(RestoreInput& action) { endings_.take(action); }
 void PeerDriver::perform_one(SettleResult& action) { endings_.take(action); }
 
@@ -466,37 +675,45 @@ void PeerDriver::perform_one(DropConnection& action) {
   if (links_.is_established(name_of(action.connection), action.incarnation)) links_.drop(name_of(action.connection));
 }
 
-std::byte* PeerDriver::frame_begins(transport::ConnectionName connection, const FrameHeader& header) {
+void PeerDriver::frame_begins(transport::DataConnection& connection, const FrameHeader& header) {
   payload_bytes_received_ += header.payload_bytes;
-  Landing landing;
-  if (over_) return nullptr;
+  // A work may have to make the place safe first: it has been run when ask() returns.
   ask([&](EngineActions& actions) {
-    landing = engine_.frame_begins(now(), name_of(connection), header, actions);
+    if (connection.closed()) return;
+    connection.receive_into(engine_.frame_begins(now(), name_of(connection.name()), header, actions).into);
   });
-  return landing.into;
 }
 
-void PeerDriver::frame_moved(transport::ConnectionName connection) {
-  if (over_) return;
-  ask([&](EngineActions& actions) { engine_.frame_moved(now(), name_of(connection), actions); });
+void PeerDriver::frame_moved(transport::DataConnection& connection) {
+  ask([&](EngineActions& actions) {
+    if (!connection.closed()) engine_.frame_moved(now(), name_of(connection.name()), actions);
+  });
 }
 
-void PeerDriver::frame_ends(transport::ConnectionName connection, bool intact) {
-  if (over_) return;
-  ask([&](EngineActions& actions) { engine_.frame_ends(now(), name_of(connection), intact, actions); });
+void PeerDriver::frame_ends(transport::DataConnection& connection, bool intact) {
+  ask([&](EngineActions& actions) {
+    if (!connection.closed()) engine_.frame_ends(now(), name_of(connection.name()), intact, actions);
+  });
 }
 
-std::optional<transport::FrameToSend> PeerDriver::next_frame(transport::ConnectionName connection) {
-  if (over_) return std::nullopt;
-  std::optional<OutFrame> frame;
+bool PeerDriver::next_frame(transport::DataConnection& connection) {
+  bool gave = false;
   // A work may make its payload first, which has been run when ask() returns.
-  for (bool ordered = true; !frame && ordered && !over_;)
+  for (bool ordered = true; !gave && std::exchange(ordered, false);)
     ask([&](EngineActions& actions) {
-      frame = engine_.next_frame(now(), name_of(connection), actions);
-      ordered = !actions.empty();
+      if (connection.closed()) return;
+      const std::size_t before = actions.size();
+      const auto frame = engine_.next_frame(now(), name_of(connection.name()), actions);
+      ordered = actions.size() > before;
+      gave = frame.has_value();
+      if (!gave) return;
+      const FrameHeader& header = frame->header;
+      const bool is_same_for_all = !lanes_ && header.kind == FrameKind::chunk && header.direction == Direction::down &&
+                                   !header.compressed && !is_prefetch(header.key);
+      connection.write(
+          {.header = header, .payload = frame->payload, .recent = is_same_for_all ? &recent_checksums_ : nullptr});
     });
-  if (!frame) return std::nullopt;
-  return transport::FrameToSend{.header = frame->header, .payload = frame->payload};
+  return gave;
 }
 
 void PeerDriver::link_up(transport::ConnectionName connection, const transport::Standing& standing) {
@@ -507,6 +724,7 @@ void PeerDriver::link_up(transport::ConnectionName connection, const transport::
 }
 
 void PeerDriver::link_down(transport::ConnectionName connection, std::uint64_t incarnation, std::string reason) {
+  recent_checksums_.forget();
   events_.emplace_back(LinkDown{name_of(connection), incarnation, std::move(reason)});
 }
 

@@ -3,6 +3,7 @@
 #include <asio/io_context.hpp>
 #include <asio/steady_timer.hpp>
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -15,8 +16,10 @@
 
 #include "base/thrown.hpp"
 #include "runtime/completion.hpp"
+#include "runtime/lanes.hpp"
 #include "engine/ending_calls.hpp"
 #include "engine/peer_engine.hpp"
+#include "links/descriptor_need.hpp"
 #include "transport/control_connection.hpp"
 #include "transport/dialer.hpp"
 #include "transport/links.hpp"
@@ -41,11 +44,17 @@ struct DriverConfig {
   std::uint32_t connections_per_link = 0;
   TcpOptions tcp;
   bool check_same_host = false;
+  unsigned lanes = 0;  ///< Threads that carry connections and run works; 0: the io_context's thread does all of it.
   std::uint64_t seed = 0;
 };
 
 /// Drives a PeerEngine over TCP: turns what comes from sockets, timers and the application into its events,
 /// and performs its actions. Everything runs on the io_context's thread unless it says otherwise.
+///
+/// Where there are lanes, frames come and go on their threads, which ask the engine under its lock and run the works that
+/// this leads to. Of the actions that follow a lane performs those at once that take memory out of a connection's hands
+/// (under the lock, so that no later frame is hit), then the works and the wakes of links; all others wait, in their order,
+/// for the io_context's thread.
 ///
 /// After an exception nothing is certain but this: no call is left waiting, and no input is left changed. So the
 /// way there (fail) takes no memory and cannot fail itself.
@@ -56,7 +65,10 @@ class PeerDriver final : private transport::FrameTraffic {
   PeerDriver(const PeerDriver&) = delete;
   PeerDriver& operator=(const PeerDriver&) = delete;
 
-  void start();
+  /// Error: system, if there is no thread for a lane.
+  Result<void> start();
+  /// In a child of fork(), where no thread of it is.
+  void leave_behind() noexcept;
   /// Hands a call to the engine; `answer` gets its CallDone.
   void call(const EngineEvent& event, CallId id, OwedAnswer answer);
   /// Joins as a newcomer with a fresh id.
@@ -72,6 +84,8 @@ class PeerDriver final : private transport::FrameTraffic {
   /// For tests: breaks the TCP connections of all links.
   void shut_down_links();
 
+  /// Whether calls are under way.
+  bool has_calls() const { return !calls_.empty(); }
   /// From any thread.
   std::shared_ptr<const EngineInfo> info() const;
   const std::shared_ptr<const WaitLog>& wait_log() const { return shown_wait_log_; }
@@ -80,10 +94,10 @@ class PeerDriver final : private transport::FrameTraffic {
 
  private:
   // transport::FrameTraffic
-  std::byte* frame_begins(transport::ConnectionName connection, const FrameHeader& header) override;
-  void frame_moved(transport::ConnectionName connection) override;
-  void frame_ends(transport::ConnectionName connection, bool intact) override;
-  std::optional<transport::FrameToSend> next_frame(transport::ConnectionName connection) override;
+  void frame_begins(transport::DataConnection& connection, const FrameHeader& header) override;
+  void frame_moved(transport::DataConnection& connection) override;
+  void frame_ends(transport::DataConnection& connection, bool intact) override;
+  bool next_frame(transport::DataConnection& connection) override;
   void link_up(transport::ConnectionName connection, const transport::Standing& standing) override;
   void link_down(transport::ConnectionName connection, std::uint64_t incarnation, std::string reason) override;
   void link_refused(PeerId peer) override;
@@ -93,6 +107,11 @@ class PeerDriver final : private transport::FrameTraffic {
 
   template <class Ask>
   void ask(const Ask& ask);
+  EngineSeat& seat();
+  void take_from_connections(EngineActions& actions);
+  void hand_over(EngineActions& actions);
+  void perform_late();
+  static void undo_what_ends(EngineActions& actions) noexcept;
   void step(const EngineEvent& event);
   void perform_one(DialMaster& action);
   void perform_one(CloseMaster& action);
@@ -116,25 +135,42 @@ class PeerDriver final : private transport::FrameTraffic {
   void master_is_missed(const std::string& why);
   void is_no_master(const std::string& why);
   void forget_master();
+  void send_to_master();
   void tell_end(CallDone done) noexcept;
   void work_on_endings_later();
   void end(const std::shared_ptr<const CallDone>& why) noexcept;
   bool is_stale(const EngineEvent& event) const;
   void publish();
+  void look_at_descriptors(const EngineInfo& info);
   void arm_timer_later();
   void arm_timer();
-  void run_works();
-  EngineActions take_actions();
-  void give_actions(EngineActions actions);
+  std::optional<Instant> next_deadline();
+  std::function<asio::io_context&()> next_lane();
+  std::function<bool(asio::io_context&)> is_own_thread();
+  void run_works(EngineSeat& seat);
+  bool begin_work() noexcept;
+  void end_work() noexcept;
+  void stop_works() noexcept;
+  void settle_lane(EngineSeat& seat);
+  void lane_failed(const Thrown& thrown) noexcept;
+  EngineActions take_actions(EngineSeat& seat);
+  static void give_actions(EngineSeat& seat, EngineActions actions);
 
   asio::io_context& io_;
   DriverConfig config_;
-  PeerEngine engine_;
+  std::mutex engine_mutex_;
+  PeerEngine engine_;      ///< With its mutex.
+  EngineActions late_;     ///< Of lanes, for the io_context's thread; likewise.
+  bool late_posted_ = false;
+  EngineSeat seat_;
+  std::unique_ptr<Lanes> lanes_;
   transport::NameLookup names_;
   std::shared_ptr<transport::Listener> listener_;
   transport::Links links_;
   asio::steady_timer timer_;
   std::optional<Instant> armed_;
+  DescriptorShortage descriptors_;
+  ViewId view_looked_at_;
 
   std::shared_ptr<transport::Dial> master_dial_;
   std::shared_ptr<transport::ControlConnection> master_;
@@ -143,17 +179,21 @@ class PeerDriver final : private transport::FrameTraffic {
   Instant master_missed_tell_{};
 
   std::map<CallId, OwedAnswer> calls_;
-  std::deque<RunWork> works_;
-  bool running_works_ = false;
-  WorkDesk desk_;
   EndingCalls endings_;
   bool ending_posted_ = false;
   bool arming_posted_ = false;
   std::deque<EngineEvent> events_;  ///< Found while an action was performed or a frame handled.
-  std::vector<PeerId> wakes_;
-  std::vector<EngineActions> spare_actions_;
+  std::vector<std::string> to_master_;  ///< Messages that go when the links have been served.
+  RecentChecksums recent_checksums_;    ///< Where there are no lanes.
   bool settling_ = false;
   std::shared_ptr<const CallDone> over_;  ///< Unless null: the engine is not asked any more; calls get this.
+  std::atomic<bool> is_over_{false};      ///< The same, for lanes.
+  std::mutex works_mutex_;
+  std::condition_variable works_ended_;
+  unsigned works_running_ = 0;  ///< On lanes.
+  bool no_more_works_ = false;
+  std::mutex lane_failure_mutex_;
+  std::optional<Thrown> lane_failure_;
 
   // Made beforehand: how everything may end.
   std::shared_ptr<const CallDone> closed_;

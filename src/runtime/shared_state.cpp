@@ -4,7 +4,6 @@
 #include <new>
 #include <utility>
 
-#include "base/tensor_name.hpp"
 #include "checkpoint/checkpoint_file.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/digest_threads.hpp"
@@ -12,12 +11,14 @@
 namespace hawser {
 namespace {
 
-constexpr std::chrono::milliseconds kProgressEvery{200};
+constexpr std::chrono::milliseconds kTransferToldEvery{200};
 
 void tell(const SyncArguments& arguments, const TransferCall& transfer) {
   const std::uint64_t total = transfer.bytes_missing;
   if (total != 0) arguments.progress({.bytes_done = transfer.bytes_came, .bytes_total = total});
 }
+
+Error error_of(const Result<void>& result) { return result.ok() ? Error{Status::success, {}} : result.error(); }
 
 }  // namespace
 
@@ -36,8 +37,48 @@ Result<std::unique_ptr<SharedState>> SharedState::create(std::vector<StateTensor
   return std::unique_ptr<SharedState>(new SharedState(std::move(*content)));
 }
 
-StateSync::Next SharedState::perform(Communicator& communicator, const SyncArguments& arguments, StateSync& sync) {
-  const StateSync::Step& step = sync.step();
+SharedState::~SharedState() {
+  try {
+    drive([&] { return session_.withdraw(now()); }, {});
+  } catch (...) {
+    // The caller's tensors must not be read any more, whatever that costs.
+    Communicator::close(*offered_through_);
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- the steps
+
+void SharedState::drive(const std::function<StateSession::Next()>& begin, const Means& means) {
+  try {
+    for (auto next = begin(); next != StateSession::Next::over;) next = perform(next, means);
+  } catch (...) {
+    session_.broke_off(now(), what_was_thrown());
+    throw;
+  }
+}
+
+StateSession::Next SharedState::perform(StateSession::Next step, const Means& means) {
+  switch (step) {
+    case StateSession::Next::withdraw: {
+      const auto withdrawn = take_back();
+      return session_.withdrawn(now(), error_of(withdrawn));
+    }
+    case StateSession::Next::digest:
+      digest_stale(session_.content(), means.sync == nullptr ? 0 : means.sync->threads);
+      return session_.digested(now());
+    case StateSession::Next::collective: return perform_collective(means);
+    case StateSession::Next::connect: return perform_connect(means);
+    case StateSession::Next::offer: return session_.offer_ended(error_of(let_read(*means.communicator)));
+    case StateSession::Next::load: return perform_load(means);
+    case StateSession::Next::over: break;
+  }
+  return StateSession::Next::over;
+}
+
+StateSession::Next SharedState::perform_collective(const Means& means) {
+  const StateSync::Step& step = session_.step();
+  const SyncArguments& arguments = *means.sync;
+  Communicator& communicator = *means.communicator;
   CollectiveArguments call{.call = {.signature = step.signature, .send = step.send, .receive = step.receive},
                            .tag = arguments.tag,
                            .compress = step.compress,
@@ -49,7 +90,7 @@ StateSync::Next SharedState::perform(Communicator& communicator, const SyncArgum
     if (!step.transfer || !arguments.progress) return started->wait();
     try {
       while (true) {
-        (void)started->wait(kProgressEvery);
+        (void)started->wait(kTransferToldEvery);
         if (started->test()) return started->wait();
         tell(arguments, *step.transfer);
       }
@@ -63,8 +104,48 @@ StateSync::Next SharedState::perform(Communicator& communicator, const SyncArgum
   if (result.ok() && step.transfer && arguments.progress) tell(arguments, *step.transfer);
   const auto known = communicator.info();
   const Error error = result.ok() ? Error{Status::success, {}} : result.error();
-  return sync.ended(now(), error, result.ok() ? result->get() : nullptr, known.ok() ? (*known)->view : View{});
+  return session_.collective_ended(now(), error, result.ok() ? result->get() : nullptr,
+                                   known.ok() ? (*known)->view : View{});
 }
+
+StateSession::Next SharedState::perform_connect(const Means& means) {
+  const auto& target = session_.prefetch_target();
+  const auto& progress = means.prefetch->progress;
+  const auto report = [&] {
+    if (target->bytes_total != 0) progress({.bytes_done = target->bytes_here, .bytes_total = target->bytes_total});
+  };
+  const auto connected = means.communicator->connect(target, progress ? report : std::function<void()>());
+  if (progress) report();
+  return session_.connected(now(), error_of(connected));
+}
+
+StateSession::Next SharedState::perform_load(const Means& means) {
+  std::vector<CheckpointTarget> targets;
+  for (const StateTensor& tensor : session_.content().tensors())
+    targets.push_back({.name = tensor.name, .type = tensor.type, .count = tensor.count, .data = tensor.data});
+  return session_.loaded(load_checkpoint(*means.path, targets, &session_.load_touched()));
+}
+
+Result<void> SharedState::take_back() {
+  const std::lock_guard lock(offered_through_->mutex);
+  Communicator* const communicator = offered_through_->communicator;
+  // One that is gone reads nothing any more.
+  return communicator == nullptr ? Result<void>{} : communicator->withdraw(session_.offered());
+}
+
+Result<void> SharedState::let_read(Communicator& communicator) {
+  auto slot = communicator.slot();
+  if (auto offered = communicator.offer(session_.to_offer()); !offered.ok()) return offered;
+  offered_through_ = std::move(slot);
+  return {};
+}
+
+Result<void> SharedState::done() const {
+  if (session_.error().status != Status::success) return session_.error();
+  return {};
+}
+
+// ----------------------------------------------------------------------------------------- the operations
 
 SyncOutcome SharedState::sync(Communicator& communicator, const SyncArguments& arguments) {
   const Claim claim(busy_);
@@ -73,105 +154,95 @@ SyncOutcome SharedState::sync(Communicator& communicator, const SyncArguments& a
   if (!hold.ok()) return {.error = hold.error()};
   const auto known = communicator.info();
   if (!known.ok()) return {.error = known.error()};
-  if (auto ended = end_offer(); !ended.ok()) return {.error = ended.error()};
-  if (!arguments.only_marked) record_.content->mark_all_changed();
-  StateSync sync(record_, arguments.settings);
   try {
-    auto next = sync.begin(now(), (*known)->view, (*known)->self);
-    while (next != StateSync::Next::over) {
-      if (next == StateSync::Next::digest) {
-        digest_stale(*record_.content, arguments.threads);
-        next = sync.digested(now());
-      } else {
-        next = perform(communicator, arguments, sync);
-      }
-    }
+    drive(
+        [&] {
+          return session_.synchronise(now(), {.settings = arguments.settings,
+                                              .only_marked = arguments.only_marked,
+                                              .view = (*known)->view,
+                                              .self = (*known)->self});
+        },
+        {.communicator = &communicator, .sync = &arguments});
   } catch (const std::bad_alloc&) {
-    sync.broke_off(what_was_thrown());
-  } catch (...) {
-    sync.broke_off(what_was_thrown());
-    throw;
+    // The outcome tells of it.
   }
-  return std::move(sync).outcome();
+  return session_.take_sync_outcome();
+}
+
+Result<void> SharedState::offer(Communicator& communicator) {
+  const Claim claim(busy_);
+  if (!claim) return in_use();
+  const auto known = communicator.info();
+  if (!known.ok()) return known.error();
+  drive([&] { return session_.offer(now(), (*known)->self); }, {.communicator = &communicator});
+  return done();
+}
+
+Result<void> SharedState::withdraw() {
+  const Claim claim(busy_);
+  if (!claim) return in_use();
+  drive([&] { return session_.withdraw(now()); }, {});
+  return done();
+}
+
+PrefetchOutcome SharedState::connect(Communicator& communicator, const PrefetchArguments& arguments) {
+  const Claim claim(busy_);
+  if (!claim) return {.error = in_use()};
+  drive([&] { return session_.connect(now(), arguments.bound); },
+        {.communicator = &communicator, .prefetch = &arguments});
+  return session_.take_prefetch_outcome();
 }
 
 Result<std::uint64_t> SharedState::revision() const {
   const Claim claim(busy_);
   if (!claim) return in_use();
-  return record_.revision;
+  return session_.revision();
 }
 
 Result<void> SharedState::set_revision(std::uint64_t revision) {
   const Claim claim(busy_);
   if (!claim) return in_use();
-  if (auto ended = end_offer(); !ended.ok()) return ended;
-  record_.revision = revision;
-  return {};
+  drive([&] { return session_.set_revision(now(), revision); }, {});
+  return done();
 }
 
 Result<void> SharedState::mark_changed(const std::string& name) {
   const Claim claim(busy_);
   if (!claim) return in_use();
-  if (const auto fine = check_tensor_name(name); !fine.ok()) return fine;
-  const auto tensor = record_.content->find(name);
-  if (!tensor) return Error{Status::invalid_argument, "the shared state has no tensor \"" + name + "\""};
-  if (auto ended = end_offer(); !ended.ok()) return ended;
-  record_.content->mark_changed(*tensor);
-  return {};
+  drive([&] { return session_.mark_changed(now(), name); }, {});
+  return done();
 }
 
 Result<void> SharedState::mark_all_changed() {
   const Claim claim(busy_);
   if (!claim) return in_use();
-  if (auto ended = end_offer(); !ended.ok()) return ended;
-  record_.content->mark_all_changed();
-  record_.incomplete = false;
-  return {};
+  drive([&] { return session_.mark_all_changed(now()); }, {});
+  return done();
 }
 
 Result<Digest128> SharedState::digest() {
   const Claim claim(busy_);
   if (!claim) return in_use();
-  record_.content->mark_all_changed();
-  digest_stale(*record_.content, 0);
-  record_.content->all_digested();
-  return content_digest(record_.content->manifest());
+  drive([&] { return session_.digest(); }, {});
+  return session_.digest_outcome();
 }
 
 Result<void> SharedState::save(const std::string& path) {
   const Claim claim(busy_);
   if (!claim) return in_use();
-  if (record_.incomplete)
-    return Error{Status::invalid_usage,
-                 "the shared state is incomplete: a synchronisation broke off; synchronise first, then save"};
+  if (auto may = session_.check_may_save(); !may.ok()) return may;
   std::vector<CheckpointSource> sources;
-  for (const StateTensor& tensor : record_.content->tensors())
+  for (const StateTensor& tensor : session_.content().tensors())
     sources.push_back({.name = tensor.name, .type = tensor.type, .count = tensor.count, .data = tensor.data});
-  return save_checkpoint(path, record_.revision, sources);
+  return save_checkpoint(path, session_.revision(), sources);
 }
 
 Result<std::uint64_t> SharedState::load(const std::string& path) {
   const Claim claim(busy_);
   if (!claim) return in_use();
-  if (auto ended = end_offer(); !ended.ok()) return ended.error();
-  std::vector<CheckpointTarget> targets;
-  for (const StateTensor& tensor : record_.content->tensors())
-    targets.push_back({.name = tensor.name, .type = tensor.type, .count = tensor.count, .data = tensor.data});
-  const bool was_incomplete = record_.incomplete;
-  bool touched = false;
-  const auto note = [&](bool whole) {
-    if (touched) record_.content->mark_all_changed();
-    record_.incomplete = !whole && (was_incomplete || touched);
-  };
-  try {
-    auto revision = load_checkpoint(path, targets, &touched);
-    note(revision.ok());
-    if (revision.ok()) record_.revision = *revision;
-    return revision;
-  } catch (...) {
-    note(false);
-    throw;
-  }
+  drive([&] { return session_.load(now()); }, {.path = &path});
+  if (auto loaded = done(); !loaded.ok()) return loaded.error();
+  return session_.revision();
 }
 
 }  // namespace hawser

@@ -9,7 +9,7 @@
 
 #include "base/result.hpp"
 #include "runtime/communicator.hpp"
-#include "shared_state/state_sync.hpp"
+#include "shared_state/state_session.hpp"
 
 namespace hawser {
 
@@ -32,17 +32,6 @@ struct SyncArguments {
 struct PrefetchArguments {
   Duration bound = seconds(600);
   std::function<void(const SyncProgress&)> progress;  ///< May be empty.
-};
-
-struct PrefetchOutcome {
-  Error error{Status::success, {}};
-  bool complete = false;
-  std::uint32_t sources = 0;
-  std::uint64_t revision = 0;
-  std::uint64_t bytes_total = 0;
-  std::uint64_t bytes_fetched = 0;
-  Duration prefetch{};
-  Duration join{};
 };
 
 /// Named tensors in the caller's memory, and what this member knows of them. Safe from several threads; a call
@@ -75,7 +64,7 @@ class SharedState {
   Result<std::uint64_t> load(const std::string& path);
 
  private:
-  explicit SharedState(std::unique_ptr<StateContent> content) { record_.content = std::move(content); }
+  explicit SharedState(std::unique_ptr<StateContent> content) : session_(std::move(content)) {}
 
   /// Keeps other calls out while it lives.
   class Claim {
@@ -93,13 +82,26 @@ class SharedState {
     bool taken_;
   };
   static Error in_use();
-  /// Before anything changes. By the call that has claimed the state.
-  Result<void> end_offer();
-  StateSync::Next perform(Communicator& communicator, const SyncArguments& arguments, StateSync& sync);
+  /// What the steps of one operation need; null where the operation has no such step.
+  struct Means {
+    Communicator* communicator = nullptr;
+    const SyncArguments* sync = nullptr;
+    const PrefetchArguments* prefetch = nullptr;
+    const std::string* path = nullptr;
+  };
+  /// Begins an operation of the session's and performs its steps to the end. By the call that has claimed the state.
+  void drive(const std::function<StateSession::Next()>& begin, const Means& means);
+  StateSession::Next perform(StateSession::Next step, const Means& means);
+  StateSession::Next perform_collective(const Means& means);
+  StateSession::Next perform_connect(const Means& means);
+  StateSession::Next perform_load(const Means& means);
+  /// By the call that has claimed the state.
+  Result<void> done() const;
+  Result<void> take_back();
+  Result<void> let_read(Communicator& communicator);
 
   mutable std::atomic<bool> busy_{false};
-  StateRecord record_;
-  std::shared_ptr<const StateOffer> offer_;
+  StateSession session_;
   std::shared_ptr<CommunicatorSlot> offered_through_;
 };
 

@@ -90,6 +90,11 @@ std::vector<StateContent::Slice> StateContent::stale() const {
   return slices;
 }
 
+bool StateContent::has_all_digests() const {
+  return stale().empty() &&
+         std::none_of(known_.begin(), known_.end(), [](const Known& known) { return known.root_stale; });
+}
+
 std::span<std::byte> StateContent::memory(Slice slice) const {
   const StateTensor& tensor = tensors_[slice.tensor];
   return {tensor.data + slice.slice * kDigestSliceBytes,

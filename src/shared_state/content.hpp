@@ -59,7 +59,9 @@ class StateContent {
   /// A slice has come whose digest was checked.
   void came(Slice slice, const Digest128& digest);
 
-  /// Of each slice of a tensor. These and manifest(): only while nothing is stale.
+  /// The digests of all slices and all tensors are those of the bytes, as far as anybody was told.
+  bool has_all_digests() const;
+  /// Of each slice of a tensor. These and manifest(): only while it has all digests.
   const std::vector<Digest128>& slice_digests(std::size_t tensor) const { return known_[tensor].slices; }
   /// Names, types, counts, flags and digests; the rest is the caller's to fill in.
   Manifest manifest() const;

@@ -20,7 +20,7 @@ std::uint64_t get(std::span<const std::byte> from) {
   return value;
 }
 
-Error refused(const std::string& why) { return {Status::refused, "the catalog of an offered shared state " + why}; }
+Error bad_catalog(const std::string& why) { return {Status::refused, "the catalog of an offered shared state " + why}; }
 
 }  // namespace
 
@@ -68,17 +68,17 @@ std::shared_ptr<const StateOffer> make_offer(const StateContent& content, std::u
 }
 
 Result<Catalog> decode_catalog(std::span<const std::byte> bytes) {
-  if (bytes.size() < kLengthBytes) return refused("is cut off");
+  if (bytes.size() < kLengthBytes) return bad_catalog("is cut off");
   const std::uint64_t length = get(bytes.first(kLengthBytes));
   bytes = bytes.subspan(kLengthBytes);
-  if (length > bytes.size()) return refused("is cut off in its manifest");
+  if (length > bytes.size()) return bad_catalog("is cut off in its manifest");
   auto manifest = decode_manifest(bytes.first(static_cast<std::size_t>(length)));
   if (!manifest.ok()) return manifest.error();
   bytes = bytes.subspan(static_cast<std::size_t>(length));
   Catalog catalog{.manifest = std::move(*manifest), .digests = {}};
   std::uint64_t slices = 0;
   for (const TensorEntry& tensor : catalog.manifest.tensors) slices += slice_count(content_bytes(tensor));
-  if (bytes.size() != slices * kDigestBytes) return refused("has not the digests that its tensors need");
+  if (bytes.size() != slices * kDigestBytes) return bad_catalog("has not the digests that its tensors need");
   for (std::uint64_t slice = 0; slice < slices; ++slice, bytes = bytes.subspan(kDigestBytes))
     catalog.digests.push_back(read_digest(bytes.first<kDigestBytes>()));
   std::size_t first = 0;
@@ -86,7 +86,7 @@ Result<Catalog> decode_catalog(std::span<const std::byte> bytes) {
     const auto mine = static_cast<std::size_t>(slice_count(content_bytes(tensor)));
     if (digest_of_slices(std::span(catalog.digests).subspan(first, mine), content_bytes(tensor), kContentSeed) !=
         tensor.digest)
-      return refused("has digests that do not belong to the tensor \"" + tensor.name + "\"");
+      return bad_catalog("has digests that do not belong to the tensor \"" + tensor.name + "\"");
     first += mine;
   }
   return catalog;

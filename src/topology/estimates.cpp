@@ -12,7 +12,7 @@ static_assert(FLT_EVAL_METHOD == 0, "doubles must be computed as doubles, or mem
 
 constexpr double kDelaySecondsUnknown = 50e-6;
 
-double in_seconds(std::uint64_t ns) { return static_cast<double>(ns) / 1e9; }
+double seconds_of_ns(std::uint64_t ns) { return static_cast<double>(ns) / 1e9; }
 
 /// The lower one of two in the middle.
 std::uint64_t median(std::vector<std::uint64_t>& known) {
@@ -36,7 +36,7 @@ double typical_delay(const Matrix& matrix) {
   std::vector<std::uint64_t> known;
   for (const PairMeasure& pair : matrix.pairs)
     if (pair.delay_ns != 0) known.push_back(pair.delay_ns);
-  return known.empty() ? kDelaySecondsUnknown : in_seconds(median(known));
+  return known.empty() ? kDelaySecondsUnknown : seconds_of_ns(median(known));
 }
 
 }  // namespace
@@ -63,7 +63,7 @@ void Estimates::estimate_limits(const Matrix& matrix) {
     }
     uplinks_.push_back(up == 0 ? typical : static_cast<double>(up));
     downlinks_.push_back(down == 0 ? typical : static_cast<double>(down));
-    control_round_trip_ = std::max(control_round_trip_, 2 * in_seconds(member.control_delay_ns));
+    control_round_trip_ = std::max(control_round_trip_, 2 * seconds_of_ns(member.control_delay_ns));
   }
 }
 
@@ -88,7 +88,7 @@ void Estimates::estimate_delays(const Matrix& matrix) {
       if (from == to) continue;
       std::uint64_t delay_ns = matrix.pair(from, to).delay_ns;
       if (delay_ns == 0) delay_ns = matrix.pair(to, from).delay_ns;
-      delays_[at(from, to)] = delay_ns == 0 ? typical : in_seconds(delay_ns);
+      delays_[at(from, to)] = delay_ns == 0 ? typical : seconds_of_ns(delay_ns);
     }
 }
 

@@ -5,17 +5,13 @@
 #include <asio/error.hpp>
 
 #include "base/limits.hpp"
+#include "transport/socket_wait.hpp"
 
 namespace hawser::transport {
 namespace {
 
 constexpr std::size_t kReadBytes = 16 << 10;
 constexpr std::size_t kQueueBytesKept = 64 << 10;
-
-bool is_wait(const std::error_code& error) {
-  return error == asio::error::would_block || error == asio::error::try_again ||
-         error == asio::error::interrupted;
-}
 
 }  // namespace
 
@@ -68,8 +64,8 @@ void ControlConnection::break_off(std::string reason) {
 void ControlConnection::send_framed(std::string_view framed) {
   if (closed_ || leaving_) return;
   if (queue_.size() - sent_ > bounds_.queue_bytes_max)
-    return break_off("it does not take what it is sent: " + std::to_string(queue_.size() - sent_) +
-                     " bytes are waiting");
+    return break_off("it reads too slowly: " + std::to_string(queue_.size() - sent_) +
+                     " bytes wait to be sent");
   if (sent_ == queue_.size()) {
     queue_.clear();
     sent_ = 0;

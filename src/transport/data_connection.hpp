@@ -1,10 +1,13 @@
 #pragma once
 
 #include <array>
+#include <asio/io_context.hpp>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -14,6 +17,7 @@
 #include "transport/frame_traffic.hpp"
 #include "transport/tcp_state.hpp"
 #include "transport/socket_options.hpp"
+#include "wire/checksum.hpp"
 
 namespace hawser::transport {
 
@@ -25,10 +29,13 @@ namespace hawser::transport {
 /// straight to where they shall be. Everything is done on readiness: between two handlers the system holds
 /// no pointer into borrowed memory.
 ///
-/// Lives on one io_context; not thread-safe.
+/// Its handlers run on the thread of the socket's io_context. Whatever else is public may be called from any thread: a lock
+/// is held while the system copies from or to borrowed memory, so once release_send(), release_receive() or close() has
+/// returned nobody touches that any more. They wait for such a copy, or a checksum of one payload: below a millisecond.
 class DataConnection : public std::enable_shared_from_this<DataConnection> {
  public:
-  /// `broken` is called at most once, not after close(). The connection is closed already.
+  /// `broken` is called at most once, not after close(). The connection is closed already. Both callbacks come on the
+  /// connection's thread.
   struct Setup {
     ConnectionName name;
     FrameTraffic& traffic;
@@ -36,21 +43,26 @@ class DataConnection : public std::enable_shared_from_this<DataConnection> {
     /// The other side would have so many connections for the link.
     std::function<void(std::uint64_t connections)> asked;
     PayloadTrust trust{};
+    /// Whether this thread is that of the socket's io_context.
+    std::function<bool(asio::io_context& io)> is_own_thread{};
   };
-  static std::shared_ptr<DataConnection> start(Tcp::socket socket, Setup setup);
+  /// Reads once begin() is called.
+  static std::shared_ptr<DataConnection> make(asio::io_context& io, Tcp::socket socket, Setup setup);
+  void begin();
 
   const ConnectionName& name() const { return setup_.name; }
   bool closed() const { return closed_; }
   /// It has more to write than the system takes.
-  bool is_full() const { return waiting_writable_ && (staged_done_ < staged_.size() || !borrowed_.empty()); }
+  bool is_full() const;
   /// So many bytes and what it is writing may wait in the system, beyond what the network takes. Kept if it is about that
   /// already.
   void keep_queue_short(std::size_t bytes);
-  TcpState tcp_state() { return tcp_state_of(socket_.native_handle()); }
+  TcpState tcp_state();
 
-  /// Asks for frames and writes them, unless it waits for the system to take more already.
-  void pump();
-  /// The next pump() tells the other side how many connections the link should have.
+  /// Asks for frames and writes them, unless it waits for the system to take more already: at once on its own thread, else
+  /// soon.
+  void wake();
+  /// Tells the other side how many connections the link should have, with what is written next.
   void ask_connections(std::uint32_t connections);
   /// Copies what is left of a borrowed payload.
   void release_send();
@@ -60,7 +72,14 @@ class DataConnection : public std::enable_shared_from_this<DataConnection> {
   /// For tests: breaks the TCP connection as a network would, unseen by either program until it tries.
   void shut_down();
 
-  DataConnection(Tcp::socket socket, Setup setup);
+  // By the FrameTraffic, when it is asked, and under its lock.
+
+  /// Where the payload of the frame that begins goes; null: into the void.
+  void receive_into(std::byte* landing);
+  /// The frame to write next.
+  void write(const FrameToSend& frame);
+
+  DataConnection(asio::io_context& io, Tcp::socket socket, Setup setup);
 
  private:
   /// Holds a coalesced run of small frames, or the beginning of a long one.
@@ -77,37 +96,52 @@ class DataConnection : public std::enable_shared_from_this<DataConnection> {
   void take_read_ahead();
   void begin_frame();
   void end_frame();
+  void sum_what_came();
+  bool is_intact();
 
   void wait_writable();
+  void pump();
   /// Gathers frames to write. False if there are none.
   bool gather();
-  void stage(const FrameToSend& frame);
+  bool has_staged() const;
+  std::size_t write_out(std::error_code& error);
+  void stage_given();
+  void stage(const FrameToSend& frame, bool copies);
 
+  bool is_own_thread() const { return !setup_.is_own_thread || setup_.is_own_thread(io_); }
+  void close_socket();
   void break_off(const std::string& reason);
 
+  asio::io_context& io_;
   Tcp::socket socket_;
   Setup setup_;
-  bool closed_ = false;
+  std::atomic<bool> closed_{false};
+  mutable std::mutex mutex_;
 
-  // Receiving.
+  // Receiving. Of the connection's thread, but for landing_.
   std::array<std::byte, kReadAheadBytes> ahead_;
   std::size_t ahead_begin_ = 0;
   std::size_t ahead_end_ = 0;
   bool in_payload_ = false;
-  std::byte* landing_ = nullptr;  ///< Of the whole payload; null: into the void.
+  std::byte* landing_ = nullptr;  ///< Of the whole payload; null: into the void. With the mutex.
   std::size_t payload_bytes_ = 0;
   std::size_t payload_done_ = 0;
   std::uint64_t payload_checksum_ = 0;
+  ChecksumStream sum_;
+  std::size_t summed_ = 0;  ///< Bytes of the payload that are in sum_.
   bool unchecked_ = false;
   bool is_own_ = false;  ///< The frame is the transport's own.
 
-  // Sending.
+  // Sending. With the mutex.
   std::optional<std::uint32_t> to_ask_;
+  std::optional<FrameToSend> given_;  ///< By write(), and not staged yet.
   std::vector<std::byte> staged_;  ///< Headers and small payloads.
   std::size_t staged_done_ = 0;
   std::span<const std::byte> borrowed_;  ///< What is left of a long payload; goes after staged_.
-  bool waiting_writable_ = false;
   std::size_t queue_bytes_ = 0;  ///< That may wait in the system; 0: as many as it likes.
+
+  std::atomic<bool> waiting_writable_{false};
+  std::atomic<bool> wake_posted_{false};
   bool pumping_ = false;
 };
 

@@ -11,6 +11,7 @@
 #include "base/instant.hpp"
 #include "base/log_event.hpp"
 #include "links/connection_name.hpp"
+#include "wire/recent_checksums.hpp"
 
 namespace hawser::transport {
 
@@ -20,31 +21,41 @@ using hawser::ConnectionName;
 struct FrameToSend {
   FrameHeader header;
   std::span<const std::byte> payload;
+  RecentChecksums* recent = nullptr;  ///< Of a payload that goes to several peers: where its checksum may be known.
 };
 
-/// What data connections ask and tell the one who gives them frames and takes theirs. All calls come from
-/// the io_context's thread. The callee may close, release or drop any connection meanwhile.
-/// What is known of a connection when it stands.
+class DataConnection;
+
+/// What is known of a connection when it is established.
 struct Standing {
   Duration round_trip{};   ///< As the handshake showed; 0: the system does not tell.
   bool same_host = false;  ///< Both ends have proven that they are on one machine.
   std::uint64_t incarnation = 0;  ///< Tells it from earlier and later connections of this number.
 };
 
+/// What data connections ask and tell the one who gives them frames and takes theirs. The callee may close, release or
+/// drop any connection meanwhile.
+///
+/// Calls about frames come from the thread of the connection's io_context, which may be another one for each. The callee
+/// then has a lock of its own under which it finds out that the connection is not closed(), decides, and calls
+/// receive_into() or write(): so whoever releases the memory under the same lock meets the connection with or without it.
+/// All other calls come from the thread of Links.
 class FrameTraffic {
  public:
   virtual ~FrameTraffic() = default;
 
-  /// A header came in. Returns memory for the payload, or null: read and throw away, do not verify.
-  virtual std::byte* frame_begins(ConnectionName connection, const FrameHeader& header) = 0;
+  /// A header came in. Calls receive_into() with memory for the payload; else the payload is read and thrown away, and
+  /// not verified.
+  virtual void frame_begins(DataConnection& connection, const FrameHeader& header) = 0;
   /// Some of a payload came in, not all.
-  virtual void frame_moved(ConnectionName connection) = 0;
+  virtual void frame_moved(DataConnection& connection) = 0;
   /// The payload is in place, or thrown away; `intact` is false if its checksum is wrong.
-  virtual void frame_ends(ConnectionName connection, bool intact) = 0;
-  /// A connection can write. The next frame for it, if there is one now.
-  virtual std::optional<FrameToSend> next_frame(ConnectionName connection) = 0;
+  virtual void frame_ends(DataConnection& connection, bool intact) = 0;
+  /// A connection can write. Calls write() with the next frame for it, if there is one now, and answers whether it did.
+  virtual bool next_frame(DataConnection& connection) = 0;
 
-  /// A connection of a link stands. Frames come and are asked for only once this was called, and wake()d.
+  /// A connection of a link is established. On Links' own thread, frames come and are asked for once this was called and
+  /// the link woken; on another one only after Links::begin().
   virtual void link_up(ConnectionName connection, const Standing& standing) = 0;
   /// The one of this incarnation broke.
   virtual void link_down(ConnectionName connection, std::uint64_t incarnation, std::string reason) = 0;
@@ -54,8 +65,7 @@ class FrameTraffic {
   /// the shortest there ever was.
   virtual void link_sampled(PeerId peer, Duration round_trip, Duration round_trip_least) = 0;
 
-  /// Called at the end of every handler of the io_context that called one of the above: time to do what
-  /// they led to.
+  /// Called at the end of every handler that called one of the above, on its thread: time to do what they led to.
   virtual void settle() = 0;
   virtual void log(LogEvent event) = 0;
 };

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <asio/buffer.hpp>
-#include <asio/error.hpp>
+#include <asio/post.hpp>
 #include <chrono>
 #include <utility>
 #include <variant>
 
+#include "base/limits.hpp"
 #include "transport/same_machine.hpp"
+#include "transport/socket_wait.hpp"
 #include "wire/link_greeting.hpp"
 
 namespace hawser::transport {
@@ -19,10 +21,6 @@ using Clock = std::chrono::steady_clock;
 using links::SocketId;
 
 Instant now() { return Instant(std::chrono::duration_cast<Duration>(Clock::now().time_since_epoch())); }
-
-bool is_wait(const std::error_code& error) {
-  return error == asio::error::would_block || error == asio::error::try_again || error == asio::error::interrupted;
-}
 
 }  // namespace
 
@@ -75,7 +73,10 @@ void Links::close_all() {
   for (const auto& [id, dial] : dials_)
     if (dial) dial->close();
   for (const auto& [id, handshake] : handshakes_) handshake->close();
-  carriers_.clear();
+  {
+    const std::lock_guard lock(carriers_mutex_);
+    carriers_.clear();
+  }
   connections_.clear();
   dials_.clear();
   handshakes_.clear();
@@ -118,25 +119,48 @@ void Links::accepted(Tcp::socket socket, const std::string& remote_host) {
 
 // ---------------------------------------------------------------------------------------------- frames
 
-void Links::wake(PeerId peer) {
-  auto at = carriers_.find(peer);
-  if (at == carriers_.end()) return;
-  if (at->second.between_machines && !table_.is_sampling()) {
+void Links::begin(ConnectionName connection) {
+  if (const auto found = find(connection)) found->begin();
+}
+
+/// A link between machines is in use: its connections are sampled from now on. On the thread of Links.
+void Links::use() {
+  if (!table_.is_sampling()) {
     table_.used(now());
     arm();
   }
-  const std::size_t first = at->second.turn++;
-  for (std::size_t i = 0; at != carriers_.end() && i < at->second.connections.size(); ++i) {
+}
+
+void Links::wake(PeerId peer) {
+  std::array<std::shared_ptr<DataConnection>, limits::kConnectionsPerLinkMax> woken;
+  std::size_t count = 0;
+  bool between_machines = false;
+  {
+    const std::lock_guard lock(carriers_mutex_);
+    const auto at = carriers_.find(peer);
+    if (at == carriers_.end()) return;
+    between_machines = at->second.between_machines;
     const auto& all = at->second.connections;
-    const std::shared_ptr<DataConnection> connection = all[(first + i) % all.size()];
-    if (!connection) continue;
-    connection->pump();
-    // What the frames lead to may close the link.
-    at = carriers_.find(peer);
+    const std::size_t first = at->second.turn++;
+    for (std::size_t i = 0; i < all.size(); ++i)
+      if (const auto& connection = all[(first + i) % all.size()]) woken[count++] = connection;
   }
+  if (between_machines && !is_sampling_) {
+    if (!config_.is_own_thread || config_.is_own_thread(io_))
+      use();
+    else if (!is_sampling_.exchange(true))
+      asio::post(io_, [this] { use(); });
+  }
+  // What the frames lead to may close the link; a closed connection asks for none.
+  for (std::size_t i = 0; i < count; ++i) woken[i]->wake();
+}
+
+void Links::wake(ConnectionName connection) {
+  if (const auto found = find(connection)) found->wake();
 }
 
 std::shared_ptr<DataConnection> Links::find(ConnectionName connection) const {
+  const std::lock_guard lock(carriers_mutex_);
   const auto at = carriers_.find(connection.peer);
   if (at == carriers_.end() || connection.index >= at->second.connections.size()) return nullptr;
   return at->second.connections[connection.index];
@@ -156,7 +180,8 @@ void Links::shut_down_connections() {
 
 // --------------------------------------------------------------------------------------------- actions
 
-/// No action leads to another call of this object before the last one is done, save at the end, where frames may go out.
+/// No action leads to another call of this object before the last one is done, save at the end, where frames may go
+/// out.
 void Links::perform(links::Actions& actions) {
   std::vector<SocketId> asked;
   for (std::size_t i = 0; i < actions.size(); ++i) {
@@ -168,7 +193,7 @@ void Links::perform(links::Actions& actions) {
   for (const SocketId socket : asked)
     if (const auto at = connections_.find(socket); at != connections_.end()) {
       const std::shared_ptr<DataConnection> connection = at->second;
-      connection->pump();
+      connection->wake();
     }
 }
 
@@ -207,7 +232,7 @@ void Links::perform_one(const links::Send& action, links::Actions& next) {
   if (socket.write_some(asio::buffer(action.bytes), error) == action.bytes.size())
     table_.sent(now(), action.socket, tcp_state_of(socket.native_handle()).round_trip, next);
   else
-    table_.broke(now(), action.socket, error ? reason_of(error) : "what is to be written is not taken", next);
+    table_.broke(now(), action.socket, error ? reason_of(error) : "the other side reads nothing", next);
 }
 
 void Links::perform_one(const links::Close& action, links::Actions&) {
@@ -222,13 +247,15 @@ void Links::perform_one(const links::Close& action, links::Actions&) {
   if (const auto at = connections_.find(action.socket); at != connections_.end()) {
     const std::shared_ptr<DataConnection> connection = std::move(at->second);
     connections_.erase(at);
-    forget(*connection);
+    // Whoever does not find it any more may free what it carries.
     connection->close();
+    forget(*connection);
   }
 }
 
 /// It carries no frames any more.
 void Links::forget(const DataConnection& connection) {
+  const std::lock_guard lock(carriers_mutex_);
   const auto at = carriers_.find(connection.name().peer);
   if (at == carriers_.end()) return;
   auto& all = at->second.connections;
@@ -247,23 +274,55 @@ void Links::perform_one(const links::Establish& action, links::Actions&) {
   std::error_code ignored;
   handshake->socket.cancel(ignored);
   if (!action.same_machine) apply(config_.tcp, handshake->socket);
-  // Whatever takes memory comes first.
-  std::shared_ptr<DataConnection>& connection = connections_[action.socket];
-  Carriers& carriers = carriers_[action.name.peer];
-  carriers.between_machines = carriers.between_machines || !action.same_machine;
-  if (carriers.connections.size() <= action.name.index) carriers.connections.resize(action.name.index + 1);
-  connection = DataConnection::start(
-      std::move(handshake->socket),
+  asio::io_context& lane = config_.next_lane ? config_.next_lane() : io_;
+  const auto connection = DataConnection::make(
+      lane, move_to(lane, std::move(handshake->socket)),
       {.name = action.name,
        .traffic = traffic_,
-       .broken = [this, socket = action.socket](const std::string& reason) { broke(socket, reason); },
-       .asked =
-           [this, socket = action.socket](std::uint64_t connections) {
-             ask_table([&](links::Actions& out) { table_.asked(now(), socket, connections, out); });
+       .broken =
+           [this, &lane, socket = action.socket](const std::string& reason) {
+             if (&lane == &io_) return broke(socket, reason);
+             asio::post(io_, [this, socket, reason] {
+               broke(socket, reason);
+               traffic_.settle();
+             });
            },
-       .trust = {.same_machine = action.same_machine, .sends_checked = config_.check_same_host}});
+       .asked =
+           [this, &lane, socket = action.socket](std::uint64_t connections) {
+             const auto ask = [this, socket, connections] {
+               ask_table([&](links::Actions& out) { table_.asked(now(), socket, connections, out); });
+             };
+             if (&lane == &io_) return ask();
+             asio::post(io_, [this, ask] {
+               ask();
+               traffic_.settle();
+             });
+           },
+       .trust = {.same_machine = action.same_machine, .sends_checked = config_.check_same_host},
+       .is_own_thread = config_.is_own_thread});
+  connections_[action.socket] = connection;
+  {
+    const std::lock_guard lock(carriers_mutex_);
+    Carriers& carriers = carriers_[action.name.peer];
+    carriers.between_machines = carriers.between_machines || !action.same_machine;
+    if (carriers.connections.size() <= action.name.index) carriers.connections.resize(action.name.index + 1);
+    carriers.connections[action.name.index] = connection;
+  }
   if (!action.same_machine) connection->keep_queue_short(links::kUnsentBytesMax);
-  carriers.connections[action.name.index] = connection;
+  if (&lane == &io_) connection->begin();
+}
+
+/// The socket of another thread's io_context.
+Tcp::socket Links::move_to(asio::io_context& lane, Tcp::socket socket) const {
+  if (&lane == &io_) return socket;
+  std::error_code error;
+  const auto here = socket.local_endpoint(error);
+  if (error) return Tcp::socket(lane);
+  const auto descriptor = socket.release(error);
+  Tcp::socket moved(lane);
+  if (!error) moved.assign(here.protocol(), descriptor, error);
+  if (!error) moved.non_blocking(true, error);
+  return moved;
 }
 
 void Links::broke(SocketId socket, const std::string& reason) {
@@ -340,6 +399,7 @@ void Links::read(const std::shared_ptr<Handshake>& handshake) {
 }
 
 void Links::arm() {
+  is_sampling_ = table_.is_sampling();
   const auto next = table_.next_deadline();
   if (!next) {
     if (armed_) timer_.cancel();

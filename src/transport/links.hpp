@@ -2,9 +2,12 @@
 
 #include <asio/io_context.hpp>
 #include <asio/steady_timer.hpp>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -27,11 +30,16 @@ struct LinksConfig {
   /// Payloads between peers on one machine carry a checksum too.
   bool check_same_host = false;
   TcpOptions tcp = {};
+  /// Gives the io_context whose thread carries the next connection, and says whether a thread is that of one; null: all
+  /// are carried by the thread of Links.
+  std::function<asio::io_context&()> next_lane{};
+  std::function<bool(asio::io_context& io)> is_own_thread{};
 };
 
-/// The sockets of all links of one peer. A LinkTable decides everything about them; this gives it what comes from sockets
-/// and timers, and does what it asks for, in order. Frames pass it by: DataConnection carries them.
-/// Lives on one io_context; not thread-safe. Nothing here blocks. Everything that happens is told to a FrameTraffic.
+/// The sockets of all links of one peer. A LinkTable decides everything about them; this gives it what comes from
+/// sockets and timers, and does what it asks for, in order. Frames pass it by: DataConnection carries them. Lives on
+/// one io_context; not thread-safe, save what is said to be. Nothing here blocks. Everything that happens is told to a
+/// FrameTraffic.
 class Links {
  public:
   Links(asio::io_context& io, NameLookup& names, LinksConfig config, FrameTraffic& traffic);
@@ -53,8 +61,14 @@ class Links {
 
   /// A connection that the listener accepted.
   void accepted(Tcp::socket socket, const std::string& remote_host);
-  /// There may be frames for this link.
+  /// The traffic knows of this connection, and takes its frames.
+  void begin(ConnectionName connection);
+
+  // From any thread.
+
+  /// There may be frames for this link, or for this connection of it.
   void wake(PeerId peer);
+  void wake(ConnectionName connection);
   /// See DataConnection. Unknown connections are ignored.
   void release_send(ConnectionName connection);
   void release_receive(ConnectionName connection);
@@ -94,6 +108,8 @@ class Links {
   void read(const std::shared_ptr<Handshake>& handshake);
   void broke(links::SocketId socket, const std::string& reason);
   void forget(const DataConnection& connection);
+  void use();
+  Tcp::socket move_to(asio::io_context& lane, Tcp::socket socket) const;
   std::shared_ptr<DataConnection> find(ConnectionName connection) const;
 
   asio::io_context& io_;
@@ -104,7 +120,9 @@ class Links {
   std::unordered_map<links::SocketId, std::shared_ptr<Dial>> dials_;
   std::unordered_map<links::SocketId, std::shared_ptr<Handshake>> handshakes_;
   std::unordered_map<links::SocketId, std::shared_ptr<DataConnection>> connections_;
-  std::unordered_map<PeerId, Carriers> carriers_;
+  mutable std::mutex carriers_mutex_;
+  std::unordered_map<PeerId, Carriers> carriers_;  ///< With their mutex.
+  std::atomic<bool> is_sampling_{false};           ///< What the table says.
   asio::steady_timer timer_;
   std::optional<Instant> armed_;
 };

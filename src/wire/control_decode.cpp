@@ -216,9 +216,9 @@ class Judge {
 
   std::vector<Flow> flows(const wire::ComplaintBody& from) {
     std::vector<Flow> flows;
-    for (const PeerId to : peers(from.flow_to(), "links that it tells of")) flows.push_back({.to = to});
+    for (const PeerId to : peers(from.flow_to(), "links that it reports")) flows.push_back({.to = to});
     if (flows.size() != static_cast<std::size_t>(from.flow_percent_size())) {
-      refuse("it does not tell as many percentages as links");
+      refuse("it has another number of percentages than of links");
       return {};
     }
     for (std::size_t i = 0; i < flows.size(); ++i) flows[i].percent = from.flow_percent(static_cast<int>(i));
@@ -301,7 +301,7 @@ class Judge {
 
   Linked linked(const wire::LinkedBody& from) {
     Linked linked{.all = from.all(),
-                  .up = peers(from.up(), "links that stand"),
+                  .up = peers(from.up(), "established links"),
                   .down = peers(from.down(), "links that broke"),
                   .refused = peers(from.refused(), "peers that refused it")};
     return linked;
@@ -436,7 +436,7 @@ PeerMessage peer_message_of(const wire::PeerEnvelope& from, Judge& judge) {
                            .matrix = from.status_request().matrix()};
     case Case::MESSAGE_NOT_SET: break;
   }
-  judge.refuse("it is of no kind that this version knows");
+  judge.refuse("its kind is unknown to this version");
   return Ping{};
 }
 
@@ -471,7 +471,7 @@ MasterMessage master_message_of(const wire::MasterEnvelope& from, Judge& judge) 
     case Case::kStraggling: return judge.straggling(from.straggling());
     case Case::MESSAGE_NOT_SET: break;
   }
-  judge.refuse("it is of no kind that this version knows");
+  judge.refuse("its kind is unknown to this version");
   return Pong{};
 }
 

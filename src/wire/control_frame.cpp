@@ -8,14 +8,13 @@
 #include "wire/byte_order.hpp"
 #include "wire/checksum.hpp"
 #include "wire/magic.hpp"
+#include "wire/refused.hpp"
 
 namespace hawser {
 namespace {
 
 /// A buffer that one large message stretched is not kept for the small ones after it.
 constexpr std::size_t kBufferBytesKept = 64 << 10;
-
-Error refused(std::string sentence) { return {Status::refused, std::move(sentence)}; }
 
 }  // namespace
 

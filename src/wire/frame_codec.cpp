@@ -5,14 +5,13 @@
 #include "base/limits.hpp"
 #include "wire/byte_order.hpp"
 #include "wire/magic.hpp"
+#include "wire/refused.hpp"
 
 namespace hawser {
 namespace {
 
 constexpr std::uint16_t kCompressedFlag = 1;
 constexpr std::uint16_t kUncheckedFlag = 2;
-
-Error refused(std::string sentence) { return {Status::refused, std::move(sentence)}; }
 
 }  // namespace
 
@@ -78,10 +77,10 @@ Result<DecodedFrame> decode_frame_header(std::span<const std::byte, kFrameHeader
   header.compressed = (flags & kCompressedFlag) != 0;
   header.unchecked = (flags & kUncheckedFlag) != 0;
   if (payload_bytes != 0 && header.kind != FrameKind::chunk)
-    return refused("a data frame without elements announces " + std::to_string(payload_bytes) +
-                   " bytes of payload");
+    return refused("a control frame announces " + std::to_string(payload_bytes) +
+                   " bytes of payload; it must have none");
   if (flags != 0 && header.kind != FrameKind::chunk)
-    return refused("a data frame without elements has flags that are about elements");
+    return refused("a control frame must not set payload flags");
   return decoded;
 }
 

@@ -7,14 +7,9 @@
 #include "wire/byte_order.hpp"
 #include "wire/checksum.hpp"
 #include "wire/magic.hpp"
+#include "wire/refused.hpp"
 
 namespace hawser {
-namespace {
-
-Error refused(std::string sentence) { return {Status::refused, std::move(sentence)}; }
-
-}  // namespace
-
 std::array<std::byte, kGreetingBytes> encode_greeting(const LinkGreeting& greeting) {
   std::array<std::byte, kGreetingBytes> out;
   FieldWriter writer(out);

@@ -37,10 +37,10 @@ bool starts_with(std::span<const std::byte> bytes, std::span<const std::byte> st
 std::string what_came(std::span<const std::byte> head) {
   if (starts_with(head, kControlMagic)) return "a control message came";
   if (starts_with(head, kGreetingMagic)) return "a peer opened a data connection";
-  if (starts_with(head, kAnswerMagic)) return "an answer came as a peer gives it, and no master";
+  if (starts_with(head, kAnswerMagic)) return "an answer to a link greeting came, which peers send and masters do not";
   if (starts_with(head, kFrameMagic)) return "a data frame came";
   static constexpr std::byte kTlsHandshake{0x16};
-  if (head.front() == kTlsHandshake) return "TLS, it seems, came (\"" + quoted(head) + "\")";
+  if (head.front() == kTlsHandshake) return "bytes came that look like TLS (\"" + quoted(head) + "\")";
   return "\"" + quoted(head) + "\" came, which is not Hawser's protocol";
 }
 

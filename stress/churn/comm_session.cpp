@@ -34,6 +34,7 @@ CommSession::CommSession(const WorkerOptions& options, Reporter& reporter)
   config.listen_address = options.address.c_str();
   config.silence_ms = options.bounds.silence_ms;
   config.stall_ms = options.bounds.stall_ms;
+  config.io_threads = options.io_threads;
   if (hawserCommCreate(&config, &comm_) != hawserSuccess) {
     throw std::runtime_error(std::string("hawserCommCreate: ") + hawserGetLastError());
   }

@@ -66,6 +66,9 @@ void add_churn(CLI::App& app, ChurnOptions& o) {
                  "SIGSTOP the master so often, evenly spread, for 2 to 15 s each")
       ->capture_default_str();
   app.add_option("--scratch", o.scratch, "folder for checkpoints (default: a temporary one)");
+  app.add_option("--io-threads", o.io_threads, "threads of each worker that carry its links, 0: one and three in turn")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 64));
   app.add_option("--wan", o.wan,
                  "run in an emulated wide-area network (docs/wan.md) by this spec, one host for each of --peers; root");
   app.add_option("--text", o.text,
@@ -113,6 +116,7 @@ void add_worker(CLI::App& app, WorkerOptions& o) {
   app.add_option("--retry", o.retry)->transform(CLI::CheckedTransformer(kRetryNames));
   app.add_option("--mixed", o.mixed);
   app.add_option("--tags", o.tags);
+  app.add_option("--io-threads", o.io_threads);
   app.add_flag("--recovery", o.recovery);
   app.add_option("--text", o.text);
   app.add_option("--address", o.address);

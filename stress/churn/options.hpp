@@ -51,6 +51,7 @@ struct ChurnOptions {
   RetryPolicy retry = RetryPolicy::call;
   bool mixed = true;
   std::uint32_t tags = 8;
+  std::uint32_t io_threads = 0;  ///< Of each worker; 0: one and three in turn.
   StateOptions state;
   std::string scratch;  ///< Folder for checkpoints; empty: one below the system's for temporary files.
   std::string wan;      ///< Spec of the emulated network to run in; empty: the loopback.
@@ -80,6 +81,7 @@ struct WorkerOptions {
   RetryPolicy retry = RetryPolicy::call;
   bool mixed = false;      ///< With the mixed phase in every round.
   std::uint32_t tags = 8;  ///< All-reduces in flight at once in it.
+  std::uint32_t io_threads = 0;
   bool recovery = false;
   StateOptions state;
   std::string scratch;     ///< Folder of its checkpoints, which exists.

@@ -192,6 +192,9 @@ void ChurnRun::spawn_worker() {
                                      options_.mixed ? "1" : "0",
                                      "--tags",
                                      std::to_string(options_.tags),
+                                     "--io-threads",
+                                     std::to_string(options_.io_threads != 0 ? options_.io_threads
+                                                                             : 1 + worker.index % 2 * 2),
                                      "--scratch",
                                      take_disk(worker)};
   if (hosts_ != nullptr) {

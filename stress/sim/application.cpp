@@ -14,7 +14,8 @@ void TrainingApplication::start(Duration delay) {
 
 void TrainingApplication::connect() {
   ++open_;
-  process_.connect(world_.profile.application.shared_state && world_.random.chance(1, 2));
+  if (world_.profile.application.shared_state && world_.random.chance(1, 2)) return process_.connect_prefetching();
+  process_.connect();
 }
 
 std::uint64_t TrainingApplication::Round::hash() const {
@@ -46,7 +47,7 @@ CollectiveWish TrainingApplication::collective_by_rule(Random& random, std::uint
   const ApplicationProfile& profile = world_.profile.application;
   CollectiveWish wish{.tag = tag, .signature = {}, .in_place = false};
   Signature& signature = wish.signature;
-  signature.plan = static_cast<PlanKind>(random.below(3));
+  signature.plan = static_cast<PlanKind>(random.below(4));
   const std::uint64_t which = random.below(16);
   if (which < 4) signature.collective = static_cast<Collective>(1 + which);
   const std::uint64_t kind = random.below(8);
@@ -75,14 +76,40 @@ CollectiveWish TrainingApplication::collective_by_rule(Random& random, std::uint
   // A product of what is put in fits into no type.
   constexpr std::array ops{ReduceOp::sum, ReduceOp::avg, ReduceOp::max, ReduceOp::min};
   signature.op = ops[random.below(random.chance(1, 2) ? 2 : ops.size())];
-  if (is_float(signature.type) && random.chance(1, 4)) {
-    signature.quantization = {.scheme = QuantizationScheme::min_max,
-                              .type = QuantizedType::uint8,
-                              .block = 0,
-                              .stochastic = random.chance(1, 4)};
-    world_.coverage.saw("sim: quantised");
-  }
+  if (is_float(signature.type) && random.chance(1, 4)) quantise_by_rule(random, wish);
   return wish;
+}
+
+void TrainingApplication::quantise_by_rule(Random& random, CollectiveWish& wish) const {
+  struct Scheme {
+    Quantization quantization;
+    const char* name;
+  };
+  using enum QuantizationScheme;
+  using enum QuantizedType;
+  static constexpr Scheme kSchemes[] = {
+      {{.scheme = min_max, .type = uint8}, "sim: quantised, min_max"},
+      {{.scheme = min_max, .type = int8}, "sim: quantised, min_max"},
+      {{.scheme = min_max, .type = uint16}, "sim: quantised, min_max to 16 bits"},
+      {{.scheme = zero_point_scale, .type = uint8}, "sim: quantised, zero_point_scale"},
+      {{.scheme = zero_point_scale, .type = int8}, "sim: quantised, zero_point_scale"},
+      {{.scheme = zero_point_scale, .type = uint16}, "sim: quantised, zero_point_scale to 16 bits"},
+      {{.scheme = blockwise, .type = int8, .block = 64}, "sim: quantised, blockwise"},
+      {{.scheme = blockwise, .type = int8, .block = 256}, "sim: quantised, blockwise"},
+      {{.scheme = blockwise, .type = int4, .block = 128}, "sim: quantised, blockwise to 4 bits"},
+      {{.scheme = cast, .type = bfloat16}, "sim: quantised, cast"},
+      {{.scheme = cast, .type = float16}, "sim: quantised, cast"},
+  };
+  Signature& signature = wish.signature;
+  Scheme scheme = kSchemes[random.below(std::size(kSchemes))];
+  scheme.quantization.stochastic = random.chance(1, 4);
+  if (!check(scheme.quantization, signature.type).ok()) scheme = kSchemes[0];
+  signature.quantization = scheme.quantization;
+  world_.coverage.saw(scheme.name);
+  const bool sums = signature.op == ReduceOp::sum || signature.op == ReduceOp::avg;
+  wish.feedback = signature.collective == Collective::all_reduce && sums && random.chance(1, 2);
+  // Few shapes, so that what one call loses is fed to another.
+  if (wish.feedback) signature.count = 1 + Random(world_.profile.application.rule_seed ^ random.below(2)).below(400);
 }
 
 void TrainingApplication::deviate(Round& round) {
@@ -164,6 +191,7 @@ void TrainingApplication::look() {
   const ApplicationProfile& profile = world_.profile.application;
   if (world_.odd_calls && world_.random.below(1024) < profile.deviation_per_1024) deviate(round);
   if (world_.odd_calls && world_.random.below(1024) < profile.misuse_per_1024) misuse();
+  if (world_.odd_calls && world_.random.below(1024) < profile.scribble_per_1024) process_.scribble_on_state();
   for (CollectiveWish& wish : round.collectives) {
     wish.in_place = world_.random.chance(1, 2);
     wish.compress = world_.random.chance(1, 4);
@@ -203,17 +231,21 @@ void TrainingApplication::begin(Round round) {
 void TrainingApplication::synchronise() {
   Random& random = world_.random;
   TrainingState& state = process_.state();
-  StateRecord& record = state.record();
+  const StateSession& session = state.session();
   const bool gentle = world_.profile.faults.gentle;
   const EngineInfo info = process_.info();
   process_.withdraw_state();
-  const bool agreed = record.agreed_as == info.self && record.agreed_revision == record.revision;
-  if (agreed && !record.incomplete && random.chance(3, 4)) state.train();
-  if (!record.incomplete && random.chance(1, 16)) state.go_astray(random);
-  if (record.incomplete && random.chance(1, 8)) {
-    // As if it had loaded a checkpoint.
-    record.content->mark_all_changed();
-    record.incomplete = false;
+  if (process_.gone()) return;
+  if (session.check_may_save().ok() && random.chance(1, 16)) state.save();
+  if (session.agreed(info.self) && !session.incomplete() && random.chance(3, 4)) state.train();
+  if (!session.incomplete() && random.chance(1, 16)) state.go_astray(random);
+  if (state.has_checkpoint() && random.chance(1, 16)) process_.load_state();
+  if (session.incomplete() && random.chance(1, 8)) process_.mark_state_changed();
+  // What has changed since may not be offered, even once its digests are known.
+  if (random.chance(1, 8)) {
+    process_.digest_state();
+    if (process_.offer_state()) process_.withdraw_state();
+    if (process_.gone()) return;
   }
   SyncWish wish{.tag = 0, .settings = {}, .only_marked = random.chance(1, 2)};
   if (!gentle && info.view.rank_of(info.self) != 0U && random.chance(1, 8))
@@ -248,11 +280,10 @@ void TrainingApplication::call_rest() {
 
 void TrainingApplication::call_ended(const Call& call, const CallDone& done) {
   --open_;
-  if (call.kind == Call::Kind::sync && done.error.status == Status::success && world_.random.chance(1, 2))
-    process_.in_process(Duration::zero(), [this, revision = process_.state().record().revision] {
+  if (call.kind == Call::Kind::sync && world_.random.chance(1, 2))
+    process_.in_process(Duration::zero(), [this] {
       // Unless the next one has begun by then.
-      if (!process_.synchronising() && process_.info().connected && process_.state().record().revision == revision)
-        process_.offer_state();
+      if (process_.state().session().next() == StateSession::Next::over) process_.offer_state();
     });
   if (open_ != 0 || !rest_.empty()) return;
   const Status status = done.error.status;

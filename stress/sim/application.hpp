@@ -31,6 +31,7 @@ class TrainingApplication : public Application {
   };
   Round rule(const View& view, std::uint64_t position) const;
   CollectiveWish collective_by_rule(Random& random, std::uint64_t tag, const View& view) const;
+  void quantise_by_rule(Random& random, CollectiveWish& wish) const;
   void deviate(Round& round);
   void misuse();
   void shuffle(std::vector<CollectiveWish>& collectives);

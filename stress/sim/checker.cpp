@@ -1,10 +1,11 @@
 #include "sim/checker.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cmath>
-#include <cstring>
+#include <map>
+#include <utility>
 
+#include "base/assert.hpp"
+#include "kernels/reduce.hpp"
 #include "sim/process.hpp"
 #include "sim/typed_values.hpp"
 #include "sim/world.hpp"
@@ -24,6 +25,11 @@ bool means_bug(Status status) {
          status == Status::invalid_usage || status == Status::system;
 }
 
+std::vector<std::byte> owed_bytes(const Residual& residual) {
+  const std::byte* const owed = residual.owed();
+  return {owed, owed + residual.count() * element_bytes(working_type(residual.type()))};
+}
+
 }  // namespace
 
 /// Whose word ended a call: of a master that was killed, messages may still be on their way.
@@ -39,7 +45,9 @@ std::string Checker::who(const Process& process, const Call& call) const {
 void Checker::reduce_called(const Process& process, const Call& call) {
   Op& op = ops_[call.key];
   if (op.parts.empty()) op.first_called = world_.queue.now();
-  op.parts.push_back({.peer = process.id(), .salt = call.salt, .signature = call.signature});
+  Part part{.peer = process.id(), .salt = call.salt, .signature = call.signature, .owed = {}};
+  if (call.residual) part.owed = owed_bytes(*call.residual);
+  op.parts.push_back(std::move(part));
 }
 
 void Checker::decided(const Process& process, ViewId view, std::uint64_t position, std::uint64_t decision) {
@@ -52,6 +60,7 @@ void Checker::decided(const Process& process, ViewId view, std::uint64_t positio
 
 void Checker::view_started(const Process& process, const View& view) {
   if (process.bad()) return;
+  if (world_.profile.faults.parties) check_parties(process);
   // Epochs grow by ones, and by as many as can have passed unheard at a restart. A master that knows no run takes up that
   // of the first who come, and strangers may be the first where that may cost a call.
   constexpr std::uint64_t kCounted = 1ULL << 40;
@@ -79,6 +88,32 @@ void Checker::view_started(const Process& process, const View& view) {
   // something else.
   for (const auto& [id, call] : process.calls())
     if (call.kind == Call::Kind::update && call.view.id != view.id) decisions_[view.id].differ = true;
+}
+
+void Checker::leaves(const Process& process) {
+  if (process.party().exists()) left_parties_.insert(process.party().id);
+}
+
+/// In the master's views, a party is whole. Who leaves takes nobody along, strangers may use a party's number, and a
+/// restarted master gives members time to come back.
+void Checker::check_parties(const Process& process) {
+  const auto& faults = world_.profile.faults;
+  const MasterProcess& master = world_.master;
+  if (!master.running() || master.incarnation() != 1 || faults.weights.strangers != 0 || faults.bad_member) return;
+  std::map<PartyId, std::pair<std::uint32_t, const Process*>> present;
+  std::set<PeerId> members;
+  for (const View& view : world_.master.machine().snapshot().views)
+    for (const Member& member : view.members) members.insert(member.id);
+  for (const auto& one : world_.processes())
+    if (one->party().exists() && members.contains(one->id())) {
+      ++present[one->party().id].first;
+      present[one->party().id].second = one.get();
+    }
+  for (const auto& [party, count] : present)
+    if (count.first < count.second->party().size && !left_parties_.contains(party))
+      throw Violation(process.name() + " starts a view, and " + count.second->name() +
+                      " is a member without the others of its party");
+  if (!present.empty()) world_.coverage.saw("sim: parties are whole");
 }
 
 void Checker::process_gone(const Process& process) {
@@ -177,8 +212,11 @@ void Checker::update_ended(const Process& process, const Call& call, Status stat
 void Checker::ended_badly(const Process& process, const Call& call, const Error& error) {
   if (!call.buffers->send_intact())
     throw Violation(who(process, call) + "the input was not restored after \"" + error.sentence + "\"");
-  if (means_out(error.status)) return;
   Op& op = ops_[call.key];
+  if (call.residual && owed_bytes(*call.residual) != part_of(op, call.self).owed)
+    throw Violation(who(process, call) + "the residual has changed, though the collective ended with \"" +
+                    error.sentence + "\"");
+  if (means_out(error.status)) return;
   Outcome mine{.peer = call.self,
                .name = process.name(),
                .status = error.status,
@@ -207,8 +245,10 @@ void Checker::ended_well(const Process& process, const Call& call, const Collect
   if (op.contributors != contributors)
     throw Violation(who(process, call) + "contributors are " + world_.names.of(contributors) +
                     " here, and elsewhere " + world_.names.of(op.contributors));
-  if (op.expected.empty()) expect(op, call, contributors);
+  if (!op.expected) expect(op, call, contributors);
   check_result(op, process, call);
+  if (call.residual) check_feedback(op, process, call);
+  if (info.plan == PlanKind::hierarchical) world_.coverage.saw("sim: hierarchical plan");
   Outcome mine{.peer = call.self,
                .name = process.name(),
                .status = Status::success,
@@ -217,7 +257,7 @@ void Checker::ended_well(const Process& process, const Call& call, const Collect
   check_agreement(op, call.key, mine);
   op.outcomes.push_back(std::move(mine));
   if (op.outcomes.size() == contributors.size()) {
-    op.expected = {};
+    op.expected.reset();
     op.bits = {};
   }
 }
@@ -225,32 +265,43 @@ void Checker::ended_well(const Process& process, const Call& call, const Collect
 void Checker::check_result(Op& op, const Process& process, const Call& call) {
   const Signature& signature = call.signature;
   const std::span<const std::byte> result = call.buffers->result();
-  const std::size_t element = element_bytes(signature.type);
   const bool scatters = signature.collective == Collective::reduce_scatter;
   const std::uint64_t first = scatters ? call.view.rank_of(call.self).value_or(0) * signature.count : 0;
-  // Each member's rounding is at most one step of 1/255 of the range of its values, up to 16 for each.
-  const double members = static_cast<double>(op.contributors.size());
-  const double bound = signature.quantization ? members * members * 16 / 100 : 0;
-  std::array<std::byte, sizeof(double)> exact{};
-  for (std::size_t i = 0; i < result.size() / element; ++i) {
-    const double right = op.expected[first + i];
-    const double got = load(signature.type, result.data() + i * element);
-    store(signature.type, exact.data(), right);
-    const bool good = bound > 0 ? std::abs(got - right) <= bound
-                                : std::memcmp(result.data() + i * element, exact.data(), element) == 0;
-    if (!good)
-      throw Violation(who(process, call) + describe(signature) + ": element " + std::to_string(i) + " is " +
-                      std::to_string(got) + ", " + std::to_string(right) +
-                      " is right; contributors: " + world_.names.of(op.contributors));
-  }
-  if (scatters) return;
+  if (const auto wrong = op.expected->find_wrong(result, first))
+    throw Violation(who(process, call) + describe(signature) + ": element " + std::to_string(wrong->element) + " is " +
+                    std::to_string(wrong->got) + ", " + std::to_string(wrong->right) +
+                    " is right; contributors: " + world_.names.of(op.contributors));
+  if (scatters || op.expected->is_exact()) return;
   if (op.bits.empty()) op.bits.assign(result.begin(), result.end());
   if (!std::equal(result.begin(), result.end(), op.bits.begin(), op.bits.end()))
     throw Violation(who(process, call) + describe(signature) + ": the result's bits differ from another member's");
 }
 
+Checker::Part& Checker::part_of(Op& op, PeerId peer) {
+  const auto found =
+      std::find_if(op.parts.begin(), op.parts.end(), [&](const Part& part) { return part.peer == peer; });
+  HAWSER_ASSERT(found != op.parts.end());
+  return *found;
+}
+
+/// What the members put in and owed before is in the result or is owed after: nothing is lost, nothing counts twice.
+void Checker::check_feedback(Op& op, const Process& process, const Call& call) {
+  const DataType type = working_type(call.signature.type);
+  const std::size_t element = element_bytes(type);
+  const std::vector<std::byte>& before = part_of(op, call.self).owed;
+  const std::vector<std::byte> after = owed_bytes(*call.residual);
+  op.settled.resize(static_cast<std::size_t>(call.signature.count));
+  for (std::size_t i = 0; i < op.settled.size(); ++i)
+    op.settled[i] += load(type, before.data() + i * element) - load(type, after.data() + i * element);
+  if (++op.settled_at != op.contributors.size()) return;
+  if (const auto wrong = op.expected->find_unsettled(call.buffers->result(), op.settled))
+    throw Violation(who(process, call) + describe(call.signature) + ", error feedback: element " +
+                    std::to_string(wrong->element) + " is " + std::to_string(wrong->got) +
+                    ", and with what was settled " + std::to_string(wrong->right) + " is right");
+  world_.coverage.saw("sim: error feedback settled");
+}
+
 void Checker::expect(Op& op, const Call& call, const std::vector<PeerId>& contributors) const {
-  const Signature& signature = call.signature;
   std::vector<std::uint64_t> salts;
   for (const PeerId peer : contributors) {
     const auto part = std::find_if(op.parts.begin(), op.parts.end(),
@@ -258,28 +309,15 @@ void Checker::expect(Op& op, const Call& call, const std::vector<PeerId>& contri
     if (part == op.parts.end())
       throw Violation(world_.names.of(call.key) + ": " + world_.names.of(peer) +
                       " is named a contributor and never called");
-    if (part->signature != signature)
+    if (part->signature != call.signature)
       throw Violation(world_.names.of(call.key) + ": success, though " + world_.names.of(peer) + " called " +
-                      describe(part->signature) + " and another one " + describe(signature));
+                      describe(part->signature) + " and another one " + describe(call.signature));
     salts.push_back(part->salt);
   }
-  if (signature.collective == Collective::broadcast) {
-    for (std::uint64_t i = 0; i < signature.count; ++i)
-      op.expected.push_back(contribution(salts.at(signature.root), i));
-    return;
-  }
-  if (signature.collective == Collective::all_gather) {
-    for (const std::uint64_t salt : salts)
-      for (std::uint64_t i = 0; i < signature.count; ++i) op.expected.push_back(contribution(salt, i));
-    return;
-  }
-  const bool scatters = signature.collective == Collective::reduce_scatter;
-  std::vector<double> values(salts.size());
-  for (std::uint64_t i = 0; i < signature.count * (scatters ? salts.size() : 1); ++i) {
-    std::transform(salts.begin(), salts.end(), values.begin(),
-                   [&](std::uint64_t salt) { return contribution(salt, i); });
-    op.expected.push_back(reduced(signature.type, signature.op, values));
-  }
+  if (salts.size() != call.view.size())
+    throw Violation(world_.names.of(call.key) + ": success with " + std::to_string(salts.size()) + " contributors in " +
+                    world_.names.of(call.view));
+  op.expected.emplace(call.signature, salts, call.residual != nullptr);
 }
 
 void Checker::check_agreement(const Op& op, const OpKey& key, const Outcome& mine) {

@@ -10,6 +10,7 @@
 #include "engine/peer_engine.hpp"
 #include "shared_state/prefetch.hpp"
 #include "shared_state/state_sync.hpp"
+#include "sim/expected_result.hpp"
 #include "sim/violation.hpp"
 
 namespace hawser::sim {
@@ -33,10 +34,14 @@ class Checker {
   /// A synchronisation begins: what is held now may become everybody's.
   void sync_called(const Process& process, TrainingState& state);
   void prefetched(const Process& process, TrainingState& state, const PrefetchTarget& target);
+  /// Guests may fetch the state from now on.
+  void offered(const Process& process, const TrainingState& state);
   void sync_step_ended(const Process& process, const Call& call, const CallDone& done);
   /// `last`: its last step.
   void synchronised(const Process& process, const Call& last, TrainingState& state, const SyncOutcome& outcome);
   void view_started(const Process& process, const View& view);
+  /// The process says good-bye. Then it is gone.
+  void leaves(const Process& process);
   /// The process dies or leaves.
   void process_gone(const Process& process);
   /// What an application decided to call as the `position`-th thing in a view, as a hash: a mismatch needs
@@ -73,6 +78,7 @@ class Checker {
     PeerId peer;
     std::uint64_t salt = 0;
     Signature signature;
+    std::vector<std::byte> owed;  ///< What its residual held at the call; empty without one.
   };
   struct Outcome {
     PeerId peer;
@@ -92,8 +98,10 @@ class Checker {
     std::vector<Part> parts;
     std::vector<Outcome> outcomes;
     std::vector<PeerId> contributors;  ///< Of the first success.
-    std::vector<double> expected;      ///< The right answer, while somebody may still need it.
+    std::optional<ExpectedResult> expected;  ///< While somebody may still need it.
     std::vector<std::byte> bits;       ///< The first result, where all must hold the same.
+    std::vector<double> settled;       ///< By error feedback at those who had success: owed before less owed after.
+    std::size_t settled_at = 0;        ///< So many members.
   };
   /// Two were told different things by different masters. Only one of them can stay in the run: a view that
   /// both start later is a violation.
@@ -131,7 +139,11 @@ class Checker {
   void check_agreement(const Op& op, const OpKey& key, const Outcome& mine);
   void note_split(const OpKey& key, const Outcome& failed, const Outcome& succeeded);
   void check_result(Op& op, const Process& process, const Call& call);
+  void check_feedback(Op& op, const Process& process, const Call& call);
+  void check_parties(const Process& process);
   void expect(Op& op, const Call& call, const std::vector<PeerId>& contributors) const;
+  /// It has called.
+  static Part& part_of(Op& op, PeerId peer);
   std::uint64_t incarnation(const Process& process) const;
   std::string who(const Process& process, const Call& call) const;
 
@@ -143,9 +155,11 @@ class Checker {
   std::map<PeerId, Epoch> last_epoch_;
   std::map<ViewId, Decisions> decisions_;
   std::map<OpKey, Synchronised> synchronised_;
+  std::set<std::pair<Digest128, std::uint64_t>> agreed_;  ///< Content and revision of each that succeeded.
   std::set<Digest128> held_;  ///< Contents that some process had whole when it called.
   std::map<std::pair<ViewId, std::uint64_t>, UpdateOutcome> updates_;
   std::set<PeerId> died_in_update_;
+  std::set<PartyId> left_parties_;  ///< Of which somebody has left by itself.
   std::set<PeerId> called_otherwise_;
   std::map<PeerId, ViewId> last_view_;
   std::set<PeerId> bad_;  ///< Ids of bad members.

@@ -8,8 +8,8 @@ namespace hawser::sim {
 
 void Checker::sync_called(const Process& process, TrainingState& state) {
   state.remember();
-  if (!state.record().incomplete) held_.insert(state.digest());
-  if (state.record().incomplete) world_.coverage.saw("sim: synchronisation of an incomplete state");
+  if (!state.session().incomplete()) held_.insert(state.digest());
+  if (state.session().incomplete()) world_.coverage.saw("sim: synchronisation of an incomplete state");
   (void)process;
 }
 
@@ -21,6 +21,17 @@ void Checker::prefetched(const Process& process, TrainingState& state, const Pre
   if (!target.touched && !state.as_remembered())
     throw Violation(process.name() + ": a prefetch that says it wrote nothing has");
   state.remember();
+}
+
+/// Whatever guests may fetch is what all members have agreed on, and its digests are those of its bytes.
+void Checker::offered(const Process& process, const TrainingState& state) {
+  if (process.bad()) return;
+  const StateSession& session = state.session();
+  if (session.incomplete() || !state.bookkeeping_is_right())
+    throw Violation(process.name() + " offers what it has not whole");
+  if (!agreed_.contains({state.digest(), session.revision()}))
+    throw Violation(process.name() + " offers revision " + std::to_string(session.revision()) +
+                    ", and no synchronisation has agreed on that content");
 }
 
 void Checker::sync_step_ended(const Process& process, const Call& call, const CallDone& done) {
@@ -52,16 +63,17 @@ void Checker::synchronised(const Process& process, const Call& last, TrainingSta
   if (outcome.info.bytes_again > 0) world_.coverage.saw("sim: content fetched again");
   if (outcome.error.status == Status::internal) throw Violation(who + outcome.error.sentence);
   if (outcome.error.status != Status::success) {
-    if (state.record().incomplete)
+    if (state.session().incomplete())
       world_.coverage.saw("sim: synchronisation left a state incomplete");
     else if (outcome.info.bytes_fetched == 0 && !state.as_remembered())
       throw Violation(who + "it failed, says that nothing has changed, and the bytes are others");
     state.remember();
     return;
   }
-  if (state.record().incomplete) throw Violation(who + "success, and it is incomplete");
-  const Synchronised mine{.name = process.name(), .digest = state.digest(), .revision = state.record().revision};
+  if (state.session().incomplete()) throw Violation(who + "success, and it is incomplete");
+  const Synchronised mine{.name = process.name(), .digest = state.digest(), .revision = state.session().revision()};
   if (!held_.contains(mine.digest)) throw Violation(who + "nobody had this content before");
+  agreed_.insert({mine.digest, mine.revision});
   const auto [first, is_new] = synchronised_.try_emplace(last.key, mine);
   if (first->second.digest != mine.digest || first->second.revision != mine.revision)
     throw Violation(who + "revision " + std::to_string(mine.revision) + ", digest " + to_string(mine.digest) + ", and " +

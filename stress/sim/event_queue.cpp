@@ -5,7 +5,7 @@
 
 namespace hawser::sim {
 
-void EventQueue::at(Instant due, Task task) {
+void EventQueue::at(Instant due, std::uint64_t turn, Task task) {
   std::uint32_t slot = 0;
   if (free_slots_.empty()) {
     slot = static_cast<std::uint32_t>(tasks_.size());
@@ -15,7 +15,7 @@ void EventQueue::at(Instant due, Task task) {
     free_slots_.pop_back();
     tasks_[slot] = std::move(task);
   }
-  heap_.push_back({.due = std::max(due, now_), .order = ordered_++, .slot = slot});
+  heap_.push_back({.due = std::max(due, now_), .order = turn, .slot = slot});
   std::push_heap(heap_.begin(), heap_.end(), later);
 }
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/instant.hpp"
@@ -17,7 +18,10 @@ class EventQueue {
 
   Instant now() const { return now_; }
   /// `due` in the past means now.
-  void at(Instant due, Task task);
+  void at(Instant due, Task task) { at(due, reserve(), std::move(task)); }
+  /// A turn among the events of one instant: as if they were asked for now.
+  std::uint64_t reserve() { return ordered_++; }
+  void at(Instant due, std::uint64_t turn, Task task);
   void after(Duration delay, Task task) { at(now_ + delay, std::move(task)); }
   /// When the earliest event is due; none when nothing is left.
   std::optional<Instant> next_due() const;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <string_view>
 #include <utility>
 
@@ -10,7 +11,7 @@
 
 namespace hawser::sim {
 
-FaultDriver::FaultDriver(World& world) : world_(world), faults_(world.profile.faults), strangers_(world) {
+FaultDriver::FaultDriver(World& world) : world_(world), faults_(world.profile.faults), strangers_(world), port_strangers_(world) {
   const auto& weights = faults_.weights;
   const auto add = [this](Kind kind, std::uint32_t weight) {
     drawn_from_.insert(drawn_from_.end(), weight, kind);
@@ -33,6 +34,7 @@ FaultDriver::FaultDriver(World& world) : world_(world), faults_(world.profile.fa
   add(Kind::slow, weights.slow);
   add(Kind::strangers, weights.strangers);
   add(Kind::lie, weights.lie);
+  add(Kind::knock, weights.knock);
 }
 
 void FaultDriver::begin() {
@@ -132,6 +134,7 @@ void FaultDriver::happen(Kind kind) {
   }
   if (kind == Kind::strangers) return strangers_.come();
   if (kind == Kind::lie) return lie();
+  if (kind == Kind::knock) return port_strangers_.come();
   if (kind == Kind::master) return restart_master();
   if (kind == Kind::master_stop) return stop_master();
   if (kind == Kind::hostile) return inject_hostile();
@@ -180,6 +183,7 @@ void FaultDriver::happen(Kind kind) {
     case Kind::master_stop:
     case Kind::strangers:
     case Kind::lie:
+    case Kind::knock:
     case Kind::hostile: return;
   }
 }
@@ -345,7 +349,19 @@ void FaultDriver::end() {
   for (const auto& stranger : world_.strangers()) stranger->go();
   if (!world_.master.running()) world_.master.start();
   world_.master.resume();
+  if (faults_.parties) end_incomplete_parties();
   while (world_.living().size() < 2) run(start_process(), Duration(world_.random.between(0, 1000000)));
+}
+
+/// Those of whom another one is gone never come in again.
+void FaultDriver::end_incomplete_parties() {
+  if (started_ % 2 != 0) run(start_process(), Duration::zero());
+  std::map<PartyId, std::uint32_t> alive;
+  for (const Process* process : world_.living()) ++alive[process->party().id];
+  for (Process* process : world_.living())
+    if (process->party().exists() && alive[process->party().id] < process->party().size) kill(*process);
+  if (world_.living().size() < 2)
+    for (int i = 0; i < 2; ++i) run(start_process(), Duration::zero());
 }
 
 }  // namespace hawser::sim

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sim/link_network.hpp"
+#include "sim/port_strangers.hpp"
 #include "sim/stranger_crowd.hpp"
 #include "sim/world.hpp"
 
@@ -43,13 +44,15 @@ class FaultDriver {
     spurious_tick,
     master_stop,
     strangers,
-    lie
+    lie,
+    knock
   };
   void message_sent(const char* kind);
   void happen();
   void happen(Kind kind);
   Process& start_process();
   void start_bad_member();
+  void end_incomplete_parties();
   void run(Process& process, Duration delay);
   void lie();
   void kill(Process& process);
@@ -75,6 +78,7 @@ class FaultDriver {
   PartyId party_;  ///< Of the last who was started.
   Process* bad_ = nullptr;
   StrangerCrowd strangers_;
+  PortStrangers port_strangers_;
 };
 
 /// A header that no honest sender would write at this moment, and that the wire codec lets through.

@@ -14,16 +14,19 @@ namespace {
 
 constexpr std::size_t kHeaderOnWire = kHeaderBytes;
 
-Duration time_to_write(const NetworkProfile& network, const LinkEnd& end, std::size_t bytes) {
-  std::int64_t bytes_per_ms = network.bytes_per_ms;
-  for (const Process* const process : {end.process, end.other->process})
-    if (process->link_bytes_per_ms() != 0) bytes_per_ms = std::min(bytes_per_ms, process->link_bytes_per_ms());
-  return microseconds(static_cast<std::int64_t>(bytes) * 1000 / bytes_per_ms);
-}
-
 std::uint64_t fingerprint_of(std::span<const std::byte> bytes) {
   std::uint64_t hash = bytes.size() + 1;
   std::size_t i = 0;
+  // Four at a time, since each step waits for the one before.
+  std::uint64_t lanes[4] = {1, 2, 3, 4};
+  for (; i + 32 <= bytes.size(); i += 32)
+    for (std::size_t lane = 0; lane < 4; ++lane) {
+      std::uint64_t word = 0;
+      std::memcpy(&word, bytes.data() + i + lane * 8, 8);
+      lanes[lane] = (lanes[lane] ^ word) * 0x9e3779b97f4a7c15ULL;
+      lanes[lane] ^= lanes[lane] >> 32;
+    }
+  for (const std::uint64_t lane : lanes) hash = (hash ^ lane) * 0x9e3779b97f4a7c15ULL;
   for (; i + 8 <= bytes.size(); i += 8) {
     std::uint64_t word = 0;
     std::memcpy(&word, bytes.data() + i, 8);
@@ -36,6 +39,14 @@ std::uint64_t fingerprint_of(std::span<const std::byte> bytes) {
 
 }  // namespace
 
+Duration LinkNetwork::time_to_write(const NetworkProfile& network, const LinkEnd& end, std::size_t bytes) {
+  std::int64_t bytes_per_ms = network.bytes_per_ms;
+  for (const Process* const process : {end.process, end.other->process})
+    if (process && process->link_bytes_per_ms() != 0)
+      bytes_per_ms = std::min(bytes_per_ms, process->link_bytes_per_ms());
+  return microseconds(static_cast<std::int64_t>(bytes) * 1000 / bytes_per_ms);
+}
+
 LinkNetwork::ProcessPair LinkNetwork::pair(const Process& a, const Process& b) {
   return {std::min(a.number(), b.number()), std::max(a.number(), b.number())};
 }
@@ -44,45 +55,36 @@ bool LinkNetwork::blocked(const Process& from, const Process& to) const {
   return !blocked_.empty() && blocked_.contains({from.number(), to.number()});
 }
 
-Link* LinkNetwork::find(Process& process, PeerId peer) const {
-  const auto found = process.links.find(peer);
-  return found == process.links.end() ? nullptr : &found->second;
-}
-
-LinkEnd* LinkNetwork::find(Process& process, LinkConnection name) const {
-  Link* link = find(process, name.peer);
-  if (!link || name.index >= link->slots.size()) return nullptr;
-  return link->slots[name.index].end;
-}
-
 // ------------------------------------------------------------------------------------------- reading
 
 void LinkNetwork::put(LinkEnd& receiver, Instant earliest, LinkItem item) {
   const Instant due = receiver.incoming.put(earliest, std::move(item));
-  world_.queue.at(due, [this, &receiver] { read(receiver); });
+  read_at(receiver, due);
+}
+
+void LinkNetwork::read_at(LinkEnd& end, Instant due) {
+  world_.queue.at(due, [this, &end] {
+    read(end);
+    if (end.process) end.process->settle();
+  });
 }
 
 void LinkNetwork::read(LinkEnd& end) {
-  if (!end.attached) return end.incoming.clear();
-  if (end.process->data_held() || blocked(*end.other->process, *end.process)) return;
+  // What a stranger is answered is of no interest.
+  if (!end.attached || !end.process) return end.incoming.clear();
+  if (end.process->data_held()) return;
+  if (end.other->process && blocked(*end.other->process, *end.process)) return;
   if (end.landing_after != WorkToken{}) return;
   if (!end.incoming.readable(world_.queue.now())) return;
   LinkItem item = end.incoming.take();
   switch (item.kind) {
-    case LinkItem::Kind::up:
-      end.up = true;
-      if (&end == &end.transport->ends[0]) dialled_stands(end);
-      end.process->deliver(LinkUp{.connection = end.name,
-                                  .incarnation = end.incarnation,
-                                  .round_trip = 2 * world_.profile.network.link_delay.least + microseconds(10)});
-      return pump_later(end, Duration::zero());
+    case LinkItem::Kind::accepted: return read_accepted(end);
+    case LinkItem::Kind::greeting: return read_greeting(end, item.said);
+    case LinkItem::Kind::asked: return read_asked(end, item.connections);
     case LinkItem::Kind::piece: return read_piece(end, item);
-    case LinkItem::Kind::down: {
-      const bool was_up = end.up;
+    case LinkItem::Kind::down:
       detach(end, false, true, "connection reset");
-      if (was_up) end.process->deliver(LinkDown{.connection = end.name, .incarnation = end.incarnation, .reason = item.reason});
-      return redial(*end.process, end.name);
-    }
+      return broke(end, item.reason);
   }
 }
 
@@ -113,6 +115,7 @@ void LinkNetwork::break_off(LinkEnd& end) {
 }
 
 void LinkNetwork::read_piece(LinkEnd& end, LinkItem& item) {
+  if (!end.up) throw Violation("a frame comes to " + end.process->name() + " before the connection is established");
   end.unread_bytes -= item.bytes + (item.first ? kHeaderOnWire : 0);
   if (std::exchange(end.starved, false)) pump_later(*end.other, Duration::zero());
   if (item.first) begin_frame(end, item);
@@ -122,19 +125,17 @@ void LinkNetwork::read_piece(LinkEnd& end, LinkItem& item) {
 }
 
 void LinkNetwork::work_done(Process& process, WorkToken token) {
-  for (auto& [peer, link] : process.links)
-    for (const LinkSlot& slot : link.slots) {
-      if (!slot.end || slot.end->landing_after != token) continue;
-      LinkEnd& end = *slot.end;
-      end.landing_after = {};
-      // It is in the middle of reading the piece that began the frame, if the work was done at once.
-      if (!end.held.frame) return;
-      LinkItem item = std::exchange(end.held, {});
-      take_piece(end, item);
-      if (end.attached)
-        end.incoming.wake(world_.queue.now(), [&](Instant due) { world_.queue.at(due, [this, &end] { read(end); }); });
-      return;
-    }
+  for (const auto& [socket, waiting] : process.port.sockets) {
+    if (waiting->landing_after != token) continue;
+    LinkEnd& end = *waiting;
+    end.landing_after = {};
+    // It is in the middle of reading the piece that began the frame, if the work was done at once.
+    if (!end.held.frame) return;
+    LinkItem item = std::exchange(end.held, {});
+    take_piece(end, item);
+    if (end.attached) end.incoming.wake(world_.queue.now(), [&](Instant due) { read_at(end, due); });
+    return;
+  }
 }
 
 void LinkNetwork::take_piece(LinkEnd& end, LinkItem& item) {
@@ -145,21 +146,7 @@ void LinkNetwork::take_piece(LinkEnd& end, LinkItem& item) {
   if (item.bytes != 0) end.process->frame_moved(end);
 }
 
-/// Ten times a second while the link is in use, as a kernel tells of its connections: round trips are longer where
-/// data waits for slow links.
-void LinkNetwork::sample(LinkEnd& end) {
-  if (world_.queue.now() < end.sampled_at + milliseconds(100)) return;
-  end.sampled_at = world_.queue.now();
-  const NetworkProfile& network = world_.profile.network;
-  const Duration least = 2 * network.link_delay.least + microseconds(10);
-  const Duration waits = time_to_write(network, end, network.piece_bytes_max);
-  end.process->in_process(Duration::zero(), [process = end.process, peer = end.name.peer, least, waits] {
-    process->deliver(LinkSampled{.peer = peer, .round_trip = least + waits, .round_trip_least = least});
-  });
-}
-
 void LinkNetwork::end_frame(LinkEnd& end) {
-  sample(end);
   const std::shared_ptr<FrameInFlight> frame = std::exchange(end.reading, nullptr);
   bool intact = true;
   if (end.landing && frame->changed)
@@ -191,20 +178,21 @@ void LinkNetwork::release_receive(Process& process, LinkConnection name) {
 // ------------------------------------------------------------------------------------------- writing
 
 void LinkNetwork::wake(Process& process, PeerId peer) {
-  Link* link = find(process, peer);
-  if (!link) throw Violation(process.name() + " wakes a link that it has not");
-  if (std::exchange(link->wake_scheduled, true)) return;
+  DataPort& port = process.port;
+  if (!port.table.has_link(peer)) throw Violation(process.name() + " wakes a link that it has not");
+  port.used_at = world_.queue.now();
+  if (!port.table.is_sampling()) {
+    port.table.used(world_.queue.now());
+    arm(process);
+  }
+  if (!port.woken.insert(peer).second) return;
   world_.queue.after(microseconds(world_.random.between(0, 20)), [this, &process, peer] {
-    Link* woken = find(process, peer);
-    if (!woken) return;
-    woken->wake_scheduled = false;
-    const std::size_t count = woken->slots.size();
+    process.port.woken.erase(peer);
+    const std::size_t count = process.port.table.connections(peer);
     const std::size_t start = static_cast<std::size_t>(world_.random.below(count));
-    for (std::size_t i = 0; i < count; ++i) {
-      woken = find(process, peer);
-      if (!woken) return;
-      if (LinkEnd* end = woken->slots[(start + i) % count].end) pump(*end);
-    }
+    for (std::size_t i = 0; i < count; ++i)
+      if (LinkEnd* end = find(process, {peer, static_cast<std::uint32_t>((start + i) % count)})) pump(*end);
+    process.settle();
   });
 }
 
@@ -213,6 +201,7 @@ void LinkNetwork::pump_later(LinkEnd& end, Duration delay) {
   world_.queue.after(delay, [this, &end] {
     end.pump_scheduled = false;
     pump(end);
+    end.process->settle();
   });
 }
 
@@ -288,6 +277,7 @@ std::size_t LinkNetwork::write_piece(LinkEnd& end, std::size_t room) {
     end.writing.reset();
   }
   const std::size_t on_wire = bytes + (first ? kHeaderOnWire : 0);
+  end.segments_sent += 1 + on_wire / 1448;
   LinkEnd& other = *end.other;
   other.unread_bytes += on_wire;
   if (!other.incoming.is_cut())
@@ -337,14 +327,13 @@ void LinkNetwork::block(Process& from, Process& to) {
         // The end of what was held: no byte of it gets through any more.
         side->incoming.clear();
         side->incoming.cut(world_.random, Keep::all);
-        const bool was_up = side->up;
         if (side->process->data_held()) {
           put(*side, world_.queue.now(), {.kind = LinkItem::Kind::down, .reason = "no answer"});
           continue;
         }
         detach(*side, false, false, "");
-        if (was_up) side->process->deliver(LinkDown{.connection = side->name, .incarnation = side->incarnation, .reason = "no answer"});
-        redial(*side->process, side->name);
+        broke(*side, "no answer");
+        side->process->settle();
       }
   });
 }
@@ -357,20 +346,15 @@ void LinkNetwork::heal() {
   for (const auto& transport : transports_)
     for (LinkEnd& end : transport->ends)
       if (end.attached)
-        end.incoming.wake(world_.queue.now(),
-                          [&](Instant due) { world_.queue.at(due, [this, &end] { read(end); }); });
+        end.incoming.wake(world_.queue.now(), [&](Instant due) { read_at(end, due); });
 }
 
 void LinkNetwork::process_awake(Process& process) {
-  for (auto& [peer, link] : process.links)
-    for (const LinkSlot& slot : link.slots) {
-      if (!slot.end) continue;
-      LinkEnd& end = *slot.end;
-      const Duration delay = world_.profile.network.link_delay.draw(world_.random);
-      end.incoming.wake(world_.queue.now() + delay,
-                        [&](Instant due) { world_.queue.at(due, [this, &end] { read(end); }); });
-      pump_later(end, delay);
-    }
+  for (LinkEnd* const end : ends_of(process)) {
+    const Duration delay = world_.profile.network.link_delay.draw(world_.random);
+    end->incoming.wake(world_.queue.now() + delay, [&](Instant due) { read_at(*end, due); });
+    if (end->up) pump_later(*end, delay);
+  }
 }
 
 void LinkNetwork::inject(LinkEnd& receiver, FrameInFlight frame) {

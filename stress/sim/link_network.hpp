@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -11,11 +12,12 @@
 #include <vector>
 
 #include "base/frame.hpp"
-#include "links/link_sides.hpp"
-#include "links/payload_trust.hpp"
 #include "engine/peer_engine.hpp"
+#include "links/link_table.hpp"
+#include "links/payload_trust.hpp"
 #include "sim/control_network.hpp"
 #include "sim/lane.hpp"
+#include "sim/profile.hpp"
 #include "sim/wire_check.hpp"
 
 namespace hawser::sim {
@@ -37,26 +39,34 @@ struct FrameInFlight {
 
 /// What lies in one direction of a connection of a link.
 struct LinkItem {
-  enum class Kind { up, piece, down } kind = Kind::piece;
+  enum class Kind {
+    accepted,  ///< The connection waits at the listener.
+    greeting,  ///< Bytes of a greeting, or of its answer.
+    asked,     ///< For so many connections.
+    piece,     ///< Of a frame.
+    down,
+  } kind = Kind::piece;
   std::shared_ptr<FrameInFlight> frame;
   std::size_t offset = 0;
   std::size_t bytes = 0;
   bool first = false;
   bool last = false;
   const char* reason = "";
+  std::vector<std::byte> said{};  ///< A greeting or an answer.
+  std::uint32_t connections = 0;  ///< That are asked for.
 };
 
 struct LinkTransport;
 
-/// One side of a connection of a link.
+/// One side of a TCP connection between data ports.
 struct LinkEnd {
-  Process* process = nullptr;
+  Process* process = nullptr;  ///< Null: a stranger.
+  links::SocketId socket;      ///< As this side's table numbers it; none until it is accepted.
   LinkTransport* transport = nullptr;
   LinkEnd* other = nullptr;
-  LinkConnection name;   ///< As this side's engine knows it.
-  std::uint64_t incarnation = 0;  ///< Of the connection, among all that ever were.
+  LinkConnection name;   ///< As this side's engine knows it, once it is established.
   bool attached = true;  ///< This side still has it.
-  bool up = false;       ///< The engine was told LinkUp.
+  bool up = false;       ///< It is established for this side.
   Lane<LinkItem> incoming;
   std::size_t unread_bytes = 0;  ///< In `incoming`; the other side's window.
   bool starved = false;          ///< The other side's writer waits for room in `incoming`.
@@ -67,7 +77,8 @@ struct LinkEnd {
   std::size_t written = 0;  ///< Of the payload, into the other side's lane.
   bool header_written = false;
   bool pump_scheduled = false;
-  Instant sampled_at = Instant::min();  ///< When its side was last told of round trips.
+  std::uint64_t segments_sent = 0;
+  std::uint64_t segments_repeated = 0;
   bool flip_next = false;  ///< The next payload is to be damaged.
   // The frame that is being read.
   std::shared_ptr<FrameInFlight> reading;
@@ -79,23 +90,28 @@ struct LinkEnd {
 struct LinkTransport {
   std::array<LinkEnd, 2> ends;  ///< The dialer's first.
   PayloadTrust trust;           ///< Of both.
+  std::uint64_t number = 0;
+  std::string source;  ///< The dialer's address.
 };
 
-/// One connection of a link as a process sees it.
-struct LinkSlot {
-  LinkEnd* end = nullptr;
-  std::uint64_t dial = 0;      ///< Number of the dial in progress; 0 if there is none.
-  std::uint32_t failures = 0;  ///< Dials in a row that came to nothing.
+/// Where a process has its links: the very table that decides about real sockets, and simulated ones.
+struct DataPort {
+  explicit DataPort(const links::LinkTableConfig& config) : table(config) {}
+
+  links::LinkTable table;
+  std::map<links::SocketId, LinkEnd*> sockets;  ///< All that the table knows, save those that are being dialled.
+  std::set<links::SocketId> dials;
+  std::set<PeerId> woken;  ///< Links whose connections are to be pumped soon.
+  Instant used_at = Instant::min();
+  std::optional<Instant> timer_at;
+  int barren_ticks = 0;
 };
 
-/// A link that an engine has asked for.
-struct Link {
-  Member peer;
-  std::uint64_t secret = 0;
-  LinkSides sides;         ///< Which side dials: the very decisions of the real links.
-  std::uint64_t look = 0;  ///< Number of the look at the sides that is scheduled.
-  bool wake_scheduled = false;
-  std::vector<LinkSlot> slots;
+/// What a stranger does at a data port.
+struct Knock {
+  std::string host;
+  std::vector<std::byte> says;
+  std::optional<Duration> hangs_up_after{};
 };
 
 /// Links: several connections between two peers, each FIFO with its own random delays.
@@ -109,7 +125,14 @@ class LinkNetwork {
   void wake(Process& process, PeerId peer);
   void release_send(Process& process, LinkConnection name);
   void release_receive(Process& process, LinkConnection name);
-  void drop(Process& process, LinkConnection name, const std::string& reason);
+  void drop(Process& process, const DropConnection& wish);
+  void widen(Process& process, const WidenLink& wish);
+  /// The process goes by another id from now on.
+  void set_self(Process& process);
+  /// Whether the connection that this LinkUp tells of is established still.
+  bool is_established(const Process& process, const LinkUp& up) const;
+  /// The engine has been told that it is: what waited can go.
+  void up_told(Process& process, LinkConnection name);
   /// Whoever waits for this work reads on.
   void work_done(Process& process, WorkToken token);
 
@@ -124,6 +147,8 @@ class LinkNetwork {
   void block(Process& from, Process& to);
   void refuse_dials(Process& a, Process& b) { refused_.insert(pair(a, b)); }
   void heal();
+  /// One that is not of the run connects to a data port. It is never to be let in.
+  void knock(Process& at, Knock knock);
   /// A frame that the engine at the other side never sent; the connection is lost to honest use.
   void inject(LinkEnd& receiver, FrameInFlight frame);
   /// A fault keeps this process apart from another one.
@@ -133,47 +158,51 @@ class LinkNetwork {
 
  private:
   using ProcessPair = std::pair<std::uint64_t, std::uint64_t>;
-  struct Parked {
-    Process* dialer;
-    PeerId from;
-    PeerId to;
-    std::uint32_t index;
-    std::uint64_t dial;
-    std::uint64_t secret;
-  };
+  static Duration time_to_write(const NetworkProfile& network, const LinkEnd& end, std::size_t bytes);
   static ProcessPair pair(const Process& a, const Process& b);
   bool blocked(const Process& from, const Process& to) const;
-  Link* find(Process& process, PeerId peer) const;
   LinkEnd* find(Process& process, LinkConnection name) const;
+  std::vector<LinkEnd*> ends_of(const Process& process) const;
 
-  void start_dial(Process& dialer, PeerId to, std::uint32_t index, Duration backoff);
-  void attempt(Process& dialer, PeerId to, std::uint32_t index, std::uint64_t dial);
-  void dial_failed(Process& dialer, PeerId to, std::uint32_t index, std::uint64_t dial, Duration after,
-                   bool refused = false);
-  Duration redial_delay(const LinkSlot& slot);
-  void greeting_came(const Parked& greeting);
-  bool is_held(const Process& acceptor, PeerId from) const;
-  void park(const Parked& parked, Process& acceptor);
-  void unpark_later(Process& acceptor, PeerId from);
-  void unpark(Process& acceptor, PeerId from);
-  void establish(Process& dialer, Process& acceptor, const Parked& dial);
-  void leave_dialling(Process& process, Link& link);
-  void dialled_stands(LinkEnd& end);
-  void look(Process& process, PeerId peer);
-  void look_later(Process& process, PeerId peer);
+  // How a table is driven (link_driving.cpp).
+  template <class Ask>
+  void ask(Process& process, const Ask& ask);
+  void perform(Process& process, links::Actions& actions);
+  void perform_one(Process& process, const links::Dial& action, links::Actions& next);
+  void perform_one(Process& process, const links::Send& action, links::Actions& next);
+  void perform_one(Process& process, const links::Close& action, links::Actions& next);
+  void perform_one(Process& process, const links::Establish& action, links::Actions& next);
+  void perform_one(Process& process, const links::Up& action, links::Actions& next);
+  void perform_one(Process& process, const links::Down& action, links::Actions& next);
+  void perform_one(Process& process, const links::Refused& action, links::Actions& next);
+  void perform_one(Process& process, const links::RoundTrips& action, links::Actions& next);
+  void perform_one(Process& process, const links::TakeSamples& action, links::Actions& next);
+  void perform_one(Process& process, const links::LimitQueue& action, links::Actions& next);
+  void perform_one(Process& process, const links::AskConnections& action, links::Actions& next);
+  void perform_one(Process& process, const LogEvent& action, links::Actions& next);
+  void check(Process& process) const;
+  void arm(Process& process);
+  void tick(Process& process);
+  void attempt(Process& dialer, PeerId to, links::SocketId socket);
+  void dial_failed(Process& dialer, links::SocketId socket, Duration after, bool was_refused);
+  LinkTransport& connect(Process* dialer, Process& acceptor);
+  Duration round_trip_least() const;
+  void read_accepted(LinkEnd& end);
+  void read_greeting(LinkEnd& end, std::span<const std::byte> said);
+  void read_asked(LinkEnd& end, std::uint32_t connections);
+  /// The connection is gone, and this side has closed it.
+  void broke(LinkEnd& end, const std::string& reason);
   /// This side is done with the connection; the other side is told in time.
   void detach(LinkEnd& end, bool flush, bool tell_other, const char* reason);
-  /// A connection of this side is gone: it is dialled anew, or the other side's dial is waited for.
-  void redial(Process& process, LinkConnection name);
 
   void put(LinkEnd& receiver, Instant earliest, LinkItem item);
+  void read_at(LinkEnd& end, Instant due);
   void read(LinkEnd& end);
   void read_piece(LinkEnd& end, LinkItem& item);
   void take_piece(LinkEnd& end, LinkItem& item);
   void begin_frame(LinkEnd& end, LinkItem& item);
   void break_off(LinkEnd& end);
   void end_frame(LinkEnd& end);
-  void sample(LinkEnd& end);
   void pump(LinkEnd& end);
   void pump_later(LinkEnd& end, Duration delay);
   bool start_frame(LinkEnd& end);
@@ -182,10 +211,8 @@ class LinkNetwork {
 
   World& world_;
   std::vector<std::unique_ptr<LinkTransport>> transports_;
-  std::map<std::uint64_t, std::vector<Parked>> parked_;  ///< By acceptor's number.
-  std::set<ProcessPair> blocked_;                        ///< (from, to)
-  std::set<ProcessPair> refused_;                        ///< (smaller, greater)
-  std::uint64_t dials_ = 0;
+  std::set<ProcessPair> blocked_;  ///< (from, to)
+  std::set<ProcessPair> refused_;  ///< (smaller, greater)
 };
 
 }  // namespace hawser::sim

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/assert.hpp"
 #include "base/bug_found.hpp"
 #include "sim/overloaded.hpp"
 #include "sim/violation.hpp"
@@ -28,7 +29,11 @@ const char* kind_of(const Call& call) {
 }  // namespace
 
 Process::Process(World& world, std::uint64_t number, std::string name, Place place)
-    : world_(world),
+    : port({.connections_per_link = world.profile.network.connections_per_link,
+            .strangers = {.most = world.profile.network.strangers_most,
+                          .of_source_most = world.profile.network.strangers_of_source_most},
+            .seed = world.random.next()}),
+      world_(world),
       number_(number),
       name_(std::move(name)),
       place_(place),
@@ -38,6 +43,7 @@ Process::Process(World& world, std::uint64_t number, std::string name, Place pla
   config.group = place_.group;
   config.party = place_.party;
   config.machine = machine();
+  config.widens_links = true;
   engine_ = std::make_unique<PeerEngine>(config);
 }
 
@@ -55,21 +61,24 @@ Call& Process::start_call(Call::Kind kind) {
   return call;
 }
 
-CallId Process::connect(bool prefetch) {
+CallId Process::connect() { return call_connect(nullptr); }
+
+CallId Process::call_connect(std::shared_ptr<PrefetchTarget> prefetch) {
+  if (id_ != PeerId{}) former_ids_.insert(id_);
   id_ = PeerId{world_.random.next()};
+  world_.links.set_self(*this);
   token_ = world_.random.next();
   world_.names.call(id_, name_);
   if (bad_) world_.checker.comes_as_bad(id_);
   Call& started = start_call(Call::Kind::connect);
   const CallId call = started.id;
-  if (prefetch) started.prefetch = prefetch_target();
-  const auto target = started.prefetch;
+  started.prefetch = prefetch;
   if (world_.tracing()) world_.trace(name_ + (prefetch ? " calls connect, and prefetches" : " calls connect"));
   deliver(ConnectCall{.call = call,
                       .id = id_,
                       .token = token_,
                       .address = {.host = number_ % 2 == 0 ? host() : "", .port = 4000},
-                      .prefetch = target});
+                      .prefetch = prefetch});
   return call;
 }
 
@@ -120,18 +129,35 @@ CallId Process::collective(const CollectiveWish& wish) {
                          .rank = call.view.rank_of(call.self).value_or(0),
                          .in_place = wish.in_place},
       call.salt);
+  if (wish.feedback) call.residual = residual_for(wish);
   if (world_.tracing())
     world_.trace(name_ + " calls " + describe(call.signature) + ", " + world_.names.of(call.key) +
-                 (wish.in_place ? ", in place" : ""));
+                 (wish.in_place ? ", in place" : "") + (call.residual ? ", with error feedback" : ""));
   world_.checker.reduce_called(*this, call);
   deliver(CollectiveStart{.call = id,
                           .collective = {.signature = wish.signature,
                                          .send = call.buffers->send(),
-                                         .receive = call.buffers->receive()},
+                                         .receive = call.buffers->receive(),
+                                         .residual = call.residual ? call.residual->owed() : nullptr,
+                                         .next_residual = call.residual ? call.residual->prepared() : nullptr},
                           .tag = wish.tag,
                           .compress = wish.compress,
                           .epoch = call.view.epoch});
   return id;
+}
+
+std::shared_ptr<Residual> Process::residual_for(const CollectiveWish& wish) {
+  const Signature& signature = wish.signature;
+  auto& kept = residuals_[{wish.tag, signature.type, signature.count}];
+  if (!kept) {
+    const auto made = Residual::create(signature.count, signature.type);
+    HAWSER_ASSERT(made.ok());
+    kept = *made;
+  } else {
+    world_.coverage.saw("sim: error fed back");
+  }
+  HAWSER_ASSERT(kept->claim());
+  return kept;
 }
 
 CallId Process::optimize_topology(const ProbeWishes& wishes) {
@@ -197,6 +223,7 @@ void Process::misuse_second_call() {
 
 void Process::leave() {
   if (world_.tracing()) world_.trace(name_ + " leaves");
+  world_.checker.leaves(*this);
   deliver(LeaveCall{});
   while (!works_.empty()) work_now(works_.begin()->first);
   endings_.hurry();
@@ -215,13 +242,13 @@ void Process::end(Ending ending) {
   endings_ = EndingCalls(0);
   works_.clear();
   ready_works_.clear();
-  sync_.reset();
   for (auto& [id, call] : calls_)
     if (call.buffers) std::move(*call.buffers).retire_to(world_.quarantine);
   calls_.clear();
   // It may be the one who asked: it lives until its event is over.
   if (application_) world_.buried.push_back(std::move(application_));
   held_tasks_.clear();
+  link_events_.clear();
   stopped_ = false;
 }
 
@@ -266,13 +293,14 @@ void Process::in_process(Duration delay, EventQueue::Task task) {
 
 // ------------------------------------------------------------------------------------- the engine's time
 
-void Process::arm_timer() {
+void Process::arm_timer(std::uint64_t turn) {
+  timer_changes = false;
   if (gone()) return;
   const auto deadline = engine_->next_deadline();
   if (!deadline || (timer_at_ && *timer_at_ <= *deadline)) return;
   timer_at_ = std::max(*deadline, world_.queue.now());
   const Instant at = *timer_at_ + world_.profile.network.timer_latency.draw(world_.random);
-  world_.queue.at(at, [this, armed = *timer_at_] {
+  world_.queue.at(at, turn, [this, armed = *timer_at_] {
     if (timer_at_ == armed) timer();
   });
 }
@@ -290,7 +318,7 @@ void Process::timer() {
     if (barren_ticks_ > 2)
       throw Violation("the deadline of " + name_ + " stays in the past whatever is done: a busy loop");
   }
-  arm_timer();
+  world_.timer_changes(*this);
 }
 
 // -------------------------------------------------------------------------------------- events and actions
@@ -315,14 +343,29 @@ void Process::deliver(const EngineEvent& event) {
   }
   step(event);
   if (said && std::holds_alternative<StartView>(said->message) && !gone()) check_view();
+  settle();
+}
+
+void Process::settle() {
+  if (inside_ != 0 || settling_) return;
+  settling_ = true;
+  while (!gone() && !link_events_.empty()) {
+    const EngineEvent event = std::move(link_events_.front());
+    link_events_.pop_front();
+    const auto* const up = std::get_if<LinkUp>(&event);
+    if (up && !world_.links.is_established(*this, *up)) continue;
+    deliver(event);
+    if (up && !gone()) world_.links.up_told(*this, up->connection);
+  }
+  settling_ = false;
 }
 
 /// What follows for a bad member from its own lies may be a bug of its engine, which cannot know of them.
 void Process::step(const EngineEvent& event) {
-  EngineActions actions;
   try {
+    EngineActions actions = take_actions();
     engine_->step(world_.queue.now(), event, actions);
-    perform(actions);
+    perform(std::move(actions));
   } catch (const BugFound&) {
     if (!bad_) throw;
     world_.coverage.saw("bad member: dies of its lies");
@@ -339,40 +382,45 @@ void Process::check_view() {
 }
 
 void Process::frame_begins(LinkEnd& end, const FrameHeader& header) {
-  EngineActions actions;
+  EngineActions actions = take_actions();
   const Landing landing = engine_->frame_begins(world_.queue.now(), end.name, header, actions);
   end.landing = landing.into;
   end.landing_after = landing.after;
-  perform(actions);
+  perform(std::move(actions));
 }
 
 void Process::frame_moved(LinkEnd& end) {
-  EngineActions actions;
+  EngineActions actions = take_actions();
   engine_->frame_moved(world_.queue.now(), end.name, actions);
-  perform(actions);
+  perform(std::move(actions));
 }
 
 void Process::frame_ends(LinkEnd& end, bool intact) {
-  EngineActions actions;
+  EngineActions actions = take_actions();
   engine_->frame_ends(world_.queue.now(), end.name, intact, actions);
-  perform(actions);
+  perform(std::move(actions));
 }
 
 std::optional<OutFrame> Process::next_frame(LinkEnd& end) {
-  EngineActions actions;
+  EngineActions actions = take_actions();
   auto frame = engine_->next_frame(world_.queue.now(), end.name, actions);
-  perform(actions);
+  perform(std::move(actions));
   return frame;
 }
 
-void Process::perform(EngineActions& actions) {
+/// Memory that the last event's had, mostly: nearly every event has some.
+EngineActions Process::take_actions() { return std::exchange(spare_actions_, {}); }
+
+void Process::perform(EngineActions actions) {
   ++inside_;
   if (actions.size() > 20000) throw Violation(name_ + " wants 20,000 actions at once");
   for (EngineAction& action : actions) perform_one(action);
   --inside_;
+  actions.clear();
+  spare_actions_ = std::move(actions);
   endings_.turn_ends();
   work_on_endings_later();
-  arm_timer();
+  world_.timer_changes(*this);
   work_ready();
 }
 
@@ -382,6 +430,7 @@ void Process::work_later(WorkToken token) {
   world_.coverage.saw("sim: work done later");
   in_process(microseconds(world_.random.between(0, world_.random.chance(1, 16) ? 20000 : 1000)), [this, token] {
     if (works_.contains(token)) work_now(token);
+    settle();
   });
 }
 
@@ -421,7 +470,7 @@ void Process::perform_one(EngineAction& action) {
                  [&](OpenLink& open) { world_.links.open(*this, open); },
                  [&](CloseLink& close) { world_.links.close(*this, close.peer); },
                  [&](WakeLink& wake) { world_.links.wake(*this, wake.peer); },
-                 [&](WidenLink&) { HAWSER_ASSERT(false); },  // Links here have a fixed number of connections.
+                 [&](WidenLink& widen) { world_.links.widen(*this, widen); },
                  [&](ReleaseSend& release) { world_.links.release_send(*this, release.connection); },
                  [&](ReleaseReceive& release) { world_.links.release_receive(*this, release.connection); },
                  [&](RunWork& ordered) {
@@ -430,7 +479,7 @@ void Process::perform_one(EngineAction& action) {
                  },
                  [&](RestoreInput& restore) { endings_.take(restore); },
                  [&](SettleResult& settle) { endings_.take(settle); },
-                 [&](DropConnection& drop) { world_.links.drop(*this, drop.connection, drop.reason); },
+                 [&](DropConnection& drop) { world_.links.drop(*this, drop); },
                  [&](CallDone& done) {
                    if (!endings_.may_end(done)) return;
                    endings_.forget(done.call);
@@ -458,8 +507,12 @@ void Process::end_call(const CallDone& done) {
   if (world_.tracing()) world_.trace(name_ + ": " + kind_of(call) + " ends: " + world_.names.of(done.error));
   world_.queue.remember(static_cast<std::uint64_t>(done.error.status) + call.id.value);
   world_.coverage.saw("call: " + std::string(kind_of(call)) + ", " + status_name(done.error.status));
-  if (call.kind == Call::Kind::offer) return;
-  if (call.prefetch) prefetch_ended(*call.prefetch);
+  if (call.kind == Call::Kind::offer) {
+    offer_ended_ = done.error;
+    return;
+  }
+  if (call.residual) call.residual->release(done.error.status == Status::success);
+  if (call.prefetch) prefetch_ended(*call.prefetch, done.error);
   if (call.makes_no_sense)
     world_.checker.refused(*this, done);
   else

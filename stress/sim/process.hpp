@@ -1,12 +1,16 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
+#include "collective/residual.hpp"
 #include "engine/ending_calls.hpp"
 #include "engine/link_probing.hpp"
 #include "engine/peer_engine.hpp"
@@ -37,6 +41,7 @@ struct Call {
   std::uint64_t salt = 0;
   std::unique_ptr<UserBuffers> buffers;
   std::shared_ptr<PrefetchTarget> prefetch;  ///< Of a connect.
+  std::shared_ptr<Residual> residual;        ///< Error feedback, or null.
   bool makes_no_sense = false;  ///< Must be refused at once.
 };
 
@@ -61,6 +66,7 @@ struct CollectiveWish {
   Signature signature;
   bool in_place = false;
   bool compress = false;
+  bool feedback = false;  ///< What quantisation loses is kept, and added to the next such call of this tag and shape.
 };
 
 /// One training process: a PeerEngine, the memory of its calls, and what the operating system does to it.
@@ -80,6 +86,8 @@ class Process : public ControlClient {
   const Party& party() const { return place_.party; }
   std::string host() const override { return "10.0.0." + std::to_string(number_ % 250 + 1); }
   PeerId id() const { return id_; }
+  /// It went by this id before.
+  bool has_been(PeerId id) const { return former_ids_.contains(id); }
   bool gone() const override { return !engine_; }
   bool stopped() const override { return stopped_; }
   bool silent() const { return silent_; }
@@ -103,17 +111,27 @@ class Process : public ControlClient {
   Application* application() { return application_.get(); }
 
   // Calls of the application.
-  CallId connect(bool prefetch = false);
-  /// What was synchronised last, to guests; or nothing any more.
-  void offer_state();
-  void withdraw_state();
+  CallId connect();
   CallId update_topology();
   CallId collective(const CollectiveWish& wish);
   CallId optimize_topology(const ProbeWishes& wishes);
   /// One synchronisation of state(), in as many steps as it takes; the application hears of its end only.
   void synchronise(const SyncWish& wish);
   TrainingState& state();
-  bool synchronising() const { return sync_ != nullptr; }
+  /// Fetches what members offer, and then joins.
+  void connect_prefetching();
+  // These are over at once.
+  /// What was synchronised last, to guests. False: refused.
+  bool offer_state();
+  void withdraw_state();
+  /// Somebody of the application writes to what is on offer.
+  void scribble_on_state();
+  /// Its digests are made anew from its bytes.
+  void digest_state();
+  /// All of it was filled anew.
+  void mark_state_changed();
+  /// False: the checkpoint could not be read, or not to its end.
+  bool load_state();
   // Calls that must be refused at once, whatever goes on.
   void misuse_connect();
   void misuse_reduce(std::uint64_t tag, std::uint64_t count);
@@ -140,19 +158,31 @@ class Process : public ControlClient {
   void frame_ends(LinkEnd& end, bool intact);
   std::optional<OutFrame> next_frame(LinkEnd& end);
 
-  // What the network of links keeps here.
-  std::map<PeerId, Link> links;
+  /// What its links have to tell the engine, once that is not at work. Always in this order.
+  void hear_later(EngineEvent event) { link_events_.push_back(std::move(event)); }
+  /// Tells the engine now, unless it is at work. After whatever led to hear_later().
+  void settle();
+
+  DataPort port;  ///< The network of links keeps it.
+  // What the world keeps here.
+  bool timer_changes = false;
+  /// At the end of an event in which it did something first in this turn.
+  void arm_timer(std::uint64_t turn);
 
  private:
-  std::shared_ptr<PrefetchTarget> prefetch_target();
-  void prefetch_ended(const PrefetchTarget& target);
+  void go_on(StateSession::Next next);
+  void own_up();
+  std::shared_ptr<Residual> residual_for(const CollectiveWish& wish);
+  Error offer_instead(std::shared_ptr<const StateOffer> offer, std::shared_ptr<const StateOffer> instead_of);
+  CallId call_connect(std::shared_ptr<PrefetchTarget> prefetch);
+  void prefetch_ended(const PrefetchTarget& target, const Error& error);
   void sync_step();
-  void sync_next(StateSync::Next next);
   void sync_step_ended(Call call, const CallDone& done);
   Call& start_call(Call::Kind kind);
   void count_in(const View& view);
   void expect_refusal(CallId call, const EngineEvent& event);
-  void perform(EngineActions& actions);
+  EngineActions take_actions();
+  void perform(EngineActions actions);
   void perform_one(EngineAction& action);
   void send_to_master(PeerMessage message);
   void work_on_endings_later();
@@ -161,7 +191,6 @@ class Process : public ControlClient {
   void work_ready();
   void end_call(const CallDone& done);
   void check_view();
-  void arm_timer();
   void timer();
   void step(const EngineEvent& event);
   void end(Ending ending);
@@ -174,15 +203,20 @@ class Process : public ControlClient {
   std::unique_ptr<PeerEngine> engine_;
   std::unique_ptr<Application> application_;
   PeerId id_;
+  std::set<PeerId> former_ids_;
   std::uint64_t token_ = 0;
   bool stopped_ = false;
   bool silent_ = false;
   bool is_behind_nat_ = false;
   std::int64_t link_bytes_per_ms_ = 0;
   Instant hampered_until_ = Instant::min();
+  std::deque<EngineEvent> link_events_;
+  bool settling_ = false;
+  EngineActions spare_actions_;
   int inside_ = 0;  ///< Depth of calls into the engine and of their actions: must not exceed 1.
   std::unique_ptr<TrainingState> state_;
-  std::unique_ptr<StateSync> sync_;
+  std::map<std::tuple<std::uint64_t, DataType, std::uint64_t>, std::shared_ptr<Residual>> residuals_;  ///< Tag, shape.
+  std::optional<Error> offer_ended_;  ///< How the last call of that kind did.
   std::uint64_t sync_tag_ = 0;
   ViewId sync_view_;
   std::map<CallId, Call> calls_;

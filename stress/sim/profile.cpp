@@ -6,21 +6,20 @@ namespace hawser::sim {
 namespace {
 
 /// One of a few orders of magnitude, so that both tight and loose runs occur.
-Duration one_of(Random& random, std::initializer_list<Duration> choices) {
+Duration one_duration_of(Random& random, std::initializer_list<Duration> choices) {
   return choices.begin()[random.below(choices.size())];
 }
 
 DelayRange up_to(Duration most) { return {.least = Duration(most.count() / 10), .most = most}; }
 
 void draw_network(Random& random, NetworkProfile& network) {
-  network.control_delay = up_to(one_of(random, {microseconds(200), milliseconds(5), milliseconds(100)}));
-  network.control_dial = up_to(one_of(random, {microseconds(500), milliseconds(20), milliseconds(300)}));
-  network.told = up_to(one_of(random, {microseconds(500), milliseconds(20), milliseconds(500)}));
-  network.link_delay = up_to(one_of(random, {microseconds(100), milliseconds(2), milliseconds(50)}));
-  network.link_dial = up_to(one_of(random, {microseconds(500), milliseconds(20), milliseconds(300)}));
-  network.link_redial = up_to(one_of(random, {milliseconds(1), milliseconds(50), milliseconds(500)}));
-  network.timer_latency = up_to(one_of(random, {Duration::zero(), microseconds(100), milliseconds(5)}));
-  network.user_timeout = one_of(random, {seconds(4), seconds(12), seconds(20)});
+  network.control_delay = up_to(one_duration_of(random, {microseconds(200), milliseconds(5), milliseconds(100)}));
+  network.control_dial = up_to(one_duration_of(random, {microseconds(500), milliseconds(20), milliseconds(300)}));
+  network.told = up_to(one_duration_of(random, {microseconds(500), milliseconds(20), milliseconds(500)}));
+  network.link_delay = up_to(one_duration_of(random, {microseconds(100), milliseconds(2), milliseconds(50)}));
+  network.link_dial = up_to(one_duration_of(random, {microseconds(500), milliseconds(20), milliseconds(300)}));
+  network.timer_latency = up_to(one_duration_of(random, {Duration::zero(), microseconds(100), milliseconds(5)}));
+  network.user_timeout = one_duration_of(random, {seconds(4), seconds(12), seconds(20)});
   network.bytes_per_ms = random.chance(1, 4) ? 20000 : 1000000;
   network.window_bytes = static_cast<std::size_t>(random.between(1, 4)) << (random.chance(1, 4) ? 12 : 16);
   network.piece_bytes_max = static_cast<std::size_t>(1) << random.between(10, 17);
@@ -29,7 +28,8 @@ void draw_network(Random& random, NetworkProfile& network) {
     network.bytes_per_ms = random.between(20, 200);
     network.piece_bytes_max = 2048;
   }
-  network.connections_per_link = static_cast<std::uint32_t>(random.between(1, 3));
+  network.connections_per_link = static_cast<std::uint32_t>(random.between(0, 3));
+  network.restless = random.chance(1, 2);
   network.split_per_256 = random.chance(1, 2) ? 64 : 0;
   network.cut_keeps = Keep::some;
   network.wire_codecs = random.chance(1, 3);
@@ -51,7 +51,7 @@ void draw_bounds(Random& random, Profile& profile) {
   if (random.chance(1, 2)) engine.sample = {.time = microseconds(1), .bytes = 1};
   // So little that limits and windows are felt.
   if (random.chance(1, 2)) engine.collective_memory_bytes = 1 << random.below(20);
-  master.call_wait = one_of(random, {seconds(4), seconds(10), seconds(30)});
+  master.call_wait = one_duration_of(random, {seconds(4), seconds(10), seconds(30)});
   engine.connect = seconds(random.between(40, 120));
   engine.master_redial = seconds(random.between(4, 40));
 }
@@ -66,7 +66,7 @@ void draw_application(Random& random, ApplicationProfile& application) {
   application.slow_per_1024 = random.chance(1, 8) ? 20 : 0;
   application.misuse_per_1024 = random.chance(1, 4) ? 30 : 0;
   application.slow_most = seconds(random.between(1, 12));
-  application.think_most = one_of(random, {microseconds(100), milliseconds(10), milliseconds(100)});
+  application.think_most = one_duration_of(random, {microseconds(100), milliseconds(10), milliseconds(100)});
   application.tags_most = static_cast<std::uint32_t>(random.between(1, 4));
   application.element_limit = random.chance(1, 8) ? 20000 : 1500;
   application.shared_state = random.chance(1, 2);
@@ -112,7 +112,7 @@ void be_gentle(Random& random, Profile& profile) {
   faults.weights.master_stop = random.chance(1, 2) ? 1 : 0;
   profile.engine.master_redial = seconds(120);
   faults.events_between = std::max<std::uint64_t>(faults.events_between, 150);
-  profile.network.told = profile.network.link_dial = profile.network.link_redial = up_to(milliseconds(20));
+  profile.network.told = profile.network.link_dial = up_to(milliseconds(20));
   profile.network.link_delay = up_to(milliseconds(2));
   profile.network.bytes_per_ms = std::max<std::int64_t>(profile.network.bytes_per_ms, 20000);
   profile.master.call_wait = seconds(60);
@@ -135,6 +135,7 @@ void draw_company(std::uint64_t seed, Profile& profile) {
     weights.strangers = 3;
     faults.events_between = std::min<std::uint64_t>(faults.events_between, 500);
   }
+  if (random.chance(1, 3)) weights.knock = 2;
   if (is_gentle && random.chance(1, 2)) {
     weights.master = 1;
     // Whom it was not told that its master is gone comes back late, perhaps to one that strangers have found first.
@@ -150,7 +151,11 @@ void draw_company(std::uint64_t seed, Profile& profile) {
     // A party of which one is not connected may be taken.
     weights.master = weights.cut_control = weights.half_open_control = weights.master_stop = 0;
     profile.peers += profile.peers % 2;
+  } else if (!is_gentle && random.chance(1, 8)) {
+    faults.parties = true;
+    profile.peers += profile.peers % 2;
   }
+  profile.application.scribble_per_1024 = profile.application.shared_state && random.chance(1, 2) ? 40 : 0;
 }
 
 /// A part of the seeds looks for stragglers: links that are known to be fast become slow for a while, in calls that

@@ -25,16 +25,17 @@ struct NetworkProfile {
   DelayRange told{milliseconds(1), milliseconds(1)};
   DelayRange link_delay{milliseconds(1), milliseconds(1)};
   DelayRange link_dial{milliseconds(1), milliseconds(1)};
-  DelayRange link_redial{milliseconds(50), milliseconds(50)};
   DelayRange timer_latency{};
-  /// How long a dial that nobody expects waits at the acceptor.
-  Duration parked = seconds(5);
+  /// Of connections that belong to no link yet, a data port keeps so many, and of one address.
+  std::size_t strangers_most = 64;
+  std::size_t strangers_of_source_most = 48;
   /// After so long without an acknowledgement by the other host a connection is given up.
   Duration user_timeout = seconds(15);
   std::int64_t bytes_per_ms = 1000000;
   std::size_t window_bytes = 256 << 10;  ///< Written by one side and not yet read by the other.
   std::size_t piece_bytes_max = 64 << 10;
-  std::uint32_t connections_per_link = 2;
+  std::uint32_t connections_per_link = 2;  ///< 0: as many as the samples ask for.
+  bool restless = false;  ///< Samples are such that this number changes all the time.
   std::uint64_t split_per_256 = 0;  ///< Frames whose header arrives before the rest.
   std::uint64_t flip_per_million = 0;
   Keep cut_keeps = Keep::none;  ///< Of what was on its way when a connection broke.
@@ -60,6 +61,7 @@ struct ApplicationProfile {
   std::uint64_t late_works_per_256 = 0;  ///< Works that are not done at once.
   bool shared_state = false;  ///< Each view begins with a synchronisation, and more come later.
   bool large_state = false;   ///< Of more than one slice.
+  std::uint64_t scribble_per_1024 = 0;  ///< Writes to a state that is on offer, which one must not.
   bool updates_first = false; ///< Who has come in calls update-topology before anything else.
 };
 
@@ -78,7 +80,7 @@ struct FaultProfile {
   struct Weights {
     std::uint32_t kill = 0, start = 0, leave = 0, stop = 0, silence = 0, cut_link = 0, cut_pair = 0,
                   partition = 0, blackhole = 0, cut_control = 0, half_open_control = 0, master = 0,
-                  hostile = 0, spurious_tick = 0, master_stop = 0, slow = 0, strangers = 0, lie = 0;
+                  hostile = 0, spurious_tick = 0, master_stop = 0, slow = 0, strangers = 0, lie = 0, knock = 0;
   } weights;
   std::int64_t slow_bytes_per_ms = 100;  ///< What the links of a slow process carry.
 };

@@ -46,7 +46,7 @@ class Simulation {
     faults_.begin();
     const std::uint64_t fault_events = world_.profile.fault_events;
     // Where all processes have died nothing is left to happen; the quiet phase starts new ones.
-    while (world_.queue.executed() < fault_events && world_.queue.next_due()) {
+    while (world_.queue.executed() < fault_events && world_.next_due()) {
       step();
       faults_.after_event();
     }
@@ -89,7 +89,7 @@ class Simulation {
         settled_ = is_settled(healed);
       }
       if (!settled_ && world_.queue.now() > healed + world_.profile.settle) complain(healed);
-      if (alone_in_some_group() && world_.queue.executed() % 64 == 0) settled_ = is_settled(healed);
+      if (world_.queue.executed() % 64 == 0 && alone_in_some_group()) settled_ = is_settled(healed);
     }
   }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <ctime>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -33,6 +34,7 @@ class Sweep {
     work();
     for (std::thread& worker : workers) worker.join();
     result_.wall_seconds = seconds_since(start_);
+    result_.cpu_seconds = static_cast<double>(std::clock() - cpu_start_) / CLOCKS_PER_SEC;
     return result_;
   }
 
@@ -75,6 +77,7 @@ class Sweep {
 
   const SweepOptions& options_;
   const Clock::time_point start_ = Clock::now();
+  const std::clock_t cpu_start_ = std::clock();
   std::atomic<std::uint64_t> next_;
   std::atomic<bool> stop_{false};
   std::mutex mutex_;
@@ -100,9 +103,10 @@ std::string report(const SweepResult& result) {
       format("%llu seeds, %.1f M events, %llu collectives committed, %.0f s of virtual time in %.1f s\n",
              static_cast<unsigned long long>(result.seeds), static_cast<double>(result.events) / 1e6,
              static_cast<unsigned long long>(result.commits), result.virtual_seconds, result.wall_seconds);
-  text += format("%.1f seeds/s, %.2f M events/s, %llu violations\n",
+  text += format("%.1f seeds/s, %.2f M events/s, %.2f M for each second of CPU time, %llu violations\n",
                  static_cast<double>(result.seeds) / result.wall_seconds,
                  static_cast<double>(result.events) / 1e6 / result.wall_seconds,
+                 static_cast<double>(result.events) / 1e6 / result.cpu_seconds,
                  static_cast<unsigned long long>(result.violations));
   return text;
 }

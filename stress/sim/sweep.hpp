@@ -30,6 +30,7 @@ struct SweepResult {
   std::uint64_t commits = 0;
   std::uint64_t violations = 0;
   std::optional<std::uint64_t> first_violation;  ///< Its seed: the smallest seen.
+  double cpu_seconds = 0;  ///< Of all threads.
   double wall_seconds = 0;
   double virtual_seconds = 0;
   Counts coverage;

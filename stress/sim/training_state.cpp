@@ -1,6 +1,7 @@
 #include "sim/training_state.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <string>
 
 #include "base/assert.hpp"
@@ -45,34 +46,69 @@ TrainingState::TrainingState(const ApplicationProfile& profile, std::uint64_t sa
   }
   auto content = StateContent::create(std::move(tensors));
   HAWSER_ASSERT(content.ok());
-  record_.content = std::move(*content);
+  session_ = std::make_unique<StateSession>(std::move(*content));
   remember();
 }
 
 void TrainingState::train() {
   const Digest128 now = digest();
-  for (std::size_t tensor = 0; tensor < record_.content->tensors().size(); ++tensor) {
-    const StateTensor& one = record_.content->tensors()[tensor];
+  const auto& tensors = session_->content().tensors();
+  for (std::size_t tensor = 0; tensor < tensors.size(); ++tensor) {
+    const StateTensor& one = tensors[tensor];
     Random random(one.allow_content_inequality ? ++own_ : now.low ^ (tensor * 0x9e3779b97f4a7c15ULL));
     if (one.bytes() == 0 || random.chance(1, 3)) continue;
     for (std::size_t i = random.below(64); i < one.bytes(); i += 1 + random.below(512))
       one.data[i] ^= static_cast<std::byte>(1 + random.below(255));
-    record_.content->mark_changed(tensor);
+    changed(one);
   }
-  ++record_.revision;
+  HAWSER_ASSERT(session_->set_revision({}, session_->revision() + 1) == StateSession::Next::over);
+}
+
+void TrainingState::changed(const StateTensor& tensor) {
+  HAWSER_ASSERT(session_->mark_changed({}, tensor.name) == StateSession::Next::over);
 }
 
 void TrainingState::go_astray(Random& random) {
-  const std::size_t tensor = random.below(record_.content->tensors().size());
-  const StateTensor& one = record_.content->tensors()[tensor];
+  const auto& tensors = session_->content().tensors();
+  const StateTensor& one = tensors[random.below(tensors.size())];
   if (one.bytes() == 0) return;
   one.data[random.below(one.bytes())] ^= std::byte{1};
-  record_.content->mark_changed(tensor);
+  changed(one);
+}
+
+void TrainingState::scribble(Random& random) {
+  const auto& tensors = session_->content().tensors();
+  const StateTensor& one = tensors[random.below(tensors.size())];
+  if (scribbled_ || one.bytes() == 0) return;
+  one.data[random.below(one.bytes())] ^= std::byte{2};
+  scribbled_ = one.name;
+}
+
+void TrainingState::save() {
+  HAWSER_ASSERT(session_->check_may_save().ok());
+  checkpoint_ = {.revision = session_->revision(), .bytes = all_bytes()};
+}
+
+/// As a file that is missing, or whose end is damaged.
+Result<std::uint64_t> TrainingState::read_checkpoint(Random& random) {
+  const Error unreadable{Status::system, "the checkpoint cannot be read"};
+  if (random.chance(1, 8)) return unreadable;
+  const std::size_t whole = checkpoint_->bytes.size();
+  const std::size_t readable = random.chance(1, 4) ? static_cast<std::size_t>(random.below(whole + 1)) : whole;
+  session_->load_touched() = readable > 0;
+  std::size_t at = 0;
+  for (const Memory& memory : memories_) {
+    const std::size_t bytes = std::min(memory.size, readable - at);
+    std::memcpy(memory.bytes.get(), checkpoint_->bytes.data() + at, bytes);
+    at += bytes;
+  }
+  if (readable < whole) return unreadable;
+  return checkpoint_->revision;
 }
 
 Digest128 TrainingState::digest() const {
   Manifest manifest;
-  for (const StateTensor& tensor : record_.content->tensors())
+  for (const StateTensor& tensor : session_->content().tensors())
     manifest.tensors.push_back({.name = tensor.name,
                                 .type = tensor.type,
                                 .count = tensor.count,
@@ -82,10 +118,11 @@ Digest128 TrainingState::digest() const {
 }
 
 bool TrainingState::bookkeeping_is_right() const {
-  if (!record_.content->stale().empty()) return true;  // It claims nothing.
-  for (std::size_t tensor = 0; tensor < record_.content->tensors().size(); ++tensor) {
-    const StateTensor& one = record_.content->tensors()[tensor];
-    const auto& known = record_.content->slice_digests(tensor);
+  const StateContent& content = session_->content();
+  if (!content.stale().empty()) return true;  // It claims nothing.
+  for (std::size_t tensor = 0; tensor < content.tensors().size(); ++tensor) {
+    const StateTensor& one = content.tensors()[tensor];
+    const auto& known = content.slice_digests(tensor);
     for (std::size_t slice = 0; slice < known.size(); ++slice)
       if (known[slice] != digest_slice({one.data + slice * kDigestSliceBytes,
                                         static_cast<std::size_t>(slice_bytes(one.bytes(), slice))},

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <vector>
 
 #include "base/data_type.hpp"
@@ -46,6 +47,32 @@ inline void store(DataType type, std::byte* to, double value) {
   narrow_float(type, to, wide, 1);
 }
 
+template <class T>
+void store_all_as(std::byte* to, std::span<const double> values) {
+  for (std::size_t i = 0; i < values.size(); ++i) store_as<T>(to + i * sizeof(T), values[i]);
+}
+
+/// As store(), one element after the other.
+inline void store_all(DataType type, std::byte* to, std::span<const double> values) {
+  switch (type) {
+    case DataType::float32: return store_all_as<float>(to, values);
+    case DataType::float64: return store_all_as<double>(to, values);
+    case DataType::int8: return store_all_as<std::int8_t>(to, values);
+    case DataType::uint8: return store_all_as<std::uint8_t>(to, values);
+    case DataType::int16: return store_all_as<std::int16_t>(to, values);
+    case DataType::uint16: return store_all_as<std::uint16_t>(to, values);
+    case DataType::int32: return store_all_as<std::int32_t>(to, values);
+    case DataType::uint32: return store_all_as<std::uint32_t>(to, values);
+    case DataType::int64: return store_all_as<std::int64_t>(to, values);
+    case DataType::uint64: return store_all_as<std::uint64_t>(to, values);
+    case DataType::float16:
+    case DataType::bfloat16: break;
+  }
+  std::vector<std::byte> wide(values.size() * sizeof(float));
+  store_all_as<float>(wide.data(), values);
+  narrow_float(type, to, wide.data(), values.size());
+}
+
 inline double load(DataType type, const std::byte* from) {
   switch (type) {
     case DataType::float32: return load_as<float>(from);
@@ -66,6 +93,17 @@ inline double load(DataType type, const std::byte* from) {
   return load_as<float>(wide);
 }
 
+/// Of so many whole numbers with this sum, rounded as the type demands.
+inline double mean(DataType type, double sum, std::size_t numbers) {
+  const auto count = static_cast<double>(numbers);
+  if (!is_float(type)) return std::nearbyint(sum / count);
+  if (type == DataType::float64) return sum / count;
+  if (type == DataType::float32) return static_cast<double>(static_cast<float>(sum) / static_cast<float>(count));
+  std::byte rounded[sizeof(double)];
+  store(type, rounded, static_cast<double>(static_cast<float>(sum) / static_cast<float>(count)));
+  return load(type, rounded);
+}
+
 /// Of whole numbers so small that nothing is lost on the way; an average is rounded as the type demands.
 inline double reduced(DataType type, ReduceOp op, const std::vector<double>& values) {
   double result = op == ReduceOp::prod ? 1 : op == ReduceOp::sum || op == ReduceOp::avg ? 0 : values.front();
@@ -78,13 +116,7 @@ inline double reduced(DataType type, ReduceOp op, const std::vector<double>& val
       case ReduceOp::min: result = std::min(result, value); break;
     }
   }
-  if (op != ReduceOp::avg) return result;
-  const auto count = static_cast<double>(values.size());
-  if (!is_float(type)) return std::nearbyint(result / count);
-  if (type == DataType::float64) return result / count;
-  std::byte mean[sizeof(double)];
-  store(type, mean, static_cast<double>(static_cast<float>(result) / static_cast<float>(count)));
-  return load(type, mean);
+  return op == ReduceOp::avg ? mean(type, result, values.size()) : result;
 }
 
 }  // namespace hawser::sim

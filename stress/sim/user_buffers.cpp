@@ -1,7 +1,6 @@
 #include "sim/user_buffers.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <utility>
 
@@ -34,6 +33,28 @@ void inspect_one(std::span<const std::byte> memory) {
 
 }  // namespace
 
+void contributions(std::uint64_t salt, std::span<double> values) {
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = contribution(salt, i);
+}
+
+void reduce_contributions(const Signature& signature, std::span<const std::uint64_t> salts,
+                          std::span<double> results) {
+  contributions(salts.front(), results);
+  const auto combine = [&](auto op) {
+    for (const std::uint64_t salt : salts.subspan(1))
+      for (std::size_t i = 0; i < results.size(); ++i) results[i] = op(results[i], contribution(salt, i));
+  };
+  switch (signature.op) {
+    case ReduceOp::sum: return combine([](double a, double b) { return a + b; });
+    case ReduceOp::prod: return combine([](double a, double b) { return a * b; });
+    case ReduceOp::max: return combine([](double a, double b) { return std::max(a, b); });
+    case ReduceOp::min: return combine([](double a, double b) { return std::min(a, b); });
+    case ReduceOp::avg: break;
+  }
+  combine([](double a, double b) { return a + b; });
+  for (double& result : results) result = mean(signature.type, result, salts.size());
+}
+
 void Quarantine::take(std::unique_ptr<std::byte[]> memory, std::size_t bytes) {
   if (!memory || HAWSER_SIM_ASAN) return;
   std::fill_n(memory.get(), bytes, kPattern);
@@ -51,7 +72,7 @@ void Quarantine::inspect() const {
 }
 
 UserBuffers::UserBuffers(const Shape& shape, std::uint64_t salt)
-    : shape_(shape), element_(element_bytes(shape.signature.type)), salt_(salt) {
+    : shape_(shape), element_(element_bytes(shape.signature.type)) {
   send_bytes_ = static_cast<std::size_t>(std::max(sent(), shape.in_place ? received() : 0)) * element_;
   send_.reset(new std::byte[send_bytes_]);
   std::memset(send_.get(), 0xff, send_bytes_);
@@ -60,9 +81,11 @@ UserBuffers::UserBuffers(const Shape& shape, std::uint64_t salt)
     std::memset(receive_.get(), 0xff, received() * element_);
   }
   if (!gives()) return;
-  std::byte* const to = send_.get() + (send() - send_.get());
-  for (std::uint64_t i = 0; i < sent(); ++i)
-    store(shape.signature.type, to + i * element_, contribution(salt, i));
+  std::vector<double> values(static_cast<std::size_t>(sent()));
+  contributions(salt, values);
+  given_.resize(values.size() * element_);
+  store_all(shape.signature.type, given_.data(), values);
+  if (!given_.empty()) std::memcpy(send_.get() + (send() - send_.get()), given_.data(), given_.size());
 }
 
 bool UserBuffers::gives() const {
@@ -96,12 +119,7 @@ std::byte* UserBuffers::receive() {
 
 bool UserBuffers::send_intact() const {
   if (!gives()) return true;
-  std::array<std::byte, sizeof(double)> expected{};
-  for (std::uint64_t i = 0; i < sent(); ++i) {
-    store(shape_.signature.type, expected.data(), contribution(salt_, i));
-    if (std::memcmp(send() + i * element_, expected.data(), element_) != 0) return false;
-  }
-  return true;
+  return given_.empty() || std::memcmp(send(), given_.data(), given_.size()) == 0;
 }
 
 std::span<const std::byte> UserBuffers::result() const {

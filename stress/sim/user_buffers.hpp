@@ -5,6 +5,7 @@
 #include <deque>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "base/signature.hpp"
 
@@ -16,6 +17,12 @@ inline double contribution(std::uint64_t salt, std::uint64_t element) {
   const std::uint64_t mixed = (salt ^ (element * 0x9e3779b97f4a7c15ULL)) * 0xd6e8feb86659fd93ULL;
   return static_cast<double>(1 + (mixed >> 60));
 }
+
+/// Those of the first elements.
+void contributions(std::uint64_t salt, std::span<double> values);
+/// What a reduction of the contributions comes to, element by element. Whole numbers so small that nothing is lost on
+/// the way; an average is rounded as the type demands.
+void reduce_contributions(const Signature& signature, std::span<const std::uint64_t> salts, std::span<double> results);
 
 /// Memory of calls that have ended, kept for a while full of a pattern, to catch whoever still writes to it.
 /// Under the address sanitizer the memory is given back at once, which catches readers as well.
@@ -63,9 +70,9 @@ class UserBuffers {
 
   Shape shape_;
   std::size_t element_;
-  std::uint64_t salt_;
   std::unique_ptr<std::byte[]> send_;  ///< In place: the only one, as long as the longer needs it.
   std::size_t send_bytes_ = 0;
+  std::vector<std::byte> given_;          ///< What lies at send(), where this rank gives something.
   std::unique_ptr<std::byte[]> receive_;  ///< Null in place.
 };
 

@@ -29,6 +29,13 @@ Process* World::find(PeerId id) {
   return nullptr;
 }
 
+Process* World::find_by_any_id(PeerId id) {
+  if (Process* const process = find(id)) return process;
+  for (const auto& process : processes_)
+    if (!process->gone() && process->has_been(id)) return process.get();
+  return nullptr;
+}
+
 std::vector<Process*> World::living() {
   std::vector<Process*> found;
   for (const auto& process : processes_)
@@ -60,9 +67,25 @@ Party World::known_party() {
 }
 
 bool World::step() {
+  arm_timers();  // Of those that something was done to between events.
   const bool more = queue.step();
+  arm_timers();
   buried.clear();
   return more;
+}
+
+std::optional<Instant> World::next_due() {
+  arm_timers();
+  return queue.next_due();
+}
+
+void World::timer_changes(Process& process) {
+  if (!std::exchange(process.timer_changes, true)) to_arm_.emplace_back(&process, queue.reserve());
+}
+
+void World::arm_timers() {
+  for (const auto& [process, turn] : to_arm_) process->arm_timer(turn);
+  to_arm_.clear();
 }
 
 void World::trace(const std::string& line) const {

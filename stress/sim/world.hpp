@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,8 @@ class World {
   const std::vector<std::unique_ptr<Process>>& processes() const { return processes_; }
   /// The process whose engine goes by this id now; null if there is none.
   Process* find(PeerId id);
+  /// Likewise, or the one that went by it before: who dials that address finds it there.
+  Process* find_by_any_id(PeerId id);
   std::vector<Process*> living();
   /// Keeps it to the end of the run.
   void add_stranger(std::unique_ptr<Stranger> stranger) { strangers_.push_back(std::move(stranger)); }
@@ -46,6 +49,10 @@ class World {
 
   /// Runs the earliest event. False when nothing is left to happen.
   bool step();
+  /// When the earliest event is due; none when nothing is left.
+  std::optional<Instant> next_due();
+  /// The deadline of this process may be another one now. It is asked for when the event is over.
+  void timer_changes(Process& process);
 
   bool tracing() const { return static_cast<bool>(on_trace); }
   void trace(const std::string& line) const;
@@ -76,7 +83,10 @@ class World {
   void judge_blame(const std::string& name);
   void judge_straggler(const std::string& name);
 
+  void arm_timers();
+
   std::vector<std::unique_ptr<Process>> processes_;
+  std::vector<std::pair<Process*, std::uint64_t>> to_arm_;  ///< And the turn in which it did something.
   std::vector<std::unique_ptr<Stranger>> strangers_;
 };
 

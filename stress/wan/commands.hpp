@@ -41,6 +41,12 @@ struct PlanOptions {
   std::vector<std::uint64_t> sizes{4 << 10, 1 << 20, 64 << 20};  ///< Bytes of float32.
 };
 
+struct ExecOptions {
+  HostIndex host = 0;
+  int lab_pid = 0;  ///< The process of the lab; 0: the only one of this tool that runs.
+  std::vector<std::string> command;
+};
+
 inline constexpr int kExitTimeout = 124;
 inline constexpr int kExitUsage = 64;
 inline constexpr int kExitNoPermission = 77;
@@ -48,12 +54,22 @@ inline constexpr int kExitSystem = 70;
 
 /// One command per host. Blocks until all have ended, or the timeout; the worst of their exit statuses.
 int run_commands(const RunOptions& options);
+/// Becomes the command, in the network of a host of a lab that runs. Comes back only if that is not possible: with the
+/// exit status, after a sentence.
+int exec_in_host(const ExecOptions& options);
 /// Measures what TCP gets in the lab, and prints a table. Not 0 if something could not be measured.
 int check_lab(const CheckOptions& options);
 int show_spec(const LabOptions& options);
 /// Prints what the planner makes of the spec.
 int show_plans(const PlanOptions& options);
 int list_specs();
+
+/// Where a master of a lab listens: in host 0.
+std::string master_address();
+/// NAME=VALUE of what a host's commands are told of the lab.
+std::vector<std::string> environment_of(HostIndex host, HostIndex hosts);
+/// With {i}, {address}, {hosts} and {master} replaced.
+std::vector<std::string> filled_in(std::vector<std::string> command, HostIndex host, HostIndex hosts);
 
 /// Prints why there is no lab; the exit status for it.
 int exit_of(const Error& no_lab);

@@ -43,6 +43,12 @@ void add_run(CLI::App& app, RunOptions& o) {
       "HAWSER_WAN_HOST, HAWSER_WAN_HOSTS, HAWSER_WAN_ADDRESS, HAWSER_WAN_ADDRESSES and HAWSER_WAN_MASTER.");
 }
 
+void add_exec(CLI::App& app, ExecOptions& o) {
+  app.add_option("host", o.host, "number of the host, from 0")->required();
+  app.add_option("--lab", o.lab_pid, "process id of the hawser-wan that runs the lab, if there are several");
+  app.footer("COMMAND follows after --, e.g.: exec 0 -- hawser status {master}");
+}
+
 void add_check(CLI::App& app, CheckOptions& o) {
   add_lab(app, o.lab);
   app.add_flag("--all-pairs", o.all_pairs, "measure every pair, not one of each kind");
@@ -68,12 +74,16 @@ int dispatch(std::vector<std::string> arguments, std::vector<std::string> comman
       "router with rates, queues, delays and losses. Needs root."};
   app.require_subcommand(1);
   RunOptions run;
+  ExecOptions exec;
   CheckOptions check;
   LabOptions show;
   PlanOptions plan;
   HostProcessOptions host;
   CLI::App* run_app = app.add_subcommand("run", "run one COMMAND per host: run SPEC [options] -- COMMAND...");
   add_run(*run_app, run);
+  CLI::App* exec_app = app.add_subcommand(
+      "exec", "run one more COMMAND in a host of a lab that runs: exec HOST [options] -- COMMAND...");
+  add_exec(*exec_app, exec);
   CLI::App* check_app = app.add_subcommand("check", "measure what TCP gets");
   add_check(*check_app, check);
   CLI::App* show_app = app.add_subcommand("show", "print a spec and the bounds that follow from it");
@@ -93,9 +103,9 @@ int dispatch(std::vector<std::string> arguments, std::vector<std::string> comman
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitUsage;  // --help is no error.
   }
-  if ((run_app->parsed() || host_app->parsed()) == command.empty()) {
+  if ((run_app->parsed() || exec_app->parsed() || host_app->parsed()) == command.empty()) {
     std::fprintf(stderr, command.empty() ? "hawser-wan: no command after --\n"
-                                         : "hawser-wan: only run takes a command after --\n");
+                                         : "hawser-wan: only run and exec take a command after --\n");
     return kExitUsage;
   }
   if (host_app->parsed()) {
@@ -103,6 +113,10 @@ int dispatch(std::vector<std::string> arguments, std::vector<std::string> comman
     return run_host_process(host);
   }
   if (agent_app->parsed()) return run_probe_agent();
+  if (exec_app->parsed()) {
+    exec.command = std::move(command);
+    return exec_in_host(exec);
+  }
   run.command = std::move(command);
   if (run_app->parsed()) return run_commands(run);
   if (check_app->parsed()) return check_lab(check);

@@ -14,8 +14,6 @@ namespace {
 
 constexpr std::uint64_t kGraceMs = 5000;
 constexpr std::uint64_t kMasterStartMs = 20'000;
-/// In a host's own network every port is free.
-constexpr const char* kMasterPort = "48500";
 
 class Run {
  public:
@@ -27,9 +25,7 @@ class Run {
   void start_commands();
   void start(HostIndex host, std::vector<std::string> arguments);
   bool over() const;
-  std::vector<std::string> environment_of(HostIndex host) const;
-  std::vector<std::string> substituted(HostIndex host) const;
-  std::string master_address() const { return address_text(0) + ":" + kMasterPort; }
+  std::vector<std::string> environment_with_master(HostIndex host) const;
   std::string master_binary() const;
   void print(std::FILE* to, const std::string& label, std::string_view line);
 
@@ -56,28 +52,10 @@ void Run::print(std::FILE* to, const std::string& label, std::string_view line) 
   if (const auto log = logs_.find(label); log != logs_.end()) log->second << line << std::endl;
 }
 
-std::vector<std::string> Run::environment_of(HostIndex host) const {
-  const HostIndex hosts = lab_.spec().host_count();
-  std::string all;
-  for (HostIndex i = 0; i < hosts; ++i) all += (i > 0 ? "," : "") + address_text(i);
-  std::vector<std::string> environment{
-      "HAWSER_WAN_HOST=" + std::to_string(host), "HAWSER_WAN_HOSTS=" + std::to_string(hosts),
-      "HAWSER_WAN_ADDRESS=" + address_text(host), "HAWSER_WAN_ADDRESSES=" + all};
+std::vector<std::string> Run::environment_with_master(HostIndex host) const {
+  std::vector<std::string> environment = environment_of(host, lab_.spec().host_count());
   if (options_.master) environment.push_back("HAWSER_WAN_MASTER=" + master_address());
   return environment;
-}
-
-std::vector<std::string> Run::substituted(HostIndex host) const {
-  const std::pair<std::string, std::string> values[] = {{"{i}", std::to_string(host)},
-                                                        {"{address}", address_text(host)},
-                                                        {"{hosts}", std::to_string(lab_.spec().host_count())},
-                                                        {"{master}", master_address()}};
-  std::vector<std::string> arguments = options_.command;
-  for (std::string& argument : arguments)
-    for (const auto& [name, value] : values)
-      for (std::size_t at = 0; (at = argument.find(name, at)) != std::string::npos; at += value.size())
-        argument.replace(at, name.size(), value);
-  return arguments;
 }
 
 std::string Run::master_binary() const {
@@ -103,7 +81,7 @@ bool Run::start_master() {
   };
   group_.start({.host = 0,
                 .arguments = {master_binary(), "master", "--listen", master_address()},
-                .environment = environment_of(0)},
+                .environment = environment_with_master(0)},
                callbacks);
   group_.wait([this] { return master_listens_ || master_ended_ || group_.interrupted(); }, kMasterStartMs);
   if (!master_listens_)
@@ -125,14 +103,16 @@ void Run::start(HostIndex host, std::vector<std::string> arguments) {
       std::fprintf(stderr, "hawser-wan: the command of %s ended with status %d\n", label.c_str(), status);
   };
   ++running_;
-  group_.start({.host = host, .arguments = std::move(arguments), .environment = environment_of(host)},
+  group_.start({.host = host, .arguments = std::move(arguments), .environment = environment_with_master(host)},
                callbacks);
 }
 
 void Run::start_commands() {
-  for (HostIndex host = 0; host < lab_.spec().host_count(); ++host) {
+  const HostIndex hosts = lab_.spec().host_count();
+  for (HostIndex host = 0; host < hosts; ++host) {
     const bool is_first = host == 0 && !options_.first.empty();
-    start(host, is_first ? std::vector<std::string>{"/bin/sh", "-c", options_.first} : substituted(host));
+    start(host, is_first ? std::vector<std::string>{"/bin/sh", "-c", options_.first}
+                         : filled_in(options_.command, host, hosts));
   }
 }
 

@@ -36,7 +36,7 @@ TEST_CASE("what is no address is refused with a sentence that quotes it") {
        {std::string(), std::string("host"), std::string(":1"), std::string("host:"), std::string("host:x"),
         std::string("host:1x"), std::string("host:65536"), std::string("host:-1"), std::string("host:+1"),
         std::string("host: 1"), std::string("::1:5"), std::string("[::1]"), std::string("[::1:5"),
-        std::string("[]:5"), std::string("["), std::string("[::1]5"),
+        std::string("[]:5"), std::string("["), std::string("[::1]5"), std::string("tcp://host:1"),
         std::string("host:99999999999999999999"), long_host + ":1"}) {
     INFO(text);
     const auto address = parse_address(text);

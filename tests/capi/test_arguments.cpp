@@ -77,6 +77,21 @@ TEST_CASE("configs are checked") {
   CHECK(std::strlen(hawserGetLastError()) > 10);
 }
 
+TEST_CASE("one port is a range, too") {
+  hawserMasterConfig_t master_config = HAWSER_MASTER_CONFIG_INIT;
+  master_config.listen = "127.0.0.1:0";
+  hawserMaster_t master = nullptr;
+  REQUIRE(hawserMasterCreate(&master_config, &master) == hawserSuccess);
+  char address[HAWSER_ADDRESS_BYTES] = "";
+  REQUIRE(hawserMasterGetAddress(master, address, sizeof address) == hawserSuccess);
+  // The master has it: so it is this port that is asked for, and no other.
+  hawserCommConfig_t config = good_config();
+  config.listen_address = "127.0.0.1";
+  config.port_first = static_cast<std::uint16_t>(std::stoul(std::string(address).substr(std::string(address).rfind(':') + 1)));
+  CHECK(create(config) == hawserErrorSystem);
+  CHECK(hawserMasterDestroy(master) == hawserSuccess);
+}
+
 TEST_CASE("a master's configs are checked") {
   hawserMasterConfig_t config = HAWSER_MASTER_CONFIG_INIT;
   config.listen = "127.0.0.1:0";

@@ -9,20 +9,16 @@
 
 #include "base/assert.hpp"
 #include "base/limits.hpp"
+#include "fuzz/refusal.hpp"
 #include "wire/byte_order.hpp"
 #include "wire/checksum.hpp"
 #include "wire/frame_codec.hpp"
 #include "wire/link_greeting.hpp"
-#include "base/loggable_text.hpp"
 
 namespace {
 
 using namespace hawser;
-
-void check_refusal(const Error& error) {
-  HAWSER_ASSERT(error.status == Status::refused);
-  HAWSER_ASSERT(!first_unloggable(error.sentence));
-}
+using testing::check_refusal;
 
 template <std::size_t kBytes>
 std::array<std::byte, kBytes> taken(std::span<const std::byte> from, bool with_right_checksum) {

@@ -1,5 +1,5 @@
-// Writes the seed corpora: `make_corpus DIRECTORY` fills DIRECTORY/{control,frame,master}. Their contents are
-// those of the codecs, so run it again when a layout changes, and commit what it wrote.
+// Writes the seed corpora: `make_corpus DIRECTORY` fills DIRECTORY/{checkpoint,control,frame,manifest,master,payload,
+// prefetch}. Their contents are those of the codecs, so run it again when a layout changes, and commit what it wrote.
 
 #include <array>
 #include <cstddef>
@@ -10,8 +10,13 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "../wire/random_message.hpp"
+#include "checkpoint/checkpoint_header.hpp"
+#include "kernels/content_digest.hpp"
+#include "kernels/payload_codec.hpp"
+#include "shared_state/prefetch.hpp"
 #include "wire/control_codec.hpp"
 #include "wire/control_frame.hpp"
 #include "wire/frame_codec.hpp"
@@ -133,6 +138,73 @@ void make_master(Corpus corpus) {
   corpus.add("raw", raw);
 }
 
+Manifest small_manifest() {
+  std::vector<Digest128> slices(3, Digest128{.low = 1, .high = 2});
+  const auto tensor = [](std::string name, std::uint64_t count, std::span<const Digest128> digests) {
+    return TensorEntry{.name = std::move(name),
+                       .type = DataType::float32,
+                       .count = count,
+                       .digest = digest_of_slices(digests, count * sizeof(float), kContentSeed)};
+  };
+  return {.revision = 7,
+          .agreed_revision = 6,
+          .tensors = {tensor("layer.0.bias", 16, std::span(slices).first(1)), tensor("layer.0.weight", 600000, slices)}};
+}
+
+// First byte: 0 manifest, 1 summary, 2 choices; see fuzz_manifest.cpp.
+void make_manifests(Corpus corpus) {
+  corpus.add("small", script({0}) + text_of(encode_manifest(small_manifest())));
+  corpus.add("empty", script({0}) + text_of(encode_manifest({})));
+  corpus.add("in-trouble", script({0}) + text_of(encode_manifest({.incomplete = true, .trouble = "it broke off"})));
+  corpus.add("summary", script({1}) + text_of(encode_summary(summarize(small_manifest()))));
+  corpus.add("chosen", script({2, 0, 9, 1, 8, 0, 1, 2, 3, 4, 0, 2, 1, 0, 7, 7, 0, 4, 5, 3, 0, 0, 9, 8, 8, 1, 0, 12, 5}));
+}
+
+// First byte: even text behind the bytes of data, odd choices; see fuzz_checkpoint.cpp.
+void make_checkpoint(Corpus corpus) {
+  CheckpointHeader header{.revision = 12};
+  header.entries = {{.name = "w", .type = DataType::float64, .count = 4, .digest = {.low = 1, .high = 2}},
+                    {.name = "b \"c\"", .type = DataType::uint8, .count = 3, .digest = {.low = 3, .high = 4}}};
+  corpus.add("text", script({0, 0, 0, 0, 0, 0, 0, 0, 35}) + encode_checkpoint_header(header));
+  corpus.add("text-of-nothing", script({0, 0, 0, 0, 0, 0, 0, 0, 0}) + encode_checkpoint_header({}));
+  corpus.add("escapes", script({0, 0, 0, 0, 0, 0, 0, 0, 0}) + R"({"__metadata__":{"a\u00e9\ud83d\ude00\n":"\\\/"}})");
+  const std::string chosen = script({1, 1, 5, 2, 3, 1, 0, 2, 1, 4, 9, 0, 0, 0, 0, 0, 0, 0, 1, 6, 2, 5, 1, 8, 3});
+  corpus.add("chosen", chosen);
+  corpus.add("chosen-and-changed", chosen + std::string(8, '\0') + script({0, 1, 0, 1, ' '}) + script({0, 40, 1, 1, '3'}));
+}
+
+// Kind, stride, two bytes of the length, damage; see fuzz_payload.cpp.
+void make_payload(Corpus corpus) {
+  std::vector<std::byte> content(4096);
+  for (std::size_t i = 0; i < content.size(); ++i) content[i] = static_cast<std::byte>(i % 4 == 3 ? 0x3f : i * i % 251);
+  for (const int kind : {1, 2, 4, 5}) {
+    const std::size_t stride = kind == 5 ? 8 : static_cast<std::size_t>(kind);
+    std::vector<std::byte> packed(2 * content.size());
+    packed.resize(compress_payload(content, stride, packed).value_or(0));
+    corpus.add("came-" + std::to_string(stride), script({0, kind, 16, 0, 0}) + text_of(packed));
+  }
+  corpus.add("sent", script({1, 4, 0, 9, 0}) + text_of(content));
+  corpus.add("damaged", script({1, 2, 0, 30, 1}) + text_of(content));
+  corpus.add("nothing", script({1, 4, 0, 0, 0}));
+}
+
+// First byte: 0 a catalog, 1 choices for one, 2 what a guest and its hosts do; see fuzz_prefetch.cpp.
+void make_prefetch(Corpus corpus) {
+  const std::string manifest = text_of(encode_manifest(small_manifest()));
+  std::vector<std::byte> digests;
+  for (int slice = 0; slice < 4; ++slice) append_digest({.low = 1, .high = 2}, digests);
+  corpus.add("catalog", script({0, static_cast<int>(manifest.size()), 0, 0, 0}) + manifest + text_of(digests));
+  corpus.add("chosen", script({1, 0, 9, 1, 8, 0, 1, 2, 3, 4, 0, 2, 1, 0, 7, 7, 0, 4, 5, 3, 0, 0, 9, 8, 8, 1, 0, 12, 5}));
+  const std::string hosts = script({0, 0, 7});
+  const auto offer = [](int host, int number, int lie) { return script({host, 1, number, lie, 1}); };
+  const auto chunk = [](int host, int number, int lie, int index) { return script({host, 2, number, lie, index}); };
+  corpus.add("fetched", script({2}) + hosts + offer(0, 0, 0) + chunk(0, 0, 0, 0) + chunk(0, 0, 0, 1) + chunk(0, 0, 0, 2));
+  corpus.add("overtaken", script({2}) + hosts + offer(0, 0, 0) + chunk(0, 0, 0, 0) + chunk(0, 0, 0, 1) + offer(1, 1, 0) +
+                              chunk(1, 1, 0, 0) + chunk(1, 1, 2, 1) + script({0}) + chunk(1, 1, 0, 2));
+  corpus.add("lies", script({2}) + hosts + offer(0, 2, 4) + chunk(0, 2, 4, 0) + chunk(0, 2, 0, 1) + script({0, 3, 13}) +
+                         offer(1, 2, 1) + script({0, 0, 0, 0, 0, 0, 0, 1}) + chunk(1, 2, 0, 0));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -141,8 +213,12 @@ int main(int argc, char** argv) {
     return 2;
   }
   const std::filesystem::path root = argv[1];
+  make_checkpoint(Corpus(root / "checkpoint"));
   make_control(Corpus(root / "control"));
   make_frame(Corpus(root / "frame"));
+  make_manifests(Corpus(root / "manifest"));
   make_master(Corpus(root / "master"));
+  make_payload(Corpus(root / "payload"));
+  make_prefetch(Corpus(root / "prefetch"));
   return 0;
 }

@@ -6,42 +6,54 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
+#include <span>
 #include <utility>
 #include <vector>
 
+#include "base/assert.hpp"
 #include "base/random.hpp"
-#include "links/link_sides.hpp"
+#include "links/link_table.hpp"
 
-namespace hawser {
+namespace hawser::links {
 
 /// What becomes of a dial in one direction.
-enum class Way { open, refused, lost, stranger };
+enum class Way {
+  open,
+  refused,
+  lost,
+  stranger,  ///< Something takes the connection and never answers.
+};
 
-/// Both sides of one link and the wires between them, with delays drawn at random. Each side does what a transport does
-/// with one connection: it dials when its machine says so, redials what failed, holds greetings or takes them.
+/// Both sides of one link, each a LinkTable, and the wires between them, with delays drawn at random.
 class LinkWorld {
  public:
   struct Terms {
     std::array<Way, 2> way{Way::open, Way::open};  ///< From side 0, which has the smaller id, and from side 1.
     std::array<std::optional<Duration>, 2> dial_after{Duration::zero(), Duration::zero()};
     Duration delay_max = milliseconds(100);  ///< One way.
+    std::uint32_t connections = 1;
   };
 
-  LinkWorld(Terms terms, std::uint64_t seed) : terms_(terms), random_(seed) {}
+  LinkWorld(Terms terms, std::uint64_t seed)
+      : terms_(terms), random_(seed), sides_{Side(config(0, seed)), Side(config(1, seed))} {
+    for (const int side : {0, 1}) side_of(side).table.set_self(id_of(side));
+  }
 
   void begin(int side, Instant at) {
     run_until(at);
-    side_of(side).open = true;
-    side_of(side).machine.begin(now_, side == 0, terms_.dial_after.at(side));
-    judge_held(side);
-    look(side);
+    side_of(side).is_open = true;
+    ask(side, [&](LinkTable& table, Actions& out) {
+      table.open(now_,
+                 {.peer = id_of(1 - side), .name = "other", .secret = 7, .dial_after = terms_.dial_after.at(side)}, out);
+    });
   }
   void set_way(int side, Way way) { terms_.way.at(side) = way; }
-  /// The standing connection is reset, and both ends notice, each in its time.
+  /// All established connections are reset, and both ends notice, each in its time.
   void cut() {
-    const auto standing = side_of(0).standing ? side_of(0).standing : side_of(1).standing;
-    if (!standing) return;
-    for (const int side : {0, 1}) after(delay(), [this, side, wire = *standing] { wire_closed(side, wire); });
+    for (const auto& [number, wire] : wires_)
+      if (wire.is_open() && (is_established(0, number) || is_established(1, number)))
+        for (const int side : {0, 1}) after(delay(), [this, side, wire = number] { wire_closed(side, wire); });
   }
   void run_until(Instant until) {
     while (!events_.empty() && events_.begin()->first.first <= until) {
@@ -53,11 +65,17 @@ class LinkWorld {
   }
   void pass(Duration time) { run_until(now_ + time); }
 
+  /// All connections of the link are established at both ends, and no other ones.
   bool stands() const {
-    return sides_[0].standing && sides_[0].standing == sides_[1].standing && wires_.at(*sides_[0].standing).is_open();
+    for (const Side& side : sides_)
+      if (side.up.size() != terms_.connections) return false;
+    for (std::uint32_t index = 0; index < terms_.connections; ++index) {
+      const auto wire = wire_of(0, index);
+      if (!wire || wire_of(1, index) != wire || !wires_.at(*wire).is_open()) return false;
+    }
+    return true;
   }
-  LinkSides::Dialler dialler(int side) const { return sides_.at(side).machine.dialler(); }
-  bool has_got_through(int side) const { return sides_.at(side).machine.has_got_through(); }
+  LinkSides::Dialler dialler(int side) const { return sides_.at(side).table.dialler(id_of(1 - side)); }
   bool agree() const {
     return (dialler(0) == LinkSides::Dialler::ours && dialler(1) == LinkSides::Dialler::theirs) ||
            (dialler(1) == LinkSides::Dialler::ours && dialler(0) == LinkSides::Dialler::theirs);
@@ -67,167 +85,137 @@ class LinkWorld {
   Instant now() const { return now_; }
 
  private:
-  using Wire = std::size_t;
-  struct WireState {
-    int dialler = 0;
-    std::array<bool, 2> closed{};         ///< As each side sees it.
+  using WireNumber = std::size_t;
+  struct Wire {
+    std::array<SocketId, 2> socket{};       ///< As each side numbers it.
+    std::array<bool, 2> closed{};           ///< As each side sees it.
     std::array<Instant, 2> last_arrival{};  ///< What is on its way to each side stays in order.
     bool is_open() const { return !closed[0] && !closed[1]; }
   };
   struct Side {
-    LinkSides machine;
-    bool open = false;
-    std::uint64_t attempt = 0;      ///< Counts; an event of an older one has nothing to say.
-    std::optional<Wire> greeting;   ///< Dialled here and not answered yet.
-    std::optional<Wire> standing;
-    std::vector<Wire> held;
-    std::uint64_t look = 0;
+    explicit Side(const LinkTableConfig& config) : table(config) {}
+    LinkTable table;
+    bool is_open = false;
+    std::set<SocketId> dials;
+    std::map<SocketId, WireNumber> wires;
+    std::set<std::uint32_t> up;  ///< Connections, as an engine hears of them.
+    std::optional<Instant> timer;
   };
 
+  LinkTableConfig config(std::uint64_t side, std::uint64_t seed) const {
+    return {.connections_per_link = terms_.connections, .seed = 2 * seed + side};
+  }
+  static PeerId id_of(int side) { return PeerId{side == 0 ? 100U : 200U}; }
   Side& side_of(int side) { return sides_.at(static_cast<std::size_t>(side)); }
+  Wire& wire_at(WireNumber number) { return wires_.at(number); }
+  std::optional<WireNumber> wire_of(int side, std::uint32_t index) const {
+    const auto socket = sides_.at(side).table.established({id_of(1 - side), index});
+    if (!socket) return std::nullopt;
+    return sides_.at(side).wires.at(*socket);
+  }
+  bool is_established(int side, WireNumber wire) const {
+    for (std::uint32_t index = 0; index < sides_.at(side).table.connections(id_of(1 - side)); ++index)
+      if (wire_of(side, index) == wire) return true;
+    return false;
+  }
   Duration delay() { return microseconds(random_.between(100, std::max<std::int64_t>(terms_.delay_max.count(), 100))); }
   void after(Duration time, std::function<void()> what) {
     events_.emplace(std::pair(now_ + time, ++event_count_), std::move(what));
   }
   /// In order with all else on this wire to that side.
-  void over(Wire wire, int to, std::function<void()> what) {
-    Instant& last = wires_.at(wire).last_arrival.at(static_cast<std::size_t>(to));
+  void over(WireNumber wire, int to, std::function<void()> what) {
+    Instant& last = wire_at(wire).last_arrival.at(static_cast<std::size_t>(to));
     last = std::max(last, now_ + delay());
     after(last - now_, std::move(what));
   }
 
-  void look(int number) {
-    Side& side = side_of(number);
-    if (!side.open) return;
-    if (const auto due = side.machine.dial_at(); due && *due <= now_) {
-      side.machine.dialling();
-      dial(number);
+  template <class Ask>
+  void ask(int number, const Ask& ask) {
+    Actions actions;
+    ask(side_of(number).table, actions);
+    for (std::size_t i = 0; i < actions.size(); ++i) {
+      const Action action = actions[i];
+      std::visit([&](const auto& one) { perform(number, one, actions); }, action);
     }
     arm(number);
   }
   void arm(int number) {
     Side& side = side_of(number);
-    if (!side.open) return;
-    auto next = side.machine.dial_at();
-    if (!side.held.empty()) next = earlier(next, side.machine.next_look(now_));
-    const std::uint64_t count = ++side.look;
-    if (!next) return;
-    after(std::max(*next - now_, Duration::zero()), [this, number, count] {
-      if (side_of(number).look != count) return;
-      judge_held(number);
-      look(number);
+    side.timer = side.table.next_deadline();
+    if (!side.timer) return;
+    after(std::max(*side.timer - now_, Duration::zero()), [this, number, due = *side.timer] {
+      if (side_of(number).timer != due) return;
+      ask(number, [&](LinkTable& table, Actions& out) { table.tick(now_, out); });
     });
   }
 
-  void dial(int number) {
-    const std::uint64_t attempt = ++side_of(number).attempt;
-    const auto still = [this, number, attempt] { return side_of(number).attempt == attempt; };
-    switch (terms_.way.at(static_cast<std::size_t>(number))) {
-      case Way::refused:
-        return after(2 * delay(), [this, number, still] {
-          if (still()) attempt_failed(number);
+  void perform(int number, const Dial& dial, Actions&) {
+    side_of(number).dials.insert(dial.socket);
+    const Way way = terms_.way.at(static_cast<std::size_t>(number));
+    const Duration time = way == Way::lost ? Duration(seconds(2)) : 2 * delay();
+    after(time, [this, number, way, socket = dial.socket] {
+      if (side_of(number).dials.erase(socket) == 0) return;
+      if (way == Way::refused || way == Way::lost)
+        return ask(number, [&](LinkTable& table, Actions& out) {
+          table.dial_failed(now_, socket, {.why = "no way", .was_refused = way == Way::refused}, out);
         });
-      case Way::lost:
-        return after(seconds(2), [this, number, still] {
-          if (still()) attempt_failed(number);
-        });
-      case Way::stranger:
-        // It takes the connection and never answers.
-        return after(2 * delay(), [this, number, still] {
-          if (!still()) return;
-          side_of(number).machine.greeted(now_);
-          after(seconds(8), [this, number, still] {
-            if (still()) attempt_failed(number);
-          });
-        });
-      case Way::open: break;
-    }
-    after(2 * delay(), [this, number, still] {
-      if (still()) greet(number);
+      connected(number, socket, way == Way::open);
     });
   }
-  void greet(int number) {
+  void connected(int number, SocketId socket, bool is_read) {
+    const WireNumber wire = wires_.size();
+    wires_[wire].socket.at(static_cast<std::size_t>(number)) = socket;
+    side_of(number).wires[socket] = wire;
+    if (is_read)
+      over(wire, 1 - number, [this, wire, to = 1 - number] {
+        ask(to, [&](LinkTable& table, Actions& out) {
+          const auto accepted = table.accepted(now_, {.source = "other", .remote_host = "other"}, out);
+          HAWSER_ASSERT(accepted.has_value());
+          wire_at(wire).socket.at(static_cast<std::size_t>(to)) = *accepted;
+          side_of(to).wires[*accepted] = wire;
+        });
+      });
+    ask(number, [&](LinkTable& table, Actions& out) { table.dialled(now_, socket, {}, out); });
+  }
+  void perform(int number, const Send& send, Actions& next) {
+    const WireNumber wire = side_of(number).wires.at(send.socket);
+    over(wire, 1 - number, [this, wire, to = 1 - number, bytes = send.bytes] { came(to, wire, bytes); });
+    side_of(number).table.sent(now_, send.socket, milliseconds(1), next);
+  }
+  void came(int number, WireNumber wire, std::span<const std::byte> bytes) {
+    const SocketId socket = wire_at(wire).socket.at(static_cast<std::size_t>(number));
+    if (socket == SocketId{} || wire_at(wire).closed.at(static_cast<std::size_t>(number))) return;
+    const std::size_t wanted = side_of(number).table.bytes_wanted(socket);
+    HAWSER_ASSERT(wanted >= bytes.size());
+    ask(number, [&](LinkTable& table, Actions& out) {
+      table.received(now_, {.socket = socket, .bytes = bytes, .round_trip = milliseconds(1)}, out);
+    });
+    if (side_of(number).is_open && side_of(number).table.bytes_wanted(socket) == 1) ++greetings_held_;
+  }
+  void perform(int number, const Close& close, Actions&) {
     Side& side = side_of(number);
-    const Wire wire = wires_.size();
-    wires_[wire].dialler = number;
-    side.greeting = wire;
-    side.machine.greeted(now_);
-    over(wire, 1 - number, [this, wire, to = 1 - number] {
-      if (wires_.at(wire).closed.at(static_cast<std::size_t>(to))) return;
-      side_of(to).held.push_back(wire);
-      judge_held(to);
-      arm(to);
-    });
-    after(seconds(8), [this, number, wire, attempt = side.attempt] {
-      if (side_of(number).attempt == attempt && side_of(number).greeting == wire) attempt_failed(number);
-    });
-  }
-  void attempt_failed(int number) {
-    Side& side = side_of(number);
-    stop_attempt(number);
-    side.machine.attempt_ended();
-    redial_later(number);
-    judge_held(number);
-    arm(number);
-  }
-  void redial_later(int number) {
-    const std::uint64_t attempt = ++side_of(number).attempt;
-    after(milliseconds(random_.between(15, 1000)), [this, number, attempt] {
-      if (side_of(number).attempt == attempt) dial(number);
-    });
-  }
-  void stop_attempt(int number) {
-    ++side_of(number).attempt;
-    if (const auto wire = std::exchange(side_of(number).greeting, std::nullopt)) close(number, *wire);
-  }
-  void close(int number, Wire wire) {
-    wires_.at(wire).closed.at(static_cast<std::size_t>(number)) = true;
+    side.dials.erase(close.socket);
+    const auto at = side.wires.find(close.socket);
+    if (at == side.wires.end()) return;
+    const WireNumber wire = at->second;
+    side.wires.erase(at);
+    wire_at(wire).closed.at(static_cast<std::size_t>(number)) = true;
     over(wire, 1 - number, [this, wire, to = 1 - number] { wire_closed(to, wire); });
   }
-
-  void judge_held(int number) {
+  void wire_closed(int number, WireNumber wire) {
     Side& side = side_of(number);
-    if (!side.open) return;
-    const std::vector<Wire> waiting = side.held;
-    for (const Wire wire : waiting) {
-      if (std::find(side.held.begin(), side.held.end(), wire) == side.held.end()) continue;
-      if (side.machine.judge(now_) == LinkSides::Verdict::hold) {
-        ++greetings_held_;
-        continue;
-      }
-      std::erase(side.held, wire);
-      accept(number, wire);
-    }
+    bool& closed = wire_at(wire).closed.at(static_cast<std::size_t>(number));
+    if (std::exchange(closed, true)) return;
+    const SocketId socket = wire_at(wire).socket.at(static_cast<std::size_t>(number));
+    if (side.wires.erase(socket) != 0)
+      ask(number, [&](LinkTable& table, Actions& out) { table.broke(now_, socket, "reset", out); });
   }
-  void accept(int number, Wire wire) {
-    Side& side = side_of(number);
-    stop_attempt(number);
-    if (side.standing) close(number, *std::exchange(side.standing, std::nullopt));
-    side.machine.theirs_stands(now_);
-    side.standing = wire;
-    over(wire, 1 - number, [this, wire, to = 1 - number] {
-      Side& dialler = side_of(to);
-      if (dialler.greeting != wire) return;
-      dialler.greeting.reset();
-      ++dialler.attempt;
-      dialler.machine.ours_stands(now_);
-      dialler.standing = wire;
-      arm(to);
-    });
-    arm(number);
+  void perform(int number, const Up& up, Actions&) { HAWSER_ASSERT(side_of(number).up.insert(up.name.index).second); }
+  void perform(int number, const Down& down, Actions&) {
+    HAWSER_ASSERT(side_of(number).up.erase(down.name.index) == 1);
   }
-  void wire_closed(int number, Wire wire) {
-    Side& side = side_of(number);
-    wires_.at(wire).closed.at(static_cast<std::size_t>(number)) = true;
-    std::erase(side.held, wire);
-    if (side.greeting == wire) return attempt_failed(number);
-    if (side.standing != wire) return;
-    side.standing.reset();
-    side.machine.all_down(now_);
-    if (side.machine.dialler() == LinkSides::Dialler::ours) redial_later(number);
-    judge_held(number);
-    arm(number);
-  }
+  template <class Other>
+  void perform(int, const Other&, Actions&) {}
 
   Terms terms_;
   Random random_;
@@ -235,8 +223,8 @@ class LinkWorld {
   std::map<std::pair<Instant, std::uint64_t>, std::function<void()>> events_;
   std::uint64_t event_count_ = 0;
   std::array<Side, 2> sides_;
-  std::map<Wire, WireState> wires_;
+  std::map<WireNumber, Wire> wires_;
   std::size_t greetings_held_ = 0;
 };
 
-}  // namespace hawser
+}  // namespace hawser::links

@@ -3,7 +3,7 @@
 #include "catch.hpp"
 #include "links/link_world.hpp"
 
-namespace hawser {
+namespace hawser::links {
 namespace {
 
 using Dialler = LinkSides::Dialler;
@@ -18,6 +18,7 @@ constexpr Duration kSettled = seconds(40);
 LinkWorld::Terms some_terms(Random& random) {
   LinkWorld::Terms terms;
   terms.delay_max = milliseconds(1) * (1LL << random.below(9));
+  terms.connections = static_cast<std::uint32_t>(random.between(1, 3));
   for (auto& after : terms.dial_after) {
     static constexpr std::int64_t kWaits[] = {0, 0, 300, 1000};
     after = milliseconds(kWaits[random.below(4)]);
@@ -205,4 +206,4 @@ TEST_CASE("where nobody can dial there is no link, and it stands once somebody c
   }
 }
 
-}  // namespace hawser
+}  // namespace hawser::links

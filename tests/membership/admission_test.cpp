@@ -25,6 +25,24 @@ std::ptrdiff_t place_of(MasterBench& bench, std::uint64_t peer) {
 
 }  // namespace
 
+TEST_CASE("members of one name are warned of, once for each name") {
+  MasterBench bench;
+  const auto hello_as = [&](std::uint64_t peer, const std::string& name) {
+    bench.open(peer);
+    Introduction who = bench.introduction(peer);
+    who.name = name;
+    bench.say(peer, Hello{who});
+  };
+  hello_as(1, "berlin");
+  hello_as(2, "berlin");
+  hello_as(3, "madrid");
+  CHECK(bench.logged("name-twice") == 0);
+  bench.link_all({1, 2, 3});
+  bench.pass(seconds(1));
+  REQUIRE(bench.is_member(3));
+  CHECK(bench.logged("name-twice") == 1);
+}
+
 // ------------------------------------------------------------------------------ the first peers of a run
 
 TEST_CASE("the first peers form a view together, in order of arrival") {

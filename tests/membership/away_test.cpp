@@ -6,8 +6,6 @@
 namespace hawser {
 namespace {
 
-/// Nobody is silent in these tests, and being away takes 5 s.
-constexpr MasterConfig kPatient{.silence = seconds(3600)};
 
 }  // namespace
 

@@ -10,8 +10,6 @@
 namespace hawser {
 namespace {
 
-constexpr MasterConfig kPatient{.silence = seconds(3600)};
-
 /// A master alone: what it does is thrown away.
 class LoneMaster {
  public:

@@ -25,6 +25,9 @@ inline ViewMark mark_of(const View& view) {
   return {.epoch = view.epoch, .id = view.id, .size = view.size(), .fingerprint = fingerprint(view)};
 }
 
+/// Nobody is silent in these tests.
+inline constexpr MasterConfig kPatient{.silence = seconds(3600)};
+
 /// A master with hand-made peers: messages go in by peer number, and what each peer is told is kept. Each comes from a
 /// host of its own, unless the test says otherwise. Lists that come as differences are put together as peers do.
 class MasterBench {
@@ -247,6 +250,12 @@ class MasterBench {
   MasterMachine& machine() { return master_; }
   std::uint32_t pending() const { return master_.snapshot().pending; }
 
+  /// How many log events of that name there were.
+  std::size_t logged(const std::string& what) const {
+    const auto found = logged_.find(what);
+    return found == logged_.end() ? 0 : found->second;
+  }
+
  private:
   /// A deadline that is still due after it would make a driver spin, and the master believe that it slept.
   void tick() {
@@ -270,6 +279,8 @@ class MasterBench {
       } else if (const auto* const stands = std::get_if<SetStanding>(&action)) {
         REQUIRE(open_.contains(stands->connection));
         standing_[stands->connection] = stands->standing;
+      } else if (const auto* const line = std::get_if<LogEvent>(&action)) {
+        ++logged_[line->what];
       }
     }
   }
@@ -295,6 +306,7 @@ class MasterBench {
   MasterConfig config_;
   MasterMachine master_;
   std::uint64_t connections_ = 0;
+  std::map<std::string, std::size_t> logged_;
   std::map<std::uint64_t, std::string> host_of_;
   std::map<std::uint64_t, ConnectionId> newest_;
   std::map<std::uint64_t, std::uint64_t> opened_;  ///< How many connections each opened.

@@ -3,12 +3,6 @@
 
 /// Guests: newcomers that fetch state from the members before they may be admitted. They visit all the while.
 namespace hawser {
-namespace {
-
-constexpr MasterConfig kPatient{.silence = seconds(3600)};
-
-}  // namespace
-
 TEST_CASE("a guest is told its hosts and the members their guest, and stays as long as it fetches") {
   MasterBench bench(kPatient);
   bench.found(2);

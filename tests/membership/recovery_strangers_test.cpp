@@ -6,7 +6,6 @@
 namespace hawser {
 namespace {
 
-constexpr MasterConfig kPatient{.silence = seconds(3600)};
 constexpr std::uint64_t kStranger = 900000;
 constexpr std::uint64_t kHuge = std::uint64_t{1} << 62;
 

@@ -5,8 +5,6 @@
 namespace hawser {
 namespace {
 
-constexpr MasterConfig kPatient{.silence = seconds(3600)};
-
 /// Members that come back to `after` and have told what they know of their collectives.
 void recover(MasterBench& before, MasterBench& after, const Peers& peers) {
   for (const auto peer : peers) after.come_back(before, peer);

@@ -5,7 +5,6 @@
 namespace hawser {
 namespace {
 
-constexpr MasterConfig kPatient{.silence = seconds(3600)};
 const std::string kFlooder = "10.9.9.9";
 constexpr std::uint64_t kFirst = 100000;
 

@@ -7,7 +7,6 @@ namespace {
 
 /// Whoever asks is a stranger, numbered from here on, each at an address of its own.
 constexpr std::uint64_t kStranger = 900000;
-constexpr MasterConfig kPatient{.silence = seconds(3600)};
 
 /// Later than what was told before is kept.
 RunStatus ask(MasterBench& bench) {

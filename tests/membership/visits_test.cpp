@@ -5,7 +5,7 @@
 namespace hawser {
 namespace {
 
-constexpr MasterConfig kPatient{.silence = seconds(3600), .link_open = seconds(10)};
+constexpr MasterConfig kPatientLinks{.silence = seconds(3600), .link_open = seconds(10)};
 
 /// A newcomer of the same machine and address as another one, and with another id: it has connected again.
 void hello_as(MasterBench& bench, std::uint64_t peer, std::uint64_t former) {
@@ -150,7 +150,7 @@ TEST_CASE("words on links to oneself, to strangers and to other groups are nothi
 // ---------------------------------------------------------------------------------- links that do not stand
 
 TEST_CASE("a newcomer whose links do not come to stand is refused, with both addresses, and nobody waits for it") {
-  MasterBench bench(kPatient);
+  MasterBench bench(kPatientLinks);
   bench.found(2);
   bench.hello(3);
   bench.link(3, 1);
@@ -169,7 +169,7 @@ TEST_CASE("a newcomer whose links do not come to stand is refused, with both add
 }
 
 TEST_CASE("who failed waits 10, 20, then 40 s before its links are tried again") {
-  MasterBench bench(kPatient);
+  MasterBench bench(kPatientLinks);
   bench.found(1);
   bench.hello(10);
   bench.pass(seconds(10));
@@ -206,7 +206,7 @@ TEST_CASE("who failed waits 10, 20, then 40 s before its links are tried again")
 }
 
 TEST_CASE("a failure holds for the host and the address, and for no others") {
-  MasterBench bench(kPatient);
+  MasterBench bench(kPatientLinks);
   bench.found(1);
   bench.hello(10);
   bench.pass(seconds(10));
@@ -223,7 +223,7 @@ TEST_CASE("a failure holds for the host and the address, and for no others") {
 }
 
 TEST_CASE("a newcomer in its pause starts a run whose members have all gone when the pause is over") {
-  MasterBench bench(kPatient);
+  MasterBench bench(kPatientLinks);
   bench.found(1);
   bench.hello(10);
   bench.pass(seconds(10));
@@ -236,7 +236,7 @@ TEST_CASE("a newcomer in its pause starts a run whose members have all gone when
 }
 
 TEST_CASE("a proven newcomer that loses a link has as long again to get it back") {
-  MasterBench bench(kPatient);
+  MasterBench bench(kPatientLinks);
   bench.found(2);
   bench.arrive({3});
   bench.pass(seconds(60));
@@ -255,7 +255,7 @@ TEST_CASE("a proven newcomer that loses a link has as long again to get it back"
 }
 
 TEST_CASE("a newcomer has links to a member that came after it to open, and the time for that") {
-  MasterBench bench(kPatient);
+  MasterBench bench(kPatientLinks);
   bench.found(1);
   bench.arrive({2});
   bench.hello(3);
@@ -342,7 +342,7 @@ TEST_CASE("a newcomer that was admitted while its connection was broken gets its
 }
 
 TEST_CASE("a newcomer that nobody was told of yet is forgotten with its connection") {
-  MasterBench bench(kPatient);
+  MasterBench bench(kPatientLinks);
   bench.found(1);
   bench.hello(10);
   bench.pass(seconds(10));
@@ -355,7 +355,7 @@ TEST_CASE("a newcomer that nobody was told of yet is forgotten with its connecti
 // ----------------------------------------------------------------------------------------------- how many
 
 TEST_CASE("of one address so many are tried at once, and others have their place") {
-  MasterBench bench(kPatient);
+  MasterBench bench(kPatientLinks);
   bench.found(1);
   const std::string host = "10.9.9.9";
   for (std::uint64_t peer = 100; peer < 100 + limits::kUnprovenPerSourceMax + 5; ++peer) {
@@ -379,7 +379,7 @@ TEST_CASE("of one address so many are tried at once, and others have their place
 }
 
 TEST_CASE("of one group so many are tried at once, in order of arrival") {
-  MasterBench bench(kPatient);
+  MasterBench bench(kPatientLinks);
   bench.found(1);
   for (std::uint64_t peer = 1000; peer < 1000 + limits::kUnprovenMax + 10; ++peer) bench.hello(peer);
   bench.hello(5000, 7);

@@ -2,7 +2,6 @@
 
 #include "catch.hpp"
 #include "plan/network.hpp"
-#include "topology/cost.hpp"
 #include "topology/sample_matrices.hpp"
 
 namespace hawser {
@@ -27,17 +26,15 @@ TEST_CASE("one chunk between two goes there and back") {
 }
 
 TEST_CASE("with equal links the prediction is the formula's, and a chunk's way") {
-  const Conditions conditions{.payload_bytes = 400'000'000,
-                              .world_size = 8,
-                              .bytes_per_second = 125e6,
-                              .delay = milliseconds(10),
-                              .per_message = Duration::zero()};
+  // 2(N-1)/N S/b, and the delay of 2 or 2(N-1) hops.
+  constexpr double kOnTheWire_s = 2.0 * 7 / 8 * 400e6 / 125e6;
+  constexpr double kDelay_s = 0.010;
   const Estimates estimates(sample_of_rates(std::vector<std::uint64_t>(8, 125'000'000), 10'000'000));
   const PlanInput direct{.kind = PlanKind::direct, .world_size = 8, .elements = 100'000'000};
   PlanInput ring = direct;
   ring.kind = PlanKind::ring;
-  CHECK(predicted(direct, estimates).seconds == Approx(direct_seconds(conditions)).epsilon(0.01));
-  CHECK(predicted(ring, estimates).seconds == Approx(ring_seconds(conditions)).epsilon(0.03));
+  CHECK(predicted(direct, estimates).seconds == Approx(kOnTheWire_s + 2 * kDelay_s).epsilon(0.01));
+  CHECK(predicted(ring, estimates).seconds == Approx(kOnTheWire_s + 2 * 7 * kDelay_s).epsilon(0.03));
 }
 
 TEST_CASE("the bottleneck is named") {

@@ -1,7 +1,7 @@
 #include <cstring>
 
 #include "catch.hpp"
-#include "runtime/residual.hpp"
+#include "collective/residual.hpp"
 
 namespace hawser {
 

@@ -248,7 +248,7 @@ void Stage::call_ended(const sim::Process& process, const sim::Call& call, const
 void Stage::run(const Command& command) {
   const Instant end = world().queue.now() + read_time(command.word(0));
   for (;;) {
-    const auto due = world().queue.next_due();
+    const auto due = world().next_due();
     if (!due || *due > end) break;
     step();
   }

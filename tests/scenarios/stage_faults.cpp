@@ -98,9 +98,8 @@ sim::LinkEnd* Stage::any_connection(const Command& command) {
 }
 
 void Stage::damage(const Command& command) {
-  for (const auto& [peer, link] : process(command.word(0)).links)
-    for (const sim::LinkSlot& slot : link.slots)
-      if (slot.end && slot.end->other->process == &process(command.word(1))) slot.end->flip_next = true;
+  for (const auto& [socket, end] : process(command.word(0)).port.sockets)
+    if (end->up && end->other->process == &process(command.word(1))) end->flip_next = true;
 }
 
 /// A chunk that the plan does not have.

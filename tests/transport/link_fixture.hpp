@@ -100,25 +100,25 @@ class Side : private transport::FrameTraffic {
   std::vector<LogEvent> logged;
 
  private:
-  std::byte* frame_begins(ConnectionName connection, const FrameHeader& header) override {
-    Frame& frame = receiving[connection.index];
+  void frame_begins(transport::DataConnection& connection, const FrameHeader& header) override {
+    Frame& frame = receiving[connection.name().index];
     frame = {.header = header, .payload = std::vector<std::byte>(header.payload_bytes)};
-    if (on_begin) on_begin(connection);
-    return throw_away ? nullptr : frame.payload.data();
+    if (on_begin) on_begin(connection.name());
+    if (!throw_away) connection.receive_into(frame.payload.data());
   }
-  void frame_moved(ConnectionName) override { ++moves; }
-  void frame_ends(ConnectionName connection, bool intact) override {
-    Frame frame = std::move(receiving[connection.index]);
+  void frame_moved(transport::DataConnection&) override { ++moves; }
+  void frame_ends(transport::DataConnection& connection, bool intact) override {
+    Frame frame = std::move(receiving[connection.name().index]);
     frame.intact = intact;
     received.push_back(std::move(frame));
-    ++received_on[connection.index];
+    ++received_on[connection.name().index];
   }
-  std::optional<FrameToSend> next_frame(ConnectionName connection) override {
-    auto& queue = outbox[connection.peer];
-    if (queue.empty()) return std::nullopt;
-    const FrameToSend frame = queue.front();
+  bool next_frame(transport::DataConnection& connection) override {
+    auto& queue = outbox[connection.name().peer];
+    if (queue.empty()) return false;
+    connection.write(queue.front());
     queue.pop_front();
-    return frame;
+    return true;
   }
   void link_up(ConnectionName connection, const transport::Standing& standing) override {
     ++ups;

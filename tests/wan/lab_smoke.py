@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs hawser-wan for real: namespaces, devices, kernel TCP. Skips (77) where that is not permitted.
 
-    lab_smoke.py HAWSER_WAN CASE [HAWSER]   CASE: transfer, statuses, nat, kill, timeout; plan and optimize with HAWSER
+    lab_smoke.py HAWSER_WAN CASE [HAWSER]   CASE: transfer, statuses, nat, kill, timeout, exec; plan and optimize with HAWSER
 """
 
 import os
@@ -179,6 +179,36 @@ def optimize(binary, folder):
     expect(" predicted" in done.stdout, done)
 
 
+def execute(binary, folder):
+    """One more command in a host of a lab that runs."""
+    up = "echo up; read line < go; echo $line"
+    os.mkfifo(Path(folder) / "go")
+    running = subprocess.Popen([binary, "run", spec_file(folder), "--timeout", "60", "--first", up, "--", "true"],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               cwd=folder)
+    try:
+        line = running.stdout.readline()
+        if line != "[host-0] up\n":
+            error = running.communicate(timeout=BOUND_S)[1]
+            print(error)
+            sys.exit(SKIP if running.returncode == SKIP else f"host 0 said {line!r}: {error}")
+        chosen = ["--lab", str(running.pid)]
+        done = lab(binary, "exec", "1", *chosen, "--", "sh", "-c", "echo {i} {address} {hosts} {master} $HAWSER_WAN_HOST")
+        expect(done.returncode == 0 and done.stdout == "1 10.77.0.2 2 10.77.0.1:48500 1\n", done)
+        done = lab(binary, "exec", "0", *chosen, "--", "sh", "-c", "echo through > go; exit 5", cwd=folder)
+        expect(done.returncode == 5, done)
+        done = lab(binary, "exec", "2", *chosen, "--", "true")
+        expect(done.returncode == 64 and "hosts 0 to 1" in done.stderr, done)
+        done = lab(binary, "exec", "0", "--lab", str(os.getpid()), "--", "true")
+        expect(done.returncode == 64 and "runs no lab" in done.stderr, done)
+        said, error = running.communicate(timeout=BOUND_S)
+        if running.returncode != 0 or said != "[host-0] through\n":
+            sys.exit(f"status {running.returncode}\n{said}\n{error}")
+    finally:
+        running.kill()
+        running.wait()
+
+
 def of_session(session):
     """The processes of a session that live."""
     found = []
@@ -254,7 +284,7 @@ def wait_for_end(pid, deadline):
 
 
 if __name__ == "__main__":
-    cases = {"transfer": transfer, "statuses": statuses, "nat": nat, "timeout": timeout, "kill": kill, "plan": plan,
+    cases = {"transfer": transfer, "statuses": statuses, "nat": nat, "timeout": timeout, "kill": kill, "exec": execute, "plan": plan,
              "optimize": optimize}
     with tempfile.TemporaryDirectory() as scratch:
         cases[sys.argv[2]](sys.argv[1], scratch)

@@ -188,7 +188,7 @@ TEST_CASE("lists over their limits are refused") {
   SECTION("peers") {
     const std::vector<PeerId> peers(limits::kGroupSizeMax + 1);
     expect_refused(PeerMessage(Complaint{.key = {}, .stalled_ms = 1, .waiting_for = peers}), "waits for");
-    expect_refused(PeerMessage(Linked{.all = false, .up = peers, .down = {}, .refused = {}}), "stand");
+    expect_refused(PeerMessage(Linked{.all = false, .up = peers, .down = {}, .refused = {}}), "established");
     expect_refused(MasterMessage(Visitors{{.whole = false, .came = {}, .gone = peers}}), "went");
   }
 }

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <hawser/hawser.hpp>
 #include <map>
@@ -37,6 +38,7 @@ std::vector<std::string> worker_arguments(const AllReduceOptions& options, const
   for (const auto& [name, value] : values) arguments.insert(arguments.end(), {name, value});
   if (options.in_place) arguments.emplace_back("--in-place");
   if (options.check_same_host) arguments.emplace_back("--check-same-host");
+  if (options.io_threads != 0) arguments.insert(arguments.end(), {"--io-threads", std::to_string(options.io_threads)});
   return arguments;
 }
 
@@ -57,6 +59,11 @@ class Gathering {
     Whole& whole = open_[{round, part.bytes}];
     part.world = world_;
     part.right = verdict == "right";
+    for (std::string thread; words >> thread;) {
+      const std::size_t name_ends = thread.rfind('=');
+      if (name_ends != std::string::npos)
+        part.thread_cpu_s[thread.substr(0, name_ends)] = std::strtod(thread.c_str() + name_ends + 1, nullptr) / 1e9;
+    }
     whole.measurement.merge(part);
     if (++whole.parts < world_) return std::nullopt;
     Measurement done = std::move(whole.measurement);
@@ -99,7 +106,7 @@ int run_all_reduce_bench(const AllReduceOptions& options) try {
   if (!options.lines) print_heading(options);
   for (const std::uint32_t world : options.worlds) {
     well = measure_world(options, world, figures) && well;
-    if (!options.lines) print_table(figures, world);
+    if (!options.lines) print_table(figures, world, options.per_thread);
   }
   well = well && figures.all_right();
   if (!figures.all_right()) std::fprintf(stderr, "hawser bench: WRONG RESULTS\n");

@@ -41,6 +41,7 @@ void Measurement::merge(const Measurement& part) {
   ms = std::max(ms, part.ms);
   cpu_s += part.cpu_s;
   peak_bytes = std::max(peak_bytes, part.peak_bytes);
+  for (const auto& [name, part_s] : part.thread_cpu_s) thread_cpu_s[name] += part_s;
   plan = part.plan;
   ops = part.ops;
   right = right && part.right;
@@ -56,6 +57,15 @@ double Case::min_ms() const {
 }
 double Case::median_cpu_s_per_gib() const {
   return median(each(*this, [](const Measurement& m) { return m.cpu_s_per_gib(); }));
+}
+std::map<std::string, double> Case::median_thread_cpu_s_per_gib() const {
+  std::map<std::string, std::vector<double>> all;
+  for (const Measurement& one : measurements)
+    for (const auto& [name, cpu_s] : one.thread_cpu_s)
+      all[name].push_back(cpu_s * kGib / static_cast<double>(bytes) / world);
+  std::map<std::string, double> medians;
+  for (const auto& [name, values] : all) medians[name] = median(values);
+  return medians;
 }
 std::uint64_t Case::peak_bytes() const {
   return std::ranges::max(measurements, {}, &Measurement::peak_bytes).peak_bytes;
@@ -102,7 +112,7 @@ void print_heading(const AllReduceOptions& options) {
   std::fflush(stdout);
 }
 
-void print_table(const Figures& figures, std::uint32_t world) {
+void print_table(const Figures& figures, std::uint32_t world, bool per_thread) {
   for (const Case& of : figures.cases()) {
     if (of.world != world) continue;
     char cpu[32] = "-";
@@ -111,6 +121,9 @@ void print_table(const Figures& figures, std::uint32_t world) {
                 size_text(of.bytes).c_str(), of.measurements.back().plan.c_str(), of.median_ms(), of.min_ms(),
                 of.bus_gb_per_s(), cpu, static_cast<double>(of.peak_bytes()) / 1024 / 1024,
                 of.measurements.size(), of.right() ? "right" : "WRONG");
+    if (!per_thread) continue;
+    for (const auto& [name, cpu_s] : of.median_thread_cpu_s_per_gib())
+      std::printf("%23s %-14s %.3f CPU s/GiB and peer\n", "", name.c_str(), cpu_s);
   }
   std::fflush(stdout);
 }

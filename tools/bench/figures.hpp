@@ -22,6 +22,7 @@ struct Measurement {
   double ms = 0;                 ///< Per op; the slowest worker's.
   double cpu_s = 0;              ///< Per op; the sum over the workers.
   std::uint64_t peak_bytes = 0;  ///< Resident beyond the buffers; the largest worker's.
+  std::map<std::string, double> thread_cpu_s{};  ///< Per op, by the thread's name; the sum over the workers.
   std::string plan;
   std::uint32_t ops = 0;  ///< Timed together.
   bool right = true;
@@ -39,6 +40,8 @@ struct Case {
   double median_ms() const;
   double min_ms() const;
   double median_cpu_s_per_gib() const;
+  /// Of all threads of a name, of one worker on average.
+  std::map<std::string, double> median_thread_cpu_s_per_gib() const;
   std::uint64_t peak_bytes() const;
   bool right() const;
   /// Bytes that leave each peer, whatever the algorithm, by the time: 2(N-1)/N of the payload.
@@ -59,7 +62,8 @@ class Figures {
 /// "label world bytes ms cpu_s_per_gib".
 void print_line(const std::string& label, const Measurement& measurement);
 void print_heading(const AllReduceOptions& options);
-void print_table(const Figures& figures, std::uint32_t world);
+/// `per_thread`: and what each kind of thread took.
+void print_table(const Figures& figures, std::uint32_t world, bool per_thread);
 /// False if the file can't be written.
 bool write_json(const Figures& figures, const AllReduceOptions& options);
 

@@ -11,7 +11,8 @@ Result<Communicator> join(const JoinOptions& options) {
                                     .connections_per_link = options.connections,
                                     .connect_ms = 60'000,
                                     .master_redial_ms = 5'000,
-                                    .check_same_host = options.check_same_host});
+                                    .check_same_host = options.check_same_host,
+                                    .io_threads = options.io_threads});
   if (!comm) return comm;
   if (auto connected = comm->connect(); !connected) return connected.error();
   // Members of one view call as often as each other: all see the full view at the same time.

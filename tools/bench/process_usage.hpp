@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 
 namespace hawser::bench {
@@ -12,6 +13,10 @@ struct ProcessUsage {
   std::uint64_t involuntary_switches = 0;
 };
 ProcessUsage process_usage();
+
+/// CPU seconds of the threads that there are, by their names, those of one name together; empty where the system does not
+/// tell.
+std::map<std::string, double> thread_cpu_seconds();
 
 /// Resident bytes of this process; 0 where the system does not tell.
 std::uint64_t resident_bytes();

@@ -5,7 +5,9 @@
 #  include <unistd.h>
 
 #  include <csignal>
+#  include <filesystem>
 #  include <fstream>
+#  include <system_error>
 
 namespace hawser::bench {
 namespace {
@@ -20,6 +22,19 @@ std::uint64_t status_bytes(const std::string& field) {
 }
 
 }  // namespace
+
+std::map<std::string, double> thread_cpu_seconds() {
+  std::map<std::string, double> seconds;
+  std::error_code ignored;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task", ignored)) {
+    std::ifstream comm(task.path() / "comm");
+    std::ifstream schedstat(task.path() / "schedstat");
+    std::string name;
+    double nanoseconds = 0;
+    if (std::getline(comm, name) && schedstat >> nanoseconds) seconds[name] += nanoseconds / 1e9;
+  }
+  return seconds;
+}
 
 std::uint64_t resident_bytes() { return status_bytes("VmRSS:"); }
 std::uint64_t peak_resident_bytes() { return status_bytes("VmHWM:"); }
@@ -43,6 +58,7 @@ bool die_with_parent(int parent_pid) {
 
 namespace hawser::bench {
 
+std::map<std::string, double> thread_cpu_seconds() { return {}; }
 std::uint64_t resident_bytes() { return 0; }
 std::uint64_t peak_resident_bytes() { return 0; }
 void reset_peak_resident() {}

@@ -39,6 +39,7 @@ class AllReduceWorker {
     double seconds_per_op = 0;
     double cpu_s_per_op = 0;
     std::uint64_t peak_bytes = 0;
+    std::map<std::string, double> thread_cpu_s{};  ///< Per op, by the thread's name.
     hawserPlan_t plan = hawserPlanAuto;
     std::string wrong;
   };
@@ -66,6 +67,7 @@ Result<AllReduceWorker::Measured> AllReduceWorker::measure(std::uint64_t round, 
   if (const auto together = agree(comm_, 0); !together) return together.error();
   hawserReduceInfo_t info = HAWSER_REDUCE_INFO_INIT;
   double seconds = 0;
+  const auto threads_before = thread_cpu_seconds();
   const ProcessUsage before = process_usage();
   for (std::uint32_t op = 0; op < ops; ++op) {
     if (options_.in_place && op > 0) payload_.fill(round, send);
@@ -76,10 +78,16 @@ Result<AllReduceWorker::Measured> AllReduceWorker::measure(std::uint64_t round, 
     if (result != hawserSuccess) return Failure{.code = result, .sentence = hawserGetLastError()};
   }
   const ProcessUsage after = process_usage();
+  auto threads = thread_cpu_seconds();
+  for (auto& [name, cpu_s] : threads) {
+    const auto then = threads_before.find(name);
+    cpu_s = (cpu_s - (then == threads_before.end() ? 0 : then->second)) / ops;
+  }
   const std::uint64_t peak = peak_resident_bytes();
   return Measured{.seconds_per_op = seconds / ops,
                   .cpu_s_per_op = (after.cpu_s - before.cpu_s) / ops,
                   .peak_bytes = peak > resident_before_ ? peak - resident_before_ : 0,
+                  .thread_cpu_s = std::move(threads),
                   .plan = info.plan,
                   .wrong = payload_.check(round, receive)};
 }
@@ -107,10 +115,12 @@ Result<void> AllReduceWorker::run() {
       if (!measured) return measured.error();
       if (!measured->wrong.empty())
         std::fprintf(stderr, "hawser bench: WRONG RESULT: %s\n", measured->wrong.c_str());
-      say("case %u %llu %.6f %.9f %llu %s %u %s\n", round, static_cast<unsigned long long>(bytes),
+      std::string threads;
+      for (const auto& [name, cpu_s] : measured->thread_cpu_s) threads += " " + name + "=" + std::to_string(1e9 * cpu_s);
+      say("case %u %llu %.6f %.9f %llu %s %u %s%s\n", round, static_cast<unsigned long long>(bytes),
           1e3 * measured->seconds_per_op, measured->cpu_s_per_op,
           static_cast<unsigned long long>(measured->peak_bytes), plan_name(measured->plan), ops_[bytes],
-          measured->wrong.empty() ? "right" : "wrong");
+          measured->wrong.empty() ? "right" : "wrong", threads.c_str());
     }
     const auto elapsed = agree(comm_, seconds_since(begin));
     if (!elapsed) return elapsed.error();
@@ -139,7 +149,8 @@ Result<void> take_part(const WorkerOptions& options) {
   auto comm = join({.master = options.master,
                     .world = options.world,
                     .connections = options.all_reduce.connections,
-                    .check_same_host = options.all_reduce.check_same_host});
+                    .check_same_host = options.all_reduce.check_same_host,
+                    .io_threads = options.all_reduce.io_threads});
   if (!comm) return comm.error();
   const auto info = comm->info();
   if (!info) return info.error();

@@ -1,4 +1,4 @@
-"""Two peers add up a tensor.
+"""Two peers sum a tensor.
 
 python hello_all_reduce.py                      starts a master and two peers as processes
 python hello_all_reduce.py --master HOST:PORT   one peer that joins a run; start it on as many machines as you like
@@ -17,16 +17,16 @@ import hawser
 
 def join_and_reduce(master: str, world: int) -> None:
     with hawser.Communicator(master, min_peers=world) as comm:
-        comm.connect()  # when so many are there
+        comm.connect()  # returns when so many peers are there
         tensor = np.full(1_000_000, comm.rank + 1, np.float32)
-        while True:
+        for tries_left in reversed(range(10)):
             try:
                 info = comm.all_reduce(tensor)
                 break
             except hawser.HawserError as error:
-                if not error.can_retry:
+                if not error.can_retry or tries_left == 0:
                     raise
-                print(f"once more, for {error}", flush=True)
+                print(f"calling again after: {error}", flush=True)
         print(f"rank {info.rank} of {info.world_size}: {tensor[0]:g} in {info.transfer_us / 1000:.1f} ms", flush=True)
 
 

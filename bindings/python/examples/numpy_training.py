@@ -4,7 +4,7 @@ python numpy_training.py [--peers 3] [--steps 400] [--kill]   starts a master an
 python numpy_training.py --master HOST:PORT                   one peer that joins a run
 
 Each peer has data of its own. A step averages the gradients; weights and momentum are a shared state, which newcomers
-fetch from the others. --kill kills one peer on the way and starts another in its place.
+fetch from the others. --kill kills one peer meanwhile and starts another one in its place.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import hawser
 
 FEATURES, CLASSES, SAMPLES, LEARNING_RATE = 20, 4, 500, 0.05
 ALONE_MS_MAX = 10_000
+FAILURES_MAX = 20  # in a row: an error that stays needs a person
 Floats = NDArray[np.float32]
 
 
@@ -43,18 +44,19 @@ def gradient(weights: Floats, inputs: Floats, labels: NDArray[np.int64]) -> tupl
 
 
 def train(comm: hawser.Communicator, steps: int, pace_s: float) -> float:
-    """One step after another; a step that a loss broke off is made again by those who are left.
+    """One step after another. If a loss aborts a step, the remaining members make it again.
 
-    A peer that has been alone for a while gives up: the others are done.
+    A peer that has been alone for a while ends: the others are done. Members whose programs differ raise Mismatch.
     """
     inputs, labels = data_of(os.getpid())
     weights = np.zeros((FEATURES, CLASSES), np.float32)
     momentum = np.zeros_like(weights)
     state = hawser.SharedState({"weights": weights, "momentum": momentum})
     loss = float("inf")
+    failures = 0
     while state.revision < steps:
         try:
-            comm.update_topology()  # admits who waits
+            comm.update_topology()  # waiting peers join here
             state.sync(comm)  # a newcomer fetches everything, the others only compare
             if state.revision >= steps:
                 break
@@ -67,11 +69,15 @@ def train(comm: hawser.Communicator, steps: int, pace_s: float) -> float:
                 break
             continue
         except hawser.HawserError as error:
+            failures += 1
+            if failures == FAILURES_MAX:
+                raise
             if error.must_reconnect:
                 comm.connect()
             elif not error.can_retry:
                 raise
             continue
+        failures = 0
         momentum *= 0.9
         momentum += average
         weights -= LEARNING_RATE * momentum

@@ -10,6 +10,7 @@ Blocking calls let other threads run, and Ctrl-C ends them within a fraction of 
 a name ends in _ms and microseconds in _us, sizes are bytes, counts elements. docs/python.md has the rest.
 """
 
+from hawser import _extension as _extension  # first: it says why if the extension cannot be loaded
 from hawser import _core
 from hawser._core import (
     CommInfo,

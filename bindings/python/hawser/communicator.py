@@ -21,6 +21,7 @@ from hawser._core import (
     ReduceOp,
     Residual,
 )
+from hawser.choices import plan_of, quantization_of, reduce_op_of
 from hawser.shared_state import Progress, SharedState
 from hawser.tensors import Tensor
 
@@ -28,7 +29,7 @@ __all__ = ["AsyncOp", "Communicator", "Met"]
 
 
 class Met(NamedTuple):
-    """What held when `Communicator.wait` ended."""
+    """The conditions that held when `Communicator.wait` ended."""
 
     joiner: bool
     group_size: bool
@@ -38,60 +39,66 @@ class Met(NamedTuple):
 class AsyncOp:
     """An all-reduce in the background: see `Communicator.all_reduce_async`.
 
-    Its tensors are kept alive, and belong to the library, until it has ended, also if this object is dropped.
+    Until it has ended, its tensors belong to the library, which keeps them alive, also if this object is dropped.
     """
 
     def __init__(self, handle: _core.Operation) -> None:
         self._handle = handle
 
     def test(self) -> bool:
-        """Whether it has ended, well or not. Does not block."""
+        """Whether it has ended, with or without success. Does not block."""
         return self._handle.test()
 
     def wait(self, timeout_ms: int | None = None) -> ReduceInfo:
-        """Blocks until it has ended, or for so long; gives what it was, again and again.
+        """Blocks until it has ended, or for timeout_ms, and returns what it did. May be called again.
 
-        Raises what `Communicator.all_reduce` raises, and Timeout with `test()` still False when timeout_ms passed.
-        After KeyboardInterrupt it goes on. Several threads may wait.
+        Raises what `Communicator.all_reduce` raises. If timeout_ms passed, it raises Timeout and `test()` is still
+        False. After KeyboardInterrupt the operation goes on. Several threads may wait.
         """
         return self._handle.wait(timeout_ms)
 
 
 class Communicator:
-    """A member of a run, or one that wants to be. `connect` makes it one; `with` leaves the run at its end.
+    """A member of a run, or a peer that wants to be one. `connect` joins the run. The end of `with` leaves it.
 
-    Safe to use from several threads: several collectives may be under way if their tags differ. Whatever may not run
-    together raises InvalidUsage.
+    Safe to use from several threads. Several collectives may be in flight if their tags differ. Calls that may not run
+    at the same time raise InvalidUsage.
 
     Blocking calls let other Python threads run. In the main thread a signal handler that raises (Ctrl-C raises
-    KeyboardInterrupt) ends them within a fraction of a second. The collective itself goes on then: its tensors are
-    kept alive, belong to the library until it has ended, and the other members may still count this one's input. Close
-    the communicator afterwards; to go on, make a new one.
+    KeyboardInterrupt) ends them within a fraction of a second. The collective itself goes on then. Until it has ended,
+    its tensors belong to the library, which keeps them alive, and the other members may still count this member's
+    input. Close the communicator afterwards. To go on, make a new one.
 
     Args:
         master: "HOST:PORT" of the master: IPv4, [IPv6] or a host name.
-        name: for people, shown in errors and logs. At most 63 bytes. Default "HOSTNAME:PID".
+        name: for people, shown in errors and logs. At most 63 bytes. Give each peer its own. Default "HOSTNAME:PID".
         group: peers of equal group reduce together.
-        advertise_address: address that other peers shall dial, no port. Default: what the master sees.
-        listen_address: address to listen on for other peers. Default: all.
-        port_first, port_last: ports to listen on. Default: any free one.
-        connections_per_link: TCP connections to each peer. Default: 1 on one host; between hosts what
-            measuring shows to be best, up to 32.
-        connect_ms: bound of `connect`, waiting for admission included. Default 3600000.
-        master_redial_ms: how long to redial a lost master, and how long a call may outlast it. Default 60000.
-        silence_ms: silence of the master after which its connection counts as dead. Default 5000.
-        stall_ms: no progress in a collective for so long: the master is told who is waited for. Default 6000.
-        check_same_host: checksums between peers on one host, too.
-        prefetch_share_percent: of the uplink, for newcomers that prefetch from here. Default 25.
-        party, party_size: peers of which each is of no use without the others (the ranks of a sharded replica) give one
-            number, drawn at random, and how many they are: they are admitted together; if one is lost, the others
-            are expelled too.
-        congestion_control: TCP's, towards other hosts, such as "bbr". Default: the system's.
-        send_buffer_bytes, receive_buffer_bytes: of each connection to another host. Default: the system fits them.
-        min_peers: the first members of the group are so many at least: the first ones wait for the others in `connect`.
-            What most of them wish counts. Default: whoever is there a second after the master's start.
+        advertise_address: address that other peers dial, without a port. Default: the address from which the master
+            sees this peer. docs/networking.md says when to set it.
+        listen_address: address to listen on for other peers. Default: all interfaces.
+        port_first, port_last: ports to listen on: the first free one of them. Open them in firewalls. Default: any free
+            port.
+        connections_per_link: TCP connections to each other peer. Default: 1 on one host; between hosts measurements
+            decide, up to 32.
+        connect_ms: how long `connect` blocks at most, waiting for admission included. Default 3600000.
+        master_redial_ms: how long a lost master is redialled; then calls raise MasterUnreachable. Default 60000.
+        silence_ms: a master that is silent for so long is dialled anew. Default 5000.
+        stall_ms: after so long without progress in a collective, this peer reports to the master whom it waits for.
+            Default 6000.
+        check_same_host: send checksums also between peers on one host.
+        prefetch_share_percent: part of this member's uplink that newcomers may take when they prefetch. Default 25.
+        party, party_size: peers of which each is of no use without the others (the ranks of a sharded replica) give the
+            same number, drawn at random, and the size of their party. They are admitted together. If one is lost, the
+            others are expelled, too.
+        congestion_control: TCP's congestion control towards other hosts, such as "bbr". Default: the system's.
+        send_buffer_bytes, receive_buffer_bytes: socket buffers of each connection to another host. Default: the system
+            tunes them.
+        min_peers: the first peers of the group wait in `connect` until there are so many. If they give different
+            numbers, the one that most of them give counts. Default: the group begins a second after the master's start.
+        io_threads: threads that carry connections and work on payloads. 1: one thread does everything. Default: 1 on two
+            cores or fewer, otherwise half of the cores and one more, at most 5.
 
-    Zeros and empty strings mean the defaults. Raises InvalidArgument, SystemFailure (no port free).
+    Zeros and empty strings mean the defaults. Raises InvalidArgument, SystemFailure (no port is free).
     """
 
     def __init__(
@@ -117,6 +124,7 @@ class Communicator:
         send_buffer_bytes: int = 0,
         receive_buffer_bytes: int = 0,
         min_peers: int = 0,
+        io_threads: int = 0,
     ) -> None:
         self._handle = _core.CommHandle(
             master=master,
@@ -139,6 +147,7 @@ class Communicator:
             send_buffer_bytes=send_buffer_bytes,
             receive_buffer_bytes=receive_buffer_bytes,
             min_peers=min_peers,
+            io_threads=io_threads,
         )
         _open.add(self)
 
@@ -159,16 +168,18 @@ class Communicator:
     ) -> PrefetchInfo | None:
         """Joins the run: opens links to the members, and waits until they admit this peer (`update_topology`).
 
-        The first peers of a run are admitted together (see min_peers). Blocks up to connect_ms. May be called again
-        after Expelled, MasterUnreachable, Refused or Timeout, to join as a newcomer.
+        The first peers of a run are admitted together (see min_peers). When this returns, the members have just
+        returned from `update_topology`. Go on with `update_topology`, which then succeeds at once, or with the call
+        that the members make next. Blocks up to connect_ms. May be called again after Expelled, MasterUnreachable,
+        Refused or Timeout, to join as a newcomer.
 
         Args:
-            prefetch: fetch the content of this state from members that offer it, before being admitted.
+            prefetch: fetch the content of this state from members that offer it, before the admission.
             prefetch_bound_ms: after so long, join with what has come. Default 600000.
-            progress: told how far the fetching is.
+            progress: called with the bytes that have come and the bytes in all.
 
-        Raises InvalidUsage (connected already), Timeout, MasterUnreachable (at once, if what answers there is no master),
-        Refused (other version, other terms, limits reached, no link to a member), Closed.
+        Raises InvalidUsage (connected already), Timeout, MasterUnreachable (at once if what answers there is no
+        master), Refused (another version, other terms, limits reached, no link to a member), Closed.
         """
         if prefetch is None:
             self._handle.connect()
@@ -176,41 +187,42 @@ class Communicator:
         return prefetch._handle.connect_prefetch(self._handle, prefetch_bound_ms, progress)
 
     def set_term(self, name: str, value: str | None) -> None:
-        """States what all members of the group must have alike, such as "sync_every": before `connect`. None: no more.
+        """States a setting that all members of the group must have alike, such as "sync_every". None removes it.
 
-        A newcomer whose terms are not those of the members is refused, and told both values. The classes of
-        `hawser.torch` state theirs. Name: 1 to 63 bytes, value: at most 127; 32 terms. Does not block.
+        Call it before `connect`. A newcomer whose terms differ from those of the members is refused, and the sentence
+        has both values. The classes of `hawser.torch` state their own. Name: 1 to 63 bytes. Value: at most 127. At most
+        32 terms. Does not block.
 
         Raises InvalidArgument, InvalidUsage (connected, or connecting), Closed.
         """
         self._handle.set_term(name, value)
 
     def wait(self, *, joiner: bool = False, group_size: int = 0, epoch: int = 0, timeout_ms: int = 0) -> Met:
-        """Blocks until something of what is asked for holds; says what. At once if it does already.
+        """Blocks until one of the conditions holds, and says which. Returns at once if one holds already.
 
-        For members that have nothing to do until somebody comes or goes. Other calls may go on meanwhile.
+        It is for members that have nothing to do until somebody joins or leaves. Other calls may go on meanwhile.
 
         Args:
-            joiner: somebody waits for admission that the next `update_topology` can let in.
-            group_size: the group has so many members at least.
-            epoch: another view than that of this epoch is in force: somebody joined or left.
-            timeout_ms: bound. Default 600000.
+            joiner: a newcomer waits that the next `update_topology` can admit.
+            group_size: the group has at least so many members.
+            epoch: the view has another epoch than this one: somebody joined or left.
+            timeout_ms: how long it blocks at most. Default 600000.
 
-        Raises InvalidArgument (nothing is asked for), InvalidUsage (not connected), Timeout, MasterUnreachable,
+        Raises InvalidArgument (no condition is given), InvalidUsage (not connected), Timeout, MasterUnreachable,
         Expelled, Closed.
         """
         bits = self._handle.wait(joiner, group_size, epoch, timeout_ms)
         return Met(bool(bits & _core.MET_JOINER), bool(bits & _core.MET_GROUP_SIZE), bool(bits & _core.MET_EPOCH))
 
     def update_topology(self) -> None:
-        """Admits pending peers. All members of all groups call it in the same place; at once if nobody waits.
+        """Lets newcomers join. All members of all groups call it in the same place.
 
-        Only those come in whose links to all members stand: nobody is waited for. Losses are no error: the view that
-        stands is without the lost. The first call of a newcomer succeeds at once if the members that admitted it are in
-        a collective already. Blocks until all members have called, at most the master's call_wait_ms. Not beside a
-        collective.
+        Newcomers join that have links to all members; others are not waited for. The loss of a member is no error: the
+        new view is without it. A newcomer's first call succeeds at once if the members that admitted it are in a
+        collective already. Blocks until all members have called, at most the master's call_wait_ms. No collective may
+        be in flight.
 
-        Raises InvalidUsage, Mismatch (a member waits in a collective instead), Timeout, MasterRestarted,
+        Raises InvalidUsage, Mismatch (a member called a collective instead), Timeout, MasterRestarted,
         MasterUnreachable, Expelled, Closed.
         """
         self._handle.update_topology()
@@ -225,20 +237,21 @@ class Communicator:
         probe_bytes_max: int = 0,
         progress: Progress | None = None,
     ) -> OptimizeInfo:
-        """Measures the links between this group's members that no traffic has shown yet, by short bursts.
+        """Measures links between this group's members that no traffic has shown yet, by short bursts.
 
-        All members of the group call it in the same place, and nothing beside it. What comes next is planned from what
-        was measured, by all alike. About N - 1 probes' time with N members; links within one host are not probed.
+        All members of the group call it in the same place, and no collective may be in flight. All members plan their
+        next collectives from the result. N members need about the time of N - 1 probes. Links within one host are not
+        probed.
 
         Args:
-            all_pairs: probe the links that are known, too.
-            age_ms_max: probe those too whose measurement is older. 0: no matter how old.
-            probe_ms_max: of one probe. Default: 3.5 round trips, 160 to 900 ms.
+            all_pairs: probe all links, also those that are measured already.
+            age_ms_max: also probe links whose measurement is older than this. 0: do not.
+            probe_ms_max: how long one probe lasts at most. Default: 3.5 round trips, 160 to 900 ms.
             total_ms_max: after so long this member begins no further probe. Default 60000.
-            probe_bytes_max: of one probe, the same on all members. Default 67108864.
-            progress: told how many of how many other members this one is done with.
+            probe_bytes_max: bytes of one probe, the same on all members. Default 67108864.
+            progress: called with the number of members that this one has probed, and their number in all.
 
-        Raises InvalidUsage (something else is under way, more than 128 members), TooFewPeers, PeerLost, Mismatch (a
+        Raises InvalidUsage (something else is in flight, more than 128 members), TooFewPeers, PeerLost, Mismatch (a
         member called something else), Timeout, MasterRestarted, MasterUnreachable, Expelled, Closed.
         """
         return self._handle.optimize_topology(
@@ -251,9 +264,9 @@ class Communicator:
         )
 
     def info(self) -> CommInfo:
-        """The view as this peer knows it, of one moment. Does not block.
+        """The view as this peer knows it at this moment. Does not block.
 
-        Raises InvalidUsage (not connected), Expelled, MasterUnreachable, Closed; as the properties do.
+        It and the properties raise InvalidUsage (not connected), Expelled, MasterUnreachable, Closed.
         """
         return self._handle.info()
 
@@ -264,7 +277,7 @@ class Communicator:
 
     @property
     def world_size(self) -> int:
-        """Admitted members over all groups."""
+        """Members of all groups together."""
         return self.info().world_size
 
     @property
@@ -289,9 +302,10 @@ class Communicator:
 
     @property
     def pending(self) -> bool:
-        """Whether peers wait for admission, as far as this peer has been told.
+        """Whether newcomers wait that the next `update_topology` can admit, as far as this peer knows.
 
-        Members may briefly see different answers: report it, but call `update_topology` in the same place on all.
+        Members may briefly see different answers. So use it for reports only, and call `update_topology` in the same
+        place on all members.
         """
         return self._handle.pending()
 
@@ -301,9 +315,9 @@ class Communicator:
         return self._handle.is_closed()
 
     def close(self) -> None:
-        """Leaves the run (others are told at once) and ends calls under way with Closed. Blocks a second at most.
+        """Leaves the run; the others learn of it at once. Ends calls in flight with Closed. Blocks a second at most.
 
-        Again: does nothing. Also done at the end of `with`, of the object, and of the process.
+        A second call does nothing. The end of `with`, of the object and of the process close it, too.
         """
         self._handle.close()
 
@@ -322,10 +336,10 @@ class Communicator:
         tensor: Tensor,
         receive: Tensor | None = None,
         *,
-        op: ReduceOp = ReduceOp.SUM,
+        op: ReduceOp | str = ReduceOp.SUM,
         tag: int = 0,
-        plan: Plan = Plan.AUTO,
-        quantization: Quantization | None = None,
+        plan: Plan | str = Plan.AUTO,
+        quantization: Quantization | str | None = None,
         residual: Residual | None = None,
         compress: bool = False,
     ) -> ReduceInfo:
@@ -334,43 +348,63 @@ class Communicator:
         Args:
             tensor: this member's input, of the same count and type on all members.
             receive: where the result goes, as long as the tensor, disjoint. None: in place.
-            op: how elements are combined. Same on all members, as tag, plan and quantization.
-            tag: your number for this collective, among several under way.
-            plan: how the data travels.
-            quantization: makes floats smaller on the wire.
-            residual: error feedback: what quantisation loses here is added to the next call with it (sum, avg).
-            compress: what this member sends, without loss, where that pays. Need not be the same on all.
+            op: how elements are combined: a ReduceOp or its name, such as "avg". Same on all members, as tag, plan and
+                quantization.
+            tag: your number for this collective, among several in flight.
+            plan: how the data travels: a Plan or its name, such as "ring".
+            quantization: makes floats smaller on the wire: a Quantization, or "int8" (blockwise, blocks of 256), "int4"
+                (blockwise, blocks of 64), "bfloat16" or "float16".
+            residual: error feedback: the loss of quantisation in this call is added to the next call with it (sum,
+            avg). compress: compress what this member sends, without loss, where that pays. Members may differ.
 
-        On any error the tensor holds its original values; `receive` is then unspecified. Blocks until all members
-        have called and the result is committed: a dead member is noticed at once or within the master's silence_ms
-        or stall_ms; members that don't call are waited for up to its call_wait_ms. Memory beyond the tensors: 32 MiB
-        at most out of place, the tensor's size on top in place.
+        On any error the tensor holds its original values, and `receive` is unspecified. Blocks until all members have
+        called and the result is committed. A dead member is noticed at once, or within the master's silence_ms or
+        stall_ms. Members that do not call are waited for up to its call_wait_ms. Memory beyond the tensors: at most 32
+        MiB, and in place the size of the tensor on top.
 
         Raises TooFewPeers, PeerLost, Mismatch, Timeout, MasterRestarted, MasterUnreachable, Expelled, InvalidArgument,
-        InvalidUsage (the tag is under way; not connected), SystemFailure, Closed. After those with `can_retry` the same
-        call may be made again at once.
+        InvalidUsage (the tag is in flight; not connected), SystemFailure, Closed. If the error has `can_retry`, the
+        same call may be made again at once. docs/errors.md explains them.
         """
-        return self._handle.all_reduce(tensor, receive, op, tag, plan, quantization, residual, compress)
+        return self._handle.all_reduce(
+            tensor,
+            receive,
+            reduce_op_of(op),
+            tag,
+            plan_of(plan),
+            quantization_of(quantization),
+            residual,
+            compress,
+        )
 
     def all_reduce_async(
         self,
         tensor: Tensor,
         receive: Tensor | None = None,
         *,
-        op: ReduceOp = ReduceOp.SUM,
+        op: ReduceOp | str = ReduceOp.SUM,
         tag: int = 0,
-        plan: Plan = Plan.AUTO,
-        quantization: Quantization | None = None,
+        plan: Plan | str = Plan.AUTO,
+        quantization: Quantization | str | None = None,
         residual: Residual | None = None,
         compress: bool = False,
     ) -> AsyncOp:
-        """As `all_reduce`, but returns at once. Up to 4096 tags may be under way.
+        """As `all_reduce`, but returns at once. Up to 4096 tags may be in flight.
 
-        The tensors, and the residual, belong to the library until the operation has ended. Raises InvalidArgument,
-        InvalidUsage, Closed, Expelled, MasterUnreachable at once, the others when it is waited for.
+        The tensors and the residual belong to the library until the operation has ended. Raises InvalidArgument,
+        InvalidUsage, Closed, Expelled, MasterUnreachable at once. `AsyncOp.wait` raises the others.
         """
         return AsyncOp(
-            self._handle.all_reduce_async(tensor, receive, op, tag, plan, quantization, residual, compress)
+            self._handle.all_reduce_async(
+                tensor,
+                receive,
+                reduce_op_of(op),
+                tag,
+                plan_of(plan),
+                quantization_of(quantization),
+                residual,
+                compress,
+            )
         )
 
     def all_reduce_many(
@@ -378,49 +412,49 @@ class Communicator:
         tensors: Sequence[Tensor],
         receive: Sequence[Tensor] | None = None,
         *,
-        op: ReduceOp = ReduceOp.SUM,
+        op: ReduceOp | str = ReduceOp.SUM,
         first_tag: int = 0,
-        plan: Plan = Plan.AUTO,
-        quantization: Quantization | None = None,
+        plan: Plan | str = Plan.AUTO,
+        quantization: Quantization | str | None = None,
         compress: bool = False,
         in_flight: int = 0,
         fuse_bytes: int = 0,
     ) -> ManyInfo:
-        """Reduces a list of tensors that share no memory, several at once, and calls again what a loss undid.
+        """Reduces a list of tensors, several at once, and calls again what a loss undid.
 
         Args:
-            tensors: the same list of counts and types on all members.
+            tensors: the same list of counts and types on all members. No two share memory.
             receive: where the results go. None: in place.
-            first_tag: tags from this one on are used, as many as there are tensors.
-            quantization: of floats; other tensors go as they are.
+            first_tag: the first of the tags that are used, as many as there are tensors.
+            quantization: for tensors of floats. The others are not quantised.
             in_flight: collectives at once. Default 8.
-            fuse_bytes: small tensors of one type are put together up to so many bytes. Default 4 MiB; 1: never.
+            fuse_bytes: small tensors of one type are put together, up to so many bytes. 1: never. Default 4 MiB.
 
-        On an error each tensor either has its result (the same ones on all members) or its input is intact; the
-        error's `done` tells which. Blocks as long as the collectives do, and as retries go on.
+        After an error each tensor either has its result, the same tensors on all members, or its input is intact. The
+        error's `done` says which. Blocks as long as the collectives and the retries last.
 
-        Raises TooFewPeers, and those of `all_reduce` that a retry does not mend.
+        Raises TooFewPeers, and those errors of `all_reduce` that a retry does not help against.
         """
         return self._handle.all_reduce_many(
             list(tensors),
             None if receive is None else list(receive),
-            op,
+            reduce_op_of(op),
             first_tag,
-            plan,
-            quantization,
+            plan_of(plan),
+            quantization_of(quantization),
             compress,
             in_flight,
             fuse_bytes,
         )
 
     def broadcast(
-        self, tensor: Tensor, root: int, *, tag: int = 0, plan: Plan = Plan.AUTO, compress: bool = False
+        self, tensor: Tensor, root: int, *, tag: int = 0, plan: Plan | str = Plan.AUTO, compress: bool = False
     ) -> ReduceInfo:
-        """The root's values go to everybody's tensor. `root` is a rank, the same on all members.
+        """The root's values go to all members' tensors. `root` is a rank, the same on all members.
 
-        After an error the others' tensors are unspecified, the root's is intact. Blocks and raises as `all_reduce`.
+        After an error the root's tensor is intact, and the others' are unspecified. Blocks and raises as `all_reduce`.
         """
-        return self._handle.broadcast(tensor, root, tag, plan, compress)
+        return self._handle.broadcast(tensor, root, tag, plan_of(plan), compress)
 
     def all_gather(
         self,
@@ -428,32 +462,36 @@ class Communicator:
         receive: Tensor,
         *,
         tag: int = 0,
-        plan: Plan = Plan.AUTO,
+        plan: Plan | str = Plan.AUTO,
         compress: bool = False,
     ) -> ReduceInfo:
-        """Everybody's `send` (n elements) goes to everybody's `receive` (n * group_size), in rank order.
+        """Every member's `send` (n elements) goes to every member's `receive` (n * group_size), in rank order.
 
-        Disjoint, or in place: `send` is this rank's share of `receive`. Raises InvalidArgument if the sizes don't fit
-        the group of the moment, PeerLost if that changes before it begins. Blocks and raises as `all_reduce`.
+        The tensors are disjoint, or in place: `send` is this rank's share of `receive`. Raises InvalidArgument if the
+        sizes do not fit the group of the moment, and PeerLost if the group changes before the call begins. Otherwise it
+        blocks and raises as `all_reduce`.
         """
-        return self._handle.all_gather(send, receive, tag, plan, compress)
+        return self._handle.all_gather(send, receive, tag, plan_of(plan), compress)
 
     def reduce_scatter(
         self,
         send: Tensor,
         receive: Tensor,
         *,
-        op: ReduceOp = ReduceOp.SUM,
+        op: ReduceOp | str = ReduceOp.SUM,
         tag: int = 0,
-        plan: Plan = Plan.AUTO,
-        quantization: Quantization | None = None,
+        plan: Plan | str = Plan.AUTO,
+        quantization: Quantization | str | None = None,
         compress: bool = False,
     ) -> ReduceInfo:
         """Each member gets its share of the reduction of `send` (n * group_size elements) in `receive` (n).
 
-        Disjoint, or in place: `receive` is this rank's share of `send`. Sizes and errors as for `all_gather`.
+        The tensors are disjoint, or in place: `receive` is this rank's share of `send`. Sizes and errors are as for
+        `all_gather`.
         """
-        return self._handle.reduce_scatter(send, receive, op, tag, plan, quantization, compress)
+        return self._handle.reduce_scatter(
+            send, receive, reduce_op_of(op), tag, plan_of(plan), quantization_of(quantization), compress
+        )
 
     def barrier(self, *, tag: int = 0) -> ReduceInfo:
         """Returns when all members have called. Blocks and raises as `all_reduce`."""
@@ -465,6 +503,6 @@ _open: weakref.WeakSet[Communicator] = weakref.WeakSet()
 
 @atexit.register
 def _close_all() -> None:
-    """Threads of the library end before the interpreter does."""
+    """The library's threads end before the interpreter."""
     for communicator in list(_open):
         communicator.close()

@@ -1,6 +1,6 @@
 """Exceptions, one for each kind of result of the library.
 
-The text of each is the library's sentence: what happened, who, in which phase, what to do.
+The text of each is the library's sentence: what happened, who and where, what to do. docs/errors.md has a table of all.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ __all__ = [
 
 
 class HawserError(Exception):
-    """Whatever a call came to that was not success."""
+    """The result of a call that did not succeed. The base class of all others."""
 
     code: int = 13
     """The number of the result in hawser.h."""
     can_retry: bool = False
-    """The same call may be made again at once: the run goes on, inputs are intact."""
+    """True: the run goes on, inputs are intact, and the same call may be made again at once. Bound the retries."""
     must_reconnect: bool = False
-    """This peer is out of the run; Communicator.connect joins it again as a newcomer."""
+    """True: this peer is out of the run. Communicator.connect joins it again as a newcomer."""
     done: list[bool] | None = None
     """After Communicator.all_reduce_many: which tensors have their results."""
     incomplete: bool = False
@@ -51,7 +51,7 @@ class InvalidUsage(HawserError):
 
 
 class TooFewPeers(HawserError):
-    """The group has fewer than two members. Update the topology until others have joined, or wait."""
+    """This peer is alone in its group. Wait for others (`Communicator.wait`), then call `update_topology`."""
 
     code = 3
 
@@ -74,14 +74,14 @@ class Mismatch(HawserError):
 
 
 class Timeout(HawserError, TimeoutError):
-    """A bound passed. Inputs are intact; the sentence names whom it waited for."""
+    """A time-out passed. Inputs are intact. The sentence names whom the call waited for."""
 
     code = 6
     can_retry = True
 
 
 class MasterUnreachable(HawserError):
-    """The master could not be reached within the bound. This peer is out of the run: connect again."""
+    """The master could not be reached in time. This peer is out of the run: connect again."""
 
     code = 7
     must_reconnect = True

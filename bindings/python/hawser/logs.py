@@ -36,9 +36,9 @@ def _pass_on(logger: logging.Logger) -> None:
 def log_to_logging(logger: logging.Logger | None = None) -> None:
     """Passes log lines to a logger (default: "hawser") from now on.
 
-    Lines of level NOTICE come as level 25, named "NOTICE". A thread of its own takes them, so that the library never
-    waits for Python; up to 10 000 lines wait for it, and those beyond are lost and counted. `set_log_level` says which
-    lines there are: what the logger drops costs less if the library does not make it.
+    Lines of level NOTICE come as level 25, named "NOTICE". A thread of its own takes them, so the library never waits
+    for Python. Up to 10 000 lines wait for it; lines beyond that are lost and counted. Choose the lines with
+    `set_log_level`: a line that the library does not make costs less than one that the logger drops.
     """
     global _thread
     log_to_stderr()
@@ -51,7 +51,7 @@ def log_to_logging(logger: logging.Logger | None = None) -> None:
 
 
 def log_to_stderr() -> None:
-    """Lets log lines go to stderr again, as by default. Returns when all earlier ones were passed on."""
+    """Sends log lines to stderr again, as by default. Returns when all earlier lines were passed on."""
     global _thread
     with _lock:
         if _thread is None:

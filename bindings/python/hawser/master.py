@@ -1,4 +1,4 @@
-"""The membership authority of a run, in this process."""
+"""A master in this process: it knows who is a member of a run."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ _STRAGGLER_POLICIES = ("report", "expel")
 
 
 class Master:
-    """Serves the membership of one run in threads of the library, from its making until `close()`.
+    """A master for one run, in threads of the library. It serves from its construction until `close()`.
 
-    In production it is better a process of its own (`hawser master`), which does little and may run anywhere.
+    In production a process of its own is better (`hawser master`). It does little and may run anywhere.
 
     Args:
         listen: "ADDR:PORT", "[V6]:PORT", "HOST:PORT", or ":PORT" for all interfaces, IPv4 and IPv6 ("0.0.0.0:PORT" is
             IPv4 only); port 0 takes any free one.
-        silence_ms: a member that says nothing for so long is lost. Default 5000.
-        stall_ms: a member that others wait for in a collective and that makes no progress for so long is lost.
-            Default 6000.
-        call_wait_ms: members that have called wait so long for one that is alive and has not. Default 600000.
-        recovery_ms: after a restart, how long to wait for all former members. Default 5000.
-        bootstrap_ms: a fresh master collects peers for so long before it forms the first view. Default 1000.
-        link_open_ms: bound for opening links to newcomers. Default 10000.
-        connections_max: connections held at once. Default 4096.
-        straggler_policy: what happens to a member that holds up a collective by slow links: "report" (all members
-            log a warning with its name) or "expel" (it is also removed; the others get PeerLost).
-        straggler_ms: for so long it must do so before that happens. Default 10000.
-        straggler_ratio: slow is below this part of what a link delivered before. Default 0.25.
+        silence_ms: a member that is silent for so long is lost. Default 5000.
+        stall_ms: a member is lost if others wait for it in a collective and report no progress for so long. Default
+            6000.
+        call_wait_ms: how long members that have called wait for one that is alive and has not. Default 600000.
+        recovery_ms: how long a member may be away after its connection to the master broke. After a restart: how long
+            the master waits for all former members. Default 5000.
+        bootstrap_ms: how long a fresh master collects peers before it forms the first view. Default 1000.
+        link_open_ms: a newcomer without links to all members after so long is refused. Default 10000.
+        connections_max: connections that it holds at once. Default 4096.
+        straggler_policy: what happens to a member whose slow links hold up a collective. "report": all members log a
+            warning with its name. "expel": it is also removed, and the others get PeerLost.
+        straggler_ms: how long a member must hold up a collective before that happens. Default 10000.
+        straggler_ratio: a link is slow below this part of what it delivered before. Default 0.25.
 
     Zeros mean the defaults. Raises InvalidArgument (address, policy, ratio), SystemFailure (port taken).
     """
@@ -78,11 +79,11 @@ class Master:
         return self._address
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Blocks until another thread closes it (True), or for so long (False). Ctrl-C ends it."""
+        """Blocks until another thread closes the master (True), or for timeout_s (False). Ctrl-C ends it."""
         return self._closed.wait(timeout_s)
 
     def close(self) -> None:
-        """Stops within a second. Peers keep their view and redial. Again: does nothing."""
+        """Stops within a second. Peers keep their view and redial. A second call does nothing."""
         self._handle.close()
         self._closed.set()
 

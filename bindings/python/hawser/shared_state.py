@@ -22,17 +22,17 @@ Progress = Callable[[int, int], object]
 
 
 class SharedState:
-    """Weights, optimiser state and the like, which every member brings to the same bytes by `sync`.
+    """Named tensors (weights, optimiser state) that `sync` brings to the same bytes on all members.
 
-    The tensors stay yours and where they are; they are kept alive by this object, and read and written only during
-    its calls (and read while it is offered). All members make it of the same names, types and counts.
+    The tensors stay yours, and this object keeps them alive. They are read and written only during its calls, and read
+    while it is offered. All members make it from the same names, types and counts.
 
     Args:
         tensors: name -> writable tensor, in any order. Up to 65536; names of 1 to 255 bytes. No two share memory.
         allow_content_inequality: names whose content may differ between members of one revision.
-        revision: the number to begin with.
+        revision: the revision to begin with.
 
-    Raises InvalidArgument, TypeError. A call beside another one on the same state raises InvalidUsage.
+    Raises InvalidArgument, TypeError. Two calls at the same time on one state raise InvalidUsage.
     """
 
     def __init__(
@@ -56,15 +56,15 @@ class SharedState:
 
     @property
     def tensors(self) -> Mapping[str, Tensor]:
-        """What it was made of."""
+        """The tensors by name."""
         return MappingProxyType(self._tensors)
 
     @property
     def revision(self) -> int:
         """Counts your versions of the content.
 
-        Add one whenever all members have changed the content alike (an optimiser step), before the next `sync`,
-        which sets it to the elected one.
+        Add one each time that all members have changed the content in the same way (an optimiser step), before the next
+        `sync`. `sync` sets it to the elected revision.
         """
         return self._handle.revision()
 
@@ -86,23 +86,24 @@ class SharedState:
     ) -> SyncInfo:
         """Brings the state of all members of the group to the same bytes and revision. All members call it.
 
-        Elected is the content of the highest revision, of several the one that most members hold. Who lacks parts
-        of it fetches them from all who have them. A loss on the way does not end it. If nothing differs, it costs one
-        reading of the tensors and one small collective. Success means that all members hold equal bytes.
+        The highest revision is elected. Of several contents at that revision, the one that most members hold. Members
+        that lack parts of it fetch them from all holders. A loss meanwhile does not end the call. If nothing differs,
+        it costs one reading of the tensors and one small collective. Success means that all members hold equal bytes.
 
         Args:
             strategy: whether this member offers and takes content.
-            tag: of its collectives. Same on all members.
-            compress: what this member sends, without loss, where that pays.
-            only_marked: read again only tensors given to `mark_changed` since the last call.
-            keep_old_bytes: keep what is overwritten (in as much memory) and put it back on an error.
-            threads: for reading the tensors. 0: one for each core.
-            progress: told how far the fetching is. What it raises is raised when the call has ended.
+            tag: tag of its collectives. The same on all members.
+            compress: compress what this member sends, without loss, where that pays.
+            only_marked: read again only tensors that `mark_changed` has named since the last call.
+            keep_old_bytes: keep the old content, in as much memory, and put it back on an error.
+            threads: threads for reading the tensors. 0: one for each core.
+            progress: called with the bytes that have come and the bytes in all. If it raises, `sync` raises that at its
+            end.
 
-        After an error the tensors are as they were, unless content was being fetched (the error's `incomplete`): then
-        they are incomplete until a later call, or `mark_changed()`. Blocks as a collective does, and while content
-        moves.
-        After KeyboardInterrupt it goes on, and the tensors belong to the library, until the communicator is closed.
+        After an error the tensors are as they were, unless content was being fetched. Then the error has `incomplete`,
+        and the state is incomplete until a later `sync` or `mark_changed()`. Blocks as a collective does, and while
+        content moves. After KeyboardInterrupt the call goes on. The tensors belong to the library until the
+        communicator is closed.
 
         Raises Mismatch (other tensors, a revision out of turn, another call), TooFewPeers, Timeout,
         MasterUnreachable, Expelled, InvalidUsage, SystemFailure, Closed.
@@ -112,45 +113,46 @@ class SharedState:
         )
 
     def mark_changed(self, name: str | None = None) -> None:
-        """Says that you have written to a tensor; None: to all, which are complete from then on.
+        """Says that you have written to a tensor. None: to all, and the state counts as complete from then on.
 
         Needed only with `only_marked`, or after a sync that left the state incomplete. Raises InvalidArgument.
         """
         self._handle.mark_changed(name)
 
     def digest(self) -> str:
-        """Reads all tensors that may not differ: equal digests (32 hexadecimal digits), equal content."""
+        """Reads all tensors that may not differ. Equal digests (32 hexadecimal digits) mean equal content."""
         return self._handle.digest()
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes tensors and revision to a safetensors file, whole or not at all. Blocks as long as the disk takes.
+        """Writes tensors and revision to a safetensors file, completely or not at all. Blocks as long as the disk
+        takes.
 
         Raises InvalidUsage (incomplete), SystemFailure.
         """
         self._handle.save(os.fspath(path))
 
     def load(self, path: str | os.PathLike[str]) -> int:
-        """Reads what `save` wrote, checked before the first byte is written, and sets and returns the revision.
+        """Reads what `save` wrote, and sets and returns the revision. The file is checked before any tensor is changed.
 
-        Raises Refused (damaged, or no such file format), Mismatch (other tensors), SystemFailure (not there). The
-        tensors are then as they were.
+        Raises Refused (damaged, or another format), Mismatch (other tensors), SystemFailure (not there). The tensors
+        are as they were then.
         """
         return self._handle.load(os.fspath(path))
 
     def offer(self, comm: Communicator) -> None:
-        """Lets newcomers fetch this state while this member trains on (`Communicator.connect(prefetch=...)`).
+        """Lets newcomers fetch this state while this member trains (`Communicator.connect(prefetch=...)`).
 
-        Until `withdraw`, or the next call that changes the state, the tensors must not be written to. After a
-        successful `sync`. Does not block. Raises InvalidUsage.
+        Call it after a successful `sync`. The tensors must not be written to until `withdraw`, or the next call that
+        changes the state. Does not block. Raises InvalidUsage.
         """
         self._handle.offer(comm._handle)
 
     def withdraw(self) -> None:
-        """Ends the offer: when this returns, nobody reads the tensors. No error if there is none."""
+        """Ends the offer. When this returns, nobody reads the tensors. No error if there is no offer."""
         self._handle.withdraw()
 
     def close(self) -> None:
-        """Lets the tensors go. Raises InvalidUsage while another call uses the state. Again: does nothing."""
+        """Releases the tensors. Raises InvalidUsage while another call uses the state. A second call does nothing."""
         self._handle.close()
 
     def __enter__(self) -> SharedState:

@@ -36,7 +36,7 @@ std::shared_ptr<CommHandle> make(const std::string& master, const std::string& n
                                  std::uint32_t prefetch_share_percent, std::uint64_t party,
                                  std::uint32_t party_size, const std::string& congestion_control,
                                  std::uint32_t send_buffer_bytes, std::uint32_t receive_buffer_bytes,
-                                 std::uint32_t min_peers) {
+                                 std::uint32_t min_peers, std::uint32_t io_threads) {
   using hawser::detail::or_null;
   hawserCommConfig_t config = HAWSER_COMM_CONFIG_INIT;
   config.master = or_null(master);
@@ -59,6 +59,7 @@ std::shared_ptr<CommHandle> make(const std::string& master, const std::string& n
   config.send_buffer_bytes = send_buffer_bytes;
   config.receive_buffer_bytes = receive_buffer_bytes;
   config.min_peers = min_peers;
+  config.io_threads = io_threads;
   return std::make_shared<CommHandle>(config);
 }
 
@@ -328,7 +329,8 @@ void bind_membership(nb::class_<CommHandle>& comm) {
            nb::arg("master_redial_ms"), nb::arg("silence_ms"), nb::arg("stall_ms"),
            nb::arg("check_same_host"), nb::arg("prefetch_share_percent"),
            nb::arg("party"), nb::arg("party_size"), nb::arg("congestion_control"),
-           nb::arg("send_buffer_bytes"), nb::arg("receive_buffer_bytes"), nb::arg("min_peers"))
+           nb::arg("send_buffer_bytes"), nb::arg("receive_buffer_bytes"), nb::arg("min_peers"),
+           nb::arg("io_threads"))
       .def("close", &CommHandle::close)
       .def("is_closed", &CommHandle::is_closed)
       .def("connect",

@@ -13,7 +13,7 @@ namespace nb = nanobind;
 namespace hawser_python {
 namespace {
 
-void check_count(const char* role, const Tensor& tensor, std::uint64_t wanted) {
+void check_update_count(const char* role, const Tensor& tensor, std::uint64_t wanted) {
   if (tensor.count != wanted)
     raise_invalid_argument("the " + std::string(role) + " tensor has " + std::to_string(tensor.count) +
                            " elements, not " + std::to_string(wanted));
@@ -27,7 +27,7 @@ hawserDataType_t outer_type(hawserDataType_t inner) {
 Tensor beside(nb::handle object, Access access, const char* role, const Tensor& first,
               hawserDataType_t type) {
   Tensor tensor = tensor_of(object, access, role);
-  check_count(role, tensor, first.count);
+  check_update_count(role, tensor, first.count);
   if (tensor.type != type)
     raise_invalid_argument("the " + std::string(role) + " tensor must be of the outer type: float64 for " +
                            "float64, else float32");

@@ -318,6 +318,15 @@ def test_a_master_of_its_own_may_be_restarted() -> None:
 # --------------------------------------------------------------------------------------------- making and destroying
 
 
+def test_ranks_with_different_world_sizes_are_named() -> None:
+    ranks = Ranks(2, world_sizes=[2, 3], timeout=timedelta(seconds=10))
+    try:
+        assert "rank 0 was started with WORLD_SIZE 2, and rank 1 with 3" in ranks.failure(0)
+        assert "rank 1 was started with WORLD_SIZE 3, and rank 0 with 2" in ranks.failure(1)
+    finally:
+        ranks.close()
+
+
 def test_ranks_that_do_not_come_are_named() -> None:
     ranks = Ranks(2, timeout=timedelta(seconds=2), environment={"WORLD_SIZE": "3"})
     try:

@@ -49,6 +49,7 @@ class Ranks:
         *,
         backend: str = "hawser",
         environment: dict[str, str] | None = None,
+        world_sizes: list[int] | None = None,
         timeout: timedelta = timedelta(seconds=60),
         options: Callable[[], hawser.torch.distributed.Options] | None = None,
     ) -> None:
@@ -61,7 +62,7 @@ class Ranks:
                 "MASTER_PORT": str(self._store.port),
                 "TORCHELASTIC_USE_AGENT_STORE": "True",  # rank 0 makes none of its own
                 "RANK": str(rank),
-                "WORLD_SIZE": str(world),
+                "WORLD_SIZE": str(world if world_sizes is None else world_sizes[rank]),
             }
             self._peers.append(PeerProcess(serve, "", {**torchrun, **(environment or {})}, backend, given))
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hawser import Communicator, Plan, Quantization
+from hawser.choices import plan_of, quantization_of
 from hawser.torch.admission import OnAlone
 from hawser.torch.fragment import Fragment, OuterSettings, Parameters, named
 from hawser.torch.outer_loop import FIRST_TAG, GroupSettings, OuterLoop
@@ -43,8 +44,8 @@ class AsyncDiLoCo(OuterLoop):
         outer_lr: float = 0.7,
         outer_momentum: float = 0.9,
         nesterov: bool = True,
-        plan: Plan = Plan.AUTO,
-        quantization: Quantization | None = None,
+        plan: Plan | str = Plan.AUTO,
+        quantization: Quantization | str | None = None,
         weight: Callable[[], int] | None = None,
         on_alone: OnAlone = "wait",
         alone_timeout_s: float = 3600.0,
@@ -61,7 +62,15 @@ class AsyncDiLoCo(OuterLoop):
             comm,
             [self._fragment],
             GroupSettings(
-                plan, quantization, weight, on_alone, alone_timeout_s, weight_unit, error_feedback, first_tag, site
+                plan_of(plan),
+                quantization_of(quantization),
+                weight,
+                on_alone,
+                alone_timeout_s,
+                weight_unit,
+                error_feedback,
+                first_tag,
+                site,
             ),
             sync_every=sync_every,
             terms=outer.terms(),

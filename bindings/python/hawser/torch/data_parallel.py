@@ -9,6 +9,7 @@ from typing import Any
 import torch  # type: ignore[import-not-found,unused-ignore]
 
 from hawser import Communicator, Plan, Quantization, ReduceOp
+from hawser.choices import plan_of, quantization_of
 from hawser.torch.fragment import Parameters, named
 from hawser.torch.reduction import Reduction
 
@@ -48,8 +49,8 @@ class DataParallel:
         comm: Communicator,
         *,
         bucket_bytes: int = 25 << 20,
-        plan: Plan = Plan.AUTO,
-        quantization: Quantization | None = None,
+        plan: Plan | str = Plan.AUTO,
+        quantization: Quantization | str | None = None,
         first_tag: int = 1 << 41,
     ) -> None:
         parameters = [parameter for _, parameter in named(model_parameters)]
@@ -65,8 +66,8 @@ class DataParallel:
             self._receives,
             op=ReduceOp.AVG,
             first_tag=first_tag,
-            plan=plan,
-            quantization=quantization,
+            plan=plan_of(plan),
+            quantization=quantization_of(quantization),
         )
         self._accumulates = False
         self._hooks: list[Any] = []

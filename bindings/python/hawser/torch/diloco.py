@@ -8,6 +8,7 @@ from typing import Any
 import torch  # type: ignore[import-not-found,unused-ignore]
 
 from hawser import Communicator, Plan, Quantization
+from hawser.choices import plan_of, quantization_of
 from hawser.errors import TooFewPeers
 from hawser.torch.admission import OnAlone
 from hawser.torch.fragment import Fragment, OuterSettings, Parameters, named
@@ -29,20 +30,19 @@ class DiLoCo(OuterLoop):
             diloco.step()
             diloco.zero_grad()
 
-    Peers may come, leave and die at any moment; nothing has to be written for it. Every H-th `step` lets newcomers in,
-    averages the progress Δ of all members, and makes the outer step, whose result is the same bits at all members. A
-    member that is lost before the average was committed doesn't count; the others average anew. A newcomer fetches
-    the outer state while the others train, takes part in the reduction that it was admitted before with weight 0, and
-    trains from the outer step that follows it. A member that was expelled comes back as a newcomer; its progress
-    counts if the group has made no outer step without it.
+    Peers may join, leave and die at any moment, and your script needs no line for it. Every H-th `step` lets newcomers
+    join, averages the progress Δ of all members, and makes the outer step. Its result has the same bits at all members.
+    A member that is lost before the average was committed does not count, and the others average again. A newcomer
+    fetches the outer state while the others train. It takes part in the next reduction with weight 0, and trains from
+    the outer step after it. A member that was expelled joins again as a newcomer. Its progress counts if the group has
+    made no outer step without it.
 
-    What members must have alike (the class, the model's names and shapes, sync_every, the outer step, plan,
-    quantization, weight_unit, error_feedback) is compared when a member is admitted: one that differs raises Refused, or
-    InvalidArgument and closes comm if that was connected before, with both values. Calls that don't fit four times in a
-    row raise Mismatch.
+    Members must agree on the class, the model's names and shapes, sync_every, the outer step, plan, quantization,
+    weight_unit and error_feedback. A newcomer that differs raises Refused with both values. If comm was connected
+    before, it raises InvalidArgument and closes comm. Calls that differ four times in a row raise Mismatch.
 
-    With sync_every=1, an inner torch.optim.SGD without momentum and weight decay, and outer_momentum 0, gradients are
-    averaged instead of differences, and the step is Θ - (outer_lr * lr) * average: with outer_lr=1 this is
+    With sync_every=1, outer_momentum 0, and an inner torch.optim.SGD without momentum and weight decay, gradients are
+    averaged instead of differences. The step is Θ - (outer_lr * lr) * average then. With outer_lr=1 this is
     data-parallel SGD bit for bit, if averages are (see plan). The lr is that of the group when the round began.
 
     Args:
@@ -52,23 +52,24 @@ class DiLoCo(OuterLoop):
         comm: connected or not; the constructor connects, fetches the state, and blocks as that does.
         sync_every: H, the same on all members.
         outer_lr, outer_momentum, nesterov: of the outer step.
-        plan: how pseudo-gradients travel. The direct plan, which AUTO may choose, adds in the order of arrival: all
-            members hold the same bits, but from three members on another run may hold others. Plan.RING gives the
-            same again.
-        quantization: of pseudo-gradients on the wire.
+        plan: how pseudo-gradients travel: a Plan or its name. The direct plan, which AUTO may choose, adds in the order
+            of arrival. All members hold the same bits, but with three or more members another run may hold others.
+            "ring" repeats them.
+        quantization: of pseudo-gradients on the wire: a Quantization or its name, such as "int8".
         weight: called before each reduction: how much this member's progress counts (tokens since the last one).
-        on_alone: if all others are gone, "wait" for somebody, or "continue" alone.
-        alone_timeout_s: so long it waits, then raises RuntimeError.
-        weight_unit: weights are divided by it before they scale values: a power of two near the usual weight keeps
-            values their size where they travel as float16. The same on all members.
-        error_feedback: what quantisation loses is added to the next reduction (8 bytes per parameter).
-        resume: a `state_dict()` to go on from. Of the members that begin a run together the newest counts: give
-            `Communicator(min_peers=...)` to all, so that none begins before the others are there. If the group that
-            this member joins is behind it, it raises RuntimeError and closes comm.
-        site: if the model is sharded (FSDP2): the ranks that hold the shards. See `Site`.
-        first_tag: of the collectives, as many as there are parameters and a few more.
+        on_alone: what to do if all others are gone: "wait" for somebody, or "continue" alone.
+        alone_timeout_s: how long it waits then, before it raises RuntimeError.
+        weight_unit: weights are divided by it before they scale values. A power of two near the usual weight keeps
+            values in range if they travel as float16. The same on all members.
+        error_feedback: the loss of quantisation is added to the next reduction (8 bytes per parameter).
+        resume: a `state_dict()` to continue from. If all members start from checkpoints, the newest counts. Give
+            `Communicator(min_peers=...)` to all, so that none begins before the others are there. A group that is
+            already training wins: if it is ahead, this member logs a warning and takes its state. If it is behind, this
+            member raises RuntimeError and closes comm.
+        site: the ranks that hold the shards, if the model is sharded (FSDP2). See `Site`.
+        first_tag: the first of the tags that are used, as many as there are parameters and a few more.
 
-    Memory beside the model and its inner optimiser: Θ, M, Δ, the average. Not to be used from several threads.
+    Memory beyond the model and its inner optimiser: Θ, M, Δ, the average. Not to be used from several threads.
     """
 
     def __init__(
@@ -81,8 +82,8 @@ class DiLoCo(OuterLoop):
         outer_lr: float = 0.7,
         outer_momentum: float = 0.9,
         nesterov: bool = True,
-        plan: Plan = Plan.AUTO,
-        quantization: Quantization | None = None,
+        plan: Plan | str = Plan.AUTO,
+        quantization: Quantization | str | None = None,
         weight: Callable[[], int] | None = None,
         on_alone: OnAlone = "wait",
         alone_timeout_s: float = 3600.0,
@@ -104,7 +105,15 @@ class DiLoCo(OuterLoop):
             comm,
             [self._fragment],
             GroupSettings(
-                plan, quantization, weight, on_alone, alone_timeout_s, weight_unit, error_feedback, first_tag, site
+                plan_of(plan),
+                quantization_of(quantization),
+                weight,
+                on_alone,
+                alone_timeout_s,
+                weight_unit,
+                error_feedback,
+                first_tag,
+                site,
             ),
             sync_every=sync_every,
             terms=outer.terms(),
@@ -113,11 +122,11 @@ class DiLoCo(OuterLoop):
         self._begin(resume)
 
     def step(self) -> bool:
-        """An inner step; every H-th time, an outer step with the group. Says whether it was such a one.
+        """An inner step, and every H-th time an outer step with the group. Returns True after an outer step.
 
-        Blocks then until all members have come so far, at most the master's call_wait_ms, and while a newcomer fetches
-        what it lacks. Raises Mismatch (the members' calls don't fit), Closed, InvalidArgument, SystemFailure,
-        Timeout, and RuntimeError as alone_timeout_s says; what a retry or a new connection mends is mended.
+        An outer step blocks until all members have come so far, at most the master's call_wait_ms, and while a newcomer
+        fetches what it lacks. It makes calls again, and connects again, where that helps. Raises Mismatch (the members'
+        calls differ), Closed, InvalidArgument, SystemFailure, Timeout, and RuntimeError after alone_timeout_s.
         """
         is_last = self._local_steps + 1 >= self.sync_every
         if is_last and self._rate_groups is not None:

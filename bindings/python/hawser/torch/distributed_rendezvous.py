@@ -98,6 +98,7 @@ def gather(
     try:
         if rank == 0:
             meeting.wait_for_all()
+            meeting.check_sizes()
             address, dialled, master = meeting.publish_master(named, options)
         else:
             address = dialled = meeting.published_master()
@@ -148,7 +149,17 @@ class _Meeting:
         return _whole_ms(self._ends - time.monotonic())
 
     def announce(self) -> None:
-        self._store.set(self._key(self._rank), "here")
+        self._store.set(self._key(self._rank), str(self._size))
+
+    def check_sizes(self) -> None:
+        """Raises DistBackendError if a rank that has come was started with another world size."""
+        for rank in range(self._size):
+            key = self._key(rank)
+            if self._store.check([key]) and (other := int(self._store.get(key))) != self._size:
+                raise dist.DistBackendError(
+                    f"rank {self._rank} was started with WORLD_SIZE {self._size}, and rank {rank} with {other}; start "
+                    "all ranks with the same WORLD_SIZE"
+                )
 
     def wait_for_all(self) -> None:
         self._wait([self._key(rank) for rank in range(self._size)])
@@ -173,6 +184,8 @@ class _Meeting:
         return address, _joined(loopback, port) if options.advertise_address else address, master
 
     def published_master(self) -> str:
+        self._wait([self._key(0)])
+        self.check_sizes()
         self._wait([_MASTER_KEY])
         address = str(self._store.get(_MASTER_KEY).decode())
         if address.startswith(_FAILED):
@@ -190,7 +203,8 @@ class _Meeting:
     def _wait(self, keys: list[str]) -> None:
         try:
             self._store.wait(keys, timedelta(milliseconds=self.left_ms()))
-        except dist.DistStoreError as error:
+        except RuntimeError as error:  # a DistStoreError, or of a FileStore a plain one
+            self.check_sizes()
             raise self.late() from error
 
     def late(self) -> Timeout:

@@ -41,14 +41,14 @@ class Site:
         with site.communicator("10.0.0.1:48500") as comm:      # between the sites
             diloco = DiLoCo(model.parameters(), inner, comm, sync_every=500, site=site)
 
-    The ranks of equal number of all sites form a peer group, which reduces their shard. A site comes and goes as a
-    whole: its ranks are admitted together, and if one is lost, all are (`party` of Communicator). After each call with the
-    groups the ranks of a site tell each other how it ended: if a loss let one shard's average count a site
-    that another's does not, all are reduced again.
+    The ranks of equal number of all sites form a peer group, which reduces their shard. A site joins and leaves as a
+    whole: its ranks are admitted together, and if one is lost, all are (`party` of Communicator). After each call with
+    the groups the ranks of a site compare how it ended. If a loss let one shard's average count a site that another's
+    does not, all are reduced again.
 
-    All sites have equally many ranks and shard alike. The ranks of a site make the same calls, and give the same weight
-    (that of the site). If a process of a site dies, torch.distributed raises in the others: let them
-    end, and start the site anew as newcomers.
+    All sites have equally many ranks and shard alike. The ranks of a site make the same calls, and give the same
+    weight, that of the site. If a process of a site dies, torch.distributed raises in the others. Let them end, and
+    start the site again.
 
     Args:
         process_group: of torch.distributed, of this site's ranks; None: the default one. Its timeout bounds how long a
