@@ -13,7 +13,7 @@ enum class Direction : std::uint8_t {
 };
 
 enum class FrameKind : std::uint8_t {
-  chunk = 1,  ///< Payload: what collective/executor.hpp says.
+  chunk = 1,  ///< Payload: what collective/planned_collective.hpp says.
   /// "I have called this collective: send, chunks on their way up below the limit." Comes again when the
   /// limit has grown. No payload.
   ready = 2,

@@ -32,7 +32,7 @@ struct Payload {
 /// to be worked on payloads. Pure: its driver moves the bytes and runs the works, and each work's end comes back as
 /// worked(). The memory of a call belongs to its works until all of them have come back.
 ///
-/// Two kinds: Executor (collectives, by a plan) and SliceTransfer (shared state, by demand).
+/// Two kinds: PlannedCollective (collectives, by a plan) and SliceTransfer (shared state, by demand).
 class Execution {
  public:
   /// A frame for another member: a chunk (up or down), or a word about one.

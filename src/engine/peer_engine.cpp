@@ -6,7 +6,7 @@
 #include "base/assert.hpp"
 #include "base/limits.hpp"
 #include "base/random.hpp"
-#include "collective/executor.hpp"
+#include "collective/planned_collective.hpp"
 #include "collective/wire_bytes.hpp"
 #include "plan/plan.hpp"
 #include "engine/peer_engine_state.hpp"
@@ -164,7 +164,7 @@ Result<std::shared_ptr<Execution>> PeerEngine::State::make_execution(const Colle
   if (call.transfer)
     return std::shared_ptr<Execution>(std::make_shared<SliceTransfer>(call.transfer, what.rank, view.size()));
   what.memory_bytes = config_.collective_memory_bytes;
-  what.seed = Random(machine_.self().value ^ Random(executors_made_++).next()).next();
+  what.seed = Random(machine_.self().value ^ Random(collectives_made_++).next()).next();
   const auto plan = plans_.plan(basis.version, {.kind = what.signature.plan,
                                                 .world_size = view.size(),
                                                 .elements = what.signature.count,
@@ -174,7 +174,7 @@ Result<std::shared_ptr<Execution>> PeerEngine::State::make_execution(const Colle
                                                 .wire = wire_bytes(what.signature),
                                                 .network = network,
                                                 .between_hosts = view.spans_hosts()});
-  auto made = Executor::create(*plan, what, scratch_);
+  auto made = PlannedCollective::create(*plan, what, scratch_);
   if (!made.ok()) return made.error();
   return std::shared_ptr<Execution>(std::move(*made));
 }

@@ -291,7 +291,7 @@ class PeerEngine::State {
   ViewId told_in_;
   std::map<std::uint64_t, std::shared_ptr<const Network>> networks_;  ///< Of the view in force, by version.
   PlanCache plans_;                   ///< Of the view in force.
-  std::uint64_t executors_made_ = 0;  ///< Each rounds by its own dice.
+  std::uint64_t collectives_made_ = 0;  ///< Each rounds by its own dice.
   PrefetchHost host_;
   std::shared_ptr<const StateOffer> offer_;
   std::shared_ptr<const StateOffer> offer_before_;  ///< May be in the writing until the actions of its end are done.

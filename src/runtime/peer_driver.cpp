@@ -13,14 +13,10 @@
 #include "runtime/descriptor_limit.hpp"
 #include "runtime/log.hpp"
 #include "shared_state/prefetch.hpp"
-#include "wire/control_codec.hpp"
 
 namespace hawser {
 namespace {
 
-/// The reason why a master is not reached is told early, for whoever has mistyped its address, and then now and then.
-constexpr Duration kMissedMasterToldAfter = seconds(2);
-constexpr Duration kMissedMasterToldEvery = seconds(10);
 constexpr std::size_t kSpareActions = 4;
 /// Handing a work to another thread costs about as much as running one on so many bytes.
 constexpr std::size_t kInlineWorkBytes = 128 << 10;
@@ -47,23 +43,7 @@ bool shows(const EngineEvent& event) {
          std::holds_alternative<MasterDown>(event) || std::holds_alternative<EngineTick>(event);
 }
 
-bool is_of_master(const EngineEvent& event) {
-  return std::holds_alternative<MasterUp>(event) || std::holds_alternative<MasterDown>(event) ||
-         std::holds_alternative<MasterSaid>(event);
-}
-
 }  // namespace
-
-void WaitLog::tell(const std::string& what, Duration lasted) const noexcept {
-  try {
-    const bool up = master_up;
-    write_log(name, {up ? LogLevel::info : LogLevel::warning, "long-wait",
-                     what + " has lasted " + std::to_string(whole_milliseconds(lasted) / 1000) +
-                         " s; the master at " + master + (up ? " is connected" : " is not connected")});
-  } catch (const std::exception&) {
-    // A wait without a word in the log is better than none.
-  }
-}
 
 PeerDriver::PeerDriver(asio::io_context& io, DriverConfig config,
                        std::shared_ptr<transport::Listener> listener)
@@ -534,107 +514,6 @@ void PeerDriver::tell_end(CallDone done) noexcept {
 void PeerDriver::perform_one(LogEvent& action) { log(std::move(action)); }
 
 void PeerDriver::log(LogEvent event) { write_log(config_.engine.name, event); }
-
-// -------------------------------------------------------------------------------------------- master
-
-void PeerDriver::perform_one(DialMaster&) {
-  forget_master();
-  std::erase_if(events_, is_of_master);
-  master_dial_ =
-      transport::Dial::start(io_, names_, config_.master,
-                             [this, generation = master_generation_](Result<transport::Tcp::socket> result) {
-                               if (generation == master_generation_) master_dialled(std::move(result));
-                               settle();
-                             });
-}
-
-void PeerDriver::master_dialled(Result<transport::Tcp::socket> result) {
-  master_dial_.reset();
-  if (!result.ok()) {
-    master_is_missed(result.error().sentence);
-    events_.emplace_back(MasterDown{.reason = result.error().sentence});
-    return;
-  }
-  const std::uint64_t generation = master_generation_;
-  master_ = transport::ControlConnection::start(std::move(result.value()),
-                                                {.message =
-                                                     [this, generation](const std::string& message) {
-                                                       if (generation == master_generation_)
-                                                         master_said(message);
-                                                     },
-                                                 .broken =
-                                                     [this, generation](std::string reason) {
-                                                       if (generation == master_generation_)
-                                                         master_broke(std::move(reason));
-                                                     },
-                                                 .settle = [this] { settle(); }});
-  wait_log_->master_up = true;
-  events_.emplace_back(MasterUp{});
-}
-
-void PeerDriver::master_is_missed(const std::string& why) {
-  const Instant at = now();
-  if (!master_missed_since_) {
-    master_missed_since_ = at;
-    master_missed_tell_ = at + kMissedMasterToldAfter;
-  }
-  if (at < master_missed_tell_) return;
-  master_missed_tell_ = at + kMissedMasterToldEvery;
-  log({LogLevel::warning, "master-missed",
-       "the master at " + to_string(config_.master) + " has not answered for " +
-           std::to_string(whole_milliseconds(at - *master_missed_since_) / 1000) + " s, dialling on: " + why});
-}
-
-void PeerDriver::master_said(const std::string& message) {
-  auto decoded = decode_master_message(std::as_bytes(std::span(message)));
-  if (decoded.ok()) {
-    master_missed_since_.reset();
-    events_.emplace_back(MasterSaid{std::move(*decoded)});
-    return;
-  }
-  is_no_master(decoded.error().sentence);
-}
-
-void PeerDriver::is_no_master(const std::string& why) {
-  forget_master();
-  events_.emplace_back(MasterDown{
-      .reason = "what answers at " + to_string(config_.master) + " is no Hawser master of this version: " + why,
-      .is_no_master = true});
-}
-
-void PeerDriver::master_broke(std::string reason) {
-  if (master_ && master_->spoke_otherwise()) return is_no_master(reason);
-  forget_master();
-  master_is_missed(reason);
-  events_.emplace_back(MasterDown{.reason = std::move(reason)});
-}
-
-void PeerDriver::forget_master() {
-  ++master_generation_;
-  to_master_.clear();
-  wait_log_->master_up = false;
-  if (const auto dial = std::exchange(master_dial_, nullptr)) dial->close();
-  if (const auto master = std::exchange(master_, nullptr)) master->close();
-}
-
-void PeerDriver::perform_one(CloseMaster&) {
-  send_to_master();
-  const auto master = std::exchange(master_, nullptr);
-  forget_master();
-  std::erase_if(events_, is_of_master);
-  if (master) master->close_after_sending([] {});
-}
-
-void PeerDriver::perform_one(SendMaster& action) {
-  if (master_) to_master_.push_back(encode(action.message));
-}
-
-/// After the frames that the same steps led to: other members wait for those, and the master for others.
-void PeerDriver::send_to_master() {
-  const auto messages = std::exchange(to_master_, {});
-  for (const std::string& message : messages)
-    if (master_) master_->send(message);
-}
 
 // --------------------------------------------------------------------------------------------- links
 

@@ -1,5 +1,5 @@
 #include "catch.hpp"
-#include "collective/executor.hpp"
+#include "collective/planned_collective.hpp"
 #include "collective/wire_bytes.hpp"
 #include "plan/plan.hpp"
 
@@ -27,7 +27,7 @@ std::uint64_t sent(const Signature& signature, Direction direction, bool leaf) {
   call.rank = wanted;
   call.send = send.data();
   call.receive = receive.data();
-  auto executor = Executor::create(plan, call);
+  auto executor = PlannedCollective::create(plan, call);
   REQUIRE(executor.ok());
   const std::uint64_t elements = plan.chunking.count(0);
   REQUIRE(elements % 1024 == 0);

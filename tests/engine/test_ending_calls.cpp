@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "../catch.hpp"
-#include "collective/executor.hpp"
+#include "collective/planned_collective.hpp"
 #include "lone_engine.hpp"
 
 using namespace hawser;
@@ -17,7 +17,7 @@ namespace {
 struct Changed {
   explicit Changed(std::uint64_t chunks) : values(chunks * kChunkBytes / 4, 1.0F) {
     const Signature signature{.plan = PlanKind::direct, .count = values.size()};
-    auto made = Executor::create(make_plan({.kind = PlanKind::direct,
+    auto made = PlannedCollective::create(make_plan({.kind = PlanKind::direct,
                                             .world_size = 2,
                                             .elements = values.size(),
                                             .element_bytes = chunking_bytes(signature)}),

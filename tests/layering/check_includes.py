@@ -134,7 +134,7 @@ PLANTED = [
     # path, line, a part of the fault that must be reported (None: must pass)
     ("src/plan/a.hpp", '#include "membership/epoch.hpp"', "plan may not use"),
     ("src/base/a.hpp", '#include "plan/a.hpp"', "base may not use"),
-    ("src/transport/a.cpp", '#include "collective/executor.hpp"', "transport may not use"),
+    ("src/transport/a.cpp", '#include "collective/planned_collective.hpp"', "transport may not use"),
     ("src/wire/a.cpp", '#include "membership/master.hpp"', "wire may not use"),
     ("src/wire/b.cpp", '#include "membership/messages.hpp"', None),
     ("src/plan/b.cpp", '#include "ring.hpp"', "does not start at"),

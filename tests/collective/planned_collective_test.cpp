@@ -1,4 +1,4 @@
-#include "collective/executor.hpp"
+#include "collective/planned_collective.hpp"
 
 #include <algorithm>
 #include <array>
@@ -51,7 +51,7 @@ class Ensemble {
       memory.original = memory.send;
       memory.residual.resize(setup.feedback ? setup.signature.count * 8 : 0);
       memory.next_residual.resize(memory.residual.size());
-      auto made = Executor::create(
+      auto made = PlannedCollective::create(
           make_plan({.kind = setup.signature.plan,
                      .world_size = setup.world_size,
                      .elements = setup.signature.count,
@@ -72,7 +72,7 @@ class Ensemble {
       executors_.push_back(std::move(*made));
     }
     for (std::uint32_t rank = 0; rank < setup.world_size; ++rank) {
-      Executor::Output output;
+      PlannedCollective::Output output;
       executors_[rank]->start(output);
       follow(rank, output);
     }
@@ -155,7 +155,7 @@ class Ensemble {
       if (std::abs(got - expected(0, i) * scale) > 1e-3) FAIL(i << ": " << got << " of " << expected(0, i) * scale);
     }
   }
-  Executor& executor(std::uint32_t rank) { return *executors_[rank]; }
+  PlannedCollective& executor(std::uint32_t rank) { return *executors_[rank]; }
 
  private:
   struct Memory {
@@ -167,11 +167,11 @@ class Ensemble {
   };
   struct Waiting {
     std::uint32_t from = 0;
-    Executor::Send send;
+    PlannedCollective::Send send;
   };
   struct Flight {
     std::uint32_t from = 0;
-    Executor::Send send;
+    PlannedCollective::Send send;
     std::vector<std::byte> payload;
     bool repeat = false;
   };
@@ -206,7 +206,7 @@ class Ensemble {
   void finish_works() {
     while (!works_.empty()) work(random_.below(works_.size()));
   }
-  void follow(std::uint32_t from, Executor::Output& output) {
+  void follow(std::uint32_t from, PlannedCollective::Output& output) {
     for (const auto& send : output.sends) waiting_.push_back({.from = from, .send = send});
     for (auto& order : output.works) works_.push_back({.rank = from, .order = std::move(order)});
   }
@@ -215,7 +215,7 @@ class Ensemble {
     const Ordered one = std::move(works_[pick]);
     works_.erase(works_.begin() + static_cast<std::ptrdiff_t>(pick));
     REQUIRE(hawser::run(one.order.work, desk_).right);
-    Executor::Output output;
+    PlannedCollective::Output output;
     CHECK_FALSE(executors_[one.rank]->worked({}, one.order.token, {}, output).has_value());
     follow(one.rank, output);
   }
@@ -223,7 +223,7 @@ class Ensemble {
     const Waiting one = waiting_[pick];
     if (one.send.direction == Direction::up && one.send.chunk >= executors_[one.send.to]->send_limit())
       return false;
-    Executor::Output output;
+    PlannedCollective::Output output;
     const auto payload = executors_[one.from]->payload(one.send.direction, one.send.chunk, output);
     follow(one.from, output);
     if (!payload) return !works_.empty();
@@ -245,12 +245,12 @@ class Ensemble {
       flights_[pick].repeat = true;
     else
       flights_.erase(flights_.begin() + static_cast<std::ptrdiff_t>(pick));
-    Executor& executor = *executors_[flight.send.to];
+    PlannedCollective& executor = *executors_[flight.send.to];
     const auto verdict = executor.judge(flight.from, flight.send.direction, flight.send.chunk, flight.payload.size());
-    REQUIRE(verdict != Executor::Verdict::impossible);
+    REQUIRE(verdict != PlannedCollective::Verdict::impossible);
     if (!flight.repeat) acknowledgements_.push_back({.from = flight.from, .send = flight.send});
-    if (verdict == Executor::Verdict::repeated) return true;
-    Executor::Output output;
+    if (verdict == PlannedCollective::Verdict::repeated) return true;
+    PlannedCollective::Output output;
     auto copy = std::make_shared<std::vector<std::byte>>(flight.payload);
     Payload payload{.bytes = copy->data(), .owner = copy};
     if (flight.send.direction == Direction::down) {
@@ -271,7 +271,7 @@ class Ensemble {
   bool acknowledge(std::uint64_t pick) {
     const Waiting one = acknowledgements_[pick];
     acknowledgements_.erase(acknowledgements_.begin() + static_cast<std::ptrdiff_t>(pick));
-    Executor::Output output;
+    PlannedCollective::Output output;
     executors_[one.from]->sent(one.send.to, one.send.direction, one.send.chunk, output);
     follow(one.from, output);
     return true;
@@ -280,13 +280,13 @@ class Ensemble {
   Setup setup_;
   Random random_;
   std::vector<Memory> memories_;
-  std::vector<std::unique_ptr<Executor>> executors_;
+  std::vector<std::unique_ptr<PlannedCollective>> executors_;
   std::vector<Waiting> waiting_;
   std::vector<Flight> flights_;
   std::vector<Waiting> acknowledgements_;
   struct Ordered {
     std::uint32_t rank;
-    Executor::Order order;
+    PlannedCollective::Order order;
   };
   std::vector<Ordered> works_;
   WorkDesk desk_;
@@ -516,14 +516,14 @@ TEST_CASE("accumulators that are not in the receive buffer are bounded, and the 
 
 TEST_CASE("chunks that no correct peer sends are recognised") {
   Ensemble ensemble({.signature = {.plan = PlanKind::ring, .count = 100000}, .world_size = 4}, 1);
-  const Executor& zero = ensemble.executor(0);
+  const PlannedCollective& zero = ensemble.executor(0);
   const std::size_t bytes = zero.plan().chunking.count(0) * 4;
   // Chunk 0 has root 0: its sum comes from rank 3 alone, and its result from nobody.
-  CHECK(zero.judge(3, Direction::up, 0, bytes) == Executor::Verdict::expected);
-  CHECK(zero.judge(1, Direction::up, 0, bytes) == Executor::Verdict::impossible);
-  CHECK(zero.judge(3, Direction::down, 0, bytes) == Executor::Verdict::impossible);
-  CHECK(zero.judge(3, Direction::up, 0, bytes - 4) == Executor::Verdict::impossible);
-  CHECK(zero.judge(3, Direction::up, 1ULL << 40, bytes) == Executor::Verdict::impossible);
+  CHECK(zero.judge(3, Direction::up, 0, bytes) == PlannedCollective::Verdict::expected);
+  CHECK(zero.judge(1, Direction::up, 0, bytes) == PlannedCollective::Verdict::impossible);
+  CHECK(zero.judge(3, Direction::down, 0, bytes) == PlannedCollective::Verdict::impossible);
+  CHECK(zero.judge(3, Direction::up, 0, bytes - 4) == PlannedCollective::Verdict::impossible);
+  CHECK(zero.judge(3, Direction::up, 1ULL << 40, bytes) == PlannedCollective::Verdict::impossible);
 }
 
 TEST_CASE("a complaint names those whose chunks are due") {

@@ -1,4 +1,4 @@
-#include "collective/executor.hpp"
+#include "collective/planned_collective.hpp"
 
 #include <algorithm>
 #include <set>
@@ -17,14 +17,14 @@ constexpr std::size_t kTakenBytesMax = 32 << 20;
 
 }  // namespace
 
-Result<std::unique_ptr<Executor>> Executor::create(Plan plan, const CollectiveCall& call,
+Result<std::unique_ptr<PlannedCollective>> PlannedCollective::create(Plan plan, const CollectiveCall& call,
                                                    const std::shared_ptr<ScratchKeeper>& keeper) {
-  std::unique_ptr<Executor> made(new Executor(std::move(plan), call));
+  std::unique_ptr<PlannedCollective> made(new PlannedCollective(std::move(plan), call));
   if (const auto scratch = made->memory_.make_scratch(keeper); !scratch.ok()) return scratch.error();
   return made;
 }
 
-Executor::Executor(Plan plan, const CollectiveCall& call)
+PlannedCollective::PlannedCollective(Plan plan, const CollectiveCall& call)
     : plan_(std::move(plan)), memory_(call, plan_.chunking) {
   for (const Trees& trees : plan_.trees) {
     Role mine;
@@ -59,20 +59,20 @@ Executor::Executor(Plan plan, const CollectiveCall& call)
 }
 
 /// Whether accumulators of their own may have to wait for others.
-bool Executor::lingers(std::uint64_t chunk) const {
+bool PlannedCollective::lingers(std::uint64_t chunk) const {
   const Role& mine = role(chunk);
   if (mine.children_up.empty() || (!memory_.wide() && memory_.place(chunk) != nullptr)) return false;
   return mine.parent_up != kNoParent || mine.children_up.size() > 1;
 }
 
-bool Executor::part_of_result(std::uint64_t chunk) const { return memory_.place(chunk) != nullptr; }
+bool PlannedCollective::part_of_result(std::uint64_t chunk) const { return memory_.place(chunk) != nullptr; }
 
-void Executor::widen_limit() {
+void PlannedCollective::widen_limit() {
   for (; limit_ < plan_.chunking.chunks() && (in_window_ < window_ || !lingers(limit_)); ++limit_)
     if (!state(limit_).released) ++in_window_;
 }
 
-std::size_t Executor::up_window() const {
+std::size_t PlannedCollective::up_window() const {
   if (!memory_.quantization()) return 0;
   std::set<std::uint32_t> parents;
   for (const Role& mine : roles_)
@@ -81,7 +81,7 @@ std::size_t Executor::up_window() const {
   return std::max<std::size_t>(1, all / std::max<std::size_t>(1, parents.size()));
 }
 
-void Executor::plan_bytes() {
+void PlannedCollective::plan_bytes() {
   // All chunks of a pair of trees are equal but the last.
   std::vector<std::uint64_t> chunks_of_tree(roles_.size());
   std::vector<std::uint64_t> one_of_tree(roles_.size());
@@ -101,11 +101,11 @@ void Executor::plan_bytes() {
   }
 }
 
-bool Executor::heard(std::uint32_t from, std::uint64_t chunk) const {
+bool PlannedCollective::heard(std::uint32_t from, std::uint64_t chunk) const {
   return (heard_[static_cast<std::size_t>(chunk) * heard_words_ + from / 64] >> (from % 64) & 1) != 0;
 }
 
-void Executor::start(Output& out) {
+void PlannedCollective::start(Output& out) {
   const std::uint32_t rank = memory_.call().rank;
   for (std::uint64_t chunk = 0; chunk < plan_.chunking.chunks(); ++chunk) {
     const Role& mine = role(chunk);
@@ -127,7 +127,8 @@ void Executor::start(Output& out) {
 }
 
 /// Names a work, and gives it away.
-void Executor::order(Task task, std::uint64_t chunk, std::vector<WorkStep> steps, std::size_t bytes, Output& out) {
+void PlannedCollective::order(Task task, std::uint64_t chunk, std::vector<WorkStep> steps, std::size_t bytes,
+                              Output& out) {
   if (task == Task::make)
     state(chunk).making = true;
   else
@@ -136,7 +137,7 @@ void Executor::order(Task task, std::uint64_t chunk, std::vector<WorkStep> steps
                        .work = {.steps = std::move(steps), .bytes = bytes}});
 }
 
-std::optional<std::uint32_t> Executor::worked(Instant, std::uint64_t token, const WorkResult&, Output& out) {
+std::optional<std::uint32_t> PlannedCollective::worked(Instant, std::uint64_t token, const WorkResult&, Output& out) {
   const std::uint64_t chunk = token / kTasks;
   const auto task = static_cast<Task>(token % kTasks);
   ChunkState& one = state(chunk);
@@ -164,7 +165,7 @@ std::optional<std::uint32_t> Executor::worked(Instant, std::uint64_t token, cons
   return std::nullopt;
 }
 
-void Executor::go_on(std::uint64_t chunk, Output& out) {
+void PlannedCollective::go_on(std::uint64_t chunk, Output& out) {
   const ChunkState& one = state(chunk);
   if (one.working || one.waiting.empty()) return;
   if (one.came_down)
@@ -173,11 +174,11 @@ void Executor::go_on(std::uint64_t chunk, Output& out) {
     combine_waiting(chunk, out);
 }
 
-void Executor::save_first(std::uint64_t chunk, std::vector<WorkStep>& steps) {
+void PlannedCollective::save_first(std::uint64_t chunk, std::vector<WorkStep>& steps) {
   if (const auto copy = memory_.save(chunk)) steps.emplace_back(*copy);
 }
 
-std::size_t Executor::payload_bytes(std::uint32_t from, Direction direction, std::uint64_t chunk) const {
+std::size_t PlannedCollective::payload_bytes(std::uint32_t from, Direction direction, std::uint64_t chunk) const {
   if (memory_.quantization()) return memory_.quantized_bytes(chunk);
   if (direction == Direction::down || !memory_.wide()) return memory_.value_bytes(chunk);
   const Role& mine = role(chunk);
@@ -188,7 +189,7 @@ std::size_t Executor::payload_bytes(std::uint32_t from, Direction direction, std
   return memory_.value_bytes(chunk);
 }
 
-Executor::Verdict Executor::judge(std::uint32_t from, Direction direction, std::uint64_t chunk,
+PlannedCollective::Verdict PlannedCollective::judge(std::uint32_t from, Direction direction, std::uint64_t chunk,
                                   std::size_t bytes) const {
   if (chunk >= plan_.chunking.chunks() || bytes != payload_bytes(from, direction, chunk))
     return Verdict::impossible;
@@ -208,7 +209,7 @@ Executor::Verdict Executor::judge(std::uint32_t from, Direction direction, std::
   return state(chunk).done || state(chunk).came_down ? Verdict::repeated : Verdict::expected;
 }
 
-std::byte* Executor::landing(std::uint64_t chunk, Output& out) {
+std::byte* PlannedCollective::landing(std::uint64_t chunk, Output& out) {
   // While a work saves it, for another landing whose connection may be dead, a copy waits elsewhere.
   if (memory_.quantization() || state(chunk).working) return nullptr;
   std::vector<WorkStep> steps;
@@ -217,7 +218,7 @@ std::byte* Executor::landing(std::uint64_t chunk, Output& out) {
   return memory_.place(chunk);
 }
 
-std::byte* Executor::accumulators(std::uint64_t chunk, std::vector<WorkStep>& steps) {
+std::byte* PlannedCollective::accumulators(std::uint64_t chunk, std::vector<WorkStep>& steps) {
   if (!memory_.wide() && memory_.place(chunk) != nullptr) {
     save_first(chunk, steps);
     return memory_.place(chunk);
@@ -230,7 +231,8 @@ std::byte* Executor::accumulators(std::uint64_t chunk, std::vector<WorkStep>& st
   return one.accumulators.get();
 }
 
-void Executor::combine_with(std::uint64_t chunk, std::byte* sum, const Arrival& arrival, std::vector<WorkStep>& steps) {
+void PlannedCollective::combine_with(std::uint64_t chunk, std::byte* sum, const Arrival& arrival,
+                                     std::vector<WorkStep>& steps) {
   const DataType type = memory_.signature().type;
   const ReduceOp op = memory_.signature().op;
   const std::uint64_t count = memory_.count(chunk);
@@ -263,7 +265,7 @@ void Executor::combine_with(std::uint64_t chunk, std::byte* sum, const Arrival& 
   }
 }
 
-void Executor::arrived(Instant, std::uint32_t from, Direction direction, std::uint64_t chunk, Payload payload,
+void PlannedCollective::arrived(Instant, std::uint32_t from, Direction direction, std::uint64_t chunk, Payload payload,
                        Output& out) {
   if (direction == Direction::down) return came_down(chunk, std::move(payload), out);
   ChunkState& one = state(chunk);
@@ -278,7 +280,7 @@ void Executor::arrived(Instant, std::uint32_t from, Direction direction, std::ui
 }
 
 /// Adds all partial sums that have come; with the last one, the root finishes the value while it is in the cache.
-void Executor::combine_waiting(std::uint64_t chunk, Output& out) {
+void PlannedCollective::combine_waiting(std::uint64_t chunk, Output& out) {
   ChunkState& one = state(chunk);
   one.in_work = std::exchange(one.waiting, {});
   std::vector<WorkStep> steps;
@@ -289,7 +291,7 @@ void Executor::combine_waiting(std::uint64_t chunk, Output& out) {
   order(Task::combine, chunk, std::move(steps), (2 + one.in_work.size()) * memory_.accumulator_bytes(chunk), out);
 }
 
-void Executor::combined(std::uint64_t chunk, Output& out) {
+void PlannedCollective::combined(std::uint64_t chunk, Output& out) {
   ChunkState& one = state(chunk);
   one.missing -= static_cast<std::uint32_t>(one.in_work.size());
   one.in_work.clear();
@@ -311,7 +313,7 @@ void Executor::combined(std::uint64_t chunk, Output& out) {
   send_down(chunk, out);
 }
 
-void Executor::finish_at_root(std::uint64_t chunk, std::byte* sum, std::vector<WorkStep>& steps) {
+void PlannedCollective::finish_at_root(std::uint64_t chunk, std::byte* sum, std::vector<WorkStep>& steps) {
   const Signature& signature = memory_.signature();
   ChunkState& one = state(chunk);
   std::byte* const place = memory_.place(chunk);
@@ -340,13 +342,13 @@ void Executor::finish_at_root(std::uint64_t chunk, std::byte* sum, std::vector<W
 }
 
 /// The quantised result waits in its own place, where it fits, until it has been forwarded.
-bool Executor::fits_its_place(std::uint64_t chunk) const {
+bool PlannedCollective::fits_its_place(std::uint64_t chunk) const {
   return memory_.quantized_bytes(chunk) <= memory_.value_bytes(chunk);
 }
 
 /// Makes the payload of a quantised chunk from the sum so far, or at a leaf from the own contribution. Each chunk is
 /// quantised once at each rank, so the error of that is all that error feedback has to keep.
-QuantizeValues Executor::quantize_step(std::uint64_t chunk) {
+QuantizeValues PlannedCollective::quantize_step(std::uint64_t chunk) {
   ChunkState& one = state(chunk);
   const bool at_leaf = role(chunk).children_up.empty();
   const bool at_root = role(chunk).parent_up == kNoParent;
@@ -364,7 +366,8 @@ QuantizeValues Executor::quantize_step(std::uint64_t chunk) {
           .residual_scale = at_root && memory_.signature().op == ReduceOp::avg ? plan_.world_size : 1.0};
 }
 
-std::optional<std::span<const std::byte>> Executor::payload(Direction direction, std::uint64_t chunk, Output& out) {
+std::optional<std::span<const std::byte>> PlannedCollective::payload(Direction direction, std::uint64_t chunk,
+                                                                     Output& out) {
   ChunkState& one = state(chunk);
   const std::size_t bytes = payload_bytes(memory_.call().rank, direction, chunk);
   if (direction == Direction::down)
@@ -385,7 +388,7 @@ std::optional<std::span<const std::byte>> Executor::payload(Direction direction,
   return std::span<const std::byte>(memory_.place(chunk), bytes);
 }
 
-DequantizeValues Executor::bring_down_step(std::uint64_t chunk) const {
+DequantizeValues PlannedCollective::bring_down_step(std::uint64_t chunk) const {
   const ChunkState& one = state(chunk);
   return {.quantization = memory_.quantization(),
           .type = memory_.signature().type,
@@ -395,7 +398,7 @@ DequantizeValues Executor::bring_down_step(std::uint64_t chunk) const {
           .count = memory_.count(chunk)};
 }
 
-void Executor::sent(std::uint32_t, Direction direction, std::uint64_t chunk, Output& out) {
+void PlannedCollective::sent(std::uint32_t, Direction direction, std::uint64_t chunk, Output& out) {
   ChunkState& one = state(chunk);
   if (direction == Direction::down) {
     HAWSER_ASSERT(one.unsent_down > 0);
@@ -408,7 +411,7 @@ void Executor::sent(std::uint32_t, Direction direction, std::uint64_t chunk, Out
   release(chunk);
 }
 
-void Executor::release(std::uint64_t chunk) {
+void PlannedCollective::release(std::uint64_t chunk) {
   ChunkState& one = state(chunk);
   if (one.accumulators) --accumulators_taken_;
   memory_.give(std::move(one.accumulators));
@@ -419,7 +422,7 @@ void Executor::release(std::uint64_t chunk) {
 }
 
 /// A result; it may lie in its landing.
-void Executor::came_down(std::uint64_t chunk, Payload payload, Output& out) {
+void PlannedCollective::came_down(std::uint64_t chunk, Payload payload, Output& out) {
   ChunkState& one = state(chunk);
   HAWSER_ASSERT(!one.came_down);
   one.came_down = true;
@@ -432,7 +435,7 @@ void Executor::came_down(std::uint64_t chunk, Payload payload, Output& out) {
 }
 
 /// Brings a result to where it is forwarded from; as values, where it is not forwarded.
-void Executor::place_waiting(std::uint64_t chunk, Output& out) {
+void PlannedCollective::place_waiting(std::uint64_t chunk, Output& out) {
   ChunkState& one = state(chunk);
   one.in_work = std::exchange(one.waiting, {});
   const std::byte* const payload = one.in_work.front().payload.bytes;
@@ -455,7 +458,7 @@ void Executor::place_waiting(std::uint64_t chunk, Output& out) {
   order(Task::place, chunk, std::move(steps), 2 * bytes, out);
 }
 
-void Executor::send_down(std::uint64_t chunk, Output& out) {
+void PlannedCollective::send_down(std::uint64_t chunk, Output& out) {
   ChunkState& one = state(chunk);
   HAWSER_ASSERT(!one.done);
   one.done = true;
@@ -467,7 +470,7 @@ void Executor::send_down(std::uint64_t chunk, Output& out) {
                          .bytes = payload_bytes(memory_.call().rank, Direction::down, chunk)});
 }
 
-bool Executor::settle(std::size_t& budget) {
+bool PlannedCollective::settle(std::size_t& budget) {
   for (; settled_chunks_ < plan_.chunking.chunks(); ++settled_chunks_) {
     if (!state(settled_chunks_).quantized) continue;
     if (budget == 0) return false;
@@ -479,7 +482,7 @@ bool Executor::settle(std::size_t& budget) {
   return true;
 }
 
-std::vector<std::uint32_t> Executor::waiting_for() const {
+std::vector<std::uint32_t> PlannedCollective::waiting_for() const {
   std::vector<bool> wanted(plan_.world_size);
   for (std::uint64_t chunk = 0; chunk < plan_.chunking.chunks(); ++chunk) {
     const ChunkState& one = state(chunk);
@@ -495,7 +498,7 @@ std::vector<std::uint32_t> Executor::waiting_for() const {
   return ranks;
 }
 
-std::vector<std::uint32_t> Executor::senders() const {
+std::vector<std::uint32_t> PlannedCollective::senders() const {
   std::vector<bool> sends(plan_.world_size);
   for (const Role& mine : roles_) {
     for (const std::uint32_t child : mine.children_up) sends[child] = true;

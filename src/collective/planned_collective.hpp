@@ -31,10 +31,10 @@ namespace hawser {
 /// the elements, or chunks that are no part of this rank's result) in a bounded number of buffers, and
 /// send_limit() tells the children how far they may go. In place, each chunk is saved to a scratch before
 /// its first change.
-class Executor final : public Execution {
+class PlannedCollective final : public Execution {
  public:
   /// Error: system, when there is no memory for the scratch.
-  static Result<std::unique_ptr<Executor>> create(Plan plan, const CollectiveCall& call,
+  static Result<std::unique_ptr<PlannedCollective>> create(Plan plan, const CollectiveCall& call,
                                                   const std::shared_ptr<ScratchKeeper>& keeper = nullptr);
 
   void start(Output& out) override;
@@ -69,7 +69,7 @@ class Executor final : public Execution {
   const Plan& plan() const { return plan_; }
 
  private:
-  Executor(Plan plan, const CollectiveCall& call);
+  PlannedCollective(Plan plan, const CollectiveCall& call);
 
   /// What this rank does in one pair of trees.
   struct Role {
