@@ -404,6 +404,7 @@ void MasterMachine::State::on(Instant now, const Tick&, MasterActions& out) {
       case Timer::update: check_update(now, out); break;
       case Timer::bootstrap: maybe_bootstrap(now, out); break;
       case Timer::recovery: check_recovery(now, out); break;
+      case Timer::parties: settle_parties(now, out); break;
       case Timer::news: news_changed(); break;
       case Timer::pulse: break;
     }

@@ -220,7 +220,7 @@ class MasterMachine::State {
     Error for_it;            ///< What it is told.
     std::string for_others;  ///< Why, after "it was lost: ".
   };
-  enum class Timer { connection, group, visit, away, update, bootstrap, recovery, news, pulse };
+  enum class Timer { connection, group, visit, away, update, bootstrap, recovery, parties, news, pulse };
   using TimerKey = std::pair<Timer, std::uint64_t>;
 
   // master_machine.cpp: connections and messages.
@@ -348,6 +348,7 @@ class MasterMachine::State {
   bool may_be_completed(Instant now, const Introduction& newcomer) const;
   std::optional<Error> party_refusal(const Introduction& who) const;
   void let_party_go(Instant now, const Introduction& newcomer, MasterActions& out);
+  void settle_parties(Instant now, MasterActions& out);
 
   // outcome.cpp
   Op* called(Instant now, PeerId peer, const OpKey& key, const Signature& signature, MasterActions& out);

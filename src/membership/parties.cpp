@@ -108,4 +108,21 @@ void MasterMachine::State::let_party_go(Instant now, const Introduction& newcome
   if (!losses.empty()) lose_all(now, std::move(losses), out);
 }
 
+/// Nobody comes back to the run of a former master any more. Of a party whose members were back in part only, those who
+/// came in anew while that was not known wait for ever beside them: the party comes in as a whole, or it is whole already.
+void MasterMachine::State::settle_parties(Instant now, MasterActions& out) {
+  std::vector<PeerId> anew;
+  for (const auto& [id, peer] : peers_)
+    if (peer.role == Role::pending && !companions_of(peer.who).empty()) anew.push_back(id);
+  for (const PeerId id : anew) {
+    const auto found = peers_.find(id);
+    if (found == peers_.end() || found->second.role != Role::pending) continue;
+    const Introduction who = found->second.who;
+    if (const auto refusal = party_refusal(who))
+      dismiss(id, *refusal, true, out);
+    else
+      let_party_go(now, who, out);
+  }
+}
+
 }  // namespace hawser

@@ -316,6 +316,7 @@ void MasterMachine::State::finish_recovery(Instant now, MasterActions& out) {
     run_has_lived_ = run_was_taken_over_ = true;
     run_ = done.run;
     settled_at_ = now + config_.recovery;
+    arm(Timer::parties, 0, settled_at_);
     const auto most = std::max_element(done.views.begin(), done.views.end(), [](const auto& a, const auto& b) {
       return a.second.survivors.size() < b.second.survivors.size();
     });

@@ -272,4 +272,35 @@ TEST_CASE("who names a party while its members come back to a restarted master c
   CHECK(after.last<Refused>(103).error.status == Status::refused);
 }
 
+TEST_CASE("a party of which one comes in anew before the others are back to a restarted master comes in as a whole") {
+  MasterBench before;
+  found_two_parties(before);
+  MasterBench after({}, 99);
+  const auto come_back = [&](std::uint64_t peer) {
+    Resume claim = before.memory(peer);
+    claim.who.party = peer < 3 ? Party{.id = kParty, .size = 2} : kOther;
+    claim.who.group = before.view(peer).group;
+    after.come_back(before, peer, claim);
+  };
+  // Nobody knows yet that 3 is of its party, and a member.
+  arrive(after, 104, 1, kOther);
+  for (const std::uint64_t peer : {1, 2, 3}) come_back(peer);
+  after.pass_alive(MasterConfig{}.recovery + seconds(1), {1, 2, 3, 104});
+  after.present_outcomes({1, 2, 3});
+  after.pass(seconds(1));
+  REQUIRE(after.members(1) == Peers{1, 3});
+  REQUIRE(after.members(2) == Peers{2});
+  CHECK_FALSE(after.is_member(104));
+  // After as long again nobody comes back any more.
+  after.pass_alive(MasterConfig{}.recovery, {1, 2, 3, 104});
+  CHECK(after.members(1) == Peers{1});
+  CHECK(after.last<Expelled>(3).error.status == Status::expelled);
+  arrive(after, 103, 0, kOther);
+  after.link(104);
+  after.pass(milliseconds(100));
+  after.call_update({1, 2});
+  CHECK(after.is_member(103));
+  CHECK(after.is_member(104));
+}
+
 }  // namespace hawser
