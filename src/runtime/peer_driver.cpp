@@ -302,7 +302,7 @@ void PeerDriver::lane_failed(const Thrown& thrown) noexcept {
 }
 
 void PeerDriver::step(const EngineEvent& event) {
-  if (over_) return;
+  if (is_over_) return;
   ask([&](EngineActions& actions) {
     engine_.step(now(), event, actions);
     // Before anybody is told that a call is done.

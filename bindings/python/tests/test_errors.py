@@ -91,8 +91,10 @@ def test_tensors_that_are_refused() -> None:
             comm.all_reduce(np.ones(4), np.ones(3))
         with pytest.raises(hawser.InvalidArgument, match="different types"):
             comm.all_reduce(np.ones(4), np.ones(4, np.float32))
-        with pytest.raises(TypeError):
-            comm.all_reduce(np.ones(4), op="sum")
+        with pytest.raises(TypeError, match="give a hawser.ReduceOp"):
+            comm.all_reduce(np.ones(4), op=3)  # type: ignore[arg-type]
+        with pytest.raises(hawser.InvalidArgument, match="one of 'sum'"):
+            comm.all_reduce(np.ones(4), op="total")
 
 
 def test_arguments(master: hawser.Master) -> None:
