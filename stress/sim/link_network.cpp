@@ -149,9 +149,15 @@ void LinkNetwork::take_piece(LinkEnd& end, LinkItem& item) {
 void LinkNetwork::end_frame(LinkEnd& end) {
   const std::shared_ptr<FrameInFlight> frame = std::exchange(end.reading, nullptr);
   bool intact = true;
-  if (end.landing && frame->changed)
-    throw Violation("a payload of " + end.other->process->name() +
-                    " changed while it was being written, and " + end.process->name() + " uses it");
+  // A state that is on offer may be written to by whoever has not read what an offer means: digests find that.
+  const bool is_scribbled_on = end.landing && frame->changed && is_prefetch(frame->header.key);
+  if (is_scribbled_on) {
+    world_.coverage.saw("sim: state on offer written to while it is sent");
+    intact = frame->header.unchecked;
+  } else if (end.landing && frame->changed) {
+    throw Violation("a payload of " + end.other->process->name() + " changed while it was being written, and " +
+                    end.process->name() + " uses it");
+  }
   if (end.landing && frame->flipped && !frame->payload.empty()) {
     const std::size_t bit = static_cast<std::size_t>(world_.random.below(frame->payload.size() * 8));
     end.landing[bit / 8] ^= static_cast<std::byte>(1 << (bit % 8));
