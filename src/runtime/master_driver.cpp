@@ -175,29 +175,19 @@ void MasterDriver::step(const MasterEvent& event) {
     return perform(actions);
   }
   std::string failure;
-  bool lacked_memory = false;
   try {
     machine_.step(now(), event, actions);
   } catch (const std::bad_alloc&) {
-    lacked_memory = true;
+    // No fault of the message, and nobody knows what is half done: the master ends.
+    throw;
   } catch (const std::exception& error) {
     failure = error.what();
   }
   perform(actions);
-  if (lacked_memory) return cut_all();
   if (failure.empty()) return;
   log(LogLevel::error, "message-failed",
       "a message could not be handled, so its connection is closed; please report this: " + failure);
   cut(said->connection, "the master could not handle its message");
-}
-
-/// What others were to be told of a message may be lost. Each member that comes back is told what it lacks.
-void MasterDriver::cut_all() {
-  log(LogLevel::error, "memory-short",
-      "the system had no memory left for a message; all connections are closed, and the members come back");
-  std::vector<ConnectionId> all;
-  for (const auto& [id, client] : clients_) all.push_back(id);
-  for (const ConnectionId id : all) cut(id, "the master had no memory left for a message");
 }
 
 void MasterDriver::perform(MasterActions& actions) {

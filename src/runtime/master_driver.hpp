@@ -52,7 +52,6 @@ class MasterDriver {
   void said(ConnectionId id, const std::string& message);
   void broke(ConnectionId id, std::string reason);
   void cut(ConnectionId id, const std::string& reason);
-  void cut_all();
   void wait_in_line(ConnectionId id);
   void read_line();
   void settle();
