@@ -65,13 +65,14 @@ class Execution {
   /// Sends what depends on nobody.
   virtual void start(Output& out) = 0;
 
-  /// What a Send shall carry, when its turn has come. Stays as it is until sent() or the end of the execution. None while
-  /// it is being made: the work for that is in `out`, or was ordered before. Ask again when a work has come back.
+  /// What a Send shall carry, when its turn has come. Stays as it is until sent() or the end of the execution. None
+  /// while it is being made: the work for that is in `out`, or was ordered before. Ask again when a work has come back.
   virtual std::optional<std::span<const std::byte>> payload(Direction direction, std::uint64_t chunk, Output& out) = 0;
   /// That member has got a Send whole.
   virtual void sent(std::uint32_t to, Direction direction, std::uint64_t chunk, Output& out) = 0;
   /// A work has come back. Answers the rank that is at fault, if what it sent has not the content that it must have.
-  virtual std::optional<std::uint32_t> worked(Instant now, std::uint64_t token, const WorkResult& result, Output& out) = 0;
+  virtual std::optional<std::uint32_t> worked(Instant now, std::uint64_t token, const WorkResult& result,
+                                              Output& out) = 0;
 
   /// Chunks are numbered below this.
   virtual std::uint64_t chunks() const = 0;
@@ -81,8 +82,8 @@ class Execution {
   virtual std::size_t payload_bytes(std::uint32_t from, Direction direction, std::uint64_t chunk) const = 0;
   /// Bytes of one element of a payload of so many bytes: what compression shuffles by.
   virtual std::size_t stride(std::uint64_t chunk, std::size_t bytes) const = 0;
-  /// Where the payload of an expected chunk on its way down may be written, once the work in `out`, if there is one, has
-  /// made the original safe. Null if arrived() wants it elsewhere.
+  /// Where the payload of an expected chunk on its way down may be written, once the work in `out`, if there is one,
+  /// has made the original safe. Null if arrived() wants it elsewhere.
   virtual std::byte* landing(std::uint64_t chunk, Output& out) = 0;
   /// An expected chunk has come; on its way down it may lie in its landing.
   virtual void arrived(Instant now, std::uint32_t from, Direction direction, std::uint64_t chunk, Payload payload,
@@ -105,8 +106,8 @@ class Execution {
 
   /// All of the result is known here.
   virtual bool complete() const = 0;
-  // The end, once all works have come back. Both work chunk by chunk until about `budget` bytes are used up, and take them off it; true once
-  // nothing is left to do. Memory of tens of GiB takes seconds.
+  // The end, once all works have come back. Both work chunk by chunk until about `budget` bytes are used up, and take
+  // them off it; true once nothing is left to do. Memory of tens of GiB takes seconds.
 
   /// Once all members have the result: brings it into the receive buffer where that has not been done.
   virtual bool settle(std::size_t& budget) = 0;

@@ -11,9 +11,9 @@
 #include "base/quantization.hpp"
 #include "base/signature.hpp"
 
-/// Work on payload bytes as a value. An Execution decides what is to be done and never touches a payload itself; whoever
-/// runs a Work needs the memory that it names, a WorkDesk of its own, and nothing else. So it may run on any thread, later,
-/// and in any order with other works. Its end is announced to the execution (Execution::worked).
+/// Work on payload bytes as a value. An Execution decides what is to be done and never touches a payload itself. Whoever
+/// runs a Work needs the memory that it names, a WorkDesk of its own, and nothing else. So it may run on any thread,
+/// later, and in any order with other works. Its end is announced to the execution (Execution::worked).
 namespace hawser {
 
 /// to = from.
@@ -137,8 +137,8 @@ class WorkDesk {
   Buffer buffers_[2];
 };
 
-/// Runs all steps. Blocks for as long as they take: about `work.bytes` of memory traffic. Throws bad_alloc where there is
-/// no memory for the desk; earlier steps are done then.
+/// Runs all steps. Blocks for as long as they take: about `work.bytes` of memory traffic. Throws bad_alloc where there
+/// is no memory for the desk; earlier steps are done then.
 WorkResult run(const Work& work, WorkDesk& desk);
 
 }  // namespace hawser

@@ -22,8 +22,8 @@
 
 namespace hawser {
 
-/// Staging memory for payloads, recycled so that it stays warm in the cache. Not thread-safe, and neither is the end of a
-/// buffer.
+/// Staging memory for payloads, recycled so that it stays warm in the cache. Not thread-safe, and neither is the end of
+/// a buffer.
 class StagingPool {
  public:
   using Buffer = std::shared_ptr<std::byte>;
@@ -216,7 +216,8 @@ class PeerEngine::State {
   void tell_ready(const OpKey& key, Op& op, EngineActions& out);
   void send_ready(PeerId to, Link& link, const OpKey& key, const Op& op, EngineActions& out);
   void release(const OpKey& key, EngineActions& out);
-  Landing chunk_begins(Instant now, PeerId peer, Link& link, Receiving& receiving, std::uint32_t index, EngineActions& out);
+  Landing chunk_begins(Instant now, PeerId peer, Link& link, Receiving& receiving, std::uint32_t index,
+                       EngineActions& out);
 
   // peer_engine_work.cpp
   void on(Instant now, const WorkDone& event, EngineActions& out);
@@ -231,7 +232,8 @@ class PeerEngine::State {
   void end_waits(Instant now, EngineActions& out);
 
   // peer_engine_parking.cpp
-  Landing park_begins(Instant now, PeerId peer, Link& link, Receiving& receiving, std::uint32_t index, EngineActions& out);
+  Landing park_begins(Instant now, PeerId peer, Link& link, Receiving& receiving, std::uint32_t index,
+                      EngineActions& out);
   static Receiving* parking_twin(Link& link, const FrameHeader& header);
   static void count_parked(Link& link, Receiving& receiving, Receiving::Use use);
   static void stop_parking(Link& link, Receiving& receiving);

@@ -108,8 +108,8 @@ void MasterMachine::State::let_party_go(Instant now, const Introduction& newcome
   if (!losses.empty()) lose_all(now, std::move(losses), out);
 }
 
-/// Nobody comes back to the run of a former master any more. Of a party whose members were back in part only, those who
-/// came in anew while that was not known wait for ever beside them: the party comes in as a whole, or it is whole already.
+/// Nobody comes back to the run of a former master any more. Where a part of a party is back, those of it who came in
+/// anew before that was known would wait for ever. So the party comes in as a whole, unless it is whole already.
 void MasterMachine::State::settle_parties(Instant now, MasterActions& out) {
   std::vector<PeerId> anew;
   for (const auto& [id, peer] : peers_)

@@ -160,7 +160,8 @@ void PeerDriver::undo_what_ends(EngineActions& actions) noexcept {
 void PeerDriver::take_from_connections(EngineActions& actions) {
   for (EngineAction& action : actions) {
     if (const auto* send = std::get_if<ReleaseSend>(&action)) links_.release_send(name_of(send->connection));
-    if (const auto* receive = std::get_if<ReleaseReceive>(&action)) links_.release_receive(name_of(receive->connection));
+    if (const auto* receive = std::get_if<ReleaseReceive>(&action))
+      links_.release_receive(name_of(receive->connection));
   }
 }
 
@@ -218,7 +219,8 @@ void PeerDriver::ask(const Ask& ask) {
   run_works(mine);
 }
 
-/// What the engine wants done on payloads, and what that leads to. The thread of the io_context leaves large ones to lanes.
+/// What the engine wants done on payloads, and what that leads to. The thread of the io_context leaves large ones to
+/// lanes.
 void PeerDriver::run_works(EngineSeat& mine) {
   if (mine.is_working || mine.works.empty()) return;
   struct Working {

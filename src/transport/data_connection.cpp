@@ -124,7 +124,8 @@ DataConnection::Got DataConnection::read_once() {
     HAWSER_ASSERT(ahead_begin_ == ahead_end_);
     ahead_begin_ = ahead_end_ = 0;
     const std::size_t missing = payload_bytes_ - payload_done_;
-    payload_room = std::min(missing, landing_ == nullptr ? the_void().size() : unchecked_ ? missing : kCheckedReadBytes);
+    const std::size_t most = landing_ == nullptr ? the_void().size() : unchecked_ ? missing : kCheckedReadBytes;
+    payload_room = std::min(missing, most);
     into[0] = asio::buffer(landing_ != nullptr ? landing_ + payload_done_ : the_void().data(), payload_room);
     if (payload_room == missing) into[1] = asio::buffer(ahead_.data(), kReadBeyondPayloadBytes);
   } else {
@@ -290,9 +291,9 @@ void DataConnection::pump() {
   pumping_ = false;
 }
 
-/// With the mutex. In place, the memory of a sum that is written here is that in which its result comes in, maybe on another
-/// lane. The result comes after the sum has been read at the other side, so not before this has returned; the thread
-/// sanitizer cannot see that (tests/tsan_suppressions.txt).
+/// With the mutex. In place, a sum is written from the memory in which its result comes in, maybe on another lane. The
+/// result comes after the sum has been read at the other side, so after the system has copied it here. The thread
+/// sanitizer cannot see that order (tests/tsan_suppressions.txt).
 std::size_t DataConnection::write_out(std::error_code& error) {
   const std::array<asio::const_buffer, 2> from{
       asio::buffer(staged_.data() + staged_done_, staged_.size() - staged_done_),

@@ -29,9 +29,9 @@ namespace hawser::transport {
 /// straight to where they shall be. Everything is done on readiness: between two handlers the system holds
 /// no pointer into borrowed memory.
 ///
-/// Its handlers run on the thread of the socket's io_context. Whatever else is public may be called from any thread: a lock
-/// is held while the system copies from or to borrowed memory, so once release_send(), release_receive() or close() has
-/// returned nobody touches that any more. They wait for such a copy, or a checksum of one payload: below a millisecond.
+/// Its handlers run on the thread of the socket's io_context. Whatever else is public may be called from any thread. A
+/// lock is held while the system copies from or to borrowed memory. So once release_send(), release_receive() or close()
+/// has returned nobody touches that any more. They wait for one such copy, or for the checksum of one payload.
 class DataConnection : public std::enable_shared_from_this<DataConnection> {
  public:
   /// `broken` is called at most once, not after close(). The connection is closed already. Both callbacks come on the
@@ -54,13 +54,13 @@ class DataConnection : public std::enable_shared_from_this<DataConnection> {
   bool closed() const { return closed_; }
   /// It has more to write than the system takes.
   bool is_full() const;
-  /// So many bytes and what it is writing may wait in the system, beyond what the network takes. Kept if it is about that
-  /// already.
+  /// So many bytes and what it is writing may wait in the system, beyond what the network takes. Kept if it is about
+  /// that already.
   void keep_queue_short(std::size_t bytes);
   TcpState tcp_state();
 
-  /// Asks for frames and writes them, unless it waits for the system to take more already: at once on its own thread, else
-  /// soon.
+  /// Asks for frames and writes them, unless it waits for the system to take more already: at once on its own thread,
+  /// else soon.
   void wake();
   /// Tells the other side how many connections the link should have, with what is written next.
   void ask_connections(std::uint32_t connections);

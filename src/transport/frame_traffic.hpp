@@ -36,9 +36,9 @@ struct Standing {
 /// What data connections ask and tell the one who gives them frames and takes theirs. The callee may close, release or
 /// drop any connection meanwhile.
 ///
-/// Calls about frames come from the thread of the connection's io_context, which may be another one for each. The callee
-/// then has a lock of its own under which it finds out that the connection is not closed(), decides, and calls
-/// receive_into() or write(): so whoever releases the memory under the same lock meets the connection with or without it.
+/// Calls about frames come from the thread of the connection's io_context, which may be another one for each. The
+/// callee then has a lock of its own. Under that it finds out that the connection is not closed(), decides, and calls
+/// receive_into() or write(). So whoever releases the memory under the same lock finds it there, or never given.
 /// All other calls come from the thread of Links.
 class FrameTraffic {
  public:
@@ -54,8 +54,8 @@ class FrameTraffic {
   /// A connection can write. Calls write() with the next frame for it, if there is one now, and answers whether it did.
   virtual bool next_frame(DataConnection& connection) = 0;
 
-  /// A connection of a link is established. On Links' own thread, frames come and are asked for once this was called and
-  /// the link woken; on another one only after Links::begin().
+  /// A connection of a link is established. On Links' own thread, frames come and are asked for once this was called
+  /// and the link woken; on another one only after Links::begin().
   virtual void link_up(ConnectionName connection, const Standing& standing) = 0;
   /// The one of this incarnation broke.
   virtual void link_down(ConnectionName connection, std::uint64_t incarnation, std::string reason) = 0;

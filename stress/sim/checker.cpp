@@ -126,6 +126,8 @@ bool Checker::called_differently(const View& view) {
   for (const Member& member : view.members) {
     if (called_otherwise_.contains(member.id)) return true;
     if (died_in_update_.contains(member.id)) return true;
+    for (const Crossing& one : crossed_updates_)
+      if (one.peer == member.id && one.from < view.epoch && view.epoch <= one.until) return true;
     const Process* process = world_.find(member.id);
     if (!process) continue;
     for (const auto& [id, call] : process->calls())
@@ -150,6 +152,9 @@ void Checker::check_any_call(const Process& process, const Call& call, const Cal
   if (status != Status::success && done.error.sentence.empty())
     throw Violation(process.name() + ": a call ended with " + status_name(status) + " and no sentence");
   if (allow_no_error_) check_no_error(process, call, done.error);
+  // It was called in a view in which that was right, and ended when the others had called something else in a later one.
+  if (call.kind == Call::Kind::update && status == Status::mismatch)
+    crossed_updates_.push_back({.peer = process.id(), .from = call.view.epoch, .until = process.info().view.epoch});
   const bool in_step = call.kind == Call::Kind::reduce || call.kind == Call::Kind::sync || call.kind == Call::Kind::optimize;
   if (in_step && status == Status::mismatch && explain_mismatches_ && !called_differently(call.view))
     throw Violation(process.name() + ": mismatch in " + world_.names.of(call.view) +

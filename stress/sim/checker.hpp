@@ -158,6 +158,13 @@ class Checker {
   std::set<std::pair<Digest128, std::uint64_t>> agreed_;  ///< Content and revision of each that succeeded.
   std::set<Digest128> held_;  ///< Contents that some process had whole when it called.
   std::map<std::pair<ViewId, std::uint64_t>, UpdateOutcome> updates_;
+  /// An update-topology that ended with a mismatch, and the views between its call and its end.
+  struct Crossing {
+    PeerId peer;
+    Epoch from;
+    Epoch until;
+  };
+  std::vector<Crossing> crossed_updates_;
   std::set<PeerId> died_in_update_;
   std::set<PartyId> left_parties_;  ///< Of which somebody has left by itself.
   std::set<PeerId> called_otherwise_;

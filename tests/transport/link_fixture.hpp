@@ -97,6 +97,7 @@ class Side : private transport::FrameTraffic {
   int moves = 0;
   bool throw_away = false;
   std::function<void(ConnectionName)> on_begin;
+  std::function<void(transport::DataConnection&)> on_write;  ///< A frame was given, and nothing of it is written.
   std::vector<LogEvent> logged;
 
  private:
@@ -118,6 +119,7 @@ class Side : private transport::FrameTraffic {
     if (queue.empty()) return false;
     connection.write(queue.front());
     queue.pop_front();
+    if (on_write) on_write(connection);
     return true;
   }
   void link_up(ConnectionName connection, const transport::Standing& standing) override {

@@ -134,6 +134,18 @@ TEST_CASE("memory that was released is not touched again") {
       CHECK((frame.payload == payload));
     }
   }
+  SECTION("between the moment in which a frame is given and the first byte of it") {
+    const auto payload = pattern(100'000);
+    auto lent = payload;
+    pair.a.on_write = [&](transport::DataConnection& connection) {
+      connection.release_send();
+      std::fill(lent.begin(), lent.end(), std::byte{0});
+    };
+    pair.a.send(kB, lent);
+    REQUIRE(run_until(pair.io, [&] { return pair.b.received.size() == 1; }));
+    CHECK(pair.b.received[0].intact);
+    CHECK((pair.b.received[0].payload == payload));
+  }
   SECTION("in the middle of receiving") {
     const auto payload = pattern(1 << 20);
     bool released = false;
