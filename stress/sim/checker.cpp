@@ -152,9 +152,6 @@ void Checker::check_any_call(const Process& process, const Call& call, const Cal
   if (status != Status::success && done.error.sentence.empty())
     throw Violation(process.name() + ": a call ended with " + status_name(status) + " and no sentence");
   if (allow_no_error_) check_no_error(process, call, done.error);
-  // It was called in a view in which that was right, and ended when the others had called something else in a later one.
-  if (call.kind == Call::Kind::update && status == Status::mismatch)
-    crossed_updates_.push_back({.peer = process.id(), .from = call.view.epoch, .until = process.info().view.epoch});
   const bool in_step = call.kind == Call::Kind::reduce || call.kind == Call::Kind::sync || call.kind == Call::Kind::optimize;
   if (in_step && status == Status::mismatch && explain_mismatches_ && !called_differently(call.view))
     throw Violation(process.name() + ": mismatch in " + world_.names.of(call.view) +
@@ -162,6 +159,9 @@ void Checker::check_any_call(const Process& process, const Call& call, const Cal
 }
 
 void Checker::call_ended(const Process& process, const Call& call, const CallDone& done) {
+  // It was called in a view in which that was right, and ended when the others had called something else in a later one.
+  if (call.kind == Call::Kind::update && done.error.status == Status::mismatch)
+    crossed_updates_.push_back({.peer = process.id(), .from = call.view.epoch, .until = process.info().view.epoch});
   if (process.bad()) return;
   check_any_call(process, call, done);
   const Status status = done.error.status;
