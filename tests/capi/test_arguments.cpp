@@ -71,6 +71,7 @@ TEST_CASE("configs are checked") {
   }
   SECTION("too many connections") { config.connections_per_link = 65; }
   SECTION("a congestion control that is not there") { config.congestion_control = "no_such"; }
+  SECTION("more threads than there may be") { config.io_threads = 65; }
   SECTION("a socket buffer of more than 1 GiB") { config.send_buffer_bytes = (1U << 30) + 1; }
   SECTION("no size") { config.size = 0; }
   CHECK(create(config) == hawserErrorInvalidArgument);
