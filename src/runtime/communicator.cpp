@@ -232,6 +232,15 @@ void Communicator::vanish() {
   });
 }
 
+void Communicator::interrupt_after(std::uint64_t payload_bytes, std::function<void()> what) {
+  std::promise<void> done;
+  turns_->dispatch({}, [&] {
+    driver_->interrupt_after(payload_bytes, std::move(what));
+    done.set_value();
+  });
+  done.get_future().wait();
+}
+
 void Communicator::shut_down_links() {
   std::promise<void> done;
   turns_->dispatch({}, [&] {

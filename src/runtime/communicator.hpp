@@ -163,6 +163,8 @@ class Communicator {
   void vanish();
   /// For tests: breaks the TCP connections of all links, as a network would.
   void shut_down_links();
+  /// For tests: as PeerDriver::interrupt_after. Blocks until it is set.
+  void interrupt_after(std::uint64_t payload_bytes, std::function<void()> what);
   /// For tests: the I/O thread does nothing for so long, as if the process were stopped. Does not wait for
   /// it.
   void freeze(std::chrono::milliseconds duration);

@@ -461,6 +461,7 @@ void PeerDriver::perform_one(DropConnection& action) {
 
 void PeerDriver::frame_begins(transport::DataConnection& connection, const FrameHeader& header) {
   payload_bytes_received_ += header.payload_bytes;
+  if (!lanes_ && interruption_ && payload_bytes_received_ >= interrupted_at_) std::exchange(interruption_, nullptr)();
   // A work may have to make the place safe first: it has been run when ask() returns.
   ask([&](EngineActions& actions) {
     if (connection.closed()) return;

@@ -83,6 +83,9 @@ class PeerDriver final : private transport::FrameTraffic {
   void fail(const Thrown& thrown) noexcept;
   /// For tests: breaks the TCP connections of all links.
   void shut_down_links();
+  /// For tests without lanes: `what` is called once, by whoever takes the frames, when so many more payload bytes have
+  /// begun to come in. Nothing goes on here before it returns.
+  void interrupt_after(std::uint64_t payload_bytes, std::function<void()> what);
 
   /// Whether calls are under way.
   bool has_calls() const { return !calls_.empty(); }
@@ -205,6 +208,8 @@ class PeerDriver final : private transport::FrameTraffic {
   std::shared_ptr<WaitLog> wait_log_;
   std::shared_ptr<const WaitLog> shown_wait_log_;
   std::atomic<std::uint64_t> payload_bytes_received_{0};
+  std::uint64_t interrupted_at_ = 0;
+  std::function<void()> interruption_;
 };
 
 }  // namespace hawser

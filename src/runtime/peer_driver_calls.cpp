@@ -106,4 +106,9 @@ void PeerDriver::end(const std::shared_ptr<const CallDone>& why) noexcept {
 
 void PeerDriver::shut_down_links() { links_.shut_down_connections(); }
 
+void PeerDriver::interrupt_after(std::uint64_t payload_bytes, std::function<void()> what) {
+  interrupted_at_ = payload_bytes_received_ + payload_bytes;
+  interruption_ = std::move(what);
+}
+
 }  // namespace hawser

@@ -1,5 +1,7 @@
 /// Synchronisations that move much, and those that lose members on the way.
 #include <algorithm>
+#include <chrono>
+#include <future>
 
 #include "kernels/content_digest.hpp"
 #include "shared_state_fixture.hpp"
@@ -12,19 +14,29 @@ constexpr std::uint64_t kBig = 64 * kSlice + 12345;
 
 std::vector<Tensor> big_model() { return {raw("big", kBig), floats("bias", 7)}; }
 
-/// Lets a member die once `receiver` has got so much more; both are to synchronise meanwhile.
+/// Lets a member die once `receiver` has got so much more; both are to synchronise meanwhile. The receiver, if it is
+/// another one, takes nothing more before the victim is gone.
 class Killer {
  public:
-  Killer(Communicator& receiver, Communicator& victim, std::uint64_t after)
-      : thread_([&receiver, &victim, until = receiver.payload_bytes_received() + after] {
-          CHECK(eventually([&] { return receiver.payload_bytes_received() >= until; }));
-          victim.vanish();
-        }) {}
+  Killer(Communicator& receiver, Communicator& victim, std::uint64_t after) {
+    const bool waits = &receiver != &victim;
+    thread_ = std::thread([this, &victim] {
+      CHECK(reached_.get_future().wait_for(std::chrono::seconds(20)) == std::future_status::ready);
+      victim.vanish();
+      gone_.set_value();
+    });
+    receiver.interrupt_after(after, [this, waits] {
+      reached_.set_value();
+      if (waits) gone_.get_future().wait();
+    });
+  }
   ~Killer() { thread_.join(); }
   Killer(const Killer&) = delete;
   Killer& operator=(const Killer&) = delete;
 
  private:
+  std::promise<void> reached_;
+  std::promise<void> gone_;
   std::thread thread_;
 };
 
