@@ -19,6 +19,10 @@ namespace {
 /// Small sizes are timed in batches of about so long.
 constexpr double kBatchSeconds = 0.03;
 constexpr double kBatchOpsMax = 1000;
+/// And of at least so many, up to this size: otherwise the time in which many processes begin a batch on a few cores
+/// would count as the call's.
+constexpr double kBatchOpsMin = 10;
+constexpr std::uint64_t kSmallBytes = 1 << 20;
 constexpr std::uint32_t kRoundsMax = 10'000;
 
 class AllReduceWorker {
@@ -100,7 +104,8 @@ Result<void> AllReduceWorker::warm_up(std::uint64_t bytes) {
   if (!second) return second.error();
   const auto seconds = agree(comm_, second->seconds_per_op);
   if (!seconds) return seconds.error();
-  ops_[bytes] = static_cast<std::uint32_t>(std::clamp(kBatchSeconds / *seconds, 1.0, kBatchOpsMax));
+  ops_[bytes] = static_cast<std::uint32_t>(
+      std::clamp(kBatchSeconds / *seconds, bytes <= kSmallBytes ? kBatchOpsMin : 1.0, kBatchOpsMax));
   return {};
 }
 
