@@ -19,6 +19,7 @@ LAYERS = {
     "plan": ["base", "topology"],
     "kernels": ["base"],
     "optim": ["base", "kernels"],
+    "device": ["base"],
     "collective": ["base", "plan", "kernels"],
     "shared_state": ["base", "kernels", "collective", "membership"],
     "checkpoint": ["base", "kernels"],
