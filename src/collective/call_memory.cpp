@@ -130,6 +130,8 @@ void CallMemory::undo_now() noexcept {
     if (saved_[static_cast<std::size_t>(chunk)] == 0) continue;
     const CopyBytes step = undo_step(chunk);
     std::memcpy(step.to, step.from, step.bytes);
+    // Once: the caller may have its memory back when this is called again.
+    saved_[static_cast<std::size_t>(chunk)] = 0;
   }
 }
 

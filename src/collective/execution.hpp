@@ -112,7 +112,7 @@ class Execution {
   /// Puts an in-place buffer back as it was.
   virtual Work undo(std::size_t bytes) = 0;
   /// Likewise, at once and here, for when no work comes back any more: whatever works have done, those of settle() and
-  /// undo() too. None may be under way.
+  /// undo() too. None may be under way. A second time nothing happens.
   virtual void undo_now() noexcept = 0;
 
   /// The first chunk that others may not send up yet. Grows; kNoLimit if there never was a limit.

@@ -138,6 +138,10 @@ TEST_CASE("an engine that is asked no more puts all inputs back, whatever works 
     REQUIRE_FALSE(call.intact());
     call.engine.engine().undo_all();
     CHECK(call.intact());
+    // A second time nobody may be there any more who owns the memory.
+    call.values.assign(call.values.size(), 2.0F);
+    call.engine.engine().undo_all();
+    CHECK(call.values == std::vector<float>(call.values.size(), 2.0F));
   }
 }
 
