@@ -324,11 +324,8 @@ class Simulated final : public SimDevices {
     return std::unique_ptr<Memory>(std::move(made));
   }
 
-  void upload(void* to, const void* from, std::size_t bytes) override {
-    std::memcpy(shared_->memory.held(to, bytes), from, bytes);
-  }
-  void download(void* to, const void* from, std::size_t bytes) const override {
-    std::memcpy(to, shared_->memory.held(from, bytes), bytes);
+  void copy_now(void* to, const void* from, std::size_t bytes) override {
+    std::memcpy(shared_->memory.held(to, bytes), shared_->memory.held(from, bytes), bytes);
   }
   std::uintptr_t make_user_stream(int device) override {
     HAWSER_ASSERT(check(device).ok());

@@ -26,14 +26,13 @@ Result<SimConfig> parse_sim_config(const std::string& text);
 /// Devices without hardware. Their memory faults when the host touches it (SIGSEGV), as a forgotten copy must. Their
 /// streams are threads: asynchronous, late, and sometimes failing, by a seed.
 ///
-/// `upload`, `download` and `fill` are for those who own tensors there: tests, benchmarks, churn.
+/// What is not in Devices is for those who own tensors there: tests, benchmarks, churn.
 class SimDevices : public Devices {
  public:
   static std::unique_ptr<SimDevices> make(SimConfig config);
 
-  /// Copies at once, past all streams. Aborts outside an allocation.
-  virtual void upload(void* to, const void* from, std::size_t bytes) = 0;
-  virtual void download(void* to, const void* from, std::size_t bytes) const = 0;
+  /// Copies at once, past all streams, wherever the bytes lie. Aborts where they reach beyond an allocation.
+  virtual void copy_now(void* to, const void* from, std::size_t bytes) = 0;
   /// A stream for callers of record_on(); lasts as long as the devices.
   virtual std::uintptr_t make_user_stream(int device) = 0;
   /// Puts a late write on such a stream: the bytes are copied now, and written when the stream gets there.
