@@ -92,8 +92,8 @@ Result<void> CallMemory::make_scratch(const std::shared_ptr<ScratchKeeper>& keep
   if (!changes_input()) return {};
   saved_.assign(static_cast<std::size_t>(chunking_.chunks()), 0);
   if (uploads()) {
-    HAWSER_ASSERT(call_.device_scratch != nullptr && call_.device_copy_now);
-    scratch_at_ = call_.device_scratch;
+    HAWSER_ASSERT(call_.device.scratch != nullptr && call_.device.copy_now);
+    scratch_at_ = call_.device.scratch;
     return {};
   }
   const std::uint64_t bytes = chunking_.elements * element_bytes_;
@@ -123,7 +123,8 @@ CopyBytes CallMemory::undo_step(std::uint64_t chunk) const {
 
 Work CallMemory::undo(std::size_t bytes) {
   Work work;
-  work.device = call_.receive_device;
+  work.device = call_.device.receive;
+  work.after = call_.device.after_receive;
   for (; undone_chunks_ < saved_.size() && work.bytes < bytes; ++undone_chunks_) {
     if (saved_[static_cast<std::size_t>(undone_chunks_)] == 0) continue;
     work.steps.emplace_back(undo_step(undone_chunks_));
@@ -137,7 +138,7 @@ void CallMemory::undo_now() noexcept {
     if (saved_[static_cast<std::size_t>(chunk)] == 0) continue;
     const CopyBytes step = undo_step(chunk);
     if (uploads())
-      call_.device_copy_now(step);
+      call_.device.copy_now(step);
     else
       std::memcpy(step.to, step.from, step.bytes);
     // Once: the caller may have its memory back when this is called again.
@@ -146,7 +147,10 @@ void CallMemory::undo_now() noexcept {
 }
 
 CallMemory::Buffer CallMemory::take() {
-  if (free_.empty()) return Buffer(new std::byte[buffer_bytes_]);
+  const std::shared_ptr<BufferPool>& pool = call_.device.pool;
+  if (free_.empty())
+    return Buffer(pool ? pool->take(buffer_bytes_) : new std::byte[buffer_bytes_],
+                  BufferFree{.pool = pool, .bytes = buffer_bytes_});
   Buffer buffer = std::move(free_.back());
   free_.pop_back();
   return buffer;

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -10,6 +9,7 @@
 
 #include "base/result.hpp"
 #include "base/signature.hpp"
+#include "collective/device_buffers.hpp"
 #include "collective/work.hpp"
 #include "plan/chunking.hpp"
 
@@ -36,13 +36,7 @@ struct CollectiveCall {
   std::uint64_t seed = 0;  ///< Of stochastic rounding.
   /// What may be taken for accumulators and payloads on their way (beside small change and the scratch).
   std::size_t memory_bytes = 24 << 20;
-  /// Where the buffers lie: kOnHost, or a device's number. Both are the same in place.
-  std::int32_t send_device = kOnHost;
-  std::int32_t receive_device = kOnHost;
-  /// For a call in place on a device: memory there, as large as what receives.
-  std::byte* device_scratch = nullptr;
-  /// Does a copy on a device here and now, and blocks for it (Execution::undo_now). Must not throw.
-  std::function<void(const CopyBytes&)> device_copy_now;
+  DeviceBuffers device{};
 };
 
 /// Keeps the scratch of one in-place call for the next: fresh memory costs the system a fault for every page.
@@ -65,7 +59,7 @@ class ScratchKeeper {
 /// buffers of a chunk's accumulators.
 class CallMemory {
  public:
-  using Buffer = std::unique_ptr<std::byte[]>;
+  using Buffer = PooledBuffer;
 
   CallMemory(const CollectiveCall& call, const Chunking& chunking);
   ~CallMemory();
@@ -78,9 +72,9 @@ class CallMemory {
   const Quantization& quantization() const { return call_.signature.quantization; }
 
   /// The own contribution lies on a device.
-  bool fetches() const { return call_.send_device != kOnHost; }
+  bool fetches() const { return call_.device.send != kOnHost; }
   /// The result belongs on a device.
-  bool uploads() const { return call_.receive_device != kOnHost; }
+  bool uploads() const { return call_.device.receive != kOnHost; }
   /// Accumulators are wider than the elements.
   bool wide() const { return accumulator_bytes_ != element_bytes_; }
   std::uint64_t count(std::uint64_t chunk) const { return chunking_.count(chunk); }

@@ -205,11 +205,18 @@ void PlannedCollective::order(Task task, std::uint64_t chunk, std::vector<WorkSt
     state(chunk).making = true;
   else
     state(chunk).working = true;
-  const CollectiveCall& call = memory_.call();
-  const std::int32_t device =
-      task == Task::fetch ? call.send_device : task == Task::upload ? call.receive_device : kOnHost;
-  out.works.push_back({.token = chunk * kTasks + static_cast<std::uint64_t>(task),
-                       .work = {.steps = std::move(steps), .bytes = bytes, .device = device}});
+  Execution::Order& made = out.works.emplace_back();
+  made.token = chunk * kTasks + static_cast<std::uint64_t>(task);
+  made.work.steps = std::move(steps);
+  made.work.bytes = bytes;
+  const DeviceBuffers& device = memory_.call().device;
+  if (task == Task::fetch) {
+    made.work.device = device.send;
+    made.work.after = device.after_send;
+  } else if (task == Task::upload) {
+    made.work.device = device.receive;
+    made.work.after = device.after_receive;
+  }
 }
 
 std::optional<std::uint32_t> PlannedCollective::worked(Instant, std::uint64_t token, const WorkResult&, Output& out) {

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <charconv>
 #include <condition_variable>
@@ -125,6 +126,7 @@ struct Shared {
   explicit Shared(SimConfig given) : config(given), memory(given.memory_bytes) {}
   SimConfig config;
   AddressMap memory;
+  std::array<std::atomic<bool>, 64> broken{};
   std::atomic<std::uint64_t> streams{0};
   std::atomic<std::uint64_t> bytes_down{0};
   std::atomic<std::uint64_t> bytes_up{0};
@@ -244,8 +246,9 @@ class SimStream final : public Stream {
       const auto delay = shared_->config.delay_most.count();
       if (delay > 0 && !piece.always)
         std::this_thread::sleep_for(std::chrono::microseconds(random_.between(0, delay)));
-      if (outcome_.ok() && !piece.always && shared_->config.fails_one_in > 0 &&
-          random_.chance(1, shared_->config.fails_one_in))
+      const bool fails = shared_->broken[static_cast<std::size_t>(device_)] ||
+                         (shared_->config.fails_one_in > 0 && random_.chance(1, shared_->config.fails_one_in));
+      if (outcome_.ok() && !piece.always && fails)
         outcome_ = Error{Status::system, "simulated device " + std::to_string(device_) + " failed"};
       if (outcome_.ok() || piece.always) piece.run();
       lock.lock();
@@ -340,6 +343,10 @@ class Simulated final : public SimDevices {
     if (!found.ok()) return found.error();
     const auto* const begin = static_cast<const std::byte*>(from);
     return (*found)->upload(static_cast<std::byte*>(to), {begin, begin + bytes});
+  }
+  void break_device(int device) override {
+    HAWSER_ASSERT(check(device).ok());
+    shared_->broken[static_cast<std::size_t>(device)] = true;
   }
   Counters counters() const override {
     return {.bytes_down = shared_->bytes_down,

@@ -38,6 +38,9 @@ class SimDevices : public Devices {
   /// Puts a late write on such a stream: the bytes are copied now, and written when the stream gets there.
   virtual Result<void> upload_on(std::uintptr_t stream, void* to, const void* from, std::size_t bytes) = 0;
 
+  /// From now on all work of that device fails.
+  virtual void break_device(int device) = 0;
+
   struct Counters {
     std::uint64_t bytes_down = 0;  ///< By copies of streams, from devices to the host.
     std::uint64_t bytes_up = 0;

@@ -30,12 +30,14 @@ Result<Extent> extent(const void* buffer, std::uint64_t count, std::uint64_t ele
   return Extent{begin, count * element};
 }
 
+bool has_buffers(Collective collective) {
+  return collective != Collective::barrier && collective != Collective::transfer && collective != Collective::optimize;
+}
+
 /// The buffers are equal where that means in place, or disjoint.
 Result<void> check_buffers(const CollectiveCall& call, const View& view, PeerId self) {
   const Signature& signature = call.signature;
-  if (signature.collective == Collective::barrier || signature.collective == Collective::transfer ||
-      signature.collective == Collective::optimize)
-    return {};
+  if (!has_buffers(signature.collective)) return {};
   const std::uint64_t element = element_bytes(signature.type);
   const std::uint64_t world_size = std::max<std::uint32_t>(1, view.size());
   const std::uint32_t rank = view.rank_of(self).value_or(0);
@@ -67,6 +69,17 @@ Result<void> check_buffers(const CollectiveCall& call, const View& view, PeerId 
 Result<void> check_call(const CollectiveCall& call, const EngineInfo& known) {
   if (const auto fine = check(call.signature.quantization, call.signature.type); !fine.ok()) return fine;
   return check_buffers(call, known.view, known.self);
+}
+
+BufferBytes buffer_bytes(const CollectiveCall& call, const EngineInfo& known) {
+  const Signature& signature = call.signature;
+  if (!has_buffers(signature.collective)) return {};
+  const std::size_t one = static_cast<std::size_t>(signature.count) * element_bytes(signature.type);
+  const std::size_t all = one * std::max<std::uint32_t>(1, known.view.size());
+  const bool sends =
+      signature.collective != Collective::broadcast || known.view.rank_of(known.self).value_or(0) == signature.root;
+  return {.send = !sends ? 0 : signature.collective == Collective::reduce_scatter ? all : one,
+          .receive = signature.collective == Collective::all_gather ? all : one};
 }
 
 Result<void> check_residual(const Residual& residual, const Signature& signature) {

@@ -77,12 +77,13 @@ class Communicator::UnderWay final : public CallClaim {
 };
 
 Communicator::Communicator(CommunicatorConfig config, std::shared_ptr<transport::Listener> listener,
-                           asio::io_context& io)
+                           std::shared_ptr<DeviceCopies> devices, asio::io_context& io)
     : config_(std::move(config)),
       listen_address_(listener->address()),
       process_(::getpid()),
       work_(
           std::make_unique<asio::executor_work_guard<asio::io_context::executor_type>>(io.get_executor())),
+      devices_(std::move(devices)),
       driver_(std::make_unique<PeerDriver>(io,
                                            DriverConfig{.engine = config_.engine,
                                                         .master = config_.master,
@@ -90,6 +91,7 @@ Communicator::Communicator(CommunicatorConfig config, std::shared_ptr<transport:
                                                         .connections_per_link = config_.connections_per_link,
                                                         .tcp = config_.tcp,
                                                         .check_same_host = config_.check_same_host,
+                                                        .devices = devices_,
                                                         .lanes = config_.lanes.value_or(
                                                             lanes_for(std::thread::hardware_concurrency())),
                                                         .seed = std::random_device{}()},
@@ -120,12 +122,16 @@ Result<std::unique_ptr<Communicator>> Communicator::create(CommunicatorConfig co
   config.engine.widens_links = config.connections_per_link == 0;
   config.engine.machine = transport::this_machine();
   config.engine.master_host = config.master.host;
+  const auto devices = device::devices();
+  if (!devices.ok()) return devices.error();
+  std::shared_ptr<DeviceCopies> copies;
+  if ((*devices)->count() > 0) copies = std::make_shared<DeviceCopies>(**devices, config.engine.stall);
   auto io = std::make_unique<asio::io_context>(1);
   auto listener = transport::Listener::open(
       *io, {.host = config.listen_host, .port_first = config.port_first, .port_last = config.port_last});
   if (!listener.ok()) return listener.error();
   std::unique_ptr<Communicator> communicator(
-      new Communicator(std::move(config), std::move(*listener), *io));
+      new Communicator(std::move(config), std::move(*listener), std::move(copies), *io));
   Communicator& self = *communicator;
   self.io_ = std::move(io);
   self.slot_->communicator = &self;
@@ -459,6 +465,12 @@ Result<AsyncCollective> Communicator::begin(const CollectiveArguments& arguments
   const std::shared_ptr<Residual>& residual = arguments.residual;
   if (residual)
     if (const auto fine = check_residual(*residual, signature); !fine.ok()) return fine.error();
+  CollectiveCall placed = arguments.call;
+  if (devices_) {
+    const auto [send_bytes, receive_bytes] = buffer_bytes(placed, *known);
+    if (const auto found = devices_->prepare(placed, send_bytes, receive_bytes, arguments.stream); !found.ok())
+      return found.error();
+  }
   AsyncCollective started;
   started.turns_ = turns_;
   started.what_ = describe(signature) + " with tag " + std::to_string(arguments.tag);
@@ -468,7 +480,7 @@ Result<AsyncCollective> Communicator::begin(const CollectiveArguments& arguments
   started.completion_ = std::make_shared<Completion>(std::move(call));
   OwedAnswer answer(started.completion_, lost_);
   CollectiveStart event{.call = CallId{next_call_++},
-                        .collective = arguments.call,
+                        .collective = std::move(placed),
                         .tag = arguments.tag,
                         .compress = arguments.compress,
                         .epoch = arguments.epoch,

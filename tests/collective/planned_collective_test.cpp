@@ -133,11 +133,7 @@ class Ensemble {
                         .residual = setup_.feedback ? memory.residual.data() : nullptr,
                         .next_residual = setup_.feedback ? memory.next_residual.data() : nullptr,
                         .seed = seed,
-                        .memory_bytes = setup_.memory_bytes,
-                        .send_device = kOnHost,
-                        .receive_device = kOnHost,
-                        .device_scratch = nullptr,
-                        .device_copy_now = {}};
+                        .memory_bytes = setup_.memory_bytes};
     const auto [sends_from_device, receives_on_device] = setup_.where;
     const auto number = static_cast<std::int32_t>(rank / 2 % 2);
     const auto move = [&](std::vector<std::byte>& bytes, std::unique_ptr<device::Memory>& there) {
@@ -153,19 +149,19 @@ class Ensemble {
     if (sends_from_device || (setup_.in_place && receives_on_device)) {
       move(memory.send, memory.device_send);
       call.send = moved(call.send, memory.send, memory.device_send);
-      call.send_device = number;
+      call.device.send = number;
     }
-    if (setup_.in_place && call.send_device != kOnHost) {
+    if (setup_.in_place && call.device.send != kOnHost) {
       call.receive = moved(call.receive, memory.send, memory.device_send);
-      call.receive_device = number;
+      call.device.receive = number;
       memory.device_scratch = std::move(*devices().allocate(number, memory.send.size() + 1));
-      call.device_scratch = memory.device_scratch->bytes();
+      call.device.scratch = memory.device_scratch->bytes();
     } else if (receives_on_device) {
       move(memory.receive, memory.device_receive);
       call.receive = moved(call.receive, memory.receive, memory.device_receive);
-      call.receive_device = number;
+      call.device.receive = number;
     }
-    call.device_copy_now = [](const CopyBytes& copy) { devices().copy_now(copy.to, copy.from, copy.bytes); };
+    call.device.copy_now = [](const CopyBytes& copy) { devices().copy_now(copy.to, copy.from, copy.bytes); };
     return call;
   }
   /// What lies on devices, to where checks look.

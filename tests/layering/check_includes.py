@@ -28,7 +28,7 @@ LAYERS = {
     "links": ["base", "wire"],
     "transport": ["base", "wire", "links"],
     "runtime": ["base", "membership", "topology", "plan", "kernels", "shared_state", "checkpoint", "collective", "engine",
-                "wire", "links", "transport"],
+                "wire", "links", "transport", "device"],
 }
 
 # Pure code: no thread, no clock, no socket, no environment. Time and seed come in as arguments.
