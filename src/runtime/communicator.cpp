@@ -451,6 +451,12 @@ Result<void> Communicator::check(const CollectiveCall& call) {
   return check_call(call, *driver_->info());
 }
 
+Result<void> Communicator::copy(const std::vector<CopyBytes>& copies, std::uintptr_t stream) {
+  const auto held = hold();
+  if (!held.ok()) return held.error();
+  return devices_->copy(copies, stream);
+}
+
 Result<AsyncCollective> Communicator::start(const CollectiveArguments& arguments) { return begin(arguments, nullptr); }
 
 Result<AsyncCollective> Communicator::begin(const CollectiveArguments& arguments, IoTurn* turn) {

@@ -1,5 +1,8 @@
 #include "runtime/device_copies.hpp"
 
+#include <algorithm>
+#include <cstring>
+#include <future>
 #include <string>
 #include <utility>
 #include <variant>
@@ -100,6 +103,43 @@ Result<void> DeviceCopies::put(const Work& work, std::function<void(const Result
   if (!way.ok()) return way.error();
   (*way)->put(std::move(job));
   return {};
+}
+
+Result<void> DeviceCopies::copy(const std::vector<CopyBytes>& copies, std::uintptr_t stream) {
+  std::map<int, Work> works;
+  for (const CopyBytes& one : copies) {
+    const auto from = devices_.where(one.from, one.bytes);
+    if (!from.ok()) return from.error();
+    const auto to = devices_.where(one.to, one.bytes);
+    if (!to.ok()) return to.error();
+    const int device = std::max(*from, *to);
+    if (device == kOnHost) {
+      std::memcpy(one.to, one.from, one.bytes);
+      continue;
+    }
+    Work& work = works[device];
+    work.device = device;
+    work.steps.emplace_back(one);
+  }
+  std::vector<std::future<Result<void>>> ends;
+  Result<void> outcome;
+  for (auto& [device, work] : works) {
+    auto recorded = devices_.record_on(device, stream);
+    if (!recorded.ok()) {
+      outcome = recorded.error();
+      break;
+    }
+    work.after = std::shared_ptr<const device::Event>(std::move(*recorded));
+    auto end = std::make_shared<std::promise<Result<void>>>();
+    ends.push_back(end->get_future());
+    const auto begun = put(work, [end](const Result<void>& ended) { end->set_value(ended); });
+    if (!begun.ok()) end->set_value(begun);
+  }
+  for (std::future<Result<void>>& end : ends) {
+    const auto ended = end.get();
+    if (!ended.ok() && outcome.ok()) outcome = ended;
+  }
+  return outcome;
 }
 
 void DeviceCopies::finish() noexcept {

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 #include "base/instant.hpp"
 #include "collective/call_memory.hpp"
@@ -31,6 +32,9 @@ class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
 
   /// Does what a work says on its device. `done` hears of the end on a thread of the queue; must not throw.
   Result<void> put(const Work& work, std::function<void(const Result<void>&)> done);
+  /// Copies between anywhere and anywhere but from one device to another, after the caller's stream. Blocks until all is
+  /// done. Errors: invalid_argument, system.
+  Result<void> copy(const std::vector<CopyBytes>& copies, std::uintptr_t stream);
   /// Returns when nothing is under way any more; nothing may be put then.
   void finish() noexcept;
 

@@ -126,6 +126,7 @@ class Reduction {
     const Unit& unit = units_[index];
     CollectiveArguments start{.call = {},
                               .tag = arguments_.first_tag + index,
+                              .stream = arguments_.stream,
                               .compress = arguments_.compress,
                               .epoch = epoch_};
     // In its place before it begins: nothing may throw while it flies unseen.
@@ -135,7 +136,11 @@ class Reduction {
       const Tensor& tensor = arguments_.tensors[unit.tensors.front()];
       start.call = call_of(tensor.send, tensor.receive, tensor.count, tensor.type);
     } else {
-      gather(unit, flying);
+      if (const auto gathered = gather(unit, flying); !gathered.ok()) {
+        waiting_.pop_front();
+        flying_.pop_back();
+        return failed(index, gathered.error());
+      }
       start.call = call_of(flying.send.data(), flying.receive.data(), unit.count, unit.type);
     }
     auto started = communicator_.start(start);
@@ -148,8 +153,21 @@ class Reduction {
     flying.has_begun = true;
   }
 
-  void gather(const Unit& unit, Flying& flying) const {
+  Result<void> gather(const Unit& unit, Flying& flying) const {
     const std::size_t element = element_bytes(unit.type);
+    if (communicator_.has_devices()) {
+      flying.send.resize(unit.count * element);
+      flying.receive.resize(flying.send.size());
+      std::vector<CopyBytes> copies;
+      std::byte* to = flying.send.data();
+      for (const std::size_t i : unit.tensors) {
+        const Tensor& tensor = arguments_.tensors[i];
+        const std::size_t bytes = tensor.count * element;
+        copies.push_back({.from = static_cast<const std::byte*>(tensor.send), .to = to, .bytes = bytes});
+        to += bytes;
+      }
+      return communicator_.copy(copies, arguments_.stream);
+    }
     flying.send.reserve(unit.count * element);
     for (const std::size_t i : unit.tensors) {
       const Tensor& tensor = arguments_.tensors[i];
@@ -157,16 +175,23 @@ class Reduction {
       flying.send.insert(flying.send.end(), from, from + tensor.count * element);
     }
     flying.receive.resize(flying.send.size());
+    return {};
   }
 
-  void scatter(const Unit& unit, const Flying& flying) const {
+  Result<void> scatter(const Unit& unit, const Flying& flying) const {
     const std::byte* from = flying.receive.data();
+    std::vector<CopyBytes> copies;
     for (const std::size_t i : unit.tensors) {
       const Tensor& tensor = arguments_.tensors[i];
       const std::size_t bytes = tensor.count * element_bytes(unit.type);
-      std::memcpy(tensor.receive, from, bytes);
+      if (communicator_.has_devices())
+        copies.push_back({.from = from, .to = static_cast<std::byte*>(tensor.receive), .bytes = bytes});
+      else
+        std::memcpy(tensor.receive, from, bytes);
       from += bytes;
     }
+    if (copies.empty()) return {};
+    return communicator_.copy(copies, arguments_.stream);
   }
 
   /// Waits for the oldest of those that fly, and takes its result if it has one.
@@ -175,7 +200,12 @@ class Reduction {
     const CallDone& done = flying.operation.wait_for_end();
     if (done.error.status != Status::success) return done;
     const Unit& unit = units_[flying.unit];
-    if (unit.tensors.size() > 1) scatter(unit, flying);
+    if (unit.tensors.size() > 1)
+      if (const auto placed = scatter(unit, flying); !placed.ok()) {
+        // The device is lost, and with it this peer.
+        if (outcome_.error.status == Status::success) outcome_.error = placed.error();
+        return done;
+      }
     for (const std::size_t i : unit.tensors) outcome_.done[i] = true;
     ManyInfo& info = outcome_.info;
     const auto world_size = static_cast<std::uint32_t>(done.info->contributors.size());

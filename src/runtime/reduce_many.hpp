@@ -24,6 +24,7 @@ struct ManyArguments {
   bool compress = false;
   std::uint32_t in_flight = 8;
   std::uint64_t fuse_bytes = 4 << 20;
+  std::uintptr_t stream = 0;  ///< As in CollectiveArguments.
 };
 
 struct ManyInfo {
