@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <mutex>
 
+#include "device/cuda_devices.hpp"
 #include "device/no_devices.hpp"
 #include "device/sim_devices.hpp"
 
@@ -11,7 +12,7 @@ namespace {
 
 Result<std::unique_ptr<Devices>> find_devices() {
   const char* const named = std::getenv("HAWSER_DEVICE");
-  const std::string name = named == nullptr ? "none" : named;
+  const std::string name = named == nullptr ? "" : named;
   const std::size_t colon = name.find(':');
   const std::string kind = name.substr(0, colon);
   if (kind == "sim") {
@@ -19,9 +20,11 @@ Result<std::unique_ptr<Devices>> find_devices() {
     if (!config.ok()) return config.error();
     return std::unique_ptr<Devices>(SimDevices::make(*config));
   }
-  if (name == "none" || name.empty()) return std::unique_ptr<Devices>(std::make_unique<NoDevices>());
+  if (name.empty()) return cuda_devices(false);
+  if (name == "cuda") return cuda_devices(true);
+  if (name == "none") return std::unique_ptr<Devices>(std::make_unique<NoDevices>());
   return Error{Status::invalid_argument,
-               "HAWSER_DEVICE is '" + name + "'; it can be none, or sim with options such as sim:seed=7,gbit=100"};
+               "HAWSER_DEVICE is '" + name + "'; it can be cuda, none, or sim with options such as sim:seed=7,gbit=100"};
 }
 
 }  // namespace

@@ -48,6 +48,7 @@ class Devices {
   virtual ~Devices() = default;
   /// "cuda", "sim" or "none".
   virtual const char* name() const = 0;
+  /// May grow from 0 when the process begins to use devices.
   virtual int count() const = 0;
 
   /// Where all of these bytes lie: a device's number, or kHost. A null pointer lies on the host. Error: invalid_argument,
@@ -63,8 +64,8 @@ class Devices {
   virtual Result<std::unique_ptr<Memory>> allocate_pinned(std::size_t bytes) = 0;
 };
 
-/// Those of this process, found at the first call: what HAWSER_DEVICE names (`cuda`, `sim`, `none`), or CUDA where there
-/// is a driver with a device, or none. `sim` takes options: "sim:seed=7,gbit=100". Error: invalid_argument, for a value
+/// Those of this process, found at the first call: what HAWSER_DEVICE names (`cuda`, `sim`, `none`), or CUDA once the
+/// process has loaded its driver. `sim` takes options: "sim:seed=7,gbit=100". Error: invalid_argument, for a value
 /// that it cannot have; system, if what it names is not here.
 Result<Devices*> devices();
 

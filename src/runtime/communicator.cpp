@@ -125,7 +125,7 @@ Result<std::unique_ptr<Communicator>> Communicator::create(CommunicatorConfig co
   const auto devices = device::devices();
   if (!devices.ok()) return devices.error();
   std::shared_ptr<DeviceCopies> copies;
-  if ((*devices)->count() > 0) copies = std::make_shared<DeviceCopies>(**devices, config.engine.stall);
+  if ((*devices)->name() != std::string_view("none")) copies = std::make_shared<DeviceCopies>(**devices, config.engine.stall);
   auto io = std::make_unique<asio::io_context>(1);
   auto listener = transport::Listener::open(
       *io, {.host = config.listen_host, .port_first = config.port_first, .port_last = config.port_last});
