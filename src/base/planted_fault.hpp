@@ -33,6 +33,9 @@ enum class PlantedFault {
   unawaited_work,        ///< A call ends, and its caller has its memory back, while works on that are under way.
   early_landing,         ///< A result is written over the input before the work that saves the input is done.
   forgotten_arrival,     ///< What came for a chunk while a work on it was under way is not added.
+  hasty_end,             ///< The end of a call is told while works still put its memory in order.
+  lost_input,            ///< After an exception the input of a call that has not been told of its end stays changed.
+  hasty_guest,           ///< A guest's connect call ends while works on what it has prefetched are under way.
 };
 
 /// By the names under which they are planted.
@@ -58,6 +61,9 @@ inline constexpr std::pair<std::string_view, PlantedFault> kPlantedFaults[] = {
     {"unawaited_work", PlantedFault::unawaited_work},
     {"early_landing", PlantedFault::early_landing},
     {"forgotten_arrival", PlantedFault::forgotten_arrival},
+    {"hasty_end", PlantedFault::hasty_end},
+    {"lost_input", PlantedFault::lost_input},
+    {"hasty_guest", PlantedFault::hasty_guest},
 };
 
 namespace detail {

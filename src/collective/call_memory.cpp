@@ -110,17 +110,29 @@ std::optional<CopyBytes> CallMemory::save(std::uint64_t chunk) {
                    .done = &saved_[static_cast<std::size_t>(chunk)]};
 }
 
-bool CallMemory::undo(std::size_t& budget) noexcept {
-  if (!scratch_.bytes) return true;
-  for (; undone_chunks_ < saved_.size(); ++undone_chunks_) {
+CopyBytes CallMemory::undo_step(std::uint64_t chunk) const {
+  std::byte* const to = place(chunk);
+  return {.from = scratch_.bytes.get() + (to - call_.receive), .to = to, .bytes = value_bytes(chunk)};
+}
+
+Work CallMemory::undo(std::size_t bytes) {
+  Work work;
+  for (; undone_chunks_ < saved_.size() && work.bytes < bytes; ++undone_chunks_) {
     if (saved_[static_cast<std::size_t>(undone_chunks_)] == 0) continue;
-    if (budget == 0) return false;
-    std::byte* const to = place(undone_chunks_);
-    std::memcpy(to, scratch_.bytes.get() + (to - call_.receive), value_bytes(undone_chunks_));
-    saved_[static_cast<std::size_t>(undone_chunks_)] = 0;
-    budget -= std::min(budget, value_bytes(undone_chunks_));
+    work.steps.emplace_back(undo_step(undone_chunks_));
+    work.bytes += 2 * value_bytes(undone_chunks_);
   }
-  return true;
+  return work;
+}
+
+void CallMemory::undo_now() noexcept {
+  for (std::uint64_t chunk = 0; chunk < saved_.size(); ++chunk) {
+    if (saved_[static_cast<std::size_t>(chunk)] == 0) continue;
+    const CopyBytes step = undo_step(chunk);
+    std::memcpy(step.to, step.from, step.bytes);
+    // Once: the caller may have its memory back when this is called again.
+    saved_[static_cast<std::size_t>(chunk)] = 0;
+  }
 }
 
 CallMemory::Buffer CallMemory::take() {

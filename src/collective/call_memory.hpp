@@ -88,10 +88,11 @@ class CallMemory {
   /// Takes memory for the scratch, if the call is in place; the keeper gets it back. Error: system.
   Result<void> make_scratch(const std::shared_ptr<ScratchKeeper>& keeper);
   /// What must be done before a place is changed for the first time; none where nothing can be undone, or was before.
-  /// undo() goes by what has been done of it.
+  /// What is undone goes by what has been done of it.
   std::optional<CopyBytes> save(std::uint64_t chunk);
-  /// As Execution::undo.
-  bool undo(std::size_t& budget) noexcept;
+  /// As in Execution.
+  Work undo(std::size_t bytes);
+  void undo_now() noexcept;
 
   /// Room for a chunk's accumulators, or for its quantised values.
   Buffer take();
@@ -99,6 +100,7 @@ class CallMemory {
 
  private:
   bool changes_input() const;
+  CopyBytes undo_step(std::uint64_t chunk) const;
 
   CollectiveCall call_;
   Chunking chunking_;
@@ -108,7 +110,7 @@ class CallMemory {
   ScratchKeeper::Memory scratch_;
   std::shared_ptr<ScratchKeeper> keeper_;
   std::vector<std::uint8_t> saved_;  ///< Written by works, each its own.
-  std::uint64_t undone_chunks_ = 0;  ///< Those before it.
+  std::uint64_t undone_chunks_ = 0;  ///< Those before it, or in a work of undo().
   std::vector<Buffer> free_;
 };
 

@@ -16,9 +16,6 @@
 
 namespace hawser {
 
-/// For settle() and undo(): all at once.
-inline constexpr std::size_t kWholeBudget = std::numeric_limits<std::size_t>::max();
-
 /// Every chunk may be sent up.
 inline constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
 
@@ -106,13 +103,17 @@ class Execution {
 
   /// All of the result is known here.
   virtual bool complete() const = 0;
-  // The end, once all works have come back. Both work chunk by chunk until about `budget` bytes are used up, and take
-  // them off it; true once nothing is left to do. Memory of tens of GiB takes seconds.
+  // The end, once all works have come back. Memory of tens of GiB takes seconds, so both come in slices: each call gives
+  // the next work, of whole chunks and about `bytes`; without steps once all of them were given. They may run at the same
+  // time, and end in any order.
 
   /// Once all members have the result: brings it into the receive buffer where that has not been done.
-  virtual bool settle(std::size_t& budget) = 0;
-  /// Puts an in-place buffer back as it was, after any part of settle() too.
-  virtual bool undo(std::size_t& budget) noexcept = 0;
+  virtual Work settle(std::size_t bytes) = 0;
+  /// Puts an in-place buffer back as it was.
+  virtual Work undo(std::size_t bytes) = 0;
+  /// Likewise, at once and here, for when no work comes back any more: whatever works have done, those of settle() and
+  /// undo() too. None may be under way. A second time nothing happens.
+  virtual void undo_now() noexcept = 0;
 
   /// The first chunk that others may not send up yet. Grows; kNoLimit if there never was a limit.
   virtual std::uint64_t send_limit() const { return kNoLimit; }

@@ -470,16 +470,15 @@ void PlannedCollective::send_down(std::uint64_t chunk, Output& out) {
                          .bytes = payload_bytes(memory_.call().rank, Direction::down, chunk)});
 }
 
-bool PlannedCollective::settle(std::size_t& budget) {
-  for (; settled_chunks_ < plan_.chunking.chunks(); ++settled_chunks_) {
+/// What is decoded stays where it is until all is over: nobody needs its memory any more.
+Work PlannedCollective::settle(std::size_t bytes) {
+  Work work;
+  for (; settled_chunks_ < plan_.chunking.chunks() && work.bytes < bytes; ++settled_chunks_) {
     if (!state(settled_chunks_).quantized) continue;
-    if (budget == 0) return false;
-    (void)run({.steps = {bring_down_step(settled_chunks_)}, .bytes = 0}, desk_);
-    state(settled_chunks_).quantized = false;
-    memory_.give(std::move(state(settled_chunks_).kept));
-    budget -= std::min(budget, memory_.value_bytes(settled_chunks_));
+    work.steps.emplace_back(bring_down_step(settled_chunks_));
+    work.bytes += memory_.value_bytes(settled_chunks_) + memory_.quantized_bytes(settled_chunks_);
   }
-  return true;
+  return work;
 }
 
 std::vector<std::uint32_t> PlannedCollective::waiting_for() const {

@@ -53,8 +53,9 @@ class PlannedCollective final : public Execution {
                Output& out) override;
 
   bool complete() const override { return done_chunks_ == result_chunks_; }
-  bool settle(std::size_t& budget) override;
-  bool undo(std::size_t& budget) noexcept override { return memory_.undo(budget); }
+  Work settle(std::size_t bytes) override;
+  Work undo(std::size_t bytes) override { return memory_.undo(bytes); }
+  void undo_now() noexcept override { memory_.undo_now(); }
 
   std::uint64_t send_limit() const override { return limited_ ? limit_ : kNoLimit; }
   std::uint64_t limit_step() const override { return std::max<std::uint64_t>(1, window_ / 2); }
@@ -137,8 +138,7 @@ class PlannedCollective final : public Execution {
   std::size_t heard_words_ = 0;       ///< Per chunk.
   std::uint64_t done_chunks_ = 0;
   std::uint64_t result_chunks_ = 0;
-  std::uint64_t settled_chunks_ = 0;  ///< Those before it.
-  WorkDesk desk_;  ///< For settle().
+  std::uint64_t settled_chunks_ = 0;  ///< Those before it, or in a work of settle().
   bool limited_ = false;
   std::uint64_t limit_ = 0;
   std::uint64_t in_window_ = 0;  ///< Chunks below the limit whose accumulators may be needed yet.

@@ -109,8 +109,9 @@ class LinkProbing final : public Execution {
   void tick(Instant now, Output& out) override;
   std::optional<Instant> next_deadline() const override;
   bool complete() const override { return ordered_ && at_ == turns_.size(); }
-  bool settle(std::size_t&) override { return true; }
-  bool undo(std::size_t&) noexcept override { return true; }
+  Work settle(std::size_t) override { return {}; }
+  Work undo(std::size_t) override { return {}; }
+  void undo_now() noexcept override {}
   std::vector<std::uint32_t> waiting_for() const override;
   std::vector<std::uint32_t> senders() const override;
   PlanKind plan_kind() const override { return PlanKind::direct; }

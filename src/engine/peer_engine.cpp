@@ -5,6 +5,7 @@
 
 #include "base/assert.hpp"
 #include "base/limits.hpp"
+#include "base/planted_fault.hpp"
 #include "base/random.hpp"
 #include "collective/planned_collective.hpp"
 #include "collective/wire_bytes.hpp"
@@ -50,6 +51,7 @@ std::optional<OutFrame> PeerEngine::next_frame(Instant now, LinkConnection conne
   return state_->next_frame(now, connection, out);
 }
 EngineInfo PeerEngine::info() const { return state_->info(); }
+void PeerEngine::call_told(CallId call) noexcept { state_->call_told(call); }
 void PeerEngine::undo_all() noexcept { state_->undo_all(); }
 
 PeerEngine::State::State(EngineConfig config)
@@ -77,20 +79,21 @@ EngineInfo PeerEngine::State::info() const {
   return info;
 }
 
+void PeerEngine::State::call_told(CallId call) noexcept {
+  std::erase_if(endings_, [&](const auto& entry) { return entry.second.call == call; });
+}
+
 void PeerEngine::State::undo_all() noexcept {
-  for (auto& [key, op] : ops_) {
-    std::size_t budget = kWholeBudget;
-    if (op.execution) op.execution->undo(budget);
-  }
-  for (auto& [key, ending] : endings_) {
-    std::size_t budget = kWholeBudget;
-    ending.execution->undo(budget);
-  }
+  for (auto& [key, op] : ops_)
+    if (op.execution) op.execution->undo_now();
+  if (planted(PlantedFault::lost_input)) return;
+  for (auto& [key, ending] : endings_)
+    if (ending.execution) ending.execution->undo_now();
 }
 
 void PeerEngine::State::on(Instant now, const ConnectCall& event, EngineActions& out) {
   const auto phase = machine_.phase();
-  if (phase == PeerMachine::Phase::joining || phase == PeerMachine::Phase::member) {
+  if (phase == PeerMachine::Phase::joining || phase == PeerMachine::Phase::member || connect_done_) {
     out.emplace_back(CallDone{event.call, usage("this communicator is connected, or connecting, already"), {}});
     return;
   }
@@ -116,7 +119,7 @@ void PeerEngine::State::on(Instant now, const UpdateTopologyCall& event, EngineA
   Error error = machine_.not_a_member();
   if (error.status == Status::success && update_call_)
     error = usage("update-topology is under way in another thread");
-  if (error.status == Status::success && machine_.has_ops())
+  if (error.status == Status::success && (machine_.has_ops() || !endings_.empty()))
     error = usage("a collective is in flight; wait for it, then call update-topology");
   if (error.status != Status::success) {
     out.emplace_back(CallDone{event.call, error, {}});
@@ -151,7 +154,7 @@ Error PeerEngine::State::refusal(const CollectiveStart& call) const {
     return usage("too many collectives are in flight; wait for some of them");
   // Whatever is in flight is of the view that is in force.
   const auto same_tag = ops_.lower_bound({.epoch = machine_.view().epoch, .view = machine_.view().id, .tag = call.tag});
-  if (same_tag != ops_.end() && same_tag->first.tag == call.tag)
+  if ((same_tag != ops_.end() && same_tag->first.tag == call.tag) || has_ending(call.tag))
     return usage("a collective with tag " + std::to_string(call.tag) + " is in flight; wait for it or use another tag");
   return {Status::success, {}};
 }
@@ -476,8 +479,9 @@ void PeerEngine::State::follow_one(Instant, const OpAborted& aborted, EngineActi
 void PeerEngine::State::follow_one(Instant now, const ConnectEnded& ended, EngineActions& out) {
   end_prefetch(now);
   if (!connect_call_) return;
-  out.emplace_back(CallDone{*connect_call_, ended.error, {}});
+  connect_done_ = CallDone{*connect_call_, ended.error, {}};
   connect_call_.reset();
+  end_connect(out);
 }
 
 void PeerEngine::State::follow_one(Instant, const UpdateEnded& ended, EngineActions& out) {

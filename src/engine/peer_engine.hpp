@@ -29,7 +29,6 @@ namespace hawser {
 /// Names a blocking call of the application until its CallDone.
 using CallId = Id<struct CallIdTag>;
 
-class Execution;
 struct TransferCall;
 struct ProbeCall;
 struct StateOffer;
@@ -52,6 +51,8 @@ struct EngineConfig {
   /// Of the uplink, what guests that prefetch may take: above 0, at most 1.
   double prefetch_share = 0.25;
   bool widens_links = false;  ///< Whoever drives it performs WidenLink.
+  /// What one work of a call's end touches, give or take a chunk: about a millisecond's worth.
+  std::size_t ending_work_bytes = 8 << 20;
 };
 
 /// Names a work from its RunWork to its WorkDone.
@@ -211,27 +212,18 @@ struct DropConnection {
 };
 
 /// Run this work, on whichever thread, and step its WorkDone. Works may run at the same time and end in any order. The
-/// memory that a work names stays valid until its WorkDone; the CallDone of its collective waits for that.
+/// memory that a work names stays valid until its WorkDone; the CallDone of its call waits for that. Comes after the
+/// ReleaseSend and ReleaseReceive of what it changes.
 struct RunWork {
   WorkToken token;
   Work work;
-};
-/// Put the input of an aborted collective back as it was (Execution::undo), in slices if it is large: the CallDone of
-/// this call waits for the last one, nothing else does (engine/ending_calls.hpp). Comes after the ReleaseSend and
-/// ReleaseReceive of the collective, so that what is still being written is not changed under way.
-struct RestoreInput {
-  CallId call;
-  std::shared_ptr<Execution> execution;
-};
-/// Likewise, for a committed collective: bring what is still quantised into the receive buffer (Execution::settle).
-/// Holds the memory that the ReleaseSend actions before it copy from.
-struct SettleResult {
-  CallId call;
-  std::shared_ptr<Execution> execution;
+  /// It puts the memory of a call in order that is over: nothing but the end of that waits, and there may be thousands
+  /// of them. Whoever runs it does what else there is in between.
+  bool may_wait = false;
 };
 
-/// A call has ended. Actions before this one must be performed before the caller is told, and RestoreInput or
-/// SettleResult to its end: they free its memory.
+/// A call has ended. Actions before this one must be performed before the caller is told: they free its memory. The
+/// engine keeps what undoes a collective until call_told().
 struct CallDone {
   CallId call;
   Error error;  ///< Status success, or why not.
@@ -240,8 +232,7 @@ struct CallDone {
 };
 
 using EngineAction = std::variant<DialMaster, CloseMaster, SendMaster, OpenLink, CloseLink, WakeLink, WidenLink,
-                                  ReleaseSend, ReleaseReceive, RunWork, RestoreInput,
-                                  SettleResult, DropConnection, CallDone, LogEvent>;
+                                  ReleaseSend, ReleaseReceive, RunWork, DropConnection, CallDone, LogEvent>;
 using EngineActions = std::vector<EngineAction>;
 
 /// Where a frame's payload shall go.
@@ -295,8 +286,10 @@ class PeerEngine {
 
   EngineInfo info() const;
 
-  /// For after an exception, or the end: nothing is asked of the engine any more. Puts the inputs of all collectives
-  /// under way back as they were.
+  /// The caller is about to be told of this CallDone: its input is not put back any more. For any call.
+  void call_told(CallId call) noexcept;
+  /// For after an exception, or the end, when no work runs: nothing is asked of the engine any more. Puts the inputs of
+  /// all collectives back as they were whose callers have not been told of their end.
   void undo_all() noexcept;
 
  private:

@@ -249,7 +249,8 @@ void PeerEngine::State::chunk_ends(Instant now, LinkConnection connection, Link&
     case Receiving::Use::control: return;
     case Receiving::Use::placed_down: return apply_chunk(now, connection, header, {.bytes = receiving.place}, out);
     case Receiving::Use::prefetched:
-      return prefetch_chunk(now, connection.peer, header, receiving.staging.get(), out);
+      return prefetch_chunk(now, connection.peer, header,
+                            {.bytes = receiving.staging.get(), .owner = receiving.staging}, out);
     case Receiving::Use::staged:
       return apply_chunk(now, connection, header, {.bytes = receiving.staging.get(), .owner = receiving.staging}, out);
     case Receiving::Use::parked:

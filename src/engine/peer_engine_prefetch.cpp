@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/assert.hpp"
+#include "base/planted_fault.hpp"
 #include "engine/peer_engine_state.hpp"
 
 /// Prefetching, both sides of it, between the membership, the links and the machines of prefetch_host and
@@ -14,6 +16,11 @@ std::vector<PeerId> ids_of(const std::vector<Member>& members) {
   return ids;
 }
 
+LogEvent wrong_content() {
+  return {LogLevel::info, "wrong-content",
+          "a member sent content of the shared state that does not have its digest; it is fetched again"};
+}
+
 }  // namespace
 
 void PeerEngine::State::begin_prefetch(Instant now, const ConnectCall& event) {
@@ -24,7 +31,15 @@ void PeerEngine::State::begin_prefetch(Instant now, const ConnectCall& event) {
 void PeerEngine::State::end_prefetch(Instant now) {
   if (!guest_) return;
   guest_->end(now);
+  if (guest_works_ > 0) former_guest_ = std::move(guest_);
   guest_.reset();
+}
+
+/// Its memory is the caller's again after the last work on it.
+void PeerEngine::State::end_connect(EngineActions& out) {
+  if (!connect_done_ || (guest_works_ > 0 && !planted(PlantedFault::hasty_guest))) return;
+  out.emplace_back(std::move(*connect_done_));
+  connect_done_.reset();
 }
 
 void PeerEngine::State::on(Instant now, const OfferStateCall& event, EngineActions& out) {
@@ -94,15 +109,39 @@ void PeerEngine::State::prefetch_word(Instant now, LinkConnection connection, co
   if (!honest) drop_connection(now, connection, "it requested content that was never offered", out);
 }
 
-void PeerEngine::State::prefetch_chunk(Instant now, PeerId from, const FrameHeader& header, const std::byte* payload,
+void PeerEngine::State::prefetch_chunk(Instant now, PeerId from, const FrameHeader& header, Payload payload,
                                        EngineActions& out) {
   if (!guest_) return;
   std::vector<PrefetchSend> sends;
-  if (!guest_->chunk_came(now, from, header, payload, sends))
-    out.emplace_back(LogEvent{LogLevel::info, "wrong-content",
-                              "a member sent content of the shared state that does not have its digest; it is "
-                              "fetched again"});
+  std::vector<Execution::Order> works;
+  if (!guest_->chunk_came(now, from, header, std::move(payload), sends, works)) out.emplace_back(wrong_content());
+  order_prefetched(works, out);
   send_prefetch(now, sends, out);
+}
+
+void PeerEngine::State::order_prefetched(std::vector<Execution::Order>& works, EngineActions& out) {
+  for (Execution::Order& one : works) {
+    UnderWay under_way;
+    under_way.use = UnderWay::Use::prefetch;
+    under_way.token = one.token;
+    ++guest_works_;
+    order(std::move(under_way), std::move(one.work), out);
+  }
+  works.clear();
+}
+
+void PeerEngine::State::prefetch_worked(Instant now, const UnderWay& work, bool right, EngineActions& out) {
+  HAWSER_ASSERT(former_guest_ || guest_);
+  --guest_works_;
+  std::vector<PrefetchSend> sends;
+  std::vector<Execution::Order> works;
+  PrefetchGuest& guest = former_guest_ ? *former_guest_ : *guest_;
+  if (!guest.worked(now, work.token, right, sends, works)) out.emplace_back(wrong_content());
+  order_prefetched(works, out);
+  send_prefetch(now, sends, out);
+  if (guest_works_ > 0) return;
+  former_guest_.reset();
+  end_connect(out);
 }
 
 void PeerEngine::State::look_at_training() {

@@ -46,6 +46,7 @@ class PeerEngine::State {
   void frame_ends(Instant now, LinkConnection connection, bool intact, EngineActions& out);
   std::optional<OutFrame> next_frame(Instant now, LinkConnection connection, EngineActions& out);
   EngineInfo info() const;
+  void call_told(CallId call) noexcept;
   void undo_all() noexcept;
 
  private:
@@ -80,19 +81,23 @@ class PeerEngine::State {
     Instant since{};
     std::optional<Instant> until;
   };
-  /// A call that is over, and whose memory works still use.
+  /// A call that is over, and whose caller has not been told: first its works come back, then others put its memory in
+  /// order. Its input can be put back all the while.
   struct Ending {
+    CallId call;
     std::shared_ptr<Execution> execution;
     bool restores = false;
-    std::uint32_t works = 0;
+    std::uint32_t works = 0;   ///< Of the collective.
+    std::uint32_t slices = 0;  ///< Works under way that put its memory in order.
+    bool done_given = false;
     CallDone done;
   };
   /// A work that was asked for.
   struct UnderWay {
-    enum class Use { execution, compress, decompress };
+    enum class Use { execution, compress, decompress, ending, prefetch };
     Use use = Use::execution;
     OpKey key;
-    std::uint64_t token = 0;  ///< The execution's.
+    std::uint64_t token = 0;  ///< The execution's, or the guest's.
     // Of a compression or decompression: the frame, its connection, where the result goes, and where the payload lies.
     LinkConnection connection{};
     std::uint64_t incarnation = 0;
@@ -194,8 +199,10 @@ class PeerEngine::State {
   void make_offer_known(Instant now, std::shared_ptr<const StateOffer> offer, EngineActions& out);
   void send_prefetch(Instant now, std::vector<PrefetchSend>& sends, EngineActions& out);
   void prefetch_word(Instant now, LinkConnection connection, const FrameHeader& header, EngineActions& out);
-  void prefetch_chunk(Instant now, PeerId from, const FrameHeader& header, const std::byte* payload,
-                      EngineActions& out);
+  void prefetch_chunk(Instant now, PeerId from, const FrameHeader& header, Payload payload, EngineActions& out);
+  void prefetch_worked(Instant now, const UnderWay& work, bool right, EngineActions& out);
+  void order_prefetched(std::vector<Execution::Order>& works, EngineActions& out);
+  void end_connect(EngineActions& out);
   void look_at_training();
   void tick_prefetch(Instant now, EngineActions& out);
 
@@ -221,11 +228,13 @@ class PeerEngine::State {
 
   // peer_engine_work.cpp
   void on(Instant now, const WorkDone& event, EngineActions& out);
+  WorkToken order(UnderWay under_way, Work work, EngineActions& out);
   WorkToken order(Op& op, UnderWay under_way, Work work, EngineActions& out);
   void unpacked(Instant now, Op& op, const UnderWay& work, bool right, EngineActions& out);
   void packed(Op& op, const UnderWay& work, std::size_t bytes, EngineActions& out);
   void end_call(const OpKey& key, bool restores, CallDone done, EngineActions& out);
-  static void put_in_order(const Ending& ending, EngineActions& out);
+  void put_in_order(const OpKey& key, Ending& ending, EngineActions& out);
+  bool has_ending(std::uint64_t tag) const;
 
   // peer_engine_waits.cpp
   void on(Instant now, const WaitCall& event, EngineActions& out);
@@ -298,6 +307,9 @@ class PeerEngine::State {
   std::shared_ptr<const StateOffer> offer_;
   std::shared_ptr<const StateOffer> offer_before_;  ///< May be in the writing until the actions of its end are done.
   std::optional<PrefetchGuest> guest_;
+  std::optional<PrefetchGuest> former_guest_;  ///< Its connect call is over, but for its works.
+  std::uint32_t guest_works_ = 0;              ///< Under way.
+  std::optional<CallDone> connect_done_;       ///< Which waits for these.
   std::shared_ptr<ScratchKeeper> scratch_ = std::make_shared<ScratchKeeper>();
 };
 

@@ -1,16 +1,29 @@
+#include <algorithm>
+
 #include "base/assert.hpp"
 #include "base/planted_fault.hpp"
 #include "engine/peer_engine_state.hpp"
 
 /// Works on payloads: asked for, come back, and what waits for them.
 namespace hawser {
+namespace {
+
+/// Of one call's end: as many as there may be threads for them.
+constexpr std::uint32_t kSlicesAtOnce = 4;
+
+}  // namespace
+
+WorkToken PeerEngine::State::order(UnderWay under_way, Work work, EngineActions& out) {
+  const WorkToken token{++works_ordered_};
+  const bool may_wait = under_way.use == UnderWay::Use::ending;
+  works_.emplace(token, std::move(under_way));
+  out.emplace_back(RunWork{.token = token, .work = std::move(work), .may_wait = may_wait});
+  return token;
+}
 
 WorkToken PeerEngine::State::order(Op& op, UnderWay under_way, Work work, EngineActions& out) {
-  const WorkToken token{++works_ordered_};
-  works_.emplace(token, std::move(under_way));
   ++op.works;
-  out.emplace_back(RunWork{token, std::move(work)});
-  return token;
+  return order(std::move(under_way), std::move(work), out);
 }
 
 /// What an execution wants: frames into the links' queues, works to whoever runs them. Answers the last work.
@@ -32,18 +45,18 @@ void PeerEngine::State::on(Instant now, const WorkDone& event, EngineActions& ou
   const auto node = works_.extract(event.token);
   HAWSER_ASSERT(!node.empty());
   const UnderWay& work = node.mapped();
-  if (const auto ending = endings_.find(work.key); ending != endings_.end()) {
+  if (work.use == UnderWay::Use::prefetch) return prefetch_worked(now, work, event.result.right, out);
+  if (const auto found = endings_.find(work.key); found != endings_.end()) {
+    Ending& ending = found->second;
+    --(work.use == UnderWay::Use::ending ? ending.slices : ending.works);
     // What it has done counts; what it leads to does not.
     Execution::Output ignored;
     if (work.use == UnderWay::Use::execution)
-      (void)ending->second.execution->worked(now, work.token, event.result, ignored);
-    if (--ending->second.works > 0) return;
-    put_in_order(ending->second, out);
-    endings_.erase(ending);
-    return;
+      (void)ending.execution->worked(now, work.token, event.result, ignored);
+    return put_in_order(work.key, ending, out);
   }
   Op* const op = find_op(work.key);
-  if (op == nullptr && planted(PlantedFault::unawaited_work)) return;
+  if (op == nullptr && (planted(PlantedFault::unawaited_work) || planted(PlantedFault::hasty_end))) return;
   HAWSER_ASSERT(op != nullptr);
   --op->works;
   op->in_kernels += event.took;
@@ -108,23 +121,39 @@ void PeerEngine::State::packed(Op& op, const UnderWay& work, std::size_t bytes, 
 void PeerEngine::State::end_call(const OpKey& key, bool restores, CallDone done, EngineActions& out) {
   const auto found = ops_.find(key);
   HAWSER_ASSERT(found != ops_.end());
-  Ending ending{.execution = std::move(found->second.execution),
-                .restores = restores,
-                .works = found->second.works,
-                .done = std::move(done)};
+  Ending& ending = endings_[key];
+  // Only now: where there is no memory for the entry, the call is under way yet.
+  ending.call = done.call;
+  ending.execution = std::move(found->second.execution);
+  ending.restores = restores;
+  ending.works = found->second.works;
+  ending.done = std::move(done);
   ops_.erase(found);
-  if (ending.works == 0 || planted(PlantedFault::unawaited_work))
-    put_in_order(ending, out);
-  else
-    endings_.emplace(key, std::move(ending));
+  put_in_order(key, ending, out);
 }
 
-void PeerEngine::State::put_in_order(const Ending& ending, EngineActions& out) {
-  if (ending.restores)
-    out.emplace_back(RestoreInput{ending.done.call, ending.execution});
-  else
-    out.emplace_back(SettleResult{ending.done.call, ending.execution});
-  out.emplace_back(ending.done);
+/// Goes on with a call that is over: some works at a time, until its end may be told.
+void PeerEngine::State::put_in_order(const OpKey& key, Ending& ending, EngineActions& out) {
+  if (ending.done_given) return;
+  if (ending.works > 0 && !planted(PlantedFault::unawaited_work)) return;
+  while (ending.slices < kSlicesAtOnce) {
+    Work work = ending.restores ? ending.execution->undo(config_.ending_work_bytes)
+                                : ending.execution->settle(config_.ending_work_bytes);
+    if (work.steps.empty()) break;
+    UnderWay under_way;
+    under_way.use = UnderWay::Use::ending;
+    under_way.key = key;
+    ++ending.slices;
+    order(std::move(under_way), std::move(work), out);
+  }
+  if (ending.slices > 0 && !planted(PlantedFault::hasty_end)) return;
+  out.emplace_back(std::move(ending.done));
+  ending.done_given = true;
+}
+
+/// Its memory is in use until its caller has been told.
+bool PeerEngine::State::has_ending(std::uint64_t tag) const {
+  return std::any_of(endings_.begin(), endings_.end(), [&](const auto& entry) { return entry.first.tag == tag; });
 }
 
 }  // namespace hawser

@@ -19,6 +19,8 @@ namespace hawser {
 struct EngineSeat {
   WorkDesk desk;
   std::deque<RunWork> works;   ///< Asked for by what this thread brought to the engine, and not begun.
+  std::deque<RunWork> patient;  ///< Those that may wait: one in a turn of the event loop.
+  bool turn_posted = false;     ///< For the next of them.
   std::vector<WakeLink> wakes;  ///< Links that have frames to write since.
   bool is_working = false;
   std::vector<EngineActions> spare_actions;

@@ -7,7 +7,6 @@
 
 #include "base/assert.hpp"
 #include "base/limits.hpp"
-#include "collective/execution.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/descriptor_limit.hpp"
 #include "runtime/log.hpp"
@@ -19,8 +18,6 @@ namespace {
 constexpr std::size_t kSpareActions = 4;
 /// Handing a work to another thread costs about as much as running one on so many bytes.
 constexpr std::size_t kInlineWorkBytes = 128 << 10;
-/// Copied in some ten milliseconds: of memory that a call's end puts in order, so much at once.
-constexpr std::size_t kEndingBytesPerTurn = 64 << 20;
 
 LinkConnection name_of(transport::ConnectionName connection) {
   return {.peer = connection.peer, .index = connection.index};
@@ -56,7 +53,6 @@ PeerDriver::PeerDriver(asio::io_context& io, DriverConfig config,
               .is_own_thread = is_own_thread()},
              *this),
       timer_(io),
-      endings_(kEndingBytesPerTurn),
       failed_(std::make_shared<CallDone>()),
       lost_info_(std::make_shared<EngineInfo>()),
       wait_log_(std::make_shared<WaitLog>()),
@@ -145,17 +141,6 @@ void PeerDriver::give_actions(EngineSeat& seat, EngineActions actions) {
   if (seat.spare_actions.size() < kSpareActions) seat.spare_actions.push_back(std::move(actions));
 }
 
-/// After an exception: the engine has forgotten these collectives, and nobody else knows of them.
-void PeerDriver::undo_what_ends(EngineActions& actions) noexcept {
-  for (EngineAction& action : actions) {
-    std::size_t all = kWholeBudget;
-    if (const auto* restore = std::get_if<RestoreInput>(&action); restore != nullptr && restore->execution)
-      restore->execution->undo(all);
-    if (const auto* result = std::get_if<SettleResult>(&action); result != nullptr && result->execution)
-      result->execution->undo(all);
-  }
-}
-
 /// With the engine's mutex: no connection gets another frame before.
 void PeerDriver::take_from_connections(EngineActions& actions) {
   for (EngineAction& action : actions) {
@@ -198,23 +183,18 @@ void PeerDriver::ask(const Ask& ask) {
   EngineSeat& mine = seat();
   const bool on_lane = &mine != &seat_;
   EngineActions actions = take_actions(mine);
-  try {
-    {
-      const std::lock_guard lock(engine_mutex_);
-      if (is_over_) return;
-      if (!on_lane) {
-        late_posted_ = false;
-        if (!late_.empty()) std::swap(actions, late_);
-      }
-      ask(actions);
-      if (lanes_) take_from_connections(actions);
-      if (on_lane) hand_over(actions);
+  {
+    const std::lock_guard lock(engine_mutex_);
+    if (is_over_) return;
+    if (!on_lane) {
+      late_posted_ = false;
+      if (!late_.empty()) std::swap(actions, late_);
     }
-    for (EngineAction& action : actions) std::visit([this](auto& one) { perform_one(one); }, action);
-  } catch (...) {
-    undo_what_ends(actions);
-    throw;
+    ask(actions);
+    if (lanes_) take_from_connections(actions);
+    if (on_lane) hand_over(actions);
   }
+  for (EngineAction& action : actions) std::visit([this](auto& one) { perform_one(one); }, action);
   give_actions(mine, std::move(actions));
   run_works(mine);
 }
@@ -253,6 +233,34 @@ void PeerDriver::run_works(EngineSeat& mine) {
     end_work();
     step(WorkDone{.token = one.token, .result = result, .took = now() - began});
   }
+}
+
+/// Of memory that a call's end puts in order: tens of GiB perhaps, and everything else has its turn in between.
+void PeerDriver::work_in_turns(RunWork work) {
+  if (!lanes_) {
+    seat_.patient.push_back(std::move(work));
+    return arrange_turn(seat_, io_);
+  }
+  Lanes::Lane& lane = lanes_->next();
+  asio::post(lane.io, [this, &lane, work = std::move(work)]() mutable {
+    lane.seat.patient.push_back(std::move(work));
+    arrange_turn(lane.seat, lane.io);
+  });
+}
+
+/// On the thread whose seat that is.
+void PeerDriver::arrange_turn(EngineSeat& seat, asio::io_context& io) {
+  if (seat.turn_posted || seat.patient.empty()) return;
+  asio::post(io, [this, &seat, &io] {
+    seat.turn_posted = false;
+    if (is_over_) return;
+    seat.works.push_back(std::move(seat.patient.front()));
+    seat.patient.pop_front();
+    arrange_turn(seat, io);
+    run_works(seat);
+    settle();
+  });
+  seat.turn_posted = true;
 }
 
 /// Works on lanes may be waited for. False once none may begin any more.
@@ -355,20 +363,6 @@ void PeerDriver::settle() {
   settling_ = false;
   if (over_) return;
   arm_timer_later();
-  endings_.turn_ends();
-  work_on_endings_later();
-}
-
-/// Everything else has its turn in between.
-void PeerDriver::work_on_endings_later() {
-  if (ending_posted_ || !endings_.has_work()) return;
-  asio::post(io_, [this] {
-    ending_posted_ = false;
-    if (over_) return;
-    while (auto done = endings_.next()) tell_end(std::move(*done));
-    settle();
-  });
-  ending_posted_ = true;
 }
 
 /// Finding the next deadline means a look at all collectives: once for whatever waits to be done before.
@@ -402,10 +396,12 @@ void PeerDriver::arm_timer() {
 }
 
 void PeerDriver::perform_one(CallDone& action) {
-  if (!endings_.may_end(action)) return;
-  const CallId call = action.call;
+  {
+    const std::lock_guard lock(engine_mutex_);
+    engine_.call_told(action.call);
+  }
+  // From there to here nothing can fail.
   tell_end(std::move(action));
-  endings_.forget(call);
 }
 
 void PeerDriver::tell_end(CallDone done) noexcept {
@@ -451,9 +447,10 @@ void PeerDriver::perform_one(ReleaseReceive& action) {
   if (!lanes_) links_.release_receive(name_of(action.connection));
 }
 
-void PeerDriver::perform_one(RunWork& action) { seat().works.push_back(std::move(action)); }
-void PeerDriver::perform_one(RestoreInput& action) { endings_.take(action); }
-void PeerDriver::perform_one(SettleResult& action) { endings_.take(action); }
+void PeerDriver::perform_one(RunWork& action) {
+  if (action.may_wait && action.work.bytes > kInlineWorkBytes) return work_in_turns(std::move(action));
+  seat().works.push_back(std::move(action));
+}
 
 void PeerDriver::perform_one(DropConnection& action) {
   if (links_.is_established(name_of(action.connection), action.incarnation)) links_.drop(name_of(action.connection));

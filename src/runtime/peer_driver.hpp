@@ -17,7 +17,6 @@
 #include "base/thrown.hpp"
 #include "runtime/completion.hpp"
 #include "runtime/lanes.hpp"
-#include "engine/ending_calls.hpp"
 #include "engine/peer_engine.hpp"
 #include "links/descriptor_need.hpp"
 #include "transport/control_connection.hpp"
@@ -114,7 +113,6 @@ class PeerDriver final : private transport::FrameTraffic {
   void take_from_connections(EngineActions& actions);
   void hand_over(EngineActions& actions);
   void perform_late();
-  static void undo_what_ends(EngineActions& actions) noexcept;
   void step(const EngineEvent& event);
   void perform_one(DialMaster& action);
   void perform_one(CloseMaster& action);
@@ -126,8 +124,6 @@ class PeerDriver final : private transport::FrameTraffic {
   void perform_one(ReleaseSend& action);
   void perform_one(ReleaseReceive& action);
   void perform_one(RunWork& action);
-  void perform_one(RestoreInput& action);
-  void perform_one(SettleResult& action);
   void perform_one(DropConnection& action);
   void perform_one(CallDone& action);
   void perform_one(LogEvent& action);
@@ -140,7 +136,6 @@ class PeerDriver final : private transport::FrameTraffic {
   void forget_master();
   void send_to_master();
   void tell_end(CallDone done) noexcept;
-  void work_on_endings_later();
   void end(const std::shared_ptr<const CallDone>& why) noexcept;
   bool is_stale(const EngineEvent& event) const;
   void publish();
@@ -151,6 +146,8 @@ class PeerDriver final : private transport::FrameTraffic {
   std::function<asio::io_context&()> next_lane();
   std::function<bool(asio::io_context&)> is_own_thread();
   void run_works(EngineSeat& seat);
+  void work_in_turns(RunWork work);
+  void arrange_turn(EngineSeat& seat, asio::io_context& io);
   bool begin_work() noexcept;
   void end_work() noexcept;
   void stop_works() noexcept;
@@ -182,8 +179,6 @@ class PeerDriver final : private transport::FrameTraffic {
   Instant master_missed_tell_{};
 
   std::map<CallId, OwedAnswer> calls_;
-  EndingCalls endings_;
-  bool ending_posted_ = false;
   bool arming_posted_ = false;
   std::deque<EngineEvent> events_;  ///< Found while an action was performed or a frame handled.
   std::vector<std::string> to_master_;  ///< Messages that go when the links have been served.

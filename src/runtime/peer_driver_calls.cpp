@@ -41,8 +41,6 @@ void PeerDriver::leave(std::function<void()> gone) noexcept {
   try {
     if (!over_) step(LeaveCall{});
     settle();
-    endings_.hurry();
-    while (auto done = endings_.next()) tell_end(std::move(*done));
   } catch (...) {
     fail(what_was_thrown());
   }
@@ -89,11 +87,9 @@ void PeerDriver::end(const std::shared_ptr<const CallDone>& why) noexcept {
   {
     // No lane is in the engine, and none will be.
     const std::lock_guard lock(engine_mutex_);
-    undo_what_ends(late_);
     late_.clear();
+    engine_.undo_all();
   }
-  endings_.undo_all();
-  engine_.undo_all();
   for (auto& [id, answer] : calls_) answer.give(over_);
   calls_.clear();
   attempt([&] { listener_->close(); });

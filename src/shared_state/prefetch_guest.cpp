@@ -1,12 +1,10 @@
 #include "shared_state/prefetch_guest.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "base/assert.hpp"
 #include "base/planted_fault.hpp"
-#include "kernels/content_digest.hpp"
 
 namespace hawser {
 namespace {
@@ -154,36 +152,80 @@ StateContent::Slice PrefetchGuest::place(std::uint64_t slice) const {
   return {.tensor = tensor, .slice = slice - starts_[tensor]};
 }
 
-bool PrefetchGuest::chunk_came(Instant now, PeerId peer, const FrameHeader& frame, const std::byte* payload,
-                               std::vector<PrefetchSend>& out) {
+bool PrefetchGuest::chunk_came(Instant now, PeerId peer, const FrameHeader& frame, Payload payload,
+                               std::vector<PrefetchSend>& out, std::vector<Execution::Order>& works) {
   if (!expects(peer, frame)) return true;  // It was, when it began.
-  Host& host = hosts_.at(peer);
   if (frame.chunk < content_->pieces) {
-    catalog_[static_cast<std::size_t>(frame.chunk)].assign(payload, payload + frame.payload_bytes);
+    catalog_[static_cast<std::size_t>(frame.chunk)].assign(payload.bytes, payload.bytes + frame.payload_bytes);
     catalog_asked_ = now;
     const bool more = std::any_of(catalog_.begin(), catalog_.end(), [](const auto& piece) { return piece.empty(); });
     return more || catalog_came(now, out);
   }
   const std::uint64_t slice = frame.chunk - content_->pieces;
-  const Digest128& wanted = wanted_[static_cast<std::size_t>(slice)];
-  if (digest_slice({payload, frame.payload_bytes}, kContentSeed) != wanted && !planted(PlantedFault::careless_guest)) {
-    // It was written to since it was offered: another offer will come.
-    swarm_->slice_bad(now, host.swarm_number, slice, words_);
-    say(out);
-    return false;
-  }
+  Arrival arrival{.from = peer, .swarm_number = hosts_.at(peer).swarm_number, .payload = std::move(payload)};
+  if (const auto found = checks_.find(slice); found != checks_.end())
+    found->second.waiting.push_back(std::move(arrival));
+  else
+    check(slice, std::move(arrival), {}, works);
+  return true;
+}
+
+/// Orders the work that proves a slice and brings it to its place.
+void PrefetchGuest::check(std::uint64_t slice, Arrival arrival, std::vector<Arrival> waiting,
+                          std::vector<Execution::Order>& works) {
   const StateContent::Slice at = place(slice);
-  std::memcpy(target_->content->tensors()[at.tensor].data + at.slice * kDigestSliceBytes, payload,
-              frame.payload_bytes);
-  target_->content->came(at, wanted);
+  const StateTensor& tensor = target_->content->tensors()[at.tensor];
+  const auto bytes = static_cast<std::size_t>(slice_bytes(tensor.bytes(), at.slice));
+  const Digest128& wanted = wanted_[static_cast<std::size_t>(slice)];
+  const std::byte* const from = arrival.payload.bytes;
+  Work work{.steps = {}, .bytes = 2 * bytes};
+  if (!planted(PlantedFault::careless_guest))
+    work.steps.emplace_back(CheckDigest{.bytes = from, .count = bytes, .seed = kContentSeed, .wanted = wanted});
+  work.steps.emplace_back(
+      CopyBytes{.from = from, .to = tensor.data + at.slice * kDigestSliceBytes, .bytes = bytes});
+  checks_[slice] = {.arrival = std::move(arrival),
+                    .wanted = wanted,
+                    .before = target_->content->slice_digests(at.tensor)[static_cast<std::size_t>(at.slice)],
+                    .waiting = std::move(waiting)};
+  // Nobody can say what lies there until the work has come back.
+  target_->content->mark_changed(at.tensor, at.slice);
   target_->touched = true;
-  target_->bytes_fetched += frame.payload_bytes;
-  target_->bytes_here += frame.payload_bytes;
-  target_->sources.insert(peer);
-  swarm_->slice_came(now, host.swarm_number, slice, words_);
+  works.push_back({.token = slice, .work = std::move(work)});
+}
+
+bool PrefetchGuest::worked(Instant now, std::uint64_t slice, bool right, std::vector<PrefetchSend>& out,
+                           std::vector<Execution::Order>& works) {
+  Check one = std::move(checks_.extract(slice).mapped());
+  const StateContent::Slice at = place(slice);
+  const std::uint64_t bytes = slice_bytes(target_->content->tensors()[at.tensor].bytes(), at.slice);
+  target_->content->came(at, right ? one.wanted : one.before);
+  if (right) {
+    target_->bytes_fetched += bytes;
+    target_->sources.insert(one.arrival.from);
+  }
+  target_->touched = target_->bytes_fetched > 0 || !checks_.empty();
+  std::vector<Arrival> waiting = std::move(one.waiting);
+  if (!one.is_of_other && right) {
+    target_->bytes_here += bytes;
+    swarm_->slice_came(now, one.arrival.swarm_number, slice, words_);
+    waiting.clear();
+  } else if (!one.is_of_other) {
+    // It was written to since it was offered: another offer will come.
+    swarm_->slice_bad(now, one.arrival.swarm_number, slice, words_);
+  }
+  if (!waiting.empty()) {
+    Arrival next = std::move(waiting.front());
+    waiting.erase(waiting.begin());
+    check(slice, std::move(next), std::move(waiting), works);
+  }
+  if (ended_) {
+    words_.clear();
+    target_->complete = whole();
+    return right;
+  }
   say(out);
   check_over(now);
-  return true;
+  return right;
 }
 
 bool PrefetchGuest::catalog_came(Instant now, std::vector<PrefetchSend>& out) {
@@ -212,7 +254,9 @@ bool PrefetchGuest::catalog_came(Instant now, std::vector<PrefetchSend>& out) {
   std::uint64_t missing = 0;
   for (std::size_t slice = 0; slice < wanted_.size(); ++slice) {
     const StateContent::Slice at = place(slice);
-    has.push_back(content.slice_digests(at.tensor)[static_cast<std::size_t>(at.slice)] == wanted_[slice]);
+    // What an earlier content's work still writes is not here.
+    has.push_back(!checks_.contains(slice) &&
+                  content.slice_digests(at.tensor)[static_cast<std::size_t>(at.slice)] == wanted_[slice]);
     if (!has.back()) missing += slice_bytes(content.tensors()[at.tensor].bytes(), at.slice);
   }
   target_->bytes_total = content.bytes();
@@ -260,6 +304,10 @@ void PrefetchGuest::leave_swarm(Instant now, Host& host, std::vector<PrefetchSen
 
 /// Of the content that is being fetched, which goes on with somebody else's.
 void PrefetchGuest::forget_catalog() {
+  for (auto& [slice, check] : checks_) {
+    check.is_of_other = true;
+    check.waiting.clear();
+  }
   swarm_.reset();
   numbered_.clear();
   for (auto& [peer, host] : hosts_) host.swarm_number = 0;
@@ -287,8 +335,9 @@ void PrefetchGuest::check_over(Instant now) {
 }
 
 void PrefetchGuest::end(Instant now) {
-  over_ = true;
+  over_ = ended_ = true;
   check_over(now);
+  for (auto& [slice, check] : checks_) check.waiting.clear();
   target_->complete = whole();
 }
 

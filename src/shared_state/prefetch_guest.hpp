@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "collective/execution.hpp"
 #include "shared_state/prefetch.hpp"
 #include "shared_state/swarm.hpp"
 
@@ -25,13 +26,18 @@ class PrefetchGuest {
   void offered(Instant now, PeerId host, const FrameHeader& frame, std::vector<PrefetchSend>& out);
   /// Whether a chunk that begins to come in is of use; else it may be read and forgotten.
   bool expects(PeerId host, const FrameHeader& frame) const;
-  /// It has come whole. False: it is not what it must be.
-  bool chunk_came(Instant now, PeerId host, const FrameHeader& frame, const std::byte* payload,
-                  std::vector<PrefetchSend>& out);
+  /// It has come whole. A slice is checked, and brought to its place, by a work. False: it is not what it must be.
+  bool chunk_came(Instant now, PeerId host, const FrameHeader& frame, Payload payload, std::vector<PrefetchSend>& out,
+                  std::vector<Execution::Order>& works);
+  /// A work has come back. The target is in use until all have, after end() too. False: that slice was not what it must
+  /// be.
+  bool worked(Instant now, std::uint64_t token, bool right, std::vector<PrefetchSend>& out,
+              std::vector<Execution::Order>& works);
 
   /// The peer may be admitted.
   bool over() const { return over_; }
-  /// It has been admitted, or is out: what came of it is in the target from now on.
+  /// It has been admitted, or is out: it expects nothing any more. What came of it is in the target once no work is
+  /// under way.
   void end(Instant now);
   void tick(Instant now, std::vector<PrefetchSend>& out);
   std::optional<Instant> next_deadline() const;
@@ -60,6 +66,22 @@ class PrefetchGuest {
   void choose(Instant now, std::vector<PrefetchSend>& out);
   void overtaken();
   void ask_catalog(Instant now, std::vector<PrefetchSend>& out);
+  /// A slice of a host's.
+  struct Arrival {
+    PeerId from;
+    std::uint32_t swarm_number = 0;
+    Payload payload;
+  };
+  /// A slice in its work.
+  struct Check {
+    Arrival arrival;
+    Digest128 wanted;
+    Digest128 before;              ///< Of what lay in its place.
+    bool is_of_other = false;      ///< Of a content that is not being fetched any more.
+    std::vector<Arrival> waiting;  ///< Further copies that came meanwhile.
+  };
+
+  void check(std::uint64_t slice, Arrival arrival, std::vector<Arrival> waiting, std::vector<Execution::Order>& works);
   bool catalog_came(Instant now, std::vector<PrefetchSend>& out);
   void join_swarm(Instant now, PeerId peer, Host& host, std::vector<PrefetchSend>& out);
   void leave_swarm(Instant now, Host& host, std::vector<PrefetchSend>& out);
@@ -89,8 +111,10 @@ class PrefetchGuest {
   std::size_t swarm_peers_ = 0;        ///< That have a number, at most.
   std::vector<PeerId> numbered_;       ///< Hosts in the swarm, by number; the guest itself is 0.
   std::vector<SwarmWord> words_;
+  std::map<std::uint64_t, Check> checks_;  ///< By slice.
   int catalogs_missed_ = 0;            ///< In a row.
   bool over_ = false;
+  bool ended_ = false;
 };
 
 }  // namespace hawser

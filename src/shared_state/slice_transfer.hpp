@@ -74,8 +74,9 @@ class SliceTransfer final : public Execution {
   void tick(Instant now, Output& out) override;
   std::optional<Instant> next_deadline() const override { return swarm_.next_deadline(); }
   bool complete() const override { return swarm_.complete(); }
-  bool settle(std::size_t&) override { return true; }
-  bool undo(std::size_t&) noexcept override { return true; }
+  Work settle(std::size_t) override { return {}; }
+  Work undo(std::size_t) override { return {}; }
+  void undo_now() noexcept override {}
   std::vector<std::uint32_t> waiting_for() const override { return swarm_.waiting_for(); }
   std::vector<std::uint32_t> senders() const override;
   PlanKind plan_kind() const override { return PlanKind::direct; }

@@ -167,7 +167,9 @@ void Checker::call_ended(const Process& process, const Call& call, const CallDon
   const Status status = done.error.status;
   if (call.kind == Call::Kind::connect && status == Status::success) {
     const EngineInfo info = process.info();
-    if (!info.connected || !info.view.rank_of(process.id()))
+    // A guest is told after its last work, and may have been lost meanwhile.
+    const bool was_lost = call.prefetch && info.lost.status != Status::success;
+    if (!was_lost && (!info.connected || !info.view.rank_of(process.id())))
       throw Violation(process.name() + " connected, but is in no view");
   }
   if (call.kind == Call::Kind::update) update_ended(process, call, status);
@@ -178,6 +180,11 @@ void Checker::call_ended(const Process& process, const Call& call, const CallDon
   if (status != Status::success) return ended_badly(process, call, done.error);
   if (!done.info) throw Violation(who(process, call) + "success without a CollectiveInfo");
   ended_well(process, call, *done.info);
+}
+
+void Checker::call_broken_off(const Process& process, const Call& call) {
+  if (call.buffers && !call.buffers->send_intact())
+    throw Violation(who(process, call) + "the input was not restored when its process ended in the middle");
 }
 
 void Checker::optimize_ended(const Process& process, const Call& call, const CallDone& done) {

@@ -29,6 +29,8 @@ class Checker {
   void reduce_called(const Process& process, const Call& call);
   /// Before the call's memory goes.
   void call_ended(const Process& process, const Call& call, const CallDone& done);
+  /// Its process ends, and has put all inputs back.
+  void call_broken_off(const Process& process, const Call& call);
   /// A call that makes no sense has ended.
   void refused(const Process& process, const CallDone& done);
   /// A synchronisation begins: what is held now may become everybody's.

@@ -36,8 +36,7 @@ Process::Process(World& world, std::uint64_t number, std::string name, Place pla
       world_(world),
       number_(number),
       name_(std::move(name)),
-      place_(place),
-      endings_(world.profile.application.ending_bytes_per_turn) {
+      place_(place) {
   EngineConfig config = world.profile.engine;
   config.name = name_;
   config.group = place_.group;
@@ -211,8 +210,6 @@ void Process::misuse_reduce(std::uint64_t tag, std::uint64_t count) {
 void Process::misuse_second_call() {
   for (const auto& [id, call] : calls_) {
     if (call.kind == Call::Kind::connect || call.kind == Call::Kind::offer) return;
-    // For the engine it is over; the communicator is who refuses then.
-    if (endings_.has(id)) return;
     if (call.kind == Call::Kind::sync) return misuse_reduce(call.key.tag, 5);
     if (call.kind == Call::Kind::reduce && world_.random.chance(1, 2)) return misuse_reduce(call.key.tag, 5);
     if (call.kind == Call::Kind::update && world_.random.chance(1, 2)) return misuse_reduce(77, 5);
@@ -225,10 +222,10 @@ void Process::leave() {
   if (world_.tracing()) world_.trace(name_ + " leaves");
   world_.checker.leaves(*this);
   deliver(LeaveCall{});
-  while (!works_.empty()) work_now(works_.begin()->first);
-  endings_.hurry();
-  while (const auto done = endings_.next()) end_call(*done);
-  if (!calls_.empty()) throw Violation(name_ + " has left, and a call of its has not ended");
+  // A communicator does not wait for works: what they have not put in order is undone at once.
+  const bool waits = world_.random.chance(1, 2);
+  while (waits && !works_.empty()) work_now(works_.begin()->first);
+  if (works_.empty() && !calls_.empty()) throw Violation(name_ + " has left, and a call of its has not ended");
   end(Ending::flushed);
 }
 
@@ -238,8 +235,10 @@ void Process::end(Ending ending) {
   world_.checker.process_gone(*this);
   world_.control.process_gone(*this, ending);
   world_.links.process_gone(*this, ending);
+  // As after an exception, which may come at any moment.
+  engine_->undo_all();
+  for (const auto& [id, call] : calls_) world_.checker.call_broken_off(*this, call);
   engine_.reset();
-  endings_ = EndingCalls(0);
   works_.clear();
   ready_works_.clear();
   for (auto& [id, call] : calls_)
@@ -418,16 +417,24 @@ void Process::perform(EngineActions actions) {
   --inside_;
   actions.clear();
   spare_actions_ = std::move(actions);
-  endings_.turn_ends();
-  work_on_endings_later();
   world_.timer_changes(*this);
   work_ready();
 }
 
 /// Works are done at once, or later and in any order.
-void Process::work_later(WorkToken token) {
-  if (world_.random.below(256) >= world_.profile.application.late_works_per_256) return ready_works_.push_back(token);
+void Process::order_work(RunWork& ordered) {
+  works_.emplace(ordered.token, std::move(ordered.work));
+  if (ordered.may_wait && world_.profile.application.late_endings) {
+    world_.coverage.saw("sim: a call ends in several turns");
+    return work_later(ordered.token);
+  }
+  if (world_.random.below(256) >= world_.profile.application.late_works_per_256)
+    return ready_works_.push_back(ordered.token);
   world_.coverage.saw("sim: work done later");
+  work_later(ordered.token);
+}
+
+void Process::work_later(WorkToken token) {
   in_process(microseconds(world_.random.between(0, world_.random.chance(1, 16) ? 20000 : 1000)), [this, token] {
     if (works_.contains(token)) work_now(token);
     settle();
@@ -449,19 +456,6 @@ void Process::work_ready() {
   }
 }
 
-/// The rest of large calls' ends, with whatever may happen in between.
-void Process::work_on_endings_later() {
-  if (ending_scheduled_ || gone() || !endings_.has_work()) return;
-  ending_scheduled_ = true;
-  world_.coverage.saw("sim: a call ends in several turns");
-  in_process(Duration(world_.random.between(0, 20000)), [this] {
-    ending_scheduled_ = false;
-    while (const auto done = endings_.next()) end_call(*done);
-    endings_.turn_ends();
-    work_on_endings_later();
-  });
-}
-
 void Process::perform_one(EngineAction& action) {
   std::visit(Overloaded{
                  [&](DialMaster&) { world_.control.dial(*this); },
@@ -473,16 +467,10 @@ void Process::perform_one(EngineAction& action) {
                  [&](WidenLink& widen) { world_.links.widen(*this, widen); },
                  [&](ReleaseSend& release) { world_.links.release_send(*this, release.connection); },
                  [&](ReleaseReceive& release) { world_.links.release_receive(*this, release.connection); },
-                 [&](RunWork& ordered) {
-                   works_.emplace(ordered.token, std::move(ordered.work));
-                   work_later(ordered.token);
-                 },
-                 [&](RestoreInput& restore) { endings_.take(restore); },
-                 [&](SettleResult& settle) { endings_.take(settle); },
+                 [&](RunWork& ordered) { order_work(ordered); },
                  [&](DropConnection& drop) { world_.links.drop(*this, drop); },
                  [&](CallDone& done) {
-                   if (!endings_.may_end(done)) return;
-                   endings_.forget(done.call);
+                   engine_->call_told(done.call);
                    end_call(done);
                  },
                  [&](LogEvent& event) { world_.log(name_, event); },
@@ -496,6 +484,16 @@ void Process::send_to_master(PeerMessage message) {
   const char* kind = kind_of(message);
   world_.control.send(*this, std::move(message));
   world_.observe(name_, kind);
+}
+
+/// The shared state is the application's again.
+void Process::check_prefetch_works() const {
+  for (const auto& [token, work] : works_)
+    for (const WorkStep& step : work.steps) {
+      const auto* const copy = std::get_if<CopyBytes>(&step);
+      if (copy != nullptr && state_->holds(copy->to))
+        throw Violation(name_ + " ends its connect call while a work writes to its shared state");
+    }
 }
 
 void Process::end_call(const CallDone& done) {
@@ -512,7 +510,10 @@ void Process::end_call(const CallDone& done) {
     return;
   }
   if (call.residual) call.residual->release(done.error.status == Status::success);
-  if (call.prefetch) prefetch_ended(*call.prefetch, done.error);
+  if (call.prefetch) {
+    check_prefetch_works();
+    prefetch_ended(*call.prefetch, done.error);
+  }
   if (call.makes_no_sense)
     world_.checker.refused(*this, done);
   else

@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "collective/residual.hpp"
-#include "engine/ending_calls.hpp"
 #include "engine/link_probing.hpp"
 #include "engine/peer_engine.hpp"
 #include "shared_state/prefetch.hpp"
@@ -185,10 +184,11 @@ class Process : public ControlClient {
   void perform(EngineActions actions);
   void perform_one(EngineAction& action);
   void send_to_master(PeerMessage message);
-  void work_on_endings_later();
+  void order_work(RunWork& ordered);
   void work_later(WorkToken token);
   void work_now(WorkToken token);
   void work_ready();
+  void check_prefetch_works() const;
   void end_call(const CallDone& done);
   void check_view();
   void timer();
@@ -220,8 +220,6 @@ class Process : public ControlClient {
   std::uint64_t sync_tag_ = 0;
   ViewId sync_view_;
   std::map<CallId, Call> calls_;
-  EndingCalls endings_;
-  bool ending_scheduled_ = false;
   std::map<WorkToken, Work> works_;   ///< Asked for, and not done.
   std::vector<WorkToken> ready_works_;  ///< To be done as soon as nobody is inside.
   WorkDesk desk_;

@@ -218,8 +218,10 @@ Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t step
   if (steps != 0) profile.fault_events = steps;
   // Newcomers come in with an update, of which some profiles have few: none in 100 s (seed 36625).
   profile.settle = seconds(profile.application.update_per_256 < 30 ? 400 : 100);
-  if (random.chance(1, 2))
-    profile.application.ending_bytes_per_turn = static_cast<std::size_t>(random.between(1, 64 << 10));
+  if (random.chance(1, 2)) {
+    profile.application.late_endings = true;
+    profile.engine.ending_work_bytes = static_cast<std::size_t>(random.between(1, 64 << 10));
+  }
   if (random.chance(1, 2)) profile.application.late_works_per_256 = random.between(1, 256);
   return profile;
 }

@@ -57,7 +57,7 @@ struct ApplicationProfile {
   std::uint32_t tags_most = 3;
   bool crossed_calls = true;  ///< Reduces of a round in another order at each member.
   std::uint64_t element_limit = 4000;
-  std::size_t ending_bytes_per_turn = ~std::size_t{0};  ///< Of memory that the ends of calls put in order.
+  bool late_endings = false;  ///< Works that put the memory of ended calls in order are done later, always.
   std::uint64_t late_works_per_256 = 0;  ///< Works that are not done at once.
   bool shared_state = false;  ///< Each view begins with a synchronisation, and more come later.
   bool large_state = false;   ///< Of more than one slice.

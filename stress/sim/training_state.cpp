@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <string>
 
 #include "base/assert.hpp"
@@ -104,6 +105,12 @@ Result<std::uint64_t> TrainingState::read_checkpoint(Random& random) {
   }
   if (readable < whole) return unreadable;
   return checkpoint_->revision;
+}
+
+bool TrainingState::holds(const std::byte* at) const {
+  return std::any_of(memories_.begin(), memories_.end(), [&](const Memory& memory) {
+    return std::less_equal<>()(memory.bytes.get(), at) && std::less<>()(at, memory.bytes.get() + memory.size);
+  });
 }
 
 Digest128 TrainingState::digest() const {

@@ -41,6 +41,8 @@ class TrainingState {
   /// The step of StateSession::load(): the checkpoint's revision; or an error, before or after something was written.
   Result<std::uint64_t> read_checkpoint(Random& random);
 
+  /// Whether that is memory of a tensor.
+  bool holds(const std::byte* at) const;
   /// Of the bytes as they are, read anew, without tensors that may differ.
   Digest128 digest() const;
   /// Whether what the record has kept of digests is true of the bytes.

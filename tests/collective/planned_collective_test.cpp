@@ -100,14 +100,14 @@ class Ensemble {
     return std::all_of(executors_.begin(), executors_.end(), [](const auto& one) { return one->complete(); });
   }
   void settle_all() {
-    finish_works();
-    for (const auto& executor : executors_)
-      for (std::size_t budget = 1; !executor->settle(budget);) budget = 1;  // A chunk at a time.
+    put_in_order([](Execution& one, std::size_t bytes) { return one.settle(bytes); });
   }
   void undo_all() {
-    finish_works();
-    for (const auto& executor : executors_)
-      for (std::size_t budget = 1; !executor->undo(budget);) budget = 1;
+    put_in_order([](Execution& one, std::size_t bytes) { return one.undo(bytes); });
+  }
+  /// As after an exception, in the middle of everything.
+  void undo_now() {
+    for (const auto& executor : executors_) executor->undo_now();
   }
 
   void check_exact() {
@@ -205,6 +205,24 @@ class Ensemble {
 
   void finish_works() {
     while (!works_.empty()) work(random_.below(works_.size()));
+  }
+  /// All slices at once, in any order.
+  template <class Slice>
+  void put_in_order(const Slice& slice) {
+    finish_works();
+    for (const auto& executor : executors_) {
+      const std::size_t bytes = random_.chance(1, 2) ? 1 : static_cast<std::size_t>(random_.below(200'000));
+      std::vector<Work> slices;
+      for (Work one = slice(*executor, bytes + 1); !one.steps.empty(); one = slice(*executor, bytes + 1)) {
+        if (one.steps.size() > 1) REQUIRE(one.bytes < bytes + (2 << 20));
+        slices.push_back(std::move(one));
+      }
+      while (!slices.empty()) {
+        const auto pick = static_cast<std::ptrdiff_t>(random_.below(slices.size()));
+        REQUIRE(hawser::run(slices[static_cast<std::size_t>(pick)], desk_).right);
+        slices.erase(slices.begin() + pick);
+      }
+    }
   }
   void follow(std::uint32_t from, PlannedCollective::Output& output) {
     for (const auto& send : output.sends) waiting_.push_back({.from = from, .send = send});
@@ -493,7 +511,27 @@ TEST_CASE("undo gives every input back, wherever the collective stopped") {
       setup.signature.quantization = {.scheme = QuantizationScheme::min_max, .type = QuantizedType::uint8};
     Ensemble ensemble(setup, seed);
     ensemble.run(random.below(200));
-    ensemble.undo_all();
+    if (random.chance(1, 2))
+      ensemble.undo_all();
+    else
+      ensemble.undo_now();
+    REQUIRE(ensemble.inputs_intact());
+  }
+}
+
+TEST_CASE("a result that was settled, or in part, can still be undone") {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    Ensemble ensemble({.signature = {.plan = kPlans[seed % 2],
+                                     .count = 40000,
+                                     .quantization = {.scheme = QuantizationScheme::min_max, .type = QuantizedType::uint8}},
+                       .world_size = 4,
+                       .in_place = true},
+                      seed);
+    ensemble.run();
+    REQUIRE(ensemble.complete());
+    if (seed % 4 < 2) ensemble.settle_all();
+    CHECK_FALSE(ensemble.inputs_intact());
+    ensemble.undo_now();
     REQUIRE(ensemble.inputs_intact());
   }
 }

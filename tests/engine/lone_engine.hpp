@@ -13,7 +13,7 @@ namespace hawser::test {
 /// One engine without a network: the test is its master and its neighbour.
 class LoneEngine {
  public:
-  LoneEngine() {
+  explicit LoneEngine(EngineConfig config = {.name = "me"}) : engine_(std::move(config)) {
     engine_.step(now_, ConnectCall{.call = {1}, .id = kMe, .token = 1, .address = {.host = "10.0.0.1", .port = 1}, .prefetch = {}}, out_);
     engine_.step(now_, MasterUp{}, out_);
     say(Welcome{.run = {5}, .seen_host = "10.0.0.1"});
@@ -41,6 +41,7 @@ class LoneEngine {
     step(start);
     const OpKey key{.epoch = view_.epoch, .view = view_.id, .tag = 0, .sequence = sequence_++};
     say(Committed{.key = key, .measures = measures});
+    engine_.call_told(start.call);
   }
 
   void say(MasterMessage message) { step(MasterSaid{std::move(message)}); }
@@ -81,8 +82,18 @@ class LoneEngine {
     engine_.step(now_, event, out_);
     run_works();
   }
+  /// Nobody is told of the ends of calls: call_told() is the test's to say.
   const EngineActions& out() const { return out_; }
   PeerEngine& engine() { return engine_; }
+  /// From now on works are done when the test says so.
+  void hold_works() { holds_works_ = true; }
+  const std::vector<RunWork>& held() const { return held_; }
+  void finish(std::size_t held) {
+    const RunWork one = std::move(held_[held]);
+    held_.erase(held_.begin() + static_cast<std::ptrdiff_t>(held));
+    const WorkResult result = run(one.work, desk_);
+    step(WorkDone{.token = one.token, .result = result});
+  }
 
   std::uint64_t plans_made() const { return engine_.info().plans_made; }
   const View& view() const { return view_; }
@@ -93,6 +104,10 @@ class LoneEngine {
     for (std::size_t i = 0; i < out_.size(); ++i) {
       const auto* ordered = std::get_if<RunWork>(&out_[i]);
       if (ordered == nullptr) continue;
+      if (holds_works_) {
+        held_.push_back(*ordered);
+        continue;
+      }
       const WorkToken token = ordered->token;
       const WorkResult result = run(ordered->work, desk_);
       engine_.step(now_, WorkDone{.token = token, .result = result}, out_);
@@ -101,7 +116,7 @@ class LoneEngine {
 
   static constexpr PeerId kMe{1};
   static constexpr PeerId kOther{2};
-  PeerEngine engine_{EngineConfig{.name = "me"}};
+  PeerEngine engine_;
   EngineActions out_;
   WorkDesk desk_;
   Instant now_ = Instant{} + seconds(100);
@@ -109,6 +124,8 @@ class LoneEngine {
   std::uint64_t calls_ = 1;
   std::uint64_t sequence_ = 0;
   std::vector<float> values_;
+  bool holds_works_ = false;
+  std::vector<RunWork> held_;
 };
 
 }  // namespace hawser::test

@@ -1,151 +1,174 @@
-/// The ends of calls, slice by slice.
-#include "engine/ending_calls.hpp"
-
+/// The ends of calls: works that put their memory in order, and what is undone where these do not come back.
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
 #include "../catch.hpp"
-#include "collective/planned_collective.hpp"
+#include "collective/call_memory.hpp"
+#include "collective/wire_bytes.hpp"
 #include "lone_engine.hpp"
+#include "plan/plan.hpp"
 
 using namespace hawser;
 using hawser::test::LoneEngine;
 
 namespace {
 
-/// An in-place all-reduce of two, whose chunks have all been changed.
-struct Changed {
-  explicit Changed(std::uint64_t chunks) : values(chunks * kChunkBytes / 4, 1.0F) {
-    const Signature signature{.plan = PlanKind::direct, .count = values.size()};
-    auto made = PlannedCollective::create(make_plan({.kind = PlanKind::direct,
-                                            .world_size = 2,
-                                            .elements = values.size(),
-                                            .element_bytes = chunking_bytes(signature)}),
-                                 {.signature = signature,
-                                  .send = reinterpret_cast<const std::byte*>(values.data()),
-                                  .receive = reinterpret_cast<std::byte*>(values.data())});
-    REQUIRE(made.ok());
-    Execution::Output output;
-    for (std::uint64_t chunk = 0; chunk < (*made)->chunks(); ++chunk)
-      REQUIRE((*made)->landing(chunk, output) != nullptr);
-    WorkDesk desk;
-    for (const auto& order : output.works) (void)run(order.work, desk);
-    execution = std::move(*made);
-    std::fill(values.begin(), values.end(), 2.0F);
-  }
-  std::size_t restored() const { return static_cast<std::size_t>(std::count(values.begin(), values.end(), 1.0F)) * 4; }
+constexpr std::size_t kSliceBytes = 1 << 20;
 
-  static constexpr std::size_t kChunkBytes = 512 << 10;
+/// An in-place all-reduce that has got the other's contributions to all chunks of which this peer is the root.
+class Changed {
+ public:
+  explicit Changed(std::size_t elements) : values(elements, 1.0F) {
+    start.collective.signature = {.plan = PlanKind::direct, .count = values.size()};
+    start.collective.send = reinterpret_cast<const std::byte*>(values.data());
+    start.collective.receive = reinterpret_cast<std::byte*>(values.data());
+    engine.step(start);
+    const Signature& signature = start.collective.signature;
+    const Plan plan = make_plan({.kind = PlanKind::direct,
+                                 .world_size = 2,
+                                 .elements = values.size(),
+                                 .element_bytes = chunking_bytes(signature),
+                                 .wire = wire_bytes(signature),
+                                 .between_hosts = true});
+    for (std::uint64_t chunk = 0; chunk < plan.chunking.chunks(); ++chunk)
+      if (plan.trees[plan.tree_index(chunk)].reduce_parent[0] == kNoParent)
+        chunks.push_back({.chunk = chunk, .bytes = static_cast<std::uint32_t>(plan.chunking.count(chunk) * 4)});
+  }
+  void contributions_come() {
+    for (const auto& one : chunks) {
+      const Landing landing = engine.frame_begins(0, header(one.chunk, one.bytes));
+      REQUIRE(landing.into != nullptr);
+      std::fill_n(reinterpret_cast<float*>(landing.into), one.bytes / 4, 7.0F);
+      engine.frame_ends(0);
+    }
+  }
+  /// All works of a call's end that are under way; checks their bounds.
+  std::size_t slices() const {
+    for (const RunWork& one : engine.held()) {
+      CHECK(one.may_wait);
+      CHECK(one.work.bytes < kSliceBytes + 2 * (512 << 10));
+    }
+    CHECK(engine.held().size() <= 4);
+    return engine.held().size();
+  }
+  bool intact() const {
+    return std::all_of(values.begin(), values.end(), [](float value) { return value == 1.0F; });
+  }
+
+  struct Chunk {
+    std::uint64_t chunk = 0;
+    std::uint32_t bytes = 0;
+  };
   std::vector<float> values;
-  std::shared_ptr<Execution> execution;
+  std::vector<Chunk> chunks;
+  LoneEngine engine{EngineConfig{.name = "me", .ending_work_bytes = kSliceBytes}};
+  CollectiveStart start{.call = {9}, .collective = {}, .tag = 4};
+
+  OpKey key() const { return {.epoch = engine.view().epoch, .view = engine.view().id, .tag = 4, .sequence = 0}; }
+
+ private:
+  FrameHeader header(std::uint64_t chunk, std::uint32_t bytes) const {
+    FrameHeader header;
+    header.key = key();
+    header.signature = fingerprint(start.collective.signature);
+    header.chunk = chunk;
+    header.payload_bytes = bytes;
+    return header;
+  }
 };
 
-CallDone aborted(CallId call) { return {.call = call, .error = {Status::peer_lost, "a test"}, .info = {}}; }
+Error end_of(const LoneEngine& engine, CallId call) {
+  for (const EngineAction& action : engine.out())
+    if (const auto* done = std::get_if<CallDone>(&action); done != nullptr && done->call == call) return done->error;
+  FAIL("the call has not ended");
+  return {};
+}
 
 }  // namespace
 
-TEST_CASE("a large input comes back in slices, and its call ends after the last one") {
-  Changed call(20);
-  const std::size_t bytes = call.values.size() * 4;
-  EndingCalls endings(bytes / 5);
-  RestoreInput restore{.call = {1}, .execution = call.execution};
-  endings.take(restore);
-  CallDone done = aborted({1});
-  CHECK_FALSE(endings.may_end(done));
-  CHECK(endings.has({1}));
-  int turns = 1;
-  std::optional<CallDone> ended;
-  for (std::size_t before = call.restored(); !ended; before = call.restored()) {
-    CHECK(before > 0);
-    CHECK(before < bytes);
-    endings.turn_ends();
-    ended = endings.next();
-    ++turns;
-    // A slice, give or take a chunk.
-    CHECK(call.restored() - before <= bytes / 5 + Changed::kChunkBytes);
-  }
-  CHECK(turns >= 5);
-  CHECK(ended->error.status == Status::peer_lost);
-  CHECK(call.restored() == bytes);
-  CHECK_FALSE(endings.has_work());
-}
-
-TEST_CASE("a turn's budget is that of all calls together") {
-  Changed large(20);
-  Changed small(1);
-  EndingCalls endings(1);
-  RestoreInput first{.call = {1}, .execution = large.execution};
-  RestoreInput second{.call = {2}, .execution = small.execution};
-  endings.take(first);
-  endings.take(second);
-  CHECK(small.restored() == 0);
-  CallDone one = aborted({1});
-  CallDone two = aborted({2});
-  CHECK_FALSE(endings.may_end(one));
-  CHECK_FALSE(endings.may_end(two));
-  std::vector<std::uint64_t> order;
-  while (endings.has_work()) {
-    endings.turn_ends();
-    while (const auto done = endings.next()) order.push_back(done->call.value);
-  }
-  CHECK(order == std::vector<std::uint64_t>{1, 2});
-  CHECK(small.restored() == small.values.size() * 4);
-}
-
-TEST_CASE("who is in a hurry gets all ends at once") {
-  Changed call(20);
-  EndingCalls endings(1);
-  RestoreInput restore{.call = {1}, .execution = call.execution};
-  endings.take(restore);
-  CallDone done = aborted({1});
-  CHECK_FALSE(endings.may_end(done));
-  endings.hurry();
-  CHECK(endings.next().has_value());
-  CHECK(call.restored() == call.values.size() * 4);
-}
-
-TEST_CASE("what has not been told is undone, also the end of a success") {
-  Changed aborted_call(20);
-  Changed committed(3);
-  EndingCalls endings(1);
-  RestoreInput restore{.call = {1}, .execution = aborted_call.execution};
-  SettleResult settle{.call = {2}, .execution = committed.execution};
-  endings.take(restore);
-  endings.take(settle);
-  endings.undo_all();
-  CHECK(aborted_call.restored() == aborted_call.values.size() * 4);
-  CHECK(committed.restored() == committed.values.size() * 4);
-  CHECK_FALSE(endings.has_work());
-}
-
-TEST_CASE("an engine that is asked no more puts all inputs back") {
-  LoneEngine engine;
-  std::vector<float> values(1000, 1.0F);
-  CollectiveStart start{.call = {9}, .collective = {}, .tag = 4};
-  start.collective.signature = {.plan = PlanKind::direct, .count = values.size()};
-  start.collective.send = reinterpret_cast<const std::byte*>(values.data());
-  start.collective.receive = reinterpret_cast<std::byte*>(values.data());
-  engine.step(start);
-  // The other one's contribution to the chunk that this peer is the root of.
-  FrameHeader header;
-  header.key = {.epoch = engine.view().epoch, .view = engine.view().id, .tag = 4, .sequence = 0};
-  header.signature = fingerprint(start.collective.signature);
-  bool changed = false;
-  for (std::uint64_t chunk = 0; chunk < 2; ++chunk)
-    for (const std::uint32_t bytes : {2000U, 4000U}) {
-      header.chunk = chunk;
-      header.payload_bytes = bytes;
-      const Landing landing = engine.frame_begins(0, header);
-      if (landing.into == nullptr) {
-        engine.link_up(0);
-        continue;
-      }
-      std::fill_n(reinterpret_cast<float*>(landing.into), bytes / 4, 7.0F);
-      engine.frame_ends(0);
-      changed = true;
+TEST_CASE("a large input comes back in works of bounded size, and its call ends after the last one") {
+  for (const bool backwards : {false, true}) {
+    Changed call(8 << 20);
+    call.contributions_come();
+    REQUIRE_FALSE(call.intact());
+    call.engine.hold_works();
+    call.engine.step(LeaveCall{});
+    std::size_t finished = 0;
+    while (call.slices() > 0) {
+      CHECK_FALSE(call.intact());
+      CHECK(call.engine.count<CallDone>() == 0);
+      call.engine.finish(backwards ? call.slices() - 1 : 0);
+      ++finished;
     }
-  REQUIRE(changed);
-  REQUIRE(values != std::vector<float>(1000, 1.0F));
-  engine.engine().undo_all();
-  CHECK(values == std::vector<float>(1000, 1.0F));
+    CHECK(finished >= 16);
+    CHECK(end_of(call.engine, {9}).status == Status::closed);
+    CHECK(call.intact());
+  }
+}
+
+TEST_CASE("works of the collective come back before its memory is put in order") {
+  Changed call(1 << 20);
+  call.engine.hold_works();
+  call.contributions_come();
+  const std::size_t works = call.engine.held().size();
+  REQUIRE(works > 1);
+  call.engine.step(LeaveCall{});
+  for (std::size_t left = works; left > 0; --left) {
+    REQUIRE(call.engine.held().size() == left);
+    call.engine.finish(left - 1);
+    CHECK(call.engine.count<CallDone>() == 0);
+  }
+  CHECK_FALSE(call.intact());
+  REQUIRE(call.slices() > 0);
+  while (call.slices() > 0) call.engine.finish(0);
+  CHECK(end_of(call.engine, {9}).status == Status::closed);
+  CHECK(call.intact());
+}
+
+TEST_CASE("an engine that is asked no more puts all inputs back, whatever works have done") {
+  for (std::size_t finished = 0; finished < 8; ++finished) {
+    Changed call(8 << 20);
+    call.contributions_come();
+    if (finished > 0) {
+      call.engine.hold_works();
+      call.engine.step(LeaveCall{});
+      for (std::size_t i = 1; i < finished; ++i) call.engine.finish(call.slices() / 2);
+    }
+    REQUIRE_FALSE(call.intact());
+    call.engine.engine().undo_all();
+    CHECK(call.intact());
+    // A second time nobody may be there any more who owns the memory.
+    call.values.assign(call.values.size(), 2.0F);
+    call.engine.engine().undo_all();
+    CHECK(call.values == std::vector<float>(call.values.size(), 2.0F));
+  }
+}
+
+TEST_CASE("until a caller is told, also the input of a success can be put back") {
+  for (const bool told : {false, true}) {
+    Changed call(1 << 20);
+    call.contributions_come();
+    call.engine.say(Committed{.key = call.key(), .measures = 0});
+    CHECK(end_of(call.engine, {9}).status == Status::success);
+    REQUIRE_FALSE(call.intact());
+    if (told) call.engine.engine().call_told({9});
+    call.engine.engine().undo_all();
+    CHECK(call.intact() == !told);
+  }
+}
+
+TEST_CASE("a tag is in use, and update-topology too early, until the caller has been told") {
+  Changed call(1 << 20);
+  call.contributions_come();
+  call.engine.say(Committed{.key = call.key(), .measures = 0});
+  CollectiveStart again = call.start;
+  again.call = {10};
+  call.engine.step(again);
+  CHECK(end_of(call.engine, {10}).status == Status::invalid_usage);
+  call.engine.step(UpdateTopologyCall{.call = {11}});
+  CHECK(end_of(call.engine, {11}).status == Status::invalid_usage);
+  call.engine.engine().call_told({9});
+  call.engine.step(again);
+  CHECK(call.engine.count<CallDone>() == 0);
 }

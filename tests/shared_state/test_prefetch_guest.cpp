@@ -1,4 +1,7 @@
+#include <deque>
+
 #include "catch.hpp"
+#include "kernels/content_digest.hpp"
 #include "shared_state/prefetch_guest.hpp"
 #include "shared_state/prefetch_host.hpp"
 
@@ -26,6 +29,13 @@ class State {
     content_->all_digested();
   }
   StateContent& content() { return *content_; }
+  bool is_like(const State& other) const { return values_ == other.values_; }
+  bool keeps_right_digests() const {
+    const auto& kept = content_->slice_digests(0);
+    for (std::size_t slice = 0; slice < kept.size(); ++slice)
+      if (kept[slice] != digest_slice({content_->tensors()[0].data + slice * kMiB, kMiB}, kContentSeed)) return false;
+    return true;
+  }
 
  private:
   std::vector<float> values_;
@@ -69,11 +79,13 @@ class Visit {
         ++carried;
         FrameHeader whole = frame;
         whole.payload_bytes = static_cast<std::uint32_t>(offer_->payload(frame.chunk).size());
-        CHECK(guest->chunk_came(now, host_id, whole, offer_->payload(frame.chunk).data(), said));
+        std::vector<Execution::Order> works;
+        CHECK(guest->chunk_came(now, host_id, whole, {.bytes = offer_->payload(frame.chunk).data()}, said, works));
+        for (Execution::Order& one : works) works_.push_back({std::move(one), offer_});
+        while (!holds_works && !works_.empty()) finish_work(said);
         host.arrived(now, guest_id, frame, to_guest_);
       }
-      for (const PrefetchSend& word : said)
-        if (word.frame.kind == FrameKind::want) REQUIRE(host.want(now, guest_id, word.frame, to_guest_));
+      tell_host(said);
       host.tick(now, to_guest_);
       guest->tick(now, said);
       ++idle;
@@ -81,6 +93,28 @@ class Visit {
     return carried;
   }
 
+  /// The oldest.
+  void finish_work(std::vector<PrefetchSend>& said) {
+    const Ordered one = std::move(works_.front());
+    works_.pop_front();
+    WorkDesk desk;
+    std::vector<Execution::Order> works;
+    const bool right = run(one.order.work, desk).right;
+    CHECK(guest->worked(now, one.order.token, right, said, works) == right);
+    for (Execution::Order& next : works) works_.push_front({std::move(next), one.keeps});
+  }
+  void finish_works() {
+    std::vector<PrefetchSend> said;
+    while (!works_.empty()) finish_work(said);
+    tell_host(said);
+  }
+  void tell_host(const std::vector<PrefetchSend>& said) {
+    for (const PrefetchSend& word : said)
+      if (word.frame.kind == FrameKind::want) REQUIRE(host.want(now, guest_id, word.frame, to_guest_));
+  }
+  std::size_t works() const { return works_.size(); }
+
+  bool holds_works = false;
   const PeerId host_id{1};
   const PeerId guest_id{7};
   Instant now{seconds(100)};
@@ -91,8 +125,13 @@ class Visit {
   PrefetchHost host{1.0};
 
  private:
+  struct Ordered {
+    Execution::Order order;
+    std::shared_ptr<const StateOffer> keeps;
+  };
   std::shared_ptr<const StateOffer> offer_;
   std::vector<PrefetchSend> to_guest_;
+  std::deque<Ordered> works_;
 };
 
 }  // namespace
@@ -137,6 +176,53 @@ TEST_CASE("a guest joins without if offers end before their catalog has come") {
   CHECK(visit.carry(0) == 0);
   CHECK(visit.guest->over());
   CHECK(visit.target->bytes_fetched == 0);
+}
+
+TEST_CASE("a guest is whole after its last work, and not before") {
+  Visit visit;
+  visit.holds_works = true;
+  CHECK(visit.carry(100) > 1);
+  REQUIRE(visit.works() > 0);
+  CHECK(visit.target->bytes_fetched == 0);
+  CHECK_FALSE(visit.guest->over());
+  while (!visit.guest->over()) {
+    visit.finish_works();
+    visit.carry(100);
+  }
+  CHECK(visit.target->bytes_fetched == 8 * kMiB);
+}
+
+TEST_CASE("what comes of a guest that is admitted counts its last works") {
+  Visit visit;
+  CHECK(visit.carry(8) == 8);
+  visit.holds_works = true;
+  CHECK(visit.carry(1) == 1);
+  visit.guest->end(visit.now);
+  CHECK_FALSE(visit.target->complete);
+  CHECK_FALSE(visit.mine.content().stale().empty());
+  visit.finish_works();
+  CHECK(visit.target->complete);
+  CHECK(visit.mine.content().stale().empty());
+}
+
+TEST_CASE("a slice whose work outlives its content is what it is, and is fetched again") {
+  Visit visit;
+  CHECK(visit.carry(1) == 1);
+  visit.holds_works = true;
+  CHECK(visit.carry(2) == 2);
+  REQUIRE(visit.works() == 2);
+  visit.offer(2);
+  // The catalog, and slices; those that still are in a work wait for it.
+  CHECK(visit.carry(100) > 1);
+  visit.finish_works();
+  visit.holds_works = false;
+  visit.carry(100);
+  CHECK(visit.guest->over());
+  visit.guest->end(visit.now);
+  CHECK(visit.target->complete);
+  CHECK(visit.target->revision == 2);
+  CHECK(visit.mine.is_like(visit.theirs));
+  CHECK(visit.mine.keeps_right_digests());
 }
 
 }  // namespace hawser
