@@ -29,7 +29,6 @@ namespace hawser {
 /// Names a blocking call of the application until its CallDone.
 using CallId = Id<struct CallIdTag>;
 
-class Execution;
 struct TransferCall;
 struct ProbeCall;
 struct StateOffer;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/assert.hpp"
 #include "base/planted_fault.hpp"
 #include "engine/peer_engine_state.hpp"
 
@@ -130,6 +131,7 @@ void PeerEngine::State::order_prefetched(std::vector<Execution::Order>& works, E
 }
 
 void PeerEngine::State::prefetch_worked(Instant now, const UnderWay& work, bool right, EngineActions& out) {
+  HAWSER_ASSERT(former_guest_ || guest_);
   --guest_works_;
   std::vector<PrefetchSend> sends;
   std::vector<Execution::Order> works;

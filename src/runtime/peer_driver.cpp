@@ -7,7 +7,6 @@
 
 #include "base/assert.hpp"
 #include "base/limits.hpp"
-#include "collective/execution.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/descriptor_limit.hpp"
 #include "runtime/log.hpp"

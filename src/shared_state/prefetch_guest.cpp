@@ -5,7 +5,6 @@
 
 #include "base/assert.hpp"
 #include "base/planted_fault.hpp"
-#include "kernels/content_digest.hpp"
 
 namespace hawser {
 namespace {
