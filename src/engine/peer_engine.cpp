@@ -9,9 +9,10 @@
 #include "collective/planned_collective.hpp"
 #include "collective/wire_bytes.hpp"
 #include "plan/plan.hpp"
+#include "collective/residual.hpp"
+#include "engine/call_check.hpp"
 #include "engine/peer_engine_state.hpp"
 #include "shared_state/slice_transfer.hpp"
-#include "engine/stale_epoch.hpp"
 
 namespace hawser {
 namespace {
@@ -22,8 +23,6 @@ constexpr std::uint64_t kSmallBytes = 64 << 10;
 constexpr Duration kReadyDelay = milliseconds(2);
 /// In large groups it lasts longer without that meaning anything.
 constexpr std::uint32_t kMembersInReadyDelay = 8;
-/// Of all buffers of a call together.
-constexpr std::uint64_t kBytesMax = std::uint64_t{1} << 62;
 
 Error usage(std::string sentence) { return {Status::invalid_usage, std::move(sentence)}; }
 
@@ -68,7 +67,8 @@ void PeerEngine::State::step(Instant now, const EngineEvent& event, EngineAction
 EngineInfo PeerEngine::State::info() const {
   EngineInfo info;
   info.connected = machine_.phase() == PeerMachine::Phase::member;
-  info.lost = machine_.phase() == PeerMachine::Phase::lost ? machine_.lost_error() : Error{Status::success, {}};
+  info.not_a_member = machine_.not_a_member();
+  info.updating = machine_.in_update();
   info.self = machine_.self();
   info.view = machine_.view();
   info.world = machine_.world();
@@ -88,12 +88,27 @@ void PeerEngine::State::undo_all() noexcept {
   }
 }
 
-void PeerEngine::State::on(Instant now, const ConnectCall& event, EngineActions& out) {
+void PeerEngine::State::on(Instant, const SetTermCall& event, EngineActions& out) {
   const auto phase = machine_.phase();
-  if (phase == PeerMachine::Phase::joining || phase == PeerMachine::Phase::member) {
-    out.emplace_back(CallDone{event.call, usage("this communicator is connected, or connecting, already"), {}});
-    return;
-  }
+  Error error{Status::success, {}};
+  if (phase == PeerMachine::Phase::joining || phase == PeerMachine::Phase::member)
+    error = usage("terms are compared at the admission: set them before connect");
+  else if (!event.value)
+    terms_.erase(event.name);
+  else if (terms_.size() >= limits::kTermsMax && !terms_.contains(event.name))
+    error = {Status::invalid_argument,
+             "there are " + std::to_string(limits::kTermsMax) + " terms already, which are the most"};
+  else
+    terms_[event.name] = *event.value;
+  out.emplace_back(CallDone{event.call, std::move(error), {}});
+}
+
+void PeerEngine::State::on(Instant now, const ConnectCall& event, EngineActions& out) {
+  const auto refuse = [&](const char* why) { out.emplace_back(CallDone{event.call, usage(why), {}}); };
+  if (machine_.phase() == PeerMachine::Phase::joining) return refuse("connect is under way; wait for it");
+  if (machine_.phase() == PeerMachine::Phase::member) return refuse("this communicator is connected already");
+  std::vector<Term> terms;
+  for (const auto& [name, value] : terms_) terms.push_back({.name = name, .value = value});
   connect_call_ = event.call;
   make_offer_known(now, nullptr, out);
   begin_prefetch(now, event);
@@ -106,7 +121,7 @@ void PeerEngine::State::on(Instant now, const ConnectCall& event, EngineActions&
                     .address = event.address,
                     .party = config_.party,
                     .machine = config_.machine,
-                    .terms = event.terms,
+                    .terms = std::move(terms),
                     .min_peers = config_.min_peers},
                    event.prefetch != nullptr, actions);
   follow(now, actions, out);
@@ -115,8 +130,8 @@ void PeerEngine::State::on(Instant now, const ConnectCall& event, EngineActions&
 void PeerEngine::State::on(Instant now, const UpdateTopologyCall& event, EngineActions& out) {
   Error error = machine_.not_a_member();
   if (error.status == Status::success && update_call_)
-    error = usage("update-topology is under way in another thread");
-  if (error.status == Status::success && machine_.has_ops())
+    error = usage("update-topology is under way already; wait for it");
+  if (error.status == Status::success && (machine_.has_ops() || !endings_.empty()))
     error = usage("a collective is in flight; wait for it, then call update-topology");
   if (error.status != Status::success) {
     out.emplace_back(CallDone{event.call, error, {}});
@@ -128,32 +143,20 @@ void PeerEngine::State::on(Instant now, const UpdateTopologyCall& event, EngineA
   follow(now, actions, out);
 }
 
-Error PeerEngine::State::refusal(const CollectiveStart& call) const {
-  const Signature& signature = call.collective.signature;
-  if (signature.count == 0 && signature.collective != Collective::barrier)
-    return {Status::invalid_argument, "a collective needs at least one element; use a barrier to only wait"};
-  if (signature.count != 0 && signature.collective == Collective::barrier)
-    return {Status::invalid_argument, "a barrier has no elements"};
-  if (const auto fine = check(signature.quantization, signature.type); !fine.ok()) return fine.error();
-  if (Error error = machine_.not_a_member(); error.status != Status::success) return error;
-  const std::uint32_t world_size = machine_.view().size();
-  if (call.epoch != Epoch{} && call.epoch != machine_.view().epoch)
-    return stale_epoch(call.epoch, machine_.view().epoch);
-  if (world_size >= 2 && signature.root >= world_size)
-    return {Status::invalid_argument, "there is no rank " + std::to_string(signature.root) + " among " +
-                                          std::to_string(world_size) + " members"};
-  if (signature.count > kBytesMax / element_bytes(signature.type) / world_size)
-    return {Status::invalid_argument,
-            std::to_string(signature.count) + " elements are more than any memory holds"};
-  if (machine_.in_update()) return usage("update-topology is under way; wait for it, then reduce");
-  if (Error error = probing_refusal(call); error.status != Status::success) return error;
-  if (ops_.size() >= limits::kOpsInFlightMax)
-    return usage("too many collectives are in flight; wait for some of them");
-  // Whatever is in flight is of the view that is in force.
-  const auto same_tag = ops_.lower_bound({.epoch = machine_.view().epoch, .view = machine_.view().id, .tag = call.tag});
-  if (same_tag != ops_.end() && same_tag->first.tag == call.tag)
-    return usage("a collective with tag " + std::to_string(call.tag) + " is in flight; wait for it or use another tag");
-  return {Status::success, {}};
+Result<void> PeerEngine::State::check_start(const CollectiveStart& call) const {
+  const View& view = machine_.view();
+  const Error not_a_member = machine_.not_a_member();
+  // Whatever goes on is of the view that is in force.
+  const auto same_tag = ops_.lower_bound({.epoch = view.epoch, .view = view.id, .tag = call.tag});
+  const bool ends = std::any_of(endings_.begin(), endings_.end(),
+                                [&](const auto& ending) { return ending.first.tag == call.tag; });
+  return check_call(call, {.not_a_member = not_a_member,
+                           .view = view,
+                           .self = machine_.self(),
+                           .updating = machine_.in_update(),
+                           .in_flight = ops_.size() + endings_.size(),
+                           .probing = !ops_.empty() && ops_.begin()->second.probing,
+                           .tag_in_flight = ends || (same_tag != ops_.end() && same_tag->first.tag == call.tag)});
 }
 
 Result<std::shared_ptr<Execution>> PeerEngine::State::make_execution(const CollectiveStart& call,
@@ -163,6 +166,10 @@ Result<std::shared_ptr<Execution>> PeerEngine::State::make_execution(const Colle
   what.rank = *view.rank_of(machine_.self());
   if (call.transfer)
     return std::shared_ptr<Execution>(std::make_shared<SliceTransfer>(call.transfer, what.rank, view.size()));
+  if (call.residual) {
+    what.residual = call.residual->owed();
+    what.next_residual = call.residual->prepared();
+  }
   what.memory_bytes = config_.collective_memory_bytes;
   what.seed = Random(machine_.self().value ^ Random(collectives_made_++).next()).next();
   const auto plan = plans_.plan(basis.version, {.kind = what.signature.plan,
@@ -181,7 +188,7 @@ Result<std::shared_ptr<Execution>> PeerEngine::State::make_execution(const Colle
 
 void PeerEngine::State::on(Instant now, const CollectiveStart& event, EngineActions& out) {
   const auto refuse = [&](const Error& error) { out.emplace_back(CallDone{event.call, error, {}}); };
-  if (const Error error = refusal(event); error.status != Status::success) return refuse(error);
+  if (const auto fine = check_start(event); !fine.ok()) return refuse(fine.error());
   Signature signature = event.collective.signature;
   Op op;
   std::shared_ptr<const Network> network;

@@ -30,6 +30,7 @@ namespace hawser {
 using CallId = Id<struct CallIdTag>;
 
 class Execution;
+class Residual;
 struct TransferCall;
 struct ProbeCall;
 struct StateOffer;
@@ -66,6 +67,9 @@ struct LinkConnection {
 
 // ------------------------------------------------------------------------------------------ events in
 
+// Calls of the application. Any may come at any time. One that does not go with those under way, or does not fit, ends
+// at once with an error and changes nothing: the engine is the judge of that.
+
 /// The application wants to join. The engine is a newcomer from then on.
 struct ConnectCall {
   CallId call;
@@ -73,7 +77,12 @@ struct ConnectCall {
   std::uint64_t token = 0;   ///< Likewise.
   Address address;           ///< Where links are accepted; an empty host means "as the master sees me".
   std::shared_ptr<PrefetchTarget> prefetch;  ///< What to fetch before it may be admitted, or null.
-  std::vector<Term> terms{};  ///< What all members of its group have alike, in order of their names.
+};
+/// What all members of the group must have alike, from the next ConnectCall on. Ends at once.
+struct SetTermCall {
+  CallId call;
+  std::string name;
+  std::optional<std::string> value;  ///< None: nothing any more.
 };
 /// Members offer a shared state to guests from now on; null: none any more. Ends at once, and then nobody reads what
 /// was offered before.
@@ -85,7 +94,7 @@ struct OfferStateCall {
 struct UpdateTopologyCall {
   CallId call;
 };
-/// The memory in `collective` stays valid until CallDone; its rank and seed are the engine's to fill in.
+/// The memory in `collective` stays valid until CallDone; its rank, residuals and seed are the engine's to fill in.
 struct CollectiveStart {
   CallId call;
   CollectiveCall collective;
@@ -94,6 +103,7 @@ struct CollectiveStart {
   Epoch epoch;            ///< The view that the caller's ranks and sizes are of; 0: whatever is in force.
   std::shared_ptr<TransferCall> transfer;  ///< Of a transfer, whose signature counts its slices; else null.
   std::shared_ptr<ProbeCall> probing;      ///< Of an optimize-topology, else null.
+  std::shared_ptr<Residual> residual;      ///< Error feedback, claimed by the caller until CallDone; or null.
 };
 /// What the application waits for: any of these.
 struct MembershipWish {
@@ -164,8 +174,8 @@ struct WorkDone {
 /// Time has passed.
 struct EngineTick {};
 
-using EngineEvent = std::variant<ConnectCall, UpdateTopologyCall, WaitCall, CollectiveStart, LeaveCall, MasterUp,
-                                 OfferStateCall, MasterDown, MasterSaid, LinkUp, LinkDown, LinkRefused,
+using EngineEvent = std::variant<SetTermCall, ConnectCall, UpdateTopologyCall, WaitCall, CollectiveStart, LeaveCall,
+                                 MasterUp, OfferStateCall, MasterDown, MasterSaid, LinkUp, LinkDown, LinkRefused,
                                  LinkSampled, WorkDone, EngineTick>;
 
 // ---------------------------------------------------------------------------------------- actions out
@@ -262,7 +272,8 @@ struct OutFrame {
 /// What the application may see of the membership at any moment.
 struct EngineInfo {
   bool connected = false;
-  Error lost;  ///< Why it is no longer a member; status success if it never was one.
+  Error not_a_member;     ///< Why not; status success if it is one.
+  bool updating = false;  ///< An update-topology is under way.
   PeerId self;
   View view;
   World world;

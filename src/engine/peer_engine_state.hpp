@@ -151,6 +151,7 @@ class PeerEngine::State {
   };
 
   // peer_engine.cpp: calls and membership.
+  void on(Instant now, const SetTermCall& event, EngineActions& out);
   void on(Instant now, const ConnectCall& event, EngineActions& out);
   void on(Instant now, const UpdateTopologyCall& event, EngineActions& out);
   void on(Instant now, const CollectiveStart& event, EngineActions& out);
@@ -173,7 +174,7 @@ class PeerEngine::State {
   void follow_one(Instant now, const UpdateEnded& ended, EngineActions& out);
   void follow_one(Instant now, const HostsKnown& known, EngineActions& out);
   void follow_one(Instant now, const VisitorsKnown& known, EngineActions& out);
-  Error refusal(const CollectiveStart& call) const;
+  Result<void> check_start(const CollectiveStart& call) const;
   Result<std::shared_ptr<Execution>> make_execution(const CollectiveStart& call, const PlanBasis& basis,
                                                     const Network* network);
   void tick_executions(Instant now, EngineActions& out);
@@ -254,7 +255,6 @@ class PeerEngine::State {
   bool future(const OpKey& key) const;
 
   // peer_engine_probe.cpp
-  Error probing_refusal(const CollectiveStart& call) const;
   std::shared_ptr<LinkProbing> make_probing(Instant now, const CollectiveStart& call);
   void take_probes(Instant now, const OpKey& key, Op& op, EngineActions& out);
   void count_probe(PeerId from, const FrameHeader& header, Op& op);
@@ -276,6 +276,7 @@ class PeerEngine::State {
 
   EngineConfig config_;
   PeerMachine machine_;
+  std::map<std::string, std::string> terms_;
   std::optional<CallId> connect_call_;
   std::optional<CallId> update_call_;
   std::vector<Wait> waits_;

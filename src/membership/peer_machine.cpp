@@ -44,8 +44,8 @@ Error PeerMachine::not_a_member() const {
   switch (phase_) {
     case Phase::member: return {Status::success, {}};
     case Phase::lost: return lost_error_;
-    case Phase::idle:
-    case Phase::joining: break;
+    case Phase::joining: return {Status::invalid_usage, "connect is under way; wait for it, then call"};
+    case Phase::idle: break;
   }
   return {Status::invalid_usage, "this communicator is not connected; call connect first"};
 }

@@ -1,4 +1,3 @@
-#include "base/limits.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/communicator.hpp"
 
@@ -9,24 +8,11 @@ namespace {
 constexpr std::uint64_t kTag = ~std::uint64_t{0};
 constexpr auto kProbingToldEvery = std::chrono::milliseconds(50);
 
-Error bad_probe(std::string sentence) { return {Status::invalid_argument, std::move(sentence)}; }
-
-Result<void> check_bounds(const ProbeBounds& bounds) {
-  if (bounds.bytes_max < limits::kProbeBytesLeast || bounds.bytes_max > limits::kProbeBytesMax)
-    return bad_probe("a probe may have " + std::to_string(limits::kProbeBytesLeast) + " to " +
-                  std::to_string(limits::kProbeBytesMax) + " bytes, not " + std::to_string(bounds.bytes_max));
-  if (bounds.time_max > limits::kProbeTimeMax)
-    return bad_probe("a probe may last " + std::to_string(limits::kProbeTimeMax.count()) + " ms at most, not " +
-                  std::to_string(whole_milliseconds(bounds.time_max)) + " ms");
-  return {};
-}
-
 }  // namespace
 
 Result<OptimizeInfo> Communicator::optimize_topology(
     const ProbeBounds& bounds, const ProbeWishes& wishes,
     const std::function<void(std::uint32_t, std::uint32_t)>& progress) {
-  if (const auto fine = check_bounds(bounds); !fine.ok()) return fine.error();
   const auto held = hold();
   if (!held.ok()) return held.error();
   const auto probing = std::make_shared<ProbeCall>();

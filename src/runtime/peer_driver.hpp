@@ -71,8 +71,8 @@ class PeerDriver final : private transport::FrameTraffic {
   void leave_behind() noexcept;
   /// Hands a call to the engine; `answer` gets its CallDone.
   void call(const EngineEvent& event, CallId id, OwedAnswer answer);
-  /// Joins as a newcomer with a fresh id.
-  void connect(CallId id, std::shared_ptr<PrefetchTarget> prefetch, std::vector<Term> terms, OwedAnswer answer);
+  /// The same: a call to join, as a newcomer with a fresh id.
+  void connect(CallId id, std::shared_ptr<PrefetchTarget> prefetch, OwedAnswer answer);
   /// Leaves the run, ends all calls with Closed, and calls `gone` once the master has been told, or after
   /// half a second.
   void leave(std::function<void()> gone) noexcept;

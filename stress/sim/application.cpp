@@ -148,7 +148,7 @@ void TrainingApplication::misuse() {
   world_.coverage.saw("sim: misuse");
   process_.in_process(short_think(), [this] {
     if (world_.random.chance(1, 3)) return process_.misuse_connect();
-    if (world_.random.chance(1, 2)) return process_.misuse_reduce(0, 0);
+    if (world_.random.chance(1, 2)) return process_.misuse_arguments();
     process_.misuse_second_call();
   });
 }

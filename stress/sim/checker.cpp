@@ -136,13 +136,10 @@ bool Checker::called_differently(const View& view) {
   return false;
 }
 
-void Checker::refused(const Process& process, const CallDone& done) {
-  const Status status = done.error.status;
-  // A peer that is out of the run is told that first.
-  if (status == Status::success || (!means_out(status) && status != Status::invalid_usage &&
-                                    status != Status::invalid_argument && status != Status::timeout))
-    throw Violation(process.name() + ": a call that makes no sense ended with " +
-                    world_.names.of(done.error));
+void Checker::refused(const Process& process, Status due, const CallDone& done) {
+  if (done.error.status != due)
+    throw Violation(process.name() + ": a call that makes no sense ended with " + world_.names.of(done.error) +
+                    " instead of " + status_name(due));
 }
 
 void Checker::check_any_call(const Process& process, const Call& call, const CallDone& done) {

@@ -30,7 +30,7 @@ class Checker {
   /// Before the call's memory goes.
   void call_ended(const Process& process, const Call& call, const CallDone& done);
   /// A call that makes no sense has ended.
-  void refused(const Process& process, const CallDone& done);
+  void refused(const Process& process, Status due, const CallDone& done);
   /// A synchronisation begins: what is held now may become everybody's.
   void sync_called(const Process& process, TrainingState& state);
   void prefetched(const Process& process, TrainingState& state, const PrefetchTarget& target);

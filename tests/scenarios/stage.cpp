@@ -316,7 +316,7 @@ void Stage::show(const Command& command) {
     const EngineInfo info = one.info();
     if (!info.connected) {
       say(name + ": not a member" +
-          (info.lost.status == Status::success ? "" : ", " + world().names.of(info.lost)));
+          (info.not_a_member.status == Status::invalid_usage ? "" : ", " + world().names.of(info.not_a_member)));
       continue;
     }
     say(name + ": " + view_of(info.view) + ", rank " + std::to_string(*info.view.rank_of(info.self)) +
