@@ -168,7 +168,7 @@ bool PrefetchGuest::chunk_came(Instant now, PeerId peer, const FrameHeader& fram
   const Digest128& wanted = wanted_[static_cast<std::size_t>(slice)];
   if (digest_slice({payload, frame.payload_bytes}, kContentSeed) != wanted && !planted(PlantedFault::careless_guest)) {
     // It was written to since it was offered: another offer will come.
-    swarm_->slice_bad(now, host.swarm_number, slice, words_);
+    swarm_->slice_bad(now, host.swarm_number, slice, messages_);
     say(out);
     return false;
   }
@@ -180,7 +180,7 @@ bool PrefetchGuest::chunk_came(Instant now, PeerId peer, const FrameHeader& fram
   target_->bytes_fetched += frame.payload_bytes;
   target_->bytes_here += frame.payload_bytes;
   target_->sources.insert(peer);
-  swarm_->slice_came(now, host.swarm_number, slice, words_);
+  swarm_->slice_came(now, host.swarm_number, slice, messages_);
   say(out);
   check_over(now);
   return true;
@@ -234,12 +234,12 @@ void PrefetchGuest::join_swarm(Instant now, PeerId peer, Host& host, std::vector
   if (host.swarm_number != 0 || numbered_.size() >= swarm_peers_ || wanted_.empty()) return;
   host.swarm_number = static_cast<std::uint32_t>(numbered_.size());
   numbered_.push_back(peer);
-  swarm_->peer_ready(now, host.swarm_number, words_);
+  swarm_->peer_ready(now, host.swarm_number, messages_);
   for (std::size_t tensor = 0; tensor < starts_.size(); ++tensor) {
     const StateTensor& one = target_->content->tensors()[tensor];
     const std::uint64_t slices = slice_count(one.bytes());
     if (slices > 0 && (!one.allow_content_inequality || peer == catalog_host_))
-      swarm_->have_came(now, host.swarm_number, starts_[tensor], slices, words_);
+      swarm_->have_came(now, host.swarm_number, starts_[tensor], slices, messages_);
   }
   say(out);
 }
@@ -247,7 +247,7 @@ void PrefetchGuest::join_swarm(Instant now, PeerId peer, Host& host, std::vector
 void PrefetchGuest::leave_swarm(Instant now, Host& host, std::vector<PrefetchSend>& out) {
   if (!swarm_ || host.swarm_number == 0) return;
   const bool has_its_catalog = numbered_[host.swarm_number] == catalog_host_;
-  swarm_->peer_gone(now, host.swarm_number, words_);
+  swarm_->peer_gone(now, host.swarm_number, messages_);
   numbered_[host.swarm_number] = {};
   host.swarm_number = 0;
   say(out);
@@ -268,16 +268,16 @@ void PrefetchGuest::forget_catalog() {
 }
 
 void PrefetchGuest::say(std::vector<PrefetchSend>& out) {
-  for (const SwarmWord& word : words_) {
+  for (const SwarmMessage& word : messages_) {
     const auto found = hosts_.find(numbered_[word.to]);
     if (found == hosts_.end()) continue;
     // A guest serves nobody, so the others have nothing else to hear.
-    if (word.kind == SwarmWord::Kind::want || word.kind == SwarmWord::Kind::wish)
+    if (word.kind == SwarmMessage::Kind::want || word.kind == SwarmMessage::Kind::wish)
       send(found->first, found->second, FrameKind::want, content_->pieces + word.slice, out);
-    else if (word.kind == SwarmWord::Kind::unwant)
+    else if (word.kind == SwarmMessage::Kind::unwant)
       send(found->first, found->second, FrameKind::unwant, content_->pieces + word.slice, out);
   }
-  words_.clear();
+  messages_.clear();
 }
 
 void PrefetchGuest::check_over(Instant now) {
@@ -295,7 +295,7 @@ void PrefetchGuest::end(Instant now) {
 void PrefetchGuest::tick(Instant now, std::vector<PrefetchSend>& out) {
   if (catalog_from_ && now >= catalog_asked_ + kCatalogPatience) ask_catalog(now, out);
   if (swarm_) {
-    swarm_->tick(now, words_);
+    swarm_->tick(now, messages_);
     say(out);
   }
   check_over(now);

@@ -88,7 +88,7 @@ class PrefetchGuest {
   std::vector<std::uint64_t> starts_;  ///< The first slice of each tensor.
   std::size_t swarm_peers_ = 0;        ///< That have a number, at most.
   std::vector<PeerId> numbered_;       ///< Hosts in the swarm, by number; the guest itself is 0.
-  std::vector<SwarmWord> words_;
+  std::vector<SwarmMessage> messages_;
   int catalogs_missed_ = 0;            ///< In a row.
   bool over_ = false;
 };

@@ -97,7 +97,7 @@ class SliceTransfer final : public Execution {
   std::vector<std::uint64_t> starts_;  ///< The first slice of each part.
   Swarm swarm_;
   std::vector<bool> ready_;
-  std::vector<SwarmWord> words_;
+  std::vector<SwarmMessage> messages_;
   /// Slices whose content is being checked, and copies of them that came meanwhile.
   std::map<std::uint64_t, std::vector<Arrival>> checked_;
 };

@@ -15,8 +15,8 @@
 namespace hawser {
 namespace {
 
-using Kind = SwarmWord::Kind;
-using Words = std::vector<SwarmWord>;
+using Kind = SwarmMessage::Kind;
+using Words = std::vector<SwarmMessage>;
 using Ranks = std::vector<std::uint32_t>;
 using Slices = std::vector<std::uint64_t>;
 
@@ -85,13 +85,13 @@ struct Probe {
   }
 };
 
-SwarmWord word(Kind kind, std::uint32_t to, std::uint64_t slice, std::uint64_t count = 1) {
+SwarmMessage word(Kind kind, std::uint32_t to, std::uint64_t slice, std::uint64_t count = 1) {
   return {.kind = kind, .to = to, .slice = slice, .count = count};
 }
 
 Slices slices_of(const Words& words, Kind kind, std::uint32_t to) {
   Slices slices;
-  for (const SwarmWord& one : words)
+  for (const SwarmMessage& one : words)
     if (one.kind == kind && one.to == to) slices.push_back(one.slice);
   return slices;
 }
