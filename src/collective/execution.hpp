@@ -97,7 +97,7 @@ class Execution {
     impossible,  ///< No correct peer says that.
   };
   /// A word came.
-  virtual Heard word_came(Instant, std::uint32_t /*from*/, FrameKind, std::uint64_t /*chunk*/, std::uint64_t /*count*/,
+  virtual Heard control_came(Instant, std::uint32_t /*from*/, FrameKind, std::uint64_t /*chunk*/, std::uint64_t /*count*/,
                           Output&) {
     return Heard::impossible;
   }

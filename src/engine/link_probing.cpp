@@ -160,7 +160,7 @@ void LinkProbing::ready(Instant, std::uint32_t member, Output& out) {
   other.unsaid.clear();
 }
 
-Execution::Heard LinkProbing::word_came(Instant now, std::uint32_t from, FrameKind kind, std::uint64_t chunk,
+Execution::Heard LinkProbing::control_came(Instant now, std::uint32_t from, FrameKind kind, std::uint64_t chunk,
                                         std::uint64_t count, Output& out) {
   // Its ready may come later, over another connection.
   ready(now, from, out);

@@ -230,13 +230,13 @@ void PeerEngine::State::frame_ends(Instant now, LinkConnection connection, bool 
   if (link->schedule.received(now, connection.index, header.payload_bytes))
     out.emplace_back(WakeLink{connection.peer, connection.index});
   if (is_prefetch(header.key) && header.kind != FrameKind::chunk)
-    prefetch_word(now, connection, header, out);
+    prefetch_control(now, connection, header, out);
   else if (header.kind == FrameKind::ready)
     ready_came(now, *link, connection.peer, header, out);
   else if (header.kind == FrameKind::chunk)
     chunk_ends(now, connection, *link, receiving, out);
   else
-    word_came(now, connection, *link, header, out);
+    control_came(now, connection, *link, header, out);
 }
 
 void PeerEngine::State::chunk_ends(Instant now, LinkConnection connection, Link& link, Receiving& receiving,
@@ -355,7 +355,7 @@ void PeerEngine::State::widen_limit(const OpKey& key, Op& op, EngineActions& out
 }
 
 /// Words are said to those who are ready, so there is nothing to keep for later.
-void PeerEngine::State::word_came(Instant now, LinkConnection connection, Link& link, const FrameHeader& header,
+void PeerEngine::State::control_came(Instant now, LinkConnection connection, Link& link, const FrameHeader& header,
                                   EngineActions& out) {
   Op* const op = find_op(header.key);
   const auto rank = machine_.view().rank_of(connection.peer);
@@ -363,7 +363,7 @@ void PeerEngine::State::word_came(Instant now, LinkConnection connection, Link& 
   op->progress = std::max(op->progress, now);
   Execution::Output output;
   const Execution::Heard heard =
-      op->execution->word_came(now, *rank, header.kind, header.chunk, header.count, output);
+      op->execution->control_came(now, *rank, header.kind, header.chunk, header.count, output);
   if (heard == Execution::Heard::cancels) link.schedule.cancel(header.key, header.chunk);
   perform(header.key, *op, output, out);
   if (heard == Execution::Heard::impossible)

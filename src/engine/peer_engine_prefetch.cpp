@@ -76,7 +76,7 @@ void PeerEngine::State::send_prefetch(Instant now, std::vector<PrefetchSend>& se
   follow(now, actions, out);
 }
 
-void PeerEngine::State::prefetch_word(Instant now, LinkConnection connection, const FrameHeader& header,
+void PeerEngine::State::prefetch_control(Instant now, LinkConnection connection, const FrameHeader& header,
                                       EngineActions& out) {
   std::vector<PrefetchSend> sends;
   look_at_training();

@@ -194,7 +194,7 @@ class PeerEngine::State {
   void end_prefetch(Instant now);
   void make_offer_known(Instant now, std::shared_ptr<const StateOffer> offer, EngineActions& out);
   void send_prefetch(Instant now, std::vector<PrefetchSend>& sends, EngineActions& out);
-  void prefetch_word(Instant now, LinkConnection connection, const FrameHeader& header, EngineActions& out);
+  void prefetch_control(Instant now, LinkConnection connection, const FrameHeader& header, EngineActions& out);
   void prefetch_chunk(Instant now, PeerId from, const FrameHeader& header, const std::byte* payload,
                       EngineActions& out);
   void look_at_training();
@@ -247,7 +247,7 @@ class PeerEngine::State {
   void apply_chunk(Instant now, LinkConnection from, const FrameHeader& header, Payload payload, EngineActions& out);
   void take_chunk(Instant now, LinkConnection from, const FrameHeader& header, Payload payload, Op& op,
                   EngineActions& out);
-  void word_came(Instant now, LinkConnection connection, Link& link, const FrameHeader& header, EngineActions& out);
+  void control_came(Instant now, LinkConnection connection, Link& link, const FrameHeader& header, EngineActions& out);
   void ready_came(Instant now, Link& link, PeerId from, const FrameHeader& header, EngineActions& out);
   void drop_connection(Instant now, LinkConnection connection, const std::string& reason, EngineActions& out);
   void forget_connection(Instant now, LinkConnection connection, EngineActions& out);

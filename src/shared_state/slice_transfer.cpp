@@ -169,7 +169,7 @@ void SliceTransfer::ready(Instant now, std::uint32_t member, Output& out) {
   say(out);
 }
 
-Execution::Heard SliceTransfer::word_came(Instant now, std::uint32_t from, FrameKind kind, std::uint64_t chunk,
+Execution::Heard SliceTransfer::control_came(Instant now, std::uint32_t from, FrameKind kind, std::uint64_t chunk,
                                           std::uint64_t count, Output& out) {
   if (chunk >= chunks()) return Heard::impossible;
   // Its ready may come later, over another connection.

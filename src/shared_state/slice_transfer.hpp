@@ -69,7 +69,7 @@ class SliceTransfer final : public Execution {
   void arrived(Instant now, std::uint32_t from, Direction direction, std::uint64_t chunk, Payload payload,
                Output& out) override;
   void ready(Instant now, std::uint32_t member, Output& out) override;
-  Heard word_came(Instant now, std::uint32_t from, FrameKind kind, std::uint64_t chunk, std::uint64_t count,
+  Heard control_came(Instant now, std::uint32_t from, FrameKind kind, std::uint64_t chunk, std::uint64_t count,
                   Output& out) override;
   void tick(Instant now, Output& out) override;
   std::optional<Instant> next_deadline() const override { return swarm_.next_deadline(); }
