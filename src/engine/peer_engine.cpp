@@ -57,7 +57,7 @@ PeerEngine::State::State(EngineConfig config)
                 .master_redial = config_.master_redial,
                 .silence = config_.silence,
                 .master_host = config_.master_host}),
-      host_(config_.prefetch_share) {}
+      prefetch_server_(config_.prefetch_share) {}
 
 void PeerEngine::State::step(Instant now, const EngineEvent& event, EngineActions& out) {
   std::visit([&](const auto& one) { on(now, one, out); }, event);
@@ -398,7 +398,7 @@ std::optional<Instant> PeerEngine::State::next_deadline() const {
   for (const auto& [key, op] : ops_) next = earlier(next, op_deadline(op));
   for (const auto& [peer, link] : links_) next = earlier(next, link.schedule.acknowledgement_due());
   for (const Wait& wait : waits_) next = earlier(next, wait.until);
-  next = earlier(next, host_.next_deadline());
+  next = earlier(next, prefetch_server_.next_deadline());
   if (guest_) next = earlier(next, guest_->next_deadline());
   return next;
 }

@@ -217,7 +217,7 @@ void PeerEngine::State::frame_ends(Instant now, LinkConnection connection, bool 
       link->meter.acknowledged(now, bytes);
       uplink_.moved(now, bytes, queued_since());
     }
-    if (bytes > 0) host_.uplink().moved(now, bytes);
+    if (bytes > 0) prefetch_server_.uplink().moved(now, bytes);
     if (link->schedule.has_work()) out.emplace_back(WakeLink{connection.peer});
     return;
   }
@@ -334,7 +334,7 @@ void PeerEngine::State::chunk_arrived(Instant now, PeerId to, const FrameHeader&
   if (is_prefetch(header.key)) {
     std::vector<PrefetchSend> sends;
     look_at_training();
-    host_.arrived(now, to, header, sends);
+    prefetch_server_.arrived(now, to, header, sends);
     return send_prefetch(now, sends, out);
   }
   Op* const op = find_op(header.key);

@@ -71,7 +71,7 @@ std::optional<OutFrame> PeerEngine::State::next_frame(Instant now, LinkConnectio
     if (is_prefetch(frame->key)) {
       if (link->metered) link->meter.gave(now);
       link->compression.handed(now, frame->payload_bytes, false);
-      return OutFrame{.header = *frame, .payload = host_.payload(frame->chunk)};
+      return OutFrame{.header = *frame, .payload = prefetch_server_.payload(frame->chunk)};
     }
     link->preparing.emplace(connection.index, Preparing{.header = *frame});
     ++find_op(frame->key)->preparing;

@@ -17,7 +17,7 @@
 #include "engine/link_probing.hpp"
 #include "engine/peer_engine.hpp"
 #include "shared_state/prefetch_guest.hpp"
-#include "shared_state/prefetch_host.hpp"
+#include "shared_state/prefetch_server.hpp"
 #include "topology/steady_measure.hpp"
 
 namespace hawser {
@@ -295,7 +295,7 @@ class PeerEngine::State {
   std::map<std::uint64_t, std::shared_ptr<const Network>> networks_;  ///< Of the view in force, by version.
   PlanCache plans_;                   ///< Of the view in force.
   std::uint64_t collectives_made_ = 0;  ///< Each rounds by its own dice.
-  PrefetchHost host_;
+  PrefetchServer prefetch_server_;
   std::shared_ptr<const StateOffer> offer_;
   std::shared_ptr<const StateOffer> offer_before_;  ///< May be in the writing until the actions of its end are done.
   std::optional<PrefetchGuest> guest_;

@@ -11,13 +11,13 @@
 namespace hawser {
 namespace {
 
-/// Without a piece of the catalog for so long, another host is asked.
+/// Without a piece of the catalog for so long, another server is asked.
 constexpr Duration kCatalogPatience = seconds(5);
 /// With nothing to fetch for so long, the peer joins without.
 constexpr Duration kIdlePatience = seconds(3);
 /// So many revisions in a row whose catalog a later one overtook, and the peer joins without.
 constexpr int kOvertakenMax = 8;
-/// For hosts that join later.
+/// For servers that join later.
 constexpr std::size_t kSpareNumbers = 64;
 
 }  // namespace
@@ -31,49 +31,49 @@ PrefetchGuest::PrefetchGuest(Instant now, std::shared_ptr<PrefetchTarget> target
   }
 }
 
-void PrefetchGuest::send(PeerId to, const Host& host, FrameKind kind, std::uint64_t chunk,
+void PrefetchGuest::send(PeerId to, const Server& server, FrameKind kind, std::uint64_t chunk,
                          std::vector<PrefetchSend>& out) const {
   FrameHeader frame;
   frame.kind = kind;
-  frame.key = prefetch_key(host.revision, host.number);
-  frame.signature = host.mark;
+  frame.key = prefetch_key(server.revision, server.number);
+  frame.signature = server.mark;
   frame.chunk = chunk;
   frame.count = kind == FrameKind::want ? 1 : 0;
   out.push_back({.to = to, .frame = frame});
 }
 
-void PrefetchGuest::hosts(Instant now, const std::vector<PeerId>& hosts, std::vector<PrefetchSend>& out) {
-  for (auto host = hosts_.begin(); host != hosts_.end();) {
-    if (std::find(hosts.begin(), hosts.end(), host->first) != hosts.end()) {
-      ++host;
+void PrefetchGuest::servers(Instant now, const std::vector<PeerId>& servers, std::vector<PrefetchSend>& out) {
+  for (auto server = servers_.begin(); server != servers_.end();) {
+    if (std::find(servers.begin(), servers.end(), server->first) != servers.end()) {
+      ++server;
       continue;
     }
-    leave_swarm(now, host->second, out);
-    if (catalog_from_ == host->first) catalog_from_.reset();
-    host = hosts_.erase(host);
+    leave_swarm(now, server->second, out);
+    if (catalog_from_ == server->first) catalog_from_.reset();
+    server = servers_.erase(server);
   }
-  for (const PeerId host : hosts) {
-    if (!hosts_.try_emplace(host).second) continue;
+  for (const PeerId server : servers) {
+    if (!servers_.try_emplace(server).second) continue;
     FrameHeader frame;
     frame.kind = FrameKind::ready;
     frame.key = prefetch_key(0, 0);
     frame.count = 0;
-    out.push_back({.to = host, .frame = frame});
+    out.push_back({.to = server, .frame = frame});
   }
   // A run that nobody is in has nothing to give; one whose members are looking for a restarted master has.
-  if (hosts.empty() && !had_hosts_) over_ = true;
-  if (!hosts.empty()) had_hosts_ = true;
+  if (servers.empty() && !had_servers_) over_ = true;
+  if (!servers.empty()) had_servers_ = true;
   choose(now, out);
 }
 
 void PrefetchGuest::offered(Instant now, PeerId peer, const FrameHeader& frame, std::vector<PrefetchSend>& out) {
-  const auto found = hosts_.find(peer);
-  if (found == hosts_.end()) return;
-  Host& host = found->second;
-  if (host.answered && frame.key.sequence <= host.number) return;
-  leave_swarm(now, host, out);
+  const auto found = servers_.find(peer);
+  if (found == servers_.end()) return;
+  Server& server = found->second;
+  if (server.answered && frame.key.sequence <= server.number) return;
+  leave_swarm(now, server, out);
   if (catalog_from_ == peer) catalog_from_.reset();
-  host = {.answered = true,
+  server = {.answered = true,
           .revision = frame.key.tag,
           .number = frame.key.sequence,
           .mark = frame.signature,
@@ -84,8 +84,8 @@ void PrefetchGuest::offered(Instant now, PeerId peer, const FrameHeader& frame, 
 
 void PrefetchGuest::choose(Instant now, std::vector<PrefetchSend>& out) {
   std::map<Content, std::size_t> offers;
-  for (const auto& [peer, host] : hosts_)
-    if (host.pieces > 0 && !host.useless) ++offers[content_of(host)];
+  for (const auto& [peer, server] : servers_)
+    if (server.pieces > 0 && !server.useless) ++offers[content_of(server)];
   const auto best = std::max_element(offers.begin(), offers.end(), [](const auto& a, const auto& b) {
     return std::pair(a.first.revision, a.second) < std::pair(b.first.revision, b.second);
   });
@@ -104,8 +104,8 @@ void PrefetchGuest::choose(Instant now, std::vector<PrefetchSend>& out) {
   if (!swarm_) {
     if (!catalog_from_) ask_catalog(now, out);
   } else {
-    for (auto& [peer, host] : hosts_)
-      if (host.pieces > 0 && !host.useless && content_of(host) == *content_) join_swarm(now, peer, host, out);
+    for (auto& [peer, server] : servers_)
+      if (server.pieces > 0 && !server.useless && content_of(server) == *content_) join_swarm(now, peer, server, out);
   }
   check_over(now);
 }
@@ -117,35 +117,35 @@ void PrefetchGuest::overtaken() {
   if (catalogs_missed_ >= kOvertakenMax || target_->bytes_fetched >= target_->content->bytes()) over_ = true;
 }
 
-/// Of the next host after the last one asked.
+/// Of the next server after the last one asked.
 void PrefetchGuest::ask_catalog(Instant now, std::vector<PrefetchSend>& out) {
-  auto turn = last_asked_ ? hosts_.upper_bound(*last_asked_) : hosts_.begin();
-  for (std::size_t tried = 0; tried < hosts_.size(); ++tried, ++turn) {
-    if (turn == hosts_.end()) turn = hosts_.begin();
-    const Host& host = turn->second;
-    if (host.useless || host.pieces == 0 || content_of(host) != *content_) continue;
+  auto turn = last_asked_ ? servers_.upper_bound(*last_asked_) : servers_.begin();
+  for (std::size_t tried = 0; tried < servers_.size(); ++tried, ++turn) {
+    if (turn == servers_.end()) turn = servers_.begin();
+    const Server& server = turn->second;
+    if (server.useless || server.pieces == 0 || content_of(server) != *content_) continue;
     catalog_from_ = last_asked_ = turn->first;
     catalog_asked_ = now;
     for (std::size_t piece = 0; piece < catalog_.size(); ++piece)
-      if (catalog_[piece].empty()) send(turn->first, host, FrameKind::want, piece, out);
+      if (catalog_[piece].empty()) send(turn->first, server, FrameKind::want, piece, out);
     return;
   }
 }
 
 bool PrefetchGuest::expects(PeerId peer, const FrameHeader& frame) const {
-  const auto found = hosts_.find(peer);
-  if (found == hosts_.end() || !content_ || frame.compressed) return false;
-  const Host& host = found->second;
-  if (host.useless || frame.key != prefetch_key(host.revision, host.number) || content_of(host) != *content_)
+  const auto found = servers_.find(peer);
+  if (found == servers_.end() || !content_ || frame.compressed) return false;
+  const Server& server = found->second;
+  if (server.useless || frame.key != prefetch_key(server.revision, server.number) || content_of(server) != *content_)
     return false;
   if (frame.chunk < content_->pieces)
     return !swarm_ && catalog_[static_cast<std::size_t>(frame.chunk)].empty() && frame.payload_bytes > 0 &&
            (frame.chunk + 1 == content_->pieces || frame.payload_bytes == kDigestSliceBytes);
   const std::uint64_t slice = frame.chunk - content_->pieces;
-  if (!swarm_ || host.swarm_number == 0 || slice >= swarm_->slices()) return false;
+  if (!swarm_ || server.swarm_number == 0 || slice >= swarm_->slices()) return false;
   const StateContent::Slice at = place(slice);
   const std::uint64_t bytes = slice_bytes(target_->content->tensors()[at.tensor].bytes(), at.slice);
-  return frame.payload_bytes == bytes && swarm_->judge(host.swarm_number, slice) == Swarm::Arrival::expected;
+  return frame.payload_bytes == bytes && swarm_->judge(server.swarm_number, slice) == Swarm::Arrival::expected;
 }
 
 StateContent::Slice PrefetchGuest::place(std::uint64_t slice) const {
@@ -157,7 +157,7 @@ StateContent::Slice PrefetchGuest::place(std::uint64_t slice) const {
 bool PrefetchGuest::chunk_came(Instant now, PeerId peer, const FrameHeader& frame, const std::byte* payload,
                                std::vector<PrefetchSend>& out) {
   if (!expects(peer, frame)) return true;  // It was, when it began.
-  Host& host = hosts_.at(peer);
+  Server& server = servers_.at(peer);
   if (frame.chunk < content_->pieces) {
     catalog_[static_cast<std::size_t>(frame.chunk)].assign(payload, payload + frame.payload_bytes);
     catalog_asked_ = now;
@@ -168,7 +168,7 @@ bool PrefetchGuest::chunk_came(Instant now, PeerId peer, const FrameHeader& fram
   const Digest128& wanted = wanted_[static_cast<std::size_t>(slice)];
   if (digest_slice({payload, frame.payload_bytes}, kContentSeed) != wanted && !planted(PlantedFault::careless_guest)) {
     // It was written to since it was offered: another offer will come.
-    swarm_->slice_bad(now, host.swarm_number, slice, messages_);
+    swarm_->slice_bad(now, server.swarm_number, slice, messages_);
     say(out);
     return false;
   }
@@ -180,7 +180,7 @@ bool PrefetchGuest::chunk_came(Instant now, PeerId peer, const FrameHeader& fram
   target_->bytes_fetched += frame.payload_bytes;
   target_->bytes_here += frame.payload_bytes;
   target_->sources.insert(peer);
-  swarm_->slice_came(now, host.swarm_number, slice, messages_);
+  swarm_->slice_came(now, server.swarm_number, slice, messages_);
   say(out);
   check_over(now);
   return true;
@@ -199,9 +199,9 @@ bool PrefetchGuest::catalog_came(Instant now, std::vector<PrefetchSend>& out) {
   const auto catalog = decode_catalog(bytes);
   const bool right = catalog.ok() && mark_of(catalog->manifest, content_->revision) == content_->mark;
   if (!right || shape_digest(catalog->manifest) != shape_digest(mine)) {
-    // A wrong one is its host's fault, one that does not fit is everybody's who offers it.
-    for (auto& [peer, host] : hosts_)
-      if (peer == catalog_from_ || (right && content_of(host) == *content_)) host.useless = true;
+    // A wrong one is its server's fault, one that does not fit is everybody's who offers it.
+    for (auto& [peer, server] : servers_)
+      if (peer == catalog_from_ || (right && content_of(server) == *content_)) server.useless = true;
     content_.reset();
     catalog_from_.reset();
     choose(now, out);
@@ -218,11 +218,11 @@ bool PrefetchGuest::catalog_came(Instant now, std::vector<PrefetchSend>& out) {
   target_->bytes_total = content.bytes();
   target_->bytes_here = content.bytes() - missing;
   target_->revision = content_->revision;
-  catalog_host_ = catalog_from_;
+  catalog_server_ = catalog_from_;
   catalog_from_.reset();
   catalog_.clear();
   numbered_.assign(1, PeerId{});
-  swarm_peers_ = 1 + hosts_.size() + kSpareNumbers;
+  swarm_peers_ = 1 + servers_.size() + kSpareNumbers;
   swarm_ = std::make_unique<Swarm>(
       0, static_cast<std::uint32_t>(swarm_peers_),
       std::vector<SwarmPart>{{.slices = wanted_.size(), .holders = {}, .receivers = {0}}}, std::move(has));
@@ -230,26 +230,26 @@ bool PrefetchGuest::catalog_came(Instant now, std::vector<PrefetchSend>& out) {
   return true;
 }
 
-void PrefetchGuest::join_swarm(Instant now, PeerId peer, Host& host, std::vector<PrefetchSend>& out) {
-  if (host.swarm_number != 0 || numbered_.size() >= swarm_peers_ || wanted_.empty()) return;
-  host.swarm_number = static_cast<std::uint32_t>(numbered_.size());
+void PrefetchGuest::join_swarm(Instant now, PeerId peer, Server& server, std::vector<PrefetchSend>& out) {
+  if (server.swarm_number != 0 || numbered_.size() >= swarm_peers_ || wanted_.empty()) return;
+  server.swarm_number = static_cast<std::uint32_t>(numbered_.size());
   numbered_.push_back(peer);
-  swarm_->peer_ready(now, host.swarm_number, messages_);
+  swarm_->peer_ready(now, server.swarm_number, messages_);
   for (std::size_t tensor = 0; tensor < starts_.size(); ++tensor) {
     const StateTensor& one = target_->content->tensors()[tensor];
     const std::uint64_t slices = slice_count(one.bytes());
-    if (slices > 0 && (!one.allow_content_inequality || peer == catalog_host_))
-      swarm_->have_came(now, host.swarm_number, starts_[tensor], slices, messages_);
+    if (slices > 0 && (!one.allow_content_inequality || peer == catalog_server_))
+      swarm_->have_came(now, server.swarm_number, starts_[tensor], slices, messages_);
   }
   say(out);
 }
 
-void PrefetchGuest::leave_swarm(Instant now, Host& host, std::vector<PrefetchSend>& out) {
-  if (!swarm_ || host.swarm_number == 0) return;
-  const bool has_its_catalog = numbered_[host.swarm_number] == catalog_host_;
-  swarm_->peer_gone(now, host.swarm_number, messages_);
-  numbered_[host.swarm_number] = {};
-  host.swarm_number = 0;
+void PrefetchGuest::leave_swarm(Instant now, Server& server, std::vector<PrefetchSend>& out) {
+  if (!swarm_ || server.swarm_number == 0) return;
+  const bool has_its_catalog = numbered_[server.swarm_number] == catalog_server_;
+  swarm_->peer_gone(now, server.swarm_number, messages_);
+  numbered_[server.swarm_number] = {};
+  server.swarm_number = 0;
   say(out);
   if (!has_its_catalog || whole()) return;
   // What others have of tensors that may differ has other digests: their catalog is needed.
@@ -262,15 +262,15 @@ void PrefetchGuest::leave_swarm(Instant now, Host& host, std::vector<PrefetchSen
 void PrefetchGuest::forget_catalog() {
   swarm_.reset();
   numbered_.clear();
-  for (auto& [peer, host] : hosts_) host.swarm_number = 0;
+  for (auto& [peer, server] : servers_) server.swarm_number = 0;
   catalog_.assign(static_cast<std::size_t>(content_->pieces), {});
   catalog_from_.reset();
 }
 
 void PrefetchGuest::say(std::vector<PrefetchSend>& out) {
   for (const SwarmMessage& word : messages_) {
-    const auto found = hosts_.find(numbered_[word.to]);
-    if (found == hosts_.end()) continue;
+    const auto found = servers_.find(numbered_[word.to]);
+    if (found == servers_.end()) continue;
     // A guest serves nobody, so the others have nothing else to hear.
     if (word.kind == SwarmMessage::Kind::want || word.kind == SwarmMessage::Kind::wish)
       send(found->first, found->second, FrameKind::want, content_->pieces + word.slice, out);

@@ -1,5 +1,5 @@
-// What a guest that prefetches is told. The first byte says which: a catalog as any bytes; one that an honest host
-// makes of any manifest, changed in one byte at most; or a whole guest, whose hosts lie as the choices have it.
+// What a guest that prefetches is told. The first byte says which: a catalog as any bytes; one that an honest server
+// makes of any manifest, changed in one byte at most; or a whole guest, whose servers lie as the choices have it.
 
 #include <algorithm>
 #include <array>
@@ -119,10 +119,10 @@ class State {
 };
 
 constexpr std::byte kMine{0};
-constexpr std::size_t kHosts = 3;
+constexpr std::size_t kServers = 3;
 constexpr std::size_t kOffers = 3;
 
-/// Hosts offer what they have or anything, send pieces and slices that are right, damaged or nobody's, and come and go.
+/// Servers offer what they have or anything, send pieces and slices that are right, damaged or nobody's, and come and go.
 class Visit {
  public:
   explicit Visit(Choices choices) : choices_(choices) {
@@ -152,19 +152,19 @@ class Visit {
 
  private:
   static std::byte filling(std::size_t offer) { return static_cast<std::byte>(offer + 1); }
-  static PeerId host(std::size_t index) { return PeerId{index + 1}; }
+  static PeerId server(std::size_t index) { return PeerId{index + 1}; }
 
   void step(PrefetchGuest& guest, std::vector<PrefetchSend>& said) {
-    const std::size_t who = choices_.below(kHosts + 1);  // One more than are hosts.
+    const std::size_t who = choices_.below(kServers + 1);  // One more than are servers.
     switch (choices_.below(5)) {
       case 0: {
-        std::vector<PeerId> hosts;
-        const std::size_t set = choices_.below(1 << kHosts);
-        for (std::size_t i = 0; i < kHosts; ++i)
-          if ((set >> i) % 2 == 1) hosts.push_back(host(i));
-        return guest.hosts(now_, hosts, said);
+        std::vector<PeerId> servers;
+        const std::size_t set = choices_.below(1 << kServers);
+        for (std::size_t i = 0; i < kServers; ++i)
+          if ((set >> i) % 2 == 1) servers.push_back(server(i));
+        return guest.servers(now_, servers, said);
       }
-      case 1: return guest.offered(now_, host(who), any_offer(who), said);
+      case 1: return guest.offered(now_, server(who), any_offer(who), said);
       case 2: return any_chunk(guest, who, said);
       case 3: now_ += milliseconds(1 << choices_.below(14)); [[fallthrough]];
       default: return guest.tick(now_, said);
@@ -199,15 +199,15 @@ class Visit {
     if (lie == 4) payload.resize(kDigestSliceBytes);
     if (lie == 5) frame.compressed = true;
     frame.payload_bytes = static_cast<std::uint32_t>(payload.size());
-    const bool expected = guest.expects(host(who), frame);
+    const bool expected = guest.expects(server(who), frame);
     const std::uint64_t fetched_before = target_->bytes_fetched;
-    const bool right = guest.chunk_came(now_, host(who), frame, payload.data(), said);
+    const bool right = guest.chunk_came(now_, server(who), frame, payload.data(), said);
     HAWSER_ASSERT(expected || (right && target_->bytes_fetched == fetched_before));
   }
 
-  /// It asks hosts, for chunks that they may have.
+  /// It asks servers, for chunks that they may have.
   void check_word(const PrefetchSend& word) {
-    HAWSER_ASSERT(word.to.value >= 1 && word.to.value <= kHosts);
+    HAWSER_ASSERT(word.to.value >= 1 && word.to.value <= kServers);
     HAWSER_ASSERT(is_prefetch(word.frame.key));
     HAWSER_ASSERT(word.frame.chunk < limits::kCatalogPiecesMax + mine_.content().tensors().size());
   }
@@ -228,8 +228,8 @@ class Visit {
   std::vector<std::unique_ptr<State>> theirs_;
   std::vector<std::shared_ptr<const StateOffer>> offers_;
   std::shared_ptr<PrefetchTarget> target_ = std::make_shared<PrefetchTarget>();
-  std::array<std::uint64_t, kHosts + 1> numbers_{};
-  std::array<FrameHeader, kHosts + 1> offered_{};
+  std::array<std::uint64_t, kServers + 1> numbers_{};
+  std::array<FrameHeader, kServers + 1> offered_{};
 };
 
 }  // namespace

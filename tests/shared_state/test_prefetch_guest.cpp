@@ -1,6 +1,6 @@
 #include "catch.hpp"
 #include "shared_state/prefetch_guest.hpp"
-#include "shared_state/prefetch_host.hpp"
+#include "shared_state/prefetch_server.hpp"
 
 namespace hawser {
 namespace {
@@ -32,16 +32,16 @@ class State {
   std::unique_ptr<StateContent> content_;
 };
 
-/// A guest and its one host; the test carries what they say.
+/// A guest and its one server; the test carries what they say.
 class Visit {
  public:
   Visit() {
     target->content = &mine.content();
     guest.emplace(now, target);
-    host.guests({guest_id});
+    server.guests({guest_id});
     std::vector<PrefetchSend> asked;
-    guest->hosts(now, {host_id}, asked);
-    for (std::size_t i = 0; i < asked.size(); ++i) host.ready(now, guest_id, to_guest_);
+    guest->servers(now, {server_id}, asked);
+    for (std::size_t i = 0; i < asked.size(); ++i) server.ready(now, guest_id, to_guest_);
     offer(1);
   }
 
@@ -50,7 +50,7 @@ class Visit {
     to_guest_.clear();  // What the offer before had still to give.
     theirs.fill(static_cast<float>(revision));
     offer_ = make_offer(theirs.content(), revision);
-    host.offer(now, offer_, to_guest_);
+    server.offer(now, offer_, to_guest_);
   }
   /// So many chunks arrive, and whatever is said meanwhile; answers how many did.
   std::size_t carry(std::size_t chunks) {
@@ -63,32 +63,32 @@ class Visit {
         to_guest_.erase(to_guest_.begin());
         idle = 0;
         if (frame.kind == FrameKind::have) {
-          guest->offered(now, host_id, frame, said);
+          guest->offered(now, server_id, frame, said);
           continue;
         }
         ++carried;
         FrameHeader whole = frame;
         whole.payload_bytes = static_cast<std::uint32_t>(offer_->payload(frame.chunk).size());
-        CHECK(guest->chunk_came(now, host_id, whole, offer_->payload(frame.chunk).data(), said));
-        host.arrived(now, guest_id, frame, to_guest_);
+        CHECK(guest->chunk_came(now, server_id, whole, offer_->payload(frame.chunk).data(), said));
+        server.arrived(now, guest_id, frame, to_guest_);
       }
       for (const PrefetchSend& word : said)
-        if (word.frame.kind == FrameKind::want) REQUIRE(host.want(now, guest_id, word.frame, to_guest_));
-      host.tick(now, to_guest_);
+        if (word.frame.kind == FrameKind::want) REQUIRE(server.want(now, guest_id, word.frame, to_guest_));
+      server.tick(now, to_guest_);
       guest->tick(now, said);
       ++idle;
     }
     return carried;
   }
 
-  const PeerId host_id{1};
+  const PeerId server_id{1};
   const PeerId guest_id{7};
   Instant now{seconds(100)};
   State theirs{8};
   State mine{8};
   std::shared_ptr<PrefetchTarget> target = std::make_shared<PrefetchTarget>();
   std::optional<PrefetchGuest> guest;
-  PrefetchHost host{1.0};
+  PrefetchServer server{1.0};
 
  private:
   std::shared_ptr<const StateOffer> offer_;
