@@ -48,7 +48,7 @@ void PeerEngine::State::make_offer_known(Instant now, std::shared_ptr<const Stat
   send_prefetch(now, sends, out);
 }
 
-void PeerEngine::State::follow_one(Instant now, const HostsKnown& known, EngineActions& out) {
+void PeerEngine::State::follow_one(Instant now, const GroupMembersKnown& known, EngineActions& out) {
   if (!guest_) return;
   std::vector<PrefetchSend> sends;
   guest_->servers(now, ids_of(known.members), sends);

@@ -172,7 +172,7 @@ class PeerEngine::State {
   void follow_one(Instant now, const OpAborted& aborted, EngineActions& out);
   void follow_one(Instant now, const ConnectEnded& ended, EngineActions& out);
   void follow_one(Instant now, const UpdateEnded& ended, EngineActions& out);
-  void follow_one(Instant now, const HostsKnown& known, EngineActions& out);
+  void follow_one(Instant now, const GroupMembersKnown& known, EngineActions& out);
   void follow_one(Instant now, const VisitorsKnown& known, EngineActions& out);
   Result<void> check_start(const CollectiveStart& call) const;
   Result<std::shared_ptr<Execution>> make_execution(const CollectiveStart& call, const PlanBasis& basis,

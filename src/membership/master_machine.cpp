@@ -167,7 +167,7 @@ void MasterMachine::State::attach(Instant now, ConnectionId id, Peer& peer, Mast
   peer.connection = id;
   peer.seen_host = connection.host;
   peer.view_told = {};
-  peer.hosts_told = false;
+  peer.group_members_told = false;
   peer.visitors_told.reset();
   peer.news_told.reset();
   arm(Timer::away, peer.who.id.value, std::nullopt);

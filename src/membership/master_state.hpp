@@ -119,8 +119,8 @@ class MasterMachine::State {
     std::uint64_t downlink = 0;
 
     // What it was told over this connection.
-    ViewId view_told{};                     ///< The view that it knows; as a pending peer, whose members are its hosts.
-    bool hosts_told = false;
+    ViewId view_told{};  ///< The view that it knows; as a pending peer, that of whose members it was told.
+    bool group_members_told = false;
     std::optional<std::uint64_t> visitors_told{};  ///< The edition of the list of visitors; none: to begin anew.
     std::optional<WorldNews> news_told;
   };
@@ -324,7 +324,7 @@ class MasterMachine::State {
   // news.cpp
   void tell_news(Instant now, MasterActions& out);
   void tell_visits(std::uint32_t group, VisitorList& visitors, MasterActions& out);
-  void tell_hosts(std::uint32_t group, const VisitorList& visitors, MasterActions& out);
+  void tell_group_members(std::uint32_t group, const VisitorList& visitors, MasterActions& out);
   void news_changed() { news_changed_ = true; }
   World world() const;
 

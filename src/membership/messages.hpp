@@ -259,14 +259,14 @@ struct WorldNews {
 
 /// To a peer that is to be admitted: the members of its group, whom it opens links to and may ask for state. Nobody if
 /// the group has no members, or none that are known yet.
-struct Hosts {
+struct GroupMembers {
   MemberChange members;
   std::uint64_t link_secret = 0;
-  friend bool operator==(const Hosts&, const Hosts&) = default;
+  friend bool operator==(const GroupMembers&, const GroupMembers&) = default;
 };
 
 /// To the members of a group and to its visitors: the peers to be admitted that links are opened to beforehand. Links to
-/// them show the secret of the view, or of the hosts.
+/// them show the secret of the view, or of GroupMembers.
 struct Visitors {
   MemberChange visitors;
   friend bool operator==(const Visitors&, const Visitors&) = default;
@@ -301,6 +301,6 @@ struct Pong {
 };
 
 using MasterMessage = std::variant<Welcome, Refused, Present, StartView, Committed, UpdateDone, WorldNews,
-                                   Expelled, Pong, Hosts, Visitors, Measures, RunStatus, Straggling, Notice>;
+                                   Expelled, Pong, GroupMembers, Visitors, Measures, RunStatus, Straggling, Notice>;
 
 }  // namespace hawser

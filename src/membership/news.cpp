@@ -78,13 +78,13 @@ void MasterMachine::State::tell_visits(std::uint32_t number, VisitorList& list, 
   if (const View* const view = view_of(number))
     for (const Member& member : view->members) tell_one(peers_.at(member.id));
   for (const PeerId id : list.announced) tell_one(peers_.at(id));
-  tell_hosts(number, list, out);
+  tell_group_members(number, list, out);
   send_to(std::move(with_base), Visitors{change}, out);
   send_to(std::move(others), Visitors{whole_list(std::move(now_here))}, out);
 }
 
 /// The members of its group, to each visitor.
-void MasterMachine::State::tell_hosts(std::uint32_t number, const VisitorList& list, MasterActions& out) {
+void MasterMachine::State::tell_group_members(std::uint32_t number, const VisitorList& list, MasterActions& out) {
   const auto found = groups_.find(number);
   const Group* const group = found == groups_.end() ? nullptr : &found->second;
   const ViewId current = group == nullptr ? ViewId{} : group->view.id;
@@ -92,18 +92,18 @@ void MasterMachine::State::tell_hosts(std::uint32_t number, const VisitorList& l
   std::vector<ConnectionId> others;
   for (const PeerId id : list.announced) {
     Peer& visitor = peers_.at(id);
-    if (!hears(visitor) || (visitor.hosts_told && visitor.view_told == current)) continue;
-    const bool has_base = visitor.hosts_told && group != nullptr && knows_the_last(*group, visitor);
+    if (!hears(visitor) || (visitor.group_members_told && visitor.view_told == current)) continue;
+    const bool has_base = visitor.group_members_told && group != nullptr && knows_the_last(*group, visitor);
     (has_base ? with_base : others).push_back(*visitor.connection);
-    visitor.hosts_told = true;
+    visitor.group_members_told = true;
     visitor.view_told = current;
   }
   if (!with_base.empty())
     send_to(std::move(with_base),
-            Hosts{.members = change_between(group->members_before, group->view.members), .link_secret = link_secret_}, out);
+            GroupMembers{.members = change_between(group->members_before, group->view.members), .link_secret = link_secret_}, out);
   if (!others.empty())
     send_to(std::move(others),
-            Hosts{.members = whole_list(group == nullptr ? std::vector<Member>{} : group->view.members),
+            GroupMembers{.members = whole_list(group == nullptr ? std::vector<Member>{} : group->view.members),
                   .link_secret = link_secret_},
             out);
 }

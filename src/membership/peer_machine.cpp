@@ -65,7 +65,7 @@ void PeerMachine::connect(Instant now, Introduction me, bool prefetch, PeerActio
   needs_whole_view_ = false;
   welcomed_ = false;
   is_known_ = false;
-  hosts_.clear();
+  group_members_.clear();
   visitors_.clear();
   committed_.clear();
   next_sequence_.clear();
@@ -259,14 +259,14 @@ void PeerMachine::want_links(PeerActions& out) {
     }
   };
   if (phase_ == Phase::joining) {
-    wanted.secret = hosts_secret_;
-    add(hosts_);
+    wanted.secret = group_secret_;
+    add(group_members_);
   }
   if (phase_ == Phase::member) {
     wanted.secret = view_.link_secret;
     add(view_.members);
   }
-  if (phase_ == Phase::member || hosts_secret_ != 0) add(visitors_);
+  if (phase_ == Phase::member || group_secret_ != 0) add(visitors_);
   const bool secret_changed = secret_ != wanted.secret;
   secret_ = wanted.secret;
   const auto is_gone = [&](PeerId peer) {
@@ -371,7 +371,7 @@ void PeerMachine::said(Instant now, const StartView& message, PeerActions& out) 
   basis_of_tag_.clear();
   const bool joined = phase_ == Phase::joining;
   const bool was_guest = is_guest();
-  hosts_.clear();
+  group_members_.clear();
   if (joined) {
     update_round_ = message.update_round;
     is_fresh_ = true;
@@ -381,7 +381,7 @@ void PeerMachine::said(Instant now, const StartView& message, PeerActions& out) 
   want_links(out);
   for (const Member& member : view_.members)
     if (member.id != me_.id && !links_up_.contains(member.id)) note_link(now, member.id, LinkChange::down);
-  if (was_guest) out.emplace_back(HostsKnown{});
+  if (was_guest) out.emplace_back(GroupMembersKnown{});
   if (joined) out.emplace_back(VisitorsKnown{visitors_});
   out.emplace_back(ViewStarted{view_});
   tell_of_change(before, message.cause, out);
@@ -471,13 +471,14 @@ void PeerMachine::said(Instant, const Straggling& message, PeerActions& out) {
   out.emplace_back(LogEvent{LogLevel::warning, "straggler", message.sentence});
 }
 
-void PeerMachine::said(Instant now, const Hosts& message, PeerActions& out) {
+void PeerMachine::said(Instant now, const GroupMembers& message, PeerActions& out) {
   if (phase_ != Phase::joining) return;
-  if (!apply(message.members, hosts_)) return lose_sync(now, "hosts came as a change of others than were known", out);
-  hosts_secret_ = message.link_secret;
+  if (!apply(message.members, group_members_))
+    return lose_sync(now, "members of the group came as a change of others than were known", out);
+  group_secret_ = message.link_secret;
   want_links(out);
   note_links_to(now, message.members.came);
-  if (is_guest()) out.emplace_back(HostsKnown{hosts_});
+  if (is_guest()) out.emplace_back(GroupMembersKnown{group_members_});
 }
 
 void PeerMachine::said(Instant now, const Visitors& message, PeerActions& out) {
@@ -529,15 +530,15 @@ void PeerMachine::lose(const Error& error, PeerActions& out) {
   refused_.clear();
   link_news_.clear();
   tell_links_at_.reset();
-  hosts_.clear();
-  hosts_secret_ = 0;
+  group_members_.clear();
+  group_secret_ = 0;
   const bool had_visitors = !visitors_.empty();
   visitors_.clear();
   for (const auto& [key, op] : ops_) out.emplace_back(OpAborted{key, error});
   ops_.clear();
   untold_.clear_all();
   out.emplace_back(WantLinks{});
-  if (was_guest) out.emplace_back(HostsKnown{});
+  if (was_guest) out.emplace_back(GroupMembersKnown{});
   if (had_visitors) out.emplace_back(VisitorsKnown{});
   if (in_update_) out.emplace_back(UpdateEnded{error});
   in_update_ = false;

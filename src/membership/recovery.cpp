@@ -322,7 +322,7 @@ void MasterMachine::State::finish_recovery(Instant now, MasterActions& out) {
     });
     link_secret_ = done.groups.at(most->first).views.at(most->second.view).link_secret;
     // Newcomers have been told another one.
-    for (auto& [id, peer] : peers_) peer.hosts_told = false;
+    for (auto& [id, peer] : peers_) peer.group_members_told = false;
   }
   for (const auto& [number, recovery] : done.groups) {
     const auto chosen = done.views.find(number);

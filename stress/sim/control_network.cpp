@@ -82,7 +82,7 @@ void ControlNetwork::send(ConnectionId to, MasterMessage message) {
                     " over a connection that it has not");
   if (const auto* welcome = std::get_if<Welcome>(&message); welcome && !found->second->peer->may_lie())
     world_.hearsay.run = welcome->run;
-  if (std::holds_alternative<Hosts>(message)) note_announced(*found->second);
+  if (std::holds_alternative<GroupMembers>(message)) note_announced(*found->second);
   if (keeps_) kept_of_master_[{found->second->peer, kind_of(message)}] = message;
   if (found->second->to_peer.is_cut()) return;
   put_to_peer(*found->second, delay(), std::move(message));

@@ -55,7 +55,7 @@ void RandomStranger::hear(const EngineEvent& event) {
   const auto* said = std::get_if<MasterSaid>(&event);
   if (!said) return;
   if (const auto* asked = std::get_if<Present>(&said->message)) return answer(*asked);
-  if (std::holds_alternative<Hosts>(said->message)) return note_hosts();
+  if (std::holds_alternative<GroupMembers>(said->message)) return note_group_members();
   if (const auto* refused = std::get_if<Refused>(&said->message); refused && refused->error.status == Status::refused)
     return note_refusal();
 }
@@ -152,7 +152,7 @@ void RandomStranger::answer(const Present& asked) {
 }
 
 /// It was announced to the members: not before its pause is over, if it has failed before.
-void RandomStranger::note_hosts() {
+void RandomStranger::note_group_members() {
   if (role_ != Role::patient || is_announced_) return;
   is_announced_ = true;
   if (incarnation_ != world().master.incarnation()) {

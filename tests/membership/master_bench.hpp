@@ -128,7 +128,7 @@ class MasterBench {
   /// All links that this visitor was told to open come to stand.
   void link(std::uint64_t peer) {
     std::set<std::uint64_t> others;
-    for (const auto* const list : {&hosts_[peer], &visitors_[peer]})
+    for (const auto* const list : {&group_members_[peer], &visitors_[peer]})
       for (const Member& member : *list) others.insert(member.id.value);
     others.erase(peer);
     for (const std::uint64_t other : others) link(peer, other);
@@ -213,7 +213,7 @@ class MasterBench {
   }
   bool is_member(std::uint64_t peer) const { return views_.contains(peer); }
   Peers members(std::uint64_t peer) const { return numbers(view(peer).members); }
-  Peers hosts(std::uint64_t peer) { return numbers(hosts_[peer]); }
+  Peers group_members(std::uint64_t peer) { return numbers(group_members_[peer]); }
   Peers visitors(std::uint64_t peer) { return numbers(visitors_[peer]); }
   template <class Message>
   std::size_t count(std::uint64_t peer) const {
@@ -296,9 +296,9 @@ class MasterBench {
     view.link_secret = start.link_secret;
     CHECK(start.fingerprint == fingerprint(view));
     CHECK(view.find(id(peer)) != nullptr);
-    hosts_[peer].clear();
+    group_members_[peer].clear();
   }
-  void note(std::uint64_t peer, const Hosts& told) { REQUIRE(hawser::apply(told.members, hosts_[peer])); }
+  void note(std::uint64_t peer, const GroupMembers& told) { REQUIRE(hawser::apply(told.members, group_members_[peer])); }
   void note(std::uint64_t peer, const Visitors& told) { REQUIRE(hawser::apply(told.visitors, visitors_[peer])); }
   template <class Message>
   void note(std::uint64_t, const Message&) {}
@@ -316,7 +316,7 @@ class MasterBench {
   std::map<ConnectionId, Standing> standing_;
   std::map<std::uint64_t, std::vector<MasterMessage>> told_;
   std::map<std::uint64_t, View> views_;
-  std::map<std::uint64_t, std::vector<Member>> hosts_;
+  std::map<std::uint64_t, std::vector<Member>> group_members_;
   std::map<std::uint64_t, std::vector<Member>> visitors_;
 };
 

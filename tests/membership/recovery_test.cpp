@@ -153,7 +153,7 @@ TEST_CASE("newcomers that reach a restarted master first join the run that comes
   CHECK(after.members(1) == Peers{1, 2});
   CHECK(after.count<StartView>(5) == 0);
   after.pass(milliseconds(100));
-  CHECK(after.hosts(5) == Peers{1, 2});
+  CHECK(after.group_members(5) == Peers{1, 2});
   after.link(5);
   after.call_update({1, 2});
   CHECK(after.members(5) == Peers{1, 2, 5});

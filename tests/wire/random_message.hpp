@@ -302,7 +302,7 @@ inline MasterMessage any_master_message(Random& random, std::size_t kind) {
     case 6: return WorldNews{.world = any_world(random), .pending = any_number_32(random)};
     case 7: return Expelled{any_failure(random)};
     case 8: return Pong{};
-    case 9: return Hosts{.members = any_change(random), .link_secret = random.next()};
+    case 9: return GroupMembers{.members = any_change(random), .link_secret = random.next()};
     case 11: return any_measures(random);
     case 12: return any_run_status(random);
     case 13:

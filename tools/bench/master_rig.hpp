@@ -36,7 +36,7 @@ class MasterRig {
     ConnectionId connection;
     RunId run;
     View view;                   ///< Without members: it is none.
-    std::vector<Member> hosts;
+    std::vector<Member> group_members;
     Linked news;                 ///< That the master has not been told.
     bool is_member() const { return view.size() > 0; }
     /// Of a collective in its view.
