@@ -502,11 +502,11 @@ bool PeerDriver::next_frame(transport::DataConnection& connection) {
   return gave;
 }
 
-void PeerDriver::link_up(transport::ConnectionName connection, const transport::Standing& standing) {
+void PeerDriver::link_up(transport::ConnectionName connection, const transport::EstablishedConnection& established) {
   events_.emplace_back(LinkUp{.connection = name_of(connection),
-                              .incarnation = standing.incarnation,
-                              .round_trip = standing.round_trip,
-                              .same_host = standing.same_host});
+                              .incarnation = established.incarnation,
+                              .round_trip = established.round_trip,
+                              .same_host = established.same_host});
 }
 
 void PeerDriver::link_down(transport::ConnectionName connection, std::uint64_t incarnation, std::string reason) {

@@ -101,7 +101,7 @@ class PeerDriver final : private transport::FrameTraffic {
   void frame_moved(transport::DataConnection& connection) override;
   void frame_ends(transport::DataConnection& connection, bool intact) override;
   bool next_frame(transport::DataConnection& connection) override;
-  void link_up(transport::ConnectionName connection, const transport::Standing& standing) override;
+  void link_up(transport::ConnectionName connection, const transport::EstablishedConnection& established) override;
   void link_down(transport::ConnectionName connection, std::uint64_t incarnation, std::string reason) override;
   void link_refused(PeerId peer) override;
   void link_sampled(PeerId peer, Duration round_trip, Duration round_trip_least) override;
