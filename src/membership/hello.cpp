@@ -64,7 +64,7 @@ void MasterMachine::State::hello(Instant now, ConnectionId connection, const Hel
   ++pending_;
   Peer& kept = keep_peer(std::move(peer));
   attach(now, connection, kept, out);
-  stand(connection, Standing::newcomer, out);
+  set_role(connection, ConnectionRole::newcomer, out);
   tell(kept, Welcome{.run = run_, .seen_host = kept.seen_host}, out);
   out.emplace_back(LogEvent{LogLevel::info, message.prefetches ? "peer-prefetches" : "peer-pending",
                             name_of(kept) + (message.prefetches ? " fetches state before its admission"
@@ -81,7 +81,7 @@ void MasterMachine::State::hello_again(Instant now, ConnectionId connection, Pee
                                        MasterActions& out) {
   peer.who.connection = who.connection;
   attach(now, connection, peer, out);
-  if (peer.role == Role::pending) stand(connection, Standing::newcomer, out);
+  if (peer.role == Role::pending) set_role(connection, ConnectionRole::newcomer, out);
   tell(peer, Welcome{.run = run_, .seen_host = peer.seen_host}, out);
   if (peer.role == Role::pending) return proof_may_have_changed(now, peer, out);
   promote(peer, out);

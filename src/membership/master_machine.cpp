@@ -148,8 +148,8 @@ void MasterMachine::State::drop_connection(ConnectionId id, const std::string& r
   detach(id);
 }
 
-void MasterMachine::State::stand(ConnectionId connection, Standing standing, MasterActions& out) {
-  out.emplace_back(SetStanding{connection, standing});
+void MasterMachine::State::set_role(ConnectionId connection, ConnectionRole role, MasterActions& out) {
+  out.emplace_back(SetConnectionRole{connection, role});
 }
 
 /// From now on this peer is on that connection; one that it had before is closed.
@@ -185,7 +185,7 @@ void MasterMachine::State::promote(Peer& peer, MasterActions& out) {
     connection.is_members = true;
     --source(connection.source).anonymous;
   }
-  stand(*peer.connection, Standing::member, out);
+  set_role(*peer.connection, ConnectionRole::member, out);
 }
 
 void MasterMachine::State::on(Instant now, const ConnectionClosed& event, MasterActions& out) {

@@ -241,7 +241,7 @@ class MasterMachine::State {
   void detach(ConnectionId connection);
   void drop_connection(ConnectionId connection, const std::string& reason, MasterActions& out);
   void promote(Peer& peer, MasterActions& out);
-  void stand(ConnectionId connection, Standing standing, MasterActions& out);
+  void set_role(ConnectionId connection, ConnectionRole role, MasterActions& out);
   static std::optional<Error> refusal(const Introduction& who);
   bool is_outdated(const Introduction& who) const;
   static std::optional<Error> version_refusal(const char* who, std::uint32_t protocol_version);

@@ -93,7 +93,7 @@ void MasterMachine::State::resume(Instant now, ConnectionId connection, const Re
       again.resume.first = message.first;
       again.resume.update_round = message.update_round;
       tell(peer, Welcome{.run = message.run, .seen_host = peer.seen_host}, out);
-      if (!is_survivor(peer)) return stand(connection, Standing::newcomer, out);
+      if (!is_survivor(peer)) return set_role(connection, ConnectionRole::newcomer, out);
       promote(peer, out);
       return tell(peer, Present{.view = false, .outcomes = true}, out);
     }
@@ -163,7 +163,7 @@ void MasterMachine::State::claim(Instant now, ConnectionId connection, const Res
   ++source(link.source).claims;
   ++claims_;
   attach(now, connection, kept, out);
-  stand(connection, Standing::newcomer, out);
+  set_role(connection, ConnectionRole::newcomer, out);
   Recovery& recovery = recovering_->groups[kept.who.group];
   recovery.claims[kept.who.id] = {.resume = message, .arrival = kept.arrival, .outcomes = {}};
   tell(kept, Welcome{.run = message.run, .seen_host = kept.seen_host}, out);
@@ -192,14 +192,14 @@ void MasterMachine::State::ask_for_view(Recovery& recovery, const ViewMark& mark
   std::vector<PeerId>& asked = recovery.asked[mark];
   if (asked.size() >= kAskedMax || std::find(asked.begin(), asked.end(), peer.who.id) != asked.end()) return;
   asked.push_back(peer.who.id);
-  stand(*peer.connection, Standing::presenting, out);
+  set_role(*peer.connection, ConnectionRole::presenting, out);
   tell(peer, Present{.view = true, .outcomes = false}, out);
 }
 
 void MasterMachine::State::said(Instant now, PeerId id, const ViewPresented& message, MasterActions& out) {
   Claim* const claim = claim_of(id);
   if (!claim) return;
-  stand(*peers_.at(id).connection, Standing::newcomer, out);
+  set_role(*peers_.at(id).connection, ConnectionRole::newcomer, out);
   Recovery& recovery = recovering_->groups.at(peers_.at(id).who.group);
   const ViewMark& mark = claim->resume.view;
   const View& view = message.view;

@@ -44,7 +44,7 @@ class MasterDriver {
     std::string remote_host;
     bool leaving = false;
     bool in_line = false;  ///< To be read.
-    Standing standing = Standing::stranger;
+    ConnectionRole role = ConnectionRole::stranger;
     TokenBucket allowance;
   };
 
@@ -60,7 +60,7 @@ class MasterDriver {
   void perform_one(SendToPeer& action);
   void perform_one(SendToPeers& action);
   void send_framed(ConnectionId id, const std::string& framed);
-  void perform_one(SetStanding& action);
+  void perform_one(SetConnectionRole& action);
   void perform_one(CloseConnection& action);
   void perform_one(LogEvent& action);
   void arm_timer();

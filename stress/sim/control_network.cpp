@@ -124,7 +124,7 @@ void ControlNetwork::read_as_master(Connection& connection) {
 /// As the master's driver does: what is too long for a connection of its kind, or no message at all, ends that connection.
 void ControlNetwork::hear_as_master(Connection& connection, PeerMessage message) {
   if (connection.peer->may_lie()) {
-    const auto decoded = message_of_a_liar(message, connection.standing);
+    const auto decoded = message_of_a_liar(message, connection.role);
     if (!decoded) {
       world_.coverage.saw("sim: message refused by its codec");
       return cut_by_master(connection, decoded.error().sentence);
@@ -152,7 +152,7 @@ void ControlNetwork::cut_by_master(Connection& connection, const std::string& re
   world_.master.deliver(ConnectionClosed{.connection = connection.id, .reason = reason});
 }
 
-void ControlNetwork::stand(ConnectionId id, Standing standing) { connections_.at(id)->standing = standing; }
+void ControlNetwork::set_role(ConnectionId id, ConnectionRole role) { connections_.at(id)->role = role; }
 
 void ControlNetwork::read_as_peer(Connection& connection) {
   ControlClient& peer = *connection.peer;

@@ -35,7 +35,7 @@ struct ControlConnection {
   ConnectionId id;
   ControlClient* peer = nullptr;
   std::uint64_t incarnation = 0;
-  Standing standing = Standing::stranger;
+  ConnectionRole role = ConnectionRole::stranger;
   bool prefetches = false;  ///< As it said in its hello.
   bool announced = false;   ///< The members were told of it.
   Lane<std::variant<Up, PeerMessage, Down>> to_master;
@@ -56,7 +56,7 @@ class ControlNetwork {
   // What the master machine asks for.
   void send(ConnectionId to, MasterMessage message);
   void close(ConnectionId connection, const std::string& reason);
-  void stand(ConnectionId connection, Standing standing);
+  void set_role(ConnectionId connection, ConnectionRole role);
 
   void process_gone(ControlClient& peer, Ending ending);
   void process_awake(ControlClient& peer);

@@ -156,7 +156,7 @@ void FaultDriver::happen(Kind kind) {
     case Kind::slow: return slow_down(*one);
     case Kind::cut_link:
     case Kind::cut_pair: {
-      const auto ends = world_.links.standing();
+      const auto ends = world_.links.established();
       if (ends.empty()) return;
       LinkEnd& end = *ends[static_cast<std::size_t>(random.below(ends.size()))];
       coverage.saw(kind == Kind::cut_link ? "fault: cut a connection" : "fault: cut a link");
@@ -288,7 +288,7 @@ void FaultDriver::stop_master() {
 }
 
 void FaultDriver::inject_hostile() {
-  auto ends = world_.links.standing();
+  auto ends = world_.links.established();
   if (ends.empty()) return;
   Random& random = world_.random;
   LinkEnd* receiver = ends[static_cast<std::size_t>(random.below(ends.size()))];

@@ -243,9 +243,9 @@ class MasterBench {
   /// Its newest connection was closed by the master.
   bool closed(std::uint64_t peer) const { return closed_.contains(newest_.at(peer)); }
   bool closed(ConnectionId connection) const { return closed_.contains(connection); }
-  std::optional<Standing> standing(std::uint64_t peer) const {
-    const auto found = standing_.find(newest_.at(peer));
-    return found == standing_.end() ? std::nullopt : std::optional(found->second);
+  std::optional<ConnectionRole> role_of(std::uint64_t peer) const {
+    const auto found = roles_.find(newest_.at(peer));
+    return found == roles_.end() ? std::nullopt : std::optional(found->second);
   }
   MasterMachine& machine() { return master_; }
   std::uint32_t pending() const { return master_.snapshot().pending; }
@@ -276,9 +276,9 @@ class MasterBench {
       } else if (const auto* const close = std::get_if<CloseConnection>(&action)) {
         REQUIRE(open_.erase(close->connection) == 1);
         closed_[close->connection] = close->reason;
-      } else if (const auto* const stands = std::get_if<SetStanding>(&action)) {
-        REQUIRE(open_.contains(stands->connection));
-        standing_[stands->connection] = stands->standing;
+      } else if (const auto* set = std::get_if<SetConnectionRole>(&action)) {
+        REQUIRE(open_.contains(set->connection));
+        roles_[set->connection] = set->role;
       } else if (const auto* const line = std::get_if<LogEvent>(&action)) {
         ++logged_[line->what];
       }
@@ -313,7 +313,7 @@ class MasterBench {
   std::map<ConnectionId, std::uint64_t> opened_by_;
   std::set<ConnectionId> open_;
   std::map<ConnectionId, std::string> closed_;  ///< By the master.
-  std::map<ConnectionId, Standing> standing_;
+  std::map<ConnectionId, ConnectionRole> roles_;
   std::map<std::uint64_t, std::vector<MasterMessage>> told_;
   std::map<std::uint64_t, View> views_;
   std::map<std::uint64_t, std::vector<Member>> group_members_;

@@ -335,7 +335,7 @@ TEST_CASE("a newcomer that was admitted while its connection was broken gets its
   CHECK(bench.count<StartView>(3) == 2);
   CHECK(bench.last<StartView>(3).members.whole);
   CHECK(bench.last<StartView>(3).update_round == bench.last<UpdateDone>(1).update_round);
-  CHECK(bench.standing(3) == Standing::member);
+  CHECK(bench.role_of(3) == ConnectionRole::member);
   const OpKey key = bench.key(1);
   for (const std::uint64_t peer : {1, 2, 3}) bench.report(peer, key);
   CHECK(bench.last<Committed>(3).key == key);
