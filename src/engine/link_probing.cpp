@@ -301,7 +301,7 @@ bool LinkProbing::is_wide(Instant now, Turn& turn) {
   return now >= *turn.wide_by;
 }
 
-void LinkProbing::link_stands(Instant now, std::uint32_t with, std::uint32_t connections, Output& out) {
+void LinkProbing::link_established(Instant now, std::uint32_t with, std::uint32_t connections, Output& out) {
   others_[with].connections = connections;
   go_on(now, out);
 }

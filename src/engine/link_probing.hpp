@@ -90,7 +90,7 @@ class LinkProbing final : public Execution {
   /// So many payload bytes of a probe have come in.
   void came(std::uint32_t from, std::size_t bytes) { others_[from].bytes_came += bytes; }
   /// The link has got so many connections.
-  void link_stands(Instant now, std::uint32_t with, std::uint32_t connections, Output& out);
+  void link_established(Instant now, std::uint32_t with, std::uint32_t connections, Output& out);
 
   void start(Output& out) override;
   std::optional<std::span<const std::byte>> payload(Direction direction, std::uint64_t chunk, Output& out) override;

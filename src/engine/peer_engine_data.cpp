@@ -284,12 +284,12 @@ void PeerEngine::State::apply_chunk(Instant now, LinkConnection from, const Fram
                                         .out_bytes = bytes}},
             .bytes = bytes + header.payload_bytes};
   const Link* const link = find_link(from.peer);
-  const auto stands = link->incarnations.find(from.index);
+  const auto established = link->incarnations.find(from.index);
   order(*op,
         {.use = UnderWay::Use::decompress,
          .key = header.key,
          .connection = from,
-         .incarnation = stands == link->incarnations.end() ? 0 : stands->second,
+         .incarnation = established == link->incarnations.end() ? 0 : established->second,
          .header = header,
          .buffer = std::move(buffer),
          .payload = std::move(payload)},
@@ -403,8 +403,8 @@ void PeerEngine::State::drop_connection(Instant now, LinkConnection connection, 
                            "connection " + std::to_string(connection.index) + " to " + who +
                                " is closed and will be opened again: " + reason});
   const Link* const link = find_link(connection.peer);
-  const auto stands = link->incarnations.find(connection.index);
-  const std::uint64_t incarnation = stands == link->incarnations.end() ? 0 : stands->second;
+  const auto established = link->incarnations.find(connection.index);
+  const std::uint64_t incarnation = established == link->incarnations.end() ? 0 : established->second;
   forget_connection(now, connection, out);
   out.emplace_back(DropConnection{connection, incarnation, reason});
 }

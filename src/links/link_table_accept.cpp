@@ -98,7 +98,7 @@ void LinkTable::admit(Instant now, SocketId socket, Duration round_trip, Actions
   strangers_.remove(socket);
   if (link->sides.dialler() != LinkSides::Dialler::theirs) leave_dialling(*link, out);
   for (Slot& slot : link->slots) stop_attempt(slot, out);
-  link->sides.theirs_stands(now);
+  link->sides.theirs_established(now);
   if (link->slots.size() < greeting.connections_total) link->slots.resize(greeting.connections_total);
   HAWSER_ASSERT(greeting.connection_index < link->slots.size());
   establish(now, {greeting.from, greeting.connection_index},

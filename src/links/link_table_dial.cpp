@@ -108,7 +108,7 @@ void LinkTable::received_answer(Instant now, ConnectionName name, const Received
   slot->attempt = Slot::Attempt::none;
   slot->socket = {};
   slot->due.reset();
-  find(name.peer)->sides.ours_stands(now);
+  find(name.peer)->sides.ours_established(now);
   const Digest128 proof = slot->proof;
   establish(now, name,
             {.socket = received.socket,

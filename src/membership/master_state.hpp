@@ -292,7 +292,7 @@ class MasterMachine::State {
   void end_visit(Peer& peer);
   Peer* link_up(Peer& from, PeerId to);
   Peer* link_down(Instant now, Peer& from, PeerId to, bool refused);
-  void count_link(Peer& a, Peer& b, bool stands);
+  void count_link(Peer& a, Peer& b, bool is_established);
   void forget_links(Peer& peer);
   void proof_may_have_changed(Instant now, Peer& peer, MasterActions& out);
   void recount_visits(Instant now, std::uint32_t group, MasterActions& out);

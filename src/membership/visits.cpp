@@ -213,8 +213,8 @@ MasterMachine::State::Peer* MasterMachine::State::link_down(Instant now, Peer& f
   return is_of_group ? &other : nullptr;
 }
 
-void MasterMachine::State::count_link(Peer& a, Peer& b, bool stands) {
-  const std::uint32_t one = stands ? 1 : -1;
+void MasterMachine::State::count_link(Peer& a, Peer& b, bool is_established) {
+  const std::uint32_t one = is_established ? 1 : -1;
   const bool both_wait = a.role == Role::pending && b.role == Role::pending;
   for (Peer* const peer : {&a, &b})
     if (peer->role == Role::pending) (both_wait ? peer->visit.links_to_visitors : peer->visit.links_to_members) += one;

@@ -186,7 +186,7 @@ TEST_CASE("a link that has connections enough already is not waited for") {
   CHECK(thin.bursts.empty());
   // It may be the last thing to happen, once the link stands or the time is up.
   thin.calls[0]->bounds.total = thin.calls[1]->bounds.total = Duration{};
-  thin.probings[0]->link_stands(thin.now, 1, 48, thin.frames(0));
+  thin.probings[0]->link_established(thin.now, 1, 48, thin.frames(0));
   thin.deliver();
   CHECK(thin.all_complete());
 }
