@@ -90,7 +90,7 @@ void LinkTable::judge_held(Instant now, PeerId peer, Actions& out) {
 }
 
 /// The accepting answer is written.
-void LinkTable::admit(Instant now, SocketId socket, Duration round_trip, Actions& out) {
+void LinkTable::accept_stranger(Instant now, SocketId socket, Duration round_trip, Actions& out) {
   const Stranger stranger = *strangers_.find(socket);
   const LinkGreeting& greeting = *stranger.greeting;
   Link* const link = find(greeting.from);

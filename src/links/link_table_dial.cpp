@@ -76,7 +76,7 @@ void LinkTable::dialled(Instant now, SocketId socket, const Digest128& machine_p
 
 void LinkTable::sent(Instant now, SocketId socket, Duration round_trip, Actions& out) {
   if (const Stranger* const stranger = strangers_.find(socket)) {
-    if (stranger->is_answered) admit(now, socket, round_trip, out);
+    if (stranger->is_answered) accept_stranger(now, socket, round_trip, out);
     return;
   }
   const auto at = sockets_.find(socket);
