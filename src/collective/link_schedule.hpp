@@ -99,8 +99,8 @@ class LinkSchedule {
     std::shared_ptr<const void> memory;
     std::uint64_t acknowledged = 0;  ///< Frames sent on it that the other side has.
     std::uint64_t received = 0;
-    std::uint64_t received_told = 0;
-    std::size_t bytes_untold = 0;
+    std::uint64_t received_acknowledged = 0;
+    std::size_t bytes_unacknowledged = 0;
     std::optional<Instant> tell_by;
     Instant told_at{};
     bool tell_now = false;

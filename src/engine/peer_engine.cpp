@@ -211,7 +211,7 @@ void PeerEngine::State::on(Instant now, const CollectiveStart& event, EngineActi
   op.signature = signature;
   op.fingerprint = fingerprint(signature);
   op.compress = event.compress;
-  op.started = op.progress = op.told = op.all_called = now;
+  op.started = op.progress = op.reported = op.all_called = now;
   for (const std::uint32_t rank : op.execution->senders())
     op.not_heard.insert(machine_.view().members[rank].id);
   const bool small = !event.transfer && signature.count <= kSmallBytes / element_bytes(signature.type);
@@ -304,7 +304,7 @@ void PeerEngine::State::watch_op(Instant now, const OpKey& key, Op& op, EngineAc
   if (op.complained && op.progress > *op.complained) {
     op.complained.reset();
     tell_progress(now, key, op, out);
-  } else if (op.progress > op.told && now >= op.told + config_.stall / 2) {
+  } else if (op.progress > op.reported && now >= op.reported + config_.stall / 2) {
     tell_progress(now, key, op, out);
   }
   const Instant still_since = op.complained.value_or(op.progress);
@@ -321,10 +321,10 @@ void PeerEngine::State::tell_progress(Instant now, const OpKey& key, Op& op, Eng
                      .stalled_ms = 0,
                      .waiting_for = {},
                      .unresponsive = {},
-                     .period_ms = static_cast<std::uint64_t>(whole_milliseconds(now - op.told)),
+                     .period_ms = static_cast<std::uint64_t>(whole_milliseconds(now - op.reported)),
                      .flows = slow_flows(now, key, op)},
                     actions);
-  op.told = now;
+  op.reported = now;
   mark_flows(op);
   follow(now, actions, out);
 }
@@ -347,7 +347,7 @@ void PeerEngine::State::complain(Instant now, const OpKey& key, Op& op, EngineAc
                                 (complaint.unresponsive.empty()
                                      ? std::string()
                                      : "; no sign of life from " + names_of(complaint.unresponsive))});
-  op.complained = op.told = now;
+  op.complained = op.reported = now;
   mark_flows(op);
   op.probed.reset();
   PeerActions actions;
@@ -389,7 +389,7 @@ std::optional<Instant> PeerEngine::State::op_deadline(const Op& op) const {
   const bool probed = op.probed && *op.probed >= op.progress;
   std::optional<Instant> next = earlier(op.execution->next_deadline(), op.tell_ready);
   next = earlier(next, still_since + (probed ? config_.stall : config_.stall / 2));
-  if (op.progress > op.told) next = earlier(next, op.told + config_.stall / 2);
+  if (op.progress > op.reported) next = earlier(next, op.reported + config_.stall / 2);
   return next;
 }
 

@@ -349,9 +349,9 @@ void PeerEngine::State::chunk_arrived(Instant now, PeerId to, const FrameHeader&
 /// Tells how far the others may send once it has grown by enough to be worth a frame.
 void PeerEngine::State::widen_limit(const OpKey& key, Op& op, EngineActions& out) {
   const std::uint64_t limit = op.execution->send_limit();
-  if (op.tell_ready || limit == op.limit_told) return;
+  if (op.tell_ready || limit == op.limit_announced) return;
   const bool last = limit >= op.execution->chunks();
-  if (last || limit >= op.limit_told + op.execution->limit_step()) tell_ready(key, op, out);
+  if (last || limit >= op.limit_announced + op.execution->limit_step()) tell_ready(key, op, out);
 }
 
 /// Words are said to those who are ready, so there is nothing to keep for later.

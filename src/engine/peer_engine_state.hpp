@@ -56,7 +56,7 @@ class PeerEngine::State {
     std::shared_ptr<Execution> execution;
     std::shared_ptr<LinkProbing> probing;  ///< The same, of an optimize-topology; else null.
     bool compress = false;
-    std::uint64_t limit_told = 0;        ///< Of chunks on their way up.
+    std::uint64_t limit_announced = 0;        ///< Of chunks on their way up.
     std::set<PeerId> not_heard;          ///< Members whose chunks come here, and who may not have called yet.
     Instant all_called{};                ///< When that was empty.
     Duration in_kernels{};
@@ -66,8 +66,8 @@ class PeerEngine::State {
     Instant progress{};                 ///< When something of it last moved.
     std::optional<Instant> probed;      ///< When all links were asked for a sign of life.
     std::optional<Instant> complained;  ///< When the master was told that nothing moves.
-    Instant told{};                     ///< When the master was last told how it goes.
-    std::map<PeerId, std::uint64_t> arrived_at_told{};  ///< Chunk bytes that each link had delivered by then.
+    Instant reported{};                     ///< When the master was last told how it goes.
+    std::map<PeerId, std::uint64_t> arrived_at_report{};  ///< Chunk bytes that each link had delivered by then.
     std::optional<Instant> whole;       ///< When the own result was complete.
     std::optional<Instant> tell_ready;  ///< When the senders shall be told that this peer is ready.
     std::uint64_t bytes_sent = 0;
@@ -290,8 +290,8 @@ class PeerEngine::State {
   PeakMeter downlink_;
   topology::SteadyMeasure steady_uplink_;
   topology::SteadyMeasure steady_downlink_;
-  LinkRow told_;       ///< To the master, of the view `told_in_`.
-  ViewId told_in_;
+  LinkRow announced_;       ///< To the master, of the view `announced_in_`.
+  ViewId announced_in_;
   std::map<std::uint64_t, std::shared_ptr<const Network>> networks_;  ///< Of the view in force, by version.
   PlanCache plans_;                   ///< Of the view in force.
   std::uint64_t collectives_made_ = 0;  ///< Each rounds by its own dice.

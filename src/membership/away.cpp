@@ -148,13 +148,13 @@ void MasterMachine::State::outcomes_of_member(Instant now, PeerId id, const Outc
   news_changed();
   const std::uint32_t number = peer.who.group;
   const Group& group = groups_.at(number);
-  peer.view_told = resumed.whole && resumed.view.id != group.view.id ? ViewId{} : resumed.view.id;
-  if (peer.view_told == group.view.id)
+  peer.view_sent = resumed.whole && resumed.view.id != group.view.id ? ViewId{} : resumed.view.id;
+  if (peer.view_sent == group.view.id)
     for (const Measures& published : group.measuring.published) tell(peer, published, out);
   for (const UndecidedOp& op : message.undecided)
     if (const auto done = group.committed.find(op.key); done != group.committed.end())
       tell(peer, Committed{.key = op.key, .measures = done->second}, out);
-  if (peer.view_told != group.view.id)
+  if (peer.view_sent != group.view.id)
     tell_view(group, {as_member(peer)}, cause_of_end(group, resumed.view.id), group.update_round, out);
   resume_vote(now, id, resumed, out);
   for (const UndecidedOp& op : message.undecided) {

@@ -166,10 +166,10 @@ void MasterMachine::State::attach(Instant now, ConnectionId id, Peer& peer, Mast
   if (!peer.connection) doubt_others(peer, true);
   peer.connection = id;
   peer.seen_host = connection.host;
-  peer.view_told = {};
-  peer.group_members_told = false;
-  peer.visitors_told.reset();
-  peer.news_told.reset();
+  peer.view_sent = {};
+  peer.group_members_sent = false;
+  peer.visitors_sent.reset();
+  peer.news_sent.reset();
   arm(Timer::away, peer.who.id.value, std::nullopt);
   peer.away.reset();
   peer.resuming.reset();

@@ -119,10 +119,10 @@ class MasterMachine::State {
     std::uint64_t downlink = 0;
 
     // What it was told over this connection.
-    ViewId view_told{};  ///< The view that it knows; as a pending peer, that of whose members it was told.
-    bool group_members_told = false;
-    std::optional<std::uint64_t> visitors_told{};  ///< The edition of the list of visitors; none: to begin anew.
-    std::optional<WorldNews> news_told;
+    ViewId view_sent{};  ///< The view that it knows; as a pending peer, that of whose members it was told.
+    bool group_members_sent = false;
+    std::optional<std::uint64_t> visitors_sent{};  ///< The edition of the list of visitors; none: to begin anew.
+    std::optional<WorldNews> news_sent;
   };
   /// What the members of a view know of their links.
   struct Measuring {
@@ -166,7 +166,7 @@ class MasterMachine::State {
   struct VisitorList {
     std::vector<PeerId> announced;
     std::set<std::pair<std::uint64_t, PeerId>> waiting;  ///< Not announced yet, by arrival.
-    std::vector<Member> told;   ///< The list as it was last told,
+    std::vector<Member> sent;   ///< The list as it was last told,
     std::uint64_t edition = 0;  ///< and its number, another one for each list.
     /// Of those told, who has gone since: one of the same id that comes before that is told is another one, and the others
     /// say anew which links to it stand.

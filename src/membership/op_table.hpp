@@ -31,7 +31,7 @@ struct OpInFlight {
   SlowLinks slow_links;
   std::optional<Suspect> straggler;     ///< By the slow links, as they were last told.
   std::optional<Instant> lone_since{};  ///< Since when all but one have reported.
-  RankSet straggler_told{};             ///< Who was reported as holding it up.
+  RankSet stragglers_announced{};             ///< Who was reported as holding it up.
 
   bool differs() const { return !called_otherwise.empty(); }
   const Signature& called_by(std::uint32_t rank) const {

@@ -16,7 +16,7 @@ constexpr Duration kCrossedCallsGrace = seconds(5);
 constexpr Duration kRepeatedPause = milliseconds(50);
 constexpr Duration kRepeatedPauseMax = seconds(1);
 /// Calls of one member that are spelt out in one sentence.
-constexpr std::size_t kCallsTold = 3;
+constexpr std::size_t kCallsShown = 3;
 
 Duration pause_of(std::uint32_t in_row) {
   if (in_row == 0) return Duration::zero();
@@ -269,7 +269,7 @@ std::string MasterMachine::State::who_called_what(const Group& group) const {
     std::string calls = peers_.at(member.id).in_update ? "update-topology" : "";
     std::size_t left = group.ops.open_calls(rank);
     std::size_t told = 0;
-    for (auto op = group.ops.ops().begin(); left > 0 && told < kCallsTold; ++op) {
+    for (auto op = group.ops.ops().begin(); left > 0 && told < kCallsShown; ++op) {
       if (!op->second.called.contains(rank)) continue;
       --left;
       ++told;

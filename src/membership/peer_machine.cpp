@@ -15,12 +15,12 @@ constexpr Duration kBackoffMin = milliseconds(50);
 constexpr Duration kBackoffMax = milliseconds(500);
 constexpr Duration kBackoffMaxOfNewcomer = seconds(2);
 /// What happens to several links at one time is told together.
-constexpr Duration kLinksToldAfter = milliseconds(2);
+constexpr Duration kLinkReportDelay = milliseconds(2);
 /// A newcomer dials the members, and they dial it if nothing came of that. Among equals the one with the smaller id begins.
 constexpr Duration kNewcomerDialsFirst = seconds(1);
 constexpr Duration kSmallerDialsFirst = milliseconds(300);
 /// Named in one line of the log.
-constexpr std::size_t kNamesTold = 4;
+constexpr std::size_t kNamesShown = 4;
 /// Versions of measures: commits name the newest, or one that was newest when this peer was away.
 constexpr std::size_t kMeasuresKept = 16;
 
@@ -28,9 +28,9 @@ LogEvent info(const char* what, std::string text) { return {LogLevel::info, what
 
 std::string names_in_short(const std::vector<const Member*>& members) {
   std::string names;
-  for (std::size_t i = 0; i < members.size() && i < kNamesTold; ++i)
+  for (std::size_t i = 0; i < members.size() && i < kNamesShown; ++i)
     names += (i == 0 ? "" : ", ") + members[i]->name + " (" + to_string(members[i]->address) + ")";
-  if (members.size() > kNamesTold) names += " and " + std::to_string(members.size() - kNamesTold) + " more";
+  if (members.size() > kNamesShown) names += " and " + std::to_string(members.size() - kNamesShown) + " more";
   return names;
 }
 
@@ -97,7 +97,7 @@ Result<OpKey> PeerMachine::begin(Instant now, std::uint64_t tag, const Signature
                      "; wait until another peer wants to join, call update-topology, then call again"};
   const OpKey key{.epoch = view_.epoch, .view = view_.id, .tag = tag, .sequence = next_sequence_[tag]++};
   ops_[key] = {.signature = signature};
-  untold_.set(key, now + kTellDelay);
+  unannounced_.set(key, now + kTellDelay);
   is_fresh_ = false;
   return key;
 }
@@ -117,7 +117,7 @@ void PeerMachine::result_whole(const OpKey& key, PeerActions& out) {
   const auto found = ops_.find(key);
   HAWSER_ASSERT(found != ops_.end());
   found->second.reported = true;
-  untold_.clear(key);
+  unannounced_.clear(key);
   tell_master(Report{.key = key, .signature = found->second.signature}, out);
 }
 
@@ -144,7 +144,7 @@ void PeerMachine::master_up(Instant now, PeerActions& out) {
     tell_master(Hello{.who = me_, .prefetches = prefetch_}, out);
   } else {
     tell_master(resume(), out);
-    untold_.clear_all();
+    unannounced_.clear_all();
     out.emplace_back(info("resume-sent", "the master is back; this peer resumes at epoch " +
                                              std::to_string(view_.epoch.value)));
   }
@@ -293,7 +293,7 @@ void PeerMachine::link_changed(Instant now, PeerId peer, LinkChange change) {
 void PeerMachine::note_link(Instant now, PeerId peer, LinkChange change) {
   if (!welcomed_) return;
   link_news_[peer] = change;
-  if (!tell_links_at_) tell_links_at_ = now + kLinksToldAfter;
+  if (!tell_links_at_) tell_links_at_ = now + kLinkReportDelay;
 }
 
 /// A master that was restarted learns of peers whose links have stood all the while.
@@ -418,7 +418,7 @@ void PeerMachine::abort_ops(const Error& cause, PeerActions& out) {
   if (planted(PlantedFault::lost_abort) && ops_.size() == 1 && cause.status == Status::peer_lost) return;
   for (const auto& [key, op] : ops_) out.emplace_back(OpAborted{key, cause});
   ops_.clear();
-  untold_.clear_all();
+  unannounced_.clear_all();
 }
 
 void PeerMachine::said(Instant, const Committed& message, PeerActions& out) {
@@ -427,7 +427,7 @@ void PeerMachine::said(Instant, const Committed& message, PeerActions& out) {
   const OpKey key = found->first;
   const bool optimizes = found->second.signature.collective == Collective::optimize;
   ops_.erase(found);
-  untold_.clear(key);
+  unannounced_.clear(key);
   committed_.push_back(key);
   if (committed_.size() > limits::kOutcomesRememberedMax) committed_.pop_front();
   // All members have this from the same word, before they can begin the next one of the tag: of any tag, if it was
@@ -536,7 +536,7 @@ void PeerMachine::lose(const Error& error, PeerActions& out) {
   visitors_.clear();
   for (const auto& [key, op] : ops_) out.emplace_back(OpAborted{key, error});
   ops_.clear();
-  untold_.clear_all();
+  unannounced_.clear_all();
   out.emplace_back(WantLinks{});
   if (was_guest) out.emplace_back(GroupMembersKnown{});
   if (had_visitors) out.emplace_back(VisitorsKnown{});
@@ -584,7 +584,7 @@ void PeerMachine::tick(Instant now, PeerActions& out) {
   }
   if (master_ == MasterLink::down && redial_at_ && now >= *redial_at_) dial(now, out);
   if (tell_links_at_ && now >= *tell_links_at_) tell_links(out);
-  while (const auto key = untold_.pop_due(now)) tell_master(Begun{.key = *key, .signature = ops_.at(*key).signature}, out);
+  while (const auto key = unannounced_.pop_due(now)) tell_master(Begun{.key = *key, .signature = ops_.at(*key).signature}, out);
 }
 
 /// Well before the master would call this peer silent: a connection that has died is replaced in time, and a new one that
@@ -601,7 +601,7 @@ std::optional<Instant> PeerMachine::next_deadline() const {
   if (master_ == MasterLink::up) next = earlier(next, earlier(ping_at_, silent_at()));
   if (master_ == MasterLink::down) next = earlier(next, redial_at_);
   if (master_ == MasterLink::dialing) next = earlier(next, dialed_at_ + bounds_.silence / 2);
-  return earlier(next, untold_.next());
+  return earlier(next, unannounced_.next());
 }
 
 }  // namespace hawser

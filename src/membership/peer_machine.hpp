@@ -219,7 +219,7 @@ class PeerMachine {
 
   bool is_fresh_ = false;  ///< It has called nothing since it came in.
   std::map<OpKey, Op> ops_;
-  Deadlines<OpKey> untold_;  ///< Those that the master shall hear of if they last.
+  Deadlines<OpKey> unannounced_;  ///< Those that the master shall hear of if they last.
   std::unordered_map<std::uint64_t, std::uint64_t> next_sequence_;
   std::deque<OpKey> committed_;
 

@@ -322,7 +322,7 @@ void MasterMachine::State::finish_recovery(Instant now, MasterActions& out) {
     });
     link_secret_ = done.groups.at(most->first).views.at(most->second.view).link_secret;
     // Newcomers have been told another one.
-    for (auto& [id, peer] : peers_) peer.group_members_told = false;
+    for (auto& [id, peer] : peers_) peer.group_members_sent = false;
   }
   for (const auto& [number, recovery] : done.groups) {
     const auto chosen = done.views.find(number);
@@ -369,7 +369,7 @@ void MasterMachine::State::finish_group(Instant now, std::uint32_t number, const
     const Resume& resumed = recovery.claims.at(member.id).resume;
     Peer& peer = peers_.at(member.id);
     peer.role = Role::member;
-    peer.view_told = resumed.whole ? ViewId{} : resumed.view.id;
+    peer.view_sent = resumed.whole ? ViewId{} : resumed.view.id;
     group.update_round = std::max(group.update_round, resumed.update_round);
     newest = std::max(newest, std::min(resumed.view.epoch.value, base.epoch.value + kUnheardViewsMax));
   }

@@ -20,7 +20,7 @@ constexpr Duration kVisitBackoffMax = seconds(40);
 /// A failure is forgotten so long after its pause.
 constexpr Duration kBackoffKept = seconds(120);
 constexpr std::size_t kBackoffsMax = 1024;
-constexpr std::size_t kMissingNamesTold = 3;
+constexpr std::size_t kMissingNamesShown = 3;
 
 }  // namespace
 
@@ -310,7 +310,7 @@ void MasterMachine::State::fail_visit(Instant now, Peer& peer, MasterActions& ou
     peer.visit.prove_by = all_there + config_.link_open;
     return arm_visit(peer);
   }
-  const std::size_t others = missing.size() > kMissingNamesTold ? missing.size() - kMissingNamesTold : 0;
+  const std::size_t others = missing.size() > kMissingNamesShown ? missing.size() - kMissingNamesShown : 0;
   missing.resize(missing.size() - others);
   const std::string names =
       names_of(missing) + (others > 0 ? " and " + std::to_string(others) + " more members" : std::string());

@@ -269,8 +269,8 @@ namespace {
 const CallDone& wait_for_end(IoTurns& turns, Completion& completion, const std::string& what, const WaitLog& log,
                              IoTurn turn = {}) {
   const Instant begun = now();
-  const CallDone* done = turns.wait_for(completion, kLongWaitToldEvery, std::move(turn));
-  for (; done == nullptr; done = turns.wait_for(completion, kLongWaitToldEvery)) log.tell(what, now() - begun);
+  const CallDone* done = turns.wait_for(completion, kLongWaitLogEvery, std::move(turn));
+  for (; done == nullptr; done = turns.wait_for(completion, kLongWaitLogEvery)) log.tell(what, now() - begun);
   return *done;
 }
 

@@ -6,7 +6,7 @@ namespace {
 
 /// No caller's number for a collective is needed, since nothing runs beside it.
 constexpr std::uint64_t kTag = ~std::uint64_t{0};
-constexpr auto kProbingToldEvery = std::chrono::milliseconds(50);
+constexpr auto kProbingProgressEvery = std::chrono::milliseconds(50);
 
 }  // namespace
 
@@ -28,12 +28,12 @@ Result<OptimizeInfo> Communicator::optimize_topology(
     const std::uint32_t done = probing->pairs_done;
     if (progress && done != told) progress(told = done, probing->pairs_total);
   };
-  Instant long_wait_told = begun;
-  while (started->completion_->wait_for(kProbingToldEvery) == nullptr) {
+  Instant long_wait_logged = begun;
+  while (started->completion_->wait_for(kProbingProgressEvery) == nullptr) {
     tell();
-    if (now() - long_wait_told < kLongWaitToldEvery) continue;
-    long_wait_told = now();
-    started->log_->tell("optimize-topology", long_wait_told - begun);
+    if (now() - long_wait_logged < kLongWaitLogEvery) continue;
+    long_wait_logged = now();
+    started->log_->tell("optimize-topology", long_wait_logged - begun);
   }
   tell();
   const auto ended = started->wait();

@@ -144,7 +144,7 @@ void Swarm::peer_ready(Instant now, std::uint32_t index, std::vector<SwarmMessag
   peer.active_at = now;
   SwarmMessage range{.kind = SwarmMessage::Kind::have, .to = index, .count = 0};
   std::uint32_t told = 0;
-  for (std::uint64_t slice = 0; slice <= slices_.size() && told < limits_.ranges_told; ++slice) {
+  for (std::uint64_t slice = 0; slice <= slices_.size() && told < limits_.ranges_announced; ++slice) {
     const Part* const part = slice < slices_.size() ? &parts_[slices_[slice].part] : nullptr;
     if (part != nullptr && part->place && has(slice) && contains(part->who.receivers, index)) {
       if (range.count++ == 0) range.slice = slice;

@@ -69,7 +69,7 @@ struct SwarmLimits {
   /// What one peer may have asked for and not yet got: more is a protocol error.
   std::uint32_t wanted_most = 256;
   /// Ranges of slices that are told to a peer when it becomes ready; the rest it never hears of.
-  std::uint32_t ranges_told = 1024;
+  std::uint32_t ranges_announced = 1024;
 };
 
 class Swarm {

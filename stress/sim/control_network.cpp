@@ -218,17 +218,17 @@ void ControlNetwork::master_gone(Ending ending) {
   }
 }
 
-void ControlNetwork::cut(ControlClient& peer, Told who) {
+void ControlNetwork::cut(ControlClient& peer, CutSeenBy who) {
   Connection* connection = peer.control.connection;
   if (!connection) return;
   if (!connection->to_master.is_cut()) {
     connection->to_master.cut(world_.random, world_.profile.network.cut_keeps);
-    if (who == Told::both || who == Told::master)
+    if (who == CutSeenBy::both || who == CutSeenBy::master)
       put_to_master(*connection, told(), Connection::Down{.reason = "connection reset"});
   }
   if (!connection->to_peer.is_cut()) {
     connection->to_peer.cut(world_.random, world_.profile.network.cut_keeps);
-    if (who == Told::both || who == Told::peer)
+    if (who == CutSeenBy::both || who == CutSeenBy::peer)
       put_to_peer(*connection, told(), Connection::Down{.reason = "connection reset"});
   }
 }

@@ -24,7 +24,7 @@ enum class Ending {
 };
 
 /// Who learns that a control connection broke. The others find out by their own bounds.
-enum class Told { both, peer, master, nobody };
+enum class CutSeenBy { both, peer, master, nobody };
 
 /// A control connection between one client and one incarnation of the master.
 struct ControlConnection {
@@ -63,7 +63,7 @@ class ControlNetwork {
   void master_awake();
   /// Called before the master's incarnation ends.
   void master_gone(Ending ending);
-  void cut(ControlClient& peer, Told told);
+  void cut(ControlClient& peer, CutSeenBy told);
   /// Sends the last message of this kind from or to the peer once more over its connection of now, as no
   /// honest sender does. False if there was none, or if there is no connection.
   bool repeat_of_peer(ControlClient& peer, const std::string& kind);

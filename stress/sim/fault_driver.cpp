@@ -175,7 +175,7 @@ void FaultDriver::happen(Kind kind) {
     case Kind::cut_control:
       coverage.saw("fault: cut control");
       world_.checker.control_disturbed();
-      return world_.control.cut(*one, Told::both);
+      return world_.control.cut(*one, CutSeenBy::both);
     case Kind::half_open_control: return cut_control(*one);
     case Kind::spurious_tick: coverage.saw("fault: spurious tick"); return one->deliver(EngineTick{});
     case Kind::start:
@@ -238,7 +238,7 @@ void FaultDriver::block(Process& a, Process& b) {
 }
 
 void FaultDriver::cut_control(Process& process) {
-  static constexpr Told kWho[] = {Told::peer, Told::master, Told::nobody};
+  static constexpr CutSeenBy kWho[] = {CutSeenBy::peer, CutSeenBy::master, CutSeenBy::nobody};
   // Whoever loses one dead connection after another within one grace is away for longer than that.
   Instant& last = half_open_at_[process.number()];
   if (faults_.gentle && last != Instant{} && world_.queue.now() < last + 2 * world_.profile.master.recovery) return;

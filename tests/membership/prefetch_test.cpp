@@ -35,13 +35,13 @@ TEST_CASE("a guest that prefetches is nobody whom an update-topology admits") {
   bench.pass(milliseconds(100));
   CHECK(bench.last<WorldNews>(1).pending == 1);
   CHECK(bench.visitors(1) == Peers{3});
-  const std::size_t group_members_told = bench.count<GroupMembers>(3);
+  const std::size_t group_members_sent = bench.count<GroupMembers>(3);
   bench.call_update({1, 2});
   CHECK(bench.members(3) == Peers{1, 2, 3});
   CHECK(bench.count<UpdateDone>(1) == 2);
   bench.pass(milliseconds(100));
   // A member need not be told of the members so, and is no visitor.
-  CHECK(bench.count<GroupMembers>(3) == group_members_told);
+  CHECK(bench.count<GroupMembers>(3) == group_members_sent);
   for (const std::uint64_t peer : {1, 2, 3}) CHECK(bench.visitors(peer).empty());
   CHECK(bench.machine().snapshot().guests == 0);
 }

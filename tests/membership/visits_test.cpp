@@ -21,7 +21,7 @@ void hello_as(MasterBench& bench, std::uint64_t peer, std::uint64_t former) {
 TEST_CASE("a newcomer is told the members and these the newcomer, with the secret of their links") {
   MasterBench bench;
   bench.found(2);
-  const std::size_t visitors_told = bench.count<Visitors>(1);
+  const std::size_t visitors_sent = bench.count<Visitors>(1);
   bench.hello(3);
   CHECK(bench.group_members(3) == Peers{1, 2});
   CHECK(bench.visitors(3) == Peers{3});
@@ -35,7 +35,7 @@ TEST_CASE("a newcomer is told the members and these the newcomer, with the secre
   bench.pass(seconds(1));
   CHECK(bench.count<GroupMembers>(3) == 1);
   CHECK(bench.count<Visitors>(3) == 1);
-  CHECK(bench.count<Visitors>(1) == visitors_told + 1);
+  CHECK(bench.count<Visitors>(1) == visitors_sent + 1);
 }
 
 TEST_CASE("one that goes and comes again before others hear of it is another one to them") {

@@ -56,10 +56,10 @@ void Stage::cut(const Command& command) {
 
 void Stage::cut_control(const Command& command) {
   const std::string told = command.option("told", "both");
-  const sim::Told who = told == "both"     ? sim::Told::both
-                        : told == "peer"   ? sim::Told::peer
-                        : told == "master" ? sim::Told::master
-                                           : sim::Told::nobody;
+  const sim::CutSeenBy who = told == "both"     ? sim::CutSeenBy::both
+                        : told == "peer"   ? sim::CutSeenBy::peer
+                        : told == "master" ? sim::CutSeenBy::master
+                                           : sim::CutSeenBy::nobody;
   for (auto* one : processes(command)) world().control.cut(*one, who);
 }
 

@@ -175,7 +175,7 @@ TEST_CASE("what is there from the start is not asked for, and told in ranges") {
   CHECK(receiver.want(2, 6) == kSend);
 
   Probe brief(1, 3, {{.slices = 8, .holders = {0}, .receivers = {1, 2}}}, flags(8, {0, 2, 4, 7}),
-              {.ranges_told = 2});
+              {.ranges_announced = 2});
   CHECK(brief.ready(2) == Words{word(Kind::have, 2, 0), word(Kind::have, 2, 2)});
   Probe whole(1, 3, {{.slices = 8, .holders = {0}, .receivers = {1, 2}}}, std::vector<bool>(8, true));
   CHECK(whole.swarm.complete());
