@@ -19,7 +19,7 @@ enum class FrameKind : std::uint8_t {
   ready = 2,
   /// "I have received so many frames, other than this kind and `connections`, on this connection." No payload.
   acknowledge = 3,
-  // Words about the slices of a shared-state transfer (shared_state/swarm.hpp), by chunk. No payload.
+  // Control frames about the slices of a shared-state transfer (shared_state/swarm.hpp), by chunk. No payload.
   want = 4,     ///< Send me the chunk.
   wish = 5,     ///< Send it unless you have sent it to somebody else.
   unwant = 6,   ///< I have it: don't send it.

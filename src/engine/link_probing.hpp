@@ -49,7 +49,7 @@ struct ProbeLink {
 };
 
 /// Optimize-topology at one member: probes the links that somebody wants to know of by bursts of frames that carry no
-/// tensor. Three steps, in words of the kinds that transfers use:
+/// tensor. Three steps, in control frames of the kinds that transfers use:
 ///
 /// 1. Each member tells rank 0 of its links (have: chunk = the other's rank, count = round trip and wish).
 /// 2. Rank 0 puts the pairs in order (topology/probe_order.hpp) and tells each member its own (have: chunk = position,
@@ -140,7 +140,7 @@ class LinkProbing final : public Execution {
 
   void say(std::uint32_t to, FrameKind kind, std::uint64_t chunk, std::uint64_t count, Output& out);
   bool report_came(std::uint32_t from, std::uint64_t about, std::uint64_t report);
-  bool turn_came(std::uint64_t position, std::uint64_t word);
+  bool turn_came(std::uint64_t position, std::uint64_t packed);
   void put_in_order(Output& out);
   void ordered();
   void go_on(Instant now, Output& out);

@@ -17,8 +17,8 @@
 namespace hawser {
 namespace {
 
-/// Collectives up to this size are sent without waiting for the receiver's word; the word is then only sent
-/// if the collective lasts.
+/// Collectives up to this size are sent without waiting for the receiver's ready frame, which is then only sent if the
+/// collective lasts.
 constexpr std::uint64_t kSmallBytes = 64 << 10;
 constexpr Duration kReadyDelay = milliseconds(2);
 /// In large groups it lasts longer without that meaning anything.

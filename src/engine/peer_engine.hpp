@@ -89,7 +89,7 @@ struct SetTermCall {
 struct OfferStateCall {
   CallId call;
   std::shared_ptr<const StateOffer> offer;
-  std::shared_ptr<const StateOffer> instead_of;  ///< If another one stands, nothing happens; null: whichever stands.
+  std::shared_ptr<const StateOffer> instead_of;  ///< If another one is in force, nothing happens; null: whichever is.
 };
 struct UpdateTopologyCall {
   CallId call;
@@ -130,7 +130,7 @@ struct WaitCall {
 /// The application is going: tells the master, fails all calls with Status::closed. The driver flushes
 /// what SendMaster asked for and then closes everything.
 struct LeaveCall {};
-/// The control connection that DialMaster asked for stands.
+/// The control connection that DialMaster asked for is established.
 struct MasterUp {};
 /// It broke, or could not be made.
 struct MasterDown {
@@ -140,7 +140,7 @@ struct MasterDown {
 struct MasterSaid {
   MasterMessage message;
 };
-/// A connection of a link stands (greetings exchanged).
+/// A connection of a link is established (greetings exchanged).
 struct LinkUp {
   LinkConnection connection;
   std::uint64_t incarnation = 0;  ///< Tells it from earlier connections of this number.
@@ -148,7 +148,7 @@ struct LinkUp {
   bool same_host = false;  ///< It never leaves the machine: its rate is that of memory, and not measured.
 };
 /// It broke. A frame that was being received on it is forgotten; unacknowledged frames go elsewhere. Of another
-/// incarnation than the one that stands: means nothing.
+/// incarnation than the established one: means nothing.
 struct LinkDown {
   LinkConnection connection;
   std::uint64_t incarnation = 0;

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::size_t kStagingKept = 8;
 
-/// Between hosts, where the word that somebody has called takes long.
+/// Between hosts, where a ready frame takes long.
 std::size_t eager_bytes(std::size_t members) {
   return std::clamp(limits::kEagerBytesOfAll / members, limits::kEagerBytesLeast, limits::kEagerBytesMax);
 }
@@ -354,7 +354,7 @@ void PeerEngine::State::widen_limit(const OpKey& key, Op& op, EngineActions& out
   if (last || limit >= op.limit_announced + op.execution->limit_step()) tell_ready(key, op, out);
 }
 
-/// Words are said to those who are ready, so there is nothing to keep for later.
+/// Control frames go to those who are ready, so there is nothing to keep for later.
 void PeerEngine::State::control_came(Instant now, LinkConnection connection, Link& link, const FrameHeader& header,
                                   EngineActions& out) {
   Op* const op = find_op(header.key);

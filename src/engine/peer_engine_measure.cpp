@@ -164,7 +164,7 @@ std::shared_ptr<const Network> PeerEngine::State::network_of(const PlanBasis& ba
   if (const auto found = networks_.find(basis.version); found != networks_.end()) return found->second;
   auto made = make_network(matrix_of(*basis.measures));
   if (!made.ok()) {
-    // The same words came to all members: all plan as if nothing were known.
+    // The same messages came to all members: all plan as if nothing were known.
     out.emplace_back(LogEvent{LogLevel::warning, "odd-measures", made.error().sentence});
     return nullptr;
   }

@@ -126,7 +126,7 @@ class PeerEngine::State {
     LinkSchedule schedule;
     std::map<std::uint32_t, Receiving> receiving;
     std::map<std::uint32_t, Preparing> preparing;  ///< By connection.
-    std::map<std::uint32_t, std::uint64_t> incarnations;  ///< Of the connections that stand, by number.
+    std::map<std::uint32_t, std::uint64_t> incarnations;  ///< Of the established connections, by number.
     std::map<OpKey, std::vector<Parked>> parked;
     /// Of frames that are parked, and of those on their way in that will be.
     std::size_t parked_bytes = 0;

@@ -42,7 +42,7 @@ class LinkSides {
   void attempt_ended() { greeted_at_.reset(); }
   /// The other side's greeting has come.
   Verdict judge(Instant now) const;
-  /// A connection that this side dialled, or that it accepted, stands.
+  /// A connection that this side dialled, or that it accepted, is established.
   void ours_established(Instant now);
   void theirs_established(Instant now);
   /// The link stays on this machine: whoever is refused there is refused for want of a process, and learns it soonest by

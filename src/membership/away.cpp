@@ -10,7 +10,7 @@
 namespace hawser {
 namespace {
 
-/// A living peer's links stand again by then.
+/// A living peer's links are established again by then.
 constexpr Duration kLinksRepaired = milliseconds(300);
 /// The same, where some say that nobody listens there any more, which may be wrong.
 constexpr Duration kRefusalDenied = milliseconds(100);
@@ -48,7 +48,7 @@ void MasterMachine::State::count_absent(Instant now, Peer& peer) {
   arm_group(group);
 }
 
-/// What this member says of its link to another one; none: it stands.
+/// What this member says of its link to another one; none: it is established.
 void MasterMachine::State::set_down(Peer& from, PeerId to, std::optional<LinkDown> link) {
   if (const auto known = from.down.find(to); known != from.down.end()) {
     if (from.connection) count_doubt(from, to, known->second, false);
@@ -170,7 +170,7 @@ void MasterMachine::State::outcomes_of_member(Instant now, PeerId id, const Outc
   check_update(now, out);
 }
 
-/// Counts a returning member's call of update-topology, unless that call succeeded and the word was lost.
+/// Counts a returning member's call of update-topology, unless that call succeeded and the message was lost.
 void MasterMachine::State::resume_vote(Instant now, PeerId id, const Resume& message, MasterActions& out) {
   Peer& peer = peers_.at(id);
   if (!message.in_update) return withdraw_vote(peer);

@@ -76,7 +76,7 @@ void MasterMachine::State::hello(Instant now, ConnectionId connection, const Hel
   maybe_bootstrap(now, out);
 }
 
-/// Its connection broke: it keeps its place and its links, or it has been admitted and that word was lost.
+/// Its connection broke: it keeps its place and its links, or it has been admitted and that message was lost.
 void MasterMachine::State::hello_again(Instant now, ConnectionId connection, Peer& peer, const Introduction& who,
                                        MasterActions& out) {
   peer.who.connection = who.connection;

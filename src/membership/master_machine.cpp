@@ -142,7 +142,7 @@ void MasterMachine::State::detach(ConnectionId id) {
   connections_.erase(found);
 }
 
-/// Closes one that is nobody's, without a word.
+/// Closes one that is nobody's, and says nothing.
 void MasterMachine::State::drop_connection(ConnectionId id, const std::string& reason, MasterActions& out) {
   out.emplace_back(CloseConnection{id, reason, Duration::zero()});
   detach(id);
@@ -300,7 +300,7 @@ void MasterMachine::State::send_to(std::vector<ConnectionId> connections, Master
     out.emplace_back(SendToPeers{.connections = std::move(connections), .message = std::move(message)});
 }
 
-/// Ends a connection that is no peer's with a word.
+/// Ends a connection that is no peer's, and says why.
 void MasterMachine::State::turn_away(ConnectionId connection, const Error& error, MasterActions& out) {
   out.emplace_back(LogEvent{LogLevel::info, "turned-away", error.sentence});
   out.emplace_back(SendToPeer{connection, Refused{error}});
@@ -308,7 +308,7 @@ void MasterMachine::State::turn_away(ConnectionId connection, const Error& error
   detach(connection);
 }
 
-/// Removes a peer that is in no view (any more) and closes its connection with a word.
+/// Removes a peer that is in no view (any more) and closes its connection, and says why.
 void MasterMachine::State::dismiss(PeerId id, const Error& error, bool as_refusal, MasterActions& out) {
   const auto found = peers_.find(id);
   if (found == peers_.end()) return;

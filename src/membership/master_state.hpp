@@ -75,7 +75,7 @@ class MasterMachine::State {
     bool is_counted = false;               ///< Among those that have not been reached yet.
     std::optional<Instant> not_before;     ///< Not to be announced earlier: it has failed before.
     std::optional<Instant> prove_by;       ///< Refused if it still lacks links then.
-    std::uint32_t links_to_members = 0;    ///< Of which both ends say that they stand.
+    std::uint32_t links_to_members = 0;    ///< Of which both ends say that they are established.
     std::uint32_t links_to_visitors = 0;
   };
   struct Away {
@@ -101,7 +101,7 @@ class MasterMachine::State {
     Instant came_at{};
     std::uint64_t arrival = 0;  ///< Place in the order of admission: of the hello, or the end of its prefetch.
     Visit visit{};
-    /// Peers to which it says that its links stand: as a pending peer all, as a member those that are pending.
+    /// Peers to which it says that its links are established: as a pending peer all, as a member those that are pending.
     std::set<PeerId> linked{};
 
     // As a member.
@@ -166,10 +166,10 @@ class MasterMachine::State {
   struct VisitorList {
     std::vector<PeerId> announced;
     std::set<std::pair<std::uint64_t, PeerId>> waiting;  ///< Not announced yet, by arrival.
-    std::vector<Member> sent;   ///< The list as it was last told,
+    std::vector<Member> sent;   ///< The list as it was last sent,
     std::uint64_t edition = 0;  ///< and its number, another one for each list.
-    /// Of those told, who has gone since: one of the same id that comes before that is told is another one, and the others
-    /// say anew which links to it stand.
+    /// Of those in it, who has gone since: one of the same id that comes before that is told is another one, and the others
+    /// say anew which links to it are established.
     std::unordered_set<PeerId> gone;
     std::size_t unproven = 0;
   };
@@ -441,7 +441,7 @@ class MasterMachine::State {
   Random random_;
   RunId run_;
   std::uint64_t link_secret_ = 0;
-  bool run_has_lived_ = false;  ///< A view was started or taken over: the run id stands.
+  bool run_has_lived_ = false;  ///< A view was started or taken over: the run id is final.
   bool run_was_taken_over_ = false;
   std::map<std::uint32_t, Epoch> last_epochs_;  ///< By group, those without members too: epochs never go back.
   Instant started_at_;

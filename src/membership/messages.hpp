@@ -137,9 +137,9 @@ struct UpdateCall {
   friend bool operator==(const UpdateCall&, const UpdateCall&) = default;
 };
 
-/// Links that came to stand, and links that have none of their connections any more, since this peer last told.
+/// Links that were established, and links that have none of their connections any more, since this peer last told.
 struct Linked {
-  bool all = false;  ///< The first of a connection: what is not named here does not stand.
+  bool all = false;  ///< The first of a connection: what is not named here is not established.
   std::vector<PeerId> up;
   std::vector<PeerId> down;
   std::vector<PeerId> refused;  ///< Of those that are down: the other side was dialled again, and nobody listens there.

@@ -40,7 +40,7 @@ struct OpInFlight {
   }
 };
 
-/// The collectives in flight in one view, with what must be known of all of them kept as counts: a word about one costs
+/// The collectives in flight in one view, with what must be known of all of them kept as counts: a message about one costs
 /// the same however many there are.
 class OpTable {
  public:

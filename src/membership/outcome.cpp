@@ -176,7 +176,7 @@ void MasterMachine::State::arm_group(const Group& group) {
   arm(Timer::group, group.view.group, earlier(group.ops.due.next(), mismatch_deadline(group)));
 }
 
-/// After a call, or a word on one: do the calls of all members go together?
+/// After a call, or a complaint about one: do the calls of all members go together?
 void MasterMachine::State::watch_group(Instant now, std::uint32_t number, MasterActions& out) {
   const auto found = groups_.find(number);
   if (found == groups_.end()) return;
@@ -306,8 +306,8 @@ bool MasterMachine::State::judge_stall(Instant now, Group& group, Op& op, Master
     std::erase_if(op.grievances, [](const auto& entry) { return entry.second.unresponsive.empty(); });
   auto culprit = blame(group.view, op.grievances, callers);
   if (!culprit) return false;
-  // All others have the result: without the one that lacks it, it is theirs, and a single word against one of them is no
-  // reason to lose it.
+  // All others have the result: without the one that lacks it, it is theirs, and a single complaint about one of them is
+  // no reason to lose it.
   const std::vector<Member> lacking = who_lacks_result(group, op);
   if (lacking.size() == 1 && lacking.front().id != culprit->id) {
     const std::string what = describe(op.signature);

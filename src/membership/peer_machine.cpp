@@ -430,7 +430,7 @@ void PeerMachine::said(Instant, const Committed& message, PeerActions& out) {
   unannounced_.clear(key);
   committed_.push_back(key);
   if (committed_.size() > limits::kOutcomesRememberedMax) committed_.pop_front();
-  // All members have this from the same word, before they can begin the next one of the tag: of any tag, if it was
+  // All members have this from the same commit, before they can begin the next one of the tag: of any tag, if it was
   // an optimize-topology, since nothing runs beside that.
   if (optimizes) {
     basis_ = basis_of(message.measures);

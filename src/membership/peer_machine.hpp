@@ -71,7 +71,7 @@ struct PeerBounds {
 
 /// What has become of a link.
 enum class LinkChange {
-  up,       ///< Its first connection stands.
+  up,       ///< Its first connection is established.
   down,     ///< Its last one broke.
   refused,  ///< It is down, and where this peer had dialled the other before nobody listens any more.
 };
@@ -191,7 +191,7 @@ class PeerMachine {
   bool in_update_ = false;
   std::uint64_t update_round_ = 0;
   bool needs_whole_view_ = false;  ///< A change of the view did not fit.
-  std::uint64_t secret_ = 0;  ///< Of the links that stand.
+  std::uint64_t secret_ = 0;  ///< Of the established links.
   std::optional<Instant> connect_by_;
 
   bool prefetch_ = false;

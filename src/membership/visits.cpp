@@ -6,11 +6,11 @@
 #include "membership/master_state.hpp"
 
 /// Visits: a newcomer and the members of its group are told of each other, links are opened in the background while the
-/// members go on, and both ends say when they stand. Only a newcomer that has links to all members counts for an
+/// members go on, and both ends say when they are established. Only a newcomer that has links to all members counts for an
 /// update-topology, so that call waits for nobody's links. Newcomers open links to each other, too.
 ///
 /// A newcomer that prefetches is a visitor all the while, and fetches over these links; its links are counted from the end
-/// of its prefetch on. One whose links do not come to stand in time is refused, and waits 10, 20, 40 s before it may try
+/// of its prefetch on. One whose links are not established in time is refused, and waits 10, 20, 40 s before it may try
 /// again, as often as it connects. How many visit at once is bounded, by address first.
 namespace hawser {
 namespace {
@@ -145,7 +145,7 @@ void MasterMachine::State::arm_visit(const Peer& peer) {
   arm(Timer::visit, peer.who.id.value, peer.visit.announced ? peer.visit.prove_by : peer.visit.not_before);
 }
 
-// ------------------------------------------------------------------------------------- links that stand
+// ------------------------------------------------------------------------------------ established links
 
 void MasterMachine::State::said(Instant now, PeerId id, const Linked& message, MasterActions& out) {
   const auto found = peers_.find(id);

@@ -29,7 +29,7 @@
 ///    the model's digest of it that are not receive_only, whatever their revision: the bytes are the same.
 namespace hawser {
 
-/// One member's word.
+/// What one member says of its state.
 struct SharedStateMember {
   std::string peer;   ///< As sentences shall name it.
   Manifest manifest;  ///< Checked (make_manifest() or decode_manifest()).

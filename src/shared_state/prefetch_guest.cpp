@@ -268,14 +268,14 @@ void PrefetchGuest::forget_catalog() {
 }
 
 void PrefetchGuest::say(std::vector<PrefetchSend>& out) {
-  for (const SwarmMessage& word : messages_) {
-    const auto found = servers_.find(numbered_[word.to]);
+  for (const SwarmMessage& message : messages_) {
+    const auto found = servers_.find(numbered_[message.to]);
     if (found == servers_.end()) continue;
     // A guest serves nobody, so the others have nothing else to hear.
-    if (word.kind == SwarmMessage::Kind::want || word.kind == SwarmMessage::Kind::wish)
-      send(found->first, found->second, FrameKind::want, content_->pieces + word.slice, out);
-    else if (word.kind == SwarmMessage::Kind::unwant)
-      send(found->first, found->second, FrameKind::unwant, content_->pieces + word.slice, out);
+    if (message.kind == SwarmMessage::Kind::want || message.kind == SwarmMessage::Kind::wish)
+      send(found->first, found->second, FrameKind::want, content_->pieces + message.slice, out);
+    else if (message.kind == SwarmMessage::Kind::unwant)
+      send(found->first, found->second, FrameKind::unwant, content_->pieces + message.slice, out);
   }
   messages_.clear();
 }

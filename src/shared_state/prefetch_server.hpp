@@ -52,7 +52,7 @@ class PrefetchServer {
   void unwant(PeerId guest, const FrameHeader& frame);
   /// A chunk is there.
   void arrived(Instant now, PeerId guest, const FrameHeader& frame, std::vector<PrefetchSend>& out);
-  /// For chunks that were sent through `out`, of the offer that stands.
+  /// For chunks that were sent through `out`, of the offer in force.
   std::span<const std::byte> payload(std::uint64_t chunk) const { return offer_->payload(chunk); }
 
   UplinkMeter& uplink() { return uplink_; }

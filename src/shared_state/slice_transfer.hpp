@@ -51,7 +51,7 @@ struct TransferCall {
 };
 
 /// A transfer of slices at one member: whom to ask for what is the Swarm's to say; here are the memory, the
-/// digests (as works) and the frames. Slices travel as chunks on their way down, words as frames of their own kinds.
+/// digests (as works) and the frames. Slices travel as chunks on their way down, messages as control frames.
 /// What has come stays when the transfer is aborted: TransferCall tells.
 class SliceTransfer final : public Execution {
  public:

@@ -197,7 +197,7 @@ bool Swarm::decline_came(Instant now, std::uint32_t from, std::uint64_t slice, s
   const auto asked = std::find_if(peer.asked.begin(), peer.asked.end(),
                                   [&](const Asked& one) { return one.slice == slice; });
   if (asked == peer.asked.end()) return true;
-  // Nobody declines what was wanted; but a word that answered an earlier wish may come twice, after a break.
+  // Nobody declines what was wanted; but a message that answered an earlier wish may come twice, after a break.
   if (!asked->soft) return true;
   forget_asked(from, slice);
   peer.active_at = now;

@@ -86,7 +86,7 @@ class Swarm {
   /// Slices that came damaged from everybody who has them.
   const std::vector<std::uint64_t>& given_up() const;
 
-  /// The peer takes words and serves from now on. Before that nothing is said to it or asked of it. Tells it
+  /// The peer takes messages and serves from now on. Before that nothing is said to it or asked of it. Tells it
   /// what this one has that it may lack, if this one is a receiver (holders' slices are known to all).
   void peer_ready(Instant now, std::uint32_t peer, std::vector<SwarmMessage>& out);
   /// It serves no more: what was asked of it is asked of others, what it had is forgotten, holder or not.

@@ -20,7 +20,7 @@ std::error_code open_acceptor(Tcp::acceptor& acceptor, const Tcp& protocol);
 /// Takes one waiting connection, non-blocking and close-on-exec. Gives would_block if there is none.
 std::error_code accept_waiting(Tcp::acceptor& acceptor, Tcp::socket& socket);
 
-/// For every connection that stands, dialled or accepted: TCP_NODELAY, keepalive, and where the system has
+/// For every established connection, dialled or accepted: TCP_NODELAY, keepalive, and where the system has
 /// it a bound on how long sent data may stay unacknowledged. Failures are of no consequence.
 void tune_connection(Tcp::socket& socket);
 
