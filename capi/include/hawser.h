@@ -318,8 +318,8 @@ typedef struct hawserCommConfig {
   uint32_t min_peers;
   /** Threads of this communicator that carry its connections and work on payloads (sums, checksums, quantisation,
    *  compression). 1: one thread does everything. With more, one thread decides and the others share the connections. A
-   *  link to a peer on the same machine has one connection for each of these others. Default 0: 1 on two cores or fewer,
-   *  otherwise half of the cores and one more, at most 5. At most 64. */
+   *  link to a peer on the same machine has one connection for each of these others. Default 0: 1 on two cores or
+   *  fewer, otherwise half of the cores and one more, at most 5. At most 64. */
   uint32_t io_threads;
 } hawserCommConfig_t;
 

@@ -97,8 +97,8 @@ class Execution {
     impossible,  ///< No correct peer says that.
   };
   /// A control frame came.
-  virtual Heard control_came(Instant, std::uint32_t /*from*/, FrameKind, std::uint64_t /*chunk*/, std::uint64_t /*count*/,
-                          Output&) {
+  virtual Heard control_came(Instant, std::uint32_t /*from*/, FrameKind, std::uint64_t /*chunk*/,
+                             std::uint64_t /*count*/, Output&) {
     return Heard::impossible;
   }
   virtual void tick(Instant, Output&) {}

@@ -40,8 +40,8 @@ class LinkSchedule {
   void set_sums_first(const OpKey& key) { queues_[key].sums_first = true; }
   /// Takes a chunk on its way down out of the queue, if it is in there.
   void cancel(const OpKey& key, std::uint64_t chunk);
-  /// Chunks of this collective leave the link's first connection to control frames, which wait behind no chunk there; unless it is
-  /// the only one.
+  /// Chunks of this collective leave the link's first connection to control frames, which wait behind no chunk there;
+  /// unless it is the only one.
   void keep_first_free(const OpKey& key) { queues_[key].first_free = true; }
   /// Takes all chunks of this collective on their way down out of the queue, and sends none of those that a break
   /// loses again.

@@ -95,7 +95,9 @@ class LinkProbing final : public Execution {
   void start(Output& out) override;
   std::optional<std::span<const std::byte>> payload(Direction direction, std::uint64_t chunk, Output& out) override;
   void sent(std::uint32_t to, Direction direction, std::uint64_t chunk, Output& out) override;
-  std::optional<std::uint32_t> worked(Instant, std::uint64_t, const WorkResult&, Output&) override { return std::nullopt; }
+  std::optional<std::uint32_t> worked(Instant, std::uint64_t, const WorkResult&, Output&) override {
+    return std::nullopt;
+  }
   std::uint64_t chunks() const override;
   Verdict judge(std::uint32_t from, Direction direction, std::uint64_t chunk, std::size_t bytes) const override;
   std::size_t payload_bytes(std::uint32_t from, Direction direction, std::uint64_t chunk) const override;

@@ -108,7 +108,8 @@ struct CollectiveStart {
 /// What the application waits for: any of these.
 struct MembershipWish {
   bool joiner = false;            ///< Somebody wants to join: an update-topology of all members lets it in.
-  std::optional<Epoch> other_than{};  ///< Another view than that of this epoch is in force: somebody joined or was lost.
+  /// Another view than that of this epoch is in force: somebody joined or was lost.
+  std::optional<Epoch> other_than{};
   std::uint32_t group_size = 0;   ///< So many members are in the group; 0: however many.
 };
 /// Which of them hold. Any number, or none.
@@ -180,8 +181,8 @@ using EngineEvent = std::variant<SetTermCall, ConnectCall, UpdateTopologyCall, W
 
 // ---------------------------------------------------------------------------------------- actions out
 
-/// Keep a link to this peer from now on. Either side may dial: whose dial comes through first dials all connections of the
-/// link, and redials broken ones.
+/// Keep a link to this peer from now on. Either side may dial: whose dial comes through first dials all connections of
+/// the link, and redials broken ones.
 struct OpenLink {
   Member peer;  ///< With the address to dial.
   std::uint64_t secret = 0;

@@ -35,8 +35,8 @@ std::optional<Instant> PeerEngine::State::queued_since() const {
   return since;
 }
 
-/// A measurement counts once, however many collectives end before the next one. True if traffic was seen since: what is no
-/// news of the link, since it came near our own bound, passed at one time with the rest all the same.
+/// A measurement counts once, however many collectives end before the next one. True if traffic was seen since: what is
+/// no news of the link, since it came near our own bound, passed at one time with the rest all the same.
 bool PeerEngine::State::take_measures(Link& link) {
   link.steady_delay.take(nanoseconds(link.meter.round_trip()) / 2);
   const bool seen = std::exchange(link.sampled_at, link.meter.sampled_at()) != link.meter.sampled_at() &&

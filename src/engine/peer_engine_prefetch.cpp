@@ -106,7 +106,8 @@ void PeerEngine::State::prefetch_chunk(Instant now, PeerId from, const FrameHead
 }
 
 void PeerEngine::State::look_at_training() {
-  prefetch_server_.training(std::any_of(ops_.begin(), ops_.end(), [](const auto& entry) { return !entry.second.whole; }));
+  prefetch_server_.training(
+      std::any_of(ops_.begin(), ops_.end(), [](const auto& entry) { return !entry.second.whole; }));
 }
 
 void PeerEngine::State::tick_prefetch(Instant now, EngineActions& out) {

@@ -58,7 +58,8 @@ void PeerEngine::State::link_is_wider(Instant now, PeerId peer, EngineActions& o
   for (auto& [key, op] : ops_) {
     if (!op.probing || !rank) continue;
     Execution::Output output;
-    op.probing->link_established(now, *rank, static_cast<std::uint32_t>(find_link(peer)->schedule.connections()), output);
+    op.probing->link_established(now, *rank, static_cast<std::uint32_t>(find_link(peer)->schedule.connections()),
+                                 output);
     perform(key, op, output, out);
     take_probes(now, key, op, out);
     if (op.execution->complete() && !op.whole) result_whole(now, key, op, out);

@@ -89,7 +89,9 @@ void PeerEngine::State::packed(Op& op, const UnderWay& work, std::size_t bytes, 
   const auto found = link->preparing.find(work.connection.index);
   const auto established = link->incarnations.find(work.connection.index);
   // Its frame goes over another connection, which may have it compressed anew.
-  if (found == link->preparing.end() || established == link->incarnations.end() || established->second != work.incarnation) return;
+  if (found == link->preparing.end() || established == link->incarnations.end() ||
+      established->second != work.incarnation)
+    return;
   HAWSER_ASSERT(op.preparing > 0);
   Preparing& preparing = found->second;
   preparing.compressing = {};

@@ -5,8 +5,8 @@
 #include "membership/master_state.hpp"
 
 /// A connection is not a member: one whose connection to the master broke has time to come back, and what is under way
-/// goes on meanwhile. Whether it is gone its links tell sooner: if it has died, all of them are broken, and whoever dials
-/// it is refused.
+/// goes on meanwhile. Whether it is gone its links tell sooner: if it has died, all of them are broken, and whoever
+/// dials it is refused.
 namespace hawser {
 namespace {
 
@@ -97,7 +97,8 @@ void MasterMachine::State::judge_away(Instant now, PeerId id, MasterActions& out
        {Status::expelled, "the connection of this peer to the master broke (" + peer.away->reason +
                               "), and so did its links to the other members, who went on without it; connect again to "
                               "rejoin"},
-       "its connection to the master ended (" + peer.away->reason + "), and so did its links to the other members", out);
+       "its connection to the master ended (" + peer.away->reason + "), and so did its links to the other members",
+       out);
 }
 
 void MasterMachine::State::away_due(Instant now, PeerId id, MasterActions& out) {
@@ -122,8 +123,8 @@ void MasterMachine::State::away_due(Instant now, PeerId id, MasterActions& out) 
 
 // ------------------------------------------------------------------------------------------- it comes back
 
-/// It is asked for the collectives whose outcome it does not know, and told nothing else before it has answered: what was
-/// committed while it was away must reach it before the view that ends the rest.
+/// It is asked for the collectives whose outcome it does not know, and told nothing else before it has answered: what
+/// was committed while it was away must reach it before the view that ends the rest.
 void MasterMachine::State::resume_member(Instant now, ConnectionId connection, const Resume& message,
                                          MasterActions& out) {
   Peer& peer = peers_.at(message.who.id);

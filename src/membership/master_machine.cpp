@@ -434,11 +434,12 @@ void MasterMachine::State::connection_due(Instant now, ConnectionId id, std::vec
 }
 
 MasterMachine::Snapshot MasterMachine::State::snapshot() const {
+  const auto is_guest = [](const auto& entry) {
+    return entry.second.role == Role::pending && entry.second.prefetch != Prefetch::none;
+  };
   Snapshot snapshot{.views = {},
                     .pending = static_cast<std::uint32_t>(pending_),
-                    .guests = static_cast<std::uint32_t>(std::count_if(peers_.begin(), peers_.end(), [](const auto& entry) {
-                      return entry.second.role == Role::pending && entry.second.prefetch != Prefetch::none;
-                    })),
+                    .guests = static_cast<std::uint32_t>(std::count_if(peers_.begin(), peers_.end(), is_guest)),
                     .connections = static_cast<std::uint32_t>(connections_.size()),
                     .recovering = recovering_.has_value()};
   for (const auto& [number, group] : groups_) snapshot.views.push_back(group.view);

@@ -101,7 +101,8 @@ class MasterMachine::State {
     Instant came_at{};
     std::uint64_t arrival = 0;  ///< Place in the order of admission: of the hello, or the end of its prefetch.
     Visit visit{};
-    /// Peers to which it says that its links are established: as a pending peer all, as a member those that are pending.
+    /// Peers to which it says that its links are established: as a pending peer all, as a member those that are
+    /// pending.
     std::set<PeerId> linked{};
 
     // As a member.
@@ -168,8 +169,8 @@ class MasterMachine::State {
     std::set<std::pair<std::uint64_t, PeerId>> waiting;  ///< Not announced yet, by arrival.
     std::vector<Member> sent;   ///< The list as it was last sent,
     std::uint64_t edition = 0;  ///< and its number, another one for each list.
-    /// Of those in it, who has gone since: one of the same id that comes before that is told is another one, and the others
-    /// say anew which links to it are established.
+    /// Of those in it, who has gone since: one of the same id that comes before that is told is another one, and the
+    /// others say anew which links to it are established.
     std::unordered_set<PeerId> gone;
     std::size_t unproven = 0;
   };
@@ -469,7 +470,8 @@ class MasterMachine::State {
   std::deque<PeerId> expelled_order_;
   bool news_changed_ = false;
   Instant news_at_{};
-  TokenBucket status_answers_{{.burst = limits::kStatusAnswersPerSecond, .per_second = limits::kStatusAnswersPerSecond}};
+  TokenBucket status_answers_{
+      {.burst = limits::kStatusAnswersPerSecond, .per_second = limits::kStatusAnswersPerSecond}};
   std::optional<RunStatus> status_made_;
   Instant status_made_at_{};
 };

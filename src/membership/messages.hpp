@@ -229,7 +229,8 @@ struct StartView {
   World world;
   Error cause;  ///< Status success where nothing was aborted (an admission).
   std::uint64_t update_round = 0;  ///< Where a newcomer starts to count.
-  /// Of this view with all its members: whoever puts it together from a change finds the same one, or has made another view.
+  /// Of this view with all its members: whoever puts it together from a change finds the same one, or has made another
+  /// view.
   std::uint64_t fingerprint = 0;
   friend bool operator==(const StartView&, const StartView&) = default;
 };
@@ -265,8 +266,8 @@ struct GroupMembers {
   friend bool operator==(const GroupMembers&, const GroupMembers&) = default;
 };
 
-/// To the members of a group and to its visitors: the peers to be admitted that links are opened to beforehand. Links to
-/// them show the secret of the view, or of GroupMembers.
+/// To the members of a group and to its visitors: the peers to be admitted that links are opened to beforehand. Links
+/// to them show the secret of the view, or of GroupMembers.
 struct Visitors {
   MemberChange visitors;
   friend bool operator==(const Visitors&, const Visitors&) = default;

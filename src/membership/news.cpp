@@ -2,8 +2,8 @@
 
 #include "membership/master_state.hpp"
 
-/// What peers are told without asking: how many there are and how many wait, and who visits. Told together, not more often
-/// than in some time, and as differences: what newcomers do costs a member little, however many there are.
+/// What peers are told without asking: how many there are and how many wait, and who visits. Told together, not more
+/// often than in some time, and as differences: what newcomers do costs a member little, however many there are.
 namespace hawser {
 namespace {
 
@@ -100,7 +100,9 @@ void MasterMachine::State::tell_group_members(std::uint32_t number, const Visito
   }
   if (!with_base.empty())
     send_to(std::move(with_base),
-            GroupMembers{.members = change_between(group->members_before, group->view.members), .link_secret = link_secret_}, out);
+            GroupMembers{.members = change_between(group->members_before, group->view.members),
+                         .link_secret = link_secret_},
+            out);
   if (!others.empty())
     send_to(std::move(others),
             GroupMembers{.members = whole_list(group == nullptr ? std::vector<Member>{} : group->view.members),

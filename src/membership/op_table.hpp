@@ -40,8 +40,8 @@ struct OpInFlight {
   }
 };
 
-/// The collectives in flight in one view, with what must be known of all of them kept as counts: a message about one costs
-/// the same however many there are.
+/// The collectives in flight in one view, with what must be known of all of them kept as counts: a message about one
+/// costs the same however many there are.
 class OpTable {
  public:
   using Ops = std::map<OpKey, OpInFlight>;

@@ -12,7 +12,8 @@ namespace {
 /// Members that wait in collectives of which none was called by all may call the missing ones yet, from
 /// other threads. After so long without any new call they will not.
 constexpr Duration kCrossedCallsGrace = seconds(5);
-/// A mismatch that comes again and again is told later and later: programs that call again at once would do nothing else.
+/// A mismatch that comes again and again is told later and later: programs that call again at once would do nothing
+/// else.
 constexpr Duration kRepeatedPause = milliseconds(50);
 constexpr Duration kRepeatedPauseMax = seconds(1);
 /// Calls of one member that are spelt out in one sentence.
@@ -306,8 +307,8 @@ bool MasterMachine::State::judge_stall(Instant now, Group& group, Op& op, Master
     std::erase_if(op.grievances, [](const auto& entry) { return entry.second.unresponsive.empty(); });
   auto culprit = blame(group.view, op.grievances, callers);
   if (!culprit) return false;
-  // All others have the result: without the one that lacks it, it is theirs, and a single complaint about one of them is
-  // no reason to lose it.
+  // All others have the result: without the one that lacks it, it is theirs, and a single complaint about one of them
+  // is no reason to lose it.
   const std::vector<Member> lacking = who_lacks_result(group, op);
   if (lacking.size() == 1 && lacking.front().id != culprit->id) {
     const std::string what = describe(op.signature);

@@ -16,7 +16,8 @@ constexpr Duration kBackoffMax = milliseconds(500);
 constexpr Duration kBackoffMaxOfNewcomer = seconds(2);
 /// What happens to several links at one time is told together.
 constexpr Duration kLinkReportDelay = milliseconds(2);
-/// A newcomer dials the members, and they dial it if nothing came of that. Among equals the one with the smaller id begins.
+/// A newcomer dials the members, and they dial it if nothing came of that. Among equals the one with the smaller id
+/// begins.
 constexpr Duration kNewcomerDialsFirst = seconds(1);
 constexpr Duration kSmallerDialsFirst = milliseconds(300);
 /// Named in one line of the log.
@@ -325,8 +326,8 @@ void PeerMachine::tell_all_links(PeerActions& out) {
   tell_master(std::move(linked), out);
 }
 
-/// The view that this message starts. Errors: invalid_argument, with what is wrong, where it does not fit to the view in
-/// force, or comes out otherwise than at the master.
+/// The view that this message starts. Errors: invalid_argument, with what is wrong, where it does not fit to the view
+/// in force, or comes out otherwise than at the master.
 Result<View> PeerMachine::view_after(const StartView& message) const {
   View next{.epoch = message.epoch,
             .id = message.id,
@@ -409,7 +410,8 @@ void PeerMachine::tell_of_change(const View& before, const Error& cause, PeerAct
                                   (cause.status == Status::success ? std::string() : "; " + cause.sentence)});
   if (before.size() > 0 && came.empty() && gone.empty()) {
     const bool is_mismatch = cause.status == Status::mismatch;
-    out.emplace_back(LogEvent{is_mismatch ? LogLevel::warning : LogLevel::info, is_mismatch ? "mismatch" : "view-started",
+    out.emplace_back(LogEvent{is_mismatch ? LogLevel::warning : LogLevel::info,
+                              is_mismatch ? "mismatch" : "view-started",
                               is_mismatch ? cause.sentence : now_has + "; " + cause.sentence});
   }
 }
@@ -584,11 +586,12 @@ void PeerMachine::tick(Instant now, PeerActions& out) {
   }
   if (master_ == MasterLink::down && redial_at_ && now >= *redial_at_) dial(now, out);
   if (tell_links_at_ && now >= *tell_links_at_) tell_links(out);
-  while (const auto key = unannounced_.pop_due(now)) tell_master(Begun{.key = *key, .signature = ops_.at(*key).signature}, out);
+  while (const auto key = unannounced_.pop_due(now))
+    tell_master(Begun{.key = *key, .signature = ops_.at(*key).signature}, out);
 }
 
-/// Well before the master would call this peer silent: a connection that has died is replaced in time, and a new one that
-/// is not answered even sooner.
+/// Well before the master would call this peer silent: a connection that has died is replaced in time, and a new one
+/// that is not answered even sooner.
 Instant PeerMachine::silent_at() const {
   const Duration longest = bounds_.silence / 2;
   return heard_at_ + (welcomed_ ? longest : std::min(longest, bounds_.silence / 4 * (1 << std::min(unanswered_, 2))));

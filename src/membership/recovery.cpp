@@ -6,11 +6,11 @@
 #include "membership/master_state.hpp"
 #include "membership/recovery_choice.hpp"
 
-/// A master that lost its memory learns the run from its members. Each says which view it was in, in few words; from the
-/// first that names a view the master asks for its members. When all of a view are back, or the time is over, the view is
-/// chosen that most stand behind (recovery_choice.hpp), and those who are in it tell the collectives whose outcome they do
-/// not know. A collective is committed if some member was told so, or if all members that came back had reported it (a
-/// former master can have committed only such); anything else is aborted by the next view.
+/// A master that lost its memory learns the run from its members. Each says which view it was in, in few words; from
+/// the first that names a view the master asks for its members. When all of a view are back, or the time is over, the
+/// view is chosen that most stand behind (recovery_choice.hpp), and those who are in it tell the collectives whose
+/// outcome they do not know. A collective is committed if some member was told so, or if all members that came back had
+/// reported it (a former master can have committed only such); anything else is aborted by the next view.
 ///
 /// What one says decides nothing that the others contradict, and a master that has its run takes nobody's word for it.
 namespace hawser {
@@ -21,7 +21,8 @@ constexpr Duration kClaimsAtLeast = seconds(1);
 /// Members that had not heard of the latest views accept what is newer than any of them. A former master cannot have
 /// made so many that they did not hear of.
 constexpr std::uint64_t kUnheardViewsMax = 1 << 20;
-/// No run is taken up that has come further: a resuming peer may claim more (wire/control_codec.hpp), and it is told so.
+/// No run is taken up that has come further: a resuming peer may claim more (wire/control_codec.hpp), and it is told
+/// so.
 constexpr std::uint64_t kEpochMax = std::uint64_t{1} << 61;
 
 }  // namespace
@@ -57,7 +58,8 @@ void MasterMachine::State::expel_stranger(ConnectionId connection, const Error& 
 /// Why a member of another run, or one that this master went on without, may not come back as a member.
 std::optional<std::string> MasterMachine::State::may_not_recover(Instant now, const Resume& message) const {
   const bool is_chosen = recovering_ && recovering_->chosen;
-  if (message.view.epoch.value > kEpochMax) return "the epoch that this peer was in is one that no run reaches; connect again";
+  if (message.view.epoch.value > kEpochMax)
+    return "the epoch that this peer was in is one that no run reaches; connect again";
   if (run_has_lived_ && message.run != run_) return "this master serves another run now; connect again to join it";
   if (is_chosen || groups_.contains(message.who.group))
     return "the members went on without this peer while it was away; connect again to rejoin";
@@ -156,8 +158,13 @@ void MasterMachine::State::claim(Instant now, ConnectionId connection, const Res
                               "back, after " +
                                   std::to_string(whole_milliseconds(config_.recovery)) + " ms at the latest"});
   }
-  Peer peer{.who = message.who, .seen_host = link.host, .source = link.source, .connection = {}, .role = Role::recovering,
-            .came_at = now, .arrival = arrivals_++};
+  Peer peer{.who = message.who,
+            .seen_host = link.host,
+            .source = link.source,
+            .connection = {},
+            .role = Role::recovering,
+            .came_at = now,
+            .arrival = arrivals_++};
   if (peer.who.address.host.empty()) peer.who.address.host = link.host;
   Peer& kept = keep_peer(std::move(peer));
   ++source(link.source).claims;
@@ -186,7 +193,8 @@ bool MasterMachine::State::may_ask_for(Recovery& recovery, const ViewMark& mark)
 }
 
 /// Two at the most are asked for the members of one view.
-void MasterMachine::State::ask_for_view(Recovery& recovery, const ViewMark& mark, const Peer& peer, MasterActions& out) {
+void MasterMachine::State::ask_for_view(Recovery& recovery, const ViewMark& mark, const Peer& peer,
+                                        MasterActions& out) {
   constexpr std::size_t kAskedMax = 2;
   if (recovery.views.contains(mark) || !may_ask_for(recovery, mark)) return;
   std::vector<PeerId>& asked = recovery.asked[mark];
@@ -357,7 +365,8 @@ void MasterMachine::State::finish_group(Instant now, std::uint32_t number, const
     const PeerId peer = entry.first;
     --source(peers_.at(peer).source).claims;
     --claims_;
-    if (std::any_of(survivors.begin(), survivors.end(), [&](const Member& member) { return member.id == peer; })) continue;
+    if (std::any_of(survivors.begin(), survivors.end(), [&](const Member& member) { return member.id == peer; }))
+      continue;
     remember_expelled(peers_.at(peer).who, gone);
     dismiss(peer, gone, false, out);
   }
@@ -395,7 +404,8 @@ void MasterMachine::State::finish_group(Instant now, std::uint32_t number, const
 std::set<PeerId> MasterMachine::State::members_behind(const View& base, const Recovery& recovery) {
   std::set<OpKey> committed;
   for (const auto& [peer, claim] : recovery.claims)
-    if (base.find(peer) && claim.outcomes) committed.insert(claim.outcomes->committed.begin(), claim.outcomes->committed.end());
+    if (base.find(peer) && claim.outcomes)
+      committed.insert(claim.outcomes->committed.begin(), claim.outcomes->committed.end());
   std::set<PeerId> behind;
   for (const auto& [peer, claim] : recovery.claims)
     if (claim.outcomes)

@@ -78,13 +78,12 @@ RunStatus MasterMachine::State::status(Instant now) const {
         .members = {},
         .view = group.view.id,
         .measures = group.measuring.version,
-        .measures_age_ms =
-            group.measuring.version == 0 ? 0 : milliseconds_since(group.measuring.published_at, now),
+        .measures_age_ms = group.measuring.version == 0 ? 0 : milliseconds_since(group.measuring.published_at, now),
         .mismatches = group.mismatches.total,
-        .last_mismatch = status.groups.size() < kMismatchesShown ? group.mismatches.sentence.substr(0, kMismatchBytesMax)
-                                                                : std::string(),
-        .last_mismatch_age_ms =
-            group.mismatches.total == 0 ? 0 : milliseconds_since(group.mismatches.at, now)};
+        .last_mismatch = status.groups.size() < kMismatchesShown
+                             ? group.mismatches.sentence.substr(0, kMismatchBytesMax)
+                             : std::string(),
+        .last_mismatch_age_ms = group.mismatches.total == 0 ? 0 : milliseconds_since(group.mismatches.at, now)};
     for (const Member& member : group.view.members) {
       status.in_update += peers_.at(member.id).in_update ? 1 : 0;
       if (listed == limits::kStatusPeersMax) continue;

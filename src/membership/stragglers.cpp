@@ -117,7 +117,8 @@ void MasterMachine::State::report_straggler(const Group& group, const OpKey& key
   const Member& member = group.view.members[rank];
   const std::string sentence = member.name + " (" + to_string(member.address) + ") " + what_it_does;
   out.emplace_back(LogEvent{LogLevel::warning, "straggler", sentence});
-  tell_all(group.view.members, Straggling{.key = key, .peer = member.id, .percent = percent, .sentence = sentence}, out);
+  tell_all(group.view.members, Straggling{.key = key, .peer = member.id, .percent = percent, .sentence = sentence},
+           out);
 }
 
 }  // namespace hawser

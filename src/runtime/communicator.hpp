@@ -119,8 +119,8 @@ class Communicator {
   /// As SetTermCall. Name and value are not looked at. Errors: invalid_argument (too many), invalid_usage (connected,
   /// or connecting).
   Result<void> set_term(const std::string& name, const std::optional<std::string>& value);
-  /// Waits until something of the wish holds; at once, if it does already. Any number may wait, beside whatever else goes
-  /// on. Errors: timeout, and why this peer is a member no more.
+  /// Waits until something of the wish holds; at once, if it does already. Any number may wait, beside whatever else
+  /// goes on. Errors: timeout, and why this peer is a member no more.
   Result<MembershipMet> wait(const MembershipWish& wish, std::optional<std::chrono::milliseconds> bound);
   /// Offers a shared state to guests from now on, in place of any other.
   Result<void> offer(std::shared_ptr<const StateOffer> offer);

@@ -19,8 +19,8 @@ constexpr int kReadInARow = 8;
 constexpr std::size_t kReadBytesOfOthers = 16 << 10;
 constexpr std::size_t kQueueBytesOfNewcomers = 512 << 10;
 
-/// What its messages cost a member in a second: ten times what the busiest needs. Short collectives are as many as there
-/// can be; all else is rare.
+/// What its messages cost a member in a second: ten times what the busiest needs. Short collectives are as many as
+/// there can be; all else is rare.
 constexpr TokenBucket::Rate kMembersRate{.burst = 40'000, .per_second = 40'000};
 constexpr TokenBucket::Rate kOthersRate{.burst = 2'000, .per_second = 500};
 

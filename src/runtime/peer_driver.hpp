@@ -53,8 +53,8 @@ struct DriverConfig {
 ///
 /// Where there are lanes, frames come and go on their threads, which ask the engine under its lock and run the works
 /// that this leads to. Of the actions that follow, a lane performs those at once that take memory out of a connection's
-/// hands: under the lock, so that no later frame is hit. Then come the works and the wakes of links. All others wait, in
-/// their order, for the io_context's thread.
+/// hands: under the lock, so that no later frame is hit. Then come the works and the wakes of links. All others wait,
+/// in their order, for the io_context's thread.
 ///
 /// After an exception nothing is certain but this: no call is left waiting, and no input is left changed. So the
 /// way there (fail) takes no memory and cannot fail itself.

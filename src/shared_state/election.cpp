@@ -201,7 +201,8 @@ bool settled_by_summaries(std::span<const ManifestSummary> summaries) {
   const auto keeper = keeper_of_agreed(
       summaries, [](const ManifestSummary& summary) -> const auto& { return summary.agreed_revision; });
   const auto alike = [&](const ManifestSummary& other) {
-    return !other.unsettled && other.revision == first.revision && other.shape == first.shape && other.content == first.content;
+    return !other.unsettled && other.revision == first.revision && other.shape == first.shape &&
+           other.content == first.content;
   };
   const auto offers = [](const ManifestSummary& summary) {
     return summary.strategy != SyncStrategy::receive_only;

@@ -26,8 +26,8 @@
 /// the same content, so a guest fetches from all their servers at once.
 ///
 /// A catalog is u32 bytes of the manifest, the manifest (shared_state/manifest.hpp), then 16 bytes for the digest of
-/// each slice, low half first; cut in pieces of 1 MiB. Its mark is the low half of digest_content(), seed 0, of the shape digest and
-/// the content digest of its manifest (low half first) and the revision.
+/// each slice, low half first; cut in pieces of 1 MiB. Its mark is the low half of digest_content(), seed 0, of the
+/// shape digest and the content digest of its manifest (low half first) and the revision.
 namespace hawser {
 
 namespace limits {

@@ -204,7 +204,8 @@ void SliceTransfer::tick(Instant now, Output& out) {
 
 void SliceTransfer::say(Output& out) {
   for (const SwarmMessage& message : messages_)
-    out.sends.push_back({.to = message.to, .chunk = message.slice, .kind = frame_of(message.kind), .count = message.count});
+    out.sends.push_back(
+        {.to = message.to, .chunk = message.slice, .kind = frame_of(message.kind), .count = message.count});
   messages_.clear();
 }
 

@@ -59,7 +59,8 @@ class FrameTraffic {
   virtual void link_up(ConnectionName connection, const EstablishedConnection& established) = 0;
   /// The one of this incarnation broke.
   virtual void link_down(ConnectionName connection, std::uint64_t incarnation, std::string reason) = 0;
-  /// No connection of the link is established, and where this side had got through to the other before it was refused now.
+  /// No connection of the link is established, and where this side had got through to the other before it was refused
+  /// now.
   virtual void link_refused(PeerId peer) = 0;
   /// Ten times a second while a link between hosts is in use: the mean of its connections' round trips of late, and
   /// the shortest there ever was.

@@ -71,7 +71,8 @@ CollectiveWish TrainingApplication::collective_by_rule(Random& random, std::uint
       signature.collective == Collective::all_gather || signature.collective == Collective::reduce_scatter;
   if (element_bytes(signature.type) > 4) signature.count = (signature.count + 1) / 2;
   if (in_shares) signature.count = (signature.count - 1) / view.size() + 1;
-  if (signature.collective == Collective::broadcast) signature.root = static_cast<std::uint32_t>(random.below(view.size()));
+  if (signature.collective == Collective::broadcast)
+    signature.root = static_cast<std::uint32_t>(random.below(view.size()));
   if (!hawser::reduces(signature.collective)) return wish;
   // A product of what is put in fits into no type.
   constexpr std::array ops{ReduceOp::sum, ReduceOp::avg, ReduceOp::max, ReduceOp::min};

@@ -121,7 +121,8 @@ void ControlNetwork::read_as_master(Connection& connection) {
   }
 }
 
-/// As the master's driver does: what is too long for a connection of its kind, or no message at all, ends that connection.
+/// As the master's driver does: what is too long for a connection of its kind, or no message at all, ends that
+/// connection.
 void ControlNetwork::hear_as_master(Connection& connection, PeerMessage message) {
   if (connection.peer->may_lie()) {
     const auto decoded = message_of_a_liar(message, connection.role);

@@ -11,7 +11,8 @@
 
 namespace hawser::sim {
 
-FaultDriver::FaultDriver(World& world) : world_(world), faults_(world.profile.faults), strangers_(world), port_strangers_(world) {
+FaultDriver::FaultDriver(World& world)
+    : world_(world), faults_(world.profile.faults), strangers_(world), port_strangers_(world) {
   const auto& weights = faults_.weights;
   const auto add = [this](Kind kind, std::uint32_t weight) {
     drawn_from_.insert(drawn_from_.end(), weight, kind);

@@ -193,7 +193,11 @@ void RandomStranger::word() {
   world().coverage.saw("stranger: any message");
   switch (random.below(14)) {
     case 0: return say(lies.linked());
-    case 1: return say(Linked{.all = true, .up = lies.true_view().members.empty() ? std::vector<PeerId>{} : lies.any_ids(), .down = {}, .refused = {}});
+    case 1:
+      return say(Linked{.all = true,
+                        .up = lies.true_view().members.empty() ? std::vector<PeerId>{} : lies.any_ids(),
+                        .down = {},
+                        .refused = {}});
     case 2: return say(lies.complaint());
     case 3: return say(lies.measured());
     case 4: return say(lies.begun());

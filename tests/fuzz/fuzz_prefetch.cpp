@@ -122,7 +122,8 @@ constexpr std::byte kMine{0};
 constexpr std::size_t kServers = 3;
 constexpr std::size_t kOffers = 3;
 
-/// Servers offer what they have or anything, send pieces and slices that are right, damaged or nobody's, and come and go.
+/// Servers offer what they have or anything, send pieces and slices that are right, damaged or nobody's, and come and
+/// go.
 class Visit {
  public:
   explicit Visit(Choices choices) : choices_(choices) {

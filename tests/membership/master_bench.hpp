@@ -298,7 +298,9 @@ class MasterBench {
     CHECK(view.find(id(peer)) != nullptr);
     group_members_[peer].clear();
   }
-  void note(std::uint64_t peer, const GroupMembers& told) { REQUIRE(hawser::apply(told.members, group_members_[peer])); }
+  void note(std::uint64_t peer, const GroupMembers& told) {
+    REQUIRE(hawser::apply(told.members, group_members_[peer]));
+  }
   void note(std::uint64_t peer, const Visitors& told) { REQUIRE(hawser::apply(told.visitors, visitors_[peer])); }
   template <class Message>
   void note(std::uint64_t, const Message&) {}

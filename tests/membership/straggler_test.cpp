@@ -195,10 +195,12 @@ TEST_CASE("links that are slow but not slow enough, to strangers, or to itself a
   CHECK(bench.count<Straggling>(1) == 0);
   bench.say(1, flows_of(key, {2, 3, 4}, 24));
   bench.pass(seconds(3));
-  for (std::uint64_t peer = 1; peer <= 4; ++peer) bench.say(peer, peer == 1 ? flows_of(key, {2, 3}, 24) : flows_of(key, {}));
+  for (std::uint64_t peer = 1; peer <= 4; ++peer)
+    bench.say(peer, peer == 1 ? flows_of(key, {2, 3}, 24) : flows_of(key, {}));
   for (int i = 0; i < 3; ++i) {
     bench.pass(seconds(3));
-    for (std::uint64_t peer = 1; peer <= 4; ++peer) bench.say(peer, peer == 1 ? flows_of(key, {2, 3}, 24) : flows_of(key, {}));
+    for (std::uint64_t peer = 1; peer <= 4; ++peer)
+      bench.say(peer, peer == 1 ? flows_of(key, {2, 3}, 24) : flows_of(key, {}));
   }
   REQUIRE(bench.count<Straggling>(2) == 1);
   CHECK(bench.last<Straggling>(2).peer == PeerId{1});

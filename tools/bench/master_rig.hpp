@@ -22,8 +22,8 @@ struct MasterCost {
 };
 
 /// A MasterMachine with hand-made peers, without sockets: they are numbered from 1, and each has a host and a control
-/// connection of its own. Peers do what honest ones do: they open the links that they are told of, and say so. What does
-/// not fit to what they were told before is thrown as std::runtime_error.
+/// connection of its own. Peers do what honest ones do: they open the links that they are told of, and say so. What
+/// does not fit to what they were told before is thrown as std::runtime_error.
 class MasterRig {
  public:
   MasterRig() : machine_(kConfig, 1, Instant{}) {}
