@@ -217,7 +217,8 @@ void add_worker(CLI::App& bench, int& status) {
 }  // namespace
 
 void add_bench_command(CLI::App& app, int& status) {
-  CLI::App* bench = app.add_subcommand("bench", "Measure: processes of this machine over loopback, or one member on each of several machines");
+  CLI::App* bench = app.add_subcommand(
+      "bench", "Measure: processes of this machine over loopback, or one member on each of several machines");
   bench->require_subcommand(1);
   // The members of a measurement on this machine come and go as it wants: notices of that say nothing.
   bench->parse_complete_callback([] { (void)hawserSetLogLevel(hawserLogWarning); });

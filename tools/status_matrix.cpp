@@ -48,8 +48,8 @@ std::string tables_of(const StatusReport::Matrix& matrix) {
     delays[rank + 1].push_back(matrix.names[rank]);
   }
   return "\nlinks of group " + std::to_string(matrix.group) + ", version " + std::to_string(matrix.version) +
-         ", announced " + time_text(matrix.age_ms) + " ago; ? unknown, p by a probe, > at least\nMbit/s\n" + columns(rates) +
-         "delay, one way, ms\n" + columns(delays);
+         ", announced " + time_text(matrix.age_ms) + " ago; ? unknown, p by a probe, > at least\nMbit/s\n" +
+         columns(rates) + "delay, one way, ms\n" + columns(delays);
 }
 
 }  // namespace

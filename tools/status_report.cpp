@@ -83,8 +83,8 @@ std::string group_table(const StatusReport& report, const hawserStatusGroup_t& g
   std::string text = "\ngroup " + std::to_string(group.group) + ", epoch " + std::to_string(group.epoch) +
                      ", " + count_text(group.group_size, "member") + "\n";
   if (group.mismatches > 0)
-    text += "  last mismatch, " + time_text(group.last_mismatch_age_ms) + " ago, of " + std::to_string(group.mismatches) +
-            ": " + group.last_mismatch + "\n";
+    text += "  last mismatch, " + time_text(group.last_mismatch_age_ms) + " ago, of " +
+            std::to_string(group.mismatches) + ": " + group.last_mismatch + "\n";
   std::vector<std::vector<std::string>> rows{{"rank", "heard", "party", "address", "state", "name"}};
   for (std::uint32_t i = 0; i < group.peers; ++i) {
     const hawserStatusPeer_t& peer = report.peers[group.first_peer + i];

@@ -318,8 +318,8 @@ typedef struct hawserCommConfig {
   uint32_t min_peers;
   /** Threads of this communicator that carry its connections and work on payloads (sums, checksums, quantisation,
    *  compression). 1: one thread does everything. With more, one thread decides and the others share the connections. A
-   *  link to a peer on the same machine has one connection for each of these others. Default 0: 1 on two cores or fewer,
-   *  otherwise half of the cores and one more, at most 5. At most 64. */
+   *  link to a peer on the same machine has one connection for each of these others. Default 0: 1 on two cores or
+   *  fewer, otherwise half of the cores and one more, at most 5. At most 64. */
   uint32_t io_threads;
 } hawserCommConfig_t;
 
@@ -612,7 +612,8 @@ HAWSER_API hawserResult_t hawserBarrier(hawserComm_t comm, const hawserCollectiv
 /** As hawserAllReduce, but returns at once with a handle. The buffers and the residual belong to the library until the
  *  operation has ended. Up to 4096 tags may be in flight. They share the links fairly. Errors found at once:
  *  InvalidArgument, InvalidUsage, Closed, Expelled, MasterUnreachable; then there is no handle. All other errors come
- *  from hawserOpWait. */
+ *  from hawserOpWait. So does InvalidUsage if the call that this one does not go with began at the same moment in
+ *  another thread. */
 HAWSER_API hawserResult_t hawserAllReduceAsync(hawserComm_t comm, const void* send, void* receive,
                                                uint64_t count, hawserDataType_t type,
                                                const hawserAllReduceOptions_t* options, hawserOp_t* op);

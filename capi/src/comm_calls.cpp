@@ -58,8 +58,8 @@ bool is_text(const std::string& text) {
 
 Result<void> check_text(const std::string& text, std::size_t bytes_max, const std::string& what) {
   if (text.size() > bytes_max)
-    return capi::invalid_argument(what + " has " + std::to_string(text.size()) + " bytes; " + std::to_string(bytes_max) +
-                                  " are the most");
+    return capi::invalid_argument(what + " has " + std::to_string(text.size()) + " bytes; " +
+                                  std::to_string(bytes_max) + " are the most");
   if (!is_text(text)) return capi::invalid_argument(what + " is not printable UTF-8 text");
   return {};
 }

@@ -19,14 +19,14 @@ enum class FrameKind : std::uint8_t {
   ready = 2,
   /// "I have received so many frames, other than this kind and `connections`, on this connection." No payload.
   acknowledge = 3,
-  // Words about the slices of a shared-state transfer (shared_state/swarm.hpp), by chunk. No payload.
+  // Control frames about the slices of a shared-state transfer (shared_state/swarm.hpp), by chunk. No payload.
   want = 4,     ///< Send me the chunk.
   wish = 5,     ///< Send it unless you have sent it to somebody else.
   unwant = 6,   ///< I have it: don't send it.
   decline = 7,  ///< Somebody else has it from me.
   have = 8,     ///< I have `count` chunks from this one on, and send them to who wants them.
-  /// "This link should have `count` connections." To the side that dials them. The transport's own: all other fields are
-  /// 0, and it is not counted by acknowledge.
+  /// "This link should have `count` connections." To the side that dials them. The transport's own: all other fields
+  /// are 0, and it is not counted by acknowledge.
   connections = 9,
 };
 

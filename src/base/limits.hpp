@@ -43,8 +43,8 @@ inline constexpr std::size_t kAnonymousPerSourceMax = 256;
 /// Connections that one address may open at once, and in a second from then on.
 inline constexpr double kOpensBurst = 256;
 inline constexpr double kOpensPerSecond = 64;
-/// Of what many addresses share, one that holds so much may have one more as long as there is room for twice as much: then
-/// an address that asks for little finds room, however many others ask for all that they can get.
+/// Of what many addresses share, one that holds so much may have one more as long as there is room for twice as much:
+/// then an address that asks for little finds room, however many others ask for all that they can get.
 constexpr std::size_t share_of_one(std::size_t most_of_one, std::size_t most_of_all, std::size_t taken) {
   const std::size_t room = taken < most_of_all ? most_of_all - taken : 0;
   return room < most_of_one ? room : most_of_one;
@@ -82,7 +82,8 @@ inline constexpr std::size_t kStatusCollectivesMax = 256;
 inline constexpr std::size_t kVersionBytesMax = 63;
 /// Pairs of members in the measures that are told with a status: four of the largest groups that measure.
 inline constexpr std::size_t kStatusPairsMax = std::size_t{4} * kMeasuredGroupMax * kMeasuredGroupMax;
-/// So often does a master tell its status in a second, all in all and to one address: whoever asks needs no introduction.
+/// So often does a master tell its status in a second, all in all and to one address: whoever asks needs no
+/// introduction.
 inline constexpr double kStatusAnswersPerSecond = 64;
 inline constexpr double kStatusAnswersPerSourcePerSecond = 4;
 inline constexpr double kStatusAnswersPerSourceBurst = 8;

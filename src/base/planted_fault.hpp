@@ -5,30 +5,30 @@
 
 namespace hawser {
 
-/// Bugs planted on purpose, to prove that the simulator finds them. All builds have them, and only plant() turns one on;
-/// nothing that a user can reach calls it. So the code that is proven to be checked is the code that ships.
+/// Bugs planted on purpose, to prove that the simulator finds them. All builds have them, and only plant() turns one
+/// on; nothing that a user can reach calls it. So the code that is proven to be checked is the code that ships.
 enum class PlantedFault {
   none,
   lost_abort,            ///< A peer forgets to abort a collective when a view starts.
   double_counted_chunk,  ///< A repeated chunk is added again.
   stale_commit,          ///< A report of an older view counts towards a commit in the view in force.
   torn_slice,            ///< A slice that was half received when a transfer broke off counts as untouched.
-  lingering_member,      ///< Of several members that go in one change of a view a peer keeps the last, and does not notice.
-  hasty_offer,           ///< A shared state is offered as it is, synchronised or not.
-  careless_guest,        ///< A slice that is prefetched is taken with whatever digest it has.
-  settled_residual,      ///< Error feedback takes what an aborted collective has prepared for settled.
-  lone_survivor,         ///< When one of a party is lost the others stay.
+  lingering_member,  ///< Of several members that go in one change of a view a peer keeps the last, and does not notice.
+  hasty_offer,       ///< A shared state is offered as it is, synchronised or not.
+  careless_guest,    ///< A slice that is prefetched is taken with whatever digest it has.
+  settled_residual,  ///< Error feedback takes what an aborted collective has prepared for settled.
+  lone_survivor,     ///< When one of a party is lost the others stay.
   // One for each rule of what strangers and bad members may cost (docs/simulator.md).
-  unproven_newcomer,     ///< Whoever waits is admitted, with links or without.
-  lost_connection,       ///< A member whose connection to the master breaks is lost at once.
-  fatal_message,         ///< A message that does not fit is a bug of the master, and not of its sender.
-  borrowed_name,         ///< Whoever comes back under a member's id is that member, whatever its token.
-  crowded_source,        ///< As many newcomers as like visit from one address.
-  trusted_payload,       ///< Whoever says that a payload needs no checksum is believed.
+  unproven_newcomer,  ///< Whoever waits is admitted, with links or without.
+  lost_connection,    ///< A member whose connection to the master breaks is lost at once.
+  fatal_message,      ///< A message that does not fit is a bug of the master, and not of its sender.
+  borrowed_name,      ///< Whoever comes back under a member's id is that member, whatever its token.
+  crowded_source,     ///< As many newcomers as like visit from one address.
+  trusted_payload,    ///< Whoever says that a payload needs no checksum is believed.
   // Of links.
-  torn_successor,        ///< The late break of a connection that was replaced is taken for that of its successor.
-  nobody_dials,          ///< When a link has broken altogether, each side waits for the other's dial.
-  open_door,             ///< A link greeting is accepted whatever secret it shows.
+  torn_successor,  ///< The late break of a connection that was replaced is taken for that of its successor.
+  nobody_dials,    ///< When a link has broken altogether, each side waits for the other's dial.
+  open_door,       ///< A link greeting is accepted whatever secret it shows.
   // Of works on payloads, and their order.
   unawaited_work,        ///< A call ends, and its caller has its memory back, while works on that are under way.
   early_landing,         ///< A result is written over the input before the work that saves the input is done.

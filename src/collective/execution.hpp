@@ -32,14 +32,14 @@ struct Payload {
 /// Two kinds: PlannedCollective (collectives, by a plan) and SliceTransfer (shared state, by demand).
 class Execution {
  public:
-  /// A frame for another member: a chunk (up or down), or a word about one.
+  /// A frame for another member: a chunk (up or down), or a control frame about one.
   struct Send {
     std::uint32_t to = 0;
     Direction direction = Direction::up;
     std::uint64_t chunk = 0;
     std::size_t bytes = 0;  ///< Of a chunk's payload.
     FrameKind kind = FrameKind::chunk;
-    std::uint64_t count = 0;  ///< Of a word: how many chunks it is about.
+    std::uint64_t count = 0;  ///< Of a control frame: how many chunks it is about.
   };
   /// A work, and the execution's own name for it.
   struct Order {
@@ -86,16 +86,16 @@ class Execution {
   virtual void arrived(Instant now, std::uint32_t from, Direction direction, std::uint64_t chunk, Payload payload,
                        Output& out) = 0;
 
-  /// A member has called, and takes words. May come again.
+  /// A member has called, and takes control frames. May come again.
   virtual void ready(Instant, std::uint32_t /*member*/, Output&) {}
   enum class Heard {
     fine,
     cancels,     ///< The chunk that may wait to be sent to that member shall not be sent any more.
     impossible,  ///< No correct peer says that.
   };
-  /// A word came.
-  virtual Heard word_came(Instant, std::uint32_t /*from*/, FrameKind, std::uint64_t /*chunk*/, std::uint64_t /*count*/,
-                          Output&) {
+  /// A control frame came.
+  virtual Heard control_came(Instant, std::uint32_t /*from*/, FrameKind, std::uint64_t /*chunk*/,
+                             std::uint64_t /*count*/, Output&) {
     return Heard::impossible;
   }
   virtual void tick(Instant, Output&) {}

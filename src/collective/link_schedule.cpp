@@ -198,8 +198,8 @@ std::optional<FrameHeader> LinkSchedule::next(Instant now, std::uint32_t index) 
   connection.writing.reset();
   connection.memory.reset();
   if (connection.tell_now) {
-    connection.received_told = connection.received;
-    connection.bytes_untold = 0;
+    connection.received_acknowledged = connection.received;
+    connection.bytes_unacknowledged = 0;
     connection.tell_now = false;
     connection.tell_by.reset();
     connection.told_at = now;
@@ -238,9 +238,9 @@ bool LinkSchedule::received(Instant now, std::uint32_t index, std::size_t payloa
   if (found == connections_.end()) return false;
   Connection& connection = found->second;
   ++connection.received;
-  connection.bytes_untold += payload_bytes;
-  if (connection.received - connection.received_told >= kAcknowledgeFrames ||
-      connection.bytes_untold >= kAcknowledgeBytes)
+  connection.bytes_unacknowledged += payload_bytes;
+  if (connection.received - connection.received_acknowledged >= kAcknowledgeFrames ||
+      connection.bytes_unacknowledged >= kAcknowledgeBytes)
     connection.tell_now = true;
   else if (!connection.tell_by && !connection.tell_now)
     connection.tell_by = now + kAcknowledgeDelay;

@@ -40,8 +40,8 @@ class LinkSchedule {
   void set_sums_first(const OpKey& key) { queues_[key].sums_first = true; }
   /// Takes a chunk on its way down out of the queue, if it is in there.
   void cancel(const OpKey& key, std::uint64_t chunk);
-  /// Chunks of this collective leave the link's first connection to words, which wait behind no chunk there; unless it is
-  /// the only one.
+  /// Chunks of this collective leave the link's first connection to control frames, which wait behind no chunk there;
+  /// unless it is the only one.
   void keep_first_free(const OpKey& key) { queues_[key].first_free = true; }
   /// Takes all chunks of this collective on their way down out of the queue, and sends none of those that a break
   /// loses again.
@@ -99,8 +99,8 @@ class LinkSchedule {
     std::shared_ptr<const void> memory;
     std::uint64_t acknowledged = 0;  ///< Frames sent on it that the other side has.
     std::uint64_t received = 0;
-    std::uint64_t received_told = 0;
-    std::size_t bytes_untold = 0;
+    std::uint64_t received_acknowledged = 0;
+    std::size_t bytes_unacknowledged = 0;
     std::optional<Instant> tell_by;
     Instant told_at{};
     bool tell_now = false;
@@ -136,7 +136,7 @@ class LinkSchedule {
 
   std::map<OpKey, Queue> queues_;
   std::optional<OpKey> last_served_;
-  std::deque<FrameHeader> control_;  ///< Ready frames and words: small, and others wait for them.
+  std::deque<FrameHeader> control_;  ///< Control frames: small, and others wait for them.
   std::map<std::uint32_t, Connection> connections_;
   std::size_t eager_bytes_max_ = limits::kEagerBytesLeast;
   std::size_t eager_bytes_ = 0;

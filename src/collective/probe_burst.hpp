@@ -12,14 +12,14 @@ namespace hawser {
 /// From 160 ms to 900 ms.
 Duration probe_time_max(Duration round_trip);
 
-/// When a burst that probes a link has shown how fast it is, as its receiver sees it. From its first bytes on, what comes
-/// in is counted in windows of a round trip (30 ms, 32 KiB at least). In slow start each has about twice as much as the
-/// one before. Three in a row that are about the same say that the way is full, or the windows of its connections, and
-/// the burst is over; what passed in these is the rate. If its time, or its bytes, are used up before, the last window
-/// decides: if it has as much more as slow start brings, all that came is a lower bound; if it has a little more, it is
-/// the rate; else the last two are.
-/// A way over which so little passes that there are no two windows is slow, and known. If this member itself was kept
-/// from looking for more than half a window, it may have been what was slow: a lower bound too. Pure.
+/// When a burst that probes a link has shown how fast it is, as its receiver sees it. From its first bytes on, what
+/// comes in is counted in windows of a round trip (30 ms, 32 KiB at least). In slow start each has about twice as much
+/// as the one before. Three in a row that are about the same say that the way is full, or the windows of its
+/// connections, and the burst is over; what passed in these is the rate. If its time, or its bytes, are used up before,
+/// the last window decides: if it has as much more as slow start brings, all that came is a lower bound; if it has a
+/// little more, it is the rate; else the last two are. A way over which so little passes that there are no two windows
+/// is slow, and known. If this member itself was kept from looking for more than half a window, it may have been what
+/// was slow: a lower bound too. Pure.
 class ProbeBurst {
  public:
   struct Bounds {

@@ -11,9 +11,9 @@
 #include "base/quantization.hpp"
 #include "base/signature.hpp"
 
-/// Work on payload bytes as a value. An Execution decides what is to be done and never touches a payload itself. Whoever
-/// runs a Work needs the memory that it names, a WorkDesk of its own, and nothing else. So it may run on any thread,
-/// later, and in any order with other works. Its end is announced to the execution (Execution::worked).
+/// Work on payload bytes as a value. An Execution decides what is to be done and never touches a payload itself.
+/// Whoever runs a Work needs the memory that it names, a WorkDesk of its own, and nothing else. So it may run on any
+/// thread, later, and in any order with other works. Its end is announced to the execution (Execution::worked).
 namespace hawser {
 
 /// Of memory: it lies on the host, and on no device.

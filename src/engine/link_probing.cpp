@@ -146,7 +146,7 @@ std::size_t LinkProbing::payload_bytes(std::uint32_t, Direction, std::uint64_t c
 
 void LinkProbing::arrived(Instant, std::uint32_t, Direction, std::uint64_t, Payload, Output&) {}
 
-/// Words are heard by those only who have called.
+/// Control frames are heard by those only who have called.
 void LinkProbing::say(std::uint32_t to, FrameKind kind, std::uint64_t chunk, std::uint64_t count,
                       Output& out) {
   auto& where = others_[to].ready ? out.sends : others_[to].unsaid;
@@ -160,7 +160,7 @@ void LinkProbing::ready(Instant, std::uint32_t member, Output& out) {
   other.unsaid.clear();
 }
 
-Execution::Heard LinkProbing::word_came(Instant now, std::uint32_t from, FrameKind kind, std::uint64_t chunk,
+Execution::Heard LinkProbing::control_came(Instant now, std::uint32_t from, FrameKind kind, std::uint64_t chunk,
                                         std::uint64_t count, Output& out) {
   // Its ready may come later, over another connection.
   ready(now, from, out);
@@ -182,7 +182,7 @@ Execution::Heard LinkProbing::word_came(Instant now, std::uint32_t from, FrameKi
   return Heard::fine;
 }
 
-/// Words may come twice, after a break.
+/// Control frames may come twice, after a break.
 bool LinkProbing::report_came(std::uint32_t from, std::uint64_t about, std::uint64_t report) {
   if (about >= setting_.world_size || about == from || round_trip_us(report) > kRoundTripUsMax) return false;
   std::optional<std::uint64_t>& known = reports_[from][about];
@@ -191,17 +191,17 @@ bool LinkProbing::report_came(std::uint32_t from, std::uint64_t about, std::uint
   return true;
 }
 
-bool LinkProbing::turn_came(std::uint64_t position, std::uint64_t word) {
-  const std::uint64_t turns = word >> kTurnsShift;
+bool LinkProbing::turn_came(std::uint64_t position, std::uint64_t packed) {
+  const std::uint64_t turns = packed >> kTurnsShift;
   if (ordered_) return true;
   if (turns >= setting_.world_size || (turns != 0 && position >= turns)) return false;
   if (turns == 0) {
     ordered();
     return true;
   }
-  const Turn turn{.with = static_cast<std::uint32_t>(word & 0xffff),
-                  .sends = (word & kSends) != 0,
-                  .receives = (word & kReceives) != 0};
+  const Turn turn{.with = static_cast<std::uint32_t>(packed & 0xffff),
+                  .sends = (packed & kSends) != 0,
+                  .receives = (packed & kReceives) != 0};
   if (turn.with >= setting_.world_size || turn.with == setting_.rank) return false;
   if (heard_turns_.empty()) heard_turns_.resize(turns);
   if (heard_turns_.size() != turns) return false;
@@ -281,7 +281,7 @@ bool LinkProbing::ask(Instant now, Turn& turn, Output& out) {
 }
 
 /// Slow start is over sooner with more connections, each of which begins with as much as a single one. Begun some turns
-/// ahead, since connections take some round trips to come to stand.
+/// ahead, since connections take some round trips to be established.
 void LinkProbing::widen(const Turn& turn) {
   Other& other = others_[turn.with];
   const ProbeLink& link = setting_.links[turn.with];
@@ -301,7 +301,7 @@ bool LinkProbing::is_wide(Instant now, Turn& turn) {
   return now >= *turn.wide_by;
 }
 
-void LinkProbing::link_stands(Instant now, std::uint32_t with, std::uint32_t connections, Output& out) {
+void LinkProbing::link_established(Instant now, std::uint32_t with, std::uint32_t connections, Output& out) {
   others_[with].connections = connections;
   go_on(now, out);
 }
@@ -335,7 +335,7 @@ bool LinkProbing::enough_said(std::uint32_t from, std::uint64_t result) {
   Other& other = others_[from];
   const std::uint64_t rate = result >> 1;
   if (rate > kRateMax) return false;
-  // A word may come twice, after a break, or before the one that asked for the burst, over another connection.
+  // A control frame may come twice, after a break, or before the one that asked for the burst, over another connection.
   other.asks = true;
   if (std::exchange(other.has_enough, true)) return true;
   const bool is_lower_bound = (result & 1) != 0;

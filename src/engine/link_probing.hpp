@@ -49,7 +49,7 @@ struct ProbeLink {
 };
 
 /// Optimize-topology at one member: probes the links that somebody wants to know of by bursts of frames that carry no
-/// tensor. Three steps, in words of the kinds that transfers use:
+/// tensor. Three steps, in control frames of the kinds that transfers use:
 ///
 /// 1. Each member tells rank 0 of its links (have: chunk = the other's rank, count = round trip and wish).
 /// 2. Rank 0 puts the pairs in order (topology/probe_order.hpp) and tells each member its own (have: chunk = position,
@@ -90,12 +90,14 @@ class LinkProbing final : public Execution {
   /// So many payload bytes of a probe have come in.
   void came(std::uint32_t from, std::size_t bytes) { others_[from].bytes_came += bytes; }
   /// The link has got so many connections.
-  void link_stands(Instant now, std::uint32_t with, std::uint32_t connections, Output& out);
+  void link_established(Instant now, std::uint32_t with, std::uint32_t connections, Output& out);
 
   void start(Output& out) override;
   std::optional<std::span<const std::byte>> payload(Direction direction, std::uint64_t chunk, Output& out) override;
   void sent(std::uint32_t to, Direction direction, std::uint64_t chunk, Output& out) override;
-  std::optional<std::uint32_t> worked(Instant, std::uint64_t, const WorkResult&, Output&) override { return std::nullopt; }
+  std::optional<std::uint32_t> worked(Instant, std::uint64_t, const WorkResult&, Output&) override {
+    return std::nullopt;
+  }
   std::uint64_t chunks() const override;
   Verdict judge(std::uint32_t from, Direction direction, std::uint64_t chunk, std::size_t bytes) const override;
   std::size_t payload_bytes(std::uint32_t from, Direction direction, std::uint64_t chunk) const override;
@@ -104,7 +106,7 @@ class LinkProbing final : public Execution {
   void arrived(Instant now, std::uint32_t from, Direction direction, std::uint64_t chunk, Payload payload,
                Output& out) override;
   void ready(Instant now, std::uint32_t member, Output& out) override;
-  Heard word_came(Instant now, std::uint32_t from, FrameKind kind, std::uint64_t chunk, std::uint64_t count,
+  Heard control_came(Instant now, std::uint32_t from, FrameKind kind, std::uint64_t chunk, std::uint64_t count,
                   Output& out) override;
   void tick(Instant now, Output& out) override;
   std::optional<Instant> next_deadline() const override;
@@ -141,7 +143,7 @@ class LinkProbing final : public Execution {
 
   void say(std::uint32_t to, FrameKind kind, std::uint64_t chunk, std::uint64_t count, Output& out);
   bool report_came(std::uint32_t from, std::uint64_t about, std::uint64_t report);
-  bool turn_came(std::uint64_t position, std::uint64_t word);
+  bool turn_came(std::uint64_t position, std::uint64_t packed);
   void put_in_order(Output& out);
   void ordered();
   void go_on(Instant now, Output& out);

@@ -75,9 +75,9 @@ void add_cables(const Measures& measures, topology::Matrix& matrix) {
     }
 }
 
-/// Beside other pairs on their cable, traffic shows only what these left of it: alone a pair may get all of it. Else a plan
-/// that sends over fewer pairs would look as if it could not fill the cable. Where that would hide the regions, whose
-/// gap is one of rates then, pairs stay as they are.
+/// Beside other pairs on their cable, traffic shows only what these left of it: alone a pair may get all of it. Else a
+/// plan that sends over fewer pairs would look as if it could not fill the cable. Where that would hide the regions,
+/// whose gap is one of rates then, pairs stay as they are.
 void free_pairs_of_cables(const Measures& measures, topology::Matrix& matrix) {
   topology::Matrix freed = matrix;
   for (const topology::Cable& cable : matrix.cables)

@@ -10,21 +10,20 @@
 #include "collective/planned_collective.hpp"
 #include "collective/wire_bytes.hpp"
 #include "plan/plan.hpp"
+#include "collective/residual.hpp"
+#include "engine/call_check.hpp"
 #include "engine/peer_engine_state.hpp"
 #include "shared_state/slice_transfer.hpp"
-#include "engine/stale_epoch.hpp"
 
 namespace hawser {
 namespace {
 
-/// Collectives up to this size are sent without waiting for the receiver's word; the word is then only sent
-/// if the collective lasts.
+/// Collectives up to this size are sent without waiting for the receiver's ready frame, which is then only sent if the
+/// collective lasts.
 constexpr std::uint64_t kSmallBytes = 64 << 10;
 constexpr Duration kReadyDelay = milliseconds(2);
 /// In large groups it lasts longer without that meaning anything.
 constexpr std::uint32_t kMembersInReadyDelay = 8;
-/// Of all buffers of a call together.
-constexpr std::uint64_t kBytesMax = std::uint64_t{1} << 62;
 
 Error usage(std::string sentence) { return {Status::invalid_usage, std::move(sentence)}; }
 
@@ -60,7 +59,7 @@ PeerEngine::State::State(EngineConfig config)
                 .master_redial = config_.master_redial,
                 .silence = config_.silence,
                 .master_host = config_.master_host}),
-      host_(config_.prefetch_share) {}
+      prefetch_server_(config_.prefetch_share) {}
 
 void PeerEngine::State::step(Instant now, const EngineEvent& event, EngineActions& out) {
   std::visit([&](const auto& one) { on(now, one, out); }, event);
@@ -70,7 +69,8 @@ void PeerEngine::State::step(Instant now, const EngineEvent& event, EngineAction
 EngineInfo PeerEngine::State::info() const {
   EngineInfo info;
   info.connected = machine_.phase() == PeerMachine::Phase::member;
-  info.lost = machine_.phase() == PeerMachine::Phase::lost ? machine_.lost_error() : Error{Status::success, {}};
+  info.not_a_member = machine_.not_a_member();
+  info.updating = machine_.in_update();
   info.self = machine_.self();
   info.view = machine_.view();
   info.world = machine_.world();
@@ -91,12 +91,27 @@ void PeerEngine::State::undo_all() noexcept {
     if (ending.execution) ending.execution->undo_now();
 }
 
-void PeerEngine::State::on(Instant now, const ConnectCall& event, EngineActions& out) {
+void PeerEngine::State::on(Instant, const SetTermCall& event, EngineActions& out) {
   const auto phase = machine_.phase();
-  if (phase == PeerMachine::Phase::joining || phase == PeerMachine::Phase::member || connect_done_) {
-    out.emplace_back(CallDone{event.call, usage("this communicator is connected, or connecting, already"), {}});
-    return;
-  }
+  Error error{Status::success, {}};
+  if (phase == PeerMachine::Phase::joining || phase == PeerMachine::Phase::member)
+    error = usage("terms are compared at the admission: set them before connect");
+  else if (!event.value)
+    terms_.erase(event.name);
+  else if (terms_.size() >= limits::kTermsMax && !terms_.contains(event.name))
+    error = {Status::invalid_argument,
+             "there are " + std::to_string(limits::kTermsMax) + " terms already, which are the most"};
+  else
+    terms_[event.name] = *event.value;
+  out.emplace_back(CallDone{event.call, std::move(error), {}});
+}
+
+void PeerEngine::State::on(Instant now, const ConnectCall& event, EngineActions& out) {
+  const auto refuse = [&](const char* why) { out.emplace_back(CallDone{event.call, usage(why), {}}); };
+  if (machine_.phase() == PeerMachine::Phase::joining || connect_done_) return refuse("connect is under way; wait for it");
+  if (machine_.phase() == PeerMachine::Phase::member) return refuse("this communicator is connected already");
+  std::vector<Term> terms;
+  for (const auto& [name, value] : terms_) terms.push_back({.name = name, .value = value});
   connect_call_ = event.call;
   make_offer_known(now, nullptr, out);
   begin_prefetch(now, event);
@@ -109,7 +124,7 @@ void PeerEngine::State::on(Instant now, const ConnectCall& event, EngineActions&
                     .address = event.address,
                     .party = config_.party,
                     .machine = config_.machine,
-                    .terms = event.terms,
+                    .terms = std::move(terms),
                     .min_peers = config_.min_peers},
                    event.prefetch != nullptr, actions);
   follow(now, actions, out);
@@ -118,7 +133,7 @@ void PeerEngine::State::on(Instant now, const ConnectCall& event, EngineActions&
 void PeerEngine::State::on(Instant now, const UpdateTopologyCall& event, EngineActions& out) {
   Error error = machine_.not_a_member();
   if (error.status == Status::success && update_call_)
-    error = usage("update-topology is under way in another thread");
+    error = usage("update-topology is under way already; wait for it");
   if (error.status == Status::success && (machine_.has_ops() || !endings_.empty()))
     error = usage("a collective is in flight; wait for it, then call update-topology");
   if (error.status != Status::success) {
@@ -131,32 +146,18 @@ void PeerEngine::State::on(Instant now, const UpdateTopologyCall& event, EngineA
   follow(now, actions, out);
 }
 
-Error PeerEngine::State::refusal(const CollectiveStart& call) const {
-  const Signature& signature = call.collective.signature;
-  if (signature.count == 0 && signature.collective != Collective::barrier)
-    return {Status::invalid_argument, "a collective needs at least one element; use a barrier to only wait"};
-  if (signature.count != 0 && signature.collective == Collective::barrier)
-    return {Status::invalid_argument, "a barrier has no elements"};
-  if (const auto fine = check(signature.quantization, signature.type); !fine.ok()) return fine.error();
-  if (Error error = machine_.not_a_member(); error.status != Status::success) return error;
-  const std::uint32_t world_size = machine_.view().size();
-  if (call.epoch != Epoch{} && call.epoch != machine_.view().epoch)
-    return stale_epoch(call.epoch, machine_.view().epoch);
-  if (world_size >= 2 && signature.root >= world_size)
-    return {Status::invalid_argument, "there is no rank " + std::to_string(signature.root) + " among " +
-                                          std::to_string(world_size) + " members"};
-  if (signature.count > kBytesMax / element_bytes(signature.type) / world_size)
-    return {Status::invalid_argument,
-            std::to_string(signature.count) + " elements are more than any memory holds"};
-  if (machine_.in_update()) return usage("update-topology is under way; wait for it, then reduce");
-  if (Error error = probing_refusal(call); error.status != Status::success) return error;
-  if (ops_.size() >= limits::kOpsInFlightMax)
-    return usage("too many collectives are in flight; wait for some of them");
-  // Whatever is in flight is of the view that is in force.
-  const auto same_tag = ops_.lower_bound({.epoch = machine_.view().epoch, .view = machine_.view().id, .tag = call.tag});
-  if ((same_tag != ops_.end() && same_tag->first.tag == call.tag) || has_ending(call.tag))
-    return usage("a collective with tag " + std::to_string(call.tag) + " is in flight; wait for it or use another tag");
-  return {Status::success, {}};
+Result<void> PeerEngine::State::check_start(const CollectiveStart& call) const {
+  const View& view = machine_.view();
+  const Error not_a_member = machine_.not_a_member();
+  // Whatever goes on is of the view that is in force.
+  const auto same_tag = ops_.lower_bound({.epoch = view.epoch, .view = view.id, .tag = call.tag});
+  return check_call(call, {.not_a_member = not_a_member,
+                           .view = view,
+                           .self = machine_.self(),
+                           .updating = machine_.in_update(),
+                           .in_flight = ops_.size() + endings_.size(),
+                           .probing = !ops_.empty() && ops_.begin()->second.probing,
+                           .tag_in_flight = has_ending(call.tag) || (same_tag != ops_.end() && same_tag->first.tag == call.tag)});
 }
 
 Result<std::shared_ptr<Execution>> PeerEngine::State::make_execution(const CollectiveStart& call,
@@ -166,6 +167,10 @@ Result<std::shared_ptr<Execution>> PeerEngine::State::make_execution(const Colle
   what.rank = *view.rank_of(machine_.self());
   if (call.transfer)
     return std::shared_ptr<Execution>(std::make_shared<SliceTransfer>(call.transfer, what.rank, view.size()));
+  if (call.residual) {
+    what.residual = call.residual->owed();
+    what.next_residual = call.residual->prepared();
+  }
   what.memory_bytes = config_.collective_memory_bytes;
   what.seed = Random(machine_.self().value ^ Random(collectives_made_++).next()).next();
   const auto plan = plans_.plan(basis.version, {.kind = what.signature.plan,
@@ -184,7 +189,7 @@ Result<std::shared_ptr<Execution>> PeerEngine::State::make_execution(const Colle
 
 void PeerEngine::State::on(Instant now, const CollectiveStart& event, EngineActions& out) {
   const auto refuse = [&](const Error& error) { out.emplace_back(CallDone{event.call, error, {}}); };
-  if (const Error error = refusal(event); error.status != Status::success) return refuse(error);
+  if (const auto fine = check_start(event); !fine.ok()) return refuse(fine.error());
   Signature signature = event.collective.signature;
   Op op;
   std::shared_ptr<const Network> network;
@@ -207,7 +212,7 @@ void PeerEngine::State::on(Instant now, const CollectiveStart& event, EngineActi
   op.signature = signature;
   op.fingerprint = fingerprint(signature);
   op.compress = event.compress;
-  op.started = op.progress = op.told = op.all_called = now;
+  op.started = op.progress = op.reported = op.all_called = now;
   for (const std::uint32_t rank : op.execution->senders())
     op.not_heard.insert(machine_.view().members[rank].id);
   const bool small = !event.transfer && signature.count <= kSmallBytes / element_bytes(signature.type);
@@ -300,7 +305,7 @@ void PeerEngine::State::watch_op(Instant now, const OpKey& key, Op& op, EngineAc
   if (op.complained && op.progress > *op.complained) {
     op.complained.reset();
     tell_progress(now, key, op, out);
-  } else if (op.progress > op.told && now >= op.told + config_.stall / 2) {
+  } else if (op.progress > op.reported && now >= op.reported + config_.stall / 2) {
     tell_progress(now, key, op, out);
   }
   const Instant still_since = op.complained.value_or(op.progress);
@@ -317,10 +322,10 @@ void PeerEngine::State::tell_progress(Instant now, const OpKey& key, Op& op, Eng
                      .stalled_ms = 0,
                      .waiting_for = {},
                      .unresponsive = {},
-                     .period_ms = static_cast<std::uint64_t>(whole_milliseconds(now - op.told)),
+                     .period_ms = static_cast<std::uint64_t>(whole_milliseconds(now - op.reported)),
                      .flows = slow_flows(now, key, op)},
                     actions);
-  op.told = now;
+  op.reported = now;
   mark_flows(op);
   follow(now, actions, out);
 }
@@ -343,7 +348,7 @@ void PeerEngine::State::complain(Instant now, const OpKey& key, Op& op, EngineAc
                                 (complaint.unresponsive.empty()
                                      ? std::string()
                                      : "; no sign of life from " + names_of(complaint.unresponsive))});
-  op.complained = op.told = now;
+  op.complained = op.reported = now;
   mark_flows(op);
   op.probed.reset();
   PeerActions actions;
@@ -385,7 +390,7 @@ std::optional<Instant> PeerEngine::State::op_deadline(const Op& op) const {
   const bool probed = op.probed && *op.probed >= op.progress;
   std::optional<Instant> next = earlier(op.execution->next_deadline(), op.tell_ready);
   next = earlier(next, still_since + (probed ? config_.stall : config_.stall / 2));
-  if (op.progress > op.told) next = earlier(next, op.told + config_.stall / 2);
+  if (op.progress > op.reported) next = earlier(next, op.reported + config_.stall / 2);
   return next;
 }
 
@@ -394,7 +399,7 @@ std::optional<Instant> PeerEngine::State::next_deadline() const {
   for (const auto& [key, op] : ops_) next = earlier(next, op_deadline(op));
   for (const auto& [peer, link] : links_) next = earlier(next, link.schedule.acknowledgement_due());
   for (const Wait& wait : waits_) next = earlier(next, wait.until);
-  next = earlier(next, host_.next_deadline());
+  next = earlier(next, prefetch_server_.next_deadline());
   if (guest_) next = earlier(next, guest_->next_deadline());
   return next;
 }

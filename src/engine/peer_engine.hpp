@@ -29,6 +29,8 @@ namespace hawser {
 /// Names a blocking call of the application until its CallDone.
 using CallId = Id<struct CallIdTag>;
 
+class Execution;
+class Residual;
 struct TransferCall;
 struct ProbeCall;
 struct StateOffer;
@@ -67,6 +69,9 @@ struct LinkConnection {
 
 // ------------------------------------------------------------------------------------------ events in
 
+// Calls of the application. Any may come at any time. One that does not go with those under way, or does not fit, ends
+// at once with an error and changes nothing: the engine is the judge of that.
+
 /// The application wants to join. The engine is a newcomer from then on.
 struct ConnectCall {
   CallId call;
@@ -74,19 +79,24 @@ struct ConnectCall {
   std::uint64_t token = 0;   ///< Likewise.
   Address address;           ///< Where links are accepted; an empty host means "as the master sees me".
   std::shared_ptr<PrefetchTarget> prefetch;  ///< What to fetch before it may be admitted, or null.
-  std::vector<Term> terms{};  ///< What all members of its group have alike, in order of their names.
+};
+/// What all members of the group must have alike, from the next ConnectCall on. Ends at once.
+struct SetTermCall {
+  CallId call;
+  std::string name;
+  std::optional<std::string> value;  ///< None: nothing any more.
 };
 /// Members offer a shared state to guests from now on; null: none any more. Ends at once, and then nobody reads what
 /// was offered before.
 struct OfferStateCall {
   CallId call;
   std::shared_ptr<const StateOffer> offer;
-  std::shared_ptr<const StateOffer> instead_of;  ///< If another one stands, nothing happens; null: whichever stands.
+  std::shared_ptr<const StateOffer> instead_of;  ///< If another one is in force, nothing happens; null: whichever is.
 };
 struct UpdateTopologyCall {
   CallId call;
 };
-/// The memory in `collective` stays valid until CallDone; its rank and seed are the engine's to fill in.
+/// The memory in `collective` stays valid until CallDone; its rank, residuals and seed are the engine's to fill in.
 struct CollectiveStart {
   CallId call;
   CollectiveCall collective;
@@ -95,11 +105,13 @@ struct CollectiveStart {
   Epoch epoch;            ///< The view that the caller's ranks and sizes are of; 0: whatever is in force.
   std::shared_ptr<TransferCall> transfer;  ///< Of a transfer, whose signature counts its slices; else null.
   std::shared_ptr<ProbeCall> probing;      ///< Of an optimize-topology, else null.
+  std::shared_ptr<Residual> residual;      ///< Error feedback, claimed by the caller until CallDone; or null.
 };
 /// What the application waits for: any of these.
 struct MembershipWish {
   bool joiner = false;            ///< Somebody wants to join: an update-topology of all members lets it in.
-  std::optional<Epoch> other_than{};  ///< Another view than that of this epoch is in force: somebody joined or was lost.
+  /// Another view than that of this epoch is in force: somebody joined or was lost.
+  std::optional<Epoch> other_than{};
   std::uint32_t group_size = 0;   ///< So many members are in the group; 0: however many.
 };
 /// Which of them hold. Any number, or none.
@@ -121,7 +133,7 @@ struct WaitCall {
 /// The application is going: tells the master, fails all calls with Status::closed. The driver flushes
 /// what SendMaster asked for and then closes everything.
 struct LeaveCall {};
-/// The control connection that DialMaster asked for stands.
+/// The control connection that DialMaster asked for is established.
 struct MasterUp {};
 /// It broke, or could not be made.
 struct MasterDown {
@@ -131,7 +143,7 @@ struct MasterDown {
 struct MasterSaid {
   MasterMessage message;
 };
-/// A connection of a link stands (greetings exchanged).
+/// A connection of a link is established (greetings exchanged).
 struct LinkUp {
   LinkConnection connection;
   std::uint64_t incarnation = 0;  ///< Tells it from earlier connections of this number.
@@ -139,7 +151,7 @@ struct LinkUp {
   bool same_host = false;  ///< It never leaves the machine: its rate is that of memory, and not measured.
 };
 /// It broke. A frame that was being received on it is forgotten; unacknowledged frames go elsewhere. Of another
-/// incarnation than the one that stands: means nothing.
+/// incarnation than the established one: means nothing.
 struct LinkDown {
   LinkConnection connection;
   std::uint64_t incarnation = 0;
@@ -165,14 +177,14 @@ struct WorkDone {
 /// Time has passed.
 struct EngineTick {};
 
-using EngineEvent = std::variant<ConnectCall, UpdateTopologyCall, WaitCall, CollectiveStart, LeaveCall, MasterUp,
-                                 OfferStateCall, MasterDown, MasterSaid, LinkUp, LinkDown, LinkRefused,
+using EngineEvent = std::variant<SetTermCall, ConnectCall, UpdateTopologyCall, WaitCall, CollectiveStart, LeaveCall,
+                                 MasterUp, OfferStateCall, MasterDown, MasterSaid, LinkUp, LinkDown, LinkRefused,
                                  LinkSampled, WorkDone, EngineTick>;
 
 // ---------------------------------------------------------------------------------------- actions out
 
-/// Keep a link to this peer from now on. Either side may dial: whose dial comes through first dials all connections of the
-/// link, and redials broken ones.
+/// Keep a link to this peer from now on. Either side may dial: whose dial comes through first dials all connections of
+/// the link, and redials broken ones.
 struct OpenLink {
   Member peer;  ///< With the address to dial.
   std::uint64_t secret = 0;
@@ -253,7 +265,8 @@ struct OutFrame {
 /// What the application may see of the membership at any moment.
 struct EngineInfo {
   bool connected = false;
-  Error lost;  ///< Why it is no longer a member; status success if it never was one.
+  Error not_a_member;     ///< Why not; status success if it is one.
+  bool updating = false;  ///< An update-topology is under way.
   PeerId self;
   View view;
   World world;

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::size_t kStagingKept = 8;
 
-/// Between hosts, where the word that somebody has called takes long.
+/// Between hosts, where a ready frame takes long.
 std::size_t eager_bytes(std::size_t members) {
   return std::clamp(limits::kEagerBytesOfAll / members, limits::kEagerBytesLeast, limits::kEagerBytesMax);
 }
@@ -217,7 +217,7 @@ void PeerEngine::State::frame_ends(Instant now, LinkConnection connection, bool 
       link->meter.acknowledged(now, bytes);
       uplink_.moved(now, bytes, queued_since());
     }
-    if (bytes > 0) host_.uplink().moved(now, bytes);
+    if (bytes > 0) prefetch_server_.uplink().moved(now, bytes);
     if (link->schedule.has_work()) out.emplace_back(WakeLink{connection.peer});
     return;
   }
@@ -230,13 +230,13 @@ void PeerEngine::State::frame_ends(Instant now, LinkConnection connection, bool 
   if (link->schedule.received(now, connection.index, header.payload_bytes))
     out.emplace_back(WakeLink{connection.peer, connection.index});
   if (is_prefetch(header.key) && header.kind != FrameKind::chunk)
-    prefetch_word(now, connection, header, out);
+    prefetch_control(now, connection, header, out);
   else if (header.kind == FrameKind::ready)
     ready_came(now, *link, connection.peer, header, out);
   else if (header.kind == FrameKind::chunk)
     chunk_ends(now, connection, *link, receiving, out);
   else
-    word_came(now, connection, *link, header, out);
+    control_came(now, connection, *link, header, out);
 }
 
 void PeerEngine::State::chunk_ends(Instant now, LinkConnection connection, Link& link, Receiving& receiving,
@@ -285,12 +285,12 @@ void PeerEngine::State::apply_chunk(Instant now, LinkConnection from, const Fram
                                         .out_bytes = bytes}},
             .bytes = bytes + header.payload_bytes};
   const Link* const link = find_link(from.peer);
-  const auto stands = link->incarnations.find(from.index);
+  const auto established = link->incarnations.find(from.index);
   order(*op,
         {.use = UnderWay::Use::decompress,
          .key = header.key,
          .connection = from,
-         .incarnation = stands == link->incarnations.end() ? 0 : stands->second,
+         .incarnation = established == link->incarnations.end() ? 0 : established->second,
          .header = header,
          .buffer = std::move(buffer),
          .payload = std::move(payload)},
@@ -335,7 +335,7 @@ void PeerEngine::State::chunk_arrived(Instant now, PeerId to, const FrameHeader&
   if (is_prefetch(header.key)) {
     std::vector<PrefetchSend> sends;
     look_at_training();
-    host_.arrived(now, to, header, sends);
+    prefetch_server_.arrived(now, to, header, sends);
     return send_prefetch(now, sends, out);
   }
   Op* const op = find_op(header.key);
@@ -350,13 +350,13 @@ void PeerEngine::State::chunk_arrived(Instant now, PeerId to, const FrameHeader&
 /// Tells how far the others may send once it has grown by enough to be worth a frame.
 void PeerEngine::State::widen_limit(const OpKey& key, Op& op, EngineActions& out) {
   const std::uint64_t limit = op.execution->send_limit();
-  if (op.tell_ready || limit == op.limit_told) return;
+  if (op.tell_ready || limit == op.limit_announced) return;
   const bool last = limit >= op.execution->chunks();
-  if (last || limit >= op.limit_told + op.execution->limit_step()) tell_ready(key, op, out);
+  if (last || limit >= op.limit_announced + op.execution->limit_step()) tell_ready(key, op, out);
 }
 
-/// Words are said to those who are ready, so there is nothing to keep for later.
-void PeerEngine::State::word_came(Instant now, LinkConnection connection, Link& link, const FrameHeader& header,
+/// Control frames go to those who are ready, so there is nothing to keep for later.
+void PeerEngine::State::control_came(Instant now, LinkConnection connection, Link& link, const FrameHeader& header,
                                   EngineActions& out) {
   Op* const op = find_op(header.key);
   const auto rank = machine_.view().rank_of(connection.peer);
@@ -364,7 +364,7 @@ void PeerEngine::State::word_came(Instant now, LinkConnection connection, Link& 
   op->progress = std::max(op->progress, now);
   Execution::Output output;
   const Execution::Heard heard =
-      op->execution->word_came(now, *rank, header.kind, header.chunk, header.count, output);
+      op->execution->control_came(now, *rank, header.kind, header.chunk, header.count, output);
   if (heard == Execution::Heard::cancels) link.schedule.cancel(header.key, header.chunk);
   perform(header.key, *op, output, out);
   if (heard == Execution::Heard::impossible)
@@ -404,8 +404,8 @@ void PeerEngine::State::drop_connection(Instant now, LinkConnection connection, 
                            "connection " + std::to_string(connection.index) + " to " + who +
                                " is closed and will be opened again: " + reason});
   const Link* const link = find_link(connection.peer);
-  const auto stands = link->incarnations.find(connection.index);
-  const std::uint64_t incarnation = stands == link->incarnations.end() ? 0 : stands->second;
+  const auto established = link->incarnations.find(connection.index);
+  const std::uint64_t incarnation = established == link->incarnations.end() ? 0 : established->second;
   forget_connection(now, connection, out);
   out.emplace_back(DropConnection{connection, incarnation, reason});
 }

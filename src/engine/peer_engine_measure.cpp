@@ -35,8 +35,8 @@ std::optional<Instant> PeerEngine::State::queued_since() const {
   return since;
 }
 
-/// A measurement counts once, however many collectives end before the next one. True if traffic was seen since: what is no
-/// news of the link, since it came near our own bound, passed at one time with the rest all the same.
+/// A measurement counts once, however many collectives end before the next one. True if traffic was seen since: what is
+/// no news of the link, since it came near our own bound, passed at one time with the rest all the same.
 bool PeerEngine::State::take_measures(Link& link) {
   link.steady_delay.take(nanoseconds(link.meter.round_trip()) / 2);
   const bool seen = std::exchange(link.sampled_at, link.meter.sampled_at()) != link.meter.sampled_at() &&
@@ -73,9 +73,9 @@ void PeerEngine::State::tell_measures(PeerActions& out) {
   if (std::none_of(row.bytes_per_second.begin(), row.bytes_per_second.end(), known)) return;
   row.uplink_bytes_per_second = take_peak(steady_uplink_, uplink_);
   row.downlink_bytes_per_second = take_peak(steady_downlink_, downlink_);
-  if (told_in_ == view.id && told_ == row) return;
-  told_in_ = view.id;
-  told_ = row;
+  if (announced_in_ == view.id && announced_ == row) return;
+  announced_in_ = view.id;
+  announced_ = row;
   machine_.measured(std::move(row), out);
 }
 
@@ -134,7 +134,7 @@ void PeerEngine::State::set_bounds() {
 }
 
 void PeerEngine::State::mark_flows(Op& op) const {
-  for (const auto& [peer, link] : links_) op.arrived_at_told[peer] = link.schedule.chunk_bytes_arrived();
+  for (const auto& [peer, link] : links_) op.arrived_at_report[peer] = link.schedule.chunk_bytes_arrived();
 }
 
 /// Links that delivered less than the plan counts on since the master was last told, though data of the collective
@@ -146,12 +146,12 @@ std::vector<Flow> PeerEngine::State::slow_flows(Instant now, const OpKey& key, c
   for (const auto& [peer, link] : links_) {
     const auto rank = machine_.view().rank_of(peer);
     const auto queued = link.meter.queued_since();
-    const auto before = op.arrived_at_told.find(peer);
-    if (!rank || !link.metered || !queued || *queued > op.told + (now - op.told) / 4 ||
-        before == op.arrived_at_told.end() || !link.schedule.owes(key))
+    const auto before = op.arrived_at_report.find(peer);
+    if (!rank || !link.metered || !queued || *queued > op.reported + (now - op.reported) / 4 ||
+        before == op.arrived_at_report.end() || !link.schedule.owes(key))
       continue;
     const double expected = static_cast<double>(op.execution->planned_bytes(*rank)) / predicted *
-                            seconds_of(now - std::max(*queued, op.told));
+                            seconds_of(now - std::max(*queued, op.reported));
     const auto delivered = static_cast<double>(link.schedule.chunk_bytes_arrived() - before->second);
     if (delivered < expected)
       flows.push_back({.to = peer, .percent = static_cast<std::uint32_t>(100 * delivered / expected)});
@@ -164,7 +164,7 @@ std::shared_ptr<const Network> PeerEngine::State::network_of(const PlanBasis& ba
   if (const auto found = networks_.find(basis.version); found != networks_.end()) return found->second;
   auto made = make_network(matrix_of(*basis.measures));
   if (!made.ok()) {
-    // The same words came to all members: all plan as if nothing were known.
+    // The same messages came to all members: all plan as if nothing were known.
     out.emplace_back(LogEvent{LogLevel::warning, "odd-measures", made.error().sentence});
     return nullptr;
   }

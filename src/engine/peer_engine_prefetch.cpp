@@ -5,7 +5,7 @@
 #include "base/planted_fault.hpp"
 #include "engine/peer_engine_state.hpp"
 
-/// Prefetching, both sides of it, between the membership, the links and the machines of prefetch_host and
+/// Prefetching, both sides of it, between the membership, the links and the machines of prefetch_server and
 /// prefetch_guest.
 namespace hawser {
 namespace {
@@ -54,7 +54,7 @@ void PeerEngine::State::on(Instant now, const OfferStateCall& event, EngineActio
 
 void PeerEngine::State::make_offer_known(Instant now, std::shared_ptr<const StateOffer> offer, EngineActions& out) {
   std::vector<PrefetchSend> sends;
-  const auto before = host_.offer(now, offer, sends);
+  const auto before = prefetch_server_.offer(now, offer, sends);
   offer_before_ = std::exchange(offer_, std::move(offer));
   if (before)
     for (auto& [peer, link] : links_)
@@ -63,15 +63,15 @@ void PeerEngine::State::make_offer_known(Instant now, std::shared_ptr<const Stat
   send_prefetch(now, sends, out);
 }
 
-void PeerEngine::State::follow_one(Instant now, const HostsKnown& known, EngineActions& out) {
+void PeerEngine::State::follow_one(Instant now, const GroupMembersKnown& known, EngineActions& out) {
   if (!guest_) return;
   std::vector<PrefetchSend> sends;
-  guest_->hosts(now, ids_of(known.members), sends);
+  guest_->servers(now, ids_of(known.members), sends);
   send_prefetch(now, sends, out);
 }
 
 void PeerEngine::State::follow_one(Instant, const VisitorsKnown& known, EngineActions&) {
-  host_.guests(ids_of(known.visitors));
+  prefetch_server_.guests(ids_of(known.visitors));
 }
 
 /// Sends, and lets the master know when the fetching is over.
@@ -91,15 +91,15 @@ void PeerEngine::State::send_prefetch(Instant now, std::vector<PrefetchSend>& se
   follow(now, actions, out);
 }
 
-void PeerEngine::State::prefetch_word(Instant now, LinkConnection connection, const FrameHeader& header,
+void PeerEngine::State::prefetch_control(Instant now, LinkConnection connection, const FrameHeader& header,
                                       EngineActions& out) {
   std::vector<PrefetchSend> sends;
   look_at_training();
   bool honest = true;
   switch (header.kind) {
-    case FrameKind::ready: host_.ready(now, connection.peer, sends); break;
-    case FrameKind::want: honest = host_.want(now, connection.peer, header, sends); break;
-    case FrameKind::unwant: host_.unwant(connection.peer, header); break;
+    case FrameKind::ready: prefetch_server_.ready(now, connection.peer, sends); break;
+    case FrameKind::want: honest = prefetch_server_.want(now, connection.peer, header, sends); break;
+    case FrameKind::unwant: prefetch_server_.unwant(connection.peer, header); break;
     case FrameKind::have:
       if (guest_) guest_->offered(now, connection.peer, header, sends);
       break;
@@ -145,13 +145,14 @@ void PeerEngine::State::prefetch_worked(Instant now, const UnderWay& work, bool 
 }
 
 void PeerEngine::State::look_at_training() {
-  host_.training(std::any_of(ops_.begin(), ops_.end(), [](const auto& entry) { return !entry.second.whole; }));
+  prefetch_server_.training(
+      std::any_of(ops_.begin(), ops_.end(), [](const auto& entry) { return !entry.second.whole; }));
 }
 
 void PeerEngine::State::tick_prefetch(Instant now, EngineActions& out) {
   std::vector<PrefetchSend> sends;
   look_at_training();
-  host_.tick(now, sends);
+  prefetch_server_.tick(now, sends);
   if (guest_) guest_->tick(now, sends);
   send_prefetch(now, sends, out);
 }

@@ -1,24 +1,7 @@
-#include "base/limits.hpp"
 #include "engine/peer_engine_state.hpp"
 
-/// Optimize-topology: links that no traffic has shown are probed. It is alone among the collectives of a group: probes
-/// would disturb the others, and plans of all tags change with its commit.
+/// Optimize-topology: links that no traffic has shown are probed.
 namespace hawser {
-
-Error PeerEngine::State::probing_refusal(const CollectiveStart& call) const {
-  const auto usage = [](std::string sentence) { return Error{Status::invalid_usage, std::move(sentence)}; };
-  if (!call.probing) {
-    // Nothing else is in flight beside one.
-    if (!ops_.empty() && ops_.begin()->second.probing)
-      return usage("optimize-topology is under way; wait for it, then call");
-    return {Status::success, {}};
-  }
-  if (!ops_.empty()) return usage("a collective is in flight; wait for it, then call optimize-topology");
-  if (machine_.view().size() > limits::kMeasuredGroupMax)
-    return usage("this group has " + std::to_string(machine_.view().size()) + " members; links are measured in groups "
-                 "of at most " + std::to_string(limits::kMeasuredGroupMax) + ". Plans do without");
-  return {Status::success, {}};
-}
 
 std::shared_ptr<LinkProbing> PeerEngine::State::make_probing(Instant now, const CollectiveStart& call) {
   const View& view = machine_.view();
@@ -75,7 +58,8 @@ void PeerEngine::State::link_is_wider(Instant now, PeerId peer, EngineActions& o
   for (auto& [key, op] : ops_) {
     if (!op.probing || !rank) continue;
     Execution::Output output;
-    op.probing->link_stands(now, *rank, static_cast<std::uint32_t>(find_link(peer)->schedule.connections()), output);
+    op.probing->link_established(now, *rank, static_cast<std::uint32_t>(find_link(peer)->schedule.connections()),
+                                 output);
     perform(key, op, output, out);
     take_probes(now, key, op, out);
     if (op.execution->complete() && !op.whole) result_whole(now, key, op, out);

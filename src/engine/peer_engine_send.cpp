@@ -37,7 +37,7 @@ void PeerEngine::State::send(const OpKey& key, Op& op, const std::vector<Executi
 
 void PeerEngine::State::tell_ready(const OpKey& key, Op& op, EngineActions& out) {
   op.tell_ready.reset();
-  op.limit_told = op.execution->send_limit();
+  op.limit_announced = op.execution->send_limit();
   for (const std::uint32_t rank : op.execution->senders()) {
     HAWSER_ASSERT(rank < machine_.view().size());
     const PeerId to = machine_.view().members[rank].id;
@@ -71,7 +71,7 @@ std::optional<OutFrame> PeerEngine::State::next_frame(Instant now, LinkConnectio
     if (is_prefetch(frame->key)) {
       if (link->metered) link->meter.gave(now);
       link->compression.handed(now, frame->payload_bytes, false);
-      return OutFrame{.header = *frame, .payload = host_.payload(frame->chunk)};
+      return OutFrame{.header = *frame, .payload = prefetch_server_.payload(frame->chunk)};
     }
     link->preparing.emplace(connection.index, Preparing{.header = *frame});
     ++find_op(frame->key)->preparing;

@@ -17,7 +17,7 @@
 #include "engine/link_probing.hpp"
 #include "engine/peer_engine.hpp"
 #include "shared_state/prefetch_guest.hpp"
-#include "shared_state/prefetch_host.hpp"
+#include "shared_state/prefetch_server.hpp"
 #include "topology/steady_measure.hpp"
 
 namespace hawser {
@@ -57,7 +57,7 @@ class PeerEngine::State {
     std::shared_ptr<Execution> execution;
     std::shared_ptr<LinkProbing> probing;  ///< The same, of an optimize-topology; else null.
     bool compress = false;
-    std::uint64_t limit_told = 0;        ///< Of chunks on their way up.
+    std::uint64_t limit_announced = 0;        ///< Of chunks on their way up.
     std::set<PeerId> not_heard;          ///< Members whose chunks come here, and who may not have called yet.
     Instant all_called{};                ///< When that was empty.
     Duration in_kernels{};
@@ -67,8 +67,8 @@ class PeerEngine::State {
     Instant progress{};                 ///< When something of it last moved.
     std::optional<Instant> probed;      ///< When all links were asked for a sign of life.
     std::optional<Instant> complained;  ///< When the master was told that nothing moves.
-    Instant told{};                     ///< When the master was last told how it goes.
-    std::map<PeerId, std::uint64_t> arrived_at_told{};  ///< Chunk bytes that each link had delivered by then.
+    Instant reported{};                     ///< When the master was last told how it goes.
+    std::map<PeerId, std::uint64_t> arrived_at_report{};  ///< Chunk bytes that each link had delivered by then.
     std::optional<Instant> whole;       ///< When the own result was complete.
     std::optional<Instant> tell_ready;  ///< When the senders shall be told that this peer is ready.
     std::uint64_t bytes_sent = 0;
@@ -131,7 +131,7 @@ class PeerEngine::State {
     LinkSchedule schedule;
     std::map<std::uint32_t, Receiving> receiving;
     std::map<std::uint32_t, Preparing> preparing;  ///< By connection.
-    std::map<std::uint32_t, std::uint64_t> incarnations;  ///< Of the connections that stand, by number.
+    std::map<std::uint32_t, std::uint64_t> incarnations;  ///< Of the established connections, by number.
     std::map<OpKey, std::vector<Parked>> parked;
     /// Of frames that are parked, and of those on their way in that will be.
     std::size_t parked_bytes = 0;
@@ -156,6 +156,7 @@ class PeerEngine::State {
   };
 
   // peer_engine.cpp: calls and membership.
+  void on(Instant now, const SetTermCall& event, EngineActions& out);
   void on(Instant now, const ConnectCall& event, EngineActions& out);
   void on(Instant now, const UpdateTopologyCall& event, EngineActions& out);
   void on(Instant now, const CollectiveStart& event, EngineActions& out);
@@ -176,9 +177,9 @@ class PeerEngine::State {
   void follow_one(Instant now, const OpAborted& aborted, EngineActions& out);
   void follow_one(Instant now, const ConnectEnded& ended, EngineActions& out);
   void follow_one(Instant now, const UpdateEnded& ended, EngineActions& out);
-  void follow_one(Instant now, const HostsKnown& known, EngineActions& out);
+  void follow_one(Instant now, const GroupMembersKnown& known, EngineActions& out);
   void follow_one(Instant now, const VisitorsKnown& known, EngineActions& out);
-  Error refusal(const CollectiveStart& call) const;
+  Result<void> check_start(const CollectiveStart& call) const;
   Result<std::shared_ptr<Execution>> make_execution(const CollectiveStart& call, const PlanBasis& basis,
                                                     const Network* network);
   void tick_executions(Instant now, EngineActions& out);
@@ -198,7 +199,7 @@ class PeerEngine::State {
   void end_prefetch(Instant now);
   void make_offer_known(Instant now, std::shared_ptr<const StateOffer> offer, EngineActions& out);
   void send_prefetch(Instant now, std::vector<PrefetchSend>& sends, EngineActions& out);
-  void prefetch_word(Instant now, LinkConnection connection, const FrameHeader& header, EngineActions& out);
+  void prefetch_control(Instant now, LinkConnection connection, const FrameHeader& header, EngineActions& out);
   void prefetch_chunk(Instant now, PeerId from, const FrameHeader& header, Payload payload, EngineActions& out);
   void prefetch_worked(Instant now, const UnderWay& work, bool right, EngineActions& out);
   void order_prefetched(std::vector<Execution::Order>& works, EngineActions& out);
@@ -255,7 +256,7 @@ class PeerEngine::State {
   void apply_chunk(Instant now, LinkConnection from, const FrameHeader& header, Payload payload, EngineActions& out);
   void take_chunk(Instant now, LinkConnection from, const FrameHeader& header, Payload payload, Op& op,
                   EngineActions& out);
-  void word_came(Instant now, LinkConnection connection, Link& link, const FrameHeader& header, EngineActions& out);
+  void control_came(Instant now, LinkConnection connection, Link& link, const FrameHeader& header, EngineActions& out);
   void ready_came(Instant now, Link& link, PeerId from, const FrameHeader& header, EngineActions& out);
   void drop_connection(Instant now, LinkConnection connection, const std::string& reason, EngineActions& out);
   void forget_connection(Instant now, LinkConnection connection, EngineActions& out);
@@ -263,7 +264,6 @@ class PeerEngine::State {
   bool future(const OpKey& key) const;
 
   // peer_engine_probe.cpp
-  Error probing_refusal(const CollectiveStart& call) const;
   std::shared_ptr<LinkProbing> make_probing(Instant now, const CollectiveStart& call);
   void take_probes(Instant now, const OpKey& key, Op& op, EngineActions& out);
   void count_probe(PeerId from, const FrameHeader& header, Op& op);
@@ -285,6 +285,7 @@ class PeerEngine::State {
 
   EngineConfig config_;
   PeerMachine machine_;
+  std::map<std::string, std::string> terms_;
   std::optional<CallId> connect_call_;
   std::optional<CallId> update_call_;
   std::vector<Wait> waits_;
@@ -298,12 +299,12 @@ class PeerEngine::State {
   PeakMeter downlink_;
   topology::SteadyMeasure steady_uplink_;
   topology::SteadyMeasure steady_downlink_;
-  LinkRow told_;       ///< To the master, of the view `told_in_`.
-  ViewId told_in_;
+  LinkRow announced_;       ///< To the master, of the view `announced_in_`.
+  ViewId announced_in_;
   std::map<std::uint64_t, std::shared_ptr<const Network>> networks_;  ///< Of the view in force, by version.
   PlanCache plans_;                   ///< Of the view in force.
   std::uint64_t collectives_made_ = 0;  ///< Each rounds by its own dice.
-  PrefetchHost host_;
+  PrefetchServer prefetch_server_;
   std::shared_ptr<const StateOffer> offer_;
   std::shared_ptr<const StateOffer> offer_before_;  ///< May be in the writing until the actions of its end are done.
   std::optional<PrefetchGuest> guest_;

@@ -87,8 +87,8 @@ void PeerEngine::State::unpacked(Instant now, Op& op, const UnderWay& work, bool
     return take_chunk(now, work.connection, work.header, {.bytes = work.buffer.get(), .owner = work.buffer}, op, out);
   Link* const link = find_link(work.connection.peer);
   if (link == nullptr) return;
-  const auto stands = link->incarnations.find(work.connection.index);
-  if (stands != link->incarnations.end() && stands->second == work.incarnation)
+  const auto established = link->incarnations.find(work.connection.index);
+  if (established != link->incarnations.end() && established->second == work.incarnation)
     drop_connection(now, work.connection, "it sent a chunk that cannot be decompressed", out);
 }
 
@@ -100,9 +100,11 @@ void PeerEngine::State::packed(Op& op, const UnderWay& work, std::size_t bytes, 
   else
     link->compression.paid();
   const auto found = link->preparing.find(work.connection.index);
-  const auto stands = link->incarnations.find(work.connection.index);
+  const auto established = link->incarnations.find(work.connection.index);
   // Its frame goes over another connection, which may have it compressed anew.
-  if (found == link->preparing.end() || stands == link->incarnations.end() || stands->second != work.incarnation) return;
+  if (found == link->preparing.end() || established == link->incarnations.end() ||
+      established->second != work.incarnation)
+    return;
   HAWSER_ASSERT(op.preparing > 0);
   Preparing& preparing = found->second;
   preparing.compressing = {};

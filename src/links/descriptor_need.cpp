@@ -9,8 +9,8 @@ std::uint64_t descriptors_needed(const LinksHeld& links) {
 
 std::optional<std::string> DescriptorShortage::look(const LinksHeld& links, const DescriptorLimit& limit) {
   const std::uint64_t needed = descriptors_needed(links);
-  if (needed <= limit.soft || needed < 2 * needed_when_told_) return std::nullopt;
-  needed_when_told_ = needed;
+  if (needed <= limit.soft || needed < 2 * needed_when_warned_) return std::nullopt;
+  needed_when_warned_ = needed;
   const std::string wanted = std::to_string(needed);
   std::string hard;
   if (limit.hard < needed) hard = ", after root has raised the hard limit, which is " + std::to_string(limit.hard);

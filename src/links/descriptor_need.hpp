@@ -36,7 +36,7 @@ class DescriptorShortage {
   std::optional<std::string> look(const LinksHeld& links, const DescriptorLimit& limit);
 
  private:
-  std::uint64_t needed_when_told_ = 0;
+  std::uint64_t needed_when_warned_ = 0;
 };
 
 }  // namespace hawser

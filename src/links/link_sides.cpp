@@ -40,7 +40,7 @@ LinkSides::Verdict LinkSides::judge(Instant now) const {
   return goes_first ? Verdict::hold : Verdict::accept;
 }
 
-void LinkSides::ours_stands(Instant now) {
+void LinkSides::ours_established(Instant now) {
   dialler_ = Dialler::ours;
   if (!is_up_) stood_at_ = now;
   is_up_ = true;
@@ -49,7 +49,7 @@ void LinkSides::ours_stands(Instant now) {
   greeted_at_.reset();
 }
 
-void LinkSides::theirs_stands(Instant now) {
+void LinkSides::theirs_established(Instant now) {
   dialler_ = Dialler::theirs;
   if (!is_up_) stood_at_ = now;
   is_up_ = true;

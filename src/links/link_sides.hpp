@@ -42,9 +42,9 @@ class LinkSides {
   void attempt_ended() { greeted_at_.reset(); }
   /// The other side's greeting has come.
   Verdict judge(Instant now) const;
-  /// A connection that this side dialled, or that it accepted, stands.
-  void ours_stands(Instant now);
-  void theirs_stands(Instant now);
+  /// A connection that this side dialled, or that it accepted, is established.
+  void ours_established(Instant now);
+  void theirs_established(Instant now);
   /// The link stays on this machine: whoever is refused there is refused for want of a process, and learns it soonest by
   /// dialling.
   void is_near() { is_near_ = has_got_through_ = true; }

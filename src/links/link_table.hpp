@@ -211,7 +211,7 @@ class LinkTable {
   void received_of_stranger(Instant now, Stranger& stranger, std::span<const std::byte> bytes, Actions& out);
   void judge(Instant now, SocketId socket, Actions& out);
   void judge_held(Instant now, PeerId peer, Actions& out);
-  void admit(Instant now, SocketId socket, Duration round_trip, Actions& out);
+  void accept_stranger(Instant now, SocketId socket, Duration round_trip, Actions& out);
   void refuse(SocketId socket, GreetingAnswer answer, const std::string& why, Actions& out);
   void turn_away(SocketId socket, const std::string& why, Actions& out);
   void make_room(const std::string& source, Actions& out);

@@ -90,7 +90,7 @@ void LinkTable::judge_held(Instant now, PeerId peer, Actions& out) {
 }
 
 /// The accepting answer is written.
-void LinkTable::admit(Instant now, SocketId socket, Duration round_trip, Actions& out) {
+void LinkTable::accept_stranger(Instant now, SocketId socket, Duration round_trip, Actions& out) {
   const Stranger stranger = *strangers_.find(socket);
   const LinkGreeting& greeting = *stranger.greeting;
   Link* const link = find(greeting.from);
@@ -98,7 +98,7 @@ void LinkTable::admit(Instant now, SocketId socket, Duration round_trip, Actions
   strangers_.remove(socket);
   if (link->sides.dialler() != LinkSides::Dialler::theirs) leave_dialling(*link, out);
   for (Slot& slot : link->slots) stop_attempt(slot, out);
-  link->sides.theirs_stands(now);
+  link->sides.theirs_established(now);
   if (link->slots.size() < greeting.connections_total) link->slots.resize(greeting.connections_total);
   HAWSER_ASSERT(greeting.connection_index < link->slots.size());
   establish(now, {greeting.from, greeting.connection_index},

@@ -76,7 +76,7 @@ void LinkTable::dialled(Instant now, SocketId socket, const Digest128& machine_p
 
 void LinkTable::sent(Instant now, SocketId socket, Duration round_trip, Actions& out) {
   if (const Stranger* const stranger = strangers_.find(socket)) {
-    if (stranger->is_answered) admit(now, socket, round_trip, out);
+    if (stranger->is_answered) accept_stranger(now, socket, round_trip, out);
     return;
   }
   const auto at = sockets_.find(socket);
@@ -108,7 +108,7 @@ void LinkTable::received_answer(Instant now, ConnectionName name, const Received
   slot->attempt = Slot::Attempt::none;
   slot->socket = {};
   slot->due.reset();
-  find(name.peer)->sides.ours_stands(now);
+  find(name.peer)->sides.ours_established(now);
   const Digest128 proof = slot->proof;
   establish(now, name,
             {.socket = received.socket,

@@ -261,7 +261,7 @@ void MasterMachine::State::admit_to(Instant now, std::uint32_t number, const std
     --source(peer.source).pending;
     --pending_;
     peer.role = Role::member;
-    peer.view_told = {};
+    peer.view_sent = {};
     promote(peer, out);
     // The run's id may have been taken over from members that came back after this newcomer's welcome.
     tell(peer, Welcome{.run = run_, .seen_host = peer.seen_host}, out);

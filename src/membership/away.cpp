@@ -5,12 +5,12 @@
 #include "membership/master_state.hpp"
 
 /// A connection is not a member: one whose connection to the master broke has time to come back, and what is under way
-/// goes on meanwhile. Whether it is gone its links tell sooner: if it has died, all of them are broken, and whoever dials
-/// it is refused.
+/// goes on meanwhile. Whether it is gone its links tell sooner: if it has died, all of them are broken, and whoever
+/// dials it is refused.
 namespace hawser {
 namespace {
 
-/// A living peer's links stand again by then.
+/// A living peer's links are established again by then.
 constexpr Duration kLinksRepaired = milliseconds(300);
 /// The same, where some say that nobody listens there any more, which may be wrong.
 constexpr Duration kRefusalDenied = milliseconds(100);
@@ -48,7 +48,7 @@ void MasterMachine::State::count_absent(Instant now, Peer& peer) {
   arm_group(group);
 }
 
-/// What this member says of its link to another one; none: it stands.
+/// What this member says of its link to another one; none: it is established.
 void MasterMachine::State::set_down(Peer& from, PeerId to, std::optional<LinkDown> link) {
   if (const auto known = from.down.find(to); known != from.down.end()) {
     if (from.connection) count_doubt(from, to, known->second, false);
@@ -97,7 +97,8 @@ void MasterMachine::State::judge_away(Instant now, PeerId id, MasterActions& out
        {Status::expelled, "the connection of this peer to the master broke (" + peer.away->reason +
                               "), and so did its links to the other members, who went on without it; connect again to "
                               "rejoin"},
-       "its connection to the master ended (" + peer.away->reason + "), and so did its links to the other members", out);
+       "its connection to the master ended (" + peer.away->reason + "), and so did its links to the other members",
+       out);
 }
 
 void MasterMachine::State::away_due(Instant now, PeerId id, MasterActions& out) {
@@ -122,8 +123,8 @@ void MasterMachine::State::away_due(Instant now, PeerId id, MasterActions& out) 
 
 // ------------------------------------------------------------------------------------------- it comes back
 
-/// It is asked for the collectives whose outcome it does not know, and told nothing else before it has answered: what was
-/// committed while it was away must reach it before the view that ends the rest.
+/// It is asked for the collectives whose outcome it does not know, and told nothing else before it has answered: what
+/// was committed while it was away must reach it before the view that ends the rest.
 void MasterMachine::State::resume_member(Instant now, ConnectionId connection, const Resume& message,
                                          MasterActions& out) {
   Peer& peer = peers_.at(message.who.id);
@@ -148,13 +149,13 @@ void MasterMachine::State::outcomes_of_member(Instant now, PeerId id, const Outc
   news_changed();
   const std::uint32_t number = peer.who.group;
   const Group& group = groups_.at(number);
-  peer.view_told = resumed.whole && resumed.view.id != group.view.id ? ViewId{} : resumed.view.id;
-  if (peer.view_told == group.view.id)
+  peer.view_sent = resumed.whole && resumed.view.id != group.view.id ? ViewId{} : resumed.view.id;
+  if (peer.view_sent == group.view.id)
     for (const Measures& published : group.measuring.published) tell(peer, published, out);
   for (const UndecidedOp& op : message.undecided)
     if (const auto done = group.committed.find(op.key); done != group.committed.end())
       tell(peer, Committed{.key = op.key, .measures = done->second}, out);
-  if (peer.view_told != group.view.id)
+  if (peer.view_sent != group.view.id)
     tell_view(group, {as_member(peer)}, cause_of_end(group, resumed.view.id), group.update_round, out);
   resume_vote(now, id, resumed, out);
   for (const UndecidedOp& op : message.undecided) {
@@ -170,7 +171,7 @@ void MasterMachine::State::outcomes_of_member(Instant now, PeerId id, const Outc
   check_update(now, out);
 }
 
-/// Counts a returning member's call of update-topology, unless that call succeeded and the word was lost.
+/// Counts a returning member's call of update-topology, unless that call succeeded and the message was lost.
 void MasterMachine::State::resume_vote(Instant now, PeerId id, const Resume& message, MasterActions& out) {
   Peer& peer = peers_.at(id);
   if (!message.in_update) return withdraw_vote(peer);

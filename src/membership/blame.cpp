@@ -9,7 +9,7 @@ namespace hawser {
 namespace {
 
 /// One member's grievance by ranks, in order and each once.
-struct Words {
+struct RankedGrievance {
   Instant since;
   bool waits = false;  ///< For anybody, be it nobody of the view.
   std::vector<std::uint32_t> waiting_for;
@@ -46,15 +46,15 @@ bool contains(const std::vector<std::uint32_t>& in_order, std::uint32_t rank) {
   return std::binary_search(in_order.begin(), in_order.end(), rank);
 }
 
-std::map<std::uint32_t, Words> by_rank(const Ranks& ranks, const std::map<PeerId, Grievance>& grievances) {
-  std::map<std::uint32_t, Words> words;
+std::map<std::uint32_t, RankedGrievance> by_rank(const Ranks& ranks, const std::map<PeerId, Grievance>& grievances) {
+  std::map<std::uint32_t, RankedGrievance> ranked;
   for (const auto& [accuser, grievance] : grievances)
     if (const auto rank = ranks.find(accuser); rank != ranks.end())
-      words[rank->second] = {.since = grievance.since,
+      ranked[rank->second] = {.since = grievance.since,
                              .waits = !grievance.waiting_for.empty(),
                              .waiting_for = in_order(ranks, grievance.waiting_for),
                              .unresponsive = in_order(ranks, grievance.unresponsive)};
-  return words;
+  return ranked;
 }
 
 }  // namespace
@@ -66,9 +66,9 @@ std::optional<Member> blame(const View& view, const std::map<PeerId, Grievance>&
   for (std::uint32_t rank = 0; rank < view.size(); ++rank) ranks.emplace(view.members[rank].id, rank);
   std::vector<bool> has_called(view.size());
   for (const std::uint32_t rank : in_order(ranks, called)) has_called[rank] = true;
-  const std::map<std::uint32_t, Words> words = by_rank(ranks, grievances);
+  const std::map<std::uint32_t, RankedGrievance> ranked = by_rank(ranks, grievances);
   std::vector<Suspect> suspects(view.size());
-  for (const auto& [accuser, grievance] : words) {
+  for (const auto& [accuser, grievance] : ranked) {
     const auto accused_by = [&, accuser = accuser, since = grievance.since](std::uint32_t rank) -> Suspect* {
       if (rank == accuser || !has_called[rank]) return nullptr;
       Suspect& suspect = suspects[rank];
@@ -81,8 +81,8 @@ std::optional<Member> blame(const View& view, const std::map<PeerId, Grievance>&
     for (const std::uint32_t rank : grievance.waiting_for)
       if (Suspect* const suspect = accused_by(rank)) {
         ++suspect->accusers;
-        const auto own = words.find(rank);
-        suspect->complains = own != words.end() && own->second.waits;
+        const auto own = ranked.find(rank);
+        suspect->complains = own != ranked.end() && own->second.waits;
         if (suspect->complains && contains(own->second.waiting_for, accuser)) ++suspect->mutual;
       }
   }

@@ -9,7 +9,7 @@
 
 namespace hawser {
 
-/// One member's word on a collective that does not go on.
+/// One member's complaint about a collective that does not go on.
 struct Grievance {
   Instant since;     ///< When it last saw progress.
   Instant heard_at;  ///< When it said so.

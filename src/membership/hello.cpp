@@ -8,8 +8,8 @@
 namespace hawser {
 namespace {
 
-/// Whether a peer of that address, which the master sees at `seen`, can be dialled from another machine. One that reached
-/// the master over loopback is on its machine: others dial it where they dial the master.
+/// Whether a peer of that address, which the master sees at `seen`, can be dialled from another machine. One that
+/// reached the master over loopback is on its machine: others dial it where they dial the master.
 bool can_be_dialled(const Address& address, const std::string& seen) {
   return kind_of(address.host) != HostKind::loopback || kind_of(seen) == HostKind::loopback;
 }
@@ -19,7 +19,8 @@ std::string differing(const std::vector<Term>& mine, const std::vector<Term>& th
   std::string text;
   const auto add = [&](const std::string& name, const std::string* my_value, const std::string* their_value) {
     const auto quoted = [](const std::string* value) { return value ? "\"" + *value + "\"" : std::string("nothing"); };
-    text += (text.empty() ? "" : "; ") + name + " is " + quoted(my_value) + " here and " + quoted(their_value) + " there";
+    text +=
+        (text.empty() ? "" : "; ") + name + " is " + quoted(my_value) + " here and " + quoted(their_value) + " there";
   };
   auto a = mine.begin();
   auto b = theirs.begin();
@@ -64,7 +65,7 @@ void MasterMachine::State::hello(Instant now, ConnectionId connection, const Hel
   ++pending_;
   Peer& kept = keep_peer(std::move(peer));
   attach(now, connection, kept, out);
-  stand(connection, Standing::newcomer, out);
+  set_role(connection, ConnectionRole::newcomer, out);
   tell(kept, Welcome{.run = run_, .seen_host = kept.seen_host}, out);
   out.emplace_back(LogEvent{LogLevel::info, message.prefetches ? "peer-prefetches" : "peer-pending",
                             name_of(kept) + (message.prefetches ? " fetches state before its admission"
@@ -76,12 +77,12 @@ void MasterMachine::State::hello(Instant now, ConnectionId connection, const Hel
   maybe_bootstrap(now, out);
 }
 
-/// Its connection broke: it keeps its place and its links, or it has been admitted and that word was lost.
+/// Its connection broke: it keeps its place and its links, or it has been admitted and that message was lost.
 void MasterMachine::State::hello_again(Instant now, ConnectionId connection, Peer& peer, const Introduction& who,
                                        MasterActions& out) {
   peer.who.connection = who.connection;
   attach(now, connection, peer, out);
-  if (peer.role == Role::pending) stand(connection, Standing::newcomer, out);
+  if (peer.role == Role::pending) set_role(connection, ConnectionRole::newcomer, out);
   tell(peer, Welcome{.run = run_, .seen_host = peer.seen_host}, out);
   if (peer.role == Role::pending) return proof_may_have_changed(now, peer, out);
   promote(peer, out);
@@ -156,9 +157,10 @@ void MasterMachine::State::advise_on_address(const Peer& newcomer, bool is_given
   else
     return;
   tell(newcomer,
-       Notice{"the advertise_address " + host + " " + what +
-              ": peers elsewhere can't dial it, and are dialled by this one; where that fails too, it is refused. Give an "
-              "advertise_address that other machines reach, or none"},
+       Notice{
+           "the advertise_address " + host + " " + what +
+           ": peers elsewhere can't dial it, and are dialled by this one; where that fails too, it is refused. Give an "
+           "advertise_address that other machines reach, or none"},
        out);
 }
 

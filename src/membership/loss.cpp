@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::size_t kEndsRemembered = 64;
 /// Losses spelt out in one sentence.
-constexpr std::size_t kReasonsTold = 4;
+constexpr std::size_t kReasonsShown = 4;
 
 }  // namespace
 
@@ -56,8 +56,8 @@ void MasterMachine::State::go_on_without(Instant now, std::uint32_t number, cons
     return recount_visits(now, number, out);
   }
   std::string text;
-  for (std::size_t i = 0; i < reasons.size() && i < kReasonsTold; ++i) text += (i == 0 ? "" : "; ") + reasons[i];
-  if (reasons.size() > kReasonsTold) text += "; and " + std::to_string(reasons.size() - kReasonsTold) + " more";
+  for (std::size_t i = 0; i < reasons.size() && i < kReasonsShown; ++i) text += (i == 0 ? "" : "; ") + reasons[i];
+  if (reasons.size() > kReasonsShown) text += "; and " + std::to_string(reasons.size() - kReasonsShown) + " more";
   start_view(now, group, std::move(survivors),
              {Status::peer_lost, text + "; what was under way is undone, and the inputs are intact: call again"}, out);
 }
@@ -107,7 +107,7 @@ void MasterMachine::State::start_view(Instant now, Group& group, std::vector<Mem
 }
 
 bool MasterMachine::State::knows_the_last(const Group& group, const Peer& peer) {
-  return group.before != ViewId{} && peer.view_told == group.before;
+  return group.before != ViewId{} && peer.view_sent == group.before;
 }
 
 /// As a difference to those who know the view before. One that is away is told when it comes back.
@@ -121,8 +121,8 @@ void MasterMachine::State::tell_view(const Group& group, const std::vector<Membe
     Peer& peer = peers_.at(member.id);
     if (!hears(peer)) continue;
     (knows_the_last(group, peer) ? with_base : others).push_back(*peer.connection);
-    peer.view_told = view.id;
-    if (peer.news_told) peer.news_told->world = sizes;
+    peer.view_sent = view.id;
+    if (peer.news_sent) peer.news_sent->world = sizes;
   }
   StartView start{.epoch = view.epoch,
                   .id = view.id,

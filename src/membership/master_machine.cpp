@@ -142,14 +142,14 @@ void MasterMachine::State::detach(ConnectionId id) {
   connections_.erase(found);
 }
 
-/// Closes one that is nobody's, without a word.
+/// Closes one that is nobody's, and says nothing.
 void MasterMachine::State::drop_connection(ConnectionId id, const std::string& reason, MasterActions& out) {
   out.emplace_back(CloseConnection{id, reason, Duration::zero()});
   detach(id);
 }
 
-void MasterMachine::State::stand(ConnectionId connection, Standing standing, MasterActions& out) {
-  out.emplace_back(SetStanding{connection, standing});
+void MasterMachine::State::set_role(ConnectionId connection, ConnectionRole role, MasterActions& out) {
+  out.emplace_back(SetConnectionRole{connection, role});
 }
 
 /// From now on this peer is on that connection; one that it had before is closed.
@@ -166,10 +166,10 @@ void MasterMachine::State::attach(Instant now, ConnectionId id, Peer& peer, Mast
   if (!peer.connection) doubt_others(peer, true);
   peer.connection = id;
   peer.seen_host = connection.host;
-  peer.view_told = {};
-  peer.hosts_told = false;
-  peer.visitors_told.reset();
-  peer.news_told.reset();
+  peer.view_sent = {};
+  peer.group_members_sent = false;
+  peer.visitors_sent.reset();
+  peer.news_sent.reset();
   arm(Timer::away, peer.who.id.value, std::nullopt);
   peer.away.reset();
   peer.resuming.reset();
@@ -185,7 +185,7 @@ void MasterMachine::State::promote(Peer& peer, MasterActions& out) {
     connection.is_members = true;
     --source(connection.source).anonymous;
   }
-  stand(*peer.connection, Standing::member, out);
+  set_role(*peer.connection, ConnectionRole::member, out);
 }
 
 void MasterMachine::State::on(Instant now, const ConnectionClosed& event, MasterActions& out) {
@@ -300,7 +300,7 @@ void MasterMachine::State::send_to(std::vector<ConnectionId> connections, Master
     out.emplace_back(SendToPeers{.connections = std::move(connections), .message = std::move(message)});
 }
 
-/// Ends a connection that is no peer's with a word.
+/// Ends a connection that is no peer's, and says why.
 void MasterMachine::State::turn_away(ConnectionId connection, const Error& error, MasterActions& out) {
   out.emplace_back(LogEvent{LogLevel::info, "turned-away", error.sentence});
   out.emplace_back(SendToPeer{connection, Refused{error}});
@@ -308,7 +308,7 @@ void MasterMachine::State::turn_away(ConnectionId connection, const Error& error
   detach(connection);
 }
 
-/// Removes a peer that is in no view (any more) and closes its connection with a word.
+/// Removes a peer that is in no view (any more) and closes its connection, and says why.
 void MasterMachine::State::dismiss(PeerId id, const Error& error, bool as_refusal, MasterActions& out) {
   const auto found = peers_.find(id);
   if (found == peers_.end()) return;
@@ -434,11 +434,12 @@ void MasterMachine::State::connection_due(Instant now, ConnectionId id, std::vec
 }
 
 MasterMachine::Snapshot MasterMachine::State::snapshot() const {
+  const auto is_guest = [](const auto& entry) {
+    return entry.second.role == Role::pending && entry.second.prefetch != Prefetch::none;
+  };
   Snapshot snapshot{.views = {},
                     .pending = static_cast<std::uint32_t>(pending_),
-                    .guests = static_cast<std::uint32_t>(std::count_if(peers_.begin(), peers_.end(), [](const auto& entry) {
-                      return entry.second.role == Role::pending && entry.second.prefetch != Prefetch::none;
-                    })),
+                    .guests = static_cast<std::uint32_t>(std::count_if(peers_.begin(), peers_.end(), is_guest)),
                     .connections = static_cast<std::uint32_t>(connections_.size()),
                     .recovering = recovering_.has_value()};
   for (const auto& [number, group] : groups_) snapshot.views.push_back(group.view);

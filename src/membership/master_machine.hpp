@@ -70,17 +70,17 @@ struct CloseConnection {
   Duration bound = milliseconds(500);  ///< After which it is closed even if something is not on its way yet.
 };
 /// Who is on a connection, as far as the master knows: what its driver reads of it at once, and how soon.
-enum class Standing {
+enum class ConnectionRole {
   stranger,   ///< From its opening on: one short message.
   newcomer,   ///< It waits for admission, or says that it was a member of a run that this master does not know yet.
   presenting, ///< It was asked for its view.
   member,     ///< Also one that resumes and was asked for its outcomes. It is read first, and as much as it says.
 };
-struct SetStanding {
+struct SetConnectionRole {
   ConnectionId connection;
-  Standing standing = Standing::stranger;
+  ConnectionRole role = ConnectionRole::stranger;
 };
-using MasterAction = std::variant<SendToPeer, SendToPeers, CloseConnection, SetStanding, LogEvent>;
+using MasterAction = std::variant<SendToPeer, SendToPeers, CloseConnection, SetConnectionRole, LogEvent>;
 using MasterActions = std::vector<MasterAction>;
 /// The same with a SendToPeer for each receiver of a SendToPeers, for who looks at each of them.
 MasterActions one_by_one(MasterActions actions);

@@ -75,7 +75,7 @@ class MasterMachine::State {
     bool is_counted = false;               ///< Among those that have not been reached yet.
     std::optional<Instant> not_before;     ///< Not to be announced earlier: it has failed before.
     std::optional<Instant> prove_by;       ///< Refused if it still lacks links then.
-    std::uint32_t links_to_members = 0;    ///< Of which both ends say that they stand.
+    std::uint32_t links_to_members = 0;    ///< Of which both ends say that they are established.
     std::uint32_t links_to_visitors = 0;
   };
   struct Away {
@@ -101,7 +101,8 @@ class MasterMachine::State {
     Instant came_at{};
     std::uint64_t arrival = 0;  ///< Place in the order of admission: of the hello, or the end of its prefetch.
     Visit visit{};
-    /// Peers to which it says that its links stand: as a pending peer all, as a member those that are pending.
+    /// Peers to which it says that its links are established: as a pending peer all, as a member those that are
+    /// pending.
     std::set<PeerId> linked{};
 
     // As a member.
@@ -119,10 +120,10 @@ class MasterMachine::State {
     std::uint64_t downlink = 0;
 
     // What it was told over this connection.
-    ViewId view_told{};                     ///< The view that it knows; as a pending peer, whose members are its hosts.
-    bool hosts_told = false;
-    std::optional<std::uint64_t> visitors_told{};  ///< The edition of the list of visitors; none: to begin anew.
-    std::optional<WorldNews> news_told;
+    ViewId view_sent{};  ///< The view that it knows; as a pending peer, that of whose members it was told.
+    bool group_members_sent = false;
+    std::optional<std::uint64_t> visitors_sent{};  ///< The edition of the list of visitors; none: to begin anew.
+    std::optional<WorldNews> news_sent;
   };
   /// What the members of a view know of their links.
   struct Measuring {
@@ -166,10 +167,10 @@ class MasterMachine::State {
   struct VisitorList {
     std::vector<PeerId> announced;
     std::set<std::pair<std::uint64_t, PeerId>> waiting;  ///< Not announced yet, by arrival.
-    std::vector<Member> told;   ///< The list as it was last told,
+    std::vector<Member> sent;   ///< The list as it was last sent,
     std::uint64_t edition = 0;  ///< and its number, another one for each list.
-    /// Of those told, who has gone since: one of the same id that comes before that is told is another one, and the others
-    /// say anew which links to it stand.
+    /// Of those in it, who has gone since: one of the same id that comes before that is told is another one, and the
+    /// others say anew which links to it are established.
     std::unordered_set<PeerId> gone;
     std::size_t unproven = 0;
   };
@@ -241,7 +242,7 @@ class MasterMachine::State {
   void detach(ConnectionId connection);
   void drop_connection(ConnectionId connection, const std::string& reason, MasterActions& out);
   void promote(Peer& peer, MasterActions& out);
-  void stand(ConnectionId connection, Standing standing, MasterActions& out);
+  void set_role(ConnectionId connection, ConnectionRole role, MasterActions& out);
   static std::optional<Error> refusal(const Introduction& who);
   bool is_outdated(const Introduction& who) const;
   static std::optional<Error> version_refusal(const char* who, std::uint32_t protocol_version);
@@ -292,7 +293,7 @@ class MasterMachine::State {
   void end_visit(Peer& peer);
   Peer* link_up(Peer& from, PeerId to);
   Peer* link_down(Instant now, Peer& from, PeerId to, bool refused);
-  void count_link(Peer& a, Peer& b, bool stands);
+  void count_link(Peer& a, Peer& b, bool is_established);
   void forget_links(Peer& peer);
   void proof_may_have_changed(Instant now, Peer& peer, MasterActions& out);
   void recount_visits(Instant now, std::uint32_t group, MasterActions& out);
@@ -324,7 +325,7 @@ class MasterMachine::State {
   // news.cpp
   void tell_news(Instant now, MasterActions& out);
   void tell_visits(std::uint32_t group, VisitorList& visitors, MasterActions& out);
-  void tell_hosts(std::uint32_t group, const VisitorList& visitors, MasterActions& out);
+  void tell_group_members(std::uint32_t group, const VisitorList& visitors, MasterActions& out);
   void news_changed() { news_changed_ = true; }
   World world() const;
 
@@ -441,7 +442,7 @@ class MasterMachine::State {
   Random random_;
   RunId run_;
   std::uint64_t link_secret_ = 0;
-  bool run_has_lived_ = false;  ///< A view was started or taken over: the run id stands.
+  bool run_has_lived_ = false;  ///< A view was started or taken over: the run id is final.
   bool run_was_taken_over_ = false;
   std::map<std::uint32_t, Epoch> last_epochs_;  ///< By group, those without members too: epochs never go back.
   Instant started_at_;
@@ -469,7 +470,8 @@ class MasterMachine::State {
   std::deque<PeerId> expelled_order_;
   bool news_changed_ = false;
   Instant news_at_{};
-  TokenBucket status_answers_{{.burst = limits::kStatusAnswersPerSecond, .per_second = limits::kStatusAnswersPerSecond}};
+  TokenBucket status_answers_{
+      {.burst = limits::kStatusAnswersPerSecond, .per_second = limits::kStatusAnswersPerSecond}};
   std::optional<RunStatus> status_made_;
   Instant status_made_at_{};
 };

@@ -6,8 +6,9 @@
 #include "membership/master_state.hpp"
 
 /// What members measure of their links is put together here and told to all, so that all plan alike. A version
-/// is named by the word that commits a collective: who has that word plans the next collective of the tag from it, and
-/// nobody can begin that one without the word. So a plan changes between two collectives, for all at once.
+/// is named by the message that commits a collective: who has it plans the next collective of the tag from that
+/// version, and nobody can begin that one without the message. So a plan changes between two collectives, for all at
+/// once.
 namespace hawser {
 namespace {
 

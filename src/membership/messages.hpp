@@ -137,9 +137,9 @@ struct UpdateCall {
   friend bool operator==(const UpdateCall&, const UpdateCall&) = default;
 };
 
-/// Links that came to stand, and links that have none of their connections any more, since this peer last told.
+/// Links that were established, and links that have none of their connections any more, since this peer last told.
 struct Linked {
-  bool all = false;  ///< The first of a connection: what is not named here does not stand.
+  bool all = false;  ///< The first of a connection: what is not named here is not established.
   std::vector<PeerId> up;
   std::vector<PeerId> down;
   std::vector<PeerId> refused;  ///< Of those that are down: the other side was dialled again, and nobody listens there.
@@ -229,7 +229,8 @@ struct StartView {
   World world;
   Error cause;  ///< Status success where nothing was aborted (an admission).
   std::uint64_t update_round = 0;  ///< Where a newcomer starts to count.
-  /// Of this view with all its members: whoever puts it together from a change finds the same one, or has made another view.
+  /// Of this view with all its members: whoever puts it together from a change finds the same one, or has made another
+  /// view.
   std::uint64_t fingerprint = 0;
   friend bool operator==(const StartView&, const StartView&) = default;
 };
@@ -259,14 +260,14 @@ struct WorldNews {
 
 /// To a peer that is to be admitted: the members of its group, whom it opens links to and may ask for state. Nobody if
 /// the group has no members, or none that are known yet.
-struct Hosts {
+struct GroupMembers {
   MemberChange members;
   std::uint64_t link_secret = 0;
-  friend bool operator==(const Hosts&, const Hosts&) = default;
+  friend bool operator==(const GroupMembers&, const GroupMembers&) = default;
 };
 
-/// To the members of a group and to its visitors: the peers to be admitted that links are opened to beforehand. Links to
-/// them show the secret of the view, or of the hosts.
+/// To the members of a group and to its visitors: the peers to be admitted that links are opened to beforehand. Links
+/// to them show the secret of the view, or of GroupMembers.
 struct Visitors {
   MemberChange visitors;
   friend bool operator==(const Visitors&, const Visitors&) = default;
@@ -301,6 +302,6 @@ struct Pong {
 };
 
 using MasterMessage = std::variant<Welcome, Refused, Present, StartView, Committed, UpdateDone, WorldNews,
-                                   Expelled, Pong, Hosts, Visitors, Measures, RunStatus, Straggling, Notice>;
+                                   Expelled, Pong, GroupMembers, Visitors, Measures, RunStatus, Straggling, Notice>;
 
 }  // namespace hawser

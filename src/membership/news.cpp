@@ -2,8 +2,8 @@
 
 #include "membership/master_state.hpp"
 
-/// What peers are told without asking: how many there are and how many wait, and who visits. Told together, not more often
-/// than in some time, and as differences: what newcomers do costs a member little, however many there are.
+/// What peers are told without asking: how many there are and how many wait, and who visits. Told together, not more
+/// often than in some time, and as differences: what newcomers do costs a member little, however many there are.
 namespace hawser {
 namespace {
 
@@ -32,7 +32,7 @@ void MasterMachine::State::tell_news(Instant now, MasterActions& out) {
     tell_visits(number, visitors, out);
   }
   std::erase_if(visitors_, [](const auto& entry) {
-    return entry.second.announced.empty() && entry.second.waiting.empty() && entry.second.told.empty();
+    return entry.second.announced.empty() && entry.second.waiting.empty() && entry.second.sent.empty();
   });
   const WorldNews news{.world = world(), .pending = static_cast<std::uint32_t>(admissible(now).size())};
   std::vector<ConnectionId> without_visitors;
@@ -41,12 +41,12 @@ void MasterMachine::State::tell_news(Instant now, MasterActions& out) {
     for (const Member& member : group.view.members) {
       Peer& peer = peers_.at(member.id);
       if (!hears(peer)) continue;
-      if (!visitors_.contains(number) && peer.visitors_told != kNoVisitors) {
-        if (!peer.visitors_told) without_visitors.push_back(*peer.connection);
-        peer.visitors_told = kNoVisitors;
+      if (!visitors_.contains(number) && peer.visitors_sent != kNoVisitors) {
+        if (!peer.visitors_sent) without_visitors.push_back(*peer.connection);
+        peer.visitors_sent = kNoVisitors;
       }
-      if (peer.news_told == news) continue;
-      peer.news_told = news;
+      if (peer.news_sent == news) continue;
+      peer.news_sent = news;
       readers.push_back(*peer.connection);
     }
   send_to(std::move(without_visitors), Visitors{whole_list({})}, out);
@@ -60,31 +60,31 @@ void MasterMachine::State::tell_news(Instant now, MasterActions& out) {
 void MasterMachine::State::tell_visits(std::uint32_t number, VisitorList& list, MasterActions& out) {
   std::vector<Member> now_here;
   for (const PeerId id : list.announced) now_here.push_back(as_member(peers_.at(id)));
-  const MemberChange change = change_between(list.told, now_here, list.gone);
+  const MemberChange change = change_between(list.sent, now_here, list.gone);
   list.gone.clear();
   const std::uint64_t before = list.edition;
   if (!change.empty()) {
-    list.told = now_here;
+    list.sent = now_here;
     list.edition = ++editions_;
   }
   std::vector<ConnectionId> with_base;
   std::vector<ConnectionId> others;
   const auto tell_one = [&](Peer& peer) {
-    if (!hears(peer) || peer.visitors_told == list.edition) return;
-    (peer.visitors_told == before ? with_base : others).push_back(*peer.connection);
-    peer.visitors_told = list.edition;
+    if (!hears(peer) || peer.visitors_sent == list.edition) return;
+    (peer.visitors_sent == before ? with_base : others).push_back(*peer.connection);
+    peer.visitors_sent = list.edition;
   };
   // Members first.
   if (const View* const view = view_of(number))
     for (const Member& member : view->members) tell_one(peers_.at(member.id));
   for (const PeerId id : list.announced) tell_one(peers_.at(id));
-  tell_hosts(number, list, out);
+  tell_group_members(number, list, out);
   send_to(std::move(with_base), Visitors{change}, out);
   send_to(std::move(others), Visitors{whole_list(std::move(now_here))}, out);
 }
 
 /// The members of its group, to each visitor.
-void MasterMachine::State::tell_hosts(std::uint32_t number, const VisitorList& list, MasterActions& out) {
+void MasterMachine::State::tell_group_members(std::uint32_t number, const VisitorList& list, MasterActions& out) {
   const auto found = groups_.find(number);
   const Group* const group = found == groups_.end() ? nullptr : &found->second;
   const ViewId current = group == nullptr ? ViewId{} : group->view.id;
@@ -92,18 +92,20 @@ void MasterMachine::State::tell_hosts(std::uint32_t number, const VisitorList& l
   std::vector<ConnectionId> others;
   for (const PeerId id : list.announced) {
     Peer& visitor = peers_.at(id);
-    if (!hears(visitor) || (visitor.hosts_told && visitor.view_told == current)) continue;
-    const bool has_base = visitor.hosts_told && group != nullptr && knows_the_last(*group, visitor);
+    if (!hears(visitor) || (visitor.group_members_sent && visitor.view_sent == current)) continue;
+    const bool has_base = visitor.group_members_sent && group != nullptr && knows_the_last(*group, visitor);
     (has_base ? with_base : others).push_back(*visitor.connection);
-    visitor.hosts_told = true;
-    visitor.view_told = current;
+    visitor.group_members_sent = true;
+    visitor.view_sent = current;
   }
   if (!with_base.empty())
     send_to(std::move(with_base),
-            Hosts{.members = change_between(group->members_before, group->view.members), .link_secret = link_secret_}, out);
+            GroupMembers{.members = change_between(group->members_before, group->view.members),
+                         .link_secret = link_secret_},
+            out);
   if (!others.empty())
     send_to(std::move(others),
-            Hosts{.members = whole_list(group == nullptr ? std::vector<Member>{} : group->view.members),
+            GroupMembers{.members = whole_list(group == nullptr ? std::vector<Member>{} : group->view.members),
                   .link_secret = link_secret_},
             out);
 }

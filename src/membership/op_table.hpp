@@ -31,7 +31,7 @@ struct OpInFlight {
   SlowLinks slow_links;
   std::optional<Suspect> straggler;     ///< By the slow links, as they were last told.
   std::optional<Instant> lone_since{};  ///< Since when all but one have reported.
-  RankSet straggler_told{};             ///< Who was reported as holding it up.
+  RankSet stragglers_announced{};             ///< Who was reported as holding it up.
 
   bool differs() const { return !called_otherwise.empty(); }
   const Signature& called_by(std::uint32_t rank) const {
@@ -40,8 +40,8 @@ struct OpInFlight {
   }
 };
 
-/// The collectives in flight in one view, with what must be known of all of them kept as counts: a word about one costs
-/// the same however many there are.
+/// The collectives in flight in one view, with what must be known of all of them kept as counts: a message about one
+/// costs the same however many there are.
 class OpTable {
  public:
   using Ops = std::map<OpKey, OpInFlight>;

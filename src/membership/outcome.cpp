@@ -12,11 +12,12 @@ namespace {
 /// Members that wait in collectives of which none was called by all may call the missing ones yet, from
 /// other threads. After so long without any new call they will not.
 constexpr Duration kCrossedCallsGrace = seconds(5);
-/// A mismatch that comes again and again is told later and later: programs that call again at once would do nothing else.
+/// A mismatch that comes again and again is told later and later: programs that call again at once would do nothing
+/// else.
 constexpr Duration kRepeatedPause = milliseconds(50);
 constexpr Duration kRepeatedPauseMax = seconds(1);
 /// Calls of one member that are spelt out in one sentence.
-constexpr std::size_t kCallsTold = 3;
+constexpr std::size_t kCallsShown = 3;
 
 Duration pause_of(std::uint32_t in_row) {
   if (in_row == 0) return Duration::zero();
@@ -176,7 +177,7 @@ void MasterMachine::State::arm_group(const Group& group) {
   arm(Timer::group, group.view.group, earlier(group.ops.due.next(), mismatch_deadline(group)));
 }
 
-/// After a call, or a word on one: do the calls of all members go together?
+/// After a call, or a complaint about one: do the calls of all members go together?
 void MasterMachine::State::watch_group(Instant now, std::uint32_t number, MasterActions& out) {
   const auto found = groups_.find(number);
   if (found == groups_.end()) return;
@@ -269,7 +270,7 @@ std::string MasterMachine::State::who_called_what(const Group& group) const {
     std::string calls = peers_.at(member.id).in_update ? "update-topology" : "";
     std::size_t left = group.ops.open_calls(rank);
     std::size_t told = 0;
-    for (auto op = group.ops.ops().begin(); left > 0 && told < kCallsTold; ++op) {
+    for (auto op = group.ops.ops().begin(); left > 0 && told < kCallsShown; ++op) {
       if (!op->second.called.contains(rank)) continue;
       --left;
       ++told;
@@ -306,8 +307,8 @@ bool MasterMachine::State::judge_stall(Instant now, Group& group, Op& op, Master
     std::erase_if(op.grievances, [](const auto& entry) { return entry.second.unresponsive.empty(); });
   auto culprit = blame(group.view, op.grievances, callers);
   if (!culprit) return false;
-  // All others have the result: without the one that lacks it, it is theirs, and a single word against one of them is no
-  // reason to lose it.
+  // All others have the result: without the one that lacks it, it is theirs, and a single complaint about one of them
+  // is no reason to lose it.
   const std::vector<Member> lacking = who_lacks_result(group, op);
   if (lacking.size() == 1 && lacking.front().id != culprit->id) {
     const std::string what = describe(op.signature);

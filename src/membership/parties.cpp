@@ -7,8 +7,8 @@
 
 /// Parties: peers of which each is of no use without the others, such as the ranks that hold the shards of one
 /// replica. They are admitted together; when a member is lost, so are its companions; and when one of them comes
-/// in anew, the others have to, unless nobody of the party is missing. One that leaves by itself takes nobody along: the
-/// others are about to.
+/// in anew, the others have to, unless nobody of the party is missing. One that leaves by itself takes nobody along:
+/// the others are about to.
 namespace hawser {
 
 /// Takes up a peer that is not known yet.

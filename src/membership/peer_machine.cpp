@@ -15,12 +15,13 @@ constexpr Duration kBackoffMin = milliseconds(50);
 constexpr Duration kBackoffMax = milliseconds(500);
 constexpr Duration kBackoffMaxOfNewcomer = seconds(2);
 /// What happens to several links at one time is told together.
-constexpr Duration kLinksToldAfter = milliseconds(2);
-/// A newcomer dials the members, and they dial it if nothing came of that. Among equals the one with the smaller id begins.
+constexpr Duration kLinkReportDelay = milliseconds(2);
+/// A newcomer dials the members, and they dial it if nothing came of that. Among equals the one with the smaller id
+/// begins.
 constexpr Duration kNewcomerDialsFirst = seconds(1);
 constexpr Duration kSmallerDialsFirst = milliseconds(300);
 /// Named in one line of the log.
-constexpr std::size_t kNamesTold = 4;
+constexpr std::size_t kNamesShown = 4;
 /// Versions of measures: commits name the newest, or one that was newest when this peer was away.
 constexpr std::size_t kMeasuresKept = 16;
 
@@ -28,9 +29,9 @@ LogEvent info(const char* what, std::string text) { return {LogLevel::info, what
 
 std::string names_in_short(const std::vector<const Member*>& members) {
   std::string names;
-  for (std::size_t i = 0; i < members.size() && i < kNamesTold; ++i)
+  for (std::size_t i = 0; i < members.size() && i < kNamesShown; ++i)
     names += (i == 0 ? "" : ", ") + members[i]->name + " (" + to_string(members[i]->address) + ")";
-  if (members.size() > kNamesTold) names += " and " + std::to_string(members.size() - kNamesTold) + " more";
+  if (members.size() > kNamesShown) names += " and " + std::to_string(members.size() - kNamesShown) + " more";
   return names;
 }
 
@@ -44,8 +45,8 @@ Error PeerMachine::not_a_member() const {
   switch (phase_) {
     case Phase::member: return {Status::success, {}};
     case Phase::lost: return lost_error_;
-    case Phase::idle:
-    case Phase::joining: break;
+    case Phase::joining: return {Status::invalid_usage, "connect is under way; wait for it, then call"};
+    case Phase::idle: break;
   }
   return {Status::invalid_usage, "this communicator is not connected; call connect first"};
 }
@@ -65,7 +66,7 @@ void PeerMachine::connect(Instant now, Introduction me, bool prefetch, PeerActio
   needs_whole_view_ = false;
   welcomed_ = false;
   is_known_ = false;
-  hosts_.clear();
+  group_members_.clear();
   visitors_.clear();
   committed_.clear();
   next_sequence_.clear();
@@ -97,7 +98,7 @@ Result<OpKey> PeerMachine::begin(Instant now, std::uint64_t tag, const Signature
                      "; wait until another peer wants to join, call update-topology, then call again"};
   const OpKey key{.epoch = view_.epoch, .view = view_.id, .tag = tag, .sequence = next_sequence_[tag]++};
   ops_[key] = {.signature = signature};
-  untold_.set(key, now + kTellDelay);
+  unannounced_.set(key, now + kTellDelay);
   is_fresh_ = false;
   return key;
 }
@@ -117,7 +118,7 @@ void PeerMachine::result_whole(const OpKey& key, PeerActions& out) {
   const auto found = ops_.find(key);
   HAWSER_ASSERT(found != ops_.end());
   found->second.reported = true;
-  untold_.clear(key);
+  unannounced_.clear(key);
   tell_master(Report{.key = key, .signature = found->second.signature}, out);
 }
 
@@ -144,7 +145,7 @@ void PeerMachine::master_up(Instant now, PeerActions& out) {
     tell_master(Hello{.who = me_, .prefetches = prefetch_}, out);
   } else {
     tell_master(resume(), out);
-    untold_.clear_all();
+    unannounced_.clear_all();
     out.emplace_back(info("resume-sent", "the master is back; this peer resumes at epoch " +
                                              std::to_string(view_.epoch.value)));
   }
@@ -259,14 +260,14 @@ void PeerMachine::want_links(PeerActions& out) {
     }
   };
   if (phase_ == Phase::joining) {
-    wanted.secret = hosts_secret_;
-    add(hosts_);
+    wanted.secret = group_secret_;
+    add(group_members_);
   }
   if (phase_ == Phase::member) {
     wanted.secret = view_.link_secret;
     add(view_.members);
   }
-  if (phase_ == Phase::member || hosts_secret_ != 0) add(visitors_);
+  if (phase_ == Phase::member || group_secret_ != 0) add(visitors_);
   const bool secret_changed = secret_ != wanted.secret;
   secret_ = wanted.secret;
   const auto is_gone = [&](PeerId peer) {
@@ -293,7 +294,7 @@ void PeerMachine::link_changed(Instant now, PeerId peer, LinkChange change) {
 void PeerMachine::note_link(Instant now, PeerId peer, LinkChange change) {
   if (!welcomed_) return;
   link_news_[peer] = change;
-  if (!tell_links_at_) tell_links_at_ = now + kLinksToldAfter;
+  if (!tell_links_at_) tell_links_at_ = now + kLinkReportDelay;
 }
 
 /// A master that was restarted learns of peers whose links have stood all the while.
@@ -325,8 +326,8 @@ void PeerMachine::tell_all_links(PeerActions& out) {
   tell_master(std::move(linked), out);
 }
 
-/// The view that this message starts. Errors: invalid_argument, with what is wrong, where it does not fit to the view in
-/// force, or comes out otherwise than at the master.
+/// The view that this message starts. Errors: invalid_argument, with what is wrong, where it does not fit to the view
+/// in force, or comes out otherwise than at the master.
 Result<View> PeerMachine::view_after(const StartView& message) const {
   View next{.epoch = message.epoch,
             .id = message.id,
@@ -371,7 +372,7 @@ void PeerMachine::said(Instant now, const StartView& message, PeerActions& out) 
   basis_of_tag_.clear();
   const bool joined = phase_ == Phase::joining;
   const bool was_guest = is_guest();
-  hosts_.clear();
+  group_members_.clear();
   if (joined) {
     update_round_ = message.update_round;
     is_fresh_ = true;
@@ -381,7 +382,7 @@ void PeerMachine::said(Instant now, const StartView& message, PeerActions& out) 
   want_links(out);
   for (const Member& member : view_.members)
     if (member.id != me_.id && !links_up_.contains(member.id)) note_link(now, member.id, LinkChange::down);
-  if (was_guest) out.emplace_back(HostsKnown{});
+  if (was_guest) out.emplace_back(GroupMembersKnown{});
   if (joined) out.emplace_back(VisitorsKnown{visitors_});
   out.emplace_back(ViewStarted{view_});
   tell_of_change(before, message.cause, out);
@@ -409,7 +410,8 @@ void PeerMachine::tell_of_change(const View& before, const Error& cause, PeerAct
                                   (cause.status == Status::success ? std::string() : "; " + cause.sentence)});
   if (before.size() > 0 && came.empty() && gone.empty()) {
     const bool is_mismatch = cause.status == Status::mismatch;
-    out.emplace_back(LogEvent{is_mismatch ? LogLevel::warning : LogLevel::info, is_mismatch ? "mismatch" : "view-started",
+    out.emplace_back(LogEvent{is_mismatch ? LogLevel::warning : LogLevel::info,
+                              is_mismatch ? "mismatch" : "view-started",
                               is_mismatch ? cause.sentence : now_has + "; " + cause.sentence});
   }
 }
@@ -418,7 +420,7 @@ void PeerMachine::abort_ops(const Error& cause, PeerActions& out) {
   if (planted(PlantedFault::lost_abort) && ops_.size() == 1 && cause.status == Status::peer_lost) return;
   for (const auto& [key, op] : ops_) out.emplace_back(OpAborted{key, cause});
   ops_.clear();
-  untold_.clear_all();
+  unannounced_.clear_all();
 }
 
 void PeerMachine::said(Instant, const Committed& message, PeerActions& out) {
@@ -427,10 +429,10 @@ void PeerMachine::said(Instant, const Committed& message, PeerActions& out) {
   const OpKey key = found->first;
   const bool optimizes = found->second.signature.collective == Collective::optimize;
   ops_.erase(found);
-  untold_.clear(key);
+  unannounced_.clear(key);
   committed_.push_back(key);
   if (committed_.size() > limits::kOutcomesRememberedMax) committed_.pop_front();
-  // All members have this from the same word, before they can begin the next one of the tag: of any tag, if it was
+  // All members have this from the same commit, before they can begin the next one of the tag: of any tag, if it was
   // an optimize-topology, since nothing runs beside that.
   if (optimizes) {
     basis_ = basis_of(message.measures);
@@ -471,13 +473,14 @@ void PeerMachine::said(Instant, const Straggling& message, PeerActions& out) {
   out.emplace_back(LogEvent{LogLevel::warning, "straggler", message.sentence});
 }
 
-void PeerMachine::said(Instant now, const Hosts& message, PeerActions& out) {
+void PeerMachine::said(Instant now, const GroupMembers& message, PeerActions& out) {
   if (phase_ != Phase::joining) return;
-  if (!apply(message.members, hosts_)) return lose_sync(now, "hosts came as a change of others than were known", out);
-  hosts_secret_ = message.link_secret;
+  if (!apply(message.members, group_members_))
+    return lose_sync(now, "members of the group came as a change of others than were known", out);
+  group_secret_ = message.link_secret;
   want_links(out);
   note_links_to(now, message.members.came);
-  if (is_guest()) out.emplace_back(HostsKnown{hosts_});
+  if (is_guest()) out.emplace_back(GroupMembersKnown{group_members_});
 }
 
 void PeerMachine::said(Instant now, const Visitors& message, PeerActions& out) {
@@ -529,15 +532,15 @@ void PeerMachine::lose(const Error& error, PeerActions& out) {
   refused_.clear();
   link_news_.clear();
   tell_links_at_.reset();
-  hosts_.clear();
-  hosts_secret_ = 0;
+  group_members_.clear();
+  group_secret_ = 0;
   const bool had_visitors = !visitors_.empty();
   visitors_.clear();
   for (const auto& [key, op] : ops_) out.emplace_back(OpAborted{key, error});
   ops_.clear();
-  untold_.clear_all();
+  unannounced_.clear_all();
   out.emplace_back(WantLinks{});
-  if (was_guest) out.emplace_back(HostsKnown{});
+  if (was_guest) out.emplace_back(GroupMembersKnown{});
   if (had_visitors) out.emplace_back(VisitorsKnown{});
   if (in_update_) out.emplace_back(UpdateEnded{error});
   in_update_ = false;
@@ -583,11 +586,12 @@ void PeerMachine::tick(Instant now, PeerActions& out) {
   }
   if (master_ == MasterLink::down && redial_at_ && now >= *redial_at_) dial(now, out);
   if (tell_links_at_ && now >= *tell_links_at_) tell_links(out);
-  while (const auto key = untold_.pop_due(now)) tell_master(Begun{.key = *key, .signature = ops_.at(*key).signature}, out);
+  while (const auto key = unannounced_.pop_due(now))
+    tell_master(Begun{.key = *key, .signature = ops_.at(*key).signature}, out);
 }
 
-/// Well before the master would call this peer silent: a connection that has died is replaced in time, and a new one that
-/// is not answered even sooner.
+/// Well before the master would call this peer silent: a connection that has died is replaced in time, and a new one
+/// that is not answered even sooner.
 Instant PeerMachine::silent_at() const {
   const Duration longest = bounds_.silence / 2;
   return heard_at_ + (welcomed_ ? longest : std::min(longest, bounds_.silence / 4 * (1 << std::min(unanswered_, 2))));
@@ -600,7 +604,7 @@ std::optional<Instant> PeerMachine::next_deadline() const {
   if (master_ == MasterLink::up) next = earlier(next, earlier(ping_at_, silent_at()));
   if (master_ == MasterLink::down) next = earlier(next, redial_at_);
   if (master_ == MasterLink::dialing) next = earlier(next, dialed_at_ + bounds_.silence / 2);
-  return earlier(next, untold_.next());
+  return earlier(next, unannounced_.next());
 }
 
 }  // namespace hawser

@@ -31,7 +31,7 @@ struct WantLinks {
 };
 /// A guest learns whom it may ask for state; they hold until the next of these, also while the master is away.
 /// Nobody, once this peer is a guest no longer.
-struct HostsKnown {
+struct GroupMembersKnown {
   std::vector<Member> members;
 };
 /// A member learns which visitors may ask it for state.
@@ -58,7 +58,7 @@ struct UpdateEnded {
 };
 
 using PeerAction = std::variant<DialMaster, CloseMaster, SendMaster, WantLinks, ViewStarted, OpCommitted,
-                                OpAborted, ConnectEnded, UpdateEnded, HostsKnown, VisitorsKnown, LogEvent>;
+                                OpAborted, ConnectEnded, UpdateEnded, GroupMembersKnown, VisitorsKnown, LogEvent>;
 using PeerActions = std::vector<PeerAction>;
 
 struct PeerBounds {
@@ -71,7 +71,7 @@ struct PeerBounds {
 
 /// What has become of a link.
 enum class LinkChange {
-  up,       ///< Its first connection stands.
+  up,       ///< Its first connection is established.
   down,     ///< Its last one broke.
   refused,  ///< It is down, and where this peer had dialled the other before nobody listens any more.
 };
@@ -156,7 +156,7 @@ class PeerMachine {
   void said(Instant now, const Expelled& message, PeerActions& out);
   void said(Instant now, const Pong& message, PeerActions& out);
   void said(Instant now, const RunStatus& message, PeerActions& out);
-  void said(Instant now, const Hosts& message, PeerActions& out);
+  void said(Instant now, const GroupMembers& message, PeerActions& out);
   void said(Instant now, const Visitors& message, PeerActions& out);
   void said(Instant now, const Measures& message, PeerActions& out);
   void said(Instant now, const Straggling& message, PeerActions& out);
@@ -191,13 +191,13 @@ class PeerMachine {
   bool in_update_ = false;
   std::uint64_t update_round_ = 0;
   bool needs_whole_view_ = false;  ///< A change of the view did not fit.
-  std::uint64_t secret_ = 0;  ///< Of the links that stand.
+  std::uint64_t secret_ = 0;  ///< Of the established links.
   std::optional<Instant> connect_by_;
 
   bool prefetch_ = false;
   bool prefetch_over_ = false;
-  std::vector<Member> hosts_;     ///< Before it is a member: the members of its group.
-  std::uint64_t hosts_secret_ = 0;
+  std::vector<Member> group_members_;     ///< Before it is a member: the members of its group.
+  std::uint64_t group_secret_ = 0;
   std::vector<Member> visitors_;  ///< Those that are to be admitted to its group, this peer perhaps among them.
 
   MasterLink master_ = MasterLink::down;
@@ -219,7 +219,7 @@ class PeerMachine {
 
   bool is_fresh_ = false;  ///< It has called nothing since it came in.
   std::map<OpKey, Op> ops_;
-  Deadlines<OpKey> untold_;  ///< Those that the master shall hear of if they last.
+  Deadlines<OpKey> unannounced_;  ///< Those that the master shall hear of if they last.
   std::unordered_map<std::uint64_t, std::uint64_t> next_sequence_;
   std::deque<OpKey> committed_;
 

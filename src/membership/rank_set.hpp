@@ -25,7 +25,8 @@ class RankSet {
   /// The lowest that is not in it.
   std::uint32_t first_missing() const {
     for (std::size_t word = 0; word < words_.size(); ++word)
-      if (~words_[word] != 0) return static_cast<std::uint32_t>(word * 64 + static_cast<std::size_t>(std::countr_one(words_[word])));
+      if (~words_[word] != 0)
+        return static_cast<std::uint32_t>(word * 64 + static_cast<std::size_t>(std::countr_one(words_[word])));
     return static_cast<std::uint32_t>(words_.size() * 64);
   }
   std::uint32_t size() const { return size_; }

@@ -6,11 +6,11 @@
 #include "membership/master_state.hpp"
 #include "membership/recovery_choice.hpp"
 
-/// A master that lost its memory learns the run from its members. Each says which view it was in, in few words; from the
-/// first that names a view the master asks for its members. When all of a view are back, or the time is over, the view is
-/// chosen that most stand behind (recovery_choice.hpp), and those who are in it tell the collectives whose outcome they do
-/// not know. A collective is committed if some member was told so, or if all members that came back had reported it (a
-/// former master can have committed only such); anything else is aborted by the next view.
+/// A master that lost its memory learns the run from its members. Each says which view it was in, in few words; from
+/// the first that names a view the master asks for its members. When all of a view are back, or the time is over, the
+/// view is chosen that most stand behind (recovery_choice.hpp), and those who are in it tell the collectives whose
+/// outcome they do not know. A collective is committed if some member was told so, or if all members that came back had
+/// reported it (a former master can have committed only such); anything else is aborted by the next view.
 ///
 /// What one says decides nothing that the others contradict, and a master that has its run takes nobody's word for it.
 namespace hawser {
@@ -21,7 +21,8 @@ constexpr Duration kClaimsAtLeast = seconds(1);
 /// Members that had not heard of the latest views accept what is newer than any of them. A former master cannot have
 /// made so many that they did not hear of.
 constexpr std::uint64_t kUnheardViewsMax = 1 << 20;
-/// No run is taken up that has come further: a resuming peer may claim more (wire/control_codec.hpp), and it is told so.
+/// No run is taken up that has come further: a resuming peer may claim more (wire/control_codec.hpp), and it is told
+/// so.
 constexpr std::uint64_t kEpochMax = std::uint64_t{1} << 61;
 
 }  // namespace
@@ -57,7 +58,8 @@ void MasterMachine::State::expel_stranger(ConnectionId connection, const Error& 
 /// Why a member of another run, or one that this master went on without, may not come back as a member.
 std::optional<std::string> MasterMachine::State::may_not_recover(Instant now, const Resume& message) const {
   const bool is_chosen = recovering_ && recovering_->chosen;
-  if (message.view.epoch.value > kEpochMax) return "the epoch that this peer was in is one that no run reaches; connect again";
+  if (message.view.epoch.value > kEpochMax)
+    return "the epoch that this peer was in is one that no run reaches; connect again";
   if (run_has_lived_ && message.run != run_) return "this master serves another run now; connect again to join it";
   if (is_chosen || groups_.contains(message.who.group))
     return "the members went on without this peer while it was away; connect again to rejoin";
@@ -93,7 +95,7 @@ void MasterMachine::State::resume(Instant now, ConnectionId connection, const Re
       again.resume.first = message.first;
       again.resume.update_round = message.update_round;
       tell(peer, Welcome{.run = message.run, .seen_host = peer.seen_host}, out);
-      if (!is_survivor(peer)) return stand(connection, Standing::newcomer, out);
+      if (!is_survivor(peer)) return set_role(connection, ConnectionRole::newcomer, out);
       promote(peer, out);
       return tell(peer, Present{.view = false, .outcomes = true}, out);
     }
@@ -156,14 +158,19 @@ void MasterMachine::State::claim(Instant now, ConnectionId connection, const Res
                               "back, after " +
                                   std::to_string(whole_milliseconds(config_.recovery)) + " ms at the latest"});
   }
-  Peer peer{.who = message.who, .seen_host = link.host, .source = link.source, .connection = {}, .role = Role::recovering,
-            .came_at = now, .arrival = arrivals_++};
+  Peer peer{.who = message.who,
+            .seen_host = link.host,
+            .source = link.source,
+            .connection = {},
+            .role = Role::recovering,
+            .came_at = now,
+            .arrival = arrivals_++};
   if (peer.who.address.host.empty()) peer.who.address.host = link.host;
   Peer& kept = keep_peer(std::move(peer));
   ++source(link.source).claims;
   ++claims_;
   attach(now, connection, kept, out);
-  stand(connection, Standing::newcomer, out);
+  set_role(connection, ConnectionRole::newcomer, out);
   Recovery& recovery = recovering_->groups[kept.who.group];
   recovery.claims[kept.who.id] = {.resume = message, .arrival = kept.arrival, .outcomes = {}};
   tell(kept, Welcome{.run = message.run, .seen_host = kept.seen_host}, out);
@@ -186,20 +193,21 @@ bool MasterMachine::State::may_ask_for(Recovery& recovery, const ViewMark& mark)
 }
 
 /// Two at the most are asked for the members of one view.
-void MasterMachine::State::ask_for_view(Recovery& recovery, const ViewMark& mark, const Peer& peer, MasterActions& out) {
+void MasterMachine::State::ask_for_view(Recovery& recovery, const ViewMark& mark, const Peer& peer,
+                                        MasterActions& out) {
   constexpr std::size_t kAskedMax = 2;
   if (recovery.views.contains(mark) || !may_ask_for(recovery, mark)) return;
   std::vector<PeerId>& asked = recovery.asked[mark];
   if (asked.size() >= kAskedMax || std::find(asked.begin(), asked.end(), peer.who.id) != asked.end()) return;
   asked.push_back(peer.who.id);
-  stand(*peer.connection, Standing::presenting, out);
+  set_role(*peer.connection, ConnectionRole::presenting, out);
   tell(peer, Present{.view = true, .outcomes = false}, out);
 }
 
 void MasterMachine::State::said(Instant now, PeerId id, const ViewPresented& message, MasterActions& out) {
   Claim* const claim = claim_of(id);
   if (!claim) return;
-  stand(*peers_.at(id).connection, Standing::newcomer, out);
+  set_role(*peers_.at(id).connection, ConnectionRole::newcomer, out);
   Recovery& recovery = recovering_->groups.at(peers_.at(id).who.group);
   const ViewMark& mark = claim->resume.view;
   const View& view = message.view;
@@ -322,7 +330,7 @@ void MasterMachine::State::finish_recovery(Instant now, MasterActions& out) {
     });
     link_secret_ = done.groups.at(most->first).views.at(most->second.view).link_secret;
     // Newcomers have been told another one.
-    for (auto& [id, peer] : peers_) peer.hosts_told = false;
+    for (auto& [id, peer] : peers_) peer.group_members_sent = false;
   }
   for (const auto& [number, recovery] : done.groups) {
     const auto chosen = done.views.find(number);
@@ -357,7 +365,8 @@ void MasterMachine::State::finish_group(Instant now, std::uint32_t number, const
     const PeerId peer = entry.first;
     --source(peers_.at(peer).source).claims;
     --claims_;
-    if (std::any_of(survivors.begin(), survivors.end(), [&](const Member& member) { return member.id == peer; })) continue;
+    if (std::any_of(survivors.begin(), survivors.end(), [&](const Member& member) { return member.id == peer; }))
+      continue;
     remember_expelled(peers_.at(peer).who, gone);
     dismiss(peer, gone, false, out);
   }
@@ -369,7 +378,7 @@ void MasterMachine::State::finish_group(Instant now, std::uint32_t number, const
     const Resume& resumed = recovery.claims.at(member.id).resume;
     Peer& peer = peers_.at(member.id);
     peer.role = Role::member;
-    peer.view_told = resumed.whole ? ViewId{} : resumed.view.id;
+    peer.view_sent = resumed.whole ? ViewId{} : resumed.view.id;
     group.update_round = std::max(group.update_round, resumed.update_round);
     newest = std::max(newest, std::min(resumed.view.epoch.value, base.epoch.value + kUnheardViewsMax));
   }
@@ -395,7 +404,8 @@ void MasterMachine::State::finish_group(Instant now, std::uint32_t number, const
 std::set<PeerId> MasterMachine::State::members_behind(const View& base, const Recovery& recovery) {
   std::set<OpKey> committed;
   for (const auto& [peer, claim] : recovery.claims)
-    if (base.find(peer) && claim.outcomes) committed.insert(claim.outcomes->committed.begin(), claim.outcomes->committed.end());
+    if (base.find(peer) && claim.outcomes)
+      committed.insert(claim.outcomes->committed.begin(), claim.outcomes->committed.end());
   std::set<PeerId> behind;
   for (const auto& [peer, claim] : recovery.claims)
     if (claim.outcomes)

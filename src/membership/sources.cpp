@@ -3,8 +3,8 @@
 #include "base/limits.hpp"
 #include "membership/master_state.hpp"
 
-/// What one address may cost: it is counted before what all may cost together, so that whoever floods the master from one
-/// place shuts out nobody elsewhere. Members count for nothing here.
+/// What one address may cost: it is counted before what all may cost together, so that whoever floods the master from
+/// one place shuts out nobody elsewhere. Members count for nothing here.
 namespace hawser {
 namespace {
 

@@ -13,7 +13,7 @@ namespace {
 
 constexpr Duration kStatusKept = milliseconds(100);
 /// Of as many groups, and so many bytes of each, as surely fit into one message.
-constexpr std::size_t kMismatchesTold = 64;
+constexpr std::size_t kMismatchesShown = 64;
 constexpr std::size_t kMismatchBytesMax = 512;
 
 std::uint64_t milliseconds_since(Instant then, Instant now) {
@@ -78,13 +78,12 @@ RunStatus MasterMachine::State::status(Instant now) const {
         .members = {},
         .view = group.view.id,
         .measures = group.measuring.version,
-        .measures_age_ms =
-            group.measuring.version == 0 ? 0 : milliseconds_since(group.measuring.published_at, now),
+        .measures_age_ms = group.measuring.version == 0 ? 0 : milliseconds_since(group.measuring.published_at, now),
         .mismatches = group.mismatches.total,
-        .last_mismatch = status.groups.size() < kMismatchesTold ? group.mismatches.sentence.substr(0, kMismatchBytesMax)
-                                                                : std::string(),
-        .last_mismatch_age_ms =
-            group.mismatches.total == 0 ? 0 : milliseconds_since(group.mismatches.at, now)};
+        .last_mismatch = status.groups.size() < kMismatchesShown
+                             ? group.mismatches.sentence.substr(0, kMismatchBytesMax)
+                             : std::string(),
+        .last_mismatch_age_ms = group.mismatches.total == 0 ? 0 : milliseconds_since(group.mismatches.at, now)};
     for (const Member& member : group.view.members) {
       status.in_update += peers_.at(member.id).in_update ? 1 : 0;
       if (listed == limits::kStatusPeersMax) continue;
@@ -194,7 +193,7 @@ CollectiveStatus MasterMachine::State::status_of(Instant now, const Group& group
           .called = ranks_in(op.called),
           .reported = ranks_in(op.reported),
           .waits_for = ranks_in(guilty),
-          .stragglers = ranks_in(op.straggler_told)};
+          .stragglers = ranks_in(op.stragglers_announced)};
 }
 
 RankSet MasterMachine::State::holds_up(const Group& group, const Op& op) {

@@ -27,9 +27,10 @@ struct Straggler {
 
 /// The slow links of one collective, as the members tell of them, and who holds it up.
 ///
-/// A member holds up a collective that goes on, but slowly, if the slow links have one end in common. That is, if at least
-/// three quarters of them have, if their other ends are at least two members (as in a ring), and if no other member has as
-/// many. A slow way between two members, or one that many share, is nobody's fault; nor are links that wait for data.
+/// A member holds up a collective that goes on, but slowly, if the slow links have one end in common. That is, if at
+/// least three quarters of them have, if their other ends are at least two members (as in a ring), and if no other
+/// member has as many. A slow way between two members, or one that many share, is nobody's fault; nor are links that
+/// wait for data.
 ///
 /// All but slow_ends() cost the logarithm of the number of links, for each link that is told or forgotten.
 class SlowLinks {

@@ -8,7 +8,7 @@ namespace hawser {
 namespace {
 
 /// Spelt out in one sentence.
-constexpr std::size_t kSlowLinksTold = 4;
+constexpr std::size_t kSlowLinksShown = 4;
 
 /// In a transfer everybody fetches what it lacks, and one that lacks more takes longer.
 bool ends_for_all_at_once(const Signature& signature) {
@@ -57,7 +57,7 @@ bool MasterMachine::State::judge_stragglers(Instant now, Group& group, const OpK
     std::vector<Member> with;
     for (const std::uint32_t rank : op.slow_links.slow_ends(found.rank)) with.push_back(group.view.members[rank]);
     const std::string ends =
-        with.size() <= kSlowLinksTold ? names_of(with) : std::to_string(with.size()) + " other members";
+        with.size() <= kSlowLinksShown ? names_of(with) : std::to_string(with.size()) + " other members";
     const std::string measured = "its links with " + ends + " deliver " + std::to_string(found.percent) +
                                  " % of what they did before and the plan counts on, for " +
                                  std::to_string(whole_milliseconds(now - op.straggler->since) / 1000) + " s";
@@ -89,7 +89,7 @@ std::optional<Instant> MasterMachine::State::straggler_deadline(const Group& gro
 /// When the one with the slow links is to be reported or expelled, if there is one and that has not been done.
 std::optional<Instant> MasterMachine::State::suspect_due(const Op& op) const {
   if (!op.straggler) return std::nullopt;
-  const bool told = op.straggler_told.contains(op.straggler->found.rank);
+  const bool told = op.stragglers_announced.contains(op.straggler->found.rank);
   if (told && config_.straggler_policy != StragglerPolicy::expel) return std::nullopt;
   return op.straggler->since + config_.straggler;
 }
@@ -105,7 +105,7 @@ std::optional<std::uint32_t> MasterMachine::State::last_without_result(const Gro
 std::optional<Instant> MasterMachine::State::alone_since(const Group& group, const Op& op) {
   if (!op.lone_since || !ends_for_all_at_once(op.signature)) return std::nullopt;
   const auto last = last_without_result(group, op);
-  if (!last || op.straggler_told.contains(*last)) return std::nullopt;
+  if (!last || op.stragglers_announced.contains(*last)) return std::nullopt;
   return std::max(*op.lone_since, op.last_call);
 }
 
@@ -113,11 +113,12 @@ std::optional<Instant> MasterMachine::State::alone_since(const Group& group, con
 void MasterMachine::State::report_straggler(const Group& group, const OpKey& key, Op& op, std::uint32_t rank,
                                             const std::string& what_it_does, std::uint32_t percent,
                                             MasterActions& out) {
-  if (!op.straggler_told.insert(rank)) return;
+  if (!op.stragglers_announced.insert(rank)) return;
   const Member& member = group.view.members[rank];
   const std::string sentence = member.name + " (" + to_string(member.address) + ") " + what_it_does;
   out.emplace_back(LogEvent{LogLevel::warning, "straggler", sentence});
-  tell_all(group.view.members, Straggling{.key = key, .peer = member.id, .percent = percent, .sentence = sentence}, out);
+  tell_all(group.view.members, Straggling{.key = key, .peer = member.id, .percent = percent, .sentence = sentence},
+           out);
 }
 
 }  // namespace hawser

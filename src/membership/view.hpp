@@ -74,12 +74,12 @@ struct MemberChange {
   friend bool operator==(const MemberChange&, const MemberChange&) = default;
 };
 MemberChange whole_list(std::vector<Member> members);
-/// For lists of which the later one begins with what is left of the former, in its order. Those `anew` have gone, and are
-/// told as having come again where the later list has them.
+/// For lists of which the later one begins with what is left of the former, in its order. Those `anew` have gone, and
+/// are told as having come again where the later list has them.
 MemberChange change_between(const std::vector<Member>& before, const std::vector<Member>& after,
                             const std::unordered_set<PeerId>& anew = {});
-/// False if the change is not one of this list: somebody goes who is not in it, comes who is, or comes twice. The list is
-/// then as it was.
+/// False if the change is not one of this list: somebody goes who is not in it, comes who is, or comes twice. The list
+/// is then as it was.
 bool apply(const MemberChange& change, std::vector<Member>& members);
 
 /// Sizes over all groups.

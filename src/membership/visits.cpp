@@ -6,11 +6,11 @@
 #include "membership/master_state.hpp"
 
 /// Visits: a newcomer and the members of its group are told of each other, links are opened in the background while the
-/// members go on, and both ends say when they stand. Only a newcomer that has links to all members counts for an
+/// members go on, and both ends say when they are established. Only a newcomer that has links to all members counts for an
 /// update-topology, so that call waits for nobody's links. Newcomers open links to each other, too.
 ///
 /// A newcomer that prefetches is a visitor all the while, and fetches over these links; its links are counted from the end
-/// of its prefetch on. One whose links do not come to stand in time is refused, and waits 10, 20, 40 s before it may try
+/// of its prefetch on. One whose links are not established in time is refused, and waits 10, 20, 40 s before it may try
 /// again, as often as it connects. How many visit at once is bounded, by address first.
 namespace hawser {
 namespace {
@@ -20,7 +20,7 @@ constexpr Duration kVisitBackoffMax = seconds(40);
 /// A failure is forgotten so long after its pause.
 constexpr Duration kBackoffKept = seconds(120);
 constexpr std::size_t kBackoffsMax = 1024;
-constexpr std::size_t kMissingNamesTold = 3;
+constexpr std::size_t kMissingNamesShown = 3;
 
 }  // namespace
 
@@ -145,7 +145,7 @@ void MasterMachine::State::arm_visit(const Peer& peer) {
   arm(Timer::visit, peer.who.id.value, peer.visit.announced ? peer.visit.prove_by : peer.visit.not_before);
 }
 
-// ------------------------------------------------------------------------------------- links that stand
+// ------------------------------------------------------------------------------------ established links
 
 void MasterMachine::State::said(Instant now, PeerId id, const Linked& message, MasterActions& out) {
   const auto found = peers_.find(id);
@@ -213,8 +213,8 @@ MasterMachine::State::Peer* MasterMachine::State::link_down(Instant now, Peer& f
   return is_of_group ? &other : nullptr;
 }
 
-void MasterMachine::State::count_link(Peer& a, Peer& b, bool stands) {
-  const std::uint32_t one = stands ? 1 : -1;
+void MasterMachine::State::count_link(Peer& a, Peer& b, bool is_established) {
+  const std::uint32_t one = is_established ? 1 : -1;
   const bool both_wait = a.role == Role::pending && b.role == Role::pending;
   for (Peer* const peer : {&a, &b})
     if (peer->role == Role::pending) (both_wait ? peer->visit.links_to_visitors : peer->visit.links_to_members) += one;
@@ -310,7 +310,7 @@ void MasterMachine::State::fail_visit(Instant now, Peer& peer, MasterActions& ou
     peer.visit.prove_by = all_there + config_.link_open;
     return arm_visit(peer);
   }
-  const std::size_t others = missing.size() > kMissingNamesTold ? missing.size() - kMissingNamesTold : 0;
+  const std::size_t others = missing.size() > kMissingNamesShown ? missing.size() - kMissingNamesShown : 0;
   missing.resize(missing.size() - others);
   const std::string names =
       names_of(missing) + (others > 0 ? " and " + std::to_string(others) + " more members" : std::string());

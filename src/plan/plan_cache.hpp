@@ -22,7 +22,8 @@ class PlanCache {
   PlanCache() = default;
   explicit PlanCache(Bounds bounds) : bounds_(bounds) {}
 
-  /// make_plan(input), made now or earlier. `network_version` stands for the content of input.network; 0: there is none.
+  /// make_plan(input), made now or earlier. `network_version` stands for the content of input.network; 0: there is
+  /// none.
   std::shared_ptr<const Plan> plan(std::uint64_t network_version, const PlanInput& input);
   /// To be called when versions begin anew.
   void clear();
@@ -32,8 +33,8 @@ class PlanCache {
   std::size_t kept() const { return kept_.size(); }
 
  private:
-  using Key = std::tuple<std::uint64_t, PlanKind, std::uint32_t, std::uint64_t, std::uint32_t, Collective, std::uint32_t,
-                         std::uint64_t, std::uint64_t, std::uint64_t, std::uint32_t, bool>;
+  using Key = std::tuple<std::uint64_t, PlanKind, std::uint32_t, std::uint64_t, std::uint32_t, Collective,
+                         std::uint32_t, std::uint64_t, std::uint64_t, std::uint64_t, std::uint32_t, bool>;
   struct Kept {
     Key key;
     std::shared_ptr<const Plan> plan;

@@ -9,10 +9,9 @@
 #include <utility>
 
 #include "base/limits.hpp"
-#include "runtime/call_check.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/lanes.hpp"
-#include "engine/stale_epoch.hpp"
+#include "engine/call_check.hpp"
 #include "transport/quiet_thread.hpp"
 #include "transport/same_machine.hpp"
 #include "transport/thread_name.hpp"
@@ -35,7 +34,6 @@ class Communicator::UnderWay final : public CallClaim {
   ~UnderWay() override {
     ended(false);
     const std::lock_guard lock(owner_.calls_.mutex);
-    if (flag_ != nullptr) *flag_ = false;
     if (tag_) owner_.calls_.tags.erase(*tag_);
     if (has_begun_ && --owner_.calls_.active == 0) owner_.calls_.ended.notify_all();
   }
@@ -51,17 +49,11 @@ class Communicator::UnderWay final : public CallClaim {
     ++owner_.calls_.active;
     has_begun_ = true;
   }
-  /// False if it is raised already.
-  bool claim(bool Calls::*flag) {
-    if (std::exchange(owner_.calls_.*flag, true)) return false;
-    flag_ = &(owner_.calls_.*flag);
-    return true;
-  }
-  bool claim_tag(std::uint64_t tag) {
-    if (!owner_.calls_.tags.insert(tag).second) return false;
+  void claim_tag(std::uint64_t tag) {
+    owner_.calls_.tags.insert(tag);
     tag_ = tag;
-    return true;
   }
+  /// False if another call has it.
   bool claim(const std::shared_ptr<Residual>& residual) {
     if (!residual->claim()) return false;
     residual_ = residual;
@@ -71,7 +63,6 @@ class Communicator::UnderWay final : public CallClaim {
  private:
   Communicator& owner_;
   bool has_begun_ = false;
-  bool* flag_ = nullptr;
   std::optional<std::uint64_t> tag_;
   std::shared_ptr<Residual> residual_;
 };
@@ -265,18 +256,12 @@ Result<void> Communicator::check_process() const {
   return usage("this communicator was made before the process forked, and lives in the parent only");
 }
 
-Result<void> Communicator::not_a_member() const {
-  const auto info = driver_->info();
-  if (info->connected) return {};
-  if (info->lost.status != Status::success) return info->lost;
-  return usage("this communicator is not connected; call connect first");
-}
-
 Result<std::shared_ptr<const EngineInfo>> Communicator::info() {
   const auto held = hold();
   if (!held.ok()) return held.error();
-  if (const auto member = not_a_member(); !member.ok()) return member.error();
-  return driver_->info();
+  auto known = driver_->info();
+  if (!known->connected) return known->not_a_member;
+  return known;
 }
 
 int Communicator::calls_under_way() const {
@@ -290,8 +275,8 @@ namespace {
 const CallDone& wait_for_end(IoTurns& turns, Completion& completion, const std::string& what, const WaitLog& log,
                              IoTurn turn = {}) {
   const Instant begun = now();
-  const CallDone* done = turns.wait_for(completion, kLongWaitToldEvery, std::move(turn));
-  for (; done == nullptr; done = turns.wait_for(completion, kLongWaitToldEvery)) log.tell(what, now() - begun);
+  const CallDone* done = turns.wait_for(completion, kLongWaitLogEvery, std::move(turn));
+  for (; done == nullptr; done = turns.wait_for(completion, kLongWaitLogEvery)) log.tell(what, now() - begun);
   return *done;
 }
 
@@ -344,52 +329,24 @@ Result<void> Communicator::post_and_wait(const char* what, Work work, const std:
 
 Result<void> Communicator::connect(const std::shared_ptr<PrefetchTarget>& prefetch,
                                    const std::function<void()>& poll) {
-  if (const auto process = check_process(); !process.ok()) return process;
-  UnderWay call(*this);
-  std::vector<Term> terms;
-  {
-    const std::lock_guard lock(calls_.mutex);
-    if (calls_.closing) return closing();
-    if (calls_.connecting) return usage("connect is under way in another thread");
-    if (driver_->info()->connected) return usage("this communicator is connected already");
-    for (const auto& [name, value] : terms_) terms.push_back({.name = name, .value = value});
-    call.claim(&Calls::connecting);
-    call.begin();
-  }
+  const auto held = hold();
+  if (!held.ok()) return held.error();
   return post_and_wait(
       "connect",
-      [this, prefetch, terms](CallId id, OwedAnswer answer) {
-        driver_->connect(id, prefetch, terms, std::move(answer));
-      },
-      poll);
+      [this, prefetch](CallId id, OwedAnswer answer) { driver_->connect(id, prefetch, std::move(answer)); }, poll);
 }
 
 Result<void> Communicator::set_term(const std::string& name, const std::optional<std::string>& value) {
-  if (const auto process = check_process(); !process.ok()) return process;
-  const std::lock_guard lock(calls_.mutex);
-  if (calls_.closing) return closing();
-  if (calls_.connecting || driver_->info()->connected)
-    return usage("terms are compared at the admission: set them before connect");
-  if (!value) {
-    terms_.erase(name);
-    return {};
-  }
-  if (terms_.size() >= limits::kTermsMax && !terms_.contains(name))
-    return Error{Status::invalid_argument,
-                 "there are " + std::to_string(limits::kTermsMax) + " terms already, which are the most"};
-  terms_[name] = *value;
-  return {};
+  const auto held = hold();
+  if (!held.ok()) return held.error();
+  return post_and_wait("set-term", [this, name, value](CallId id, OwedAnswer answer) {
+    driver_->call(SetTermCall{.call = id, .name = name, .value = value}, id, std::move(answer));
+  });
 }
 
 Result<MembershipMet> Communicator::wait(const MembershipWish& wish, std::optional<std::chrono::milliseconds> bound) {
-  if (const auto process = check_process(); !process.ok()) return process.error();
-  UnderWay call(*this);
-  {
-    const std::lock_guard lock(calls_.mutex);
-    if (calls_.closing) return closing();
-    if (const auto member = not_a_member(); !member.ok()) return member.error();
-    call.begin();
-  }
+  const auto held = hold();
+  if (!held.ok()) return held.error();
   const auto completion = post([this, wish, bound](CallId id, OwedAnswer answer) {
     driver_->call(WaitCall{.call = id, .wish = wish, .bound = bound}, id, std::move(answer));
   });
@@ -399,47 +356,26 @@ Result<MembershipMet> Communicator::wait(const MembershipWish& wish, std::option
 }
 
 Result<void> Communicator::offer(std::shared_ptr<const StateOffer> offer) {
-  if (const auto process = check_process(); !process.ok()) return process;
-  UnderWay call(*this);
-  {
-    const std::lock_guard lock(calls_.mutex);
-    if (calls_.closing) return closing();
-    if (const auto member = not_a_member(); !member.ok()) return member;
-    call.begin();
-  }
+  const auto held = hold();
+  if (!held.ok()) return held.error();
   return post_and_wait("offer", [this, offer](CallId id, OwedAnswer answer) {
     driver_->call(OfferStateCall{.call = id, .offer = offer}, id, std::move(answer));
   });
 }
 
 Result<void> Communicator::withdraw(const std::shared_ptr<const StateOffer>& offer) {
-  if (const auto process = check_process(); !process.ok()) return process;
-  UnderWay call(*this);
-  {
-    const std::lock_guard lock(calls_.mutex);
-    if (calls_.closing) return {};
-    call.begin();
-  }
+  const auto held = hold();
+  // Nobody reads it any more.
+  if (held.status() == Status::closed) return {};
+  if (!held.ok()) return held.error();
   return post_and_wait("withdraw", [this, offer](CallId id, OwedAnswer answer) {
     driver_->call(OfferStateCall{.call = id, .offer = nullptr, .instead_of = offer}, id, std::move(answer));
   });
 }
 
 Result<void> Communicator::update_topology() {
-  if (const auto process = check_process(); !process.ok()) return process;
-  UnderWay call(*this);
-  {
-    const std::lock_guard lock(calls_.mutex);
-    if (calls_.closing) return closing();
-    if (calls_.connecting) return usage("connect is under way in another thread");
-    if (const auto member = not_a_member(); !member.ok()) return member;
-    if (calls_.updating) return usage("update-topology is under way in another thread");
-    if (!calls_.tags.empty())
-      return usage(std::to_string(calls_.tags.size()) +
-                   " collectives are in flight in other threads; wait for them, then call update-topology");
-    call.claim(&Calls::updating);
-    call.begin();
-  }
+  const auto held = hold();
+  if (!held.ok()) return held.error();
   return post_and_wait("update-topology", [this](CallId id, OwedAnswer answer) {
     driver_->call(UpdateTopologyCall{id}, id, std::move(answer));
   });
@@ -448,7 +384,8 @@ Result<void> Communicator::update_topology() {
 Result<void> Communicator::check(const CollectiveCall& call) {
   const auto held = hold();
   if (!held.ok()) return held.error();
-  return check_call(call, *driver_->info());
+  const auto known = driver_->info();
+  return check_arguments({.call = {}, .collective = call}, known->view, known->self);
 }
 
 Result<void> Communicator::copy(const std::vector<CopyBytes>& copies, std::uintptr_t stream) {
@@ -464,38 +401,27 @@ Result<AsyncCollective> Communicator::begin(const CollectiveArguments& arguments
   if (!held.ok()) return held.error();
   const Signature& signature = arguments.call.signature;
   const auto known = driver_->info();
-  // Before its buffers are looked at with another view's eyes.
-  if (arguments.epoch != Epoch{} && known->connected && arguments.epoch != known->view.epoch)
-    return stale_epoch(arguments.epoch, known->view.epoch);
-  if (const auto fine = check_call(arguments.call, *known); !fine.ok()) return fine.error();
-  const std::shared_ptr<Residual>& residual = arguments.residual;
-  if (residual)
-    if (const auto fine = check_residual(*residual, signature); !fine.ok()) return fine.error();
-  CollectiveCall placed = arguments.call;
-  if (devices_) {
-    const auto [send_bytes, receive_bytes] = buffer_bytes(placed, *known);
-    if (const auto found = devices_->prepare(placed, send_bytes, receive_bytes, arguments.stream); !found.ok())
-      return found.error();
-  }
+  CollectiveStart event{.call = CallId{next_call_++},
+                        .collective = arguments.call,
+                        .tag = arguments.tag,
+                        .compress = arguments.compress,
+                        .epoch = arguments.epoch,
+                        .transfer = arguments.transfer,
+                        .probing = arguments.probing,
+                        .residual = arguments.residual};
   AsyncCollective started;
   started.turns_ = turns_;
   started.what_ = describe(signature) + " with tag " + std::to_string(arguments.tag);
   started.log_ = driver_->wait_log();
   auto call = std::make_unique<UnderWay>(*this);
-  if (const auto free = claim(*call, arguments); !free.ok()) return free.error();
+  if (const auto free = claim(*call, event, *known); !free.ok()) return free.error();
+  if (devices_) {
+    const auto [send_bytes, receive_bytes] = buffer_bytes(event.collective, known->view, known->self);
+    if (const auto found = devices_->prepare(event.collective, send_bytes, receive_bytes, arguments.stream); !found.ok())
+      return found.error();
+  }
   started.completion_ = std::make_shared<Completion>(std::move(call));
   OwedAnswer answer(started.completion_, lost_);
-  CollectiveStart event{.call = CallId{next_call_++},
-                        .collective = std::move(placed),
-                        .tag = arguments.tag,
-                        .compress = arguments.compress,
-                        .epoch = arguments.epoch,
-                        .transfer = arguments.transfer,
-                        .probing = arguments.probing};
-  if (residual) {
-    event.collective.residual = residual->owed();
-    event.collective.next_residual = residual->prepared();
-  }
   // Ranks and sizes that were checked against one view shall not be used in another.
   const bool by_rank = signature.collective != Collective::all_reduce && signature.collective != Collective::barrier;
   if (by_rank && event.epoch == Epoch{}) event.epoch = known->view.epoch;
@@ -510,19 +436,23 @@ Result<AsyncCollective> Communicator::begin(const CollectiveArguments& arguments
   return started;
 }
 
-/// Lets a collective in, or says what it does not go together with.
-Result<void> Communicator::claim(UnderWay& call, const CollectiveArguments& arguments) {
+/// Lets a collective in. The engine judges it when it comes to it. By the same rules its caller learns at once of what
+/// is known already.
+Result<void> Communicator::claim(UnderWay& call, const CollectiveStart& start, const EngineInfo& known) {
+  const Error not_a_member = known.connected ? Error{Status::success, {}} : known.not_a_member;
   const std::lock_guard lock(calls_.mutex);
   if (calls_.closing) return closing();
-  if (calls_.connecting) return usage("connect is under way in another thread");
-  if (const auto member = not_a_member(); !member.ok()) return member.error();
-  if (calls_.updating)
-    return usage("update-topology is under way in another thread; wait for it, then reduce");
-  if (!call.claim_tag(arguments.tag))
-    return usage("a collective with tag " + std::to_string(arguments.tag) +
-                 " is in flight; wait for it or use another tag");
-  if (arguments.residual && !call.claim(arguments.residual))
+  if (auto fine = check_call(start, {.not_a_member = not_a_member,
+                                     .view = known.view,
+                                     .self = known.self,
+                                     .updating = known.updating,
+                                     .in_flight = calls_.tags.size(),
+                                     .tag_in_flight = calls_.tags.contains(start.tag)});
+      !fine.ok())
+    return fine;
+  if (start.residual && !call.claim(start.residual))
     return usage("the residual is in use by another call; wait for that, or use one for each tensor");
+  call.claim_tag(start.tag);
   call.begin();
   return {};
 }

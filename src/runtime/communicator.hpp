@@ -101,7 +101,8 @@ struct CommunicatorSlot {
 
 /// A member of a run, or one that wants to be: the blocking face of a PeerDriver on a thread of its own.
 /// hawser.h has the contract of every call: what it does, how long it blocks, every status. Safe from
-/// several threads; calls that don't go together are answered with invalid_usage before the engine sees them.
+/// several threads. The engine judges which calls go together; here only those are refused that no engine hears of any
+/// more: after a fork, and after the end.
 class Communicator {
  public:
   /// Opens the listening port and starts the thread. Errors: invalid_argument, system.
@@ -116,11 +117,11 @@ class Communicator {
   /// empty, is called five times a second meanwhile.
   Result<void> connect(const std::shared_ptr<PrefetchTarget>& prefetch = nullptr,
                        const std::function<void()>& poll = {});
-  /// What all members of the group must have alike, from the next connect() on; none: nothing any more. Name and value
-  /// are not looked at. Errors: invalid_argument (too many), invalid_usage (connected, or connecting).
+  /// As SetTermCall. Name and value are not looked at. Errors: invalid_argument (too many), invalid_usage (connected,
+  /// or connecting).
   Result<void> set_term(const std::string& name, const std::optional<std::string>& value);
-  /// Waits until something of the wish holds; at once, if it does already. Any number may wait, beside whatever else goes
-  /// on. Errors: timeout, and why this peer is a member no more.
+  /// Waits until something of the wish holds; at once, if it does already. Any number may wait, beside whatever else
+  /// goes on. Errors: timeout, and why this peer is a member no more.
   Result<MembershipMet> wait(const MembershipWish& wish, std::optional<std::chrono::milliseconds> bound);
   /// Offers a shared state to guests from now on, in place of any other.
   Result<void> offer(std::shared_ptr<const StateOffer> offer);
@@ -136,7 +137,7 @@ class Communicator {
   /// `progress`, unless empty, is called in this thread when another pair is done: how many of how many.
   Result<OptimizeInfo> optimize_topology(const ProbeBounds& bounds, const ProbeWishes& wishes,
                                          const std::function<void(std::uint32_t, std::uint32_t)>& progress = {});
-  /// Whether its arguments are such that it could be started now, the tag apart.
+  /// Whether its arguments fit the view in force.
   Result<void> check(const CollectiveCall& call);
   /// Whether tensors may lie on devices here.
   bool has_devices() const { return devices_ != nullptr; }
@@ -175,14 +176,12 @@ class Communicator {
   void freeze(std::chrono::milliseconds duration);
 
  private:
-  /// What kinds of calls are under way.
+  /// Calls under way.
   struct Calls {
     mutable std::mutex mutex;
     std::condition_variable ended;
     bool closing = false;
-    bool connecting = false;
-    bool updating = false;
-    std::set<std::uint64_t> tags;
+    std::set<std::uint64_t> tags;  ///< Of collectives whose callers have not been told of their end.
     int active = 0;
   };
   class UnderWay;
@@ -190,9 +189,8 @@ class Communicator {
   /// `io` is to be put into io_ then: until it is made, what it is made of outlives no io_context.
   Communicator(CommunicatorConfig config, std::shared_ptr<transport::Listener> listener,
                std::shared_ptr<DeviceCopies> devices, asio::io_context& io);
-  Result<void> not_a_member() const;
   Result<void> check_process() const;
-  Result<void> claim(UnderWay& call, const CollectiveArguments& arguments);
+  Result<void> claim(UnderWay& call, const CollectiveStart& start, const EngineInfo& known);
   /// start(). `turn`, unless null, is taken if it is free, and the collective then begins in this thread.
   Result<AsyncCollective> begin(const CollectiveArguments& arguments, IoTurn* turn);
   void close_slot() noexcept;
@@ -217,7 +215,6 @@ class Communicator {
   std::atomic<std::uint64_t> next_call_{1};
   std::shared_ptr<const CallDone> lost_;  ///< What a call is told that no thread came to take in.
   Calls calls_;
-  std::map<std::string, std::string> terms_;  ///< With the mutex of the calls.
   struct {
     std::mutex mutex;
     bool thread_ended = false;

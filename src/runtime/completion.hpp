@@ -12,7 +12,7 @@
 namespace hawser {
 
 /// A call that lasts is told of in the log so often.
-inline constexpr std::chrono::seconds kLongWaitToldEvery{10};
+inline constexpr std::chrono::seconds kLongWaitLogEvery{10};
 
 /// What a call has claimed (a tag, a residual, a place among the calls under way). Its destructor gives it back.
 class CallClaim {

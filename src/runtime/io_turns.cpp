@@ -53,8 +53,8 @@ void IoTurns::pass_on() noexcept {
   wanted_ = false;
 }
 
-/// Whoever gives the turn back must not have to wake the own thread each time: in a row of short calls it only looks now
-/// and then. While one call lasts longer than between two looks, it sleeps.
+/// Whoever gives the turn back must not have to wake the own thread each time: in a row of short calls it only looks
+/// now and then. While one call lasts longer than between two looks, it sleeps.
 void IoTurns::wait_for_own_turn(std::unique_lock<std::mutex>& lock) noexcept {
   std::optional<Clock::time_point> seen;
   while (true) {

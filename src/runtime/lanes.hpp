@@ -26,8 +26,8 @@ struct EngineSeat {
   std::vector<EngineActions> spare_actions;
 };
 
-/// Threads beside the one that runs a communicator's sockets and timers. Each has an event loop of its own, carries some of
-/// the connections (it reads, verifies and writes their frames), and runs works.
+/// Threads beside the one that runs a communicator's sockets and timers. Each has an event loop of its own, carries
+/// some of the connections (it reads, verifies and writes their frames), and runs works.
 class Lanes {
  public:
   struct Lane {

@@ -67,8 +67,9 @@ std::string log_line(LogLevel level, std::string_view text, std::chrono::system_
 
 void LogOutput::write(LogLevel level, std::string_view text, std::chrono::system_clock::time_point at) {
   if (lost_ > 0) {
-    const std::string told = "log-lines-lost: " + std::to_string(lost_) +
-                             " lines before the next one were lost: what reads them was too slow, or there was no memory";
+    const std::string told =
+        "log-lines-lost: " + std::to_string(lost_) +
+        " lines before the next one were lost: what reads them was too slow, or there was no memory";
     if (write_at_once(log_line(LogLevel::warning, told, at))) lost_ = 0;
   }
   if (lost_ > 0 || !write_at_once(log_line(level, text, at))) ++lost_;

@@ -19,8 +19,8 @@ constexpr int kReadInARow = 8;
 constexpr std::size_t kReadBytesOfOthers = 16 << 10;
 constexpr std::size_t kQueueBytesOfNewcomers = 512 << 10;
 
-/// What its messages cost a member in a second: ten times what the busiest needs. Short collectives are as many as there
-/// can be; all else is rare.
+/// What its messages cost a member in a second: ten times what the busiest needs. Short collectives are as many as
+/// there can be; all else is rare.
 constexpr TokenBucket::Rate kMembersRate{.burst = 40'000, .per_second = 40'000};
 constexpr TokenBucket::Rate kOthersRate{.burst = 2'000, .per_second = 500};
 
@@ -32,14 +32,14 @@ double cost_of(const PeerMessage& message) {
   return 20;
 }
 
-transport::ControlConnection::Bounds bounds_of(Standing standing) {
+transport::ControlConnection::Bounds bounds_of(ConnectionRole role) {
   transport::ControlConnection::Bounds bounds;
-  if (standing == Standing::member) return bounds;
+  if (role == ConnectionRole::member) return bounds;
   bounds.read_bytes_at_once = kReadBytesOfOthers;
-  bounds.message_bytes_max = standing == Standing::stranger     ? limits::kFirstMessageBytesMax
-                             : standing == Standing::presenting ? limits::kPresentedViewBytesMax
+  bounds.message_bytes_max = role == ConnectionRole::stranger     ? limits::kFirstMessageBytesMax
+                             : role == ConnectionRole::presenting ? limits::kPresentedViewBytesMax
                                                                 : limits::kNewcomerMessageBytesMax;
-  if (standing != Standing::stranger) bounds.queue_bytes_max = kQueueBytesOfNewcomers;
+  if (role != ConnectionRole::stranger) bounds.queue_bytes_max = kQueueBytesOfNewcomers;
   return bounds;
 }
 
@@ -94,7 +94,7 @@ void MasterDriver::accepted(transport::Tcp::socket socket, const std::string& re
                           .broken = [this, id](std::string reason) { broke(id, std::move(reason)); },
                           .settle = [this] { settle(); },
                           .readable = [this, id] { wait_in_line(id); }});
-  connection->set_bounds(bounds_of(Standing::stranger));
+  connection->set_bounds(bounds_of(ConnectionRole::stranger));
   clients_.emplace(id, Client{.connection = std::move(connection),
                               .remote_host = remote_host,
                               .allowance = TokenBucket(kOthersRate)});
@@ -141,7 +141,7 @@ void MasterDriver::broke(ConnectionId id, std::string reason) {
   if (closed_) return;
   const auto at = clients_.find(id);
   if (at == clients_.end()) return;
-  if (at->second.standing == Standing::stranger)
+  if (at->second.role == ConnectionRole::stranger)
     log(LogLevel::info, "stranger-closed",
         "a connection from " + at->second.remote_host + " ended before it introduced itself: " + reason);
   clients_.erase(at);
@@ -211,17 +211,17 @@ void MasterDriver::send_framed(ConnectionId id, const std::string& framed) {
   connection->send_framed(framed);
 }
 
-void MasterDriver::perform_one(SetStanding& action) {
+void MasterDriver::perform_one(SetConnectionRole& action) {
   const auto at = clients_.find(action.connection);
   if (at == clients_.end()) return;
   Client& client = at->second;
-  client.connection->set_bounds(bounds_of(action.standing));
-  if (action.standing == Standing::member && client.standing != Standing::member) {
+  client.connection->set_bounds(bounds_of(action.role));
+  if (action.role == ConnectionRole::member && client.role != ConnectionRole::member) {
     client.allowance = TokenBucket(kMembersRate);
     client.connection->hold_reading({});
     client.connection->set_readable({});
   }
-  client.standing = action.standing;
+  client.role = action.role;
 }
 
 void MasterDriver::perform_one(CloseConnection& action) {

@@ -19,8 +19,8 @@ namespace hawser {
 /// Drives a MasterMachine over TCP. Everything runs on the io_context's thread.
 ///
 /// Members are read when there is something to read. All others wait in a line: a few are read between two looks at the
-/// members, 16 KiB each, and whoever says more than its kind needs is not read for a while, so that its own buffers fill.
-/// A message that cannot be dealt with costs the connection that it came over.
+/// members, 16 KiB each, and whoever says more than its kind needs is not read for a while, so that its own buffers
+/// fill. A message that cannot be dealt with costs the connection that it came over.
 class MasterDriver {
  public:
   struct Setup {
@@ -44,7 +44,7 @@ class MasterDriver {
     std::string remote_host;
     bool leaving = false;
     bool in_line = false;  ///< To be read.
-    Standing standing = Standing::stranger;
+    ConnectionRole role = ConnectionRole::stranger;
     TokenBucket allowance;
   };
 
@@ -60,7 +60,7 @@ class MasterDriver {
   void perform_one(SendToPeer& action);
   void perform_one(SendToPeers& action);
   void send_framed(ConnectionId id, const std::string& framed);
-  void perform_one(SetStanding& action);
+  void perform_one(SetConnectionRole& action);
   void perform_one(CloseConnection& action);
   void perform_one(LogEvent& action);
   void arm_timer();

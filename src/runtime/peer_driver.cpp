@@ -30,8 +30,9 @@ transport::ConnectionName name_of(LinkConnection connection) {
 bool shows(const EngineEvent& event) {
   if (const auto* said = std::get_if<MasterSaid>(&event))
     return !std::holds_alternative<Committed>(said->message) && !std::holds_alternative<Pong>(said->message);
-  return std::holds_alternative<ConnectCall>(event) || std::holds_alternative<LeaveCall>(event) ||
-         std::holds_alternative<MasterDown>(event) || std::holds_alternative<EngineTick>(event);
+  return std::holds_alternative<ConnectCall>(event) || std::holds_alternative<UpdateTopologyCall>(event) ||
+         std::holds_alternative<LeaveCall>(event) || std::holds_alternative<MasterDown>(event) ||
+         std::holds_alternative<EngineTick>(event);
 }
 
 }  // namespace
@@ -60,7 +61,7 @@ PeerDriver::PeerDriver(asio::io_context& io, DriverConfig config,
   closed_ = std::make_shared<const CallDone>(
       CallDone{.call = {}, .error = {Status::closed, "the communicator is being destroyed"}, .info = {}});
   failed_->error.sentence.reserve(limits::kSentenceBytesMax + 1);
-  lost_info_->lost.sentence.reserve(limits::kSentenceBytesMax + 1);
+  lost_info_->not_a_member.sentence.reserve(limits::kSentenceBytesMax + 1);
   seat_.spare_actions.reserve(kSpareActions);
   wait_log_->name = config_.engine.name;
   wait_log_->master = to_string(config_.master);
@@ -522,11 +523,11 @@ bool PeerDriver::next_frame(transport::DataConnection& connection) {
   return gave;
 }
 
-void PeerDriver::link_up(transport::ConnectionName connection, const transport::Standing& standing) {
+void PeerDriver::link_up(transport::ConnectionName connection, const transport::EstablishedConnection& established) {
   events_.emplace_back(LinkUp{.connection = name_of(connection),
-                              .incarnation = standing.incarnation,
-                              .round_trip = standing.round_trip,
-                              .same_host = standing.same_host});
+                              .incarnation = established.incarnation,
+                              .round_trip = established.round_trip,
+                              .same_host = established.same_host});
 }
 
 void PeerDriver::link_down(transport::ConnectionName connection, std::uint64_t incarnation, std::string reason) {

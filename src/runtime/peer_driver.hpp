@@ -54,8 +54,8 @@ struct DriverConfig {
 ///
 /// Where there are lanes, frames come and go on their threads, which ask the engine under its lock and run the works
 /// that this leads to. Of the actions that follow, a lane performs those at once that take memory out of a connection's
-/// hands: under the lock, so that no later frame is hit. Then come the works and the wakes of links. All others wait, in
-/// their order, for the io_context's thread.
+/// hands: under the lock, so that no later frame is hit. Then come the works and the wakes of links. All others wait,
+/// in their order, for the io_context's thread.
 ///
 /// After an exception nothing is certain but this: no call is left waiting, and no input is left changed. So the
 /// way there (fail) takes no memory and cannot fail itself.
@@ -72,8 +72,8 @@ class PeerDriver final : private transport::FrameTraffic {
   void leave_behind() noexcept;
   /// Hands a call to the engine; `answer` gets its CallDone.
   void call(const EngineEvent& event, CallId id, OwedAnswer answer);
-  /// Joins as a newcomer with a fresh id.
-  void connect(CallId id, std::shared_ptr<PrefetchTarget> prefetch, std::vector<Term> terms, OwedAnswer answer);
+  /// The same: a call to join, as a newcomer with a fresh id.
+  void connect(CallId id, std::shared_ptr<PrefetchTarget> prefetch, OwedAnswer answer);
   /// Leaves the run, ends all calls with Closed, and calls `gone` once the master has been told, or after
   /// half a second.
   void leave(std::function<void()> gone) noexcept;
@@ -102,7 +102,7 @@ class PeerDriver final : private transport::FrameTraffic {
   void frame_moved(transport::DataConnection& connection) override;
   void frame_ends(transport::DataConnection& connection, bool intact) override;
   bool next_frame(transport::DataConnection& connection) override;
-  void link_up(transport::ConnectionName connection, const transport::Standing& standing) override;
+  void link_up(transport::ConnectionName connection, const transport::EstablishedConnection& established) override;
   void link_down(transport::ConnectionName connection, std::uint64_t incarnation, std::string reason) override;
   void link_refused(PeerId peer) override;
   void link_sampled(PeerId peer, Duration round_trip, Duration round_trip_least) override;

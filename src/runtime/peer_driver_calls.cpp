@@ -24,17 +24,18 @@ void PeerDriver::call(const EngineEvent& event, CallId id, OwedAnswer answer) {
   settle();
 }
 
-void PeerDriver::connect(CallId id, std::shared_ptr<PrefetchTarget> prefetch, std::vector<Term> terms,
-                         OwedAnswer answer) {
+void PeerDriver::connect(CallId id, std::shared_ptr<PrefetchTarget> prefetch, OwedAnswer answer) {
+  if (over_) return answer.give(over_);
   const PeerId self{random_bits()};
-  if (!over_) links_.set_self(self);
-  call(ConnectCall{.call = id,
+  calls_.emplace(id, std::move(answer));
+  step(ConnectCall{.call = id,
                    .id = self,
                    .token = random_bits(),
                    .address = {.host = config_.advertise_host, .port = listener_->address().port},
-                   .prefetch = std::move(prefetch),
-                   .terms = std::move(terms)},
-       id, std::move(answer));
+                   .prefetch = std::move(prefetch)});
+  // The master answers later, and links are opened after that.
+  if (info()->self == self) links_.set_self(self);
+  settle();
 }
 
 void PeerDriver::leave(std::function<void()> gone) noexcept {
@@ -60,9 +61,9 @@ void PeerDriver::vanish() noexcept { end(closed_); }
 void PeerDriver::fail(const Thrown& thrown) noexcept {
   if (!over_) {
     // Both have room for any sentence.
-    failed_->error.status = lost_info_->lost.status = thrown.status;
+    failed_->error.status = lost_info_->not_a_member.status = thrown.status;
     failed_->error.sentence = thrown.sentence.data();
-    lost_info_->lost.sentence = thrown.sentence.data();
+    lost_info_->not_a_member.sentence = thrown.sentence.data();
     const std::lock_guard lock(info_mutex_);
     info_ = lost_info_;
   }

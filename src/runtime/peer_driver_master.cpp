@@ -11,8 +11,8 @@ namespace hawser {
 namespace {
 
 /// The reason why a master is not reached is told early, for whoever has mistyped its address, and then now and then.
-constexpr Duration kMissedMasterToldAfter = seconds(2);
-constexpr Duration kMissedMasterToldEvery = seconds(10);
+constexpr Duration kMissedMasterLogAfter = seconds(2);
+constexpr Duration kMissedMasterLogEvery = seconds(10);
 
 bool is_of_master(const EngineEvent& event) {
   return std::holds_alternative<MasterUp>(event) || std::holds_alternative<MasterDown>(event) ||
@@ -71,10 +71,10 @@ void PeerDriver::master_is_missed(const std::string& why) {
   const Instant at = now();
   if (!master_missed_since_) {
     master_missed_since_ = at;
-    master_missed_tell_ = at + kMissedMasterToldAfter;
+    master_missed_tell_ = at + kMissedMasterLogAfter;
   }
   if (at < master_missed_tell_) return;
-  master_missed_tell_ = at + kMissedMasterToldEvery;
+  master_missed_tell_ = at + kMissedMasterLogEvery;
   log({LogLevel::warning, "master-missed",
        "the master at " + to_string(config_.master) + " has not answered for " +
            std::to_string(whole_milliseconds(at - *master_missed_since_) / 1000) + " s, dialling on: " + why});

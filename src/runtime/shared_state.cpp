@@ -11,7 +11,7 @@
 namespace hawser {
 namespace {
 
-constexpr std::chrono::milliseconds kTransferToldEvery{200};
+constexpr std::chrono::milliseconds kTransferProgressEvery{200};
 
 void tell(const SyncArguments& arguments, const TransferCall& transfer) {
   const std::uint64_t total = transfer.bytes_missing;
@@ -90,7 +90,7 @@ StateSession::Next SharedState::perform_collective(const Means& means) {
     if (!step.transfer || !arguments.progress) return started->wait();
     try {
       while (true) {
-        (void)started->wait(kTransferToldEvery);
+        (void)started->wait(kTransferProgressEvery);
         if (started->test()) return started->wait();
         tell(arguments, *step.transfer);
       }

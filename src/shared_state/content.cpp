@@ -61,8 +61,9 @@ std::uint64_t StateContent::bytes() const {
 }
 
 std::optional<std::size_t> StateContent::find(std::string_view name) const {
-  const auto found = std::lower_bound(tensors_.begin(), tensors_.end(), name,
-                                      [](const StateTensor& tensor, std::string_view wanted) { return tensor.name < wanted; });
+  const auto found =
+      std::lower_bound(tensors_.begin(), tensors_.end(), name,
+                       [](const StateTensor& tensor, std::string_view wanted) { return tensor.name < wanted; });
   if (found == tensors_.end() || found->name != name) return std::nullopt;
   return static_cast<std::size_t>(found - tensors_.begin());
 }

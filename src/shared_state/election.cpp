@@ -46,12 +46,12 @@ Result<void> check_shapes(const SharedStateMember& a, const SharedStateMember& b
 }
 
 /// The rank whose agreed revision is the run's: the highest, the lowest rank among equals. None in a new run.
-template <class Words, class GetAgreed>
-std::optional<std::size_t> keeper_of_agreed(const Words& words, GetAgreed agreed_of) {
+template <class Statements, class GetAgreed>
+std::optional<std::size_t> keeper_of_agreed(const Statements& statements, GetAgreed agreed_of) {
   std::optional<std::size_t> keeper;
-  for (std::size_t rank = 0; rank < words.size(); ++rank) {
-    const std::optional<std::uint64_t>& agreed = agreed_of(words[rank]);
-    if (agreed && (!keeper || *agreed > *agreed_of(words[*keeper]))) keeper = rank;
+  for (std::size_t rank = 0; rank < statements.size(); ++rank) {
+    const std::optional<std::uint64_t>& agreed = agreed_of(statements[rank]);
+    if (agreed && (!keeper || *agreed > *agreed_of(statements[*keeper]))) keeper = rank;
   }
   return keeper;
 }
@@ -201,7 +201,8 @@ bool settled_by_summaries(std::span<const ManifestSummary> summaries) {
   const auto keeper = keeper_of_agreed(
       summaries, [](const ManifestSummary& summary) -> const auto& { return summary.agreed_revision; });
   const auto alike = [&](const ManifestSummary& other) {
-    return !other.unsettled && other.revision == first.revision && other.shape == first.shape && other.content == first.content;
+    return !other.unsettled && other.revision == first.revision && other.shape == first.shape &&
+           other.content == first.content;
   };
   const auto offers = [](const ManifestSummary& summary) {
     return summary.strategy != SyncStrategy::receive_only;

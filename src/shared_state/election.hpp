@@ -13,8 +13,8 @@
 /// the same from the same input.
 ///
 /// 1. *Shape.* All members name the same tensors with the same types, counts and flags.
-/// 2. *Who offers.* Members that are neither receive_only nor incomplete. The agreed revision is the highest one that any
-///    member brings from a synchronisation before; a revision grows by one at most, so a member that was in
+/// 2. *Who offers.* Members that are neither receive_only nor incomplete. The agreed revision is the highest one that
+///    any member brings from a synchronisation before; a revision grows by one at most, so a member that was in
 ///    one and offers more is an error. A newcomer that offers more does not count as offering: it came from
 ///    somewhere else, and takes the run's content. Where no member has an agreed revision (a new run, or one
 ///    that starts again from checkpoints) any revision is good. Going back is always allowed.
@@ -29,7 +29,7 @@
 ///    the model's digest of it that are not receive_only, whatever their revision: the bytes are the same.
 namespace hawser {
 
-/// One member's word.
+/// What one member says of its state.
 struct SharedStateMember {
   std::string peer;   ///< As sentences shall name it.
   Manifest manifest;  ///< Checked (make_manifest() or decode_manifest()).

@@ -32,8 +32,9 @@ std::span<const std::byte> StateOffer::payload(std::uint64_t chunk) const {
                                       static_cast<std::size_t>(slice_bytes(catalog.size(), chunk)));
   const std::uint64_t slice = chunk - pieces();
   HAWSER_ASSERT(slice < slices);
-  const auto next = std::upper_bound(tensors.begin(), tensors.end(), slice,
-                                     [](std::uint64_t wanted, const Tensor& tensor) { return wanted < tensor.first_slice; });
+  const auto next =
+      std::upper_bound(tensors.begin(), tensors.end(), slice,
+                       [](std::uint64_t wanted, const Tensor& tensor) { return wanted < tensor.first_slice; });
   const Tensor& tensor = *std::prev(next);
   const std::uint64_t here = slice - tensor.first_slice;
   return {tensor.data + here * kDigestSliceBytes, static_cast<std::size_t>(slice_bytes(tensor.bytes, here))};

@@ -15,19 +15,19 @@
 #include "base/result.hpp"
 #include "shared_state/content.hpp"
 
-/// Prefetching: a newcomer (guest) fetches the shared state from members (hosts) that offer it, while they train
+/// Prefetching: a newcomer (guest) fetches the shared state from members (servers) that offer it, while they train
 /// on and before it is admitted.
 ///
 /// Frames of a prefetch have a key that no collective has: no epoch, no view, the offer's revision as tag, its
-/// number at the host as sequence. The guest says ready (revision and number 0) to each host; a host says have,
+/// number at the server as sequence. The guest says ready (revision and number 0) to each server; a server says have,
 /// with the number of catalog pieces and the catalog's mark as signature, whenever it has a new offer, and with
 /// none when it has none any more. The guest then wants chunks: first the pieces of the catalog, from 0, then the
 /// slices, numbered on from there through all tensors in order of their names. Offers with one revision and mark are
-/// the same content, so a guest fetches from all their hosts at once.
+/// the same content, so a guest fetches from all their servers at once.
 ///
 /// A catalog is u32 bytes of the manifest, the manifest (shared_state/manifest.hpp), then 16 bytes for the digest of
-/// each slice, low half first; cut in pieces of 1 MiB. Its mark is the low half of digest_content(), seed 0, of the shape digest and
-/// the content digest of its manifest (low half first) and the revision.
+/// each slice, low half first; cut in pieces of 1 MiB. Its mark is the low half of digest_content(), seed 0, of the
+/// shape digest and the content digest of its manifest (low half first) and the revision.
 namespace hawser {
 
 namespace limits {

@@ -9,13 +9,13 @@
 namespace hawser {
 namespace {
 
-/// Without a piece of the catalog for so long, another host is asked.
+/// Without a piece of the catalog for so long, another server is asked.
 constexpr Duration kCatalogPatience = seconds(5);
 /// With nothing to fetch for so long, the peer joins without.
 constexpr Duration kIdlePatience = seconds(3);
 /// So many revisions in a row whose catalog a later one overtook, and the peer joins without.
 constexpr int kOvertakenMax = 8;
-/// For hosts that join later.
+/// For servers that join later.
 constexpr std::size_t kSpareNumbers = 64;
 
 }  // namespace
@@ -29,49 +29,49 @@ PrefetchGuest::PrefetchGuest(Instant now, std::shared_ptr<PrefetchTarget> target
   }
 }
 
-void PrefetchGuest::send(PeerId to, const Host& host, FrameKind kind, std::uint64_t chunk,
+void PrefetchGuest::send(PeerId to, const Server& server, FrameKind kind, std::uint64_t chunk,
                          std::vector<PrefetchSend>& out) const {
   FrameHeader frame;
   frame.kind = kind;
-  frame.key = prefetch_key(host.revision, host.number);
-  frame.signature = host.mark;
+  frame.key = prefetch_key(server.revision, server.number);
+  frame.signature = server.mark;
   frame.chunk = chunk;
   frame.count = kind == FrameKind::want ? 1 : 0;
   out.push_back({.to = to, .frame = frame});
 }
 
-void PrefetchGuest::hosts(Instant now, const std::vector<PeerId>& hosts, std::vector<PrefetchSend>& out) {
-  for (auto host = hosts_.begin(); host != hosts_.end();) {
-    if (std::find(hosts.begin(), hosts.end(), host->first) != hosts.end()) {
-      ++host;
+void PrefetchGuest::servers(Instant now, const std::vector<PeerId>& servers, std::vector<PrefetchSend>& out) {
+  for (auto server = servers_.begin(); server != servers_.end();) {
+    if (std::find(servers.begin(), servers.end(), server->first) != servers.end()) {
+      ++server;
       continue;
     }
-    leave_swarm(now, host->second, out);
-    if (catalog_from_ == host->first) catalog_from_.reset();
-    host = hosts_.erase(host);
+    leave_swarm(now, server->second, out);
+    if (catalog_from_ == server->first) catalog_from_.reset();
+    server = servers_.erase(server);
   }
-  for (const PeerId host : hosts) {
-    if (!hosts_.try_emplace(host).second) continue;
+  for (const PeerId server : servers) {
+    if (!servers_.try_emplace(server).second) continue;
     FrameHeader frame;
     frame.kind = FrameKind::ready;
     frame.key = prefetch_key(0, 0);
     frame.count = 0;
-    out.push_back({.to = host, .frame = frame});
+    out.push_back({.to = server, .frame = frame});
   }
   // A run that nobody is in has nothing to give; one whose members are looking for a restarted master has.
-  if (hosts.empty() && !had_hosts_) over_ = true;
-  if (!hosts.empty()) had_hosts_ = true;
+  if (servers.empty() && !had_servers_) over_ = true;
+  if (!servers.empty()) had_servers_ = true;
   choose(now, out);
 }
 
 void PrefetchGuest::offered(Instant now, PeerId peer, const FrameHeader& frame, std::vector<PrefetchSend>& out) {
-  const auto found = hosts_.find(peer);
-  if (found == hosts_.end()) return;
-  Host& host = found->second;
-  if (host.answered && frame.key.sequence <= host.number) return;
-  leave_swarm(now, host, out);
+  const auto found = servers_.find(peer);
+  if (found == servers_.end()) return;
+  Server& server = found->second;
+  if (server.answered && frame.key.sequence <= server.number) return;
+  leave_swarm(now, server, out);
   if (catalog_from_ == peer) catalog_from_.reset();
-  host = {.answered = true,
+  server = {.answered = true,
           .revision = frame.key.tag,
           .number = frame.key.sequence,
           .mark = frame.signature,
@@ -82,8 +82,8 @@ void PrefetchGuest::offered(Instant now, PeerId peer, const FrameHeader& frame, 
 
 void PrefetchGuest::choose(Instant now, std::vector<PrefetchSend>& out) {
   std::map<Content, std::size_t> offers;
-  for (const auto& [peer, host] : hosts_)
-    if (host.pieces > 0 && !host.useless) ++offers[content_of(host)];
+  for (const auto& [peer, server] : servers_)
+    if (server.pieces > 0 && !server.useless) ++offers[content_of(server)];
   const auto best = std::max_element(offers.begin(), offers.end(), [](const auto& a, const auto& b) {
     return std::pair(a.first.revision, a.second) < std::pair(b.first.revision, b.second);
   });
@@ -102,8 +102,8 @@ void PrefetchGuest::choose(Instant now, std::vector<PrefetchSend>& out) {
   if (!swarm_) {
     if (!catalog_from_) ask_catalog(now, out);
   } else {
-    for (auto& [peer, host] : hosts_)
-      if (host.pieces > 0 && !host.useless && content_of(host) == *content_) join_swarm(now, peer, host, out);
+    for (auto& [peer, server] : servers_)
+      if (server.pieces > 0 && !server.useless && content_of(server) == *content_) join_swarm(now, peer, server, out);
   }
   check_over(now);
 }
@@ -115,35 +115,35 @@ void PrefetchGuest::overtaken() {
   if (catalogs_missed_ >= kOvertakenMax || target_->bytes_fetched >= target_->content->bytes()) over_ = true;
 }
 
-/// Of the next host after the last one asked.
+/// Of the next server after the last one asked.
 void PrefetchGuest::ask_catalog(Instant now, std::vector<PrefetchSend>& out) {
-  auto turn = last_asked_ ? hosts_.upper_bound(*last_asked_) : hosts_.begin();
-  for (std::size_t tried = 0; tried < hosts_.size(); ++tried, ++turn) {
-    if (turn == hosts_.end()) turn = hosts_.begin();
-    const Host& host = turn->second;
-    if (host.useless || host.pieces == 0 || content_of(host) != *content_) continue;
+  auto turn = last_asked_ ? servers_.upper_bound(*last_asked_) : servers_.begin();
+  for (std::size_t tried = 0; tried < servers_.size(); ++tried, ++turn) {
+    if (turn == servers_.end()) turn = servers_.begin();
+    const Server& server = turn->second;
+    if (server.useless || server.pieces == 0 || content_of(server) != *content_) continue;
     catalog_from_ = last_asked_ = turn->first;
     catalog_asked_ = now;
     for (std::size_t piece = 0; piece < catalog_.size(); ++piece)
-      if (catalog_[piece].empty()) send(turn->first, host, FrameKind::want, piece, out);
+      if (catalog_[piece].empty()) send(turn->first, server, FrameKind::want, piece, out);
     return;
   }
 }
 
 bool PrefetchGuest::expects(PeerId peer, const FrameHeader& frame) const {
-  const auto found = hosts_.find(peer);
-  if (found == hosts_.end() || !content_ || frame.compressed) return false;
-  const Host& host = found->second;
-  if (host.useless || frame.key != prefetch_key(host.revision, host.number) || content_of(host) != *content_)
+  const auto found = servers_.find(peer);
+  if (found == servers_.end() || !content_ || frame.compressed) return false;
+  const Server& server = found->second;
+  if (server.useless || frame.key != prefetch_key(server.revision, server.number) || content_of(server) != *content_)
     return false;
   if (frame.chunk < content_->pieces)
     return !swarm_ && catalog_[static_cast<std::size_t>(frame.chunk)].empty() && frame.payload_bytes > 0 &&
            (frame.chunk + 1 == content_->pieces || frame.payload_bytes == kDigestSliceBytes);
   const std::uint64_t slice = frame.chunk - content_->pieces;
-  if (!swarm_ || host.swarm_number == 0 || slice >= swarm_->slices()) return false;
+  if (!swarm_ || server.swarm_number == 0 || slice >= swarm_->slices()) return false;
   const StateContent::Slice at = place(slice);
   const std::uint64_t bytes = slice_bytes(target_->content->tensors()[at.tensor].bytes(), at.slice);
-  return frame.payload_bytes == bytes && swarm_->judge(host.swarm_number, slice) == Swarm::Arrival::expected;
+  return frame.payload_bytes == bytes && swarm_->judge(server.swarm_number, slice) == Swarm::Arrival::expected;
 }
 
 StateContent::Slice PrefetchGuest::place(std::uint64_t slice) const {
@@ -162,7 +162,7 @@ bool PrefetchGuest::chunk_came(Instant now, PeerId peer, const FrameHeader& fram
     return more || catalog_came(now, out);
   }
   const std::uint64_t slice = frame.chunk - content_->pieces;
-  Arrival arrival{.from = peer, .swarm_number = hosts_.at(peer).swarm_number, .payload = std::move(payload)};
+  Arrival arrival{.from = peer, .swarm_number = servers_.at(peer).swarm_number, .payload = std::move(payload)};
   if (const auto found = checks_.find(slice); found != checks_.end())
     found->second.waiting.push_back(std::move(arrival));
   else
@@ -207,11 +207,11 @@ bool PrefetchGuest::worked(Instant now, std::uint64_t slice, bool right, std::ve
   std::vector<Arrival> waiting = std::move(one.waiting);
   if (!one.is_of_other && right) {
     target_->bytes_here += bytes;
-    swarm_->slice_came(now, one.arrival.swarm_number, slice, words_);
+    swarm_->slice_came(now, one.arrival.swarm_number, slice, messages_);
     waiting.clear();
   } else if (!one.is_of_other) {
     // It was written to since it was offered: another offer will come.
-    swarm_->slice_bad(now, one.arrival.swarm_number, slice, words_);
+    swarm_->slice_bad(now, one.arrival.swarm_number, slice, messages_);
   }
   if (!waiting.empty()) {
     Arrival next = std::move(waiting.front());
@@ -219,7 +219,7 @@ bool PrefetchGuest::worked(Instant now, std::uint64_t slice, bool right, std::ve
     check(slice, std::move(next), std::move(waiting), works);
   }
   if (ended_) {
-    words_.clear();
+    messages_.clear();
     target_->complete = whole();
     return right;
   }
@@ -241,9 +241,9 @@ bool PrefetchGuest::catalog_came(Instant now, std::vector<PrefetchSend>& out) {
   const auto catalog = decode_catalog(bytes);
   const bool right = catalog.ok() && mark_of(catalog->manifest, content_->revision) == content_->mark;
   if (!right || shape_digest(catalog->manifest) != shape_digest(mine)) {
-    // A wrong one is its host's fault, one that does not fit is everybody's who offers it.
-    for (auto& [peer, host] : hosts_)
-      if (peer == catalog_from_ || (right && content_of(host) == *content_)) host.useless = true;
+    // A wrong one is its server's fault, one that does not fit is everybody's who offers it.
+    for (auto& [peer, server] : servers_)
+      if (peer == catalog_from_ || (right && content_of(server) == *content_)) server.useless = true;
     content_.reset();
     catalog_from_.reset();
     choose(now, out);
@@ -262,11 +262,11 @@ bool PrefetchGuest::catalog_came(Instant now, std::vector<PrefetchSend>& out) {
   target_->bytes_total = content.bytes();
   target_->bytes_here = content.bytes() - missing;
   target_->revision = content_->revision;
-  catalog_host_ = catalog_from_;
+  catalog_server_ = catalog_from_;
   catalog_from_.reset();
   catalog_.clear();
   numbered_.assign(1, PeerId{});
-  swarm_peers_ = 1 + hosts_.size() + kSpareNumbers;
+  swarm_peers_ = 1 + servers_.size() + kSpareNumbers;
   swarm_ = std::make_unique<Swarm>(
       0, static_cast<std::uint32_t>(swarm_peers_),
       std::vector<SwarmPart>{{.slices = wanted_.size(), .holders = {}, .receivers = {0}}}, std::move(has));
@@ -274,26 +274,26 @@ bool PrefetchGuest::catalog_came(Instant now, std::vector<PrefetchSend>& out) {
   return true;
 }
 
-void PrefetchGuest::join_swarm(Instant now, PeerId peer, Host& host, std::vector<PrefetchSend>& out) {
-  if (host.swarm_number != 0 || numbered_.size() >= swarm_peers_ || wanted_.empty()) return;
-  host.swarm_number = static_cast<std::uint32_t>(numbered_.size());
+void PrefetchGuest::join_swarm(Instant now, PeerId peer, Server& server, std::vector<PrefetchSend>& out) {
+  if (server.swarm_number != 0 || numbered_.size() >= swarm_peers_ || wanted_.empty()) return;
+  server.swarm_number = static_cast<std::uint32_t>(numbered_.size());
   numbered_.push_back(peer);
-  swarm_->peer_ready(now, host.swarm_number, words_);
+  swarm_->peer_ready(now, server.swarm_number, messages_);
   for (std::size_t tensor = 0; tensor < starts_.size(); ++tensor) {
     const StateTensor& one = target_->content->tensors()[tensor];
     const std::uint64_t slices = slice_count(one.bytes());
-    if (slices > 0 && (!one.allow_content_inequality || peer == catalog_host_))
-      swarm_->have_came(now, host.swarm_number, starts_[tensor], slices, words_);
+    if (slices > 0 && (!one.allow_content_inequality || peer == catalog_server_))
+      swarm_->have_came(now, server.swarm_number, starts_[tensor], slices, messages_);
   }
   say(out);
 }
 
-void PrefetchGuest::leave_swarm(Instant now, Host& host, std::vector<PrefetchSend>& out) {
-  if (!swarm_ || host.swarm_number == 0) return;
-  const bool has_its_catalog = numbered_[host.swarm_number] == catalog_host_;
-  swarm_->peer_gone(now, host.swarm_number, words_);
-  numbered_[host.swarm_number] = {};
-  host.swarm_number = 0;
+void PrefetchGuest::leave_swarm(Instant now, Server& server, std::vector<PrefetchSend>& out) {
+  if (!swarm_ || server.swarm_number == 0) return;
+  const bool has_its_catalog = numbered_[server.swarm_number] == catalog_server_;
+  swarm_->peer_gone(now, server.swarm_number, messages_);
+  numbered_[server.swarm_number] = {};
+  server.swarm_number = 0;
   say(out);
   if (!has_its_catalog || whole()) return;
   // What others have of tensors that may differ has other digests: their catalog is needed.
@@ -310,22 +310,22 @@ void PrefetchGuest::forget_catalog() {
   }
   swarm_.reset();
   numbered_.clear();
-  for (auto& [peer, host] : hosts_) host.swarm_number = 0;
+  for (auto& [peer, server] : servers_) server.swarm_number = 0;
   catalog_.assign(static_cast<std::size_t>(content_->pieces), {});
   catalog_from_.reset();
 }
 
 void PrefetchGuest::say(std::vector<PrefetchSend>& out) {
-  for (const SwarmWord& word : words_) {
-    const auto found = hosts_.find(numbered_[word.to]);
-    if (found == hosts_.end()) continue;
+  for (const SwarmMessage& word : messages_) {
+    const auto found = servers_.find(numbered_[word.to]);
+    if (found == servers_.end()) continue;
     // A guest serves nobody, so the others have nothing else to hear.
-    if (word.kind == SwarmWord::Kind::want || word.kind == SwarmWord::Kind::wish)
+    if (word.kind == SwarmMessage::Kind::want || word.kind == SwarmMessage::Kind::wish)
       send(found->first, found->second, FrameKind::want, content_->pieces + word.slice, out);
-    else if (word.kind == SwarmWord::Kind::unwant)
+    else if (word.kind == SwarmMessage::Kind::unwant)
       send(found->first, found->second, FrameKind::unwant, content_->pieces + word.slice, out);
   }
-  words_.clear();
+  messages_.clear();
 }
 
 void PrefetchGuest::check_over(Instant now) {
@@ -344,7 +344,7 @@ void PrefetchGuest::end(Instant now) {
 void PrefetchGuest::tick(Instant now, std::vector<PrefetchSend>& out) {
   if (catalog_from_ && now >= catalog_asked_ + kCatalogPatience) ask_catalog(now, out);
   if (swarm_) {
-    swarm_->tick(now, words_);
+    swarm_->tick(now, messages_);
     say(out);
   }
   check_over(now);

@@ -11,8 +11,8 @@
 
 namespace hawser {
 
-/// A guest's side of prefetching: asks the hosts what they offer, takes the highest revision on offer (of several
-/// with one revision that which most hosts have), fetches its catalog and then whatever slices it lacks, and begins
+/// A guest's side of prefetching: asks the servers what they offer, takes the highest revision on offer (of several
+/// with one revision that which most servers have), fetches its catalog and then whatever slices it lacks, and begins
 /// again when a higher one comes. Until the peer is admitted it goes on; when it has everything, when there is
 /// nothing to have, when higher revisions come faster than their content, or after its bound, the peer may be
 /// admitted. Pure.
@@ -21,13 +21,13 @@ class PrefetchGuest {
   PrefetchGuest(Instant now, std::shared_ptr<PrefetchTarget> target);
 
   /// Whom it may ask, from now on.
-  void hosts(Instant now, const std::vector<PeerId>& hosts, std::vector<PrefetchSend>& out);
-  /// A have of a host's.
-  void offered(Instant now, PeerId host, const FrameHeader& frame, std::vector<PrefetchSend>& out);
+  void servers(Instant now, const std::vector<PeerId>& servers, std::vector<PrefetchSend>& out);
+  /// A have of a server's.
+  void offered(Instant now, PeerId server, const FrameHeader& frame, std::vector<PrefetchSend>& out);
   /// Whether a chunk that begins to come in is of use; else it may be read and forgotten.
-  bool expects(PeerId host, const FrameHeader& frame) const;
+  bool expects(PeerId server, const FrameHeader& frame) const;
   /// It has come whole. A slice is checked, and brought to its place, by a work. False: it is not what it must be.
-  bool chunk_came(Instant now, PeerId host, const FrameHeader& frame, Payload payload, std::vector<PrefetchSend>& out,
+  bool chunk_came(Instant now, PeerId server, const FrameHeader& frame, Payload payload, std::vector<PrefetchSend>& out,
                   std::vector<Execution::Order>& works);
   /// A work has come back. The target is in use until all have, after end() too. False: that slice was not what it must
   /// be.
@@ -43,7 +43,7 @@ class PrefetchGuest {
   std::optional<Instant> next_deadline() const;
 
  private:
-  struct Host {
+  struct Server {
     bool answered = false;
     std::uint64_t revision = 0;
     std::uint64_t number = 0;
@@ -59,14 +59,14 @@ class PrefetchGuest {
     std::uint64_t pieces = 0;
     friend auto operator<=>(const Content&, const Content&) = default;
   };
-  static Content content_of(const Host& host) {
-    return {.revision = host.revision, .mark = host.mark, .pieces = host.pieces};
+  static Content content_of(const Server& server) {
+    return {.revision = server.revision, .mark = server.mark, .pieces = server.pieces};
   }
 
   void choose(Instant now, std::vector<PrefetchSend>& out);
   void overtaken();
   void ask_catalog(Instant now, std::vector<PrefetchSend>& out);
-  /// A slice of a host's.
+  /// A slice of a server's.
   struct Arrival {
     PeerId from;
     std::uint32_t swarm_number = 0;
@@ -83,19 +83,19 @@ class PrefetchGuest {
 
   void check(std::uint64_t slice, Arrival arrival, std::vector<Arrival> waiting, std::vector<Execution::Order>& works);
   bool catalog_came(Instant now, std::vector<PrefetchSend>& out);
-  void join_swarm(Instant now, PeerId peer, Host& host, std::vector<PrefetchSend>& out);
-  void leave_swarm(Instant now, Host& host, std::vector<PrefetchSend>& out);
+  void join_swarm(Instant now, PeerId peer, Server& server, std::vector<PrefetchSend>& out);
+  void leave_swarm(Instant now, Server& server, std::vector<PrefetchSend>& out);
   void forget_catalog();
   void say(std::vector<PrefetchSend>& out);
-  void send(PeerId to, const Host& host, FrameKind kind, std::uint64_t chunk, std::vector<PrefetchSend>& out) const;
+  void send(PeerId to, const Server& server, FrameKind kind, std::uint64_t chunk, std::vector<PrefetchSend>& out) const;
   bool whole() const { return swarm_ && swarm_->complete() && swarm_->given_up().empty(); }
   void check_over(Instant now);
   StateContent::Slice place(std::uint64_t slice) const;
 
   std::shared_ptr<PrefetchTarget> target_;
   Instant began_;
-  std::map<PeerId, Host> hosts_;
-  bool had_hosts_ = false;
+  std::map<PeerId, Server> servers_;
+  bool had_servers_ = false;
   std::optional<Instant> idle_since_;  ///< Nothing that is of use is on offer.
   std::optional<Content> content_;  ///< That is being fetched.
   // Its catalog, while that is not here.
@@ -103,14 +103,14 @@ class PrefetchGuest {
   std::optional<PeerId> last_asked_;
   Instant catalog_asked_{};
   std::vector<std::vector<std::byte>> catalog_;  ///< Its pieces; empty: not here.
-  // And then its slices. Of tensors that may differ between members only the catalog's host has these.
-  std::optional<PeerId> catalog_host_;
+  // And then its slices. Of tensors that may differ between members only the catalog's server has these.
+  std::optional<PeerId> catalog_server_;
   std::unique_ptr<Swarm> swarm_;
   std::vector<Digest128> wanted_;
   std::vector<std::uint64_t> starts_;  ///< The first slice of each tensor.
   std::size_t swarm_peers_ = 0;        ///< That have a number, at most.
-  std::vector<PeerId> numbered_;       ///< Hosts in the swarm, by number; the guest itself is 0.
-  std::vector<SwarmWord> words_;
+  std::vector<PeerId> numbered_;       ///< Servers in the swarm, by number; the guest itself is 0.
+  std::vector<SwarmMessage> messages_;
   std::map<std::uint64_t, Check> checks_;  ///< By slice.
   int catalogs_missed_ = 0;            ///< In a row.
   bool over_ = false;

@@ -18,13 +18,13 @@ std::vector<SwarmPart> shapes(const TransferCall& call) {
   return parts;
 }
 
-FrameKind frame_of(SwarmWord::Kind kind) {
+FrameKind frame_of(SwarmMessage::Kind kind) {
   switch (kind) {
-    case SwarmWord::Kind::want: return FrameKind::want;
-    case SwarmWord::Kind::wish: return FrameKind::wish;
-    case SwarmWord::Kind::unwant: return FrameKind::unwant;
-    case SwarmWord::Kind::decline: return FrameKind::decline;
-    case SwarmWord::Kind::have: return FrameKind::have;
+    case SwarmMessage::Kind::want: return FrameKind::want;
+    case SwarmMessage::Kind::wish: return FrameKind::wish;
+    case SwarmMessage::Kind::unwant: return FrameKind::unwant;
+    case SwarmMessage::Kind::decline: return FrameKind::decline;
+    case SwarmMessage::Kind::have: return FrameKind::have;
   }
   HAWSER_ASSERT(false);
 }
@@ -143,13 +143,13 @@ std::optional<std::uint32_t> SliceTransfer::worked(Instant now, std::uint64_t ch
     call_->bytes_from[from] += bytes;
     call_->bytes_came += bytes;
     call_->bytes_again += bytes * (copies.size() - 1);
-    swarm_.slice_came(now, from, chunk, words_);
+    swarm_.slice_came(now, from, chunk, messages_);
     say(out);
     return std::nullopt;
   }
   call_->bad.push_back({.from = from, .slice = chunk});
   call_->bytes_again += bytes;
-  swarm_.slice_bad(now, from, chunk, words_);
+  swarm_.slice_bad(now, from, chunk, messages_);
   say(out);
   copies.erase(copies.begin());
   if (!copies.empty()) {
@@ -165,11 +165,11 @@ std::optional<std::uint32_t> SliceTransfer::worked(Instant now, std::uint64_t ch
 void SliceTransfer::ready(Instant now, std::uint32_t member, Output& out) {
   if (ready_[member]) return;
   ready_[member] = true;
-  swarm_.peer_ready(now, member, words_);
+  swarm_.peer_ready(now, member, messages_);
   say(out);
 }
 
-Execution::Heard SliceTransfer::word_came(Instant now, std::uint32_t from, FrameKind kind, std::uint64_t chunk,
+Execution::Heard SliceTransfer::control_came(Instant now, std::uint32_t from, FrameKind kind, std::uint64_t chunk,
                                           std::uint64_t count, Output& out) {
   if (chunk >= chunks()) return Heard::impossible;
   // Its ready may come later, over another connection.
@@ -178,7 +178,7 @@ Execution::Heard SliceTransfer::word_came(Instant now, std::uint32_t from, Frame
   switch (kind) {
     case FrameKind::want:
     case FrameKind::wish: {
-      const Swarm::Answer answer = swarm_.want_came(from, chunk, kind == FrameKind::wish, words_);
+      const Swarm::Answer answer = swarm_.want_came(from, chunk, kind == FrameKind::wish, messages_);
       if (answer != Swarm::Answer::impossible) heard = Heard::fine;
       if (answer == Swarm::Answer::send)
         out.sends.push_back({.to = from, .direction = Direction::down, .chunk = chunk, .bytes = memory(chunk).size()});
@@ -186,10 +186,10 @@ Execution::Heard SliceTransfer::word_came(Instant now, std::uint32_t from, Frame
     }
     case FrameKind::unwant: heard = swarm_.unwant_came(from, chunk) ? Heard::cancels : Heard::fine; break;
     case FrameKind::decline:
-      if (swarm_.decline_came(now, from, chunk, words_)) heard = Heard::fine;
+      if (swarm_.decline_came(now, from, chunk, messages_)) heard = Heard::fine;
       break;
     case FrameKind::have:
-      if (swarm_.have_came(now, from, chunk, count, words_)) heard = Heard::fine;
+      if (swarm_.have_came(now, from, chunk, count, messages_)) heard = Heard::fine;
       break;
     default: break;
   }
@@ -198,14 +198,15 @@ Execution::Heard SliceTransfer::word_came(Instant now, std::uint32_t from, Frame
 }
 
 void SliceTransfer::tick(Instant now, Output& out) {
-  swarm_.tick(now, words_);
+  swarm_.tick(now, messages_);
   say(out);
 }
 
 void SliceTransfer::say(Output& out) {
-  for (const SwarmWord& word : words_)
-    out.sends.push_back({.to = word.to, .chunk = word.slice, .kind = frame_of(word.kind), .count = word.count});
-  words_.clear();
+  for (const SwarmMessage& message : messages_)
+    out.sends.push_back(
+        {.to = message.to, .chunk = message.slice, .kind = frame_of(message.kind), .count = message.count});
+  messages_.clear();
 }
 
 /// Everybody else may say something.

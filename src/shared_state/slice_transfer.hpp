@@ -51,7 +51,7 @@ struct TransferCall {
 };
 
 /// A transfer of slices at one member: whom to ask for what is the Swarm's to say; here are the memory, the
-/// digests (as works) and the frames. Slices travel as chunks on their way down, words as frames of their own kinds.
+/// digests (as works) and the frames. Slices travel as chunks on their way down, messages as control frames.
 /// What has come stays when the transfer is aborted: TransferCall tells.
 class SliceTransfer final : public Execution {
  public:
@@ -69,7 +69,7 @@ class SliceTransfer final : public Execution {
   void arrived(Instant now, std::uint32_t from, Direction direction, std::uint64_t chunk, Payload payload,
                Output& out) override;
   void ready(Instant now, std::uint32_t member, Output& out) override;
-  Heard word_came(Instant now, std::uint32_t from, FrameKind kind, std::uint64_t chunk, std::uint64_t count,
+  Heard control_came(Instant now, std::uint32_t from, FrameKind kind, std::uint64_t chunk, std::uint64_t count,
                   Output& out) override;
   void tick(Instant now, Output& out) override;
   std::optional<Instant> next_deadline() const override { return swarm_.next_deadline(); }
@@ -98,7 +98,7 @@ class SliceTransfer final : public Execution {
   std::vector<std::uint64_t> starts_;  ///< The first slice of each part.
   Swarm swarm_;
   std::vector<bool> ready_;
-  std::vector<SwarmWord> words_;
+  std::vector<SwarmMessage> messages_;
   /// Slices whose content is being checked, and copies of them that came meanwhile.
   std::map<std::uint64_t, std::vector<Arrival>> checked_;
 };

@@ -41,7 +41,7 @@ struct PrefetchOutcome {
 ///
 /// - Getters: content(), revision(), incomplete(), agreed(), offered(), check_may_save(). At any time.
 /// - Operations: withdraw() to digest(). Each begins while no other one is under way, and returns the first step.
-/// - Steps: the driver performs what next() names, with the data that stands beside it in Next, and calls the
+/// - Steps: the driver performs what next() names, with the data that is named beside it in Next, and calls the
 ///   function that is named there. That returns the next step. broke_off() takes the place of any of them.
 /// - Outcomes: error(), and what else the operation gives, from Next::over until the next operation.
 ///
@@ -56,7 +56,7 @@ class StateSession {
     connect,     ///< Connect and fetch into prefetch_target(), then connected().
     offer,       ///< Let guests read to_offer(), then offer_ended().
     load,        ///< Read a checkpoint into content().tensors(), with load_touched(), then loaded().
-    over,        ///< The outcome stands.
+    over,        ///< The outcome is final.
   };
 
   explicit StateSession(std::unique_ptr<StateContent> content) { record_.content = std::move(content); }

@@ -314,9 +314,10 @@ void StateSync::broke_off(const Thrown& thrown) {
 StateSync::Next StateSync::fail(Error error) {
   if (settings_.keep_old_bytes && !kept_.empty()) restore_old();
   if (record_.incomplete)
-    error.sentence += "; this peer's shared state is INCOMPLETE: some tensors are partly overwritten. Synchronise again "
-                      "with members that have it, which fetches only what is missing, or fill the tensors anew and "
-                      "mark them as changed";
+    error.sentence +=
+        "; this peer's shared state is INCOMPLETE: some tensors are partly overwritten. Synchronise again "
+        "with members that have it, which fetches only what is missing, or fill the tensors anew and "
+        "mark them as changed";
   else if (outcome_.info.bytes_fetched > 0 && kept_.empty())
     error.sentence += "; this peer's tensors hold revision " + std::to_string(record_.revision) + " of the group";
   else

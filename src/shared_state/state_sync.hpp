@@ -90,7 +90,7 @@ class StateSync {
   enum class Next {
     digest,      ///< Digest record.content->stale(), then digested().
     collective,  ///< Run step(), then ended().
-    over,        ///< outcome() stands.
+    over,        ///< outcome() is final.
   };
   struct Step {
     Signature signature;

@@ -137,14 +137,14 @@ std::optional<Swarm::Asked> Swarm::forget_asked(std::uint32_t peer, std::uint64_
   return was;
 }
 
-void Swarm::peer_ready(Instant now, std::uint32_t index, std::vector<SwarmWord>& out) {
+void Swarm::peer_ready(Instant now, std::uint32_t index, std::vector<SwarmMessage>& out) {
   Peer& peer = other(index);
   if (peer.ready) return;
   peer.ready = true;
   peer.active_at = now;
-  SwarmWord range{.kind = SwarmWord::Kind::have, .to = index, .count = 0};
+  SwarmMessage range{.kind = SwarmMessage::Kind::have, .to = index, .count = 0};
   std::uint32_t told = 0;
-  for (std::uint64_t slice = 0; slice <= slices_.size() && told < limits_.ranges_told; ++slice) {
+  for (std::uint64_t slice = 0; slice <= slices_.size() && told < limits_.ranges_announced; ++slice) {
     const Part* const part = slice < slices_.size() ? &parts_[slices_[slice].part] : nullptr;
     if (part != nullptr && part->place && has(slice) && contains(part->who.receivers, index)) {
       if (range.count++ == 0) range.slice = slice;
@@ -157,7 +157,7 @@ void Swarm::peer_ready(Instant now, std::uint32_t index, std::vector<SwarmWord>&
   ask(now, index, out);
 }
 
-void Swarm::peer_gone(Instant now, std::uint32_t index, std::vector<SwarmWord>& out) {
+void Swarm::peer_gone(Instant now, std::uint32_t index, std::vector<SwarmMessage>& out) {
   const Peer gone = std::exchange(other(index), {.window = limits_.asked_first});
   for (const Asked& asked : gone.asked) {
     --slices_[asked.slice].asked;
@@ -176,7 +176,7 @@ void Swarm::peer_gone(Instant now, std::uint32_t index, std::vector<SwarmWord>& 
 }
 
 bool Swarm::have_came(Instant now, std::uint32_t from, std::uint64_t first, std::uint64_t count,
-                      std::vector<SwarmWord>& out) {
+                      std::vector<SwarmMessage>& out) {
   Peer& peer = other(from);
   if (count == 0 || first >= slices_.size() || count > slices_.size() - first) return false;
   for (std::uint64_t slice = first; slice < first + count; ++slice) {
@@ -191,13 +191,13 @@ bool Swarm::have_came(Instant now, std::uint32_t from, std::uint64_t first, std:
   return true;
 }
 
-bool Swarm::decline_came(Instant now, std::uint32_t from, std::uint64_t slice, std::vector<SwarmWord>& out) {
+bool Swarm::decline_came(Instant now, std::uint32_t from, std::uint64_t slice, std::vector<SwarmMessage>& out) {
   Peer& peer = other(from);
   if (!peer.ever_asked.at(slice)) return false;
   const auto asked = std::find_if(peer.asked.begin(), peer.asked.end(),
                                   [&](const Asked& one) { return one.slice == slice; });
   if (asked == peer.asked.end()) return true;
-  // Nobody declines what was wanted; but a word that answered an earlier wish may come twice, after a break.
+  // Nobody declines what was wanted; but a message that answered an earlier wish may come twice, after a break.
   if (!asked->soft) return true;
   forget_asked(from, slice);
   peer.active_at = now;
@@ -212,7 +212,7 @@ bool Swarm::decline_came(Instant now, std::uint32_t from, std::uint64_t slice, s
 }
 
 Swarm::Answer Swarm::want_came(std::uint32_t from, std::uint64_t slice, bool soft,
-                               std::vector<SwarmWord>& out) {
+                               std::vector<SwarmMessage>& out) {
   Peer& peer = other(from);
   if (!has(slice)) return Answer::impossible;
   const Part& part = parts_[slices_[slice].part];
@@ -222,7 +222,7 @@ Swarm::Answer Swarm::want_came(std::uint32_t from, std::uint64_t slice, bool sof
   if (peer.queued.size() >= limits_.wanted_most) return Answer::impossible;
   const auto was_given = [&](const Peer& one) { return &one != &peer && one.given.at(slice); };
   if (soft && peer.ready && std::any_of(peers_.begin(), peers_.end(), was_given)) {
-    out.push_back({.kind = SwarmWord::Kind::decline, .to = from, .slice = slice});
+    out.push_back({.kind = SwarmMessage::Kind::decline, .to = from, .slice = slice});
     return Answer::nothing;
   }
   peer.queued.push_back(slice);
@@ -264,7 +264,7 @@ void Swarm::arrived(Instant now, std::uint32_t from, std::uint64_t slice) {
       std::clamp<std::uint64_t>(window, std::min(kAskedLeast, limits_.asked_first), limits_.asked_most));
 }
 
-void Swarm::slice_came(Instant now, std::uint32_t from, std::uint64_t slice, std::vector<SwarmWord>& out) {
+void Swarm::slice_came(Instant now, std::uint32_t from, std::uint64_t slice, std::vector<SwarmMessage>& out) {
   HAWSER_ASSERT(slice < slices_.size() && slices_[slice].state != State::absent);
   arrived(now, from, slice);
   // While it was checked it may have come from elsewhere too.
@@ -274,16 +274,16 @@ void Swarm::slice_came(Instant now, std::uint32_t from, std::uint64_t slice, std
   std::vector<std::uint32_t> freed{from};
   for (std::uint32_t peer = 0; slices_[slice].asked > 0 && peer < peers_.size(); ++peer) {
     if (!forget_asked(peer, slice)) continue;
-    out.push_back({.kind = SwarmWord::Kind::unwant, .to = peer, .slice = slice});
+    out.push_back({.kind = SwarmMessage::Kind::unwant, .to = peer, .slice = slice});
     freed.push_back(peer);
   }
   for (const std::uint32_t peer : parts_[slices_[slice].part].who.receivers)
     if (peers_[peer].ready && !peers_[peer].has.at(slice))
-      out.push_back({.kind = SwarmWord::Kind::have, .to = peer, .slice = slice});
+      out.push_back({.kind = SwarmMessage::Kind::have, .to = peer, .slice = slice});
   for (const std::uint32_t peer : freed) ask(now, peer, out);
 }
 
-void Swarm::slice_bad(Instant now, std::uint32_t from, std::uint64_t slice, std::vector<SwarmWord>& out) {
+void Swarm::slice_bad(Instant now, std::uint32_t from, std::uint64_t slice, std::vector<SwarmMessage>& out) {
   HAWSER_ASSERT(slice < slices_.size() && slices_[slice].state != State::absent);
   arrived(now, from, slice);
   bad_.insert({slice, from});
@@ -342,7 +342,7 @@ bool Swarm::mark_late(Instant now, Peer& peer, std::vector<std::uint64_t>& late)
   return any;
 }
 
-void Swarm::tick(Instant now, std::vector<SwarmWord>& out) {
+void Swarm::tick(Instant now, std::vector<SwarmMessage>& out) {
   if (complete()) return;
   std::vector<std::uint64_t> late;
   for (Peer& peer : peers_) {

@@ -42,7 +42,7 @@ struct SwarmPart {
 };
 
 /// Something for another peer to know.
-struct SwarmWord {
+struct SwarmMessage {
   enum class Kind : std::uint8_t {
     want,     ///< Send me `slice`.
     wish,     ///< Send me `slice`, unless somebody else has it from you (soft).
@@ -54,7 +54,7 @@ struct SwarmWord {
   std::uint32_t to = 0;
   std::uint64_t slice = 0;
   std::uint64_t count = 1;
-  friend bool operator==(const SwarmWord&, const SwarmWord&) = default;
+  friend bool operator==(const SwarmMessage&, const SwarmMessage&) = default;
 };
 
 struct SwarmLimits {
@@ -69,7 +69,7 @@ struct SwarmLimits {
   /// What one peer may have asked for and not yet got: more is a protocol error.
   std::uint32_t wanted_most = 256;
   /// Ranges of slices that are told to a peer when it becomes ready; the rest it never hears of.
-  std::uint32_t ranges_told = 1024;
+  std::uint32_t ranges_announced = 1024;
 };
 
 class Swarm {
@@ -86,17 +86,17 @@ class Swarm {
   /// Slices that came damaged from everybody who has them.
   const std::vector<std::uint64_t>& given_up() const;
 
-  /// The peer takes words and serves from now on. Before that nothing is said to it or asked of it. Tells it
+  /// The peer takes messages and serves from now on. Before that nothing is said to it or asked of it. Tells it
   /// what this one has that it may lack, if this one is a receiver (holders' slices are known to all).
-  void peer_ready(Instant now, std::uint32_t peer, std::vector<SwarmWord>& out);
+  void peer_ready(Instant now, std::uint32_t peer, std::vector<SwarmMessage>& out);
   /// It serves no more: what was asked of it is asked of others, what it had is forgotten, holder or not.
   /// Looks at all slices once. That its copies were damaged is remembered.
-  void peer_gone(Instant now, std::uint32_t peer, std::vector<SwarmWord>& out);
+  void peer_gone(Instant now, std::uint32_t peer, std::vector<SwarmMessage>& out);
 
   /// "have" from a peer. False for slices that are not there, or an empty range.
   bool have_came(Instant now, std::uint32_t from, std::uint64_t slice, std::uint64_t count,
-                 std::vector<SwarmWord>& out);
-  bool decline_came(Instant now, std::uint32_t from, std::uint64_t slice, std::vector<SwarmWord>& out);
+                 std::vector<SwarmMessage>& out);
+  bool decline_came(Instant now, std::uint32_t from, std::uint64_t slice, std::vector<SwarmMessage>& out);
 
   enum class Answer {
     send,        ///< Queue the slice for that peer.
@@ -104,7 +104,7 @@ class Swarm {
     impossible,  ///< No correct peer asks that.
   };
   /// "want" or "wish" from a peer.
-  Answer want_came(std::uint32_t from, std::uint64_t slice, bool soft, std::vector<SwarmWord>& out);
+  Answer want_came(std::uint32_t from, std::uint64_t slice, bool soft, std::vector<SwarmMessage>& out);
   /// "unwant": true if a queued slice shall be taken out of the queue, if it is still there.
   bool unwant_came(std::uint32_t from, std::uint64_t slice);
   /// A slice that was queued by want_came is there (acknowledged).
@@ -117,14 +117,14 @@ class Swarm {
   };
   Arrival judge(std::uint32_t from, std::uint64_t slice) const;
   /// It is whole and its digest right. Harmless if it came from elsewhere since it was judged.
-  void slice_came(Instant now, std::uint32_t from, std::uint64_t slice, std::vector<SwarmWord>& out);
+  void slice_came(Instant now, std::uint32_t from, std::uint64_t slice, std::vector<SwarmMessage>& out);
   /// Its digest is wrong: it will not be asked of that peer again.
-  void slice_bad(Instant now, std::uint32_t from, std::uint64_t slice, std::vector<SwarmWord>& out);
+  void slice_bad(Instant now, std::uint32_t from, std::uint64_t slice, std::vector<SwarmMessage>& out);
 
   /// Peers of whom something is asked that has not come, and not ready ones that have what is missing.
   std::vector<std::uint32_t> waiting_for() const;
   std::optional<Instant> next_deadline() const;
-  void tick(Instant now, std::vector<SwarmWord>& out);
+  void tick(Instant now, std::vector<SwarmMessage>& out);
 
  private:
   enum class State : std::uint8_t { absent, missing, here, given_up };
@@ -218,8 +218,8 @@ class Swarm {
   std::optional<std::uint64_t> take(std::uint32_t peer, Ranked& ranked);
   std::optional<Choice> go_on(std::uint32_t peer, Sweep::Phase before);
   std::optional<Choice> choose(std::uint32_t peer);
-  void ask(Instant now, std::uint32_t peer, std::vector<SwarmWord>& out);
-  void ask_all(Instant now, std::vector<SwarmWord>& out);
+  void ask(Instant now, std::uint32_t peer, std::vector<SwarmMessage>& out);
+  void ask_all(Instant now, std::vector<SwarmMessage>& out);
   void offer(std::uint64_t slice);
 
   std::uint32_t self_;

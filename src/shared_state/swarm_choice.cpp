@@ -109,7 +109,7 @@ std::optional<Swarm::Choice> Swarm::choose(std::uint32_t index) {
 }
 
 /// Asks a peer for as much as it may be asked for.
-void Swarm::ask(Instant now, std::uint32_t index, std::vector<SwarmWord>& out) {
+void Swarm::ask(Instant now, std::uint32_t index, std::vector<SwarmMessage>& out) {
   Peer& peer = peers_[index];
   while (missing_ > 0 && peer.ready && !peer.rests_until && peer.asked.size() < peer.window) {
     const bool awaited_idleness = awaits_idleness(peer);
@@ -122,13 +122,13 @@ void Swarm::ask(Instant now, std::uint32_t index, std::vector<SwarmWord>& out) {
     peer.asked.push_back({.slice = choice->slice, .at = now, .soft = choice->soft});
     peer.ever_asked.set(choice->slice, slices_.size());
     peer.active_at = now;
-    out.push_back({.kind = choice->soft ? SwarmWord::Kind::wish : SwarmWord::Kind::want,
+    out.push_back({.kind = choice->soft ? SwarmMessage::Kind::wish : SwarmMessage::Kind::want,
                    .to = index,
                    .slice = choice->slice});
   }
 }
 
-void Swarm::ask_all(Instant now, std::vector<SwarmWord>& out) {
+void Swarm::ask_all(Instant now, std::vector<SwarmMessage>& out) {
   for (std::uint32_t peer = 0; peer < peers_.size(); ++peer) ask(now, peer, out);
 }
 

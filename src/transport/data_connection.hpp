@@ -30,8 +30,8 @@ namespace hawser::transport {
 /// no pointer into borrowed memory.
 ///
 /// Its handlers run on the thread of the socket's io_context. Whatever else is public may be called from any thread. A
-/// lock is held while the system copies from or to borrowed memory. So once release_send(), release_receive() or close()
-/// has returned nobody touches that any more. They wait for one such copy, or for the checksum of one payload.
+/// lock is held while the system copies from or to borrowed memory. So once release_send(), release_receive() or
+/// close() has returned nobody touches that any more. They wait for one such copy, or for the checksum of one payload.
 class DataConnection : public std::enable_shared_from_this<DataConnection> {
  public:
   /// `broken` is called at most once, not after close(). The connection is closed already. Both callbacks come on the

@@ -27,7 +27,7 @@ struct FrameToSend {
 class DataConnection;
 
 /// What is known of a connection when it is established.
-struct Standing {
+struct EstablishedConnection {
   Duration round_trip{};   ///< As the handshake showed; 0: the system does not tell.
   bool same_host = false;  ///< Both ends have proven that they are on one machine.
   std::uint64_t incarnation = 0;  ///< Tells it from earlier and later connections of this number.
@@ -56,10 +56,11 @@ class FrameTraffic {
 
   /// A connection of a link is established. On Links' own thread, frames come and are asked for once this was called
   /// and the link woken; on another one only after Links::begin().
-  virtual void link_up(ConnectionName connection, const Standing& standing) = 0;
+  virtual void link_up(ConnectionName connection, const EstablishedConnection& established) = 0;
   /// The one of this incarnation broke.
   virtual void link_down(ConnectionName connection, std::uint64_t incarnation, std::string reason) = 0;
-  /// No connection of the link stands, and where this side had got through to the other before it was refused now.
+  /// No connection of the link is established, and where this side had got through to the other before it was refused
+  /// now.
   virtual void link_refused(PeerId peer) = 0;
   /// Ten times a second while a link between hosts is in use: the mean of its connections' round trips of late, and
   /// the shortest there ever was.

@@ -20,12 +20,12 @@ std::error_code open_acceptor(Tcp::acceptor& acceptor, const Tcp& protocol);
 /// Takes one waiting connection, non-blocking and close-on-exec. Gives would_block if there is none.
 std::error_code accept_waiting(Tcp::acceptor& acceptor, Tcp::socket& socket);
 
-/// For every connection that stands, dialled or accepted: TCP_NODELAY, keepalive, and where the system has
+/// For every established connection, dialled or accepted: TCP_NODELAY, keepalive, and where the system has
 /// it a bound on how long sent data may stay unacknowledged. Failures are of no consequence.
 void tune_connection(Tcp::socket& socket);
 
-/// For a connection that has sisters: the system takes hardly more than it can send soon, so that what waits stays where
-/// the next free connection can pull it. Failures are of no consequence.
+/// For a connection that has sisters: the system takes hardly more than it can send soon, so that what waits stays
+/// where the next free connection can pull it. Failures are of no consequence.
 void keep_queue_short(Tcp::socket& socket, std::size_t bytes);
 
 /// Whether the system lets this process choose that congestion control; an empty name always. Error:
@@ -42,8 +42,8 @@ void allow_rebinding(int fd);
 /// "1.2.3.4" or "2001:db8::1": an IPv4 address that came through an IPv6 socket is shown as IPv4.
 std::string plain_host(const asio::ip::address& address);
 
-/// Whose limits a connection counts for: the address of its other end, of IPv6 the first 64 bits, which one household or
-/// server has to itself. Empty if it has gone already.
+/// Whose limits a connection counts for: the address of its other end, of IPv6 the first 64 bits, which one household
+/// or server has to itself. Empty if it has gone already.
 std::string source_of(const Tcp::socket& socket);
 
 /// What went wrong, for a sentence: "connection refused" and such, in lower case.

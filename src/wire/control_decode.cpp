@@ -198,7 +198,8 @@ class Judge {
 
   Measures measures(const wire::MeasuresBody& from) {
     Measures measures{.view = ViewId{from.view()}, .version = from.version(), .rows = {}};
-    if (!fits(static_cast<std::size_t>(from.rows_size()), limits::kMeasuredGroupMax, "measuring members")) return measures;
+    if (!fits(static_cast<std::size_t>(from.rows_size()), limits::kMeasuredGroupMax, "measuring members"))
+      return measures;
     for (const auto& one : from.rows()) {
       measures.rows.push_back(row(one));
       const std::size_t told = measures.rows.back().delay_ns.size();
@@ -462,9 +463,10 @@ MasterMessage master_message_of(const wire::MasterEnvelope& from, Judge& judge) 
                        .pending = from.world_news().pending()};
     case Case::kExpelled: return Expelled{.error = judge.failure(from.expelled())};
     case Case::kPong: return Pong{};
-    case Case::kHosts:
-      return Hosts{.members = judge.change(from.hosts().members(), "a list of hosts names a member twice"),
-                   .link_secret = from.hosts().link_secret()};
+    case Case::kGroupMembers:
+      return GroupMembers{
+          .members = judge.change(from.group_members().members(), "a list of group members names a member twice"),
+          .link_secret = from.group_members().link_secret()};
     case Case::kVisitors:
       return Visitors{judge.change(from.visitors(), "a list of visitors names a peer twice")};
     case Case::kRunStatus: return judge.run_status(from.run_status());
@@ -522,7 +524,7 @@ Result<MasterMessage> decode_master_message(std::span<const std::byte> bytes) {
         {Envelope::kStartViewFieldNumber, wire::StartViewBody::kMembersFieldNumber, kCame},
         limits::kGroupSizeMax},
        {"members",
-        {Envelope::kHostsFieldNumber, wire::HostsBody::kMembersFieldNumber, kCame},
+        {Envelope::kGroupMembersFieldNumber, wire::GroupMembersBody::kMembersFieldNumber, kCame},
         limits::kGroupSizeMax},
        {"visitors", {Envelope::kVisitorsFieldNumber, kCame}, limits::kGroupSizeMax},
        {"measuring members",

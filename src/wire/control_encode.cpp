@@ -292,9 +292,9 @@ struct MasterMessageWriter {
     body.set_percent(from.percent);
     body.set_sentence(make_loggable(from.sentence, limits::kSentenceBytesMax));
   }
-  void operator()(const Hosts& from) {
-    put(from.members, *to.mutable_hosts()->mutable_members());
-    to.mutable_hosts()->set_link_secret(from.link_secret);
+  void operator()(const GroupMembers& from) {
+    put(from.members, *to.mutable_group_members()->mutable_members());
+    to.mutable_group_members()->set_link_secret(from.link_secret);
   }
   void operator()(const Visitors& from) { put(from.visitors, *to.mutable_visitors()); }
 };

@@ -22,8 +22,8 @@ struct LinkGreeting {
   PeerId to;
   std::uint32_t connection_index = 0;  ///< Which one of the link's connections this is.
   std::uint32_t connections_total = 1;
-  /// Of the dialer's machine and of both ends of this connection as it sees them: equal to what the acceptor finds only if
-  /// they share the machine and nothing lies between them. All zero: it has none.
+  /// Of the dialer's machine and of both ends of this connection as it sees them: equal to what the acceptor finds only
+  /// if they share the machine and nothing lies between them. All zero: it has none.
   Digest128 machine_proof{};
   friend bool operator==(const LinkGreeting&, const LinkGreeting&) = default;
 };
@@ -38,7 +38,8 @@ enum class GreetingAnswer : std::uint32_t {
 
 std::array<std::byte, kGreetingBytes> encode_greeting(const LinkGreeting& greeting);
 /// `machine_proof`: as in the greeting, of the acceptor.
-std::array<std::byte, kGreetingAnswerBytes> encode_greeting_answer(GreetingAnswer answer, const Digest128& machine_proof = {});
+std::array<std::byte, kGreetingAnswerBytes> encode_greeting_answer(GreetingAnswer answer,
+                                                                   const Digest128& machine_proof = {});
 
 /// Whether these first bytes of a connection (any number from 0) can become a greeting, so that a stray
 /// client is refused without waiting for more. Errors: refused, with a sentence.

@@ -9,8 +9,8 @@
 
 namespace hawser {
 
-/// Checksums of results that go to several peers, so that each is computed once. Only for payloads that are the same for
-/// all who get this chunk of this collective. Not thread-safe.
+/// Checksums of results that go to several peers, so that each is computed once. Only for payloads that are the same
+/// for all who get this chunk of this collective. Not thread-safe.
 class RecentChecksums {
  public:
   /// The payload's checksum, computed now or remembered.

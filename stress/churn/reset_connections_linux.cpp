@@ -39,7 +39,8 @@ std::string peer_of(int socket) {
   const auto* const inet = reinterpret_cast<const sockaddr_in6*>(&peer);
   ::inet_ntop(AF_INET6, &inet->sin6_addr, host, sizeof host);
   const std::string port = ":" + std::to_string(ntohs(inet->sin6_port));
-  return IN6_IS_ADDR_V4MAPPED(&inet->sin6_addr) ? std::string(host).substr(7) + port : "[" + std::string(host) + "]" + port;
+  return IN6_IS_ADDR_V4MAPPED(&inet->sin6_addr) ? std::string(host).substr(7) + port
+                                                : "[" + std::string(host) + "]" + port;
 }
 
 }  // namespace

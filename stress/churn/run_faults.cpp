@@ -44,7 +44,8 @@ void ChurnRun::arm_faults() {
   wipe_out_times_ms_ = spread(options_.wipe_outs);
   // Between the restarts, if there are as many.
   for (std::uint32_t i = options_.master_pauses; i > 0; --i)
-    master_pause_times_ms_.push_back(static_cast<std::uint64_t>(options_.seconds * 1000 * (i - 0.5) / options_.master_pauses));
+    master_pause_times_ms_.push_back(
+        static_cast<std::uint64_t>(options_.seconds * 1000 * (i - 0.5) / options_.master_pauses));
 }
 
 std::vector<Candidate> ChurnRun::candidates() const {

@@ -1,5 +1,6 @@
-// Members that go on, and strangers that flood their master: what one costs the other. Each flood takes turns with the same
-// flood aimed at a port of the master's machine that discards everything, so that what both cost the machine cancels out.
+// Members that go on, and strangers that flood their master: what one costs the other. Each flood takes turns with the
+// same flood aimed at a port of the master's machine that discards everything, so that what both cost the machine
+// cancels out.
 
 #include <algorithm>
 #include <array>
@@ -122,18 +123,19 @@ void CaseRun::start_member(MemberRecord& member, std::uint32_t number) {
   std::vector<std::string> arguments{"member",   "--master",  master_, "--name", "member-" + std::to_string(number),
                                      "--address", lab_.address(member.host)};
   if (case_.resolver_hangs) arguments.emplace_back("--resolver-hangs");
-  member.process = &stage_.start("member-" + std::to_string(number), role_at(member.host, arguments), [this, &member](const ReportLine& line) {
-    if (line.word() == "step") {
-      const std::uint64_t end = line.number("t").value_or(0);
-      member.steps.push_back({.begin_ns = end - line.number("took_us").value_or(0) * 1000, .end_ns = end});
-      member.world = line.number("world").value_or(0);
-    } else if (line.word() == "lost") {
-      member.is_lost = true;
-      if (counts_) ++lost_;
-    } else if (line.word() == "error" && counts_) {
-      ++errors_[std::string(line.get("kind"))];
-    }
-  });
+  member.process = &stage_.start(
+      "member-" + std::to_string(number), role_at(member.host, arguments), [this, &member](const ReportLine& line) {
+        if (line.word() == "step") {
+          const std::uint64_t end = line.number("t").value_or(0);
+          member.steps.push_back({.begin_ns = end - line.number("took_us").value_or(0) * 1000, .end_ns = end});
+          member.world = line.number("world").value_or(0);
+        } else if (line.word() == "lost") {
+          member.is_lost = true;
+          if (counts_) ++lost_;
+        } else if (line.word() == "error" && counts_) {
+          ++errors_[std::string(line.get("kind"))];
+        }
+      });
 }
 
 void CaseRun::start_members() {
@@ -141,8 +143,8 @@ void CaseRun::start_members() {
     members_[i] = std::make_unique<MemberRecord>();
     start_member(*members_[i], i);
   }
-  const bool up =
-      stage_.wait([&] { return std::ranges::all_of(members_, [](const auto& one) { return one->world == kMembers; }); }, kUpMs);
+  const bool up = stage_.wait(
+      [&] { return std::ranges::all_of(members_, [](const auto& one) { return one->world == kMembers; }); }, kUpMs);
   if (!up) throw std::runtime_error("the members did not come up");
 }
 
@@ -156,7 +158,8 @@ void CaseRun::lose_one_of_pair() {
   outcast_ = (*lost)->host;
   measured_ = kMembers - 1;
   std::swap(*lost, members_.back());
-  const bool go_on = stage_.wait([&] { return members_[0]->world == measured_ && members_[1]->world == measured_; }, kUpMs);
+  const bool go_on =
+      stage_.wait([&] { return members_[0]->world == measured_ && members_[1]->world == measured_; }, kUpMs);
   if (!go_on) throw std::runtime_error("the others did not go on");
 }
 
@@ -164,13 +167,15 @@ std::vector<std::string> CaseRun::flooder(const std::string& target) const {
   if (!case_.flood)
     return role_at(outcast_, {"member", "--master", target, "--name", "outcast", "--address", lab_.address(outcast_),
                               "--port", std::to_string(kOutcastPort)});
-  std::vector<std::string> arguments{"flooder", "--target", target, "--kind", flood_name(*case_.flood), "--opens",
-                                     std::to_string(case_.opens_per_second), "--connections",
-                                     std::to_string(case_.connections), "--pings", std::to_string(case_.pings_per_second),
-                                     "--seconds", std::to_string(options_.slice_s)};
+  std::vector<std::string> arguments{"flooder", "--target", target, "--kind", flood_name(*case_.flood)};
+  arguments.insert(arguments.end(), {"--opens", std::to_string(case_.opens_per_second)});
+  arguments.insert(arguments.end(), {"--connections", std::to_string(case_.connections)});
+  arguments.insert(arguments.end(), {"--pings", std::to_string(case_.pings_per_second)});
+  arguments.insert(arguments.end(), {"--seconds", std::to_string(options_.slice_s)});
   if (case_.keeps) arguments.emplace_back("--keeps");
   for (std::uint32_t i = 0; i < sources(); ++i)
-    arguments.insert(arguments.end(), {"--source", lab_.address(kFirstSource + i), "--source-network", lab_.network(kFirstSource + i)});
+    arguments.insert(arguments.end(),
+                     {"--source", lab_.address(kFirstSource + i), "--source-network", lab_.network(kFirstSource + i)});
   return arguments;
 }
 
@@ -185,13 +190,13 @@ void CaseRun::slice(const std::string& target, Sums& sums) {
   });
   stage_.rest(slice_ms * 4 / 10);
   double in_ms = -1;
-  churn::ChildProcess& newcomer = stage_.start(
-      "newcomer",
-      role_at(kNewcomer, {"member", "--master", master_, "--name", "newcomer", "--address", lab_.address(kNewcomer), "--steps",
-                          std::to_string(kNewcomersSteps)}),
-      [&](const ReportLine& line) {
-        if (line.word() == "in") in_ms = line.real("ms").value_or(0);
-      });
+  churn::ChildProcess& newcomer =
+      stage_.start("newcomer",
+                   role_at(kNewcomer, {"member", "--master", master_, "--name", "newcomer", "--address",
+                                       lab_.address(kNewcomer), "--steps", std::to_string(kNewcomersSteps)}),
+                   [&](const ReportLine& line) {
+                     if (line.word() == "in") in_ms = line.real("ms").value_or(0);
+                   });
   const std::uint64_t left_ms = slice_ms - std::min(slice_ms, (now_ns() - span.begin_ns) / 1'000'000);
   stage_.rest(left_ms);
   span.end_ns = now_ns();
@@ -230,8 +235,8 @@ std::string newcomers_text(const Sums& sums) {
 void CaseRun::print() const {
   std::string errors;
   for (const auto& [kind, count] : errors_) errors += " " + kind + " " + std::to_string(count);
-  std::printf("%-18s %7.2f %7.2f %7.2f  %5.3f  %4u  %-18s %-18s %4u/%-4u %7.0f  %5.1f %5.1f  %6.0f %6.0f %s\n", case_.name,
-              flooded_.rate(), discarded_.rate(), quiet_.rate(), flooded_.rate() / discarded_.rate(), lost_,
+  std::printf("%-18s %7.2f %7.2f %7.2f  %5.3f  %4u  %-18s %-18s %4u/%-4u %7.0f  %5.1f %5.1f  %6.0f %6.0f %s\n",
+              case_.name, flooded_.rate(), discarded_.rate(), quiet_.rate(), flooded_.rate() / discarded_.rate(), lost_,
               newcomers_text(flooded_).c_str(), newcomers_text(discarded_).c_str(), answered_, asked_, answer_ms_max_,
               100 * flooded_.master_cpu_s / flooded_.seconds, 100 * discarded_.master_cpu_s / discarded_.seconds,
               flooded_.longest_ms, discarded_.longest_ms, errors.c_str());
@@ -266,11 +271,13 @@ bool CaseRun::run() {
 }  // namespace
 
 int run_flood_bench(const FloodBenchOptions& options) {
-  std::printf("%u members reduce 1 MiB of float32 and call update-topology in each step; 20 ms round trip; %u x %.0f s of each "
-              "flood and of the same at a port that discards everything\n\n",
-              kMembers, options.pairs, options.slice_s);
-  std::printf("%-18s %7s %7s %7s  %5s  %4s  %-18s %-18s %9s %7s  %11s  %13s\n", "", "flood", "discard", "quiet", "ratio", "lost",
-              "newcomer in, s", "beside discard, s", "status", "ms max", "master CPU %", "longest step");
+  std::printf(
+      "%u members reduce 1 MiB of float32 and call update-topology in each step; 20 ms round trip; %u x %.0f s of each "
+      "flood and of the same at a port that discards everything\n\n",
+      kMembers, options.pairs, options.slice_s);
+  std::printf("%-18s %7s %7s %7s  %5s  %4s  %-18s %-18s %9s %7s  %11s  %13s\n", "", "flood", "discard", "quiet",
+              "ratio", "lost", "newcomer in, s", "beside discard, s", "status", "ms max", "master CPU %",
+              "longest step");
   std::fflush(stdout);
   bool well = true;
   for (const FloodCase& one : flood_cases()) {

@@ -19,7 +19,7 @@ struct FloodCase {
   bool keeps = false;
   double pings_per_second = 1;
   bool from_many = true;  ///< From as many addresses as there are; else from one.
-  bool cuts_pair = false;        ///< Two of the members lose the way to each other; the one that is removed tries again.
+  bool cuts_pair = false;  ///< Two of the members lose the way to each other; the one that is removed tries again.
   bool resolver_hangs = false;   ///< No name server answers the members.
 };
 

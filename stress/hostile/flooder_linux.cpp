@@ -29,7 +29,8 @@ std::runtime_error failure(const std::string& what) { return std::runtime_error(
 
 Tcp::endpoint endpoint_of(const std::string& text) {
   const std::size_t colon = text.rfind(':');
-  return {asio::ip::make_address(text.substr(0, colon)), static_cast<std::uint16_t>(std::stoul(text.substr(colon + 1)))};
+  return {asio::ip::make_address(text.substr(0, colon)),
+          static_cast<std::uint16_t>(std::stoul(text.substr(colon + 1)))};
 }
 
 const char* name_of(const MasterMessage& message) {
@@ -116,10 +117,11 @@ void Flooder::run_for(double seconds) {
 
 void Flooder::tick() {
   const auto now = std::chrono::steady_clock::now();
-  const double elapsed_s =
-      std::min(std::chrono::duration<double>(now - ticked_at_).count(), kTicksOwedMax * std::chrono::duration<double>(kTick).count());
+  const double elapsed_s = std::min(std::chrono::duration<double>(now - ticked_at_).count(),
+                                    kTicksOwedMax * std::chrono::duration<double>(kTick).count());
   ticked_at_ = now;
-  may_open_ = std::min(may_open_ + elapsed_s * options_.opens_per_second, std::max(1.0, options_.opens_per_second / 10));
+  may_open_ =
+      std::min(may_open_ + elapsed_s * options_.opens_per_second, std::max(1.0, options_.opens_per_second / 10));
   for (; may_open_ >= 1 && (!options_.keeps || clients_.size() < options_.connections); may_open_ -= 1) open_one();
   may_ping_ += elapsed_s * options_.pings_per_second;
   for (; may_ping_ >= 1; may_ping_ -= 1) ping_all();
@@ -170,22 +172,24 @@ void Flooder::connected(const std::shared_ptr<Client>& client) {
   if (options_.counts) client->reader = std::make_unique<ControlFrameReader>();
   if (!options_.is_deaf) read(client);
   if (client->words.first.empty()) return;
-  asio::async_write(client->socket, asio::buffer(client->words.first), [this, client](const std::error_code& error, std::size_t) {
-    if (client->is_over) return;
-    if (error) return end(client);
-    client->has_spoken = true;
-    if (client->words.pings && options_.pings_per_second == 0) write(client);
-  });
+  asio::async_write(client->socket, asio::buffer(client->words.first),
+                    [this, client](const std::error_code& error, std::size_t) {
+                      if (client->is_over) return;
+                      if (error) return end(client);
+                      client->has_spoken = true;
+                      if (client->words.pings && options_.pings_per_second == 0) write(client);
+                    });
 }
 
 /// Pings, as fast as they are taken.
 void Flooder::write(const std::shared_ptr<Client>& client) {
-  asio::async_write(client->socket, asio::buffer(many_pings_), [this, client](const std::error_code& error, std::size_t) {
-    if (client->is_over) return;
-    if (error) return end(client);
-    tally_.pings += kPingsAtOnce;
-    write(client);
-  });
+  asio::async_write(client->socket, asio::buffer(many_pings_),
+                    [this, client](const std::error_code& error, std::size_t) {
+                      if (client->is_over) return;
+                      if (error) return end(client);
+                      tally_.pings += kPingsAtOnce;
+                      write(client);
+                    });
 }
 
 void Flooder::ping_all() {

@@ -91,7 +91,8 @@ int run_sink(const SinkOptions& options) {
   const std::size_t colon = options.listen.rfind(':');
   const Sink sink(io, options.listen.substr(0, colon),
                   static_cast<std::uint16_t>(std::stoul(options.listen.substr(colon + 1))));
-  churn::Reporter().say(LineBuilder("listening").add("address", options.listen.substr(0, colon) + ":" + std::to_string(sink.port())));
+  churn::Reporter().say(
+      LineBuilder("listening").add("address", options.listen.substr(0, colon) + ":" + std::to_string(sink.port())));
   io.run();
   return 0;
 }

@@ -97,8 +97,10 @@ void InterruptionRun::start_members() {
   for (std::uint32_t i = 0; i < options_.members; ++i) {
     MemberRecord& member = *members_.emplace_back(std::make_unique<MemberRecord>());
     const std::string name = "member-" + std::to_string(i);
-    std::vector<std::string> arguments{"member", "--master", master_, "--name", name, "--state-bytes", std::to_string(kStateBytes)};
-    member.process = &stage_.start(name, at_host(i, arguments), [this, &member](const ReportLine& line) { heard(member, line); });
+    std::vector<std::string> arguments{
+        "member", "--master", master_, "--name", name, "--state-bytes", std::to_string(kStateBytes)};
+    member.process =
+        &stage_.start(name, at_host(i, arguments), [this, &member](const ReportLine& line) { heard(member, line); });
   }
   const auto sees_all = [&](const auto& one) { return one->world == options_.members; };
   if (!stage_.wait([&] { return std::ranges::all_of(members_, sees_all); }, kUpMs))
@@ -124,7 +126,8 @@ bool InterruptionRun::row(const std::string& what, const StepSpan& span, double 
   }
   const bool well = bound_ms == 0 || longest_ms <= bound_ms;
   const double seconds = static_cast<double>(span.end_ns - span.begin_ns) / 1e9;
-  std::printf("%-22s %8.1f %10.1f %10.0f %6u  %s\n", what.c_str(), seconds, steps / seconds, longest_ms, lost_, well ? "" : "TOO LONG");
+  std::printf("%-22s %8.1f %10.1f %10.0f %6u  %s\n", what.c_str(), seconds, steps / seconds, longest_ms, lost_,
+              well ? "" : "TOO LONG");
   std::fflush(stdout);
   return well;
 }
@@ -170,8 +173,10 @@ bool InterruptionRun::run() {
   for (const double seconds : options_.pauses_s) pause(seconds);
   (void)row("undisturbed", rest(kQuietMs), 0);
   std::printf("\nmembers lost: %u; errors of calls:", lost_);
-  for (const auto& [kind, count] : errors_) std::printf(" %s %llu", kind.c_str(), static_cast<unsigned long long>(count));
-  std::printf("%s; revisions synchronised: %zu, unequal digests: %u\n", errors_.empty() ? " none" : "", digests_.size(), unequal_);
+  for (const auto& [kind, count] : errors_)
+    std::printf(" %s %llu", kind.c_str(), static_cast<unsigned long long>(count));
+  std::printf("%s; revisions synchronised: %zu, unequal digests: %u\n", errors_.empty() ? " none" : "", digests_.size(),
+              unequal_);
   if (!last_error_.empty()) std::printf("    %s\n", last_error_.c_str());
   return well_ && errors_.empty() && unequal_ == 0 && digests_.size() > 1 && stage_.died() == 0;
 }
@@ -179,8 +184,8 @@ bool InterruptionRun::run() {
 }  // namespace
 
 int run_interruption_bench(const InterruptionBenchOptions& options) {
-  std::printf("%u members reduce 1 MiB of float32, synchronise 1 MiB and call update-topology in each step; %s\n\n", options.members,
-              options.wan.empty() ? "loopback" : options.wan.c_str());
+  std::printf("%u members reduce 1 MiB of float32, synchronise 1 MiB and call update-topology in each step; %s\n\n",
+              options.members, options.wan.empty() ? "loopback" : options.wan.c_str());
   std::printf("%-22s %8s %10s %10s %6s\n", "", "s", "steps/s", "longest", "lost");
   std::fflush(stdout);
   return InterruptionRun(options).run() ? 0 : 1;

@@ -23,7 +23,8 @@ LoopbackRun::LoopbackRun(const std::string& log, std::uint32_t idle_members) : s
   master_ = stage_.start_listening("master", {"master"}, &master_process_);
   const auto in = std::make_shared<std::uint32_t>(0);
   for (std::uint32_t i = 0; i < idle_members; ++i)
-    stage_.start("member-" + std::to_string(i), {"member", "--master", master_, "--name", "member-" + std::to_string(i), "--idle"},
+    stage_.start("member-" + std::to_string(i),
+                 {"member", "--master", master_, "--name", "member-" + std::to_string(i), "--idle"},
                  [in](const churn::ReportLine& line) { *in += line.word() == "in" ? 1 : 0; });
   if (!stage_.wait([&] { return *in == idle_members; }, kUpMs)) throw std::runtime_error("the members did not come up");
 }

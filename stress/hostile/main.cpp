@@ -72,7 +72,8 @@ void add_flood_bench(CLI::App& app, FloodBenchOptions& o) {
 }
 
 void add_interruptions(CLI::App& app, InterruptionBenchOptions& o) {
-  app.add_option("--resets", o.resets, "of members' connections to the master, one after the other")->capture_default_str();
+  app.add_option("--resets", o.resets, "of members' connections to the master, one after the other")
+      ->capture_default_str();
   app.add_option("--pauses", o.pauses_s, "seconds that the master stands still, one pause after the other, with commas")
       ->delimiter(',')
       ->capture_default_str();
@@ -99,13 +100,18 @@ int dispatch(int argc, char** argv) {
   CLI::App* const flood_app = app.add_subcommand("flood", "steps of members while strangers flood their master; root");
   add_flood_bench(*flood_app, flood);
   CostBenchOptions cost;
-  CLI::App* const cost_app = app.add_subcommand("costs", "what a message of a stranger costs the master, on the loopback");
-  cost_app->add_option("--seconds", cost.seconds, "of each message")->capture_default_str()->check(CLI::Range(0.5, 600.0));
+  CLI::App* const cost_app =
+      app.add_subcommand("costs", "what a message of a stranger costs the master, on the loopback");
+  cost_app->add_option("--seconds", cost.seconds, "of each message")
+      ->capture_default_str()
+      ->check(CLI::Range(0.5, 600.0));
   add_log(*cost_app, cost.log);
   MemoryBenchOptions memory;
   CLI::App* const memory_app =
       app.add_subcommand("memory", "what strangers make a master keep, on the loopback; fails above 64 KiB for each");
-  memory_app->add_option("--connections", memory.connections, "of strangers")->capture_default_str()->check(CLI::Range(1, 100'000));
+  memory_app->add_option("--connections", memory.connections, "of strangers")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100'000));
   add_log(*memory_app, memory.log);
   SetupBenchOptions setup;
   CLI::App* const setup_app = app.add_subcommand("setup", "how soon peers on awkward networks are one group; root");

@@ -1,5 +1,5 @@
-// A process with a communicator: update-topology, an all-reduce, perhaps a synchronisation, again and again. It says what
-// became of each step, and each sentence that it was told.
+// A process with a communicator: update-topology, an all-reduce, perhaps a synchronisation, again and again. It says
+// what became of each step, and each sentence that it was told.
 
 #include <chrono>
 #include <cstdio>
@@ -129,7 +129,8 @@ bool MemberRole::step() {
     return false;
   ++steps_;
   const std::uint64_t now = now_ns();
-  reporter_.say(LineBuilder("step").add("t", now).add("took_us", (now - begin) / 1000).add("world", std::uint64_t{world}));
+  reporter_.say(
+      LineBuilder("step").add("t", now).add("took_us", (now - begin) / 1000).add("world", std::uint64_t{world}));
   return true;
 }
 

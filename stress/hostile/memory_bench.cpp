@@ -57,15 +57,17 @@ bool measure(const MemoryCase& one, const MemoryBenchOptions& options) {
                .connections = 20,
                .seconds = seconds},
               others);
-  if (!run.stage().wait([&] { return !flooded.empty(); }, static_cast<std::uint64_t>(1000 * seconds) + 20'000)) return false;
+  if (!run.stage().wait([&] { return !flooded.empty(); }, static_cast<std::uint64_t>(1000 * seconds) + 20'000))
+    return false;
   const std::uint64_t peak = peak_resident_bytes(run.master_pid());
   const std::uint64_t held = flooded["open_now"];
   const double kib = static_cast<double>(peak - before) / 1024;
   const double kib_each = held > 0 ? kib / static_cast<double>(held) : 0;
   const bool well = kib_each <= kKibEach && run.stage().died() == 0;
-  std::printf("%-30s %8llu %8llu %10.1f %10.1f %9.1f  %s\n", one.name, static_cast<unsigned long long>(flooded["opened"]),
-              static_cast<unsigned long long>(held), static_cast<double>(before) / 1048576, static_cast<double>(peak) / 1048576,
-              kib_each, well ? "" : "TOO MUCH");
+  std::printf("%-30s %8llu %8llu %10.1f %10.1f %9.1f  %s\n", one.name,
+              static_cast<unsigned long long>(flooded["opened"]), static_cast<unsigned long long>(held),
+              static_cast<double>(before) / 1048576, static_cast<double>(peak) / 1048576, kib_each,
+              well ? "" : "TOO MUCH");
   std::fflush(stdout);
   return well;
 }
@@ -75,8 +77,9 @@ bool measure(const MemoryCase& one, const MemoryBenchOptions& options) {
 int run_memory_bench(const MemoryBenchOptions& options) {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_max < options.connections + kDescriptorsBeside) {
-    std::fprintf(stderr, "hawser-hostile: %u connections need as many open files in one process, and `ulimit -Hn` allows %llu\n",
-                 options.connections, static_cast<unsigned long long>(limit.rlim_max));
+    std::fprintf(
+        stderr, "hawser-hostile: %u connections need as many open files in one process, and `ulimit -Hn` allows %llu\n",
+        options.connections, static_cast<unsigned long long>(limit.rlim_max));
     return kSkipped;
   }
   std::printf("%-30s %8s %8s %10s %10s %9s\n", "", "opened", "held", "MiB before", "MiB, peak", "KiB each");

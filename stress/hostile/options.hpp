@@ -60,7 +60,7 @@ struct FlooderOptions {
   /// Of pings on each connection; 0: as fast as they are taken.
   double pings_per_second = 1;
   double seconds = 10;
-  bool keeps = false;    ///< Connections stay open, as long as they are wanted; else the oldest makes room for new ones.
+  bool keeps = false;  ///< Connections stay open, as long as they are wanted; else the oldest makes room for new ones.
   bool counts = false;   ///< Answers are read and counted.
   bool holds = false;    ///< At the end it waits until its standard input ends.
   bool is_deaf = false;  ///< It reads no answer.

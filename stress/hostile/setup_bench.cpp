@@ -1,4 +1,5 @@
-// Three peers on awkward networks: how soon they are one group, run after run, each with a master and a network of its own.
+// Three peers on awkward networks: how soon they are one group, run after run, each with a master and a network of its
+// own.
 
 #include <algorithm>
 #include <array>
@@ -80,8 +81,8 @@ bool measure(const SetupCase& one, const SetupBenchOptions& options) {
   std::ranges::sort(tally.up_s);
   const auto in_time = std::ranges::count_if(tally.up_s, [&](double up_s) { return up_s <= options.bound_s; });
   std::printf("%-10s %3u of %3u %10.2f %8.2f %8u %8u  %s\n", one.name, static_cast<unsigned>(in_time), options.runs,
-              tally.up_s.empty() ? 0.0 : tally.up_s[tally.up_s.size() / 2], tally.up_s.empty() ? 0.0 : tally.up_s.back(),
-              tally.never, tally.refused, one.what);
+              tally.up_s.empty() ? 0.0 : tally.up_s[tally.up_s.size() / 2],
+              tally.up_s.empty() ? 0.0 : tally.up_s.back(), tally.never, tally.refused, one.what);
   if (!tally.last_refusal.empty()) std::printf("    %s\n", tally.last_refusal.c_str());
   std::fflush(stdout);
   return static_cast<std::uint32_t>(in_time) == options.runs;
@@ -90,7 +91,8 @@ bool measure(const SetupCase& one, const SetupBenchOptions& options) {
 }  // namespace
 
 int run_setup_bench(const SetupBenchOptions& options) {
-  std::printf("%u peers; from their start until each has taken a step with all of them; bound %.1f s\n\n", kPeers, options.bound_s);
+  std::printf("%u peers; from their start until each has taken a step with all of them; bound %.1f s\n\n", kPeers,
+              options.bound_s);
   std::printf("%-10s %10s %10s %8s %8s %8s\n", "", "in time", "median, s", "max, s", "never", "refused");
   bool well = true;
   for (const SetupCase& one : kCases)

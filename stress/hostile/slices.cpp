@@ -18,7 +18,8 @@ double steps_in(const std::vector<StepSpan>& steps, const StepSpan& slice) {
 double longest_step_ms(const std::vector<StepSpan>& steps, const StepSpan& slice) {
   std::uint64_t longest = 0;
   for (const StepSpan& step : steps)
-    if (step.begin_ns < slice.end_ns && step.end_ns > slice.begin_ns) longest = std::max(longest, step.end_ns - step.begin_ns);
+    if (step.begin_ns < slice.end_ns && step.end_ns > slice.begin_ns)
+      longest = std::max(longest, step.end_ns - step.begin_ns);
   return static_cast<double>(longest) / 1e6;
 }
 

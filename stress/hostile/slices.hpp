@@ -11,8 +11,8 @@ struct StepSpan {
   std::uint64_t end_ns = 0;
 };
 
-/// Steps of one member, each from its beginning to its end, in order. A step that lies across the border of a slice counts
-/// for each side by its share, so that short slices compare.
+/// Steps of one member, each from its beginning to its end, in order. A step that lies across the border of a slice
+/// counts for each side by its share, so that short slices compare.
 double steps_in(const std::vector<StepSpan>& steps, const StepSpan& slice);
 /// The longest step of which some part lies in the slice, in milliseconds.
 double longest_step_ms(const std::vector<StepSpan>& steps, const StepSpan& slice);

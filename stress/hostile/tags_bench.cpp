@@ -96,11 +96,12 @@ int run_tags_bench(const TagsBenchOptions& options) {
       if (is_late && line.word() == "done") late_ms = line.real("ms").value_or(0);
     });
   }
-  std::printf("%u members, %u all-reduces of %zu float32 in flight at once\n\n%-8s %16s %22s\n", options.members, options.tags, kElements,
-              "round", "master CPU, s", "the last member's, ms");
+  std::printf("%u members, %u all-reduces of %zu float32 in flight at once\n\n%-8s %16s %22s\n", options.members,
+              options.tags, kElements, "round", "master CPU, s", "the last member's, ms");
   bool well = true;
   for (std::uint32_t round = 1; round <= options.rounds; ++round) {
-    if (!stage.wait([&] { return begun >= options.members * (round - 1) + 1; }, kUpMs)) throw std::runtime_error("a round did not begin");
+    if (!stage.wait([&] { return begun >= options.members * (round - 1) + 1; }, kUpMs))
+      throw std::runtime_error("a round did not begin");
     const double before = cpu_seconds(master->pid());
     if (!stage.wait([&] { return done >= options.members * round || stage.died() > 0; }, kRoundMs))
       throw std::runtime_error("a round did not end");

@@ -71,7 +71,8 @@ CollectiveWish TrainingApplication::collective_by_rule(Random& random, std::uint
       signature.collective == Collective::all_gather || signature.collective == Collective::reduce_scatter;
   if (element_bytes(signature.type) > 4) signature.count = (signature.count + 1) / 2;
   if (in_shares) signature.count = (signature.count - 1) / view.size() + 1;
-  if (signature.collective == Collective::broadcast) signature.root = static_cast<std::uint32_t>(random.below(view.size()));
+  if (signature.collective == Collective::broadcast)
+    signature.root = static_cast<std::uint32_t>(random.below(view.size()));
   if (!hawser::reduces(signature.collective)) return wish;
   // A product of what is put in fits into no type.
   constexpr std::array ops{ReduceOp::sum, ReduceOp::avg, ReduceOp::max, ReduceOp::min};
@@ -148,7 +149,7 @@ void TrainingApplication::misuse() {
   world_.coverage.saw("sim: misuse");
   process_.in_process(short_think(), [this] {
     if (world_.random.chance(1, 3)) return process_.misuse_connect();
-    if (world_.random.chance(1, 2)) return process_.misuse_reduce(0, 0);
+    if (world_.random.chance(1, 2)) return process_.misuse_arguments();
     process_.misuse_second_call();
   });
 }

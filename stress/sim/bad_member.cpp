@@ -78,8 +78,9 @@ Resume BadMember::altered(Resume honest) {
   Lies lies(world_);
   world_.coverage.saw("bad member: resumes otherwise");
   if (random.chance(1, 2)) {
-    claimed_ = lies.invented_view({{.id = process_.id(), .name = process_.name(), .address = {.host = process_.host(), .port = 4000}}},
-                                  process_.group());
+    claimed_ = lies.invented_view(
+        {{.id = process_.id(), .name = process_.name(), .address = {.host = process_.host(), .port = 4000}}},
+        process_.group());
     honest.view = Lies::resume(honest.who, honest.run, claimed_).view;
   }
   if (random.chance(1, 4)) honest.run = {random.next()};
@@ -91,7 +92,8 @@ Resume BadMember::altered(Resume honest) {
   return honest;
 }
 
-/// Nothing that it has a result of is left out: then all would wait for its word as long as it lives, which is its right.
+/// Nothing that it has a result of is left out: then all would wait for its word as long as it lives, which is its
+/// right.
 OutcomesPresented BadMember::altered(OutcomesPresented honest) {
   Random& random = world_.random;
   const OutcomesPresented invented = Lies(world_).outcomes();

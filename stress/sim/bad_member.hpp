@@ -9,8 +9,8 @@ class Process;
 /// What a member says to the master besides the truth, and instead of it. Its data path is honest.
 class BadMember {
  public:
-  /// With `calls` it also tells of calls that it has not made: as any member that calls otherwise than the others it may
-  /// cost them a Mismatch or a Timeout that names it.
+  /// With `calls` it also tells of calls that it has not made: as any member that calls otherwise than the others it
+  /// may cost them a Mismatch or a Timeout that names it.
   BadMember(World& world, Process& process, bool calls) : world_(world), process_(process), calls_(calls) {}
 
   bool lies_of_calls() const { return calls_; }

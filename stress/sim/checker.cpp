@@ -61,8 +61,8 @@ void Checker::decided(const Process& process, ViewId view, std::uint64_t positio
 void Checker::view_started(const Process& process, const View& view) {
   if (process.bad()) return;
   if (world_.profile.faults.parties) check_parties(process);
-  // Epochs grow by ones, and by as many as can have passed unheard at a restart. A master that knows no run takes up that
-  // of the first who come, and strangers may be the first where that may cost a call.
+  // Epochs grow by ones, and by as many as can have passed unheard at a restart. A master that knows no run takes up
+  // that of the first who come, and strangers may be the first where that may cost a call.
   constexpr std::uint64_t kCounted = 1ULL << 40;
   constexpr std::uint64_t kClaimedMost = 1ULL << 62;
   if (view.epoch.value > kCounted + (allow_no_error_ ? 0 : kClaimedMost))
@@ -136,13 +136,10 @@ bool Checker::called_differently(const View& view) {
   return false;
 }
 
-void Checker::refused(const Process& process, const CallDone& done) {
-  const Status status = done.error.status;
-  // A peer that is out of the run is told that first.
-  if (status == Status::success || (!means_out(status) && status != Status::invalid_usage &&
-                                    status != Status::invalid_argument && status != Status::timeout))
-    throw Violation(process.name() + ": a call that makes no sense ended with " +
-                    world_.names.of(done.error));
+void Checker::refused(const Process& process, Status due, const CallDone& done) {
+  if (done.error.status != due)
+    throw Violation(process.name() + ": a call that makes no sense ended with " + world_.names.of(done.error) +
+                    " instead of " + status_name(due));
 }
 
 void Checker::check_any_call(const Process& process, const Call& call, const CallDone& done) {
@@ -152,14 +149,16 @@ void Checker::check_any_call(const Process& process, const Call& call, const Cal
   if (status != Status::success && done.error.sentence.empty())
     throw Violation(process.name() + ": a call ended with " + status_name(status) + " and no sentence");
   if (allow_no_error_) check_no_error(process, call, done.error);
-  const bool in_step = call.kind == Call::Kind::reduce || call.kind == Call::Kind::sync || call.kind == Call::Kind::optimize;
+  const bool in_step =
+      call.kind == Call::Kind::reduce || call.kind == Call::Kind::sync || call.kind == Call::Kind::optimize;
   if (in_step && status == Status::mismatch && explain_mismatches_ && !called_differently(call.view))
     throw Violation(process.name() + ": mismatch in " + world_.names.of(call.view) +
                     ", but all members called alike: " + done.error.sentence);
 }
 
 void Checker::call_ended(const Process& process, const Call& call, const CallDone& done) {
-  // It was called in a view in which that was right, and ended when the others had called something else in a later one.
+  // It was called in a view in which that was right, and ended when the others had called something else in a later
+  // one.
   if (call.kind == Call::Kind::update && done.error.status == Status::mismatch)
     crossed_updates_.push_back({.peer = process.id(), .from = call.view.epoch, .until = process.info().view.epoch});
   if (process.bad()) return;
@@ -168,7 +167,7 @@ void Checker::call_ended(const Process& process, const Call& call, const CallDon
   if (call.kind == Call::Kind::connect && status == Status::success) {
     const EngineInfo info = process.info();
     // A guest is told after its last work, and may have been lost meanwhile.
-    const bool was_lost = call.prefetch && info.lost.status != Status::success;
+    const bool was_lost = call.prefetch && info.not_a_member.status != Status::success;
     if (!was_lost && (!info.connected || !info.view.rank_of(process.id())))
       throw Violation(process.name() + " connected, but is in no view");
   }

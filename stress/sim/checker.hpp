@@ -32,7 +32,7 @@ class Checker {
   /// Its process ends, and has put all inputs back.
   void call_broken_off(const Process& process, const Call& call);
   /// A call that makes no sense has ended.
-  void refused(const Process& process, const CallDone& done);
+  void refused(const Process& process, Status due, const CallDone& done);
   /// A synchronisation begins: what is held now may become everybody's.
   void sync_called(const Process& process, TrainingState& state);
   void prefetched(const Process& process, TrainingState& state, const PrefetchTarget& target);

@@ -28,8 +28,8 @@ bool Checker::bad_was_lost(const Process& process, const View& view) const {
   return bad_is_gone;
 }
 
-/// More than half of anybody's companions are bad, such as the only one: what they say of their links to it cannot be told
-/// from the truth.
+/// More than half of anybody's companions are bad, such as the only one: what they say of their links to it cannot be
+/// told from the truth.
 bool Checker::outvoted(const View& view) const {
   const auto bad = std::count_if(view.members.begin(), view.members.end(),
                                  [&](const Member& member) { return bad_.contains(member.id); });
@@ -44,7 +44,9 @@ void Checker::check_no_error(const Process& process, const Call& call, const Err
   // A step of a view that is over, as the synchronisation learns by it. It goes on in the next one.
   if (call.kind == Call::Kind::sync && call.key.view == ViewId{}) return;
   // Its state may have been the only one that was whole; and update-topology outlives the view that it was lost from.
-  if ((call.kind == Call::Kind::sync || call.kind == Call::Kind::update) && error.status == Status::mismatch && bad_was_lost(process, call.view)) return;
+  if ((call.kind == Call::Kind::sync || call.kind == Call::Kind::update) && error.status == Status::mismatch &&
+      bad_was_lost(process, call.view))
+    return;
   const bool was_lost = error.status == Status::expelled || error.status == Status::peer_lost;
   if (is_call_of_all && was_lost && call.view.size() > 0 && outvoted(call.view)) return;
   const bool differs = error.status == Status::mismatch || error.status == Status::timeout;
@@ -124,7 +126,8 @@ void Checker::check_admissions() {
       if (call.kind != Call::Kind::connect || call.prefetch) continue;
       const Duration waits = world_.queue.now() - std::max({call.made, disturbed_until_, party_waits_since(*process)});
       if (waits < kAdmissionTakes) continue;
-      if (std::none_of(views.begin(), views.end(), [&](const View& view) { return view.find(process->id()) != nullptr; }))
+      if (std::none_of(views.begin(), views.end(),
+                       [&](const View& view) { return view.find(process->id()) != nullptr; }))
         throw Violation(process->name() + " came " + std::to_string(whole_milliseconds(waits)) +
                         " ms before an update-topology ended, and is no member");
     }
@@ -140,10 +143,12 @@ void Checker::master_restarted() {
   const Duration bound = 2 * bounds.recovery + seconds(2);
   disturbed_until_ = std::max(disturbed_until_, world_.queue.now() + bound);
   world_.queue.after(bound, [this, members, incarnation = world_.master.incarnation(), bound] {
-    if (world_.master.incarnation() != incarnation || !world_.master.running() || world_.queue.now() < disturbed_until_) return;
+    if (world_.master.incarnation() != incarnation || !world_.master.running() || world_.queue.now() < disturbed_until_)
+      return;
     const auto views = world_.master.machine().snapshot().views;
     for (const Process* process : members)
-      if (std::none_of(views.begin(), views.end(), [&](const View& view) { return view.find(process->id()) != nullptr; }))
+      if (std::none_of(views.begin(), views.end(),
+                       [&](const View& view) { return view.find(process->id()) != nullptr; }))
         throw Violation(process->name() + " was a member, and is none " + std::to_string(whole_milliseconds(bound)) +
                         " ms after the master was restarted");
   });

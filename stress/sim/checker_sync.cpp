@@ -76,9 +76,9 @@ void Checker::synchronised(const Process& process, const Call& last, TrainingSta
   agreed_.insert({mine.digest, mine.revision});
   const auto [first, is_new] = synchronised_.try_emplace(last.key, mine);
   if (first->second.digest != mine.digest || first->second.revision != mine.revision)
-    throw Violation(who + "revision " + std::to_string(mine.revision) + ", digest " + to_string(mine.digest) + ", and " +
-                    first->second.name + " has revision " + std::to_string(first->second.revision) + ", digest " +
-                    to_string(first->second.digest));
+    throw Violation(who + "revision " + std::to_string(mine.revision) + ", digest " + to_string(mine.digest) +
+                    ", and " + first->second.name + " has revision " + std::to_string(first->second.revision) +
+                    ", digest " + to_string(first->second.digest));
   state.remember();
 }
 

@@ -82,7 +82,7 @@ void ControlNetwork::send(ConnectionId to, MasterMessage message) {
                     " over a connection that it has not");
   if (const auto* welcome = std::get_if<Welcome>(&message); welcome && !found->second->peer->may_lie())
     world_.hearsay.run = welcome->run;
-  if (std::holds_alternative<Hosts>(message)) note_announced(*found->second);
+  if (std::holds_alternative<GroupMembers>(message)) note_announced(*found->second);
   if (keeps_) kept_of_master_[{found->second->peer, kind_of(message)}] = message;
   if (found->second->to_peer.is_cut()) return;
   put_to_peer(*found->second, delay(), std::move(message));
@@ -121,10 +121,11 @@ void ControlNetwork::read_as_master(Connection& connection) {
   }
 }
 
-/// As the master's driver does: what is too long for a connection of its kind, or no message at all, ends that connection.
+/// As the master's driver does: what is too long for a connection of its kind, or no message at all, ends that
+/// connection.
 void ControlNetwork::hear_as_master(Connection& connection, PeerMessage message) {
   if (connection.peer->may_lie()) {
-    const auto decoded = message_of_a_liar(message, connection.standing);
+    const auto decoded = message_of_a_liar(message, connection.role);
     if (!decoded) {
       world_.coverage.saw("sim: message refused by its codec");
       return cut_by_master(connection, decoded.error().sentence);
@@ -152,7 +153,7 @@ void ControlNetwork::cut_by_master(Connection& connection, const std::string& re
   world_.master.deliver(ConnectionClosed{.connection = connection.id, .reason = reason});
 }
 
-void ControlNetwork::stand(ConnectionId id, Standing standing) { connections_.at(id)->standing = standing; }
+void ControlNetwork::set_role(ConnectionId id, ConnectionRole role) { connections_.at(id)->role = role; }
 
 void ControlNetwork::read_as_peer(Connection& connection) {
   ControlClient& peer = *connection.peer;
@@ -218,17 +219,17 @@ void ControlNetwork::master_gone(Ending ending) {
   }
 }
 
-void ControlNetwork::cut(ControlClient& peer, Told who) {
+void ControlNetwork::cut(ControlClient& peer, CutSeenBy who) {
   Connection* connection = peer.control.connection;
   if (!connection) return;
   if (!connection->to_master.is_cut()) {
     connection->to_master.cut(world_.random, world_.profile.network.cut_keeps);
-    if (who == Told::both || who == Told::master)
+    if (who == CutSeenBy::both || who == CutSeenBy::master)
       put_to_master(*connection, told(), Connection::Down{.reason = "connection reset"});
   }
   if (!connection->to_peer.is_cut()) {
     connection->to_peer.cut(world_.random, world_.profile.network.cut_keeps);
-    if (who == Told::both || who == Told::peer)
+    if (who == CutSeenBy::both || who == CutSeenBy::peer)
       put_to_peer(*connection, told(), Connection::Down{.reason = "connection reset"});
   }
 }

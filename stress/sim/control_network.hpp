@@ -24,7 +24,7 @@ enum class Ending {
 };
 
 /// Who learns that a control connection broke. The others find out by their own bounds.
-enum class Told { both, peer, master, nobody };
+enum class CutSeenBy { both, peer, master, nobody };
 
 /// A control connection between one client and one incarnation of the master.
 struct ControlConnection {
@@ -35,7 +35,7 @@ struct ControlConnection {
   ConnectionId id;
   ControlClient* peer = nullptr;
   std::uint64_t incarnation = 0;
-  Standing standing = Standing::stranger;
+  ConnectionRole role = ConnectionRole::stranger;
   bool prefetches = false;  ///< As it said in its hello.
   bool announced = false;   ///< The members were told of it.
   Lane<std::variant<Up, PeerMessage, Down>> to_master;
@@ -56,14 +56,14 @@ class ControlNetwork {
   // What the master machine asks for.
   void send(ConnectionId to, MasterMessage message);
   void close(ConnectionId connection, const std::string& reason);
-  void stand(ConnectionId connection, Standing standing);
+  void set_role(ConnectionId connection, ConnectionRole role);
 
   void process_gone(ControlClient& peer, Ending ending);
   void process_awake(ControlClient& peer);
   void master_awake();
   /// Called before the master's incarnation ends.
   void master_gone(Ending ending);
-  void cut(ControlClient& peer, Told told);
+  void cut(ControlClient& peer, CutSeenBy told);
   /// Sends the last message of this kind from or to the peer once more over its connection of now, as no
   /// honest sender does. False if there was none, or if there is no connection.
   bool repeat_of_peer(ControlClient& peer, const std::string& kind);

@@ -23,8 +23,8 @@ double levels(const Quantization& quantization) {
   return 1;
 }
 
-/// What one member may owe from an earlier call, in a view of 20 at most and with the coarsest scheme, whatever this one
-/// has. find_unsettled() is who looks closely.
+/// What one member may owe from an earlier call, in a view of 20 at most and with the coarsest scheme, whatever this
+/// one has. find_unsettled() is who looks closely.
 constexpr double kOwedMax = 1.2 * 16 * 20 / 7;
 
 /// Of a result, relative.

@@ -11,7 +11,8 @@
 
 namespace hawser::sim {
 
-FaultDriver::FaultDriver(World& world) : world_(world), faults_(world.profile.faults), strangers_(world), port_strangers_(world) {
+FaultDriver::FaultDriver(World& world)
+    : world_(world), faults_(world.profile.faults), strangers_(world), port_strangers_(world) {
   const auto& weights = faults_.weights;
   const auto add = [this](Kind kind, std::uint32_t weight) {
     drawn_from_.insert(drawn_from_.end(), weight, kind);
@@ -156,7 +157,7 @@ void FaultDriver::happen(Kind kind) {
     case Kind::slow: return slow_down(*one);
     case Kind::cut_link:
     case Kind::cut_pair: {
-      const auto ends = world_.links.standing();
+      const auto ends = world_.links.established();
       if (ends.empty()) return;
       LinkEnd& end = *ends[static_cast<std::size_t>(random.below(ends.size()))];
       coverage.saw(kind == Kind::cut_link ? "fault: cut a connection" : "fault: cut a link");
@@ -175,7 +176,7 @@ void FaultDriver::happen(Kind kind) {
     case Kind::cut_control:
       coverage.saw("fault: cut control");
       world_.checker.control_disturbed();
-      return world_.control.cut(*one, Told::both);
+      return world_.control.cut(*one, CutSeenBy::both);
     case Kind::half_open_control: return cut_control(*one);
     case Kind::spurious_tick: coverage.saw("fault: spurious tick"); return one->deliver(EngineTick{});
     case Kind::start:
@@ -238,7 +239,7 @@ void FaultDriver::block(Process& a, Process& b) {
 }
 
 void FaultDriver::cut_control(Process& process) {
-  static constexpr Told kWho[] = {Told::peer, Told::master, Told::nobody};
+  static constexpr CutSeenBy kWho[] = {CutSeenBy::peer, CutSeenBy::master, CutSeenBy::nobody};
   // Whoever loses one dead connection after another within one grace is away for longer than that.
   Instant& last = half_open_at_[process.number()];
   if (faults_.gentle && last != Instant{} && world_.queue.now() < last + 2 * world_.profile.master.recovery) return;
@@ -288,7 +289,7 @@ void FaultDriver::stop_master() {
 }
 
 void FaultDriver::inject_hostile() {
-  auto ends = world_.links.standing();
+  auto ends = world_.links.established();
   if (ends.empty()) return;
   Random& random = world_.random;
   LinkEnd* receiver = ends[static_cast<std::size_t>(random.below(ends.size()))];

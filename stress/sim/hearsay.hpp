@@ -7,8 +7,8 @@
 
 namespace hawser::sim {
 
-/// What a stranger may know of the run: whoever asks for the status, or was a member once, knows it. Tokens of others are
-/// not among it.
+/// What a stranger may know of the run: whoever asks for the status, or was a member once, knows it. Tokens of others
+/// are not among it.
 struct Hearsay {
   RunId run;
   std::deque<View> views;  ///< Started lately, the newest last.

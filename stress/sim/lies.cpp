@@ -64,7 +64,8 @@ View Lies::invented_view(const std::vector<Member>& with, std::uint32_t group) {
   if (random.chance(1, 4))
     for (std::uint64_t i = random.below(40); i > 0; --i)
       view.members.push_back({.id = {random.next()}, .name = "nobody", .address = {.host = "10.66.0.1", .port = 1}});
-  if (!view.members.empty() && random.chance(1, 2)) std::rotate(view.members.begin(), view.members.end() - 1, view.members.end());
+  if (!view.members.empty() && random.chance(1, 2))
+    std::rotate(view.members.begin(), view.members.end() - 1, view.members.end());
   return view;
 }
 
@@ -75,8 +76,9 @@ OpKey Lies::any_key() {
     for (const auto& [id, call] : process->calls())
       if (call.key.view != ViewId{}) known.push_back(call.key);
   const View view = true_view();
-  OpKey key = known.empty() ? OpKey{.epoch = view.epoch, .view = view.id, .tag = random.below(4), .sequence = random.below(3)}
-                            : one_of(random, known);
+  OpKey key = known.empty()
+                  ? OpKey{.epoch = view.epoch, .view = view.id, .tag = random.below(4), .sequence = random.below(3)}
+                  : one_of(random, known);
   switch (random.below(8)) {
     case 0: key.sequence += 1 + random.below(3); break;
     case 1: key.tag += 100 + random.below(50); break;
@@ -96,7 +98,9 @@ PeerMessage Lies::linked() {
 
 PeerMessage Lies::complaint() {
   Random& random = world_.random;
-  Complaint complaint{.key = any_key(), .stalled_ms = random.chance(1, 4) ? kMany : random.below(60000), .waiting_for = {},
+  Complaint complaint{.key = any_key(),
+                      .stalled_ms = random.chance(1, 4) ? kMany : random.below(60000),
+                      .waiting_for = {},
                       .unresponsive = {}};
   if (random.chance(1, 4)) {
     complaint.period_ms = random.below(60000);
@@ -146,7 +150,8 @@ OutcomesPresented Lies::outcomes() {
   Random& random = world_.random;
   OutcomesPresented outcomes;
   for (std::uint64_t i = random.below(4); i > 0; --i)
-    outcomes.undecided.push_back({.key = any_key(), .signature = any_signature(random), .reported = random.chance(1, 2)});
+    outcomes.undecided.push_back(
+        {.key = any_key(), .signature = any_signature(random), .reported = random.chance(1, 2)});
   for (std::uint64_t i = random.below(4); i > 0; --i) outcomes.committed.push_back(any_key());
   return outcomes;
 }

@@ -315,14 +315,14 @@ void LinkNetwork::cut(LinkEnd& end) {
 }
 
 void LinkNetwork::cut_pair(Process& a, Process& b) {
-  for (LinkEnd* end : standing())
+  for (LinkEnd* end : established())
     if (pair(*end->process, *end->other->process) == pair(a, b)) cut(*end);
 }
 
 void LinkNetwork::block(Process& from, Process& to) {
   blocked_.insert({from.number(), to.number()});
   std::vector<LinkEnd*> concerned;
-  for (LinkEnd* end : standing())
+  for (LinkEnd* end : established())
     if (pair(*end->process, *end->other->process) == pair(from, to)) concerned.push_back(end);
   world_.queue.after(world_.profile.network.user_timeout, [this, &from, &to, concerned] {
     if (!blocked(from, to)) return;
@@ -386,7 +386,7 @@ bool LinkNetwork::hampered(const Process& process) const {
          std::any_of(refused_.begin(), refused_.end(), concerns);
 }
 
-std::vector<LinkEnd*> LinkNetwork::standing() const {
+std::vector<LinkEnd*> LinkNetwork::established() const {
   std::vector<LinkEnd*> ends;
   for (const auto& transport : transports_)
     if (transport->ends[0].attached && transport->ends[0].up && transport->ends[1].attached &&

@@ -154,7 +154,7 @@ class LinkNetwork {
   /// A fault keeps this process apart from another one.
   bool hampered(const Process& process) const;
   /// All connections that stand for both sides, in a stable order.
-  std::vector<LinkEnd*> standing() const;
+  std::vector<LinkEnd*> established() const;
 
  private:
   using ProcessPair = std::pair<std::uint64_t, std::uint64_t>;

@@ -67,8 +67,8 @@ void MasterProcess::deliver(const MasterEvent& event) {
       if (world_.tracing())
         world_.trace("master closes #" + std::to_string(close->connection.value) + ": " + close->reason);
       world_.control.close(close->connection, close->reason);
-    } else if (const auto* stands = std::get_if<SetStanding>(&action)) {
-      world_.control.stand(stands->connection, stands->standing);
+    } else if (const auto* set = std::get_if<SetConnectionRole>(&action)) {
+      world_.control.set_role(set->connection, set->role);
     } else if (auto* event_logged = std::get_if<LogEvent>(&action)) {
       world_.log("master", *event_logged);
     }

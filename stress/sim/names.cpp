@@ -59,7 +59,7 @@ const char* kind_of(const PeerMessage& message) {
 
 const char* kind_of(const MasterMessage& message) {
   static constexpr const char* kKinds[] = {"welcome",     "refused",    "present",  "start-view", "committed",
-                                           "update-done", "world-news", "expelled", "pong",       "hosts",
+                                           "update-done", "world-news", "expelled", "pong",       "group-members",
                                            "visitors",    "measures",   "run-status", "straggling", "notice"};
   static_assert(std::size(kKinds) == std::variant_size_v<MasterMessage>);
   return kKinds[message.index()];
@@ -116,7 +116,7 @@ std::string Names::of(const MasterMessage& message) const {
                    return " size " + std::to_string(m.world.size) + ", pending " + std::to_string(m.pending);
                  },
                  [&](const Expelled& m) { return " " + of(m.error); },
-                 [&](const Hosts& m) { return ": " + of(m.members); },
+                 [&](const GroupMembers& m) { return ": " + of(m.members); },
                  [&](const Visitors& m) { return ": " + of(m.visitors); },
                  [](const auto&) { return std::string(); }},
       message);

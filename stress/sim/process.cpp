@@ -13,6 +13,7 @@ namespace {
 
 /// Small, or a probe would be most of a run's events.
 constexpr std::uint64_t kProbeBytes = 96 << 10;
+constexpr std::uint64_t kProbeTag = 99;
 
 const char* kind_of(const Call& call) {
   switch (call.kind) {
@@ -136,12 +137,11 @@ CallId Process::collective(const CollectiveWish& wish) {
   deliver(CollectiveStart{.call = id,
                           .collective = {.signature = wish.signature,
                                          .send = call.buffers->send(),
-                                         .receive = call.buffers->receive(),
-                                         .residual = call.residual ? call.residual->owed() : nullptr,
-                                         .next_residual = call.residual ? call.residual->prepared() : nullptr},
+                                         .receive = call.buffers->receive()},
                           .tag = wish.tag,
                           .compress = wish.compress,
-                          .epoch = call.view.epoch});
+                          .epoch = call.view.epoch,
+                          .residual = call.residual});
   return id;
 }
 
@@ -160,26 +160,29 @@ std::shared_ptr<Residual> Process::residual_for(const CollectiveWish& wish) {
 }
 
 CallId Process::optimize_topology(const ProbeWishes& wishes) {
-  constexpr std::uint64_t kTag = 99;
   Call& call = start_call(Call::Kind::optimize);
   const CallId id = call.id;
   count_in(call.view);
-  call.key = {.epoch = call.view.epoch, .view = call.view.id, .tag = kTag, .sequence = sequences_[kTag]++};
+  call.key = {.epoch = call.view.epoch, .view = call.view.id, .tag = kProbeTag, .sequence = sequences_[kProbeTag]++};
   if (world_.tracing()) world_.trace(name_ + " calls optimize-topology, " + world_.names.of(call.key));
-  const auto probing = std::make_shared<ProbeCall>();
-  probing->bounds.bytes_max = kProbeBytes;
-  probing->wishes = wishes;
-  deliver(CollectiveStart{
-      .call = id,
-      .collective = {.signature = {.collective = Collective::optimize, .type = DataType::uint8, .count = kProbeBytes}},
-      .tag = kTag,
-      .epoch = call.view.epoch,
-      .probing = probing});
+  deliver(probing_of(call, wishes));
   return id;
 }
 
-void Process::expect_refusal(CallId call, const EngineEvent& event) {
-  calls_.at(call).makes_no_sense = true;
+CollectiveStart Process::probing_of(const Call& call, const ProbeWishes& wishes) {
+  const auto probing = std::make_shared<ProbeCall>();
+  probing->bounds.bytes_max = kProbeBytes;
+  probing->wishes = wishes;
+  return {
+      .call = call.id,
+      .collective = {.signature = {.collective = Collective::optimize, .type = DataType::uint8, .count = kProbeBytes}},
+      .tag = kProbeTag,
+      .epoch = call.view.epoch,
+      .probing = probing};
+}
+
+void Process::expect_refusal(CallId call, Status status, const EngineEvent& event) {
+  calls_.at(call).refused_with = status;
   if (world_.tracing()) world_.trace(name_ + " makes a call that must be refused");
   deliver(event);
   if (calls_.contains(call)) throw Violation(name_ + ": a call that makes no sense was not refused at once");
@@ -188,33 +191,72 @@ void Process::expect_refusal(CallId call, const EngineEvent& event) {
 void Process::misuse_connect() {
   if (!info().connected) return;
   const CallId call = start_call(Call::Kind::connect).id;
-  expect_refusal(
-      call,
-      ConnectCall{
-          .call = call, .id = PeerId{world_.random.next()}, .token = 1, .address = {.host = "", .port = 1}});
+  const PeerId id{world_.random.next()};
+  if (++misuses_ % 2 == 0)
+    return expect_refusal(call, Status::invalid_usage, SetTermCall{.call = call, .name = "steps", .value = "7"});
+  expect_refusal(call, Status::invalid_usage,
+                 ConnectCall{.call = call, .id = id, .token = 1, .address = {.host = "", .port = 1}});
 }
 
-void Process::misuse_reduce(std::uint64_t tag, std::uint64_t count) {
-  Call& call = start_call(Call::Kind::reduce);
-  const CallId id = call.id;
-  call.signature.count = count;
+/// In place, of a few elements.
+CollectiveStart Process::sound_reduce(Call& call) {
+  call.signature = {.type = DataType::float32, .count = 5};
   call.buffers = std::make_unique<UserBuffers>(
       UserBuffers::Shape{.signature = call.signature, .world_size = 2, .rank = 0, .in_place = true}, 1);
-  expect_refusal(id, CollectiveStart{.call = id,
-                                     .collective = {.signature = call.signature,
-                                                    .send = call.buffers->send(),
-                                                    .receive = call.buffers->receive()},
-                                     .tag = tag});
+  return {.call = call.id,
+          .collective = {.signature = call.signature,
+                         .send = call.buffers->send(),
+                         .receive = call.buffers->receive()}};
+}
+
+void Process::misuse_arguments() {
+  CollectiveStart start = sound_reduce(start_call(Call::Kind::reduce));
+  CollectiveCall& what = start.collective;
+  Status status = Status::invalid_argument;
+  switch (++misuses_ % 10) {
+    case 0: what.signature.count = 0; break;
+    case 1: what.signature.collective = Collective::barrier; break;
+    case 2: what.signature.count = ~std::uint64_t{0} / 8; break;
+    case 3: what.send = nullptr; break;
+    case 4: what.receive = nullptr; break;
+    case 5: what.send += 1; break;
+    case 6:
+      what.receive += element_bytes(what.signature.type);
+      status = Status::invalid_usage;
+      break;
+    case 7: what.signature.quantization = {.scheme = QuantizationScheme::cast, .type = QuantizedType::int4}; break;
+    case 8: start.residual = *Residual::create(what.signature.count, what.signature.type); break;
+    default:
+      what.signature = {.collective = Collective::optimize, .type = DataType::uint8, .count = 1};
+      start.probing = std::make_shared<ProbeCall>();
+      start.probing->bounds.bytes_max = 1;
+      break;
+  }
+  expect_refusal(start.call, status, start);
+}
+
+/// With a tag that is in flight, or while nothing may be called.
+void Process::misuse_tag(std::uint64_t tag, Status status) {
+  CollectiveStart start = sound_reduce(start_call(Call::Kind::reduce));
+  start.tag = tag;
+  expect_refusal(start.call, status, start);
 }
 
 void Process::misuse_second_call() {
+  // Who is out of the run is told that first.
+  const EngineInfo known = info();
+  const Status status = known.connected ? Status::invalid_usage : known.not_a_member.status;
   for (const auto& [id, call] : calls_) {
     if (call.kind == Call::Kind::connect || call.kind == Call::Kind::offer) return;
-    if (call.kind == Call::Kind::sync) return misuse_reduce(call.key.tag, 5);
-    if (call.kind == Call::Kind::reduce && world_.random.chance(1, 2)) return misuse_reduce(call.key.tag, 5);
-    if (call.kind == Call::Kind::update && world_.random.chance(1, 2)) return misuse_reduce(77, 5);
+    if (call.kind == Call::Kind::sync) return misuse_tag(call.key.tag, status);
+    if (call.kind == Call::Kind::reduce && world_.random.chance(1, 2)) return misuse_tag(call.key.tag, status);
+    if (call.kind == Call::Kind::update && world_.random.chance(1, 2)) return misuse_tag(77, status);
+    if (++misuses_ % 2 == 0) {
+      const Call& optimize = start_call(Call::Kind::optimize);
+      return expect_refusal(optimize.id, status, probing_of(optimize, {}));
+    }
     const CallId update = start_call(Call::Kind::update).id;
-    return expect_refusal(update, UpdateTopologyCall{.call = update});
+    return expect_refusal(update, status, UpdateTopologyCall{.call = update});
   }
 }
 
@@ -514,8 +556,8 @@ void Process::end_call(const CallDone& done) {
     check_prefetch_works();
     prefetch_ended(*call.prefetch, done.error);
   }
-  if (call.makes_no_sense)
-    world_.checker.refused(*this, done);
+  if (call.refused_with)
+    world_.checker.refused(*this, *call.refused_with, done);
   else
     world_.checker.call_ended(*this, call, done);
   // Who had not called is not told of a timeout; the next call of all is this one again.
@@ -526,7 +568,7 @@ void Process::end_call(const CallDone& done) {
     std::move(*call.buffers).retire_to(world_.quarantine);
     call.buffers.reset();
   }
-  if (application_ && !call.makes_no_sense) application_->call_ended(call, done);
+  if (application_ && !call.refused_with) application_->call_ended(call, done);
 }
 
 }  // namespace hawser::sim

@@ -41,7 +41,7 @@ struct Call {
   std::unique_ptr<UserBuffers> buffers;
   std::shared_ptr<PrefetchTarget> prefetch;  ///< Of a connect.
   std::shared_ptr<Residual> residual;        ///< Error feedback, or null.
-  bool makes_no_sense = false;  ///< Must be refused at once.
+  std::optional<Status> refused_with{};  ///< Of a call that makes no sense: it must end so, and at once.
 };
 
 /// What runs in a process beside the engine.
@@ -132,9 +132,11 @@ class Process : public ControlClient {
   /// False: the checkpoint could not be read, or not to its end.
   bool load_state();
   // Calls that must be refused at once, whatever goes on.
+  /// To connect, or to set a term, as a member.
   void misuse_connect();
-  void misuse_reduce(std::uint64_t tag, std::uint64_t count);
-  /// Of a tag that is in flight, or of anything while update-topology is.
+  /// With arguments that do not fit.
+  void misuse_arguments();
+  /// Of a tag that is in flight, of anything while update-topology is, or of what must be alone.
   void misuse_second_call();
   /// Graceful: the engine says good-bye, then the process ends.
   void leave();
@@ -179,7 +181,10 @@ class Process : public ControlClient {
   void sync_step_ended(Call call, const CallDone& done);
   Call& start_call(Call::Kind kind);
   void count_in(const View& view);
-  void expect_refusal(CallId call, const EngineEvent& event);
+  void expect_refusal(CallId call, Status status, const EngineEvent& event);
+  void misuse_tag(std::uint64_t tag, Status status);
+  static CollectiveStart sound_reduce(Call& call);
+  static CollectiveStart probing_of(const Call& call, const ProbeWishes& wishes);
   EngineActions take_actions();
   void perform(EngineActions actions);
   void perform_one(EngineAction& action);
@@ -224,6 +229,7 @@ class Process : public ControlClient {
   std::vector<WorkToken> ready_works_;  ///< To be done as soon as nobody is inside.
   WorkDesk desk_;
   std::uint64_t calls_made_ = 0;
+  std::uint64_t misuses_ = 0;
   ViewId counted_view_;
   std::map<std::uint64_t, std::uint64_t> sequences_;  ///< By tag, in counted_view_.
   std::uint64_t updates_ = 0;                         ///< In counted_view_.

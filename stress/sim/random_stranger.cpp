@@ -55,7 +55,7 @@ void RandomStranger::hear(const EngineEvent& event) {
   const auto* said = std::get_if<MasterSaid>(&event);
   if (!said) return;
   if (const auto* asked = std::get_if<Present>(&said->message)) return answer(*asked);
-  if (std::holds_alternative<Hosts>(said->message)) return note_hosts();
+  if (std::holds_alternative<GroupMembers>(said->message)) return note_group_members();
   if (const auto* refused = std::get_if<Refused>(&said->message); refused && refused->error.status == Status::refused)
     return note_refusal();
 }
@@ -152,7 +152,7 @@ void RandomStranger::answer(const Present& asked) {
 }
 
 /// It was announced to the members: not before its pause is over, if it has failed before.
-void RandomStranger::note_hosts() {
+void RandomStranger::note_group_members() {
   if (role_ != Role::patient || is_announced_) return;
   is_announced_ = true;
   if (incarnation_ != world().master.incarnation()) {
@@ -193,7 +193,11 @@ void RandomStranger::word() {
   world().coverage.saw("stranger: any message");
   switch (random.below(14)) {
     case 0: return say(lies.linked());
-    case 1: return say(Linked{.all = true, .up = lies.true_view().members.empty() ? std::vector<PeerId>{} : lies.any_ids(), .down = {}, .refused = {}});
+    case 1:
+      return say(Linked{.all = true,
+                        .up = lies.true_view().members.empty() ? std::vector<PeerId>{} : lies.any_ids(),
+                        .down = {},
+                        .refused = {}});
     case 2: return say(lies.complaint());
     case 3: return say(lies.measured());
     case 4: return say(lies.begun());

@@ -43,7 +43,7 @@ class RandomStranger : public Stranger {
   void say_hello();
   void say_resume();
   void answer(const Present& asked);
-  void note_hosts();
+  void note_group_members();
   void note_refusal();
   void next_word();
   void word();

@@ -89,7 +89,8 @@ void StrangerCrowd::flood() {
   using Role = RandomStranger::Role;
   Random& random = world_.random;
   world_.coverage.saw("stranger: one of a flood");
-  constexpr Role kRolesOfFloods[] = {Role::silent, Role::newcomer, Role::patient, Role::poser, Role::asker, Role::babbler};
+  constexpr Role kRolesOfFloods[] = {Role::silent, Role::newcomer, Role::patient,
+                                     Role::poser,  Role::asker,    Role::babbler};
   const Role role = kRolesOfFloods[random.below(std::size(kRolesOfFloods))];
   const std::string host = next_host();
   for (std::int64_t i = random.between(25, 50); i > 0; --i) start(role, next_name(), host, nullptr);

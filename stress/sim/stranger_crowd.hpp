@@ -9,8 +9,8 @@ namespace hawser::sim {
 
 /// Which strangers come: alone, several that agree with each other, or many at once from one address.
 ///
-/// Where no call may fail (FaultProfile::gentle) they leave alone what they may take by the rules: a master that knows no
-/// run yet, a view of which they are as many as the members that come back, and a group that has no members.
+/// Where no call may fail (FaultProfile::gentle) they leave alone what they may take by the rules: a master that knows
+/// no run yet, a view of which they are as many as the members that come back, and a group that has no members.
 class StrangerCrowd {
  public:
   explicit StrangerCrowd(World& world) : world_(world) {}
@@ -19,7 +19,8 @@ class StrangerCrowd {
 
  private:
   bool may_come();
-  void start(RandomStranger::Role role, const std::string& name, const std::string& host, std::shared_ptr<const Plot> plot);
+  void start(RandomStranger::Role role, const std::string& name, const std::string& host,
+             std::shared_ptr<const Plot> plot);
   void single(const std::string& host);
   void plot();
   void flood();

@@ -34,11 +34,11 @@ MasterMessage through_bytes(const MasterMessage& message) {
   return same(message, decode_master_message(bytes_of(encode(message))));
 }
 
-Result<PeerMessage> message_of_a_liar(const PeerMessage& message, Standing standing) {
+Result<PeerMessage> message_of_a_liar(const PeerMessage& message, ConnectionRole role) {
   const std::string bytes = encode(message);
-  const std::size_t longest = standing == Standing::stranger     ? limits::kFirstMessageBytesMax
-                              : standing == Standing::newcomer   ? limits::kNewcomerMessageBytesMax
-                              : standing == Standing::presenting ? limits::kPresentedViewBytesMax
+  const std::size_t longest = role == ConnectionRole::stranger     ? limits::kFirstMessageBytesMax
+                              : role == ConnectionRole::newcomer   ? limits::kNewcomerMessageBytesMax
+                              : role == ConnectionRole::presenting ? limits::kPresentedViewBytesMax
                                                                  : limits::kControlMessageBytesMax;
   if (bytes.size() > longest) return Error{Status::refused, "the message is too long for such a connection"};
   return decode_peer_message(bytes_of(bytes));

@@ -17,8 +17,9 @@ using HeaderBytes = std::array<std::byte, kHeaderBytes>;
 /// The message after its way through bytes. Throws Violation where it is not what it was.
 PeerMessage through_bytes(const PeerMessage& message);
 MasterMessage through_bytes(const MasterMessage& message);
-/// What the master's driver reads of it on a connection of that kind. Errors: it is too long there, or the codec refuses it.
-Result<PeerMessage> message_of_a_liar(const PeerMessage& message, Standing standing);
+/// What the master's driver reads of it on a connection of that kind. Errors: it is too long there, or the codec
+/// refuses it.
+Result<PeerMessage> message_of_a_liar(const PeerMessage& message, ConnectionRole role);
 
 void header_to_bytes(const FrameHeader& header, std::span<const std::byte> payload, HeaderBytes& out);
 struct ReadHeader {

@@ -117,7 +117,8 @@ void World::judge_blame(const std::string& name) {
 void World::judge_straggler(const std::string& name) {
   for (const auto& process : processes_)
     if (process->name() == name && !process->gone())
-      coverage.saw(process->link_bytes_per_ms() != 0 ? "sim: straggler expelled" : "sim: expelled, though not slow now");
+      coverage.saw(process->link_bytes_per_ms() != 0 ? "sim: straggler expelled"
+                                                     : "sim: expelled, though not slow now");
 }
 
 void World::observe(const std::string& who, const char* kind) {

@@ -88,7 +88,8 @@ TEST_CASE("one port is a range, too") {
   // The master has it: so it is this port that is asked for, and no other.
   hawserCommConfig_t config = good_config();
   config.listen_address = "127.0.0.1";
-  config.port_first = static_cast<std::uint16_t>(std::stoul(std::string(address).substr(std::string(address).rfind(':') + 1)));
+  config.port_first =
+      static_cast<std::uint16_t>(std::stoul(std::string(address).substr(std::string(address).rfind(':') + 1)));
   CHECK(create(config) == hawserErrorSystem);
   CHECK(hawserMasterDestroy(master) == hawserSuccess);
 }

@@ -21,7 +21,9 @@
 
 namespace {
 
-bool last_error_has(const std::string& part) { return std::string(hawserGetLastError()).find(part) != std::string::npos; }
+bool last_error_has(const std::string& part) {
+  return std::string(hawserGetLastError()).find(part) != std::string::npos;
+}
 
 hawserStateTensor_t tensor(const char* name, std::vector<float>& values) {
   return {name, values.data(), values.size(), hawserFloat32, hawserMemoryHost, 0};
@@ -416,9 +418,10 @@ TEST_CASE("members synchronise through the C++ face") {
       must(who, state->mark_changed("weights"));
     }
     try {
-      must(who, state->sync(comm, {.strategy = who == 1 ? hawserSyncSendOnly : hawserSyncReceiveOnly,
-                                   .only_marked = true,
-                                   .progress = [](std::uint64_t, std::uint64_t) { throw std::runtime_error("mine"); }}));
+      must(who,
+           state->sync(comm, {.strategy = who == 1 ? hawserSyncSendOnly : hawserSyncReceiveOnly,
+                              .only_marked = true,
+                              .progress = [](std::uint64_t, std::uint64_t) { throw std::runtime_error("mine"); }}));
     } catch (const std::runtime_error& error) {
       caught[who] = std::string(error.what()) == "mine";
     }
@@ -453,7 +456,8 @@ TEST_CASE("a newcomer prefetches through the faces") {
 
   hawserPrefetchOptions_t options = HAWSER_PREFETCH_OPTIONS_INIT;
   options.size = 1;
-  CHECK(hawserCommConnectPrefetch(third->handle(), states[2].handle(), &options, nullptr) == hawserErrorInvalidArgument);
+  CHECK(hawserCommConnectPrefetch(third->handle(), states[2].handle(), &options, nullptr) ==
+        hawserErrorInvalidArgument);
   CHECK(hawserCommConnectPrefetch(third->handle(), nullptr, nullptr, nullptr) == hawserErrorInvalidArgument);
   CHECK(hawserSharedStateOffer(third->handle(), states[2].handle()) == hawserErrorInvalidUsage);
   CHECK(hawserSharedStateOffer(nullptr, states[2].handle()) == hawserErrorInvalidArgument);

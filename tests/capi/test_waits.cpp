@@ -102,7 +102,8 @@ TEST_CASE("a wait ends at its bound, and tells what did not come") {
   CHECK(says(late.error(), "the group did not have 2 members"));
 }
 
-TEST_CASE("a member waits until somebody wants in, a newcomer until the group has its size, and one until another left") {
+TEST_CASE(
+    "a member waits until somebody wants in, a newcomer until the group has its size, and one until another left") {
   const auto master = start_master();
   auto member = make_peer(master, "member");
   REQUIRE(member.connect());

@@ -119,7 +119,8 @@ class Ensemble {
       const bool moved = pick < waiting ? depart(pick) : pick < waiting + flights_.size()
                                               ? arrive(pick - waiting)
                                               : acknowledge(pick - waiting - flights_.size());
-      if (!moved && flights_.empty() && acknowledgements_.empty() && works_.empty() && !first_below_limit_departs()) return;
+      if (!moved && flights_.empty() && acknowledgements_.empty() && works_.empty() && !first_below_limit_departs())
+        return;
     }
   }
 

@@ -40,8 +40,8 @@ TEST_CASE("plans reckon with what executors send") {
   const Quantization blocks{.scheme = QuantizationScheme::blockwise, .type = QuantizedType::int8, .block = 256};
   const Quantization cast{.scheme = QuantizationScheme::cast, .type = QuantizedType::bfloat16};
   for (const Signature& signature :
-       {Signature{.type = DataType::float32, .count = 12 << 16}, Signature{.type = DataType::float16, .count = 12 << 16},
-        Signature{.type = DataType::int8, .count = 12 << 16},
+       {Signature{.type = DataType::float32, .count = 12 << 16},
+        Signature{.type = DataType::float16, .count = 12 << 16}, Signature{.type = DataType::int8, .count = 12 << 16},
         Signature{.type = DataType::float32, .op = ReduceOp::max, .count = 12 << 16},
         Signature{.type = DataType::float32, .count = 12 << 16, .quantization = blocks},
         Signature{.type = DataType::float32, .count = 12 << 16, .quantization = cast}}) {

@@ -14,7 +14,10 @@ namespace hawser::test {
 class LoneEngine {
  public:
   explicit LoneEngine(EngineConfig config = {.name = "me"}) : engine_(std::move(config)) {
-    engine_.step(now_, ConnectCall{.call = {1}, .id = kMe, .token = 1, .address = {.host = "10.0.0.1", .port = 1}, .prefetch = {}}, out_);
+    engine_.step(
+        now_,
+        ConnectCall{.call = {1}, .id = kMe, .token = 1, .address = {.host = "10.0.0.1", .port = 1}, .prefetch = {}},
+        out_);
     engine_.step(now_, MasterUp{}, out_);
     say(Welcome{.run = {5}, .seen_host = "10.0.0.1"});
     view_.epoch = {1};
@@ -34,7 +37,8 @@ class LoneEngine {
   /// Calls an all-reduce, and the master commits it, whatever is there. Then plans follow that version.
   void all_reduce(std::uint64_t elements, std::uint64_t measures = 0, Quantization quantization = {}) {
     values_.assign(elements, 1.0F);
-    CollectiveStart start{.call = {++calls_}, .collective = {}, .tag = 0, .compress = false, .epoch = {}, .transfer = {}};
+    CollectiveStart start{
+        .call = {++calls_}, .collective = {}, .tag = 0, .compress = false, .epoch = {}, .transfer = {}};
     start.collective.signature = {.type = DataType::float32, .count = elements, .quantization = quantization};
     start.collective.send = reinterpret_cast<const std::byte*>(values_.data());
     start.collective.receive = reinterpret_cast<std::byte*>(values_.data());

@@ -44,7 +44,7 @@ struct Members {
             bursts[{from, send.to}].push_back(send);
             continue;
           }
-          REQUIRE(probings[send.to]->word_came(now, from, send.kind, send.chunk, send.count, said[send.to]) ==
+          REQUIRE(probings[send.to]->control_came(now, from, send.kind, send.chunk, send.count, said[send.to]) ==
                   Execution::Heard::fine);
           take(send.to);
         }
@@ -132,7 +132,7 @@ TEST_CASE("frames and words that nobody asked for are impossible") {
   Members members(3);
   const auto impossible = [&](std::uint32_t at, std::uint32_t from, FrameKind kind, std::uint64_t chunk,
                               std::uint64_t count) {
-    return members.probings[at]->word_came(members.now, from, kind, chunk, count, members.frames(at)) ==
+    return members.probings[at]->control_came(members.now, from, kind, chunk, count, members.frames(at)) ==
            Execution::Heard::impossible;
   };
   CHECK(members.probings[1]->judge(2, Direction::down, 0, 4096) == Execution::Verdict::impossible);
@@ -186,7 +186,7 @@ TEST_CASE("a link that has connections enough already is not waited for") {
   CHECK(thin.bursts.empty());
   // It may be the last thing to happen, once the link stands or the time is up.
   thin.calls[0]->bounds.total = thin.calls[1]->bounds.total = Duration{};
-  thin.probings[0]->link_stands(thin.now, 1, 48, thin.frames(0));
+  thin.probings[0]->link_established(thin.now, 1, 48, thin.frames(0));
   thin.deliver();
   CHECK(thin.all_complete());
 }
@@ -206,11 +206,11 @@ TEST_CASE("words may overtake each other, or come twice") {
   alone.start(said);
   alone.ready(now, 1, said);
   for (int times = 0; times < 2; ++times)
-    CHECK(alone.word_came(now, 1, FrameKind::unwant, 0, 0, said) == Execution::Heard::fine);
+    CHECK(alone.control_came(now, 1, FrameKind::unwant, 0, 0, said) == Execution::Heard::fine);
   CHECK_FALSE(alone.complete());
-  CHECK(alone.word_came(now, 1, FrameKind::have, 0, 0, said) == Execution::Heard::fine);
+  CHECK(alone.control_came(now, 1, FrameKind::have, 0, 0, said) == Execution::Heard::fine);
   CHECK(alone.complete());
-  CHECK(alone.word_came(now, 1, FrameKind::want, 0, 0, said) == Execution::Heard::fine);
+  CHECK(alone.control_came(now, 1, FrameKind::want, 0, 0, said) == Execution::Heard::fine);
   CHECK(alone.take_ended().size() == 1);
   for (const Execution::Send& send : said.sends) CHECK(send.kind != FrameKind::chunk);
 }

@@ -10,8 +10,8 @@ namespace {
 
 constexpr std::uint64_t kMegabit = 125'000;
 
-/// Two regions of four: 1 Gbit/s and 1 ms inside; 16 pairs share a cable of 300 Mbit/s and 40 ms, as a direct plan shows
-/// them.
+/// Two regions of four: 1 Gbit/s and 1 ms inside; 16 pairs share a cable of 300 Mbit/s and 40 ms, as a direct plan
+/// shows them.
 Measures two_regions() {
   Measures measures{.view = {1}, .version = 3, .rows = {}};
   for (int from = 0; from < 8; ++from) {

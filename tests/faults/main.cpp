@@ -143,6 +143,7 @@ int main(int argc, char** argv) {
   }
   const std::uint64_t step = sample == 0 ? 1 : std::max<std::uint64_t>(1, (last - first + 1) / sample);
   if (length == 0 || length == 1) hunt.all(first + offset % step, last, step, 1).print(1);
-  if (length != 1) hunt.all(first + offset % step, last, step, length == 0 ? 50 : length).print(length == 0 ? 50 : length);
+  if (length != 1)
+    hunt.all(first + offset % step, last, step, length == 0 ? 50 : length).print(length == 0 ? 50 : length);
   return 0;
 }

@@ -229,7 +229,8 @@ class Peer {
       receive.emplace_back(i % 2 == 0 ? 0 : send[i].size());
     }
     for (std::size_t i = 0; i < kTensors; ++i)
-      tensors.push_back({send[i].data(), i % 2 == 0 ? send[i].data() : receive[i].data(), send[i].size(), hawserFloat32});
+      tensors.push_back(
+          {send[i].data(), i % 2 == 0 ? send[i].data() : receive[i].data(), send[i].size(), hawserFloat32});
     hawserManyOptions_t options = HAWSER_MANY_OPTIONS_INIT;
     options.fuse_bytes = 2048;
     options.in_flight = 3;

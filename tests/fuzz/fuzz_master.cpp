@@ -88,7 +88,9 @@ class Script {
       case 7: return say(outcomes());
       case 8: return invent();
       case 9: return say_in_view();
-      case 10: return say(Linked{.all = choices_.below(2) == 1, .up = some_peers(), .down = some_peers(), .refused = some_peers()});
+      case 10:
+        return say(
+            Linked{.all = choices_.below(2) == 1, .up = some_peers(), .down = some_peers(), .refused = some_peers()});
       case 11: return say(StatusRequest{.matrix = choices_.below(2) == 1});
       case 12: return member_calls();
       case 13: return everybody_calls(choices_.below(3));
@@ -222,7 +224,8 @@ class Script {
     const std::size_t strangers = 1 + choices_.below(3);
     for (std::uint64_t one = 0; one < strangers; ++one) invented_.members.push_back(as_member(stranger(one)));
     for (auto others = choices_.below(4); others > 0; --others) {
-      Member member{.id = {members()[choices_.below(members().size())]}, .name = "m", .address = {.host = "10.0.1.1", .port = 1}};
+      Member member{
+          .id = {members()[choices_.below(members().size())]}, .name = "m", .address = {.host = "10.0.1.1", .port = 1}};
       if (choices_.below(2) == 1) member.address.host = RunBench::host(member.id.value);
       if (!invented_.find(member.id)) invented_.members.push_back(member);
     }
@@ -239,7 +242,8 @@ class Script {
     if (choices_.below(2) == 1) who.id = peer_id();
     who.token = choices_.below(8) == 7 ? 667 : 666;
     who.group = static_cast<std::uint32_t>(choices_.below(4) == 3 ? number() : choices_.below(2));
-    if (choices_.below(4) == 3) who.party = {.id = kParty.id, .size = static_cast<std::uint32_t>(1 + choices_.below(3))};
+    if (choices_.below(4) == 3)
+      who.party = {.id = kParty.id, .size = static_cast<std::uint32_t>(1 + choices_.below(3))};
     if (choices_.below(8) == 7) who.address.host = RunBench::host(1);
     if (choices_.below(8) == 7) who.connection = number();
     return who;
@@ -252,7 +256,9 @@ class Script {
     switch (choices_.below(8)) {
       case 0: view.epoch = {number()}; break;
       case 1: view.members.pop_back(); break;
-      case 2: view.members.push_back({.id = {number()}, .name = "m", .address = {.host = "10.0.1.3", .port = 1}}); break;
+      case 2:
+        view.members.push_back({.id = {number()}, .name = "m", .address = {.host = "10.0.1.3", .port = 1}});
+        break;
       case 3: view.group = static_cast<std::uint32_t>(number()); break;
       case 4: view.members.front().address.host = "10.0.1.2"; break;
       default: break;
@@ -280,10 +286,14 @@ class Script {
     switch (choices_.below(9)) {
       case 0: return say(Begun{.key = key(), .signature = {.count = number()}});
       case 1: return say(Report{.key = key(), .signature = {.count = 10}});
-      case 2: return say(Complaint{.key = key(), .stalled_ms = number(), .waiting_for = some_peers(), .unresponsive = some_peers()});
+      case 2:
+        return say(
+            Complaint{.key = key(), .stalled_ms = number(), .waiting_for = some_peers(), .unresponsive = some_peers()});
       case 3: return say(Complaint{.key = key(), .period_ms = number(), .flows = {{.to = peer_id(), .percent = 1}}});
       case 4: return say(UpdateCall{.first = choices_.below(2) == 1});
-      case 5: return say(Measured{.view = key().view, .row = {.bytes_per_second = {number(), 1}, .delay_ns = {1, number()}, .probed = {1}}});
+      case 5:
+        return say(Measured{.view = key().view,
+                            .row = {.bytes_per_second = {number(), 1}, .delay_ns = {1, number()}, .probed = {1}}});
       case 6: return say(PrefetchOver{});
       case 7: return say(Leave{});
       default: return say(Ping{});
@@ -294,7 +304,9 @@ class Script {
     static constexpr std::uint64_t kNumbers[] = {0, 1, 2, 3, 1000, 1ULL << 32, (1ULL << 62) - 1, 1ULL << 62, ~0ULL};
     return kNumbers[choices_.below(std::size(kNumbers))];
   }
-  PeerId peer_id() { return {choices_.below(2) == 0 ? 1 + choices_.below(kNewcomer) : kStrangerIds + choices_.below(4)}; }
+  PeerId peer_id() {
+    return {choices_.below(2) == 0 ? 1 + choices_.below(kNewcomer) : kStrangerIds + choices_.below(4)};
+  }
   std::vector<PeerId> some_peers() {
     std::vector<PeerId> peers;
     for (auto count = choices_.below(4); count > 0; --count) peers.push_back(peer_id());
@@ -313,8 +325,10 @@ class Script {
     for (std::uint64_t number = 1; number <= kNewcomer; ++number) {
       const PeerMachine& machine = run_.machine(number);
       std::uint64_t& epoch = epochs_[number];
-      // Where the master went while it told that the newcomer is in, those who had not heard of it yet go on without it.
-      if (number == kNewcomer && machine.phase() != PeerMachine::Phase::member && (epoch == 0 || seed_ != newcomers_seed_)) {
+      // Where the master went while it told that the newcomer is in, those who had not heard of it yet go on without
+      // it.
+      if (number == kNewcomer && machine.phase() != PeerMachine::Phase::member &&
+          (epoch == 0 || seed_ != newcomers_seed_)) {
         epoch = 0;
         continue;
       }

@@ -1,10 +1,11 @@
-// What a guest that prefetches is told. The first byte says which: a catalog as any bytes; one that an honest host
-// makes of any manifest, changed in one byte at most; or a whole guest, whose hosts lie as the choices have it.
+// What a guest that prefetches is told. The first byte says which: a catalog as any bytes; one that an honest server
+// makes of any manifest, changed in one byte at most; or a whole guest, whose servers lie as the choices have it.
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <span>
 #include <string>
@@ -119,10 +120,11 @@ class State {
 };
 
 constexpr std::byte kMine{0};
-constexpr std::size_t kHosts = 3;
+constexpr std::size_t kServers = 3;
 constexpr std::size_t kOffers = 3;
 
-/// Hosts offer what they have or anything, send pieces and slices that are right, damaged or nobody's, and come and go.
+/// Servers offer what they have or anything, send pieces and slices that are right, damaged or nobody's, and come and
+/// go.
 class Visit {
  public:
   explicit Visit(Choices choices) : choices_(choices) {
@@ -144,6 +146,8 @@ class Visit {
     }
     guest.end(now_);
     HAWSER_ASSERT(guest.over());
+    // Works outlast the guest's wishes.
+    while (!works_.empty()) finish_work(guest, said);
     check_content();
     mine_.check_digests();
     // "Complete" is a promise about all of it, whoever lied.
@@ -152,19 +156,22 @@ class Visit {
 
  private:
   static std::byte filling(std::size_t offer) { return static_cast<std::byte>(offer + 1); }
-  static PeerId host(std::size_t index) { return PeerId{index + 1}; }
+  static PeerId server(std::size_t index) { return PeerId{index + 1}; }
 
   void step(PrefetchGuest& guest, std::vector<PrefetchSend>& said) {
-    const std::size_t who = choices_.below(kHosts + 1);  // One more than are hosts.
-    switch (choices_.below(5)) {
+    const std::size_t who = choices_.below(kServers + 1);  // One more than are servers.
+    switch (choices_.below(6)) {
+      case 5:
+        if (!works_.empty()) finish_work(guest, said);
+        return;
       case 0: {
-        std::vector<PeerId> hosts;
-        const std::size_t set = choices_.below(1 << kHosts);
-        for (std::size_t i = 0; i < kHosts; ++i)
-          if ((set >> i) % 2 == 1) hosts.push_back(host(i));
-        return guest.hosts(now_, hosts, said);
+        std::vector<PeerId> servers;
+        const std::size_t set = choices_.below(1 << kServers);
+        for (std::size_t i = 0; i < kServers; ++i)
+          if ((set >> i) % 2 == 1) servers.push_back(server(i));
+        return guest.servers(now_, servers, said);
       }
-      case 1: return guest.offered(now_, host(who), any_offer(who), said);
+      case 1: return guest.offered(now_, server(who), any_offer(who), said);
       case 2: return any_chunk(guest, who, said);
       case 3: now_ += milliseconds(1 << choices_.below(14)); [[fallthrough]];
       default: return guest.tick(now_, said);
@@ -199,15 +206,32 @@ class Visit {
     if (lie == 4) payload.resize(kDigestSliceBytes);
     if (lie == 5) frame.compressed = true;
     frame.payload_bytes = static_cast<std::uint32_t>(payload.size());
-    const bool expected = guest.expects(host(who), frame);
+    const bool expected = guest.expects(server(who), frame);
     const std::uint64_t fetched_before = target_->bytes_fetched;
-    const bool right = guest.chunk_came(now_, host(who), frame, payload.data(), said);
-    HAWSER_ASSERT(expected || (right && target_->bytes_fetched == fetched_before));
+    const auto kept = std::make_shared<const Bytes>(std::move(payload));
+    std::vector<Execution::Order> works;
+    const bool right =
+        guest.chunk_came(now_, server(who), frame, {.bytes = kept->data(), .owner = kept}, said, works);
+    HAWSER_ASSERT(expected || (right && works.empty() && target_->bytes_fetched == fetched_before));
+    std::move(works.begin(), works.end(), std::back_inserter(works_));
+    // Half of them are done at once.
+    while (choices_.below(2) == 0 && !works_.empty()) finish_work(guest, said);
   }
 
-  /// It asks hosts, for chunks that they may have.
+  /// Any of those that are under way.
+  void finish_work(PrefetchGuest& guest, std::vector<PrefetchSend>& said) {
+    const auto one = works_.begin() + static_cast<std::ptrdiff_t>(choices_.below(works_.size()));
+    const Execution::Order done = std::move(*one);
+    works_.erase(one);
+    std::vector<Execution::Order> works;
+    const bool right = hawser::run(done.work, desk_).right;
+    HAWSER_ASSERT(guest.worked(now_, done.token, right, said, works) == right);
+    std::move(works.begin(), works.end(), std::back_inserter(works_));
+  }
+
+  /// It asks servers, for chunks that they may have.
   void check_word(const PrefetchSend& word) {
-    HAWSER_ASSERT(word.to.value >= 1 && word.to.value <= kHosts);
+    HAWSER_ASSERT(word.to.value >= 1 && word.to.value <= kServers);
     HAWSER_ASSERT(is_prefetch(word.frame.key));
     HAWSER_ASSERT(word.frame.chunk < limits::kCatalogPiecesMax + mine_.content().tensors().size());
   }
@@ -219,7 +243,7 @@ class Visit {
       for (std::size_t i = 0; i < kOffers; ++i) known = known || mine_.filled_with(part, filling(i));
       HAWSER_ASSERT(known);
     }
-    HAWSER_ASSERT(target_->touched == (target_->bytes_fetched > 0));
+    HAWSER_ASSERT(target_->touched == (target_->bytes_fetched > 0 || !works_.empty()));
   }
 
   Choices choices_;
@@ -228,8 +252,10 @@ class Visit {
   std::vector<std::unique_ptr<State>> theirs_;
   std::vector<std::shared_ptr<const StateOffer>> offers_;
   std::shared_ptr<PrefetchTarget> target_ = std::make_shared<PrefetchTarget>();
-  std::array<std::uint64_t, kHosts + 1> numbers_{};
-  std::array<FrameHeader, kHosts + 1> offered_{};
+  std::vector<Execution::Order> works_;  ///< Under way.
+  WorkDesk desk_;
+  std::array<std::uint64_t, kServers + 1> numbers_{};
+  std::array<FrameHeader, kServers + 1> offered_{};
 };
 
 }  // namespace

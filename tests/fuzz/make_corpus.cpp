@@ -113,22 +113,28 @@ void make_master(Corpus corpus) {
   const auto as_member = [](int member) { return script({0, 1, 0, member - 1, 0, 0, 0, 0, 0, 0}); };
   const auto hello = [](const std::string& who) { return script({4}) + who + script({0, 0}); };
   const auto claim = [](const std::string& who) { return script({5, 0}) + who + script({0, 1, 7, 0, 0, 0}); };
-  corpus.add("calls", lie + collective + update + pass(5) + collective + script({12, 0, 1, 0, 1, 12, 1, 1, 0, 0}) + pass(9));
+  corpus.add("calls",
+             lie + collective + update + pass(5) + collective + script({12, 0, 1, 0, 1, 12, 1, 1, 0, 0}) + pass(9));
   corpus.add("cut-and-back", lie + pass(7) + script({12, 0, 1, 0, 1, 14, 0}) + pass(5) + update + pass(5) + collective);
   corpus.add("restart", lie + script({12, 0, 1, 0, 1}) + restart + pass(10) + collective);
-  corpus.add("restart-among-liars", lie + script({15, 1, 1, 0, 0, 0, 0, 0}) + conspire + pass(5) + conspire + pass(10) + update);
+  corpus.add("restart-among-liars",
+             lie + script({15, 1, 1, 0, 0, 0, 0, 0}) + conspire + pass(5) + conspire + pass(10) + update);
   corpus.add("restarts", lie + restart + pass(5) + conspire + restart + conspire + pass(6) + conspire + pass(10));
   corpus.add("hello-in-a-members-name", lie + restart + open + hello(as_member(1)) + pass(10));
-  corpus.add("claim-in-a-members-name", lie + restart + open + claim(as_member(1)) + pass(5) + open + claim(as_member(1)) + pass(10));
+  corpus.add("claim-in-a-members-name",
+             lie + restart + open + claim(as_member(1)) + pass(5) + open + claim(as_member(1)) + pass(10));
   for (const int size : {1, 2, 3})
     corpus.add("hello-of-a-members-party-" + std::to_string(size),
                lie + pass(7) + script({14, 3}) + open + hello(own(size)) + pass(10));
   // In a group of their own, and of the members' party.
   const std::string party = script({17, 0, 0, 3, 0, 0, 0}) + std::string(8, '\0');
-  corpus.add("claim-of-a-members-party", script({5, 0, 2, 1, 0}) + restart + party + pass(5) + script({1, 0}) + pass(10));
-  corpus.add("newcomers", lie + script({16, 0, 0}) + open + hello(own(0)) + pass(5) + update + pass(10) + update + pass(10));
+  corpus.add("claim-of-a-members-party",
+             script({5, 0, 2, 1, 0}) + restart + party + pass(5) + script({1, 0}) + pass(10));
+  corpus.add("newcomers",
+             lie + script({16, 0, 0}) + open + hello(own(0)) + pass(5) + update + pass(10) + update + pass(10));
   corpus.add("guest", lie + script({16, 1, 0}) + pass(5) + update + pass(5) + script({16, 1}) + update + pass(7));
-  corpus.add("status", lie + collective + script({11, 0, 0}) + open + script({11, 1, 0}) + pass(5) + open + script({11, 0, 0}));
+  corpus.add("status",
+             lie + collective + script({11, 0, 0}) + open + script({11, 1, 0}) + pass(5) + open + script({11, 0, 0}));
   Random random(5);
   std::string raw = lie + restart;
   for (std::size_t kind = 0; kind < std::variant_size_v<PeerMessage>; ++kind) {
@@ -146,9 +152,10 @@ Manifest small_manifest() {
                        .count = count,
                        .digest = digest_of_slices(digests, count * sizeof(float), kContentSeed)};
   };
-  return {.revision = 7,
-          .agreed_revision = 6,
-          .tensors = {tensor("layer.0.bias", 16, std::span(slices).first(1)), tensor("layer.0.weight", 600000, slices)}};
+  return {
+      .revision = 7,
+      .agreed_revision = 6,
+      .tensors = {tensor("layer.0.bias", 16, std::span(slices).first(1)), tensor("layer.0.weight", 600000, slices)}};
 }
 
 // First byte: 0 manifest, 1 summary, 2 choices; see fuzz_manifest.cpp.
@@ -157,7 +164,8 @@ void make_manifests(Corpus corpus) {
   corpus.add("empty", script({0}) + text_of(encode_manifest({})));
   corpus.add("in-trouble", script({0}) + text_of(encode_manifest({.incomplete = true, .trouble = "it broke off"})));
   corpus.add("summary", script({1}) + text_of(encode_summary(summarize(small_manifest()))));
-  corpus.add("chosen", script({2, 0, 9, 1, 8, 0, 1, 2, 3, 4, 0, 2, 1, 0, 7, 7, 0, 4, 5, 3, 0, 0, 9, 8, 8, 1, 0, 12, 5}));
+  corpus.add("chosen",
+             script({2, 0, 9, 1, 8, 0, 1, 2, 3, 4, 0, 2, 1, 0, 7, 7, 0, 4, 5, 3, 0, 0, 9, 8, 8, 1, 0, 12, 5}));
 }
 
 // First byte: even text behind the bytes of data, odd choices; see fuzz_checkpoint.cpp.
@@ -170,7 +178,8 @@ void make_checkpoint(Corpus corpus) {
   corpus.add("escapes", script({0, 0, 0, 0, 0, 0, 0, 0, 0}) + R"({"__metadata__":{"a\u00e9\ud83d\ude00\n":"\\\/"}})");
   const std::string chosen = script({1, 1, 5, 2, 3, 1, 0, 2, 1, 4, 9, 0, 0, 0, 0, 0, 0, 0, 1, 6, 2, 5, 1, 8, 3});
   corpus.add("chosen", chosen);
-  corpus.add("chosen-and-changed", chosen + std::string(8, '\0') + script({0, 1, 0, 1, ' '}) + script({0, 40, 1, 1, '3'}));
+  corpus.add("chosen-and-changed",
+             chosen + std::string(8, '\0') + script({0, 1, 0, 1, ' '}) + script({0, 40, 1, 1, '3'}));
 }
 
 // Kind, stride, two bytes of the length, damage; see fuzz_payload.cpp.
@@ -194,13 +203,15 @@ void make_prefetch(Corpus corpus) {
   std::vector<std::byte> digests;
   for (int slice = 0; slice < 4; ++slice) append_digest({.low = 1, .high = 2}, digests);
   corpus.add("catalog", script({0, static_cast<int>(manifest.size()), 0, 0, 0}) + manifest + text_of(digests));
-  corpus.add("chosen", script({1, 0, 9, 1, 8, 0, 1, 2, 3, 4, 0, 2, 1, 0, 7, 7, 0, 4, 5, 3, 0, 0, 9, 8, 8, 1, 0, 12, 5}));
+  corpus.add("chosen",
+             script({1, 0, 9, 1, 8, 0, 1, 2, 3, 4, 0, 2, 1, 0, 7, 7, 0, 4, 5, 3, 0, 0, 9, 8, 8, 1, 0, 12, 5}));
   const std::string hosts = script({0, 0, 7});
   const auto offer = [](int host, int number, int lie) { return script({host, 1, number, lie, 1}); };
   const auto chunk = [](int host, int number, int lie, int index) { return script({host, 2, number, lie, index}); };
-  corpus.add("fetched", script({2}) + hosts + offer(0, 0, 0) + chunk(0, 0, 0, 0) + chunk(0, 0, 0, 1) + chunk(0, 0, 0, 2));
-  corpus.add("overtaken", script({2}) + hosts + offer(0, 0, 0) + chunk(0, 0, 0, 0) + chunk(0, 0, 0, 1) + offer(1, 1, 0) +
-                              chunk(1, 1, 0, 0) + chunk(1, 1, 2, 1) + script({0}) + chunk(1, 1, 0, 2));
+  corpus.add("fetched",
+             script({2}) + hosts + offer(0, 0, 0) + chunk(0, 0, 0, 0) + chunk(0, 0, 0, 1) + chunk(0, 0, 0, 2));
+  corpus.add("overtaken", script({2}) + hosts + offer(0, 0, 0) + chunk(0, 0, 0, 0) + chunk(0, 0, 0, 1) +
+                              offer(1, 1, 0) + chunk(1, 1, 0, 0) + chunk(1, 1, 2, 1) + script({0}) + chunk(1, 1, 0, 2));
   corpus.add("lies", script({2}) + hosts + offer(0, 2, 4) + chunk(0, 2, 4, 0) + chunk(0, 2, 0, 1) + script({0, 3, 13}) +
                          offer(1, 2, 1) + script({0, 0, 0, 0, 0, 0, 0, 1}) + chunk(1, 2, 0, 0));
 }

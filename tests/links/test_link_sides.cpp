@@ -26,7 +26,7 @@ LinkWorld::Terms some_terms(Random& random) {
   return terms;
 }
 
-void check_stands(LinkWorld& world, std::uint64_t seed) {
+void check_established(LinkWorld& world, std::uint64_t seed) {
   INFO("seed " << seed);
   REQUIRE(world.stands());
   REQUIRE(world.agree());
@@ -52,7 +52,7 @@ TEST_CASE("a side dials after its wait, once, and never where the other cannot b
   LinkSides other;
   other.begin(at(100), true, std::nullopt);
   CHECK_FALSE(other.dial_at());
-  other.theirs_stands(at(200));
+  other.theirs_established(at(200));
   other.all_down(at(300));
   CHECK_FALSE(other.dial_at());
 }
@@ -87,13 +87,13 @@ TEST_CASE("a greeting that has crossed a connection of this side is held; a late
   side.begin(at(0), false, Duration::zero());
   side.dialling();
   side.greeted(at(0));
-  side.ours_stands(at(100));
+  side.ours_established(at(100));
   CHECK(side.dialler() == Dialler::ours);
   CHECK(side.has_got_through());
   CHECK(side.judge(at(200)) == Verdict::hold);
   CHECK(side.next_look(at(200)) == at(2100));
   CHECK(side.judge(at(2100)) == Verdict::accept);
-  side.theirs_stands(at(2100));
+  side.theirs_established(at(2100));
   CHECK(side.dialler() == Dialler::theirs);
   // The other connections of the link follow the first.
   CHECK(side.judge(at(2100)) == Verdict::accept);
@@ -103,10 +103,10 @@ TEST_CASE("who dialled a link redials it first, then both may") {
   LinkSides ours;
   ours.begin(at(0), true, Duration::zero());
   ours.dialling();
-  ours.ours_stands(at(50));
+  ours.ours_established(at(50));
   LinkSides theirs;
   theirs.begin(at(0), false, milliseconds(300));
-  theirs.theirs_stands(at(50));
+  theirs.theirs_established(at(50));
   CHECK_FALSE(theirs.dial_at());
   for (LinkSides* const side : {&ours, &theirs}) side->all_down(at(500));
   // This side's redials are under way already.
@@ -117,9 +117,9 @@ TEST_CASE("who dialled a link redials it first, then both may") {
   theirs.all_down(at(900));
   CHECK(theirs.dial_at() == at(1500));
   theirs.dialling();
-  theirs.ours_stands(at(1600));
+  theirs.ours_established(at(1600));
   CHECK(theirs.dialler() == Dialler::ours);
-  ours.theirs_stands(at(1600));
+  ours.theirs_established(at(1600));
   CHECK(ours.has_got_through());
   ours.all_down(at(3000));
   CHECK(ours.dial_at() == at(4000));
@@ -141,7 +141,7 @@ TEST_CASE("whichever direction can be dialled, both ends get one connection and 
     world.begin(first, at(0));
     world.begin(1 - first, at(random.chance(1, 2) ? 0 : static_cast<std::int64_t>(random.below(3000))));
     world.pass(kSettled);
-    check_stands(world, seed);
+    check_established(world, seed);
     for (const int side : {0, 1})
       if (terms.way.at(side) != Way::open) REQUIRE(world.dialler(side) == Dialler::theirs);
     held += world.greetings_held();
@@ -159,7 +159,7 @@ TEST_CASE("dials that cross cost no more than the one that is given up") {
     INFO("seed " << seed);
     REQUIRE(world.wires_made() <= 2);
     crossed += world.wires_made() - 1;
-    check_stands(world, seed);
+    check_established(world, seed);
   }
   CHECK(crossed > 300);
 }
@@ -182,7 +182,7 @@ TEST_CASE("a link that breaks stands again, also if only the other side can dial
         world.pass(milliseconds(random.below(1500)));
       }
       world.pass(kSettled);
-      check_stands(world, seed);
+      check_established(world, seed);
     }
   }
 }
@@ -201,7 +201,7 @@ TEST_CASE("where nobody can dial there is no link, and it stands once somebody c
     const int open = static_cast<int>(random.below(2));
     world.set_way(open, Way::open);
     world.pass(kSettled);
-    check_stands(world, seed);
+    check_established(world, seed);
     REQUIRE(world.dialler(open) == Dialler::ours);
   }
 }

@@ -21,7 +21,7 @@ TEST_CASE("a member whose connection broke has time to come back, and nothing ha
     CHECK(bench.count<StartView>(1) == 1);
     CHECK(bench.count<StartView>(3) == 1);
     CHECK(bench.last<Welcome>(3).run == bench.last<Welcome>(1).run);
-    CHECK(bench.standing(3) == Standing::member);
+    CHECK(bench.role_of(3) == ConnectionRole::member);
   }
   SECTION("it does not") {
     bench.pass(milliseconds(1));

@@ -60,11 +60,11 @@ TEST_CASE("who does not say who it is is closed after a while") {
 TEST_CASE("a peer is a stranger, then a newcomer, then a member") {
   MasterBench bench;
   bench.open(1);
-  CHECK_FALSE(bench.standing(1));
+  CHECK_FALSE(bench.role_of(1));
   bench.say(1, Hello{bench.introduction(1)});
-  CHECK(bench.standing(1) == Standing::newcomer);
+  CHECK(bench.role_of(1) == ConnectionRole::newcomer);
   bench.pass(seconds(1));
-  CHECK(bench.standing(1) == Standing::member);
+  CHECK(bench.role_of(1) == ConnectionRole::member);
 }
 
 TEST_CASE("an id that is taken is refused to whoever lacks its token, and nothing happens to its peer") {

@@ -128,7 +128,7 @@ class MasterBench {
   /// All links that this visitor was told to open come to stand.
   void link(std::uint64_t peer) {
     std::set<std::uint64_t> others;
-    for (const auto* const list : {&hosts_[peer], &visitors_[peer]})
+    for (const auto* const list : {&group_members_[peer], &visitors_[peer]})
       for (const Member& member : *list) others.insert(member.id.value);
     others.erase(peer);
     for (const std::uint64_t other : others) link(peer, other);
@@ -213,7 +213,7 @@ class MasterBench {
   }
   bool is_member(std::uint64_t peer) const { return views_.contains(peer); }
   Peers members(std::uint64_t peer) const { return numbers(view(peer).members); }
-  Peers hosts(std::uint64_t peer) { return numbers(hosts_[peer]); }
+  Peers group_members(std::uint64_t peer) { return numbers(group_members_[peer]); }
   Peers visitors(std::uint64_t peer) { return numbers(visitors_[peer]); }
   template <class Message>
   std::size_t count(std::uint64_t peer) const {
@@ -243,9 +243,9 @@ class MasterBench {
   /// Its newest connection was closed by the master.
   bool closed(std::uint64_t peer) const { return closed_.contains(newest_.at(peer)); }
   bool closed(ConnectionId connection) const { return closed_.contains(connection); }
-  std::optional<Standing> standing(std::uint64_t peer) const {
-    const auto found = standing_.find(newest_.at(peer));
-    return found == standing_.end() ? std::nullopt : std::optional(found->second);
+  std::optional<ConnectionRole> role_of(std::uint64_t peer) const {
+    const auto found = roles_.find(newest_.at(peer));
+    return found == roles_.end() ? std::nullopt : std::optional(found->second);
   }
   MasterMachine& machine() { return master_; }
   std::uint32_t pending() const { return master_.snapshot().pending; }
@@ -276,9 +276,9 @@ class MasterBench {
       } else if (const auto* const close = std::get_if<CloseConnection>(&action)) {
         REQUIRE(open_.erase(close->connection) == 1);
         closed_[close->connection] = close->reason;
-      } else if (const auto* const stands = std::get_if<SetStanding>(&action)) {
-        REQUIRE(open_.contains(stands->connection));
-        standing_[stands->connection] = stands->standing;
+      } else if (const auto* set = std::get_if<SetConnectionRole>(&action)) {
+        REQUIRE(open_.contains(set->connection));
+        roles_[set->connection] = set->role;
       } else if (const auto* const line = std::get_if<LogEvent>(&action)) {
         ++logged_[line->what];
       }
@@ -296,9 +296,11 @@ class MasterBench {
     view.link_secret = start.link_secret;
     CHECK(start.fingerprint == fingerprint(view));
     CHECK(view.find(id(peer)) != nullptr);
-    hosts_[peer].clear();
+    group_members_[peer].clear();
   }
-  void note(std::uint64_t peer, const Hosts& told) { REQUIRE(hawser::apply(told.members, hosts_[peer])); }
+  void note(std::uint64_t peer, const GroupMembers& told) {
+    REQUIRE(hawser::apply(told.members, group_members_[peer]));
+  }
   void note(std::uint64_t peer, const Visitors& told) { REQUIRE(hawser::apply(told.visitors, visitors_[peer])); }
   template <class Message>
   void note(std::uint64_t, const Message&) {}
@@ -313,10 +315,10 @@ class MasterBench {
   std::map<ConnectionId, std::uint64_t> opened_by_;
   std::set<ConnectionId> open_;
   std::map<ConnectionId, std::string> closed_;  ///< By the master.
-  std::map<ConnectionId, Standing> standing_;
+  std::map<ConnectionId, ConnectionRole> roles_;
   std::map<std::uint64_t, std::vector<MasterMessage>> told_;
   std::map<std::uint64_t, View> views_;
-  std::map<std::uint64_t, std::vector<Member>> hosts_;
+  std::map<std::uint64_t, std::vector<Member>> group_members_;
   std::map<std::uint64_t, std::vector<Member>> visitors_;
 };
 

@@ -256,7 +256,8 @@ TEST_CASE("a complaint of a collective that has just begun is not believed yet")
   bench.found(3);
   const OpKey key = bench.key(1);
   for (const std::uint64_t peer : {1, 2, 3}) bench.begun(peer, key);
-  const Complaint complaint{.key = key, .stalled_ms = 1'000'000, .waiting_for = {}, .unresponsive = {MasterBench::id(2)}};
+  const Complaint complaint{
+      .key = key, .stalled_ms = 1'000'000, .waiting_for = {}, .unresponsive = {MasterBench::id(2)}};
   bench.say(1, complaint);
   bench.pass(seconds(6) - milliseconds(1));
   CHECK(bench.view(1).size() == 3);

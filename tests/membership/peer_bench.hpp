@@ -65,14 +65,14 @@ class PeerBench {
                   .base = {}, .members = whole_list(next.members), .world = {}, .cause = {Status::success, {}},
                   .fingerprint = fingerprint(next)});
   }
-  void hosts(const std::vector<std::uint64_t>& numbers, std::uint64_t secret = kSecret) {
-    say(Hosts{.members = whole_list(members(numbers)), .link_secret = secret});
+  void group_members(const std::vector<std::uint64_t>& numbers, std::uint64_t secret = kSecret) {
+    say(GroupMembers{.members = whole_list(members(numbers)), .link_secret = secret});
   }
   void visitors(const std::vector<std::uint64_t>& numbers) { say(Visitors{whole_list(members(numbers))}); }
   /// A member in a view with 2 and 9, with links to both.
   void join() {
     connect();
-    hosts({2, 9});
+    group_members({2, 9});
     for (const std::uint64_t peer : {2, 9}) link(peer, LinkChange::up);
     pass(milliseconds(2));
     start(view(1, {2, 5, 9}));

@@ -11,31 +11,31 @@ using Bench = PeerBench;
 
 // -------------------------------------------------------------------------------------------- links that it wants
 
-TEST_CASE("a newcomer opens links to its hosts and to other visitors, with the secret of the hosts") {
+TEST_CASE("a newcomer opens links to the members of its group and to other visitors, with their secret") {
   PeerBench bench;
   bench.connect();
   CHECK(bench.count<WantLinks>() == 0);
-  bench.hosts({2, 9});
+  bench.group_members({2, 9});
   CHECK(bench.links() == Peers{2, 9});
   CHECK(bench.last<WantLinks>().secret == Bench::kSecret);
   bench.visitors({5, 7});
   CHECK(bench.links() == Peers{2, 7, 9});
   bench.say(Visitors{{.whole = false, .came = Bench::members({4}), .gone = {{7}}}});
   CHECK(bench.links() == Peers{2, 4, 9});
-  bench.say(Hosts{.members = {.whole = false, .came = Bench::members({8}), .gone = {{2}}},
+  bench.say(GroupMembers{.members = {.whole = false, .came = Bench::members({8}), .gone = {{2}}},
                   .link_secret = Bench::kSecret + 1});
   CHECK(bench.links() == Peers{4, 8, 9});
   CHECK(bench.last<WantLinks>().secret == Bench::kSecret + 1);
   // It fetches nothing, so whom it may ask for state is no matter.
-  CHECK(bench.count<HostsKnown>() == 0);
+  CHECK(bench.count<GroupMembersKnown>() == 0);
 }
 
-TEST_CASE("visitors wait for the secret: their links come with the hosts, also where there are none") {
+TEST_CASE("visitors wait for the secret: their links come with the members of the group, also where there are none") {
   PeerBench bench;
   bench.connect();
   bench.visitors({5, 7});
   CHECK(bench.links().empty());
-  bench.hosts({});
+  bench.group_members({});
   CHECK(bench.links() == Peers{7});
 }
 
@@ -68,7 +68,7 @@ TEST_CASE("a member keeps links to its visitors beside those of its view") {
 TEST_CASE("a newcomer dials first, then the members; among equals the smaller id, then the other") {
   PeerBench bench;
   bench.connect();
-  bench.hosts({2, 9});
+  bench.group_members({2, 9});
   bench.visitors({3, 5, 7});
   for (const std::uint64_t host : {2, 9}) CHECK(bench.wish(host).dial_after == Duration::zero());
   CHECK(bench.wish(7).dial_after == Duration::zero());
@@ -86,14 +86,14 @@ TEST_CASE("an address that only its own machine can dial is dialled where the ma
   me.machine = 1;
   bench.machine.connect(bench.now, me, false, bench.actions);
   bench.up();
-  std::vector<Member> hosts = Bench::members({2, 3, 4, 6});
-  for (Member& host : hosts) host.address.host = "127.0.0.1";
-  hosts[0].machine = 2;
-  hosts[1].machine = 1;
-  hosts[2].machine = 0;
-  hosts[3].machine = 2;
-  hosts[3].address.host = "203.0.113.6";
-  bench.say(Hosts{.members = whole_list(hosts), .link_secret = Bench::kSecret});
+  std::vector<Member> elsewhere = Bench::members({2, 3, 4, 6});
+  for (Member& member : elsewhere) member.address.host = "127.0.0.1";
+  elsewhere[0].machine = 2;
+  elsewhere[1].machine = 1;
+  elsewhere[2].machine = 0;
+  elsewhere[3].machine = 2;
+  elsewhere[3].address.host = "203.0.113.6";
+  bench.say(GroupMembers{.members = whole_list(elsewhere), .link_secret = Bench::kSecret});
   // Of another machine, as the master sees it on its own.
   const bool is_elsewhere = master != "127.0.0.1";
   CHECK(bench.wish(2).dial_after.has_value() == is_elsewhere);
@@ -109,7 +109,7 @@ TEST_CASE("an address that only its own machine can dial is dialled where the ma
 TEST_CASE("links that come to stand or break at one time are told together") {
   PeerBench bench;
   bench.connect();
-  bench.hosts({2, 9});
+  bench.group_members({2, 9});
   bench.link(2, LinkChange::up);
   bench.pass(milliseconds(1));
   bench.link(9, LinkChange::up);
@@ -148,7 +148,7 @@ TEST_CASE("what happens to links while the master is away is told when it is bac
   PeerBench bench;
   const bool is_member = GENERATE(false, true);
   bench.connect();
-  bench.hosts({2, 9});
+  bench.group_members({2, 9});
   bench.link(2, LinkChange::up);
   bench.link(9, LinkChange::up);
   bench.pass(milliseconds(2));
@@ -167,7 +167,7 @@ TEST_CASE("what happens to links while the master is away is told when it is bac
   CHECK(bench.sent<Linked>().back() == Linked{.all = true, .up = {{2}}, .down = down, .refused = {}});
 }
 
-TEST_CASE("to a master that learns of visitors and hosts, links to them that stand already are told") {
+TEST_CASE("to a master that learns of visitors and members, links to them that are established already are told") {
   PeerBench bench;
   SECTION("visitors, by a member") {
     bench.join();
@@ -182,15 +182,15 @@ TEST_CASE("to a master that learns of visitors and hosts, links to them that sta
     bench.pass(milliseconds(2));
     CHECK(bench.sent<Linked>().back() == Linked{.all = false, .up = {{3}}, .down = {}, .refused = {}});
   }
-  SECTION("hosts, by a newcomer") {
+  SECTION("members, by a newcomer") {
     bench.connect();
-    bench.hosts({2, 9});
+    bench.group_members({2, 9});
     bench.link(2, LinkChange::up);
     bench.pass(milliseconds(2));
     bench.down();
     bench.pass(milliseconds(50));
     bench.up();
-    bench.hosts({2, 9});
+    bench.group_members({2, 9});
     bench.pass(milliseconds(2));
     CHECK(bench.sent<Linked>().back().up == std::vector<PeerId>{{2}});
   }
@@ -199,7 +199,7 @@ TEST_CASE("to a master that learns of visitors and hosts, links to them that sta
 TEST_CASE("a member says which members it has no link to when it comes in") {
   PeerBench bench;
   bench.connect();
-  bench.hosts({2, 9});
+  bench.group_members({2, 9});
   bench.link(2, LinkChange::up);
   bench.pass(milliseconds(2));
   bench.start(Bench::view(1, {2, 5, 9}));
@@ -210,10 +210,10 @@ TEST_CASE("a member says which members it has no link to when it comes in") {
 TEST_CASE("links of another secret are opened anew, and none of them stands") {
   PeerBench bench;
   bench.connect();
-  bench.hosts({2});
+  bench.group_members({2});
   bench.link(2, LinkChange::up);
   bench.pass(milliseconds(2));
-  bench.hosts({2}, Bench::kSecret + 1);
+  bench.group_members({2}, Bench::kSecret + 1);
   bench.down();
   bench.pass(milliseconds(50));
   const std::size_t told = bench.sent<Linked>().size();
@@ -229,28 +229,28 @@ TEST_CASE("a guest is told whom it may ask for state, until it is a member") {
   PeerBench bench;
   bench.connect(true);
   CHECK(bench.sent<Hello>().back().prefetches);
-  bench.hosts({2, 9});
-  CHECK(bench.last<HostsKnown>().members == Bench::members({2, 9}));
-  bench.say(Hosts{.members = {.whole = false, .came = {}, .gone = {{2}}}, .link_secret = Bench::kSecret});
-  CHECK(bench.last<HostsKnown>().members == Bench::members({9}));
+  bench.group_members({2, 9});
+  CHECK(bench.last<GroupMembersKnown>().members == Bench::members({2, 9}));
+  bench.say(GroupMembers{.members = {.whole = false, .came = {}, .gone = {{2}}}, .link_secret = Bench::kSecret});
+  CHECK(bench.last<GroupMembersKnown>().members == Bench::members({9}));
   SECTION("they stay while the master is away") {
     const std::size_t wanted = bench.count<WantLinks>();
     bench.down();
     bench.pass(seconds(1));
     bench.up();
     CHECK(bench.count<WantLinks>() == wanted);
-    CHECK(bench.count<HostsKnown>() == 2);
-    bench.hosts({9});
+    CHECK(bench.count<GroupMembersKnown>() == 2);
+    bench.group_members({9});
   }
-  SECTION("all of them may go") { bench.hosts({}); }
+  SECTION("all of them may go") { bench.group_members({}); }
   bench.machine.prefetch_over(bench.actions);
   bench.start(Bench::view(2, {9, 5}));
-  CHECK(bench.last<HostsKnown>().members.empty());
+  CHECK(bench.last<GroupMembersKnown>().members.empty());
   CHECK(bench.last<ConnectEnded>().error.status == Status::success);
-  // Hosts are no matter of a member.
-  const std::size_t known = bench.count<HostsKnown>();
-  bench.hosts({2, 9, 4});
-  CHECK(bench.count<HostsKnown>() == known);
+  // GroupMembers are no matter of a member.
+  const std::size_t known = bench.count<GroupMembersKnown>();
+  bench.group_members({2, 9, 4});
+  CHECK(bench.count<GroupMembersKnown>() == known);
   CHECK(bench.links() == Peers{9});
 }
 
@@ -261,7 +261,7 @@ TEST_CASE("a peer that does not prefetch has no word on the end of it") {
   bench.machine.prefetch_over(bench.actions);
   bench.start(Bench::view(1, {2, 5}));
   bench.machine.prefetch_over(bench.actions);
-  CHECK(bench.count<HostsKnown>() == 0);
+  CHECK(bench.count<GroupMembersKnown>() == 0);
   CHECK(bench.sent<PrefetchOver>().empty());
 }
 
@@ -299,23 +299,23 @@ TEST_CASE("the end of a prefetch comes after the welcome, however early it is") 
   CHECK(bench.sent<PrefetchOver>().size() == 1);
 }
 
-TEST_CASE("a guest that does not become a member drops its hosts and links") {
+TEST_CASE("a guest that does not become a member drops the members and links") {
   PeerBench bench({.connect = seconds(3600), .silence = seconds(36000)});
   bench.connect(true);
-  bench.hosts({2, 9});
+  bench.group_members({2, 9});
   bench.machine.prefetch_over(bench.actions);
   SECTION("refused") { bench.say(Refused{{Status::refused, "full"}}); }
   SECTION("closed") { bench.machine.leave(bench.actions); }
   SECTION("too late") { bench.pass(seconds(4000)); }
   CHECK(bench.machine.phase() == PeerMachine::Phase::idle);
   CHECK(bench.links().empty());
-  CHECK(bench.last<HostsKnown>().members.empty());
+  CHECK(bench.last<GroupMembersKnown>().members.empty());
   CHECK(bench.last<ConnectEnded>().error.status != Status::success);
   // And it starts afresh if it connects again.
   bench.actions.clear();
   bench.connect(true);
   CHECK(bench.sent<PrefetchOver>().empty());
-  bench.hosts({});
+  bench.group_members({});
   CHECK(bench.links().empty());
 }
 

@@ -240,14 +240,14 @@ TEST_CASE("what the master says that does not fit to what it said makes a peer b
   }
   SECTION("as a newcomer") {
     bench.connect();
-    bench.hosts({2, 9});
-    bench.say(Hosts{.members = {.whole = false, .came = Bench::members({2}), .gone = {}}, .link_secret = 7});
+    bench.group_members({2, 9});
+    bench.say(GroupMembers{.members = {.whole = false, .came = Bench::members({2}), .gone = {}}, .link_secret = 7});
     CHECK(fresh() == 1);
     CHECK(bench.machine.phase() == Phase::joining);
     bench.pass(milliseconds(50));
     bench.up();
     CHECK(bench.sent<Hello>().size() == 2);
-    bench.hosts({2});
+    bench.group_members({2});
     CHECK(bench.links() == std::vector<std::uint64_t>{2});
   }
 }

@@ -3,13 +3,13 @@
 
 /// Guests: newcomers that fetch state from the members before they may be admitted. They visit all the while.
 namespace hawser {
-TEST_CASE("a guest is told its hosts and the members their guest, and stays as long as it fetches") {
+TEST_CASE("a guest is told the members of its group and they their guest, and stays as long as it fetches") {
   MasterBench bench(kPatient);
   bench.found(2);
   bench.hello_guest(3);
   CHECK(bench.count<Welcome>(3) == 1);
-  CHECK(bench.hosts(3) == Peers{1, 2});
-  CHECK(bench.last<Hosts>(3).link_secret == bench.view(1).link_secret);
+  CHECK(bench.group_members(3) == Peers{1, 2});
+  CHECK(bench.last<GroupMembers>(3).link_secret == bench.view(1).link_secret);
   for (const std::uint64_t peer : {1, 2}) CHECK(bench.visitors(peer) == Peers{3});
   CHECK(bench.machine().snapshot().guests == 1);
   CHECK(bench.machine().snapshot().pending == 1);
@@ -35,18 +35,18 @@ TEST_CASE("a guest that prefetches is nobody whom an update-topology admits") {
   bench.pass(milliseconds(100));
   CHECK(bench.last<WorldNews>(1).pending == 1);
   CHECK(bench.visitors(1) == Peers{3});
-  const std::size_t hosts_told = bench.count<Hosts>(3);
+  const std::size_t group_members_sent = bench.count<GroupMembers>(3);
   bench.call_update({1, 2});
   CHECK(bench.members(3) == Peers{1, 2, 3});
   CHECK(bench.count<UpdateDone>(1) == 2);
   bench.pass(milliseconds(100));
-  // A member needs no hosts and is no visitor.
-  CHECK(bench.count<Hosts>(3) == hosts_told);
+  // A member need not be told of the members so, and is no visitor.
+  CHECK(bench.count<GroupMembers>(3) == group_members_sent);
   for (const std::uint64_t peer : {1, 2, 3}) CHECK(bench.visitors(peer).empty());
   CHECK(bench.machine().snapshot().guests == 0);
 }
 
-TEST_CASE("others are admitted while a guest prefetches, and it is told its new hosts") {
+TEST_CASE("others are admitted while a guest prefetches, and it is told of the new members") {
   MasterBench bench;
   bench.found(2);
   bench.hello_guest(3);
@@ -58,7 +58,7 @@ TEST_CASE("others are admitted while a guest prefetches, and it is told its new 
   bench.call_update({1, 2});
   CHECK(bench.members(4) == Peers{1, 2, 4});
   bench.pass(milliseconds(100));
-  CHECK(bench.hosts(3) == Peers{1, 2, 4});
+  CHECK(bench.group_members(3) == Peers{1, 2, 4});
   CHECK(bench.visitors(4) == Peers{3});
   CHECK(bench.visitors(1) == Peers{3});
 }
@@ -120,7 +120,7 @@ TEST_CASE("a guest that goes is no guest any more, whichever way it goes") {
   CHECK(bench.visitors(1) == Peers{4});
   CHECK(bench.visitors(2) == Peers{4});
   CHECK(bench.count<StartView>(1) == 1);
-  CHECK(bench.hosts(4) == Peers{1, 2});
+  CHECK(bench.group_members(4) == Peers{1, 2});
   CHECK(bench.last<WorldNews>(1).pending == 0);
 }
 
@@ -135,7 +135,7 @@ TEST_CASE("a guest whose connection breaks is back as a guest, or as one that ha
   bench.pass(seconds(1));
   bench.hello_guest(3);
   bench.pass(milliseconds(100));
-  CHECK(bench.hosts(3) == Peers{1, 2});
+  CHECK(bench.group_members(3) == Peers{1, 2});
   CHECK(bench.visitors(1) == Peers{3});
   CHECK(bench.last<WorldNews>(1).pending == (over ? 1U : 0U));
   bench.say(3, PrefetchOver{});
@@ -149,16 +149,16 @@ TEST_CASE("a guest is told of lost members, and of the last one") {
   bench.hello_guest(3);
   bench.say(1, Leave{});
   bench.pass(milliseconds(100));
-  CHECK(bench.hosts(3) == Peers{2});
+  CHECK(bench.group_members(3) == Peers{2});
   bench.say(2, Leave{});
   bench.pass(milliseconds(100));
-  CHECK(bench.hosts(3).empty());
+  CHECK(bench.group_members(3).empty());
   // It can fetch from nobody now.
   bench.say(3, PrefetchOver{});
   CHECK(bench.members(3) == Peers{3});
 }
 
-TEST_CASE("visitors and hosts are those of one group") {
+TEST_CASE("visitors and members are those of one group") {
   MasterBench bench;
   bench.arrive({1, 2}, 0);
   bench.arrive({3}, 7);
@@ -166,14 +166,14 @@ TEST_CASE("visitors and hosts are those of one group") {
   bench.hello_guest(4, 7);
   bench.hello_guest(5, 9);
   bench.pass(milliseconds(100));
-  CHECK(bench.hosts(4) == Peers{3});
-  CHECK(bench.hosts(5).empty());
+  CHECK(bench.group_members(4) == Peers{3});
+  CHECK(bench.group_members(5).empty());
   CHECK(bench.visitors(3) == Peers{4});
   CHECK(bench.visitors(1).empty());
-  const std::size_t told = bench.count<Hosts>(4);
+  const std::size_t told = bench.count<GroupMembers>(4);
   bench.say(2, Leave{});
   bench.pass(milliseconds(100));
-  CHECK(bench.count<Hosts>(4) == told);
+  CHECK(bench.count<GroupMembers>(4) == told);
   // A guest of a group without members is admitted with the next update of all.
   bench.say(5, PrefetchOver{});
   bench.call_update({1, 3});
@@ -183,8 +183,8 @@ TEST_CASE("visitors and hosts are those of one group") {
 TEST_CASE("the first peers of a run may all have wanted to prefetch") {
   MasterBench bench;
   bench.hello_guest(1);
-  CHECK(bench.hosts(1).empty());
-  CHECK(bench.count<Hosts>(1) == 1);
+  CHECK(bench.group_members(1).empty());
+  CHECK(bench.count<GroupMembers>(1) == 1);
   bench.say(1, PrefetchOver{});
   bench.hello_guest(2);
   bench.link(1, 2);
@@ -213,7 +213,7 @@ TEST_CASE("a guest whose prefetch does not end is not in the first view, and doe
   CHECK_FALSE(bench.is_member(2));
   SECTION("it stays") {
     bench.pass(milliseconds(101));
-    CHECK(bench.hosts(1) == Peers{2});
+    CHECK(bench.group_members(1) == Peers{2});
     CHECK(bench.visitors(2) == Peers{1});
   }
   SECTION("it goes") { bench.say(1, Leave{}); }
@@ -270,17 +270,17 @@ TEST_CASE("members that resume with a restarted master forget the visitors of th
   }
   SECTION("the guest comes first") {
     after.hello_guest(3);
-    CHECK(after.hosts(3).empty());
+    CHECK(after.group_members(3).empty());
     recover(0);
   }
   SECTION("the guest comes while the members do") {
     recover(3);
-    CHECK(after.count<Hosts>(3) == 2);
+    CHECK(after.count<GroupMembers>(3) == 2);
   }
   after.pass(milliseconds(100));
-  CHECK(after.hosts(3) == Peers{1, 2});
+  CHECK(after.group_members(3) == Peers{1, 2});
   // The secret of the run that came back, not the one that the new master drew for itself.
-  CHECK(after.last<Hosts>(3).link_secret == before.view(1).link_secret);
+  CHECK(after.last<GroupMembers>(3).link_secret == before.view(1).link_secret);
   for (const std::uint64_t peer : {1, 2}) CHECK(after.visitors(peer) == Peers{3});
   after.link(3);
   after.say(3, PrefetchOver{});

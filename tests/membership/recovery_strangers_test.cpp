@@ -211,7 +211,7 @@ TEST_CASE("one that was not chosen is no member for coming again") {
   restart.after.open(kStranger);
   odd.who.connection = 2;
   restart.after.say(kStranger, odd);
-  CHECK(restart.after.standing(kStranger) != Standing::member);
+  CHECK(restart.after.role_of(kStranger) != ConnectionRole::member);
   restart.check_recovered(restart.all, Duration::zero());
   CHECK(restart.after.closed(kStranger));
 }

@@ -35,7 +35,7 @@ TEST_CASE("a restarted master takes up the run when all are back, after a second
     CHECK(after.last<StartView>(peer).members.came.empty());
     CHECK_FALSE(after.last<StartView>(peer).members.whole);
     CHECK(after.last<Welcome>(peer).run == before.last<Welcome>(peer).run);
-    CHECK(after.standing(peer) == Standing::member);
+    CHECK(after.role_of(peer) == ConnectionRole::member);
   }
   CHECK_FALSE(after.machine().snapshot().recovering);
 }
@@ -49,11 +49,11 @@ TEST_CASE("the first that claims a view is asked for its members, others are not
   CHECK(after.last<Present>(1).view);
   CHECK_FALSE(after.last<Present>(1).outcomes);
   CHECK(after.last<Present>(2).view);
-  CHECK(after.standing(1) == Standing::presenting);
+  CHECK(after.role_of(1) == ConnectionRole::presenting);
   CHECK(after.count<Present>(3) == 0);
-  CHECK(after.standing(3) == Standing::newcomer);
+  CHECK(after.role_of(3) == ConnectionRole::newcomer);
   after.say(2, ViewPresented{before.view(2)});
-  CHECK(after.standing(2) == Standing::newcomer);
+  CHECK(after.role_of(2) == ConnectionRole::newcomer);
   after.pass(seconds(1));
   CHECK(after.last<Present>(4).outcomes);
 }
@@ -153,7 +153,7 @@ TEST_CASE("newcomers that reach a restarted master first join the run that comes
   CHECK(after.members(1) == Peers{1, 2});
   CHECK(after.count<StartView>(5) == 0);
   after.pass(milliseconds(100));
-  CHECK(after.hosts(5) == Peers{1, 2});
+  CHECK(after.group_members(5) == Peers{1, 2});
   after.link(5);
   after.call_update({1, 2});
   CHECK(after.members(5) == Peers{1, 2, 5});

@@ -29,7 +29,7 @@ class RunBench {
     std::optional<ConnectionId> control;
     WantLinks wanted;
     std::set<std::uint64_t> up;
-    std::vector<Member> hosts;
+    std::vector<Member> group_members;
     std::vector<Member> visitors;
     std::optional<Error> connect_ended;
     std::vector<Error> updates;           ///< How its calls of update-topology ended.
@@ -245,7 +245,7 @@ class RunBench {
 
   /// Members as this peer sees them.
   std::vector<std::uint64_t> view(std::uint64_t number) { return numbers_of(machine(number).view().members); }
-  std::vector<std::uint64_t> hosts(std::uint64_t number) { return numbers_of(peer(number).hosts); }
+  std::vector<std::uint64_t> group_members(std::uint64_t number) { return numbers_of(peer(number).group_members); }
   std::vector<std::uint64_t> visitors(std::uint64_t number) { return numbers_of(peer(number).visitors); }
   std::vector<std::uint64_t> links(std::uint64_t number) {
     return {peer(number).up.begin(), peer(number).up.end()};
@@ -437,7 +437,7 @@ class RunBench {
         peer(other).machine.link_changed(now, {one.number}, LinkChange::down);
     }
   }
-  void carry_out(Peer& one, const HostsKnown& known) { one.hosts = known.members; }
+  void carry_out(Peer& one, const GroupMembersKnown& known) { one.group_members = known.members; }
   void carry_out(Peer& one, const VisitorsKnown& known) { one.visitors = known.visitors; }
   void carry_out(Peer& one, const ConnectEnded& ended) { one.connect_ended = ended.error; }
   void carry_out(Peer& one, const UpdateEnded& ended) { one.updates.push_back(ended.error); }

@@ -13,7 +13,7 @@ void check_others_get_in(MasterBench& bench, std::uint64_t newcomer = 50) {
   bench.hello(newcomer);
   REQUIRE_FALSE(bench.closed(newcomer));
   bench.pass(milliseconds(100));
-  REQUIRE(bench.hosts(newcomer) == Peers{1, 2});
+  REQUIRE(bench.group_members(newcomer) == Peers{1, 2});
   bench.link(newcomer, 1);
   bench.link(newcomer, 2);
   bench.call_update({1, 2});

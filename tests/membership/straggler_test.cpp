@@ -10,25 +10,25 @@ using namespace hawser;
 
 namespace {
 
-using Told = std::map<std::uint32_t, std::vector<SlowLink>>;
+using SlowByRank = std::map<std::uint32_t, std::vector<SlowLink>>;
 
-SlowLinks links_of(const Told& told) {
+SlowLinks links_of(const SlowByRank& told) {
   SlowLinks links;
   for (const auto& [sender, slow] : told) links.tell({}, sender, slow);
   return links;
 }
 
-std::optional<std::uint32_t> found(const Told& told) {
+std::optional<std::uint32_t> found(const SlowByRank& told) {
   const auto straggler = links_of(told).straggler();
   return straggler ? std::optional(straggler->rank) : std::nullopt;
 }
 
-void slow(Told& told, std::uint32_t from, std::uint32_t to, std::uint32_t percent = 10) {
+void slow(SlowByRank& told, std::uint32_t from, std::uint32_t to, std::uint32_t percent = 10) {
   told[from].push_back({.to = to, .percent = percent});
 }
 
 /// The rule as it is told, by a look at all links.
-std::optional<std::uint32_t> by_the_rule(const Told& told) {
+std::optional<std::uint32_t> by_the_rule(const SlowByRank& told) {
   std::map<std::uint32_t, std::multiset<std::uint32_t>> ends;
   std::size_t all = 0;
   for (const auto& [from, links] : told)
@@ -51,20 +51,20 @@ std::optional<std::uint32_t> by_the_rule(const Told& told) {
 }  // namespace
 
 TEST_CASE("one end of all slow links is the straggler, whichever way they go") {
-  Told sends;
+  SlowByRank sends;
   for (const std::uint32_t to : {0, 1, 3, 4}) slow(sends, 2, to, 8);
   CHECK(found(sends) == 2);
   CHECK(links_of(sends).straggler()->percent == 8);
   CHECK(links_of(sends).slow_ends(2) == std::vector<std::uint32_t>{0, 1, 3, 4});
 
-  Told receives;
+  SlowByRank receives;
   for (const std::uint32_t from : {0, 1, 3}) slow(receives, from, 2);
   CHECK(found(receives) == 2);
   CHECK(links_of(receives).slow_ends(2) == std::vector<std::uint32_t>{0, 1, 3});
 }
 
 TEST_CASE("a slow way between two is nobody's fault") {
-  Told one;
+  SlowByRank one;
   slow(one, 0, 1);
   CHECK_FALSE(found(one));
   slow(one, 1, 0);
@@ -72,14 +72,14 @@ TEST_CASE("a slow way between two is nobody's fault") {
 }
 
 TEST_CASE("a cable that many share is nobody's fault") {
-  Told told;
+  SlowByRank told;
   for (const std::uint32_t west : {0, 1, 2, 3})
     for (const std::uint32_t east : {4, 5, 6, 7}) {
       slow(told, west, east);
       slow(told, east, west);
     }
   CHECK_FALSE(found(told));
-  Told all;
+  SlowByRank all;
   for (std::uint32_t from = 0; from < 4; ++from)
     for (std::uint32_t to = 0; to < 4; ++to)
       if (from != to) slow(all, from, to);
@@ -92,7 +92,7 @@ TEST_CASE("whatever is told and forgotten, the straggler is the one that a look 
   std::size_t stragglers = 0;
   for (int run = 0; run < 200; ++run) {
     SlowLinks links;
-    Told told;
+    SlowByRank told;
     std::map<std::uint32_t, Instant> heard;
     Instant now{};
     for (int step = 0; step < 60; ++step) {
@@ -195,10 +195,12 @@ TEST_CASE("links that are slow but not slow enough, to strangers, or to itself a
   CHECK(bench.count<Straggling>(1) == 0);
   bench.say(1, flows_of(key, {2, 3, 4}, 24));
   bench.pass(seconds(3));
-  for (std::uint64_t peer = 1; peer <= 4; ++peer) bench.say(peer, peer == 1 ? flows_of(key, {2, 3}, 24) : flows_of(key, {}));
+  for (std::uint64_t peer = 1; peer <= 4; ++peer)
+    bench.say(peer, peer == 1 ? flows_of(key, {2, 3}, 24) : flows_of(key, {}));
   for (int i = 0; i < 3; ++i) {
     bench.pass(seconds(3));
-    for (std::uint64_t peer = 1; peer <= 4; ++peer) bench.say(peer, peer == 1 ? flows_of(key, {2, 3}, 24) : flows_of(key, {}));
+    for (std::uint64_t peer = 1; peer <= 4; ++peer)
+      bench.say(peer, peer == 1 ? flows_of(key, {2, 3}, 24) : flows_of(key, {}));
   }
   REQUIRE(bench.count<Straggling>(2) == 1);
   CHECK(bench.last<Straggling>(2).peer == PeerId{1});

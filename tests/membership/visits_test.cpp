@@ -21,11 +21,11 @@ void hello_as(MasterBench& bench, std::uint64_t peer, std::uint64_t former) {
 TEST_CASE("a newcomer is told the members and these the newcomer, with the secret of their links") {
   MasterBench bench;
   bench.found(2);
-  const std::size_t visitors_told = bench.count<Visitors>(1);
+  const std::size_t visitors_sent = bench.count<Visitors>(1);
   bench.hello(3);
-  CHECK(bench.hosts(3) == Peers{1, 2});
+  CHECK(bench.group_members(3) == Peers{1, 2});
   CHECK(bench.visitors(3) == Peers{3});
-  CHECK(bench.last<Hosts>(3).link_secret == bench.view(1).link_secret);
+  CHECK(bench.last<GroupMembers>(3).link_secret == bench.view(1).link_secret);
   for (const std::uint64_t peer : {1, 2}) {
     CHECK(bench.visitors(peer) == Peers{3});
     CHECK(bench.last<Visitors>(peer).visitors.came.front().address.port == 1003);
@@ -33,9 +33,9 @@ TEST_CASE("a newcomer is told the members and these the newcomer, with the secre
   // Nothing has changed: nothing is said.
   for (const std::uint64_t peer : {1, 2, 3}) bench.say(peer, Ping{});
   bench.pass(seconds(1));
-  CHECK(bench.count<Hosts>(3) == 1);
+  CHECK(bench.count<GroupMembers>(3) == 1);
   CHECK(bench.count<Visitors>(3) == 1);
-  CHECK(bench.count<Visitors>(1) == visitors_told + 1);
+  CHECK(bench.count<Visitors>(1) == visitors_sent + 1);
 }
 
 TEST_CASE("one that goes and comes again before others hear of it is another one to them") {
@@ -81,8 +81,8 @@ TEST_CASE("newcomers are told of each other, and of a change what has changed") 
   bench.call_update({1, 2});
   CHECK(bench.members(4) == Peers{1, 2, 4});
   bench.pass(milliseconds(100));
-  CHECK(numbers(bench.last<Hosts>(5).members.came) == Peers{4});
-  CHECK(bench.hosts(5) == Peers{1, 2, 4});
+  CHECK(numbers(bench.last<GroupMembers>(5).members.came) == Peers{4});
+  CHECK(bench.group_members(5) == Peers{1, 2, 4});
   CHECK(bench.visitors(4) == Peers{5});
 }
 
@@ -183,11 +183,11 @@ TEST_CASE("who failed waits 10, 20, then 40 s before its links are tried again")
     CHECK(bench.last<Notice>(again).sentence.find("no link to p1") != std::string::npos);
     bench.pass(seconds(pause) - milliseconds(1));
     CHECK(bench.visitors(1).empty());
-    CHECK(bench.count<Hosts>(again) == 0);
+    CHECK(bench.count<GroupMembers>(again) == 0);
     CHECK_FALSE(bench.closed(again));
     bench.pass(milliseconds(101));
     CHECK(bench.visitors(1) == Peers{again});
-    CHECK(bench.hosts(again) == Peers{1});
+    CHECK(bench.group_members(again) == Peers{1});
     bench.pass(seconds(10) - milliseconds(100));
     CHECK(bench.closed(again));
   }
@@ -311,7 +311,7 @@ TEST_CASE("a visitor whose connection breaks keeps its place and its links for a
     bench.hello(3);
     CHECK(bench.count<Welcome>(3) == 2);
     bench.pass(milliseconds(100));
-    CHECK(bench.hosts(3) == Peers{1, 2});
+    CHECK(bench.group_members(3) == Peers{1, 2});
     CHECK(bench.visitors(3) == Peers{3, 4});
     CHECK(bench.count<Visitors>(1) == told);
     bench.call_update({1, 2});
@@ -335,7 +335,7 @@ TEST_CASE("a newcomer that was admitted while its connection was broken gets its
   CHECK(bench.count<StartView>(3) == 2);
   CHECK(bench.last<StartView>(3).members.whole);
   CHECK(bench.last<StartView>(3).update_round == bench.last<UpdateDone>(1).update_round);
-  CHECK(bench.standing(3) == Standing::member);
+  CHECK(bench.role_of(3) == ConnectionRole::member);
   const OpKey key = bench.key(1);
   for (const std::uint64_t peer : {1, 2, 3}) bench.report(peer, key);
   CHECK(bench.last<Committed>(3).key == key);
@@ -385,7 +385,7 @@ TEST_CASE("of one group so many are tried at once, in order of arrival") {
   bench.hello(5000, 7);
   bench.pass(milliseconds(100));
   CHECK(bench.visitors(1).size() == limits::kUnprovenMax);
-  CHECK(bench.hosts(1000 + limits::kUnprovenMax).empty());
+  CHECK(bench.group_members(1000 + limits::kUnprovenMax).empty());
   CHECK(bench.visitors(5000) == Peers{5000});
   for (std::uint64_t peer = 1000; peer < 1003; ++peer) bench.link(peer, 1);
   bench.pass(milliseconds(100));

@@ -113,9 +113,10 @@ TEST_CASE("a collective by rank in a view that is over is answered, not run") {
                                                 .receive = bytes(values)},
                                        .epoch = Epoch{77}});
   CHECK(in_place.status() == Status::peer_lost);
-  const auto no_rank = peers[0]->run({.call = {.signature = {.collective = Collective::broadcast, .count = 10, .root = 9},
-                                               .send = bytes(values),
-                                               .receive = bytes(values)}});
+  const auto no_rank =
+      peers[0]->run({.call = {.signature = {.collective = Collective::broadcast, .count = 10, .root = 9},
+                              .send = bytes(values),
+                              .receive = bytes(values)}});
   CHECK(no_rank.status() == Status::invalid_argument);
 }
 
@@ -181,8 +182,9 @@ TEST_CASE("error feedback makes up for what quantisation lost") {
   for (std::uint64_t i = 0; i < count; ++i)
     if (std::abs(total[i] / kRounds - right[i]) > 1.0) FAIL(i << ": " << total[i] / kRounds << " is not " << right[i]);
   std::vector<float> values(count);
-  const auto without = peers[0]->run({.call = {.signature = {.count = count}, .send = bytes(values), .receive = bytes(values)},
-                                      .residual = residuals[0]});
+  const auto without =
+      peers[0]->run({.call = {.signature = {.count = count}, .send = bytes(values), .receive = bytes(values)},
+                     .residual = residuals[0]});
   CHECK(without.status() == Status::invalid_argument);
 }
 
@@ -191,8 +193,9 @@ TEST_CASE("an operation goes on in the background, is waited for, and takes its 
   const Peers peers = run.assemble(2);
   std::vector<std::vector<float>> values{contribution_of(0, kCount), contribution_of(1, kCount)};
   const auto start = [&](std::size_t who) {
-    return peers[who]->start({.call = {.signature = {.count = kCount}, .send = bytes(values[who]), .receive = bytes(values[who])},
-                              .tag = 5});
+    return peers[who]->start(
+        {.call = {.signature = {.count = kCount}, .send = bytes(values[who]), .receive = bytes(values[who])},
+         .tag = 5});
   };
   auto first = start(0);
   REQUIRE(first.ok());
@@ -251,7 +254,8 @@ TEST_CASE("a list of tensors is reduced at once, the small ones together") {
   const Peers peers = run.assemble(3);
   std::vector<List> lists{List(0), List(1), List(2)};
   std::vector<ManyOutcome> outcomes(3);
-  on_all(peers, [&](std::size_t who, Communicator& peer) { outcomes[who] = reduce_many(peer, lists[who].arguments()); });
+  on_all(peers,
+         [&](std::size_t who, Communicator& peer) { outcomes[who] = reduce_many(peer, lists[who].arguments()); });
   for (std::size_t who = 0; who < 3; ++who) {
     INFO(outcomes[who].error.sentence);
     REQUIRE(outcomes[who].error.status == Status::success);
@@ -271,7 +275,8 @@ TEST_CASE("a list of tensors survives the loss of a member") {
     CHECK(eventually([&] { return peers[0]->calls_under_way() > 0 && peers[2]->calls_under_way() > 0; }));
     peers[2]->vanish();
   });
-  on_all(peers, [&](std::size_t who, Communicator& peer) { outcomes[who] = reduce_many(peer, lists[who].arguments()); });
+  on_all(peers,
+         [&](std::size_t who, Communicator& peer) { outcomes[who] = reduce_many(peer, lists[who].arguments()); });
   killer.join();
   for (std::size_t who = 0; who < 2; ++who) {
     INFO(outcomes[who].error.sentence);

@@ -50,8 +50,6 @@ TEST_CASE("what may not run together is refused while the first call is under wa
   TestRun run;
   const Peers peers = run.assemble(2);
   Communicator& peer = *peers[0];
-  const auto under_way = [&] { return peer.calls_under_way() == 1; };
-
   SECTION("a tag in flight, and update-topology beside it") {
     std::vector<float> values = contribution_of(0, 1000);
     auto* const bytes = reinterpret_cast<std::byte*>(values.data());
@@ -69,7 +67,7 @@ TEST_CASE("what may not run together is refused while the first call is under wa
   SECTION("two update-topology calls, and a collective beside one") {
     Result<void> first;
     std::thread call([&] { first = peer.update_topology(); });
-    CHECK(eventually(under_way));
+    CHECK(eventually([&] { return (*peer.info())->updating; }));
     CHECK(reduce_once(0, peer, {.tag = 1}).status == Status::invalid_usage);
     CHECK(peer.update_topology().status() == Status::invalid_usage);
     CHECK(peers[1]->update_topology().ok());

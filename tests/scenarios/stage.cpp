@@ -209,7 +209,8 @@ void Stage::reduce(const Command& command) {
 }
 
 void Stage::optimize(const Command& command) {
-  for (auto* one : processes(command)) one->optimize_topology({.all_pairs = command.option("pairs", "unknown") == "all"});
+  for (auto* one : processes(command))
+    one->optimize_topology({.all_pairs = command.option("pairs", "unknown") == "all"});
 }
 
 void Stage::leave(const Command& command) {
@@ -226,11 +227,13 @@ std::string Stage::describe_end(const sim::Call& call, const CallDone& done) {
     default: break;  // No command makes these.
   }
   text += ": " + world().names.of(done.error);
-  if (call.kind == sim::Call::Kind::optimize && done.info) text += ", with " + world().names.of(done.info->contributors);
+  if (call.kind == sim::Call::Kind::optimize && done.info)
+    text += ", with " + world().names.of(done.info->contributors);
   if (call.kind == sim::Call::Kind::optimize) return text + lasted(call);
   if (done.info)
-    text += std::string(", ") + (reduces(call.signature.collective) ? to_string(call.signature.op) : name_of(call.signature.collective)) + " of " +
-            world().names.of(done.info->contributors) + ", " + plan_name(done.info->plan);
+    text += std::string(", ") +
+            (reduces(call.signature.collective) ? to_string(call.signature.op) : name_of(call.signature.collective)) +
+            " of " + world().names.of(done.info->contributors) + ", " + plan_name(done.info->plan);
   return text + lasted(call);
 }
 
@@ -316,7 +319,7 @@ void Stage::show(const Command& command) {
     const EngineInfo info = one.info();
     if (!info.connected) {
       say(name + ": not a member" +
-          (info.lost.status == Status::success ? "" : ", " + world().names.of(info.lost)));
+          (info.not_a_member.status == Status::invalid_usage ? "" : ", " + world().names.of(info.not_a_member)));
       continue;
     }
     say(name + ": " + view_of(info.view) + ", rank " + std::to_string(*info.view.rank_of(info.self)) +

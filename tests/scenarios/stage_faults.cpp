@@ -44,7 +44,7 @@ void Stage::cut(const Command& command) {
   const sim::Process& b = process(command.word(1));
   const std::string which = command.words.size() > 2 ? command.word(2) : "all";
   bool any = false;
-  for (sim::LinkEnd* end : world().links.standing()) {
+  for (sim::LinkEnd* end : world().links.established()) {
     const bool between = (end->process == &a && end->other->process == &b) ||
                          (end->process == &b && end->other->process == &a);
     if (!between || (which != "all" && which != std::to_string(end->name.index))) continue;
@@ -56,10 +56,10 @@ void Stage::cut(const Command& command) {
 
 void Stage::cut_control(const Command& command) {
   const std::string told = command.option("told", "both");
-  const sim::Told who = told == "both"     ? sim::Told::both
-                        : told == "peer"   ? sim::Told::peer
-                        : told == "master" ? sim::Told::master
-                                           : sim::Told::nobody;
+  const sim::CutSeenBy who = told == "both"     ? sim::CutSeenBy::both
+                        : told == "peer"   ? sim::CutSeenBy::peer
+                        : told == "master" ? sim::CutSeenBy::master
+                                           : sim::CutSeenBy::nobody;
   for (auto* one : processes(command)) world().control.cut(*one, who);
 }
 
@@ -90,7 +90,7 @@ void Stage::repeat(const Command& command) {
 sim::LinkEnd* Stage::any_connection(const Command& command) {
   const sim::Process& from = process(command.word(0));
   const sim::Process& to = process(command.word(1));
-  for (sim::LinkEnd* end : world().links.standing())
+  for (sim::LinkEnd* end : world().links.established())
     for (sim::LinkEnd* side : {end, end->other})
       if (side->process == &from && side->other->process == &to) return side;
   say("there is no such connection");

@@ -63,7 +63,8 @@ void Stage::stranger_says(const Command& command) {
   if (what != "resume") throw ScriptError("stranger NAME hello, resume, status or ping");
   // It invents a view of itself and of all that it has heard of.
   View view = world().hearsay.views.empty() ? View{} : world().hearsay.views.back();
-  if (!view.find(who.id)) view.members.push_back({.id = who.id, .name = who.name, .address = {.host = one.host(), .port = 4000}});
+  if (!view.find(who.id))
+    view.members.push_back({.id = who.id, .name = who.name, .address = {.host = one.host(), .port = 4000}});
   view.group = who.group;
   view.epoch = {command.number("epoch", view.epoch.value + 1)};
   one.say(sim::Lies::resume(who, world().hearsay.run, view));

@@ -113,7 +113,7 @@ class SwarmSimulation {
     Kind kind = tick;
     std::uint32_t at = 0;
     std::uint32_t from = 0;
-    SwarmWord said{};
+    SwarmMessage said{};
     bool operator>(const Event& other) const {
       return std::pair(when, number) > std::pair(other.when, other.number);
     }
@@ -138,7 +138,7 @@ class SwarmSimulation {
   }
 
   void happen(const Event& event) {
-    std::vector<SwarmWord> out;
+    std::vector<SwarmMessage> out;
     Swarm& swarm = swarms[event.at];
     switch (event.kind) {
       case Event::ready: swarm.peer_ready(now, event.from, out); break;
@@ -164,8 +164,8 @@ class SwarmSimulation {
         check(swarm.next_deadline().value_or(Instant::max()) > now, "a deadline that is over", event);
         break;
     }
-    for (const SwarmWord& word : out) {
-      if (word.kind == SwarmWord::Kind::want || word.kind == SwarmWord::Kind::wish)
+    for (const SwarmMessage& word : out) {
+      if (word.kind == SwarmMessage::Kind::want || word.kind == SwarmMessage::Kind::wish)
         ++asked[{event.at, word.slice}];
       post(now + latency_, {.kind = Event::word, .at = word.to, .from = event.at, .said = word});
     }
@@ -183,25 +183,25 @@ class SwarmSimulation {
     post(std::max(now, *due), {.kind = Event::tick, .at = self, .from = self});
   }
 
-  void hear(const Event& event, std::vector<SwarmWord>& out) {
+  void hear(const Event& event, std::vector<SwarmMessage>& out) {
     Swarm& swarm = swarms[event.at];
-    const SwarmWord& said = event.said;
+    const SwarmMessage& said = event.said;
     auto& queue = ways_[event.at].queues[event.from];
     switch (said.kind) {
-      case SwarmWord::Kind::want:
-      case SwarmWord::Kind::wish: {
-        const auto answer = swarm.want_came(event.from, said.slice, said.kind == SwarmWord::Kind::wish, out);
+      case SwarmMessage::Kind::want:
+      case SwarmMessage::Kind::wish: {
+        const auto answer = swarm.want_came(event.from, said.slice, said.kind == SwarmMessage::Kind::wish, out);
         check(answer != Swarm::Answer::impossible, "an impossible wish", event);
         if (answer == Swarm::Answer::send) queue.push_back(said.slice);
         break;
       }
-      case SwarmWord::Kind::unwant:
+      case SwarmMessage::Kind::unwant:
         if (swarm.unwant_came(event.from, said.slice)) std::erase(queue, said.slice);
         break;
-      case SwarmWord::Kind::decline:
+      case SwarmMessage::Kind::decline:
         check(swarm.decline_came(now, event.from, said.slice, out), "an impossible decline", event);
         break;
-      case SwarmWord::Kind::have:
+      case SwarmMessage::Kind::have:
         check(swarm.have_came(now, event.from, said.slice, said.count, out), "an impossible have", event);
         break;
     }
@@ -225,7 +225,7 @@ class SwarmSimulation {
     }
   }
 
-  void slice_arrives(const Event& event, std::vector<SwarmWord>& out) {
+  void slice_arrives(const Event& event, std::vector<SwarmMessage>& out) {
     Swarm& swarm = swarms[event.at];
     const std::uint64_t slice = event.said.slice;
     post(now + latency_,

@@ -3,7 +3,7 @@
 #include "catch.hpp"
 #include "kernels/content_digest.hpp"
 #include "shared_state/prefetch_guest.hpp"
-#include "shared_state/prefetch_host.hpp"
+#include "shared_state/prefetch_server.hpp"
 
 namespace hawser {
 namespace {
@@ -42,16 +42,16 @@ class State {
   std::unique_ptr<StateContent> content_;
 };
 
-/// A guest and its one host; the test carries what they say.
+/// A guest and its one server; the test carries what they say.
 class Visit {
  public:
   Visit() {
     target->content = &mine.content();
     guest.emplace(now, target);
-    host.guests({guest_id});
+    server.guests({guest_id});
     std::vector<PrefetchSend> asked;
-    guest->hosts(now, {host_id}, asked);
-    for (std::size_t i = 0; i < asked.size(); ++i) host.ready(now, guest_id, to_guest_);
+    guest->servers(now, {server_id}, asked);
+    for (std::size_t i = 0; i < asked.size(); ++i) server.ready(now, guest_id, to_guest_);
     offer(1);
   }
 
@@ -60,7 +60,7 @@ class Visit {
     to_guest_.clear();  // What the offer before had still to give.
     theirs.fill(static_cast<float>(revision));
     offer_ = make_offer(theirs.content(), revision);
-    host.offer(now, offer_, to_guest_);
+    server.offer(now, offer_, to_guest_);
   }
   /// So many chunks arrive, and whatever is said meanwhile; answers how many did.
   std::size_t carry(std::size_t chunks) {
@@ -73,20 +73,20 @@ class Visit {
         to_guest_.erase(to_guest_.begin());
         idle = 0;
         if (frame.kind == FrameKind::have) {
-          guest->offered(now, host_id, frame, said);
+          guest->offered(now, server_id, frame, said);
           continue;
         }
         ++carried;
         FrameHeader whole = frame;
         whole.payload_bytes = static_cast<std::uint32_t>(offer_->payload(frame.chunk).size());
         std::vector<Execution::Order> works;
-        CHECK(guest->chunk_came(now, host_id, whole, {.bytes = offer_->payload(frame.chunk).data()}, said, works));
+        CHECK(guest->chunk_came(now, server_id, whole, {.bytes = offer_->payload(frame.chunk).data()}, said, works));
         for (Execution::Order& one : works) works_.push_back({std::move(one), offer_});
         while (!holds_works && !works_.empty()) finish_work(said);
-        host.arrived(now, guest_id, frame, to_guest_);
+        server.arrived(now, guest_id, frame, to_guest_);
       }
-      tell_host(said);
-      host.tick(now, to_guest_);
+      tell_server(said);
+      server.tick(now, to_guest_);
       guest->tick(now, said);
       ++idle;
     }
@@ -106,23 +106,23 @@ class Visit {
   void finish_works() {
     std::vector<PrefetchSend> said;
     while (!works_.empty()) finish_work(said);
-    tell_host(said);
+    tell_server(said);
   }
-  void tell_host(const std::vector<PrefetchSend>& said) {
+  void tell_server(const std::vector<PrefetchSend>& said) {
     for (const PrefetchSend& word : said)
-      if (word.frame.kind == FrameKind::want) REQUIRE(host.want(now, guest_id, word.frame, to_guest_));
+      if (word.frame.kind == FrameKind::want) REQUIRE(server.want(now, guest_id, word.frame, to_guest_));
   }
   std::size_t works() const { return works_.size(); }
 
   bool holds_works = false;
-  const PeerId host_id{1};
+  const PeerId server_id{1};
   const PeerId guest_id{7};
   Instant now{seconds(100)};
   State theirs{8};
   State mine{8};
   std::shared_ptr<PrefetchTarget> target = std::make_shared<PrefetchTarget>();
   std::optional<PrefetchGuest> guest;
-  PrefetchHost host{1.0};
+  PrefetchServer server{1.0};
 
  private:
   struct Ordered {

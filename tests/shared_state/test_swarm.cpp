@@ -15,8 +15,8 @@
 namespace hawser {
 namespace {
 
-using Kind = SwarmWord::Kind;
-using Words = std::vector<SwarmWord>;
+using Kind = SwarmMessage::Kind;
+using Words = std::vector<SwarmMessage>;
 using Ranks = std::vector<std::uint32_t>;
 using Slices = std::vector<std::uint64_t>;
 
@@ -85,13 +85,13 @@ struct Probe {
   }
 };
 
-SwarmWord word(Kind kind, std::uint32_t to, std::uint64_t slice, std::uint64_t count = 1) {
+SwarmMessage word(Kind kind, std::uint32_t to, std::uint64_t slice, std::uint64_t count = 1) {
   return {.kind = kind, .to = to, .slice = slice, .count = count};
 }
 
 Slices slices_of(const Words& words, Kind kind, std::uint32_t to) {
   Slices slices;
-  for (const SwarmWord& one : words)
+  for (const SwarmMessage& one : words)
     if (one.kind == kind && one.to == to) slices.push_back(one.slice);
   return slices;
 }
@@ -175,7 +175,7 @@ TEST_CASE("what is there from the start is not asked for, and told in ranges") {
   CHECK(receiver.want(2, 6) == kSend);
 
   Probe brief(1, 3, {{.slices = 8, .holders = {0}, .receivers = {1, 2}}}, flags(8, {0, 2, 4, 7}),
-              {.ranges_told = 2});
+              {.ranges_announced = 2});
   CHECK(brief.ready(2) == Words{word(Kind::have, 2, 0), word(Kind::have, 2, 2)});
   Probe whole(1, 3, {{.slices = 8, .holders = {0}, .receivers = {1, 2}}}, std::vector<bool>(8, true));
   CHECK(whole.swarm.complete());

@@ -122,10 +122,10 @@ class Side : private transport::FrameTraffic {
     if (on_write) on_write(connection);
     return true;
   }
-  void link_up(ConnectionName connection, const transport::Standing& standing) override {
+  void link_up(ConnectionName connection, const transport::EstablishedConnection& established) override {
     ++ups;
-    if (standing.same_host) ++near;
-    incarnations[connection.index] = standing.incarnation;
+    if (established.same_host) ++near;
+    incarnations[connection.index] = established.incarnation;
     ++up[{connection.peer, connection.index}];
     to_wake.push_back(connection.peer);
   }

@@ -143,7 +143,8 @@ inline Introduction any_introduction(Random& random) {
           .group = any_number_32(random),
           .name = any_text(random, limits::kNameBytesMax),
           .address = any_address(random),
-          .party = {.id = PartyId{random.next()}, .size = static_cast<std::uint32_t>(random.below(limits::kPartySizeMax + 1))},
+          .party = {.id = PartyId{random.next()},
+                    .size = static_cast<std::uint32_t>(random.below(limits::kPartySizeMax + 1))},
           .machine = any_number(random),
           .terms = any_terms(random),
           .min_peers = static_cast<std::uint32_t>(random.below(limits::kGroupSizeMax + 1))};
@@ -173,7 +174,8 @@ inline OutcomesPresented any_outcomes(Random& random) {
 
 inline PeerStatus any_peer_status(Random& random) {
   return {.member = any_member(random),
-          .party = {.id = PartyId{random.next()}, .size = static_cast<std::uint32_t>(random.below(limits::kPartySizeMax + 1))},
+          .party = {.id = PartyId{random.next()},
+                    .size = static_cast<std::uint32_t>(random.below(limits::kPartySizeMax + 1))},
           .heard_ms = any_number(random),
           .in_update = random.chance(1, 2),
           .opens_links = random.chance(1, 2),
@@ -212,11 +214,16 @@ inline RunStatus any_run_status(Random& random) {
                    .peers_left_out = any_number_32(random),
                    .collectives_left_out = any_number_32(random)};
   for (auto count = random.below(3); count > 0; --count) {
-    status.groups.push_back(
-        {.group = any_number_32(random), .epoch = Epoch{any_number(random)}, .size = any_number_32(random), .members = {},
-         .view = ViewId{random.next()}, .measures = any_number(random), .measures_age_ms = any_number(random),
-         .mismatches = any_number(random), .last_mismatch = any_text(random, limits::kSentenceBytesMax),
-         .last_mismatch_age_ms = any_number(random)});
+    status.groups.push_back({.group = any_number_32(random),
+                             .epoch = Epoch{any_number(random)},
+                             .size = any_number_32(random),
+                             .members = {},
+                             .view = ViewId{random.next()},
+                             .measures = any_number(random),
+                             .measures_age_ms = any_number(random),
+                             .mismatches = any_number(random),
+                             .last_mismatch = any_text(random, limits::kSentenceBytesMax),
+                             .last_mismatch_age_ms = any_number(random)});
     for (auto members = random.below(4); members > 0; --members)
       status.groups.back().members.push_back(any_peer_status(random));
   }
@@ -262,9 +269,12 @@ inline PeerMessage any_peer_message(Random& random, std::size_t kind) {
     case 2: return Begun{.key = any_key(random), .signature = any_signature(random)};
     case 3: return Report{.key = any_key(random), .signature = any_signature(random)};
     case 4:
-      return Complaint{
-          .key = any_key(random), .stalled_ms = any_number(random), .waiting_for = any_peers(random), .unresponsive = any_peers(random),
-          .period_ms = any_number(random), .flows = any_flows(random)};
+      return Complaint{.key = any_key(random),
+                       .stalled_ms = any_number(random),
+                       .waiting_for = any_peers(random),
+                       .unresponsive = any_peers(random),
+                       .period_ms = any_number(random),
+                       .flows = any_flows(random)};
     case 5: return UpdateCall{.first = random.chance(1, 2)};
     case 6:
       return Linked{.all = random.chance(1, 2), .up = any_peers(random), .down = any_peers(random),
@@ -302,7 +312,7 @@ inline MasterMessage any_master_message(Random& random, std::size_t kind) {
     case 6: return WorldNews{.world = any_world(random), .pending = any_number_32(random)};
     case 7: return Expelled{any_failure(random)};
     case 8: return Pong{};
-    case 9: return Hosts{.members = any_change(random), .link_secret = random.next()};
+    case 9: return GroupMembers{.members = any_change(random), .link_secret = random.next()};
     case 11: return any_measures(random);
     case 12: return any_run_status(random);
     case 13:

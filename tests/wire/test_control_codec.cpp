@@ -137,7 +137,7 @@ TEST_CASE("the largest messages within the limits fit into a control message") {
 
   const MemberChange whole = whole_list(view.members);
   for (const MasterMessage& list :
-       {MasterMessage(Hosts{.members = whole, .link_secret = view.link_secret}), MasterMessage(Visitors{whole}),
+       {MasterMessage(GroupMembers{.members = whole, .link_secret = view.link_secret}), MasterMessage(Visitors{whole}),
         MasterMessage(StartView{.members = whole, .cause = {Status::peer_lost, std::string(900, 'x')}})}) {
     CHECK(encode(list).size() <= limits::kControlMessageBytesMax);
     const auto decoded_list = decode_master(encode(list));
@@ -167,7 +167,7 @@ TEST_CASE("lists over their limits are refused") {
     view.members.push_back({.id = PeerId{1}, .name = "one too many", .address = {}});
     expect_refused(PeerMessage(ViewPresented{view}), "members");
     expect_refused(MasterMessage(StartView{.members = whole_list(view.members)}), "members");
-    expect_refused(MasterMessage(Hosts{.members = whole_list(view.members), .link_secret = 1}), "members");
+    expect_refused(MasterMessage(GroupMembers{.members = whole_list(view.members), .link_secret = 1}), "members");
     expect_refused(MasterMessage(Visitors{whole_list(view.members)}), "visitors");
   }
   SECTION("undecided") {
@@ -339,7 +339,7 @@ TEST_CASE("texts must fit and be fit for a log line") {
     View view = testing::any_view(random);
     view.members.push_back({.id = PeerId{1}, .name = "\r", .address = {}});
     expect_refused(PeerMessage(ViewPresented{view}), "name");
-    expect_refused(MasterMessage(Hosts{.members = whole_list(view.members), .link_secret = 1}), "name");
+    expect_refused(MasterMessage(GroupMembers{.members = whole_list(view.members), .link_secret = 1}), "name");
     view.members.back() = {.id = PeerId{1}, .name = "", .address = {.host = "\x7f", .port = 1}};
     expect_refused(MasterMessage(StartView{.members = whole_list(view.members)}), "host");
     expect_refused(MasterMessage(Visitors{whole_list(view.members)}), "host");
@@ -383,7 +383,7 @@ TEST_CASE("a view or list names each peer once") {
   expect_refused(PeerMessage(ViewPresented{view}), "twice");
   const MemberChange twice = whole_list(view.members);
   expect_refused(MasterMessage(StartView{.members = twice}), "twice");
-  expect_refused(MasterMessage(Hosts{.members = twice, .link_secret = 1}), "twice");
+  expect_refused(MasterMessage(GroupMembers{.members = twice, .link_secret = 1}), "twice");
   expect_refused(MasterMessage(Visitors{twice}), "twice");
 }
 

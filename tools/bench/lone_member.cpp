@@ -44,9 +44,10 @@ class LoneMember {
     if (auto told = comm_.all_reduce(std::span(most), {.op = hawserMax}); !told) return told.error();
     if (auto told = comm_.all_reduce(std::span(sum)); !told) return told.error();
     if (!is_first_) return {};
-    std::printf("optimize-topology: %.0f ms (at most %.0f ms of it until all had called), %.0f links measured, of these "
-                "%.0f by a lower bound, %.0f let nothing through, %.1f MB sent\n",
-                most[0], most[1], sum[0], sum[1], sum[2], sum[3]);
+    std::printf(
+        "optimize-topology: %.0f ms (at most %.0f ms of it until all had called), %.0f links measured, of these "
+        "%.0f by a lower bound, %.0f let nothing through, %.1f MB sent\n",
+        most[0], most[1], sum[0], sum[1], sum[2], sum[3]);
     hawserStatus_t status = nullptr;
     if (const auto code = hawserStatusQueryWithMatrix(options_.master.c_str(), 0, &status); code != hawserSuccess)
       return Failure{.code = code, .sentence = hawserGetLastError()};
@@ -92,9 +93,10 @@ class LoneMember {
     if (!is_first_) return {};
     // What each member sends and receives in a ring or a direct plan with equal shares, over the time.
     const double busy_bits = 8.0 * 2 * (world_ - 1) / world_ * static_cast<double>(send.size());
-    std::printf("%10s %6u %10.1f %12.1f %10.1f %10.1f  %s%s\n", byte_text(static_cast<double>(send.size())).c_str(), call, slowest[0],
-                static_cast<double>(info.predicted_us) / 1e3, static_cast<double>(info.commit_us) / 1e3,
-                busy_bits / slowest[0] / 1e3, info.plan_reason, slowest[1] == 0 ? "" : "  WRONG");
+    std::printf("%10s %6u %10.1f %12.1f %10.1f %10.1f  %s%s\n", byte_text(static_cast<double>(send.size())).c_str(),
+                call, slowest[0], static_cast<double>(info.predicted_us) / 1e3,
+                static_cast<double>(info.commit_us) / 1e3, busy_bits / slowest[0] / 1e3, info.plan_reason,
+                slowest[1] == 0 ? "" : "  WRONG");
     std::fflush(stdout);
     return {};
   }

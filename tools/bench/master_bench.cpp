@@ -259,8 +259,9 @@ class MasterBench {
 
 int run_master_bench(const MasterBenchOptions& options) try {
   const std::uint32_t smallest = options.members / options.groups;
-  expect(smallest >= kGroupSizeMin && smallest + (options.members % options.groups > 0 ? 1 : 0) <= limits::kGroupSizeMax,
-         "a group has 8 to 1024 members here; give other numbers of members and groups");
+  expect(
+      smallest >= kGroupSizeMin && smallest + (options.members % options.groups > 0 ? 1 : 0) <= limits::kGroupSizeMax,
+      "a group has 8 to 1024 members here; give other numbers of members and groups");
   MasterBench(options).run();
   print_planning_cost((options.members + options.groups - 1) / options.groups);
   return 0;

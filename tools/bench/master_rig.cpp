@@ -210,9 +210,9 @@ void MasterRig::take(std::uint64_t number, Peer& peer, const MasterMessage& mess
     ++told_.views;
     // All of a group would find the same: the first of it checks.
     if (peer.view.members.front().id.value == number) expect_fit(fingerprint(peer.view) == start->fingerprint);
-  } else if (const auto* const hosts = std::get_if<Hosts>(&message)) {
-    expect_fit(apply(hosts->members, peer.hosts));
-    open_links(hosts->members.came);
+  } else if (const auto* const group_members = std::get_if<GroupMembers>(&message)) {
+    expect_fit(apply(group_members->members, peer.group_members));
+    open_links(group_members->members.came);
   } else if (const auto* const visitors = std::get_if<Visitors>(&message)) {
     open_links(visitors->visitors.came);
   } else if (const auto* const present = std::get_if<Present>(&message)) {

@@ -22,8 +22,8 @@ struct MasterCost {
 };
 
 /// A MasterMachine with hand-made peers, without sockets: they are numbered from 1, and each has a host and a control
-/// connection of its own. Peers do what honest ones do: they open the links that they are told of, and say so. What does
-/// not fit to what they were told before is thrown as std::runtime_error.
+/// connection of its own. Peers do what honest ones do: they open the links that they are told of, and say so. What
+/// does not fit to what they were told before is thrown as std::runtime_error.
 class MasterRig {
  public:
   MasterRig() : machine_(kConfig, 1, Instant{}) {}
@@ -36,7 +36,7 @@ class MasterRig {
     ConnectionId connection;
     RunId run;
     View view;                   ///< Without members: it is none.
-    std::vector<Member> hosts;
+    std::vector<Member> group_members;
     Linked news;                 ///< That the master has not been told.
     bool is_member() const { return view.size() > 0; }
     /// Of a collective in its view.

@@ -28,9 +28,10 @@ topology::Matrix regions_of(std::uint32_t members) {
       const std::uint32_t a = from % kRegions;
       const std::uint32_t b = to % kRegions;
       const std::uint64_t percent = 95 + random.below(11);
-      matrix.pair(from, to) = a == b ? topology::PairMeasure{.bytes_per_second = 12'500'000 * percent, .delay_ns = 100'000}
-                                     : topology::PairMeasure{.bytes_per_second = 1'250'000 * percent,
-                                                             .delay_ns = 10'000'000 + 5'000'000ULL * (a ^ b)};
+      matrix.pair(from, to) = a == b
+                                  ? topology::PairMeasure{.bytes_per_second = 12'500'000 * percent, .delay_ns = 100'000}
+                                  : topology::PairMeasure{.bytes_per_second = 1'250'000 * percent,
+                                                          .delay_ns = 10'000'000 + 5'000'000ULL * (a ^ b)};
     }
   return matrix;
 }
@@ -56,8 +57,9 @@ void plan_by_measures(std::uint32_t members) {
   const auto network = timed("planning, " + size + "the links", [&] { return make_network(matrix); });
   if (!network) throw std::runtime_error(network.error().sentence);
   const PlanInput input{.world_size = members, .elements = kElements, .network = network->get()};
-  for (const auto& [name, kind] : {std::pair("automatic", PlanKind::automatic), std::pair("direct", PlanKind::direct),
-                                   std::pair("ring", PlanKind::ring), std::pair("hierarchical", PlanKind::hierarchical)}) {
+  for (const auto& [name, kind] :
+       {std::pair("automatic", PlanKind::automatic), std::pair("direct", PlanKind::direct),
+        std::pair("ring", PlanKind::ring), std::pair("hierarchical", PlanKind::hierarchical)}) {
     PlanInput of_kind = input;
     of_kind.kind = kind;
     plan(size + name, of_kind);

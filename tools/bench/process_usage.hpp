@@ -14,8 +14,8 @@ struct ProcessUsage {
 };
 ProcessUsage process_usage();
 
-/// CPU seconds of the threads that there are, by their names, those of one name together; empty where the system does not
-/// tell.
+/// CPU seconds of the threads that there are, by their names, those of one name together; empty where the system does
+/// not tell.
 std::map<std::string, double> thread_cpu_seconds();
 
 /// Resident bytes of this process; 0 where the system does not tell.

@@ -46,7 +46,8 @@ Values draw(Kind kind, std::uint64_t count, std::uint32_t seed) {
     if (kind == Kind::heavy_tailed)
       values[i] = student(random);
     else  // Layers of 4096 values, each of its own size.
-      values[i] = normal(random) * (kind == Kind::scale_varying ? std::pow(10.0F, static_cast<float>(i / 4096 % 7) - 5) : 1);
+      values[i] =
+          normal(random) * (kind == Kind::scale_varying ? std::pow(10.0F, static_cast<float>(i / 4096 % 7) - 5) : 1);
   }
   return values;
 }

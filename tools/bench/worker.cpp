@@ -121,7 +121,8 @@ Result<void> AllReduceWorker::run() {
       if (!measured->wrong.empty())
         std::fprintf(stderr, "hawser bench: WRONG RESULT: %s\n", measured->wrong.c_str());
       std::string threads;
-      for (const auto& [name, cpu_s] : measured->thread_cpu_s) threads += " " + name + "=" + std::to_string(1e9 * cpu_s);
+      for (const auto& [name, cpu_s] : measured->thread_cpu_s)
+        threads += " " + name + "=" + std::to_string(1e9 * cpu_s);
       say("case %u %llu %.6f %.9f %llu %s %u %s%s\n", round, static_cast<unsigned long long>(bytes),
           1e3 * measured->seconds_per_op, measured->cpu_s_per_op,
           static_cast<unsigned long long>(measured->peak_bytes), plan_name(measured->plan), ops_[bytes],

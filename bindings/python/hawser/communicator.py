@@ -392,7 +392,8 @@ class Communicator:
         """As `all_reduce`, but returns at once. Up to 4096 tags may be in flight.
 
         The tensors and the residual belong to the library until the operation has ended. Raises InvalidArgument,
-        InvalidUsage, Closed, Expelled, MasterUnreachable at once. `AsyncOp.wait` raises the others.
+        InvalidUsage, Closed, Expelled, MasterUnreachable at once. `AsyncOp.wait` raises the others, and InvalidUsage if
+        the call that this one does not go with began at the same moment in another thread.
         """
         return AsyncOp(
             self._handle.all_reduce_async(

@@ -1,4 +1,4 @@
-#include "shared_state/prefetch_host.hpp"
+#include "shared_state/prefetch_server.hpp"
 
 #include <algorithm>
 
@@ -46,14 +46,14 @@ double UplinkMeter::bytes_per_second() const {
   return std::max(kBytesPerSecondMin, sustained_ != 0 ? sustained_ : of_slices_);
 }
 
-void PrefetchHost::guests(const std::vector<PeerId>& guests) {
+void PrefetchServer::guests(const std::vector<PeerId>& guests) {
   std::erase_if(guests_, [&](const auto& entry) {
     return std::find(guests.begin(), guests.end(), entry.first) == guests.end();
   });
   for (const PeerId guest : guests) guests_.try_emplace(guest);
 }
 
-std::optional<OpKey> PrefetchHost::offer(Instant now, std::shared_ptr<const StateOffer> offer,
+std::optional<OpKey> PrefetchServer::offer(Instant now, std::shared_ptr<const StateOffer> offer,
                                          std::vector<PrefetchSend>& out) {
   if (!offer && !offer_) return std::nullopt;
   std::optional<OpKey> before;
@@ -70,7 +70,7 @@ std::optional<OpKey> PrefetchHost::offer(Instant now, std::shared_ptr<const Stat
   return before;
 }
 
-void PrefetchHost::tell(PeerId guest, std::vector<PrefetchSend>& out) const {
+void PrefetchServer::tell(PeerId guest, std::vector<PrefetchSend>& out) const {
   FrameHeader frame;
   frame.kind = FrameKind::have;
   frame.key = offer_ ? key() : prefetch_key(0, number_);
@@ -79,14 +79,14 @@ void PrefetchHost::tell(PeerId guest, std::vector<PrefetchSend>& out) const {
   out.push_back({.to = guest, .frame = frame});
 }
 
-void PrefetchHost::ready(Instant, PeerId guest, std::vector<PrefetchSend>& out) {
+void PrefetchServer::ready(Instant, PeerId guest, std::vector<PrefetchSend>& out) {
   const auto found = guests_.find(guest);
   if (found == guests_.end()) return;
   found->second.ready = true;
   tell(guest, out);
 }
 
-bool PrefetchHost::want(Instant now, PeerId guest, const FrameHeader& frame, std::vector<PrefetchSend>& out) {
+bool PrefetchServer::want(Instant now, PeerId guest, const FrameHeader& frame, std::vector<PrefetchSend>& out) {
   const auto found = guests_.find(guest);
   // Of an offer that is over: it has been told, or will be.
   if (found == guests_.end() || !offer_ || frame.key != key()) return true;
@@ -101,13 +101,13 @@ bool PrefetchHost::want(Instant now, PeerId guest, const FrameHeader& frame, std
   return true;
 }
 
-void PrefetchHost::unwant(PeerId guest, const FrameHeader& frame) {
+void PrefetchServer::unwant(PeerId guest, const FrameHeader& frame) {
   const auto found = guests_.find(guest);
   if (found == guests_.end() || !offer_ || frame.key != key()) return;
   std::erase(found->second.wanted, frame.chunk);
 }
 
-void PrefetchHost::arrived(Instant now, PeerId guest, const FrameHeader& frame, std::vector<PrefetchSend>& out) {
+void PrefetchServer::arrived(Instant now, PeerId guest, const FrameHeader& frame, std::vector<PrefetchSend>& out) {
   const auto found = guests_.find(guest);
   if (found == guests_.end() || !offer_ || frame.key != key()) return;
   const auto sent = found->second.under_way.find(frame.chunk);
@@ -117,12 +117,12 @@ void PrefetchHost::arrived(Instant now, PeerId guest, const FrameHeader& frame, 
   serve(now, out);
 }
 
-bool PrefetchHost::may_serve(const Guest& guest) const {
+bool PrefetchServer::may_serve(const Guest& guest) const {
   return !guest.wanted.empty() && guest.under_way.size() < kUnderWayMax;
 }
 
 /// One chunk after the other, guests in turn, each when the ones before have had their share of the uplink's time.
-void PrefetchHost::serve(Instant now, std::vector<PrefetchSend>& out) {
+void PrefetchServer::serve(Instant now, std::vector<PrefetchSend>& out) {
   while (true) {
     auto turn = last_served_ ? guests_.upper_bound(*last_served_) : guests_.begin();
     auto next = guests_.end();
@@ -153,10 +153,10 @@ void PrefetchHost::serve(Instant now, std::vector<PrefetchSend>& out) {
   }
 }
 
-void PrefetchHost::tick(Instant now, std::vector<PrefetchSend>& out) {
+void PrefetchServer::tick(Instant now, std::vector<PrefetchSend>& out) {
   if (next_at_ && now >= *next_at_) serve(now, out);
 }
 
-std::optional<Instant> PrefetchHost::next_deadline() const { return next_at_; }
+std::optional<Instant> PrefetchServer::next_deadline() const { return next_at_; }
 
 }  // namespace hawser

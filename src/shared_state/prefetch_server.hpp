@@ -31,10 +31,10 @@ class UplinkMeter {
 };
 
 /// A member's side of prefetching: serves what it offers to guests, at a share of its uplink. Pure.
-class PrefetchHost {
+class PrefetchServer {
  public:
   /// `share` of the uplink, above 0, at most 1.
-  explicit PrefetchHost(double share) : share_(share) {}
+  explicit PrefetchServer(double share) : share_(share) {}
 
   void guests(const std::vector<PeerId>& guests);
   /// Another offer, or (null) none: all guests are told. Answers the key of the one before, whose frames the driver
@@ -52,7 +52,7 @@ class PrefetchHost {
   void unwant(PeerId guest, const FrameHeader& frame);
   /// A chunk is there.
   void arrived(Instant now, PeerId guest, const FrameHeader& frame, std::vector<PrefetchSend>& out);
-  /// For chunks that were sent through `out`, of the offer that stands.
+  /// For chunks that were sent through `out`, of the offer in force.
   std::span<const std::byte> payload(std::uint64_t chunk) const { return offer_->payload(chunk); }
 
   UplinkMeter& uplink() { return uplink_; }

@@ -1,24 +1,24 @@
 #include "catch.hpp"
-#include "shared_state/prefetch_host.hpp"
+#include "shared_state/prefetch_server.hpp"
 
 namespace hawser {
 namespace {
 
 constexpr std::size_t kMiB = 1 << 20;
 
-/// A host with one guest that wants everything, on a link that takes whatever comes after a millisecond.
+/// A server with one guest that wants everything, on a link that takes whatever comes after a millisecond.
 class Serving {
  public:
-  explicit Serving(double share) : host(share), bytes_(64 * kMiB) {
+  explicit Serving(double share) : server(share), bytes_(64 * kMiB) {
     offer_ = std::make_shared<StateOffer>();
     offer_->revision = 1;
     offer_->catalog.resize(100);
     offer_->tensors.push_back({.data = bytes_.data(), .bytes = bytes_.size(), .first_slice = 0});
     offer_->slices = 64;
-    host.guests({guest});
+    server.guests({guest});
     std::vector<PrefetchSend> sends;
-    host.offer(now, offer_, sends);
-    host.ready(now, guest, sends);
+    server.offer(now, offer_, sends);
+    server.ready(now, guest, sends);
     key_ = sends.back().frame.key;
   }
 
@@ -29,7 +29,7 @@ class Serving {
       frame.kind = FrameKind::want;
       frame.key = key_;
       frame.chunk = chunk;
-      REQUIRE(host.want(now, guest, frame, sends));
+      REQUIRE(server.want(now, guest, frame, sends));
     }
     took(sends);
   }
@@ -39,8 +39,8 @@ class Serving {
     for (const Instant end = now + time; now < end;) {
       now += milliseconds(1);
       std::vector<PrefetchSend> sends;
-      for (const FrameHeader& frame : std::exchange(flying_, {})) host.arrived(now, guest, frame, sends);
-      host.tick(now, sends);
+      for (const FrameHeader& frame : std::exchange(flying_, {})) server.arrived(now, guest, frame, sends);
+      server.tick(now, sends);
       went += sends.size();
       took(sends);
     }
@@ -49,7 +49,7 @@ class Serving {
 
   const PeerId guest{7};
   Instant now{seconds(100)};
-  PrefetchHost host;
+  PrefetchServer server;
 
  private:
   void took(const std::vector<PrefetchSend>& sends) {
@@ -66,7 +66,7 @@ class Serving {
 void show_traffic(Serving& serving) {
   for (int i = 0; i < 1000; ++i) {
     serving.now += milliseconds(1);
-    serving.host.uplink().moved(serving.now, kMiB / 10);
+    serving.server.uplink().moved(serving.now, kMiB / 10);
   }
 }
 
@@ -80,7 +80,7 @@ TEST_CASE("guests get their share of what the uplink has shown, and a quarter of
   const std::size_t in_a_second = serving.pass(seconds(1));
   CHECK(in_a_second >= 18);
   CHECK(in_a_second <= 22);
-  serving.host.training(true);
+  serving.server.training(true);
   const std::size_t beside_training = serving.pass(seconds(2));
   CHECK(beside_training >= 9);
   CHECK(beside_training <= 12);
@@ -101,7 +101,7 @@ TEST_CASE("an offer that is over serves nobody any more") {
   Serving serving(0.5);
   serving.want_all();
   std::vector<PrefetchSend> sends;
-  const auto key = serving.host.offer(serving.now, nullptr, sends);
+  const auto key = serving.server.offer(serving.now, nullptr, sends);
   REQUIRE(key.has_value());
   REQUIRE(sends.size() == 1);
   CHECK(sends.front().frame.kind == FrameKind::have);
@@ -110,20 +110,20 @@ TEST_CASE("an offer that is over serves nobody any more") {
   late.kind = FrameKind::want;
   late.key = *key;
   sends.clear();
-  CHECK(serving.host.want(serving.now, serving.guest, late, sends));
+  CHECK(serving.server.want(serving.now, serving.guest, late, sends));
   CHECK(sends.empty());
-  CHECK_FALSE(serving.host.next_deadline().has_value());
+  CHECK_FALSE(serving.server.next_deadline().has_value());
 }
 
 TEST_CASE("a guest that wants what does not exist is refused") {
   Serving serving(0.5);
   std::vector<PrefetchSend> sends;
-  serving.host.ready(serving.now, serving.guest, sends);
+  serving.server.ready(serving.now, serving.guest, sends);
   FrameHeader frame;
   frame.kind = FrameKind::want;
   frame.key = sends.back().frame.key;
   frame.chunk = 65;
-  CHECK_FALSE(serving.host.want(serving.now, serving.guest, frame, sends));
+  CHECK_FALSE(serving.server.want(serving.now, serving.guest, frame, sends));
 }
 
 TEST_CASE("a catalog is that of its content, and nothing else passes for one") {
