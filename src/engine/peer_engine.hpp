@@ -12,6 +12,7 @@
 #include "base/frame.hpp"
 #include "base/ids.hpp"
 #include "base/instant.hpp"
+#include "base/link_layout.hpp"
 #include "base/log_event.hpp"
 #include "base/result.hpp"
 #include "collective/call_memory.hpp"
@@ -52,6 +53,7 @@ struct EngineConfig {
   /// Of the uplink, what guests that prefetch may take: above 0, at most 1.
   double prefetch_share = 0.25;
   bool widens_links = false;  ///< Whoever drives it performs WidenLink.
+  LinkLayout links{};         ///< The same at all peers, and at the master.
 };
 
 /// Names a work from its RunWork to its WorkDone.

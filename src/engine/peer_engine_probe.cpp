@@ -1,4 +1,3 @@
-#include "base/limits.hpp"
 #include "engine/peer_engine_state.hpp"
 
 /// Optimize-topology: links that no traffic has shown are probed. It is alone among the collectives of a group: probes
@@ -14,9 +13,9 @@ Error PeerEngine::State::probing_refusal(const CollectiveStart& call) const {
     return {Status::success, {}};
   }
   if (!ops_.empty()) return usage("a collective is in flight; wait for it, then call optimize-topology");
-  if (machine_.view().size() > limits::kMeasuredGroupMax)
+  if (!config_.links.has_all_links(machine_.view().size()))
     return usage("this group has " + std::to_string(machine_.view().size()) + " members; links are measured in groups "
-                 "of at most " + std::to_string(limits::kMeasuredGroupMax) + ". Plans do without");
+                 "of at most " + std::to_string(config_.links.all_links_max) + ". Plans do without");
   return {Status::success, {}};
 }
 

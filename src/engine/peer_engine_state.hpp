@@ -57,6 +57,7 @@ class PeerEngine::State {
     std::shared_ptr<LinkProbing> probing;  ///< The same, of an optimize-topology; else null.
     bool compress = false;
     std::uint64_t limit_told = 0;        ///< Of chunks on their way up.
+    std::set<PeerId> further_links;      ///< As Execution::further_links.
     std::set<PeerId> not_heard;          ///< Members whose chunks come here, and who may not have called yet.
     Instant all_called{};                ///< When that was empty.
     Duration in_kernels{};
@@ -173,6 +174,7 @@ class PeerEngine::State {
   void follow_one(Instant now, const UpdateEnded& ended, EngineActions& out);
   void follow_one(Instant now, const HostsKnown& known, EngineActions& out);
   void follow_one(Instant now, const VisitorsKnown& known, EngineActions& out);
+  void need_links(Instant now, EngineActions& out);
   Error refusal(const CollectiveStart& call) const;
   Result<std::shared_ptr<Execution>> make_execution(const CollectiveStart& call, const PlanBasis& basis,
                                                     const Network* network);
