@@ -23,4 +23,11 @@ std::vector<std::uint32_t> LinkLayout::neighbours(std::uint32_t rank, std::uint3
   return ranks;
 }
 
+std::uint32_t LinkLayout::links_of(std::uint32_t rank, std::uint32_t members) const {
+  if (has_all_links(members)) return members - 1;
+  const std::uint32_t of_row = std::min(width, members - (rank - rank % width));
+  const std::uint32_t of_column = (members - 1 - rank % width) / width + 1;
+  return of_row + of_column - 2;
+}
+
 }  // namespace hawser

@@ -25,6 +25,8 @@ struct LinkLayout {
   }
   /// Ranks, ascending.
   std::vector<std::uint32_t> neighbours(std::uint32_t rank, std::uint32_t members) const;
+  /// How many these are.
+  std::uint32_t links_of(std::uint32_t rank, std::uint32_t members) const;
   /// As PlanInput::row_width.
   std::uint32_t row_width(std::uint32_t members) const { return has_all_links(members) ? 0 : width; }
 };

@@ -395,11 +395,7 @@ class MasterMachine::State {
   void set_down(Peer& from, PeerId to, std::optional<LinkDown> link);
   bool are_neighbours(const Group& group, const Peer& a, const Peer& b) const;
   void forget_doubts_of_others(const Group& group);
-  struct Witnesses {
-    std::size_t all = 0;
-    std::size_t connected = 0;
-  };
-  Witnesses witnesses(const Group& group, const Peer& peer) const;
+  bool is_doubted(const Group& group, const Peer& peer) const;
   void doubt_others(const Peer& from, bool counts);
   void count_doubt(const Peer& from, PeerId to, const LinkDown& link, bool counts);
   void away_due(Instant now, PeerId peer, MasterActions& out);

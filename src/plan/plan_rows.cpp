@@ -10,13 +10,14 @@ Trees row_trees(std::uint32_t root, std::uint32_t world_size, std::uint32_t widt
   const std::uint32_t column = root % width;
   for (std::uint32_t rank = 0; rank < world_size; ++rank) {
     const std::uint32_t own_row = rank - rank % width;
-    const std::uint32_t local_root = own_row + column;
+    // Where the last row does not reach that far, another one of it has a link to the root's row.
+    const std::uint32_t local_column = own_row + column < world_size ? column : column % (world_size - own_row);
+    const std::uint32_t local_root = own_row + local_column;
     std::uint32_t parent = local_root;
-    if (own_row == row || rank == local_root)
+    if (own_row == row)
       parent = root;
-    else if (local_root >= world_size)
-      // The last row does not reach that far.
-      parent = row + rank % width;
+    else if (rank == local_root)
+      parent = row + local_column;
     trees.reduce_parent.push_back(rank == root ? kNoParent : parent);
   }
   trees.broadcast_parent = trees.reduce_parent;
@@ -27,13 +28,10 @@ Trees column_trees(std::uint32_t root, std::uint32_t world_size, std::uint32_t w
   Trees trees{.root = root, .reduce_parent = {}, .broadcast_parent = {}};
   const std::uint32_t row = root - root % width;
   const std::uint32_t column = root % width;
+  HAWSER_ASSERT(row + width <= world_size);
   for (std::uint32_t rank = 0; rank < world_size; ++rank) {
     const std::uint32_t local_root = row + rank % width;
-    std::uint32_t parent = local_root;
-    if (rank % width == column || rank == local_root)
-      parent = root;
-    else if (local_root >= world_size)
-      parent = rank - rank % width + column;
+    const std::uint32_t parent = rank % width == column || rank == local_root ? root : local_root;
     trees.reduce_parent.push_back(rank == root ? kNoParent : parent);
   }
   trees.broadcast_parent = trees.reduce_parent;

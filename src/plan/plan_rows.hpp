@@ -9,10 +9,11 @@
 /// are two whole rows at least.
 namespace hawser {
 
-/// Sums go along each row to the member in the root's column, and from there along that column to the root. Over all
-/// roots each member sends, and receives, 2 (N-1)/N of the payload.
+/// Sums go along each row to the member in the root's column, and from there along that column to the root: two hops, or
+/// three from a last row that is not whole. Over all roots of N members each sends, and receives, about 2 (N-1)/N of the
+/// payload.
 Trees row_trees(std::uint32_t root, std::uint32_t world_size, std::uint32_t width);
-/// First along the columns, then along the root's row.
+/// First along the columns, then along the root's row, which is whole.
 Trees column_trees(std::uint32_t root, std::uint32_t world_size, std::uint32_t width);
 /// As relay_trees, with each of the root's neighbours in its row as the relay, or of those in its column where the row is
 /// not whole.

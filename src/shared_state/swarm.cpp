@@ -294,15 +294,9 @@ void Swarm::slice_bad(Instant now, std::uint32_t from, std::uint64_t slice, std:
 
 std::vector<std::uint32_t> Swarm::waiting_for() const {
   std::vector<std::uint32_t> waiting;
-  // Without a holder at hand, slices come from receivers that have them from elsewhere.
-  const auto is_relay = [&](std::uint32_t index) {
-    return index != self_ && std::any_of(parts_.begin(), parts_.end(), [&](const Part& part) {
-      return part.missing > 0 && part.who.holders.empty() && contains(part.who.receivers, index);
-    });
-  };
   for (std::uint32_t index = 0; index < peers_.size(); ++index) {
     const Peer& peer = peers_[index];
-    bool has_missing = is_relay(index);
+    bool has_missing = false;
     if (!peer.ready) {
       for (const Part& part : parts_) has_missing = has_missing || (part.missing > 0 && holds(index, part));
       for (std::uint64_t slice = 0; missing_ > 0 && slice < slices_.size() && !has_missing; ++slice)
@@ -310,6 +304,13 @@ std::vector<std::uint32_t> Swarm::waiting_for() const {
     }
     if (has_missing || !peer.asked.empty()) waiting.push_back(index);
   }
+  if (!waiting.empty() || missing_ == 0) return waiting;
+  // They have it from elsewhere.
+  for (std::uint32_t index = 0; index < peers_.size(); ++index)
+    if (index != self_ && std::any_of(parts_.begin(), parts_.end(), [&](const Part& part) {
+          return part.missing > 0 && contains(part.who.receivers, index);
+        }))
+      waiting.push_back(index);
   return waiting;
 }
 
