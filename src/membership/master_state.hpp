@@ -77,6 +77,7 @@ class MasterMachine::State {
     std::optional<Instant> prove_by;       ///< Refused if it still lacks links then.
     std::uint32_t links_to_members = 0;    ///< Of which both ends say that they stand.
     std::uint32_t links_to_visitors = 0;
+    std::vector<PeerId> sponsors{};        ///< Of its group, if that has not all links.
   };
   struct Away {
     Instant since;
@@ -287,6 +288,7 @@ class MasterMachine::State {
   void begin_visit(Instant now, Peer& peer, MasterActions& out);
   bool has_turn(Instant now, const VisitorList& visitors, const Peer& peer);
   void announce_more(Instant now, std::uint32_t group);
+  bool find_sponsors(Peer& peer) const;
   void announce(Instant now, VisitorList& visitors, Peer& peer);
   void count_unproven(Peer& peer, bool is_unproven);
   void end_visit(Peer& peer);

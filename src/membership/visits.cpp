@@ -41,7 +41,19 @@ bool MasterMachine::State::is_proven(const Peer& peer) const {
   if (!peer.visit.announced) return false;
   const View* const view = view_of(peer.who.group);
   if (!view || planted(PlantedFault::unproven_newcomer)) return true;
-  return config_.links.has_all_links(view->size()) ? peer.visit.links_to_members == view->size() : unlinked(peer).empty();
+  if (config_.links.has_all_links(view->size())) return peer.visit.links_to_members == view->size();
+  return std::all_of(peer.visit.sponsors.begin(), peer.visit.sponsors.end(), [&](PeerId id) {
+    const auto sponsor = peers_.find(id);
+    return sponsor != peers_.end() && links_stand(peer, sponsor->second);
+  });
+}
+
+/// In the view in force; true if they are others than before.
+bool MasterMachine::State::find_sponsors(Peer& peer) const {
+  std::vector<PeerId> found;
+  if (const View* const view = view_of(peer.who.group); view && !config_.links.has_all_links(view->size()))
+    for (const Member& member : sponsors_of(config_.links, view->members, peer.who.id)) found.push_back(member.id);
+  return std::exchange(peer.visit.sponsors, found) != found;
 }
 
 void MasterMachine::State::said(Instant now, PeerId id, const PrefetchOver&, MasterActions& out) {
@@ -109,6 +121,7 @@ void MasterMachine::State::announce_more(Instant now, std::uint32_t group) {
 void MasterMachine::State::announce(Instant now, VisitorList& visitors, Peer& peer) {
   visitors.announced.push_back(peer.who.id);
   peer.visit.announced = true;
+  find_sponsors(peer);
   peer.visit.not_before.reset();
   ++source(peer.source).visitors;
   if (waits_for_admission(peer)) {
@@ -281,9 +294,7 @@ void MasterMachine::State::recount_visits(Instant now, std::uint32_t group, Mast
         peer.visit.links_to_members += links_stand(peer, peers_.at(member.id)) ? 1 : 0;
     for (const PeerId other : announced)
       if (other != id) peer.visit.links_to_visitors += links_stand(peer, peers_.at(other)) ? 1 : 0;
-    // It may have other sponsors now.
-    if (view && !config_.links.has_all_links(view->size()) && peer.visit.prove_by)
-      peer.visit.prove_by = now + config_.link_open;
+    if (find_sponsors(peer) && peer.visit.prove_by) peer.visit.prove_by = now + config_.link_open;
   }
   for (const PeerId id : announced) proof_may_have_changed(now, peers_.at(id), out);
   news_changed();
@@ -306,10 +317,13 @@ void MasterMachine::State::visit_due(Instant now, PeerId id, MasterActions& out)
 /// Members that it needs a link to, and lacks it.
 std::vector<Member> MasterMachine::State::unlinked(const Peer& peer) const {
   const View& view = *view_of(peer.who.group);
-  std::vector<Member> missing = config_.links.has_all_links(view.size())
-                                    ? view.members
-                                    : sponsors_of(config_.links, view.members, peer.who.id);
-  std::erase_if(missing, [&](const Member& member) { return links_stand(peer, peers_.at(member.id)); });
+  const bool of_all = config_.links.has_all_links(view.size());
+  const auto& sponsors = peer.visit.sponsors;
+  std::vector<Member> missing;
+  for (const Member& member : view.members) {
+    const bool needs = of_all || std::find(sponsors.begin(), sponsors.end(), member.id) != sponsors.end();
+    if (needs && !links_stand(peer, peers_.at(member.id))) missing.push_back(member);
+  }
   return missing;
 }
 
