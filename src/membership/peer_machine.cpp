@@ -296,7 +296,7 @@ void PeerMachine::want_links(Instant now, PeerActions& out) {
   std::erase_if(link_news_, [&](const auto& entry) { return is_gone(entry.first); });
   const bool of_all = has_all_links();
   // Where links come and go with views, one that has not stood yet says nothing of its other end.
-  if ((!of_all || !had_all_links_) && !planted(PlantedFault::hasty_witness))
+  if (!of_all || !had_all_links_)
     for (const PeerId peer : ids)
       if ((secret_changed || !wanted_.contains(peer)) && !links_up_.contains(peer)) fresh_.insert(peer);
   // Those that a newcomer is proven by are not the same all the time.

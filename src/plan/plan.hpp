@@ -74,8 +74,8 @@ struct PlanInput {
 
 /// The plan of one call: the same on every member, since it depends on the arguments alone (the network's
 /// content included). Without a network: direct, unless a ring is asked for. Without all links: hierarchical by rows,
-/// unless a ring is asked for. With a network: the simplest of
-/// the plans that no other beats by the margin in predicted time, or the best plan of the kind that is asked for. O(N^2 + slots * N): see docs/planning.md.
+/// unless a ring is asked for. With a network: the simplest of the plans that no other beats by the margin in predicted
+/// time, or the best plan of the kind that is asked for. O(N^2 + slots * N): see docs/planning.md.
 Plan make_plan(const PlanInput& input);
 
 /// Both trees are chains around the ring (Patarasu and Yuan 2009): for root r the sum climbs
