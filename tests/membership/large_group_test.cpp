@@ -100,15 +100,24 @@ TEST_CASE("one that a sponsor does not reach is refused, and told that it must b
   CHECK(sentence.find("in groups of more than 3 members all must be reachable") != std::string::npos);
 }
 
-TEST_CASE("a view with other members gives a newcomer time for other sponsors") {
+TEST_CASE("a newcomer that gets another sponsor has time for its link, and else it has not") {
   MasterBench bench(kMaster);
   bench.found(5);
   bench.hello(6);
   bench.pass(kMaster.link_open - seconds(1));
-  bench.say(5, Leave{});
-  bench.pass(seconds(2));
-  CHECK(bench.count<Refused>(6) == 0);
-  bench.pass(kMaster.link_open);
+  const Peers two = sponsors(bench.view(1).members, 6);
+  SECTION("a sponsor goes") {
+    bench.say(two.front(), Leave{});
+    bench.pass(seconds(2));
+    CHECK(bench.count<Refused>(6) == 0);
+    bench.pass(kMaster.link_open);
+  }
+  SECTION("somebody else goes") {
+    Peers others{1, 2, 3, 4, 5};
+    for (const std::uint64_t sponsor : two) std::erase(others, sponsor);
+    bench.say(others.front(), Leave{});
+    bench.pass(seconds(2));
+  }
   CHECK(bench.count<Refused>(6) == 1);
 }
 
