@@ -145,7 +145,8 @@ typedef enum hawserPlan {
   hawserPlanAuto = 0,
   hawserPlanRing = 1,
   hawserPlanDirect = 2,
-  /** Reduces inside regions, then across regions, then spreads the result inside. Direct if no regions are known. */
+  /** Reduces inside regions, then across regions, then spreads the result inside. Direct if no regions are known. Groups of
+   *  more than 128 members, which have not all links, always take this one with rows of ranks for regions, or a ring. */
   hawserPlanHierarchical = 3
 } hawserPlan_t;
 
@@ -362,7 +363,7 @@ HAWSER_API hawserResult_t hawserCommCreate(const hawserCommConfig_t* config, haw
  *  term. At most 32 terms. Errors: InvalidArgument, InvalidUsage (connected, or connecting), Closed. */
 HAWSER_API hawserResult_t hawserCommSetTerm(hawserComm_t comm, const char* name, const char* value);
 
-/** Joins the run. It dials the master and opens links to all members of its group while they go on. Then it waits until
+/** Joins the run. It dials the master and opens links to the members of its group while they go on. Then it waits until
  *  all members call hawserCommUpdateTopology, which admits it.
  *  The first peers of a run are admitted together: bootstrap_ms after the master's start, or when min_peers are there.
  *  When this returns, the members have just returned from update-topology. Go on with hawserCommUpdateTopology, which
@@ -399,8 +400,8 @@ HAWSER_API hawserResult_t hawserCommGetMembers(hawserComm_t comm, hawserMember_t
  *  place on all members. */
 HAWSER_API hawserResult_t hawserCommArePeersPending(hawserComm_t comm, int* pending);
 
-/** Lets newcomers join that have links to all members. Newcomers without these links are not waited for. All members of
- *  all groups must call it. It returns when the new view is in force, or at once after the last call if nobody joins.
+/** Lets newcomers join that have links to all members (in groups of more than 128: to 16 of them). Newcomers without
+ *  these links are not waited for. All members of all groups must call it. It returns when the new view is in force, or at once after the last call if nobody joins.
  *  The loss of a member meanwhile is no error: the new view is without it. A newcomer's first call succeeds at once if
  *  the members that admitted it are in a collective already. So a loop may begin with this call.
  *  Blocks until all members have called, at most the master's call_wait_ms.

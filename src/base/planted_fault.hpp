@@ -29,6 +29,7 @@ enum class PlantedFault {
   torn_successor,  ///< The late break of a connection that was replaced is taken for that of its successor.
   nobody_dials,    ///< When a link has broken altogether, each side waits for the other's dial.
   open_door,       ///< A link greeting is accepted whatever secret it shows.
+  lonely_receiver,  ///< A transfer makes do with the links of neighbours, be there a way to a holder or not.
   // Of works on payloads, and their order.
   unawaited_work,        ///< A call ends, and its caller has its memory back, while works on that are under way.
   early_landing,         ///< A result is written over the input before the work that saves the input is done.
@@ -58,6 +59,7 @@ inline constexpr std::pair<std::string_view, PlantedFault> kPlantedFaults[] = {
     {"torn_successor", PlantedFault::torn_successor},
     {"nobody_dials", PlantedFault::nobody_dials},
     {"open_door", PlantedFault::open_door},
+    {"lonely_receiver", PlantedFault::lonely_receiver},
     {"unawaited_work", PlantedFault::unawaited_work},
     {"early_landing", PlantedFault::early_landing},
     {"forgotten_arrival", PlantedFault::forgotten_arrival},

@@ -115,9 +115,9 @@ Result<void> check_company(const CollectiveStart& call, const CallSituation& sit
   if (situation.probing) return misuse("optimize-topology is under way; wait for it, then call");
   if (call.probing && situation.in_flight > 0)
     return misuse("a collective is in flight; wait for it, then call optimize-topology");
-  if (call.probing && situation.view.size() > limits::kMeasuredGroupMax)
+  if (call.probing && !situation.links.has_all_links(situation.view.size()))
     return misuse("this group has " + std::to_string(situation.view.size()) +
-                 " members; links are measured in groups of at most " + std::to_string(limits::kMeasuredGroupMax) +
+                 " members; links are measured in groups of at most " + std::to_string(situation.links.all_links_max) +
                  ". Plans do without");
   if (situation.in_flight >= limits::kOpsInFlightMax)
     return misuse(std::to_string(situation.in_flight) +

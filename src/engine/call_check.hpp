@@ -29,6 +29,7 @@ struct CallSituation {
   std::size_t in_flight = 0;    ///< Collectives.
   bool probing = false;         ///< One of them is an optimize-topology.
   bool tag_in_flight = false;   ///< One of them has the tag of this call.
+  LinkLayout links{};
 };
 
 /// Likewise, and the rest: whether it may begin now. Errors: these, peer_lost (its view is over), and why this peer is

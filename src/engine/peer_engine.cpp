@@ -58,7 +58,8 @@ PeerEngine::State::State(EngineConfig config)
       machine_({.connect = config_.connect,
                 .master_redial = config_.master_redial,
                 .silence = config_.silence,
-                .master_host = config_.master_host}),
+                .master_host = config_.master_host,
+                .links = config_.links}),
       prefetch_server_(config_.prefetch_share) {}
 
 void PeerEngine::State::step(Instant now, const EngineEvent& event, EngineActions& out) {
@@ -157,7 +158,9 @@ Result<void> PeerEngine::State::check_start(const CollectiveStart& call) const {
                            .updating = machine_.in_update(),
                            .in_flight = ops_.size() + endings_.size(),
                            .probing = !ops_.empty() && ops_.begin()->second.probing,
-                           .tag_in_flight = has_ending(call.tag) || (same_tag != ops_.end() && same_tag->first.tag == call.tag)});
+                           .tag_in_flight =
+                               has_ending(call.tag) || (same_tag != ops_.end() && same_tag->first.tag == call.tag),
+                           .links = config_.links});
 }
 
 Result<std::shared_ptr<Execution>> PeerEngine::State::make_execution(const CollectiveStart& call,
@@ -166,7 +169,8 @@ Result<std::shared_ptr<Execution>> PeerEngine::State::make_execution(const Colle
   const View& view = machine_.view();
   what.rank = *view.rank_of(machine_.self());
   if (call.transfer)
-    return std::shared_ptr<Execution>(std::make_shared<SliceTransfer>(call.transfer, what.rank, view.size()));
+    return std::shared_ptr<Execution>(
+        std::make_shared<SliceTransfer>(call.transfer, what.rank, view.size(), config_.links));
   if (call.residual) {
     what.residual = call.residual->owed();
     what.next_residual = call.residual->prepared();
@@ -181,7 +185,8 @@ Result<std::shared_ptr<Execution>> PeerEngine::State::make_execution(const Colle
                                                 .root = what.signature.root,
                                                 .wire = wire_bytes(what.signature),
                                                 .network = network,
-                                                .between_hosts = view.spans_hosts()});
+                                                .between_hosts = view.spans_hosts(),
+                                                .row_width = config_.links.row_width(view.size())});
   auto made = PlannedCollective::create(*plan, what, scratch_);
   if (!made.ok()) return made.error();
   return std::shared_ptr<Execution>(std::move(*made));
@@ -219,8 +224,21 @@ void PeerEngine::State::on(Instant now, const CollectiveStart& event, EngineActi
   op.tell_ready = now;
   if (small) *op.tell_ready += kReadyDelay * std::max(1U, machine_.view().size() / kMembersInReadyDelay);
   mark_flows(op);
+  for (const std::uint32_t rank : op.execution->further_links())
+    op.further_links.insert(machine_.view().members[rank].id);
   ops_.emplace(*key, std::move(op));
+  need_links(now, out);
   begin_op(now, *key, out);
+}
+
+/// Of all collectives under way.
+void PeerEngine::State::need_links(Instant now, EngineActions& out) {
+  std::set<PeerId> needed;
+  for (const auto& [key, op] : ops_)
+    if (current(key)) needed.insert(op.further_links.begin(), op.further_links.end());
+  PeerActions actions;
+  machine_.need_links(now, needed, actions);
+  follow(now, actions, out);
 }
 
 void PeerEngine::State::on(Instant now, const LeaveCall&, EngineActions& out) {
@@ -468,16 +486,18 @@ void PeerEngine::State::follow_one(Instant now, const OpCommitted& committed, En
   info.reduce = op.in_kernels;
   info.commit = now - whole;
   end_call(committed.key, false, {op.call, {Status::success, {}}, std::move(info)}, out);
+  need_links(now, out);
   set_bounds();
 }
 
-void PeerEngine::State::follow_one(Instant, const OpAborted& aborted, EngineActions& out) {
+void PeerEngine::State::follow_one(Instant now, const OpAborted& aborted, EngineActions& out) {
   const auto found = ops_.find(aborted.key);
   if (found == ops_.end()) return;
   release(aborted.key, out);
   end_probing(found->second, out);
   out.emplace_back(LogEvent{LogLevel::info, "collective-aborted", aborted.error.sentence});
   end_call(aborted.key, true, {found->second.call, aborted.error, {}}, out);
+  need_links(now, out);
   set_bounds();
 }
 

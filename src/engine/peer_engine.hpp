@@ -12,6 +12,7 @@
 #include "base/frame.hpp"
 #include "base/ids.hpp"
 #include "base/instant.hpp"
+#include "base/link_layout.hpp"
 #include "base/log_event.hpp"
 #include "base/result.hpp"
 #include "collective/call_memory.hpp"
@@ -55,6 +56,7 @@ struct EngineConfig {
   bool widens_links = false;  ///< Whoever drives it performs WidenLink.
   /// What one work of a call's end touches, give or take a chunk: about a millisecond's worth.
   std::size_t ending_work_bytes = 8 << 20;
+  LinkLayout links{};         ///< The same at all peers, and at the master.
 };
 
 /// Names a work from its RunWork to its WorkDone.

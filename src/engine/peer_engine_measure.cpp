@@ -53,7 +53,7 @@ bool PeerEngine::State::take_measures(Link& link) {
 /// as it may be noise: it is what all plan from.
 void PeerEngine::State::tell_measures(PeerActions& out) {
   const View& view = machine_.view();
-  if (view.size() > limits::kMeasuredGroupMax) return;
+  if (!config_.links.has_all_links(view.size())) return;
   std::set<PeerId> together;
   for (auto& [peer, link] : links_)
     if (take_measures(link)) together.insert(peer);

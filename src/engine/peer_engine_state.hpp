@@ -57,7 +57,8 @@ class PeerEngine::State {
     std::shared_ptr<Execution> execution;
     std::shared_ptr<LinkProbing> probing;  ///< The same, of an optimize-topology; else null.
     bool compress = false;
-    std::uint64_t limit_announced = 0;        ///< Of chunks on their way up.
+    std::uint64_t limit_announced = 0;   ///< Of chunks on their way up.
+    std::set<PeerId> further_links;      ///< As Execution::further_links.
     std::set<PeerId> not_heard;          ///< Members whose chunks come here, and who may not have called yet.
     Instant all_called{};                ///< When that was empty.
     Duration in_kernels{};
@@ -179,6 +180,7 @@ class PeerEngine::State {
   void follow_one(Instant now, const UpdateEnded& ended, EngineActions& out);
   void follow_one(Instant now, const GroupMembersKnown& known, EngineActions& out);
   void follow_one(Instant now, const VisitorsKnown& known, EngineActions& out);
+  void need_links(Instant now, EngineActions& out);
   Result<void> check_start(const CollectiveStart& call) const;
   Result<std::shared_ptr<Execution>> make_execution(const CollectiveStart& call, const PlanBasis& basis,
                                                     const Network* network);

@@ -136,7 +136,7 @@ bool MasterMachine::State::lacks_first_links(const Peer& peer, Instant window_en
   if (peer.visit.links_to_visitors + 1 >= announced.size()) return false;
   return std::any_of(announced.begin(), announced.end(), [&](PeerId id) {
     const Peer& other = peers_.at(id);
-    return id != peer.who.id && other.came_at < window_ends && !links_stand(peer, other);
+    return id != peer.who.id && other.came_at < window_ends && !links_established(peer, other);
   });
 }
 
@@ -154,7 +154,12 @@ void MasterMachine::State::maybe_bootstrap(Instant now, MasterActions& out) {
 /// Of those who are not all linked to each other the ones go that lack most links, the youngest first: one that answers
 /// nobody keeps nobody out.
 void MasterMachine::State::keep_linked_ones(std::vector<const Peer*>& newcomers) const {
-  const auto apart = [&](const Peer& a, const Peer& b) { return a.who.group == b.who.group && !links_stand(a, b); };
+  const auto apart = [&](const Peer& a, const Peer& b) {
+    if (a.who.group != b.who.group || links_established(a, b)) return false;
+    // Those of a large group have links to its members only.
+    const View* const view = view_of(a.who.group);
+    return !view || config_.links.has_all_links(view->size());
+  };
   std::vector<std::size_t> missing(newcomers.size());
   for (std::size_t i = 0; i < newcomers.size(); ++i)
     for (std::size_t j = 0; j < i; ++j)

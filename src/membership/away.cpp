@@ -59,6 +59,38 @@ void MasterMachine::State::set_down(Peer& from, PeerId to, std::optional<LinkDow
   if (from.connection) count_doubt(from, to, *link, true);
 }
 
+bool MasterMachine::State::are_neighbours(const Group& group, const Peer& a, const Peer& b) const {
+  return config_.links.has_link(a.rank, b.rank, group.view.size());
+}
+
+/// In a view that has not all links a member's word on those that are not its neighbours any more means nothing.
+void MasterMachine::State::forget_doubts_of_others(const Group& group) {
+  for (const Member& member : group.view.members) {
+    Peer& peer = peers_.at(member.id);
+    for (const auto& [to, link] : std::map<PeerId, LinkDown>(peer.down))
+      if (!are_neighbours(group, peer, peers_.at(to))) set_down(peer, to, std::nullopt);
+  }
+}
+
+/// Whether most of those that have a link to it, and are connected and can tell, say that it is down. When most of them
+/// are away, as after a stop of the master, the few that are back do not speak for all.
+bool MasterMachine::State::is_doubted(const Group& group, const Peer& peer) const {
+  const std::size_t members = group.view.size();
+  const std::size_t down = peer.doubts.by.size();
+  if (config_.links.has_all_links(group.view.size())) {
+    // One that has just come back has not said yet how it stands with its links: it counts for those that have theirs.
+    const std::size_t present = members - group.unconnected;
+    return 2 * present >= members && 2 * down > present;
+  }
+  const std::size_t links = config_.links.links_of(peer.rank, group.view.size());
+  // Those that are away are looked for only where it matters.
+  if (2 * down + group.unconnected <= links) return false;
+  std::size_t present = 0;
+  for (const std::uint32_t rank : config_.links.neighbours(peer.rank, group.view.size()))
+    present += peers_.at(group.view.members[rank].id).is_unconnected ? 0 : 1;
+  return 2 * present >= links && 2 * down > present;
+}
+
 /// It has a connection, so that what it says of its links counts, or has none any more.
 void MasterMachine::State::doubt_others(const Peer& from, bool counts) {
   for (const auto& [to, link] : from.down) count_doubt(from, to, link, counts);
@@ -80,17 +112,13 @@ void MasterMachine::State::judge_away(Instant now, PeerId id, MasterActions& out
   const Peer& peer = found->second;
   const Group* const group = group_of(id);
   if (!group) return;
-  // One that has just come back has not said yet how it stands with its links: it counts for those that have theirs.
-  const std::size_t present = group->view.size() - group->unconnected;
   const std::size_t down = peer.doubts.by.size();
   // One alone may lie.
   const Duration patience = 2 * peer.doubts.refused > down ? Duration::zero()
                             : peer.doubts.refused > 0      ? kRefusalDenied
                                                            : kLinksRepaired;
   const Instant last = down == 0 ? peer.away->since : std::max(peer.away->since, peer.doubts.by.rbegin()->first);
-  // When most are away, as after a stop of the master, the few that are back do not speak for the view.
-  const bool is_minority = 2 * present < group->view.size();
-  if (is_minority || 2 * down <= present) return arm(Timer::away, id.value, peer.away->since + config_.recovery);
+  if (!is_doubted(*group, peer)) return arm(Timer::away, id.value, peer.away->since + config_.recovery);
   const Instant due = std::min(last + patience, peer.away->since + config_.recovery);
   if (now < due) return arm(Timer::away, id.value, due);
   lose(now, id,

@@ -92,6 +92,7 @@ void MasterMachine::State::set_view(Group& group, std::uint32_t number, std::vec
     peer.rank = rank;
     std::erase_if(peer.down, [&](const auto& entry) { return !peers_.contains(entry.first); });
   }
+  if (!config_.links.has_all_links(group.view.size())) forget_doubts_of_others(group);
   begin_measuring(group);
   group.mismatch_since.reset();
   arm_group(group);

@@ -9,6 +9,7 @@
 
 #include "base/ids.hpp"
 #include "base/instant.hpp"
+#include "base/link_layout.hpp"
 #include "base/log_event.hpp"
 #include "membership/messages.hpp"
 #include "membership/straggler.hpp"
@@ -34,6 +35,8 @@ struct MasterConfig {
   std::uint32_t straggler_percent = 25;
   /// A connection that has not said who it is after so long is closed.
   Duration introduction = seconds(5);
+  /// The same at all peers.
+  LinkLayout links{};
 };
 
 struct ConnectionOpened {

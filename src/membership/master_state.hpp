@@ -77,6 +77,7 @@ class MasterMachine::State {
     std::optional<Instant> prove_by;       ///< Refused if it still lacks links then.
     std::uint32_t links_to_members = 0;    ///< Of which both ends say that they are established.
     std::uint32_t links_to_visitors = 0;
+    std::vector<PeerId> sponsors{};        ///< Of its group, if that has not all links.
   };
   struct Away {
     Instant since;
@@ -284,10 +285,11 @@ class MasterMachine::State {
   void said(Instant now, PeerId peer, const PrefetchOver& message, MasterActions& out);
   static bool waits_for_admission(const Peer& peer);
   bool is_proven(const Peer& peer) const;
-  bool links_stand(const Peer& a, const Peer& b) const;
+  bool links_established(const Peer& a, const Peer& b) const;
   void begin_visit(Instant now, Peer& peer, MasterActions& out);
   bool has_turn(Instant now, const VisitorList& visitors, const Peer& peer);
   void announce_more(Instant now, std::uint32_t group);
+  bool find_sponsors(Peer& peer) const;
   void announce(Instant now, VisitorList& visitors, Peer& peer);
   void count_unproven(Peer& peer, bool is_unproven);
   void end_visit(Peer& peer);
@@ -394,6 +396,9 @@ class MasterMachine::State {
   void count_absent(Instant now, Peer& peer);
   void judge_away(Instant now, PeerId peer, MasterActions& out);
   void set_down(Peer& from, PeerId to, std::optional<LinkDown> link);
+  bool are_neighbours(const Group& group, const Peer& a, const Peer& b) const;
+  void forget_doubts_of_others(const Group& group);
+  bool is_doubted(const Group& group, const Peer& peer) const;
   void doubt_others(const Peer& from, bool counts);
   void count_doubt(const Peer& from, PeerId to, const LinkDown& link, bool counts);
   void away_due(Instant now, PeerId peer, MasterActions& out);

@@ -1,7 +1,6 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
-#include "base/limits.hpp"
 #include "base/planted_fault.hpp"
 #include "membership/master_state.hpp"
 
@@ -54,7 +53,7 @@ void MasterMachine::State::begin_measuring(Group& group) {
 
 void MasterMachine::State::publish_measures(Instant now, Group& group, MasterActions& out) {
   Measuring& measuring = group.measuring;
-  if (!measuring.changed || now < measuring.publish_at || group.view.size() > limits::kMeasuredGroupMax) return;
+  if (!measuring.changed || now < measuring.publish_at || !config_.links.has_all_links(group.view.size())) return;
   Measures measures{.view = group.view.id, .version = ++measuring.version, .rows = {}};
   for (const Member& member : group.view.members) {
     const Peer& from = peers_.at(member.id);

@@ -6,6 +6,7 @@
 #include "base/assert.hpp"
 #include "base/limits.hpp"
 #include "base/planted_fault.hpp"
+#include "membership/sponsors.hpp"
 
 namespace hawser {
 namespace {
@@ -243,41 +244,75 @@ std::optional<Duration> PeerMachine::dial_after(const Member& member) const {
   if (member.address.host.empty()) return std::nullopt;
   const bool is_smaller = me_.id < member.id;
   const bool it_visits = is_in(visitors_, member.id) && !view_.find(member.id);
-  if (phase_ == Phase::member && it_visits) return kNewcomerDialsFirst;
+  // Sponsors dial.
+  if (phase_ == Phase::member && it_visits) return has_all_links() ? kNewcomerDialsFirst : Duration::zero();
+  if (phase_ == Phase::joining && !has_all_links()) return std::nullopt;
   if (phase_ == Phase::joining && !it_visits) return Duration::zero();
   return is_smaller ? Duration::zero() : kSmallerDialsFirst;
 }
 
-void PeerMachine::want_links(PeerActions& out) {
-  WantLinks wanted;
-  const auto add = [&](const std::vector<Member>& peers) {
-    for (const Member& member : peers) {
-      const bool known = std::any_of(wanted.peers.begin(), wanted.peers.end(),
-                                     [&](const auto& wish) { return wish.peer.id == member.id; });
-      if (member.id == me_.id || known) continue;
-      const Member peer = reachable(member);
-      wanted.peers.push_back({.peer = peer, .dial_after = dial_after(peer)});
-    }
-  };
-  if (phase_ == Phase::joining) {
-    wanted.secret = group_secret_;
-    add(group_members_);
-  }
+/// How many members this peer's group has.
+std::uint32_t PeerMachine::links_among() const {
+  return phase_ == Phase::joining ? static_cast<std::uint32_t>(group_members_.size()) : view_.size();
+}
+
+/// Others, members first, some of them twice perhaps.
+std::vector<Member> PeerMachine::links_to_have() const {
+  std::vector<Member> peers;
+  const auto add = [&](const std::vector<Member>& more) { peers.insert(peers.end(), more.begin(), more.end()); };
+  const bool of_all = has_all_links();
+  if (phase_ == Phase::joining) add(of_all ? group_members_ : sponsors_of(bounds_.links, group_members_, me_.id));
   if (phase_ == Phase::member) {
-    wanted.secret = view_.link_secret;
-    add(view_.members);
+    const std::uint32_t rank = *view_.rank_of(me_.id);
+    for (std::uint32_t other = 0; other < view_.size(); ++other)
+      if (bounds_.links.has_link(rank, other, view_.size()) || needed_.contains(view_.members[other].id))
+        peers.push_back(view_.members[other]);
   }
-  if (phase_ == Phase::member || group_secret_ != 0) add(visitors_);
+  if (of_all && (phase_ == Phase::member || group_secret_ != 0)) add(visitors_);
+  if (!of_all && phase_ == Phase::member)
+    for (const Member& visitor : visitors_)
+      if (!view_.find(visitor.id) && is_sponsor(bounds_.links, view_.members, me_.id, visitor.id)) peers.push_back(visitor);
+  return peers;
+}
+
+void PeerMachine::want_links(Instant now, PeerActions& out) {
+  WantLinks wanted;
+  std::set<PeerId> ids;
+  for (const Member& member : links_to_have()) {
+    if (member.id == me_.id || !ids.insert(member.id).second) continue;
+    const Member peer = reachable(member);
+    wanted.peers.push_back({.peer = peer, .dial_after = dial_after(peer)});
+  }
+  if (phase_ == Phase::joining) wanted.secret = group_secret_;
+  if (phase_ == Phase::member) wanted.secret = view_.link_secret;
   const bool secret_changed = secret_ != wanted.secret;
   secret_ = wanted.secret;
-  const auto is_gone = [&](PeerId peer) {
-    return secret_changed || std::none_of(wanted.peers.begin(), wanted.peers.end(),
-                                          [&](const auto& wish) { return wish.peer.id == peer; });
-  };
+  const auto is_gone = [&](PeerId peer) { return secret_changed || !ids.contains(peer); };
+  std::vector<PeerId> dropped;
+  for (const PeerId peer : links_up_)
+    if (is_gone(peer)) dropped.push_back(peer);
   std::erase_if(links_up_, is_gone);
   std::erase_if(refused_, is_gone);
+  std::erase_if(fresh_, is_gone);
   std::erase_if(link_news_, [&](const auto& entry) { return is_gone(entry.first); });
+  const bool of_all = has_all_links();
+  // Where links come and go with views, one that has not stood yet says nothing of its other end.
+  if (!of_all || !had_all_links_)
+    for (const PeerId peer : ids)
+      if ((secret_changed || !wanted_.contains(peer)) && !links_up_.contains(peer)) fresh_.insert(peer);
+  // Those that a newcomer is proven by are not the same all the time.
+  if (!of_all && !secret_changed)
+    for (const PeerId peer : dropped)
+      if (phase_ == Phase::joining || !view_.find(peer)) note_link(now, peer, LinkChange::down);
+  had_all_links_ = of_all;
+  wanted_ = std::move(ids);
   out.emplace_back(std::move(wanted));
+}
+
+void PeerMachine::need_links(Instant now, const std::set<PeerId>& members, PeerActions& out) {
+  if (phase_ != Phase::member || needed_ == members) return;
+  needed_ = members;
+  want_links(now, out);
 }
 
 void PeerMachine::link_changed(Instant now, PeerId peer, LinkChange change) {
@@ -285,6 +320,7 @@ void PeerMachine::link_changed(Instant now, PeerId peer, LinkChange change) {
   if (change == LinkChange::up) {
     links_up_.insert(peer);
     refused_.erase(peer);
+    fresh_.erase(peer);
   } else {
     links_up_.erase(peer);
   }
@@ -322,7 +358,8 @@ void PeerMachine::tell_all_links(PeerActions& out) {
   linked.up.assign(links_up_.begin(), links_up_.end());
   if (phase_ == Phase::member)
     for (const Member& member : view_.members)
-      if (member.id != me_.id && !links_up_.contains(member.id)) linked.down.push_back(member.id);
+      if (wanted_.contains(member.id) && !links_up_.contains(member.id) && !fresh_.contains(member.id))
+        linked.down.push_back(member.id);
   tell_master(std::move(linked), out);
 }
 
@@ -379,9 +416,11 @@ void PeerMachine::said(Instant now, const StartView& message, PeerActions& out) 
   }
   phase_ = Phase::member;
   connect_by_.reset();
-  want_links(out);
+  needed_.clear();
+  want_links(now, out);
   for (const Member& member : view_.members)
-    if (member.id != me_.id && !links_up_.contains(member.id)) note_link(now, member.id, LinkChange::down);
+    if (wanted_.contains(member.id) && !links_up_.contains(member.id) && !fresh_.contains(member.id))
+      note_link(now, member.id, LinkChange::down);
   if (was_guest) out.emplace_back(GroupMembersKnown{});
   if (joined) out.emplace_back(VisitorsKnown{visitors_});
   out.emplace_back(ViewStarted{view_});
@@ -475,19 +514,19 @@ void PeerMachine::said(Instant, const Straggling& message, PeerActions& out) {
 
 void PeerMachine::said(Instant now, const GroupMembers& message, PeerActions& out) {
   if (phase_ != Phase::joining) return;
-  if (!apply(message.members, group_members_))
-    return lose_sync(now, "members of the group came as a change of others than were known", out);
+  if (!apply(message.members, group_members_)) return lose_sync(now, "members of the group came as a change of others than were known", out);
   group_secret_ = message.link_secret;
-  want_links(out);
+  want_links(now, out);
   note_links_to(now, message.members.came);
-  if (is_guest()) out.emplace_back(GroupMembersKnown{group_members_});
+  // It asks those that it has links to.
+  if (is_guest()) out.emplace_back(GroupMembersKnown{has_all_links() ? group_members_ : sponsors_of(bounds_.links, group_members_, me_.id)});
 }
 
 void PeerMachine::said(Instant now, const Visitors& message, PeerActions& out) {
   if (phase_ != Phase::joining && phase_ != Phase::member) return;
   if (!apply(message.visitors, visitors_))
     return lose_sync(now, "visitors came as a change of others than were known", out);
-  want_links(out);
+  want_links(now, out);
   note_links_to(now, message.visitors.came);
   if (phase_ == Phase::member) out.emplace_back(VisitorsKnown{visitors_});
 }
@@ -512,7 +551,7 @@ const PlanBasis& PeerMachine::plan_basis(std::uint64_t tag) const {
 }
 
 void PeerMachine::measured(LinkRow row, PeerActions& out) {
-  if (phase_ != Phase::member || view_.size() > limits::kMeasuredGroupMax) return;
+  if (phase_ != Phase::member || !has_all_links()) return;
   tell_master(Measured{.view = view_.id, .row = std::move(row)}, out);
 }
 
@@ -530,6 +569,10 @@ void PeerMachine::lose(const Error& error, PeerActions& out) {
   welcomed_ = false;
   links_up_.clear();
   refused_.clear();
+  needed_.clear();
+  wanted_.clear();
+  fresh_.clear();
+  had_all_links_ = true;
   link_news_.clear();
   tell_links_at_.reset();
   group_members_.clear();

@@ -13,6 +13,7 @@
 
 #include "base/deadlines.hpp"
 #include "base/instant.hpp"
+#include "base/link_layout.hpp"
 #include "base/log_event.hpp"
 #include "membership/messages.hpp"
 #include "membership/peer_actions.hpp"
@@ -67,6 +68,8 @@ struct PeerBounds {
   Duration silence = seconds(5);
   /// By which this peer dials the master. A member that the master sees on its own machine is there, too.
   std::string master_host{};
+  /// The same at all peers, and at the master.
+  LinkLayout links{};
 };
 
 /// What has become of a link.
@@ -119,6 +122,9 @@ class PeerMachine {
   void master_down(Instant now, const std::string& reason, bool is_no_master, PeerActions& out);
   void master_said(Instant now, const MasterMessage& message, PeerActions& out);
   void link_changed(Instant now, PeerId peer, LinkChange change);
+  /// Members that this one needs a link to though they are not its neighbours, until the next view. Until they are told
+  /// anew.
+  void need_links(Instant now, const std::set<PeerId>& members, PeerActions& out);
   void tick(Instant now, PeerActions& out);
   std::optional<Instant> next_deadline() const;
 
@@ -165,7 +171,10 @@ class PeerMachine {
   void tell_master(PeerMessage message, PeerActions& out);
   void dial(Instant now, PeerActions& out);
   void lose(const Error& error, PeerActions& out);
-  void want_links(PeerActions& out);
+  void want_links(Instant now, PeerActions& out);
+  std::vector<Member> links_to_have() const;
+  bool has_all_links() const { return bounds_.links.has_all_links(links_among()); }
+  std::uint32_t links_among() const;
   Member reachable(const Member& member) const;
   std::optional<Duration> dial_after(const Member& member) const;
   void note_link(Instant now, PeerId peer, LinkChange change);
@@ -212,6 +221,10 @@ class PeerMachine {
   Duration backoff_{};
   std::string down_reason_;
 
+  std::set<PeerId> needed_;    ///< As need_links has it.
+  std::set<PeerId> wanted_;    ///< Whom this peer keeps links to.
+  bool had_all_links_ = true;  ///< When that was last determined.
+  std::set<PeerId> fresh_;     ///< Links that began with a view, and have not stood yet.
   std::set<PeerId> links_up_;
   std::set<PeerId> refused_;  ///< Since their links were last up.
   std::map<PeerId, LinkChange> link_news_;  ///< That the master has not been told.

@@ -4,10 +4,12 @@
 #include "base/limits.hpp"
 #include "base/planted_fault.hpp"
 #include "membership/master_state.hpp"
+#include "membership/sponsors.hpp"
 
 /// Visits: a newcomer and the members of its group are told of each other, links are opened in the background while the
 /// members go on, and both ends say when they are established. Only a newcomer that has links to all members counts for an
-/// update-topology, so that call waits for nobody's links. Newcomers open links to each other, too.
+/// update-topology, so that call waits for nobody's links. Newcomers open links to each other, too. In a large group, whose
+/// members have not all links, a newcomer is proven by its sponsors, and opens its links with the view that it is in.
 ///
 /// A newcomer that prefetches is a visitor all the while, and fetches over these links; its links are counted from the end
 /// of its prefetch on. One whose links are not established in time is refused, and waits 10, 20, 40 s before it may try
@@ -30,15 +32,28 @@ bool MasterMachine::State::waits_for_admission(const Peer& peer) {
 }
 
 /// Both ends say so.
-bool MasterMachine::State::links_stand(const Peer& a, const Peer& b) const {
+bool MasterMachine::State::links_established(const Peer& a, const Peer& b) const {
   return a.linked.contains(b.who.id) && b.linked.contains(a.who.id);
 }
 
-/// It has links to all members of its group, or the group has none.
+/// It has links to all members of its group, or to its sponsors, or the group has no members.
 bool MasterMachine::State::is_proven(const Peer& peer) const {
   if (!peer.visit.announced) return false;
   const View* const view = view_of(peer.who.group);
-  return !view || peer.visit.links_to_members == view->size() || planted(PlantedFault::unproven_newcomer);
+  if (!view || planted(PlantedFault::unproven_newcomer)) return true;
+  if (config_.links.has_all_links(view->size())) return peer.visit.links_to_members == view->size();
+  return std::all_of(peer.visit.sponsors.begin(), peer.visit.sponsors.end(), [&](PeerId id) {
+    const auto sponsor = peers_.find(id);
+    return sponsor != peers_.end() && links_established(peer, sponsor->second);
+  });
+}
+
+/// In the view in force; true if they are others than before.
+bool MasterMachine::State::find_sponsors(Peer& peer) const {
+  std::vector<PeerId> found;
+  if (const View* const view = view_of(peer.who.group); view && !config_.links.has_all_links(view->size()))
+    for (const Member& member : sponsors_of(config_.links, view->members, peer.who.id)) found.push_back(member.id);
+  return std::exchange(peer.visit.sponsors, found) != found;
 }
 
 void MasterMachine::State::said(Instant now, PeerId id, const PrefetchOver&, MasterActions& out) {
@@ -106,6 +121,7 @@ void MasterMachine::State::announce_more(Instant now, std::uint32_t group) {
 void MasterMachine::State::announce(Instant now, VisitorList& visitors, Peer& peer) {
   visitors.announced.push_back(peer.who.id);
   peer.visit.announced = true;
+  find_sponsors(peer);
   peer.visit.not_before.reset();
   ++source(peer.source).visitors;
   if (waits_for_admission(peer)) {
@@ -206,10 +222,12 @@ MasterMachine::State::Peer* MasterMachine::State::link_down(Instant now, Peer& f
   }
   Peer& other = found->second;
   const bool is_of_group = other.who.group == from.who.group;
-  if (from.role == Role::member && other.role == Role::member && is_of_group)
-    set_down(from, to, LinkDown{.at = now, .refused = refused});
-  else if (from.linked.erase(to) > 0 && other.linked.contains(from.who.id))
+  if (from.role == Role::member && other.role == Role::member && is_of_group) {
+    if (are_neighbours(groups_.at(from.who.group), from, other))
+      set_down(from, to, LinkDown{.at = now, .refused = refused});
+  } else if (from.linked.erase(to) > 0 && other.linked.contains(from.who.id)) {
     count_link(from, other, false);
+  }
   return is_of_group ? &other : nullptr;
 }
 
@@ -223,7 +241,7 @@ void MasterMachine::State::count_link(Peer& a, Peer& b, bool is_established) {
 void MasterMachine::State::forget_links(Peer& peer) {
   for (const PeerId to : std::set<PeerId>(peer.linked))
     if (const auto other = peers_.find(to); other != peers_.end()) {
-      if (links_stand(peer, other->second)) count_link(peer, other->second, false);
+      if (links_established(peer, other->second)) count_link(peer, other->second, false);
       other->second.linked.erase(peer.who.id);
     }
   peer.linked.clear();
@@ -241,7 +259,9 @@ void MasterMachine::State::proof_may_have_changed(Instant now, Peer& peer, Maste
   if (is_proven(peer)) {
     visit.prove_by.reset();
     if (visit.is_counted) {
-      out.emplace_back(LogEvent{LogLevel::info, "newcomer-linked", name_of(peer) + " has its links to all members"});
+      const bool to_all = config_.links.has_all_links(view_of(peer.who.group)->size());
+      out.emplace_back(LogEvent{LogLevel::info, "newcomer-linked",
+                                name_of(peer) + " has its links to " + (to_all ? "all members" : "its sponsors")});
       backoffs_.erase(backoff_key(peer));
     }
     count_unproven(peer, false);
@@ -271,9 +291,10 @@ void MasterMachine::State::recount_visits(Instant now, std::uint32_t group, Mast
     peer.visit.links_to_members = peer.visit.links_to_visitors = 0;
     if (view)
       for (const Member& member : view->members)
-        peer.visit.links_to_members += links_stand(peer, peers_.at(member.id)) ? 1 : 0;
+        peer.visit.links_to_members += links_established(peer, peers_.at(member.id)) ? 1 : 0;
     for (const PeerId other : announced)
-      if (other != id) peer.visit.links_to_visitors += links_stand(peer, peers_.at(other)) ? 1 : 0;
+      if (other != id) peer.visit.links_to_visitors += links_established(peer, peers_.at(other)) ? 1 : 0;
+    if (find_sponsors(peer) && peer.visit.prove_by) peer.visit.prove_by = now + config_.link_open;
   }
   for (const PeerId id : announced) proof_may_have_changed(now, peers_.at(id), out);
   news_changed();
@@ -293,11 +314,16 @@ void MasterMachine::State::visit_due(Instant now, PeerId id, MasterActions& out)
   fail_visit(now, peer, out);
 }
 
-/// Members that it lacks a link to.
+/// Members that it needs a link to, and lacks it.
 std::vector<Member> MasterMachine::State::unlinked(const Peer& peer) const {
+  const View& view = *view_of(peer.who.group);
+  const bool of_all = config_.links.has_all_links(view.size());
+  const auto& sponsors = peer.visit.sponsors;
   std::vector<Member> missing;
-  for (const Member& member : view_of(peer.who.group)->members)
-    if (!links_stand(peer, peers_.at(member.id))) missing.push_back(member);
+  for (const Member& member : view.members) {
+    const bool needs = of_all || std::find(sponsors.begin(), sponsors.end(), member.id) != sponsors.end();
+    if (needs && !links_established(peer, peers_.at(member.id))) missing.push_back(member);
+  }
   return missing;
 }
 
@@ -320,14 +346,22 @@ void MasterMachine::State::fail_visit(Instant now, Peer& peer, MasterActions& ou
   backoff.until = now + std::min(kVisitBackoffMax, kBackoffFirst * (1 << std::min<std::uint32_t>(backoff.failures, 8)));
   ++backoff.failures;
   backoff.reason = "no link to " + names;
-  out.emplace_back(LogEvent{LogLevel::notice, "newcomer-refused",
-                            name_of(peer) + " is refused: no link between it and " + names +
-                                " could be established, whichever side dialled"});
+  const std::string log = name_of(peer) + " is refused: no link between it and " + names + " could be established, ";
+  const std::string at = "no link between this peer, at " + to_string(peer.who.address) + ", and " + names +
+                         " could be established within " + std::to_string(whole_milliseconds(config_.link_open)) + " ms, ";
+  if (config_.links.has_all_links(group.view.size())) {
+    out.emplace_back(LogEvent{LogLevel::notice, "newcomer-refused", log + "whichever side dialled"});
+    return dismiss(peer.who.id,
+                   {Status::refused, at + "whichever side dialled; check both addresses (advertise_address) and "
+                                          "firewalls, then connect again"},
+                   true, out);
+  }
+  out.emplace_back(LogEvent{LogLevel::notice, "newcomer-refused", log + "and it must be dialled in so large a group"});
   dismiss(peer.who.id,
-          {Status::refused, "no link between this peer, at " + to_string(peer.who.address) + ", and " + names +
-                                " could be established within " +
-                                std::to_string(whole_milliseconds(config_.link_open)) + " ms, whichever side dialled; check both "
-                                "addresses (advertise_address) and firewalls, then connect again"},
+          {Status::refused, at + "by dialling this peer; in groups of more than " +
+                                std::to_string(config_.links.all_links_max) +
+                                " members all must be reachable, so check its address (advertise_address) and "
+                                "firewalls, then connect again"},
           true, out);
 }
 

@@ -64,15 +64,18 @@ struct PlanInput {
   WireBytes wire;
   const Network* network = nullptr;  ///< Of as many members; null: nothing is known of the links.
   bool between_hosts = false;        ///< As in ChunkingInput.
+  /// Members have links along rows of so many ranks and along columns only, and nothing is known of them
+  /// (base/link_layout.hpp). 0: all have links to each other.
+  std::uint32_t row_width = 0;
   /// Where the choice is automatic: a plan must be predicted to be faster by more than this than a simpler one. The
   /// error of what is measured; so noise makes no plan, and none is chosen whose gain is in doubt.
   std::uint32_t margin_percent = 15;
 };
 
 /// The plan of one call: the same on every member, since it depends on the arguments alone (the network's
-/// content included). Without a network: direct, unless a ring is asked for. With one: the simplest of
-/// the plans that no other beats by the margin in predicted time, or the best plan of the kind that is asked for.
-/// O(N^2 + slots * N): see docs/planning.md.
+/// content included). Without a network: direct, unless a ring is asked for. Without all links: hierarchical by rows,
+/// unless a ring is asked for. With a network: the simplest of the plans that no other beats by the margin in predicted
+/// time, or the best plan of the kind that is asked for. O(N^2 + slots * N): see docs/planning.md.
 Plan make_plan(const PlanInput& input);
 
 /// Both trees are chains around the ring (Patarasu and Yuan 2009): for root r the sum climbs

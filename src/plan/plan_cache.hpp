@@ -33,8 +33,8 @@ class PlanCache {
   std::size_t kept() const { return kept_.size(); }
 
  private:
-  using Key = std::tuple<std::uint64_t, PlanKind, std::uint32_t, std::uint64_t, std::uint32_t, Collective,
-                         std::uint32_t, std::uint64_t, std::uint64_t, std::uint64_t, std::uint32_t, bool>;
+  using Key = std::tuple<std::uint64_t, PlanKind, std::uint32_t, std::uint64_t, std::uint32_t, Collective, std::uint32_t,
+                         std::uint64_t, std::uint64_t, std::uint64_t, std::uint32_t, bool, std::uint32_t>;
   struct Kept {
     Key key;
     std::shared_ptr<const Plan> plan;

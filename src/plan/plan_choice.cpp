@@ -9,6 +9,7 @@
 #include "plan/network.hpp"
 #include "plan/plan.hpp"
 #include "plan/plan_hierarchical.hpp"
+#include "plan/plan_rows.hpp"
 #include "plan/prediction.hpp"
 
 namespace hawser {
@@ -135,6 +136,31 @@ void use_hierarchical(const PlanInput& in, Plan& plan) {
   plan.cycle = std::move(made.cycle);
 }
 
+/// Where members have links along rows and columns only. The same bytes as direct, in 4 hops.
+void use_rows(const PlanInput& in, Plan& plan) {
+  const std::string rows = "rows of " + std::to_string(in.row_width);
+  if (in.kind == PlanKind::ring) {
+    plan.kind = PlanKind::ring;
+    plan.reason = "asked for";
+    const std::vector<std::uint32_t> order = ring_of_rows(in.world_size, in.row_width);
+    const auto make = [&](std::uint32_t root) { return ring_trees(root, order); };
+    plan.trees = in.collective == Collective::broadcast ? std::vector<Trees>{make(in.root)} : trees_of_roots(plan, make);
+    return;
+  }
+  plan.kind = PlanKind::hierarchical;
+  plan.reason = "hierarchical (" + rows + "): in so large a group members have links along rows and columns of ranks only";
+  if (in.kind == PlanKind::direct) plan.reason += "; direct was asked for, and needs all links";
+  if (in.kind == PlanKind::hierarchical) plan.reason += "; asked for";
+  if (in.collective != Collective::broadcast) {
+    plan.trees =
+        trees_of_roots(plan, [&](std::uint32_t root) { return row_trees(root, in.world_size, in.row_width); });
+    return;
+  }
+  plan.trees = row_relay_trees(in.root, in.world_size, in.row_width);
+  // Too small for the second way to pay.
+  if (plan.chunking.chunks() < plan.trees.size()) plan.trees = {row_trees(in.root, in.world_size, in.row_width)};
+}
+
 struct Candidate {
   std::string name;
   Plan plan;
@@ -216,6 +242,7 @@ std::uint64_t slowest_in_memory_bytes(const PlanInput& in) {
 Plan make_plan(const PlanInput& in) {
   HAWSER_ASSERT(in.world_size >= 2);
   HAWSER_ASSERT(in.network == nullptr || in.network->estimates.world_size() == in.world_size);
+  HAWSER_ASSERT(in.network == nullptr || in.row_width == 0);
   Plan plan{.collective = in.collective,
             .kind = PlanKind::direct,
             .reason = {},
@@ -230,7 +257,9 @@ Plan make_plan(const PlanInput& in) {
             .cycle = {},
             .predicted_seconds = 0};
   if (in.network != nullptr && plan.chunking.chunks() > 0) return Choice(in, plan).make();
-  if (kind_without_rates(in, plan.reason) == PlanKind::ring)
+  if (in.row_width != 0)
+    use_rows(in, plan);
+  else if (kind_without_rates(in, plan.reason) == PlanKind::ring)
     use_ring(in, plan);
   else
     use_direct(in, plan);

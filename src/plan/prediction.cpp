@@ -64,7 +64,8 @@ class Loads {
  public:
   explicit Loads(const Estimates& estimates)
       : estimates_(estimates),
-        pairs_(static_cast<std::size_t>(estimates.world_size()) * estimates.world_size()) {}
+        pairs_(static_cast<std::size_t>(estimates.world_size()) * estimates.world_size()),
+        pairs_up_(pairs_.size()) {}
 
   /// Adds what a flow of so many elements carries, and finds its longest path for chunks of so many.
   Path add(const Flow& flow, std::uint32_t root, double elements, double chunk_elements) {
@@ -72,22 +73,24 @@ class Loads {
     children_.assign(world_size, 0);
     for (const std::uint32_t parent : flow.parent)
       if (parent != kNoParent) ++children_[parent];
+    // Many ranks send to few: row by row of the receivers. In a chain all are alike, and both directions take one matrix.
+    const auto inner = world_size - std::count(children_.begin(), children_.end(), 0U);
+    const bool by_receiver = flow.up && 8 * inner < world_size;
     paths_.assign(world_size, {.seconds = -1});
     paths_[root] = {};
     Path longest;
     for (std::uint32_t rank = 0; rank < world_size; ++rank) {
-      if (rank != root) {
-        const std::uint32_t parent = flow.parent[rank];
-        pairs_[pair_index(flow, rank, parent)] += elements * bytes(flow, rank);
-      }
-      const Path path = path_of(flow, rank, chunk_elements);
+      if (rank != root)
+        (by_receiver ? pairs_up_ : pairs_)[place(flow, by_receiver, rank)] += elements * bytes(flow, rank);
+      const Path path = path_of(flow, by_receiver, rank, chunk_elements);
       if (path.beside_slowest() > longest.beside_slowest()) longest = path;
     }
     return longest;
   }
 
-  /// The busiest resource.
-  void find_bottleneck(Prediction& out) const {
+  /// The busiest resource. Once, after all flows.
+  void find_bottleneck(Prediction& out) {
+    add_ups();
     const std::uint32_t world_size = estimates_.world_size();
     std::vector<double> up(world_size);
     std::vector<double> down(world_size);
@@ -147,34 +150,49 @@ class Loads {
     return "";
   }
 
-  std::size_t pair_index(const Flow& flow, std::uint32_t rank, std::uint32_t parent) const {
-    const std::size_t from = flow.up ? rank : parent;
-    const std::size_t to = flow.up ? parent : rank;
-    return from * estimates_.world_size() + to;
+  std::size_t at(std::uint32_t row, std::uint32_t column) const {
+    return static_cast<std::size_t>(row) * estimates_.world_size() + column;
+  }
+  /// Of the link between a rank and its parent, in matrices by senders or by receivers.
+  std::size_t place(const Flow& flow, bool by_receiver, std::uint32_t rank) const {
+    const std::uint32_t parent = flow.parent[rank];
+    return flow.up && !by_receiver ? at(rank, parent) : at(parent, rank);
+  }
+  /// In squares, since one of the two matrices is gone through across its rows.
+  void add_ups() {
+    constexpr std::uint32_t kSide = 32;
+    const std::uint32_t size = estimates_.world_size();
+    for (std::uint32_t rows = 0; rows < size; rows += kSide)
+      for (std::uint32_t columns = 0; columns < size; columns += kSide)
+        for (std::uint32_t from = rows; from < std::min(rows + kSide, size); ++from)
+          for (std::uint32_t to = columns; to < std::min(columns + kSide, size); ++to)
+            pairs_[at(from, to)] += pairs_up_[at(to, from)];
   }
   double bytes(const Flow& flow, std::uint32_t rank) const {
     return children_[rank] == 0 ? flow.leaf_bytes : flow.inner_bytes;
   }
 
   /// Follows the parents until a rank whose path is known, then comes back and fills in.
-  Path path_of(const Flow& flow, std::uint32_t rank, double chunk_elements) {
+  Path path_of(const Flow& flow, bool by_receiver, std::uint32_t rank, double chunk_elements) {
+    const std::vector<double>& rates = by_receiver ? estimates_.rates_by_receiver() : estimates_.rates_by_sender();
+    const std::vector<double>& delays = by_receiver ? estimates_.delays_by_receiver() : estimates_.delays_by_sender();
     climbed_.clear();
-    for (std::uint32_t at = rank; paths_[at].seconds < 0; at = flow.parent[at]) climbed_.push_back(at);
+    for (std::uint32_t on_way = rank; paths_[on_way].seconds < 0; on_way = flow.parent[on_way]) climbed_.push_back(on_way);
     for (std::size_t i = climbed_.size(); i-- > 0;) {
-      const std::uint32_t at = climbed_[i];
-      const std::uint32_t parent = flow.parent[at];
-      const std::uint32_t from = flow.up ? at : parent;
-      const std::uint32_t to = flow.up ? parent : at;
-      const double chunk_seconds = chunk_elements * bytes(flow, at) / estimates_.rate(from, to);
-      const double hop = estimates_.delay(from, to) + chunk_seconds + kMessageSeconds * children_[parent];
-      paths_[at] = {.seconds = paths_[parent].seconds + hop,
-                    .slowest_chunk_seconds = std::max(paths_[parent].slowest_chunk_seconds, chunk_seconds)};
+      const std::uint32_t child = climbed_[i];
+      const std::uint32_t parent = flow.parent[child];
+      const std::size_t link = place(flow, by_receiver, child);
+      const double chunk_seconds = chunk_elements * bytes(flow, child) / rates[link];
+      const double hop = delays[link] + chunk_seconds + kMessageSeconds * children_[parent];
+      paths_[child] = {.seconds = paths_[parent].seconds + hop,
+                       .slowest_chunk_seconds = std::max(paths_[parent].slowest_chunk_seconds, chunk_seconds)};
     }
     return paths_[rank];
   }
 
   const Estimates& estimates_;
-  std::vector<double> pairs_;  ///< Bytes.
+  std::vector<double> pairs_;     ///< Bytes, by senders.
+  std::vector<double> pairs_up_;  ///< Those of flows that climb, by receivers.
   std::vector<std::uint32_t> children_;
   std::vector<Path> paths_;
   std::vector<std::uint32_t> climbed_;

@@ -447,7 +447,8 @@ Result<void> Communicator::claim(UnderWay& call, const CollectiveStart& start, c
                                      .self = known.self,
                                      .updating = known.updating,
                                      .in_flight = calls_.tags.size(),
-                                     .tag_in_flight = calls_.tags.contains(start.tag)});
+                                     .tag_in_flight = calls_.tags.contains(start.tag),
+                                     .links = config_.engine.links});
       !fine.ok())
     return fine;
   if (start.residual && !call.claim(start.residual))

@@ -16,14 +16,15 @@ DescriptorLimit descriptor_limit() {
   return {.soft = number(limit.rlim_cur), .hard = number(limit.rlim_max)};
 }
 
-LinksHeld links_held(const View& view, PeerId self, std::uint32_t connections_per_link) {
+LinksHeld links_held(const View& view, PeerId self, std::uint32_t connections_per_link, const LinkLayout& layout) {
   const bool automatic = connections_per_link == 0;
   LinksHeld links{.connections_between_hosts = automatic ? kConnectionsAutomaticMost : connections_per_link,
                   .connections_within_host = automatic ? 1 : connections_per_link};
-  const Member* const me = view.find(self);
-  for (const Member& member : view.members) {
-    if (member.id == self) continue;
-    const bool same = me != nullptr && me->machine != 0 && member.machine == me->machine;
+  const auto rank = view.rank_of(self);
+  if (!rank) return links;
+  const Member& me = view.members[*rank];
+  for (const std::uint32_t other : layout.neighbours(*rank, view.size())) {
+    const bool same = me.machine != 0 && view.members[other].machine == me.machine;
     ++(same ? links.within_host : links.between_hosts);
   }
   return links;

@@ -122,7 +122,7 @@ void PeerDriver::publish() {
 /// Whoever has too few of them loses connections later, where nobody would look for that.
 void PeerDriver::look_at_descriptors(const EngineInfo& info) {
   view_looked_at_ = info.view.id;
-  const LinksHeld links = links_held(info.view, info.self, config_.connections_per_link);
+  const LinksHeld links = links_held(info.view, info.self, config_.connections_per_link, config_.engine.links);
   if (auto shortage = descriptors_.look(links, descriptor_limit()))
     log({LogLevel::warning, "few-descriptors", std::move(*shortage)});
 }

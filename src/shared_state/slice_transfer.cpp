@@ -7,14 +7,33 @@
 #include "base/assert.hpp"
 #include "kernels/content_digest.hpp"
 #include "shared_state/content.hpp"
+#include "shared_state/transfer_links.hpp"
 
 namespace hawser {
 namespace {
 
-std::vector<SwarmPart> shapes(const TransferCall& call) {
+/// All are ascending.
+std::vector<std::uint32_t> all_of(std::vector<std::uint32_t> ranks, const std::vector<std::uint32_t>& more) {
+  const auto middle = static_cast<std::ptrdiff_t>(ranks.size());
+  ranks.insert(ranks.end(), more.begin(), more.end());
+  std::inplace_merge(ranks.begin(), ranks.begin() + middle, ranks.end());
+  ranks.erase(std::unique(ranks.begin(), ranks.end()), ranks.end());
+  return ranks;
+}
+
+/// As the swarm at this rank sees it: of members that it has links to.
+std::vector<SwarmPart> shapes(const TransferCall& call, std::uint32_t rank, const std::vector<std::uint32_t>& linked) {
+  const auto with_link = [&](std::vector<std::uint32_t> ranks) {
+    std::erase_if(ranks, [&](std::uint32_t one) {
+      return one != rank && !std::binary_search(linked.begin(), linked.end(), one);
+    });
+    return ranks;
+  };
   std::vector<SwarmPart> parts;
   for (const TransferPart& part : call.parts)
-    parts.push_back({.slices = slice_count(part.bytes), .holders = part.holders, .receivers = part.receivers});
+    parts.push_back({.slices = slice_count(part.bytes),
+                     .holders = with_link(part.holders),
+                     .receivers = with_link(part.receivers)});
   return parts;
 }
 
@@ -40,11 +59,12 @@ TransferCall::Place TransferCall::place(std::uint64_t slice) const {
   HAWSER_ASSERT(false);
 }
 
-SliceTransfer::SliceTransfer(std::shared_ptr<TransferCall> call, std::uint32_t rank, std::uint32_t world_size)
+SliceTransfer::SliceTransfer(std::shared_ptr<TransferCall> call, std::uint32_t rank, std::uint32_t world_size,
+                             const LinkLayout& links)
     : call_(std::move(call)),
-      rank_(rank),
-      world_size_(world_size),
-      swarm_(rank, world_size, shapes(*call_), call_->has),
+      beside_(links_beside(links, world_size, rank, call_->parts)),
+      linked_(all_of(links.neighbours(rank, world_size), beside_)),
+      swarm_(rank, world_size, shapes(*call_, rank, linked_), call_->has),
       ready_(world_size) {
   std::uint64_t start = 0;
   for (const TransferPart& part : call_->parts) {
@@ -207,14 +227,6 @@ void SliceTransfer::say(Output& out) {
     out.sends.push_back(
         {.to = message.to, .chunk = message.slice, .kind = frame_of(message.kind), .count = message.count});
   messages_.clear();
-}
-
-/// Everybody else may say something.
-std::vector<std::uint32_t> SliceTransfer::senders() const {
-  std::vector<std::uint32_t> ranks;
-  for (std::uint32_t rank = 0; rank < world_size_; ++rank)
-    if (rank != rank_) ranks.push_back(rank);
-  return ranks;
 }
 
 const std::string& SliceTransfer::plan_reason() const {

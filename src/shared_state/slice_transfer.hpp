@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/digest128.hpp"
+#include "base/link_layout.hpp"
 #include "collective/execution.hpp"
 #include "shared_state/swarm.hpp"
 
@@ -55,7 +56,8 @@ struct TransferCall {
 /// What has come stays when the transfer is aborted: TransferCall tells.
 class SliceTransfer final : public Execution {
  public:
-  SliceTransfer(std::shared_ptr<TransferCall> call, std::uint32_t rank, std::uint32_t world_size);
+  SliceTransfer(std::shared_ptr<TransferCall> call, std::uint32_t rank, std::uint32_t world_size,
+                const LinkLayout& links = {});
 
   void start(Output& out) override;
   std::optional<std::span<const std::byte>> payload(Direction direction, std::uint64_t chunk, Output& out) override;
@@ -78,7 +80,8 @@ class SliceTransfer final : public Execution {
   Work undo(std::size_t) override { return {}; }
   void undo_now() noexcept override {}
   std::vector<std::uint32_t> waiting_for() const override { return swarm_.waiting_for(); }
-  std::vector<std::uint32_t> senders() const override;
+  std::vector<std::uint32_t> senders() const override { return linked_; }
+  std::vector<std::uint32_t> further_links() const override { return beside_; }
   PlanKind plan_kind() const override { return PlanKind::direct; }
   const std::string& plan_reason() const override;
 
@@ -93,8 +96,8 @@ class SliceTransfer final : public Execution {
   void check(std::uint64_t chunk, Arrival arrival, Output& out);
 
   std::shared_ptr<TransferCall> call_;
-  std::uint32_t rank_;
-  std::uint32_t world_size_;
+  std::vector<std::uint32_t> beside_;  ///< Whom it has links to though they are no neighbours,
+  std::vector<std::uint32_t> linked_;  ///< and all that it has links to. Others it neither asks nor serves.
   std::vector<std::uint64_t> starts_;  ///< The first slice of each part.
   Swarm swarm_;
   std::vector<bool> ready_;

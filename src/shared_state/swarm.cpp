@@ -304,6 +304,13 @@ std::vector<std::uint32_t> Swarm::waiting_for() const {
     }
     if (has_missing || !peer.asked.empty()) waiting.push_back(index);
   }
+  if (!waiting.empty() || missing_ == 0) return waiting;
+  // They have it from elsewhere.
+  for (std::uint32_t index = 0; index < peers_.size(); ++index)
+    if (index != self_ && std::any_of(parts_.begin(), parts_.end(), [&](const Part& part) {
+          return part.missing > 0 && contains(part.who.receivers, index);
+        }))
+      waiting.push_back(index);
   return waiting;
 }
 

@@ -121,7 +121,8 @@ class Swarm {
   /// Its digest is wrong: it will not be asked of that peer again.
   void slice_bad(Instant now, std::uint32_t from, std::uint64_t slice, std::vector<SwarmMessage>& out);
 
-  /// Peers of whom something is asked that has not come, and not ready ones that have what is missing.
+  /// Peers of whom something is asked that has not come, and not ready ones that have what is missing. If
+  /// there are none, the receivers from which it may come.
   std::vector<std::uint32_t> waiting_for() const;
   std::optional<Instant> next_deadline() const;
   void tick(Instant now, std::vector<SwarmMessage>& out);

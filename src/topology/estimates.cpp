@@ -39,6 +39,18 @@ double typical_delay(const Matrix& matrix) {
   return known.empty() ? kDelaySecondsUnknown : seconds_of_ns(median(known));
 }
 
+/// Rows become columns. In squares, so that neither matrix is gone through across its rows.
+std::vector<double> turned(const std::vector<double>& matrix, std::uint32_t size) {
+  constexpr std::uint32_t kSide = 32;
+  std::vector<double> out(matrix.size());
+  for (std::size_t rows = 0; rows < size; rows += kSide)
+    for (std::size_t columns = 0; columns < size; columns += kSide)
+      for (std::size_t row = rows; row < std::min<std::size_t>(rows + kSide, size); ++row)
+        for (std::size_t column = columns; column < std::min<std::size_t>(columns + kSide, size); ++column)
+          out[column * size + row] = matrix[row * size + column];
+  return out;
+}
+
 }  // namespace
 
 Estimates::Estimates(const Matrix& matrix) : world_size_(matrix.world_size) {
@@ -48,6 +60,8 @@ Estimates::Estimates(const Matrix& matrix) : world_size_(matrix.world_size) {
   regions_ = find_regions(*this);
   take_observed_cables(matrix);
   assume_cables_between_regions();
+  rates_by_receiver_ = turned(rates_, world_size_);
+  delays_by_receiver_ = turned(delays_, world_size_);
 }
 
 void Estimates::estimate_limits(const Matrix& matrix) {

@@ -30,6 +30,12 @@ class Estimates {
   /// Of a pair alone, its ends' limits included.
   double rate(std::uint32_t from, std::uint32_t to) const { return rates_[at(from, to)]; }
   double delay(std::uint32_t from, std::uint32_t to) const { return delays_[at(from, to)]; }
+  /// All of them, row by row: of each sender to all, or of all to each receiver. Large ones are slow to go through across
+  /// their rows.
+  const std::vector<double>& rates_by_receiver() const { return rates_by_receiver_; }
+  const std::vector<double>& delays_by_receiver() const { return delays_by_receiver_; }
+  const std::vector<double>& rates_by_sender() const { return rates_; }
+  const std::vector<double>& delays_by_sender() const { return delays_; }
   double uplink(std::uint32_t rank) const { return uplinks_[rank]; }
   double downlink(std::uint32_t rank) const { return downlinks_[rank]; }
   /// Of the member that is farthest from the master; 0 where unknown.
@@ -57,6 +63,8 @@ class Estimates {
   std::uint32_t world_size_;
   std::vector<double> rates_;
   std::vector<double> delays_;
+  std::vector<double> rates_by_receiver_;
+  std::vector<double> delays_by_receiver_;
   std::vector<double> uplinks_;
   std::vector<double> downlinks_;
   std::vector<std::uint32_t> cable_of_;

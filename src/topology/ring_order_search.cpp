@@ -67,7 +67,13 @@ class LocalSearch {
     bool turned = false;
   };
 
-  std::uint32_t at(std::size_t position) const { return order_[position % order_.size()]; }
+  std::uint32_t at(std::size_t position) const { return order_[around(position)]; }
+  /// Most positions are less than once around: a division would be most of the search.
+  std::size_t around(std::size_t position) const {
+    const std::size_t size = order_.size();
+    if (position >= size) position -= size;
+    return position < size ? position : position % size;
+  }
   void count(std::uint32_t from, std::uint32_t to, int by) {
     const std::uint32_t cable = estimates_.cable(from, to);
     if (cable != kNoCable) links_on_cable_[cable] += static_cast<std::uint32_t>(by);
@@ -102,7 +108,7 @@ class LocalSearch {
 
   /// By what the objective changes; the cables are counted back.
   double change(const Move& move) {
-    const std::size_t first = (move.first + order_.size() - 1) % order_.size();
+    const std::size_t first = around(move.first + order_.size() - 1);
     const std::size_t length = move.length;
     const auto moved = [&](std::size_t i) { return at(first + 1 + (move.turned ? length - 1 - i : i)); };
     double delta = 0;

@@ -25,6 +25,11 @@ std::uint64_t TrainingApplication::Round::hash() const {
   return mixed;
 }
 
+/// Where not all members have links to each other, these are not measured.
+bool TrainingApplication::may_optimize(const View& view) const {
+  return world_.profile.engine.links.has_all_links(view.size());
+}
+
 TrainingApplication::Round TrainingApplication::rule(const View& view, std::uint64_t position) const {
   const ApplicationProfile& profile = world_.profile.application;
   Random random(profile.rule_seed ^ (view.id.value + 0x9e3779b97f4a7c15ULL * (position + 1)));
@@ -34,7 +39,7 @@ TrainingApplication::Round TrainingApplication::rule(const View& view, std::uint
   if (round.sync) return round;
   round.update = random.below(256) < profile.update_per_256 || (view.size() == 1 && !random.chance(1, 8));
   if (round.update) return round;
-  round.optimize = random.chance(1, 24);
+  round.optimize = random.chance(1, 24) && may_optimize(view);
   if (round.optimize) return round;
   const auto tags = static_cast<std::uint64_t>(random.between(1, profile.tags_most));
   const std::uint64_t first = random.below(4);
@@ -209,6 +214,8 @@ void TrainingApplication::begin(Round round) {
   const EngineInfo info = process_.info();
   if (!info.connected) return connect();
   enter_view(info.view);
+  // Decided in a smaller view.
+  if (round.optimize && !may_optimize(info.view)) round = {.update = true, .sync = false, .collectives = {}};
   world_.checker.decided(process_, view_, position_++, round.hash());
   if (round.update) {
     ++open_;

@@ -29,6 +29,7 @@ class TrainingApplication : public Application {
     bool optimize = false;
     std::uint64_t hash() const;
   };
+  bool may_optimize(const View& view) const;
   Round rule(const View& view, std::uint64_t position) const;
   CollectiveWish collective_by_rule(Random& random, std::uint64_t tag, const View& view) const;
   void quantise_by_rule(Random& random, CollectiveWish& wish) const;

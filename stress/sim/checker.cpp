@@ -260,6 +260,8 @@ void Checker::ended_well(const Process& process, const Call& call, const Collect
   check_result(op, process, call);
   if (call.residual) check_feedback(op, process, call);
   if (info.plan == PlanKind::hierarchical) world_.coverage.saw("sim: hierarchical plan");
+  if (!world_.profile.engine.links.has_all_links(static_cast<std::uint32_t>(contributors.size())))
+    world_.coverage.saw("sim: success in a group without all links");
   Outcome mine{.peer = call.self,
                .name = process.name(),
                .status = Status::success,

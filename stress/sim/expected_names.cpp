@@ -119,6 +119,7 @@ const std::vector<std::string_view>& expected_names() {
       "sim: error fed back",
       "sim: error feedback settled",
       "sim: hierarchical plan",
+      "sim: success in a group without all links",
       "sim: parties are whole",
       "sim: quantised, blockwise",
       "sim: quantised, blockwise to 4 bits",

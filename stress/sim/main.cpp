@@ -16,6 +16,7 @@ struct Options {
   std::uint64_t seed = 0;
   std::uint32_t peers = 0;
   std::uint64_t steps = 0;
+  bool rows = false;
   bool verbose = false;
   std::string seeds;
   double minutes = 0;
@@ -47,13 +48,14 @@ bool plant_by_name(const std::string& name) {
 }
 
 std::string program(const Options& options) {
-  return options.fault.empty() ? "hawser-sim" : "hawser-sim --fault " + options.fault;
+  return "hawser-sim" + (options.fault.empty() ? std::string() : " --fault " + options.fault) +
+         (options.rows ? " --rows" : "");
 }
 
 /// Replays one seed. True if it shows a violation.
 bool replay(const Options& options) {
   sim::SimulationOptions one{
-      .seed = options.seed, .peers = options.peers, .steps = options.steps, .on_trace = {}};
+      .seed = options.seed, .peers = options.peers, .steps = options.steps, .rows = options.rows, .on_trace = {}};
   if (options.verbose) one.on_trace = say;
   const sim::SimulationResult result = sim::simulate(one);
   if (result.violation)
@@ -81,6 +83,7 @@ bool read_range(const std::string& text, sim::SweepOptions& sweep) {
 bool sweep_seeds(const Options& options, sim::SweepOptions& sweep) {
   sweep.peers = options.peers;
   sweep.steps = options.steps;
+  sweep.rows = options.rows;
   sweep.jobs = options.jobs != 0 ? options.jobs : std::max(1U, std::thread::hardware_concurrency());
   sweep.violations_max = options.violations_max;
   sweep.program = program(options);
@@ -110,6 +113,8 @@ int main(int argc, char** argv) {
   app.add_option("--peers", options.peers, "Peers at the start (default: the seed decides)")
       ->check(CLI::Range(1, 64));
   app.add_option("--steps", options.steps, "Events with faults among them (default: the seed decides)");
+  app.add_flag("--rows", options.rows,
+               "No group has all links, as if it had more than 128 members (default: the seed decides, one in eight)");
   app.add_flag("--verbose", options.verbose, "With --seed: a line for everything that happens");
   const auto* seeds = app.add_option("--seeds", options.seeds, "Sweep a range, as in 1..10000");
   const auto* minutes = app.add_option("--minutes", options.minutes, "Sweep for so long");

@@ -186,9 +186,24 @@ void draw_stragglers(std::uint64_t seed, Profile& profile) {
   profile.peers = std::max(profile.peers, 4U);
 }
 
+/// A part of the seeds has groups without all links: as those of more than 128 members, but small.
+void draw_rows(std::uint64_t seed, bool always, Profile& profile) {
+  Random random(seed ^ 0x6861777365720004ULL);
+  if (!random.chance(1, 8) && !always) return;
+  LinkLayout links{.all_links_max = static_cast<std::uint32_t>(random.between(3, 5)), .width = 2, .sponsors = 1};
+  if (random.chance(1, 4)) links = {.all_links_max = 7, .width = 4, .sponsors = 2};
+  links.sponsors += static_cast<std::uint32_t>(random.below(2));
+  profile.master.links = profile.engine.links = links;
+  const auto members = static_cast<std::uint32_t>(random.between(links.all_links_max, links.all_links_max + 4));
+  profile.peers = std::max(profile.peers, members * profile.groups);
+  if (profile.faults.parties) profile.peers += profile.peers % 2;
+  // Whom nobody can dial is refused there.
+  profile.faults.nat = false;
+}
+
 }  // namespace
 
-Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t steps) {
+Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t steps, bool rows) {
   Random random(seed ^ 0x6861777365720001ULL);
   Profile profile;
   profile.peers = static_cast<std::uint32_t>(random.between(2, 6));
@@ -214,6 +229,7 @@ Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t step
   if (random.chance(1, 10)) be_gentle(random, profile);
   draw_company(seed, profile);
   draw_stragglers(seed, profile);
+  draw_rows(seed, rows, profile);
   if (peers != 0) profile.peers = peers;
   if (steps != 0) profile.fault_events = steps;
   // Newcomers come in with an update, of which some profiles have few: none in 100 s (seed 36625).

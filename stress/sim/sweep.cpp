@@ -44,7 +44,11 @@ class Sweep {
       if (stop_ || (options_.time && Clock::now() - start_ >= *options_.time)) return;
       const std::uint64_t seed = next_++;
       if (options_.last != 0 && seed > options_.last) return;
-      take(seed, simulate({.seed = seed, .peers = options_.peers, .steps = options_.steps, .on_trace = {}}));
+      take(seed, simulate({.seed = seed,
+                           .peers = options_.peers,
+                           .steps = options_.steps,
+                           .rows = options_.rows,
+                           .on_trace = {}}));
     }
   }
 

@@ -91,6 +91,15 @@ TEST_CASE("links within a host are counted apart, and not the one to oneself") {
   CHECK(links_held(view, PeerId{4}, 0).within_host == 0);
 }
 
+TEST_CASE("a member of a large group has links to its neighbours only") {
+  View view;
+  for (std::uint64_t i = 1; i <= 1024; ++i) view.members.push_back({.id = PeerId{i}, .machine = 1 + i % 2});
+  const LinksHeld links = links_held(view, PeerId{500}, 2);
+  CHECK(links.within_host + links.between_hosts == 62);
+  CHECK(descriptors_needed(links) == kDescriptorsBeside + 124);
+  CHECK(links_held(view, PeerId{5000}, 2).between_hosts == 0);
+}
+
 TEST_CASE("each peer says once that its limit of open files is below what its links may need") {
   const std::uint64_t needed = descriptors_needed(
       {.between_hosts = 0, .within_host = 1, .connections_between_hosts = 0, .connections_within_host = kConnections});

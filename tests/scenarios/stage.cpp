@@ -164,6 +164,9 @@ void Stage::configure(const Command& command) {
   master.call_wait = command.time("call_wait", master.call_wait);
   master.recovery = command.time("recovery", master.recovery);
   engine.master_redial = command.time("master_redial", engine.master_redial);
+  // Larger groups have links along rows of two and columns.
+  if (const auto most = command.number("all_links", 0); most != 0)
+    master.links = engine.links = {.all_links_max = static_cast<std::uint32_t>(most), .width = 2, .sponsors = 2};
   profile_.network.connections_per_link =
       static_cast<std::uint32_t>(command.number("connections", profile_.network.connections_per_link));
   // Slower wires give a scenario time to interfere with a transfer.

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/limits.hpp"
+#include "base/link_layout.hpp"
 #include "base/random.hpp"
 #include "plan/network.hpp"
 #include "plan/plan.hpp"
@@ -72,6 +73,9 @@ void print_planning_cost(std::uint32_t members) {
   const std::string size = std::to_string(members) + " members: ";
   for (const auto& [name, kind] : {std::pair("direct", PlanKind::direct), std::pair("ring", PlanKind::ring)})
     plan(size + name, {.kind = kind, .world_size = members, .elements = kElements});
+  // As members of so large a group plan.
+  if (const std::uint32_t width = LinkLayout{}.row_width(members); width != 0)
+    plan(size + "rows of " + std::to_string(width), {.world_size = members, .elements = kElements, .row_width = width});
   plan_by_measures(std::min(members, limits::kMeasuredGroupMax));
   if (members > limits::kMeasuredGroupMax) plan_by_measures(members);
 }
