@@ -509,7 +509,8 @@ typedef struct hawserAllReduceOptions {
    *  ends with PeerLost. 0: the epoch at the moment of the call. */
   uint64_t epoch;
   /** For buffers on a device: a stream of that device (a CUstream). What is on it at the moment of the call comes first.
-   *  Null: the device's default stream. Where each buffer lies is found by its address. */
+   *  Null: the device's default stream. If the buffers lie on two devices, it is that of `send`, and what is on the other
+   *  device's default stream comes first there. Where each buffer lies is found by its address. */
   void* stream;
 } hawserAllReduceOptions_t;
 
@@ -641,6 +642,7 @@ typedef struct hawserTensor {
   void* receive;
   uint64_t count;
   hawserDataType_t type;
+  void* stream; /**< As in hawserAllReduceOptions_t. Null: that of the list's options. */
 } hawserTensor_t;
 
 /** Fill with HAWSER_MANY_OPTIONS_INIT. The same on all members, except `compress` and `in_flight`. */
@@ -656,7 +658,7 @@ typedef struct hawserManyOptions {
   uint32_t in_flight;
   /** Small tensors of one type are put together, up to so many bytes. 1: never. Default 4 MiB. */
   uint32_t fuse_bytes;
-  void* stream; /**< As in hawserAllReduceOptions_t. Of all tensors that lie on devices. */
+  void* stream; /**< As in hawserAllReduceOptions_t. Of tensors on devices that name none. */
 } hawserManyOptions_t;
 
 #define HAWSER_MANY_OPTIONS_INIT                                                                                \

@@ -33,6 +33,10 @@ HAWSER_API hawserResult_t hawserSimDeviceStream(int32_t device, void** stream);
  *  device's default one. Errors: InvalidArgument. */
 HAWSER_API hawserResult_t hawserSimDeviceWrite(void* stream, void* to, const void* from, uint64_t bytes);
 
+/** Blocks until the stream has done what is on it: a few delays. Errors: InvalidArgument (null, no such stream), System (its
+ *  work failed), Timeout (after a minute). */
+HAWSER_API hawserResult_t hawserSimDeviceSynchronise(void* stream);
+
 /** Fill with HAWSER_SIM_DEVICE_COUNTERS_INIT. */
 typedef struct hawserSimDeviceCounters {
   size_t size;

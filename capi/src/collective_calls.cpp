@@ -179,7 +179,11 @@ Result<hawser::ManyArguments> many_of(const hawserTensor_t* tensors, std::uint64
     if (!type.ok())
       return capi::invalid_argument("tensor " + std::to_string(i) + ": " + type.error().sentence);
     many.tensors.push_back(
-        {.send = tensors[i].send, .receive = tensors[i].receive, .count = tensors[i].count, .type = *type});
+        {.send = tensors[i].send,
+         .receive = tensors[i].receive,
+         .count = tensors[i].count,
+         .type = *type,
+         .stream = reinterpret_cast<std::uintptr_t>(tensors[i].stream)});
   }
   return many;
 }

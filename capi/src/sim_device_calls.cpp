@@ -1,3 +1,4 @@
+#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -91,6 +92,18 @@ hawserResult_t hawserSimDeviceWrite(void* stream, void* to, const void* from, ui
   return with_devices([&](device::SimDevices& sim) {
     if (to == nullptr || from == nullptr) return null_argument();
     return capi::report(sim.upload_on(reinterpret_cast<std::uintptr_t>(stream), to, from, bytes));
+  });
+}
+
+hawserResult_t hawserSimDeviceSynchronise(void* stream) {
+  return with_devices([&](device::SimDevices& sim) {
+    if (stream == nullptr) return null_argument();
+    const auto end = sim.record_on_user_stream(reinterpret_cast<std::uintptr_t>(stream));
+    if (!end.ok()) return capi::report(end.error());
+    const auto ended = (*end)->wait(std::chrono::minutes(1));
+    if (!ended.ok()) return capi::report(ended.error());
+    if (!*ended) return capi::report(hawser::Error{hawser::Status::timeout, "the stream is busy after a minute"});
+    return hawserSuccess;
   });
 }
 

@@ -336,6 +336,14 @@ class Simulated final : public SimDevices {
     user_streams_.push_back({device, std::make_unique<SimStream>(shared_, device)});
     return user_streams_.size();
   }
+  Result<std::shared_ptr<Event>> record_on_user_stream(std::uintptr_t stream) override {
+    int device = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      if (stream >= 1 && stream <= user_streams_.size()) device = user_streams_[stream - 1].device;
+    }
+    return record_on(device, stream);
+  }
   Result<void> upload_on(std::uintptr_t stream, void* to, const void* from, std::size_t bytes) override {
     const auto on = where(to, bytes);
     if (!on.ok()) return on.error();

@@ -35,6 +35,8 @@ class SimDevices : public Devices {
   virtual void copy_now(void* to, const void* from, std::size_t bytes) = 0;
   /// A stream for callers of record_on(); lasts as long as the devices.
   virtual std::uintptr_t make_user_stream(int device) = 0;
+  /// As record_on(), whatever the stream's device.
+  virtual Result<std::shared_ptr<Event>> record_on_user_stream(std::uintptr_t stream) = 0;
   /// Puts a late write on such a stream: the bytes are copied now, and written when the stream gets there.
   virtual Result<void> upload_on(std::uintptr_t stream, void* to, const void* from, std::size_t bytes) = 0;
 

@@ -388,10 +388,10 @@ Result<void> Communicator::check(const CollectiveCall& call) {
   return check_arguments({.call = {}, .collective = call}, known->view, known->self);
 }
 
-Result<void> Communicator::copy(const std::vector<CopyBytes>& copies, std::uintptr_t stream) {
+Result<void> Communicator::copy(const std::vector<StreamCopy>& copies) {
   const auto held = hold();
   if (!held.ok()) return held.error();
-  return devices_->copy(copies, stream);
+  return devices_->copy(copies);
 }
 
 Result<AsyncCollective> Communicator::start(const CollectiveArguments& arguments) { return begin(arguments, nullptr); }

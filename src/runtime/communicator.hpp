@@ -139,10 +139,10 @@ class Communicator {
                                          const std::function<void(std::uint32_t, std::uint32_t)>& progress = {});
   /// Whether its arguments fit the view in force.
   Result<void> check(const CollectiveCall& call);
-  /// Whether tensors may lie on devices here.
-  bool has_devices() const { return devices_ != nullptr; }
+  /// Whether tensors may lie on devices here, now.
+  bool has_devices() const { return devices_ != nullptr && devices_->any(); }
   /// As DeviceCopies::copy, where there are devices.
-  Result<void> copy(const std::vector<CopyBytes>& copies, std::uintptr_t stream);
+  Result<void> copy(const std::vector<StreamCopy>& copies);
   /// Begins a collective and does not wait for it. Errors are those that are found at once.
   Result<AsyncCollective> start(const CollectiveArguments& arguments);
   /// The same, and waits.

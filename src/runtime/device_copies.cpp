@@ -38,17 +38,18 @@ Result<void> DeviceCopies::prepare(CollectiveCall& call, std::size_t send_bytes,
     buffers.receive = *on;
   }
   if (!buffers.any()) return {};
-  const auto event = [&](int device, std::shared_ptr<const void>& after) -> Result<void> {
+  const auto event = [&](int device, std::uintptr_t on, std::shared_ptr<const void>& after) -> Result<void> {
     if (device == kOnHost) return {};
-    auto recorded = devices_.record_on(device, stream);
+    auto recorded = devices_.record_on(device, on);
     if (!recorded.ok()) return recorded.error();
     after = std::shared_ptr<const device::Event>(std::move(*recorded));
     return {};
   };
-  if (const auto made = event(buffers.send, buffers.after_send); !made.ok()) return made;
+  if (const auto made = event(buffers.send, stream, buffers.after_send); !made.ok()) return made;
   if (buffers.receive == buffers.send)
     buffers.after_receive = buffers.after_send;
-  else if (const auto made = event(buffers.receive, buffers.after_receive); !made.ok())
+  else if (const auto made = event(buffers.receive, buffers.send == kOnHost ? stream : 0, buffers.after_receive);
+           !made.ok())
     return made;
   if (buffers.receive != kOnHost && is_in_place(call, send_bytes, receive_bytes) &&
       reduces(call.signature.collective)) {
@@ -105,10 +106,10 @@ Result<void> DeviceCopies::put(const Work& work, std::function<void(const Result
   return {};
 }
 
-Result<void> DeviceCopies::copy(const std::vector<CopyBytes>& copies, std::uintptr_t stream) {
-  std::map<int, Work> works;
+Result<void> DeviceCopies::copy(const std::vector<StreamCopy>& copies) {
+  std::map<std::pair<int, std::uintptr_t>, Work> works;
   const bool all_on_host = devices_.count() == 0;
-  for (const CopyBytes& one : copies) {
+  for (const auto& [one, stream] : copies) {
     if (all_on_host) {
       std::memcpy(one.to, one.from, one.bytes);
       continue;
@@ -122,14 +123,14 @@ Result<void> DeviceCopies::copy(const std::vector<CopyBytes>& copies, std::uintp
       std::memcpy(one.to, one.from, one.bytes);
       continue;
     }
-    Work& work = works[device];
+    Work& work = works[{device, stream}];
     work.device = device;
     work.steps.emplace_back(one);
   }
   std::vector<std::future<Result<void>>> ends;
   Result<void> outcome;
-  for (auto& [device, work] : works) {
-    auto recorded = devices_.record_on(device, stream);
+  for (auto& [after, work] : works) {
+    auto recorded = devices_.record_on(after.first, after.second);
     if (!recorded.ok()) {
       outcome = recorded.error();
       break;

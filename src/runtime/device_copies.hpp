@@ -13,6 +13,12 @@
 
 namespace hawser {
 
+/// A copy, and the caller's stream that comes first where a device is concerned.
+struct StreamCopy {
+  CopyBytes bytes;
+  std::uintptr_t stream = 0;
+};
+
 /// What one communicator does on devices: copies of its calls, in queues of their own for each device and direction, and
 /// the pinned memory that they go through. Safe from any thread.
 class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
@@ -25,16 +31,19 @@ class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
   /// `patience`: a copy that takes longer is an error.
   DeviceCopies(device::Devices& devices, Duration patience);
 
+  /// Whether this process has devices, now.
+  bool any() const { return devices_.count() > 0; }
   /// Finds out where the call's buffers lie, and gives it what it needs if one lies on a device. `send_bytes`,
-  /// `receive_bytes`: of the buffers. `stream`: the caller's, whose work so far comes first. Blocks for about 10 us, in
+  /// `receive_bytes`: of the buffers. `stream`: the caller's, whose work so far comes first; of two devices
+  /// that of the send buffer, and the default stream of the other. Blocks for about 10 us, in
   /// place for the allocation of a scratch. Error: invalid_argument, system.
   Result<void> prepare(CollectiveCall& call, std::size_t send_bytes, std::size_t receive_bytes, std::uintptr_t stream);
 
   /// Does what a work says on its device. `done` hears of the end on a thread of the queue; must not throw.
   Result<void> put(const Work& work, std::function<void(const Result<void>&)> done);
-  /// Copies between anywhere and anywhere but from one device to another, after the caller's stream. Blocks until all is
-  /// done. Errors: invalid_argument, system.
-  Result<void> copy(const std::vector<CopyBytes>& copies, std::uintptr_t stream);
+  /// Copies between anywhere and anywhere but from one device to another, each after its stream. Blocks until all is done.
+  /// Without a device among them it takes no memory. Errors: invalid_argument, system.
+  Result<void> copy(const std::vector<StreamCopy>& copies);
   /// Returns when nothing is under way any more; nothing may be put then.
   void finish() noexcept;
 

@@ -60,6 +60,7 @@ class Reduction {
     AsyncCollective operation;
     std::vector<std::byte> send;  ///< Of several tensors.
     std::vector<std::byte> receive;
+    std::vector<StreamCopy> to_tensors;  ///< Likewise, where there are devices: from `receive`.
   };
 
   void reduce() {
@@ -121,12 +122,15 @@ class Reduction {
     return call;
   }
 
+  std::uintptr_t stream_of(const Tensor& tensor) const {
+    return tensor.stream != 0 ? tensor.stream : arguments_.stream;
+  }
+
   void launch() {
     const std::size_t index = waiting_.front();
     const Unit& unit = units_[index];
     CollectiveArguments start{.call = {},
                               .tag = arguments_.first_tag + index,
-                              .stream = arguments_.stream,
                               .compress = arguments_.compress,
                               .epoch = epoch_};
     // In its place before it begins: nothing may throw while it flies unseen.
@@ -135,6 +139,7 @@ class Reduction {
     if (unit.tensors.size() == 1) {
       const Tensor& tensor = arguments_.tensors[unit.tensors.front()];
       start.call = call_of(tensor.send, tensor.receive, tensor.count, tensor.type);
+      start.stream = stream_of(tensor);
     } else {
       if (const auto gathered = gather(unit, flying); !gathered.ok()) {
         waiting_.pop_front();
@@ -158,15 +163,19 @@ class Reduction {
     if (communicator_.has_devices()) {
       flying.send.resize(unit.count * element);
       flying.receive.resize(flying.send.size());
-      std::vector<CopyBytes> copies;
-      std::byte* to = flying.send.data();
+      std::vector<StreamCopy> copies;
+      std::size_t at = 0;
       for (const std::size_t i : unit.tensors) {
         const Tensor& tensor = arguments_.tensors[i];
         const std::size_t bytes = tensor.count * element;
-        copies.push_back({.from = static_cast<const std::byte*>(tensor.send), .to = to, .bytes = bytes});
-        to += bytes;
+        const std::uintptr_t stream = stream_of(tensor);
+        copies.push_back(
+            {{.from = static_cast<const std::byte*>(tensor.send), .to = flying.send.data() + at, .bytes = bytes}, stream});
+        flying.to_tensors.push_back(
+            {{.from = flying.receive.data() + at, .to = static_cast<std::byte*>(tensor.receive), .bytes = bytes}, stream});
+        at += bytes;
       }
-      return communicator_.copy(copies, arguments_.stream);
+      return communicator_.copy(copies);
     }
     flying.send.reserve(unit.count * element);
     for (const std::size_t i : unit.tensors) {
@@ -178,20 +187,20 @@ class Reduction {
     return {};
   }
 
-  Result<void> scatter(const Unit& unit, const Flying& flying) const {
+  /// The others have their results: on the host nothing can fail here.
+  Result<void> scatter(const Unit& unit, const Flying& flying) const noexcept try {
+    if (!flying.to_tensors.empty()) return communicator_.copy(flying.to_tensors);
     const std::byte* from = flying.receive.data();
-    std::vector<CopyBytes> copies;
     for (const std::size_t i : unit.tensors) {
       const Tensor& tensor = arguments_.tensors[i];
       const std::size_t bytes = tensor.count * element_bytes(unit.type);
-      if (communicator_.has_devices())
-        copies.push_back({.from = from, .to = static_cast<std::byte*>(tensor.receive), .bytes = bytes});
-      else
-        std::memcpy(tensor.receive, from, bytes);
+      std::memcpy(tensor.receive, from, bytes);
       from += bytes;
     }
-    if (copies.empty()) return {};
-    return communicator_.copy(copies, arguments_.stream);
+    return {};
+  } catch (...) {
+    // Without a sentence, which would take memory.
+    return Error{what_was_thrown().status, {}};
   }
 
   /// Waits for the oldest of those that fly, and takes its result if it has one.

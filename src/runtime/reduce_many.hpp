@@ -12,6 +12,7 @@ struct Tensor {
   void* receive = nullptr;
   std::uint64_t count = 0;
   DataType type = DataType::float32;
+  std::uintptr_t stream = 0;  ///< As in CollectiveArguments; 0: that of all.
 };
 
 /// hawserAllReduceMany has the contract.

@@ -7,7 +7,7 @@
 namespace hawser::test {
 namespace {
 
-CollectiveArguments reduce(const DeviceVector& from, const DeviceVector& to, std::uint64_t count) {
+CollectiveArguments reduce_on(const DeviceVector& from, const DeviceVector& to, std::uint64_t count) {
   return {.call = {.signature = {.count = count}, .send = from.bytes(), .receive = to.bytes()}, .stream = from.stream()};
 }
 
@@ -38,7 +38,7 @@ TEST_CASE("all kinds of collectives take tensors of devices, in place and not, q
     receive.emplace_back(500'000, static_cast<int>(who % 2));
   }
   on_all(peers, [&](std::size_t who, Communicator& peer) {
-    CHECK(peer.run(reduce(send[who], receive[who], 500'000)).ok());
+    CHECK(peer.run(reduce_on(send[who], receive[who], 500'000)).ok());
   });
   for (const DeviceVector& one : receive) CHECK(is_sum_of(one.values(), {0, 1, 2, 3}));
   const auto after = sim_devices()->counters();
@@ -47,7 +47,7 @@ TEST_CASE("all kinds of collectives take tensors of devices, in place and not, q
   CHECK(after.pinned_bytes_most <= 4 * DeviceCopies::kPinnedBytesMost);
 
   on_all(peers, [&](std::size_t who, Communicator& peer) {
-    auto arguments = reduce(send[who], receive[who], 500'000);
+    auto arguments = reduce_on(send[who], receive[who], 500'000);
     arguments.call.signature.quantization = {.scheme = QuantizationScheme::min_max, .type = QuantizedType::uint8};
     CHECK(peer.run(arguments).ok());
   });
@@ -99,7 +99,7 @@ TEST_CASE("a device that fails takes its peer out of the run, and the others go 
       outcomes[who] = reduce_once(who, peer, {.count = 1'000'000});
       return;
     }
-    const auto done = peer.run(reduce(doomed, doomed_result, 1'000'000));
+    const auto done = peer.run(reduce_on(doomed, doomed_result, 1'000'000));
     CHECK(done.status() == Status::system);
     CHECK(done.error().sentence.find("simulated device 3 failed") != std::string::npos);
   });

@@ -35,7 +35,7 @@ class Tensor:
         return self._memory.hawser_stream
 
     def __dlpack__(self, **options: Any) -> Any:
-        return self._memory._exported().__dlpack__()
+        return self._memory.dlpack()
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return (12, self._memory.device)  # kDLExtDev
@@ -49,4 +49,5 @@ class Tensor:
 
 def counters() -> dict[str, int]:
     """Bytes that collectives have copied down and up, and the most pinned memory, of this process."""
-    return dict(simulated_device_counters())
+    down, up, pinned = simulated_device_counters()
+    return {"bytes_down": down, "bytes_up": up, "pinned_bytes_most": pinned}

@@ -231,13 +231,11 @@ hawser::ReducedMany all_reduce_many(CommHandle& self, const std::vector<nb::obje
   if (receive) check_count("receive list: it", receive->size(), send.size());
   const auto room = std::make_shared<Room>();
   const auto kept = std::make_shared<Kept>();
-  void* stream = nullptr;
   for (std::size_t i = 0; i < send.size(); ++i) {
     const Buffers buffers = all_reduce_buffers(send[i], receive ? (*receive)[i] : nb::none());
-    room->tensors.push_back({buffers.send.data, buffers.receive.data, buffers.send.count, buffers.send.type});
+    room->tensors.push_back({buffers.send.data, buffers.receive.data, buffers.send.count, buffers.send.type, buffers.stream()});
     kept->tensors.push_back(buffers.send);
     kept->tensors.push_back(buffers.receive);
-    if (stream == nullptr) stream = buffers.stream();
   }
   room->done.resize(send.size());
   hawserManyOptions_t options = HAWSER_MANY_OPTIONS_INIT;
@@ -248,7 +246,6 @@ hawser::ReducedMany all_reduce_many(CommHandle& self, const std::vector<nb::obje
   options.compress = compress ? 1 : 0;
   options.in_flight = in_flight;
   options.fuse_bytes = fuse_bytes;
-  options.stream = stream;
   try {
     self.wait_for(
         [room, options](hawserComm_t comm, HelperCall*) {

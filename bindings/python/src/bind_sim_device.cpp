@@ -1,10 +1,10 @@
 #include <hawser_sim_device.h>
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
-#include <nanobind/stl/vector.h>
+#include <nanobind/stl/array.h>
 
+#include <array>
 #include <cstdint>
-#include <vector>
 
 #include "bind.hpp"
 #include "failure.hpp"
@@ -30,15 +30,18 @@ class SimulatedTensor {
   SimulatedTensor(const SimulatedTensor&) = delete;
   SimulatedTensor& operator=(const SimulatedTensor&) = delete;
 
-  /// Copies what is there now into a host array of the same size.
+  /// Copies what is there, once its stream has done all, into a host array of the same size.
   void copy_to(nb::handle array) const {
     const Tensor to = tensor_of(array, Access::write, "target");
     if (to.bytes() != host_.bytes()) raise_invalid_argument("the target tensor has another size");
+    need(hawserSimDeviceSynchronise(stream_));
     need(hawserSimDeviceCopy(to.data, memory_, host_.bytes()));
   }
-  nb::ndarray<> exported(nb::handle self) const {
-    const std::size_t shape[] = {host_.count};
-    return nb::ndarray<>(memory_, 1, shape, self, nullptr, dtype(), kSimulatedDeviceType, device_);
+  /// A capsule, as __dlpack__ gives it.
+  nb::object dlpack(nb::handle self) const {
+    const std::size_t shape[] = {static_cast<std::size_t>(host_.count)};
+    const nb::ndarray<> array(memory_, 1, shape, self, nullptr, dtype(), kSimulatedDeviceType, device_);
+    return nb::cast(array, nb::rv_policy::reference);
   }
   int device() const { return device_; }
   std::uintptr_t stream() const { return reinterpret_cast<std::uintptr_t>(stream_); }
@@ -63,16 +66,11 @@ void bind_sim_device(nb::module_& module) {
       .def("copy_to", &SimulatedTensor::copy_to, nb::arg("array"))
       .def_prop_ro("device", &SimulatedTensor::device)
       .def_prop_ro("hawser_stream", &SimulatedTensor::stream)
-      .def("_exported", [](nb::handle self) { return nb::cast<SimulatedTensor&>(self).exported(self); },
-           nb::rv_policy::reference);
+      .def("dlpack", [](nb::handle self) { return nb::cast<SimulatedTensor&>(self).dlpack(self); });
   module.def("simulated_device_counters", [] {
     hawserSimDeviceCounters_t counters = HAWSER_SIM_DEVICE_COUNTERS_INIT;
     need(hawserSimDeviceCount(&counters));
-    nb::dict all;
-    all["bytes_down"] = counters.bytes_down;
-    all["bytes_up"] = counters.bytes_up;
-    all["pinned_bytes_most"] = counters.pinned_bytes_most;
-    return all;
+    return std::array<std::uint64_t, 3>{counters.bytes_down, counters.bytes_up, counters.pinned_bytes_most};
   });
 }
 

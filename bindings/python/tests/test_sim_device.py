@@ -17,6 +17,7 @@ def run_with_devices(script: str) -> str:
         import concurrent.futures
         import numpy
         import hawser
+        import hawser.optim
         from hawser import sim_device
 
         master = hawser.Master("127.0.0.1:0")
@@ -41,7 +42,7 @@ def run_with_devices(script: str) -> str:
     return done.stdout
 
 
-def test_all_collectives_take_tensors_on_devices():
+def test_all_collectives_take_tensors_on_devices() -> None:
     run_with_devices("""
         count = 300_001
         give = lambda i: numpy.arange(count, dtype=numpy.float32) % 97 * (i + 1)
@@ -75,7 +76,7 @@ def test_all_collectives_take_tensors_on_devices():
     """)
 
 
-def test_quantised_members_hold_the_same_bits():
+def test_quantised_members_hold_the_same_bits() -> None:
     run_with_devices("""
         values = [sim_device.Tensor(numpy.linspace(0, i + 1, 50_000, dtype=numpy.float32), device=i) for i in range(2)]
         both(lambda i: peers[i].all_reduce(values[i], quantization="int8"))
@@ -83,18 +84,18 @@ def test_quantised_members_hold_the_same_bits():
     """)
 
 
-def test_other_calls_refuse_a_device_in_words():
+def test_other_calls_refuse_a_device_in_words() -> None:
     run_with_devices("""
         x = sim_device.Tensor(numpy.zeros(10, numpy.float32))
         try:
             hawser.optim.scale(x)
-            raise SystemExit("it took it")
+            raise SystemExit("it was taken")
         except hawser.InvalidArgument as error:
             assert "is on a device; this call takes tensors in CPU memory" in str(error), error
     """)
 
 
-def test_without_the_simulated_device_there_is_none():
+def test_without_the_simulated_device_there_is_none() -> None:
     if os.environ.get("HAWSER_DEVICE", "").startswith("sim"):
         pytest.skip("this process has it")
     with pytest.raises(hawser.InvalidUsage, match="HAWSER_DEVICE=sim"):
