@@ -508,11 +508,15 @@ typedef struct hawserAllReduceOptions {
   /** The epoch (hawserCommInfo_t) that the caller's ranks and sizes belong to. If another view is in force, the call
    *  ends with PeerLost. 0: the epoch at the moment of the call. */
   uint64_t epoch;
+  /** For buffers on a device: a stream of that device (a CUstream). What is on it at the moment of the call comes first.
+   *  Null: the device's default stream. If the buffers lie on two devices, it is that of `send`, and what is on the other
+   *  device's default stream comes first there. Where each buffer lies is found by its address. */
+  void* stream;
 } hawserAllReduceOptions_t;
 
 #define HAWSER_ALL_REDUCE_OPTIONS_INIT                                                                          \
   {sizeof(hawserAllReduceOptions_t), hawserSum, 0, hawserPlanAuto,                                              \
-   {hawserQuantizeNone, hawserToUint8, 0, 0}, NULL, 0, 0}
+   {hawserQuantizeNone, hawserToUint8, 0, 0}, NULL, 0, 0, NULL}
 
 /** Options of the other collectives. Fill with HAWSER_COLLECTIVE_OPTIONS_INIT. */
 typedef struct hawserCollectiveOptions {
@@ -521,9 +525,10 @@ typedef struct hawserCollectiveOptions {
   hawserPlan_t plan;
   uint32_t compress; /**< As above. */
   uint64_t epoch;    /**< As above. */
+  void* stream;      /**< As above. */
 } hawserCollectiveOptions_t;
 
-#define HAWSER_COLLECTIVE_OPTIONS_INIT {sizeof(hawserCollectiveOptions_t), 0, hawserPlanAuto, 0, 0}
+#define HAWSER_COLLECTIVE_OPTIONS_INIT {sizeof(hawserCollectiveOptions_t), 0, hawserPlanAuto, 0, 0, NULL}
 
 #define HAWSER_REASON_BYTES 96
 
@@ -554,6 +559,11 @@ typedef struct hawserReduceInfo {
   {sizeof(hawserReduceInfo_t), NULL, 0, 0, 0, hawserPlanAuto, 0, 0, 0, 0, 0, 0, 0, 0, 0, "", 0}
 
 /** Reduces `count` elements over the group. Every member gets the same bits in `receive`.
+ *
+ *  Buffers may lie on the host or on devices, `send` and `receive` on different ones if they are disjoint. Members may
+ *  differ. On a device, chunks are copied through at most 64 MiB of pinned memory, in place with a copy of the payload on
+ *  the device. The result is there when the call returns. If a device fails, this peer's communicator ends with System;
+ *  the others go on without it.
  *
  *  `send` and `receive` hold `count` elements each and are either equal (in place) or disjoint. They must stay valid
  *  and untouched by the caller until the call returns. On any error `send` holds its original values, and an
@@ -632,6 +642,7 @@ typedef struct hawserTensor {
   void* receive;
   uint64_t count;
   hawserDataType_t type;
+  void* stream; /**< As in hawserAllReduceOptions_t. Null: that of the list's options. */
 } hawserTensor_t;
 
 /** Fill with HAWSER_MANY_OPTIONS_INIT. The same on all members, except `compress` and `in_flight`. */
@@ -647,10 +658,11 @@ typedef struct hawserManyOptions {
   uint32_t in_flight;
   /** Small tensors of one type are put together, up to so many bytes. 1: never. Default 4 MiB. */
   uint32_t fuse_bytes;
+  void* stream; /**< As in hawserAllReduceOptions_t. Of tensors on devices that name none. */
 } hawserManyOptions_t;
 
 #define HAWSER_MANY_OPTIONS_INIT                                                                                \
-  {sizeof(hawserManyOptions_t), hawserSum, 0, hawserPlanAuto, {hawserQuantizeNone, hawserToUint8, 0, 0}, 0, 0, 0}
+  {sizeof(hawserManyOptions_t), hawserSum, 0, hawserPlanAuto, {hawserQuantizeNone, hawserToUint8, 0, 0}, 0, 0, 0, NULL}
 
 typedef struct hawserManyInfo {
   size_t size;

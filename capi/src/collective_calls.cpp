@@ -76,6 +76,7 @@ Result<hawser::CollectiveArguments> reduction_of(const Payload& payload, const h
   arguments->tag = options->tag;
   arguments->compress = options->compress != 0;
   arguments->epoch = hawser::Epoch{options->epoch};
+  arguments->stream = reinterpret_cast<std::uintptr_t>(options->stream);
   if (options->residual != nullptr) arguments->residual = options->residual->residual;
   return arguments;
 }
@@ -91,6 +92,7 @@ Result<hawser::CollectiveArguments> collective_of(const Payload& payload, const 
   arguments->tag = options->tag;
   arguments->compress = options->compress != 0;
   arguments->epoch = hawser::Epoch{options->epoch};
+  arguments->stream = reinterpret_cast<std::uintptr_t>(options->stream);
   return arguments;
 }
 
@@ -169,6 +171,7 @@ Result<hawser::ManyArguments> many_of(const hawserTensor_t* tensors, std::uint64
   many.first_tag = options->first_tag;
   many.quantization = *quantization;
   many.compress = options->compress != 0;
+  many.stream = reinterpret_cast<std::uintptr_t>(options->stream);
   if (options->in_flight != 0) many.in_flight = options->in_flight;
   if (options->fuse_bytes != 0) many.fuse_bytes = options->fuse_bytes;
   for (std::uint64_t i = 0; i < count; ++i) {
@@ -176,7 +179,11 @@ Result<hawser::ManyArguments> many_of(const hawserTensor_t* tensors, std::uint64
     if (!type.ok())
       return capi::invalid_argument("tensor " + std::to_string(i) + ": " + type.error().sentence);
     many.tensors.push_back(
-        {.send = tensors[i].send, .receive = tensors[i].receive, .count = tensors[i].count, .type = *type});
+        {.send = tensors[i].send,
+         .receive = tensors[i].receive,
+         .count = tensors[i].count,
+         .type = *type,
+         .stream = reinterpret_cast<std::uintptr_t>(tensors[i].stream)});
   }
   return many;
 }

@@ -2,6 +2,7 @@
 #include <optional>
 #include <vector>
 
+#include "device/devices.hpp"
 #include "base/tensor_name.hpp"
 #include "boundary.hpp"
 #include "handles.hpp"
@@ -31,6 +32,14 @@ Result<hawser::StateTensor> tensor_of(const hawserStateTensor_t& from) {
   const auto memory = capi::enumerator(capi::number_in(from.memory), Memory::host, "a kind of memory");
   if (!memory.ok()) return refuse(memory.error().sentence);
   if (from.allow_content_inequality > 1) return refuse("allow_content_inequality is 0 or 1");
+  const auto devices = hawser::device::devices();
+  if (!devices.ok()) return refuse(devices.error().sentence);
+  // Of sizes that no memory has something else is told later.
+  const auto on = (*devices)->where(from.data, from.count < 1 ? 0 : 1);
+  if (!on.ok()) return refuse(on.error().sentence);
+  if (*on != hawser::device::kHost)
+    return refuse("it lies on device " + std::to_string(*on) +
+                  "; a shared state holds tensors of the host: copy it there and register the copy");
   return hawser::StateTensor{.name = std::move(name),
                              .type = *type,
                              .count = from.count,

@@ -109,6 +109,7 @@ struct ReduceOptions {
   hawserQuantization_t quantization = kNotQuantized;
   const Residual* residual = nullptr;
   bool compress = false;
+  void* stream = nullptr;  ///< Of buffers on a device (hawserAllReduceOptions_t).
 
   hawserAllReduceOptions_t c_options() const {
     hawserAllReduceOptions_t options = HAWSER_ALL_REDUCE_OPTIONS_INIT;
@@ -118,6 +119,7 @@ struct ReduceOptions {
     options.quantization = quantization;
     options.residual = residual != nullptr ? residual->handle() : nullptr;
     options.compress = compress ? 1 : 0;
+    options.stream = stream;
     return options;
   }
 };
@@ -126,12 +128,14 @@ struct CollectiveOptions {
   std::uint64_t tag = 0;
   hawserPlan_t plan = hawserPlanAuto;
   bool compress = false;
+  void* stream = nullptr;  ///< As in ReduceOptions.
 
   hawserCollectiveOptions_t c_options() const {
     hawserCollectiveOptions_t options = HAWSER_COLLECTIVE_OPTIONS_INIT;
     options.tag = tag;
     options.plan = plan;
     options.compress = compress ? 1 : 0;
+    options.stream = stream;
     return options;
   }
 };
@@ -144,6 +148,7 @@ struct ManyOptions {
   bool compress = false;
   std::uint32_t in_flight = 0;   ///< Collectives at once. 0: 8.
   std::uint32_t fuse_bytes = 0;  ///< Small tensors are put together up to so many bytes. 0: 4 MiB.
+  void* stream = nullptr;        ///< As in ReduceOptions.
 
   hawserManyOptions_t c_options() const {
     hawserManyOptions_t options = HAWSER_MANY_OPTIONS_INIT;
@@ -152,6 +157,7 @@ struct ManyOptions {
     options.plan = plan;
     options.quantization = quantization;
     options.compress = compress ? 1 : 0;
+    options.stream = stream;
     options.in_flight = in_flight;
     options.fuse_bytes = fuse_bytes;
     return options;

@@ -18,6 +18,8 @@ Thrown say(Status status, const char* what, const char* detail) noexcept {
 
 }  // namespace
 
+Thrown thrown_of(const Error& error) noexcept { return say(error.status, error.sentence.c_str(), ""); }
+
 Thrown what_was_thrown() noexcept {
   try {
     throw;

@@ -15,6 +15,9 @@ struct Thrown {
   Error error() const { return {status, sentence.data()}; }
 };
 
+/// As if it had been thrown. A sentence that is too long is cut.
+Thrown thrown_of(const Error& error) noexcept;
+
 /// The exception that is being handled: for catch blocks.
 Thrown what_was_thrown() noexcept;
 

@@ -90,6 +90,12 @@ bool CallMemory::changes_input() const {
 
 Result<void> CallMemory::make_scratch(const std::shared_ptr<ScratchKeeper>& keeper) {
   if (!changes_input()) return {};
+  saved_.assign(static_cast<std::size_t>(chunking_.chunks()), 0);
+  if (uploads()) {
+    HAWSER_ASSERT(call_.device.scratch != nullptr && call_.device.copy_now);
+    scratch_at_ = call_.device.scratch;
+    return {};
+  }
   const std::uint64_t bytes = chunking_.elements * element_bytes_;
   scratch_ = keeper ? keeper->take(bytes) : ScratchKeeper().take(bytes);
   if (!scratch_.bytes)
@@ -97,26 +103,28 @@ Result<void> CallMemory::make_scratch(const std::shared_ptr<ScratchKeeper>& keep
                                      " bytes that keep the input of an in-place collective safe; reduce out "
                                      "of place, or a part at a time"};
   keeper_ = keeper;
-  saved_.assign(static_cast<std::size_t>(chunking_.chunks()), 0);
+  scratch_at_ = scratch_.bytes.get();
   return {};
 }
 
 std::optional<CopyBytes> CallMemory::save(std::uint64_t chunk) {
-  if (!scratch_.bytes || saved_[static_cast<std::size_t>(chunk)] != 0) return std::nullopt;
+  if (scratch_at_ == nullptr || saved_[static_cast<std::size_t>(chunk)] != 0) return std::nullopt;
   std::byte* const from = place(chunk);
   return CopyBytes{.from = from,
-                   .to = scratch_.bytes.get() + (from - call_.receive),
+                   .to = scratch_at_ + (from - call_.receive),
                    .bytes = value_bytes(chunk),
                    .done = &saved_[static_cast<std::size_t>(chunk)]};
 }
 
 CopyBytes CallMemory::undo_step(std::uint64_t chunk) const {
   std::byte* const to = place(chunk);
-  return {.from = scratch_.bytes.get() + (to - call_.receive), .to = to, .bytes = value_bytes(chunk)};
+  return {.from = scratch_at_ + (to - call_.receive), .to = to, .bytes = value_bytes(chunk)};
 }
 
 Work CallMemory::undo(std::size_t bytes) {
   Work work;
+  work.device = call_.device.receive;
+  work.after = call_.device.after_receive;
   for (; undone_chunks_ < saved_.size() && work.bytes < bytes; ++undone_chunks_) {
     if (saved_[static_cast<std::size_t>(undone_chunks_)] == 0) continue;
     work.steps.emplace_back(undo_step(undone_chunks_));
@@ -129,14 +137,20 @@ void CallMemory::undo_now() noexcept {
   for (std::uint64_t chunk = 0; chunk < saved_.size(); ++chunk) {
     if (saved_[static_cast<std::size_t>(chunk)] == 0) continue;
     const CopyBytes step = undo_step(chunk);
-    std::memcpy(step.to, step.from, step.bytes);
+    if (uploads())
+      call_.device.copy_now(step);
+    else
+      std::memcpy(step.to, step.from, step.bytes);
     // Once: the caller may have its memory back when this is called again.
     saved_[static_cast<std::size_t>(chunk)] = 0;
   }
 }
 
 CallMemory::Buffer CallMemory::take() {
-  if (free_.empty()) return Buffer(new std::byte[buffer_bytes_]);
+  const std::shared_ptr<BufferPool>& pool = call_.device.pool;
+  if (free_.empty())
+    return Buffer(pool ? pool->take(buffer_bytes_) : new std::byte[buffer_bytes_],
+                  BufferFree{.pool = pool, .bytes = buffer_bytes_});
   Buffer buffer = std::move(free_.back());
   free_.pop_back();
   return buffer;

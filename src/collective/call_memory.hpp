@@ -9,6 +9,7 @@
 
 #include "base/result.hpp"
 #include "base/signature.hpp"
+#include "collective/device_buffers.hpp"
 #include "collective/work.hpp"
 #include "plan/chunking.hpp"
 
@@ -35,6 +36,7 @@ struct CollectiveCall {
   std::uint64_t seed = 0;  ///< Of stochastic rounding.
   /// What may be taken for accumulators and payloads on their way (beside small change and the scratch).
   std::size_t memory_bytes = 24 << 20;
+  DeviceBuffers device{};
 };
 
 /// Keeps the scratch of one in-place call for the next: fresh memory costs the system a fault for every page.
@@ -57,7 +59,7 @@ class ScratchKeeper {
 /// buffers of a chunk's accumulators.
 class CallMemory {
  public:
-  using Buffer = std::unique_ptr<std::byte[]>;
+  using Buffer = PooledBuffer;
 
   CallMemory(const CollectiveCall& call, const Chunking& chunking);
   ~CallMemory();
@@ -69,6 +71,10 @@ class CallMemory {
   const Chunking& chunking() const { return chunking_; }
   const Quantization& quantization() const { return call_.signature.quantization; }
 
+  /// The own contribution lies on a device.
+  bool fetches() const { return call_.device.send != kOnHost; }
+  /// The result belongs on a device.
+  bool uploads() const { return call_.device.receive != kOnHost; }
   /// Accumulators are wider than the elements.
   bool wide() const { return accumulator_bytes_ != element_bytes_; }
   std::uint64_t count(std::uint64_t chunk) const { return chunking_.count(chunk); }
@@ -77,6 +83,8 @@ class CallMemory {
   /// Of the largest chunk.
   std::size_t accumulator_bytes_max() const { return chunking_.chunk_elements * accumulator_bytes_; }
   std::size_t quantized_bytes(std::uint64_t chunk) const;
+  /// What take() gives.
+  std::size_t buffer_bytes() const { return buffer_bytes_; }
 
   /// This rank's contribution. For chunks that it contributes to.
   const std::byte* own(std::uint64_t chunk) const;
@@ -108,6 +116,7 @@ class CallMemory {
   std::size_t accumulator_bytes_;
   std::size_t buffer_bytes_;
   ScratchKeeper::Memory scratch_;
+  std::byte* scratch_at_ = nullptr;  ///< On the host that one, on a device the caller's; null where nothing is undone.
   std::shared_ptr<ScratchKeeper> keeper_;
   std::vector<std::uint8_t> saved_;  ///< Written by works, each its own.
   std::uint64_t undone_chunks_ = 0;  ///< Those before it, or in a work of undo().

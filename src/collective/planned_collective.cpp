@@ -44,14 +44,15 @@ PlannedCollective::PlannedCollective(Plan plan, const CollectiveCall& call)
   chunks_.resize(chunks);
   heard_words_ = (plan_.world_size + 63) / 64;
   heard_.assign(chunks * heard_words_, 0);
-  window_ = std::max<std::uint64_t>(
-      1, call.memory_bytes / 2 / std::max<std::size_t>(1, memory_.accumulator_bytes_max()));
+  const std::size_t chunk_bytes = staged() ? 2 * memory_.buffer_bytes() : memory_.accumulator_bytes_max();
+  window_ = std::max<std::uint64_t>(1, call.memory_bytes / 2 / std::max<std::size_t>(1, chunk_bytes));
   for (std::size_t chunk = 0; chunk < chunks; ++chunk) {
     ChunkState& one = chunks_[chunk];
     one.missing = static_cast<std::uint32_t>(role(chunk).children_up.size());
     one.unsent_down = static_cast<std::uint32_t>(role(chunk).children_down.size());
     one.released = !lingers(chunk);
-    limited_ = limited_ || lingers(chunk);
+    one.climbed = role(chunk).parent_up == kNoParent;
+    limited_ = limited_ || (lingers(chunk) && plan_.climbs());
     if (part_of_result(chunk)) ++result_chunks_;
   }
   plan_bytes();
@@ -60,6 +61,7 @@ PlannedCollective::PlannedCollective(Plan plan, const CollectiveCall& call)
 
 /// Whether accumulators of their own may have to wait for others.
 bool PlannedCollective::lingers(std::uint64_t chunk) const {
+  if (staged()) return true;
   const Role& mine = role(chunk);
   if (mine.children_up.empty() || (!memory_.wide() && memory_.place(chunk) != nullptr)) return false;
   return mine.parent_up != kNoParent || mine.children_up.size() > 1;
@@ -106,24 +108,94 @@ bool PlannedCollective::heard(std::uint32_t from, std::uint64_t chunk) const {
 }
 
 void PlannedCollective::start(Output& out) {
-  const std::uint32_t rank = memory_.call().rank;
-  for (std::uint64_t chunk = 0; chunk < plan_.chunking.chunks(); ++chunk) {
-    const Role& mine = role(chunk);
-    if (plan_.climbs()) {
-      if (!mine.children_up.empty()) continue;
-      out.sends.push_back({.to = mine.parent_up,
-                           .direction = Direction::up,
-                           .chunk = chunk,
-                           .bytes = payload_bytes(rank, Direction::up, chunk)});
-    } else if (mine.parent_down == kNoParent) {
-      std::byte* const place = memory_.place(chunk);
-      const std::size_t bytes = memory_.value_bytes(chunk);
-      if (place == memory_.own(chunk))
-        send_down(chunk, out);
-      else
-        order(Task::start, chunk, {CopyBytes{.from = memory_.own(chunk), .to = place, .bytes = bytes}}, 2 * bytes, out);
-    }
+  if (staged()) return advance(out);
+  for (std::uint64_t chunk = 0; chunk < plan_.chunking.chunks(); ++chunk) contribute(chunk, out);
+}
+
+/// Whether this rank's own memory goes into the chunk.
+bool PlannedCollective::contributes(std::uint64_t chunk) const {
+  return plan_.climbs() || role(chunk).parent_down == kNoParent;
+}
+
+/// Sends what depends on nobody else.
+void PlannedCollective::contribute(std::uint64_t chunk, Output& out) {
+  const Role& mine = role(chunk);
+  if (plan_.climbs()) {
+    if (!mine.children_up.empty()) return;
+    out.sends.push_back({.to = mine.parent_up,
+                         .direction = Direction::up,
+                         .chunk = chunk,
+                         .bytes = payload_bytes(memory_.call().rank, Direction::up, chunk)});
+    return;
   }
+  if (mine.parent_down != kNoParent) return;
+  if (memory_.place(chunk) == memory_.own(chunk)) {
+    ChunkState& one = state(chunk);
+    if (memory_.uploads()) one.image = std::move(one.own);
+    return send_down(chunk, out);
+  }
+  const std::size_t bytes = memory_.value_bytes(chunk);
+  order(Task::start, chunk, {CopyBytes{.from = own(chunk), .to = place(chunk), .bytes = bytes}}, 2 * bytes, out);
+}
+
+/// The own contribution, on the host.
+const std::byte* PlannedCollective::own(std::uint64_t chunk) const {
+  return memory_.fetches() ? state(chunk).own.get() : memory_.own(chunk);
+}
+
+/// Where the host keeps the result; null if it is not part of this rank's.
+std::byte* PlannedCollective::place(std::uint64_t chunk) {
+  std::byte* const given = memory_.place(chunk);
+  if (!memory_.uploads() || given == nullptr) return given;
+  ChunkState& one = state(chunk);
+  if (!one.image) one.image = memory_.take();
+  return one.image.get();
+}
+
+/// Fetches contributions as far as buffers go.
+void PlannedCollective::advance(Output& out) {
+  if (!staged()) return;
+  for (; advanced_ < limit_; ++advanced_) {
+    if (!contributes(advanced_)) continue;
+    if (!memory_.fetches()) {
+      contribute(advanced_, out);
+      continue;
+    }
+    ChunkState& one = state(advanced_);
+    const std::size_t bytes = memory_.value_bytes(advanced_);
+    one.own = memory_.take();
+    order(Task::fetch, advanced_, {CopyBytes{.from = memory_.own(advanced_), .to = one.own.get(), .bytes = bytes}}, bytes,
+          out);
+  }
+}
+
+/// The result is whole on the host.
+void PlannedCollective::upload(std::uint64_t chunk, Output& out) {
+  std::byte* const given = memory_.place(chunk);
+  if (!memory_.uploads() || given == nullptr) return;
+  if (!plan_.climbs() && given == memory_.own(chunk) && contributes(chunk)) {
+    state(chunk).on_device = true;
+    ++uploaded_chunks_;
+    return;
+  }
+  std::vector<WorkStep> steps;
+  save_first(chunk, steps);
+  const std::size_t bytes = memory_.value_bytes(chunk);
+  steps.emplace_back(CopyBytes{.from = place(chunk), .to = given, .bytes = bytes});
+  order(Task::upload, chunk, std::move(steps), bytes, out);
+}
+
+/// Of a chunk that nobody needs any more, if it is one: others may have them.
+void PlannedCollective::free_buffers(std::uint64_t chunk) {
+  ChunkState& one = state(chunk);
+  if (!staged() || one.released || one.working || one.making || !one.climbed || one.unsent_down > 0) return;
+  if (part_of_result(chunk) && (!one.done || (memory_.uploads() && !one.on_device))) return;
+  memory_.give(std::move(one.own));
+  memory_.give(std::move(one.image));
+  if (!one.quantized) memory_.give(std::move(one.kept));
+  one.released = true;
+  if (chunk < limit_) --in_window_;
+  widen_limit();
 }
 
 /// Names a work, and gives it away.
@@ -133,8 +205,18 @@ void PlannedCollective::order(Task task, std::uint64_t chunk, std::vector<WorkSt
     state(chunk).making = true;
   else
     state(chunk).working = true;
-  out.works.push_back({.token = chunk * kTasks + static_cast<std::uint64_t>(task),
-                       .work = {.steps = std::move(steps), .bytes = bytes}});
+  Execution::Order& made = out.works.emplace_back();
+  made.token = chunk * kTasks + static_cast<std::uint64_t>(task);
+  made.work.steps = std::move(steps);
+  made.work.bytes = bytes;
+  const DeviceBuffers& device = memory_.call().device;
+  if (task == Task::fetch) {
+    made.work.device = device.send;
+    made.work.after = device.after_send;
+  } else if (task == Task::upload) {
+    made.work.device = device.receive;
+    made.work.after = device.after_receive;
+  }
 }
 
 std::optional<std::uint32_t> PlannedCollective::worked(Instant, std::uint64_t token, const WorkResult&, Output& out) {
@@ -158,22 +240,34 @@ std::optional<std::uint32_t> PlannedCollective::worked(Instant, std::uint64_t to
       memory_.give(std::move(one.kept));
       one.quantized = false;
       break;
+    case Task::fetch:
+      one.fetched = true;
+      contribute(chunk, out);
+      break;
+    case Task::upload:
+      one.on_device = true;
+      ++uploaded_chunks_;
+      break;
     case Task::save:
     case Task::make: break;
   }
   go_on(chunk, out);
+  free_buffers(chunk);
+  advance(out);
   return std::nullopt;
 }
 
 void PlannedCollective::go_on(std::uint64_t chunk, Output& out) {
   const ChunkState& one = state(chunk);
   if (one.working || one.waiting.empty()) return;
+  if (memory_.fetches() && contributes(chunk) && !one.fetched) return;
   if (one.came_down)
     place_waiting(chunk, out);
   else
     combine_waiting(chunk, out);
 }
 
+/// On a device what changes the place is the upload alone.
 void PlannedCollective::save_first(std::uint64_t chunk, std::vector<WorkStep>& steps) {
   if (const auto copy = memory_.save(chunk)) steps.emplace_back(*copy);
 }
@@ -212,6 +306,7 @@ PlannedCollective::Verdict PlannedCollective::judge(std::uint32_t from, Directio
 std::byte* PlannedCollective::landing(std::uint64_t chunk, Output& out) {
   // While a work saves it, for another landing whose connection may be dead, a copy waits elsewhere.
   if (memory_.quantization() || state(chunk).working) return nullptr;
+  if (memory_.uploads()) return place(chunk);
   std::vector<WorkStep> steps;
   save_first(chunk, steps);
   if (!steps.empty()) order(Task::save, chunk, std::move(steps), 2 * memory_.value_bytes(chunk), out);
@@ -220,8 +315,8 @@ std::byte* PlannedCollective::landing(std::uint64_t chunk, Output& out) {
 
 std::byte* PlannedCollective::accumulators(std::uint64_t chunk, std::vector<WorkStep>& steps) {
   if (!memory_.wide() && memory_.place(chunk) != nullptr) {
-    save_first(chunk, steps);
-    return memory_.place(chunk);
+    if (!memory_.uploads()) save_first(chunk, steps);
+    return place(chunk);
   }
   ChunkState& one = state(chunk);
   if (!one.accumulators) {
@@ -236,7 +331,7 @@ void PlannedCollective::combine_with(std::uint64_t chunk, std::byte* sum, const 
   const DataType type = memory_.signature().type;
   const ReduceOp op = memory_.signature().op;
   const std::uint64_t count = memory_.count(chunk);
-  const std::byte* const own = memory_.own(chunk);
+  const std::byte* const own = this->own(chunk);
   const std::byte* const payload = arrival.payload.bytes;
   const bool touched = std::exchange(state(chunk).touched, true);
   const auto combine = [&](Combine::Operands operands, const std::byte* a, const std::byte* b) {
@@ -316,9 +411,9 @@ void PlannedCollective::combined(std::uint64_t chunk, Output& out) {
 void PlannedCollective::finish_at_root(std::uint64_t chunk, std::byte* sum, std::vector<WorkStep>& steps) {
   const Signature& signature = memory_.signature();
   ChunkState& one = state(chunk);
-  std::byte* const place = memory_.place(chunk);
+  std::byte* const place = this->place(chunk);
   HAWSER_ASSERT(place != nullptr);
-  if (place != sum) save_first(chunk, steps);
+  if (place != sum && !memory_.uploads()) save_first(chunk, steps);
   const bool floats = static_cast<bool>(memory_.quantization());
   const bool in_place = place == sum && !memory_.wide();
   const bool quantizes = floats && plan_.descends();
@@ -334,6 +429,11 @@ void PlannedCollective::finish_at_root(std::uint64_t chunk, std::byte* sum, std:
   QuantizeValues quantize = quantize_step(chunk);
   quantize.values = sum;
   steps.emplace_back(quantize);
+  if (memory_.uploads()) {
+    one.kept = std::move(one.made);
+    steps.emplace_back(bring_down_step(chunk));
+    return;
+  }
   one.quantized = true;
   if (fits_its_place(chunk))
     steps.emplace_back(CopyBytes{.from = one.made.get(), .to = place, .bytes = memory_.quantized_bytes(chunk)});
@@ -355,7 +455,7 @@ QuantizeValues PlannedCollective::quantize_step(std::uint64_t chunk) {
   one.made = memory_.take();
   return {.quantization = memory_.quantization(),
           .type = memory_.signature().type,
-          .values = at_leaf ? memory_.own(chunk) : nullptr,
+          .values = at_leaf ? own(chunk) : nullptr,
           .widens = at_leaf,
           .residual = at_leaf ? memory_.residual(chunk) : nullptr,
           .count = memory_.count(chunk),
@@ -371,7 +471,7 @@ std::optional<std::span<const std::byte>> PlannedCollective::payload(Direction d
   ChunkState& one = state(chunk);
   const std::size_t bytes = payload_bytes(memory_.call().rank, direction, chunk);
   if (direction == Direction::down)
-    return std::span<const std::byte>(one.kept ? one.kept.get() : memory_.place(chunk), bytes);
+    return std::span<const std::byte>(one.kept ? one.kept.get() : place(chunk), bytes);
   const bool at_leaf = role(chunk).children_up.empty();
   if (memory_.quantization()) {
     if (one.making) return std::nullopt;
@@ -383,18 +483,18 @@ std::optional<std::span<const std::byte>> PlannedCollective::payload(Direction d
     order(Task::make, chunk, std::move(steps), memory_.accumulator_bytes(chunk) + bytes, out);
     return std::nullopt;
   }
-  if (at_leaf) return std::span<const std::byte>(memory_.own(chunk), bytes);
+  if (at_leaf) return std::span<const std::byte>(own(chunk), bytes);
   if (one.accumulators) return std::span<const std::byte>(one.accumulators.get(), bytes);
-  return std::span<const std::byte>(memory_.place(chunk), bytes);
+  return std::span<const std::byte>(place(chunk), bytes);
 }
 
-DequantizeValues PlannedCollective::bring_down_step(std::uint64_t chunk) const {
+DequantizeValues PlannedCollective::bring_down_step(std::uint64_t chunk) {
   const ChunkState& one = state(chunk);
   return {.quantization = memory_.quantization(),
           .type = memory_.signature().type,
-          .quantized = one.kept ? one.kept.get() : memory_.place(chunk),
+          .quantized = one.kept ? one.kept.get() : place(chunk),
           .quantized_bytes = memory_.quantized_bytes(chunk),
-          .place = memory_.place(chunk),
+          .place = place(chunk),
           .count = memory_.count(chunk)};
 }
 
@@ -405,17 +505,20 @@ void PlannedCollective::sent(std::uint32_t, Direction direction, std::uint64_t c
     if (--one.unsent_down == 0 && one.quantized)
       order(Task::bring_down, chunk, {bring_down_step(chunk)},
             memory_.value_bytes(chunk) + memory_.quantized_bytes(chunk), out);
-    return;
+  } else {
+    memory_.give(std::move(one.made));
+    release(chunk);
+    one.climbed = true;
   }
-  memory_.give(std::move(one.made));
-  release(chunk);
+  free_buffers(chunk);
+  advance(out);
 }
 
 void PlannedCollective::release(std::uint64_t chunk) {
   ChunkState& one = state(chunk);
   if (one.accumulators) --accumulators_taken_;
   memory_.give(std::move(one.accumulators));
-  if (one.released) return;
+  if (one.released || staged()) return;
   one.released = true;
   if (chunk < limit_) --in_window_;
   widen_limit();
@@ -426,7 +529,7 @@ void PlannedCollective::came_down(std::uint64_t chunk, Payload payload, Output& 
   ChunkState& one = state(chunk);
   HAWSER_ASSERT(!one.came_down);
   one.came_down = true;
-  if (!memory_.quantization() && payload.bytes == memory_.place(chunk)) {
+  if (!memory_.quantization() && payload.bytes == place(chunk)) {
     HAWSER_ASSERT(!one.working);
     return send_down(chunk, out);
   }
@@ -440,10 +543,18 @@ void PlannedCollective::place_waiting(std::uint64_t chunk, Output& out) {
   one.in_work = std::exchange(one.waiting, {});
   const std::byte* const payload = one.in_work.front().payload.bytes;
   std::vector<WorkStep> steps;
-  save_first(chunk, steps);
+  if (!memory_.uploads()) save_first(chunk, steps);
   std::size_t bytes = memory_.value_bytes(chunk);
   if (!memory_.quantization()) {
-    steps.emplace_back(CopyBytes{.from = payload, .to = memory_.place(chunk), .bytes = bytes});
+    steps.emplace_back(CopyBytes{.from = payload, .to = place(chunk), .bytes = bytes});
+  } else if (memory_.uploads()) {
+    if (!role(chunk).children_down.empty()) {
+      one.kept = memory_.take();
+      steps.emplace_back(CopyBytes{.from = payload, .to = one.kept.get(), .bytes = memory_.quantized_bytes(chunk)});
+    }
+    DequantizeValues step = bring_down_step(chunk);
+    step.quantized = payload;
+    steps.emplace_back(step);
   } else if (role(chunk).children_down.empty()) {
     DequantizeValues step = bring_down_step(chunk);
     step.quantized = payload;
@@ -453,7 +564,7 @@ void PlannedCollective::place_waiting(std::uint64_t chunk, Output& out) {
     if (!fits_its_place(chunk)) one.kept = memory_.take();
     bytes = memory_.quantized_bytes(chunk);
     steps.emplace_back(
-        CopyBytes{.from = payload, .to = one.kept ? one.kept.get() : memory_.place(chunk), .bytes = bytes});
+        CopyBytes{.from = payload, .to = one.kept ? one.kept.get() : place(chunk), .bytes = bytes});
   }
   order(Task::place, chunk, std::move(steps), 2 * bytes, out);
 }
@@ -468,6 +579,7 @@ void PlannedCollective::send_down(std::uint64_t chunk, Output& out) {
                          .direction = Direction::down,
                          .chunk = chunk,
                          .bytes = payload_bytes(memory_.call().rank, Direction::down, chunk)});
+  upload(chunk, out);
 }
 
 /// What is decoded stays where it is until all is over: nobody needs its memory any more.
@@ -485,7 +597,9 @@ std::vector<std::uint32_t> PlannedCollective::waiting_for() const {
   std::vector<bool> wanted(plan_.world_size);
   for (std::uint64_t chunk = 0; chunk < plan_.chunking.chunks(); ++chunk) {
     const ChunkState& one = state(chunk);
-    if (one.done) continue;
+    // For what a device has not given yet nobody else is to blame.
+    if (one.done || (staged() && contributes(chunk) && chunk >= limit_)) continue;
+    if (memory_.fetches() && contributes(chunk) && !one.fetched) continue;
     const Role& mine = role(chunk);
     for (const std::uint32_t child : mine.children_up)
       if (!heard(child, chunk)) wanted[child] = true;

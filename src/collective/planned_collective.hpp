@@ -31,6 +31,10 @@ namespace hawser {
 /// the elements, or chunks that are no part of this rank's result) in a bounded number of buffers, and
 /// send_limit() tells the children how far they may go. In place, each chunk is saved to a scratch before
 /// its first change.
+///
+/// Buffers on a device. Contributions are fetched to the host chunk by chunk, in the order of the chunks, and results are
+/// uploaded, while other chunks travel. On the host a chunk has up to four buffers, and only a bounded number of chunks
+/// has any: send_limit() says which. The call is complete once its last chunk has been uploaded.
 class PlannedCollective final : public Execution {
  public:
   /// Error: system, when there is no memory for the scratch.
@@ -52,7 +56,9 @@ class PlannedCollective final : public Execution {
   void arrived(Instant now, std::uint32_t from, Direction direction, std::uint64_t chunk, Payload payload,
                Output& out) override;
 
-  bool complete() const override { return done_chunks_ == result_chunks_; }
+  bool complete() const override {
+    return done_chunks_ == result_chunks_ && (!memory_.uploads() || uploaded_chunks_ == result_chunks_);
+  }
   Work settle(std::size_t bytes) override;
   Work undo(std::size_t bytes) override { return memory_.undo(bytes); }
   void undo_now() noexcept override { memory_.undo_now(); }
@@ -95,6 +101,11 @@ class PlannedCollective final : public Execution {
     bool done = false;
     bool released = false;      ///< Its accumulators are free again, or never were needed.
     bool quantized = false;     ///< The result lies quantised in `kept`, or in its place if that is empty.
+    bool fetched = false;       ///< The own contribution is on the host.
+    bool climbed = false;       ///< The parent has got the sum, or nobody waits for one.
+    bool on_device = false;     ///< The result is where it belongs.
+    CallMemory::Buffer own;     ///< From the device.
+    CallMemory::Buffer image;   ///< Of the result on its way to the device, and of the sum before.
     CallMemory::Buffer accumulators;  ///< Where not in the receive buffer.
     CallMemory::Buffer made;          ///< The quantised payload on its way up.
     CallMemory::Buffer kept;
@@ -102,12 +113,21 @@ class PlannedCollective final : public Execution {
     std::vector<Arrival> in_work;
   };
   /// What a work is about; its token holds that and the chunk.
-  enum class Task : std::uint8_t { start, save, combine, make, place, bring_down };
+  enum class Task : std::uint8_t { start, save, combine, make, place, bring_down, fetch, upload };
   static constexpr std::uint64_t kTasks = 8;
 
   const Role& role(std::uint64_t chunk) const { return roles_[plan_.tree_index(chunk)]; }
   ChunkState& state(std::uint64_t chunk) { return chunks_[static_cast<std::size_t>(chunk)]; }
   const ChunkState& state(std::uint64_t chunk) const { return chunks_[static_cast<std::size_t>(chunk)]; }
+  /// The caller's memory is not all on the host.
+  bool staged() const { return memory_.fetches() || memory_.uploads(); }
+  const std::byte* own(std::uint64_t chunk) const;
+  std::byte* place(std::uint64_t chunk);
+  bool contributes(std::uint64_t chunk) const;
+  void contribute(std::uint64_t chunk, Output& out);
+  void advance(Output& out);
+  void upload(std::uint64_t chunk, Output& out);
+  void free_buffers(std::uint64_t chunk);
   bool heard(std::uint32_t from, std::uint64_t chunk) const;
   bool lingers(std::uint64_t chunk) const;
   bool part_of_result(std::uint64_t chunk) const;
@@ -122,7 +142,7 @@ class PlannedCollective final : public Execution {
   void combine_with(std::uint64_t chunk, std::byte* sum, const Arrival& arrival, std::vector<WorkStep>& steps);
   void finish_at_root(std::uint64_t chunk, std::byte* sum, std::vector<WorkStep>& steps);
   QuantizeValues quantize_step(std::uint64_t chunk);
-  DequantizeValues bring_down_step(std::uint64_t chunk) const;
+  DequantizeValues bring_down_step(std::uint64_t chunk);
   bool fits_its_place(std::uint64_t chunk) const;
   void release(std::uint64_t chunk);
   void widen_limit();
@@ -138,6 +158,8 @@ class PlannedCollective final : public Execution {
   std::size_t heard_words_ = 0;       ///< Per chunk.
   std::uint64_t done_chunks_ = 0;
   std::uint64_t result_chunks_ = 0;
+  std::uint64_t uploaded_chunks_ = 0;
+  std::uint64_t advanced_ = 0;  ///< Chunks before it are being fetched, or were, if they are to be.
   std::uint64_t settled_chunks_ = 0;  ///< Those before it, or in a work of settle().
   bool limited_ = false;
   std::uint64_t limit_ = 0;

@@ -16,6 +16,9 @@
 /// thread, later, and in any order with other works. Its end is announced to the execution (Execution::worked).
 namespace hawser {
 
+/// Of memory: it lies on the host, and on no device.
+inline constexpr std::int32_t kOnHost = -1;
+
 /// to = from.
 struct CopyBytes {
   const std::byte* from = nullptr;
@@ -115,6 +118,11 @@ using WorkStep = std::variant<CopyBytes, Combine, WidenOwn, DequantizeCombine, F
 struct Work {
   std::vector<WorkStep> steps;
   std::size_t bytes = 0;  ///< About how many it touches: whether handing it to another thread pays.
+  /// Not kOnHost: all steps are CopyBytes to, from or on this device, which does them (device/copy_queue.hpp). Such works
+  /// of one call begin in the order in which they were asked for.
+  std::int32_t device = kOnHost;
+  /// What a device waits for first: a device::Event, or null.
+  std::shared_ptr<const void> after{};
 };
 
 struct WorkResult {

@@ -130,6 +130,16 @@ Result<void> check_company(const CollectiveStart& call, const CallSituation& sit
 
 }  // namespace
 
+BufferBytes buffer_bytes(const CollectiveCall& call, const View& view, PeerId self) {
+  const Signature& signature = call.signature;
+  if (!has_buffers(signature.collective)) return {};
+  const std::size_t one = static_cast<std::size_t>(signature.count) * element_bytes(signature.type);
+  const std::size_t all = one * std::max<std::uint32_t>(1, view.size());
+  const bool sends = signature.collective != Collective::broadcast || view.rank_of(self).value_or(0) == signature.root;
+  return {.send = !sends ? 0 : signature.collective == Collective::reduce_scatter ? all : one,
+          .receive = signature.collective == Collective::all_gather ? all : one};
+}
+
 Result<void> check_arguments(const CollectiveStart& call, const View& view, PeerId self) {
   const Signature& signature = call.collective.signature;
   if (call.probing)

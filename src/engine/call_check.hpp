@@ -13,6 +13,13 @@ namespace hawser {
 /// disjoint. Errors: invalid_argument, invalid_usage.
 Result<void> check_arguments(const CollectiveStart& call, const View& view, PeerId self);
 
+/// Of the buffers of a call whose arguments are fine; 0 for one that is not used.
+struct BufferBytes {
+  std::size_t send = 0;
+  std::size_t receive = 0;
+};
+BufferBytes buffer_bytes(const CollectiveCall& call, const View& view, PeerId self);
+
 /// Where a call finds a peer.
 struct CallSituation {
   const Error& not_a_member;  ///< As EngineInfo::not_a_member.

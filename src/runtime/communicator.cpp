@@ -68,12 +68,13 @@ class Communicator::UnderWay final : public CallClaim {
 };
 
 Communicator::Communicator(CommunicatorConfig config, std::shared_ptr<transport::Listener> listener,
-                           asio::io_context& io)
+                           std::shared_ptr<DeviceCopies> devices, asio::io_context& io)
     : config_(std::move(config)),
       listen_address_(listener->address()),
       process_(::getpid()),
       work_(
           std::make_unique<asio::executor_work_guard<asio::io_context::executor_type>>(io.get_executor())),
+      devices_(std::move(devices)),
       driver_(std::make_unique<PeerDriver>(io,
                                            DriverConfig{.engine = config_.engine,
                                                         .master = config_.master,
@@ -81,6 +82,7 @@ Communicator::Communicator(CommunicatorConfig config, std::shared_ptr<transport:
                                                         .connections_per_link = config_.connections_per_link,
                                                         .tcp = config_.tcp,
                                                         .check_same_host = config_.check_same_host,
+                                                        .devices = devices_,
                                                         .lanes = config_.lanes.value_or(
                                                             lanes_for(std::thread::hardware_concurrency())),
                                                         .seed = std::random_device{}()},
@@ -111,12 +113,16 @@ Result<std::unique_ptr<Communicator>> Communicator::create(CommunicatorConfig co
   config.engine.widens_links = config.connections_per_link == 0;
   config.engine.machine = transport::this_machine();
   config.engine.master_host = config.master.host;
+  const auto devices = device::devices();
+  if (!devices.ok()) return devices.error();
+  std::shared_ptr<DeviceCopies> copies;
+  if ((*devices)->name() != std::string_view("none")) copies = std::make_shared<DeviceCopies>(**devices, config.engine.stall);
   auto io = std::make_unique<asio::io_context>(1);
   auto listener = transport::Listener::open(
       *io, {.host = config.listen_host, .port_first = config.port_first, .port_last = config.port_last});
   if (!listener.ok()) return listener.error();
   std::unique_ptr<Communicator> communicator(
-      new Communicator(std::move(config), std::move(*listener), *io));
+      new Communicator(std::move(config), std::move(*listener), std::move(copies), *io));
   Communicator& self = *communicator;
   self.io_ = std::move(io);
   self.slot_->communicator = &self;
@@ -382,6 +388,12 @@ Result<void> Communicator::check(const CollectiveCall& call) {
   return check_arguments({.call = {}, .collective = call}, known->view, known->self);
 }
 
+Result<void> Communicator::copy(const std::vector<StreamCopy>& copies) {
+  const auto held = hold();
+  if (!held.ok()) return held.error();
+  return devices_->copy(copies);
+}
+
 Result<AsyncCollective> Communicator::start(const CollectiveArguments& arguments) { return begin(arguments, nullptr); }
 
 Result<AsyncCollective> Communicator::begin(const CollectiveArguments& arguments, IoTurn* turn) {
@@ -403,6 +415,11 @@ Result<AsyncCollective> Communicator::begin(const CollectiveArguments& arguments
   started.log_ = driver_->wait_log();
   auto call = std::make_unique<UnderWay>(*this);
   if (const auto free = claim(*call, event, *known); !free.ok()) return free.error();
+  if (devices_) {
+    const auto [send_bytes, receive_bytes] = buffer_bytes(event.collective, known->view, known->self);
+    if (const auto found = devices_->prepare(event.collective, send_bytes, receive_bytes, arguments.stream); !found.ok())
+      return found.error();
+  }
   started.completion_ = std::make_shared<Completion>(std::move(call));
   OwedAnswer answer(started.completion_, lost_);
   // Ranks and sizes that were checked against one view shall not be used in another.

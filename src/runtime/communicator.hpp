@@ -47,6 +47,7 @@ struct CommunicatorConfig {
 struct CollectiveArguments {
   CollectiveCall call;  ///< Without rank and seed.
   std::uint64_t tag = 0;
+  std::uintptr_t stream = 0;  ///< Of device buffers: what is on it now comes first. 0: their device's default stream.
   bool compress = false;
   Epoch epoch;  ///< The view that ranks and sizes were taken from; 0: that in force.
   std::shared_ptr<Residual> residual;  ///< Error feedback, or null.
@@ -138,6 +139,10 @@ class Communicator {
                                          const std::function<void(std::uint32_t, std::uint32_t)>& progress = {});
   /// Whether its arguments fit the view in force.
   Result<void> check(const CollectiveCall& call);
+  /// Whether tensors may lie on devices here, now.
+  bool has_devices() const { return devices_ != nullptr && devices_->any(); }
+  /// As DeviceCopies::copy, where there are devices.
+  Result<void> copy(const std::vector<StreamCopy>& copies);
   /// Begins a collective and does not wait for it. Errors are those that are found at once.
   Result<AsyncCollective> start(const CollectiveArguments& arguments);
   /// The same, and waits.
@@ -182,7 +187,8 @@ class Communicator {
   class UnderWay;
 
   /// `io` is to be put into io_ then: until it is made, what it is made of outlives no io_context.
-  Communicator(CommunicatorConfig config, std::shared_ptr<transport::Listener> listener, asio::io_context& io);
+  Communicator(CommunicatorConfig config, std::shared_ptr<transport::Listener> listener,
+               std::shared_ptr<DeviceCopies> devices, asio::io_context& io);
   Result<void> check_process() const;
   Result<void> claim(UnderWay& call, const CollectiveStart& start, const EngineInfo& known);
   /// start(). `turn`, unless null, is taken if it is free, and the collective then begins in this thread.
@@ -202,6 +208,7 @@ class Communicator {
   long process_;
   std::unique_ptr<asio::io_context> io_;
   std::unique_ptr<asio::executor_work_guard<asio::io_context::executor_type>> work_;
+  std::shared_ptr<DeviceCopies> devices_;  ///< Null where there is no device.
   std::unique_ptr<PeerDriver> driver_;
   std::shared_ptr<IoTurns> turns_;
   std::thread thread_;

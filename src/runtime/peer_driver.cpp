@@ -68,7 +68,9 @@ PeerDriver::PeerDriver(asio::io_context& io, DriverConfig config,
   publish();
 }
 
-PeerDriver::~PeerDriver() = default;
+PeerDriver::~PeerDriver() {
+  if (config_.devices) config_.devices->finish();
+}
 
 /// Null where there are no lanes.
 std::function<asio::io_context&()> PeerDriver::next_lane() {
@@ -101,6 +103,8 @@ Result<void> PeerDriver::start() {
 
 void PeerDriver::leave_behind() noexcept {
   if (lanes_) lanes_->leave_behind();
+  // Its threads cannot be waited for here.
+  if (config_.devices) static_cast<void>(new (std::nothrow) std::shared_ptr<DeviceCopies>(std::move(config_.devices)));
 }
 
 std::shared_ptr<const EngineInfo> PeerDriver::info() const {
@@ -247,6 +251,25 @@ void PeerDriver::work_in_turns(RunWork work) {
     lane.seat.patient.push_back(std::move(work));
     arrange_turn(lane.seat, lane.io);
   });
+}
+
+void PeerDriver::work_on_device(RunWork work) {
+  const auto put = config_.devices->put(
+      work.work, [this, token = work.token](const Result<void>& outcome) { device_ended(token, outcome); });
+  if (!put.ok()) device_ended(work.token, put);
+}
+
+/// From any thread. A device that failed takes this peer out of the run, so that nobody else waits for it.
+void PeerDriver::device_ended(WorkToken token, const Result<void>& outcome) noexcept {
+  try {
+    if (!outcome.ok()) return lane_failed(thrown_of(outcome.error()));
+    asio::post(io_, [this, token] {
+      step(WorkDone{.token = token});
+      settle();
+    });
+  } catch (...) {
+    lane_failed(what_was_thrown());
+  }
 }
 
 /// On the thread whose seat that is.
@@ -449,6 +472,7 @@ void PeerDriver::perform_one(ReleaseReceive& action) {
 }
 
 void PeerDriver::perform_one(RunWork& action) {
+  if (action.work.device != kOnHost) return work_on_device(std::move(action));
   if (action.may_wait && action.work.bytes > kInlineWorkBytes) return work_in_turns(std::move(action));
   seat().works.push_back(std::move(action));
 }

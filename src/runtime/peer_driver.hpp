@@ -16,6 +16,7 @@
 
 #include "base/thrown.hpp"
 #include "runtime/completion.hpp"
+#include "runtime/device_copies.hpp"
 #include "runtime/lanes.hpp"
 #include "engine/peer_engine.hpp"
 #include "links/descriptor_need.hpp"
@@ -43,6 +44,7 @@ struct DriverConfig {
   std::uint32_t connections_per_link = 0;
   TcpOptions tcp;
   bool check_same_host = false;
+  std::shared_ptr<DeviceCopies> devices{};  ///< Null: all memory is the host's.
   unsigned lanes = 0;  ///< Threads that carry connections and run works; 0: the io_context's thread does all of it.
   std::uint64_t seed = 0;
 };
@@ -147,6 +149,8 @@ class PeerDriver final : private transport::FrameTraffic {
   std::function<bool(asio::io_context&)> is_own_thread();
   void run_works(EngineSeat& seat);
   void work_in_turns(RunWork work);
+  void work_on_device(RunWork work);
+  void device_ended(WorkToken token, const Result<void>& outcome) noexcept;
   void arrange_turn(EngineSeat& seat, asio::io_context& io);
   bool begin_work() noexcept;
   void end_work() noexcept;

@@ -85,6 +85,7 @@ void PeerDriver::end(const std::shared_ptr<const CallDone>& why) noexcept {
   // First the links: they may hold pointers into the memory of calls.
   attempt([&] { links_.close_all(); });
   stop_works();
+  if (config_.devices) config_.devices->finish();
   {
     // No lane is in the engine, and none will be.
     const std::lock_guard lock(engine_mutex_);

@@ -60,6 +60,7 @@ class Reduction {
     AsyncCollective operation;
     std::vector<std::byte> send;  ///< Of several tensors.
     std::vector<std::byte> receive;
+    std::vector<StreamCopy> to_tensors;  ///< Likewise, where there are devices: from `receive`.
   };
 
   void reduce() {
@@ -121,6 +122,10 @@ class Reduction {
     return call;
   }
 
+  std::uintptr_t stream_of(const Tensor& tensor) const {
+    return tensor.stream != 0 ? tensor.stream : arguments_.stream;
+  }
+
   void launch() {
     const std::size_t index = waiting_.front();
     const Unit& unit = units_[index];
@@ -134,8 +139,13 @@ class Reduction {
     if (unit.tensors.size() == 1) {
       const Tensor& tensor = arguments_.tensors[unit.tensors.front()];
       start.call = call_of(tensor.send, tensor.receive, tensor.count, tensor.type);
+      start.stream = stream_of(tensor);
     } else {
-      gather(unit, flying);
+      if (const auto gathered = gather(unit, flying); !gathered.ok()) {
+        waiting_.pop_front();
+        flying_.pop_back();
+        return failed(index, gathered.error());
+      }
       start.call = call_of(flying.send.data(), flying.receive.data(), unit.count, unit.type);
     }
     auto started = communicator_.start(start);
@@ -148,8 +158,25 @@ class Reduction {
     flying.has_begun = true;
   }
 
-  void gather(const Unit& unit, Flying& flying) const {
+  Result<void> gather(const Unit& unit, Flying& flying) const {
     const std::size_t element = element_bytes(unit.type);
+    if (communicator_.has_devices()) {
+      flying.send.resize(unit.count * element);
+      flying.receive.resize(flying.send.size());
+      std::vector<StreamCopy> copies;
+      std::size_t at = 0;
+      for (const std::size_t i : unit.tensors) {
+        const Tensor& tensor = arguments_.tensors[i];
+        const std::size_t bytes = tensor.count * element;
+        const std::uintptr_t stream = stream_of(tensor);
+        copies.push_back(
+            {{.from = static_cast<const std::byte*>(tensor.send), .to = flying.send.data() + at, .bytes = bytes}, stream});
+        flying.to_tensors.push_back(
+            {{.from = flying.receive.data() + at, .to = static_cast<std::byte*>(tensor.receive), .bytes = bytes}, stream});
+        at += bytes;
+      }
+      return communicator_.copy(copies);
+    }
     flying.send.reserve(unit.count * element);
     for (const std::size_t i : unit.tensors) {
       const Tensor& tensor = arguments_.tensors[i];
@@ -157,9 +184,12 @@ class Reduction {
       flying.send.insert(flying.send.end(), from, from + tensor.count * element);
     }
     flying.receive.resize(flying.send.size());
+    return {};
   }
 
-  void scatter(const Unit& unit, const Flying& flying) const {
+  /// The others have their results: on the host nothing can fail here.
+  Result<void> scatter(const Unit& unit, const Flying& flying) const noexcept try {
+    if (!flying.to_tensors.empty()) return communicator_.copy(flying.to_tensors);
     const std::byte* from = flying.receive.data();
     for (const std::size_t i : unit.tensors) {
       const Tensor& tensor = arguments_.tensors[i];
@@ -167,6 +197,10 @@ class Reduction {
       std::memcpy(tensor.receive, from, bytes);
       from += bytes;
     }
+    return {};
+  } catch (...) {
+    // Without a sentence, which would take memory.
+    return Error{what_was_thrown().status, {}};
   }
 
   /// Waits for the oldest of those that fly, and takes its result if it has one.
@@ -175,7 +209,12 @@ class Reduction {
     const CallDone& done = flying.operation.wait_for_end();
     if (done.error.status != Status::success) return done;
     const Unit& unit = units_[flying.unit];
-    if (unit.tensors.size() > 1) scatter(unit, flying);
+    if (unit.tensors.size() > 1)
+      if (const auto placed = scatter(unit, flying); !placed.ok()) {
+        // The device is lost, and with it this peer.
+        if (outcome_.error.status == Status::success) outcome_.error = placed.error();
+        return done;
+      }
     for (const std::size_t i : unit.tensors) outcome_.done[i] = true;
     ManyInfo& info = outcome_.info;
     const auto world_size = static_cast<std::uint32_t>(done.info->contributors.size());

@@ -12,6 +12,7 @@ struct Tensor {
   void* receive = nullptr;
   std::uint64_t count = 0;
   DataType type = DataType::float32;
+  std::uintptr_t stream = 0;  ///< As in CollectiveArguments; 0: that of all.
 };
 
 /// hawserAllReduceMany has the contract.
@@ -24,6 +25,7 @@ struct ManyArguments {
   bool compress = false;
   std::uint32_t in_flight = 8;
   std::uint64_t fuse_bytes = 4 << 20;
+  std::uintptr_t stream = 0;  ///< As in CollectiveArguments.
 };
 
 struct ManyInfo {

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <set>
 
 #include "call_names.hpp"
+#include "device_mirror.hpp"
 #include "digest.hpp"
 
 namespace hawser::churn {
@@ -84,10 +86,18 @@ ReduceResult CheckedCollectives::reduce_once(const ReduceRequest& request) {
   options.tag = request.tag;
   options.plan = request.plan;
 
+  const std::uint64_t number = calls_++;
+  const std::int32_t device = DeviceMirror::is_wanted(number) ? DeviceMirror::device_of(number) : -1;
+  DeviceMirror send(*request.send, device);
+  std::optional<DeviceMirror> apart;
+  if (!in_place) apart.emplace(*request.receive, device);
+  options.stream = send.stream();
   const Outcome outcome = session_.call(request.slot, request.phase, [&](hawserComm_t comm) {
-    return hawserAllReduce(comm, request.send->view().data(), request.receive->view().data(), original.size(),
-                           hawserFloat32, &options, &info);
+    return hawserAllReduce(comm, send.data(), in_place ? send.data() : apart->data(), original.size(), hawserFloat32,
+                           &options, &info);
   });
+  send.fetch_back();
+  if (apart) apart->fetch_back();
   const bool success = outcome.result == hawserSuccess;
   if (!(success && in_place) && !same_bits(original, request.send->view())) {
     reporter_.violation("lost_input",

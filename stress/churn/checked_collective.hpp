@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <mutex>
@@ -20,6 +21,8 @@ class GuardedBuffer {
   std::span<float> view();
   std::span<const float> view() const;
   bool margins_intact() const;
+  /// With the margins.
+  std::span<float> all() { return storage_; }
 
  private:
   std::vector<float> storage_;
@@ -89,6 +92,7 @@ class CheckedCollectives {
   CommSession& session_;
   Reporter& reporter_;
   std::uint64_t peer_id_ = 0;
+  std::atomic<std::uint64_t> calls_{0};
 
   struct Position {
     std::uint64_t epoch = 0;

@@ -10,12 +10,26 @@
 
 #include "base/random.hpp"
 #include "catch.hpp"
+#include "device/sim_devices.hpp"
 #include "plan/network.hpp"
 #include "sim/typed_values.hpp"
 #include "topology/sample_matrices.hpp"
 
 namespace hawser {
 namespace {
+
+/// Where the buffers of ranks with even numbers lie. The others have them on the host, so that both kinds meet.
+struct Where {
+  bool sends_from_device = false;
+  bool receives_on_device = false;
+};
+Where where_now;
+
+/// Runs the test case for the host and for every mixture with devices.
+void play_everywhere() {
+  where_now.sends_from_device = GENERATE(false, true);
+  where_now.receives_on_device = GENERATE(false, true);
+}
 
 struct Setup {
   Signature signature;
@@ -24,7 +38,27 @@ struct Setup {
   bool feedback = false;  ///< Error feedback.
   std::size_t memory_bytes = 24 << 20;
   std::shared_ptr<const Network> network;  ///< Null: nothing is known of the links.
+  Where where = where_now;
 };
+
+/// Devices whose memory faults when something but a device's work touches it.
+device::SimDevices& devices() {
+  static const auto all = device::SimDevices::make({.delay_most = {}});
+  return *all;
+}
+WorkResult run_anywhere(const Work& work, WorkDesk& desk) {
+  if (work.device == kOnHost) return hawser::run(work, desk);
+  for (const WorkStep& step : work.steps) {
+    const auto& copy = std::get<CopyBytes>(step);
+    const auto from = devices().where(copy.from, copy.bytes);
+    const auto to = devices().where(copy.to, copy.bytes);
+    REQUIRE((from.ok() && to.ok()));
+    REQUIRE((*from == work.device || *to == work.device));
+    devices().copy_now(copy.to, copy.from, copy.bytes);
+    if (copy.done != nullptr) *copy.done = 1;
+  }
+  return {};
+}
 
 std::uint64_t send_count(const Setup& setup) {
   const bool scatters = setup.signature.collective == Collective::reduce_scatter;
@@ -59,14 +93,7 @@ class Ensemble {
                      .collective = setup.signature.collective,
                      .root = setup.signature.root,
                      .network = setup.network.get()}),
-          {.signature = setup.signature,
-           .rank = rank,
-           .send = send_of(rank),
-           .receive = receive_of(rank),
-           .residual = setup.feedback ? memory.residual.data() : nullptr,
-           .next_residual = setup.feedback ? memory.next_residual.data() : nullptr,
-           .seed = seed,
-           .memory_bytes = setup.memory_bytes});
+          call_of(rank, seed));
       REQUIRE(made.ok());
       REQUIRE((setup.signature.count == 0 || plan_check((*made)->plan()).ok()));
       executors_.push_back(std::move(*made));
@@ -97,6 +124,56 @@ class Ensemble {
     }
   }
 
+  /// The buffers of the caller, on the host or on a device. There the host's are what fetch_back() last saw.
+  CollectiveCall call_of(std::uint32_t rank, std::uint64_t seed) {
+    Memory& memory = memories_[rank];
+    CollectiveCall call{.signature = setup_.signature,
+                        .rank = rank,
+                        .send = send_of(rank),
+                        .receive = receive_of(rank),
+                        .residual = setup_.feedback ? memory.residual.data() : nullptr,
+                        .next_residual = setup_.feedback ? memory.next_residual.data() : nullptr,
+                        .seed = seed,
+                        .memory_bytes = setup_.memory_bytes};
+    const auto [sends_from_device, receives_on_device] = setup_.where;
+    const auto number = static_cast<std::int32_t>(rank / 2 % 2);
+    const auto move = [&](std::vector<std::byte>& bytes, std::unique_ptr<device::Memory>& there) {
+      if (bytes.empty()) return;
+      if (!there) there = std::move(*devices().allocate(number, bytes.size()));
+      devices().copy_now(there->bytes(), bytes.data(), bytes.size());
+    };
+    const auto moved = [](const std::byte* at, std::vector<std::byte>& bytes,
+                          const std::unique_ptr<device::Memory>& there) {
+      return bytes.empty() ? nullptr : there->bytes() + (at - bytes.data());
+    };
+    if (rank % 2 != 0) return call;
+    if (sends_from_device || (setup_.in_place && receives_on_device)) {
+      move(memory.send, memory.device_send);
+      call.send = moved(call.send, memory.send, memory.device_send);
+      call.device.send = number;
+    }
+    if (setup_.in_place && call.device.send != kOnHost) {
+      call.receive = moved(call.receive, memory.send, memory.device_send);
+      call.device.receive = number;
+      memory.device_scratch = std::move(*devices().allocate(number, memory.send.size() + 1));
+      call.device.scratch = memory.device_scratch->bytes();
+    } else if (receives_on_device) {
+      move(memory.receive, memory.device_receive);
+      call.receive = moved(call.receive, memory.receive, memory.device_receive);
+      call.device.receive = number;
+    }
+    call.device.copy_now = [](const CopyBytes& copy) { devices().copy_now(copy.to, copy.from, copy.bytes); };
+    return call;
+  }
+  /// What lies on devices, to where checks look.
+  void fetch_back() {
+    for (Memory& memory : memories_) {
+      if (memory.device_send) devices().copy_now(memory.send.data(), memory.device_send->bytes(), memory.send.size());
+      if (memory.device_receive)
+        devices().copy_now(memory.receive.data(), memory.device_receive->bytes(), memory.receive.size());
+    }
+  }
+
   bool complete() const {
     return std::all_of(executors_.begin(), executors_.end(), [](const auto& one) { return one->complete(); });
   }
@@ -112,6 +189,7 @@ class Ensemble {
   }
 
   void check_exact() {
+    fetch_back();
     const Signature& signature = setup_.signature;
     const std::size_t element = element_bytes(signature.type);
     for (std::uint32_t rank = 0; rank < setup_.world_size; ++rank)
@@ -126,6 +204,7 @@ class Ensemble {
   }
   /// All members hold the same bits, and none is farther from the right answer than `bound`.
   void check_near(double bound) {
+    fetch_back();
     const DataType type = setup_.signature.type;
     const std::size_t element = element_bytes(type);
     for (std::uint32_t rank = 0; rank < setup_.world_size; ++rank) {
@@ -138,12 +217,14 @@ class Ensemble {
                                           << expected(rank, i));
     }
   }
-  bool inputs_intact() const {
+  bool inputs_intact() {
+    fetch_back();
     return std::all_of(memories_.begin(), memories_.end(),
                        [](const Memory& memory) { return memory.send == memory.original; });
   }
   /// What the results lack and what the residuals keep, summed over the members, is what went in.
   void check_feedback() {
+    fetch_back();
     const DataType type = setup_.signature.type;
     const bool wide = type == DataType::float64;
     for (std::uint64_t i = 0; i < setup_.signature.count; ++i) {
@@ -165,6 +246,9 @@ class Ensemble {
     std::vector<std::byte> original;
     std::vector<std::byte> residual;
     std::vector<std::byte> next_residual;
+    std::unique_ptr<device::Memory> device_send;
+    std::unique_ptr<device::Memory> device_receive;
+    std::unique_ptr<device::Memory> device_scratch;
   };
   struct Waiting {
     std::uint32_t from = 0;
@@ -220,7 +304,7 @@ class Ensemble {
       }
       while (!slices.empty()) {
         const auto pick = static_cast<std::ptrdiff_t>(random_.below(slices.size()));
-        REQUIRE(hawser::run(slices[static_cast<std::size_t>(pick)], desk_).right);
+        REQUIRE(run_anywhere(slices[static_cast<std::size_t>(pick)], desk_).right);
         slices.erase(slices.begin() + pick);
       }
     }
@@ -233,7 +317,7 @@ class Ensemble {
   void work(std::uint64_t pick) {
     const Ordered one = std::move(works_[pick]);
     works_.erase(works_.begin() + static_cast<std::ptrdiff_t>(pick));
-    REQUIRE(hawser::run(one.order.work, desk_).right);
+    REQUIRE(run_anywhere(one.order.work, desk_).right);
     PlannedCollective::Output output;
     CHECK_FALSE(executors_[one.rank]->worked({}, one.order.token, {}, output).has_value());
     follow(one.rank, output);
@@ -275,7 +359,7 @@ class Ensemble {
     if (flight.send.direction == Direction::down) {
       if (std::byte* const landing = executor.landing(flight.send.chunk, output)) {
         for (auto& order : output.works) {
-          REQUIRE(hawser::run(order.work, desk_).right);
+          REQUIRE(run_anywhere(order.work, desk_).right);
           CHECK_FALSE(executor.worked({}, order.token, {}, output).has_value());
         }
         output.works.clear();
@@ -339,6 +423,7 @@ std::shared_ptr<const Network> network_of(const std::vector<std::uint32_t>& regi
 }  // namespace
 
 TEST_CASE("sums are exact whatever the order and however often chunks come") {
+  play_everywhere();
   std::uint64_t seed = 1;
   for (const Collective collective : kReducing)
     for (const PlanKind plan : kPlans)
@@ -352,6 +437,7 @@ TEST_CASE("sums are exact whatever the order and however often chunks come") {
 }
 
 TEST_CASE("every type and op is exact in ring and direct, all-reduce and reduce-scatter") {
+  play_everywhere();
   std::uint64_t seed = 1;
   for (const DataType type : kDataTypes)
     for (const ReduceOp op : kReduceOps)
@@ -366,6 +452,7 @@ TEST_CASE("every type and op is exact in ring and direct, all-reduce and reduce-
 }
 
 TEST_CASE("broadcast and all-gather bring everybody's bits to everybody") {
+  play_everywhere();
   std::uint64_t seed = 1;
   for (const Collective collective : {Collective::broadcast, Collective::all_gather})
     for (const PlanKind plan : kPlans)
@@ -384,6 +471,7 @@ TEST_CASE("broadcast and all-gather bring everybody's bits to everybody") {
 }
 
 TEST_CASE("plans from measured links are exact: every kind and collective, in place and not") {
+  play_everywhere();
   std::uint64_t seed = 1;
   for (const auto& sizes : {std::vector<std::uint32_t>{2, 2}, {4, 3}, {3, 1, 2}, {1, 4}}) {
     const auto network = network_of(sizes);
@@ -407,6 +495,7 @@ TEST_CASE("plans from measured links are exact: every kind and collective, in pl
 }
 
 TEST_CASE("quantised, with error feedback, and undone: plans from measured links too") {
+  play_everywhere();
   const auto network = network_of({3, 2});
   for (std::uint64_t seed = 1; seed <= 12; ++seed) {
     const bool whole = seed % 2 == 0;
@@ -435,11 +524,13 @@ TEST_CASE("quantised, with error feedback, and undone: plans from measured links
 }
 
 TEST_CASE("a barrier is whole at once") {
+  play_everywhere();
   Ensemble ensemble({.signature = {.collective = Collective::barrier}, .world_size = 3}, 1);
   CHECK(ensemble.complete());
 }
 
 TEST_CASE("quantised members end with the same bits, near the right answer") {
+  play_everywhere();
   struct Scheme {
     Quantization quantization;
     double step;  ///< Of a sum of values up to 9 at world size 5, generously.
@@ -476,6 +567,7 @@ TEST_CASE("quantised members end with the same bits, near the right answer") {
 }
 
 TEST_CASE("error feedback keeps what quantisation lost") {
+  play_everywhere();
   std::uint64_t seed = 1;
   for (const DataType type : {DataType::float32, DataType::float64})
     for (const PlanKind plan : kPlans)
@@ -500,6 +592,7 @@ TEST_CASE("error feedback keeps what quantisation lost") {
 }
 
 TEST_CASE("undo gives every input back, wherever the collective stopped") {
+  play_everywhere();
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     Random random(seed);
     Setup setup{.signature = {.collective = kReducing[random.below(2)],
@@ -521,6 +614,7 @@ TEST_CASE("undo gives every input back, wherever the collective stopped") {
 }
 
 TEST_CASE("a result that was settled, or in part, can still be undone") {
+  play_everywhere();
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     Ensemble ensemble({.signature = {.plan = kPlans[seed % 2],
                                      .count = 40000,
@@ -538,6 +632,7 @@ TEST_CASE("a result that was settled, or in part, can still be undone") {
 }
 
 TEST_CASE("accumulators that are not in the receive buffer are bounded, and the limit moves on to the end") {
+  where_now = {};
   for (const PlanKind plan : kPlans) {
     const Setup setup{.signature = {.type = DataType::float16, .plan = plan, .count = 300000},
                       .world_size = 3,
@@ -554,6 +649,7 @@ TEST_CASE("accumulators that are not in the receive buffer are bounded, and the 
 }
 
 TEST_CASE("chunks that no correct peer sends are recognised") {
+  where_now = {};
   Ensemble ensemble({.signature = {.plan = PlanKind::ring, .count = 100000}, .world_size = 4}, 1);
   const PlannedCollective& zero = ensemble.executor(0);
   const std::size_t bytes = zero.plan().chunking.count(0) * 4;
@@ -566,6 +662,7 @@ TEST_CASE("chunks that no correct peer sends are recognised") {
 }
 
 TEST_CASE("a complaint names those whose chunks are due") {
+  where_now = {};
   const auto ensemble_of = [](PlanKind plan, std::uint64_t count) {
     return std::make_unique<Ensemble>(Setup{.signature = {.plan = plan, .count = count}, .world_size = 4}, 1);
   };

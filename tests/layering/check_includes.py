@@ -19,6 +19,7 @@ LAYERS = {
     "plan": ["base", "topology"],
     "kernels": ["base"],
     "optim": ["base", "kernels"],
+    "device": ["base"],
     "collective": ["base", "plan", "kernels"],
     "shared_state": ["base", "kernels", "collective", "membership"],
     "checkpoint": ["base", "kernels"],
@@ -27,7 +28,7 @@ LAYERS = {
     "links": ["base", "wire"],
     "transport": ["base", "wire", "links"],
     "runtime": ["base", "membership", "topology", "plan", "kernels", "shared_state", "checkpoint", "collective", "engine",
-                "wire", "links", "transport"],
+                "wire", "links", "transport", "device"],
 }
 
 # Pure code: no thread, no clock, no socket, no environment. Time and seed come in as arguments.

@@ -15,7 +15,7 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-TYPE = re.compile(r"(?:struct|class|enum class|enum|union) (?:\[\[.*?\]\] )?(\w+)(?= [:{]|;)|using (\w+) =")
+TYPE = re.compile(r"(?:struct|class|enum class|enum|union) (?:\[\[.*?\]\] )?(\w+)(?= final|[ ][:{]|;)|using (\w+) =")
 # The last word before what begins a body, a value or a list of parameters.
 FUNCTION_OR_VALUE = re.compile(r"[^=({]*?\b(\w+)(?:\[\w*\])*\s*[=({;]")
 
@@ -57,6 +57,7 @@ def self_test():
         "a function": "double seconds_of(long a) {\n  return 1;\n}\n",
         "a constant": "constexpr int kMost = 3;\n",
         "a braced constant": "constexpr std::chrono::seconds kMost{3};\n",
+        "a derived type": "class Found final : public Other {\n  int a = 0;\n};\n",
         "a type": "struct Found {\n  int a = 0;\n};\n",
         "an alias": "using Found = std::vector<int>;\n",
         "a function with an attribute": "[[nodiscard]] bool is_there(int a) { return a > 0; }\n",

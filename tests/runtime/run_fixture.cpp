@@ -105,15 +105,57 @@ bool is_sum_of(const std::vector<float>& result, const std::vector<std::size_t>&
   return !result.empty() && result == sum_of(who, result.size());
 }
 
+device::SimDevices* sim_devices() {
+  const auto found = device::devices();
+  REQUIRE(found.ok());
+  return dynamic_cast<device::SimDevices*>(*found);
+}
+
+DeviceVector::DeviceVector(std::uint64_t count, int device) : device_(device), bytes_(4 * count) {
+  auto made = sim_devices()->allocate(device, bytes_);
+  REQUIRE(made.ok());
+  memory_ = std::move(*made);
+  stream_ = sim_devices()->make_user_stream(device);
+}
+
+DeviceVector::DeviceVector(const std::vector<float>& values, int device) : DeviceVector(values.size(), device) {
+  REQUIRE(sim_devices()->upload_on(stream_, memory_->bytes(), values.data(), bytes_).ok());
+}
+
+std::vector<float> DeviceVector::values() const {
+  // What is on the stream comes first.
+  auto end = sim_devices()->record_on(device_, stream_);
+  REQUIRE(end.ok());
+  const auto ended = (*end)->wait(std::chrono::minutes(1));
+  REQUIRE(ended.ok());
+  std::vector<float> values(bytes_ / 4);
+  sim_devices()->copy_now(values.data(), memory_->bytes(), bytes_);
+  return values;
+}
+
 Outcome reduce_once(std::size_t who, Communicator& peer, const ReduceOnce& what) {
   const std::vector<float> input = contribution_of(who, what.count);
   std::vector<float> send = input;
   std::vector<float> apart(what.in_place ? 0 : what.count);
-  float* const receive = what.in_place ? send.data() : apart.data();
+  // Where there are devices, all but every third peer has its tensors there, and its stream writes them late.
+  std::optional<DeviceVector> device_send, device_apart;
+  if (sim_devices() != nullptr && who % 3 != 2) {
+    device_send.emplace(send, static_cast<int>(who % 3));
+    if (!what.in_place) device_apart.emplace(what.count, static_cast<int>(who % 3));
+  }
+  const std::byte* const from =
+      device_send ? device_send->bytes() : reinterpret_cast<const std::byte*>(send.data());
+  std::byte* const to = device_apart                  ? device_apart->bytes()
+                        : device_send                 ? device_send->bytes()
+                        : what.in_place               ? reinterpret_cast<std::byte*>(send.data())
+                                                      : reinterpret_cast<std::byte*>(apart.data());
   auto done = peer.run({.call = {.signature = {.op = what.op, .plan = what.plan, .count = what.count},
-                                 .send = reinterpret_cast<const std::byte*>(send.data()),
-                                 .receive = reinterpret_cast<std::byte*>(receive)},
-                        .tag = what.tag});
+                                 .send = from,
+                                 .receive = to},
+                        .tag = what.tag,
+                        .stream = device_send ? device_send->stream() : 0});
+  if (device_send) send = device_send->values();
+  if (device_apart) apart = device_apart->values();
   Outcome outcome;
   outcome.status = done.status();
   if (done.ok()) {

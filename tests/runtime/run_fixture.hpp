@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "base/address.hpp"
 #include "catch.hpp"
+#include "device/sim_devices.hpp"
 #include "runtime/communicator.hpp"
 #include "runtime/master.hpp"
 
@@ -74,6 +76,26 @@ std::vector<float> sum_of(const std::vector<std::size_t>& who, std::uint64_t cou
 /// Compares without printing millions of numbers.
 bool is_sum_of(const std::vector<float>& result, const std::vector<std::size_t>& who);
 
+/// The simulated devices, where HAWSER_DEVICE names them; null otherwise.
+device::SimDevices* sim_devices();
+
+/// Floats on a simulated device: zeros, or written there by a stream of their own, late.
+class DeviceVector {
+ public:
+  DeviceVector(std::uint64_t count, int device);
+  DeviceVector(const std::vector<float>& values, int device);
+  std::byte* bytes() const { return memory_->bytes(); }
+  std::uintptr_t stream() const { return stream_; }
+  /// Once the stream has done all that is on it.
+  std::vector<float> values() const;
+
+ private:
+  int device_;
+  std::size_t bytes_;
+  std::unique_ptr<device::Memory> memory_;
+  std::uintptr_t stream_ = 0;
+};
+
 struct ReduceOnce {
   std::uint64_t count = 1000;
   bool in_place = false;
@@ -91,6 +113,32 @@ struct Outcome {
   std::optional<CollectiveInfo> info;
 };
 Outcome reduce_once(std::size_t who, Communicator& peer, const ReduceOnce& what);
+
+/// Lets a member die once `receiver` has got so much more; both are to be in one call meanwhile. The receiver, if it is
+/// another one, takes nothing more before the victim is gone.
+class Killer {
+ public:
+  Killer(Communicator& receiver, Communicator& victim, std::uint64_t after) {
+    const bool waits = &receiver != &victim;
+    thread_ = std::thread([this, &victim] {
+      CHECK(reached_.get_future().wait_for(std::chrono::seconds(20)) == std::future_status::ready);
+      victim.vanish();
+      gone_.set_value();
+    });
+    receiver.interrupt_after(after, [this, waits] {
+      reached_.set_value();
+      if (waits) gone_.get_future().wait();
+    });
+  }
+  ~Killer() { thread_.join(); }
+  Killer(const Killer&) = delete;
+  Killer& operator=(const Killer&) = delete;
+
+ private:
+  std::promise<void> reached_;
+  std::promise<void> gone_;
+  std::thread thread_;
+};
 
 /// Waits, within a bound, until it is true. For what no call of the API waits for.
 bool eventually(const std::function<bool()>& condition);

@@ -1,7 +1,6 @@
 /// Synchronisations that move much, and those that lose members on the way.
 #include <algorithm>
 #include <chrono>
-#include <future>
 
 #include "kernels/content_digest.hpp"
 #include "shared_state_fixture.hpp"
@@ -13,32 +12,6 @@ constexpr std::uint64_t kSlice = kDigestSliceBytes;
 constexpr std::uint64_t kBig = 64 * kSlice + 12345;
 
 std::vector<Tensor> big_model() { return {raw("big", kBig), floats("bias", 7)}; }
-
-/// Lets a member die once `receiver` has got so much more; both are to synchronise meanwhile. The receiver, if it is
-/// another one, takes nothing more before the victim is gone.
-class Killer {
- public:
-  Killer(Communicator& receiver, Communicator& victim, std::uint64_t after) {
-    const bool waits = &receiver != &victim;
-    thread_ = std::thread([this, &victim] {
-      CHECK(reached_.get_future().wait_for(std::chrono::seconds(20)) == std::future_status::ready);
-      victim.vanish();
-      gone_.set_value();
-    });
-    receiver.interrupt_after(after, [this, waits] {
-      reached_.set_value();
-      if (waits) gone_.get_future().wait();
-    });
-  }
-  ~Killer() { thread_.join(); }
-  Killer(const Killer&) = delete;
-  Killer& operator=(const Killer&) = delete;
-
- private:
-  std::promise<void> reached_;
-  std::promise<void> gone_;
-  std::thread thread_;
-};
 
 }  // namespace
 

@@ -130,6 +130,8 @@ struct Buffers {
   Tensor send;
   Tensor receive;
 
+  /// Of the tensor that is on a device; if both are, of the one that is read.
+  void* stream() const { return send.on_device ? send.stream : receive.stream; }
   std::shared_ptr<Kept> kept() const {
     auto kept = std::make_shared<Kept>();
     kept->tensors = {send, receive};
@@ -150,11 +152,11 @@ void check_count(const char* role, std::uint64_t has, std::uint64_t wanted) {
 
 Buffers all_reduce_buffers(nb::handle send, nb::handle receive) {
   if (receive.is_none()) {
-    const Tensor both = tensor_of(send, Access::write, "send");
+    const Tensor both = tensor_of(send, Access::write, "send", Where::host_or_device);
     return {.send = both, .receive = both};
   }
-  Buffers buffers{.send = tensor_of(send, Access::read, "send"),
-                  .receive = tensor_of(receive, Access::write, "receive")};
+  Buffers buffers{.send = tensor_of(send, Access::read, "send", Where::host_or_device),
+                  .receive = tensor_of(receive, Access::write, "receive", Where::host_or_device)};
   check_types(buffers);
   check_count("receive", buffers.receive.count, buffers.send.count);
   return buffers;
@@ -193,6 +195,7 @@ std::unique_ptr<Operation> all_reduce_async(std::shared_ptr<CommHandle> self, nb
   const Buffers buffers = all_reduce_buffers(send, receive);
   auto options =
       c_options({.op = op, .tag = tag, .plan = plan, .quantization = quantization, .compress = compress});
+  options.stream = buffers.stream();
   auto kept = buffers.kept();
   if (residual != nullptr) {
     options.residual = residual->handle();
@@ -230,7 +233,7 @@ hawser::ReducedMany all_reduce_many(CommHandle& self, const std::vector<nb::obje
   const auto kept = std::make_shared<Kept>();
   for (std::size_t i = 0; i < send.size(); ++i) {
     const Buffers buffers = all_reduce_buffers(send[i], receive ? (*receive)[i] : nb::none());
-    room->tensors.push_back({buffers.send.data, buffers.receive.data, buffers.send.count, buffers.send.type});
+    room->tensors.push_back({buffers.send.data, buffers.receive.data, buffers.send.count, buffers.send.type, buffers.stream()});
     kept->tensors.push_back(buffers.send);
     kept->tensors.push_back(buffers.receive);
   }
@@ -271,14 +274,15 @@ hawser::ReducedMany all_reduce_many(CommHandle& self, const std::vector<nb::obje
 Reduced reduce_scatter(CommHandle& self, nb::object send, nb::object receive, hawserReduceOp_t op,
                        std::uint64_t tag, hawserPlan_t plan, const MaybeQuantization& quantization,
                        bool compress) {
-  const Buffers buffers{.send = tensor_of(send, Access::read, "send"),
-                        .receive = tensor_of(receive, Access::write, "receive")};
+  const Buffers buffers{.send = tensor_of(send, Access::read, "send", Where::host_or_device),
+                        .receive = tensor_of(receive, Access::write, "receive", Where::host_or_device)};
   check_types(buffers);
   const hawserCommInfo_t view = info_of(self);
   check_count("send", buffers.send.count, buffers.receive.count * view.group_size);
   auto options =
       c_options({.op = op, .tag = tag, .plan = plan, .quantization = quantization, .compress = compress});
   options.epoch = view.epoch;
+  options.stream = buffers.stream();
   return wait_for_info(
       self, buffers.kept(),
       [options, from = buffers.send.data, to = buffers.receive.data, count = buffers.receive.count,
@@ -289,13 +293,14 @@ Reduced reduce_scatter(CommHandle& self, nb::object send, nb::object receive, ha
 
 Reduced all_gather(CommHandle& self, nb::object send, nb::object receive, std::uint64_t tag,
                    hawserPlan_t plan, bool compress) {
-  const Buffers buffers{.send = tensor_of(send, Access::read, "send"),
-                        .receive = tensor_of(receive, Access::write, "receive")};
+  const Buffers buffers{.send = tensor_of(send, Access::read, "send", Where::host_or_device),
+                        .receive = tensor_of(receive, Access::write, "receive", Where::host_or_device)};
   check_types(buffers);
   const hawserCommInfo_t view = info_of(self);
   check_count("receive", buffers.receive.count, buffers.send.count * view.group_size);
   auto options = c_options(tag, plan, compress);
   options.epoch = view.epoch;
+  options.stream = buffers.stream();
   return wait_for_info(
       self, buffers.kept(),
       [options, from = buffers.send.data, to = buffers.receive.data, count = buffers.send.count,
@@ -306,8 +311,9 @@ Reduced all_gather(CommHandle& self, nb::object send, nb::object receive, std::u
 
 Reduced broadcast(CommHandle& self, nb::object tensor, std::uint32_t root, std::uint64_t tag,
                   hawserPlan_t plan, bool compress) {
-  const Tensor both = tensor_of(tensor, Access::write, "broadcast");
-  const auto options = c_options(tag, plan, compress);
+  const Tensor both = tensor_of(tensor, Access::write, "broadcast", Where::host_or_device);
+  auto options = c_options(tag, plan, compress);
+  options.stream = both.stream;
   return wait_for_info(self, Buffers{.send = both, .receive = both}.kept(),
                        [options, root, data = both.data, count = both.count, type = both.type](
                            hawserComm_t comm, hawserReduceInfo_t* info) {

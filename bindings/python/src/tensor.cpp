@@ -48,13 +48,30 @@ bool is_contiguous(const Array& array) {
   return true;
 }
 
+/// The stream on which the caller's framework works now: that of torch for its tensors, the one that a simulated tensor was
+/// written on. Null, the device's default stream, for all others.
+void* stream_of(nb::handle object, int device) {
+  const nb::object own = nb::getattr(object, "hawser_stream", nb::none());
+  if (!own.is_none()) return reinterpret_cast<void*>(nb::cast<std::uintptr_t>(own));
+  const nb::object module = nb::getattr(object.type(), "__module__", nb::none());
+  if (!nb::isinstance<nb::str>(module) || !nb::cast<std::string>(module).starts_with("torch")) return nullptr;
+  const nb::object current = nb::module_::import_("torch.cuda").attr("current_stream")(device);
+  return reinterpret_cast<void*>(nb::cast<std::uintptr_t>(current.attr("cuda_stream")));
+}
+
 template <class Array>
-Tensor described(Array array, nb::handle object, const char* role) {
+Tensor described(Array array, nb::handle object, const char* role, Where where) {
   const std::string what = std::string("the ") + role + " tensor";
+  const int device_type = array.device_type();
   // Page-locked host memory is the CPU's as well.
-  if (array.device_type() != nb::device::cpu::value && array.device_type() != nb::device::cuda_host::value)
-    raise_invalid_argument(what + " is on a device (DLPack type " + std::to_string(array.device_type()) +
-                           "), which Hawser does not take yet; give it a tensor in CPU memory");
+  const bool on_host = device_type == nb::device::cpu::value || device_type == nb::device::cuda_host::value;
+  const bool on_device = device_type == nb::device::cuda::value || device_type == nb::device::cuda_managed::value ||
+                         device_type == kSimulatedDeviceType;
+  if (!on_host && !on_device)
+    raise_invalid_argument(what + " is on a device (DLPack type " + std::to_string(device_type) +
+                           ") that Hawser does not know; give it a tensor in CPU memory");
+  if (on_device && where == Where::host)
+    raise_invalid_argument(what + " is on a device; this call takes tensors in CPU memory");
   const auto type = data_type(array.dtype());
   if (!type) {
     const nb::object dtype = nb::getattr(object, "dtype", nb::none());
@@ -68,17 +85,19 @@ Tensor described(Array array, nb::handle object, const char* role) {
   tensor.data = const_cast<void*>(static_cast<const void*>(array.data()));
   tensor.count = array.size();
   tensor.type = *type;
+  tensor.on_device = on_device;
+  if (on_device) tensor.stream = stream_of(object, static_cast<int>(array.device_id()));
   tensor.memory = std::move(array);
   return tensor;
 }
 
-std::optional<Tensor> described_as(nb::handle object, Access access, const char* role) {
+std::optional<Tensor> described_as(nb::handle object, Access access, const char* role, Where where) {
   if (access == Access::write) {
     nb::ndarray<> array;
-    if (nb::try_cast(object, array, false)) return described(std::move(array), object, role);
+    if (nb::try_cast(object, array, false)) return described(std::move(array), object, role, where);
   } else {
     nb::ndarray<nb::ro> array;
-    if (nb::try_cast(object, array, false)) return described(std::move(array), object, role);
+    if (nb::try_cast(object, array, false)) return described(std::move(array), object, role, where);
   }
   return std::nullopt;
 }
@@ -100,15 +119,15 @@ std::uint64_t Tensor::bytes() const {
   }
 }
 
-Tensor tensor_of(nb::handle object, Access access, const char* role) {
-  if (auto tensor = described_as(object, access, role)) return std::move(*tensor);
+Tensor tensor_of(nb::handle object, Access access, const char* role, Where where) {
+  if (auto tensor = described_as(object, access, role, where)) return std::move(*tensor);
   // Torch exports no tensor that requires gradients; detached, it is the same memory.
   const nb::object requires_grad = nb::getattr(object, "requires_grad", nb::none());
   if (requires_grad.is(Py_True) && nb::hasattr(object, "detach")) {
     const nb::object detached = object.attr("detach")();
-    if (auto tensor = described_as(detached, access, role)) return std::move(*tensor);
+    if (auto tensor = described_as(detached, access, role, where)) return std::move(*tensor);
   }
-  if (access == Access::write && described_as(object, Access::read, role))
+  if (access == Access::write && described_as(object, Access::read, role, where))
     raise_invalid_argument(std::string("the ") + role + " tensor is read-only");
   const std::string sentence =
       std::string("the ") + role + " tensor is a " + name_of_type(object) +

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+
+#include "base/buffer_pool.hpp"
+#include "collective/work.hpp"
+
+namespace hawser {
+
+/// What a collective needs whose buffers lie on devices: numbers of devices, and means of who knows devices.
+struct DeviceBuffers {
+  /// Where the buffers lie: kOnHost, or a device's number. Both are the same in place.
+  std::int32_t send = kOnHost;
+  std::int32_t receive = kOnHost;
+  /// Goes with each Work::after of that device.
+  std::shared_ptr<const void> after_send{};
+  std::shared_ptr<const void> after_receive{};
+  /// For a call in place: memory on the device, as large as what receives; and who owns it.
+  std::byte* scratch = nullptr;
+  std::shared_ptr<const void> scratch_owner{};
+  /// Where chunks wait on the host; null: on the heap.
+  std::shared_ptr<BufferPool> pool{};
+  /// Does a copy on a device here and now, and blocks for it (Execution::undo_now). Must not throw.
+  std::function<void(const CopyBytes&)> copy_now{};
+
+  bool any() const { return send != kOnHost || receive != kOnHost; }
+};
+
+}  // namespace hawser

@@ -1,0 +1,92 @@
+#include "device/copy_queue.hpp"
+
+#include <system_error>
+#include <utility>
+
+namespace hawser::device {
+namespace {
+
+/// Jobs on the stream at a time: enough to keep it busy while this thread hears of the oldest one's end.
+constexpr std::size_t kBegunMost = 16;
+
+}  // namespace
+
+Result<std::unique_ptr<CopyQueue>> CopyQueue::start(Devices& devices, int device, std::chrono::milliseconds patience) {
+  auto stream = devices.make_stream(device);
+  if (!stream.ok()) return stream.error();
+  std::unique_ptr<CopyQueue> queue(new CopyQueue(std::move(*stream), device, patience));
+  try {
+    queue->thread_ = std::thread([&self = *queue] { self.work(); });
+  } catch (const std::system_error& error) {
+    return Error{Status::system, std::string("no thread for a device's copies: ") + error.what()};
+  }
+  return queue;
+}
+
+CopyQueue::~CopyQueue() {
+  {
+    const std::lock_guard lock(mutex_);
+    is_over_ = true;
+  }
+  cv_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void CopyQueue::put(Job job) {
+  {
+    const std::lock_guard lock(mutex_);
+    jobs_.push_back(std::move(job));
+  }
+  cv_.notify_all();
+}
+
+Result<std::shared_ptr<Event>> CopyQueue::begin(const Job& job) {
+  if (failed_) return *failed_;
+  if (job.after)
+    if (const auto waits = stream_->wait_for(job.after); !waits.ok()) return waits.error();
+  for (const Copy& copy : job.copies)
+    if (const auto copied = stream_->copy(copy.to, copy.from, copy.bytes); !copied.ok()) return copied.error();
+  return stream_->record();
+}
+
+void CopyQueue::end_oldest() {
+  Begun oldest = std::move(begun_.front());
+  begun_.pop_front();
+  Result<void> outcome;
+  if (!oldest.end.ok()) {
+    outcome = oldest.end.error();
+  } else if (failed_) {
+    outcome = *failed_;
+  } else {
+    const auto ended = (*oldest.end)->wait(patience_);
+    if (!ended.ok())
+      outcome = ended.error();
+    else if (!*ended)
+      outcome = Error{Status::system, "device " + std::to_string(device_) + " has not finished a copy within " +
+                                          std::to_string(patience_.count()) +
+                                          " ms; it hangs, or the caller's stream waits for something"};
+  }
+  if (!outcome.ok() && !failed_) failed_ = outcome.error();
+  oldest.job.done(outcome);
+}
+
+void CopyQueue::work() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    if (begun_.empty()) cv_.wait(lock, [&] { return is_over_ || !jobs_.empty(); });
+    while (!jobs_.empty() && begun_.size() < kBegunMost) {
+      Job job = std::move(jobs_.front());
+      jobs_.pop_front();
+      lock.unlock();
+      auto end = begin(job);
+      begun_.push_back({std::move(job), std::move(end)});
+      lock.lock();
+    }
+    if (begun_.empty()) return;
+    lock.unlock();
+    end_oldest();
+    lock.lock();
+  }
+}
+
+}  // namespace hawser::device

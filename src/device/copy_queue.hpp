@@ -1,0 +1,67 @@
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "device/devices.hpp"
+
+namespace hawser::device {
+
+/// Copies between one device and the host, or on the device, in the order in which they were asked for, on a stream of
+/// its own. A thread waits for them, so that nobody else does.
+class CopyQueue {
+ public:
+  struct Copy {
+    std::byte* to = nullptr;
+    const std::byte* from = nullptr;
+    std::size_t bytes = 0;
+  };
+  struct Job {
+    std::vector<Copy> copies;
+    /// Not before this; or null.
+    std::shared_ptr<const Event> after;
+    /// All is done, or the error. Called on the queue's thread, in the order of the jobs. Must not throw.
+    std::function<void(const Result<void>&)> done;
+  };
+
+  /// `patience`: an event that takes longer is an error, and so is all that follows. Error: of Devices::make_stream, or
+  /// system, if there is no thread.
+  static Result<std::unique_ptr<CopyQueue>> start(Devices& devices, int device, std::chrono::milliseconds patience);
+  /// Ends once all jobs are done.
+  ~CopyQueue();
+  CopyQueue(const CopyQueue&) = delete;
+  CopyQueue& operator=(const CopyQueue&) = delete;
+
+  /// Safe from any thread; does not block.
+  void put(Job job);
+
+ private:
+  CopyQueue(std::unique_ptr<Stream> stream, int device, std::chrono::milliseconds patience)
+      : stream_(std::move(stream)), device_(device), patience_(patience) {}
+  void work();
+  Result<std::shared_ptr<Event>> begin(const Job& job);
+  void end_oldest();
+
+  struct Begun {
+    Job job;
+    Result<std::shared_ptr<Event>> end;
+  };
+
+  std::unique_ptr<Stream> stream_;
+  int device_;
+  std::chrono::milliseconds patience_;
+  std::mutex mutex_;
+  std::condition_variable cv_;
+  std::deque<Job> jobs_;
+  bool is_over_ = false;
+  std::deque<Begun> begun_;  ///< Of the thread.
+  std::optional<Error> failed_;  ///< Of the thread.
+  std::thread thread_;
+};
+
+}  // namespace hawser::device

@@ -1,0 +1,240 @@
+#include "device/cuda_devices.hpp"
+
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "device/cuda_driver.hpp"
+
+namespace hawser::device {
+namespace {
+
+/// While an event is waited for, the driver is asked so often: at first in a row, then with pauses.
+constexpr int kAskedInARow = 200;
+constexpr std::chrono::microseconds kPause{20};
+
+CuDevicePtr pointer(const void* address) { return reinterpret_cast<CuDevicePtr>(address); }
+
+/// Makes a context that of this thread as long as it lives.
+class InContext {
+ public:
+  InContext(const CudaDriver& driver, CuContext context)
+      : driver_(driver), result_(driver.cuCtxPushCurrent(context)) {}
+  ~InContext() {
+    CuContext popped = nullptr;
+    if (result_ == kCuSuccess) static_cast<void>(driver_.cuCtxPopCurrent(&popped));
+  }
+  InContext(const InContext&) = delete;
+  InContext& operator=(const InContext&) = delete;
+  CuResult result() const { return result_; }
+
+ private:
+  const CudaDriver& driver_;
+  CuResult result_;
+};
+
+/// A device of the driver with its primary context.
+struct Gpu {
+  const CudaDriver& driver;
+  CuContext context;
+};
+
+class CudaEvent final : public Event {
+ public:
+  CudaEvent(Gpu gpu, CuEvent event) : gpu_(gpu), event_(event) {}
+  ~CudaEvent() override {
+    const InContext in(gpu_.driver, gpu_.context);
+    static_cast<void>(gpu_.driver.cuEventDestroy(event_));
+  }
+  static Result<std::shared_ptr<Event>> record(Gpu gpu, CuStream stream) {
+    const InContext in(gpu.driver, gpu.context);
+    if (in.result() != kCuSuccess) return gpu.driver.error("entering the GPU's context", in.result());
+    CuEvent made = nullptr;
+    if (const CuResult result = gpu.driver.cuEventCreate(&made, kCuEventDisableTiming); result != kCuSuccess)
+      return gpu.driver.error("making an event", result);
+    auto event = std::make_shared<CudaEvent>(gpu, made);
+    if (const CuResult result = gpu.driver.cuEventRecord(made, stream); result != kCuSuccess)
+      return gpu.driver.error("recording an event on the stream", result);
+    return std::shared_ptr<Event>(std::move(event));
+  }
+
+  Result<bool> wait(std::chrono::milliseconds bound) override {
+    const auto end = std::chrono::steady_clock::now() + bound;
+    for (int asked = 0;; ++asked) {
+      const CuResult result = query();
+      if (result == kCuSuccess) return true;
+      if (result != kCuNotReady) return gpu_.driver.error("a copy on the GPU", result);
+      if (asked < kAskedInARow) continue;
+      if (std::chrono::steady_clock::now() >= end) return false;
+      std::this_thread::sleep_for(kPause);
+    }
+  }
+  CuEvent handle() const { return event_; }
+
+ private:
+  CuResult query() const {
+    const InContext in(gpu_.driver, gpu_.context);
+    return in.result() != kCuSuccess ? in.result() : gpu_.driver.cuEventQuery(event_);
+  }
+
+  Gpu gpu_;
+  CuEvent event_;
+};
+
+class CudaStream final : public Stream {
+ public:
+  CudaStream(Gpu gpu, CuStream stream) : gpu_(gpu), stream_(stream) {}
+  ~CudaStream() override {
+    const InContext in(gpu_.driver, gpu_.context);
+    static_cast<void>(gpu_.driver.cuStreamSynchronize(stream_));
+    static_cast<void>(gpu_.driver.cuStreamDestroy(stream_));
+  }
+  Result<void> copy(std::byte* to, const std::byte* from, std::size_t bytes) override {
+    return call("a copy on the GPU", [&] { return gpu_.driver.cuMemcpyAsync(pointer(to), pointer(from), bytes, stream_); });
+  }
+  Result<void> wait_for(std::shared_ptr<const Event> event) override {
+    const CuEvent handle = static_cast<const CudaEvent&>(*event).handle();
+    return call("waiting for the caller's stream", [&] { return gpu_.driver.cuStreamWaitEvent(stream_, handle, 0); });
+  }
+  Result<std::shared_ptr<Event>> record() override { return CudaEvent::record(gpu_, stream_); }
+
+ private:
+  template <class Call>
+  Result<void> call(const char* what, const Call& call) {
+    const InContext in(gpu_.driver, gpu_.context);
+    const CuResult result = in.result() != kCuSuccess ? in.result() : call();
+    if (result != kCuSuccess) return gpu_.driver.error(what, result);
+    return {};
+  }
+
+  Gpu gpu_;
+  CuStream stream_;
+};
+
+class CudaMemory final : public Memory {
+ public:
+  CudaMemory(Gpu gpu, std::byte* at, bool is_pinned) : gpu_(gpu), at_(at), is_pinned_(is_pinned) {}
+  ~CudaMemory() override {
+    const InContext in(gpu_.driver, gpu_.context);
+    static_cast<void>(is_pinned_ ? gpu_.driver.cuMemFreeHost(at_) : gpu_.driver.cuMemFree(pointer(at_)));
+  }
+  std::byte* bytes() const override { return at_; }
+
+ private:
+  Gpu gpu_;
+  std::byte* at_;
+  bool is_pinned_;
+};
+
+class Cuda final : public Devices {
+ public:
+  const char* name() const override { return "cuda"; }
+  int count() const override {
+    const CudaDriver* const driver = cuda_driver(false);
+    int count = 0;
+    if (driver == nullptr || driver->cuDeviceGetCount(&count) != kCuSuccess) return 0;
+    return count;
+  }
+
+  Result<int> where(const void* address, std::size_t bytes) const override {
+    const CudaDriver* const driver = cuda_driver(false);
+    if (driver == nullptr || address == nullptr) return kHost;
+    unsigned memory_type = 0;
+    unsigned is_managed = 0;
+    int device = 0;
+    CuDevicePtr start = 0;
+    std::size_t size = 0;
+    CuPointerAttribute wanted[] = {CuPointerAttribute::memory_type, CuPointerAttribute::is_managed,
+                                   CuPointerAttribute::device_ordinal, CuPointerAttribute::range_start,
+                                   CuPointerAttribute::range_size};
+    void* found[] = {&memory_type, &is_managed, &device, &start, &size};
+    // Of memory that the driver does not know it says nothing, without an error. A driver that was never initialised knows
+    // none.
+    if (driver->cuPointerGetAttributes(5, wanted, found, pointer(address)) != kCuSuccess) return kHost;
+    if (memory_type != kCuMemoryTypeDevice && is_managed == 0) return kHost;
+    const CuDevicePtr offset = pointer(address) - start;
+    if (size != 0 && (offset > size || bytes > size - offset))
+      return Error{Status::invalid_argument, std::to_string(bytes) +
+                                                 " bytes reach beyond their allocation on device " +
+                                                 std::to_string(device) + ", which has " +
+                                                 std::to_string(size - offset) + " bytes from there on"};
+    return device;
+  }
+
+  Result<std::unique_ptr<Stream>> make_stream(int device) override {
+    const auto gpu = find(device);
+    if (!gpu.ok()) return gpu.error();
+    const InContext in(gpu->driver, gpu->context);
+    CuStream made = nullptr;
+    if (const CuResult result = gpu->driver.cuStreamCreate(&made, kCuStreamNonBlocking); result != kCuSuccess)
+      return gpu->driver.error("making a stream", result);
+    return std::unique_ptr<Stream>(std::make_unique<CudaStream>(*gpu, made));
+  }
+  Result<std::shared_ptr<Event>> record_on(int device, std::uintptr_t stream) override {
+    const auto gpu = find(device);
+    if (!gpu.ok()) return gpu.error();
+    return CudaEvent::record(*gpu, reinterpret_cast<CuStream>(stream));
+  }
+  Result<std::unique_ptr<Memory>> allocate(int device, std::size_t bytes) override {
+    const auto gpu = find(device);
+    if (!gpu.ok()) return gpu.error();
+    const InContext in(gpu->driver, gpu->context);
+    CuDevicePtr made = 0;
+    if (const CuResult result = gpu->driver.cuMemAlloc(&made, bytes); result != kCuSuccess)
+      return gpu->driver.error(("allocating " + std::to_string(bytes) + " bytes on device " + std::to_string(device)).c_str(),
+                               result);
+    return std::unique_ptr<Memory>(std::make_unique<CudaMemory>(*gpu, reinterpret_cast<std::byte*>(made), false));
+  }
+  /// In the context of a device that is in use: no other gets one for that.
+  Result<std::unique_ptr<Memory>> allocate_pinned(std::size_t bytes) override {
+    int device = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!contexts_.empty()) device = contexts_.begin()->first;
+    }
+    const auto gpu = find(device);
+    if (!gpu.ok()) return gpu.error();
+    const InContext in(gpu->driver, gpu->context);
+    void* made = nullptr;
+    if (const CuResult result = gpu->driver.cuMemHostAlloc(&made, bytes, kCuMemHostAllocPortable); result != kCuSuccess)
+      return gpu->driver.error("pinning memory", result);
+    return std::unique_ptr<Memory>(std::make_unique<CudaMemory>(*gpu, static_cast<std::byte*>(made), true));
+  }
+
+ private:
+  Result<Gpu> find(int device) {
+    const CudaDriver* const driver = cuda_driver(false);
+    if (driver == nullptr || device < 0 || device >= count())
+      return Error{Status::invalid_argument, "there is no CUDA device " + std::to_string(device)};
+    const std::lock_guard lock(mutex_);
+    if (const auto known = contexts_.find(device); known != contexts_.end()) return Gpu{*driver, known->second};
+    CuDevice handle = 0;
+    if (const CuResult result = driver->cuDeviceGet(&handle, device); result != kCuSuccess)
+      return driver->error("finding the GPU", result);
+    CuContext context = nullptr;
+    if (const CuResult result = driver->cuDevicePrimaryCtxRetain(&context, handle); result != kCuSuccess)
+      return driver->error("entering the GPU's context", result);
+    contexts_.emplace(device, context);
+    return Gpu{*driver, context};
+  }
+
+  std::mutex mutex_;
+  std::map<int, CuContext> contexts_;  ///< Retained until the process ends.
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Devices>> cuda_devices(bool load) {
+  auto made = std::make_unique<Cuda>();
+  if (load) {
+    const CudaDriver* const driver = cuda_driver(true);
+    if (driver == nullptr) return Error{Status::system, "there is no CUDA driver here (libcuda.so.1)"};
+    if (const CuResult result = driver->cuInit(0); result != kCuSuccess) return driver->error("the CUDA driver", result);
+    if (made->count() == 0) return Error{Status::system, "the CUDA driver finds no GPU"};
+  }
+  return std::unique_ptr<Devices>(std::move(made));
+}
+
+}  // namespace hawser::device

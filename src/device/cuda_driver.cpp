@@ -1,0 +1,57 @@
+#include "device/cuda_driver.hpp"
+
+#include <dlfcn.h>
+
+#include <atomic>
+#include <mutex>
+
+namespace hawser::device {
+namespace {
+
+constexpr const char* kLibrary = "libcuda.so.1";
+
+/// False if one of them is missing: a driver that is too old.
+bool find_all(void* library, CudaDriver& driver) {
+  const auto find = [library](auto& function, const char* name) {
+    function = reinterpret_cast<std::decay_t<decltype(function)>>(::dlsym(library, name));
+    return function != nullptr;
+  };
+  // The names with _v2 are what cuda.h makes of the plain ones.
+  return find(driver.cuInit, "cuInit") && find(driver.cuDeviceGetCount, "cuDeviceGetCount") &&
+         find(driver.cuDeviceGet, "cuDeviceGet") && find(driver.cuDevicePrimaryCtxRetain, "cuDevicePrimaryCtxRetain") &&
+         find(driver.cuCtxPushCurrent, "cuCtxPushCurrent_v2") && find(driver.cuCtxPopCurrent, "cuCtxPopCurrent_v2") &&
+         find(driver.cuPointerGetAttributes, "cuPointerGetAttributes") &&
+         find(driver.cuStreamCreate, "cuStreamCreate") && find(driver.cuStreamDestroy, "cuStreamDestroy_v2") &&
+         find(driver.cuStreamSynchronize, "cuStreamSynchronize") &&
+         find(driver.cuStreamWaitEvent, "cuStreamWaitEvent") && find(driver.cuEventCreate, "cuEventCreate") &&
+         find(driver.cuEventDestroy, "cuEventDestroy_v2") && find(driver.cuEventRecord, "cuEventRecord") &&
+         find(driver.cuEventQuery, "cuEventQuery") && find(driver.cuMemcpyAsync, "cuMemcpyAsync") &&
+         find(driver.cuMemAlloc, "cuMemAlloc_v2") && find(driver.cuMemFree, "cuMemFree_v2") &&
+         find(driver.cuMemHostAlloc, "cuMemHostAlloc") && find(driver.cuMemFreeHost, "cuMemFreeHost") &&
+         find(driver.cuGetErrorString, "cuGetErrorString");
+}
+
+}  // namespace
+
+Error CudaDriver::error(const char* what, CuResult result) const {
+  const char* words = nullptr;
+  if (cuGetErrorString(result, &words) != kCuSuccess || words == nullptr) words = "unknown error";
+  return {Status::system, std::string(what) + ": " + words + " (CUDA error " + std::to_string(result) + ")"};
+}
+
+const CudaDriver* cuda_driver(bool load) {
+  static std::mutex mutex;
+  static CudaDriver driver;
+  static std::atomic<const CudaDriver*> found{nullptr};
+  if (const CudaDriver* const known = found.load(std::memory_order_acquire)) return known;
+  const std::lock_guard lock(mutex);
+  if (const CudaDriver* const known = found.load(std::memory_order_acquire)) return known;
+  void* const library = ::dlopen(kLibrary, RTLD_LAZY | RTLD_LOCAL | (load ? 0 : RTLD_NOLOAD));
+  if (library == nullptr) return nullptr;
+  // It stays open: its functions are called until the process ends.
+  if (!find_all(library, driver)) return nullptr;
+  found.store(&driver, std::memory_order_release);
+  return &driver;
+}
+
+}  // namespace hawser::device

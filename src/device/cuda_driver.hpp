@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "base/result.hpp"
+
+/// The part of NVIDIA's driver API that is used here, found at run time in the library that the process has loaded. So one
+/// build runs with and without a driver. Names, numbers and types are those of the CUDA Driver API, version 12.
+namespace hawser::device {
+
+using CuResult = int;
+using CuDevice = int;
+using CuDevicePtr = unsigned long long;
+using CuContext = void*;
+using CuStream = void*;
+using CuEvent = void*;
+
+inline constexpr CuResult kCuSuccess = 0;
+inline constexpr CuResult kCuNotReady = 600;
+inline constexpr unsigned kCuStreamNonBlocking = 1;
+inline constexpr unsigned kCuEventDisableTiming = 2;
+inline constexpr unsigned kCuMemHostAllocPortable = 1;
+inline constexpr unsigned kCuMemoryTypeDevice = 2;
+
+/// CUpointer_attribute.
+enum class CuPointerAttribute : int { memory_type = 2, is_managed = 8, device_ordinal = 9, range_start = 11, range_size = 12 };
+
+struct CudaDriver {
+  CuResult (*cuInit)(unsigned) = nullptr;
+  CuResult (*cuDeviceGetCount)(int*) = nullptr;
+  CuResult (*cuDeviceGet)(CuDevice*, int) = nullptr;
+  CuResult (*cuDevicePrimaryCtxRetain)(CuContext*, CuDevice) = nullptr;
+  CuResult (*cuCtxPushCurrent)(CuContext) = nullptr;
+  CuResult (*cuCtxPopCurrent)(CuContext*) = nullptr;
+  CuResult (*cuPointerGetAttributes)(unsigned, const CuPointerAttribute*, void**, CuDevicePtr) = nullptr;
+  CuResult (*cuStreamCreate)(CuStream*, unsigned) = nullptr;
+  CuResult (*cuStreamDestroy)(CuStream) = nullptr;
+  CuResult (*cuStreamSynchronize)(CuStream) = nullptr;
+  CuResult (*cuStreamWaitEvent)(CuStream, CuEvent, unsigned) = nullptr;
+  CuResult (*cuEventCreate)(CuEvent*, unsigned) = nullptr;
+  CuResult (*cuEventDestroy)(CuEvent) = nullptr;
+  CuResult (*cuEventRecord)(CuEvent, CuStream) = nullptr;
+  CuResult (*cuEventQuery)(CuEvent) = nullptr;
+  CuResult (*cuMemcpyAsync)(CuDevicePtr, CuDevicePtr, std::size_t, CuStream) = nullptr;
+  CuResult (*cuMemAlloc)(CuDevicePtr*, std::size_t) = nullptr;
+  CuResult (*cuMemFree)(CuDevicePtr) = nullptr;
+  CuResult (*cuMemHostAlloc)(void**, std::size_t, unsigned) = nullptr;
+  CuResult (*cuMemFreeHost)(void*) = nullptr;
+  CuResult (*cuGetErrorString)(CuResult, const char**) = nullptr;
+
+  /// "what: the driver's words (number)".
+  Error error(const char* what, CuResult result) const;
+};
+
+/// Null while the process has not loaded the driver's library: then no pointer is a device's. `load`: loads it. Safe from
+/// any thread.
+const CudaDriver* cuda_driver(bool load);
+
+}  // namespace hawser::device

@@ -1,0 +1,25 @@
+#pragma once
+
+#include "device/devices.hpp"
+
+namespace hawser::device {
+
+/// A machine without devices: all memory is the host's.
+class NoDevices final : public Devices {
+ public:
+  const char* name() const override { return "none"; }
+  int count() const override { return 0; }
+  Result<int> where(const void*, std::size_t) const override { return kHost; }
+  Result<std::unique_ptr<Stream>> make_stream(int) override { return none(); }
+  Result<std::shared_ptr<Event>> record_on(int, std::uintptr_t) override { return none(); }
+  Result<std::unique_ptr<Memory>> allocate(int, std::size_t) override { return none(); }
+  Result<std::unique_ptr<Memory>> allocate_pinned(std::size_t) override { return none(); }
+
+ private:
+  static Error none() {
+    return {Status::invalid_argument,
+            "there is no device here: no driver was found, or HAWSER_DEVICE is none; use tensors of the host"};
+  }
+};
+
+}  // namespace hawser::device

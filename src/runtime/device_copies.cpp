@@ -1,0 +1,175 @@
+#include "runtime/device_copies.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <future>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "device/pinned_pool.hpp"
+
+namespace hawser {
+namespace {
+
+bool is_in_place(const CollectiveCall& call, std::size_t send_bytes, std::size_t receive_bytes) {
+  return call.send < call.receive + receive_bytes && call.receive < call.send + send_bytes;
+}
+
+}  // namespace
+
+DeviceCopies::DeviceCopies(device::Devices& devices, Duration patience)
+    : devices_(devices),
+      patience_(std::chrono::ceil<std::chrono::milliseconds>(patience)),
+      pool_(std::make_shared<device::PinnedPool>(devices, kPinnedBytesMost)) {}
+
+Result<void> DeviceCopies::prepare(CollectiveCall& call, std::size_t send_bytes, std::size_t receive_bytes,
+                                   std::uintptr_t stream) {
+  if (devices_.count() == 0) return {};
+  DeviceBuffers& buffers = call.device;
+  if (send_bytes > 0 && call.send != nullptr) {
+    const auto on = devices_.where(call.send, send_bytes);
+    if (!on.ok()) return Error{on.status(), "the send buffer: " + on.error().sentence};
+    buffers.send = *on;
+  }
+  if (receive_bytes > 0 && call.receive != nullptr) {
+    const auto on = devices_.where(call.receive, receive_bytes);
+    if (!on.ok()) return Error{on.status(), "the receive buffer: " + on.error().sentence};
+    buffers.receive = *on;
+  }
+  if (!buffers.any()) return {};
+  const auto event = [&](int device, std::uintptr_t on, std::shared_ptr<const void>& after) -> Result<void> {
+    if (device == kOnHost) return {};
+    auto recorded = devices_.record_on(device, on);
+    if (!recorded.ok()) return recorded.error();
+    after = std::shared_ptr<const device::Event>(std::move(*recorded));
+    return {};
+  };
+  if (const auto made = event(buffers.send, stream, buffers.after_send); !made.ok()) return made;
+  if (buffers.receive == buffers.send)
+    buffers.after_receive = buffers.after_send;
+  else if (const auto made = event(buffers.receive, buffers.send == kOnHost ? stream : 0, buffers.after_receive);
+           !made.ok())
+    return made;
+  if (buffers.receive != kOnHost && is_in_place(call, send_bytes, receive_bytes) &&
+      reduces(call.signature.collective)) {
+    auto scratch = devices_.allocate(buffers.receive, receive_bytes);
+    if (!scratch.ok())
+      return Error{Status::system, scratch.error().sentence +
+                                       "; they keep the input of an in-place collective safe: reduce out of place, or a "
+                                       "part at a time"};
+    buffers.scratch = (*scratch)->bytes();
+    buffers.scratch_owner = std::move(*scratch);
+  }
+  buffers.pool = pool_;
+  buffers.copy_now = [self = shared_from_this(), device = buffers.receive](const CopyBytes& copy) {
+    self->copy_now(device, copy);
+  };
+  call.memory_bytes = kCallBytes;
+  return {};
+}
+
+Result<device::CopyQueue*> DeviceCopies::queue(int device, bool is_up) {
+  auto& found = queues_[{device, is_up}];
+  if (!found) {
+    auto started = device::CopyQueue::start(devices_, device, patience_);
+    if (!started.ok()) return started.error();
+    found = std::move(*started);
+  }
+  return found.get();
+}
+
+Result<void> DeviceCopies::put(const Work& work, std::function<void(const Result<void>&)> done) {
+  device::CopyQueue::Job job;
+  job.copies.reserve(work.steps.size());
+  std::vector<std::uint8_t*> marks;
+  bool is_up = true;
+  for (const WorkStep& step : work.steps) {
+    const auto& copy = std::get<CopyBytes>(step);
+    job.copies.push_back({.to = copy.to, .from = copy.from, .bytes = copy.bytes});
+    if (copy.done != nullptr) marks.push_back(copy.done);
+    const auto to = devices_.where(copy.to, copy.bytes);
+    if (!to.ok()) return to.error();
+    is_up = *to != kOnHost;
+  }
+  job.after = std::static_pointer_cast<const device::Event>(work.after);
+  job.done = [marks = std::move(marks), done = std::move(done)](const Result<void>& outcome) {
+    if (outcome.ok())
+      for (std::uint8_t* const mark : marks) *mark = 1;
+    done(outcome);
+  };
+  const std::lock_guard lock(mutex_);
+  if (is_over_) return Error{Status::closed, "the communicator is closed"};
+  auto way = queue(work.device, is_up);
+  if (!way.ok()) return way.error();
+  (*way)->put(std::move(job));
+  return {};
+}
+
+Result<void> DeviceCopies::copy(const std::vector<StreamCopy>& copies) {
+  std::map<std::pair<int, std::uintptr_t>, Work> works;
+  const bool all_on_host = devices_.count() == 0;
+  for (const auto& [one, stream] : copies) {
+    if (all_on_host) {
+      std::memcpy(one.to, one.from, one.bytes);
+      continue;
+    }
+    const auto from = devices_.where(one.from, one.bytes);
+    if (!from.ok()) return from.error();
+    const auto to = devices_.where(one.to, one.bytes);
+    if (!to.ok()) return to.error();
+    const int device = std::max(*from, *to);
+    if (device == kOnHost) {
+      std::memcpy(one.to, one.from, one.bytes);
+      continue;
+    }
+    Work& work = works[{device, stream}];
+    work.device = device;
+    work.steps.emplace_back(one);
+  }
+  std::vector<std::future<Result<void>>> ends;
+  Result<void> outcome;
+  for (auto& [after, work] : works) {
+    auto recorded = devices_.record_on(after.first, after.second);
+    if (!recorded.ok()) {
+      outcome = recorded.error();
+      break;
+    }
+    work.after = std::shared_ptr<const device::Event>(std::move(*recorded));
+    auto end = std::make_shared<std::promise<Result<void>>>();
+    ends.push_back(end->get_future());
+    const auto begun = put(work, [end](const Result<void>& ended) { end->set_value(ended); });
+    if (!begun.ok()) end->set_value(begun);
+  }
+  for (std::future<Result<void>>& end : ends) {
+    const auto ended = end.get();
+    if (!ended.ok() && outcome.ok()) outcome = ended;
+  }
+  return outcome;
+}
+
+void DeviceCopies::finish() noexcept {
+  std::map<std::pair<int, bool>, std::unique_ptr<device::CopyQueue>> ending;
+  {
+    const std::lock_guard lock(mutex_);
+    is_over_ = true;
+    ending.swap(queues_);
+  }
+  // Each destructor waits for its jobs.
+  ending.clear();
+}
+
+void DeviceCopies::copy_now(int device, const CopyBytes& copy) const noexcept {
+  const auto copied = [&]() -> Result<bool> {
+    auto stream = devices_.make_stream(device);
+    if (!stream.ok()) return stream.error();
+    if (const auto begun = (*stream)->copy(copy.to, copy.from, copy.bytes); !begun.ok()) return begun.error();
+    auto end = (*stream)->record();
+    if (!end.ok()) return end.error();
+    return (*end)->wait(patience_);
+  }();
+  // A device that fails here has nothing left that could be put back: its memory is lost with it.
+  static_cast<void>(copied);
+}
+
+}  // namespace hawser

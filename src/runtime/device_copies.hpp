@@ -1,0 +1,62 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "base/instant.hpp"
+#include "collective/call_memory.hpp"
+#include "device/copy_queue.hpp"
+#include "device/devices.hpp"
+
+namespace hawser {
+
+/// A copy, and the caller's stream that comes first where a device is concerned.
+struct StreamCopy {
+  CopyBytes bytes;
+  std::uintptr_t stream = 0;
+};
+
+/// What one communicator does on devices: copies of its calls, in queues of their own for each device and direction, and
+/// the pinned memory that they go through. Safe from any thread.
+class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
+ public:
+  /// Pinned memory of a communicator, at most.
+  static constexpr std::size_t kPinnedBytesMost = 64 << 20;
+  /// Of that, one call takes so much at most.
+  static constexpr std::size_t kCallBytes = 48 << 20;
+
+  /// `patience`: a copy that takes longer is an error.
+  DeviceCopies(device::Devices& devices, Duration patience);
+
+  /// Whether this process has devices, now.
+  bool any() const { return devices_.count() > 0; }
+  /// Finds out where the call's buffers lie, and gives it what it needs if one lies on a device. `send_bytes`,
+  /// `receive_bytes`: of the buffers. `stream`: the caller's, whose work so far comes first; of two devices
+  /// that of the send buffer, and the default stream of the other. Blocks for about 10 us, in
+  /// place for the allocation of a scratch. Error: invalid_argument, system.
+  Result<void> prepare(CollectiveCall& call, std::size_t send_bytes, std::size_t receive_bytes, std::uintptr_t stream);
+
+  /// Does what a work says on its device. `done` hears of the end on a thread of the queue; must not throw.
+  Result<void> put(const Work& work, std::function<void(const Result<void>&)> done);
+  /// Copies between anywhere and anywhere but from one device to another, each after its stream. Blocks until all is done.
+  /// Without a device among them it takes no memory. Errors: invalid_argument, system.
+  Result<void> copy(const std::vector<StreamCopy>& copies);
+  /// Returns when nothing is under way any more; nothing may be put then.
+  void finish() noexcept;
+
+ private:
+  Result<device::CopyQueue*> queue(int device, bool is_up);
+  void copy_now(int device, const CopyBytes& copy) const noexcept;
+
+  device::Devices& devices_;
+  std::chrono::milliseconds patience_;
+  std::shared_ptr<BufferPool> pool_;
+  std::mutex mutex_;
+  std::map<std::pair<int, bool>, std::unique_ptr<device::CopyQueue>> queues_;  ///< By device and direction.
+  bool is_over_ = false;
+};
+
+}  // namespace hawser

@@ -1,0 +1,154 @@
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+#include <vector>
+
+#include "catch.hpp"
+#include "device/sim_devices.hpp"
+
+namespace hawser::device {
+namespace {
+
+std::vector<std::byte> bytes_of(std::size_t count, unsigned seed) {
+  std::vector<std::byte> bytes(count);
+  for (std::size_t i = 0; i < count; ++i) bytes[i] = static_cast<std::byte>(i * 31 + seed);
+  return bytes;
+}
+
+constexpr std::chrono::minutes kEventBound{5};
+
+TEST_CASE("options of the simulated device are read, and unknown ones refused") {
+  const auto config = parse_sim_config("seed=7,gbit=100,delay_us=0,fails=9,devices=3,mib=64");
+  REQUIRE(config.ok());
+  CHECK(config->seed == 7);
+  CHECK(config->bytes_per_second == 12.5e9);
+  CHECK(config->delay_most.count() == 0);
+  CHECK(config->fails_one_in == 9);
+  CHECK(config->devices == 3);
+  CHECK(config->memory_bytes == std::size_t{64} << 20);
+  for (const char* const wrong : {"seed", "seed=", "seed=x", "sed=1", "devices=0", "devices=65", "seed=1;gbit=2", "mib=0"})
+    CHECK(parse_sim_config(wrong).status() == Status::invalid_argument);
+}
+
+TEST_CASE("a stream copies down, up and between two places of a device") {
+  const auto devices = SimDevices::make({});
+  auto stream = devices->make_stream(0);
+  REQUIRE(stream.ok());
+  auto a = devices->allocate(0, 5000);
+  auto b = devices->allocate(0, 5000);
+  REQUIRE(a.ok());
+  REQUIRE(b.ok());
+  const auto input = bytes_of(4000, 1);
+  std::vector<std::byte> output(4000);
+  REQUIRE((*stream)->copy((*a)->bytes() + 1, input.data(), input.size()).ok());
+  REQUIRE((*stream)->copy((*b)->bytes() + 3, (*a)->bytes() + 1, input.size()).ok());
+  REQUIRE((*stream)->copy(output.data(), (*b)->bytes() + 3, output.size()).ok());
+  auto end = (*stream)->record();
+  REQUIRE(end.ok());
+  const auto ended = (*end)->wait(kEventBound);
+  REQUIRE(ended.ok());
+  CHECK(*ended);
+  CHECK(output == input);
+  CHECK(devices->counters().bytes_down == 4000);
+  CHECK(devices->counters().bytes_up == 4000);
+}
+
+TEST_CASE("the host cannot touch a device's memory") {
+  const auto devices = SimDevices::make({});
+  auto memory = devices->allocate(0, 4096);
+  REQUIRE(memory.ok());
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::signal(SIGSEGV, SIG_DFL);
+    const volatile std::byte* const at = (*memory)->bytes();
+    ::_exit(static_cast<int>(*at));
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  // A sanitizer catches the signal and ends the process itself.
+  CHECK((WIFSIGNALED(status) || WEXITSTATUS(status) != 0));
+}
+
+TEST_CASE("where bytes lie") {
+  const auto devices = SimDevices::make({});
+  auto memory = devices->allocate(1, 4096);
+  REQUIRE(memory.ok());
+  const std::byte here{};
+  CHECK(*devices->where(&here, 1) == kHost);
+  CHECK(*devices->where(nullptr, 0) == kHost);
+  CHECK(*devices->where((*memory)->bytes(), 4096) == 1);
+  CHECK(*devices->where((*memory)->bytes() + 4095, 1) == 1);
+  CHECK(devices->where((*memory)->bytes() + 1, 4096).status() == Status::invalid_argument);
+  CHECK(*devices->where((*memory)->bytes() + 4096, 1) == kHost);
+}
+
+TEST_CASE("a device's memory is bounded, and comes back") {
+  const auto devices = SimDevices::make({.memory_bytes = 1 << 20});
+  {
+    auto most = devices->allocate(0, 1 << 20);
+    REQUIRE(most.ok());
+    CHECK(devices->allocate(0, 1).status() == Status::system);
+    CHECK(devices->allocate(1, 1).ok());
+  }
+  CHECK(devices->allocate(0, 1 << 20).ok());
+  CHECK(devices->allocate(2, 1).status() == Status::invalid_argument);
+  CHECK(devices->make_stream(-1).status() == Status::invalid_argument);
+}
+
+TEST_CASE("a stream of one device refuses the memory of another") {
+  const auto devices = SimDevices::make({});
+  auto stream = devices->make_stream(0);
+  auto memory = devices->allocate(1, 64);
+  REQUIRE(stream.ok());
+  REQUIRE(memory.ok());
+  std::byte here[64];
+  CHECK((*stream)->copy(here, (*memory)->bytes(), 64).status() == Status::invalid_argument);
+}
+
+TEST_CASE("an event on the caller's stream is after what was put there, and other streams wait for it") {
+  const auto devices = SimDevices::make({.delay_most = std::chrono::milliseconds(5)});
+  auto memory = devices->allocate(0, 1000);
+  REQUIRE(memory.ok());
+  const std::uintptr_t user = devices->make_user_stream(0);
+  auto stream = devices->make_stream(0);
+  REQUIRE(stream.ok());
+  for (unsigned round = 1; round <= 20; ++round) {
+    const auto input = bytes_of(1000, round);
+    REQUIRE(devices->upload_on(user, (*memory)->bytes(), input.data(), input.size()).ok());
+    auto written = devices->record_on(0, user);
+    REQUIRE(written.ok());
+    REQUIRE((*stream)->wait_for(*written).ok());
+    std::vector<std::byte> output(1000);
+    REQUIRE((*stream)->copy(output.data(), (*memory)->bytes(), output.size()).ok());
+    auto end = (*stream)->record();
+    REQUIRE(end.ok());
+    REQUIRE(*(*end)->wait(kEventBound));
+    CHECK(output == input);
+  }
+  CHECK(devices->record_on(1, user).status() == Status::invalid_argument);
+  CHECK(devices->record_on(0, 77).status() == Status::invalid_argument);
+  CHECK(devices->record_on(0, 0).ok());
+}
+
+TEST_CASE("a stream that failed does nothing any more, and each later event says so") {
+  const auto devices = SimDevices::make({.delay_most = {}, .fails_one_in = 1});
+  auto memory = devices->allocate(0, 8);
+  auto stream = devices->make_stream(0);
+  REQUIRE(memory.ok());
+  REQUIRE(stream.ok());
+  std::byte here[8] = {};
+  REQUIRE((*stream)->copy((*memory)->bytes(), here, 8).ok());
+  for (int i = 0; i < 2; ++i) {
+    auto end = (*stream)->record();
+    REQUIRE(end.ok());
+    const auto ended = (*end)->wait(kEventBound);
+    REQUIRE(!ended.ok());
+    CHECK(ended.error().sentence == "simulated device 0 failed");
+  }
+  CHECK(devices->counters().bytes_up == 0);
+}
+
+}  // namespace
+}  // namespace hawser::device

@@ -1,0 +1,111 @@
+#include <dlfcn.h>
+
+#include <cstring>
+#include <future>
+#include <thread>
+#include <vector>
+
+#include "catch.hpp"
+#include "device/copy_queue.hpp"
+#include "device/cuda_devices.hpp"
+#include "device/pinned_pool.hpp"
+
+/// On the stand-in driver of fake_driver.c, which LD_LIBRARY_PATH brings here; or on a real one.
+namespace hawser::device {
+namespace {
+
+constexpr std::chrono::minutes kBound{5};
+
+Devices& gpus() {
+  static const auto found = cuda_devices(true);
+  REQUIRE(found.ok());
+  return **found;
+}
+
+}  // namespace
+
+TEST_CASE("before the process loads a driver all memory is the host's", "[first]") {
+  const auto devices = cuda_devices(false);
+  REQUIRE(devices.ok());
+  CHECK((*devices)->count() == 0);
+  const int here = 0;
+  CHECK(*(*devices)->where(&here, sizeof here) == kHost);
+  CHECK((*devices)->make_stream(0).status() == Status::invalid_argument);
+}
+
+TEST_CASE("memory of a GPU is known by its address and bounds") {
+  auto memory = gpus().allocate(0, 1000);
+  REQUIRE(memory.ok());
+  CHECK(*gpus().where((*memory)->bytes(), 1000) == 0);
+  CHECK(*gpus().where((*memory)->bytes() + 999, 1) == 0);
+  CHECK(gpus().where((*memory)->bytes() + 1, 1000).status() == Status::invalid_argument);
+  const int here = 0;
+  CHECK(*gpus().where(&here, sizeof here) == kHost);
+  CHECK(*gpus().where(nullptr, 0) == kHost);
+  auto pinned = gpus().allocate_pinned(1000);
+  REQUIRE(pinned.ok());
+  CHECK(*gpus().where((*pinned)->bytes(), 1000) == kHost);
+  CHECK(gpus().allocate(gpus().count(), 1).status() == Status::invalid_argument);
+}
+
+TEST_CASE("a stream copies down and up, and its events come when that is done") {
+  auto memory = gpus().allocate(0, 4096);
+  auto pinned = gpus().allocate_pinned(4096);
+  auto stream = gpus().make_stream(0);
+  REQUIRE((memory.ok() && pinned.ok() && stream.ok()));
+  auto before = gpus().record_on(0, 0);
+  REQUIRE(before.ok());
+  REQUIRE((*stream)->wait_for(*before).ok());
+  std::vector<std::byte> input(4096, std::byte{7});
+  REQUIRE((*stream)->copy((*memory)->bytes(), input.data(), 4096).ok());
+  REQUIRE((*stream)->copy((*pinned)->bytes(), (*memory)->bytes(), 4096).ok());
+  auto end = (*stream)->record();
+  REQUIRE(end.ok());
+  const auto early = (*end)->wait(std::chrono::milliseconds(0));
+  REQUIRE(early.ok());
+  REQUIRE(*(*end)->wait(kBound));
+  CHECK(std::memcmp((*pinned)->bytes(), input.data(), 4096) == 0);
+}
+
+TEST_CASE("a copy queue runs on a GPU, from another thread, and leaves no context behind") {
+  auto memory = gpus().allocate(0, 4096);
+  REQUIRE(memory.ok());
+  PinnedPool pool(gpus(), 8192);
+  std::byte* const a = pool.take(4096);
+  std::byte* const b = pool.take(4096);
+  std::byte* const beyond = pool.take(4096);
+  CHECK(*gpus().where(beyond, 4096) == kHost);
+  std::memset(a, 5, 4096);
+  std::thread([&] {
+    auto queue = CopyQueue::start(gpus(), 0, kBound);
+    REQUIRE(queue.ok());
+    std::promise<Result<void>> up, down;
+    (*queue)->put({.copies = {{.to = (*memory)->bytes(), .from = a, .bytes = 4096}},
+                   .after = nullptr,
+                   .done = [&](const Result<void>& outcome) { up.set_value(outcome); }});
+    (*queue)->put({.copies = {{.to = b, .from = (*memory)->bytes(), .bytes = 4096}},
+                   .after = nullptr,
+                   .done = [&](const Result<void>& outcome) { down.set_value(outcome); }});
+    CHECK(up.get_future().get().ok());
+    CHECK(down.get_future().get().ok());
+  }).join();
+  CHECK(std::memcmp(a, b, 4096) == 0);
+  pool.give(a, 4096);
+  pool.give(b, 4096);
+  pool.give(beyond, 4096);
+  if (const auto depth = reinterpret_cast<int (*)()>(::dlsym(::dlopen("libcuda.so.1", RTLD_LAZY), "fake_depth")))
+    CHECK(depth() == 0);
+}
+
+TEST_CASE("what the driver refuses is told in its words") {
+  auto memory = gpus().allocate(0, 64);
+  auto stream = gpus().make_stream(1);
+  if (!stream.ok()) return;  // A machine with one GPU.
+  REQUIRE(memory.ok());
+  std::byte here[64];
+  const auto wrong = (*stream)->copy(here, (*memory)->bytes(), 64);
+  if (wrong.ok()) return;  // A real driver copies between GPUs.
+  CHECK(wrong.error().sentence == "a copy on the GPU: invalid argument (CUDA error 1)");
+}
+
+}  // namespace hawser::device
