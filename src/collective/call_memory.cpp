@@ -124,7 +124,6 @@ CopyBytes CallMemory::undo_step(std::uint64_t chunk) const {
 Work CallMemory::undo(std::size_t bytes) {
   Work work;
   work.device = call_.device.receive;
-  work.after = call_.device.after_receive;
   for (; undone_chunks_ < saved_.size() && work.bytes < bytes; ++undone_chunks_) {
     if (saved_[static_cast<std::size_t>(undone_chunks_)] == 0) continue;
     work.steps.emplace_back(undo_step(undone_chunks_));

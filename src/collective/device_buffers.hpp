@@ -14,9 +14,6 @@ struct DeviceBuffers {
   /// Where the buffers lie: kOnHost, or a device's number. Both are the same in place.
   std::int32_t send = kOnHost;
   std::int32_t receive = kOnHost;
-  /// Goes with each Work::after of that device.
-  std::shared_ptr<const void> after_send{};
-  std::shared_ptr<const void> after_receive{};
   /// For a call in place: memory on the device, as large as what receives; and who owns it.
   std::byte* scratch = nullptr;
   std::shared_ptr<const void> scratch_owner{};

@@ -210,13 +210,8 @@ void PlannedCollective::order(Task task, std::uint64_t chunk, std::vector<WorkSt
   made.work.steps = std::move(steps);
   made.work.bytes = bytes;
   const DeviceBuffers& device = memory_.call().device;
-  if (task == Task::fetch) {
-    made.work.device = device.send;
-    made.work.after = device.after_send;
-  } else if (task == Task::upload) {
-    made.work.device = device.receive;
-    made.work.after = device.after_receive;
-  }
+  if (task == Task::fetch) made.work.device = device.send;
+  if (task == Task::upload) made.work.device = device.receive;
 }
 
 std::optional<std::uint32_t> PlannedCollective::worked(Instant, std::uint64_t token, const WorkResult&, Output& out) {

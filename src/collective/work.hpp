@@ -121,8 +121,6 @@ struct Work {
   /// Not kOnHost: all steps are CopyBytes to, from or on this device, which does them (device/copy_queue.hpp). Such works
   /// of one call begin in the order in which they were asked for.
   std::int32_t device = kOnHost;
-  /// What a device waits for first: a device::Event, or null.
-  std::shared_ptr<const void> after{};
 };
 
 struct WorkResult {

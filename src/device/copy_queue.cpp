@@ -23,13 +23,17 @@ Result<std::unique_ptr<CopyQueue>> CopyQueue::start(Devices& devices, int device
   return queue;
 }
 
-CopyQueue::~CopyQueue() {
+CopyQueue::~CopyQueue() { static_cast<void>(finish()); }
+
+bool CopyQueue::finish() noexcept {
   {
     const std::lock_guard lock(mutex_);
     is_over_ = true;
   }
   cv_.notify_all();
   if (thread_.joinable()) thread_.join();
+  if (hangs_) static_cast<void>(stream_.release());
+  return hangs_;
 }
 
 void CopyQueue::put(Job job) {
@@ -42,8 +46,6 @@ void CopyQueue::put(Job job) {
 
 Result<std::shared_ptr<Event>> CopyQueue::begin(const Job& job) {
   if (failed_) return *failed_;
-  if (job.after)
-    if (const auto waits = stream_->wait_for(job.after); !waits.ok()) return waits.error();
   for (const Copy& copy : job.copies)
     if (const auto copied = stream_->copy(copy.to, copy.from, copy.bytes); !copied.ok()) return copied.error();
   return stream_->record();
@@ -59,12 +61,13 @@ void CopyQueue::end_oldest() {
     outcome = *failed_;
   } else {
     const auto ended = (*oldest.end)->wait(patience_);
-    if (!ended.ok())
+    if (!ended.ok()) {
       outcome = ended.error();
-    else if (!*ended)
+    } else if (!*ended) {
+      hangs_ = true;
       outcome = Error{Status::system, "device " + std::to_string(device_) + " has not finished a copy within " +
-                                          std::to_string(patience_.count()) +
-                                          " ms; it hangs, or the caller's stream waits for something"};
+                                          std::to_string(patience_.count()) + " ms: it hangs"};
+    }
   }
   if (!outcome.ok() && !failed_) failed_ = outcome.error();
   oldest.job.done(outcome);

@@ -23,8 +23,6 @@ class CopyQueue {
   };
   struct Job {
     std::vector<Copy> copies;
-    /// Not before this; or null.
-    std::shared_ptr<const Event> after;
     /// All is done, or the error. Called on the queue's thread, in the order of the jobs. Must not throw.
     std::function<void(const Result<void>&)> done;
   };
@@ -32,13 +30,15 @@ class CopyQueue {
   /// `patience`: an event that takes longer is an error, and so is all that follows. Error: of Devices::make_stream, or
   /// system, if there is no thread.
   static Result<std::unique_ptr<CopyQueue>> start(Devices& devices, int device, std::chrono::milliseconds patience);
-  /// Ends once all jobs are done.
   ~CopyQueue();
   CopyQueue(const CopyQueue&) = delete;
   CopyQueue& operator=(const CopyQueue&) = delete;
 
   /// Safe from any thread; does not block.
   void put(Job job);
+  /// Ends once all jobs are done, or known not to end. True: the device hangs. Its stream is left alone then, since to end
+  /// it would wait for it, and so must be the memory of the jobs.
+  bool finish() noexcept;
 
  private:
   CopyQueue(std::unique_ptr<Stream> stream, int device, std::chrono::milliseconds patience)
@@ -60,7 +60,8 @@ class CopyQueue {
   std::deque<Job> jobs_;
   bool is_over_ = false;
   std::deque<Begun> begun_;  ///< Of the thread.
-  std::optional<Error> failed_;  ///< Of the thread.
+  std::optional<Error> failed_;  ///< Likewise.
+  bool hangs_ = false;           ///< Likewise.
   std::thread thread_;
 };
 

@@ -127,6 +127,7 @@ struct Shared {
   SimConfig config;
   AddressMap memory;
   std::array<std::atomic<bool>, 64> broken{};
+  std::array<std::atomic<bool>, 64> hangs{};
   std::atomic<std::uint64_t> streams{0};
   std::atomic<std::uint64_t> bytes_down{0};
   std::atomic<std::uint64_t> bytes_up{0};
@@ -243,6 +244,7 @@ class SimStream final : public Stream {
       const Piece piece = std::move(pieces_.front());
       pieces_.pop_front();
       lock.unlock();
+      while (shared_->hangs[static_cast<std::size_t>(device_)]) std::this_thread::sleep_for(std::chrono::seconds(1));
       const auto delay = shared_->config.delay_most.count();
       if (delay > 0 && !piece.always)
         std::this_thread::sleep_for(std::chrono::microseconds(random_.between(0, delay)));
@@ -355,6 +357,10 @@ class Simulated final : public SimDevices {
   void break_device(int device) override {
     HAWSER_ASSERT(check(device).ok());
     shared_->broken[static_cast<std::size_t>(device)] = true;
+  }
+  void hang_device(int device) override {
+    HAWSER_ASSERT(check(device).ok());
+    shared_->hangs[static_cast<std::size_t>(device)] = true;
   }
   Counters counters() const override {
     return {.bytes_down = shared_->bytes_down,

@@ -42,6 +42,8 @@ class SimDevices : public Devices {
 
   /// From now on all work of that device fails.
   virtual void break_device(int device) = 0;
+  /// From now on none of that device's work ends, nor do its streams: they may not be destroyed any more.
+  virtual void hang_device(int device) = 0;
 
   struct Counters {
     std::uint64_t bytes_down = 0;  ///< By copies of streams, from devices to the host.

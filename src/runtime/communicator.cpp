@@ -415,16 +415,28 @@ Result<AsyncCollective> Communicator::begin(const CollectiveArguments& arguments
   started.log_ = driver_->wait_log();
   auto call = std::make_unique<UnderWay>(*this);
   if (const auto free = claim(*call, event, *known); !free.ok()) return free.error();
+  device::StreamWaits::Events first;
   if (devices_) {
     const auto [send_bytes, receive_bytes] = buffer_bytes(event.collective, known->view, known->self);
-    if (const auto found = devices_->prepare(event.collective, send_bytes, receive_bytes, arguments.stream); !found.ok())
-      return found.error();
+    auto found = devices_->prepare(event.collective, send_bytes, receive_bytes, arguments.stream);
+    if (!found.ok()) return found.error();
+    first = std::move(*found);
   }
   started.completion_ = std::make_shared<Completion>(std::move(call));
   OwedAnswer answer(started.completion_, lost_);
   // Ranks and sizes that were checked against one view shall not be used in another.
   const bool by_rank = signature.collective != Collective::all_reduce && signature.collective != Collective::barrier;
   if (by_rank && event.epoch == Epoch{}) event.epoch = known->view.epoch;
+  if (!first.empty()) {
+    const auto have_come = device::StreamWaits::have_come(first);
+    if (!have_come.ok()) return have_come.error();
+    if (!*have_come) {
+      if (const auto waits = begin_after(std::move(first), std::move(event), std::move(answer)); !waits.ok())
+        return waits.error();
+      end_late_calls();
+      return started;
+    }
+  }
   // Whatever throws up to here, or loses the call later: who owes the answer gives it.
   const IoTurn none;
   if (turn != nullptr) *turn = turns_->take();
@@ -434,6 +446,24 @@ Result<AsyncCollective> Communicator::begin(const CollectiveArguments& arguments
                    });
   end_late_calls();
   return started;
+}
+
+/// Begins it once the caller's streams have done what is on them now. Until then this member counts as one that has not
+/// called: what these streams do is the caller's business, and may take long.
+Result<void> Communicator::begin_after(device::StreamWaits::Events first, CollectiveStart event, OwedAnswer answer) {
+  struct Later {
+    CollectiveStart event;
+    OwedAnswer answer;
+  };
+  const auto later = std::make_shared<Later>(Later{std::move(event), std::move(answer)});
+  return devices_->wait_for(std::move(first), [turns = turns_, driver = driver_.get(), later](const Result<void>& come) {
+    try {
+      if (!come.ok()) return later->answer.give(CallDone{later->event.call, come.error(), {}});
+      turns->dispatch({}, [driver, later] { driver->call(later->event, later->event.call, std::move(later->answer)); });
+    } catch (...) {
+      // Without memory the answer is the one that is given when nobody gives any.
+    }
+  });
 }
 
 /// Lets a collective in. The engine judges it when it comes to it. By the same rules its caller learns at once of what

@@ -191,6 +191,7 @@ class Communicator {
                std::shared_ptr<DeviceCopies> devices, asio::io_context& io);
   Result<void> check_process() const;
   Result<void> claim(UnderWay& call, const CollectiveStart& start, const EngineInfo& known);
+  Result<void> begin_after(device::StreamWaits::Events first, CollectiveStart event, OwedAnswer answer);
   /// start(). `turn`, unless null, is taken if it is free, and the collective then begins in this thread.
   Result<AsyncCollective> begin(const CollectiveArguments& arguments, IoTurn* turn);
   void close_slot() noexcept;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <future>
+#include <new>
 #include <string>
 #include <utility>
 #include <variant>
@@ -11,6 +12,9 @@
 
 namespace hawser {
 namespace {
+
+/// While a caller's stream is waited for, the end of the communicator is looked for so often.
+constexpr std::chrono::milliseconds kLookForEnd{50};
 
 bool is_in_place(const CollectiveCall& call, std::size_t send_bytes, std::size_t receive_bytes) {
   return call.send < call.receive + receive_bytes && call.receive < call.send + send_bytes;
@@ -23,9 +27,10 @@ DeviceCopies::DeviceCopies(device::Devices& devices, Duration patience)
       patience_(std::chrono::ceil<std::chrono::milliseconds>(patience)),
       pool_(std::make_shared<device::PinnedPool>(devices, kPinnedBytesMost)) {}
 
-Result<void> DeviceCopies::prepare(CollectiveCall& call, std::size_t send_bytes, std::size_t receive_bytes,
-                                   std::uintptr_t stream) {
-  if (devices_.count() == 0) return {};
+Result<device::StreamWaits::Events> DeviceCopies::prepare(CollectiveCall& call, std::size_t send_bytes,
+                                                          std::size_t receive_bytes, std::uintptr_t stream) {
+  device::StreamWaits::Events first;
+  if (devices_.count() == 0) return first;
   DeviceBuffers& buffers = call.device;
   if (send_bytes > 0 && call.send != nullptr) {
     const auto on = devices_.where(call.send, send_bytes);
@@ -37,20 +42,18 @@ Result<void> DeviceCopies::prepare(CollectiveCall& call, std::size_t send_bytes,
     if (!on.ok()) return Error{on.status(), "the receive buffer: " + on.error().sentence};
     buffers.receive = *on;
   }
-  if (!buffers.any()) return {};
-  const auto event = [&](int device, std::uintptr_t on, std::shared_ptr<const void>& after) -> Result<void> {
-    if (device == kOnHost) return {};
+  if (!buffers.any()) return first;
+  const auto comes_first = [&](int device, std::uintptr_t on) -> Result<void> {
     auto recorded = devices_.record_on(device, on);
     if (!recorded.ok()) return recorded.error();
-    after = std::shared_ptr<const device::Event>(std::move(*recorded));
+    first.push_back(std::move(*recorded));
     return {};
   };
-  if (const auto made = event(buffers.send, stream, buffers.after_send); !made.ok()) return made;
-  if (buffers.receive == buffers.send)
-    buffers.after_receive = buffers.after_send;
-  else if (const auto made = event(buffers.receive, buffers.send == kOnHost ? stream : 0, buffers.after_receive);
-           !made.ok())
-    return made;
+  if (buffers.send != kOnHost)
+    if (const auto made = comes_first(buffers.send, stream); !made.ok()) return made.error();
+  if (buffers.receive != kOnHost && buffers.receive != buffers.send)
+    if (const auto made = comes_first(buffers.receive, buffers.send == kOnHost ? stream : 0); !made.ok())
+      return made.error();
   if (buffers.receive != kOnHost && is_in_place(call, send_bytes, receive_bytes) &&
       reduces(call.signature.collective)) {
     auto scratch = devices_.allocate(buffers.receive, receive_bytes);
@@ -66,7 +69,13 @@ Result<void> DeviceCopies::prepare(CollectiveCall& call, std::size_t send_bytes,
     self->copy_now(device, copy);
   };
   call.memory_bytes = kCallBytes;
-  return {};
+  return first;
+}
+
+Result<void> DeviceCopies::wait_for(device::StreamWaits::Events events, device::StreamWaits::Done done) {
+  const std::lock_guard lock(mutex_);
+  if (is_over_) return Error{Status::closed, "the communicator is closed"};
+  return stream_waits_->put(std::move(events), std::move(done));
 }
 
 Result<device::CopyQueue*> DeviceCopies::queue(int device, bool is_up) {
@@ -92,7 +101,6 @@ Result<void> DeviceCopies::put(const Work& work, std::function<void(const Result
     if (!to.ok()) return to.error();
     is_up = *to != kOnHost;
   }
-  job.after = std::static_pointer_cast<const device::Event>(work.after);
   job.done = [marks = std::move(marks), done = std::move(done)](const Result<void>& outcome) {
     if (outcome.ok())
       for (std::uint8_t* const mark : marks) *mark = 1;
@@ -107,7 +115,8 @@ Result<void> DeviceCopies::put(const Work& work, std::function<void(const Result
 }
 
 Result<void> DeviceCopies::copy(const std::vector<StreamCopy>& copies) {
-  std::map<std::pair<int, std::uintptr_t>, Work> works;
+  std::map<int, Work> works;
+  std::map<std::pair<int, std::uintptr_t>, std::shared_ptr<device::Event>> first;
   const bool all_on_host = devices_.count() == 0;
   for (const auto& [one, stream] : copies) {
     if (all_on_host) {
@@ -123,19 +132,28 @@ Result<void> DeviceCopies::copy(const std::vector<StreamCopy>& copies) {
       std::memcpy(one.to, one.from, one.bytes);
       continue;
     }
-    Work& work = works[{device, stream}];
+    auto& event = first[{device, stream}];
+    if (!event) {
+      auto recorded = devices_.record_on(device, stream);
+      if (!recorded.ok()) return recorded.error();
+      event = std::move(*recorded);
+    }
+    Work& work = works[device];
     work.device = device;
     work.steps.emplace_back(one);
   }
+  // The caller's streams take what they take.
+  for (const auto& [where, event] : first)
+    for (bool has_come = false; !has_come;) {
+      const auto come = event->wait(kLookForEnd);
+      if (!come.ok()) return come.error();
+      const std::lock_guard lock(mutex_);
+      if (is_over_) return Error{Status::closed, "the communicator is closed"};
+      has_come = *come;
+    }
   std::vector<std::future<Result<void>>> ends;
   Result<void> outcome;
-  for (auto& [after, work] : works) {
-    auto recorded = devices_.record_on(after.first, after.second);
-    if (!recorded.ok()) {
-      outcome = recorded.error();
-      break;
-    }
-    work.after = std::shared_ptr<const device::Event>(std::move(*recorded));
+  for (auto& [device, work] : works) {
     auto end = std::make_shared<std::promise<Result<void>>>();
     ends.push_back(end->get_future());
     const auto begun = put(work, [end](const Result<void>& ended) { end->set_value(ended); });
@@ -150,13 +168,18 @@ Result<void> DeviceCopies::copy(const std::vector<StreamCopy>& copies) {
 
 void DeviceCopies::finish() noexcept {
   std::map<std::pair<int, bool>, std::unique_ptr<device::CopyQueue>> ending;
+  std::unique_ptr<device::StreamWaits> waits;
   {
     const std::lock_guard lock(mutex_);
     is_over_ = true;
     ending.swap(queues_);
+    waits.swap(stream_waits_);
   }
-  // Each destructor waits for its jobs.
-  ending.clear();
+  waits.reset();
+  bool hangs = false;
+  for (auto& [way, queue] : ending) hangs = queue->finish() || hangs;
+  // The device may still write there.
+  if (hangs) static_cast<void>(new (std::nothrow) std::shared_ptr<BufferPool>(pool_));
 }
 
 void DeviceCopies::copy_now(int device, const CopyBytes& copy) const noexcept {

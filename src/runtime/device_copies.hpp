@@ -10,6 +10,7 @@
 #include "collective/call_memory.hpp"
 #include "device/copy_queue.hpp"
 #include "device/devices.hpp"
+#include "device/stream_waits.hpp"
 
 namespace hawser {
 
@@ -34,10 +35,13 @@ class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
   /// Whether this process has devices, now.
   bool any() const { return devices_.count() > 0; }
   /// Finds out where the call's buffers lie, and gives it what it needs if one lies on a device. `send_bytes`,
-  /// `receive_bytes`: of the buffers. `stream`: the caller's, whose work so far comes first; of two devices
-  /// that of the send buffer, and the default stream of the other. Blocks for about 10 us, in
-  /// place for the allocation of a scratch. Error: invalid_argument, system.
-  Result<void> prepare(CollectiveCall& call, std::size_t send_bytes, std::size_t receive_bytes, std::uintptr_t stream);
+  /// `receive_bytes`: of the buffers. `stream`: the caller's; of two devices that of the send buffer, and the default
+  /// stream of the other. Answers what must come before the call begins: what these streams do now. Blocks for about 10
+  /// us, in place for the allocation of a scratch. Error: invalid_argument, system.
+  Result<device::StreamWaits::Events> prepare(CollectiveCall& call, std::size_t send_bytes, std::size_t receive_bytes,
+                                              std::uintptr_t stream);
+  /// As StreamWaits::put.
+  Result<void> wait_for(device::StreamWaits::Events events, device::StreamWaits::Done done);
 
   /// Does what a work says on its device. `done` hears of the end on a thread of the queue; must not throw.
   Result<void> put(const Work& work, std::function<void(const Result<void>&)> done);
@@ -55,6 +59,7 @@ class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
   std::chrono::milliseconds patience_;
   std::shared_ptr<BufferPool> pool_;
   std::mutex mutex_;
+  std::unique_ptr<device::StreamWaits> stream_waits_ = std::make_unique<device::StreamWaits>();
   std::map<std::pair<int, bool>, std::unique_ptr<device::CopyQueue>> queues_;  ///< By device and direction.
   bool is_over_ = false;
 };

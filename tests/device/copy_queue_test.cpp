@@ -5,6 +5,7 @@
 #include "catch.hpp"
 #include "device/copy_queue.hpp"
 #include "device/sim_devices.hpp"
+#include "device/stream_waits.hpp"
 
 namespace hawser::device {
 namespace {
@@ -14,20 +15,16 @@ constexpr std::chrono::minutes kJobBound{5};
 /// Down from the device into `to`; the promise hears of the end.
 CopyQueue::Job download(std::byte* to, const std::byte* from, std::size_t bytes, std::promise<Result<void>>& ended) {
   return {.copies = {{.to = to, .from = from, .bytes = bytes}},
-          .after = nullptr,
           .done = [&ended](const Result<void>& outcome) { ended.set_value(outcome); }};
 }
 
-TEST_CASE("jobs of a copy queue end in their order, each after its event") {
+TEST_CASE("jobs of a copy queue end in their order") {
   const auto devices = SimDevices::make({.delay_most = std::chrono::milliseconds(1)});
   auto memory = devices->allocate(0, 100 * 64);
   REQUIRE(memory.ok());
   std::vector<std::byte> input(100 * 64);
   for (std::size_t i = 0; i < input.size(); ++i) input[i] = static_cast<std::byte>(i * 7);
-  const std::uintptr_t user = devices->make_user_stream(0);
-  REQUIRE(devices->upload_on(user, (*memory)->bytes(), input.data(), input.size()).ok());
-  auto written = devices->record_on(0, user);
-  REQUIRE(written.ok());
+  devices->copy_now((*memory)->bytes(), input.data(), input.size());
   std::vector<std::byte> output(input.size());
   std::vector<int> order;
   std::atomic<int> failed{0};
@@ -36,7 +33,6 @@ TEST_CASE("jobs of a copy queue end in their order, each after its event") {
     REQUIRE(queue.ok());
     for (int job = 0; job < 100; ++job)
       (*queue)->put({.copies = {{.to = output.data() + job * 64, .from = (*memory)->bytes() + job * 64, .bytes = 64}},
-                     .after = job == 0 ? *written : nullptr,
                      .done = [&, job](const Result<void>& outcome) {
                        order.push_back(job);
                        if (!outcome.ok()) ++failed;
@@ -67,29 +63,47 @@ TEST_CASE("after one failed copy all later jobs fail") {
   CHECK(after.get_future().get().status() == Status::invalid_argument);
 }
 
-TEST_CASE("a device that does not answer is an error after the patience") {
-  const auto devices = SimDevices::make({.delay_most = {}});
-  auto memory = devices->allocate(0, 64);
-  REQUIRE(memory.ok());
-  // The job waits for an event that takes half a second to come.
-  auto slow = SimDevices::make({.bytes_per_second = 100, .delay_most = {}});
-  auto slow_memory = slow->allocate(0, 64);
-  auto slow_stream = slow->make_stream(0);
-  REQUIRE(slow_memory.ok());
-  REQUIRE(slow_stream.ok());
-  std::byte here[64] = {};
-  REQUIRE((*slow_stream)->copy((*slow_memory)->bytes(), here, 50).ok());
-  auto late = (*slow_stream)->record();
-  REQUIRE(late.ok());
+TEST_CASE("a device that does not answer is an error after the patience, and nobody waits for its end") {
+  // Kept: its stream is still at work when the test ends.
+  auto* const devices = SimDevices::make({.delay_most = {}}).release();
+  auto* const memory = devices->allocate(0, 64)->release();
+  devices->hang_device(0);
   auto queue = CopyQueue::start(*devices, 0, std::chrono::milliseconds(1));
   REQUIRE(queue.ok());
+  auto* const here = new std::byte[64];
   std::promise<Result<void>> ended;
-  auto job = download(here, (*memory)->bytes(), 64, ended);
-  job.after = *late;
-  (*queue)->put(std::move(job));
+  (*queue)->put(download(here, memory->bytes(), 64, ended));
   const auto outcome = ended.get_future().get();
   REQUIRE(!outcome.ok());
-  CHECK(outcome.error().sentence.starts_with("device 0 has not finished a copy within 1 ms"));
+  CHECK(outcome.error().sentence == "device 0 has not finished a copy within 1 ms: it hangs");
+  CHECK((*queue)->finish());
+}
+
+TEST_CASE("events of streams are waited for beside each other, and whoever waits at the end is told") {
+  const auto devices = SimDevices::make({.delay_most = std::chrono::milliseconds(2)});
+  auto memory = devices->allocate(0, 64);
+  REQUIRE(memory.ok());
+  std::vector<std::uintptr_t> streams;
+  std::promise<Result<void>> both, closed;
+  {
+    StreamWaits waits;
+    StreamWaits::Events events;
+    const std::byte bytes[64] = {};
+    for (int i = 0; i < 2; ++i) {
+      streams.push_back(devices->make_user_stream(0));
+      REQUIRE(devices->upload_on(streams.back(), (*memory)->bytes(), bytes, 64).ok());
+      events.push_back(*devices->record_on(0, streams.back()));
+    }
+    REQUIRE(waits.put(events, [&](const Result<void>& come) { both.set_value(come); }).ok());
+    CHECK(both.get_future().get().ok());
+    CHECK(*StreamWaits::have_come(events));
+    // An event that comes only when its stream is asked to end.
+    struct Never final : Event {
+      Result<bool> wait(std::chrono::milliseconds) override { return false; }
+    };
+    REQUIRE(waits.put({std::make_shared<Never>()}, [&](const Result<void>& come) { closed.set_value(come); }).ok());
+  }
+  CHECK(closed.get_future().get().status() == Status::closed);
 }
 
 }  // namespace

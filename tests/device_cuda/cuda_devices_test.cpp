@@ -81,10 +81,8 @@ TEST_CASE("a copy queue runs on a GPU, from another thread, and leaves no contex
     REQUIRE(queue.ok());
     std::promise<Result<void>> up, down;
     (*queue)->put({.copies = {{.to = (*memory)->bytes(), .from = a, .bytes = 4096}},
-                   .after = nullptr,
                    .done = [&](const Result<void>& outcome) { up.set_value(outcome); }});
     (*queue)->put({.copies = {{.to = b, .from = (*memory)->bytes(), .bytes = 4096}},
-                   .after = nullptr,
                    .done = [&](const Result<void>& outcome) { down.set_value(outcome); }});
     CHECK(up.get_future().get().ok());
     CHECK(down.get_future().get().ok());

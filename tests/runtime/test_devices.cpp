@@ -113,4 +113,57 @@ TEST_CASE("a device that fails takes its peer out of the run, and the others go 
   for (const std::size_t who : {1U, 2U}) CHECK(is_sum_of(outcomes[who].result, {1, 2}));
 }
 
+TEST_CASE("a device that hangs takes its peer out of the run, and nobody waits for it at the end") {
+  if (sim_devices() == nullptr) return;
+  TestRun run;
+  {
+    const Peers peers = run.assemble(3, [](std::size_t, CommunicatorConfig& config) { config.engine.stall = seconds(1); });
+    // Kept, as the device has them.
+    const auto* const stuck = new DeviceVector(contribution_of(0, 100'000), 2);
+    CHECK(is_sum_of(stuck->values(), {0}));
+    auto event = sim_devices()->record_on(2, stuck->stream());
+    REQUIRE(event.ok());
+    std::vector<Outcome> outcomes(3);
+    std::atomic<bool> hung{false};
+    on_all(peers, [&](std::size_t who, Communicator& peer) {
+      if (who > 0) {
+        outcomes[who] = reduce_once(who, peer, {.count = 100'000});
+        return;
+      }
+      // The caller's stream is done; the copies hang.
+      const auto started = peer.start(reduce_on(*stuck, *stuck, 100'000));
+      sim_devices()->hang_device(2);
+      REQUIRE(started.ok());
+      const CallDone& done = started->wait_for_end();
+      hung = done.error.status == Status::system;
+      if (hung) CHECK(done.error.sentence == "device 2 has not finished a copy within 1000 ms: it hangs");
+    });
+    // The copies may have been quicker than the hand that stops them.
+    for (const std::size_t who : {1U, 2U}) CHECK(outcomes[who].status == (hung ? Status::peer_lost : Status::success));
+  }
+}
+
+TEST_CASE("what is on the caller's stream may take longer than a stall") {
+  if (sim_devices() == nullptr) return;
+  TestRun run;
+  const Peers peers = run.assemble(2, [](std::size_t, CommunicatorConfig& config) { config.engine.stall = seconds(1); });
+  const DeviceVector late(1000, 0);
+  // A thousand writes of up to 200 us, and each of them a sum's input.
+  const auto values = contribution_of(0, 1000);
+  for (int i = 0; i < 25'000; ++i)
+    REQUIRE(sim_devices()->upload_on(late.stream(), late.bytes(), values.data(), 4000).ok());
+  std::vector<Outcome> outcomes(2);
+  on_all(peers, [&](std::size_t who, Communicator& peer) {
+    if (who == 1) {
+      outcomes[1] = reduce_once(1, peer, {.count = 1000});
+      return;
+    }
+    const auto done = peer.run(reduce_on(late, late, 1000));
+    CHECK(done.ok());
+  });
+  CHECK(outcomes[1].status == Status::success);
+  CHECK(is_sum_of(outcomes[1].result, {0, 1}));
+  CHECK(is_sum_of(late.values(), {0, 1}));
+}
+
 }  // namespace hawser::test
