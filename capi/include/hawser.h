@@ -489,6 +489,14 @@ typedef struct hawserOptimizeInfo {
 HAWSER_API hawserResult_t hawserCommOptimizeTopology(hawserComm_t comm, const hawserOptimizeOptions_t* options,
                                                      hawserOptimizeInfo_t* info);
 
+/* ----------------------------------------------------------------------------------------- devices */
+
+/** Writes where all of these bytes lie, as collectives see it: the number of a device, or -1 for the host. On a device that
+ *  is unknown here (no driver loaded in this process, or HAWSER_DEVICE=none) it is -1 as well. Does not block. Errors:
+ *  InvalidArgument (null output; the bytes are not within one allocation of a device; HAWSER_DEVICE has a value that it
+ *  cannot have). */
+HAWSER_API hawserResult_t hawserDeviceOf(const void* address, uint64_t bytes, int32_t* device);
+
 /* ------------------------------------------------------------------------------------- collectives */
 
 /** Options of reductions. Fill with HAWSER_ALL_REDUCE_OPTIONS_INIT. */

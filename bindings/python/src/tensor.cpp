@@ -86,7 +86,14 @@ Tensor described(Array array, nb::handle object, const char* role, Where where) 
   tensor.count = array.size();
   tensor.type = *type;
   tensor.on_device = on_device;
-  if (on_device) tensor.stream = stream_of(object, static_cast<int>(array.device_id()));
+  if (on_device) {
+    std::int32_t device = -1;
+    raise_unless_ok(outcome_of(hawserDeviceOf(array.data(), tensor.bytes(), &device)));
+    if (tensor.bytes() > 0 && device < 0)
+      raise_invalid_argument(what + " says that it is on a device, but no device is known here that has its memory; " +
+                             "HAWSER_DEVICE must not be none, and CUDA must be in use in this process");
+    tensor.stream = stream_of(object, static_cast<int>(array.device_id()));
+  }
   tensor.memory = std::move(array);
   return tensor;
 }

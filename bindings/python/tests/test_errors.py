@@ -80,7 +80,8 @@ def test_tensors_that_are_refused() -> None:
             (np.ones(4, complex), "type that does not travel"),
             (read_only, "read-only"),
             (b"bytes", "read-only"),
-            (OnDevice(2), "does not take yet"),
+            (OnDevice(2), "no device is known here that has its memory"),
+            (OnDevice(7), "does not know"),
         ]:
             with pytest.raises(hawser.InvalidArgument, match=words):
                 comm.all_reduce(tensor)
