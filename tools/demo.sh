@@ -6,6 +6,12 @@
 #   tools/demo.sh [HAWSER_CHURN_OPTION...]     e.g. --seed 7
 set -euo pipefail
 cd "$(dirname "$0")/.."
+case "${1:-}" in
+  -h | --help)
+    sed -n '2,6s/^# \{0,1\}//p' "$0"
+    exit 0
+    ;;
+esac
 
 tools/install_deps.sh
 mkdir -p build

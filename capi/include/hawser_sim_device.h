@@ -20,7 +20,7 @@ extern "C" {
 /** Memory on a device. Errors: InvalidArgument (null, no such device), System (the device is full). */
 HAWSER_API hawserResult_t hawserSimDeviceAllocate(int32_t device, uint64_t bytes, void** memory);
 
-/** Null is allowed. Errors: InvalidArgument (it was not allocated here). */
+/** Null is allowed. Streams may have work on it, which goes on. Errors: InvalidArgument (it was not allocated here). */
 HAWSER_API hawserResult_t hawserSimDeviceFree(void* memory);
 
 /** Copies at once, past all streams, wherever the bytes lie. Errors: InvalidArgument (null, beyond an allocation). */

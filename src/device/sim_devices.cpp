@@ -65,7 +65,7 @@ class AddressMap {
     const std::lock_guard lock(mutex_);
     std::size_t& used = used_[device];
     if (bytes > bytes_each_ - used) return no_memory(bytes, "simulated device " + std::to_string(device));
-    auto made = std::make_unique<Allocation>(device, bytes);
+    auto made = std::make_shared<const Allocation>(device, bytes);
     std::byte* const at = made->shown.get();
     if (at == nullptr || made->held.get() == nullptr)
       return no_memory(bytes, "simulated device " + std::to_string(device));
@@ -82,7 +82,7 @@ class AddressMap {
   }
   Result<int> where(const void* address, std::size_t bytes) const {
     const std::lock_guard lock(mutex_);
-    const Allocation* const one = find(address);
+    const auto one = find(address);
     if (one == nullptr) return kHost;
     const auto offset = static_cast<std::size_t>(static_cast<const std::byte*>(address) - one->shown.get());
     if (bytes > one->bytes - offset)
@@ -92,32 +92,33 @@ class AddressMap {
                        " bytes from there on"};
     return one->device;
   }
-  /// Where a device finds these bytes: elsewhere if they are a device's.
-  std::byte* held(const void* address, std::size_t bytes) const {
+  /// Where a device finds bytes, and what keeps them there when they are freed meanwhile; null for the host's.
+  struct Held {
+    std::byte* at = nullptr;
+    std::shared_ptr<const Allocation> owner;
+  };
+  Held held(const void* address, std::size_t bytes) const {
     const std::lock_guard lock(mutex_);
-    const Allocation* const one = find(address);
+    auto one = find(address);
     auto* const given = static_cast<std::byte*>(const_cast<void*>(address));
-    if (one == nullptr) return given;
+    if (one == nullptr) return {given, nullptr};
     const auto offset = static_cast<std::size_t>(given - one->shown.get());
     HAWSER_ASSERT(bytes <= one->bytes - offset);
-    return one->held.get() + offset;
-  }
-  bool is_on_device(const void* address) const {
-    const std::lock_guard lock(mutex_);
-    return find(address) != nullptr;
+    std::byte* const at = one->held.get() + offset;
+    return {at, std::move(one)};
   }
 
  private:
-  const Allocation* find(const void* address) const {
+  std::shared_ptr<const Allocation> find(const void* address) const {
     auto after = by_address_.upper_bound(static_cast<const std::byte*>(address));
     if (after == by_address_.begin()) return nullptr;
-    const Allocation& one = *std::prev(after)->second;
-    return static_cast<const std::byte*>(address) < one.shown.get() + one.bytes ? &one : nullptr;
+    const auto& one = std::prev(after)->second;
+    return static_cast<const std::byte*>(address) < one->shown.get() + one->bytes ? one : nullptr;
   }
 
   mutable std::mutex mutex_;
   std::size_t bytes_each_;
-  std::map<const std::byte*, std::unique_ptr<Allocation>> by_address_;
+  std::map<const std::byte*, std::shared_ptr<const Allocation>> by_address_;
   std::map<int, std::size_t> used_;
 };
 
@@ -185,12 +186,10 @@ class SimStream final : public Stream {
         return Error{Status::invalid_argument, "a stream of device " + std::to_string(device_) +
                                                    " was given memory of device " + std::to_string(*on)};
     }
-    put([this, to, from, bytes] {
-      const bool is_down = shared_->memory.is_on_device(from) && !shared_->memory.is_on_device(to);
-      const bool is_up = shared_->memory.is_on_device(to) && !shared_->memory.is_on_device(from);
-      std::memcpy(shared_->memory.held(to, bytes), shared_->memory.held(from, bytes), bytes);
-      if (is_down) shared_->bytes_down += bytes;
-      if (is_up) shared_->bytes_up += bytes;
+    put([this, target = shared_->memory.held(to, bytes), source = shared_->memory.held(from, bytes), bytes] {
+      std::memcpy(target.at, source.at, bytes);
+      if (source.owner && !target.owner) shared_->bytes_down += bytes;
+      if (target.owner && !source.owner) shared_->bytes_up += bytes;
       take_time(bytes);
     });
     return {};
@@ -198,8 +197,8 @@ class SimStream final : public Stream {
   Result<void> upload(std::byte* to, std::vector<std::byte> bytes) {
     const auto on = shared_->memory.where(to, bytes.size());
     if (!on.ok()) return on.error();
-    put([this, to, bytes = std::move(bytes)] {
-      std::memcpy(shared_->memory.held(to, bytes.size()), bytes.data(), bytes.size());
+    put([target = shared_->memory.held(to, bytes.size()), bytes = std::move(bytes)] {
+      std::memcpy(target.at, bytes.data(), bytes.size());
     });
     return {};
   }
@@ -330,7 +329,9 @@ class Simulated final : public SimDevices {
   }
 
   void copy_now(void* to, const void* from, std::size_t bytes) override {
-    std::memcpy(shared_->memory.held(to, bytes), shared_->memory.held(from, bytes), bytes);
+    const auto target = shared_->memory.held(to, bytes);
+    const auto source = shared_->memory.held(from, bytes);
+    std::memcpy(target.at, source.at, bytes);
   }
   std::uintptr_t make_user_stream(int device) override {
     HAWSER_ASSERT(check(device).ok());

@@ -97,6 +97,20 @@ TEST_CASE("a device's memory is bounded, and comes back") {
   CHECK(devices->make_stream(-1).status() == Status::invalid_argument);
 }
 
+TEST_CASE("memory may be freed while a stream has work on it") {
+  const auto devices = SimDevices::make({.delay_most = std::chrono::milliseconds(5)});
+  const std::uintptr_t user = devices->make_user_stream(0);
+  const auto input = bytes_of(100'000, 1);
+  for (int i = 0; i < 20; ++i) {
+    auto memory = devices->allocate(0, input.size());
+    REQUIRE(memory.ok());
+    REQUIRE(devices->upload_on(user, (*memory)->bytes(), input.data(), input.size()).ok());
+  }
+  auto end = devices->record_on_user_stream(user);
+  REQUIRE(end.ok());
+  CHECK(*(*end)->wait(kEventBound));
+}
+
 TEST_CASE("a stream of one device refuses the memory of another") {
   const auto devices = SimDevices::make({});
   auto stream = devices->make_stream(0);
