@@ -130,6 +130,8 @@ bool Checker::called_differently(const View& view) {
       if (one.peer == member.id && one.from < view.epoch && view.epoch <= one.until) return true;
     const Process* process = world_.find(member.id);
     if (!process) continue;
+    // Its lies end its own calls otherwise than those of others, and so it calls other things next.
+    if (process->bad()) return true;
     for (const auto& [id, call] : process->calls())
       if (call.kind == Call::Kind::update && call.view.id != view.id) return true;
   }
