@@ -1,6 +1,7 @@
 #include "runtime/device_copies.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <future>
 #include <new>
@@ -15,6 +16,16 @@ namespace {
 
 /// While a caller's stream is waited for, the end of the communicator is looked for so often.
 constexpr std::chrono::milliseconds kLookForEnd{50};
+
+/// Until the process ends: a device that hangs may still write there.
+void keep_for_ever(const std::shared_ptr<BufferPool>& pool) noexcept {
+  struct Kept {
+    std::shared_ptr<BufferPool> pool;
+    Kept* next = nullptr;
+  };
+  static std::atomic<Kept*> all{nullptr};
+  if (auto* const one = new (std::nothrow) Kept{.pool = pool}) one->next = all.exchange(one);
+}
 
 bool is_in_place(const CollectiveCall& call, std::size_t send_bytes, std::size_t receive_bytes) {
   return call.send < call.receive + receive_bytes && call.receive < call.send + send_bytes;
@@ -178,8 +189,7 @@ void DeviceCopies::finish() noexcept {
   waits.reset();
   bool hangs = false;
   for (auto& [way, queue] : ending) hangs = queue->finish() || hangs;
-  // The device may still write there.
-  if (hangs) static_cast<void>(new (std::nothrow) std::shared_ptr<BufferPool>(pool_));
+  if (hangs) keep_for_ever(pool_);
 }
 
 void DeviceCopies::copy_now(int device, const CopyBytes& copy) const noexcept {

@@ -65,12 +65,12 @@ TEST_CASE("after one failed copy all later jobs fail") {
 
 TEST_CASE("a device that does not answer is an error after the patience, and nobody waits for its end") {
   // Kept: its stream is still at work when the test ends.
-  auto* const devices = SimDevices::make({.delay_most = {}}).release();
-  auto* const memory = devices->allocate(0, 64)->release();
+  static auto devices = SimDevices::make({.delay_most = {}});
+  static auto memory = std::move(*devices->allocate(0, 64));
+  static std::byte here[64];
   devices->hang_device(0);
   auto queue = CopyQueue::start(*devices, 0, std::chrono::milliseconds(1));
   REQUIRE(queue.ok());
-  auto* const here = new std::byte[64];
   std::promise<Result<void>> ended;
   (*queue)->put(download(here, memory->bytes(), 64, ended));
   const auto outcome = ended.get_future().get();

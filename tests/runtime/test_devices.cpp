@@ -119,7 +119,7 @@ TEST_CASE("a device that hangs takes its peer out of the run, and nobody waits f
   {
     const Peers peers = run.assemble(3, [](std::size_t, CommunicatorConfig& config) { config.engine.stall = seconds(1); });
     // Kept, as the device has them.
-    const auto* const stuck = new DeviceVector(contribution_of(0, 100'000), 2);
+    static const auto* const stuck = new DeviceVector(contribution_of(0, 100'000), 2);
     CHECK(is_sum_of(stuck->values(), {0}));
     auto event = sim_devices()->record_on(2, stuck->stream());
     REQUIRE(event.ok());
