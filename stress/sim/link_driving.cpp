@@ -40,7 +40,7 @@ void LinkNetwork::close(Process& process, PeerId peer) {
 void LinkNetwork::drop(Process& process, const DropConnection& wish) {
   world_.coverage.saw("sim: connection dropped by an engine");
   const bool provoked =
-      world_.profile.faults.weights.hostile != 0 || world_.profile.network.flip_per_million != 0;
+      world_.profile.faults.weights.hostile != 0 || world_.profile.network.flip_per_million != 0 || scribbled_on_;
   if (!provoked && !world_.scripted)
     throw Violation(process.name() + " drops a connection though nobody breaks the protocol: " + wish.reason);
   if (world_.tracing()) world_.trace(process.name() + " drops a connection: " + wish.reason);

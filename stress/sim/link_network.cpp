@@ -154,6 +154,7 @@ void LinkNetwork::end_frame(LinkEnd& end) {
   if (is_scribbled_on) {
     world_.coverage.saw("sim: state on offer written to while it is sent");
     intact = frame->header.unchecked;
+    scribbled_on_ = true;
   } else if (end.landing && frame->changed) {
     throw Violation("a payload of " + end.other->process->name() + " changed while it was being written, and " +
                     end.process->name() + " uses it");

@@ -210,6 +210,7 @@ class LinkNetwork {
   std::size_t write_piece(LinkEnd& end, std::size_t room);
 
   World& world_;
+  bool scribbled_on_ = false;  ///< A state on offer was written to while it was sent: its checksum was wrong.
   std::vector<std::unique_ptr<LinkTransport>> transports_;
   std::set<ProcessPair> blocked_;  ///< (from, to)
   std::set<ProcessPair> refused_;  ///< (smaller, greater)
