@@ -164,9 +164,11 @@ class SimEvent final : public Event {
 
 class SimStream final : public Stream {
  public:
-  SimStream(std::shared_ptr<Shared> shared, int device)
+  /// `is_callers`: of a caller of the library, who has not hung.
+  SimStream(std::shared_ptr<Shared> shared, int device, bool is_callers)
       : shared_(std::move(shared)),
         device_(device),
+        is_callers_(is_callers),
         random_(Random(shared_->config.seed ^ Random(shared_->streams++).next()).next()),
         thread_([this] { work(); }) {}
   ~SimStream() override {
@@ -243,7 +245,7 @@ class SimStream final : public Stream {
       const Piece piece = std::move(pieces_.front());
       pieces_.pop_front();
       lock.unlock();
-      while (shared_->hangs[static_cast<std::size_t>(device_)]) std::this_thread::sleep_for(std::chrono::seconds(1));
+      while (!is_callers_ && shared_->hangs[static_cast<std::size_t>(device_)]) std::this_thread::sleep_for(std::chrono::seconds(1));
       const auto delay = shared_->config.delay_most.count();
       if (delay > 0 && !piece.always)
         std::this_thread::sleep_for(std::chrono::microseconds(random_.between(0, delay)));
@@ -258,6 +260,7 @@ class SimStream final : public Stream {
 
   std::shared_ptr<Shared> shared_;
   int device_;
+  bool is_callers_;
   Random random_;
   Result<void> outcome_;  ///< Of its thread.
   Clock::time_point busy_until_{};
@@ -308,7 +311,7 @@ class Simulated final : public SimDevices {
   }
   Result<std::unique_ptr<Stream>> make_stream(int device) override {
     if (const auto known = check(device); !known.ok()) return known.error();
-    return std::unique_ptr<Stream>(std::make_unique<SimStream>(shared_, device));
+    return std::unique_ptr<Stream>(std::make_unique<SimStream>(shared_, device, false));
   }
   Result<std::shared_ptr<Event>> record_on(int device, std::uintptr_t stream) override {
     if (const auto known = check(device); !known.ok()) return known.error();
@@ -336,7 +339,7 @@ class Simulated final : public SimDevices {
   std::uintptr_t make_user_stream(int device) override {
     HAWSER_ASSERT(check(device).ok());
     const std::lock_guard lock(mutex_);
-    user_streams_.push_back({device, std::make_unique<SimStream>(shared_, device)});
+    user_streams_.push_back({device, std::make_unique<SimStream>(shared_, device, true)});
     return user_streams_.size();
   }
   Result<std::shared_ptr<Event>> record_on_user_stream(std::uintptr_t stream) override {
@@ -385,7 +388,7 @@ class Simulated final : public SimDevices {
     const std::lock_guard lock(mutex_);
     if (stream == 0) {
       auto& made = default_streams_[device];
-      if (!made) made = std::make_unique<SimStream>(shared_, device);
+      if (!made) made = std::make_unique<SimStream>(shared_, device, true);
       return made.get();
     }
     if (stream > user_streams_.size())

@@ -42,7 +42,7 @@ class SimDevices : public Devices {
 
   /// From now on all work of that device fails.
   virtual void break_device(int device) = 0;
-  /// From now on none of that device's work ends, nor do its streams: they may not be destroyed any more.
+  /// From now on nothing ends on streams of that device but those of callers. They may not be destroyed any more.
   virtual void hang_device(int device) = 0;
 
   struct Counters {

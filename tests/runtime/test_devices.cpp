@@ -11,6 +11,17 @@ CollectiveArguments reduce_on(const DeviceVector& from, const DeviceVector& to, 
   return {.call = {.signature = {.count = count}, .send = from.bytes(), .receive = to.bytes()}, .stream = from.stream()};
 }
 
+/// Calls again after a loss: who is late finds another view than who was early.
+Outcome reduce_with_the_rest(std::size_t who, Communicator& peer, std::uint64_t count) {
+  Outcome outcome;
+  for (int attempt = 0; attempt < 5; ++attempt) {
+    outcome = reduce_once(who, peer, {.count = count});
+    if (outcome.status != Status::peer_lost) break;
+    CHECK(outcome.input_intact);
+  }
+  return outcome;
+}
+
 }  // namespace
 
 TEST_CASE("all kinds of collectives take tensors of devices, in place and not, quantised and not") {
@@ -96,19 +107,12 @@ TEST_CASE("a device that fails takes its peer out of the run, and the others go 
   std::vector<Outcome> outcomes(3);
   on_all(peers, [&](std::size_t who, Communicator& peer) {
     if (who > 0) {
-      outcomes[who] = reduce_once(who, peer, {.count = 1'000'000});
+      outcomes[who] = reduce_with_the_rest(who, peer, 1'000'000);
       return;
     }
     const auto done = peer.run(reduce_on(doomed, doomed_result, 1'000'000));
     CHECK(done.status() == Status::system);
     CHECK(done.error().sentence.find("simulated device 3 failed") != std::string::npos);
-  });
-  for (const std::size_t who : {1U, 2U}) {
-    CHECK(outcomes[who].status == Status::peer_lost);
-    CHECK(outcomes[who].input_intact);
-  }
-  on_all(peers, [&](std::size_t who, Communicator& peer) {
-    if (who > 0) outcomes[who] = reduce_once(who, peer, {.count = 1000});
   });
   for (const std::size_t who : {1U, 2U}) CHECK(is_sum_of(outcomes[who].result, {1, 2}));
 }
@@ -121,25 +125,18 @@ TEST_CASE("a device that hangs takes its peer out of the run, and nobody waits f
     // Kept, as the device has them.
     static const auto* const stuck = new DeviceVector(contribution_of(0, 100'000), 2);
     CHECK(is_sum_of(stuck->values(), {0}));
-    auto event = sim_devices()->record_on(2, stuck->stream());
-    REQUIRE(event.ok());
     std::vector<Outcome> outcomes(3);
-    std::atomic<bool> hung{false};
+    sim_devices()->hang_device(2);
     on_all(peers, [&](std::size_t who, Communicator& peer) {
       if (who > 0) {
-        outcomes[who] = reduce_once(who, peer, {.count = 100'000});
+        outcomes[who] = reduce_with_the_rest(who, peer, 100'000);
         return;
       }
-      // The caller's stream is done; the copies hang.
-      const auto started = peer.start(reduce_on(*stuck, *stuck, 100'000));
-      sim_devices()->hang_device(2);
-      REQUIRE(started.ok());
-      const CallDone& done = started->wait_for_end();
-      hung = done.error.status == Status::system;
-      if (hung) CHECK(done.error.sentence == "device 2 has not finished a copy within 1000 ms: it hangs");
+      const auto done = peer.run(reduce_on(*stuck, *stuck, 100'000));
+      CHECK(done.status() == Status::system);
+      CHECK(done.error().sentence == "device 2 has not finished a copy within 1000 ms: it hangs");
     });
-    // The copies may have been quicker than the hand that stops them.
-    for (const std::size_t who : {1U, 2U}) CHECK(outcomes[who].status == (hung ? Status::peer_lost : Status::success));
+    for (const std::size_t who : {1U, 2U}) CHECK(is_sum_of(outcomes[who].result, {1, 2}));
   }
 }
 
