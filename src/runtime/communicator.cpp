@@ -391,7 +391,10 @@ Result<void> Communicator::check(const CollectiveCall& call) {
 Result<void> Communicator::copy(const std::vector<StreamCopy>& copies) {
   const auto held = hold();
   if (!held.ok()) return held.error();
-  return devices_->copy(copies);
+  auto copied = devices_->copy(copies);
+  // What the others have got is not here: this peer is of no use any more.
+  if (copied.status() == Status::system) driver_->device_failed(copied.error());
+  return copied;
 }
 
 Result<AsyncCollective> Communicator::start(const CollectiveArguments& arguments) { return begin(arguments, nullptr); }

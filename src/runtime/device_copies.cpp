@@ -73,7 +73,11 @@ Result<device::StreamWaits::Events> DeviceCopies::prepare(CollectiveCall& call, 
                                        "; they keep the input of an in-place collective safe: reduce out of place, or a "
                                        "part at a time"};
     buffers.scratch = (*scratch)->bytes();
-    buffers.scratch_owner = std::move(*scratch);
+    // To free a device's memory may wait for the device: that is for the queue's thread.
+    buffers.scratch_owner = std::shared_ptr<device::Memory>(
+        scratch->release(), [self = shared_from_this(), on = buffers.receive](device::Memory* memory) noexcept {
+          self->free_later(on, std::unique_ptr<device::Memory>(memory));
+        });
   }
   buffers.pool = pool_;
   buffers.copy_now = [self = shared_from_this(), device = buffers.receive](const CopyBytes& copy) {
@@ -87,6 +91,16 @@ Result<void> DeviceCopies::wait_for(device::StreamWaits::Events events, device::
   const std::lock_guard lock(mutex_);
   if (is_over_) return Error{Status::closed, "the communicator is closed"};
   return stream_waits_->put(std::move(events), std::move(done));
+}
+
+void DeviceCopies::free_later(int device, std::unique_ptr<device::Memory> memory) noexcept try {
+  const std::shared_ptr<device::Memory> shared = std::move(memory);
+  const std::lock_guard lock(mutex_);
+  if (is_over_) return;
+  if (const auto way = queue(device, true); way.ok())
+    (*way)->put({.copies = {}, .done = [shared](const Result<void>&) {}});
+} catch (...) {
+  // Without memory for the job it is freed here.
 }
 
 Result<device::CopyQueue*> DeviceCopies::queue(int device, bool is_up) {
@@ -112,9 +126,11 @@ Result<void> DeviceCopies::put(const Work& work, std::function<void(const Result
     if (!to.ok()) return to.error();
     is_up = *to != kOnHost;
   }
-  job.done = [marks = std::move(marks), done = std::move(done)](const Result<void>& outcome) {
+  job.done = [this, marks = std::move(marks), done = std::move(done)](const Result<void>& outcome) {
     if (outcome.ok())
       for (std::uint8_t* const mark : marks) *mark = 1;
+    else
+      has_failed_ = true;
     done(outcome);
   };
   const std::lock_guard lock(mutex_);
@@ -192,17 +208,21 @@ void DeviceCopies::finish() noexcept {
   if (hangs) keep_for_ever(pool_);
 }
 
-void DeviceCopies::copy_now(int device, const CopyBytes& copy) const noexcept {
+/// Of a device that has failed nothing can be put back: its memory is lost with it, and nobody waits for it again.
+void DeviceCopies::copy_now(int device, const CopyBytes& copy) noexcept {
+  if (has_failed_) return;
   const auto copied = [&]() -> Result<bool> {
     auto stream = devices_.make_stream(device);
     if (!stream.ok()) return stream.error();
     if (const auto begun = (*stream)->copy(copy.to, copy.from, copy.bytes); !begun.ok()) return begun.error();
     auto end = (*stream)->record();
     if (!end.ok()) return end.error();
-    return (*end)->wait(patience_);
+    auto come = (*end)->wait(patience_);
+    // A stream that hangs cannot be ended.
+    if (come.ok() && !*come) static_cast<void>(stream->release());
+    return come;
   }();
-  // A device that fails here has nothing left that could be put back: its memory is lost with it.
-  static_cast<void>(copied);
+  has_failed_ = !copied.ok() || !*copied;
 }
 
 }  // namespace hawser

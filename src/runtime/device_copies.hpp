@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -53,7 +54,8 @@ class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
 
  private:
   Result<device::CopyQueue*> queue(int device, bool is_up);
-  void copy_now(int device, const CopyBytes& copy) const noexcept;
+  void copy_now(int device, const CopyBytes& copy) noexcept;
+  void free_later(int device, std::unique_ptr<device::Memory> memory) noexcept;
 
   device::Devices& devices_;
   std::chrono::milliseconds patience_;
@@ -62,6 +64,7 @@ class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
   std::unique_ptr<device::StreamWaits> stream_waits_ = std::make_unique<device::StreamWaits>();
   std::map<std::pair<int, bool>, std::unique_ptr<device::CopyQueue>> queues_;  ///< By device and direction.
   bool is_over_ = false;
+  std::atomic<bool> has_failed_{false};  ///< A device of this communicator's calls has.
 };
 
 }  // namespace hawser

@@ -82,6 +82,8 @@ class PeerDriver final : private transport::FrameTraffic {
   void vanish() noexcept;
   /// The same after an exception, with that as the error.
   void fail(const Thrown& thrown) noexcept;
+  /// A device that holds tensors of this peer has failed: ends everything with that. From any thread.
+  void device_failed(const Error& error) noexcept { lane_failed(thrown_of(error)); }
   /// For tests: breaks the TCP connections of all links.
   void shut_down_links();
   /// For tests without lanes: `what` is called once, by whoever takes the frames, when so many more payload bytes have

@@ -2,8 +2,10 @@
 
 #include "catch.hpp"
 #include "run_fixture.hpp"
+#include "runtime/clock.hpp"
 
-/// Run with HAWSER_DEVICE=sim (runtime_on_devices); without it there is nothing to test here.
+/// Run with HAWSER_DEVICE=sim:devices=6 (runtime_on_devices); without it there is nothing to test here. A test that breaks
+/// a device has that for itself: it stays broken.
 namespace hawser::test {
 namespace {
 
@@ -138,6 +140,40 @@ TEST_CASE("a device that hangs takes its peer out of the run, and nobody waits f
     });
     for (const std::size_t who : {1U, 2U}) CHECK(is_sum_of(outcomes[who].result, {1, 2}));
   }
+}
+
+TEST_CASE("nobody waits for a device that hangs when inputs are put back at once") {
+  if (sim_devices() == nullptr) return;
+  static const auto copies = std::make_shared<DeviceCopies>(*sim_devices(), milliseconds(100));
+  static const DeviceVector tensor(contribution_of(0, 1000), 4);
+  CollectiveCall call{.signature = {.count = 1000}, .send = tensor.bytes(), .receive = tensor.bytes()};
+  REQUIRE(copies->prepare(call, 4000, 4000, tensor.stream()).ok());
+  REQUIRE(call.device.scratch != nullptr);
+  call.device.copy_now({.from = tensor.bytes(), .to = call.device.scratch, .bytes = 4000});
+  sim_devices()->hang_device(4);
+  // The first waits for as long as the patience says, the others not at all. Otherwise this would take 100 s.
+  const auto begun = now();
+  for (int chunk = 0; chunk < 1000; ++chunk)
+    call.device.copy_now({.from = call.device.scratch, .to = tensor.bytes(), .bytes = 4000});
+  CHECK(now() - begun < seconds(50));
+  copies->finish();
+}
+
+TEST_CASE("a failing device in the middle of a list takes its peer out") {
+  if (sim_devices() == nullptr) return;
+  TestRun run;
+  const Peers peers = run.assemble(2);
+  const DeviceVector small(contribution_of(0, 10), 5);
+  CHECK(is_sum_of(small.values(), {0}));
+  const std::byte beyond[4] = {};
+  // Memory that is no device's and no host's can be told from a device that fails: the peer stays.
+  const auto wrong = peers[0]->copy({{{.from = beyond, .to = small.bytes() + 38, .bytes = 4}, small.stream()}});
+  CHECK(wrong.status() == Status::invalid_argument);
+  CHECK(peers[0]->info().ok());
+  sim_devices()->break_device(5);
+  const auto failed = peers[0]->copy({{{.from = beyond, .to = small.bytes(), .bytes = 4}, small.stream()}});
+  CHECK(failed.status() == Status::system);
+  CHECK(eventually([&] { return peers[0]->info().status() == Status::system; }));
 }
 
 TEST_CASE("what is on the caller's stream may take longer than a stall") {
