@@ -145,8 +145,9 @@ typedef enum hawserPlan {
   hawserPlanAuto = 0,
   hawserPlanRing = 1,
   hawserPlanDirect = 2,
-  /** Reduces inside regions, then across regions, then spreads the result inside. Direct if no regions are known. Groups of
-   *  more than 128 members, which have not all links, always take this one with rows of ranks for regions, or a ring. */
+  /** Reduces inside regions, then across regions, then spreads the result inside. Direct if no regions are known.
+   * Groups of more than 128 members, which have not all links, always take this one with rows of ranks for regions, or
+   * a ring. */
   hawserPlanHierarchical = 3
 } hawserPlan_t;
 
@@ -401,12 +402,12 @@ HAWSER_API hawserResult_t hawserCommGetMembers(hawserComm_t comm, hawserMember_t
 HAWSER_API hawserResult_t hawserCommArePeersPending(hawserComm_t comm, int* pending);
 
 /** Lets newcomers join that have links to all members (in groups of more than 128: to 16 of them). Newcomers without
- *  these links are not waited for. All members of all groups must call it. It returns when the new view is in force, or at once after the last call if nobody joins.
- *  The loss of a member meanwhile is no error: the new view is without it. A newcomer's first call succeeds at once if
- *  the members that admitted it are in a collective already. So a loop may begin with this call.
- *  Blocks until all members have called, at most the master's call_wait_ms.
- *  Errors: InvalidUsage (a collective is in flight here, not connected), Mismatch (a member called a collective
- *  instead), Timeout, MasterRestarted, MasterUnreachable, Expelled, Closed. */
+ *  these links are not waited for. All members of all groups must call it. It returns when the new view is in force, or
+ * at once after the last call if nobody joins. The loss of a member meanwhile is no error: the new view is without it.
+ * A newcomer's first call succeeds at once if the members that admitted it are in a collective already. So a loop may
+ * begin with this call. Blocks until all members have called, at most the master's call_wait_ms. Errors: InvalidUsage
+ * (a collective is in flight here, not connected), Mismatch (a member called a collective instead), Timeout,
+ * MasterRestarted, MasterUnreachable, Expelled, Closed. */
 HAWSER_API hawserResult_t hawserCommUpdateTopology(hawserComm_t comm);
 
 /** What hawserCommWait waits for: the first of these that holds, of those that are not zero. Fill with
@@ -491,10 +492,10 @@ HAWSER_API hawserResult_t hawserCommOptimizeTopology(hawserComm_t comm, const ha
 
 /* ----------------------------------------------------------------------------------------- devices */
 
-/** Writes where all of these bytes lie, as collectives see it: the number of a device, or -1 for the host. On a device that
- *  is unknown here (no driver loaded in this process, or HAWSER_DEVICE=none) it is -1 as well. Does not block. Errors:
- *  InvalidArgument (null output; the bytes are not within one allocation of a device; HAWSER_DEVICE has a value that it
- *  cannot have). */
+/** Writes where all of these bytes lie, as collectives see it: the number of a device, or -1 for the host. On a device
+ * that is unknown here (no driver loaded in this process, or HAWSER_DEVICE=none) it is -1 as well. Does not block.
+ * Errors: InvalidArgument (null output; the bytes are not within one allocation of a device; HAWSER_DEVICE has a value
+ * that it cannot have). */
 HAWSER_API hawserResult_t hawserDeviceOf(const void* address, uint64_t bytes, int32_t* device);
 
 /* ------------------------------------------------------------------------------------- collectives */
@@ -516,9 +517,9 @@ typedef struct hawserAllReduceOptions {
   /** The epoch (hawserCommInfo_t) that the caller's ranks and sizes belong to. If another view is in force, the call
    *  ends with PeerLost. 0: the epoch at the moment of the call. */
   uint64_t epoch;
-  /** For buffers on a device: a stream of that device (a CUstream). What is on it at the moment of the call comes first.
-   *  Null: the device's default stream. If the buffers lie on two devices, it is that of `send`, and what is on the other
-   *  device's default stream comes first there. Where each buffer lies is found by its address. */
+  /** For buffers on a device: a stream of that device (a CUstream). What is on it at the moment of the call comes
+   * first. Null: the device's default stream. If the buffers lie on two devices, it is that of `send`, and what is on
+   * the other device's default stream comes first there. Where each buffer lies is found by its address. */
   void* stream;
 } hawserAllReduceOptions_t;
 
@@ -569,9 +570,9 @@ typedef struct hawserReduceInfo {
 /** Reduces `count` elements over the group. Every member gets the same bits in `receive`.
  *
  *  Buffers may lie on the host or on devices, `send` and `receive` on different ones if they are disjoint. Members may
- *  differ. On a device, chunks are copied through at most 64 MiB of pinned memory, in place with a copy of the payload on
- *  the device. The result is there when the call returns. If a device fails, this peer's communicator ends with System;
- *  the others go on without it.
+ *  differ. On a device, chunks are copied through at most 64 MiB of pinned memory, in place with a copy of the payload
+ * on the device. The result is there when the call returns. If a device fails, this peer's communicator ends with
+ * System; the others go on without it.
  *
  *  `send` and `receive` hold `count` elements each and are either equal (in place) or disjoint. They must stay valid
  *  and untouched by the caller until the call returns. On any error `send` holds its original values, and an

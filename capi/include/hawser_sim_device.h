@@ -5,8 +5,8 @@
  * thread; each fails with InvalidUsage without HAWSER_DEVICE=sim.
  *
  * Options follow a colon, as in HAWSER_DEVICE=sim:seed=7,gbit=100: `seed` of delays and failures, `devices` (2), `gbit`
- * per second and stream (without: as fast as the host), `delay_us` (200: each piece of work waits up to so long), `fails`
- * (one in so many pieces of work fails, and with it its stream), `mib` of each device (4096).
+ * per second and stream (without: as fast as the host), `delay_us` (200: each piece of work waits up to so long),
+ * `fails` (one in so many pieces of work fails, and with it its stream), `mib` of each device (4096).
  */
 #ifndef HAWSER_SIM_DEVICE_H
 #define HAWSER_SIM_DEVICE_H
@@ -33,8 +33,8 @@ HAWSER_API hawserResult_t hawserSimDeviceStream(int32_t device, void** stream);
  *  device's default one. Errors: InvalidArgument. */
 HAWSER_API hawserResult_t hawserSimDeviceWrite(void* stream, void* to, const void* from, uint64_t bytes);
 
-/** Blocks until the stream has done what is on it: a few delays. Errors: InvalidArgument (null, no such stream), System (its
- *  work failed), Timeout (after a minute). */
+/** Blocks until the stream has done what is on it: a few delays. Errors: InvalidArgument (null, no such stream), System
+ * (its work failed), Timeout (after a minute). */
 HAWSER_API hawserResult_t hawserSimDeviceSynchronise(void* stream);
 
 /** Fill with HAWSER_SIM_DEVICE_COUNTERS_INIT. */

@@ -8,9 +8,9 @@
 namespace hawser {
 
 /// Which members of a view have a link to each other, by their ranks alone, so that all agree on it. In groups up to a
-/// size all have. In larger ones a member's links would be too many: the ranks stand in rows of a fixed width, and a member
-/// has links along its row and its column. So of any two members one has a link to both, and those who come in at the end
-/// move nobody.
+/// size all have. In larger ones a member's links would be too many: the ranks stand in rows of a fixed width, and a
+/// member has links along its row and its column. So of any two members one has a link to both, and those who come in
+/// at the end move nobody.
 struct LinkLayout {
   /// Groups up to this size have all links, and measure them.
   std::uint32_t all_links_max = limits::kMeasuredGroupMax;

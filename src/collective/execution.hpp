@@ -103,9 +103,9 @@ class Execution {
 
   /// All of the result is known here.
   virtual bool complete() const = 0;
-  // The end, once all works have come back. Memory of tens of GiB takes seconds, so both come in slices: each call gives
-  // the next work, of whole chunks and about `bytes`; without steps once all of them were given. They may run at the same
-  // time, and end in any order.
+  // The end, once all works have come back. Memory of tens of GiB takes seconds, so both come in slices: each call
+  // gives the next work, of whole chunks and about `bytes`; without steps once all of them were given. They may run at
+  // the same time, and end in any order.
 
   /// Once all members have the result: brings it into the receive buffer where that has not been done.
   virtual Work settle(std::size_t bytes) = 0;

@@ -164,8 +164,8 @@ void PlannedCollective::advance(Output& out) {
     ChunkState& one = state(advanced_);
     const std::size_t bytes = memory_.value_bytes(advanced_);
     one.own = memory_.take();
-    order(Task::fetch, advanced_, {CopyBytes{.from = memory_.own(advanced_), .to = one.own.get(), .bytes = bytes}}, bytes,
-          out);
+    order(Task::fetch, advanced_, {CopyBytes{.from = memory_.own(advanced_), .to = one.own.get(), .bytes = bytes}},
+          bytes, out);
   }
 }
 

@@ -32,9 +32,9 @@ namespace hawser {
 /// send_limit() tells the children how far they may go. In place, each chunk is saved to a scratch before
 /// its first change.
 ///
-/// Buffers on a device. Contributions are fetched to the host chunk by chunk, in the order of the chunks, and results are
-/// uploaded, while other chunks travel. On the host a chunk has up to four buffers, and only a bounded number of chunks
-/// has any: send_limit() says which. The call is complete once its last chunk has been uploaded.
+/// Buffers on a device. Contributions are fetched to the host chunk by chunk, in the order of the chunks, and results
+/// are uploaded, while other chunks travel. On the host a chunk has up to four buffers, and only a bounded number of
+/// chunks has any: send_limit() says which. The call is complete once its last chunk has been uploaded.
 class PlannedCollective final : public Execution {
  public:
   /// Error: system, when there is no memory for the scratch.

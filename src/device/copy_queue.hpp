@@ -36,8 +36,8 @@ class CopyQueue {
 
   /// Safe from any thread; does not block.
   void put(Job job);
-  /// Ends once all jobs are done, or known not to end. True: the device hangs. Its stream is left alone then, since to end
-  /// it would wait for it, and so must be the memory of the jobs.
+  /// Ends once all jobs are done, or known not to end. True: the device hangs. Its stream is left alone then, since to
+  /// end it would wait for it, and so must be the memory of the jobs.
   bool finish() noexcept;
 
  private:

@@ -92,7 +92,8 @@ class CudaStream final : public Stream {
     static_cast<void>(gpu_.driver.cuStreamDestroy(stream_));
   }
   Result<void> copy(std::byte* to, const std::byte* from, std::size_t bytes) override {
-    return call("a copy on the GPU", [&] { return gpu_.driver.cuMemcpyAsync(pointer(to), pointer(from), bytes, stream_); });
+    return call("a copy on the GPU",
+                [&] { return gpu_.driver.cuMemcpyAsync(pointer(to), pointer(from), bytes, stream_); });
   }
   Result<void> wait_for(std::shared_ptr<const Event> event) override {
     const CuEvent handle = static_cast<const CudaEvent&>(*event).handle();
@@ -150,8 +151,8 @@ class Cuda final : public Devices {
                                    CuPointerAttribute::device_ordinal, CuPointerAttribute::range_start,
                                    CuPointerAttribute::range_size};
     void* found[] = {&memory_type, &is_managed, &device, &start, &size};
-    // Of memory that the driver does not know it says nothing, without an error. A driver that was never initialised knows
-    // none.
+    // Of memory that the driver does not know it says nothing, without an error. A driver that was never initialised
+    // knows none.
     if (driver->cuPointerGetAttributes(5, wanted, found, pointer(address)) != kCuSuccess) return kHost;
     if (memory_type != kCuMemoryTypeDevice && is_managed == 0) return kHost;
     const CuDevicePtr offset = pointer(address) - start;
@@ -183,8 +184,8 @@ class Cuda final : public Devices {
     const InContext in(gpu->driver, gpu->context);
     CuDevicePtr made = 0;
     if (const CuResult result = gpu->driver.cuMemAlloc(&made, bytes); result != kCuSuccess)
-      return gpu->driver.error(("allocating " + std::to_string(bytes) + " bytes on device " + std::to_string(device)).c_str(),
-                               result);
+      return gpu->driver.error(
+          ("allocating " + std::to_string(bytes) + " bytes on device " + std::to_string(device)).c_str(), result);
     return std::unique_ptr<Memory>(std::make_unique<CudaMemory>(*gpu, reinterpret_cast<std::byte*>(made), false));
   }
   /// In the context of a device that is in use: no other gets one for that.
@@ -231,7 +232,8 @@ Result<std::unique_ptr<Devices>> cuda_devices(bool load) {
   if (load) {
     const CudaDriver* const driver = cuda_driver(true);
     if (driver == nullptr) return Error{Status::system, "there is no CUDA driver here (libcuda.so.1)"};
-    if (const CuResult result = driver->cuInit(0); result != kCuSuccess) return driver->error("the CUDA driver", result);
+    if (const CuResult result = driver->cuInit(0); result != kCuSuccess)
+      return driver->error("the CUDA driver", result);
     if (made->count() == 0) return Error{Status::system, "the CUDA driver finds no GPU"};
   }
   return std::unique_ptr<Devices>(std::move(made));

@@ -5,8 +5,8 @@
 
 #include "base/result.hpp"
 
-/// The part of NVIDIA's driver API that is used here, found at run time in the library that the process has loaded. So one
-/// build runs with and without a driver. Names, numbers and types are those of the CUDA Driver API, version 12.
+/// The part of NVIDIA's driver API that is used here, found at run time in the library that the process has loaded. So
+/// one build runs with and without a driver. Names, numbers and types are those of the CUDA Driver API, version 12.
 namespace hawser::device {
 
 using CuResult = int;
@@ -24,7 +24,13 @@ inline constexpr unsigned kCuMemHostAllocPortable = 1;
 inline constexpr unsigned kCuMemoryTypeDevice = 2;
 
 /// CUpointer_attribute.
-enum class CuPointerAttribute : int { memory_type = 2, is_managed = 8, device_ordinal = 9, range_start = 11, range_size = 12 };
+enum class CuPointerAttribute : int {
+  memory_type = 2,
+  is_managed = 8,
+  device_ordinal = 9,
+  range_start = 11,
+  range_size = 12
+};
 
 struct CudaDriver {
   CuResult (*cuInit)(unsigned) = nullptr;
@@ -53,8 +59,8 @@ struct CudaDriver {
   Error error(const char* what, CuResult result) const;
 };
 
-/// Null while the process has not loaded the driver's library: then no pointer is a device's. `load`: loads it. Safe from
-/// any thread.
+/// Null while the process has not loaded the driver's library: then no pointer is a device's. `load`: loads it. Safe
+/// from any thread.
 const CudaDriver* cuda_driver(bool load);
 
 }  // namespace hawser::device

@@ -23,8 +23,9 @@ Result<std::unique_ptr<Devices>> find_devices() {
   if (name.empty()) return cuda_devices(false);
   if (name == "cuda") return cuda_devices(true);
   if (name == "none") return std::unique_ptr<Devices>(std::make_unique<NoDevices>());
-  return Error{Status::invalid_argument,
-               "HAWSER_DEVICE is '" + name + "'; it can be cuda, none, or sim with options such as sim:seed=7,gbit=100"};
+  return Error{
+      Status::invalid_argument,
+      "HAWSER_DEVICE is '" + name + "'; it can be cuda, none, or sim with options such as sim:seed=7,gbit=100"};
 }
 
 }  // namespace

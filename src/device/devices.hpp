@@ -51,8 +51,8 @@ class Devices {
   /// May grow from 0 when the process begins to use devices.
   virtual int count() const = 0;
 
-  /// Where all of these bytes lie: a device's number, or kHost. A null pointer lies on the host. Error: invalid_argument,
-  /// if they are not within one allocation of a device.
+  /// Where all of these bytes lie: a device's number, or kHost. A null pointer lies on the host. Error:
+  /// invalid_argument, if they are not within one allocation of a device.
   virtual Result<int> where(const void* address, std::size_t bytes) const = 0;
   /// Errors of all below: invalid_argument for a number that no device has; system.
   virtual Result<std::unique_ptr<Stream>> make_stream(int device) = 0;

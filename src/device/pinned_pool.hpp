@@ -10,8 +10,8 @@
 
 namespace hawser::device {
 
-/// Pinned memory in a bounded amount, kept for the next taker: pinning takes long. What goes beyond the bound, or cannot
-/// be pinned, is memory of the heap, which devices copy more slowly.
+/// Pinned memory in a bounded amount, kept for the next taker: pinning takes long. What goes beyond the bound, or
+/// cannot be pinned, is memory of the heap, which devices copy more slowly.
 class PinnedPool final : public BufferPool {
  public:
   PinnedPool(Devices& devices, std::size_t bytes_most) : devices_(devices), bytes_most_(bytes_most) {}

@@ -245,10 +245,10 @@ class SimStream final : public Stream {
       const Piece piece = std::move(pieces_.front());
       pieces_.pop_front();
       lock.unlock();
-      while (!is_callers_ && shared_->hangs[static_cast<std::size_t>(device_)]) std::this_thread::sleep_for(std::chrono::seconds(1));
+      while (!is_callers_ && shared_->hangs[static_cast<std::size_t>(device_)])
+        std::this_thread::sleep_for(std::chrono::seconds(1));
       const auto delay = shared_->config.delay_most.count();
-      if (delay > 0 && !piece.always)
-        std::this_thread::sleep_for(std::chrono::microseconds(random_.between(0, delay)));
+      if (delay > 0 && !piece.always) std::this_thread::sleep_for(std::chrono::microseconds(random_.between(0, delay)));
       const bool fails = shared_->broken[static_cast<std::size_t>(device_)] ||
                          (shared_->config.fails_one_in > 0 && random_.chance(1, shared_->config.fails_one_in));
       if (outcome_.ok() && !piece.always && fails)

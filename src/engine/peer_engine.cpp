@@ -109,7 +109,8 @@ void PeerEngine::State::on(Instant, const SetTermCall& event, EngineActions& out
 
 void PeerEngine::State::on(Instant now, const ConnectCall& event, EngineActions& out) {
   const auto refuse = [&](const char* why) { out.emplace_back(CallDone{event.call, usage(why), {}}); };
-  if (machine_.phase() == PeerMachine::Phase::joining || connect_done_) return refuse("connect is under way; wait for it");
+  if (machine_.phase() == PeerMachine::Phase::joining || connect_done_)
+    return refuse("connect is under way; wait for it");
   if (machine_.phase() == PeerMachine::Phase::member) return refuse("this communicator is connected already");
   std::vector<Term> terms;
   for (const auto& [name, value] : terms_) terms.push_back({.name = name, .value = value});

@@ -271,7 +271,8 @@ std::vector<Member> PeerMachine::links_to_have() const {
   if (of_all && (phase_ == Phase::member || group_secret_ != 0)) add(visitors_);
   if (!of_all && phase_ == Phase::member)
     for (const Member& visitor : visitors_)
-      if (!view_.find(visitor.id) && is_sponsor(bounds_.links, view_.members, me_.id, visitor.id)) peers.push_back(visitor);
+      if (!view_.find(visitor.id) && is_sponsor(bounds_.links, view_.members, me_.id, visitor.id))
+        peers.push_back(visitor);
   return peers;
 }
 
@@ -514,12 +515,15 @@ void PeerMachine::said(Instant, const Straggling& message, PeerActions& out) {
 
 void PeerMachine::said(Instant now, const GroupMembers& message, PeerActions& out) {
   if (phase_ != Phase::joining) return;
-  if (!apply(message.members, group_members_)) return lose_sync(now, "members of the group came as a change of others than were known", out);
+  if (!apply(message.members, group_members_))
+    return lose_sync(now, "members of the group came as a change of others than were known", out);
   group_secret_ = message.link_secret;
   want_links(now, out);
   note_links_to(now, message.members.came);
   // It asks those that it has links to.
-  if (is_guest()) out.emplace_back(GroupMembersKnown{has_all_links() ? group_members_ : sponsors_of(bounds_.links, group_members_, me_.id)});
+  if (is_guest())
+    out.emplace_back(
+        GroupMembersKnown{has_all_links() ? group_members_ : sponsors_of(bounds_.links, group_members_, me_.id)});
 }
 
 void PeerMachine::said(Instant now, const Visitors& message, PeerActions& out) {

@@ -7,13 +7,14 @@
 #include "membership/sponsors.hpp"
 
 /// Visits: a newcomer and the members of its group are told of each other, links are opened in the background while the
-/// members go on, and both ends say when they are established. Only a newcomer that has links to all members counts for an
-/// update-topology, so that call waits for nobody's links. Newcomers open links to each other, too. In a large group, whose
-/// members have not all links, a newcomer is proven by its sponsors, and opens its links with the view that it is in.
+/// members go on, and both ends say when they are established. Only a newcomer that has links to all members counts for
+/// an update-topology, so that call waits for nobody's links. Newcomers open links to each other, too. In a large
+/// group, whose members have not all links, a newcomer is proven by its sponsors, and opens its links with the view
+/// that it is in.
 ///
-/// A newcomer that prefetches is a visitor all the while, and fetches over these links; its links are counted from the end
-/// of its prefetch on. One whose links are not established in time is refused, and waits 10, 20, 40 s before it may try
-/// again, as often as it connects. How many visit at once is bounded, by address first.
+/// A newcomer that prefetches is a visitor all the while, and fetches over these links; its links are counted from the
+/// end of its prefetch on. One whose links are not established in time is refused, and waits 10, 20, 40 s before it may
+/// try again, as often as it connects. How many visit at once is bounded, by address first.
 namespace hawser {
 namespace {
 
@@ -348,7 +349,8 @@ void MasterMachine::State::fail_visit(Instant now, Peer& peer, MasterActions& ou
   backoff.reason = "no link to " + names;
   const std::string log = name_of(peer) + " is refused: no link between it and " + names + " could be established, ";
   const std::string at = "no link between this peer, at " + to_string(peer.who.address) + ", and " + names +
-                         " could be established within " + std::to_string(whole_milliseconds(config_.link_open)) + " ms, ";
+                         " could be established within " + std::to_string(whole_milliseconds(config_.link_open)) +
+                         " ms, ";
   if (config_.links.has_all_links(group.view.size())) {
     out.emplace_back(LogEvent{LogLevel::notice, "newcomer-refused", log + "whichever side dialled"});
     return dismiss(peer.who.id,

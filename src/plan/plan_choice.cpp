@@ -144,11 +144,13 @@ void use_rows(const PlanInput& in, Plan& plan) {
     plan.reason = "asked for";
     const std::vector<std::uint32_t> order = ring_of_rows(in.world_size, in.row_width);
     const auto make = [&](std::uint32_t root) { return ring_trees(root, order); };
-    plan.trees = in.collective == Collective::broadcast ? std::vector<Trees>{make(in.root)} : trees_of_roots(plan, make);
+    plan.trees =
+        in.collective == Collective::broadcast ? std::vector<Trees>{make(in.root)} : trees_of_roots(plan, make);
     return;
   }
   plan.kind = PlanKind::hierarchical;
-  plan.reason = "hierarchical (" + rows + "): in so large a group members have links along rows and columns of ranks only";
+  plan.reason =
+      "hierarchical (" + rows + "): in so large a group members have links along rows and columns of ranks only";
   if (in.kind == PlanKind::direct) plan.reason += "; direct was asked for, and needs all links";
   if (in.kind == PlanKind::hierarchical) plan.reason += "; asked for";
   if (in.collective != Collective::broadcast) {

@@ -73,7 +73,8 @@ class Loads {
     children_.assign(world_size, 0);
     for (const std::uint32_t parent : flow.parent)
       if (parent != kNoParent) ++children_[parent];
-    // Many ranks send to few: row by row of the receivers. In a chain all are alike, and both directions take one matrix.
+    // Many ranks send to few: row by row of the receivers. In a chain all are alike, and both directions take one
+    // matrix.
     const auto inner = world_size - std::count(children_.begin(), children_.end(), 0U);
     const bool by_receiver = flow.up && 8 * inner < world_size;
     paths_.assign(world_size, {.seconds = -1});
@@ -177,7 +178,8 @@ class Loads {
     const std::vector<double>& rates = by_receiver ? estimates_.rates_by_receiver() : estimates_.rates_by_sender();
     const std::vector<double>& delays = by_receiver ? estimates_.delays_by_receiver() : estimates_.delays_by_sender();
     climbed_.clear();
-    for (std::uint32_t on_way = rank; paths_[on_way].seconds < 0; on_way = flow.parent[on_way]) climbed_.push_back(on_way);
+    for (std::uint32_t on_way = rank; paths_[on_way].seconds < 0; on_way = flow.parent[on_way])
+      climbed_.push_back(on_way);
     for (std::size_t i = climbed_.size(); i-- > 0;) {
       const std::uint32_t child = climbed_[i];
       const std::uint32_t parent = flow.parent[child];

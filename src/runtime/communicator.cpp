@@ -116,7 +116,8 @@ Result<std::unique_ptr<Communicator>> Communicator::create(CommunicatorConfig co
   const auto devices = device::devices();
   if (!devices.ok()) return devices.error();
   std::shared_ptr<DeviceCopies> copies;
-  if ((*devices)->name() != std::string_view("none")) copies = std::make_shared<DeviceCopies>(**devices, config.engine.stall);
+  if ((*devices)->name() != std::string_view("none"))
+    copies = std::make_shared<DeviceCopies>(**devices, config.engine.stall);
   auto io = std::make_unique<asio::io_context>(1);
   auto listener = transport::Listener::open(
       *io, {.host = config.listen_host, .port_first = config.port_first, .port_last = config.port_last});
@@ -459,7 +460,8 @@ Result<void> Communicator::begin_after(device::StreamWaits::Events first, Collec
     OwedAnswer answer;
   };
   const auto later = std::make_shared<Later>(Later{std::move(event), std::move(answer)});
-  return devices_->wait_for(std::move(first), [turns = turns_, driver = driver_.get(), later](const Result<void>& come) {
+  return devices_->wait_for(std::move(first), [turns = turns_, driver = driver_.get(),
+                                               later](const Result<void>& come) {
     try {
       if (!come.ok()) return later->answer.give(CallDone{later->event.call, come.error(), {}});
       turns->dispatch({}, [driver, later] { driver->call(later->event, later->event.call, std::move(later->answer)); });

@@ -69,9 +69,10 @@ Result<device::StreamWaits::Events> DeviceCopies::prepare(CollectiveCall& call, 
       reduces(call.signature.collective)) {
     auto scratch = devices_.allocate(buffers.receive, receive_bytes);
     if (!scratch.ok())
-      return Error{Status::system, scratch.error().sentence +
-                                       "; they keep the input of an in-place collective safe: reduce out of place, or a "
-                                       "part at a time"};
+      return Error{Status::system,
+                   scratch.error().sentence +
+                       "; they keep the input of an in-place collective safe: reduce out of place, or a "
+                       "part at a time"};
     buffers.scratch = (*scratch)->bytes();
     // To free a device's memory may wait for the device: that is for the queue's thread.
     buffers.scratch_owner = std::shared_ptr<device::Memory>(

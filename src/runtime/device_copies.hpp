@@ -21,8 +21,8 @@ struct StreamCopy {
   std::uintptr_t stream = 0;
 };
 
-/// What one communicator does on devices: copies of its calls, in queues of their own for each device and direction, and
-/// the pinned memory that they go through. Safe from any thread.
+/// What one communicator does on devices: copies of its calls, in queues of their own for each device and direction,
+/// and the pinned memory that they go through. Safe from any thread.
 class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
  public:
   /// Pinned memory of a communicator, at most.
@@ -46,8 +46,8 @@ class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
 
   /// Does what a work says on its device. `done` hears of the end on a thread of the queue; must not throw.
   Result<void> put(const Work& work, std::function<void(const Result<void>&)> done);
-  /// Copies between anywhere and anywhere but from one device to another, each after its stream. Blocks until all is done.
-  /// Without a device among them it takes no memory. Errors: invalid_argument, system.
+  /// Copies between anywhere and anywhere but from one device to another, each after its stream. Blocks until all is
+  /// done. Without a device among them it takes no memory. Errors: invalid_argument, system.
   Result<void> copy(const std::vector<StreamCopy>& copies);
   /// Returns when nothing is under way any more; nothing may be put then.
   void finish() noexcept;

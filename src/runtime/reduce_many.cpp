@@ -170,9 +170,11 @@ class Reduction {
         const std::size_t bytes = tensor.count * element;
         const std::uintptr_t stream = stream_of(tensor);
         copies.push_back(
-            {{.from = static_cast<const std::byte*>(tensor.send), .to = flying.send.data() + at, .bytes = bytes}, stream});
+            {{.from = static_cast<const std::byte*>(tensor.send), .to = flying.send.data() + at, .bytes = bytes},
+             stream});
         flying.to_tensors.push_back(
-            {{.from = flying.receive.data() + at, .to = static_cast<std::byte*>(tensor.receive), .bytes = bytes}, stream});
+            {{.from = flying.receive.data() + at, .to = static_cast<std::byte*>(tensor.receive), .bytes = bytes},
+             stream});
         at += bytes;
       }
       return communicator_.copy(copies);

@@ -30,8 +30,8 @@ class Estimates {
   /// Of a pair alone, its ends' limits included.
   double rate(std::uint32_t from, std::uint32_t to) const { return rates_[at(from, to)]; }
   double delay(std::uint32_t from, std::uint32_t to) const { return delays_[at(from, to)]; }
-  /// All of them, row by row: of each sender to all, or of all to each receiver. Large ones are slow to go through across
-  /// their rows.
+  /// All of them, row by row: of each sender to all, or of all to each receiver. Large ones are slow to go through
+  /// across their rows.
   const std::vector<double>& rates_by_receiver() const { return rates_by_receiver_; }
   const std::vector<double>& delays_by_receiver() const { return delays_by_receiver_; }
   const std::vector<double>& rates_by_sender() const { return rates_; }

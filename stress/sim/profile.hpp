@@ -98,7 +98,8 @@ struct Profile {
   Duration settle = seconds(60);
 };
 
-/// Everything about a run, from its seed. `peers` and `steps` replace what the seed says where not 0; `rows` where it holds.
+/// Everything about a run, from its seed. `peers` and `steps` replace what the seed says where not 0; `rows` where it
+/// holds.
 Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t steps, bool rows = false);
 
 }  // namespace hawser::sim

@@ -616,12 +616,13 @@ TEST_CASE("undo gives every input back, wherever the collective stopped") {
 TEST_CASE("a result that was settled, or in part, can still be undone") {
   play_everywhere();
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
-    Ensemble ensemble({.signature = {.plan = kPlans[seed % 2],
-                                     .count = 40000,
-                                     .quantization = {.scheme = QuantizationScheme::min_max, .type = QuantizedType::uint8}},
-                       .world_size = 4,
-                       .in_place = true},
-                      seed);
+    Ensemble ensemble(
+        {.signature = {.plan = kPlans[seed % 2],
+                       .count = 40000,
+                       .quantization = {.scheme = QuantizationScheme::min_max, .type = QuantizedType::uint8}},
+         .world_size = 4,
+         .in_place = true},
+        seed);
     ensemble.run();
     REQUIRE(ensemble.complete());
     if (seed % 4 < 2) ensemble.settle_all();

@@ -28,7 +28,8 @@ TEST_CASE("options of the simulated device are read, and unknown ones refused") 
   CHECK(config->fails_one_in == 9);
   CHECK(config->devices == 3);
   CHECK(config->memory_bytes == std::size_t{64} << 20);
-  for (const char* const wrong : {"seed", "seed=", "seed=x", "sed=1", "devices=0", "devices=65", "seed=1;gbit=2", "mib=0"})
+  for (const char* const wrong :
+       {"seed", "seed=", "seed=x", "sed=1", "devices=0", "devices=65", "seed=1;gbit=2", "mib=0"})
     CHECK(parse_sim_config(wrong).status() == Status::invalid_argument);
 }
 

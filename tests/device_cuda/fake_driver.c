@@ -8,7 +8,14 @@
 #include <string.h>
 
 typedef int Result;
-enum { kSuccess = 0, kInvalidValue = 1, kNotInitialised = 3, kInvalidContext = 201, kInvalidHandle = 400, kNotReady = 600 };
+enum {
+  kSuccess = 0,
+  kInvalidValue = 1,
+  kNotInitialised = 3,
+  kInvalidContext = 201,
+  kInvalidHandle = 400,
+  kNotReady = 600
+};
 enum { kDevices = 2, kAllocations = 64, kDepth = 16 };
 
 typedef struct {

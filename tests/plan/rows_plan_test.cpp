@@ -75,7 +75,8 @@ TEST_CASE("all plans keep to the links that there are") {
 }
 
 TEST_CASE("a barrier has no trees") {
-  CHECK(make_plan({.world_size = 200, .elements = 0, .collective = Collective::barrier, .row_width = 32}).trees.empty());
+  CHECK(
+      make_plan({.world_size = 200, .elements = 0, .collective = Collective::barrier, .row_width = 32}).trees.empty());
 }
 
 TEST_CASE("sums and results take two hops each, and each member sends hardly more than on any other plan") {

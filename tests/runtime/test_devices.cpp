@@ -4,13 +4,14 @@
 #include "run_fixture.hpp"
 #include "runtime/clock.hpp"
 
-/// Run with HAWSER_DEVICE=sim:devices=6 (runtime_on_devices); without it there is nothing to test here. A test that breaks
-/// a device has that for itself: it stays broken.
+/// Run with HAWSER_DEVICE=sim:devices=6 (runtime_on_devices); without it there is nothing to test here. A test that
+/// breaks a device has that for itself: it stays broken.
 namespace hawser::test {
 namespace {
 
 CollectiveArguments reduce_on(const DeviceVector& from, const DeviceVector& to, std::uint64_t count) {
-  return {.call = {.signature = {.count = count}, .send = from.bytes(), .receive = to.bytes()}, .stream = from.stream()};
+  return {.call = {.signature = {.count = count}, .send = from.bytes(), .receive = to.bytes()},
+          .stream = from.stream()};
 }
 
 /// Calls again after a loss: who is late finds another view than who was early.
@@ -89,8 +90,8 @@ TEST_CASE("buffers that reach beyond their allocation, and streams of other devi
   const Peers peers = run.assemble(2);
   const DeviceVector zero(100, 0);
   const DeviceVector one(100, 1);
-  const auto beyond = peers[0]->run({.call = {.signature = {.count = 101}, .send = zero.bytes(), .receive = one.bytes()},
-                                     .stream = zero.stream()});
+  const auto beyond = peers[0]->run(
+      {.call = {.signature = {.count = 101}, .send = zero.bytes(), .receive = one.bytes()}, .stream = zero.stream()});
   CHECK(beyond.status() == Status::invalid_argument);
   CHECK(beyond.error().sentence.starts_with("the send buffer: 404 bytes reach beyond their allocation on device 0"));
   const auto other = peers[0]->run(
@@ -123,7 +124,8 @@ TEST_CASE("a device that hangs takes its peer out of the run, and nobody waits f
   if (sim_devices() == nullptr) return;
   TestRun run;
   {
-    const Peers peers = run.assemble(3, [](std::size_t, CommunicatorConfig& config) { config.engine.stall = seconds(1); });
+    const Peers peers =
+        run.assemble(3, [](std::size_t, CommunicatorConfig& config) { config.engine.stall = seconds(1); });
     // Kept, as the device has them.
     static const auto* const stuck = new DeviceVector(contribution_of(0, 100'000), 2);
     CHECK(is_sum_of(stuck->values(), {0}));
@@ -179,7 +181,8 @@ TEST_CASE("a failing device in the middle of a list takes its peer out") {
 TEST_CASE("what is on the caller's stream may take longer than a stall") {
   if (sim_devices() == nullptr) return;
   TestRun run;
-  const Peers peers = run.assemble(2, [](std::size_t, CommunicatorConfig& config) { config.engine.stall = seconds(1); });
+  const Peers peers =
+      run.assemble(2, [](std::size_t, CommunicatorConfig& config) { config.engine.stall = seconds(1); });
   const DeviceVector late(1000, 0);
   // A thousand writes of up to 200 us, and each of them a sum's input.
   const auto values = contribution_of(0, 1000);

@@ -5,8 +5,8 @@ in its environment, with options as in hawser_sim_device.h.
     comm.all_reduce(x)
     y = x.numpy()
 
-The memory of such a tensor faults (SIGSEGV) when the host touches it. Its stream writes it late, so a call that does not
-wait for the stream is found out.
+The memory of such a tensor faults (SIGSEGV) when the host touches it. Its stream writes it late, so a call that does
+not wait for the stream is found out.
 """
 
 from __future__ import annotations

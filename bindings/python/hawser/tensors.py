@@ -20,8 +20,8 @@ class SupportsBuffer(Protocol):
 
 
 Tensor = Union[SupportsDLPack, SupportsBuffer]
-"""Memory full of numbers, contiguous in C order. Its shape does not matter, only its elements do. Collectives take it on
-the CPU or on a device: there the work on torch's current stream comes first, and the result is there when the call
+"""Memory full of numbers, contiguous in C order. Its shape does not matter, only its elements do. Collectives take it
+on the CPU or on a device: there the work on torch's current stream comes first, and the result is there when the call
 returns. All other calls take it on the CPU.
 
 Types: float16, bfloat16, float32, float64, and integers of 8 to 64 bits, signed or not. It is never copied. What is

@@ -233,7 +233,8 @@ hawser::ReducedMany all_reduce_many(CommHandle& self, const std::vector<nb::obje
   const auto kept = std::make_shared<Kept>();
   for (std::size_t i = 0; i < send.size(); ++i) {
     const Buffers buffers = all_reduce_buffers(send[i], receive ? (*receive)[i] : nb::none());
-    room->tensors.push_back({buffers.send.data, buffers.receive.data, buffers.send.count, buffers.send.type, buffers.stream()});
+    room->tensors.push_back(
+        {buffers.send.data, buffers.receive.data, buffers.send.count, buffers.send.type, buffers.stream()});
     kept->tensors.push_back(buffers.send);
     kept->tensors.push_back(buffers.receive);
   }

@@ -48,8 +48,8 @@ bool is_contiguous(const Array& array) {
   return true;
 }
 
-/// The stream on which the caller's framework works now: that of torch for its tensors, the one that a simulated tensor was
-/// written on. Null, the device's default stream, for all others.
+/// The stream on which the caller's framework works now: that of torch for its tensors, the one that a simulated tensor
+/// was written on. Null, the device's default stream, for all others.
 void* stream_of(nb::handle object, int device) {
   const nb::object own = nb::getattr(object, "hawser_stream", nb::none());
   if (!own.is_none()) return reinterpret_cast<void*>(nb::cast<std::uintptr_t>(own));
