@@ -1,0 +1,156 @@
+#include <algorithm>
+
+#include "membership/peer_machine.hpp"
+#include "membership/sponsors.hpp"
+
+/// Which links a peer wants, who dials, and what it tells the master of them.
+namespace hawser {
+namespace {
+
+/// What happens to several links at one time is told together.
+constexpr Duration kLinkReportDelay = milliseconds(2);
+/// A newcomer dials the members, and they dial it if nothing came of that. Among equals the one with the smaller id
+/// begins.
+constexpr Duration kNewcomerDialsFirst = seconds(1);
+constexpr Duration kSmallerDialsFirst = milliseconds(300);
+
+bool is_in(const std::vector<Member>& members, PeerId peer) {
+  return std::any_of(members.begin(), members.end(), [&](const Member& member) { return member.id == peer; });
+}
+
+}  // namespace
+
+/// One on the master's machine that gives a loopback address is where the master is dialled.
+Member PeerMachine::reachable(const Member& member) const {
+  const bool elsewhere = member.machine != 0 && me_.machine != 0 && member.machine != me_.machine;
+  if (!elsewhere || kind_of(member.address.host) != HostKind::loopback) return member;
+  Member moved = member;
+  moved.address.host = kind_of(bounds_.master_host) == HostKind::loopback ? "" : bounds_.master_host;
+  return moved;
+}
+
+std::optional<Duration> PeerMachine::dial_after(const Member& member) const {
+  if (member.address.host.empty()) return std::nullopt;
+  const bool is_smaller = me_.id < member.id;
+  const bool it_visits = is_in(visitors_, member.id) && !view_.find(member.id);
+  // Sponsors dial.
+  if (phase_ == Phase::member && it_visits) return has_all_links() ? kNewcomerDialsFirst : Duration::zero();
+  if (phase_ == Phase::joining && !has_all_links()) return std::nullopt;
+  if (phase_ == Phase::joining && !it_visits) return Duration::zero();
+  return is_smaller ? Duration::zero() : kSmallerDialsFirst;
+}
+
+/// How many members this peer's group has.
+std::uint32_t PeerMachine::links_among() const {
+  return phase_ == Phase::joining ? static_cast<std::uint32_t>(group_members_.size()) : view_.size();
+}
+
+/// Others, members first, some of them twice perhaps.
+std::vector<Member> PeerMachine::links_to_have() const {
+  std::vector<Member> peers;
+  const auto add = [&](const std::vector<Member>& more) { peers.insert(peers.end(), more.begin(), more.end()); };
+  const bool of_all = has_all_links();
+  if (phase_ == Phase::joining) add(of_all ? group_members_ : sponsors_of(bounds_.links, group_members_, me_.id));
+  if (phase_ == Phase::member) {
+    const std::uint32_t rank = *view_.rank_of(me_.id);
+    for (std::uint32_t other = 0; other < view_.size(); ++other)
+      if (bounds_.links.has_link(rank, other, view_.size()) || needed_.contains(view_.members[other].id))
+        peers.push_back(view_.members[other]);
+  }
+  if (of_all && (phase_ == Phase::member || group_secret_ != 0)) add(visitors_);
+  if (!of_all && phase_ == Phase::member)
+    for (const Member& visitor : visitors_)
+      if (!view_.find(visitor.id) && is_sponsor(bounds_.links, view_.members, me_.id, visitor.id))
+        peers.push_back(visitor);
+  return peers;
+}
+
+void PeerMachine::want_links(Instant now, PeerActions& out) {
+  WantLinks wanted;
+  std::set<PeerId> ids;
+  for (const Member& member : links_to_have()) {
+    if (member.id == me_.id || !ids.insert(member.id).second) continue;
+    const Member peer = reachable(member);
+    wanted.peers.push_back({.peer = peer, .dial_after = dial_after(peer)});
+  }
+  if (phase_ == Phase::joining) wanted.secret = group_secret_;
+  if (phase_ == Phase::member) wanted.secret = view_.link_secret;
+  const bool secret_changed = secret_ != wanted.secret;
+  secret_ = wanted.secret;
+  const auto is_gone = [&](PeerId peer) { return secret_changed || !ids.contains(peer); };
+  std::vector<PeerId> dropped;
+  for (const PeerId peer : links_up_)
+    if (is_gone(peer)) dropped.push_back(peer);
+  std::erase_if(links_up_, is_gone);
+  std::erase_if(refused_, is_gone);
+  std::erase_if(fresh_, is_gone);
+  std::erase_if(link_news_, [&](const auto& entry) { return is_gone(entry.first); });
+  const bool of_all = has_all_links();
+  // Where links come and go with views, one that has not stood yet says nothing of its other end.
+  if (!of_all || !had_all_links_)
+    for (const PeerId peer : ids)
+      if ((secret_changed || !wanted_.contains(peer)) && !links_up_.contains(peer)) fresh_.insert(peer);
+  // Those that a newcomer is proven by are not the same all the time.
+  if (!of_all && !secret_changed)
+    for (const PeerId peer : dropped)
+      if (phase_ == Phase::joining || !view_.find(peer)) note_link(now, peer, LinkChange::down);
+  had_all_links_ = of_all;
+  wanted_ = std::move(ids);
+  out.emplace_back(std::move(wanted));
+}
+
+void PeerMachine::need_links(Instant now, const std::set<PeerId>& members, PeerActions& out) {
+  if (phase_ != Phase::member || needed_ == members) return;
+  needed_ = members;
+  want_links(now, out);
+}
+
+void PeerMachine::link_changed(Instant now, PeerId peer, LinkChange change) {
+  if (change == LinkChange::refused && (links_up_.contains(peer) || !refused_.insert(peer).second)) return;
+  if (change == LinkChange::up) {
+    links_up_.insert(peer);
+    refused_.erase(peer);
+    fresh_.erase(peer);
+  } else {
+    links_up_.erase(peer);
+  }
+  note_link(now, peer, change);
+}
+
+void PeerMachine::note_link(Instant now, PeerId peer, LinkChange change) {
+  if (!welcomed_) return;
+  link_news_[peer] = change;
+  if (!tell_links_at_) tell_links_at_ = now + kLinkReportDelay;
+}
+
+/// A master that was restarted learns of peers whose links have stood all the while.
+void PeerMachine::note_links_to(Instant now, const std::vector<Member>& came) {
+  for (const Member& member : came)
+    if (links_up_.contains(member.id)) note_link(now, member.id, LinkChange::up);
+}
+
+void PeerMachine::tell_links(PeerActions& out) {
+  tell_links_at_.reset();
+  Linked linked;
+  for (const auto& [peer, change] : link_news_) {
+    (change == LinkChange::up ? linked.up : linked.down).push_back(peer);
+    if (change == LinkChange::refused) linked.refused.push_back(peer);
+  }
+  link_news_.clear();
+  if (!linked.up.empty() || !linked.down.empty()) tell_master(std::move(linked), out);
+}
+
+/// To a master that may not have heard of what happened while this peer had no connection to it.
+void PeerMachine::tell_all_links(PeerActions& out) {
+  link_news_.clear();
+  tell_links_at_.reset();
+  Linked linked{.all = true, .up = {}, .down = {}, .refused = {}};
+  linked.up.assign(links_up_.begin(), links_up_.end());
+  if (phase_ == Phase::member)
+    for (const Member& member : view_.members)
+      if (wanted_.contains(member.id) && !links_up_.contains(member.id) && !fresh_.contains(member.id))
+        linked.down.push_back(member.id);
+  tell_master(std::move(linked), out);
+}
+
+}  // namespace hawser
