@@ -79,7 +79,7 @@ void PeerDriver::device_ended(WorkToken token, const Result<void>& outcome) noex
   try {
     if (!outcome.ok()) return lane_failed(thrown_of(outcome.error()));
     asio::post(io_, [this, token] {
-      step(WorkDone{.token = token});
+      step(WorkDone{.token = token, .result = {}});
       settle();
     });
   } catch (...) {

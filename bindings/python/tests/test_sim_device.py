@@ -11,7 +11,7 @@ import pytest
 import hawser
 
 
-def run_with_devices(script: str) -> str:
+def run_with_devices(script: str, device: str = "sim:seed=3") -> str:
     """Runs a Python script that has two peers in threads, `peers`, and `both(call)`."""
     prelude = """
         import concurrent.futures
@@ -33,7 +33,7 @@ def run_with_devices(script: str) -> str:
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(prelude) + textwrap.dedent(script)],
-        env={**os.environ, "HAWSER_DEVICE": "sim:seed=3"},
+        env={**os.environ, "HAWSER_DEVICE": device},
         capture_output=True,
         text=True,
         timeout=120,
@@ -102,3 +102,30 @@ def test_without_the_simulated_device_there_is_none() -> None:
         from hawser import sim_device
 
         sim_device.Tensor(numpy.zeros(3, numpy.float32))
+
+
+def test_a_wrong_name_of_a_device_is_told_at_once() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import hawser; hawser.Communicator('127.0.0.1:1')"],
+        env={**os.environ, "HAWSER_DEVICE": "gpu"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "HAWSER_DEVICE is 'gpu'; it can be cuda, none, or sim" in done.stderr
+    assert done.returncode == 1
+
+
+def test_a_stream_that_failed_is_told() -> None:
+    out = run_with_devices(
+        """
+        x = sim_device.Tensor(numpy.ones(100_000, numpy.float32))
+        try:
+            pool.submit(peers[0].all_reduce, x).result(60)
+        except hawser.SystemFailure as error:
+            assert "simulated device 0 failed" in str(error), error
+            print("told")
+        """,
+        device="sim:seed=3,fails=1",
+    )
+    assert "told" in out
