@@ -118,7 +118,7 @@ using WorkStep = std::variant<CopyBytes, Combine, WidenOwn, DequantizeCombine, F
 struct Work {
   std::vector<WorkStep> steps;
   std::size_t bytes = 0;  ///< About how many it touches: whether handing it to another thread pays.
-  /// Not kOnHost: all steps are CopyBytes to, from or on this device, which does them (device/copy_queue.hpp). Such
+  /// Not kOnHost: all steps are CopyBytes to, from or on this device, which does them (device/work_queue.hpp). Such
   /// works of one call begin in the order in which they were asked for.
   std::int32_t device = kOnHost;
 };

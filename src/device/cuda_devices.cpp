@@ -1,11 +1,13 @@
 #include "device/cuda_devices.hpp"
 
+#include <cstring>
 #include <map>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
 
+#include "base/assert.hpp"
 #include "device/cuda_driver.hpp"
 
 namespace hawser::device {
@@ -14,6 +16,9 @@ namespace {
 /// While an event is waited for, the driver is asked so often: at first in a row, then with pauses.
 constexpr int kAskedInARow = 200;
 constexpr std::chrono::microseconds kPause{20};
+
+constexpr const char* kNoKernels =
+    "this build has no kernels for GPUs: build it where nvcc is (CUDA 13), or use tensors of the host";
 
 CuDevicePtr pointer(const void* address) { return reinterpret_cast<CuDevicePtr>(address); }
 
@@ -35,10 +40,35 @@ class InContext {
   CuResult result_;
 };
 
+/// The functions of kernels in one context. Loaded when first run, and kept until the process ends.
+class Functions {
+ public:
+  /// In the context.
+  Result<CuFunction> find(const CudaDriver& driver, const Kernel& kernel) {
+    const std::lock_guard lock(mutex_);
+    if (const auto known = functions_.find(&kernel); known != functions_.end()) return known->second;
+    CuModule& module = modules_[kernel.image];
+    if (module == nullptr)
+      if (const CuResult result = driver.cuModuleLoadData(&module, kernel.image); result != kCuSuccess)
+        return driver.error("loading the kernels", result);
+    CuFunction found = nullptr;
+    if (const CuResult result = driver.cuModuleGetFunction(&found, module, kernel.name); result != kCuSuccess)
+      return driver.error((std::string("finding the kernel ") + kernel.name).c_str(), result);
+    functions_.emplace(&kernel, found);
+    return found;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<const void*, CuModule> modules_;  ///< By image.
+  std::map<const Kernel*, CuFunction> functions_;
+};
+
 /// A device of the driver with its primary context.
 struct Gpu {
   const CudaDriver& driver;
   CuContext context;
+  Functions& functions;
 };
 
 class CudaEvent final : public Event {
@@ -95,6 +125,24 @@ class CudaStream final : public Stream {
     return call("a copy on the GPU",
                 [&] { return gpu_.driver.cuMemcpyAsync(pointer(to), pointer(from), bytes, stream_); });
   }
+  Result<void> launch(const Launch& launch) override {
+    if (launch.kernel->image == nullptr) return Error{Status::invalid_argument, kNoKernels};
+    KernelArguments arguments{};
+    HAWSER_ASSERT(launch.memory.size() <= KernelArguments::kMemories);
+    for (std::size_t i = 0; i < launch.memory.size(); ++i) arguments.memory[i] = launch.memory[i].at;
+    std::memcpy(arguments.parameters, launch.parameters.data(), launch.parameters.size());
+    const InContext in(gpu_.driver, gpu_.context);
+    if (in.result() != kCuSuccess) return gpu_.driver.error("entering the GPU's context", in.result());
+    const auto function = gpu_.functions.find(gpu_.driver, *launch.kernel);
+    if (!function.ok()) return function.error();
+    // The driver copies the arguments before it returns.
+    void* parameters[] = {&arguments};
+    if (const CuResult result = gpu_.driver.cuLaunchKernel(*function, launch.blocks, 1, 1, kKernelThreads, 1, 1, 0,
+                                                           stream_, parameters, nullptr);
+        result != kCuSuccess)
+      return gpu_.driver.error((std::string("starting the kernel ") + launch.kernel->name).c_str(), result);
+    return {};
+  }
   Result<void> wait_for(std::shared_ptr<const Event> event) override {
     const CuEvent handle = static_cast<const CudaEvent&>(*event).handle();
     return call("waiting for the caller's stream", [&] { return gpu_.driver.cuStreamWaitEvent(stream_, handle, 0); });
@@ -139,6 +187,7 @@ class Cuda final : public Devices {
     return count;
   }
 
+  bool runs(const Kernel& kernel) const override { return kernel.image != nullptr; }
   Result<int> where(const void* address, std::size_t bytes) const override {
     const CudaDriver* const driver = cuda_driver(false);
     if (driver == nullptr || address == nullptr) return kHost;
@@ -193,7 +242,7 @@ class Cuda final : public Devices {
     int device = 0;
     {
       const std::lock_guard lock(mutex_);
-      if (!contexts_.empty()) device = contexts_.begin()->first;
+      if (!gpus_.empty()) device = gpus_.begin()->first;
     }
     const auto gpu = find(device);
     if (!gpu.ok()) return gpu.error();
@@ -210,19 +259,25 @@ class Cuda final : public Devices {
     if (driver == nullptr || device < 0 || device >= count())
       return Error{Status::invalid_argument, "there is no CUDA device " + std::to_string(device)};
     const std::lock_guard lock(mutex_);
-    if (const auto known = contexts_.find(device); known != contexts_.end()) return Gpu{*driver, known->second};
+    if (const auto known = gpus_.find(device); known != gpus_.end())
+      return Gpu{*driver, known->second.context, known->second.functions};
     CuDevice handle = 0;
     if (const CuResult result = driver->cuDeviceGet(&handle, device); result != kCuSuccess)
       return driver->error("finding the GPU", result);
     CuContext context = nullptr;
     if (const CuResult result = driver->cuDevicePrimaryCtxRetain(&context, handle); result != kCuSuccess)
       return driver->error("entering the GPU's context", result);
-    contexts_.emplace(device, context);
-    return Gpu{*driver, context};
+    Used& used = gpus_[device];
+    used.context = context;
+    return Gpu{*driver, context, used.functions};
   }
 
+  struct Used {
+    CuContext context = nullptr;  ///< Retained until the process ends.
+    Functions functions;
+  };
   std::mutex mutex_;
-  std::map<int, CuContext> contexts_;  ///< Retained until the process ends.
+  std::map<int, Used> gpus_;
 };
 
 }  // namespace

@@ -28,7 +28,8 @@ bool find_all(void* library, CudaDriver& driver) {
          find(driver.cuEventQuery, "cuEventQuery") && find(driver.cuMemcpyAsync, "cuMemcpyAsync") &&
          find(driver.cuMemAlloc, "cuMemAlloc_v2") && find(driver.cuMemFree, "cuMemFree_v2") &&
          find(driver.cuMemHostAlloc, "cuMemHostAlloc") && find(driver.cuMemFreeHost, "cuMemFreeHost") &&
-         find(driver.cuGetErrorString, "cuGetErrorString");
+         find(driver.cuModuleLoadData, "cuModuleLoadData") && find(driver.cuModuleGetFunction, "cuModuleGetFunction") &&
+         find(driver.cuLaunchKernel, "cuLaunchKernel") && find(driver.cuGetErrorString, "cuGetErrorString");
 }
 
 }  // namespace

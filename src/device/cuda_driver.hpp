@@ -15,6 +15,8 @@ using CuDevicePtr = unsigned long long;
 using CuContext = void*;
 using CuStream = void*;
 using CuEvent = void*;
+using CuModule = void*;
+using CuFunction = void*;
 
 inline constexpr CuResult kCuSuccess = 0;
 inline constexpr CuResult kCuNotReady = 600;
@@ -53,6 +55,10 @@ struct CudaDriver {
   CuResult (*cuMemFree)(CuDevicePtr) = nullptr;
   CuResult (*cuMemHostAlloc)(void**, std::size_t, unsigned) = nullptr;
   CuResult (*cuMemFreeHost)(void*) = nullptr;
+  CuResult (*cuModuleLoadData)(CuModule*, const void*) = nullptr;
+  CuResult (*cuModuleGetFunction)(CuFunction*, CuModule, const char*) = nullptr;
+  CuResult (*cuLaunchKernel)(CuFunction, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, CuStream,
+                             void**, void**) = nullptr;
   CuResult (*cuGetErrorString)(CuResult, const char**) = nullptr;
 
   /// "what: the driver's words (number)".

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/result.hpp"
+#include "device/kernel.hpp"
 
 /// Memory of accelerators behind one interface: CUDA, a simulated device, or none.
 namespace hawser::device {
@@ -30,6 +31,8 @@ class Stream {
   virtual ~Stream() = default;
   /// to = from. Either may lie on the stream's device or on the host. Does not block where the host's side is pinned.
   virtual Result<void> copy(std::byte* to, const std::byte* from, std::size_t bytes) = 0;
+  /// Runs a kernel. Error: invalid_argument, where Devices::runs() says so, or memory is not all the stream's device's.
+  virtual Result<void> launch(const Launch& launch) = 0;
   /// Does nothing further until that event's work is done.
   virtual Result<void> wait_for(std::shared_ptr<const Event> event) = 0;
   virtual Result<std::shared_ptr<Event>> record() = 0;
@@ -50,6 +53,9 @@ class Devices {
   virtual const char* name() const = 0;
   /// May grow from 0 when the process begins to use devices.
   virtual int count() const = 0;
+
+  /// Whether streams can run it: this build has code for these devices.
+  virtual bool runs(const Kernel& kernel) const = 0;
 
   /// Where all of these bytes lie: a device's number, or kHost. A null pointer lies on the host. Error:
   /// invalid_argument, if they are not within one allocation of a device.

@@ -9,6 +9,7 @@ class NoDevices final : public Devices {
  public:
   const char* name() const override { return "none"; }
   int count() const override { return 0; }
+  bool runs(const Kernel&) const override { return false; }
   Result<int> where(const void*, std::size_t) const override { return kHost; }
   Result<std::unique_ptr<Stream>> make_stream(int) override { return none(); }
   Result<std::shared_ptr<Event>> record_on(int, std::uintptr_t) override { return none(); }

@@ -132,6 +132,7 @@ struct Shared {
   std::atomic<std::uint64_t> streams{0};
   std::atomic<std::uint64_t> bytes_down{0};
   std::atomic<std::uint64_t> bytes_up{0};
+  std::atomic<std::uint64_t> launches{0};
   std::atomic<std::uint64_t> pinned_bytes{0};
   std::atomic<std::uint64_t> pinned_bytes_most{0};
 };
@@ -193,6 +194,28 @@ class SimStream final : public Stream {
       if (source.owner && !target.owner) shared_->bytes_down += bytes;
       if (target.owner && !source.owner) shared_->bytes_up += bytes;
       take_time(bytes);
+    });
+    return {};
+  }
+  Result<void> launch(const Launch& launch) override {
+    HAWSER_ASSERT(launch.memory.size() <= KernelArguments::kMemories);
+    auto arguments = std::make_unique<KernelArguments>();
+    std::vector<AddressMap::Held> memory;
+    for (const Launch::Memory& one : launch.memory) {
+      const auto on = shared_->memory.where(one.at, one.bytes);
+      if (!on.ok()) return on.error();
+      if (one.at != nullptr && *on != device_)
+        return Error{Status::invalid_argument, std::string("the kernel ") + launch.kernel->name + " on device " +
+                                                   std::to_string(device_) + " was given memory of " +
+                                                   (*on == kHost ? "the host" : "device " + std::to_string(*on))};
+      memory.push_back(shared_->memory.held(one.at, one.bytes));
+      arguments->memory[memory.size() - 1] = memory.back().at;
+    }
+    std::memcpy(arguments->parameters, launch.parameters.data(), launch.parameters.size());
+    put([this, kernel = launch.kernel, blocks = launch.blocks, memory = std::move(memory),
+         arguments = std::shared_ptr<KernelArguments>(std::move(arguments))] {
+      for (unsigned block = 0; block < blocks; ++block) kernel->run_block(*arguments, block);
+      ++shared_->launches;
     });
     return {};
   }
@@ -306,6 +329,7 @@ class Simulated final : public SimDevices {
 
   const char* name() const override { return "sim"; }
   int count() const override { return shared_->config.devices; }
+  bool runs(const Kernel&) const override { return true; }
   Result<int> where(const void* address, std::size_t bytes) const override {
     return shared_->memory.where(address, bytes);
   }
@@ -369,6 +393,7 @@ class Simulated final : public SimDevices {
   Counters counters() const override {
     return {.bytes_down = shared_->bytes_down,
             .bytes_up = shared_->bytes_up,
+            .launches = shared_->launches,
             .pinned_bytes_most = shared_->pinned_bytes_most};
   }
 

@@ -48,6 +48,7 @@ class SimDevices : public Devices {
   struct Counters {
     std::uint64_t bytes_down = 0;  ///< By copies of streams, from devices to the host.
     std::uint64_t bytes_up = 0;
+    std::uint64_t launches = 0;  ///< Of kernels.
     std::uint64_t pinned_bytes_most = 0;
   };
   virtual Counters counters() const = 0;

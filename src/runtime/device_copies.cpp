@@ -99,15 +99,15 @@ void DeviceCopies::free_later(int device, std::unique_ptr<device::Memory> memory
   const std::lock_guard lock(mutex_);
   if (is_over_) return;
   if (const auto way = queue(device, true); way.ok())
-    (*way)->put({.copies = {}, .done = [shared](const Result<void>&) {}});
+    (*way)->put({.steps = {}, .done = [shared](const Result<void>&) {}});
 } catch (...) {
   // Without memory for the job it is freed here.
 }
 
-Result<device::CopyQueue*> DeviceCopies::queue(int device, bool is_up) {
+Result<device::WorkQueue*> DeviceCopies::queue(int device, bool is_up) {
   auto& found = queues_[{device, is_up}];
   if (!found) {
-    auto started = device::CopyQueue::start(devices_, device, patience_);
+    auto started = device::WorkQueue::start(devices_, device, patience_);
     if (!started.ok()) return started.error();
     found = std::move(*started);
   }
@@ -115,13 +115,13 @@ Result<device::CopyQueue*> DeviceCopies::queue(int device, bool is_up) {
 }
 
 Result<void> DeviceCopies::put(const Work& work, std::function<void(const Result<void>&)> done) {
-  device::CopyQueue::Job job;
-  job.copies.reserve(work.steps.size());
+  device::WorkQueue::Job job;
+  job.steps.reserve(work.steps.size());
   std::vector<std::uint8_t*> marks;
   bool is_up = true;
   for (const WorkStep& step : work.steps) {
     const auto& copy = std::get<CopyBytes>(step);
-    job.copies.push_back({.to = copy.to, .from = copy.from, .bytes = copy.bytes});
+    job.steps.emplace_back(device::WorkQueue::Copy{.to = copy.to, .from = copy.from, .bytes = copy.bytes});
     if (copy.done != nullptr) marks.push_back(copy.done);
     const auto to = devices_.where(copy.to, copy.bytes);
     if (!to.ok()) return to.error();
@@ -195,7 +195,7 @@ Result<void> DeviceCopies::copy(const std::vector<StreamCopy>& copies) {
 }
 
 void DeviceCopies::finish() noexcept {
-  std::map<std::pair<int, bool>, std::unique_ptr<device::CopyQueue>> ending;
+  std::map<std::pair<int, bool>, std::unique_ptr<device::WorkQueue>> ending;
   std::unique_ptr<device::StreamWaits> waits;
   {
     const std::lock_guard lock(mutex_);

@@ -9,7 +9,7 @@
 
 #include "base/instant.hpp"
 #include "collective/call_memory.hpp"
-#include "device/copy_queue.hpp"
+#include "device/work_queue.hpp"
 #include "device/devices.hpp"
 #include "device/stream_waits.hpp"
 
@@ -53,7 +53,7 @@ class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
   void finish() noexcept;
 
  private:
-  Result<device::CopyQueue*> queue(int device, bool is_up);
+  Result<device::WorkQueue*> queue(int device, bool is_up);
   void copy_now(int device, const CopyBytes& copy) noexcept;
   void free_later(int device, std::unique_ptr<device::Memory> memory) noexcept;
 
@@ -62,7 +62,7 @@ class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
   std::shared_ptr<BufferPool> pool_;
   std::mutex mutex_;
   std::unique_ptr<device::StreamWaits> stream_waits_ = std::make_unique<device::StreamWaits>();
-  std::map<std::pair<int, bool>, std::unique_ptr<device::CopyQueue>> queues_;  ///< By device and direction.
+  std::map<std::pair<int, bool>, std::unique_ptr<device::WorkQueue>> queues_;  ///< By device and direction.
   bool is_over_ = false;
   std::atomic<bool> has_failed_{false};  ///< A device of this communicator's calls has.
 };

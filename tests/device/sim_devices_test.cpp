@@ -56,6 +56,42 @@ TEST_CASE("a stream copies down, up and between two places of a device") {
   CHECK(devices->counters().bytes_up == 4000);
 }
 
+namespace kernels {
+/// memory[0] += the parameter, 16 bytes by each block.
+void add(const KernelArguments& arguments, unsigned block) {
+  for (unsigned i = 0; i < 16; ++i) {
+    std::byte& one = arguments.memory[0][block * 16 + i];
+    one = static_cast<std::byte>(static_cast<unsigned>(one) + arguments.parameters[0]);
+  }
+}
+constexpr Kernel kAdd{.name = "add", .run_block = add, .image = nullptr};
+}  // namespace kernels
+
+TEST_CASE("a stream runs kernels on its device's memory, in their order, and on no other memory") {
+  const auto devices = SimDevices::make({});
+  auto memory = devices->allocate(0, 64);
+  auto other = devices->allocate(1, 64);
+  auto stream = devices->make_stream(0);
+  REQUIRE((memory.ok() && other.ok() && stream.ok()));
+  auto expected = bytes_of(64, 1);
+  std::vector<std::byte> output(64);
+  CHECK(devices->runs(kernels::kAdd));
+  REQUIRE((*stream)->copy((*memory)->bytes(), expected.data(), 64).ok());
+  const unsigned char three = 3;
+  REQUIRE((*stream)->launch(Launch::of(kernels::kAdd, 4, {{(*memory)->bytes(), 64}}, three)).ok());
+  REQUIRE((*stream)->copy(output.data(), (*memory)->bytes(), 64).ok());
+  auto end = (*stream)->record();
+  REQUIRE(end.ok());
+  REQUIRE(*(*end)->wait(kEventBound));
+  for (std::byte& one : expected) one = static_cast<std::byte>(static_cast<unsigned>(one) + 3);
+  CHECK(output == expected);
+  CHECK(devices->counters().launches == 1);
+  for (std::byte* const wrong : {(*other)->bytes(), output.data()})
+    CHECK((*stream)->launch(Launch::of(kernels::kAdd, 1, {{wrong, 64}}, three)).status() == Status::invalid_argument);
+  CHECK((*stream)->launch(Launch::of(kernels::kAdd, 1, {{(*memory)->bytes(), 65}}, three)).status() ==
+        Status::invalid_argument);
+}
+
 TEST_CASE("the host cannot touch a device's memory") {
   const auto devices = SimDevices::make({});
   auto memory = devices->allocate(0, 4096);

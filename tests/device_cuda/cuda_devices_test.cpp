@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "catch.hpp"
-#include "device/copy_queue.hpp"
+#include "device/work_queue.hpp"
 #include "device/cuda_devices.hpp"
 #include "device/pinned_pool.hpp"
 
@@ -67,7 +67,7 @@ TEST_CASE("a stream copies down and up, and its events come when that is done") 
   CHECK(std::memcmp((*pinned)->bytes(), input.data(), 4096) == 0);
 }
 
-TEST_CASE("a copy queue runs on a GPU, from another thread, and leaves no context behind") {
+TEST_CASE("a work queue runs on a GPU, from another thread, and leaves no context behind") {
   auto memory = gpus().allocate(0, 4096);
   REQUIRE(memory.ok());
   PinnedPool pool(gpus(), 8192);
@@ -77,12 +77,12 @@ TEST_CASE("a copy queue runs on a GPU, from another thread, and leaves no contex
   CHECK(*gpus().where(beyond, 4096) == kHost);
   std::memset(a, 5, 4096);
   std::thread([&] {
-    auto queue = CopyQueue::start(gpus(), 0, kBound);
+    auto queue = WorkQueue::start(gpus(), 0, kBound);
     REQUIRE(queue.ok());
     std::promise<Result<void>> up, down;
-    (*queue)->put({.copies = {{.to = (*memory)->bytes(), .from = a, .bytes = 4096}},
+    (*queue)->put({.steps = {WorkQueue::Copy{.to = (*memory)->bytes(), .from = a, .bytes = 4096}},
                    .done = [&](const Result<void>& outcome) { up.set_value(outcome); }});
-    (*queue)->put({.copies = {{.to = b, .from = (*memory)->bytes(), .bytes = 4096}},
+    (*queue)->put({.steps = {WorkQueue::Copy{.to = b, .from = (*memory)->bytes(), .bytes = 4096}},
                    .done = [&](const Result<void>& outcome) { down.set_value(outcome); }});
     CHECK(up.get_future().get().ok());
     CHECK(down.get_future().get().ok());
@@ -93,6 +93,24 @@ TEST_CASE("a copy queue runs on a GPU, from another thread, and leaves no contex
   pool.give(beyond, 4096);
   if (const auto depth = reinterpret_cast<int (*)()>(::dlsym(::dlopen("libcuda.so.1", RTLD_LAZY), "fake_depth")))
     CHECK(depth() == 0);
+}
+
+TEST_CASE("a stream runs kernels from an image, and says which it does not find") {
+  if (::dlsym(::dlopen("libcuda.so.1", RTLD_LAZY), "fake_depth") == nullptr) return;  // A real driver: device_kernels.
+  auto memory = gpus().allocate(0, 64);
+  auto stream = gpus().make_stream(0);
+  REQUIRE((memory.ok() && stream.ok()));
+  const Kernel set{.name = "set", .run_block = nullptr, .image = "set"};
+  CHECK(gpus().runs(set));
+  const unsigned char value = 7;
+  REQUIRE((*stream)->launch(Launch::of(set, 1, {{(*memory)->bytes(), 64}}, value)).ok());
+  CHECK(*(*memory)->bytes() == std::byte{7});
+  const Kernel missing{.name = "missing", .run_block = nullptr, .image = "set"};
+  CHECK((*stream)->launch(Launch::of(missing, 1, {}, value)).error().sentence ==
+        "finding the kernel missing: invalid argument (CUDA error 500)");
+  const Kernel none{.name = "none", .run_block = nullptr, .image = nullptr};
+  CHECK(!gpus().runs(none));
+  CHECK((*stream)->launch(Launch::of(none, 1, {}, value)).status() == Status::invalid_argument);
 }
 
 TEST_CASE("what the driver refuses is told in its words") {

@@ -6,33 +6,35 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <variant>
 #include <vector>
 
 #include "device/devices.hpp"
 
 namespace hawser::device {
 
-/// Copies between one device and the host, or on the device, in the order in which they were asked for, on a stream of
-/// its own. A thread waits for them, so that nobody else does.
-class CopyQueue {
+/// Copies between one device and the host, or on the device, and kernels there, in the order in which they were asked
+/// for, on a stream of its own. A thread waits for them, so that nobody else does.
+class WorkQueue {
  public:
   struct Copy {
     std::byte* to = nullptr;
     const std::byte* from = nullptr;
     std::size_t bytes = 0;
   };
+  using Step = std::variant<Copy, Launch>;
   struct Job {
-    std::vector<Copy> copies;
+    std::vector<Step> steps;
     /// All is done, or the error. Called on the queue's thread, in the order of the jobs. Must not throw.
     std::function<void(const Result<void>&)> done;
   };
 
   /// `patience`: an event that takes longer is an error, and so is all that follows. Error: of Devices::make_stream, or
   /// system, if there is no thread.
-  static Result<std::unique_ptr<CopyQueue>> start(Devices& devices, int device, std::chrono::milliseconds patience);
-  ~CopyQueue();
-  CopyQueue(const CopyQueue&) = delete;
-  CopyQueue& operator=(const CopyQueue&) = delete;
+  static Result<std::unique_ptr<WorkQueue>> start(Devices& devices, int device, std::chrono::milliseconds patience);
+  ~WorkQueue();
+  WorkQueue(const WorkQueue&) = delete;
+  WorkQueue& operator=(const WorkQueue&) = delete;
 
   /// Safe from any thread; does not block.
   void put(Job job);
@@ -41,7 +43,7 @@ class CopyQueue {
   bool finish() noexcept;
 
  private:
-  CopyQueue(std::unique_ptr<Stream> stream, int device, std::chrono::milliseconds patience)
+  WorkQueue(std::unique_ptr<Stream> stream, int device, std::chrono::milliseconds patience)
       : stream_(std::move(stream)), device_(device), patience_(patience) {}
   void work();
   Result<std::shared_ptr<Event>> begin(const Job& job);

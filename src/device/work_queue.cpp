@@ -1,4 +1,4 @@
-#include "device/copy_queue.hpp"
+#include "device/work_queue.hpp"
 
 #include <system_error>
 #include <utility>
@@ -11,10 +11,10 @@ constexpr std::size_t kBegunMost = 16;
 
 }  // namespace
 
-Result<std::unique_ptr<CopyQueue>> CopyQueue::start(Devices& devices, int device, std::chrono::milliseconds patience) {
+Result<std::unique_ptr<WorkQueue>> WorkQueue::start(Devices& devices, int device, std::chrono::milliseconds patience) {
   auto stream = devices.make_stream(device);
   if (!stream.ok()) return stream.error();
-  std::unique_ptr<CopyQueue> queue(new CopyQueue(std::move(*stream), device, patience));
+  std::unique_ptr<WorkQueue> queue(new WorkQueue(std::move(*stream), device, patience));
   try {
     queue->thread_ = std::thread([&self = *queue] { self.work(); });
   } catch (const std::system_error& error) {
@@ -23,9 +23,9 @@ Result<std::unique_ptr<CopyQueue>> CopyQueue::start(Devices& devices, int device
   return queue;
 }
 
-CopyQueue::~CopyQueue() { static_cast<void>(finish()); }
+WorkQueue::~WorkQueue() { static_cast<void>(finish()); }
 
-bool CopyQueue::finish() noexcept {
+bool WorkQueue::finish() noexcept {
   {
     const std::lock_guard lock(mutex_);
     is_over_ = true;
@@ -36,7 +36,7 @@ bool CopyQueue::finish() noexcept {
   return hangs_;
 }
 
-void CopyQueue::put(Job job) {
+void WorkQueue::put(Job job) {
   {
     const std::lock_guard lock(mutex_);
     jobs_.push_back(std::move(job));
@@ -44,14 +44,18 @@ void CopyQueue::put(Job job) {
   cv_.notify_all();
 }
 
-Result<std::shared_ptr<Event>> CopyQueue::begin(const Job& job) {
+Result<std::shared_ptr<Event>> WorkQueue::begin(const Job& job) {
   if (failed_) return *failed_;
-  for (const Copy& copy : job.copies)
-    if (const auto copied = stream_->copy(copy.to, copy.from, copy.bytes); !copied.ok()) return copied.error();
+  for (const Step& step : job.steps) {
+    const auto* const copy = std::get_if<Copy>(&step);
+    const auto put =
+        copy == nullptr ? stream_->launch(std::get<Launch>(step)) : stream_->copy(copy->to, copy->from, copy->bytes);
+    if (!put.ok()) return put.error();
+  }
   return stream_->record();
 }
 
-void CopyQueue::end_oldest() {
+void WorkQueue::end_oldest() {
   Begun oldest = std::move(begun_.front());
   begun_.pop_front();
   Result<void> outcome;
@@ -65,7 +69,7 @@ void CopyQueue::end_oldest() {
       outcome = ended.error();
     } else if (!*ended) {
       hangs_ = true;
-      outcome = Error{Status::system, "device " + std::to_string(device_) + " has not finished a copy within " +
+      outcome = Error{Status::system, "device " + std::to_string(device_) + " has not finished its work within " +
                                           std::to_string(patience_.count()) + " ms: it hangs"};
     }
   }
@@ -73,7 +77,7 @@ void CopyQueue::end_oldest() {
   oldest.job.done(outcome);
 }
 
-void CopyQueue::work() {
+void WorkQueue::work() {
   std::unique_lock lock(mutex_);
   while (true) {
     if (begun_.empty()) cv_.wait(lock, [&] { return is_over_ || !jobs_.empty(); });

@@ -3,9 +3,9 @@
 #include <vector>
 
 #include "catch.hpp"
-#include "device/copy_queue.hpp"
 #include "device/sim_devices.hpp"
 #include "device/stream_waits.hpp"
+#include "device/work_queue.hpp"
 
 namespace hawser::device {
 namespace {
@@ -13,12 +13,12 @@ namespace {
 constexpr std::chrono::minutes kJobBound{5};
 
 /// Down from the device into `to`; the promise hears of the end.
-CopyQueue::Job download(std::byte* to, const std::byte* from, std::size_t bytes, std::promise<Result<void>>& ended) {
-  return {.copies = {{.to = to, .from = from, .bytes = bytes}},
+WorkQueue::Job download(std::byte* to, const std::byte* from, std::size_t bytes, std::promise<Result<void>>& ended) {
+  return {.steps = {WorkQueue::Copy{.to = to, .from = from, .bytes = bytes}},
           .done = [&ended](const Result<void>& outcome) { ended.set_value(outcome); }};
 }
 
-TEST_CASE("jobs of a copy queue end in their order") {
+TEST_CASE("jobs of a work queue end in their order") {
   const auto devices = SimDevices::make({.delay_most = std::chrono::milliseconds(1)});
   auto memory = devices->allocate(0, 100 * 64);
   REQUIRE(memory.ok());
@@ -29,10 +29,10 @@ TEST_CASE("jobs of a copy queue end in their order") {
   std::vector<int> order;
   std::atomic<int> failed{0};
   {
-    auto queue = CopyQueue::start(*devices, 0, kJobBound);
+    auto queue = WorkQueue::start(*devices, 0, kJobBound);
     REQUIRE(queue.ok());
     for (int job = 0; job < 100; ++job)
-      (*queue)->put({.copies = {{.to = output.data() + job * 64, .from = (*memory)->bytes() + job * 64, .bytes = 64}},
+      (*queue)->put({.steps = {WorkQueue::Copy{.to = output.data() + job * 64, .from = (*memory)->bytes() + job * 64, .bytes = 64}},
                      .done = [&, job](const Result<void>& outcome) {
                        order.push_back(job);
                        if (!outcome.ok()) ++failed;
@@ -50,7 +50,7 @@ TEST_CASE("after one failed copy all later jobs fail") {
   auto other = devices->allocate(1, 64);
   REQUIRE(memory.ok());
   REQUIRE(other.ok());
-  auto queue = CopyQueue::start(*devices, 0, kJobBound);
+  auto queue = WorkQueue::start(*devices, 0, kJobBound);
   REQUIRE(queue.ok());
   std::byte here[64] = {};
   std::promise<Result<void>> well, wrong, after;
@@ -69,7 +69,7 @@ TEST_CASE("a device that does not answer is an error after the patience, and nob
   static auto memory = std::move(*devices->allocate(0, 64));
   static std::byte here[64];
   devices->hang_device(0);
-  auto queue = CopyQueue::start(*devices, 0, std::chrono::milliseconds(1));
+  auto queue = WorkQueue::start(*devices, 0, std::chrono::milliseconds(1));
   REQUIRE(queue.ok());
   std::promise<Result<void>> ended;
   (*queue)->put(download(here, memory->bytes(), 64, ended));
