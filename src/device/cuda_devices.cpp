@@ -1,11 +1,13 @@
 #include "device/cuda_devices.hpp"
 
+#include <atomic>
 #include <cstring>
 #include <map>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/assert.hpp"
 #include "device/cuda_driver.hpp"
@@ -71,6 +73,81 @@ struct Gpu {
   Functions& functions;
 };
 
+Result<void> launch(const Gpu& gpu, CuStream stream, const Launch& launch) {
+  if (launch.kernel->image == nullptr) return Error{Status::invalid_argument, kNoKernels};
+  KernelArguments arguments{};
+  HAWSER_ASSERT(launch.memory.size() <= KernelArguments::kMemories);
+  for (std::size_t i = 0; i < launch.memory.size(); ++i) arguments.memory[i] = launch.memory[i].at;
+  std::memcpy(arguments.parameters, launch.parameters.data(), launch.parameters.size());
+  const InContext in(gpu.driver, gpu.context);
+  if (in.result() != kCuSuccess) return gpu.driver.error("entering the GPU's context", in.result());
+  const auto function = gpu.functions.find(gpu.driver, *launch.kernel);
+  if (!function.ok()) return function.error();
+  // The driver copies the arguments before it returns.
+  void* parameters[] = {&arguments};
+  if (const CuResult result = gpu.driver.cuLaunchKernel(*function, launch.blocks, 1, 1, kKernelThreads, 1, 1, 0, stream,
+                                                        parameters, nullptr);
+      result != kCuSuccess)
+    return gpu.driver.error((std::string("starting the kernel ") + launch.kernel->name).c_str(), result);
+  return {};
+}
+
+/// The words that gates are made of, in pinned memory that is kept until the process ends. A gate is open when its word
+/// has reached its number. The numbers of a word only grow, so it can serve the next gate once one is open.
+class GateWords {
+ public:
+  static constexpr std::size_t kBytes = 4096;
+  struct Word {
+    std::uint32_t* at = nullptr;
+    std::uint32_t number = 0;
+  };
+  /// `more`: a page of zeros.
+  template <class More>
+  Result<Word> take(const More& more) {
+    const std::lock_guard lock(mutex_);
+    if (free_.empty()) {
+      auto page = more();
+      if (!page.ok()) return page.error();
+      auto* const words = reinterpret_cast<std::uint32_t*>((*page)->bytes());
+      std::memset(words, 0, kBytes);
+      for (std::size_t i = 0; i < kBytes / sizeof *words; ++i) free_.push_back({words + i, 0});
+      // Streams may read it for as long as they like.
+      static_cast<void>(page->release());
+    }
+    Word word = free_.back();
+    free_.pop_back();
+    ++word.number;
+    return word;
+  }
+  void give(Word word) noexcept try {
+    const std::lock_guard lock(mutex_);
+    free_.push_back(word);
+  } catch (...) {
+    // Without memory it is lost.
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<Word> free_;
+};
+
+class CudaGate final : public Gate {
+ public:
+  CudaGate(GateWords& words, GateWords::Word word) : words_(words), word_(word) {}
+  ~CudaGate() override { open(); }
+  void open() noexcept override {
+    if (is_open_.exchange(true)) return;
+    std::atomic_ref(*word_.at).store(word_.number, std::memory_order_release);
+    words_.give(word_);
+  }
+  const GateWords::Word& word() const { return word_; }
+
+ private:
+  GateWords& words_;
+  GateWords::Word word_;
+  std::atomic<bool> is_open_{false};
+};
+
 class CudaEvent final : public Event {
  public:
   CudaEvent(Gpu gpu, CuEvent event) : gpu_(gpu), event_(event) {}
@@ -125,24 +202,7 @@ class CudaStream final : public Stream {
     return call("a copy on the GPU",
                 [&] { return gpu_.driver.cuMemcpyAsync(pointer(to), pointer(from), bytes, stream_); });
   }
-  Result<void> launch(const Launch& launch) override {
-    if (launch.kernel->image == nullptr) return Error{Status::invalid_argument, kNoKernels};
-    KernelArguments arguments{};
-    HAWSER_ASSERT(launch.memory.size() <= KernelArguments::kMemories);
-    for (std::size_t i = 0; i < launch.memory.size(); ++i) arguments.memory[i] = launch.memory[i].at;
-    std::memcpy(arguments.parameters, launch.parameters.data(), launch.parameters.size());
-    const InContext in(gpu_.driver, gpu_.context);
-    if (in.result() != kCuSuccess) return gpu_.driver.error("entering the GPU's context", in.result());
-    const auto function = gpu_.functions.find(gpu_.driver, *launch.kernel);
-    if (!function.ok()) return function.error();
-    // The driver copies the arguments before it returns.
-    void* parameters[] = {&arguments};
-    if (const CuResult result = gpu_.driver.cuLaunchKernel(*function, launch.blocks, 1, 1, kKernelThreads, 1, 1, 0,
-                                                           stream_, parameters, nullptr);
-        result != kCuSuccess)
-      return gpu_.driver.error((std::string("starting the kernel ") + launch.kernel->name).c_str(), result);
-    return {};
-  }
+  Result<void> launch(const Launch& launch) override { return device::launch(gpu_, stream_, launch); }
   Result<void> wait_for(std::shared_ptr<const Event> event) override {
     const CuEvent handle = static_cast<const CudaEvent&>(*event).handle();
     return call("waiting for the caller's stream", [&] { return gpu_.driver.cuStreamWaitEvent(stream_, handle, 0); });
@@ -227,6 +287,29 @@ class Cuda final : public Devices {
     if (!gpu.ok()) return gpu.error();
     return CudaEvent::record(*gpu, reinterpret_cast<CuStream>(stream));
   }
+  Result<void> launch_on(int device, std::uintptr_t stream, const Launch& launch) override {
+    const auto gpu = find(device);
+    if (!gpu.ok()) return gpu.error();
+    return device::launch(*gpu, reinterpret_cast<CuStream>(stream), launch);
+  }
+  Result<std::shared_ptr<Gate>> make_gate() override {
+    const auto word = words_.take([this] { return allocate_pinned(GateWords::kBytes); });
+    if (!word.ok()) return word.error();
+    return std::shared_ptr<Gate>(std::make_shared<CudaGate>(words_, *word));
+  }
+  Result<void> wait_on(int device, std::uintptr_t stream, std::shared_ptr<Gate> gate) override {
+    const auto gpu = find(device);
+    if (!gpu.ok()) return gpu.error();
+    const GateWords::Word& word = static_cast<const CudaGate&>(*gate).word();
+    const InContext in(gpu->driver, gpu->context);
+    const CuResult result =
+        in.result() != kCuSuccess
+            ? in.result()
+            : gpu->driver.cuStreamWaitValue32(reinterpret_cast<CuStream>(stream), pointer(word.at), word.number,
+                                              kCuStreamWaitValueGeq);
+    if (result != kCuSuccess) return gpu->driver.error("making the stream wait", result);
+    return {};
+  }
   Result<std::unique_ptr<Memory>> allocate(int device, std::size_t bytes) override {
     const auto gpu = find(device);
     if (!gpu.ok()) return gpu.error();
@@ -278,6 +361,7 @@ class Cuda final : public Devices {
   };
   std::mutex mutex_;
   std::map<int, Used> gpus_;
+  GateWords words_;
 };
 
 }  // namespace

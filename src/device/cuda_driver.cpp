@@ -29,7 +29,8 @@ bool find_all(void* library, CudaDriver& driver) {
          find(driver.cuMemAlloc, "cuMemAlloc_v2") && find(driver.cuMemFree, "cuMemFree_v2") &&
          find(driver.cuMemHostAlloc, "cuMemHostAlloc") && find(driver.cuMemFreeHost, "cuMemFreeHost") &&
          find(driver.cuModuleLoadData, "cuModuleLoadData") && find(driver.cuModuleGetFunction, "cuModuleGetFunction") &&
-         find(driver.cuLaunchKernel, "cuLaunchKernel") && find(driver.cuGetErrorString, "cuGetErrorString");
+         find(driver.cuLaunchKernel, "cuLaunchKernel") && find(driver.cuStreamWaitValue32, "cuStreamWaitValue32_v2") &&
+         find(driver.cuGetErrorString, "cuGetErrorString");
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "base/result.hpp"
@@ -24,6 +25,7 @@ inline constexpr unsigned kCuStreamNonBlocking = 1;
 inline constexpr unsigned kCuEventDisableTiming = 2;
 inline constexpr unsigned kCuMemHostAllocPortable = 1;
 inline constexpr unsigned kCuMemoryTypeDevice = 2;
+inline constexpr unsigned kCuStreamWaitValueGeq = 0;
 
 /// CUpointer_attribute.
 enum class CuPointerAttribute : int {
@@ -59,6 +61,7 @@ struct CudaDriver {
   CuResult (*cuModuleGetFunction)(CuFunction*, CuModule, const char*) = nullptr;
   CuResult (*cuLaunchKernel)(CuFunction, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, CuStream,
                              void**, void**) = nullptr;
+  CuResult (*cuStreamWaitValue32)(CuStream, CuDevicePtr, std::uint32_t, unsigned) = nullptr;
   CuResult (*cuGetErrorString)(CuResult, const char**) = nullptr;
 
   /// "what: the driver's words (number)".

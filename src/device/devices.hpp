@@ -38,6 +38,15 @@ class Stream {
   virtual Result<std::shared_ptr<Event>> record() = 0;
 };
 
+/// Closed, until it is opened for good. A stream waits at it without a thread of the host, for what only the host knows.
+class Gate {
+ public:
+  virtual ~Gate() = default;
+  /// Must come one day, whatever happens: the stream does nothing else. Safe from any thread; does not block. Again:
+  /// nothing happens.
+  virtual void open() noexcept = 0;
+};
+
 /// Memory that was allocated here. Freed by its destructor.
 class Memory {
  public:
@@ -64,6 +73,11 @@ class Devices {
   virtual Result<std::unique_ptr<Stream>> make_stream(int device) = 0;
   /// What has been put on a stream of the caller until now. 0: the device's default stream.
   virtual Result<std::shared_ptr<Event>> record_on(int device, std::uintptr_t stream) = 0;
+  /// Puts a kernel on a stream of the caller, as Stream::launch() does.
+  virtual Result<void> launch_on(int device, std::uintptr_t stream, const Launch& launch) = 0;
+  virtual Result<std::shared_ptr<Gate>> make_gate() = 0;
+  /// What the caller puts on that stream after this runs once the gate is open.
+  virtual Result<void> wait_on(int device, std::uintptr_t stream, std::shared_ptr<Gate> gate) = 0;
   /// On a device.
   virtual Result<std::unique_ptr<Memory>> allocate(int device, std::size_t bytes) = 0;
   /// On the host, where devices copy at full rate and beside the host.

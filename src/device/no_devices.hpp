@@ -13,6 +13,9 @@ class NoDevices final : public Devices {
   Result<int> where(const void*, std::size_t) const override { return kHost; }
   Result<std::unique_ptr<Stream>> make_stream(int) override { return none(); }
   Result<std::shared_ptr<Event>> record_on(int, std::uintptr_t) override { return none(); }
+  Result<void> launch_on(int, std::uintptr_t, const Launch&) override { return none(); }
+  Result<std::shared_ptr<Gate>> make_gate() override { return none(); }
+  Result<void> wait_on(int, std::uintptr_t, std::shared_ptr<Gate>) override { return none(); }
   Result<std::unique_ptr<Memory>> allocate(int, std::size_t) override { return none(); }
   Result<std::unique_ptr<Memory>> allocate_pinned(std::size_t) override { return none(); }
 

@@ -163,6 +163,16 @@ class SimEvent final : public Event {
   std::optional<Result<void>> outcome_;
 };
 
+class SimGate final : public Gate {
+ public:
+  ~SimGate() override { open(); }
+  void open() noexcept override { event_->happen({}); }
+  const std::shared_ptr<SimEvent>& event() const { return event_; }
+
+ private:
+  std::shared_ptr<SimEvent> event_ = std::make_shared<SimEvent>();
+};
+
 class SimStream final : public Stream {
  public:
   /// `is_callers`: of a caller of the library, who has not hung.
@@ -342,6 +352,19 @@ class Simulated final : public SimDevices {
     const auto found = user_stream(stream, device);
     if (!found.ok()) return found.error();
     return (*found)->record();
+  }
+  Result<void> launch_on(int device, std::uintptr_t stream, const Launch& launch) override {
+    if (const auto known = check(device); !known.ok()) return known.error();
+    const auto found = user_stream(stream, device);
+    if (!found.ok()) return found.error();
+    return (*found)->launch(launch);
+  }
+  Result<std::shared_ptr<Gate>> make_gate() override { return std::shared_ptr<Gate>(std::make_shared<SimGate>()); }
+  Result<void> wait_on(int device, std::uintptr_t stream, std::shared_ptr<Gate> gate) override {
+    if (const auto known = check(device); !known.ok()) return known.error();
+    const auto found = user_stream(stream, device);
+    if (!found.ok()) return found.error();
+    return (*found)->wait_for(static_cast<const SimGate&>(*gate).event());
   }
   Result<std::unique_ptr<Memory>> allocate(int device, std::size_t bytes) override {
     if (const auto known = check(device); !known.ok()) return known.error();

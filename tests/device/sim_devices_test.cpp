@@ -92,6 +92,28 @@ TEST_CASE("a stream runs kernels on its device's memory, in their order, and on 
         Status::invalid_argument);
 }
 
+TEST_CASE("a caller's stream runs kernels, and waits at a gate") {
+  const auto devices = SimDevices::make({});
+  auto memory = devices->allocate(0, 16);
+  REQUIRE(memory.ok());
+  devices->copy_now((*memory)->bytes(), bytes_of(16, 0).data(), 16);
+  const std::uintptr_t stream = devices->make_user_stream(0);
+  auto gate = devices->make_gate();
+  REQUIRE(gate.ok());
+  REQUIRE(devices->wait_on(0, stream, *gate).ok());
+  const unsigned char one = 1;
+  REQUIRE(devices->launch_on(0, stream, Launch::of(kernels::kAdd, 1, {{(*memory)->bytes(), 16}}, one)).ok());
+  const auto end = devices->record_on(0, stream);
+  REQUIRE(end.ok());
+  CHECK_FALSE(*(*end)->wait(std::chrono::milliseconds(20)));
+  (*gate)->open();
+  CHECK(*(*end)->wait(kEventBound));
+  std::byte first{};
+  devices->copy_now(&first, (*memory)->bytes(), 1);
+  CHECK(first == std::byte{1});
+  CHECK(devices->launch_on(0, stream + 1, Launch::of(kernels::kAdd, 1, {}, one)).status() == Status::invalid_argument);
+}
+
 TEST_CASE("the host cannot touch a device's memory") {
   const auto devices = SimDevices::make({});
   auto memory = devices->allocate(0, 4096);

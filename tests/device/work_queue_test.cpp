@@ -75,7 +75,7 @@ TEST_CASE("a device that does not answer is an error after the patience, and nob
   (*queue)->put(download(here, memory->bytes(), 64, ended));
   const auto outcome = ended.get_future().get();
   REQUIRE(!outcome.ok());
-  CHECK(outcome.error().sentence == "device 0 has not finished a copy within 1 ms: it hangs");
+  CHECK(outcome.error().sentence == "device 0 has not finished its work within 1 ms: it hangs");
   CHECK((*queue)->finish());
 }
 

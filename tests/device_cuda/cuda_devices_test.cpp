@@ -113,6 +113,24 @@ TEST_CASE("a stream runs kernels from an image, and says which it does not find"
   CHECK((*stream)->launch(Launch::of(none, 1, {}, value)).status() == Status::invalid_argument);
 }
 
+TEST_CASE("streams wait at gates, whose words serve others once they are open") {
+  auto stream = gpus().make_stream(0);
+  REQUIRE(stream.ok());
+  for (int i = 0; i < 3000; ++i) {
+    auto first = gpus().make_gate();
+    auto second = gpus().make_gate();
+    REQUIRE((first.ok() && second.ok()));
+    REQUIRE(gpus().wait_on(0, 0, *first).ok());
+    REQUIRE(gpus().wait_on(0, 0, *second).ok());
+    (*second)->open();
+    (*second)->open();
+    (*first)->open();
+  }
+  const auto end = gpus().record_on(0, 0);
+  REQUIRE(end.ok());
+  CHECK(*(*end)->wait(kBound));
+}
+
 TEST_CASE("what the driver refuses is told in its words") {
   auto memory = gpus().allocate(0, 64);
   auto stream = gpus().make_stream(1);

@@ -195,6 +195,15 @@ Result cuMemHostAlloc(void** at, size_t bytes, unsigned flags) {
   return result;
 }
 Result cuMemFreeHost(void* at) { return current() == NULL ? kInvalidContext : release((uintptr_t)at); }
+Result cuStreamWaitValue32_v2(void* stream, unsigned long long address, unsigned value, unsigned flags) {
+  (void)stream;
+  (void)value;
+  if (current() == NULL) return kInvalidContext;
+  pthread_mutex_lock(&mutex);
+  const Allocation* const one = find((uintptr_t)address);
+  pthread_mutex_unlock(&mutex);
+  return one != NULL && one->device < 0 && flags == 0 ? kSuccess : kInvalidValue;
+}
 /* An image is a string; its functions are the names in it, separated by spaces. */
 Result cuModuleLoadData(void** module, const void* image) {
   if (current() == NULL) return kInvalidContext;

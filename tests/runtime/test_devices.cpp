@@ -138,7 +138,7 @@ TEST_CASE("a device that hangs takes its peer out of the run, and nobody waits f
       }
       const auto done = peer.run(reduce_on(*stuck, *stuck, 100'000));
       CHECK(done.status() == Status::system);
-      CHECK(done.error().sentence == "device 2 has not finished a copy within 1000 ms: it hangs");
+      CHECK(done.error().sentence == "device 2 has not finished its work within 1000 ms: it hangs");
     });
     for (const std::size_t who : {1U, 2U}) CHECK(is_sum_of(outcomes[who].result, {1, 2}));
   }
