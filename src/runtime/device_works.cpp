@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "device_kernels/launches.hpp"
+#include "device_kernels/list_launches.hpp"
 #include "kernels/quantize.hpp"
 #include "kernels/reduce.hpp"
 
@@ -142,6 +143,31 @@ Result<void> StepWriter::operator()(const QuantizeValues& step) {
   return {};
 }
 
+/// Copies on the device, of pieces that lie one behind the other on one side, or none: one launch does many of them.
+std::vector<device::Launch> copies_at_once(const Work& work, const device::Devices& devices) {
+  std::vector<device_kernels::Segment> from, to;
+  bool gathers = true;
+  bool scatters = true;
+  const auto is_there = [&](const std::byte* memory, std::size_t bytes) {
+    const auto on = devices.where(memory, bytes);
+    return on.ok() && *on == work.device;
+  };
+  for (const WorkStep& step : work.steps) {
+    const auto* const copy = std::get_if<CopyBytes>(&step);
+    if (copy == nullptr || !is_there(copy->from, copy->bytes) || !is_there(copy->to, copy->bytes)) return {};
+    if (!from.empty()) {
+      gathers = gathers && copy->to == to.back().at + to.back().bytes;
+      scatters = scatters && copy->from == from.back().at + from.back().bytes;
+    }
+    from.push_back({.at = const_cast<std::byte*>(copy->from), .bytes = copy->bytes});
+    to.push_back({.at = copy->to, .bytes = copy->bytes});
+  }
+  std::vector<device::Launch> launches;
+  if (from.size() > 1 && gathers) device_kernels::gather(launches, from, to.front().at);
+  if (from.size() > 1 && scatters && !gathers) device_kernels::scatter(launches, from.front().at, to);
+  return launches;
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const device::Memory>> DeviceDesk::take(Part part, std::size_t bytes) {
@@ -163,6 +189,9 @@ bool runs_works(const device::Devices& devices) {
 
 Result<DeviceWork> on_device(const Work& work, DeviceDesk& desk) {
   DeviceWork made;
+  if (runs_works(desk.devices()))
+    for (device::Launch& launch : copies_at_once(work, desk.devices())) made.steps.emplace_back(std::move(launch));
+  if (!made.steps.empty()) return made;
   StepWriter writer(desk, made);
   for (const WorkStep& step : work.steps)
     if (const auto written = std::visit(writer, step); !written.ok()) return written.error();
