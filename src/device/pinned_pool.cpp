@@ -1,5 +1,9 @@
 #include "device/pinned_pool.hpp"
 
+#include <atomic>
+#include <new>
+#include <utility>
+
 namespace hawser::device {
 
 std::byte* PinnedPool::take(std::size_t bytes) {
@@ -53,6 +57,15 @@ void PinnedPool::give(std::byte* buffer, std::size_t bytes) noexcept {
     }
   }
   delete[] buffer;
+}
+
+void keep_for_ever(std::shared_ptr<BufferPool> pool) noexcept {
+  struct Kept {
+    std::shared_ptr<BufferPool> pool;
+    Kept* next = nullptr;
+  };
+  static std::atomic<Kept*> all{nullptr};
+  if (auto* const one = new (std::nothrow) Kept{.pool = std::move(pool)}) one->next = all.exchange(one);
 }
 
 }  // namespace hawser::device

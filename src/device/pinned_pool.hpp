@@ -31,4 +31,7 @@ class PinnedPool final : public BufferPool {
   std::multimap<std::size_t, std::byte*> free_;  ///< By size; of the pinned ones.
 };
 
+/// Until the process ends: a device that hangs may still write there.
+void keep_for_ever(std::shared_ptr<BufferPool> pool) noexcept;
+
 }  // namespace hawser::device

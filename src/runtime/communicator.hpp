@@ -143,6 +143,10 @@ class Communicator {
   bool has_devices() const { return devices_ != nullptr && devices_->any(); }
   /// As DeviceCopies::copy, where there are devices.
   Result<void> copy(const std::vector<StreamCopy>& copies);
+  /// How long it waits for a device.
+  Duration device_patience() const { return config_.engine.stall; }
+  /// As PeerDriver::device_failed.
+  void device_failed(const Error& error) noexcept { driver_->device_failed(error); }
   /// Begins a collective and does not wait for it. Errors are those that are found at once.
   Result<AsyncCollective> start(const CollectiveArguments& arguments);
   /// The same, and waits.

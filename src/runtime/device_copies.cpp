@@ -1,14 +1,13 @@
 #include "runtime/device_copies.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 #include <future>
-#include <new>
 #include <string>
 #include <utility>
 #include <variant>
 
+#include "device/patient_stream.hpp"
 #include "device/pinned_pool.hpp"
 
 namespace hawser {
@@ -16,16 +15,6 @@ namespace {
 
 /// While a caller's stream is waited for, the end of the communicator is looked for so often.
 constexpr std::chrono::milliseconds kLookForEnd{50};
-
-/// Until the process ends: a device that hangs may still write there.
-void keep_for_ever(const std::shared_ptr<BufferPool>& pool) noexcept {
-  struct Kept {
-    std::shared_ptr<BufferPool> pool;
-    Kept* next = nullptr;
-  };
-  static std::atomic<Kept*> all{nullptr};
-  if (auto* const one = new (std::nothrow) Kept{.pool = pool}) one->next = all.exchange(one);
-}
 
 bool is_in_place(const CollectiveCall& call, std::size_t send_bytes, std::size_t receive_bytes) {
   return call.send < call.receive + receive_bytes && call.receive < call.send + send_bytes;
@@ -206,24 +195,21 @@ void DeviceCopies::finish() noexcept {
   waits.reset();
   bool hangs = false;
   for (auto& [way, queue] : ending) hangs = queue->finish() || hangs;
-  if (hangs) keep_for_ever(pool_);
+  if (hangs) device::keep_for_ever(pool_);
 }
 
 /// Of a device that has failed nothing can be put back: its memory is lost with it, and nobody waits for it again.
 void DeviceCopies::copy_now(int device, const CopyBytes& copy) noexcept {
   if (has_failed_) return;
-  const auto copied = [&]() -> Result<bool> {
-    auto stream = devices_.make_stream(device);
+  const auto copied = [&]() -> Result<void> {
+    const auto stream = device::PatientStream::make(devices_, device, patience_);
     if (!stream.ok()) return stream.error();
     if (const auto begun = (*stream)->copy(copy.to, copy.from, copy.bytes); !begun.ok()) return begun.error();
-    auto end = (*stream)->record();
+    const auto end = (*stream)->record();
     if (!end.ok()) return end.error();
-    auto come = (*end)->wait(patience_);
-    // A stream that hangs cannot be ended.
-    if (come.ok() && !*come) static_cast<void>(stream->release());
-    return come;
+    return (*stream)->wait(**end);
   }();
-  has_failed_ = !copied.ok() || !*copied;
+  has_failed_ = !copied.ok();
 }
 
 }  // namespace hawser

@@ -33,6 +33,8 @@ class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
   /// `patience`: a copy that takes longer is an error.
   DeviceCopies(device::Devices& devices, Duration patience);
 
+  /// The pinned memory.
+  const std::shared_ptr<BufferPool>& pool() const { return pool_; }
   /// Whether this process has devices, now.
   bool any() const { return devices_.count() > 0; }
   /// Finds out where the call's buffers lie, and gives it what it needs if one lies on a device. `send_bytes`,
