@@ -73,16 +73,22 @@ constexpr bool is_negative(Uint128 sum) { return is_negative(sum.high); }
 constexpr std::uint64_t negated(std::uint64_t sum) { return ~sum + 1; }
 constexpr Uint128 negated(Uint128 sum) { return Uint128(~sum.low, ~sum.high) + Uint128(1, 0); }
 
-/// Each sum (std::uint64_t or Uint128, the bits of a signed one if kSigned) becomes its mean.
+/// Of a sum (std::uint64_t or Uint128, the bits of a signed one if is_signed).
+template <class T>
+constexpr T mean_of(T sum, const Divisor& divisor, bool is_signed) {
+  const bool negative = is_signed && is_negative(sum);
+  const T magnitude = mean_of(negative ? negated(sum) : sum, divisor);
+  return negative ? negated(magnitude) : magnitude;
+}
+
+/// Each sum becomes its mean.
 template <class T, bool kSigned>
 void divide_integers(std::byte* sums, std::uint64_t count, std::uint32_t divisor) {
   const Divisor by(divisor);
   for (std::uint64_t i = 0; i < count; ++i) {
     T sum;
     std::memcpy(&sum, sums + i * sizeof sum, sizeof sum);
-    const bool negative = kSigned && is_negative(sum);
-    const T magnitude = mean_of(negative ? negated(sum) : sum, by);
-    sum = negative ? negated(magnitude) : magnitude;
+    sum = mean_of(sum, by, kSigned);
     std::memcpy(sums + i * sizeof sum, &sum, sizeof sum);
   }
 }

@@ -9,9 +9,11 @@
 
 #include "base/instant.hpp"
 #include "collective/call_memory.hpp"
-#include "device/work_queue.hpp"
+#include "collective/residual.hpp"
 #include "device/devices.hpp"
 #include "device/stream_waits.hpp"
+#include "device/work_queue.hpp"
+#include "runtime/device_works.hpp"
 
 namespace hawser {
 
@@ -21,16 +23,16 @@ struct StreamCopy {
   std::uintptr_t stream = 0;
 };
 
-/// What one communicator does on devices: copies of its calls, in queues of their own for each device and direction,
-/// and the pinned memory that they go through. Safe from any thread.
+/// What one communicator does on devices: copies and works of its calls, in queues of their own for each device and kind,
+/// and the memory that they go through. Safe from any thread.
 class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
  public:
   /// Pinned memory of a communicator, at most.
   static constexpr std::size_t kPinnedBytesMost = 64 << 20;
-  /// Of that, one call takes so much at most.
-  static constexpr std::size_t kCallBytes = 48 << 20;
+  /// Memory of each device that is kept for sums, at most.
+  static constexpr std::size_t kSumBytesKept = 64 << 20;
 
-  /// `patience`: a copy that takes longer is an error.
+  /// `patience`: a copy or work that takes longer is an error.
   DeviceCopies(device::Devices& devices, Duration patience);
 
   /// Whether this process has devices, now.
@@ -41,6 +43,8 @@ class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
   /// us, in place for the allocation of a scratch. Error: invalid_argument, system.
   Result<device::StreamWaits::Events> prepare(CollectiveCall& call, std::size_t send_bytes, std::size_t receive_bytes,
                                               std::uintptr_t stream);
+  /// Brings it to where the works of that call run. Blocks for the copy.
+  Result<void> place(Residual& residual, const CollectiveCall& call);
   /// As StreamWaits::put.
   Result<void> wait_for(device::StreamWaits::Events events, device::StreamWaits::Done done);
 
@@ -53,7 +57,15 @@ class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
   void finish() noexcept;
 
  private:
-  Result<device::WorkQueue*> queue(int device, bool is_up);
+  enum class Kind { down, up, compute };
+  struct Queue {
+    std::unique_ptr<device::WorkQueue> works;
+    std::unique_ptr<DeviceDesk> desk;
+  };
+  Result<Queue*> queue(int device, Kind kind);
+  Kind kind_of(const Work& work) const;
+  std::shared_ptr<BufferPool> sums_on(int device);
+  std::function<Result<void>(const CopyBytes&)> copying(int device) const;
   void copy_now(int device, const CopyBytes& copy) noexcept;
   void free_later(int device, std::unique_ptr<device::Memory> memory) noexcept;
 
@@ -62,7 +74,8 @@ class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
   std::shared_ptr<BufferPool> pool_;
   std::mutex mutex_;
   std::unique_ptr<device::StreamWaits> stream_waits_ = std::make_unique<device::StreamWaits>();
-  std::map<std::pair<int, bool>, std::unique_ptr<device::WorkQueue>> queues_;  ///< By device and direction.
+  std::map<std::pair<int, Kind>, Queue> queues_;
+  std::map<int, std::shared_ptr<BufferPool>> sums_;  ///< By device.
   bool is_over_ = false;
   std::atomic<bool> has_failed_{false};  ///< A device of this communicator's calls has.
 };

@@ -1,0 +1,12 @@
+#pragma once
+
+#include "device_kernels/list_kernels.hpp"
+#include "device_kernels/reduce_kernels.hpp"
+
+/// Every kernel: ENTRY(its kName, its struct). A GPU finds it by its name.
+#define HAWSER_DEVICE_KERNELS(ENTRY)          \
+  ENTRY(hawser_combine, Combine)              \
+  ENTRY(hawser_convert, Convert)              \
+  ENTRY(hawser_divide, Divide)                \
+  ENTRY(hawser_difference, Difference)        \
+  ENTRY(hawser_copy_segments, CopySegments)
