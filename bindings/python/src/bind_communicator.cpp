@@ -403,7 +403,8 @@ void bind_communicator(nb::module_& module) {
   module.attr("MET_EPOCH") = nb::int_(HAWSER_MET_EPOCH);
   nb::class_<Operation>(module, "Operation")
       .def("test", &Operation::test)
-      .def("wait", &Operation::wait, nb::arg("timeout_ms").none());
+      .def("wait", &Operation::wait, nb::arg("timeout_ms").none())
+      .def("stream_wait", &Operation::stream_wait, nb::arg("stream"));
   auto comm = nb::borrow<nb::class_<CommHandle>>(module.attr("CommHandle"));
   bind_membership(comm);
   bind_collectives(comm);

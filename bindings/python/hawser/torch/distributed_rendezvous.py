@@ -55,6 +55,7 @@ class Options:
         plan: how the data travels. Same on all ranks, as quantization.
         quantization: smaller floats on the wire, in all-reduces that are a sum or an average.
         compress: what this rank sends, without loss, where that pays.
+        blocking_wait: `wait` blocks the host also for all-reduces on CUDA, and so raises their errors.
     """
 
     master: str = ""
@@ -66,6 +67,7 @@ class Options:
     plan: Plan = Plan.AUTO
     quantization: Quantization | None = None
     compress: bool = False
+    blocking_wait: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
