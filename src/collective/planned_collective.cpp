@@ -475,7 +475,9 @@ void PlannedCollective::came_down(std::uint64_t chunk, Payload payload, Output& 
   one.came_down = true;
   if (!memory_.quantization() && payload.bytes == place(chunk)) {
     HAWSER_ASSERT(!one.working);
-    return send_down(chunk, out);
+    send_down(chunk, out);
+    free_buffers(chunk);
+    return advance(out);
   }
   one.waiting.push_back({.payload = std::move(payload)});
   go_on(chunk, out);

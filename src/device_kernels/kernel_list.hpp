@@ -1,6 +1,10 @@
 #pragma once
 
+#include "device_kernels/blockwise_kernels.hpp"
+#include "device_kernels/cast_kernels.hpp"
+#include "device_kernels/decode_kernels.hpp"
 #include "device_kernels/list_kernels.hpp"
+#include "device_kernels/quantize_kernels.hpp"
 #include "device_kernels/reduce_kernels.hpp"
 
 /// Every kernel: ENTRY(its kName, its struct). A GPU finds it by its name.
@@ -9,4 +13,9 @@
   ENTRY(hawser_convert, Convert)              \
   ENTRY(hawser_divide, Divide)                \
   ENTRY(hawser_difference, Difference)        \
+  ENTRY(hawser_find_places, FindPlaces)       \
+  ENTRY(hawser_encode_chunk, EncodeChunk)     \
+  ENTRY(hawser_encode_groups, EncodeGroups)   \
+  ENTRY(hawser_encode_cast, EncodeCast)       \
+  ENTRY(hawser_decode, Decode)                \
   ENTRY(hawser_copy_segments, CopySegments)

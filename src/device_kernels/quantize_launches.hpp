@@ -29,6 +29,10 @@ void quantize_values(std::vector<device::Launch>& out, const Quantization& quant
 void dequantize(std::vector<device::Launch>& out, const Quantization& quantization, DataType type,
                 const std::byte* quantized, std::uint64_t count, std::byte* to);
 
+/// As dequantize() and narrow_float(): `to` has elements of `type` itself.
+void dequantize_values(std::vector<device::Launch>& out, const Quantization& quantization, DataType type,
+                       const std::byte* quantized, std::uint64_t count, std::byte* to);
+
 void dequantize_combine(std::vector<device::Launch>& out, const Quantization& quantization, DataType type, ReduceOp op,
                         std::byte* to, const std::byte* own, const std::byte* quantized, std::uint64_t count);
 

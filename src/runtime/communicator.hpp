@@ -147,6 +147,8 @@ class Communicator {
   bool has_devices() const { return devices_ != nullptr && devices_->any(); }
   /// As DeviceCopies::copy, where there are devices.
   Result<void> copy(const std::vector<StreamCopy>& copies);
+  /// Null: without devices.
+  const std::shared_ptr<DeviceCopies>& devices() const { return devices_; }
   /// Begins a collective and does not wait for it. Errors are those that are found at once.
   Result<AsyncCollective> start(const CollectiveArguments& arguments);
   /// The same, and waits.

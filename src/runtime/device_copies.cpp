@@ -9,8 +9,6 @@
 #include <utility>
 #include <variant>
 
-#include "device/device_pool.hpp"
-#include "device/pinned_pool.hpp"
 
 namespace hawser {
 namespace {
@@ -37,6 +35,8 @@ void keep_for_ever(const Owner& owner) noexcept {
   }
 }
 
+using Steps = std::vector<device::WorkQueue::Step>;
+
 bool is_in_place(const CollectiveCall& call, std::size_t send_bytes, std::size_t receive_bytes) {
   return call.send < call.receive + receive_bytes && call.receive < call.send + send_bytes;
 }
@@ -46,7 +46,7 @@ bool is_in_place(const CollectiveCall& call, std::size_t send_bytes, std::size_t
 DeviceCopies::DeviceCopies(device::Devices& devices, Duration patience)
     : devices_(devices),
       patience_(std::chrono::ceil<std::chrono::milliseconds>(patience)),
-      pool_(std::make_shared<device::PinnedPool>(devices, kPinnedBytesMost)) {}
+      pool_(device::MemoryPool::pinned(devices, kPinnedBytesMost)) {}
 
 Result<device::StreamWaits::Events> DeviceCopies::prepare(CollectiveCall& call, std::size_t send_bytes,
                                                           std::size_t receive_bytes, std::uintptr_t stream) {
@@ -97,9 +97,29 @@ Result<device::StreamWaits::Events> DeviceCopies::prepare(CollectiveCall& call, 
   if (buffers.send == buffers.receive && call.signature.quantization && reduces(call.signature.collective) &&
       runs_works(devices_)) {
     buffers.computes = true;
-    buffers.device_pool = sums_on(buffers.receive);
+    buffers.device_pool = memory_on(buffers.receive);
   }
+  if (const auto ready = make_ready(call, send_bytes, receive_bytes); !ready.ok()) return ready.error();
   return first;
+}
+
+/// What the driver may take long for is done in the caller's thread: those of the network wait for nothing.
+Result<void> DeviceCopies::make_ready(const CollectiveCall& call, std::size_t send_bytes, std::size_t receive_bytes) {
+  const DeviceBuffers& buffers = call.device;
+  // Of quantised chunks only what travels is on the host; room for sums is as much as the values at most.
+  pool_->reserve(std::min(kCallBytes, send_bytes + receive_bytes));
+  if (buffers.computes && call.signature.type != working_type(call.signature.type))
+    memory_on(buffers.receive)->reserve(std::min(kCallBytes, 2 * receive_bytes));
+  const std::lock_guard lock(mutex_);
+  if (is_over_) return Error{Status::closed, "the communicator is closed"};
+  const auto start = [&](int device, Kind kind) -> Result<void> {
+    if (device == kOnHost) return {};
+    const auto started = queue(device, kind);
+    return started.ok() ? Result<void>() : Result<void>(started.error());
+  };
+  if (buffers.computes) return start(buffers.receive, Kind::compute);
+  if (const auto down = start(buffers.send, Kind::down); !down.ok()) return down;
+  return start(buffers.receive, Kind::up);
 }
 
 Result<void> DeviceCopies::wait_for(device::StreamWaits::Events events, device::StreamWaits::Done done) {
@@ -132,7 +152,7 @@ Result<DeviceCopies::Queue*> DeviceCopies::queue(int device, Kind kind) {
     auto started = device::WorkQueue::start(devices_, device, patience_);
     if (!started.ok()) return started.error();
     found.works = std::move(*started);
-    found.desk = std::make_unique<DeviceDesk>(devices_, device);
+    found.desk = std::make_shared<DeviceDesk>(devices_, device);
   }
   return &found;
 }
@@ -149,10 +169,10 @@ DeviceCopies::Kind DeviceCopies::kind_of(const Work& work) const {
   return kind;
 }
 
-std::shared_ptr<BufferPool> DeviceCopies::sums_on(int device) {
+std::shared_ptr<device::MemoryPool> DeviceCopies::memory_on(int device) {
   const std::lock_guard lock(mutex_);
-  auto& pool = sums_[device];
-  if (!pool) pool = std::make_shared<device::DevicePool>(devices_, device, kSumBytesKept);
+  auto& pool = memory_[device];
+  if (!pool) pool = device::MemoryPool::on_device(devices_, device, kDeviceBytesKept);
   return pool;
 }
 
@@ -179,10 +199,16 @@ Result<void> DeviceCopies::put(const Work& work, std::function<void(const Result
   if (is_over_) return Error{Status::closed, "the communicator is closed"};
   const auto found = queue(work.device, kind);
   if (!found.ok()) return found.error();
-  auto made = on_device(work, *(*found)->desk);
-  if (!made.ok()) return made.error();
-  (*found)->works->put({.steps = std::move(made->steps),
-                        .done = [this, memory = std::move(made->memory), marks = std::move(marks),
+  // Of the desk: what the steps need until they are done.
+  const auto memory = std::make_shared<std::vector<std::shared_ptr<const device::Memory>>>();
+  (*found)->works->put({.steps = {},
+                        .steps_of = [work, desk = (*found)->desk, memory]() -> Result<Steps> {
+                          auto made = on_device(work, *desk);
+                          if (!made.ok()) return made.error();
+                          *memory = std::move(made->memory);
+                          return std::move(made->steps);
+                        },
+                        .done = [this, memory, marks = std::move(marks),
                                  done = std::move(done)](const Result<void>& outcome) {
                           if (outcome.ok()) {
                             for (std::uint8_t* const mark : marks) *mark = 1;
@@ -193,6 +219,22 @@ Result<void> DeviceCopies::put(const Work& work, std::function<void(const Result
                           done(outcome);
                         }});
   return {};
+}
+
+int DeviceCopies::device_of(const std::vector<StreamCopy>& copies) const {
+  std::optional<int> found;
+  for (const StreamCopy& one : copies)
+    for (const std::byte* const side : {one.bytes.from, static_cast<const std::byte*>(one.bytes.to)}) {
+      const auto on = devices_.where(side, one.bytes.bytes);
+      if (!on.ok() || found.value_or(*on) != *on) return kOnHost;
+      found = *on;
+    }
+  return found.value_or(kOnHost);
+}
+
+PooledBuffer DeviceCopies::take(int device, std::size_t bytes) {
+  const std::shared_ptr<BufferPool> pool = device == kOnHost ? nullptr : memory_on(device);
+  return PooledBuffer(pool ? pool->take(bytes) : new std::byte[bytes], BufferFree{.pool = pool, .bytes = bytes});
 }
 
 Result<void> DeviceCopies::copy(const std::vector<StreamCopy>& copies) {
@@ -262,11 +304,11 @@ void DeviceCopies::finish() noexcept {
     if (!queue.works || !queue.works->finish()) continue;
     hangs = true;
     // Its memory is that of steps which a hanging device may still do.
-    static_cast<void>(queue.desk.release());
+    keep_for_ever(queue.desk);
   }
   if (!hangs) return;
   keep_for_ever(pool_);
-  for (const auto& [device, pool] : sums_) keep_for_ever(pool);
+  for (const auto& [device, pool] : memory_) keep_for_ever(pool);
 }
 
 /// Copies here and now, on a stream of its own. It needs no communicator.

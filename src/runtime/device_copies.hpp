@@ -11,6 +11,7 @@
 #include "collective/call_memory.hpp"
 #include "collective/residual.hpp"
 #include "device/devices.hpp"
+#include "device/memory_pool.hpp"
 #include "device/stream_waits.hpp"
 #include "device/work_queue.hpp"
 #include "runtime/device_works.hpp"
@@ -29,8 +30,10 @@ class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
  public:
   /// Pinned memory of a communicator, at most.
   static constexpr std::size_t kPinnedBytesMost = 64 << 20;
-  /// Memory of each device that is kept for sums, at most.
-  static constexpr std::size_t kSumBytesKept = 64 << 20;
+  /// Memory of each device that is kept for sums and lists, at most.
+  static constexpr std::size_t kDeviceBytesKept = 64 << 20;
+  /// Of both, what a call is given before it begins, at most.
+  static constexpr std::size_t kCallBytes = 24 << 20;
 
   /// `patience`: a copy or work that takes longer is an error.
   DeviceCopies(device::Devices& devices, Duration patience);
@@ -53,6 +56,10 @@ class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
   /// Copies between anywhere and anywhere but from one device to another, each after its stream. Blocks until all is
   /// done. Without a device among them it takes no memory. Errors: invalid_argument, system.
   Result<void> copy(const std::vector<StreamCopy>& copies);
+  /// The device that all of them lie on, or kOnHost where that is not one.
+  int device_of(const std::vector<StreamCopy>& copies) const;
+  /// Memory there for a list of tensors, or on the host. Throws bad_alloc.
+  PooledBuffer take(int device, std::size_t bytes);
   /// Returns when nothing is under way any more; nothing may be put then.
   void finish() noexcept;
 
@@ -60,22 +67,23 @@ class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
   enum class Kind { down, up, compute };
   struct Queue {
     std::unique_ptr<device::WorkQueue> works;
-    std::unique_ptr<DeviceDesk> desk;
+    std::shared_ptr<DeviceDesk> desk;  ///< Of the queue's thread.
   };
   Result<Queue*> queue(int device, Kind kind);
   Kind kind_of(const Work& work) const;
-  std::shared_ptr<BufferPool> sums_on(int device);
+  std::shared_ptr<device::MemoryPool> memory_on(int device);
+  Result<void> make_ready(const CollectiveCall& call, std::size_t send_bytes, std::size_t receive_bytes);
   std::function<Result<void>(const CopyBytes&)> copying(int device) const;
   void copy_now(int device, const CopyBytes& copy) noexcept;
   void free_later(int device, std::unique_ptr<device::Memory> memory) noexcept;
 
   device::Devices& devices_;
   std::chrono::milliseconds patience_;
-  std::shared_ptr<BufferPool> pool_;
+  std::shared_ptr<device::MemoryPool> pool_;
   std::mutex mutex_;
   std::unique_ptr<device::StreamWaits> stream_waits_ = std::make_unique<device::StreamWaits>();
   std::map<std::pair<int, Kind>, Queue> queues_;
-  std::map<int, std::shared_ptr<BufferPool>> sums_;  ///< By device.
+  std::map<int, std::shared_ptr<device::MemoryPool>> memory_;  ///< By device.
   bool is_over_ = false;
   std::atomic<bool> has_failed_{false};  ///< A device of this communicator's calls has.
 };

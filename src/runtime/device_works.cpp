@@ -4,7 +4,9 @@
 #include <utility>
 #include <variant>
 
+#include "base/assert.hpp"
 #include "device_kernels/launches.hpp"
+#include "device_kernels/list_launches.hpp"
 #include "kernels/quantize.hpp"
 #include "kernels/reduce.hpp"
 
@@ -38,13 +40,8 @@ class StepWriter {
   Result<void> operator()(const DequantizeValues& step) {
     const auto payload = fetch_payload(step.quantization, step.type, step.quantized, step.count);
     if (!payload.ok()) return payload.error();
-    const bool wide = step.type != working_type(step.type);
-    const Result<std::byte*> values =
-        wide ? take(Part::second, working_bytes(step.type, step.count)) : Result<std::byte*>(step.place);
-    if (!values.ok()) return values.error();
     put([&](auto& out) {
-      device_kernels::dequantize(out, step.quantization, step.type, *payload, step.count, *values);
-      if (wide) device_kernels::narrow_float(out, step.type, step.place, *values, step.count);
+      device_kernels::dequantize_values(out, step.quantization, step.type, *payload, step.count, step.place);
     });
     return {};
   }
@@ -117,7 +114,8 @@ Result<void> StepWriter::operator()(const QuantizeValues& step) {
   if (!scratch.ok()) return scratch.error();
   const bool wide = step.type != working_type(step.type);
   const std::byte* values = step.values;
-  if (step.widens && (step.residual != nullptr || wide)) {
+  const bool adds_residual = step.widens && step.residual != nullptr;
+  if (adds_residual || (step.widens && step.next_residual != nullptr && wide)) {
     const auto own = take(Part::first, bytes);
     if (!own.ok()) return own.error();
     widen_own(step.type, *own, step.values, step.residual, step.count);
@@ -130,9 +128,10 @@ Result<void> StepWriter::operator()(const QuantizeValues& step) {
     if (!second.ok()) return second.error();
     decoded = *second;
   }
+  const auto quantize =
+      step.widens && values == step.values ? device_kernels::quantize_values : device_kernels::quantize;
   put([&](auto& out) {
-    device_kernels::quantize(out, step.quantization, step.type, values, step.count, step.seed, *payload, decoded,
-                             *scratch);
+    quantize(out, step.quantization, step.type, values, step.count, step.seed, *payload, decoded, *scratch);
     if (step.next_residual != nullptr)
       device_kernels::difference(out, step.type, step.next_residual, values, decoded, step.residual_scale, step.count);
     if (step.place != nullptr && step.place != decoded)
@@ -140,6 +139,31 @@ Result<void> StepWriter::operator()(const QuantizeValues& step) {
   });
   copy(step.out, *payload, payload_bytes);
   return {};
+}
+
+/// Copies on the device, of pieces that lie one behind the other on one side, or none: one launch does many of them.
+std::vector<device::Launch> copies_at_once(const Work& work, const device::Devices& devices) {
+  std::vector<device_kernels::Segment> from, to;
+  bool gathers = true;
+  bool scatters = true;
+  const auto is_there = [&](const std::byte* memory, std::size_t bytes) {
+    const auto on = devices.where(memory, bytes);
+    return on.ok() && *on == work.device;
+  };
+  for (const WorkStep& step : work.steps) {
+    const auto* const copy = std::get_if<CopyBytes>(&step);
+    if (copy == nullptr || !is_there(copy->from, copy->bytes) || !is_there(copy->to, copy->bytes)) return {};
+    if (!from.empty()) {
+      gathers = gathers && copy->to == to.back().at + to.back().bytes;
+      scatters = scatters && copy->from == from.back().at + from.back().bytes;
+    }
+    from.push_back({.at = const_cast<std::byte*>(copy->from), .bytes = copy->bytes});
+    to.push_back({.at = copy->to, .bytes = copy->bytes});
+  }
+  std::vector<device::Launch> launches;
+  if (from.size() > 1 && gathers) device_kernels::gather(launches, from, to.front().at);
+  if (from.size() > 1 && scatters && !gathers) device_kernels::scatter(launches, from.front().at, to);
+  return launches;
 }
 
 }  // namespace
@@ -156,13 +180,20 @@ Result<std::shared_ptr<const device::Memory>> DeviceDesk::take(Part part, std::s
 
 bool runs_works(const device::Devices& devices) {
   // They all come from one source: one stands for all.
-  std::vector<device::Launch> one;
-  device_kernels::widen_float(one, DataType::float32, nullptr, nullptr, 1);
-  return devices.runs(*one.front().kernel);
+  static const device::Kernel* const kOne = [] {
+    std::vector<device::Launch> launches;
+    device_kernels::widen_float(launches, DataType::float16, nullptr, nullptr, 1);
+    HAWSER_ASSERT(!launches.empty());
+    return launches.front().kernel;
+  }();
+  return devices.runs(*kOne);
 }
 
 Result<DeviceWork> on_device(const Work& work, DeviceDesk& desk) {
   DeviceWork made;
+  if (runs_works(desk.devices()))
+    for (device::Launch& launch : copies_at_once(work, desk.devices())) made.steps.emplace_back(std::move(launch));
+  if (!made.steps.empty()) return made;
   StepWriter writer(desk, made);
   for (const WorkStep& step : work.steps)
     if (const auto written = std::visit(writer, step); !written.ok()) return written.error();

@@ -15,6 +15,7 @@ class DeviceDesk {
  public:
   DeviceDesk(device::Devices& devices, int device) : devices_(devices), device_(device) {}
 
+  const device::Devices& devices() const { return devices_; }
   enum class Part { payload, first, second, scratch };
   /// Error: system, where the device has no memory for it.
   Result<std::shared_ptr<const device::Memory>> take(Part part, std::size_t bytes);

@@ -565,6 +565,21 @@ TEST_CASE("broadcast and all-gather bring everybody's bits to everybody") {
                              seed++);
 }
 
+TEST_CASE("a small window moves on to the end, wherever buffers lie") {
+  play_everywhere();
+  std::uint64_t seed = 1;
+  for (const Collective collective : kCollectives)
+    for (const PlanKind plan : kPlans)
+      for (const bool in_place : {false, true}) {
+        check_runs_exact({.signature = {.collective = collective, .plan = plan, .count = 20011},
+                          .world_size = static_cast<std::uint32_t>(2 + seed % 4),
+                          .in_place = in_place,
+                          .memory_bytes = 1},
+                         seed);
+        ++seed;
+      }
+}
+
 TEST_CASE("plans from measured links are exact: every kind and collective, in place and not") {
   play_everywhere();
   std::uint64_t seed = 1;
