@@ -3,68 +3,12 @@
 import os
 import subprocess
 import sys
-import textwrap
 
 import numpy
 import pytest
+from sim_peers import run_with_devices
 
 import hawser
-
-
-def run_with_devices(script: str, device: str = "sim:seed=3") -> str:
-    """Runs a Python script that has two peers in threads, `peers`, and `both(call)`."""
-    prelude = """
-        import concurrent.futures
-        import os
-        import traceback
-
-        import numpy
-        import hawser
-        import hawser.optim
-        from hawser import sim_device
-
-        master = hawser.Master("127.0.0.1:0")
-        peers = [hawser.Communicator(master.address) for _ in range(2)]
-        pool = concurrent.futures.ThreadPoolExecutor(2)
-
-        def called(call, i):
-            try:
-                return call(i)
-            except BaseException:
-                traceback.print_exc()
-                os._exit(1)  # the other peer waits for this one
-
-        def both(call):
-            return list(pool.map(lambda i: called(call, i), range(2)))
-
-        class CudaArray:  # as CuPy, Numba and JAX have it
-            def __init__(self, tensor, **changed):
-                self.tensor = tensor
-                self.__cuda_array_interface__ = {**tensor.__cuda_array_interface__, **changed}
-
-        class DLPackArray:
-            def __init__(self, tensor):
-                self.tensor, self.hawser_stream = tensor, tensor.hawser_stream
-
-            def __dlpack__(self, **options):
-                return self.tensor.__dlpack__(**options)
-
-            def __dlpack_device__(self):
-                return self.tensor.__dlpack_device__()
-
-        both(lambda i: peers[i].connect())
-        while any(peer.world_size < 2 for peer in peers):
-            both(lambda i: peers[i].update_topology())
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(prelude) + textwrap.dedent(script)],
-        env={**os.environ, "HAWSER_DEVICE": device},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_all_collectives_take_tensors_on_devices() -> None:
@@ -193,6 +137,28 @@ def test_memory_is_kept_while_an_operation_in_the_background_lasts() -> None:
         gc.collect()
         assert lives() is not None
         peers[1].all_reduce(numpy.ones(1000, numpy.float32))
+    """)
+
+
+def test_a_stream_waits_for_an_operation_and_the_host_does_not() -> None:
+    run_with_devices("""
+        x = sim_device.Tensor(numpy.ones(1000, numpy.float32))
+        operation = peers[0].all_reduce_async(x)
+        operation.stream_wait(x.hawser_stream)
+        assert not operation.test()
+        seen = pool.submit(x.numpy)  # after what is on the stream
+        peers[1].all_reduce(numpy.ones(1000, numpy.float32))
+        assert (seen.result() == 2).all()
+        operation.wait()
+        operation.stream_wait(x.hawser_stream)  # again, and after its end: nothing to wait for
+
+        on_host = peers[0].all_reduce_async(numpy.ones(10, numpy.float32))
+        try:
+            on_host.stream_wait(x.hawser_stream)
+            os._exit(1)
+        except hawser.InvalidArgument as error:
+            assert "device" in str(error), error
+        peers[1].all_reduce(numpy.ones(10, numpy.float32))
     """)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch  # type: ignore[import-not-found,unused-ignore]
 
 __all__ = ["StreamOrder"]
 
 _HIGH_PRIORITY = -1
+_cuda: Any = torch.cuda  # without types
 
 
 class StreamOrder:
@@ -25,10 +27,10 @@ class StreamOrder:
             names = ", ".join(sorted(map(str, devices)))
             raise ValueError(f"the hawser backend takes tensors of one device in a call, not of {names}")
         self._device = next((device for device in devices if device.type == "cuda"), None)
-        self._stream: torch.cuda.Stream | None = None
+        self._stream: Any = None
         if self._device is not None:
-            self._ready = torch.cuda.Event()
-            self._ready.record(torch.cuda.current_stream(self._device))
+            self._ready = _cuda.Event()
+            self._ready.record(_cuda.current_stream(self._device))
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -37,9 +39,9 @@ class StreamOrder:
             yield
             return
         if self._stream is None:
-            self._stream = torch.cuda.Stream(self._device, priority=_HIGH_PRIORITY)
+            self._stream = _cuda.Stream(self._device, priority=_HIGH_PRIORITY)
             self._stream.wait_event(self._ready)
-        with torch.cuda.stream(self._stream):
+        with _cuda.stream(self._stream):
             yield
 
     def synchronize(self) -> None:
