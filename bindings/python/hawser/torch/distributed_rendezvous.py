@@ -236,8 +236,8 @@ def _link(comm: Communicator, rank: int, size: int, meeting: _Meeting) -> list[i
                 comm.update_topology()
             except MasterRestarted:
                 continue
-        mine = torch.tensor([rank], dtype=torch.int64)
-        everybody = torch.empty(comm.group_size, dtype=torch.int64)
+        mine = torch.tensor([rank], dtype=torch.int64, device="cpu")
+        everybody = torch.empty(comm.group_size, dtype=torch.int64, device="cpu")
         comm.all_gather(mine, everybody)
     except (Closed, Timeout) as error:
         raise meeting.late() from error
