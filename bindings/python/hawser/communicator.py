@@ -57,6 +57,19 @@ class AsyncOp:
         """
         return self._handle.wait(timeout_ms)
 
+    def stream_wait(self, stream: int = 0) -> None:
+        """Makes a stream of the tensor's device wait for the end of the operation; the host goes on at once.
+
+        What is put on the stream from now on runs after the operation. It also does after an error, which `wait` tells;
+        the tensors then hold what an error leaves.
+
+        Args:
+            stream: its address, such as `torch.cuda.current_stream().cuda_stream`. 0: the device's default stream.
+
+        Raises InvalidArgument (no tensor on a device, no stream of that device), SystemFailure.
+        """
+        self._handle.stream_wait(stream)
+
 
 class Communicator:
     """A member of a run, or a peer that wants to be one. `connect` joins the run. The end of `with` leaves it.

@@ -141,8 +141,8 @@ class GroupSum:
         own_mark: int = 0,
     ) -> None:
         self._comm = comm
-        self._weight = torch.tensor([0, own_mark], dtype=torch.int64)
-        self._total = torch.zeros(2, dtype=torch.int64)
+        self._weight = torch.tensor([0, own_mark], dtype=torch.int64, device="cpu")
+        self._total = torch.zeros(2, dtype=torch.int64, device="cpu")
         self._sends = [*per_parameter[0], self._weight]
         self._receives = [*per_parameter[1], self._total]
         self._first_tag = first_tag
@@ -153,7 +153,7 @@ class GroupSum:
         if error_feedback:
             if quantization is None:
                 raise ValueError("error feedback needs a quantization: nothing is lost without")
-            floats = [send if send.dtype.is_floating_point else torch.zeros(1) for send in sends]
+            floats = [send if send.dtype.is_floating_point else torch.zeros(1, device="cpu") for send in sends]
             self._residuals = [Residual.like(send) for send in floats]
         self._background = Reduction(
             comm,
