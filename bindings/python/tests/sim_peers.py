@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 def run_with_devices(script: str, device: str = "sim:seed=3") -> str:
     """Runs a Python script that has two peers in threads, `peers`, and `both(call)`."""
@@ -55,6 +56,7 @@ def run_with_devices(script: str, device: str = "sim:seed=3") -> str:
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(prelude) + textwrap.dedent(script)],
         env={**os.environ, "HAWSER_DEVICE": device},
+        cwd=Path(__file__).parent,  # scripts may import what tests have in common
         capture_output=True,
         text=True,
         timeout=120,

@@ -12,9 +12,7 @@ from sim_peers import run_with_devices
 _ON_DEVICE = """
         import ctypes
         import torch
-        import hawser.torch.distributed as backend
-        from hawser.torch.distributed_rendezvous import Gathered
-        from hawser.torch.distributed_static_group import StaticGroup
+        from torch_groups import group_of
 
         kept = []
 
@@ -28,15 +26,9 @@ _ON_DEVICE = """
             assert tensor.data_ptr() == address
             return made, tensor
 
-        def group(i, options=backend.Options()):
-            # The ranks of torch are those of the view: nothing has to be put in another order.
-            ids = {peer.peer_id: rank for rank, peer in enumerate(peers[i].members)}
-            gathered = Gathered(comm=peers[i], master=None, rank_at=[0, 1], names={}, peer_ids=ids)
-            return backend.HawserProcessGroup(StaticGroup(gathered), options, peers[i].rank)
-
         count = 100_003
         give = lambda rank: numpy.arange(count, dtype=numpy.float32) % 97 * (rank + 1)
-        groups = [group(i) for i in range(2)]
+        groups = [group_of(peer) for peer in peers]
         ranks = [each.rank() for each in groups]
 """
 

@@ -50,6 +50,11 @@ class Reduction:
         """Whether something is under way, or has ended and was not waited for."""
         return bool(self._ops) or self._error is not None
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing travels any more: `finish` does not wait, unless something has to be called again."""
+        return all(op.test() for op in self._ops.values())
+
     def start(self, index: int) -> None:
         """Starts one. An error is raised by `finish`."""
         if self._error is None:
@@ -233,4 +238,9 @@ class GroupSum:
     def started(self) -> bool:
         """Whether `start` was called and `finish` was not."""
         return self._background.started
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of it travels any more."""
+        return self._background.ended
 
