@@ -1,20 +1,46 @@
-# HAWSER_CUDA: AUTO uses CUDA when there are .cu files and a compiler for them, ON insists, OFF never looks.
+# HAWSER_CUDA: AUTO builds the kernels for GPUs where there is a compiler for them, ON insists, OFF never looks.
+# The compiler is all that is needed: the driver is found at run time, and its runtime library is not used.
 
 if(NOT HAWSER_CUDA MATCHES "^(AUTO|ON|OFF)$")
   message(FATAL_ERROR "HAWSER_CUDA is '${HAWSER_CUDA}'; it must be AUTO, ON or OFF")
 endif()
 
-file(GLOB HAWSER_CUDA_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/kernels/*.cu)
 set(HAWSER_WITH_CUDA OFF)
-if(HAWSER_CUDA STREQUAL "ON" OR (HAWSER_CUDA STREQUAL "AUTO" AND HAWSER_CUDA_SOURCES))
-  include(CheckLanguage)
-  check_language(CUDA)
-  if(CMAKE_CUDA_COMPILER)
-    enable_language(CUDA)
-    find_package(CUDAToolkit REQUIRED)
+if(NOT HAWSER_CUDA STREQUAL "OFF")
+  find_program(HAWSER_NVCC nvcc HINTS ENV CUDA_PATH ENV CUDA_HOME /usr/local/cuda PATH_SUFFIXES bin)
+  mark_as_advanced(HAWSER_NVCC)
+  if(HAWSER_NVCC)
+    execute_process(COMMAND ${HAWSER_NVCC} --version OUTPUT_VARIABLE version ERROR_QUIET)
+    if(version MATCHES "release ([0-9]+)\\.([0-9]+)")
+      set(HAWSER_NVCC_VERSION ${CMAKE_MATCH_1}.${CMAKE_MATCH_2})
+    endif()
+  endif()
+  # The first that compiles for Blackwell.
+  if(HAWSER_NVCC_VERSION VERSION_GREATER_EQUAL 12.8)
     set(HAWSER_WITH_CUDA ON)
   elseif(HAWSER_CUDA STREQUAL "ON")
-    message(FATAL_ERROR "HAWSER_CUDA=ON, but no CUDA compiler was found. "
-                        "Put nvcc on PATH, set CUDACXX, or use HAWSER_CUDA=AUTO or OFF.")
+    message(FATAL_ERROR "HAWSER_CUDA=ON, but no CUDA compiler from 12.8 on was found. "
+                        "Put nvcc on PATH, set CUDA_PATH, or use HAWSER_CUDA=AUTO or OFF.")
   endif()
 endif()
+
+# hawser_gpu_image(OUTPUT SOURCE): compiles a .cu file to a fatbin. The same bits as on the host: nothing fused, denormals
+# kept, divisions and roots rounded once.
+function(hawser_gpu_image output source)
+  set(targets)
+  foreach(architecture 80 90 100)
+    list(APPEND targets -gencode arch=compute_${architecture},code=sm_${architecture})
+  endforeach()
+  # For GPUs that are newer.
+  list(APPEND targets -gencode arch=compute_80,code=compute_80)
+  add_custom_command(
+    OUTPUT ${output}
+    COMMAND
+      ${HAWSER_NVCC} -fatbin -std=c++20 -O3 --threads 0 ${targets} -fmad=false -ftz=false -prec-div=true -prec-sqrt=true
+      --expt-relaxed-constexpr -Werror all-warnings -ccbin ${CMAKE_CXX_COMPILER} -I ${PROJECT_SOURCE_DIR}/src -MD -MF
+      ${output}.d -o ${output} ${source}
+    DEPENDS ${source}
+    DEPFILE ${output}.d
+    COMMENT "Compiling the kernels for GPUs"
+    VERBATIM)
+endfunction()

@@ -12,17 +12,17 @@ struct Dither {
   std::uint32_t start = 0;
   std::uint32_t mix = 0;
 
-  static Dither of(std::uint64_t seed) {
+  static constexpr Dither of(std::uint64_t seed) {
     const std::uint64_t key = Random(seed).next();
     return {.start = static_cast<std::uint32_t>(key), .mix = static_cast<std::uint32_t>(key >> 32)};
   }
   /// Those from number `first` on.
-  Dither from(std::uint64_t first) const {
+  constexpr Dither from(std::uint64_t first) const {
     return {.start = start + static_cast<std::uint32_t>(first) * kStride, .mix = mix};
   }
   /// 24 random bits: a Weyl sequence through the finalizer of MurmurHash3 with better constants (Wellons
   /// 2018).
-  [[gnu::always_inline]] std::uint32_t bits(std::uint32_t index) const {
+  [[gnu::always_inline]] constexpr std::uint32_t bits(std::uint32_t index) const {
     std::uint32_t x = start + index * kStride;
     x = (x ^ (x >> 16)) * 0x7feb352dU;
     x = ((x ^ (x >> 15)) + mix) * 0x846ca68bU;
@@ -30,7 +30,7 @@ struct Dither {
   }
   /// In [0, 1), exact in a float.
   template <class T>
-  [[gnu::always_inline]] T unit(std::uint32_t index) const {
+  [[gnu::always_inline]] constexpr T unit(std::uint32_t index) const {
     return static_cast<T>(static_cast<std::int32_t>(bits(index))) * static_cast<T>(0x1p-24);
   }
 

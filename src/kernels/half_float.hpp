@@ -13,13 +13,13 @@ inline constexpr std::uint16_t kBfloat16Infinity = 0x7f80;
 inline constexpr std::uint16_t kBfloat16Nan = 0x7fc0;
 
 /// condition ? yes : no, of which the compiler makes no branch.
-[[gnu::always_inline]] inline std::uint32_t select(bool condition, std::uint32_t yes, std::uint32_t no) {
+[[gnu::always_inline]] constexpr std::uint32_t select(bool condition, std::uint32_t yes, std::uint32_t no) {
   const std::uint32_t mask = 0 - std::uint32_t{condition};
   return (yes & mask) | (no & ~mask);
 }
 
 /// Exact; a NaN keeps its payload and becomes quiet, as F16C does it.
-[[gnu::always_inline]] inline std::uint32_t float16_to_float32(std::uint16_t half) {
+[[gnu::always_inline]] constexpr std::uint32_t float16_to_float32(std::uint16_t half) {
   constexpr std::uint32_t kExponentBias = std::uint32_t{127 - 15} << 23;
   const std::uint32_t magnitude = half & 0x7fffU;
   const std::uint32_t sign = (half & 0x8000U) << 16;
@@ -32,7 +32,7 @@ inline constexpr std::uint16_t kBfloat16Nan = 0x7fc0;
 }
 
 /// Rounds to nearest even; NaNs become the canonical one.
-[[gnu::always_inline]] inline std::uint16_t float32_to_float16(std::uint32_t bits) {
+[[gnu::always_inline]] constexpr std::uint16_t float32_to_float16(std::uint32_t bits) {
   constexpr std::uint32_t kExponentBias = std::uint32_t{127 - 15} << 23;
   const std::uint32_t magnitude = bits & 0x7fffffffU;
   const std::uint32_t normal = (magnitude - kExponentBias + 0xfff + ((magnitude >> 13) & 1)) >> 13;
@@ -46,7 +46,7 @@ inline constexpr std::uint16_t kBfloat16Nan = 0x7fc0;
 }
 
 /// Rounds to nearest even; NaNs become the canonical one.
-[[gnu::always_inline]] inline std::uint16_t float32_to_bfloat16(std::uint32_t bits) {
+[[gnu::always_inline]] constexpr std::uint16_t float32_to_bfloat16(std::uint32_t bits) {
   const std::uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
   return static_cast<std::uint16_t>((bits & 0x7fffffffU) > 0x7f800000U ? kBfloat16Nan : rounded);
 }

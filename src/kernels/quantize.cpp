@@ -72,28 +72,17 @@ std::uint64_t header_bytes(const Quantization& q, std::uint64_t count) {
   HAWSER_ASSERT(false && "no quantisation scheme");
 }
 
-/// What a code's own sign adds to it, for codes that otherwise count from 0.
-constexpr std::uint8_t kSignBit = 0x80;
-
 template <class T>
 void encode_chunk(const QuantizeTable& table, const Quantization& q, const std::byte* values,
                   std::uint64_t count, std::uint64_t seed, std::byte* out) {
   const CodecKernels<T>& codec = table.of<T>();
-  const Extremes<T> extremes = codec.extremes(values, count);
-  const std::int32_t levels = q.type == QuantizedType::uint16 ? 0xffff : 0xff;
-  Scale<T> scale = q.scheme == QuantizationScheme::min_max ? min_max_scale(extremes, levels)
-                                                           : zero_point_scale(extremes, levels);
+  const Scale<T> scale = chunk_scale(q.scheme, q.type, codec.extremes(values, count));
   write(out, scale.first);
   write(out + sizeof(T), scale.second);
   std::byte* const codes = out + 2 * sizeof(T);
   if (!scale.representable) {
     std::memset(codes, 0, count * code_bits(q.type) / 8);
     return;
-  }
-  if (q.type == QuantizedType::int8) {
-    scale.encoding.shift -= kSignBit;
-    scale.encoding.lowest -= kSignBit;
-    scale.encoding.highest -= kSignBit;
   }
   const auto encode =
       (q.type == QuantizedType::uint16 ? codec.encode_16 : codec.encode_8)[q.stochastic ? 1 : 0];
@@ -140,10 +129,8 @@ class Decoder {
  public:
   Decoder(const QuantizeTable& table, const Quantization& q, const std::byte* quantized, std::uint64_t count)
       : table_(table), q_(q), header_(quantized), codes_(quantized + header_bytes<T>(q, count)) {
-    if (q.scheme == QuantizationScheme::min_max)
-      decoding_ = min_max_decoding(read<T>(header_), read<T>(header_ + sizeof(T)));
-    if (q.scheme == QuantizationScheme::zero_point_scale)
-      decoding_ = {.zero = read<T>(header_ + sizeof(T)), .step = read<T>(header_)};
+    if (q.scheme == QuantizationScheme::min_max || q.scheme == QuantizationScheme::zero_point_scale)
+      decoding_ = chunk_decoding(q.scheme, read<T>(header_), read<T>(header_ + sizeof(T)));
   }
 
   /// `first` is a multiple of kStaged.
@@ -210,11 +197,15 @@ void dequantize_combine_as(const Quantization& q, ReduceOp op, std::byte* out, c
 
 std::size_t quantized_bytes(const Quantization& quantization, DataType type, std::uint64_t count) {
   HAWSER_ASSERT(is_float(type));
-  if (count == 0) return 0;
-  const std::uint64_t header = type == DataType::float64 ? header_bytes<double>(quantization, count)
-                                                         : header_bytes<float>(quantization, count);
   const std::uint64_t bits = code_bits(quantization.type);
-  return header + (bits == 4 ? count / 2 + count % 2 : count * (bits / 8));
+  return scale_bytes(quantization, type, count) + (bits == 4 ? count / 2 + count % 2 : count * (bits / 8));
+}
+
+std::size_t scale_bytes(const Quantization& quantization, DataType type, std::uint64_t count) {
+  HAWSER_ASSERT(is_float(type));
+  if (count == 0) return 0;
+  return type == DataType::float64 ? header_bytes<double>(quantization, count)
+                                   : header_bytes<float>(quantization, count);
 }
 
 void quantize_with(const QuantizeTable& table, const Quantization& quantization, DataType type,

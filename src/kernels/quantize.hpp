@@ -47,6 +47,8 @@ namespace hawser {
 
 /// Bytes of `count` quantised values, scales included.
 std::size_t quantized_bytes(const Quantization& quantization, DataType type, std::uint64_t count);
+/// Those of them that come before the codes.
+std::size_t scale_bytes(const Quantization& quantization, DataType type, std::uint64_t count);
 
 /// `values`: of the working type (reduce.hpp). `seed` decides stochastic rounding and nothing else; the same
 /// seed gives the same bits. `decoded`, if not null, gets what dequantize() would give; it may be `values`.

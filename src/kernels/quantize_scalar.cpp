@@ -39,29 +39,17 @@ Extremes<T> extremes(const std::byte* values, std::uint64_t count) {
   return found;
 }
 
-template <class T>
-std::int32_t code_of(const Encoding<T>& e, T value, const Dither* dither, std::uint64_t index) {
-  const T steps = (value * e.before - e.low) / e.divisor;
-  T rounded = std::nearbyint(steps);
-  if (dither != nullptr) {
-    rounded = std::trunc(steps);
-    const T fraction = std::fabs(steps - rounded);
-    if (dither->unit<T>(static_cast<std::uint32_t>(index)) < fraction) rounded += std::copysign(T{1}, steps);
-  }
-  return std::clamp(static_cast<std::int32_t>(rounded) + e.shift, e.lowest, e.highest);
+template <bool kStochastic, class T>
+std::int32_t code_at(const Encoding<T>& encoding, T value, const Dither& dither, std::uint64_t index) {
+  if constexpr (kStochastic) return code_of(encoding, value, dither.unit<T>(static_cast<std::uint32_t>(index)));
+  return code_of(encoding, value);
 }
 
 template <class T, class Code, bool kStochastic>
 void encode(const Encoding<T>& encoding, const std::byte* values, std::uint64_t count, const Dither& dither,
             std::byte* codes) {
   for (std::uint64_t i = 0; i < count; ++i)
-    store(codes, i,
-          static_cast<Code>(code_of(encoding, load<T>(values, i), kStochastic ? &dither : nullptr, i)));
-}
-
-template <class T>
-T value_of(const Decoding<T>& d, std::int32_t code) {
-  return (d.low + (static_cast<T>(code) - d.zero) * d.step) * d.after;
+    store(codes, i, static_cast<Code>(code_at<kStochastic>(encoding, load<T>(values, i), dither, i)));
 }
 
 template <class T, class Code>
@@ -83,8 +71,7 @@ void encode_blocks(const std::byte* values, std::uint64_t count, std::uint32_t b
     const Scale<T> scale = symmetric_scale(largest, kBits == 4 ? 7 : 127);
     store(steps, first / block, scale.first);
     for (std::uint64_t i = first; i < end && scale.representable; ++i) {
-      const std::int32_t code =
-          code_of(scale.encoding, load<T>(values, i), kStochastic ? &dither : nullptr, i);
+      const std::int32_t code = code_at<kStochastic>(scale.encoding, load<T>(values, i), dither, i);
       if (kBits == 8)
         codes[i] = static_cast<std::byte>(code);
       else

@@ -7,7 +7,8 @@
 #include <limits>
 #include <type_traits>
 
-#include "kernels/half_float.hpp"
+#include "kernels/cast_rounding.hpp"
+#include "kernels/float_order.hpp"
 #include "kernels/instruction_sets.hpp"
 
 namespace hawser {
@@ -15,20 +16,6 @@ namespace hawser {
 #if HAWSER_VECTORIZED
 
 namespace {
-
-/// A float's bits, with a sign because vector instructions compare such integers best.
-template <class T>
-using BitsOf = std::conditional_t<sizeof(T) == 8, std::int64_t, std::int32_t>;
-template <class T>
-constexpr BitsOf<T> kMagnitude = std::numeric_limits<BitsOf<T>>::max();
-template <class T>
-constexpr T kNan = std::numeric_limits<T>::quiet_NaN();
-
-/// A float's place among all floats, and back: the magnitudes of negative ones count downwards.
-template <class T>
-[[gnu::always_inline]] inline BitsOf<T> ordered(BitsOf<T> bits) {
-  return bits ^ ((bits >> (8 * sizeof(T) - 1)) & kMagnitude<T>);
-}
 
 template <class T>
 struct FindExtremes {
@@ -40,11 +27,7 @@ struct FindExtremes {
       smallest = place < smallest ? place : smallest;
       largest = place > largest ? place : largest;
     }
-    // Infinities and NaNs have the first and last places.
-    const T low = std::bit_cast<T>(ordered<T>(smallest));
-    const T high = std::bit_cast<T>(ordered<T>(largest));
-    if (!std::isfinite(low) || !std::isfinite(high)) return {kNan<T>, kNan<T>};
-    return {low, high};
+    return extremes_of<T>(smallest, largest);
   }
 };
 
@@ -55,8 +38,7 @@ template <class T>
     const BitsOf<T> magnitude = load<BitsOf<T>>(values, i) & kMagnitude<T>;
     largest = magnitude > largest ? magnitude : largest;
   }
-  const T magnitude = std::bit_cast<T>(largest);
-  return std::isfinite(magnitude) ? magnitude : kNan<T>;
+  return finite_or_nan<T>(largest);
 }
 
 /// To nearest even, for less than 2^22: the sum has no place for a fraction, and its last bits are the
@@ -177,15 +159,8 @@ struct DecodeBlocks {
 struct RoundToOdd {
   [[gnu::always_inline]] static void run(std::byte* out, const std::byte* values, std::uint64_t count) {
     HAWSER_INDEPENDENT_ITERATIONS
-    for (std::uint64_t i = 0; i < count; ++i) {
-      const double value = load<double>(values, i);
-      const auto nearest = static_cast<float>(value);
-      const double back = nearest;
-      auto bits = std::bit_cast<std::uint32_t>(nearest);
-      if (std::fabs(back) > std::fabs(value)) --bits;  // Cut off rather than rounded up.
-      if (back != value) bits |= 1;
-      store<std::uint32_t>(out, i, bits);
-    }
+    for (std::uint64_t i = 0; i < count; ++i)
+      store<std::uint32_t>(out, i, rounded_to_odd(load<double>(values, i)));
   }
 };
 
@@ -196,43 +171,16 @@ struct ToFloat64 {
   }
 };
 
-/// The bits that are cut off carry into those that stay when the random ones added to them do.
-[[gnu::always_inline]] inline std::uint32_t rounded_bits(std::uint32_t bits, std::uint32_t random,
-                                                         std::uint32_t cut) {
-  const std::uint32_t kept = (bits + (random & cut)) & ~cut;
-  return select((bits & 0x7fffffffU) > 0x7f800000U, bits, kept);
-}
-
-struct RoundToBfloat16 {
+/// kRound(bits, random).
+template <std::uint32_t (*kRound)(std::uint32_t, std::uint32_t)>
+struct RoundAtRandom {
   [[gnu::always_inline]] static void run(std::byte* out, const std::byte* values, std::uint64_t count,
                                          const Dither& dither) {
     const Dither randoms = dither;
     HAWSER_INDEPENDENT_ITERATIONS
     for (std::uint64_t i = 0; i < count; ++i) {
       const std::uint32_t random = randoms.bits(static_cast<std::uint32_t>(i));
-      store<std::uint32_t>(out, i, rounded_bits(load<std::uint32_t>(values, i), random, 0xffff));
-    }
-  }
-};
-
-struct RoundToFloat16 {
-  [[gnu::always_inline]] static void run(std::byte* out, const std::byte* values, std::uint64_t count,
-                                         const Dither& dither) {
-    const Dither randoms = dither;
-    HAWSER_INDEPENDENT_ITERATIONS
-    for (std::uint64_t i = 0; i < count; ++i) {
-      const auto bits = load<std::uint32_t>(values, i);
-      const std::uint32_t magnitude = bits & 0x7fffffffU;
-      const std::uint32_t random = randoms.bits(static_cast<std::uint32_t>(i));
-      // Denormal halves are all as far apart as the smallest normal ones.
-      const bool is_denormal = magnitude < 0x38800000U;  // 2^-14
-      const float units = std::bit_cast<float>(select(is_denormal, magnitude, 0)) * 0x1p24F;
-      const auto whole = static_cast<std::int32_t>(units);
-      const float unit = static_cast<float>(static_cast<std::int32_t>(random)) * 0x1p-24F;
-      const std::int32_t up = unit < units - static_cast<float>(whole) ? 1 : 0;
-      const auto denormal = std::bit_cast<std::uint32_t>(static_cast<float>(whole + up) * 0x1p-24F);
-      store<std::uint32_t>(
-          out, i, select(is_denormal, denormal | (bits & 0x80000000U), rounded_bits(bits, random, 0x1fff)));
+      store<std::uint32_t>(out, i, kRound(load<std::uint32_t>(values, i), random));
     }
   }
 };
@@ -263,8 +211,8 @@ constexpr QuantizeTable table_of() {
           .float64 = codecs<Isa, double>(),
           .cast = {.round_to_odd = &Isa::template run<RoundToOdd>,
                    .to_float64 = &Isa::template run<ToFloat64>,
-                   .round_to_bfloat16 = &Isa::template run<RoundToBfloat16>,
-                   .round_to_float16 = &Isa::template run<RoundToFloat16>}};
+                   .round_to_bfloat16 = &Isa::template run<RoundAtRandom<bfloat16_at_random>>,
+                   .round_to_float16 = &Isa::template run<RoundAtRandom<float16_at_random>>}};
 }
 
 constexpr QuantizeTable kVector16 = table_of<Vector16>();

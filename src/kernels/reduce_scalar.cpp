@@ -9,6 +9,7 @@
 
 #include "kernels/half_float.hpp"
 #include "kernels/mean.hpp"
+#include "kernels/reduce_element.hpp"
 
 // Written for reading: one element after another, and halves through <cmath> rather than by their bits.
 
@@ -82,39 +83,10 @@ void each(std::byte* out, const std::byte* a, const std::byte* b, std::uint64_t 
     store<T>(out + i * sizeof(T), kOp(load<T>(a + i * sizeof(T)), load<T>(b + i * sizeof(T))));
 }
 
-template <class T>
-T sum(T a, T b) {
-  if constexpr (std::integral<T>)
-    return static_cast<T>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
-  else
-    return a + b;
-}
-
-template <class T>
-T prod(T a, T b) {
-  if constexpr (std::integral<T>)
-    return static_cast<T>(static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b));
-  else
-    return a * b;
-}
-
-template <class T>
-T larger(T a, T b) {
-  if constexpr (std::floating_point<T>) {
-    if (std::isnan(a) || std::isnan(b)) return std::numeric_limits<T>::quiet_NaN();
-    if (a == b) return std::signbit(a) ? b : a;
-  }
-  return a > b ? a : b;
-}
-
-template <class T>
-T smaller(T a, T b) {
-  if constexpr (std::floating_point<T>) {
-    if (std::isnan(a) || std::isnan(b)) return std::numeric_limits<T>::quiet_NaN();
-    if (a == b) return std::signbit(a) ? a : b;
-  }
-  return a < b ? a : b;
-}
+using element::larger;
+using element::prod;
+using element::smaller;
+using element::sum;
 
 template <class T>
 T larger_half(T a, T b) {
@@ -134,10 +106,9 @@ void divide(std::byte* values, std::uint64_t count, std::uint32_t divisor) {
 
 template <class T>
 void difference(std::byte* out, const std::byte* a, const std::byte* b, double scale, std::uint64_t count) {
-  for (std::uint64_t i = 0; i < count; ++i) {
-    const T apart = load<T>(a + i * sizeof(T)) - load<T>(b + i * sizeof(T));
-    store<T>(out + i * sizeof(T), apart * static_cast<T>(scale));
-  }
+  for (std::uint64_t i = 0; i < count; ++i)
+    store<T>(out + i * sizeof(T), element::scaled_difference(load<T>(a + i * sizeof(T)), load<T>(b + i * sizeof(T)),
+                                                             static_cast<T>(scale)));
 }
 
 template <class To, class From>

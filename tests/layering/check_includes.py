@@ -20,6 +20,7 @@ LAYERS = {
     "kernels": ["base"],
     "optim": ["base", "kernels"],
     "device": ["base"],
+    "device_kernels": ["base", "kernels", "optim", "device/kernel.hpp"],
     "collective": ["base", "plan", "kernels"],
     "shared_state": ["base", "kernels", "collective", "membership"],
     "checkpoint": ["base", "kernels"],
@@ -28,12 +29,12 @@ LAYERS = {
     "links": ["base", "wire"],
     "transport": ["base", "wire", "links"],
     "runtime": ["base", "membership", "topology", "plan", "kernels", "shared_state", "checkpoint", "collective", "engine",
-                "wire", "links", "transport", "device"],
+                "wire", "links", "transport", "device", "device_kernels"],
 }
 
 # Pure code: no thread, no clock, no socket, no environment. Time and seed come in as arguments.
-PURE_FOLDERS = {"base", "membership", "topology", "plan", "kernels", "optim", "collective", "shared_state", "engine",
-                "links"}
+PURE_FOLDERS = {"base", "membership", "topology", "plan", "kernels", "optim", "device_kernels", "collective", "shared_state",
+                "engine", "links"}
 
 IMPURE_INCLUDE = re.compile(
     r"^(thread|mutex|shared_mutex|condition_variable|future|stop_token|semaphore|latch|barrier|pthread\.h"
