@@ -635,6 +635,14 @@ HAWSER_API hawserResult_t hawserAllReduceAsync(hawserComm_t comm, const void* se
  *  wait (0). Several threads may wait. @param info may be null. */
 HAWSER_API hawserResult_t hawserOpWait(hawserOp_t op, uint64_t timeout_ms, hawserReduceInfo_t* info);
 
+/** Makes a stream of the device that the result lies on (or, if that is on the host, the device of `send`) wait for the
+ *  end of the operation: what is put on it from now on runs after that. Null: the device's default stream. No thread is
+ *  blocked. The stream goes on after an error of the operation too, which hawserOpWait tells; the buffers then hold what
+ *  an error leaves. Until the end of the operation nothing may synchronise with that stream that the operation itself
+ *  waits for, such as an earlier call of a member that does not come: it would wait as long.
+ *  Errors: InvalidArgument (null, no buffer on a device, no stream of that device), System (the driver). */
+HAWSER_API hawserResult_t hawserOpStreamWait(hawserOp_t op, void* stream);
+
 /** Writes 1 if the operation has ended, with or without success, otherwise 0. Does not block. Errors: InvalidArgument
  *  (null). */
 HAWSER_API hawserResult_t hawserOpTest(hawserOp_t op, int* ended);

@@ -37,15 +37,23 @@ HAWSER_API hawserResult_t hawserSimDeviceWrite(void* stream, void* to, const voi
  * (its work failed), Timeout (after a minute). */
 HAWSER_API hawserResult_t hawserSimDeviceSynchronise(void* stream);
 
+/** From now on all work on the device fails, that of callers' streams too: what a broken GPU does. For the rest of the
+ *  process. Errors: InvalidArgument (no such device). */
+HAWSER_API hawserResult_t hawserSimDeviceBreak(int32_t device);
+
+/** From now on the library's work on the device does not end. For the rest of the process. Errors: InvalidArgument. */
+HAWSER_API hawserResult_t hawserSimDeviceHang(int32_t device);
+
 /** Fill with HAWSER_SIM_DEVICE_COUNTERS_INIT. */
 typedef struct hawserSimDeviceCounters {
   size_t size;
   uint64_t bytes_down;        /**< From devices to the host, by collectives. */
   uint64_t bytes_up;          /**< The other way. */
   uint64_t pinned_bytes_most; /**< The most pinned memory at one time, of all communicators together. */
+  uint64_t launches;          /**< Of kernels. */
 } hawserSimDeviceCounters_t;
 
-#define HAWSER_SIM_DEVICE_COUNTERS_INIT {sizeof(hawserSimDeviceCounters_t), 0, 0, 0}
+#define HAWSER_SIM_DEVICE_COUNTERS_INIT {sizeof(hawserSimDeviceCounters_t), 0, 0, 0, 0}
 
 /** Of this process so far. Errors: InvalidArgument (null, no size). */
 HAWSER_API hawserResult_t hawserSimDeviceCount(hawserSimDeviceCounters_t* counters);

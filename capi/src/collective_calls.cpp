@@ -280,6 +280,13 @@ hawserResult_t hawserOpWait(hawserOp_t op, uint64_t timeout_ms, hawserReduceInfo
   });
 }
 
+hawserResult_t hawserOpStreamWait(hawserOp_t op, void* stream) {
+  return capi::guarded([&] {
+    if (op == nullptr) return null_op();
+    return capi::report(op->operation.stream_wait(reinterpret_cast<std::uintptr_t>(stream)));
+  });
+}
+
 hawserResult_t hawserOpTest(hawserOp_t op, int* ended) {
   return capi::guarded([&] {
     if (op == nullptr) return null_op();
@@ -332,9 +339,9 @@ hawserResult_t hawserResidualReset(hawserResidual_t residual) {
   return capi::guarded([&] {
     if (residual == nullptr) return null_residual();
     if (!residual->residual->claim()) return residual_in_use();
-    residual->residual->reset();
+    const auto reset = residual->residual->reset();
     residual->residual->release(false);
-    return hawserSuccess;
+    return capi::report(reset);
   });
 }
 
@@ -343,8 +350,10 @@ hawserResult_t hawserResidualGetNorm(hawserResidual_t residual, double* root_mea
     if (residual == nullptr) return null_residual();
     if (root_mean_square == nullptr) return capi::null_output();
     if (!residual->residual->claim()) return residual_in_use();
-    *root_mean_square = residual->residual->root_mean_square();
+    const auto norm = residual->residual->root_mean_square();
     residual->residual->release(false);
+    if (!norm.ok()) return capi::report(norm.error());
+    *root_mean_square = *norm;
     return hawserSuccess;
   });
 }

@@ -41,6 +41,10 @@ hawserResult_t with_devices(const Body& body) {
   });
 }
 
+hawserResult_t no_such_device(int32_t number, int count) {
+  return capi::report(capi::invalid_argument("there is no device " + std::to_string(number) + "; there are " +
+                                             std::to_string(count) + ", numbered from 0"));
+}
 hawserResult_t null_argument() { return capi::report(capi::invalid_argument("an argument is null")); }
 
 }  // namespace
@@ -107,6 +111,22 @@ hawserResult_t hawserSimDeviceSynchronise(void* stream) {
   });
 }
 
+hawserResult_t hawserSimDeviceBreak(int32_t number) {
+  return with_devices([&](device::SimDevices& sim) {
+    if (number < 0 || number >= sim.count()) return no_such_device(number, sim.count());
+    sim.break_device(number);
+    return hawserSuccess;
+  });
+}
+
+hawserResult_t hawserSimDeviceHang(int32_t number) {
+  return with_devices([&](device::SimDevices& sim) {
+    if (number < 0 || number >= sim.count()) return no_such_device(number, sim.count());
+    sim.hang_device(number);
+    return hawserSuccess;
+  });
+}
+
 hawserResult_t hawserSimDeviceCount(hawserSimDeviceCounters_t* counters) {
   return with_devices([&](device::SimDevices& sim) {
     if (counters == nullptr) return null_argument();
@@ -118,6 +138,7 @@ hawserResult_t hawserSimDeviceCount(hawserSimDeviceCounters_t* counters) {
     ours.bytes_down = now.bytes_down;
     ours.bytes_up = now.bytes_up;
     ours.pinned_bytes_most = now.pinned_bytes_most;
+    ours.launches = now.launches;
     capi::write_struct(ours, *counters);
     return hawserSuccess;
   });

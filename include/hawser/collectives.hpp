@@ -253,6 +253,8 @@ class Operation {
   Result<Reduced> wait_for(std::chrono::milliseconds bound) {
     return wait_ms(static_cast<std::uint64_t>(bound.count()));
   }
+  /// As hawserOpStreamWait: what is put on that stream from now on runs after its end. Does not block.
+  Result<void> stream_wait(void* stream) { return detail::check(hawserOpStreamWait(handle_.get(), stream)); }
   hawserOp_t handle() const { return handle_.get(); }
 
  private:

@@ -5,7 +5,7 @@
 
 namespace hawser {
 
-/// Memory of the host that is used again and again. Safe from any thread.
+/// Memory, of the host or of a device, that is used again and again. Safe from any thread.
 class BufferPool {
  public:
   virtual ~BufferPool() = default;

@@ -91,7 +91,7 @@ bool CallMemory::changes_input() const {
 Result<void> CallMemory::make_scratch(const std::shared_ptr<ScratchKeeper>& keeper) {
   if (!changes_input()) return {};
   saved_.assign(static_cast<std::size_t>(chunking_.chunks()), 0);
-  if (uploads()) {
+  if (call_.device.receive != kOnHost) {
     HAWSER_ASSERT(call_.device.scratch != nullptr && call_.device.copy_now);
     scratch_at_ = call_.device.scratch;
     return {};
@@ -136,7 +136,7 @@ void CallMemory::undo_now() noexcept {
   for (std::uint64_t chunk = 0; chunk < saved_.size(); ++chunk) {
     if (saved_[static_cast<std::size_t>(chunk)] == 0) continue;
     const CopyBytes step = undo_step(chunk);
-    if (uploads())
+    if (call_.device.receive != kOnHost)
       call_.device.copy_now(step);
     else
       std::memcpy(step.to, step.from, step.bytes);
@@ -145,18 +145,18 @@ void CallMemory::undo_now() noexcept {
   }
 }
 
-CallMemory::Buffer CallMemory::take() {
-  const std::shared_ptr<BufferPool>& pool = call_.device.pool;
-  if (free_.empty())
+CallMemory::Buffer CallMemory::take(const std::shared_ptr<BufferPool>& pool) {
+  std::vector<Buffer>& free = free_[pool.get()];
+  if (free.empty())
     return Buffer(pool ? pool->take(buffer_bytes_) : new std::byte[buffer_bytes_],
                   BufferFree{.pool = pool, .bytes = buffer_bytes_});
-  Buffer buffer = std::move(free_.back());
-  free_.pop_back();
+  Buffer buffer = std::move(free.back());
+  free.pop_back();
   return buffer;
 }
 
 void CallMemory::give(Buffer buffer) {
-  if (buffer) free_.push_back(std::move(buffer));
+  if (buffer) free_[buffer.get_deleter().pool.get()].push_back(std::move(buffer));
 }
 
 }  // namespace hawser

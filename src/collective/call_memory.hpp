@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -71,10 +72,12 @@ class CallMemory {
   const Chunking& chunking() const { return chunking_; }
   const Quantization& quantization() const { return call_.signature.quantization; }
 
-  /// The own contribution lies on a device.
-  bool fetches() const { return call_.device.send != kOnHost; }
-  /// The result belongs on a device.
-  bool uploads() const { return call_.device.receive != kOnHost; }
+  /// All works run on the device that both buffers lie on.
+  bool on_device() const { return call_.device.computes; }
+  /// The own contribution lies on a device, and is needed on the host.
+  bool fetches() const { return call_.device.send != kOnHost && !on_device(); }
+  /// The result is made on the host, and belongs on a device.
+  bool uploads() const { return call_.device.receive != kOnHost && !on_device(); }
   /// Accumulators are wider than the elements.
   bool wide() const { return accumulator_bytes_ != element_bytes_; }
   std::uint64_t count(std::uint64_t chunk) const { return chunking_.count(chunk); }
@@ -83,7 +86,7 @@ class CallMemory {
   /// Of the largest chunk.
   std::size_t accumulator_bytes_max() const { return chunking_.chunk_elements * accumulator_bytes_; }
   std::size_t quantized_bytes(std::uint64_t chunk) const;
-  /// What take() gives.
+  /// What take() and take_sums() give.
   std::size_t buffer_bytes() const { return buffer_bytes_; }
 
   /// This rank's contribution. For chunks that it contributes to.
@@ -102,11 +105,14 @@ class CallMemory {
   Work undo(std::size_t bytes);
   void undo_now() noexcept;
 
-  /// Room for a chunk's accumulators, or for its quantised values.
-  Buffer take();
+  /// Room on the host for a chunk's accumulators, or for its quantised values.
+  Buffer take() { return take(call_.device.pool); }
+  /// Room for a chunk's accumulators where works run.
+  Buffer take_sums() { return take(on_device() ? call_.device.device_pool : call_.device.pool); }
   void give(Buffer buffer);
 
  private:
+  Buffer take(const std::shared_ptr<BufferPool>& pool);
   bool changes_input() const;
   CopyBytes undo_step(std::uint64_t chunk) const;
 
@@ -120,7 +126,7 @@ class CallMemory {
   std::shared_ptr<ScratchKeeper> keeper_;
   std::vector<std::uint8_t> saved_;  ///< Written by works, each its own.
   std::uint64_t undone_chunks_ = 0;  ///< Those before it, or in a work of undo().
-  std::vector<Buffer> free_;
+  std::map<BufferPool*, std::vector<Buffer>> free_;
 };
 
 /// Bytes that chunk sizes shall be reckoned in, so that neither the values nor the accumulators of a chunk

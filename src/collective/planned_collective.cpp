@@ -44,7 +44,7 @@ PlannedCollective::PlannedCollective(Plan plan, const CollectiveCall& call)
   chunks_.resize(chunks);
   heard_words_ = (plan_.world_size + 63) / 64;
   heard_.assign(chunks * heard_words_, 0);
-  const std::size_t chunk_bytes = staged() ? 2 * memory_.buffer_bytes() : memory_.accumulator_bytes_max();
+  const std::size_t chunk_bytes = buffers_are_bounded() ? 2 * memory_.buffer_bytes() : memory_.accumulator_bytes_max();
   window_ = std::max<std::uint64_t>(1, call.memory_bytes / 2 / std::max<std::size_t>(1, chunk_bytes));
   for (std::size_t chunk = 0; chunk < chunks; ++chunk) {
     ChunkState& one = chunks_[chunk];
@@ -61,7 +61,7 @@ PlannedCollective::PlannedCollective(Plan plan, const CollectiveCall& call)
 
 /// Whether accumulators of their own may have to wait for others.
 bool PlannedCollective::lingers(std::uint64_t chunk) const {
-  if (staged()) return true;
+  if (buffers_are_bounded()) return true;
   const Role& mine = role(chunk);
   if (mine.children_up.empty() || (!memory_.wide() && memory_.place(chunk) != nullptr)) return false;
   return mine.parent_up != kNoParent || mine.children_up.size() > 1;
@@ -151,7 +151,7 @@ void PlannedCollective::order(Task task, std::uint64_t chunk, std::vector<WorkSt
   made.work.bytes = bytes;
   const DeviceBuffers& device = memory_.call().device;
   if (task == Task::fetch) made.work.device = device.send;
-  if (task == Task::upload) made.work.device = device.receive;
+  if (task == Task::upload || memory_.on_device()) made.work.device = device.receive;
 }
 
 std::optional<std::uint32_t> PlannedCollective::worked(Instant, std::uint64_t token, const WorkResult&, Output& out) {
@@ -255,7 +255,7 @@ std::byte* PlannedCollective::accumulators(std::uint64_t chunk, std::vector<Work
   }
   ChunkState& one = state(chunk);
   if (!one.accumulators) {
-    one.accumulators = memory_.take();
+    one.accumulators = memory_.take_sums();
     ++accumulators_taken_;
   }
   return one.accumulators.get();
@@ -363,6 +363,12 @@ void PlannedCollective::finish_at_root(std::uint64_t chunk, std::byte* sum, std:
   if (!quantizes) return;
   QuantizeValues quantize = quantize_step(chunk);
   quantize.values = sum;
+  if (memory_.on_device()) {
+    quantize.place = place;
+    steps.emplace_back(quantize);
+    one.kept = std::move(one.made);
+    return;
+  }
   steps.emplace_back(quantize);
   if (memory_.uploads()) {
     one.kept = std::move(one.made);
@@ -406,7 +412,10 @@ std::optional<std::span<const std::byte>> PlannedCollective::payload(Direction d
   ChunkState& one = state(chunk);
   const std::size_t bytes = payload_bytes(memory_.call().rank, direction, chunk);
   if (direction == Direction::down)
-    return std::span<const std::byte>(one.kept ? one.kept.get() : place(chunk), bytes);
+    return std::span<const std::byte>(one.forwarded.bytes != nullptr ? one.forwarded.bytes
+                                      : one.kept                     ? one.kept.get()
+                                                                     : place(chunk),
+                                      bytes);
   const bool at_leaf = role(chunk).children_up.empty();
   if (memory_.quantization()) {
     if (one.making) return std::nullopt;
@@ -453,7 +462,7 @@ void PlannedCollective::release(std::uint64_t chunk) {
   ChunkState& one = state(chunk);
   if (one.accumulators) --accumulators_taken_;
   memory_.give(std::move(one.accumulators));
-  if (one.released || staged()) return;
+  if (one.released || buffers_are_bounded()) return;
   one.released = true;
   if (chunk < limit_) --in_window_;
   widen_limit();
@@ -466,7 +475,9 @@ void PlannedCollective::came_down(std::uint64_t chunk, Payload payload, Output& 
   one.came_down = true;
   if (!memory_.quantization() && payload.bytes == place(chunk)) {
     HAWSER_ASSERT(!one.working);
-    return send_down(chunk, out);
+    send_down(chunk, out);
+    free_buffers(chunk);
+    return advance(out);
   }
   one.waiting.push_back({.payload = std::move(payload)});
   go_on(chunk, out);
@@ -490,7 +501,8 @@ void PlannedCollective::place_waiting(std::uint64_t chunk, Output& out) {
     DequantizeValues step = bring_down_step(chunk);
     step.quantized = payload;
     steps.emplace_back(step);
-  } else if (role(chunk).children_down.empty()) {
+  } else if (role(chunk).children_down.empty() || memory_.on_device()) {
+    if (!role(chunk).children_down.empty()) one.forwarded = one.in_work.front().payload;
     DequantizeValues step = bring_down_step(chunk);
     step.quantized = payload;
     steps.emplace_back(step);

@@ -32,7 +32,9 @@ namespace hawser {
 /// send_limit() tells the children how far they may go. In place, each chunk is saved to a scratch before
 /// its first change.
 ///
-/// Buffers on a device. Contributions are fetched to the host chunk by chunk, in the order of the chunks, and results
+/// Buffers on a device. Where the device computes (CallMemory::on_device) all is as on the host, but that works run
+/// there and quantised payloads cross; since these wait on the host until they are sent, only a bounded number of chunks
+/// is under way. Else contributions are fetched to the host chunk by chunk, in the order of the chunks, and results
 /// are uploaded, while other chunks travel. On the host a chunk has up to four buffers, and only a bounded number of
 /// chunks has any: send_limit() says which. The call is complete once its last chunk has been uploaded.
 class PlannedCollective final : public Execution {
@@ -109,6 +111,7 @@ class PlannedCollective final : public Execution {
     CallMemory::Buffer accumulators;  ///< Where not in the receive buffer.
     CallMemory::Buffer made;          ///< The quantised payload on its way up.
     CallMemory::Buffer kept;
+    Payload forwarded;  ///< Of the result, where it stays on the host as it came.
     std::vector<Arrival> waiting;
     std::vector<Arrival> in_work;
   };
@@ -119,8 +122,10 @@ class PlannedCollective final : public Execution {
   const Role& role(std::uint64_t chunk) const { return roles_[plan_.tree_index(chunk)]; }
   ChunkState& state(std::uint64_t chunk) { return chunks_[static_cast<std::size_t>(chunk)]; }
   const ChunkState& state(std::uint64_t chunk) const { return chunks_[static_cast<std::size_t>(chunk)]; }
-  /// The caller's memory is not all on the host.
+  /// The caller's memory is not all on the host, where the works are.
   bool staged() const { return memory_.fetches() || memory_.uploads(); }
+  /// Chunks have buffers on the host that others may have afterwards.
+  bool buffers_are_bounded() const { return staged() || memory_.on_device(); }
   const std::byte* own(std::uint64_t chunk) const;
   std::byte* place(std::uint64_t chunk);
   bool contributes(std::uint64_t chunk) const;

@@ -61,7 +61,8 @@ class Runner {
   /// Each chunk is quantised once at each rank, so the error of that is all that error feedback has to keep.
   bool operator()(const QuantizeValues& step) const {
     const std::size_t bytes = working_bytes(step.type, step.count);
-    std::byte* const decoded = step.next_residual == nullptr ? nullptr : desk_.second(bytes);
+    const bool decodes = step.next_residual != nullptr || step.place != nullptr;
+    std::byte* const decoded = decodes ? desk_.second(bytes) : nullptr;
     const std::byte* values = step.values;
     if (step.widens && (step.residual != nullptr || step.type != working_type(step.type))) {
       std::byte* const own = desk_.first(bytes);
@@ -69,7 +70,9 @@ class Runner {
       values = own;
     }
     quantize(step.quantization, step.type, values, step.count, step.seed, step.out, decoded);
-    if (decoded != nullptr) difference(step.type, step.next_residual, values, decoded, step.residual_scale, step.count);
+    if (step.next_residual != nullptr)
+      difference(step.type, step.next_residual, values, decoded, step.residual_scale, step.count);
+    if (step.place != nullptr) narrow_float(step.type, step.place, decoded, step.count);
     return true;
   }
   bool operator()(const DequantizeValues& step) const {

@@ -33,12 +33,40 @@ bool find_all(void* library, CudaDriver& driver) {
          find(driver.cuGetErrorString, "cuGetErrorString");
 }
 
+/// What to do about it; empty where its words say enough.
+const char* advice(CuResult result) {
+  switch (result) {
+    case 2: return "; free memory on the GPU, or make the tensors of a call smaller";
+    // CUDA_ERROR_INVALID_CONTEXT, _CONTEXT_IS_DESTROYED.
+    case 201:
+    case 709:
+      return "; the GPU's context was destroyed under this process, as cudaDeviceReset does: reset no GPU while a "
+             "communicator is open, and start this process again";
+    // CUDA_ERROR_ECC_UNCORRECTABLE, _ILLEGAL_ADDRESS, _LAUNCH_TIMEOUT, _ASSERT, _HARDWARE_STACK_ERROR,
+    // _ILLEGAL_INSTRUCTION, _MISALIGNED_ADDRESS, _INVALID_ADDRESS_SPACE, _INVALID_PC, _LAUNCH_FAILED.
+    case 214:
+    case 700:
+    case 702:
+    case 710:
+    case 714:
+    case 715:
+    case 716:
+    case 717:
+    case 718:
+    case 719:
+      return "; a kernel of this process, its own or a library's, has broken the GPU's context, and nothing runs there any "
+             "more: find it with compute-sanitizer, and start this process again";
+    default: return "";
+  }
+}
+
 }  // namespace
 
 Error CudaDriver::error(const char* what, CuResult result) const {
   const char* words = nullptr;
   if (cuGetErrorString(result, &words) != kCuSuccess || words == nullptr) words = "unknown error";
-  return {Status::system, std::string(what) + ": " + words + " (CUDA error " + std::to_string(result) + ")"};
+  return {Status::system,
+          std::string(what) + ": " + words + " (CUDA error " + std::to_string(result) + ")" + advice(result)};
 }
 
 const CudaDriver* cuda_driver(bool load) {

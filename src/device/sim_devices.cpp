@@ -383,6 +383,9 @@ class Simulated final : public SimDevices {
     const auto source = shared_->memory.held(from, bytes);
     std::memcpy(target.at, source.at, bytes);
   }
+  std::byte* seen_by_device(const void* address, std::size_t bytes) override {
+    return shared_->memory.held(address, bytes).at;
+  }
   std::uintptr_t make_user_stream(int device) override {
     HAWSER_ASSERT(check(device).ok());
     const std::lock_guard lock(mutex_);

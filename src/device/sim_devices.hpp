@@ -33,6 +33,8 @@ class SimDevices : public Devices {
 
   /// Copies at once, past all streams, wherever the bytes lie. Aborts where they reach beyond an allocation.
   virtual void copy_now(void* to, const void* from, std::size_t bytes) = 0;
+  /// Where a device sees these bytes: for tests that play what runs on it. Aborts as copy_now() does.
+  virtual std::byte* seen_by_device(const void* address, std::size_t bytes) = 0;
   /// A stream for callers of record_on(); lasts as long as the devices.
   virtual std::uintptr_t make_user_stream(int device) = 0;
   /// As record_on(), whatever the stream's device.

@@ -46,7 +46,13 @@ void WorkQueue::put(Job job) {
 
 Result<std::shared_ptr<Event>> WorkQueue::begin(const Job& job) {
   if (failed_) return *failed_;
-  for (const Step& step : job.steps) {
+  std::vector<Step> made;
+  if (job.steps_of) {
+    auto said = job.steps_of();
+    if (!said.ok()) return said.error();
+    made = std::move(*said);
+  }
+  for (const Step& step : job.steps_of ? made : job.steps) {
     const auto* const copy = std::get_if<Copy>(&step);
     const auto put =
         copy == nullptr ? stream_->launch(std::get<Launch>(step)) : stream_->copy(copy->to, copy->from, copy->bytes);

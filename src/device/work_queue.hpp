@@ -25,6 +25,8 @@ class WorkQueue {
   using Step = std::variant<Copy, Launch>;
   struct Job {
     std::vector<Step> steps;
+    /// Unless empty: says the steps instead, on the queue's thread, where it may take memory of the device.
+    std::function<Result<std::vector<Step>>()> steps_of{};
     /// All is done, or the error. Called on the queue's thread, in the order of the jobs. Must not throw.
     std::function<void(const Result<void>&)> done;
   };

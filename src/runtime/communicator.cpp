@@ -299,6 +299,20 @@ const CallDone& AsyncCollective::wait_for_end() const noexcept {
   return hawser::wait_for_end(*turns_, *completion_, what_, *log_);
 }
 
+Result<void> AsyncCollective::stream_wait(std::uintptr_t stream) const {
+  if (device_ == kOnHost)
+    return Error{Status::invalid_argument,
+                 "no buffer of " + what_ + " lies on a device, so no stream can wait for it; wait with the host"};
+  const auto devices = device::devices();
+  if (!devices.ok()) return devices.error();
+  auto gate = (*devices)->make_gate();
+  if (!gate.ok()) return gate.error();
+  // A gate that is lost opens.
+  if (const auto waits = (*devices)->wait_on(device_, stream, *gate); !waits.ok()) return waits;
+  completion_->open_when_done(std::move(*gate));
+  return {};
+}
+
 Result<SharedInfo> AsyncCollective::wait() const { return as_info(wait_for_end()); }
 
 template <class Work>
@@ -425,6 +439,10 @@ Result<AsyncCollective> Communicator::begin(const CollectiveArguments& arguments
     auto found = devices_->prepare(event.collective, send_bytes, receive_bytes, arguments.stream);
     if (!found.ok()) return found.error();
     first = std::move(*found);
+    const DeviceBuffers& buffers = event.collective.device;
+    started.device_ = buffers.receive != kOnHost ? buffers.receive : buffers.send;
+    if (event.residual)
+      if (const auto placed = devices_->place(*event.residual, event.collective); !placed.ok()) return placed.error();
   }
   started.completion_ = std::make_shared<Completion>(std::move(call));
   OwedAnswer answer(started.completion_, lost_);

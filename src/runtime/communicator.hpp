@@ -80,6 +80,9 @@ class AsyncCollective {
   Result<SharedInfo> wait() const;
   /// The same, where nothing may throw.
   const CallDone& wait_for_end() const noexcept;
+  /// What is put on that stream of the caller from now on waits for its end, and no thread does. 0: the default stream.
+  /// Errors: invalid_argument (no buffer lies on a device; no such stream there), system.
+  Result<void> stream_wait(std::uintptr_t stream) const;
 
  private:
   friend class Communicator;
@@ -88,6 +91,7 @@ class AsyncCollective {
   std::shared_ptr<Completion> completion_;
   std::shared_ptr<IoTurns> turns_;
   std::string what_;
+  std::int32_t device_ = kOnHost;  ///< That of the result, or of what was given.
   std::shared_ptr<const WaitLog> log_;
 };
 
@@ -143,6 +147,8 @@ class Communicator {
   bool has_devices() const { return devices_ != nullptr && devices_->any(); }
   /// As DeviceCopies::copy, where there are devices.
   Result<void> copy(const std::vector<StreamCopy>& copies);
+  /// Null: without devices.
+  const std::shared_ptr<DeviceCopies>& devices() const { return devices_; }
   /// Begins a collective and does not wait for it. Errors are those that are found at once.
   Result<AsyncCollective> start(const CollectiveArguments& arguments);
   /// The same, and waits.

@@ -15,7 +15,7 @@ void Completion::complete(CallDone done) noexcept {
   const std::lock_guard lock(mutex_);
   if (done_ != nullptr) return;
   done_ = &own_.emplace(std::move(done));
-  done_cv_.notify_all();
+  answered();
 }
 
 void Completion::complete(std::shared_ptr<const CallDone> done) noexcept {
@@ -24,7 +24,22 @@ void Completion::complete(std::shared_ptr<const CallDone> done) noexcept {
   if (done_ != nullptr) return;
   shared_ = std::move(done);
   done_ = shared_.get();
+  answered();
+}
+
+/// With the mutex.
+void Completion::answered() noexcept {
+  for (const auto& gate : gates_) gate->open();
+  gates_.clear();
   done_cv_.notify_all();
+}
+
+void Completion::open_when_done(std::shared_ptr<device::Gate> gate) {
+  const std::lock_guard lock(mutex_);
+  if (done_ != nullptr)
+    gate->open();
+  else
+    gates_.push_back(std::move(gate));
 }
 
 void Completion::look_again() noexcept {

@@ -6,7 +6,9 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <vector>
 
+#include "device/devices.hpp"
 #include "engine/peer_engine.hpp"
 
 namespace hawser {
@@ -40,13 +42,17 @@ class Completion {
   void look_again() noexcept;
   const CallDone& wait() const;
   bool is_done() const;
+  /// Opens it at the answer, at once if that has come.
+  void open_when_done(std::shared_ptr<device::Gate> gate);
 
  private:
   void end_claim(Status status) noexcept;
+  void answered() noexcept;
 
   std::unique_ptr<CallClaim> claim_;
   mutable std::mutex mutex_;
   mutable std::condition_variable done_cv_;
+  std::vector<std::shared_ptr<device::Gate>> gates_;  ///< Closed ones.
   std::optional<CallDone> own_;
   std::shared_ptr<const CallDone> shared_;
   const CallDone* done_ = nullptr;  ///< Either of the two.

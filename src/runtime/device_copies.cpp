@@ -9,7 +9,6 @@
 #include <utility>
 #include <variant>
 
-#include "device/pinned_pool.hpp"
 
 namespace hawser {
 namespace {
@@ -18,14 +17,25 @@ namespace {
 constexpr std::chrono::milliseconds kLookForEnd{50};
 
 /// Until the process ends: a device that hangs may still write there.
-void keep_for_ever(const std::shared_ptr<BufferPool>& pool) noexcept {
+template <class Owner>
+void keep_for_ever(const Owner& owner) noexcept {
   struct Kept {
-    std::shared_ptr<BufferPool> pool;
+    Owner owner;
     Kept* next = nullptr;
   };
   static std::atomic<Kept*> all{nullptr};
-  if (auto* const one = new (std::nothrow) Kept{.pool = pool}) one->next = all.exchange(one);
+  try {
+    auto one = std::make_unique<Kept>(Kept{.owner = owner});
+    one->next = all.load();
+    while (!all.compare_exchange_weak(one->next, one.get())) {
+    }
+    static_cast<void>(one.release());
+  } catch (...) {
+    // Without memory to remember it: whoever frees it may wait for the device.
+  }
 }
+
+using Steps = std::vector<device::WorkQueue::Step>;
 
 bool is_in_place(const CollectiveCall& call, std::size_t send_bytes, std::size_t receive_bytes) {
   return call.send < call.receive + receive_bytes && call.receive < call.send + send_bytes;
@@ -36,7 +46,7 @@ bool is_in_place(const CollectiveCall& call, std::size_t send_bytes, std::size_t
 DeviceCopies::DeviceCopies(device::Devices& devices, Duration patience)
     : devices_(devices),
       patience_(std::chrono::ceil<std::chrono::milliseconds>(patience)),
-      pool_(std::make_shared<device::PinnedPool>(devices, kPinnedBytesMost)) {}
+      pool_(device::MemoryPool::pinned(devices, kPinnedBytesMost)) {}
 
 Result<device::StreamWaits::Events> DeviceCopies::prepare(CollectiveCall& call, std::size_t send_bytes,
                                                           std::size_t receive_bytes, std::uintptr_t stream) {
@@ -84,8 +94,32 @@ Result<device::StreamWaits::Events> DeviceCopies::prepare(CollectiveCall& call, 
   buffers.copy_now = [self = shared_from_this(), device = buffers.receive](const CopyBytes& copy) {
     self->copy_now(device, copy);
   };
-  call.memory_bytes = kCallBytes;
+  if (buffers.send == buffers.receive && call.signature.quantization && reduces(call.signature.collective) &&
+      runs_works(devices_)) {
+    buffers.computes = true;
+    buffers.device_pool = memory_on(buffers.receive);
+  }
+  if (const auto ready = make_ready(call, send_bytes, receive_bytes); !ready.ok()) return ready.error();
   return first;
+}
+
+/// What the driver may take long for is done in the caller's thread: those of the network wait for nothing.
+Result<void> DeviceCopies::make_ready(const CollectiveCall& call, std::size_t send_bytes, std::size_t receive_bytes) {
+  const DeviceBuffers& buffers = call.device;
+  // Of quantised chunks only what travels is on the host; room for sums is as much as the values at most.
+  pool_->reserve(std::min(kCallBytes, send_bytes + receive_bytes));
+  if (buffers.computes && call.signature.type != working_type(call.signature.type))
+    memory_on(buffers.receive)->reserve(std::min(kCallBytes, 2 * receive_bytes));
+  const std::lock_guard lock(mutex_);
+  if (is_over_) return Error{Status::closed, "the communicator is closed"};
+  const auto start = [&](int device, Kind kind) -> Result<void> {
+    if (device == kOnHost) return {};
+    const auto started = queue(device, kind);
+    return started.ok() ? Result<void>() : Result<void>(started.error());
+  };
+  if (buffers.computes) return start(buffers.receive, Kind::compute);
+  if (const auto down = start(buffers.send, Kind::down); !down.ok()) return down;
+  return start(buffers.receive, Kind::up);
 }
 
 Result<void> DeviceCopies::wait_for(device::StreamWaits::Events events, device::StreamWaits::Done done) {
@@ -95,51 +129,112 @@ Result<void> DeviceCopies::wait_for(device::StreamWaits::Events events, device::
 }
 
 void DeviceCopies::free_later(int device, std::unique_ptr<device::Memory> memory) noexcept try {
-  const std::shared_ptr<device::Memory> shared = std::move(memory);
+  // To free memory of a device that has failed may wait for ever. It is lost with the device.
+  if (has_failed_) {
+    static_cast<void>(memory.release());
+    return;
+  }
+  const auto shared = std::make_shared<std::unique_ptr<device::Memory>>(std::move(memory));
   const std::lock_guard lock(mutex_);
   if (is_over_) return;
-  if (const auto way = queue(device, true); way.ok())
-    (*way)->put({.steps = {}, .done = [shared](const Result<void>&) {}});
+  if (const auto up = queue(device, Kind::up); up.ok())
+    (*up)->works->put({.steps = {}, .done = [shared](const Result<void>& outcome) {
+                         if (!outcome.ok()) static_cast<void>(shared->release());
+                       }});
 } catch (...) {
   // Without memory for the job it is freed here.
 }
 
-Result<device::WorkQueue*> DeviceCopies::queue(int device, bool is_up) {
-  auto& found = queues_[{device, is_up}];
-  if (!found) {
+/// With the mutex.
+Result<DeviceCopies::Queue*> DeviceCopies::queue(int device, Kind kind) {
+  Queue& found = queues_[{device, kind}];
+  if (!found.works) {
     auto started = device::WorkQueue::start(devices_, device, patience_);
     if (!started.ok()) return started.error();
-    found = std::move(*started);
+    found.works = std::move(*started);
+    found.desk = std::make_shared<DeviceDesk>(devices_, device);
   }
-  return found.get();
+  return &found;
+}
+
+/// What is more than copies has a stream of its own, in which it follows its copies.
+DeviceCopies::Kind DeviceCopies::kind_of(const Work& work) const {
+  Kind kind = Kind::up;
+  for (const WorkStep& step : work.steps) {
+    const auto* const copy = std::get_if<CopyBytes>(&step);
+    if (copy == nullptr) return Kind::compute;
+    const auto to = devices_.where(copy->to, copy->bytes);
+    if (to.ok() && *to == kOnHost) kind = Kind::down;
+  }
+  return kind;
+}
+
+std::shared_ptr<device::MemoryPool> DeviceCopies::memory_on(int device) {
+  const std::lock_guard lock(mutex_);
+  auto& pool = memory_[device];
+  if (!pool) pool = device::MemoryPool::on_device(devices_, device, kDeviceBytesKept);
+  return pool;
+}
+
+Result<void> DeviceCopies::place(Residual& residual, const CollectiveCall& call) {
+  const int wanted = call.device.computes ? call.device.receive : kOnHost;
+  if (residual.device() == wanted) return {};
+  if (wanted == kOnHost) return residual.move_to_host();
+  auto memory = devices_.allocate(wanted, residual.bytes());
+  if (!memory.ok()) return Error{Status::system, memory.error().sentence + "; it is for a residual"};
+  std::byte* const at = (*memory)->bytes();
+  return residual.move_to({.device = wanted,
+                           .memory = at,
+                           .owner = std::shared_ptr<const device::Memory>(std::move(*memory)),
+                           .copy = copying(wanted)});
 }
 
 Result<void> DeviceCopies::put(const Work& work, std::function<void(const Result<void>&)> done) {
-  device::WorkQueue::Job job;
-  job.steps.reserve(work.steps.size());
   std::vector<std::uint8_t*> marks;
-  bool is_up = true;
-  for (const WorkStep& step : work.steps) {
-    const auto& copy = std::get<CopyBytes>(step);
-    job.steps.emplace_back(device::WorkQueue::Copy{.to = copy.to, .from = copy.from, .bytes = copy.bytes});
-    if (copy.done != nullptr) marks.push_back(copy.done);
-    const auto to = devices_.where(copy.to, copy.bytes);
-    if (!to.ok()) return to.error();
-    is_up = *to != kOnHost;
-  }
-  job.done = [this, marks = std::move(marks), done = std::move(done)](const Result<void>& outcome) {
-    if (outcome.ok())
-      for (std::uint8_t* const mark : marks) *mark = 1;
-    else
-      has_failed_ = true;
-    done(outcome);
-  };
+  for (const WorkStep& step : work.steps)
+    if (const auto* const copy = std::get_if<CopyBytes>(&step); copy != nullptr && copy->done != nullptr)
+      marks.push_back(copy->done);
+  const Kind kind = kind_of(work);
   const std::lock_guard lock(mutex_);
   if (is_over_) return Error{Status::closed, "the communicator is closed"};
-  auto way = queue(work.device, is_up);
-  if (!way.ok()) return way.error();
-  (*way)->put(std::move(job));
+  const auto found = queue(work.device, kind);
+  if (!found.ok()) return found.error();
+  // Of the desk: what the steps need until they are done.
+  const auto memory = std::make_shared<std::vector<std::shared_ptr<const device::Memory>>>();
+  (*found)->works->put({.steps = {},
+                        .steps_of = [work, desk = (*found)->desk, memory]() -> Result<Steps> {
+                          auto made = on_device(work, *desk);
+                          if (!made.ok()) return made.error();
+                          *memory = std::move(made->memory);
+                          return std::move(made->steps);
+                        },
+                        .done = [this, memory, marks = std::move(marks),
+                                 done = std::move(done)](const Result<void>& outcome) {
+                          if (outcome.ok()) {
+                            for (std::uint8_t* const mark : marks) *mark = 1;
+                          } else {
+                            has_failed_ = true;
+                            keep_for_ever(memory);
+                          }
+                          done(outcome);
+                        }});
   return {};
+}
+
+int DeviceCopies::device_of(const std::vector<StreamCopy>& copies) const {
+  std::optional<int> found;
+  for (const StreamCopy& one : copies)
+    for (const std::byte* const side : {one.bytes.from, static_cast<const std::byte*>(one.bytes.to)}) {
+      const auto on = devices_.where(side, one.bytes.bytes);
+      if (!on.ok() || found.value_or(*on) != *on) return kOnHost;
+      found = *on;
+    }
+  return found.value_or(kOnHost);
+}
+
+PooledBuffer DeviceCopies::take(int device, std::size_t bytes) {
+  const std::shared_ptr<BufferPool> pool = device == kOnHost ? nullptr : memory_on(device);
+  return PooledBuffer(pool ? pool->take(bytes) : new std::byte[bytes], BufferFree{.pool = pool, .bytes = bytes});
 }
 
 Result<void> DeviceCopies::copy(const std::vector<StreamCopy>& copies) {
@@ -195,7 +290,7 @@ Result<void> DeviceCopies::copy(const std::vector<StreamCopy>& copies) {
 }
 
 void DeviceCopies::finish() noexcept {
-  std::map<std::pair<int, bool>, std::unique_ptr<device::WorkQueue>> ending;
+  std::map<std::pair<int, Kind>, Queue> ending;
   std::unique_ptr<device::StreamWaits> waits;
   {
     const std::lock_guard lock(mutex_);
@@ -205,25 +300,38 @@ void DeviceCopies::finish() noexcept {
   }
   waits.reset();
   bool hangs = false;
-  for (auto& [way, queue] : ending) hangs = queue->finish() || hangs;
-  if (hangs) keep_for_ever(pool_);
+  for (auto& [which, queue] : ending) {
+    if (!queue.works || !queue.works->finish()) continue;
+    hangs = true;
+    // Its memory is that of steps which a hanging device may still do.
+    keep_for_ever(queue.desk);
+  }
+  if (!hangs) return;
+  keep_for_ever(pool_);
+  for (const auto& [device, pool] : memory_) keep_for_ever(pool);
+}
+
+/// Copies here and now, on a stream of its own. It needs no communicator.
+std::function<Result<void>(const CopyBytes&)> DeviceCopies::copying(int device) const {
+  return [&devices = devices_, device, patience = patience_](const CopyBytes& copy) -> Result<void> {
+    auto stream = devices.make_stream(device);
+    if (!stream.ok()) return stream.error();
+    if (const auto begun = (*stream)->copy(copy.to, copy.from, copy.bytes); !begun.ok()) return begun.error();
+    const auto end = (*stream)->record();
+    if (!end.ok()) return end.error();
+    const auto come = (*end)->wait(patience);
+    if (!come.ok()) return come.error();
+    if (*come) return {};
+    // A stream that hangs cannot be ended.
+    static_cast<void>(stream->release());
+    return Error{Status::system, "device " + std::to_string(device) + " has not finished a copy within " +
+                                     std::to_string(patience.count()) + " ms: it hangs"};
+  };
 }
 
 /// Of a device that has failed nothing can be put back: its memory is lost with it, and nobody waits for it again.
 void DeviceCopies::copy_now(int device, const CopyBytes& copy) noexcept {
-  if (has_failed_) return;
-  const auto copied = [&]() -> Result<bool> {
-    auto stream = devices_.make_stream(device);
-    if (!stream.ok()) return stream.error();
-    if (const auto begun = (*stream)->copy(copy.to, copy.from, copy.bytes); !begun.ok()) return begun.error();
-    auto end = (*stream)->record();
-    if (!end.ok()) return end.error();
-    auto come = (*end)->wait(patience_);
-    // A stream that hangs cannot be ended.
-    if (come.ok() && !*come) static_cast<void>(stream->release());
-    return come;
-  }();
-  has_failed_ = !copied.ok() || !*copied;
+  if (!has_failed_) has_failed_ = !copying(device)(copy).ok();
 }
 
 }  // namespace hawser

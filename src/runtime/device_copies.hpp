@@ -9,9 +9,12 @@
 
 #include "base/instant.hpp"
 #include "collective/call_memory.hpp"
-#include "device/work_queue.hpp"
+#include "collective/residual.hpp"
 #include "device/devices.hpp"
+#include "device/memory_pool.hpp"
 #include "device/stream_waits.hpp"
+#include "device/work_queue.hpp"
+#include "runtime/device_works.hpp"
 
 namespace hawser {
 
@@ -21,16 +24,18 @@ struct StreamCopy {
   std::uintptr_t stream = 0;
 };
 
-/// What one communicator does on devices: copies of its calls, in queues of their own for each device and direction,
-/// and the pinned memory that they go through. Safe from any thread.
+/// What one communicator does on devices: copies and works of its calls, in queues of their own for each device and kind,
+/// and the memory that they go through. Safe from any thread.
 class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
  public:
   /// Pinned memory of a communicator, at most.
   static constexpr std::size_t kPinnedBytesMost = 64 << 20;
-  /// Of that, one call takes so much at most.
-  static constexpr std::size_t kCallBytes = 48 << 20;
+  /// Memory of each device that is kept for sums and lists, at most.
+  static constexpr std::size_t kDeviceBytesKept = 64 << 20;
+  /// Of both, what a call is given before it begins, at most.
+  static constexpr std::size_t kCallBytes = 24 << 20;
 
-  /// `patience`: a copy that takes longer is an error.
+  /// `patience`: a copy or work that takes longer is an error.
   DeviceCopies(device::Devices& devices, Duration patience);
 
   /// Whether this process has devices, now.
@@ -41,6 +46,8 @@ class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
   /// us, in place for the allocation of a scratch. Error: invalid_argument, system.
   Result<device::StreamWaits::Events> prepare(CollectiveCall& call, std::size_t send_bytes, std::size_t receive_bytes,
                                               std::uintptr_t stream);
+  /// Brings it to where the works of that call run. Blocks for the copy.
+  Result<void> place(Residual& residual, const CollectiveCall& call);
   /// As StreamWaits::put.
   Result<void> wait_for(device::StreamWaits::Events events, device::StreamWaits::Done done);
 
@@ -49,20 +56,34 @@ class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
   /// Copies between anywhere and anywhere but from one device to another, each after its stream. Blocks until all is
   /// done. Without a device among them it takes no memory. Errors: invalid_argument, system.
   Result<void> copy(const std::vector<StreamCopy>& copies);
+  /// The device that all of them lie on, or kOnHost where that is not one.
+  int device_of(const std::vector<StreamCopy>& copies) const;
+  /// Memory there for a list of tensors, or on the host. Throws bad_alloc.
+  PooledBuffer take(int device, std::size_t bytes);
   /// Returns when nothing is under way any more; nothing may be put then.
   void finish() noexcept;
 
  private:
-  Result<device::WorkQueue*> queue(int device, bool is_up);
+  enum class Kind { down, up, compute };
+  struct Queue {
+    std::unique_ptr<device::WorkQueue> works;
+    std::shared_ptr<DeviceDesk> desk;  ///< Of the queue's thread.
+  };
+  Result<Queue*> queue(int device, Kind kind);
+  Kind kind_of(const Work& work) const;
+  std::shared_ptr<device::MemoryPool> memory_on(int device);
+  Result<void> make_ready(const CollectiveCall& call, std::size_t send_bytes, std::size_t receive_bytes);
+  std::function<Result<void>(const CopyBytes&)> copying(int device) const;
   void copy_now(int device, const CopyBytes& copy) noexcept;
   void free_later(int device, std::unique_ptr<device::Memory> memory) noexcept;
 
   device::Devices& devices_;
   std::chrono::milliseconds patience_;
-  std::shared_ptr<BufferPool> pool_;
+  std::shared_ptr<device::MemoryPool> pool_;
   std::mutex mutex_;
   std::unique_ptr<device::StreamWaits> stream_waits_ = std::make_unique<device::StreamWaits>();
-  std::map<std::pair<int, bool>, std::unique_ptr<device::WorkQueue>> queues_;  ///< By device and direction.
+  std::map<std::pair<int, Kind>, Queue> queues_;
+  std::map<int, std::shared_ptr<device::MemoryPool>> memory_;  ///< By device.
   bool is_over_ = false;
   std::atomic<bool> has_failed_{false};  ///< A device of this communicator's calls has.
 };

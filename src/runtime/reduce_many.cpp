@@ -58,8 +58,8 @@ class Reduction {
     std::size_t unit = 0;
     bool has_begun = false;
     AsyncCollective operation;
-    std::vector<std::byte> send;  ///< Of several tensors.
-    std::vector<std::byte> receive;
+    PooledBuffer send;  ///< Of several tensors: on their device, if they have one in common.
+    PooledBuffer receive;
     std::vector<StreamCopy> to_tensors;  ///< Likewise, where there are devices: from `receive`.
   };
 
@@ -146,7 +146,8 @@ class Reduction {
         flying_.pop_back();
         return failed(index, gathered.error());
       }
-      start.call = call_of(flying.send.data(), flying.receive.data(), unit.count, unit.type);
+      start.call = call_of(flying.send.get(), flying.receive.get(), unit.count, unit.type);
+      start.stream = stream_of(arguments_.tensors[unit.tensors.front()]);
     }
     auto started = communicator_.start(start);
     waiting_.pop_front();
@@ -160,39 +161,45 @@ class Reduction {
 
   Result<void> gather(const Unit& unit, Flying& flying) const {
     const std::size_t element = element_bytes(unit.type);
-    if (communicator_.has_devices()) {
-      flying.send.resize(unit.count * element);
-      flying.receive.resize(flying.send.size());
-      std::vector<StreamCopy> copies;
-      std::size_t at = 0;
-      for (const std::size_t i : unit.tensors) {
-        const Tensor& tensor = arguments_.tensors[i];
-        const std::size_t bytes = tensor.count * element;
-        const std::uintptr_t stream = stream_of(tensor);
-        copies.push_back(
-            {{.from = static_cast<const std::byte*>(tensor.send), .to = flying.send.data() + at, .bytes = bytes},
-             stream});
-        flying.to_tensors.push_back(
-            {{.from = flying.receive.data() + at, .to = static_cast<std::byte*>(tensor.receive), .bytes = bytes},
-             stream});
-        at += bytes;
-      }
-      return communicator_.copy(copies);
+    if (communicator_.has_devices()) return gather_with_devices(unit, flying);
+    flying.send.reset(new std::byte[unit.count * element]);
+    flying.receive.reset(new std::byte[unit.count * element]);
+    std::byte* to = flying.send.get();
+    for (const std::size_t i : unit.tensors) {
+      const Tensor& tensor = arguments_.tensors[i];
+      std::memcpy(to, tensor.send, tensor.count * element);
+      to += tensor.count * element;
     }
-    flying.send.reserve(unit.count * element);
+    return {};
+  }
+
+  Result<void> gather_with_devices(const Unit& unit, Flying& flying) const {
+    const std::size_t element = element_bytes(unit.type);
+    std::vector<StreamCopy> copies;
     for (const std::size_t i : unit.tensors) {
       const Tensor& tensor = arguments_.tensors[i];
       const auto* const from = static_cast<const std::byte*>(tensor.send);
-      flying.send.insert(flying.send.end(), from, from + tensor.count * element);
+      auto* const to = static_cast<std::byte*>(tensor.receive);
+      copies.push_back({{.from = from, .to = to, .bytes = tensor.count * element}, stream_of(tensor)});
     }
-    flying.receive.resize(flying.send.size());
-    return {};
+    DeviceCopies& devices = *communicator_.devices();
+    const int device = devices.device_of(copies);
+    flying.send = devices.take(device, unit.count * element);
+    flying.receive = devices.take(device, unit.count * element);
+    flying.to_tensors = copies;
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < copies.size(); ++i) {
+      copies[i].bytes.to = flying.send.get() + at;
+      flying.to_tensors[i].bytes.from = flying.receive.get() + at;
+      at += copies[i].bytes.bytes;
+    }
+    return communicator_.copy(copies);
   }
 
   /// The others have their results: on the host nothing can fail here.
   Result<void> scatter(const Unit& unit, const Flying& flying) const noexcept try {
     if (!flying.to_tensors.empty()) return communicator_.copy(flying.to_tensors);
-    const std::byte* from = flying.receive.data();
+    const std::byte* from = flying.receive.get();
     for (const std::size_t i : unit.tensors) {
       const Tensor& tensor = arguments_.tensors[i];
       const std::size_t bytes = tensor.count * element_bytes(unit.type);

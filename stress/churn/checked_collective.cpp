@@ -96,9 +96,12 @@ ReduceResult CheckedCollectives::reduce_once(const ReduceRequest& request) {
     return hawserAllReduce(comm, send.data(), in_place ? send.data() : apart->data(), original.size(), hawserFloat32,
                            &options, &info);
   });
-  send.fetch_back();
-  if (apart) apart->fetch_back();
   const bool success = outcome.result == hawserSuccess;
+  // What lies on a device that fails is lost with it, and perhaps was never written there.
+  if (success || !session_.devices_are_broken()) {
+    send.fetch_back();
+    if (apart) apart->fetch_back();
+  }
   if (!(success && in_place) && !same_bits(original, request.send->view())) {
     reporter_.violation("lost_input",
                         std::string(request.phase) + ": the input changed in a call that " +

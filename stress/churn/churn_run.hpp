@@ -73,6 +73,7 @@ class ChurnRun {
   void wipe_out_holders();
   void aim_at_sync();
   void stop_one();
+  void break_devices_of_one();
   void continue_worker(WorkerRecord& worker);
   void swing();
   void kill_master();
@@ -137,8 +138,8 @@ class ChurnRun {
   std::vector<std::unique_ptr<WorkerRecord>> workers_;
 
   std::array<uv_signal_t, 2> signals_{};
-  LoopTimer kill_timer_, stop_timer_, continue_timer_, swing_timer_, wipe_out_timer_, reset_timer_, pause_timer_,
-      master_timer_, watch_timer_, show_timer_, end_timer_;
+  LoopTimer kill_timer_, stop_timer_, device_fault_timer_, continue_timer_, swing_timer_, wipe_out_timer_, reset_timer_,
+      pause_timer_, master_timer_, watch_timer_, show_timer_, end_timer_;
   std::deque<std::pair<std::uint64_t, WorkerRecord*>> to_continue_;  // unordered, looked through by a tick
   std::vector<std::uint64_t> master_kill_times_ms_;                  // since the begin, latest first
   std::vector<std::uint64_t> wipe_out_times_ms_;                     // the same

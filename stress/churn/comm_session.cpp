@@ -61,7 +61,7 @@ Outcome CommSession::call(CallSlot slot, const char* phase,
 }
 
 Next CommSession::decide(hawserResult_t result) const {
-  if (leaving_) return Next::leave;
+  if (leaving_ || devices_are_broken_) return Next::leave;
   switch (result) {
     case hawserErrorPeerLost:
     case hawserErrorTimeout:
@@ -87,6 +87,7 @@ Next CommSession::judge_all(std::span<const Outcome> outcomes, const char* phase
       const Next next = decide(outcome.result);
       heaviest = std::max(heaviest, next);
       if (next == Next::leave && outcome.result == hawserErrorClosed) continue;
+      if (devices_are_broken_ && outcome.result == hawserErrorSystem) continue;
       to_tell.push_back(&outcome);
       hasty = hasty && outcome.took_ms < 5;
       alone = alone || outcome.result == hawserErrorTooFewPeers;
@@ -138,6 +139,20 @@ void CommSession::recovered() {
   first_error_ns_ = 0;
   lock.unlock();
   reporter_.say(LineBuilder("recovered").add("kind", error_word(kind)).add("ms", ms));
+}
+
+void CommSession::break_devices(hawserResult_t (*how)(int32_t)) {
+  {
+    const std::scoped_lock lock(mutex_);
+    devices_are_broken_ = true;
+  }
+  for (int32_t device = 0; how(device) == hawserSuccess; ++device) {
+  }
+}
+
+bool CommSession::devices_are_broken() const {
+  const std::scoped_lock lock(mutex_);
+  return devices_are_broken_;
 }
 
 void CommSession::ask_to_leave() {

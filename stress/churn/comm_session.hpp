@@ -57,6 +57,10 @@ class CommSession {
   /// A call succeeded after errors: reports how long the recovery took. Cheap if there was no error.
   void recovered();
 
+  /// Breaks all simulated devices of this process, each with `how`; from any thread. Errors of the system are expected
+  /// from then on, and end it.
+  void break_devices(hawserResult_t (*how)(int32_t));
+  bool devices_are_broken() const;
   /// Asks the main thread to leave; from any thread.
   void ask_to_leave();
   bool leaving() const;
@@ -87,6 +91,7 @@ class CommSession {
   mutable std::mutex mutex_;
   std::condition_variable leave_wanted_;
   bool leaving_ = false;
+  bool devices_are_broken_ = false;
   bool destroyed_ = false;
   std::uint64_t leave_asked_ns_ = 0;
   std::array<CallUnderWay, kCallSlots> calls_{};

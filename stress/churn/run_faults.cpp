@@ -28,6 +28,9 @@ void ChurnRun::arm_faults() {
       });
     });
   }
+  if (options_.device_fault_every_ms > 0) {
+    device_fault_timer_.once(schedule_.gap_ms(options_.device_fault_every_ms), [this] { break_devices_of_one(); });
+  }
   if (options_.joins) {
     swing_timer_.once(schedule_.gap_ms(options_.swing_every_ms), [this] { swing(); });
   }
@@ -85,6 +88,18 @@ void ChurnRun::kill_worker(WorkerRecord& worker) {
   if (!worker.stopped) clock_.killed(now_ns(), worker.peer_id);
   ++tally_.kills;
   worker.process->signal(SIGKILL);
+}
+
+/// It ends by that, as if it had been killed; the others go on.
+void ChurnRun::break_devices_of_one() {
+  device_fault_timer_.once(schedule_.gap_ms(options_.device_fault_every_ms), [this] { break_devices_of_one(); });
+  const auto victim = schedule_.choose_victim(candidates());
+  if (!victim) return;
+  WorkerRecord& worker = *workers_[*victim];
+  worker.killed = true;
+  worker.device_fault_ns = now_ns();
+  clock_.killed(worker.device_fault_ns, worker.peer_id);
+  worker.process->tell(tally_.device_faults++ % 2 == 0 ? "devices-fail" : "devices-hang");
 }
 
 void ChurnRun::stop_one() {

@@ -61,6 +61,7 @@ ChurnRun::ChurnRun(const ChurnOptions& options, EmulatedHosts* hosts)
       schedule_((uv_loop_init(&loop_), options)),
       kill_timer_(loop_),
       stop_timer_(loop_),
+      device_fault_timer_(loop_),
       continue_timer_(loop_),
       swing_timer_(loop_),
       wipe_out_timer_(loop_),
@@ -253,7 +254,7 @@ void ChurnRun::on_signal(int number) {
 void ChurnRun::settle() {
   settle_ns_ = now_ns();
   for (LoopTimer* timer :
-       {&kill_timer_, &stop_timer_, &continue_timer_, &swing_timer_, &wipe_out_timer_, &reset_timer_})
+       {&kill_timer_, &stop_timer_, &device_fault_timer_, &continue_timer_, &swing_timer_, &wipe_out_timer_, &reset_timer_})
     timer->stop();
   continue_master();
   kill_aims_at_sync_ = wipe_out_aims_at_sync_ = false;
@@ -265,7 +266,7 @@ void ChurnRun::finish(const std::string& why) {
   refresh_tally();
   phase_ = Phase::leaving;
   end_reason_ = why;
-  for (LoopTimer* timer : {&kill_timer_, &stop_timer_, &continue_timer_, &swing_timer_, &wipe_out_timer_,
+  for (LoopTimer* timer : {&kill_timer_, &stop_timer_, &device_fault_timer_, &continue_timer_, &swing_timer_, &wipe_out_timer_,
                            &reset_timer_, &watch_timer_, &show_timer_}) {
     timer->stop();
   }
@@ -314,7 +315,7 @@ void ChurnRun::stop_master() {
 
 void ChurnRun::end_loop() {
   phase_ = Phase::over;
-  for (LoopTimer* timer : {&kill_timer_, &stop_timer_, &continue_timer_, &swing_timer_, &wipe_out_timer_, &reset_timer_,
+  for (LoopTimer* timer : {&kill_timer_, &stop_timer_, &device_fault_timer_, &continue_timer_, &swing_timer_, &wipe_out_timer_, &reset_timer_,
                            &pause_timer_, &master_timer_, &watch_timer_, &show_timer_, &end_timer_}) {
     timer->close();
   }

@@ -79,6 +79,12 @@ void ChurnRun::watch_everyone(std::uint64_t now) {
 }
 
 void ChurnRun::watch_worker(WorkerRecord& worker, std::uint64_t now) {
+  if (worker.device_fault_ns != 0 && worker.up() && now - worker.device_fault_ns > ns_of(options_.hang_bound_s)) {
+    violation("hang", worker.name + " has not ended " + seconds_of(now - worker.device_fault_ns) +
+                          " after its devices failed");
+    worker.device_fault_ns = 0;
+    worker.process->signal(SIGKILL);
+  }
   if (worker.killed || worker.stopped) return;
   const bool told_to_leave = worker.leave_told_ns != 0;
   const std::uint64_t since = told_to_leave ? worker.leave_told_ns : worker.progress_ns;

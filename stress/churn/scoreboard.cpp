@@ -111,9 +111,9 @@ void Scoreboard::summary(const Tally& t, const RecoveryClock& clock, const std::
   std::printf("\nended after %.1f s: %s (seed %" PRIu64 ")\n", t.elapsed_s, end_reason.c_str(), t.seed);
   std::printf("  done to them    kills %" PRIu64 ", stops %" PRIu64 " (%" PRIu64 " went on), leaves %" PRIu64
               ", master restarts %" PRIu64 ", master pauses %" PRIu64 ", control resets %" PRIu64 ", wipe-outs %" PRIu64
-              ", processes started %" PRIu64 "\n",
+              ", device faults %" PRIu64 ", processes started %" PRIu64 "\n",
               t.kills, t.stops, t.continues, t.leaves, t.master_restarts, t.master_pauses, t.resets, t.wipe_outs,
-              t.spawned);
+              t.device_faults, t.spawned);
   std::printf("  done by them    steps %" PRIu64 " (%.1f/s), collectives committed %" PRIu64
               ", joins %" PRIu64 ", rejoins %" PRIu64 ", last epoch %" PRIu64 "\n",
               t.steps, t.elapsed_s > 0 ? static_cast<double>(t.steps) / t.elapsed_s : 0, t.collectives,

@@ -1,5 +1,7 @@
 // The worker: joins, does rounds, joins again when the master has removed it, leaves when told to.
 
+#include <hawser_sim_device.h>
+
 #include <cstdio>
 
 #include "comm_session.hpp"
@@ -49,6 +51,8 @@ int run_worker(const WorkerOptions& options) {
       [&](std::string_view line) {
         if (line == "leave") session.ask_to_leave();
         if (line == "where") session.say_where();
+        if (line == "devices-fail") session.break_devices(hawserSimDeviceBreak);
+        if (line == "devices-hang") session.break_devices(hawserSimDeviceHang);
         if (line == "reset")
           reporter.say(LineBuilder("control_reset").add("count", std::uint64_t{reset_connections_to(options.master)}));
       },

@@ -36,6 +36,7 @@ FaultDriver::FaultDriver(World& world)
   add(Kind::strangers, weights.strangers);
   add(Kind::lie, weights.lie);
   add(Kind::knock, weights.knock);
+  add(Kind::device, weights.device);
 }
 
 void FaultDriver::begin() {
@@ -139,6 +140,7 @@ void FaultDriver::happen(Kind kind) {
   if (kind == Kind::master) return restart_master();
   if (kind == Kind::master_stop) return stop_master();
   if (kind == Kind::hostile) return inject_hostile();
+  if (kind == Kind::device) return break_a_device();
   Process* const one = any(kind != Kind::kill && kind != Kind::cut_control);
   if (!one) return;
   switch (kind) {
@@ -185,6 +187,7 @@ void FaultDriver::happen(Kind kind) {
     case Kind::strangers:
     case Kind::lie:
     case Kind::knock:
+    case Kind::device:
     case Kind::hostile: return;
   }
 }
@@ -192,6 +195,15 @@ void FaultDriver::happen(Kind kind) {
 void FaultDriver::kill(Process& process) {
   world_.coverage.saw("fault: kill");
   process.kill(any_ending());
+}
+
+/// One that is at work, if there is one.
+void FaultDriver::break_a_device() {
+  for (Process* const one : runners()) {
+    if (!one->device_is_at_work()) continue;
+    world_.coverage.saw("fault: a device fails");
+    return one->device_fails(any_ending());
+  }
 }
 
 void FaultDriver::stop(Process& process) {

@@ -45,7 +45,8 @@ class FaultDriver {
     master_stop,
     strangers,
     lie,
-    knock
+    knock,
+    device
   };
   void message_sent(const char* kind);
   void happen();
@@ -56,6 +57,7 @@ class FaultDriver {
   void run(Process& process, Duration delay);
   void lie();
   void kill(Process& process);
+  void break_a_device();
   void stop(Process& process);
   void silence(Process& process);
   void slow_down(Process& process);

@@ -137,7 +137,8 @@ CallId Process::collective(const CollectiveWish& wish) {
   deliver(CollectiveStart{.call = id,
                           .collective = {.signature = wish.signature,
                                          .send = call.buffers->send(),
-                                         .receive = call.buffers->receive()},
+                                         .receive = call.buffers->receive(),
+                                         .device = device_buffers(call)},
                           .tag = wish.tag,
                           .compress = wish.compress,
                           .epoch = call.view.epoch,
@@ -470,6 +471,7 @@ void Process::order_work(RunWork& ordered) {
     world_.coverage.saw("sim: a call ends in several turns");
     return work_later(ordered.token);
   }
+  if (works_.at(ordered.token).device != kOnHost) return work_later(ordered.token);
   if (world_.random.below(256) >= world_.profile.application.late_works_per_256)
     return ready_works_.push_back(ordered.token);
   world_.coverage.saw("sim: work done later");

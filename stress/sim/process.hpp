@@ -143,6 +143,9 @@ class Process : public ControlClient {
 
   // What the operating system does.
   void kill(Ending ending);
+  bool device_is_at_work() const;
+  /// It does a part of what it was given, and no more. The process ends by that.
+  void device_fails(Ending ending);
   void stop();
   void resume();
   void set_silent(bool silent);
@@ -190,6 +193,7 @@ class Process : public ControlClient {
   void perform_one(EngineAction& action);
   void send_to_master(PeerMessage message);
   void order_work(RunWork& ordered);
+  DeviceBuffers device_buffers(const Call& call);
   void work_later(WorkToken token);
   void work_now(WorkToken token);
   void work_ready();

@@ -186,6 +186,14 @@ void draw_stragglers(std::uint64_t seed, Profile& profile) {
   profile.peers = std::max(profile.peers, 4U);
 }
 
+/// A part of the seeds has devices, and in a part of those they fail.
+void draw_devices(std::uint64_t seed, Profile& profile) {
+  Random random(seed ^ 0x6861777365720005ULL);
+  if (!random.chance(1, 4)) return;
+  profile.application.devices = true;
+  if (!profile.faults.gentle && profile.faults.weights.kill > 0) profile.faults.weights.device = 2;
+}
+
 /// A part of the seeds has groups without all links: as those of more than 128 members, but small.
 void draw_rows(std::uint64_t seed, bool always, Profile& profile) {
   Random random(seed ^ 0x6861777365720004ULL);
@@ -230,6 +238,7 @@ Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t step
   draw_company(seed, profile);
   draw_stragglers(seed, profile);
   draw_rows(seed, rows, profile);
+  draw_devices(seed, profile);
   if (peers != 0) profile.peers = peers;
   if (steps != 0) profile.fault_events = steps;
   // Newcomers come in with an update, of which some profiles have few: none in 100 s (seed 36625).

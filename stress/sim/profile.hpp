@@ -59,6 +59,7 @@ struct ApplicationProfile {
   std::uint64_t element_limit = 4000;
   bool late_endings = false;  ///< Works that put the memory of ended calls in order are done later, always.
   std::uint64_t late_works_per_256 = 0;  ///< Works that are not done at once.
+  bool devices = false;  ///< Buffers lie on devices now and then, whose works are done late, always.
   bool shared_state = false;  ///< Each view begins with a synchronisation, and more come later.
   bool large_state = false;   ///< Of more than one slice.
   std::uint64_t scribble_per_1024 = 0;  ///< Writes to a state that is on offer, which one must not.
@@ -80,7 +81,7 @@ struct FaultProfile {
   struct Weights {
     std::uint32_t kill = 0, start = 0, leave = 0, stop = 0, silence = 0, cut_link = 0, cut_pair = 0,
                   partition = 0, blackhole = 0, cut_control = 0, half_open_control = 0, master = 0,
-                  hostile = 0, spurious_tick = 0, master_stop = 0, slow = 0, strangers = 0, lie = 0, knock = 0;
+                  hostile = 0, spurious_tick = 0, master_stop = 0, slow = 0, strangers = 0, lie = 0, knock = 0, device = 0;
   } weights;
   std::int64_t slow_bytes_per_ms = 100;  ///< What the links of a slow process carry.
 };

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <set>
 #include <vector>
@@ -22,13 +23,14 @@ namespace {
 struct Where {
   bool sends_from_device = false;
   bool receives_on_device = false;
+  bool computes = false;  ///< There, where both are, of quantised calls.
 };
 Where where_now;
 
 /// Runs the test case for the host and for every mixture with devices.
 void play_everywhere() {
-  where_now.sends_from_device = GENERATE(false, true);
-  where_now.receives_on_device = GENERATE(false, true);
+  where_now = GENERATE(Where{false, false}, Where{false, true}, Where{true, false}, Where{true, true},
+                       Where{true, true, true});
 }
 
 struct Setup {
@@ -46,8 +48,86 @@ device::SimDevices& devices() {
   static const auto all = device::SimDevices::make({.delay_most = {}});
   return *all;
 }
+/// Memory for sums, and for nothing else.
+class SumsOnDevice final : public BufferPool {
+ public:
+  explicit SumsOnDevice(int device) : device_(device) {}
+  std::byte* take(std::size_t bytes) override {
+    auto memory = std::move(*devices().allocate(device_, bytes));
+    std::byte* const at = memory->bytes();
+    taken_.emplace(at, std::move(memory));
+    return at;
+  }
+  void give(std::byte* buffer, std::size_t) noexcept override { taken_.erase(buffer); }
+
+ private:
+  int device_;
+  std::map<std::byte*, std::unique_ptr<device::Memory>> taken_;
+};
+
+/// A step whose memory lies on a device, as the device sees it. Quantised payloads lie on the host.
+class SeenByDevice {
+ public:
+  explicit SeenByDevice(std::int32_t device) : device_(device) {}
+  WorkStep operator()(WidenOwn step) const {
+    see(step.sum, step.values, step.residual);
+    return step;
+  }
+  WorkStep operator()(DequantizeCombine step) const {
+    on_host(step.quantized);
+    see(step.sum, step.own);
+    return step;
+  }
+  WorkStep operator()(FinishSum step) const {
+    see(step.sum, step.place);
+    return step;
+  }
+  WorkStep operator()(QuantizeValues step) const {
+    on_host(step.out);
+    see(step.values, step.residual, step.next_residual, step.place);
+    return step;
+  }
+  WorkStep operator()(DequantizeValues step) const {
+    on_host(step.quantized);
+    see(step.place);
+    return step;
+  }
+  WorkStep operator()(CopyBytes step) const {
+    see(step.from, step.to);
+    return step;
+  }
+  template <class Other>
+  WorkStep operator()(const Other& step) const {
+    FAIL("no device does this step");
+    return step;
+  }
+
+ private:
+  void on_host(const std::byte* memory) const { REQUIRE(*devices().where(memory, 1) == kOnHost); }
+  template <class... Pointer>
+  void see(Pointer*&... memory) const {
+    (see_one(memory), ...);
+  }
+  template <class Pointer>
+  void see_one(Pointer*& memory) const {
+    if (memory == nullptr) return;
+    REQUIRE(*devices().where(memory, 1) == device_);
+    memory = devices().seen_by_device(memory, 1);
+  }
+
+  std::int32_t device_;
+};
+
 WorkResult run_anywhere(const Work& work, WorkDesk& desk) {
   if (work.device == kOnHost) return hawser::run(work, desk);
+  const bool only_copies = std::all_of(work.steps.begin(), work.steps.end(), [](const WorkStep& step) {
+    return std::holds_alternative<CopyBytes>(step);
+  });
+  if (!only_copies) {
+    Work seen;
+    for (const WorkStep& step : work.steps) seen.steps.push_back(std::visit(SeenByDevice(work.device), step));
+    return hawser::run(seen, desk);
+  }
   for (const WorkStep& step : work.steps) {
     const auto& copy = std::get<CopyBytes>(step);
     const auto from = devices().where(copy.from, copy.bytes);
@@ -135,7 +215,7 @@ class Ensemble {
                         .next_residual = setup_.feedback ? memory.next_residual.data() : nullptr,
                         .seed = seed,
                         .memory_bytes = setup_.memory_bytes};
-    const auto [sends_from_device, receives_on_device] = setup_.where;
+    const auto [sends_from_device, receives_on_device, computes] = setup_.where;
     const auto number = static_cast<std::int32_t>(rank / 2 % 2);
     const auto move = [&](std::vector<std::byte>& bytes, std::unique_ptr<device::Memory>& there) {
       if (bytes.empty()) return;
@@ -163,6 +243,16 @@ class Ensemble {
       call.device.receive = number;
     }
     call.device.copy_now = [](const CopyBytes& copy) { devices().copy_now(copy.to, copy.from, copy.bytes); };
+    if (computes && setup_.signature.quantization && setup_.signature.count > 0) {
+      call.device.computes = true;
+      call.device.device_pool = std::make_shared<SumsOnDevice>(number);
+      move(memory.residual, memory.device_residual);
+      move(memory.next_residual, memory.device_next_residual);
+      if (setup_.feedback) {
+        call.residual = memory.device_residual->bytes();
+        call.next_residual = memory.device_next_residual->bytes();
+      }
+    }
     return call;
   }
   /// What lies on devices, to where checks look.
@@ -171,6 +261,9 @@ class Ensemble {
       if (memory.device_send) devices().copy_now(memory.send.data(), memory.device_send->bytes(), memory.send.size());
       if (memory.device_receive)
         devices().copy_now(memory.receive.data(), memory.device_receive->bytes(), memory.receive.size());
+      if (memory.device_next_residual)
+        devices().copy_now(memory.next_residual.data(), memory.device_next_residual->bytes(),
+                           memory.next_residual.size());
     }
   }
 
@@ -249,6 +342,8 @@ class Ensemble {
     std::unique_ptr<device::Memory> device_send;
     std::unique_ptr<device::Memory> device_receive;
     std::unique_ptr<device::Memory> device_scratch;
+    std::unique_ptr<device::Memory> device_residual;
+    std::unique_ptr<device::Memory> device_next_residual;
   };
   struct Waiting {
     std::uint32_t from = 0;
@@ -468,6 +563,21 @@ TEST_CASE("broadcast and all-gather bring everybody's bits to everybody") {
                               .world_size = world_size,
                               .in_place = in_place},
                              seed++);
+}
+
+TEST_CASE("a small window moves on to the end, wherever buffers lie") {
+  play_everywhere();
+  std::uint64_t seed = 1;
+  for (const Collective collective : kCollectives)
+    for (const PlanKind plan : kPlans)
+      for (const bool in_place : {false, true}) {
+        check_runs_exact({.signature = {.collective = collective, .plan = plan, .count = 20011},
+                          .world_size = static_cast<std::uint32_t>(2 + seed % 4),
+                          .in_place = in_place,
+                          .memory_bytes = 1},
+                         seed);
+        ++seed;
+      }
 }
 
 TEST_CASE("plans from measured links are exact: every kind and collective, in place and not") {

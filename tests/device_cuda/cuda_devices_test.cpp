@@ -8,7 +8,7 @@
 #include "catch.hpp"
 #include "device/work_queue.hpp"
 #include "device/cuda_devices.hpp"
-#include "device/pinned_pool.hpp"
+#include "device/memory_pool.hpp"
 
 /// On the stand-in driver of fake_driver.c, which LD_LIBRARY_PATH brings here; or on a real one.
 namespace hawser::device {
@@ -70,10 +70,11 @@ TEST_CASE("a stream copies down and up, and its events come when that is done") 
 TEST_CASE("a work queue runs on a GPU, from another thread, and leaves no context behind") {
   auto memory = gpus().allocate(0, 4096);
   REQUIRE(memory.ok());
-  PinnedPool pool(gpus(), 8192);
-  std::byte* const a = pool.take(4096);
-  std::byte* const b = pool.take(4096);
-  std::byte* const beyond = pool.take(4096);
+  const auto pool = MemoryPool::pinned(gpus(), 8192);
+  pool->reserve(8192);
+  std::byte* const a = pool->take(4096);
+  std::byte* const b = pool->take(4096);
+  std::byte* const beyond = pool->take(4096);
   CHECK(*gpus().where(beyond, 4096) == kHost);
   std::memset(a, 5, 4096);
   std::thread([&] {
@@ -88,9 +89,9 @@ TEST_CASE("a work queue runs on a GPU, from another thread, and leaves no contex
     CHECK(down.get_future().get().ok());
   }).join();
   CHECK(std::memcmp(a, b, 4096) == 0);
-  pool.give(a, 4096);
-  pool.give(b, 4096);
-  pool.give(beyond, 4096);
+  pool->give(a, 4096);
+  pool->give(b, 4096);
+  pool->give(beyond, 4096);
   if (const auto depth = reinterpret_cast<int (*)()>(::dlsym(::dlopen("libcuda.so.1", RTLD_LAZY), "fake_depth")))
     CHECK(depth() == 0);
 }
@@ -129,6 +130,43 @@ TEST_CASE("streams wait at gates, whose words serve others once they are open") 
   const auto end = gpus().record_on(0, 0);
   REQUIRE(end.ok());
   CHECK(*(*end)->wait(kBound));
+}
+
+/// A function of the stand-in; null on a real driver.
+template <class Function>
+Function* fake(const char* name) {
+  return reinterpret_cast<Function*>(::dlsym(::dlopen("libcuda.so.1", RTLD_LAZY), name));
+}
+
+TEST_CASE("managed memory lies on its device, as others do") {
+  const auto manage = fake<void(void*)>("fake_manage");
+  auto memory = gpus().allocate(0, 64);
+  REQUIRE(memory.ok());
+  if (manage == nullptr) return;
+  manage((*memory)->bytes());
+  CHECK(*gpus().where((*memory)->bytes() + 3, 61) == 0);
+  CHECK(gpus().where((*memory)->bytes() + 3, 62).status() == Status::invalid_argument);
+}
+
+TEST_CASE("each error of the driver says what to do") {
+  const auto fail_next = fake<void(int)>("fake_fail_next");
+  if (fail_next == nullptr) return;
+  auto memory = gpus().allocate(0, 64);
+  auto stream = gpus().make_stream(0);
+  REQUIRE((memory.ok() && stream.ok()));
+  std::byte here[64] = {};
+  const auto sentence = [&](int result) {
+    fail_next(result);
+    return (*stream)->copy((*memory)->bytes(), here, 64).error().sentence;
+  };
+  CHECK(sentence(700).find("compute-sanitizer") != std::string::npos);
+  CHECK(sentence(709).find("start this process again") != std::string::npos);
+  // Nothing is left of them here: what comes next is as if they had not been.
+  CHECK((*stream)->copy((*memory)->bytes(), here, 64).ok());
+  fail_next(2);
+  CHECK(gpus().allocate(0, 1000).error().sentence.find("free memory on the GPU") != std::string::npos);
+  fail_next(719);
+  CHECK(gpus().record_on(0, 0).error().sentence.find("compute-sanitizer") != std::string::npos);
 }
 
 TEST_CASE("what the driver refuses is told in its words") {

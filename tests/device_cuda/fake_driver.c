@@ -22,6 +22,7 @@ typedef struct {
   uintptr_t at;
   size_t size;
   int device; /* -1: pinned. */
+  int managed;
 } Allocation;
 typedef struct {
   int device;
@@ -58,7 +59,7 @@ static Result allocate(size_t bytes, int device, uintptr_t* at) {
     if (allocations[i].size > 0) continue;
     *at = (uintptr_t)malloc(bytes);
     if (*at == 0) break;
-    allocations[i] = (Allocation){*at, bytes, device};
+    allocations[i] = (Allocation){*at, bytes, device, 0};
     result = kSuccess;
   }
   pthread_mutex_unlock(&mutex);
@@ -74,6 +75,20 @@ static Result release(uintptr_t at) {
     free((void*)at);
   }
   pthread_mutex_unlock(&mutex);
+  return result;
+}
+
+/* For tests: memory becomes managed; what is put on a stream next fails. */
+void fake_manage(void* at) {
+  pthread_mutex_lock(&mutex);
+  find((uintptr_t)at)->managed = 1;
+  pthread_mutex_unlock(&mutex);
+}
+static _Atomic int next_result;
+void fake_fail_next(int result) { next_result = result; }
+static Result planned_failure(void) {
+  const int result = next_result;
+  next_result = 0;
   return result;
 }
 
@@ -111,8 +126,9 @@ Result cuPointerGetAttributes(unsigned count, const int* attributes, void** valu
   pthread_mutex_lock(&mutex);
   const Allocation* const one = find((uintptr_t)address);
   for (unsigned i = 0; i < count; ++i) switch (attributes[i]) {
-      case 2: *(unsigned*)values[i] = one == NULL ? 0 : one->device < 0 ? 1 : 2; break;
-      case 8: *(unsigned*)values[i] = 0; break;
+      /* Managed memory counts as the host's where the driver was asked for its type. */
+      case 2: *(unsigned*)values[i] = one == NULL ? 0 : one->device < 0 || one->managed ? 1 : 2; break;
+      case 8: *(unsigned*)values[i] = one != NULL && one->managed; break;
       case 9: *(int*)values[i] = one == NULL ? -2 : one->device; break;
       case 11: *(unsigned long long*)values[i] = one == NULL ? 0 : one->at; break;
       case 12: *(size_t*)values[i] = one == NULL ? 0 : one->size; break;
@@ -157,11 +173,15 @@ Result cuEventDestroy_v2(void* event) {
 /* A null stream is the default one of the current context. */
 Result cuEventRecord(void* event, void* stream) {
   const int device = stream != NULL ? ((Stream*)stream)->device : current() != NULL ? current()->device : -1;
+  const Result failure = planned_failure();
+  if (failure != kSuccess) return failure;
   return ((Event*)event)->device == device ? kSuccess : kInvalidHandle;
 }
 Result cuEventQuery(void* event) { return ((Event*)event)->asked++ < 250 ? kNotReady : kSuccess; }
 Result cuMemcpyAsync(unsigned long long to, unsigned long long from, size_t bytes, void* stream) {
   if (current() == NULL || stream == NULL) return kInvalidContext;
+  const Result failure = planned_failure();
+  if (failure != kSuccess) return failure;
   const int device = ((Stream*)stream)->device;
   Result result = kSuccess;
   int on_device = 0;
@@ -180,6 +200,8 @@ Result cuMemcpyAsync(unsigned long long to, unsigned long long from, size_t byte
 }
 Result cuMemAlloc_v2(unsigned long long* at, size_t bytes) {
   if (current() == NULL) return kInvalidContext;
+  const Result failure = planned_failure();
+  if (failure != kSuccess) return failure;
   uintptr_t made = 0;
   const Result result = allocate(bytes, current()->device, &made);
   *at = made;

@@ -9,6 +9,8 @@
 namespace hawser::test {
 namespace {
 
+constexpr std::chrono::minutes kEventBound{5};
+
 CollectiveArguments reduce_on(const DeviceVector& from, const DeviceVector& to, std::uint64_t count) {
   return {.call = {.signature = {.count = count}, .send = from.bytes(), .receive = to.bytes()},
           .stream = from.stream()};
@@ -66,6 +68,46 @@ TEST_CASE("all kinds of collectives take tensors of devices, in place and not, q
     CHECK(peer.run(arguments).ok());
   });
   for (const DeviceVector& one : receive) CHECK(one.values() == receive[0].values());
+}
+
+TEST_CASE("a stream waits for an operation, and goes on when it has failed too") {
+  if (sim_devices() == nullptr) return;
+  TestRun run;
+  const Peers peers = run.assemble(2);
+  const DeviceVector from(contribution_of(0, 1000), 0);
+  const DeviceVector to(1000, 0);
+  const auto later = [&] {
+    const auto event = sim_devices()->record_on_user_stream(from.stream());
+    REQUIRE(event.ok());
+    return *event;
+  };
+  auto started = peers[0]->start(reduce_on(from, to, 1000));
+  REQUIRE(started.ok());
+  REQUIRE(started->stream_wait(from.stream()).ok());
+  const auto after = later();
+  // The other member has not called.
+  CHECK_FALSE(*after->wait(milliseconds(0)));
+  CHECK(reduce_once(1, *peers[1], {.count = 1000}).status == Status::success);
+  REQUIRE(*after->wait(kEventBound));
+  CHECK(is_sum_of(to.values(), {0, 1}));
+  // One that has ended already.
+  REQUIRE(started->stream_wait(from.stream()).ok());
+  CHECK(*later()->wait(kEventBound));
+
+  auto failing = peers[0]->start(reduce_on(from, to, 1000));
+  REQUIRE(failing.ok());
+  REQUIRE(failing->stream_wait(from.stream()).ok());
+  const auto beyond = later();
+  CHECK_FALSE(*beyond->wait(milliseconds(0)));
+  REQUIRE(peers[1]->close().ok());
+  CHECK(*beyond->wait(kEventBound));
+  CHECK(failing->wait().status() != Status::success);
+
+  std::vector<float> host(10);
+  auto on_host = peers[0]->start({.call = {.signature = {.count = 10},
+                                           .send = reinterpret_cast<const std::byte*>(host.data()),
+                                           .receive = reinterpret_cast<std::byte*>(host.data())}});
+  if (on_host.ok()) CHECK(on_host->stream_wait(from.stream()).status() == Status::invalid_argument);
 }
 
 TEST_CASE("after a death in the middle the inputs on devices are as they were") {
