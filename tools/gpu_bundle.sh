@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Packs all that tools/gpu_check.sh needs on a machine with a GPU that has no package registry: the committed tree, what
 # tools/install_deps.sh installs (as a folder, so that nobody must be root), Python packages, and the kernels for GPUs
-# where nvcc is here. The machine itself has a C++20 compiler, CMake, Python with pip, NumPy and torch. Runs on Debian or
-# Ubuntu for x86-64, with network. Installs nothing.
+# where nvcc is here. The machine itself has a C++20 compiler, CMake, Python with pip, NumPy and torch. Runs on Debian
+# for x86-64, with network. Installs nothing.
 #
 #   tools/gpu_bundle.sh [FILE]          default build/hawser-gpu.tar.gz; unpacks into hawser-gpu/
 #   tools/gpu_bundle.sh --deps [FOLDER] only the dependencies, default deps/, where gpu_check.sh finds them
@@ -40,6 +40,20 @@ unpack_packages() { # FOLDER
     -e 's,^libdir=.*,libdir=${pcfiledir}/..,' {} +
 }
 
+# Programs that find their own libraries. No others do: the machine's own programs keep theirs.
+wrap_programs() { # FOLDER
+  local program
+  mkdir -p "$1/bin"
+  for program in "$1"/usr/bin/*; do
+    cat >"$1/bin/${program##*/}" <<'WRAPPER'
+#!/bin/sh
+deps=$(dirname "$0")/..
+LD_LIBRARY_PATH=$deps/usr/lib/x86_64-linux-gnu${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} exec "$deps/usr/bin/${0##*/}" "$@"
+WRAPPER
+    chmod +x "$1/bin/${program##*/}"
+  done
+}
+
 download_wheels() { # FOLDER
   local requirements
   mapfile -t requirements < <(python3 -c '
@@ -68,6 +82,7 @@ make_deps() { # FOLDER
   rm -rf "$1"
   mkdir -p "$1"
   unpack_packages "$1"
+  wrap_programs "$1"
   download_wheels "$1/wheels"
   make_image "$1/kernels.fatbin"
   echo "gpu_bundle: $(du -sh "$1" | cut -f 1) in $1"
