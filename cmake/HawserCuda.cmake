@@ -5,8 +5,15 @@ if(NOT HAWSER_CUDA MATCHES "^(AUTO|ON|OFF)$")
   message(FATAL_ERROR "HAWSER_CUDA is '${HAWSER_CUDA}'; it must be AUTO, ON or OFF")
 endif()
 
+set(HAWSER_GPU_IMAGE "" CACHE FILEPATH "Kernels for GPUs that were compiled elsewhere, from the same sources")
 set(HAWSER_WITH_CUDA OFF)
-if(NOT HAWSER_CUDA STREQUAL "OFF")
+if(HAWSER_GPU_IMAGE)
+  if(NOT EXISTS ${HAWSER_GPU_IMAGE})
+    message(FATAL_ERROR "HAWSER_GPU_IMAGE is '${HAWSER_GPU_IMAGE}', and there is no such file. "
+                        "Leave it empty to compile the kernels.")
+  endif()
+  set(HAWSER_WITH_CUDA ON)
+elseif(NOT HAWSER_CUDA STREQUAL "OFF")
   find_program(HAWSER_NVCC nvcc HINTS ENV CUDA_PATH ENV CUDA_HOME /usr/local/cuda PATH_SUFFIXES bin)
   mark_as_advanced(HAWSER_NVCC)
   if(HAWSER_NVCC)
@@ -24,9 +31,13 @@ if(NOT HAWSER_CUDA STREQUAL "OFF")
   endif()
 endif()
 
-# hawser_gpu_image(OUTPUT SOURCE): compiles a .cu file to a fatbin. The same bits as on the host: nothing fused, denormals
-# kept, divisions and roots rounded once.
+# hawser_gpu_image(OUTPUT SOURCE): compiles a .cu file to a fatbin, or takes HAWSER_GPU_IMAGE. The same bits as on the
+# host: nothing fused, denormals kept, divisions and roots rounded once.
 function(hawser_gpu_image output source)
+  if(HAWSER_GPU_IMAGE)
+    configure_file(${HAWSER_GPU_IMAGE} ${output} COPYONLY)
+    return()
+  endif()
   set(targets)
   foreach(architecture 80 90 100)
     list(APPEND targets -gencode arch=compute_${architecture},code=sm_${architecture})

@@ -2,11 +2,12 @@
 # Installs what Hawser needs from Debian's packages: only what is missing, after saying what.
 # The list's one home is here.
 #
-#   tools/install_deps.sh [--fuzz] [--lint] [--python] [--check]
+#   tools/install_deps.sh [--fuzz] [--lint] [--python] [--check | --list]
 #     --fuzz   also clang and its sanitizer runtimes, for the preset `fuzz`
 #     --lint   also clang-format, clang-tidy and shellcheck
 #     --python also what the Python package and its tests need to be built and run
 #     --check  install nothing; exit status 1 if something is missing
+#     --list   install nothing; print all of them, one package a line
 set -euo pipefail
 
 # Programs: "command package". A program that is on PATH is good, wherever it came from.
@@ -16,6 +17,7 @@ packages=(libc6-dev libasio-dev libuv1-dev libzstd-dev libprotobuf-dev libxxhash
   catch2)
 
 check_only=false
+list_only=false
 for argument in "$@"; do
   case $argument in
     --fuzz)
@@ -28,12 +30,18 @@ for argument in "$@"; do
       ;;
     --lint) programs+=("clang-format clang-format" "clang-tidy clang-tidy" "shellcheck shellcheck") ;;
     --check) check_only=true ;;
+    --list) list_only=true ;;
     *)
-      sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
+      sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
       exit 2
       ;;
   esac
 done
+
+if $list_only; then
+  printf '%s\n' "${packages[@]}" "${programs[@]##* }"
+  exit 0
+fi
 
 has_package() {
   # Some are known by another package that provides the same files.

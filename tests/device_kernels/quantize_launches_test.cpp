@@ -4,7 +4,7 @@
 #include "kernels/gradient_values.hpp"
 #include "kernels/quantize.hpp"
 #include "kernels/quantize_scalar.hpp"
-#include "on_host.hpp"
+#include "run_launches.hpp"
 
 // Quantisation on devices gives the scalar oracle's payload and values.
 
@@ -71,13 +71,13 @@ class QuantizeComparison {
     GuardedBuffer decoded(misalignment(), wide.size());
     std::vector<device::Launch> launches;
     quantize(launches, q, type, from.data(), count, expected.seed, payload.data(), nullptr, scratch.data());
-    run_on_host(launches);
+    run_launches(launches);
     REQUIRE(payload.content() == expected.payload);
 
     payload.assign(std::vector<std::byte>(expected.payload.size()));
     launches.clear();
     quantize(launches, q, type, from.data(), count, expected.seed, payload.data(), from.data(), scratch.data());
-    run_on_host(launches);
+    run_launches(launches);
     REQUIRE(payload.content() == expected.payload);
     require_same(working, from.content(), expected.decoded);
 
@@ -85,7 +85,7 @@ class QuantizeComparison {
     launches.clear();
     quantize_values(launches, q, type, narrow.data(), count, expected.seed, payload.data(), decoded.data(),
                     scratch.data());
-    run_on_host(launches);
+    run_launches(launches);
     REQUIRE(payload.content() == expected.payload);
     require_same(working, decoded.content(), expected.decoded);
     REQUIRE((from.guards_hold() && payload.guards_hold() && decoded.guards_hold()));
@@ -99,7 +99,7 @@ class QuantizeComparison {
     GuardedBuffer to(misalignment(), decoded.size());
     std::vector<device::Launch> launches;
     dequantize(launches, q, type, payload.data(), count, to.data());
-    run_on_host(launches);
+    run_launches(launches);
     require_same(working, to.content(), decoded);
 
     std::vector<std::byte> narrow(count * element_bytes(type));
@@ -107,7 +107,7 @@ class QuantizeComparison {
     GuardedBuffer to_narrow(misalignment(), narrow.size());
     launches.clear();
     dequantize_values(launches, q, type, payload.data(), count, to_narrow.data());
-    run_on_host(launches);
+    run_launches(launches);
     require_same(type, to_narrow.content(), narrow);
 
     const ReduceOp op = kReduceOps[compared_ % kReduceOps.size()];
@@ -116,7 +116,7 @@ class QuantizeComparison {
     GuardedBuffer own(misalignment(), own_values);
     launches.clear();
     dequantize_combine(launches, q, type, op, own.data(), own.data(), payload.data(), count);
-    run_on_host(launches);
+    run_launches(launches);
     require_same(working, own.content(), combined);
     REQUIRE((to.guards_hold() && to_narrow.guards_hold() && own.guards_hold() && payload.guards_hold()));
   }
@@ -147,7 +147,7 @@ TEST_CASE("any bytes decode to what the oracle makes of them") {
         std::vector<std::byte> got(expected.size());
         std::vector<device::Launch> launches;
         dequantize(launches, q, type, payload.data(), count, got.data());
-        run_on_host(launches);
+        run_launches(launches);
         require_same(type, got, expected);
         ++compared;
       }

@@ -3,7 +3,7 @@
 #include <functional>
 
 #include "compared.hpp"
-#include "on_host.hpp"
+#include "run_launches.hpp"
 
 // Every function gives the bits of its namesake in kernels/reduce.hpp.
 
@@ -32,7 +32,7 @@ class Comparison {
     expected(want.data(), a.data(), b.data());
     Launches launches;
     launched(launches, in_place ? a.data() : out.data(), a.data(), b.data());
-    run_on_host(launches);
+    run_launches(launches);
     require_same(call.out_type, in_place ? a.content() : out.content(), want);
     REQUIRE((a.guards_hold() && b.guards_hold() && out.guards_hold()));
     ++compared_;
