@@ -128,7 +128,7 @@ std::string collective_lines(const StatusReport& report, const StatusReport::Col
 /// For programs; the names of hawserAwaits_t.
 const char* awaits_word(hawserAwaits_t awaits) {
   constexpr std::array kWords{"first-view", "update-topology", "prefetch", "party",
-                              "links",      "recovery",        "others",   "nothing", "turn"};
+                              "links",      "recovery",        "others",   "nothing", "turn", "permission"};
   const auto number = static_cast<std::size_t>(awaits);
   return number < kWords.size() ? kWords[number] : "unknown";
 }

@@ -24,7 +24,8 @@ typedef enum hawserAwaits {
   hawserAwaitsRecovery = 5,  /**< A newcomer waits for the members of a run that lost its master. */
   hawserAwaitsOthers = 6,    /**< A member is back after a restart of the master, and waits for the other members. */
   hawserAwaitsNothing = 7,   /**< A member is not back yet after a restart of the master. Others wait for it. */
-  hawserAwaitsTurn = 8       /**< A newcomer waits for its turn: there are too many, or its links failed before. */
+  hawserAwaitsTurn = 8,      /**< A newcomer waits for its turn: there are too many, or its links failed before. */
+  hawserAwaitsPermission = 9 /**< A newcomer's key waits for an operator: `hawser admit KEY`. */
 } hawserAwaits_t;
 
 /** For a person, e.g. "waits for update-topology". Never null, static storage. */

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::uint32_t kTimeoutDefault_ms = 5000;
 
-static_assert(hawserAwaitsTurn == static_cast<int>(hawser::kAwaitsMax));
+static_assert(hawserAwaitsPermission == static_cast<int>(hawser::kAwaitsMax));
 static_assert(hawserAwaitsUpdate == static_cast<int>(hawser::Awaits::update));
 static_assert(hawserAwaitsLinks == static_cast<int>(hawser::Awaits::links));
 static_assert(hawserAwaitsOthers == static_cast<int>(hawser::Awaits::others_back));
@@ -133,7 +133,8 @@ const char* hawserGetAwaitsName(hawserAwaits_t awaits) {
                               "waits for former members to come back",
                               "is back, waits for the other members",
                               "is not back yet",
-                              "waits for its turn"};
+                              "waits for its turn",
+                              "waits for an operator (hawser admit)"};
   static_assert(kNames.size() == hawser::kAwaitsMax + 1);
   const int number = capi::number_in(awaits);
   return number >= 0 && number < static_cast<int>(kNames.size()) ? kNames[static_cast<std::size_t>(number)]

@@ -9,6 +9,8 @@ namespace hawser::limits {
 
 inline constexpr std::uint32_t kGroupSizeMax = 1024;
 inline constexpr std::size_t kNameBytesMax = 63;
+/// Of an operator's command: a name, or a key in hexadecimal digits.
+inline constexpr std::size_t kOperatorArgumentBytesMax = 64;
 inline constexpr std::size_t kHostBytesMax = 255;
 inline constexpr std::size_t kSentenceBytesMax = 1024;
 /// One control message on the wire: a full view of kGroupSizeMax members fits with room to spare.

@@ -200,7 +200,7 @@ std::vector<const MasterMachine::State::Peer*> MasterMachine::State::admissible(
     if (now < settled_at_ && !groups_.contains(number)) continue;
     for (const PeerId id : visitors.announced) {
       const Peer& peer = peers_.at(id);
-      if (waits_for_admission(peer) && peer.connection && is_proven(peer)) newcomers.push_back(&peer);
+      if (waits_for_admission(peer) && peer.connection && is_proven(peer) && may_be_admitted(peer)) newcomers.push_back(&peer);
     }
   }
   std::sort(newcomers.begin(), newcomers.end(), [](const Peer* a, const Peer* b) { return a->arrival < b->arrival; });

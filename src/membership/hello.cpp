@@ -46,9 +46,10 @@ void MasterMachine::State::hello(Instant now, ConnectionId connection, const Hel
   const Connection& link = connections_.at(connection);
   if (is_outdated(message.who)) return drop_connection(connection, "the peer has opened a newer connection", out);
   if (const auto known = peers_.find(message.who.id);
-      known != peers_.end() && known->second.role != Role::recovering && known->second.who.token == message.who.token)
+      known != peers_.end() && known->second.role != Role::recovering && known->second.who.is_same_peer(message.who))
     return hello_again(now, connection, known->second, message.who, out);
   if (const auto why = hello_comes_too_early(now, message.who)) return drop_connection(connection, *why, out);
+  if (const auto error = key_refusal(message.who, link, message.prefetches)) return turn_away(connection, *error, out);
   if (const auto error = hello_refusal(message.who, link)) return turn_away(connection, *error, out);
   Peer peer{.who = message.who,
             .seen_host = link.host,

@@ -1,6 +1,7 @@
 #include "membership/master_machine.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/limits.hpp"
 #include "membership/master_state.hpp"
@@ -33,8 +34,8 @@ MasterActions one_by_one(MasterActions actions) {
   return all;
 }
 
-MasterMachine::MasterMachine(MasterConfig config, std::uint64_t seed, Instant now)
-    : state_(std::make_unique<State>(config, seed, now)) {}
+MasterMachine::MasterMachine(MasterConfig config, std::uint64_t seed, Instant now, AdmissionRules rules)
+    : state_(std::make_unique<State>(config, seed, now, std::move(rules))) {}
 MasterMachine::~MasterMachine() = default;
 MasterMachine::MasterMachine(MasterMachine&&) noexcept = default;
 MasterMachine& MasterMachine::operator=(MasterMachine&&) noexcept = default;
@@ -45,8 +46,9 @@ void MasterMachine::step(Instant now, const MasterEvent& event, MasterActions& o
 std::optional<Instant> MasterMachine::next_deadline() const { return state_->next_deadline(); }
 MasterMachine::Snapshot MasterMachine::snapshot() const { return state_->snapshot(); }
 
-MasterMachine::State::State(MasterConfig config, std::uint64_t seed, Instant now)
+MasterMachine::State::State(MasterConfig config, std::uint64_t seed, Instant now, AdmissionRules rules)
     : config_(config),
+      rules_(std::move(rules)),
       stepped_at_(now),
       random_(seed),
       run_{random_.next()},
@@ -166,6 +168,7 @@ void MasterMachine::State::attach(Instant now, ConnectionId id, Peer& peer, Mast
   if (!peer.connection) doubt_others(peer, true);
   peer.connection = id;
   peer.seen_host = connection.host;
+  peer.badge = connection.badge;
   peer.view_sent = {};
   peer.group_members_sent = false;
   peer.visitors_sent.reset();
@@ -228,9 +231,21 @@ void MasterMachine::State::on(Instant now, const PeerSaid& event, MasterActions&
 
 void MasterMachine::State::introduce(Instant now, ConnectionId connection, const PeerMessage& message,
                                      MasterActions& out) {
-  if (const auto* const newcomer = std::get_if<Hello>(&message)) return hello(now, connection, *newcomer, out);
-  if (const auto* const member = std::get_if<Resume>(&message)) return resume(now, connection, *member, out);
+  const Connection& link = connections_.at(connection);
+  if (config_.needs_keys && !link.badge) return drop_connection(connection, "it has not proven to hold a key", out);
+  if (const auto* const newcomer = std::get_if<Hello>(&message)) {
+    Hello proven_hello = *newcomer;
+    proven_hello.who = proven(newcomer->who, link);
+    return hello(now, connection, proven_hello, out);
+  }
+  if (const auto* const member = std::get_if<Resume>(&message)) {
+    Resume proven_resume = *member;
+    proven_resume.who = proven(member->who, link);
+    return resume(now, connection, proven_resume, out);
+  }
   if (const auto* const asked = std::get_if<StatusRequest>(&message)) return tell_status(now, connection, *asked, out);
+  if (const auto* const command = std::get_if<OperatorCommand>(&message))
+    return carry_out(now, connection, *command, out);
   turn_away(connection, {Status::refused, "the first message of a peer must say who it is"}, out);
 }
 
@@ -244,7 +259,7 @@ std::optional<Error> MasterMachine::State::refusal(const Introduction& who) {
 /// A message of a connection that its peer has given up for a newer one, which was read first.
 bool MasterMachine::State::is_outdated(const Introduction& who) const {
   const auto known = peers_.find(who.id);
-  return known != peers_.end() && known->second.who.token == who.token && who.connection < known->second.who.connection;
+  return known != peers_.end() && known->second.who.is_same_peer(who) && who.connection < known->second.who.connection;
 }
 
 std::optional<Error> MasterMachine::State::version_refusal(const char* who, std::uint32_t protocol_version) {
@@ -271,6 +286,11 @@ void MasterMachine::State::said(Instant now, PeerId peer, const Leave&, MasterAc
 void MasterMachine::State::said(Instant now, PeerId peer, const StatusRequest&, MasterActions& out) {
   lose(now, peer, {Status::refused, "who asks for the status does so over a connection of its own"},
        "it asked for the status as a peer", out);
+}
+
+void MasterMachine::State::said(Instant now, PeerId peer, const OperatorCommand&, MasterActions& out) {
+  lose(now, peer, {Status::refused, "an operator's command comes over a connection of its own"},
+       "it gave an operator's command as a peer", out);
 }
 
 void MasterMachine::State::said(Instant, PeerId peer, const Ping&, MasterActions& out) {
@@ -349,7 +369,7 @@ void MasterMachine::State::forget_peer(PeerId id) {
 }
 
 void MasterMachine::State::remember_expelled(const Introduction& who, const Error& error) {
-  const FormerPeer former{.token = who.token, .error = error};
+  const FormerPeer former{.who = who, .error = error};
   if (!expelled_.insert_or_assign(who.id, former).second) return;
   expelled_order_.push_back(who.id);
   if (expelled_order_.size() <= kExpelledRemembered) return;
@@ -359,7 +379,7 @@ void MasterMachine::State::remember_expelled(const Introduction& who, const Erro
 
 Member MasterMachine::State::as_member(const Peer& peer) const {
   const Introduction& who = peer.who;
-  return {.id = who.id, .name = who.name, .address = who.address, .machine = who.machine};
+  return {.id = who.id, .name = who.name, .address = who.address, .machine = who.machine, .key = who.key};
 }
 
 MasterMachine::State::Group* MasterMachine::State::group_of(PeerId peer) {
@@ -441,7 +461,8 @@ MasterMachine::Snapshot MasterMachine::State::snapshot() const {
                     .pending = static_cast<std::uint32_t>(pending_),
                     .guests = static_cast<std::uint32_t>(std::count_if(peers_.begin(), peers_.end(), is_guest)),
                     .connections = static_cast<std::uint32_t>(connections_.size()),
-                    .recovering = recovering_.has_value()};
+                    .recovering = recovering_.has_value(),
+                    .rules = rules_};
   for (const auto& [number, group] : groups_) snapshot.views.push_back(group.view);
   return snapshot;
 }

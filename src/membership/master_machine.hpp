@@ -11,6 +11,7 @@
 #include "base/instant.hpp"
 #include "base/link_layout.hpp"
 #include "base/log_event.hpp"
+#include "membership/admission_rules.hpp"
 #include "membership/messages.hpp"
 #include "membership/straggler.hpp"
 
@@ -37,6 +38,8 @@ struct MasterConfig {
   Duration introduction = seconds(5);
   /// The same at all peers.
   LinkLayout links{};
+  /// The run has keys: whoever has not proven to hold one is not heard.
+  bool needs_keys = false;
 };
 
 struct ConnectionOpened {
@@ -49,13 +52,18 @@ struct ConnectionClosed {
   ConnectionId connection;
   std::string reason;  ///< For people: "closed by peer", "connection reset".
 };
+/// Whoever is on that connection holds this key. Before anything that it says.
+struct Authenticated {
+  ConnectionId connection;
+  Badge badge;
+};
 struct PeerSaid {
   ConnectionId connection;
   PeerMessage message;
 };
 /// Time has passed; deadlines may have come.
 struct Tick {};
-using MasterEvent = std::variant<ConnectionOpened, ConnectionClosed, PeerSaid, Tick>;
+using MasterEvent = std::variant<ConnectionOpened, ConnectionClosed, Authenticated, PeerSaid, Tick>;
 
 struct SendToPeer {
   ConnectionId connection;
@@ -83,7 +91,11 @@ struct SetConnectionRole {
   ConnectionId connection;
   ConnectionRole role = ConnectionRole::stranger;
 };
-using MasterAction = std::variant<SendToPeer, SendToPeers, CloseConnection, SetConnectionRole, LogEvent>;
+/// An operator has changed the rules: they shall hold after a restart, too. Before whatever follows.
+struct KeepRules {
+  AdmissionRules rules;
+};
+using MasterAction = std::variant<SendToPeer, SendToPeers, CloseConnection, SetConnectionRole, KeepRules, LogEvent>;
 using MasterActions = std::vector<MasterAction>;
 /// The same with a SendToPeer for each receiver of a SendToPeers, for who looks at each of them.
 MasterActions one_by_one(MasterActions actions);
@@ -92,8 +104,9 @@ MasterActions one_by_one(MasterActions actions);
 /// The protocol in prose: docs/architecture.md. Not thread-safe.
 class MasterMachine {
  public:
-  /// `seed` must differ between incarnations of a master: run and view ids are drawn from it.
-  MasterMachine(MasterConfig config, std::uint64_t seed, Instant now);
+  /// `seed` must differ between incarnations of a master: run and view ids are drawn from it. `rules`: as the last
+  /// KeepRules had them.
+  MasterMachine(MasterConfig config, std::uint64_t seed, Instant now, AdmissionRules rules = {});
   ~MasterMachine();
   MasterMachine(MasterMachine&&) noexcept;
   MasterMachine& operator=(MasterMachine&&) noexcept;
@@ -110,6 +123,7 @@ class MasterMachine {
     std::uint32_t guests = 0;
     std::uint32_t connections = 0;
     bool recovering = false;
+    AdmissionRules rules{};
   };
   Snapshot snapshot() const;
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -21,18 +22,19 @@ namespace hawser {
 
 /// The master's memory, and the decisions on it, one source file each: who is connected (master_machine.cpp), limits of
 /// an address (sources.cpp), visits.cpp (links of newcomers), admission.cpp, news.cpp, collectives (outcome.cpp),
-/// away.cpp (broken connections of members), loss.cpp, recovery.cpp (of a restarted master), parties.cpp, measures.cpp,
+/// keys.cpp (of runs that have them), away.cpp (broken connections of members), loss.cpp, recovery.cpp (of a restarted master), parties.cpp, measures.cpp,
 /// stragglers.cpp, status.cpp.
 ///
 /// A message costs what it is about, whatever else is in flight: deadlines are in heaps, and what must be known of many
 /// is kept as counts.
 class MasterMachine::State {
  public:
-  State(MasterConfig config, std::uint64_t seed, Instant now);
+  State(MasterConfig config, std::uint64_t seed, Instant now, AdmissionRules rules);
 
   void step(Instant now, const MasterEvent& event, MasterActions& out);
   void on(Instant now, const ConnectionOpened& event, MasterActions& out);
   void on(Instant now, const ConnectionClosed& event, MasterActions& out);
+  void on(Instant now, const Authenticated& event, MasterActions& out);
   void on(Instant now, const PeerSaid& event, MasterActions& out);
   void on(Instant now, const Tick& event, MasterActions& out);
   std::optional<Instant> next_deadline() const { return timers_.next(); }
@@ -49,6 +51,7 @@ class MasterMachine::State {
     Instant heard_at;
     std::optional<PeerId> peer;
     bool is_members = false;
+    std::optional<Badge> badge{};
   };
   /// What came from one address.
   struct Source {
@@ -97,6 +100,7 @@ class MasterMachine::State {
     std::string seen_host;
     std::string source;
     std::optional<ConnectionId> connection;  ///< None: it broke, and the peer may come back.
+    std::optional<Badge> badge{};            ///< None in a run without keys.
     Role role = Role::pending;
     Prefetch prefetch = Prefetch::none;
     Instant came_at{};
@@ -208,7 +212,7 @@ class MasterMachine::State {
   };
   /// One that was expelled, and why. Another that came in its name is not it.
   struct FormerPeer {
-    std::uint64_t token = 0;
+    Introduction who;
     Error error;
   };
   struct Backoff {
@@ -238,6 +242,7 @@ class MasterMachine::State {
   void said(Instant now, PeerId peer, const Leave& message, MasterActions& out);
   void said(Instant now, PeerId peer, const Ping& message, MasterActions& out);
   void said(Instant now, PeerId peer, const StatusRequest& message, MasterActions& out);
+  void said(Instant now, PeerId peer, const OperatorCommand& message, MasterActions& out);
   void introduce(Instant now, ConnectionId connection, const PeerMessage& message, MasterActions& out);
   void attach(Instant now, ConnectionId connection, Peer& peer, MasterActions& out);
   void detach(ConnectionId connection);
@@ -265,6 +270,18 @@ class MasterMachine::State {
   std::optional<std::uint32_t> rank_in(const Group& group, PeerId peer) const;
   std::string name_of(PeerId peer) const;
   static std::string name_of(const Peer& peer);
+
+  // keys.cpp
+  Introduction proven(const Introduction& who, const Connection& connection) const;
+  std::optional<Error> key_refusal(const Introduction& who, const Connection& connection, bool prefetches) const;
+  static bool may_see_status(const Connection& connection);
+  bool may_be_admitted(const Peer& peer) const;
+  void carry_out(Instant now, ConnectionId connection, const OperatorCommand& command, MasterActions& out);
+  std::optional<std::string> apply_command(Instant now, const OperatorCommand& command, const std::string& by,
+                                           MasterActions& out);
+  std::size_t remove_holders(Instant now, const std::function<bool(const Peer&)>& which, const Error& error,
+                             const std::string& for_others, MasterActions& out);
+  void drop_unintroduced(const KeyId& key, MasterActions& out);
 
   // sources.cpp
   Source& source(const std::string& key);
@@ -442,6 +459,7 @@ class MasterMachine::State {
   void forget_claim(PeerId peer);
 
   MasterConfig config_;
+  AdmissionRules rules_;
   Instant stepped_at_;
   std::optional<Instant> pulse_at_;  ///< While somebody is connected, something happens at least so often.
   Random random_;

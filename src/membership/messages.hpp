@@ -14,7 +14,7 @@
 namespace hawser {
 
 /// Bumped when a message changes its meaning.
-inline constexpr std::uint32_t kProtocolVersion = 4;
+inline constexpr std::uint32_t kProtocolVersion = 5;
 
 // ------------------------------------------------------------------------------------ peer to master
 
@@ -40,6 +40,10 @@ struct Introduction {
   /// name, in order of the names.
   std::vector<Term> terms{};
   std::uint32_t min_peers = 0;  ///< The first members of a group shall be so many, if most of them wish that.
+  /// That its connection has proven, as the master fills it in. It does not travel.
+  KeyId key{};
+  /// Both come from one peer: only that knows the token, and has the key.
+  bool is_same_peer(const Introduction& other) const { return token == other.token && key == other.key; }
   friend bool operator==(const Introduction&, const Introduction&) = default;
 };
 
@@ -186,8 +190,24 @@ struct StatusRequest {
   friend bool operator==(const StatusRequest&, const StatusRequest&) = default;
 };
 
+/// What an operator asks of the master, instead of an introduction. Answered with a CommandDone, or a Refused.
+enum class OperatorVerb : std::uint8_t {
+  kick,       ///< Removes all peers of that name; they may come back.
+  ban,        ///< Denies a key from now on, and removes its peers.
+  unban,      ///< Takes that back.
+  admit,      ///< A newcomer's key may be a member.
+  drain,      ///< No newcomers from now on.
+  end_drain,  ///< Takes that back.
+};
+struct OperatorCommand {
+  std::uint32_t protocol_version = kProtocolVersion;
+  OperatorVerb verb = OperatorVerb::kick;
+  std::string argument;  ///< A name, or a key in hexadecimal digits.
+  friend bool operator==(const OperatorCommand&, const OperatorCommand&) = default;
+};
+
 using PeerMessage = std::variant<Hello, Resume, Begun, Report, Complaint, UpdateCall, Linked, Leave, Ping,
-                                 PrefetchOver, Measured, StatusRequest, ViewPresented, OutcomesPresented>;
+                                 PrefetchOver, Measured, StatusRequest, ViewPresented, OutcomesPresented, OperatorCommand>;
 
 // ------------------------------------------------------------------------------------ master to peer
 
@@ -301,7 +321,14 @@ struct Pong {
   friend bool operator==(const Pong&, const Pong&) = default;
 };
 
+/// The command was carried out.
+struct CommandDone {
+  std::string sentence;  ///< What it came to.
+  friend bool operator==(const CommandDone&, const CommandDone&) = default;
+};
+
 using MasterMessage = std::variant<Welcome, Refused, Present, StartView, Committed, UpdateDone, WorldNews,
-                                   Expelled, Pong, GroupMembers, Visitors, Measures, RunStatus, Straggling, Notice>;
+                                   Expelled, Pong, GroupMembers, Visitors, Measures, RunStatus, Straggling, Notice,
+                                   CommandDone>;
 
 }  // namespace hawser

@@ -366,6 +366,8 @@ void PeerMachine::said(Instant, const Pong&, PeerActions&) {}
 /// Of no use to a member, which did not ask.
 void PeerMachine::said(Instant, const RunStatus&, PeerActions&) {}
 
+void PeerMachine::said(Instant, const CommandDone&, PeerActions&) {}
+
 void PeerMachine::said(Instant, const Straggling& message, PeerActions& out) {
   out.emplace_back(LogEvent{LogLevel::warning, "straggler", message.sentence});
 }

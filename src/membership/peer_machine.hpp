@@ -162,6 +162,7 @@ class PeerMachine {
   void said(Instant now, const Expelled& message, PeerActions& out);
   void said(Instant now, const Pong& message, PeerActions& out);
   void said(Instant now, const RunStatus& message, PeerActions& out);
+  void said(Instant now, const CommandDone& message, PeerActions& out);
   void said(Instant now, const GroupMembers& message, PeerActions& out);
   void said(Instant now, const Visitors& message, PeerActions& out);
   void said(Instant now, const Measures& message, PeerActions& out);

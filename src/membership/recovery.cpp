@@ -79,10 +79,11 @@ void MasterMachine::State::resume(Instant now, ConnectionId connection, const Re
                                   MasterActions& out) {
   const Introduction& who = message.who;
   if (const auto error = refusal(who)) return turn_away(connection, *error, out);
+  if (const auto error = key_refusal(who, connections_.at(connection), false)) return turn_away(connection, *error, out);
   if (is_outdated(who)) return drop_connection(connection, "the peer has opened a newer connection", out);
   if (const auto known = peers_.find(who.id); known != peers_.end()) {
     Peer& peer = known->second;
-    const bool is_same = (peer.who.token == who.token || planted(PlantedFault::borrowed_name)) &&
+    const bool is_same = (peer.who.is_same_peer(who) || planted(PlantedFault::borrowed_name)) &&
                          peer.who.group == who.group;
     if (peer.role == Role::member && is_same) return resume_member(now, connection, message, out);
     if (peer.role == Role::recovering && is_same && recovering_->chosen) {
@@ -114,7 +115,7 @@ void MasterMachine::State::resume(Instant now, ConnectionId connection, const Re
     forget_claim(id);
     forget_peer(id);
   }
-  if (const auto gone = expelled_.find(who.id); gone != expelled_.end() && gone->second.token == who.token)
+  if (const auto gone = expelled_.find(who.id); gone != expelled_.end() && gone->second.who.is_same_peer(who))
     return expel_stranger(connection, gone->second.error, out);
   if (recovering_ && recovering_->chosen && recovering_->run == message.run && !recovering_->views.contains(who.group))
     return drop_connection(connection, "other groups of its run are being taken up, and it comes again soon", out);
@@ -132,7 +133,7 @@ bool MasterMachine::State::is_believed(const Introduction& who, const std::strin
     if (recovery == recovering_->groups.end()) return most;
     for (const auto& [mark, view] : recovery->second.views) {
       const Member* const member = view.find(one.id);
-      if (!member || member->address.host != seen) continue;
+      if (!member || member->address.host != seen || member->key != one.key) continue;
       std::size_t behind_it = 1;
       for (const auto& [id, claim] : recovery->second.claims)
         if (id != one.id && claim.resume.view == mark && view.find(id)) ++behind_it;
@@ -214,7 +215,8 @@ void MasterMachine::State::said(Instant now, PeerId id, const ViewPresented& mes
   const auto asked = recovery.asked.find(mark);
   if (asked == recovery.asked.end() || std::erase(asked->second, id) == 0) return;
   const bool fits = view.epoch == mark.epoch && view.id == mark.id && view.size() == mark.size &&
-                    view.group == peers_.at(id).who.group && view.find(id) && fingerprint(view) == mark.fingerprint;
+                    view.group == peers_.at(id).who.group && view.find(id) && view.find(id)->key == peers_.at(id).who.key &&
+                    fingerprint(view) == mark.fingerprint;
   if (!fits) {
     recovery.asks_again = true;
     return lose(now, id, {Status::refused, "this peer presented another view than it had named; connect again"},
@@ -285,8 +287,13 @@ void MasterMachine::State::choose_views(Instant now, bool at_deadline, MasterAct
     std::map<RunId, std::vector<std::pair<std::uint64_t, ViewClaim>>> claims;
     std::map<PeerId, Claim> were_back = recovery.claims;
     were_back.insert(recovery.left.begin(), recovery.left.end());
-    for (const auto& [id, one] : were_back)
+    for (const auto& [id, one] : were_back) {
+      // Another one's key: it was not that member.
+      const auto presented = recovery.views.find(one.resume.view);
+      const Member* const as_presented = presented == recovery.views.end() ? nullptr : presented->second.find(id);
+      if (as_presented != nullptr && recovery.claims.contains(id) && as_presented->key != peers_.at(id).who.key) continue;
       claims[one.resume.run].push_back({one.arrival, {.peer = id, .view = one.resume.view}});
+    }
     for (auto& [run, of_run] : claims) {
       std::sort(of_run.begin(), of_run.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
       std::vector<ViewClaim> in_order;

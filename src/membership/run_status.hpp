@@ -22,8 +22,9 @@ enum class Awaits : std::uint8_t {
   others_back = 6,  ///< A former member that is back: the others.
   nothing = 7,      ///< A former member that is not back yet: it is what the others wait for.
   turn = 8,         ///< Its turn: too many visit already, or its links have failed before.
+  permission = 9,   ///< An operator, who admits its key.
 };
-inline constexpr std::uint32_t kAwaitsMax = static_cast<std::uint32_t>(Awaits::turn);
+inline constexpr std::uint32_t kAwaitsMax = static_cast<std::uint32_t>(Awaits::permission);
 
 struct PeerStatus {
   Member member;

@@ -26,6 +26,12 @@ void MasterMachine::State::tell_status(Instant now, ConnectionId connection, con
                                        MasterActions& out) {
   if (const auto error = version_refusal("who asks", message.protocol_version))
     return turn_away(connection, *error, out);
+  if (!may_see_status(connections_.at(connection)))
+    return turn_away(connection,
+                     {Status::refused,
+                      "the status of this run is for keys with the role observer, member or operator; this key is a " +
+                          std::string(role_name(connections_.at(connection).badge->role)) + "'s"},
+                     out);
   // Half of the answers are for addresses that have not asked lately, such as an operator's beside a flood from many.
   TokenBucket& own = source(connections_.at(connection).source).status;
   const double kept = own.is_full(now) ? 0 : limits::kStatusAnswersPerSecond / 2;
@@ -169,6 +175,7 @@ std::vector<PendingStatus> MasterMachine::State::pending_status(Instant now) con
 Awaits MasterMachine::State::awaits(Instant now, const Peer& peer, const Vote& of_whole_parties) const {
   if (peer.role == Role::recovering) return Awaits::others_back;
   if (!waits_for_admission(peer)) return Awaits::prefetch;
+  if (!may_be_admitted(peer)) return Awaits::permission;
   if (!peer.visit.announced) return Awaits::turn;
   if (!is_proven(peer)) return Awaits::links;
   if (!of_whole_parties.has(peer.who.id)) return Awaits::party;

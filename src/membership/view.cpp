@@ -35,6 +35,7 @@ std::uint64_t fingerprint(const View& view) {
     mixer.add(member.address.host);
     mixer.add(member.address.port);
     mixer.add(member.machine);
+    mixer.add(std::string(member.key.bytes.begin(), member.key.bytes.end()));
   }
   return mixer.mixed();
 }

@@ -9,6 +9,7 @@
 
 #include "base/address.hpp"
 #include "base/ids.hpp"
+#include "base/key_id.hpp"
 
 namespace hawser {
 
@@ -19,6 +20,8 @@ struct Member {
   Address address;  ///< Where it listens for links.
   /// Equal for peers on one machine and in one network of it (its name space); 0: not known.
   std::uint64_t machine = 0;
+  /// That it has proven to the master, and that its links must prove. All zero: the run has no keys.
+  KeyId key{};
   friend bool operator==(const Member&, const Member&) = default;
 };
 

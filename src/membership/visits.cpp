@@ -62,6 +62,11 @@ void MasterMachine::State::said(Instant now, PeerId id, const PrefetchOver&, Mas
   if (found == peers_.end() || found->second.role != Role::pending) return;
   Peer& peer = found->second;
   if (peer.prefetch != Prefetch::under_way) return;
+  if (peer.badge && peer.badge->role == hawser::Role::reader) {
+    dismiss(id, {Status::refused, "the state is whole; the key of " + peer.badge->name + " is a reader's, which is no member"},
+            true, out);
+    return maybe_bootstrap(now, out);
+  }
   peer.prefetch = Prefetch::over;
   const std::uint64_t arrival = std::exchange(peer.arrival, arrivals_++);
   VisitorList& visitors = visitors_[peer.who.group];

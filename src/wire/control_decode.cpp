@@ -60,7 +60,18 @@ class Judge {
     return {.id = PeerId{from.id()},
             .name = name(from.name()),
             .address = address(from.host(), from.port()),
-            .machine = from.machine()};
+            .machine = from.machine(),
+            .key = key_id(from.key())};
+  }
+
+  KeyId key_id(const std::string& from) {
+    KeyId key;
+    if (from.empty()) return key;
+    if (from.size() == key.bytes.size())
+      std::copy(from.begin(), from.end(), key.bytes.begin());
+    else
+      refuse("it has a key of " + std::to_string(from.size()) + " bytes");
+    return key;
   }
 
   MemberChange change(const wire::MemberChangeEntry& from, const char* twice) {
@@ -308,6 +319,10 @@ class Judge {
     return linked;
   }
 
+  OperatorVerb verb(std::uint32_t from) {
+    return enumerator<OperatorVerb>(from, static_cast<std::uint32_t>(OperatorVerb::end_drain), "command");
+  }
+  std::string argument(const std::string& from) { return text(from, limits::kOperatorArgumentBytesMax, "argument"); }
   std::string sentence(const std::string& from) { return text(from, limits::kSentenceBytesMax, "sentence"); }
 
   /// A host as in an Address: visible ASCII without a space, so it stands in a log line as one word.
@@ -435,6 +450,10 @@ PeerMessage peer_message_of(const wire::PeerEnvelope& from, Judge& judge) {
     case Case::kStatusRequest:
       return StatusRequest{.protocol_version = from.status_request().protocol_version(),
                            .matrix = from.status_request().matrix()};
+    case Case::kOperatorCommand:
+      return OperatorCommand{.protocol_version = from.operator_command().protocol_version(),
+                             .verb = judge.verb(from.operator_command().verb()),
+                             .argument = judge.argument(from.operator_command().argument())};
     case Case::MESSAGE_NOT_SET: break;
   }
   judge.refuse("its kind is unknown to this version");
@@ -450,6 +469,7 @@ MasterMessage master_message_of(const wire::MasterEnvelope& from, Judge& judge) 
     case Case::kPresent:
       return Present{.view = from.present().view(), .outcomes = from.present().outcomes()};
     case Case::kNotice: return Notice{judge.sentence(from.notice().sentence())};
+    case Case::kCommandDone: return CommandDone{judge.sentence(from.command_done().sentence())};
     case Case::kStartView: return start_view_of(from.start_view(), judge);
     case Case::kCommitted:
       return Committed{.key = Judge::key(from.committed().key()), .measures = from.committed().measures()};

@@ -14,6 +14,7 @@ void put(const Member& from, wire::MemberEntry& to) {
   to.set_host(from.address.host);
   to.set_port(from.address.port);
   to.set_machine(from.machine);
+  if (from.key != KeyId{}) to.set_key(from.key.bytes.data(), from.key.bytes.size());
 }
 
 void put(const MemberChange& from, wire::MemberChangeEntry& to) {
@@ -229,6 +230,12 @@ struct PeerMessageWriter {
     to.mutable_status_request()->set_matrix(from.matrix);
   }
 
+  void operator()(const OperatorCommand& from) {
+    to.mutable_operator_command()->set_protocol_version(from.protocol_version);
+    to.mutable_operator_command()->set_verb(static_cast<std::uint32_t>(from.verb));
+    to.mutable_operator_command()->set_argument(from.argument);
+  }
+
   static void op(const OpKey& key, const Signature& signature, wire::OpBody& body) {
     put(key, *body.mutable_key());
     put(signature, *body.mutable_signature());
@@ -295,6 +302,9 @@ struct MasterMessageWriter {
   void operator()(const GroupMembers& from) {
     put(from.members, *to.mutable_group_members()->mutable_members());
     to.mutable_group_members()->set_link_secret(from.link_secret);
+  }
+  void operator()(const CommandDone& from) {
+    to.mutable_command_done()->set_sentence(make_loggable(from.sentence, limits::kSentenceBytesMax));
   }
   void operator()(const Visitors& from) { put(from.visitors, *to.mutable_visitors()); }
 };

@@ -52,7 +52,8 @@ std::string Names::of(const Error& error) const {
 const char* kind_of(const PeerMessage& message) {
   static constexpr const char* kKinds[] = {"hello",       "resume",   "begun", "report", "complaint",
                                            "update-call", "linked", "leave", "ping",   "prefetch-over",
-                                           "measured",    "status-request", "view-presented", "outcomes-presented"};
+                                           "measured",    "status-request", "view-presented", "outcomes-presented",
+                                           "operator-command"};
   static_assert(std::size(kKinds) == std::variant_size_v<PeerMessage>);
   return kKinds[message.index()];
 }
@@ -60,7 +61,8 @@ const char* kind_of(const PeerMessage& message) {
 const char* kind_of(const MasterMessage& message) {
   static constexpr const char* kKinds[] = {"welcome",     "refused",    "present",  "start-view", "committed",
                                            "update-done", "world-news", "expelled", "pong",       "group-members",
-                                           "visitors",    "measures",   "run-status", "straggling", "notice"};
+                                           "visitors",    "measures",   "run-status", "straggling", "notice",
+                                           "command-done"};
   static_assert(std::size(kKinds) == std::variant_size_v<MasterMessage>);
   return kKinds[message.index()];
 }

@@ -32,8 +32,8 @@ inline constexpr MasterConfig kPatient{.silence = seconds(3600)};
 /// host of its own, unless the test says otherwise. Lists that come as differences are put together as peers do.
 class MasterBench {
  public:
-  explicit MasterBench(MasterConfig config = {}, std::uint64_t seed = 1)
-      : config_(config), master_(config, seed, now) {}
+  explicit MasterBench(MasterConfig config = {}, std::uint64_t seed = 1, AdmissionRules rules = {})
+      : config_(config), master_(config, seed, now, std::move(rules)) {}
 
   Instant now{};
 
@@ -46,6 +46,11 @@ class MasterBench {
 
   // ------------------------------------------------------------------------------ connections and time
 
+  /// What its connections prove, from now on.
+  void hold(std::uint64_t peer, const Badge& badge) { badges_[peer] = badge; }
+  /// The rules that were to be kept, last and how often.
+  const AdmissionRules& kept_rules() const { return kept_rules_; }
+  int rules_kept() const { return rules_kept_; }
   /// Where its connections come from, from now on.
   void come_from(std::uint64_t peer, const std::string& host) { host_of_[peer] = host; }
   void open(std::uint64_t peer) {
@@ -56,6 +61,8 @@ class MasterBench {
     open_.insert(connection);
     const auto from = host_of_.find(peer);
     step(ConnectionOpened{.connection = connection, .remote_host = from == host_of_.end() ? host(peer) : from->second});
+    if (const auto badge = badges_.find(peer); badge != badges_.end() && open_.contains(connection))
+      step(Authenticated{.connection = connection, .badge = badge->second});
   }
   void say(std::uint64_t peer, PeerMessage message) { say_on(newest_.at(peer), std::move(message)); }
   void close(std::uint64_t peer) { close_connection(newest_.at(peer)); }
@@ -240,6 +247,8 @@ class MasterBench {
   }
   /// In order, what one was told.
   const std::vector<MasterMessage>& told(std::uint64_t peer) { return told_[peer]; }
+  /// What it was told so far.
+  void forget(std::uint64_t peer) { told_[peer].clear(); }
   /// Its newest connection was closed by the master.
   bool closed(std::uint64_t peer) const { return closed_.contains(newest_.at(peer)); }
   bool closed(ConnectionId connection) const { return closed_.contains(connection); }
@@ -279,6 +288,9 @@ class MasterBench {
       } else if (const auto* set = std::get_if<SetConnectionRole>(&action)) {
         REQUIRE(open_.contains(set->connection));
         roles_[set->connection] = set->role;
+      } else if (const auto* const rules = std::get_if<KeepRules>(&action)) {
+        kept_rules_ = rules->rules;
+        ++rules_kept_;
       } else if (const auto* const line = std::get_if<LogEvent>(&action)) {
         ++logged_[line->what];
       }
@@ -305,6 +317,9 @@ class MasterBench {
   template <class Message>
   void note(std::uint64_t, const Message&) {}
 
+  std::map<std::uint64_t, Badge> badges_;
+  AdmissionRules kept_rules_;
+  int rules_kept_ = 0;
   MasterConfig config_;
   MasterMachine master_;
   std::uint64_t connections_ = 0;
