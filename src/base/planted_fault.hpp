@@ -25,6 +25,8 @@ enum class PlantedFault {
   borrowed_name,      ///< Whoever comes back under a member's id is that member, whatever its token.
   crowded_source,     ///< As many newcomers as like visit from one address.
   trusted_payload,    ///< Whoever says that a payload needs no checksum is believed.
+  open_ban,           ///< Whoever has a key is heard, banned or not.
+  any_key,            ///< A peer is known by its token alone, whatever its key.
   // Of links.
   torn_successor,  ///< The late break of a connection that was replaced is taken for that of its successor.
   nobody_dials,    ///< When a link has broken altogether, each side waits for the other's dial.
@@ -56,6 +58,8 @@ inline constexpr std::pair<std::string_view, PlantedFault> kPlantedFaults[] = {
     {"borrowed_name", PlantedFault::borrowed_name},
     {"crowded_source", PlantedFault::crowded_source},
     {"trusted_payload", PlantedFault::trusted_payload},
+    {"open_ban", PlantedFault::open_ban},
+    {"any_key", PlantedFault::any_key},
     {"torn_successor", PlantedFault::torn_successor},
     {"nobody_dials", PlantedFault::nobody_dials},
     {"open_door", PlantedFault::open_door},

@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "base/limits.hpp"
+#include "base/planted_fault.hpp"
 #include "membership/master_state.hpp"
 
 /// Runs with keys: what the holder of a key may do, and what operators change about that. Who holds a key has been proven
@@ -11,7 +12,7 @@ namespace hawser {
 void MasterMachine::State::on(Instant, const Authenticated& event, MasterActions& out) {
   const auto found = connections_.find(event.connection);
   if (found == connections_.end()) return;
-  if (const auto why = denial(rules_, event.badge))
+  if (const auto why = denial(rules_, event.badge); why && !planted(PlantedFault::open_ban))
     return turn_away(event.connection, {Status::refused, *why + "; ask the run's operator"}, out);
   found->second.badge = event.badge;
 }
@@ -21,7 +22,7 @@ Introduction MasterMachine::State::proven(const Introduction& who, const Connect
   Introduction made = who;
   if (!connection.badge) return made;
   const Badge& badge = *connection.badge;
-  made.key = badge.key;
+  if (!planted(PlantedFault::any_key)) made.key = badge.key;
   if (badge.holds_secret || who.name == badge.name) return made;
   made.name = (badge.name + "/" + who.name).substr(0, limits::kNameBytesMax);
   return made;

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
+#include "base/badge.hpp"
 #include "engine/peer_engine.hpp"
 #include "sim/event_queue.hpp"
 
@@ -29,6 +31,8 @@ class ControlClient {
   virtual bool stopped() const = 0;
   /// What it says need not be what an honest peer says.
   virtual bool may_lie() const = 0;
+  /// What it proves when it connects, in a run with keys; none: nothing.
+  virtual std::optional<Badge> badge() const = 0;
   /// Runs the task there after the delay: dropped when it is gone by then, later when it is stopped.
   virtual void in_process(Duration delay, EventQueue::Task task) = 0;
   /// MasterUp, MasterSaid or MasterDown.

@@ -110,6 +110,7 @@ void ControlNetwork::read_as_master(Connection& connection) {
     connection.master_open = true;
     world_.master.deliver(
         ConnectionOpened{.connection = connection.id, .remote_host = connection.peer->host()});
+    authenticate(connection);
   } else if (!connection.master_open) {
     return;
   } else if (auto* message = std::get_if<PeerMessage>(&item)) {
@@ -119,6 +120,15 @@ void ControlNetwork::read_as_master(Connection& connection) {
     world_.master.deliver(
         ConnectionClosed{.connection = connection.id, .reason = std::get<Connection::Down>(item).reason});
   }
+}
+
+/// As the master's driver does: nothing is read of whoever has no key of the run.
+void ControlNetwork::authenticate(Connection& connection) {
+  if (!world_.profile.network.keys || !connection.master_open) return;
+  const auto badge = connection.peer->badge();
+  if (badge) return world_.master.deliver(Authenticated{.connection = connection.id, .badge = *badge});
+  world_.coverage.saw("stranger: without a key");
+  cut_by_master(connection, "it has no key of this run");
 }
 
 /// As the master's driver does: what is too long for a connection of its kind, or no message at all, ends that

@@ -78,6 +78,7 @@ class ControlNetwork {
   void read_as_peer(Connection& connection);
   void hear_as_master(Connection& connection, PeerMessage message);
   void note_announced(Connection& connection);
+  void authenticate(Connection& connection);
   void cut_by_master(Connection& connection, const std::string& reason);
   template <class Item>
   void put_to_master(Connection& connection, Duration delay, Item item);

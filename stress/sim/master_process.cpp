@@ -12,7 +12,7 @@ namespace hawser::sim {
 void MasterProcess::start() {
   ++incarnation_;
   if (world_.tracing()) world_.trace("the master starts, incarnation " + std::to_string(incarnation_));
-  machine_.emplace(world_.profile.master, world_.random.next(), world_.queue.now());
+  machine_.emplace(world_.profile.master, world_.random.next(), world_.queue.now(), rules);
   timer_at_.reset();
   barren_ticks_ = 0;
   stopped_ = false;
@@ -69,6 +69,8 @@ void MasterProcess::deliver(const MasterEvent& event) {
       world_.control.close(close->connection, close->reason);
     } else if (const auto* set = std::get_if<SetConnectionRole>(&action)) {
       world_.control.set_role(set->connection, set->role);
+    } else if (auto* const keep = std::get_if<KeepRules>(&action)) {
+      rules = std::move(keep->rules);
     } else if (auto* event_logged = std::get_if<LogEvent>(&action)) {
       world_.log("master", *event_logged);
     }

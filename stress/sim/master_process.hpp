@@ -26,6 +26,9 @@ class MasterProcess {
   void deliver(const MasterEvent& event);
   const MasterMachine& machine() const { return *machine_; }
 
+  /// What operators have decided; it outlives the master.
+  AdmissionRules rules;
+
  private:
   void arm_timer();
   void timer(std::uint64_t incarnation);

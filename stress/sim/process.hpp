@@ -17,6 +17,7 @@
 #include "sim/bad_member.hpp"
 #include "sim/control_network.hpp"
 #include "sim/event_queue.hpp"
+#include "sim/keys.hpp"
 #include "sim/link_network.hpp"
 #include "sim/training_state.hpp"
 #include "sim/user_buffers.hpp"
@@ -94,6 +95,9 @@ class Process : public ControlClient {
   void turn_bad(bool lies_of_calls);
   BadMember* bad() const { return bad_.get(); }
   bool may_lie() const override { return bad_ != nullptr; }
+  std::optional<Badge> badge() const override {
+    return Badge{.key = key_of(number_), .name = name_, .role = hawser::Role::member};
+  }
   /// As it introduces itself.
   Introduction introduction() const;
   /// Nobody can dial it: it dials the others.

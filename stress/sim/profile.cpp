@@ -186,6 +186,12 @@ void draw_stragglers(std::uint64_t seed, Profile& profile) {
   profile.peers = std::max(profile.peers, 4U);
 }
 
+/// A part of the seeds has keys. Strangers have none, one that is banned, an observer's, or a member's of their own.
+void draw_keys(std::uint64_t seed, Profile& profile) {
+  Random random(seed ^ 0x6861777365720006ULL);
+  profile.network.keys = profile.master.needs_keys = random.chance(1, 3);
+}
+
 /// A part of the seeds has devices, and in a part of those they fail.
 void draw_devices(std::uint64_t seed, Profile& profile) {
   Random random(seed ^ 0x6861777365720005ULL);
@@ -239,6 +245,7 @@ Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t step
   draw_stragglers(seed, profile);
   draw_rows(seed, rows, profile);
   draw_devices(seed, profile);
+  draw_keys(seed, profile);
   if (peers != 0) profile.peers = peers;
   if (steps != 0) profile.fault_events = steps;
   // Newcomers come in with an update, of which some profiles have few: none in 100 s (seed 36625).

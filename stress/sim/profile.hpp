@@ -40,6 +40,7 @@ struct NetworkProfile {
   std::uint64_t flip_per_million = 0;
   Keep cut_keeps = Keep::none;  ///< Of what was on its way when a connection broke.
   bool wire_codecs = false;     ///< Each message and frame header goes through its bytes.
+  bool keys = false;            ///< Whoever connects proves which key it holds, or is not heard.
 };
 
 /// What the applications do.

@@ -73,6 +73,7 @@ void RandomStranger::introduce_itself() {
       Lies lies(world());
       who.id = lies.any_id();
       who.token = random.next();
+      if (world().profile.network.keys) steal_introduction();
       const View view = lies.true_view();
       who.group = view.group;
       claimed_ = random.chance(3, 4) ? view : lies.invented_view({}, view.group);
@@ -97,6 +98,18 @@ void RandomStranger::introduce_itself() {
       return say(StatusRequest{.matrix = random.chance(1, 2)});
     case Role::babbler: world().coverage.saw("stranger: does not say who it is"); return word();
   }
+}
+
+/// All that a member says of itself, with its token: what nobody has but a thief, and of no use without its key.
+void RandomStranger::steal_introduction() {
+  auto living = world().living();
+  // Nobody knows the id of one whose hello is still on its way.
+  std::erase_if(living, [](const Process* one) { return !one->info().connected; });
+  if (living.empty()) return;
+  const Process& victim = *living[static_cast<std::size_t>(world().random.below(living.size()))];
+  who = victim.introduction();
+  who.connection = 1ULL << 40;
+  world().coverage.saw("stranger: with a stolen token");
 }
 
 /// A group without members admits anybody, who then is a member. So a stranger goes to groups that have some.

@@ -40,6 +40,7 @@ class RandomStranger : public Stranger {
 
  private:
   void introduce_itself();
+  void steal_introduction();
   void say_hello();
   void say_resume();
   void answer(const Present& asked);

@@ -3,6 +3,8 @@
 #include <optional>
 #include <utility>
 
+#include "sim/keys.hpp"
+#include "sim/violation.hpp"
 #include "sim/world.hpp"
 
 namespace hawser::sim {
@@ -25,6 +27,27 @@ Stranger::Stranger(World& world, std::string name, std::string host)
          .address = {.host = "", .port = 4000},
          .machine = world_.random.next()};
   world_.names.call(who.id, name_);
+  if (world_.profile.network.keys) draw_badge();
+}
+
+/// Nobody without a right key gets a word in, whatever it has learnt of the run.
+void Stranger::draw_badge() {
+  Random& random = world_.random;
+  const std::uint64_t kind = random.below(4);
+  if (kind == 0) return;
+  badge_ = Badge{.key = key_of(random.next()), .name = name_, .role = kind == 1 ? Role::observer : Role::member};
+  if (kind != 2) return;
+  world_.coverage.saw("stranger: with a banned key");
+  badge_->key = kBannedKey;
+}
+
+void Stranger::check_what_it_is_told(const MasterMessage& message) const {
+  if (!world_.profile.network.keys || std::holds_alternative<Refused>(message)) return;
+  const bool is_banned = badge_ && badge_->key == kBannedKey;
+  if (badge_ && !is_banned && badge_->role == Role::member) return;
+  const bool is_status = std::holds_alternative<RunStatus>(message) || std::holds_alternative<Measures>(message);
+  if (badge_ && !is_banned && is_status) return;
+  throw Violation(name_ + " has no right to it, and was told: " + world_.names.of(message));
 }
 
 void Stranger::in_process(Duration delay, EventQueue::Task task) { world_.queue.after(delay, std::move(task)); }
@@ -56,6 +79,7 @@ void Stranger::go() {
 }
 
 void Stranger::hear(const EngineEvent& event) {
+  if (const auto* const said = std::get_if<MasterSaid>(&event)) check_what_it_is_told(said->message);
   if (!world_.tracing()) return;
   if (const auto* said = std::get_if<MasterSaid>(&event))
     world_.trace(name_ + " <- master: " + world_.names.of(said->message));

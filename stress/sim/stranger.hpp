@@ -26,6 +26,7 @@ class Stranger : public ControlClient {
   bool gone() const override { return false; }
   bool stopped() const override { return false; }
   bool may_lie() const override { return true; }
+  std::optional<Badge> badge() const override { return badge_; }
   void in_process(Duration delay, EventQueue::Task task) override;
   void hear(const EngineEvent& event) override;
 
@@ -44,11 +45,18 @@ class Stranger : public ControlClient {
  protected:
   World& world() { return world_; }
 
+  /// In a run with keys: it may join, as any member may.
+  bool may_join() const { return !badge_ || badge_->role == Role::member; }
+
  private:
+  void draw_badge();
+  void check_what_it_is_told(const MasterMessage& message) const;
+
   World& world_;
   const std::string name_;
   const std::string host_;
   bool has_gone_ = false;
+  std::optional<Badge> badge_;
 };
 
 }  // namespace hawser::sim

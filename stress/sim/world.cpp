@@ -14,7 +14,9 @@ World::World(Profile profile_in, std::uint64_t seed)
       checker(*this),
       master(*this),
       control(*this),
-      links(*this) {}
+      links(*this) {
+  if (profile.network.keys) master.rules.denied_keys.insert(kBannedKey);
+}
 
 World::~World() = default;
 
