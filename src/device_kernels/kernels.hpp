@@ -35,6 +35,16 @@ void append(std::vector<device::Launch>& out, std::uint64_t blocks, Memories mem
   out.push_back(device::Launch::of(kKernel<Body>, blocks, std::move(memory), parameters));
 }
 
+/// Of the kernel for float64, or that for float32 and what works in it.
+template <template <class> class Body>
+void append_for(bool is_double, std::vector<device::Launch>& out, std::uint64_t blocks, Memories memory,
+                const typename Body<float>::Parameters& parameters) {
+  if (is_double)
+    append<Body<double>>(out, blocks, std::move(memory), parameters);
+  else
+    append<Body<float>>(out, blocks, std::move(memory), parameters);
+}
+
 /// Every kernel of this folder.
 std::vector<const device::Kernel*> all_kernels();
 
