@@ -25,10 +25,11 @@ if(NOT HAWSER_CUDA STREQUAL "OFF")
 endif()
 
 # hawser_gpu_image(OUTPUT CODE_DIR SOURCE): compiles a .cu file to a fatbin, and leaves each architecture's code in
-# CODE_DIR as SOURCE.sm_*.cubin. The same bits as on the host: nothing fused, denormals kept, divisions and roots rounded once.
+# CODE_DIR as SOURCE.sm_*.cubin. The same bits as on the host: nothing is fused, denormals are kept, divisions and roots
+# are rounded once.
 function(hawser_gpu_image output code_dir source)
-  # The source is compiled once, for the oldest architecture, and then translated for each. The last entry is for GPUs that
-  # are newer than all of these.
+  # The source is compiled once, for the oldest architecture, and then translated for each. The last entry is for GPUs
+  # that are newer than all of these.
   add_custom_command(
     OUTPUT ${output}
     COMMAND ${CMAKE_COMMAND} -E make_directory ${code_dir}

@@ -1,8 +1,8 @@
 #pragma once
 
-/// HAWSER_HOST_DEVICE: before a function that GPUs run as well as the host. Functions that are constexpr need no such word.
-/// HAWSER_UNROLLED: before a loop whose arrays a GPU should keep in registers. HAWSER_ROLLED: before one that it should not
-/// make longer.
+/// - HAWSER_HOST_DEVICE: before a function that GPUs run as well as the host. One that is constexpr needs no such word.
+/// - HAWSER_UNROLLED: before a loop whose arrays a GPU should keep in registers.
+/// - HAWSER_ROLLED: before a loop that should stay one.
 #if defined(__CUDACC__)
 #  define HAWSER_HOST_DEVICE __host__ __device__
 #  define HAWSER_UNROLLED _Pragma("unroll")

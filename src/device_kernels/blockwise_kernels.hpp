@@ -24,8 +24,8 @@ struct EncodeGroupsParameters {
 
 /// memory: the values, the steps, the codes, the decoded values or null.
 ///
-/// A block of threads takes the elements of one tile, which are whole groups. Each thread finds the largest magnitude of
-/// its packs. The packs of a group then find theirs in shared memory, and one thread for each group its step.
+/// A block of threads takes the elements of one tile, which are whole groups. Each thread finds the largest magnitude
+/// of its packs. The packs of a group then find theirs in shared memory, and one thread for each group its step.
 template <class T>
 struct EncodeGroups {
   static constexpr const char* kName = kIsDouble<T> ? "hawser_encode_groups_64" : "hawser_encode_groups_32";

@@ -8,8 +8,8 @@
 #include "device/kernel.hpp"
 #include "device_kernels/image.hpp"
 
-/// Kernels as values, and how launches of them are made. A kernel is a struct with kName, Parameters, Shared (the memory
-/// that a block's threads share) and run(arguments, block, shared).
+/// Kernels as values, and how launches of them are made. A kernel is a struct with kName, Parameters, Shared (the
+/// memory that a block's threads share) and run(arguments, block, shared).
 namespace hawser::device_kernels {
 
 template <class Body>
