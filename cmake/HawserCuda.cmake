@@ -31,25 +31,24 @@ elseif(NOT HAWSER_CUDA STREQUAL "OFF")
   endif()
 endif()
 
-# hawser_gpu_image(OUTPUT SOURCE): compiles a .cu file to a fatbin, or takes HAWSER_GPU_IMAGE. The same bits as on the
-# host: nothing fused, denormals kept, divisions and roots rounded once.
-function(hawser_gpu_image output source)
+# hawser_gpu_image(OUTPUT CODE_DIR SOURCE): compiles a .cu file to a fatbin, or takes HAWSER_GPU_IMAGE. Leaves each
+# architecture's code in CODE_DIR as SOURCE.sm_*.cubin. The same bits as on the host: nothing is fused, denormals are kept,
+# divisions and roots are rounded once.
+function(hawser_gpu_image output code_dir source)
   if(HAWSER_GPU_IMAGE)
     configure_file(${HAWSER_GPU_IMAGE} ${output} COPYONLY)
     return()
   endif()
-  set(targets)
-  foreach(architecture 80 90 100)
-    list(APPEND targets -gencode arch=compute_${architecture},code=sm_${architecture})
-  endforeach()
-  # For GPUs that are newer.
-  list(APPEND targets -gencode arch=compute_80,code=compute_80)
+  # The source is compiled once, for the oldest architecture, and then translated for each. The last entry is for GPUs
+  # that are newer than all of these.
   add_custom_command(
     OUTPUT ${output}
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${code_dir}
     COMMAND
-      ${HAWSER_NVCC} -fatbin -std=c++20 -O3 --threads 0 ${targets} -fmad=false -ftz=false -prec-div=true -prec-sqrt=true
-      --expt-relaxed-constexpr -Werror all-warnings -ccbin ${CMAKE_CXX_COMPILER} -I ${PROJECT_SOURCE_DIR}/src -MD -MF
-      ${output}.d -o ${output} ${source}
+      ${HAWSER_NVCC} -fatbin -std=c++20 -O3 --threads 0 -gencode arch=compute_80,code=[sm_80,sm_90,sm_100,compute_80]
+      -fmad=false -ftz=false -prec-div=true -prec-sqrt=true --expt-relaxed-constexpr -Werror all-warnings
+      --compress-mode=size --keep --keep-dir ${code_dir} -ccbin ${CMAKE_CXX_COMPILER} -I ${PROJECT_SOURCE_DIR}/src -MD
+      -MF ${output}.d -o ${output} ${source}
     DEPENDS ${source}
     DEPFILE ${output}.d
     COMMENT "Compiling the kernels for GPUs"

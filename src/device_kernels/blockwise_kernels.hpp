@@ -13,37 +13,35 @@
 /// The kernel of blockwise quantize(). A group is what quantize.hpp calls a block: values with a scale of their own.
 namespace hawser::device_kernels {
 
+struct EncodeGroupsParameters {
+  std::uint64_t count;
+  Dither dither;
+  std::uint32_t group;
+  QuantizedType type;
+  bool is_stochastic;
+  Format format;
+};
+
 /// memory: the values, the steps, the codes, the decoded values or null.
 ///
-/// A block of threads takes the elements of one tile, which are whole groups. Each thread finds the largest magnitude of
-/// its packs. The packs of a group then find theirs in shared memory, and one thread for each group its step.
+/// A block of threads takes the elements of one tile, which are whole groups. Each thread finds the largest magnitude
+/// of its packs. The packs of a group then find theirs in shared memory, and one thread for each group its step.
+template <class T>
 struct EncodeGroups {
-  static constexpr const char* kName = "hawser_encode_groups";
-  struct Parameters {
-    std::uint64_t count;
-    Dither dither;
-    std::uint32_t group;
-    QuantizedType type;
-    bool is_stochastic;
-    bool is_double;
-    Format format;
-  };
+  static constexpr const char* kName = kIsDouble<T> ? "hawser_encode_groups_64" : "hawser_encode_groups_32";
+  using Parameters = EncodeGroupsParameters;
   static constexpr unsigned kTilePacks = device::kKernelThreads * 4;
   struct Shared {
-    std::int64_t largest[kTilePacks];
-    double step[kTilePacks / 16];
+    BitsOf<T> largest[kTilePacks];
+    T step[kTilePacks / 16];
   };
 
   HAWSER_HOST_DEVICE static void run(const device::KernelArguments& arguments, unsigned block, Shared& shared) {
     const auto& given = parameters_of<Parameters>(arguments);
-    if (given.is_double)
-      Tile<double>{arguments, given, block, shared}.encode();
-    else
-      Tile<float>{arguments, given, block, shared}.encode();
+    Tile{arguments, given, block, shared}.encode();
   }
 
  private:
-  template <class T>
   struct Tile {
     static constexpr unsigned kPack = Layout<sizeof(T)>::kPack;
     static constexpr unsigned kPacks = Layout<sizeof(T)>::kPacks;
@@ -61,6 +59,7 @@ struct EncodeGroups {
       PerThread<Values> values;
       each_thread([&](unsigned thread) {
         load(thread, values.of(thread));
+        HAWSER_UNROLLED
         for (unsigned i = 0; i < kPacks; ++i) {
           BitsOf<T> largest = 0;
           for (unsigned j = 0; j < kPack; ++j) {
@@ -72,6 +71,7 @@ struct EncodeGroups {
       });
       find_steps();
       each_thread([&](unsigned thread) {
+        HAWSER_UNROLLED
         for (unsigned i = 0; i < kPacks; ++i) write(i * device::kKernelThreads + thread, values.of(thread).of[i]);
       });
     }
@@ -91,6 +91,7 @@ struct EncodeGroups {
       const InAs<T> from{arguments.memory[0], given.format};
       const bool fits = from.fits(kPack);
       const bool fits_one = from.fits(1);
+      HAWSER_UNROLLED
       for (unsigned i = 0; i < kPacks; ++i) {
         const unsigned pack = i * device::kKernelThreads + thread;
         const unsigned count = count_of(pack);
@@ -117,7 +118,7 @@ struct EncodeGroups {
           for (unsigned pack = thread; pack < kTilePacks; pack += device::kKernelThreads) {
             if (pack % packs >= width) continue;
             for (unsigned way = 1; way < ways; ++way) {
-              const std::int64_t other = shared.largest[pack + way * width];
+              const BitsOf<T> other = shared.largest[pack + way * width];
               if (other > shared.largest[pack]) shared.largest[pack] = other;
             }
           }
@@ -126,9 +127,9 @@ struct EncodeGroups {
       each_thread([&](unsigned thread) {
         const std::uint64_t group = first_of(0) / given.group + thread;
         if (thread >= kTilePacks / packs || group * given.group >= given.count) return;
-        const T largest = finite_or_nan<T>(static_cast<BitsOf<T>>(shared.largest[thread * packs]));
+        const T largest = finite_or_nan<T>(shared.largest[thread * packs]);
         const T step[1] = {symmetric_scale(largest, block_levels(given.type)).first};
-        shared.step[thread] = static_cast<double>(step[0]);
+        shared.step[thread] = step[0];
         const Out<T> steps{arguments.memory[1]};
         steps.store(step, group, steps.fits(1));
       });
@@ -143,7 +144,7 @@ struct EncodeGroups {
     HAWSER_HOST_DEVICE void write(unsigned pack, const T (&values)[kPack]) const {
       const unsigned count = count_of(pack);
       if (count == 0) return;
-      const T step = static_cast<T>(shared.step[pack / (given.group / kPack)]);
+      const T step = shared.step[pack / (given.group / kPack)];
       const std::int32_t levels = block_levels(given.type);
       const Encoding<T> encoding{.divisor = step_choice::divisor_of(step), .lowest = -levels, .highest = levels};
       const Decoding<T> decoding{.step = step};

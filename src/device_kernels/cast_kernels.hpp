@@ -10,34 +10,26 @@
 /// The kernel of quantize() by a cast.
 namespace hawser::device_kernels {
 
+struct EncodeCastParameters {
+  std::uint64_t count;
+  Dither dither;
+  bool is_float16;
+  bool is_stochastic;
+  Format format;
+};
+
 /// memory: the values, the 16-bit floats, the decoded values or null.
+template <class T>
 struct EncodeCast {
-  static constexpr const char* kName = "hawser_encode_cast";
-  struct Parameters {
-    std::uint64_t count;
-    Dither dither;
-    bool is_float16;
-    bool is_stochastic;
-    bool is_double;
-    Format format;
-  };
+  static constexpr const char* kName = kIsDouble<T> ? "hawser_encode_cast_64" : "hawser_encode_cast_32";
+  using Parameters = EncodeCastParameters;
   using Shared = NothingShared;
 
   HAWSER_HOST_DEVICE static void run(const device::KernelArguments& arguments, unsigned block, Shared&) {
     const auto& given = parameters_of<Parameters>(arguments);
-    if (given.is_double)
-      encode<double>(arguments, given, block);
-    else
-      encode<float>(arguments, given, block);
-  }
-
- private:
-  template <class T>
-  HAWSER_HOST_DEVICE static void encode(const device::KernelArguments& arguments, const Parameters& given,
-                                        unsigned block) {
     const auto cast = [&](std::uint64_t index, T value, std::uint16_t& half, T& decoded) {
       std::uint32_t bits = 0;
-      if constexpr (sizeof(T) == sizeof(double))
+      if constexpr (kIsDouble<T>)
         bits = rounded_to_odd(value);
       else
         bits = std::bit_cast<std::uint32_t>(value);

@@ -42,30 +42,27 @@ struct InMaybe : In<T> {
   }
 };
 
+struct DecodeParameters {
+  std::uint64_t count;
+  std::uint32_t group_shift;  ///< Of blockwise: the logarithm of the values per scale.
+  QuantizationScheme scheme;
+  QuantizedType type;
+  ReduceOp op;
+  Format out;
+};
+
 /// memory: the scales, the codes, own values or null, out.
+template <class T>
 struct Decode {
-  static constexpr const char* kName = "hawser_decode";
-  struct Parameters {
-    std::uint64_t count;
-    std::uint32_t group_shift;  ///< Of blockwise: the logarithm of the values per scale.
-    QuantizationScheme scheme;
-    QuantizedType type;
-    ReduceOp op;
-    bool is_double;
-    Format out;
-  };
+  static constexpr const char* kName = kIsDouble<T> ? "hawser_decode_64" : "hawser_decode_32";
+  using Parameters = DecodeParameters;
   using Shared = NothingShared;
 
   HAWSER_HOST_DEVICE static void run(const device::KernelArguments& arguments, unsigned block, Shared&) {
-    const auto& given = parameters_of<Parameters>(arguments);
-    if (given.is_double)
-      Of<double>{arguments, given, block}.decode();
-    else
-      Of<float>{arguments, given, block}.decode();
+    Of{arguments, parameters_of<Parameters>(arguments), block}.decode();
   }
 
  private:
-  template <class T>
   struct Of {
     const device::KernelArguments& arguments;
     const Parameters& given;

@@ -38,7 +38,8 @@ struct StepOuter {
       if (given.momentum == 0)
         return for_elements(
             block, given.count,
-            [&](std::uint64_t, T& value, T gradient) { value = element::stepped(value, gradient, rate); }, outer, delta);
+            [&](std::uint64_t, T& value, T gradient) { value = element::stepped(value, gradient, rate); }, outer,
+            delta);
       for_elements(
           block, given.count,
           [&](std::uint64_t, T& value, T gradient, T& moving) {

@@ -7,8 +7,8 @@
 #include "device/kernel.hpp"
 #include "optim/diloco.hpp"
 
-/// The functions of optim/diloco.hpp on the memory of a device, and with the same bits. Each appends the launches that do
-/// it, in order, and touches no memory itself. Nothing is appended where nothing is to be done. Aliasing as there.
+/// The functions of optim/diloco.hpp on the memory of a device, and with the same bits. Each appends the launches that
+/// do it, in order, and touches no memory itself. Nothing is appended where nothing is to be done. Aliasing as there.
 namespace hawser::device_kernels {
 
 void pseudo_gradient(std::vector<device::Launch>& out, DataType inner_type, std::byte* delta, const std::byte* outer,

@@ -32,6 +32,7 @@ HAWSER_HOST_DEVICE inline void load_pack(T (&values)[kCount], const std::byte* f
 #if defined(__CUDA_ARCH__)
   if (aligned) {
     const Pack<T, kCount> pack = *reinterpret_cast<const Pack<T, kCount>*>(from);
+    HAWSER_UNROLLED
     for (unsigned i = 0; i < kCount; ++i) values[i] = pack.values[i];
     return;
   }
@@ -44,6 +45,7 @@ HAWSER_HOST_DEVICE inline void store_pack(std::byte* to, const T (&values)[kCoun
 #if defined(__CUDA_ARCH__)
   if (aligned) {
     Pack<T, kCount> pack;
+    HAWSER_UNROLLED
     for (unsigned i = 0; i < kCount; ++i) pack.values[i] = values[i];
     *reinterpret_cast<Pack<T, kCount>*>(to) = pack;
     return;
@@ -129,13 +131,16 @@ struct Held {
 template <unsigned kPack, unsigned kPacks, class Op, class... Operands>
 HAWSER_HOST_DEVICE inline void work_on(std::uint64_t first, unsigned stride, std::uint64_t end, const Op& op,
                                        Held<Operands, kPack, kPacks>... held) {
+  HAWSER_UNROLLED
   for (unsigned i = 0; i < kPacks; ++i)
     if (first + i * stride < end) (held.operand.load(held.values[i], first + i * stride, held.aligned), ...);
+  HAWSER_UNROLLED
   for (unsigned i = 0; i < kPacks; ++i)
-    if (first + i * stride < end)
+    if (first + i * stride < end) {
+      HAWSER_UNROLLED
       for (unsigned j = 0; j < kPack; ++j) op(first + i * stride + j, held.values[i][j]...);
-  for (unsigned i = 0; i < kPacks; ++i)
-    if (first + i * stride < end) (held.operand.store(held.values[i], first + i * stride, held.aligned), ...);
+      (held.operand.store(held.values[i], first + i * stride, held.aligned), ...);
+    }
 }
 
 /// Calls op(index, element of each operand...) for one thread's share of a tile: elements_of_block() elements, from a
@@ -158,6 +163,7 @@ HAWSER_HOST_DEVICE inline void tile_elements(unsigned thread, std::uint64_t tile
   }
   // One by one, some at a time.
   constexpr unsigned kAtATime = 4;
+  HAWSER_ROLLED
   for (unsigned done = 0; done < Of::kOfThread; done += kAtATime)
     work_on<1, kAtATime>(first + done * device::kKernelThreads + thread, device::kKernelThreads, count, op,
                          Held<Operands, 1, kAtATime>(operands)...);

@@ -48,6 +48,9 @@ HAWSER_HOST_DEVICE inline T float_to_half(float value) {
 template <class T>
 constexpr bool kIsHalfBits = std::is_same_v<T, Float16Bits> || std::is_same_v<T, Bfloat16Bits>;
 
+template <class T>
+constexpr bool kIsDouble = std::is_same_v<T, double>;
+
 template <class To, class From>
 HAWSER_HOST_DEVICE inline To converted(From value) {
   if constexpr (std::is_same_v<To, From>)
@@ -122,6 +125,7 @@ struct InAs {
       using Stored = typename decltype(tag)::Type;
       Stored stored[kCount];
       load_pack(stored, at + index * sizeof(Stored), aligned);
+      HAWSER_UNROLLED
       for (unsigned i = 0; i < kCount; ++i) values[i] = converted<T>(stored[i]);
     });
   }
@@ -145,6 +149,7 @@ struct OutAs {
     with_stored<T>(format, [&](auto tag) {
       using Stored = typename decltype(tag)::Type;
       Stored stored[kCount];
+      HAWSER_UNROLLED
       for (unsigned i = 0; i < kCount; ++i) stored[i] = converted<Stored>(values[i]);
       store_pack(at + index * sizeof(Stored), stored, aligned);
     });

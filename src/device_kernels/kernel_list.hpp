@@ -10,20 +10,25 @@
 #include "device_kernels/reduce_kernels.hpp"
 
 /// Every kernel: ENTRY(its kName, its struct). A GPU finds it by its name.
-#define HAWSER_DEVICE_KERNELS(ENTRY)                   \
-  ENTRY(hawser_combine, Combine)                       \
-  ENTRY(hawser_convert, Convert)                       \
-  ENTRY(hawser_divide, Divide)                         \
-  ENTRY(hawser_difference, Difference)                 \
-  ENTRY(hawser_find_places, FindPlaces)                \
-  ENTRY(hawser_encode_chunk, EncodeChunk)              \
-  ENTRY(hawser_encode_groups, EncodeGroups)            \
-  ENTRY(hawser_encode_cast, EncodeCast)                \
-  ENTRY(hawser_decode, Decode)                         \
-  ENTRY(hawser_copy_segments, CopySegments)            \
-  ENTRY(hawser_digest_slices, DigestSlices)            \
-  ENTRY(hawser_step_outer, StepOuter)                  \
-  ENTRY(hawser_scale_values, ScaleValues)              \
-  ENTRY(hawser_fill_negative_zeros, FillNegativeZeros) \
-  ENTRY(hawser_mix, Mix)                               \
+#define HAWSER_DEVICE_KERNELS(ENTRY)                    \
+  ENTRY(hawser_combine, Combine)                        \
+  ENTRY(hawser_convert, Convert)                        \
+  ENTRY(hawser_divide, Divide)                          \
+  ENTRY(hawser_difference, Difference)                  \
+  ENTRY(hawser_find_places_32, FindPlaces<float>)       \
+  ENTRY(hawser_find_places_64, FindPlaces<double>)      \
+  ENTRY(hawser_encode_chunk_32, EncodeChunk<float>)     \
+  ENTRY(hawser_encode_chunk_64, EncodeChunk<double>)    \
+  ENTRY(hawser_encode_groups_32, EncodeGroups<float>)   \
+  ENTRY(hawser_encode_groups_64, EncodeGroups<double>)  \
+  ENTRY(hawser_encode_cast_32, EncodeCast<float>)       \
+  ENTRY(hawser_encode_cast_64, EncodeCast<double>)      \
+  ENTRY(hawser_decode_32, Decode<float>)                \
+  ENTRY(hawser_decode_64, Decode<double>)               \
+  ENTRY(hawser_copy_segments, CopySegments)             \
+  ENTRY(hawser_digest_slices, DigestSlices)             \
+  ENTRY(hawser_step_outer, StepOuter)                   \
+  ENTRY(hawser_scale_values, ScaleValues)               \
+  ENTRY(hawser_fill_negative_zeros, FillNegativeZeros)  \
+  ENTRY(hawser_mix, Mix)                                \
   ENTRY(hawser_add_difference, AddDifference)

@@ -8,8 +8,8 @@
 #include "device/kernel.hpp"
 #include "device_kernels/image.hpp"
 
-/// Kernels as values, and how launches of them are made. A kernel is a struct with kName, Parameters, Shared (the memory
-/// that a block's threads share) and run(arguments, block, shared).
+/// Kernels as values, and how launches of them are made. A kernel is a struct with kName, Parameters, Shared (the
+/// memory that a block's threads share) and run(arguments, block, shared).
 namespace hawser::device_kernels {
 
 template <class Body>
@@ -33,6 +33,16 @@ void append(std::vector<device::Launch>& out, std::uint64_t blocks, Memories mem
             const typename Body::Parameters& parameters) {
   HAWSER_ASSERT(blocks >= 1 && blocks <= INT32_MAX);
   out.push_back(device::Launch::of(kKernel<Body>, blocks, std::move(memory), parameters));
+}
+
+/// Of the kernel for float64, or that for float32 and what works in it.
+template <template <class> class Body>
+void append_for(bool is_double, std::vector<device::Launch>& out, std::uint64_t blocks, Memories memory,
+                const typename Body<float>::Parameters& parameters) {
+  if (is_double)
+    append<Body<double>>(out, blocks, std::move(memory), parameters);
+  else
+    append<Body<float>>(out, blocks, std::move(memory), parameters);
 }
 
 /// Every kernel of this folder.

@@ -29,6 +29,10 @@ class Unconstructed {
   alignas(T) unsigned char bytes_[sizeof(T)];
 };
 
+/// Blocks that share the tiles of FindPlaces and of EncodeChunk, at most.
+inline constexpr unsigned kFindersMax = 512;
+inline constexpr unsigned kEncodersMax = 2048;
+
 /// The places (float_order.hpp) of the smallest and the largest of some values.
 struct Places {
   std::int64_t first;
@@ -51,26 +55,24 @@ HAWSER_HOST_DEVICE inline void extend_over_block(Places (&of_thread)[device::kKe
     });
 }
 
+struct FindPlacesParameters {
+  std::uint64_t count;
+  std::uint32_t blocks;
+  Format format;
+};
+
 /// memory: the values, the Places that each block finds in its tiles.
+template <class T>
 struct FindPlaces {
-  static constexpr const char* kName = "hawser_find_places";
-  static constexpr unsigned kBlocksMax = 512;
-  struct Parameters {
-    std::uint64_t count;
-    std::uint32_t blocks;
-    bool is_double;
-    Format format;
-  };
+  static constexpr const char* kName = kIsDouble<T> ? "hawser_find_places_64" : "hawser_find_places_32";
+  using Parameters = FindPlacesParameters;
   struct Shared {
     Places of_thread[device::kKernelThreads];
   };
 
   HAWSER_HOST_DEVICE static void run(const device::KernelArguments& arguments, unsigned block, Shared& shared) {
     const auto& given = parameters_of<Parameters>(arguments);
-    if (given.is_double)
-      find<double>(arguments, given, block, shared);
-    else
-      find<float>(arguments, given, block, shared);
+    find(arguments, given, block, shared);
     extend_over_block(shared.of_thread);
     each_thread([&](unsigned thread) {
       if (thread == 0) *reinterpret_cast<Places*>(arguments.memory[1] + block * sizeof(Places)) = shared.of_thread[0];
@@ -78,7 +80,6 @@ struct FindPlaces {
   }
 
  private:
-  template <class T>
   HAWSER_HOST_DEVICE static void find(const device::KernelArguments& arguments, const Parameters& given, unsigned block,
                                       Shared& shared) {
     const InAs<T> values{arguments.memory[0], given.format};
@@ -98,56 +99,38 @@ struct FindPlaces {
   }
 };
 
+struct EncodeChunkParameters {
+  std::uint64_t count;
+  Dither dither;
+  std::uint32_t blocks;
+  std::uint32_t found;
+  QuantizationScheme scheme;
+  QuantizedType type;
+  bool is_stochastic;
+  Format format;
+};
+
 /// memory: the values, what FindPlaces found, the scale, the codes, the decoded values or null.
+template <class T>
 struct EncodeChunk {
-  static constexpr const char* kName = "hawser_encode_chunk";
-  static constexpr unsigned kBlocksMax = 2048;
-  struct Parameters {
-    std::uint64_t count;
-    Dither dither;
-    std::uint32_t blocks;
-    std::uint32_t found;
-    QuantizationScheme scheme;
-    QuantizedType type;
-    bool is_stochastic;
-    bool is_double;
-    Format format;
-  };
+  static constexpr const char* kName = kIsDouble<T> ? "hawser_encode_chunk_64" : "hawser_encode_chunk_32";
+  using Parameters = EncodeChunkParameters;
   struct Shared {
     Places of_thread[device::kKernelThreads];
-    Unconstructed<Scale<float>> of_floats;
-    Unconstructed<Scale<double>> of_doubles;
-
-    template <class T>
-    HAWSER_HOST_DEVICE Unconstructed<Scale<T>>& scale() {
-      if constexpr (sizeof(T) == sizeof(float))
-        return of_floats;
-      else
-        return of_doubles;
-    }
+    Unconstructed<Scale<T>> scale;
   };
 
   HAWSER_HOST_DEVICE static void run(const device::KernelArguments& arguments, unsigned block, Shared& shared) {
     const auto& given = parameters_of<Parameters>(arguments);
-    if (given.is_double)
-      encode<double>(arguments, given, block, shared);
+    choose_scale(arguments, given, block, shared);
+    if (given.type == QuantizedType::uint16)
+      write_codes<std::uint16_t>(arguments, given, block, shared.scale);
     else
-      encode<float>(arguments, given, block, shared);
+      write_codes<std::uint8_t>(arguments, given, block, shared.scale);
   }
 
  private:
-  template <class T>
-  HAWSER_HOST_DEVICE static void encode(const device::KernelArguments& arguments, const Parameters& given,
-                                        unsigned block, Shared& shared) {
-    choose_scale<T>(arguments, given, block, shared);
-    if (given.type == QuantizedType::uint16)
-      write_codes<T, std::uint16_t>(arguments, given, block, shared.template scale<T>());
-    else
-      write_codes<T, std::uint8_t>(arguments, given, block, shared.template scale<T>());
-  }
-
   /// Each block for itself; the first one writes it.
-  template <class T>
   HAWSER_HOST_DEVICE static void choose_scale(const device::KernelArguments& arguments, const Parameters& given,
                                               unsigned block, Shared& shared) {
     const auto* const found = reinterpret_cast<const Places*>(arguments.memory[1]);
@@ -162,7 +145,7 @@ struct EncodeChunk {
       const auto extremes = extremes_of<T>(static_cast<BitsOf<T>>(shared.of_thread[0].first),
                                            static_cast<BitsOf<T>>(shared.of_thread[0].last));
       const Scale<T> scale = chunk_scale(given.scheme, given.type, extremes);
-      shared.template scale<T>().set(scale);
+      shared.scale.set(scale);
       if (block == 0) {
         const Out<T> header{arguments.memory[2]};
         const T numbers[2] = {scale.first, scale.second};
@@ -171,7 +154,7 @@ struct EncodeChunk {
     });
   }
 
-  template <class T, class Code>
+  template <class Code>
   HAWSER_HOST_DEVICE static void write_codes(const device::KernelArguments& arguments, const Parameters& given,
                                              unsigned block, const Unconstructed<Scale<T>>& shared) {
     const InAs<T> values{arguments.memory[0], given.format};

@@ -51,45 +51,42 @@ struct Encoding {
 };
 
 void append_chunk(Launches& out, const Encoding& e, std::byte* scratch) {
-  const std::uint32_t finders = sharing_blocks(e.count, e.working_bytes(), FindPlaces::kBlocksMax);
+  const std::uint32_t finders = sharing_blocks(e.count, e.working_bytes(), kFindersMax);
   const device::Launch::Memory found = writes(scratch, finders * sizeof(Places));
-  append<FindPlaces>(out, finders, {e.values_memory(), found},
-                     {.count = e.count, .blocks = finders, .is_double = e.is_double(), .format = e.format});
-  const std::uint32_t encoders = sharing_blocks(e.count, e.working_bytes(), EncodeChunk::kBlocksMax);
-  append<EncodeChunk>(out, encoders,
-                      {e.values_memory(), found, e.scales_memory(), e.codes_memory(), e.decoded_memory()},
-                      {.count = e.count,
-                       .dither = e.dither,
-                       .blocks = encoders,
-                       .found = finders,
-                       .scheme = e.quantization.scheme,
-                       .type = e.quantization.type,
-                       .is_stochastic = e.quantization.stochastic,
-                       .is_double = e.is_double(),
-                       .format = e.format});
+  append_for<FindPlaces>(e.is_double(), out, finders, {e.values_memory(), found},
+                         {.count = e.count, .blocks = finders, .format = e.format});
+  const std::uint32_t encoders = sharing_blocks(e.count, e.working_bytes(), kEncodersMax);
+  append_for<EncodeChunk>(e.is_double(), out, encoders,
+                          {e.values_memory(), found, e.scales_memory(), e.codes_memory(), e.decoded_memory()},
+                          {.count = e.count,
+                           .dither = e.dither,
+                           .blocks = encoders,
+                           .found = finders,
+                           .scheme = e.quantization.scheme,
+                           .type = e.quantization.type,
+                           .is_stochastic = e.quantization.stochastic,
+                           .format = e.format});
 }
 
 void append_groups(Launches& out, const Encoding& e) {
-  append<EncodeGroups>(out, blocks_for(e.count, e.working_bytes()),
-                       {e.values_memory(), e.scales_memory(), e.codes_memory(), e.decoded_memory()},
-                       {.count = e.count,
-                        .dither = e.dither,
-                        .group = e.quantization.block,
-                        .type = e.quantization.type,
-                        .is_stochastic = e.quantization.stochastic,
-                        .is_double = e.is_double(),
-                        .format = e.format});
+  append_for<EncodeGroups>(e.is_double(), out, blocks_for(e.count, e.working_bytes()),
+                           {e.values_memory(), e.scales_memory(), e.codes_memory(), e.decoded_memory()},
+                           {.count = e.count,
+                            .dither = e.dither,
+                            .group = e.quantization.block,
+                            .type = e.quantization.type,
+                            .is_stochastic = e.quantization.stochastic,
+                            .format = e.format});
 }
 
 void append_cast(Launches& out, const Encoding& e) {
-  append<EncodeCast>(out, blocks_for(e.count, e.working_bytes()),
-                     {e.values_memory(), e.codes_memory(), e.decoded_memory()},
-                     {.count = e.count,
-                      .dither = e.dither,
-                      .is_float16 = e.quantization.type == QuantizedType::float16,
-                      .is_stochastic = e.quantization.stochastic,
-                      .is_double = e.is_double(),
-                      .format = e.format});
+  append_for<EncodeCast>(e.is_double(), out, blocks_for(e.count, e.working_bytes()),
+                         {e.values_memory(), e.codes_memory(), e.decoded_memory()},
+                         {.count = e.count,
+                          .dither = e.dither,
+                          .is_float16 = e.quantization.type == QuantizedType::float16,
+                          .is_stochastic = e.quantization.stochastic,
+                          .format = e.format});
 }
 
 void append_encode(Launches& out, const Encoding& e, std::byte* scratch) {
@@ -118,25 +115,24 @@ void append_decode(Launches& out, const Decoding& d) {
   const Quantization& q = d.quantization;
   const std::size_t bytes = element_bytes(working_type(d.type));
   const std::size_t before_codes = scale_bytes(q, d.type, d.count);
-  append<Decode>(out, blocks_for(d.count, bytes),
-                 {reads(d.quantized, before_codes),
-                  reads(d.quantized + before_codes, quantized_bytes(q, d.type, d.count) - before_codes),
-                  reads(d.own, d.own == nullptr ? 0 : d.count * bytes),
-                  writes(d.to, d.count * format_bytes(d.to_format))},
-                 {.count = d.count,
-                  .group_shift = static_cast<std::uint32_t>(std::bit_width(std::uint32_t{q.block} >> 1)),
-                  .scheme = q.scheme,
-                  .type = q.type,
-                  .op = d.op,
-                  .is_double = d.type == DataType::float64,
-                  .out = d.to_format});
+  append_for<Decode>(d.type == DataType::float64, out, blocks_for(d.count, bytes),
+                     {reads(d.quantized, before_codes),
+                      reads(d.quantized + before_codes, quantized_bytes(q, d.type, d.count) - before_codes),
+                      reads(d.own, d.own == nullptr ? 0 : d.count * bytes),
+                      writes(d.to, d.count * format_bytes(d.to_format))},
+                     {.count = d.count,
+                      .group_shift = static_cast<std::uint32_t>(std::bit_width(std::uint32_t{q.block} >> 1)),
+                      .scheme = q.scheme,
+                      .type = q.type,
+                      .op = d.op,
+                      .out = d.to_format});
 }
 
 }  // namespace
 
 std::uint64_t quantize_scratch_bytes(const Quantization& quantization, DataType type, std::uint64_t count) {
   if (!has_chunk_scale(quantization)) return 0;
-  return sharing_blocks(count, element_bytes(working_type(type)), FindPlaces::kBlocksMax) * sizeof(Places);
+  return sharing_blocks(count, element_bytes(working_type(type)), kFindersMax) * sizeof(Places);
 }
 
 void quantize(Launches& out, const Quantization& quantization, DataType type, const std::byte* values,

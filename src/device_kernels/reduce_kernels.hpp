@@ -85,12 +85,13 @@ struct Divide {
     std::byte* const sums = arguments.memory[0];
     const auto divide_floats = [&](auto divisor) {
       using T = decltype(divisor);
-      for_elements(block, given.count, [&](std::uint64_t, T& sum) { sum = sum / divisor; }, InOut<T>{sums});
+      for_elements(block, given.count, [&](std::uint64_t, T& sum) { sum = sum / divisor; }, InOut<T>{{sums}});
     };
     const Divisor by(given.divisor);
     const auto divide_integers = [&](auto tag, bool is_signed) {
       using T = typename decltype(tag)::Type;
-      for_elements(block, given.count, [&](std::uint64_t, T& sum) { sum = mean_of(sum, by, is_signed); }, InOut<T>{sums});
+      for_elements(
+          block, given.count, [&](std::uint64_t, T& sum) { sum = mean_of(sum, by, is_signed); }, InOut<T>{{sums}});
     };
     switch (given.accumulator) {
       case Format::float32: return divide_floats(static_cast<float>(given.divisor));

@@ -7,8 +7,9 @@
 #include "device/kernel.hpp"
 #include "kernels/reduce.hpp"
 
-/// The functions of kernels/reduce.hpp on the memory of a device, and with the same bits. Each appends the launches that
-/// do it, in order, and touches no memory itself. Nothing is appended where nothing is to be done. Aliasing as there.
+/// The functions of kernels/reduce.hpp on the memory of a device, and with the same bits. Each appends the launches
+/// that do it, in order, and touches no memory itself. Nothing is appended where nothing is to be done. Aliasing as
+/// there.
 namespace hawser::device_kernels {
 
 using Launches = std::vector<device::Launch>;

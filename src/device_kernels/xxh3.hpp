@@ -7,8 +7,8 @@
 #include "device_kernels/elementwise.hpp"
 #include "kernels/mean.hpp"
 
-/// XXH3-128 with a seed, in the words of its specification (xxHash, doc/xxhash_spec.md): the constants, and what is done
-/// with up to 240 bytes. All numbers are little-endian.
+/// XXH3-128 with a seed, in the words of its specification (xxHash, doc/xxhash_spec.md): the constants, and what is
+/// done with up to 240 bytes. All numbers are little-endian.
 namespace hawser::device_kernels::xxh3 {
 
 using Word = std::uint64_t;

@@ -2,8 +2,8 @@
 
 #include "base/host_device.hpp"
 
-/// The formulas of diloco.hpp for one element, one operation a line: those of the scalar oracle and of devices. T is the
-/// working type.
+/// The formulas of diloco.hpp for one element, one operation a line: those of the scalar oracle and of devices. T is
+/// the working type.
 namespace hawser::element {
 
 template <class T>

@@ -58,7 +58,8 @@ TEST_CASE("lists of tensors are gathered and scattered, whatever their sizes and
       for (const std::size_t most : {10U, 600U, 5000U}) {
         Tensors list;
         for (std::size_t i = 0; i < tensors; ++i)
-          list.add(random.below(most) / granularity * granularity, random.below(64) / granularity * granularity, random);
+          list.add(random.below(most) / granularity * granularity, random.below(64) / granularity * granularity,
+                   random);
         check_list(list, random.below(64) / granularity * granularity);
         ++checked;
       }
