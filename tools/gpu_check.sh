@@ -107,8 +107,8 @@ export -f configure build_package
 
 targets=(test_device test_device_cuda test_device_kernels test_collective test_runtime hawser_cli hawser-kernel-bench)
 step configure 120 "CMake, with the kernels for GPUs" bash -c 'configure "$@"' configure "${cmake_options[@]}"
-step build 590 "the library, its tests and benches" cmake --build build/release -j "$(nproc)" --target "${targets[@]}"
-step package 590 "the Python package" bash -c 'build_package "$@"' package "$out/python" "${cmake_options[@]}"
+step build 1800 "the library, its tests and benches" cmake --build build/release -j "$(nproc)" --target "${targets[@]}"
+step package 1800 "the Python package" bash -c 'build_package "$@"' package "$out/python" "${cmake_options[@]}"
 export PYTHONPATH=$out/python PYTHONUNBUFFERED=1
 
 pytest=("$python" -m pytest -p no:cacheprovider bindings/python/tests)
