@@ -26,6 +26,12 @@
 extern "C" {
 #endif
 
+/** Tensors on a device: all of a call lie on the same one, and the call puts its work on a stream of that device and does
+ *  not wait for it. Results have the bits that the host makes. This names the stream, for the calling thread and all its
+ *  later calls. Null, as at first: the device's default stream. Errors of the calls on devices, beside the others:
+ *  InvalidArgument (tensors in different places, no stream of that device, a build without kernels for GPUs), System. */
+HAWSER_API hawserResult_t hawserOptimSetStream(void* stream);
+
 /** delta = (outer - inner) * scale: the input of a member to the all-reduce. The scale is 1, or this member's weight.
  *  `inner` has `inner_type`, `outer` and `delta` have its outer type. `delta` may be `outer`, or `inner` if both have
  *  the same type. The scale must be finite in the outer type. */

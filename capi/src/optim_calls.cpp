@@ -3,12 +3,16 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "boundary.hpp"
+#include "device/devices.hpp"
+#include "device_kernels/diloco_launches.hpp"
 #include "hawser_optim.h"
 #include "optim/diloco.hpp"
 
 namespace capi = hawser::capi;
+namespace kernels = hawser::device_kernels;
 
 namespace {
 
@@ -78,12 +82,57 @@ Result<hawser::OuterStep> step_of(const hawserOuterStepOptions_t* callers) {
                            .nesterov = options->nesterov != 0};
 }
 
+/// Where this thread puts what it does on devices.
+thread_local std::uintptr_t this_threads_stream = 0;
+
+/// The device that all of them lie on, or kHost.
+Result<int> place_of(const hawser::device::Devices& devices, std::span<const Tensor> tensors, std::uint64_t count) {
+  int place = hawser::device::kHost;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const Tensor& tensor = tensors[i];
+    const auto on = devices.where(tensor.data, count * hawser::element_bytes(tensor.type));
+    if (!on.ok()) return hawser::Error{on.status(), std::string(tensor.name) + ": " + on.error().sentence};
+    if (i > 0 && *on != place)
+      return capi::invalid_argument(std::string(tensors[0].name) + " and " + tensor.name +
+                                    " lie on different devices, or one on the host: copy one to where the other is");
+    place = *on;
+  }
+  return place;
+}
+
+/// Checks the tensors, and does it where they lie: on the host at once, on a device in its stream.
+template <class OnHost, class OnDevice>
+hawserResult_t apply(std::span<const Tensor> tensors, std::uint64_t count, const OnHost& on_host,
+                     const OnDevice& on_device) {
+  if (const auto fine = check_tensors(tensors, count); !fine.ok()) return capi::report(fine);
+  if (count == 0) return hawserSuccess;
+  const auto devices = hawser::device::devices();
+  if (!devices.ok()) return capi::report(devices.error());
+  const auto place = place_of(**devices, tensors, count);
+  if (!place.ok()) return capi::report(place.error());
+  if (*place == hawser::device::kHost) {
+    on_host();
+    return hawserSuccess;
+  }
+  std::vector<hawser::device::Launch> launches;
+  on_device(launches);
+  for (const hawser::device::Launch& launch : launches)
+    if (const auto put = (*devices)->launch_on(*place, this_threads_stream, launch); !put.ok())
+      return capi::report(put);
+  return hawserSuccess;
+}
+
 std::byte* bytes(void* data) { return static_cast<std::byte*>(data); }
 const std::byte* bytes(const void* data) { return static_cast<const std::byte*>(data); }
 
 }  // namespace
 
 extern "C" {
+
+hawserResult_t hawserOptimSetStream(void* stream) {
+  this_threads_stream = reinterpret_cast<std::uintptr_t>(stream);
+  return hawserSuccess;
+}
 
 hawserResult_t hawserPseudoGradient(const void* outer, const void* inner, void* delta, uint64_t count,
                                     hawserDataType_t inner_type, double scale) {
@@ -97,9 +146,12 @@ hawserResult_t hawserPseudoGradient(const void* outer, const void* inner, void* 
                                    {.name = "inner", .data = inner, .type = *type},
                                    {.name = "delta", .data = delta, .type = outer_type, .written = true}}};
     tensors[0].in_place = tensors[1].in_place = &tensors[2];
-    if (const auto fine = check_tensors(tensors, count); !fine.ok()) return capi::report(fine);
-    if (count != 0) hawser::pseudo_gradient(*type, bytes(delta), bytes(outer), bytes(inner), count, scale);
-    return hawserSuccess;
+    return apply(
+        tensors, count,
+        [&] { hawser::pseudo_gradient(*type, bytes(delta), bytes(outer), bytes(inner), count, scale); },
+        [&](auto& out) {
+          kernels::pseudo_gradient(out, *type, bytes(delta), bytes(outer), bytes(inner), count, scale);
+        });
   });
 }
 
@@ -111,9 +163,9 @@ hawserResult_t hawserScale(void* values, uint64_t count, hawserDataType_t type, 
     const hawser::Ratio ratio{.multiplier = multiplier, .divisor = divisor};
     if (const auto fine = hawser::check_ratio(*ours, ratio); !fine.ok()) return capi::report(fine);
     const std::array<Tensor, 1> tensors{{{.name = "values", .data = values, .type = *ours, .written = true}}};
-    if (const auto fine = check_tensors(tensors, count); !fine.ok()) return capi::report(fine);
-    if (count != 0) hawser::scale(*ours, bytes(values), count, ratio);
-    return hawserSuccess;
+    return apply(
+        tensors, count, [&] { hawser::scale(*ours, bytes(values), count, ratio); },
+        [&](auto& out) { kernels::scale(out, *ours, bytes(values), count, ratio); });
   });
 }
 
@@ -130,12 +182,10 @@ hawserResult_t hawserOuterStep(void* outer, void* momentum, const void* delta, u
          {.name = "delta", .data = delta, .type = *ours},
          {.name = "momentum", .data = momentum, .type = *ours, .written = true}}};
     const std::size_t used = step->momentum == 0 ? 2 : 3;
-    if (const auto fine = check_tensors(std::span(tensors).first(used), count); !fine.ok())
-      return capi::report(fine);
-    if (count != 0)
-      hawser::outer_step(*ours, {.outer = bytes(outer), .momentum = bytes(momentum), .delta = bytes(delta)},
-                         count, *step);
-    return hawserSuccess;
+    const hawser::OuterTensor all{.outer = bytes(outer), .momentum = bytes(momentum), .delta = bytes(delta)};
+    return apply(
+        std::span(tensors).first(used), count, [&] { hawser::outer_step(*ours, all, count, *step); },
+        [&](auto& out) { kernels::outer_step(out, *ours, all, count, *step); });
   });
 }
 
@@ -145,9 +195,9 @@ hawserResult_t hawserClearMomentum(void* momentum, uint64_t count, hawserDataTyp
     if (!ours.ok()) return capi::report(ours.error());
     const std::array<Tensor, 1> tensors{
         {{.name = "momentum", .data = momentum, .type = *ours, .written = true}}};
-    if (const auto fine = check_tensors(tensors, count); !fine.ok()) return capi::report(fine);
-    if (count != 0) hawser::clear_momentum(*ours, bytes(momentum), count);
-    return hawserSuccess;
+    return apply(
+        tensors, count, [&] { hawser::clear_momentum(*ours, bytes(momentum), count); },
+        [&](auto& out) { kernels::clear_momentum(out, *ours, bytes(momentum), count); });
   });
 }
 
@@ -160,9 +210,9 @@ hawserResult_t hawserMix(void* local, const void* global, uint64_t count, hawser
     const std::array<Tensor, 2> tensors{
         {{.name = "local", .data = local, .type = *type, .written = true},
          {.name = "global", .data = global, .type = hawser::working_type(*type)}}};
-    if (const auto fine = check_tensors(tensors, count); !fine.ok()) return capi::report(fine);
-    if (count != 0) hawser::mix(*type, bytes(local), bytes(global), count, alpha);
-    return hawserSuccess;
+    return apply(
+        tensors, count, [&] { hawser::mix(*type, bytes(local), bytes(global), count, alpha); },
+        [&](auto& out) { kernels::mix(out, *type, bytes(local), bytes(global), count, alpha); });
   });
 }
 
@@ -175,9 +225,9 @@ hawserResult_t hawserAddDifference(void* local, const void* a, const void* b, ui
     const std::array<Tensor, 3> tensors{{{.name = "local", .data = local, .type = *type, .written = true},
                                          {.name = "a", .data = a, .type = outer_type},
                                          {.name = "b", .data = b, .type = outer_type}}};
-    if (const auto fine = check_tensors(tensors, count); !fine.ok()) return capi::report(fine);
-    if (count != 0) hawser::add_difference(*type, bytes(local), bytes(a), bytes(b), count);
-    return hawserSuccess;
+    return apply(
+        tensors, count, [&] { hawser::add_difference(*type, bytes(local), bytes(a), bytes(b), count); },
+        [&](auto& out) { kernels::add_difference(out, *type, bytes(local), bytes(a), bytes(b), count); });
   });
 }
 

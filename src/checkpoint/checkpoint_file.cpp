@@ -53,11 +53,67 @@ Error system_error(const std::string& path, const std::string& what, int error) 
   return error_of(path, Status::system, what + ": " + std::generic_category().message(error));
 }
 
-std::span<const std::byte> content_of(const CheckpointSource& tensor) {
-  return {static_cast<const std::byte*>(tensor.data), tensor.count * element_bytes(tensor.type)};
+/// All of a tensor on the host, as one piece.
+class HostReader final : public ContentReader {
+ public:
+  explicit HostReader(std::span<const std::byte> content) : content_(content) {}
+  Result<std::span<const std::byte>> next() override { return std::exchange(content_, {}); }
+
+ private:
+  std::span<const std::byte> content_;
+};
+
+class HostWriter final : public ContentWriter {
+ public:
+  explicit HostWriter(std::span<std::byte> content) : content_(content) {}
+  Result<std::span<std::byte>> room() override { return content_; }
+  Result<void> filled() override { return {}; }
+  Result<void> finish() override { return {}; }
+
+ private:
+  std::span<std::byte> content_;
+};
+
+Result<std::unique_ptr<ContentReader>> open_content(const CheckpointSource& tensor) {
+  if (tensor.open) return tensor.open();
+  return std::unique_ptr<ContentReader>(std::make_unique<HostReader>(
+      std::span(static_cast<const std::byte*>(tensor.data), tensor.count * element_bytes(tensor.type))));
 }
-std::span<std::byte> content_of(const CheckpointTarget& tensor) {
-  return {static_cast<std::byte*>(tensor.data), tensor.count * element_bytes(tensor.type)};
+Result<std::unique_ptr<ContentWriter>> open_content(const CheckpointTarget& tensor) {
+  if (tensor.open) return tensor.open();
+  return std::unique_ptr<ContentWriter>(std::make_unique<HostWriter>(
+      std::span(static_cast<std::byte*>(tensor.data), tensor.count * element_bytes(tensor.type))));
+}
+
+/// Gives all pieces of a tensor to `take`, which answers an error or none.
+template <class Take>
+Result<void> read_content(const CheckpointSource& tensor, const Take& take) {
+  const auto reader = open_content(tensor);
+  if (!reader.ok()) return reader.error();
+  while (true) {
+    const auto piece = (*reader)->next();
+    if (!piece.ok()) return piece.error();
+    if (piece->empty()) return {};
+    if (const auto taken = take(*piece); !taken.ok()) return taken;
+  }
+}
+
+/// Of the slices that a piece consists of.
+void append_digests(std::span<const std::byte> piece, std::vector<Digest128>& digests) {
+  for (std::uint64_t slice = 0; slice < slice_count(piece.size()); ++slice)
+    digests.push_back(digest_slice(piece.subspan(static_cast<std::size_t>(slice * kDigestSliceBytes),
+                                                 static_cast<std::size_t>(slice_bytes(piece.size(), slice))),
+                                   0));
+}
+
+Result<Digest128> digest_of(const CheckpointSource& tensor) {
+  std::vector<Digest128> digests;
+  const auto read = read_content(tensor, [&](std::span<const std::byte> piece) -> Result<void> {
+    append_digests(piece, digests);
+    return {};
+  });
+  if (!read.ok()) return read.error();
+  return digest_of_slices(digests, tensor.count * element_bytes(tensor.type), 0);
 }
 
 /// Of the caller's tensors, without digests.
@@ -83,14 +139,15 @@ std::map<std::string_view, const Tensor*> by_name(std::span<const Tensor> tensor
 
 // Saving.
 
-/// 0 or errno.
-int write_all(const File& file, std::span<const std::byte> bytes) {
+Error write_error() { return {Status::system, std::generic_category().message(errno)}; }
+
+Result<void> write_all(const File& file, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t written = ::write(file.descriptor(), bytes.data(), bytes.size());
-    if (written < 0 && errno != EINTR) return errno;
+    if (written < 0 && errno != EINTR) return write_error();
     if (written > 0) bytes = bytes.subspan(static_cast<std::size_t>(written));
   }
-  return 0;
+  return {};
 }
 
 /// Opens PATH.partial empty, for this save alone.
@@ -117,15 +174,17 @@ Result<File> open_partial(const std::string& path, const std::string& partial) {
   return error_of(path, Status::invalid_usage, "other saves to it are under way");
 }
 
-int write_checkpoint(const File& file, const CheckpointHeader& header,
-                     const std::map<std::string_view, const CheckpointSource*>& tensors) {
+Result<void> write_checkpoint(const File& file, const CheckpointHeader& header,
+                              const std::map<std::string_view, const CheckpointSource*>& tensors) {
   const std::string json = encode_checkpoint_header(header);
   const std::uint64_t length = json.size();
-  if (const int error = write_all(file, std::as_bytes(std::span(&length, 1))); error != 0) return error;
-  if (const int error = write_all(file, std::as_bytes(std::span(json))); error != 0) return error;
+  const auto write = [&file](std::span<const std::byte> bytes) { return write_all(file, bytes); };
+  if (const auto written = write(std::as_bytes(std::span(&length, 1))); !written.ok()) return written;
+  if (const auto written = write(std::as_bytes(std::span(json))); !written.ok()) return written;
   for (const CheckpointEntry& entry : header.entries)
-    if (const int error = write_all(file, content_of(*tensors.at(entry.name))); error != 0) return error;
-  return ::fsync(file.descriptor()) == 0 ? 0 : errno;
+    if (const auto written = read_content(*tensors.at(entry.name), write); !written.ok()) return written;
+  if (::fsync(file.descriptor()) != 0) return write_error();
+  return {};
 }
 
 /// So that the new name outlives a power cut.
@@ -241,18 +300,38 @@ Result<void> compare(const std::string& path, const CheckpointHeader& file, cons
   return differ(std::string(in_file.begin()->first), "is in the file, and not among those asked for");
 }
 
+/// From the file into a tensor. Answers the digest of what was read; none if the file has not all of it.
+Result<std::optional<Digest128>> read_tensor(const std::string& path, const File& file, std::uint64_t offset,
+                                             const CheckpointTarget& target) {
+  const std::uint64_t total = target.count * element_bytes(target.type);
+  const auto writer = open_content(target);
+  if (!writer.ok()) return writer.error();
+  std::vector<Digest128> digests;
+  for (std::uint64_t done = 0; done < total;) {
+    const auto room = (*writer)->room();
+    if (!room.ok()) return room.error();
+    const auto got = read_at(path, file, offset + done, *room);
+    if (!got.ok() || *got < room->size()) return std::optional<Digest128>();
+    append_digests(*room, digests);
+    if (const auto filled = (*writer)->filled(); !filled.ok()) return filled.error();
+    done += room->size();
+  }
+  if (const auto finished = (*writer)->finish(); !finished.ok()) return finished.error();
+  return std::optional(digest_of_slices(digests, total, 0));
+}
+
 Result<void> read_data(const std::string& path, const Opened& opened,
                        const std::map<std::string_view, const CheckpointTarget*>& targets) {
   std::uint64_t offset = opened.data_offset;
   for (const CheckpointEntry& entry : opened.header.entries) {
-    const auto content = content_of(*targets.at(entry.name));
-    const auto got = read_at(path, opened.file, offset, content);
-    const bool is_whole = got.ok() && *got == content.size() && digest_content(content, 0) == entry.digest;
-    if (!is_whole)
-      return error_of(path, Status::system,
-                      "it changed or failed between checking and reading, at the tensor \"" + entry.name +
-                          "\"; the content of the caller's tensors is now unspecified");
-    offset += content.size();
+    const auto fail = [&](const std::string& why) {
+      return error_of(path, Status::system, why + "; the content of the caller's tensors is now unspecified");
+    };
+    const auto read = read_tensor(path, opened.file, offset, *targets.at(entry.name));
+    if (!read.ok()) return fail("the tensor \"" + entry.name + "\" cannot be written: " + read.error().sentence);
+    if (*read != entry.digest)
+      return fail("it changed or failed between checking and reading, at the tensor \"" + entry.name + "\"");
+    offset += content_bytes(entry);
   }
   return {};
 }
@@ -266,15 +345,20 @@ Result<void> save_checkpoint(const std::string& path, std::uint64_t revision,
   const auto sources = by_name(tensors);
   header->revision = revision;
   order_for_file(header->entries);
-  for (CheckpointEntry& entry : header->entries)
-    entry.digest = digest_content(content_of(*sources.at(entry.name)), 0);
+  for (CheckpointEntry& entry : header->entries) {
+    const auto digest = digest_of(*sources.at(entry.name));
+    if (!digest.ok())
+      return error_of(path, Status::system,
+                      "the tensor \"" + entry.name + "\" cannot be read: " + digest.error().sentence);
+    entry.digest = *digest;
+  }
 
   const std::string partial = path + ".partial";
   auto file = open_partial(path, partial);
   if (!file.ok()) return file.error();
-  if (const int error = write_checkpoint(*file, *header, sources); error != 0) {
+  if (const auto written = write_checkpoint(*file, *header, sources); !written.ok()) {
     ::unlink(partial.c_str());
-    return system_error(path, "its partial file cannot be written", error);
+    return error_of(path, Status::system, "its partial file cannot be written: " + written.error().sentence);
   }
   // Renamed while the lock is held, so that no other save writes to what is renamed.
   if (std::rename(partial.c_str(), path.c_str()) != 0) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 
@@ -19,18 +20,41 @@
 /// digests. All functions block for as long as the file system takes, from any thread.
 namespace hawser {
 
+/// Gives the content of a tensor that the host cannot touch: in pieces, from the first byte to the last.
+class ContentReader {
+ public:
+  virtual ~ContentReader() = default;
+  /// The next piece; empty after the last one. All but the last are whole slices (kDigestSliceBytes). Valid until the
+  /// next call. Error: system.
+  virtual Result<std::span<const std::byte>> next() = 0;
+};
+
+/// Takes such content, likewise.
+class ContentWriter {
+ public:
+  virtual ~ContentWriter() = default;
+  /// Room for the next piece: whole slices, or all that is left.
+  virtual Result<std::span<std::byte>> room() = 0;
+  /// That piece is there, all of it.
+  virtual Result<void> filled() = 0;
+  /// Returns once all pieces are where they belong.
+  virtual Result<void> finish() = 0;
+};
+
 struct CheckpointSource {
   std::string name;
   DataType type = DataType::float32;
   std::uint64_t count = 0;
   const void* data = nullptr;  ///< Not null unless count is 0. Must not change during the save.
+  /// Unless empty: `data` does not lie on the host, and this reads it, from the start each time.
+  std::function<Result<std::unique_ptr<ContentReader>>()> open{};
 };
 
 /// Puts a file in place whole or not at all: written beside it as PATH.partial, brought to the disk, then
 /// renamed. On an error before the renaming a file that was there is as it was and PATH.partial is gone; a
 /// process that dies may leave it, and the next save writes over it.
 /// Errors: invalid_argument (names, limits, null data), invalid_usage (another save to this path is under
-/// way), system (what the file system said). Their sentences name the file.
+/// way), system (what the file system or a reader said). Their sentences name the file.
 Result<void> save_checkpoint(const std::string& path, std::uint64_t revision,
                              std::span<const CheckpointSource> tensors);
 
@@ -39,6 +63,8 @@ struct CheckpointTarget {
   DataType type = DataType::float32;
   std::uint64_t count = 0;
   void* data = nullptr;  ///< Not null unless count is 0.
+  /// Unless empty: `data` does not lie on the host, and this writes it.
+  std::function<Result<std::unique_ptr<ContentWriter>>()> open{};
 };
 
 /// Reads the revision, and all tensors into the caller's memory. The file and the caller must name the same

@@ -65,6 +65,9 @@ class Execution {
   /// What a Send shall carry, when its turn has come. Stays as it is until sent() or the end of the execution. None
   /// while it is being made: the work for that is in `out`, or was ordered before. Ask again when a work has come back.
   virtual std::optional<std::span<const std::byte>> payload(Direction direction, std::uint64_t chunk, Output& out) = 0;
+  /// The device that payload() lies on, and that arrived() will bring what comes to. Who sends it brings it to the host
+  /// first. For chunks below chunks().
+  virtual std::int32_t device_of(std::uint64_t /*chunk*/) const { return kOnHost; }
   /// That member has got a Send whole.
   virtual void sent(std::uint32_t to, Direction direction, std::uint64_t chunk, Output& out) = 0;
   /// A work has come back. Answers the rank that is at fault, if what it sent has not the content that it must have.

@@ -390,13 +390,13 @@ class Simulated final : public SimDevices {
     HAWSER_ASSERT(check(device).ok());
     const std::lock_guard lock(mutex_);
     user_streams_.push_back({device, std::make_unique<SimStream>(shared_, device, true)});
-    return user_streams_.size();
+    return kFirstUserStream + user_streams_.size() - 1;
   }
   Result<std::shared_ptr<Event>> record_on_user_stream(std::uintptr_t stream) override {
     int device = 0;
     {
       const std::lock_guard lock(mutex_);
-      if (stream >= 1 && stream <= user_streams_.size()) device = user_streams_[stream - 1].device;
+      if (const UserStream* const found = find(stream)) device = found->device;
     }
     return record_on(device, stream);
   }
@@ -424,6 +424,9 @@ class Simulated final : public SimDevices {
   }
 
  private:
+  /// Frameworks have a meaning for the smaller numbers: 1 and 2 are default streams of CUDA.
+  static constexpr std::uintptr_t kFirstUserStream = 0x1000;
+
   struct UserStream {
     int device = 0;
     std::unique_ptr<SimStream> stream;
@@ -442,13 +445,18 @@ class Simulated final : public SimDevices {
       if (!made) made = std::make_unique<SimStream>(shared_, device, true);
       return made.get();
     }
-    if (stream > user_streams_.size())
+    const UserStream* const found = find(stream);
+    if (found == nullptr)
       return Error{Status::invalid_argument, "there is no stream " + std::to_string(stream) + " here"};
-    const UserStream& found = user_streams_[stream - 1];
-    if (found.device != device)
-      return Error{Status::invalid_argument, "the stream belongs to device " + std::to_string(found.device) +
+    if (found->device != device)
+      return Error{Status::invalid_argument, "the stream belongs to device " + std::to_string(found->device) +
                                                  ", the tensor to device " + std::to_string(device)};
-    return found.stream.get();
+    return found->stream.get();
+  }
+  /// With the mutex.
+  const UserStream* find(std::uintptr_t stream) const {
+    if (stream < kFirstUserStream || stream - kFirstUserStream >= user_streams_.size()) return nullptr;
+    return &user_streams_[stream - kFirstUserStream];
   }
 
   std::shared_ptr<Shared> shared_;

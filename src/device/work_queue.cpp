@@ -3,6 +3,8 @@
 #include <system_error>
 #include <utility>
 
+#include "device/patient_stream.hpp"
+
 namespace hawser::device {
 namespace {
 
@@ -75,8 +77,7 @@ void WorkQueue::end_oldest() {
       outcome = ended.error();
     } else if (!*ended) {
       hangs_ = true;
-      outcome = Error{Status::system, "device " + std::to_string(device_) + " has not finished its work within " +
-                                          std::to_string(patience_.count()) + " ms: it hangs"};
+      outcome = hangs(device_, patience_);
     }
   }
   if (!outcome.ok() && !failed_) failed_ = outcome.error();

@@ -145,7 +145,7 @@ struct EncodeGroups {
       if (count == 0) return;
       const T step = static_cast<T>(shared.step[pack / (given.group / kPack)]);
       const std::int32_t levels = block_levels(given.type);
-      const Encoding<T> encoding{.divisor = scale::divisor_of(step), .lowest = -levels, .highest = levels};
+      const Encoding<T> encoding{.divisor = step_choice::divisor_of(step), .lowest = -levels, .highest = levels};
       const Decoding<T> decoding{.step = step};
       std::uint8_t codes[kPack] = {};
       T decoded[kPack];

@@ -65,6 +65,7 @@ PeerEngine::State::State(EngineConfig config)
 void PeerEngine::State::step(Instant now, const EngineEvent& event, EngineActions& out) {
   std::visit([&](const auto& one) { on(now, one, out); }, event);
   if (!waits_.empty()) end_waits(now, out);
+  if (!fetch_waits_.empty()) wake_fetch(out);
 }
 
 EngineInfo PeerEngine::State::info() const {

@@ -57,6 +57,8 @@ struct EngineConfig {
   /// What one work of a call's end touches, give or take a chunk: about a millisecond's worth.
   std::size_t ending_work_bytes = 8 << 20;
   LinkLayout links{};         ///< The same at all peers, and at the master.
+  /// Where payloads wait that a device copies from or to; null: on the heap.
+  std::shared_ptr<BufferPool> device_pool{};
 };
 
 /// Names a work from its RunWork to its WorkDone.
@@ -88,8 +90,8 @@ struct SetTermCall {
   std::string name;
   std::optional<std::string> value;  ///< None: nothing any more.
 };
-/// Members offer a shared state to guests from now on; null: none any more. Ends at once, and then nobody reads what
-/// was offered before.
+/// Members offer a shared state to guests from now on; null: none any more. Ends once nobody reads the offer
+/// before: at once, unless that is being fetched from a device.
 struct OfferStateCall {
   CallId call;
   std::shared_ptr<const StateOffer> offer;

@@ -88,14 +88,7 @@ void PeerEngine::State::heard_from(Instant now, Op& op, PeerId peer) {
 
 void PeerEngine::State::release(const OpKey& key, EngineActions& out) {
   for (auto& [peer, link] : links_) {
-    for (const std::uint32_t index : link.schedule.drop(key)) {
-      const auto waiting = link.preparing.find(index);
-      if (waiting != link.preparing.end() && waiting->second.header.key == key) {
-        link.schedule.take_back(index);
-        stop_preparing(link, index);
-      }
-      out.emplace_back(ReleaseSend{{.peer = peer, .index = index}});
-    }
+    drop_frames(peer, link, key, out);
     for (auto& [index, receiving] : link.receiving) {
       if (receiving.header.key != key || receiving.header.kind != FrameKind::chunk) continue;
       if (receiving.use == Receiving::Use::placed_down)
@@ -128,7 +121,7 @@ Landing PeerEngine::State::chunk_begins(Instant now, PeerId peer, Link& link, Re
   if (is_prefetch(header.key)) {
     if (!guest_ || !guest_->expects(peer, header)) return {};
     receiving.use = Receiving::Use::prefetched;
-    receiving.staging = pool_.take();
+    receiving.staging = staging(guest_->device_of(header));
     return {receiving.staging.get()};
   }
   if (future(header.key)) return park_begins(now, peer, link, receiving, index, out);
@@ -146,7 +139,7 @@ Landing PeerEngine::State::chunk_begins(Instant now, PeerId peer, Link& link, Re
   if (verdict == Execution::Verdict::discarded) return {};
   const auto stage = [&]() -> Landing {
     receiving.use = Receiving::Use::staged;
-    receiving.staging = pool_.take();
+    receiving.staging = staging(header.compressed ? kOnHost : op->execution->device_of(header.chunk));
     return {receiving.staging.get()};
   };
   if (header.direction == Direction::up || header.compressed) return stage();
@@ -277,7 +270,7 @@ void PeerEngine::State::apply_chunk(Instant now, LinkConnection from, const Fram
   if (!header.compressed) return take_chunk(now, from, header, std::move(payload), *op, out);
   const std::uint32_t rank = *machine_.view().rank_of(from.peer);
   const std::size_t bytes = op->execution->payload_bytes(rank, header.direction, header.chunk);
-  StagingPool::Buffer buffer = pool_.take();
+  StagingPool::Buffer buffer = staging(op->execution->device_of(header.chunk));
   Work work{.steps = {DecompressPayload{.from = payload.bytes,
                                         .bytes = header.payload_bytes,
                                         .stride = op->execution->stride(header.chunk, bytes),
@@ -420,6 +413,7 @@ void PeerEngine::State::forget_connection(Instant now, LinkConnection connection
   link.schedule.connection_down(connection.index);
   link.incarnations.erase(connection.index);
   link.compression.interrupted();
+  wake_fetch(out);
   if (!link.schedule.has_connection())
     machine_.link_changed(now, connection.peer, LinkChange::down);
   else if (link.schedule.has_work())

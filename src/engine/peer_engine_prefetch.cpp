@@ -49,7 +49,18 @@ void PeerEngine::State::on(Instant now, const OfferStateCall& event, EngineActio
       return;
     }
   if (!event.instead_of || event.instead_of == offer_) make_offer_known(now, event.offer, out);
-  out.emplace_back(CallDone{event.call, {Status::success, {}}, {}});
+  withdrawals_.push_back({.done = {event.call, {Status::success, {}}, {}}, .offer = event.instead_of});
+  end_withdrawals(out);
+}
+
+/// Who takes an offer back may write to it once no work reads it.
+void PeerEngine::State::end_withdrawals(EngineActions& out) {
+  std::erase_if(withdrawals_, [&](Withdrawal& one) {
+    const auto reads = [&](const auto& entry) { return entry.second.offer == one.offer; };
+    if (one.offer && std::any_of(works_.begin(), works_.end(), reads)) return false;
+    out.emplace_back(std::move(one.done));
+    return true;
+  });
 }
 
 void PeerEngine::State::make_offer_known(Instant now, std::shared_ptr<const StateOffer> offer, EngineActions& out) {
@@ -57,9 +68,7 @@ void PeerEngine::State::make_offer_known(Instant now, std::shared_ptr<const Stat
   const auto before = prefetch_server_.offer(now, offer, sends);
   offer_before_ = std::exchange(offer_, std::move(offer));
   if (before)
-    for (auto& [peer, link] : links_)
-      for (const std::uint32_t index : link.schedule.drop(*before))
-        out.emplace_back(ReleaseSend{{.peer = peer, .index = index}});
+    for (auto& [peer, link] : links_) drop_frames(peer, link, *before, out);
   send_prefetch(now, sends, out);
 }
 

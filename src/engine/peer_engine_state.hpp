@@ -95,22 +95,24 @@ class PeerEngine::State {
   };
   /// A work that was asked for.
   struct UnderWay {
-    enum class Use { execution, compress, decompress, ending, prefetch };
+    enum class Use { execution, compress, decompress, fetch, ending, prefetch };
     Use use = Use::execution;
     OpKey key;
     std::uint64_t token = 0;  ///< The execution's, or the guest's.
-    // Of a compression or decompression: the frame, its connection, where the result goes, and where the payload lies.
+    // Of what makes or unpacks a payload: the frame, its connection, where the result goes, and where the payload lies.
     LinkConnection connection{};
     std::uint64_t incarnation = 0;
     FrameHeader header{};
     StagingPool::Buffer buffer{};
     Payload payload{};
+    std::shared_ptr<const StateOffer> offer{};  ///< That it reads; null: none.
   };
   /// The frame that a connection writes next, once its payload is made.
   struct Preparing {
     FrameHeader header;
-    WorkToken compressing{};  ///< The work that compresses it, if one does.
-    bool plain = false;       ///< Compression was tried, and did not pay.
+    WorkToken making{};  ///< The work that fetches or compresses it, if one does.
+    StagingPool::Buffer fetched{};  ///< The payload, where it came from a device.
+    bool plain = false;             ///< Compression was tried, and did not pay.
     StagingPool::Buffer packed{};  ///< The compressed payload.
     std::size_t plain_bytes = 0;   ///< Before it was compressed.
   };
@@ -206,6 +208,7 @@ class PeerEngine::State {
   void prefetch_worked(Instant now, const UnderWay& work, bool right, EngineActions& out);
   void order_prefetched(std::vector<Execution::Order>& works, EngineActions& out);
   void end_connect(EngineActions& out);
+  void end_withdrawals(EngineActions& out);
   void look_at_training();
   void tick_prefetch(Instant now, EngineActions& out);
 
@@ -218,9 +221,12 @@ class PeerEngine::State {
   void release_copies(const FrameHeader& header, EngineActions& out);
   void widen_limit(const OpKey& key, Op& op, EngineActions& out);
   void heard_from(Instant now, Op& op, PeerId peer);
-  std::optional<std::span<const std::byte>> payload(Link& link, LinkConnection connection, Op& op, Preparing& preparing,
+  std::optional<std::span<const std::byte>> payload(Link& link, LinkConnection connection, Op* op, Preparing& preparing,
                                                     EngineActions& out);
+  std::optional<std::span<const std::byte>> plain_payload(LinkConnection connection, Op* op, Preparing& preparing,
+                                                          EngineActions& out);
   void stop_preparing(Link& link, std::uint32_t index);
+  void drop_frames(PeerId peer, Link& link, const OpKey& key, EngineActions& out);
   Execution::Verdict judge(const Op& op, PeerId from, const FrameHeader& header) const;
   void progressed(Instant now, const Receiving& receiving);
   void tell_ready(const OpKey& key, Op& op, EngineActions& out);
@@ -234,7 +240,15 @@ class PeerEngine::State {
   WorkToken order(UnderWay under_way, Work work, EngineActions& out);
   WorkToken order(Op& op, UnderWay under_way, Work work, EngineActions& out);
   void unpacked(Instant now, Op& op, const UnderWay& work, bool right, EngineActions& out);
-  void packed(Op& op, const UnderWay& work, std::size_t bytes, EngineActions& out);
+  Preparing* find_preparing(WorkToken token, const UnderWay& work);
+  void packed(WorkToken token, const UnderWay& work, std::size_t bytes, EngineActions& out);
+
+  // peer_engine_fetch.cpp
+  StagingPool::Buffer staging(std::int32_t device);
+  void fetch(LinkConnection connection, Op* op, Preparing& preparing, const std::byte* from, std::int32_t device,
+             EngineActions& out);
+  void fetched(WorkToken token, const UnderWay& work, EngineActions& out);
+  void wake_fetch(EngineActions& out);
   void end_call(const OpKey& key, bool restores, CallDone done, EngineActions& out);
   void put_in_order(const OpKey& key, Ending& ending, EngineActions& out);
   bool has_ending(std::uint64_t tag) const;
@@ -297,6 +311,8 @@ class PeerEngine::State {
   std::map<WorkToken, UnderWay> works_;
   std::uint64_t works_ordered_ = 0;
   StagingPool pool_;
+  std::shared_ptr<std::size_t> fetched_ = std::make_shared<std::size_t>(0);  ///< Payloads of devices, on the host.
+  std::set<LinkConnection> fetch_waits_;  ///< Connections that wait until there are fewer.
   PeakMeter uplink_;
   PeakMeter downlink_;
   topology::SteadyMeasure steady_uplink_;
@@ -313,6 +329,11 @@ class PeerEngine::State {
   std::optional<PrefetchGuest> former_guest_;  ///< Its connect call is over, but for its works.
   std::uint32_t guest_works_ = 0;              ///< Under way.
   std::optional<CallDone> connect_done_;       ///< Which waits for these.
+  struct Withdrawal {
+    CallDone done;
+    std::shared_ptr<const StateOffer> offer;
+  };
+  std::vector<Withdrawal> withdrawals_;  ///< Which wait for works that read the offer.
   std::shared_ptr<ScratchKeeper> scratch_ = std::make_shared<ScratchKeeper>();
 };
 

@@ -46,6 +46,10 @@ void PeerEngine::State::on(Instant now, const WorkDone& event, EngineActions& ou
   HAWSER_ASSERT(!node.empty());
   const UnderWay& work = node.mapped();
   if (work.use == UnderWay::Use::prefetch) return prefetch_worked(now, work, event.result.right, out);
+  if (work.use == UnderWay::Use::fetch && is_prefetch(work.key)) {
+    fetched(event.token, work, out);
+    return end_withdrawals(out);
+  }
   if (const auto found = endings_.find(work.key); found != endings_.end()) {
     Ending& ending = found->second;
     --(work.use == UnderWay::Use::ending ? ending.slices : ending.works);
@@ -61,7 +65,8 @@ void PeerEngine::State::on(Instant now, const WorkDone& event, EngineActions& ou
   --op->works;
   op->in_kernels += event.took;
   if (work.use == UnderWay::Use::decompress) return unpacked(now, *op, work, event.result.right, out);
-  if (work.use == UnderWay::Use::compress) return packed(*op, work, event.result.bytes, out);
+  if (work.use == UnderWay::Use::compress) return packed(event.token, work, event.result.bytes, out);
+  if (work.use == UnderWay::Use::fetch) return fetched(event.token, work, out);
   Execution::Output output;
   const auto wrong = op->execution->worked(now, work.token, event.result, output);
   perform(work.key, *op, output, out);
@@ -92,29 +97,31 @@ void PeerEngine::State::unpacked(Instant now, Op& op, const UnderWay& work, bool
     drop_connection(now, work.connection, "it sent a chunk that cannot be decompressed", out);
 }
 
-void PeerEngine::State::packed(Op& op, const UnderWay& work, std::size_t bytes, EngineActions& out) {
+/// The frame that a work makes the payload of; null if it goes over another connection, which has it made anew, or is
+/// not to be sent any more.
+PeerEngine::State::Preparing* PeerEngine::State::find_preparing(WorkToken token, const UnderWay& work) {
+  Link* const link = find_link(work.connection.peer);
+  if (link == nullptr) return nullptr;
+  const auto found = link->preparing.find(work.connection.index);
+  return found == link->preparing.end() || found->second.making != token ? nullptr : &found->second;
+}
+
+void PeerEngine::State::packed(WorkToken token, const UnderWay& work, std::size_t bytes, EngineActions& out) {
   Link* const link = find_link(work.connection.peer);
   if (link == nullptr) return;
   if (bytes == 0)
     link->compression.did_not_pay();
   else
     link->compression.paid();
-  const auto found = link->preparing.find(work.connection.index);
-  const auto established = link->incarnations.find(work.connection.index);
-  // Its frame goes over another connection, which may have it compressed anew.
-  if (found == link->preparing.end() || established == link->incarnations.end() ||
-      established->second != work.incarnation)
-    return;
-  HAWSER_ASSERT(op.preparing > 0);
-  Preparing& preparing = found->second;
-  preparing.compressing = {};
+  Preparing* const preparing = find_preparing(token, work);
+  if (preparing == nullptr) return;
+  preparing->making = {};
   if (bytes == 0) {
-    preparing.plain = true;
+    preparing->plain = true;
   } else {
-    preparing.header.compressed = true;
-    preparing.header.payload_bytes = static_cast<std::uint32_t>(bytes);
-    link->schedule.keep(work.connection.index, work.buffer);
-    preparing.packed = work.buffer;
+    preparing->header.compressed = true;
+    preparing->header.payload_bytes = static_cast<std::uint32_t>(bytes);
+    preparing->packed = work.buffer;
   }
   out.emplace_back(WakeLink{work.connection.peer, work.connection.index});
 }

@@ -28,6 +28,20 @@ struct Uint128 {
   }
 };
 
+/// All 128 bits of it.
+constexpr Uint128 wide_product(std::uint64_t a, std::uint64_t b) {
+#if defined(__SIZEOF_INT128__)
+  __extension__ using Product = unsigned __int128;
+  const Product product = Product{a} * b;
+  return {static_cast<std::uint64_t>(product), static_cast<std::uint64_t>(product >> 64)};
+#else
+  const std::uint64_t low = (a & UINT32_MAX) * (b & UINT32_MAX);
+  const std::uint64_t middle = (a >> 32) * (b & UINT32_MAX) + (low >> 32);
+  const std::uint64_t other = (a & UINT32_MAX) * (b >> 32) + (middle & UINT32_MAX);
+  return {other << 32 | (low & UINT32_MAX), (a >> 32) * (b >> 32) + (middle >> 32) + (other >> 32)};
+#endif
+}
+
 /// Divides by one number again and again: with a multiplication, where the machine has one of 64 bits by 64.
 class Divisor {
  public:
@@ -35,9 +49,8 @@ class Divisor {
   constexpr std::uint32_t value() const { return value_; }
   constexpr std::uint64_t quotient(std::uint64_t of) const {
 #if defined(__SIZEOF_INT128__)
-    __extension__ using Product = unsigned __int128;
     // The reciprocal is too small by one at most, so the estimate is too.
-    const auto estimate = static_cast<std::uint64_t>((Product{of} * reciprocal_) >> 64);
+    const std::uint64_t estimate = wide_product(of, reciprocal_).high;
     return estimate + std::uint64_t{of - estimate * value_ >= value_};
 #else
     return of / value_;

@@ -49,7 +49,7 @@ struct Scale {
   Encoding<T> encoding = {};
 };
 
-namespace scale {
+namespace step_choice {
 
 template <class T>
 constexpr T kLargest = std::numeric_limits<T>::max();
@@ -78,22 +78,22 @@ HAWSER_HOST_DEVICE inline Scale<T> unrepresentable() {
   return {.first = std::numeric_limits<T>::quiet_NaN(), .representable = false};
 }
 
-}  // namespace scale
+}  // namespace step_choice
 
 /// `levels`: the highest code, with codes from 0.
 template <class T>
 HAWSER_HOST_DEVICE inline Scale<T> min_max_scale(Extremes<T> extremes, std::int32_t levels) {
-  if (std::isnan(extremes.smallest)) return scale::unrepresentable<T>();
+  if (std::isnan(extremes.smallest)) return step_choice::unrepresentable<T>();
   const T quarter = T{1} / 4;
-  const bool far_apart = extremes.largest * quarter - extremes.smallest * quarter > scale::kLargest<T> / 8;
+  const bool far_apart = extremes.largest * quarter - extremes.smallest * quarter > step_choice::kLargest<T> / 8;
   const T before = far_apart ? quarter : 1;
   const T low = extremes.smallest * before;
-  T step = scale::step_of(extremes.largest * before - low, levels);
+  T step = step_choice::step_of(extremes.largest * before - low, levels);
   // The last code must not decode to infinity for an error of rounding.
-  while (!std::isfinite((low + static_cast<T>(levels) * step) / before)) step = scale::next_smaller(step);
+  while (!std::isfinite((low + static_cast<T>(levels) * step) / before)) step = step_choice::next_smaller(step);
   return {.first = low,
           .second = far_apart ? -step : step,
-          .encoding = {.before = before, .low = low, .divisor = scale::divisor_of(step), .highest = levels}};
+          .encoding = {.before = before, .low = low, .divisor = step_choice::divisor_of(step), .highest = levels}};
 }
 
 /// From what came over the wire, which may be anything.
@@ -105,13 +105,13 @@ HAWSER_HOST_DEVICE inline Decoding<T> min_max_decoding(T low, T step) {
 
 template <class T>
 HAWSER_HOST_DEVICE inline Scale<T> zero_point_scale(Extremes<T> extremes, std::int32_t levels) {
-  if (std::isnan(extremes.smallest)) return scale::unrepresentable<T>();
+  if (std::isnan(extremes.smallest)) return step_choice::unrepresentable<T>();
   const T low = std::min(extremes.smallest, T{0});
   const T high = std::max(extremes.largest, T{0});
   const T range = high - low;
   const auto count = static_cast<T>(levels);
-  const T step = std::isfinite(range) ? scale::step_of(range, levels) : high / count - low / count;
-  const T divisor = scale::divisor_of(step);
+  const T step = std::isfinite(range) ? step_choice::step_of(range, levels) : high / count - low / count;
+  const T divisor = step_choice::divisor_of(step);
   const auto zero = std::min(static_cast<std::int32_t>(std::nearbyint(-low / divisor)), levels);
   std::int32_t lowest = 0;
   std::int32_t highest = levels;
@@ -125,10 +125,10 @@ HAWSER_HOST_DEVICE inline Scale<T> zero_point_scale(Extremes<T> extremes, std::i
 /// For codes from -levels to levels. `largest` is the largest magnitude, NaN as in Extremes.
 template <class T>
 HAWSER_HOST_DEVICE inline Scale<T> symmetric_scale(T largest, std::int32_t levels) {
-  if (std::isnan(largest)) return scale::unrepresentable<T>();
-  T step = scale::step_of(largest, levels);
-  while (!std::isfinite(static_cast<T>(levels) * step)) step = scale::next_smaller(step);
-  return {.first = step, .encoding = {.divisor = scale::divisor_of(step), .lowest = -levels, .highest = levels}};
+  if (std::isnan(largest)) return step_choice::unrepresentable<T>();
+  T step = step_choice::step_of(largest, levels);
+  while (!std::isfinite(static_cast<T>(levels) * step)) step = step_choice::next_smaller(step);
+  return {.first = step, .encoding = {.divisor = step_choice::divisor_of(step), .lowest = -levels, .highest = levels}};
 }
 
 /// What a code's own sign adds to it, for codes that otherwise count from 0.

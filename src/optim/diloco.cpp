@@ -18,8 +18,8 @@ const UpdateKernels& kernels(DataType working) {
   return table.of(working);
 }
 
-/// As a number of the working type.
-double rounded(DataType type, double value) {
+/// As a number of the working type. GCC 12 loses the rounding where it inlines two of these and makes vector code.
+[[gnu::noinline]] double rounded(DataType type, double value) {
   return working_type(type) == DataType::float64 ? value : static_cast<double>(static_cast<float>(value));
 }
 
@@ -89,17 +89,20 @@ void clear_momentum(DataType type, std::byte* momentum, std::uint64_t count) {
   for (std::uint64_t i = 1; i <= count; ++i) momentum[i * bytes - 1] = kSign;
 }
 
-void mix(DataType inner_type, std::byte* local, const std::byte* global, std::uint64_t count, double alpha) {
+MixFactors mix_factors(DataType inner_type, double alpha) {
   HAWSER_ASSERT(is_float(inner_type));
   HAWSER_ASSERT(check_alpha(alpha).ok());
-  const double of_local = rounded(inner_type, alpha);
-  const double of_global = rounded(inner_type, 1 - alpha);
-  if (of_global == 0) return;
-  if (of_local == 0) return narrow_float(inner_type, local, global, count);
+  return {.of_local = rounded(inner_type, alpha), .of_global = rounded(inner_type, 1 - alpha)};
+}
+
+void mix(DataType inner_type, std::byte* local, const std::byte* global, std::uint64_t count, double alpha) {
+  const MixFactors factors = mix_factors(inner_type, alpha);
+  if (factors.of_global == 0) return;
+  if (factors.of_local == 0) return narrow_float(inner_type, local, global, count);
   const auto mix_in = kernels(working_type(inner_type)).mix;
-  if (!is_half(inner_type)) return mix_in(local, global, count, of_local, of_global);
+  if (!is_half(inner_type)) return mix_in(local, global, count, factors.of_local, factors.of_global);
   change_halves(inner_type, local, count, [&](std::byte* values, std::uint64_t offset, std::uint64_t n) {
-    mix_in(values, global + offset, n, of_local, of_global);
+    mix_in(values, global + offset, n, factors.of_local, factors.of_global);
   });
 }
 

@@ -61,6 +61,13 @@ void clear_momentum(DataType type, std::byte* momentum, std::uint64_t count);
 /// type), alpha 1 leaves it alone.
 void mix(DataType inner_type, std::byte* local, const std::byte* global, std::uint64_t count, double alpha);
 
+/// The two factors of mix(), rounded to the working type.
+struct MixFactors {
+  double of_local = 0;
+  double of_global = 0;
+};
+MixFactors mix_factors(DataType inner_type, double alpha);
+
 /// local = local + (a - b), where a and b are of the working type.
 void add_difference(DataType inner_type, std::byte* local, const std::byte* a, const std::byte* b,
                     std::uint64_t count);

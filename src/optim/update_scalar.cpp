@@ -2,7 +2,9 @@
 
 #include <cstring>
 
-// Written for reading: one element after another, one operation a line.
+#include "optim/update_element.hpp"
+
+// Written for reading: one element after another.
 
 namespace hawser {
 namespace {
@@ -21,50 +23,38 @@ void store(std::byte* to, std::uint64_t index, T value) {
 
 template <class T>
 void step(std::byte* outer, const std::byte* delta, std::uint64_t count, double rate) {
-  for (std::uint64_t i = 0; i < count; ++i) {
-    const T change = static_cast<T>(rate) * load<T>(delta, i);
-    store<T>(outer, i, load<T>(outer, i) - change);
-  }
+  for (std::uint64_t i = 0; i < count; ++i)
+    store<T>(outer, i, element::stepped(load<T>(outer, i), load<T>(delta, i), static_cast<T>(rate)));
 }
 
 template <class T, bool kNesterov>
 void momentum_step(std::byte* outer, std::byte* momentum, const std::byte* delta, std::uint64_t count,
                    double rate, double factor) {
   for (std::uint64_t i = 0; i < count; ++i) {
-    const T gradient = load<T>(delta, i);
-    const T kept = static_cast<T>(factor) * load<T>(momentum, i);
-    const T moving = kept + gradient;
+    T moving = load<T>(momentum, i);
+    const T direction = element::direction_of(moving, load<T>(delta, i), static_cast<T>(factor), kNesterov);
     store<T>(momentum, i, moving);
-    const T ahead = static_cast<T>(factor) * moving;
-    const T direction = kNesterov ? gradient + ahead : moving;
-    const T change = static_cast<T>(rate) * direction;
-    store<T>(outer, i, load<T>(outer, i) - change);
+    store<T>(outer, i, element::stepped(load<T>(outer, i), direction, static_cast<T>(rate)));
   }
 }
 
 template <class T>
 void scale(std::byte* values, std::uint64_t count, double multiplier, double divisor) {
-  for (std::uint64_t i = 0; i < count; ++i) {
-    const T multiplied = load<T>(values, i) * static_cast<T>(multiplier);
-    store<T>(values, i, multiplied / static_cast<T>(divisor));
-  }
+  for (std::uint64_t i = 0; i < count; ++i)
+    store<T>(values, i, element::scaled(load<T>(values, i), static_cast<T>(multiplier), static_cast<T>(divisor)));
 }
 
 template <class T>
 void mix(std::byte* local, const std::byte* global, std::uint64_t count, double of_local, double of_global) {
-  for (std::uint64_t i = 0; i < count; ++i) {
-    const T mine = static_cast<T>(of_local) * load<T>(local, i);
-    const T everybodys = static_cast<T>(of_global) * load<T>(global, i);
-    store<T>(local, i, mine + everybodys);
-  }
+  for (std::uint64_t i = 0; i < count; ++i)
+    store<T>(local, i, element::mixed(load<T>(local, i), load<T>(global, i), static_cast<T>(of_local),
+                                      static_cast<T>(of_global)));
 }
 
 template <class T>
 void add_difference(std::byte* local, const std::byte* a, const std::byte* b, std::uint64_t count) {
-  for (std::uint64_t i = 0; i < count; ++i) {
-    const T difference = load<T>(a, i) - load<T>(b, i);
-    store<T>(local, i, load<T>(local, i) + difference);
-  }
+  for (std::uint64_t i = 0; i < count; ++i)
+    store<T>(local, i, element::plus_difference(load<T>(local, i), load<T>(a, i), load<T>(b, i)));
 }
 
 template <class T>

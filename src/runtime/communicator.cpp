@@ -118,6 +118,7 @@ Result<std::unique_ptr<Communicator>> Communicator::create(CommunicatorConfig co
   std::shared_ptr<DeviceCopies> copies;
   if ((*devices)->name() != std::string_view("none"))
     copies = std::make_shared<DeviceCopies>(**devices, config.engine.stall);
+  if (copies) config.engine.device_pool = copies->pool();
   auto io = std::make_unique<asio::io_context>(1);
   auto listener = transport::Listener::open(
       *io, {.host = config.listen_host, .port_first = config.port_first, .port_last = config.port_last});

@@ -149,6 +149,10 @@ class Communicator {
   Result<void> copy(const std::vector<StreamCopy>& copies);
   /// Null: without devices.
   const std::shared_ptr<DeviceCopies>& devices() const { return devices_; }
+  /// How long it waits for a device.
+  Duration device_patience() const { return config_.engine.stall; }
+  /// As PeerDriver::device_failed.
+  void device_failed(const Error& error) noexcept { driver_->device_failed(error); }
   /// Begins a collective and does not wait for it. Errors are those that are found at once.
   Result<AsyncCollective> start(const CollectiveArguments& arguments);
   /// The same, and waits.

@@ -1,39 +1,20 @@
 #include "runtime/device_copies.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 #include <future>
-#include <new>
 #include <string>
 #include <utility>
 #include <variant>
 
+#include "device/keep_for_ever.hpp"
+#include "device/patient_stream.hpp"
 
 namespace hawser {
 namespace {
 
 /// While a caller's stream is waited for, the end of the communicator is looked for so often.
 constexpr std::chrono::milliseconds kLookForEnd{50};
-
-/// Until the process ends: a device that hangs may still write there.
-template <class Owner>
-void keep_for_ever(const Owner& owner) noexcept {
-  struct Kept {
-    Owner owner;
-    Kept* next = nullptr;
-  };
-  static std::atomic<Kept*> all{nullptr};
-  try {
-    auto one = std::make_unique<Kept>(Kept{.owner = owner});
-    one->next = all.load();
-    while (!all.compare_exchange_weak(one->next, one.get())) {
-    }
-    static_cast<void>(one.release());
-  } catch (...) {
-    // Without memory to remember it: whoever frees it may wait for the device.
-  }
-}
 
 using Steps = std::vector<device::WorkQueue::Step>;
 
@@ -214,7 +195,7 @@ Result<void> DeviceCopies::put(const Work& work, std::function<void(const Result
                             for (std::uint8_t* const mark : marks) *mark = 1;
                           } else {
                             has_failed_ = true;
-                            keep_for_ever(memory);
+                            device::keep_for_ever(memory);
                           }
                           done(outcome);
                         }});
@@ -304,28 +285,22 @@ void DeviceCopies::finish() noexcept {
     if (!queue.works || !queue.works->finish()) continue;
     hangs = true;
     // Its memory is that of steps which a hanging device may still do.
-    keep_for_ever(queue.desk);
+    device::keep_for_ever(queue.desk);
   }
   if (!hangs) return;
-  keep_for_ever(pool_);
-  for (const auto& [device, pool] : memory_) keep_for_ever(pool);
+  device::keep_for_ever(pool_);
+  for (const auto& [device, pool] : memory_) device::keep_for_ever(pool);
 }
 
 /// Copies here and now, on a stream of its own. It needs no communicator.
 std::function<Result<void>(const CopyBytes&)> DeviceCopies::copying(int device) const {
   return [&devices = devices_, device, patience = patience_](const CopyBytes& copy) -> Result<void> {
-    auto stream = devices.make_stream(device);
+    const auto stream = device::PatientStream::make(devices, device, patience);
     if (!stream.ok()) return stream.error();
     if (const auto begun = (*stream)->copy(copy.to, copy.from, copy.bytes); !begun.ok()) return begun.error();
     const auto end = (*stream)->record();
     if (!end.ok()) return end.error();
-    const auto come = (*end)->wait(patience);
-    if (!come.ok()) return come.error();
-    if (*come) return {};
-    // A stream that hangs cannot be ended.
-    static_cast<void>(stream->release());
-    return Error{Status::system, "device " + std::to_string(device) + " has not finished a copy within " +
-                                     std::to_string(patience.count()) + " ms: it hangs"};
+    return (*stream)->wait(**end);
   };
 }
 

@@ -38,6 +38,10 @@ class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
   /// `patience`: a copy or work that takes longer is an error.
   DeviceCopies(device::Devices& devices, Duration patience);
 
+  /// The pinned memory.
+  std::shared_ptr<BufferPool> pool() const { return pool_; }
+  /// So that its next calls find pinned memory. Blocks while the driver pins it.
+  void reserve_pinned() { pool_->reserve(kCallBytes); }
   /// Whether this process has devices, now.
   bool any() const { return devices_.count() > 0; }
   /// Finds out where the call's buffers lie, and gives it what it needs if one lies on a device. `send_bytes`,

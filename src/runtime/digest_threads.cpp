@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <mutex>
 #include <new>
+#include <optional>
 #include <thread>
 #include <vector>
 
+#include "base/thrown.hpp"
+#include "kernels/content_digest.hpp"
 #include "transport/quiet_thread.hpp"
 
 namespace hawser {
@@ -13,31 +17,120 @@ namespace {
 
 /// Starting a thread costs about as much as digesting this.
 constexpr std::size_t kSlicesPerThreadMin = 8;
+/// Of a device, one thread takes so many in a row.
+constexpr std::uint64_t kSlicesInARow = 16;
+
+/// Neighbouring slices of one tensor on a device.
+struct Row {
+  StateContent::Slice first;
+  std::uint64_t slices = 0;
+};
+
+/// What is to be read, handed out to threads.
+class Digesting {
+ public:
+  Digesting(StateContent& content, DeviceTensors* devices) : content_(content), devices_(devices) {
+    for (const StateContent::Slice slice : content.stale()) {
+      if (content.tensors()[slice.tensor].device == kOnHost)
+        slices_.push_back(slice);
+      else if (!rows_.empty() && follows(slice))
+        ++rows_.back().slices;
+      else
+        rows_.push_back({.first = slice, .slices = 1});
+    }
+  }
+
+  std::size_t threads_worth() const {
+    return slices_.size() / kSlicesPerThreadMin + std::min<std::size_t>(rows_.size(), DeviceTensors::kReadersMost);
+  }
+
+  /// Takes part until there is nothing left. From any thread.
+  void work() noexcept {
+    try {
+      if (const auto read = work_on_devices(); !read.ok()) fail(thrown_of(read.error()));
+    } catch (...) {
+      fail(what_was_thrown());
+    }
+    for (std::size_t mine = next_slice_++; mine < slices_.size(); mine = next_slice_++) content_.digest(slices_[mine]);
+  }
+
+  Result<void> outcome() const {
+    if (failure_) return failure_->error();
+    return {};
+  }
+
+ private:
+  bool follows(StateContent::Slice slice) const {
+    const Row& last = rows_.back();
+    return last.first.tensor == slice.tensor && last.first.slice + last.slices == slice.slice &&
+           last.slices < kSlicesInARow;
+  }
+
+  Result<void> work_on_devices() {
+    if (rows_.empty() || readers_++ >= DeviceTensors::kReadersMost) return {};
+    DeviceTensors::Reader reader(*devices_);
+    for (std::size_t mine = next_row_++; mine < rows_.size() && !has_failed_; mine = next_row_++)
+      if (const auto read = digest(rows_[mine], reader); !read.ok()) return read;
+    return {};
+  }
+
+  Result<void> digest(const Row& row, DeviceTensors::Reader& reader) {
+    const std::span<std::byte> first = content_.memory(row.first);
+    const StateContent::Slice last{.tensor = row.first.tensor, .slice = row.first.slice + row.slices - 1};
+    const std::span<std::byte> end = content_.memory(last);
+    const std::span<const std::byte> all(first.data(), end.data() + end.size());
+    if (const auto begun = reader.begin(content_.tensors()[row.first.tensor].device, all); !begun.ok()) return begun;
+    StateContent::Slice slice = row.first;
+    while (true) {
+      auto piece = reader.next();
+      if (!piece.ok()) return piece.error();
+      if (piece->empty()) return {};
+      for (std::span<const std::byte> left = *piece; !left.empty(); ++slice.slice) {
+        const auto bytes = std::min(left.size(), kDigestSliceBytes);
+        content_.digested(slice, digest_slice(left.first(bytes), kContentSeed));
+        left = left.subspan(bytes);
+      }
+    }
+  }
+
+  void fail(const Thrown& thrown) noexcept {
+    const std::lock_guard lock(mutex_);
+    has_failed_ = true;
+    if (!failure_) failure_ = thrown;
+  }
+
+  StateContent& content_;
+  DeviceTensors* devices_;
+  std::vector<StateContent::Slice> slices_;  ///< On the host.
+  std::vector<Row> rows_;
+  std::atomic<std::size_t> next_slice_{0};
+  std::atomic<std::size_t> next_row_{0};
+  std::atomic<unsigned> readers_{0};
+  std::atomic<bool> has_failed_{false};
+  std::mutex mutex_;
+  std::optional<Thrown> failure_;
+};
 
 }  // namespace
 
-void digest_stale(StateContent& content, unsigned threads) {
-  const std::vector<StateContent::Slice> slices = content.stale();
+Result<void> digest_stale(StateContent& content, unsigned threads, DeviceTensors* devices) {
+  Digesting digesting(content, devices);
   if (threads == 0) threads = std::max(1U, std::thread::hardware_concurrency());
-  const auto useful = static_cast<unsigned>(
-      std::clamp<std::size_t>(slices.size() / kSlicesPerThreadMin, 1, threads));
-  std::atomic<std::size_t> next{0};
-  const auto work = [&] {
-    for (std::size_t mine = next++; mine < slices.size(); mine = next++) content.digest(slices[mine]);
-  };
+  const auto useful = static_cast<unsigned>(std::clamp<std::size_t>(digesting.threads_worth(), 1, threads));
   std::vector<std::thread> helpers;
   helpers.reserve(useful);
   try {
     while (helpers.size() + 1 < useful) {
-      auto helper = transport::start_quiet_thread(work);
+      auto helper = transport::start_quiet_thread([&] { digesting.work(); });
       if (!helper.ok()) break;
       helpers.push_back(std::move(*helper));
     }
   } catch (const std::bad_alloc&) {
     // Without another thread this one does it all.
   }
-  work();
+  digesting.work();
   for (std::thread& helper : helpers) helper.join();
+  return digesting.outcome();
 }
 
 }  // namespace hawser

@@ -4,7 +4,10 @@
 #include <new>
 #include <utility>
 
+#include "base/tensor_name.hpp"
+#include "base/thrown.hpp"
 #include "checkpoint/checkpoint_file.hpp"
+#include "device/devices.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/digest_threads.hpp"
 
@@ -16,6 +19,17 @@ constexpr std::chrono::milliseconds kTransferProgressEvery{200};
 void tell(const SyncArguments& arguments, const TransferCall& transfer) {
   const std::uint64_t total = transfer.bytes_missing;
   if (total != 0) arguments.progress({.bytes_done = transfer.bytes_came, .bytes_total = total});
+}
+
+/// Finds out where they lie. What has no sense at all is for StateContent::create to refuse.
+Result<void> find(std::vector<StateTensor>& tensors, const device::Devices& devices) {
+  for (StateTensor& tensor : tensors) {
+    const bool has_sense = tensor.count <= limits::kTensorBytesMax / element_bytes(tensor.type);
+    const auto on = devices.where(tensor.data, has_sense ? tensor.bytes() : 0);
+    if (!on.ok()) return Error{on.status(), "the tensor \"" + tensor.name + "\": " + on.error().sentence};
+    tensor.device = *on;
+  }
+  return {};
 }
 
 Error error_of(const Result<void>& result) { return result.ok() ? Error{Status::success, {}} : result.error(); }
@@ -32,9 +46,13 @@ Result<void> SharedState::retire() {
 }
 
 Result<std::unique_ptr<SharedState>> SharedState::create(std::vector<StateTensor> tensors) {
+  const auto devices = device::devices();
+  if (!devices.ok()) return devices.error();
+  if (const auto found = find(tensors, **devices); !found.ok()) return found.error();
+  auto on_devices = DeviceTensors::of(tensors, **devices);
   auto content = StateContent::create(std::move(tensors));
   if (!content.ok()) return content.error();
-  return std::unique_ptr<SharedState>(new SharedState(std::move(*content)));
+  return std::unique_ptr<SharedState>(new SharedState(std::move(*content), std::move(on_devices)));
 }
 
 SharedState::~SharedState() {
@@ -63,15 +81,35 @@ StateSession::Next SharedState::perform(StateSession::Next step, const Means& me
       const auto withdrawn = take_back();
       return session_.withdrawn(now(), error_of(withdrawn));
     }
-    case StateSession::Next::digest:
-      digest_stale(session_.content(), means.sync == nullptr ? 0 : means.sync->threads);
-      return session_.digested(now());
+    case StateSession::Next::digest: return perform_digest(means);
     case StateSession::Next::collective: return perform_collective(means);
     case StateSession::Next::connect: return perform_connect(means);
     case StateSession::Next::offer: return session_.offer_ended(error_of(let_read(*means.communicator)));
     case StateSession::Next::load: return perform_load(means);
     case StateSession::Next::over: break;
   }
+  return StateSession::Next::over;
+}
+
+Result<void> SharedState::come_after(std::uintptr_t stream, Communicator* communicator) {
+  if (!devices_) return {};
+  if (communicator == nullptr)
+    return devices_->begin(stream, DeviceTensors::kPatience, [] { return Result<void>(); });
+  const auto patience = std::chrono::ceil<std::chrono::milliseconds>(communicator->device_patience());
+  communicator->devices()->reserve_pinned();
+  return devices_->begin(stream, patience, [communicator]() -> Result<void> {
+    if (const auto held = communicator->hold(); !held.ok()) return held.error();
+    return {};
+  });
+}
+
+StateSession::Next SharedState::perform_digest(const Means& means) {
+  const auto digested =
+      digest_stale(session_.content(), means.sync == nullptr ? 0 : means.sync->threads, devices_.get());
+  if (digested.ok()) return session_.digested(now());
+  // The others shall not wait for a peer whose device is gone.
+  if (means.communicator != nullptr) means.communicator->device_failed(digested.error());
+  session_.broke_off(now(), thrown_of(digested.error()));
   return StateSession::Next::over;
 }
 
@@ -121,8 +159,10 @@ StateSession::Next SharedState::perform_connect(const Means& means) {
 
 StateSession::Next SharedState::perform_load(const Means& means) {
   std::vector<CheckpointTarget> targets;
-  for (const StateTensor& tensor : session_.content().tensors())
+  for (const StateTensor& tensor : session_.content().tensors()) {
     targets.push_back({.name = tensor.name, .type = tensor.type, .count = tensor.count, .data = tensor.data});
+    if (tensor.device != kOnHost) targets.back().open = [&tensor, this] { return devices_->write(tensor); };
+  }
   return session_.loaded(load_checkpoint(*means.path, targets, &session_.load_touched()));
 }
 
@@ -152,12 +192,19 @@ SyncOutcome SharedState::sync(Communicator& communicator, const SyncArguments& a
   if (!claim) return {.error = in_use()};
   const auto hold = communicator.hold();
   if (!hold.ok()) return {.error = hold.error()};
+  if (const auto come = come_after(arguments.stream, &communicator); !come.ok()) return {.error = come.error()};
   const auto known = communicator.info();
   if (!known.ok()) return {.error = known.error()};
+  SyncSettings settings = arguments.settings;
+  settings.copy_on_device = [&](std::int32_t device, const CopyBytes& copy) {
+    auto copied = devices_->copy(device, copy);
+    if (!copied.ok()) communicator.device_failed(copied.error());
+    return copied;
+  };
   try {
     drive(
         [&] {
-          return session_.synchronise(now(), {.settings = arguments.settings,
+          return session_.synchronise(now(), {.settings = settings,
                                               .only_marked = arguments.only_marked,
                                               .view = (*known)->view,
                                               .self = (*known)->self});
@@ -188,6 +235,7 @@ Result<void> SharedState::withdraw() {
 PrefetchOutcome SharedState::connect(Communicator& communicator, const PrefetchArguments& arguments) {
   const Claim claim(busy_);
   if (!claim) return {.error = in_use()};
+  if (const auto come = come_after(arguments.stream, &communicator); !come.ok()) return {.error = come.error()};
   drive([&] { return session_.connect(now(), arguments.bound); },
         {.communicator = &communicator, .prefetch = &arguments});
   return session_.take_prefetch_outcome();
@@ -220,26 +268,32 @@ Result<void> SharedState::mark_all_changed() {
   return done();
 }
 
-Result<Digest128> SharedState::digest() {
+Result<Digest128> SharedState::digest(std::uintptr_t stream) {
   const Claim claim(busy_);
   if (!claim) return in_use();
+  if (const auto come = come_after(stream, nullptr); !come.ok()) return come.error();
   drive([&] { return session_.digest(); }, {});
+  if (const auto fine = done(); !fine.ok()) return fine.error();
   return session_.digest_outcome();
 }
 
-Result<void> SharedState::save(const std::string& path) {
+Result<void> SharedState::save(const std::string& path, std::uintptr_t stream) {
   const Claim claim(busy_);
   if (!claim) return in_use();
   if (auto may = session_.check_may_save(); !may.ok()) return may;
+  if (auto come = come_after(stream, nullptr); !come.ok()) return come;
   std::vector<CheckpointSource> sources;
-  for (const StateTensor& tensor : session_.content().tensors())
+  for (const StateTensor& tensor : session_.content().tensors()) {
     sources.push_back({.name = tensor.name, .type = tensor.type, .count = tensor.count, .data = tensor.data});
+    if (tensor.device != kOnHost) sources.back().open = [&tensor, this] { return devices_->read(tensor); };
+  }
   return save_checkpoint(path, session_.revision(), sources);
 }
 
-Result<std::uint64_t> SharedState::load(const std::string& path) {
+Result<std::uint64_t> SharedState::load(const std::string& path, std::uintptr_t stream) {
   const Claim claim(busy_);
   if (!claim) return in_use();
+  if (const auto come = come_after(stream, nullptr); !come.ok()) return come.error();
   drive([&] { return session_.load(now()); }, {.path = &path});
   if (auto loaded = done(); !loaded.ok()) return loaded.error();
   return session_.revision();

@@ -9,6 +9,7 @@
 
 #include "base/result.hpp"
 #include "runtime/communicator.hpp"
+#include "runtime/device_tensors.hpp"
 #include "shared_state/state_session.hpp"
 
 namespace hawser {
@@ -24,6 +25,8 @@ struct SyncArguments {
   std::uint64_t tag = 0;
   bool only_marked = false;  ///< Tensors that were not marked as changed are what they were.
   unsigned threads = 0;      ///< For digests; 0: one for each core.
+  /// Of tensors on devices: what is on it now comes first (DeviceTensors::begin). 0: the default streams.
+  std::uintptr_t stream = 0;
   /// Called now and then during a transfer, by the thread that waits; may be empty.
   std::function<void(const SyncProgress&)> progress;
 };
@@ -31,6 +34,7 @@ struct SyncArguments {
 /// hawserCommConnectPrefetch has the contract.
 struct PrefetchArguments {
   Duration bound = seconds(600);
+  std::uintptr_t stream = 0;                          ///< As in SyncArguments.
   std::function<void(const SyncProgress&)> progress;  ///< May be empty.
 };
 
@@ -38,6 +42,8 @@ struct PrefetchArguments {
 /// beside another one is answered with invalid_usage.
 class SharedState {
  public:
+  /// Finds out where the tensors lie. Errors: those of StateContent::create; invalid_argument for a tensor that reaches
+  /// beyond its allocation on a device.
   static Result<std::unique_ptr<SharedState>> create(std::vector<StateTensor> tensors);
   /// Takes it out of use, for its end: every later call finds it in use. Error: invalid_usage.
   Result<void> retire();
@@ -56,15 +62,17 @@ class SharedState {
   Result<void> mark_changed(const std::string& name);
   /// The caller has written to all tensors, which are then complete again.
   Result<void> mark_all_changed();
-  /// Of all tensors that may not differ, as content_digest().
-  Result<Digest128> digest();
+  // These three have no communicator: they give a device DeviceTensors::kPatience.
 
+  /// Of all tensors that may not differ, as content_digest(). Error: system, of a device.
+  Result<Digest128> digest(std::uintptr_t stream = 0);
   /// As save_checkpoint() and load_checkpoint(); the revision is kept with the tensors.
-  Result<void> save(const std::string& path);
-  Result<std::uint64_t> load(const std::string& path);
+  Result<void> save(const std::string& path, std::uintptr_t stream = 0);
+  Result<std::uint64_t> load(const std::string& path, std::uintptr_t stream = 0);
 
  private:
-  explicit SharedState(std::unique_ptr<StateContent> content) : session_(std::move(content)) {}
+  SharedState(std::unique_ptr<StateContent> content, std::unique_ptr<DeviceTensors> devices)
+      : session_(std::move(content)), devices_(std::move(devices)) {}
 
   /// Keeps other calls out while it lives.
   class Claim {
@@ -95,6 +103,9 @@ class SharedState {
   StateSession::Next perform_collective(const Means& means);
   StateSession::Next perform_connect(const Means& means);
   StateSession::Next perform_load(const Means& means);
+  StateSession::Next perform_digest(const Means& means);
+  /// Waits for the caller's streams. `communicator`: null without one.
+  Result<void> come_after(std::uintptr_t stream, Communicator* communicator);
   /// By the call that has claimed the state.
   Result<void> done() const;
   Result<void> take_back();
@@ -102,6 +113,7 @@ class SharedState {
 
   mutable std::atomic<bool> busy_{false};
   StateSession session_;
+  std::unique_ptr<DeviceTensors> devices_;  ///< Null where all tensors lie on the host.
   std::shared_ptr<CommunicatorSlot> offered_through_;
 };
 

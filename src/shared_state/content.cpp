@@ -102,9 +102,11 @@ std::span<std::byte> StateContent::memory(Slice slice) const {
           static_cast<std::size_t>(hawser::slice_bytes(tensor.bytes(), slice.slice))};
 }
 
-void StateContent::digest(Slice slice) {
+void StateContent::digest(Slice slice) { digested(slice, digest_slice(memory(slice), kContentSeed)); }
+
+void StateContent::digested(Slice slice, const Digest128& digest) {
   Known& known = known_[slice.tensor];
-  known.slices[static_cast<std::size_t>(slice.slice)] = digest_slice(memory(slice), kContentSeed);
+  known.slices[static_cast<std::size_t>(slice.slice)] = digest;
   known.stale[static_cast<std::size_t>(slice.slice)] = 0;
 }
 
@@ -119,10 +121,8 @@ void StateContent::all_digested() {
 }
 
 void StateContent::came(Slice slice, const Digest128& digest) {
-  Known& known = known_[slice.tensor];
-  known.slices[static_cast<std::size_t>(slice.slice)] = digest;
-  known.stale[static_cast<std::size_t>(slice.slice)] = 0;
-  known.root_stale = true;
+  digested(slice, digest);
+  known_[slice.tensor].root_stale = true;
 }
 
 Manifest StateContent::manifest() const {

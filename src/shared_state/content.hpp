@@ -12,6 +12,7 @@
 #include "base/data_type.hpp"
 #include "base/digest128.hpp"
 #include "base/result.hpp"
+#include "collective/work.hpp"
 #include "shared_state/manifest.hpp"
 
 namespace hawser {
@@ -19,13 +20,14 @@ namespace hawser {
 /// All digests of shared states are made with it.
 inline constexpr std::uint64_t kContentSeed = 0;
 
-/// A named tensor in the caller's memory.
+/// A named tensor in the caller's memory. On a device, nothing here touches it.
 struct StateTensor {
   std::string name;
   DataType type = DataType::float32;
   std::uint64_t count = 0;
   std::byte* data = nullptr;  ///< Not null unless count is 0.
   bool allow_content_inequality = false;
+  std::int32_t device = kOnHost;
   std::uint64_t bytes() const { return count * element_bytes(type); }
 };
 
@@ -52,8 +54,12 @@ class StateContent {
   };
   /// Slices to be digested.
   std::vector<Slice> stale() const;
-  /// Reads one of them. Different slices may be digested by different threads at once.
+  /// Where a slice lies.
+  std::span<std::byte> memory(Slice slice) const;
+  /// Reads one of them, on the host. Different slices may be digested by different threads at once.
   void digest(Slice slice);
+  /// The same for whoever has read it: its digest.
+  void digested(Slice slice, const Digest128& digest);
   /// After all of stale().
   void all_digested();
   /// A slice has come whose digest was checked.
@@ -75,7 +81,6 @@ class StateContent {
   };
 
   explicit StateContent(std::vector<StateTensor> tensors);
-  std::span<std::byte> memory(Slice slice) const;
 
   std::vector<StateTensor> tensors_;
   std::vector<Known> known_;

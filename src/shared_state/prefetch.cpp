@@ -26,16 +26,24 @@ Error bad_catalog(const std::string& why) { return {Status::refused, "the catalo
 
 std::uint64_t StateOffer::pieces() const { return slice_count(catalog.size()); }
 
+const StateOffer::Tensor& StateOffer::tensor_of(std::uint64_t slice) const {
+  HAWSER_ASSERT(slice < slices);
+  const auto next =
+      std::upper_bound(tensors.begin(), tensors.end(), slice,
+                       [](std::uint64_t wanted, const Tensor& tensor) { return wanted < tensor.first_slice; });
+  return *std::prev(next);
+}
+
+std::int32_t StateOffer::device_of(std::uint64_t chunk) const {
+  return chunk < pieces() ? kOnHost : tensor_of(chunk - pieces()).device;
+}
+
 std::span<const std::byte> StateOffer::payload(std::uint64_t chunk) const {
   if (chunk < pieces())
     return std::span(catalog).subspan(static_cast<std::size_t>(chunk * kDigestSliceBytes),
                                       static_cast<std::size_t>(slice_bytes(catalog.size(), chunk)));
   const std::uint64_t slice = chunk - pieces();
-  HAWSER_ASSERT(slice < slices);
-  const auto next =
-      std::upper_bound(tensors.begin(), tensors.end(), slice,
-                       [](std::uint64_t wanted, const Tensor& tensor) { return wanted < tensor.first_slice; });
-  const Tensor& tensor = *std::prev(next);
+  const Tensor& tensor = tensor_of(slice);
   const std::uint64_t here = slice - tensor.first_slice;
   return {tensor.data + here * kDigestSliceBytes, static_cast<std::size_t>(slice_bytes(tensor.bytes, here))};
 }
@@ -60,7 +68,8 @@ std::shared_ptr<const StateOffer> make_offer(const StateContent& content, std::u
     const StateTensor& one = content.tensors()[tensor];
     // One without slices would hide the one that begins at the same number.
     if (one.bytes() > 0)
-      offer->tensors.push_back({.data = one.data, .bytes = one.bytes(), .first_slice = offer->slices});
+      offer->tensors.push_back(
+          {.data = one.data, .device = one.device, .bytes = one.bytes(), .first_slice = offer->slices});
     offer->slices += slice_count(one.bytes());
     for (const Digest128& digest : content.slice_digests(tensor)) append_digest(digest, offer->catalog);
   }

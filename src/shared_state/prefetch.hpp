@@ -46,6 +46,7 @@ inline bool is_prefetch(const OpKey& key) { return key.view == ViewId{} && key.e
 struct StateOffer {
   struct Tensor {
     const std::byte* data = nullptr;
+    std::int32_t device = kOnHost;
     std::uint64_t bytes = 0;
     std::uint64_t first_slice = 0;
   };
@@ -57,8 +58,14 @@ struct StateOffer {
 
   std::uint64_t pieces() const;
   std::uint64_t chunks() const { return pieces() + slices; }
-  /// For chunks below chunks().
+  /// Both for chunks below chunks().
   std::span<const std::byte> payload(std::uint64_t chunk) const;
+  /// The device that it lies on.
+  std::int32_t device_of(std::uint64_t chunk) const;
+
+ private:
+  /// Whose slice, of all of them, that is.
+  const Tensor& tensor_of(std::uint64_t slice) const;
 };
 /// The content must have all digests.
 std::shared_ptr<const StateOffer> make_offer(const StateContent& content, std::uint64_t revision);

@@ -18,6 +18,11 @@ constexpr int kOvertakenMax = 8;
 /// For servers that join later.
 constexpr std::size_t kSpareNumbers = 64;
 
+bool is_any_on_device(const StateContent& content) {
+  const auto& tensors = content.tensors();
+  return std::any_of(tensors.begin(), tensors.end(), [](const auto& one) { return one.device != kOnHost; });
+}
+
 }  // namespace
 
 PrefetchGuest::PrefetchGuest(Instant now, std::shared_ptr<PrefetchTarget> target)
@@ -152,6 +157,11 @@ StateContent::Slice PrefetchGuest::place(std::uint64_t slice) const {
   return {.tensor = tensor, .slice = slice - starts_[tensor]};
 }
 
+std::int32_t PrefetchGuest::device_of(const FrameHeader& frame) const {
+  if (frame.chunk < content_->pieces) return kOnHost;
+  return target_->content->tensors()[place(frame.chunk - content_->pieces).tensor].device;
+}
+
 bool PrefetchGuest::chunk_came(Instant now, PeerId peer, const FrameHeader& frame, Payload payload,
                                std::vector<PrefetchSend>& out, std::vector<Execution::Order>& works) {
   if (!expects(peer, frame)) return true;  // It was, when it began.
@@ -181,8 +191,8 @@ void PrefetchGuest::check(std::uint64_t slice, Arrival arrival, std::vector<Arri
   Work work{.steps = {}, .bytes = 2 * bytes};
   if (!planted(PlantedFault::careless_guest))
     work.steps.emplace_back(CheckDigest{.bytes = from, .count = bytes, .seed = kContentSeed, .wanted = wanted});
-  work.steps.emplace_back(
-      CopyBytes{.from = from, .to = tensor.data + at.slice * kDigestSliceBytes, .bytes = bytes});
+  if (tensor.device == kOnHost)
+    work.steps.emplace_back(CopyBytes{.from = from, .to = target_->content->memory(at).data(), .bytes = bytes});
   checks_[slice] = {.arrival = std::move(arrival),
                     .wanted = wanted,
                     .before = target_->content->slice_digests(at.tensor)[static_cast<std::size_t>(at.slice)],
@@ -193,10 +203,24 @@ void PrefetchGuest::check(std::uint64_t slice, Arrival arrival, std::vector<Arri
   works.push_back({.token = slice, .work = std::move(work)});
 }
 
+void PrefetchGuest::upload(std::uint64_t slice, Check& check, std::vector<Execution::Order>& works) {
+  const StateContent::Slice at = place(slice);
+  const std::span<std::byte> to = target_->content->memory(at);
+  check.uploading = true;
+  Work work{.bytes = to.size(), .device = target_->content->tensors()[at.tensor].device};
+  work.steps.emplace_back(CopyBytes{.from = check.arrival.payload.bytes, .to = to.data(), .bytes = to.size()});
+  works.push_back({.token = slice, .work = std::move(work)});
+}
+
 bool PrefetchGuest::worked(Instant now, std::uint64_t slice, bool right, std::vector<PrefetchSend>& out,
                            std::vector<Execution::Order>& works) {
-  Check one = std::move(checks_.extract(slice).mapped());
   const StateContent::Slice at = place(slice);
+  if (Check& check = checks_.at(slice);
+      right && !check.uploading && target_->content->tensors()[at.tensor].device != kOnHost) {
+    upload(slice, check, works);
+    return true;
+  }
+  Check one = std::move(checks_.extract(slice).mapped());
   const std::uint64_t bytes = slice_bytes(target_->content->tensors()[at.tensor].bytes(), at.slice);
   target_->content->came(at, right ? one.wanted : one.before);
   if (right) {
@@ -269,7 +293,8 @@ bool PrefetchGuest::catalog_came(Instant now, std::vector<PrefetchSend>& out) {
   swarm_peers_ = 1 + servers_.size() + kSpareNumbers;
   swarm_ = std::make_unique<Swarm>(
       0, static_cast<std::uint32_t>(swarm_peers_),
-      std::vector<SwarmPart>{{.slices = wanted_.size(), .holders = {}, .receivers = {0}}}, std::move(has));
+      std::vector<SwarmPart>{{.slices = wanted_.size(), .holders = {}, .receivers = {0}}}, std::move(has),
+      is_any_on_device(content) ? limits_on_device(servers_.size()) : SwarmLimits{});
   choose(now, out);
   return true;
 }

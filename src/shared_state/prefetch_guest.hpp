@@ -26,7 +26,10 @@ class PrefetchGuest {
   void offered(Instant now, PeerId server, const FrameHeader& frame, std::vector<PrefetchSend>& out);
   /// Whether a chunk that begins to come in is of use; else it may be read and forgotten.
   bool expects(PeerId server, const FrameHeader& frame) const;
-  /// It has come whole. A slice is checked, and brought to its place, by a work. False: it is not what it must be.
+  /// The device that the content of such a chunk will be brought to.
+  std::int32_t device_of(const FrameHeader& frame) const;
+  /// It has come whole. A slice is checked, and brought to its place, by a work; to a device by another one. False: it
+  /// is not what it must be.
   bool chunk_came(Instant now, PeerId server, const FrameHeader& frame, Payload payload, std::vector<PrefetchSend>& out,
                   std::vector<Execution::Order>& works);
   /// A work has come back. The target is in use until all have, after end() too. False: that slice was not what it must
@@ -78,10 +81,12 @@ class PrefetchGuest {
     Digest128 wanted;
     Digest128 before;              ///< Of what lay in its place.
     bool is_of_other = false;      ///< Of a content that is not being fetched any more.
+    bool uploading = false;        ///< It is right, and on its way to the device.
     std::vector<Arrival> waiting;  ///< Further copies that came meanwhile.
   };
 
   void check(std::uint64_t slice, Arrival arrival, std::vector<Arrival> waiting, std::vector<Execution::Order>& works);
+  void upload(std::uint64_t slice, Check& check, std::vector<Execution::Order>& works);
   bool catalog_came(Instant now, std::vector<PrefetchSend>& out);
   void join_swarm(Instant now, PeerId peer, Server& server, std::vector<PrefetchSend>& out);
   void leave_swarm(Instant now, Server& server, std::vector<PrefetchSend>& out);

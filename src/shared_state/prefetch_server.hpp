@@ -54,6 +54,7 @@ class PrefetchServer {
   void arrived(Instant now, PeerId guest, const FrameHeader& frame, std::vector<PrefetchSend>& out);
   /// For chunks that were sent through `out`, of the offer in force.
   std::span<const std::byte> payload(std::uint64_t chunk) const { return offer_->payload(chunk); }
+  std::int32_t device_of(std::uint64_t chunk) const { return offer_->device_of(chunk); }
 
   UplinkMeter& uplink() { return uplink_; }
   void tick(Instant now, std::vector<PrefetchSend>& out);

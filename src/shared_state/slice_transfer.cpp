@@ -37,6 +37,15 @@ std::vector<SwarmPart> shapes(const TransferCall& call, std::uint32_t rank, cons
   return parts;
 }
 
+/// Slices that a device is to get wait on the host: fewer may be on their way at a time.
+SwarmLimits swarm_limits(const TransferCall& call, std::uint32_t rank, std::size_t linked) {
+  const auto arrives_on_device = [rank](const TransferPart& part) {
+    return part.device != kOnHost && std::binary_search(part.receivers.begin(), part.receivers.end(), rank);
+  };
+  return std::any_of(call.parts.begin(), call.parts.end(), arrives_on_device) ? limits_on_device(linked)
+                                                                              : SwarmLimits{};
+}
+
 FrameKind frame_of(SwarmMessage::Kind kind) {
   switch (kind) {
     case SwarmMessage::Kind::want: return FrameKind::want;
@@ -64,7 +73,7 @@ SliceTransfer::SliceTransfer(std::shared_ptr<TransferCall> call, std::uint32_t r
     : call_(std::move(call)),
       beside_(links_beside(links, world_size, rank, call_->parts)),
       linked_(all_of(links.neighbours(rank, world_size), beside_)),
-      swarm_(rank, world_size, shapes(*call_, rank, linked_), call_->has),
+      swarm_(rank, world_size, shapes(*call_, rank, linked_), call_->has, swarm_limits(*call_, rank, linked_.size())),
       ready_(world_size) {
   std::uint64_t start = 0;
   for (const TransferPart& part : call_->parts) {
@@ -123,39 +132,52 @@ std::size_t SliceTransfer::stride(std::uint64_t chunk, std::size_t) const {
 
 std::byte* SliceTransfer::landing(std::uint64_t chunk, Output&) {
   // A copy that is being checked may lie there.
-  if (checked_.contains(chunk)) return nullptr;
+  if (checked_.contains(chunk) || device_of(chunk) != kOnHost) return nullptr;
   call_->touched[static_cast<std::size_t>(chunk)] = true;
   return memory(chunk).data();
 }
 
 void SliceTransfer::arrived(Instant, std::uint32_t from, Direction, std::uint64_t chunk, Payload payload, Output& out) {
   if (const auto found = checked_.find(chunk); found != checked_.end())
-    found->second.push_back({.from = from, .payload = std::move(payload)});
+    found->second.copies.push_back({.from = from, .payload = std::move(payload)});
   else
-    check(chunk, {.from = from, .payload = std::move(payload)}, out);
+    check(chunk, {{.from = from, .payload = std::move(payload)}}, out);
 }
 
-/// Orders the work that proves a copy, and brings it to its place if that is elsewhere.
-void SliceTransfer::check(std::uint64_t chunk, Arrival arrival, Output& out) {
+/// Orders the work that proves the first copy, and brings it to its place if that is elsewhere on the host.
+void SliceTransfer::check(std::uint64_t chunk, std::vector<Arrival> copies, Output& out) {
   const std::span<std::byte> place = memory(chunk);
+  const std::byte* const bytes = copies.front().payload.bytes;
   const std::size_t part = part_of(chunk);
   const Digest128& wanted = call_->parts[part].digests[static_cast<std::size_t>(chunk - starts_[part])];
-  Work work{.steps = {CheckDigest{
-                .bytes = arrival.payload.bytes, .count = place.size(), .seed = kContentSeed, .wanted = wanted}},
+  Work work{.steps = {CheckDigest{.bytes = bytes, .count = place.size(), .seed = kContentSeed, .wanted = wanted}},
             .bytes = place.size()};
-  if (arrival.payload.bytes != place.data()) {
+  if (device_of(chunk) == kOnHost && bytes != place.data()) {
     call_->touched[static_cast<std::size_t>(chunk)] = true;
-    work.steps.emplace_back(CopyBytes{.from = arrival.payload.bytes, .to = place.data(), .bytes = place.size()});
+    work.steps.emplace_back(CopyBytes{.from = bytes, .to = place.data(), .bytes = place.size()});
   }
-  auto& copies = checked_[chunk];
-  copies.insert(copies.begin(), std::move(arrival));
+  checked_[chunk].copies = std::move(copies);
+  out.works.push_back({.token = chunk, .work = std::move(work)});
+}
+
+void SliceTransfer::upload(std::uint64_t chunk, Checking& checking, Output& out) {
+  const std::span<std::byte> place = memory(chunk);
+  checking.uploading = true;
+  call_->touched[static_cast<std::size_t>(chunk)] = true;
+  Work work{.bytes = place.size(), .device = device_of(chunk)};
+  work.steps.emplace_back(
+      CopyBytes{.from = checking.copies.front().payload.bytes, .to = place.data(), .bytes = place.size()});
   out.works.push_back({.token = chunk, .work = std::move(work)});
 }
 
 std::optional<std::uint32_t> SliceTransfer::worked(Instant now, std::uint64_t chunk, const WorkResult& result,
                                                    Output& out) {
-  std::vector<Arrival> copies = std::move(checked_.at(chunk));
-  checked_.erase(chunk);
+  if (Checking& checking = checked_.at(chunk);
+      result.right && device_of(chunk) != kOnHost && !checking.uploading) {
+    upload(chunk, checking, out);
+    return std::nullopt;
+  }
+  std::vector<Arrival> copies = std::move(checked_.extract(chunk).mapped().copies);
   const std::uint32_t from = copies.front().from;
   const std::size_t bytes = memory(chunk).size();
   if (result.right) {
@@ -172,13 +194,7 @@ std::optional<std::uint32_t> SliceTransfer::worked(Instant now, std::uint64_t ch
   swarm_.slice_bad(now, from, chunk, messages_);
   say(out);
   copies.erase(copies.begin());
-  if (!copies.empty()) {
-    Arrival next = std::move(copies.front());
-    copies.erase(copies.begin());
-    check(chunk, std::move(next), out);
-    auto& rest = checked_.at(chunk);
-    rest.insert(rest.end(), std::make_move_iterator(copies.begin()), std::make_move_iterator(copies.end()));
-  }
+  if (!copies.empty()) check(chunk, std::move(copies), out);
   return from;
 }
 

@@ -19,6 +19,7 @@ namespace hawser {
 struct TransferPart {
   std::uint32_t tensor = 0;   ///< In the shared state.
   std::byte* data = nullptr;  ///< This member's memory of it, `bytes` long.
+  std::int32_t device = kOnHost;  ///< Where that is.
   std::uint64_t bytes = 0;
   std::size_t element_bytes = 1;
   std::vector<std::uint32_t> holders;    ///< Ranks, ascending.
@@ -53,7 +54,8 @@ struct TransferCall {
 
 /// A transfer of slices at one member: whom to ask for what is the Swarm's to say; here are the memory, the
 /// digests (as works) and the frames. Slices travel as chunks on their way down, messages as control frames.
-/// What has come stays when the transfer is aborted: TransferCall tells.
+/// What has come stays when the transfer is aborted: TransferCall tells. A slice that belongs on a device is checked on
+/// the host, and uploaded by a work of its own.
 class SliceTransfer final : public Execution {
  public:
   SliceTransfer(std::shared_ptr<TransferCall> call, std::uint32_t rank, std::uint32_t world_size,
@@ -63,6 +65,7 @@ class SliceTransfer final : public Execution {
   std::optional<std::span<const std::byte>> payload(Direction direction, std::uint64_t chunk, Output& out) override;
   void sent(std::uint32_t to, Direction direction, std::uint64_t chunk, Output& out) override;
   std::optional<std::uint32_t> worked(Instant now, std::uint64_t token, const WorkResult& result, Output& out) override;
+  std::int32_t device_of(std::uint64_t chunk) const override { return call_->parts[part_of(chunk)].device; }
   std::uint64_t chunks() const override { return swarm_.slices(); }
   Verdict judge(std::uint32_t from, Direction direction, std::uint64_t chunk, std::size_t bytes) const override;
   std::size_t payload_bytes(std::uint32_t from, Direction direction, std::uint64_t chunk) const override;
@@ -93,7 +96,12 @@ class SliceTransfer final : public Execution {
     std::uint32_t from = 0;
     Payload payload;
   };
-  void check(std::uint64_t chunk, Arrival arrival, Output& out);
+  struct Checking {
+    std::vector<Arrival> copies;  ///< The first is in a work; the others came meanwhile.
+    bool uploading = false;       ///< It is right, and on its way to the device.
+  };
+  void check(std::uint64_t chunk, std::vector<Arrival> copies, Output& out);
+  void upload(std::uint64_t chunk, Checking& checking, Output& out);
 
   std::shared_ptr<TransferCall> call_;
   std::vector<std::uint32_t> beside_;  ///< Whom it has links to though they are no neighbours,
@@ -102,8 +110,7 @@ class SliceTransfer final : public Execution {
   Swarm swarm_;
   std::vector<bool> ready_;
   std::vector<SwarmMessage> messages_;
-  /// Slices whose content is being checked, and copies of them that came meanwhile.
-  std::map<std::uint64_t, std::vector<Arrival>> checked_;
+  std::map<std::uint64_t, Checking> checked_;  ///< Slices whose content is being checked.
 };
 
 }  // namespace hawser

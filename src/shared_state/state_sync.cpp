@@ -182,6 +182,7 @@ StateSync::Next StateSync::heard_digests() {
     const StateTensor& tensor = content.tensors()[fetch.tensor];
     TransferPart part{.tensor = fetch.tensor,
                       .data = tensor.data,
+                      .device = tensor.device,
                       .bytes = tensor.bytes(),
                       .element_bytes = element_bytes(tensor.type),
                       .holders = fetch.holders,
@@ -209,7 +210,8 @@ StateSync::Next StateSync::transfer() {
     lacks = lacks || receives;
   }
   // That may find no memory.
-  if (settings_.keep_old_bytes) keep_old();
+  if (settings_.keep_old_bytes)
+    if (const auto kept = keep_old(); !kept.ok()) return fail(kept.error());
   if (lacks) record_.incomplete = true;
   const Next next = call(Phase::transfer, {.collective = Collective::transfer,
                                            .type = DataType::uint8,
@@ -266,26 +268,44 @@ StateSync::Next StateSync::transferred(Instant now) {
   return next;
 }
 
-void StateSync::keep_old() {
+/// Between a tensor and the host.
+Result<void> StateSync::copy(std::size_t tensor, const CopyBytes& copy) const {
+  const std::int32_t device = record_.content->tensors()[tensor].device;
+  if (device != kOnHost) return settings_.copy_on_device(device, copy);
+  std::memcpy(copy.to, copy.from, copy.bytes);
+  return {};
+}
+
+Result<void> StateSync::keep_old() {
   std::size_t slice = 0;
   for (const TransferPart& part : transfer_->parts)
     for (std::size_t i = 0; i < part.digests.size(); ++i, ++slice) {
       if (transfer_->has[slice]) continue;
       if (!kept_slices_.emplace(part.tensor, i).second) continue;
-      const std::byte* const from = part.data + i * kDigestSliceBytes;
-      kept_.push_back({.slice = {.tensor = part.tensor, .slice = i},
-                       .bytes = {from, from + hawser::slice_bytes(part.bytes, i)}});
+      const StateContent::Slice place{.tensor = part.tensor, .slice = i};
+      const std::span<std::byte> from = record_.content->memory(place);
+      std::vector<std::byte> bytes(from.size());
+      const auto copied = copy(part.tensor, {.from = from.data(), .to = bytes.data(), .bytes = bytes.size()});
+      if (!copied.ok()) return copied;
+      kept_.push_back({.slice = place, .bytes = std::move(bytes)});
     }
+  return {};
 }
 
-void StateSync::restore_old() {
+/// Where old content is kept. What a device does not take back leaves the state incomplete.
+Result<void> StateSync::restore_old() {
+  Result<void> restored;
   for (const Kept& kept : kept_) {
-    std::memcpy(record_.content->tensors()[kept.slice.tensor].data + kept.slice.slice * kDigestSliceBytes,
-                kept.bytes.data(), kept.bytes.size());
     record_.content->mark_changed(kept.slice.tensor, kept.slice.slice);
+    const auto copied = copy(kept.slice.tensor, {.from = kept.bytes.data(),
+                                                 .to = record_.content->memory(kept.slice).data(),
+                                                 .bytes = kept.bytes.size()});
+    if (!copied.ok() && restored.ok()) restored = copied;
   }
-  record_.incomplete = was_incomplete_;
-  record_.revision = old_revision_;
+  if (kept_.empty()) return {};
+  record_.incomplete = was_incomplete_ || !restored.ok();
+  if (restored.ok()) record_.revision = old_revision_;
+  return restored;
 }
 
 StateSync::Next StateSync::settle() {
@@ -306,13 +326,16 @@ StateSync::Next StateSync::end() {
 void StateSync::broke_off(const Thrown& thrown) {
   // Which slices a transfer has begun may not have been noted.
   record_.content->mark_all_changed();
-  if (settings_.keep_old_bytes && !kept_.empty()) restore_old();
+  const auto restored = restore_old();
   kept_.clear();
-  (void)fail(thrown.error());
+  Error error = thrown.error();
+  if (!restored.ok()) error.sentence += "; the old content could not be put back: " + restored.error().sentence;
+  (void)fail(std::move(error));
 }
 
 StateSync::Next StateSync::fail(Error error) {
-  if (settings_.keep_old_bytes && !kept_.empty()) restore_old();
+  if (const auto restored = restore_old(); !restored.ok())
+    error.sentence += "; the old content could not be put back: " + restored.error().sentence;
   if (record_.incomplete)
     error.sentence +=
         "; this peer's shared state is INCOMPLETE: some tensors are partly overwritten. Synchronise again "

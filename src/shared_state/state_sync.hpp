@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -45,6 +46,8 @@ struct SyncSettings {
   bool compress = false;
   /// What is overwritten is kept until all has come, and put back if it does not.
   bool keep_old_bytes = false;
+  /// Copies between the host and a tensor on that device, here and now, and blocks for it. Only where there is one.
+  std::function<Result<void>(std::int32_t device, const CopyBytes& copy)> copy_on_device{};
 };
 
 struct SyncInfo {
@@ -126,8 +129,9 @@ class StateSync {
   Next transfer();
   Next transferred(Instant now);
   void take_stock();
-  void keep_old();
-  void restore_old();
+  Result<void> keep_old();
+  Result<void> restore_old();
+  Result<void> copy(std::size_t tensor, const CopyBytes& copy) const;
   void account(Instant now, const CollectiveInfo* info);
   Manifest manifest() const;
   Next settle();

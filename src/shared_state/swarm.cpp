@@ -20,6 +20,14 @@ bool contains(const std::vector<std::uint32_t>& ascending, std::uint32_t peer) {
 
 }  // namespace
 
+SwarmLimits limits_on_device(std::size_t peers) {
+  SwarmLimits limits;
+  limits.asked_most = static_cast<std::uint32_t>(
+      std::clamp<std::size_t>(limits.asked_most / std::max<std::size_t>(1, peers), 1, limits.asked_most));
+  limits.asked_first = std::min(limits.asked_first, limits.asked_most);
+  return limits;
+}
+
 Swarm::Swarm(std::uint32_t self, std::uint32_t peers, std::vector<SwarmPart> parts, std::vector<bool> has,
              SwarmLimits limits)
     : self_(self), limits_(limits), peers_(peers) {

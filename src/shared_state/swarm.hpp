@@ -72,6 +72,9 @@ struct SwarmLimits {
   std::uint32_t ranges_announced = 1024;
 };
 
+/// Where slices wait on the host until a device has them: about 32 are on their way, from `peers` together.
+SwarmLimits limits_on_device(std::size_t peers);
+
 class Swarm {
  public:
   /// `has`: of this peer, a flag for each slice; slices of parts in whose receivers it is not are not looked

@@ -147,6 +147,7 @@ const std::vector<std::string_view>& expected_names() {
       "sim: prefetched in part",
       "sim: state offered",
       "sim: offer refused",
+      "sim: an offer waits for works",
       "sim: checkpoint loaded",
       "sim: checkpoint loaded in part",
       "sim: checkpoint unreadable",

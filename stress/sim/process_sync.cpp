@@ -1,3 +1,4 @@
+#include <cstring>
 #include <utility>
 
 #include "sim/process.hpp"
@@ -40,14 +41,16 @@ void Process::go_on(StateSession::Next next) {
   }
 }
 
-/// Ends at once.
+/// Ends at once, or with the works that are under way: a thread would wait for them.
 Error Process::offer_instead(std::shared_ptr<const StateOffer> offer, std::shared_ptr<const StateOffer> instead_of) {
   if (world_.tracing())
     world_.trace(name_ + (offer ? " offers revision " + std::to_string(offer->revision) : " takes its offer back"));
   offer_ended_.reset();
   const CallId id = start_call(Call::Kind::offer).id;
   deliver(OfferStateCall{.call = id, .offer = std::move(offer), .instead_of = std::move(instead_of)});
-  if (!offer_ended_ && !gone()) throw Violation(name_ + ": an offer did not end at once");
+  if (!offer_ended_) world_.coverage.saw("sim: an offer waits for works");
+  while (!offer_ended_ && !gone() && !works_.empty()) work_now(works_.begin()->first);
+  if (!offer_ended_ && !gone()) throw Violation(name_ + ": an offer did not end with the last work");
   return offer_ended_.value_or(Error{Status::closed, "the process is gone"});
 }
 
@@ -126,7 +129,12 @@ void Process::synchronise(const SyncWish& wish) {
   if (world_.tracing())
     world_.trace(name_ + " synchronises revision " + std::to_string(session.revision()) + ", " +
                  to_string(wish.settings.strategy) + (session.incomplete() ? ", incomplete" : ""));
-  go_on(session.synchronise(world_.queue.now(), {.settings = wish.settings,
+  SyncSettings settings = wish.settings;
+  settings.copy_on_device = [](std::int32_t, const CopyBytes& copy) -> Result<void> {
+    std::memcpy(copy.to, copy.from, copy.bytes);
+    return {};
+  };
+  go_on(session.synchronise(world_.queue.now(), {.settings = settings,
                                                  .only_marked = wish.only_marked,
                                                  .view = known.view,
                                                  .self = known.self}));

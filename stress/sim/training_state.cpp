@@ -43,7 +43,9 @@ TrainingState::TrainingState(const ApplicationProfile& profile, std::uint64_t sa
                        .type = shape.type,
                        .count = shape.count,
                        .data = memory.bytes.get(),
-                       .allow_content_inequality = shape.may_differ});
+                       .allow_content_inequality = shape.may_differ,
+                       // Works bring it there and back, which take their time.
+                       .device = random.chance(1, 3) ? 0 : kOnHost});
   }
   auto content = StateContent::create(std::move(tensors));
   HAWSER_ASSERT(content.ok());

@@ -288,4 +288,13 @@ TEST_CASE("numbers that make no sense are refused") {
   CHECK_THROWS_AS(scale(DataType::bfloat16, nullptr, 0, {}), BugFound);
 }
 
+TEST_CASE("factors of a mix are rounded to the working type") {
+  for (const DataType type : {DataType::float32, DataType::float16, DataType::bfloat16}) {
+    CHECK(mix_factors(type, 0.3).of_local == static_cast<double>(0.3F));
+    CHECK(mix_factors(type, 0.3).of_global == static_cast<double>(0.7F));
+    CHECK(mix_factors(type, 1e-60).of_local == 0);
+  }
+  CHECK(mix_factors(DataType::float64, 1e-60).of_local == 1e-60);
+}
+
 }  // namespace hawser

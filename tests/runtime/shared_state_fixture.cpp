@@ -25,14 +25,68 @@ std::vector<std::byte> content_of(std::uint64_t seed, std::size_t tensor, std::s
   return content;
 }
 
-Holding::Holding(std::vector<Tensor> tensors) : tensors_(std::move(tensors)) {
+namespace {
+
+/// Another arrangement for each member.
+std::vector<std::int32_t> spread(std::size_t tensors) {
+  static std::size_t members = 0;
+  std::vector<std::int32_t> devices(tensors, kOnHost);
+  const std::size_t first = members++;
+  for (std::size_t tensor = 0; tensor < tensors && sim_devices() != nullptr; ++tensor)
+    devices[tensor] = static_cast<std::int32_t>((first + tensor) % 3) - 1;
+  return devices;
+}
+
+}  // namespace
+
+Place::Place(std::size_t bytes, std::int32_t device) : bytes_(bytes) {
+  if (bytes == 0) return;
+  if (device == kOnHost) {
+    host_ = std::make_unique<std::byte[]>(bytes);
+    return;
+  }
+  auto made = sim_devices()->allocate(device, bytes);
+  REQUIRE(made.ok());
+  memory_ = std::move(*made);
+}
+
+std::vector<std::byte> Place::read() const {
+  std::vector<std::byte> content(bytes_);
+  if (memory_)
+    sim_devices()->copy_now(content.data(), at(), bytes_);
+  else
+    std::copy(host_.get(), host_.get() + bytes_, content.begin());
+  return content;
+}
+
+void Place::write(const std::vector<std::byte>& content) {
+  REQUIRE(content.size() == bytes_);
+  if (memory_)
+    sim_devices()->copy_now(at(), content.data(), bytes_);
+  else
+    std::copy(content.begin(), content.end(), host_.get());
+}
+
+void flip(Place& place, std::size_t at) {
+  auto content = place.read();
+  content[at] ^= std::byte{1};
+  place.write(content);
+}
+
+Holding::Holding(std::vector<Tensor> tensors) : Holding(tensors, spread(tensors.size())) {}
+
+Holding::Holding(std::vector<Tensor> tensors, const std::vector<std::int32_t>& devices) {
   std::vector<StateTensor> named;
-  for (Tensor& tensor : tensors_)
-    named.push_back({.name = tensor.name,
-                     .type = tensor.type,
-                     .count = tensor.bytes.size() / element_bytes(tensor.type),
-                     .data = tensor.bytes.data(),
-                     .allow_content_inequality = tensor.may_differ});
+  for (std::size_t tensor = 0; tensor < tensors.size(); ++tensor) {
+    const Tensor& one = tensors[tensor];
+    Place& place = places_.emplace_back(one.bytes.size(), devices[tensor]);
+    place.write(one.bytes);
+    named.push_back({.name = one.name,
+                     .type = one.type,
+                     .count = one.bytes.size() / element_bytes(one.type),
+                     .data = place.at(),
+                     .allow_content_inequality = one.may_differ});
+  }
   auto made = SharedState::create(std::move(named));
   if (!made.ok()) FAIL(made.error().sentence);
   state_ = std::move(*made);
@@ -40,27 +94,25 @@ Holding::Holding(std::vector<Tensor> tensors) : tensors_(std::move(tensors)) {
 
 std::vector<std::vector<std::byte>> Holding::content() const {
   std::vector<std::vector<std::byte>> all;
-  for (const Tensor& tensor : tensors_) all.push_back(tensor.bytes);
+  for (const Place& place : places_) all.push_back(place.read());
   return all;
 }
 
 void Holding::fill(std::uint64_t seed) {
-  for (std::size_t tensor = 0; tensor < tensors_.size(); ++tensor) {
-    const auto content = content_of(seed, tensor, tensors_[tensor].bytes.size());
-    std::copy(content.begin(), content.end(), tensors_[tensor].bytes.begin());
-  }
+  for (std::size_t tensor = 0; tensor < places_.size(); ++tensor)
+    places_[tensor].write(content_of(seed, tensor, places_[tensor].size()));
   REQUIRE(state_->mark_all_changed().ok());
 }
 
 bool Holding::is_filled(std::uint64_t seed) const {
-  for (std::size_t tensor = 0; tensor < tensors_.size(); ++tensor)
-    if (tensors_[tensor].bytes != content_of(seed, tensor, tensors_[tensor].bytes.size())) return false;
+  for (std::size_t tensor = 0; tensor < places_.size(); ++tensor)
+    if (places_[tensor].read() != content_of(seed, tensor, places_[tensor].size())) return false;
   return true;
 }
 
 std::uint64_t Holding::bytes() const {
   std::uint64_t all = 0;
-  for (const Tensor& tensor : tensors_) all += tensor.bytes.size();
+  for (const Place& place : places_) all += place.size();
   return all;
 }
 

@@ -19,13 +19,34 @@ struct Tensor {
   bool may_differ = false;
 };
 
-/// One member's tensors, and the shared state made of them.
+/// Where a tensor lies that only its owner's functions touch.
+class Place {
+ public:
+  Place(std::size_t bytes, std::int32_t device);
+  std::byte* at() const { return memory_ ? memory_->bytes() : host_.get(); }
+  std::size_t size() const { return bytes_; }
+  std::vector<std::byte> read() const;
+  void write(const std::vector<std::byte>& content);
+
+ private:
+  std::size_t bytes_;
+  std::unique_ptr<std::byte[]> host_;
+  std::unique_ptr<device::Memory> memory_;
+};
+
+/// Changes a byte.
+void flip(Place& place, std::size_t at);
+
+/// One member's tensors, and the shared state made of them. Where there are devices, two of three tensors lie on them,
+/// and not on the same at all members.
 class Holding {
  public:
   explicit Holding(std::vector<Tensor> tensors);
+  /// `devices`: one for each tensor, or kOnHost.
+  Holding(std::vector<Tensor> tensors, const std::vector<std::int32_t>& devices);
 
   SharedState& state() { return *state_; }
-  Tensor& operator[](std::size_t tensor) { return tensors_[tensor]; }
+  Place& operator[](std::size_t tensor) { return places_[tensor]; }
   std::vector<std::vector<std::byte>> content() const;
   /// Other content for each seed, in all tensors; and says that it is complete.
   void fill(std::uint64_t seed);
@@ -33,7 +54,7 @@ class Holding {
   std::uint64_t bytes() const;
 
  private:
-  std::vector<Tensor> tensors_;
+  std::vector<Place> places_;
   std::unique_ptr<SharedState> state_;
 };
 

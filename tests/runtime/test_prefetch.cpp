@@ -114,8 +114,8 @@ TEST_CASE("a newcomer follows a new revision, and fetches only what it changes")
   // The next revision changes one tensor. The offer ends by itself when the state is changed.
   for (Holding& holding : holdings) {
     REQUIRE(holding.state().set_revision(2).ok());
-    const auto content = content_of(7, 3, holding[3].bytes.size());
-    std::copy(content.begin(), content.end(), holding[3].bytes.begin());
+    const auto content = content_of(7, 3, holding[3].size());
+    holding[3].write(content);
   }
   check_success(sync_all(peers, holdings));
   offer_all(peers, holdings);
@@ -123,7 +123,7 @@ TEST_CASE("a newcomer follows a new revision, and fetches only what it changes")
   CHECK(eventually([&] { return newcomer.done() == newcomer.holding().bytes(); }));
   newcomer.admit(peers);
   REQUIRE(newcomer.outcome().error.status == Status::success);
-  CHECK(newcomer.outcome().bytes_fetched <= newcomer.holding().bytes() + newcomer.holding()[3].bytes.size());
+  CHECK(newcomer.outcome().bytes_fetched <= newcomer.holding().bytes() + newcomer.holding()[3].size());
   const auto outcomes = sync_with(peers, holdings, newcomer);
   check_success(outcomes);
   CHECK(newcomer.holding().content() == holdings.front().content());

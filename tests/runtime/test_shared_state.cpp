@@ -142,10 +142,10 @@ TEST_CASE("tensors that may differ stay as they are, but come with a new revisio
     return tensors;
   });
   const auto own = content_of(7, 4, 4000);
-  std::copy(own.begin(), own.end(), holdings[1][4].bytes.begin());
+  holdings[1][4].write(own);
   check_success(sync_all(peers, holdings));
   CHECK(holdings[0].is_filled(1));
-  CHECK(holdings[1][4].bytes == own);
+  CHECK(holdings[1][4].read() == own);
   // From the member whose content was the model.
   CHECK(holdings[2].is_filled(1));
   CHECK(*holdings[1].state().digest() == *holdings[0].state().digest());
@@ -342,14 +342,14 @@ TEST_CASE("only what is marked as changed is read again, where that is asked for
   Holdings holdings = hold({{1, 0}, {1, 0}, {1, 0}}, small_model);
   check_success(sync_all(peers, holdings));
   const auto only_marked = [](std::size_t, SyncArguments& arguments) { arguments.only_marked = true; };
-  const auto before = holdings[0][0].bytes;
+  const auto before = holdings[0][0].read();
 
   // What is not marked is not seen.
-  holdings[0][0].bytes[5] ^= std::byte{1};
+  flip(holdings[0][0], 5);
   auto outcomes = sync_all(peers, holdings, only_marked);
   check_success(outcomes);
   CHECK(outcomes[0].info.bytes_fetched == 0);
-  CHECK(holdings[0][0].bytes != before);
+  CHECK(holdings[0][0].read() != before);
   // What is marked is.
   REQUIRE(holdings[0].state().mark_changed("weights").ok());
   outcomes = sync_all(peers, holdings, only_marked);
@@ -358,7 +358,7 @@ TEST_CASE("only what is marked as changed is read again, where that is asked for
   CHECK(holdings[0].is_filled(1));
 
   // Who changed its content behind everybody's back has others send what it pretends to have.
-  holdings[0][0].bytes[5] ^= std::byte{1};
+  flip(holdings[0][0], 5);
   holdings[2].fill(3);
   SECTION("another one has it") {
     outcomes = sync_all(peers, holdings, only_marked);

@@ -44,7 +44,7 @@ TEST_CASE("compressed content comes whole, and is less on the way") {
   TestRun run;
   const Peers peers = run.assemble(2);
   Holdings holdings = hold({{1, 1}, {2, 0}}, big_model);
-  std::fill(holdings[0][0].bytes.begin(), holdings[0][0].bytes.end(), std::byte{3});
+  holdings[0][0].write(std::vector(holdings[0][0].size(), std::byte{3}));
   const auto outcomes =
       sync_all(peers, holdings, [](std::size_t, SyncArguments& arguments) { arguments.settings.compress = true; });
   check_success(outcomes);
@@ -75,7 +75,7 @@ TEST_CASE("only slices that differ are fetched") {
   const Peers peers = run.assemble(2);
   Holdings holdings = hold({{1, 1}, {1, 0}}, big_model);
   for (const std::uint64_t at : {std::uint64_t{0}, 17 * kSlice + 5, 40 * kSlice - 1, kBig - 1})
-    holdings[1][0].bytes[at] ^= std::byte{0x10};
+    flip(holdings[1][0], at);
   const auto outcomes = sync_all(peers, holdings);
   check_success(outcomes);
   CHECK(holdings[1].is_filled(1));

@@ -23,7 +23,7 @@ from hawser._core import (
 )
 from hawser.choices import plan_of, quantization_of, reduce_op_of
 from hawser.shared_state import Progress, SharedState
-from hawser.tensors import Tensor
+from hawser.tensors import Tensor, wait_for_streams
 
 __all__ = ["AsyncOp", "Communicator", "Met"]
 
@@ -56,6 +56,19 @@ class AsyncOp:
         False. After KeyboardInterrupt the operation goes on. Several threads may wait.
         """
         return self._handle.wait(timeout_ms)
+
+    def stream_wait(self, stream: int = 0) -> None:
+        """Makes a stream of the tensor's device wait for the end of the operation; the host goes on at once.
+
+        What is put on the stream from now on runs after the operation. It also does after an error, which `wait` tells;
+        the tensors then hold what an error leaves.
+
+        Args:
+            stream: its address, such as `torch.cuda.current_stream().cuda_stream`. 0: the device's default stream.
+
+        Raises InvalidArgument (no tensor on a device, no stream of that device), SystemFailure.
+        """
+        self._handle.stream_wait(stream)
 
 
 class Communicator:
@@ -184,6 +197,7 @@ class Communicator:
         if prefetch is None:
             self._handle.connect()
             return None
+        wait_for_streams(prefetch.tensors.values())
         return prefetch._handle.connect_prefetch(self._handle, prefetch_bound_ms, progress)
 
     def set_term(self, name: str, value: str | None) -> None:

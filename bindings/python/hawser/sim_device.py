@@ -5,8 +5,8 @@ in its environment, with options as in hawser_sim_device.h.
     comm.all_reduce(x)
     y = x.numpy()
 
-The memory of such a tensor faults (SIGSEGV) when the host touches it. Its stream writes it late, so a call that does
-not wait for the stream is found out.
+The memory of such a tensor faults (SIGSEGV) when the host touches it. A stream of its device writes it late, so a call
+that does not wait for the stream is found out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ __all__ = ["Tensor", "counters"]
 
 
 class Tensor:
-    """A copy of `array`, an array of NumPy's, on simulated device `device`. Collectives take it, through DLPack."""
+    """A copy of `array`, an array of NumPy's, on simulated device `device`.
+
+    Collectives and shared states take it through `__cuda_array_interface__`, and through DLPack where only that is asked
+    for.
+    """
 
     def __init__(self, array: Any, device: int = 0) -> None:
         self._host = array.copy()
@@ -31,8 +35,24 @@ class Tensor:
 
     @property
     def hawser_stream(self) -> int:
-        """The stream that has written it: collectives wait for that."""
+        """The stream that has written it: what takes the tensor waits for that."""
         return self._memory.hawser_stream
+
+    def synchronise(self) -> None:
+        """Blocks until the stream has done what is on it."""
+        self._memory.synchronise()
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        host = self._host.__array_interface__
+        return {
+            "version": 3,
+            "shape": host["shape"],
+            "typestr": host["typestr"],
+            "data": (self._memory.address, False),
+            "strides": host["strides"],
+            "stream": self.hawser_stream,
+        }
 
     def __dlpack__(self, **options: Any) -> Any:
         return self._memory.dlpack()
@@ -48,6 +68,6 @@ class Tensor:
 
 
 def counters() -> dict[str, int]:
-    """Bytes that collectives have copied down and up, and the most pinned memory, of this process."""
+    """Bytes that calls have copied down and up, and the most pinned memory, of this process."""
     down, up, pinned = simulated_device_counters()
     return {"bytes_down": down, "bytes_up": up, "pinned_bytes_most": pinned}

@@ -130,8 +130,14 @@ struct Buffers {
   Tensor send;
   Tensor receive;
 
-  /// Of the tensor that is on a device; if both are, of the one that is read.
-  void* stream() const { return send.on_device ? send.stream : receive.stream; }
+  /// Of the tensor that is on a device; if both are, of the one that is read. The library waits for one of a device.
+  void* stream() const {
+    if (send.on_device() && receive.device == send.device && receive.stream != send.stream)
+      raise_invalid_argument(
+          "the send and the receive tensor are on different streams, and a collective waits for one of a device; let "
+          "one stream wait for the other, and give both tensors that one");
+    return send.on_device() ? send.stream : receive.stream;
+  }
   std::shared_ptr<Kept> kept() const {
     auto kept = std::make_shared<Kept>();
     kept->tensors = {send, receive};
@@ -397,7 +403,8 @@ void bind_communicator(nb::module_& module) {
   module.attr("MET_EPOCH") = nb::int_(HAWSER_MET_EPOCH);
   nb::class_<Operation>(module, "Operation")
       .def("test", &Operation::test)
-      .def("wait", &Operation::wait, nb::arg("timeout_ms").none());
+      .def("wait", &Operation::wait, nb::arg("timeout_ms").none())
+      .def("stream_wait", &Operation::stream_wait, nb::arg("stream"));
   auto comm = nb::borrow<nb::class_<CommHandle>>(module.attr("CommHandle"));
   bind_membership(comm);
   bind_collectives(comm);

@@ -71,7 +71,7 @@ void bind_residual(nb::module_& module) {
       .def_static(
           "like",
           [](nb::object tensor) {
-            const Tensor read = tensor_of(tensor, Access::read, "model");
+            const Tensor read = tensor_of(tensor, Access::read, "model", Where::host_or_device);
             return new Residual(read.count, read.type);
           },
           nb::arg("tensor"), nb::rv_policy::take_ownership, "For tensors of this one's size and type.")

@@ -35,6 +35,16 @@ bool Operation::test() const {
   return ended != 0;
 }
 
+void Operation::stream_wait(std::uintptr_t stream) const {
+  check_process();
+  Outcome outcome;
+  {
+    const GilReleased released;
+    outcome = outcome_of(hawserOpStreamWait(op_, reinterpret_cast<void*>(stream)));
+  }
+  raise_unless_ok(outcome);
+}
+
 void Operation::check_process() const {
   if (!comm_->is_ours())
     raise_invalid_usage("this operation was begun before the process forked, and lives in the parent only");

@@ -10,7 +10,7 @@
 #include <variant>
 #include <vector>
 
-/// Python's tensors as memory: through DLPack or the buffer protocol, never copied.
+/// Python's tensors as memory: through DLPack, the buffer protocol or __cuda_array_interface__, never copied.
 namespace hawser_python {
 
 namespace nb = nanobind;
@@ -20,15 +20,19 @@ enum class Access { read, write };
 /// kDLExtDev of DLPack: what tensors on the simulated device say of themselves.
 inline constexpr int kSimulatedDeviceType = 12;
 
+/// As hawserDeviceOf has it.
+inline constexpr std::int32_t kHostMemory = -1;
+
 /// Keeps the memory of a Python object where it is. To be made, copied and dropped with the GIL only.
 struct Tensor {
   void* data = nullptr;
   std::uint64_t count = 0;
   hawserDataType_t type = hawserFloat32;
-  bool on_device = false;
-  void* stream = nullptr;  ///< Of a device's tensor: the current one of its framework, where it can be asked.
-  std::variant<std::monostate, nb::ndarray<>, nb::ndarray<nb::ro>> memory;
+  std::int32_t device = kHostMemory;
+  void* stream = nullptr;  ///< Of a device's tensor: the one whose work comes first. Null: the device's default stream.
+  std::variant<std::monostate, nb::ndarray<>, nb::ndarray<nb::ro>, nb::object> memory;
 
+  bool on_device() const { return device != kHostMemory; }
   std::uint64_t bytes() const;
 };
 

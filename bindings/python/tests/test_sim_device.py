@@ -3,43 +3,12 @@
 import os
 import subprocess
 import sys
-import textwrap
 
 import numpy
 import pytest
+from sim_peers import run_with_devices
 
 import hawser
-
-
-def run_with_devices(script: str, device: str = "sim:seed=3") -> str:
-    """Runs a Python script that has two peers in threads, `peers`, and `both(call)`."""
-    prelude = """
-        import concurrent.futures
-        import numpy
-        import hawser
-        import hawser.optim
-        from hawser import sim_device
-
-        master = hawser.Master("127.0.0.1:0")
-        peers = [hawser.Communicator(master.address) for _ in range(2)]
-        pool = concurrent.futures.ThreadPoolExecutor(2)
-
-        def both(call):
-            return list(pool.map(call, range(2)))
-
-        both(lambda i: peers[i].connect())
-        while any(peer.world_size < 2 for peer in peers):
-            both(lambda i: peers[i].update_topology())
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(prelude) + textwrap.dedent(script)],
-        env={**os.environ, "HAWSER_DEVICE": device},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_all_collectives_take_tensors_on_devices() -> None:
@@ -73,6 +42,123 @@ def test_all_collectives_take_tensors_on_devices() -> None:
 
         down = sim_device.counters()["bytes_down"]
         assert down > 0
+    """)
+
+
+@pytest.mark.parametrize("way", ["CudaArray", "DLPackArray"])
+def test_either_way_of_giving_memory_is_enough(way: str) -> None:
+    run_with_devices(f"""
+        way = {way}""" + """
+        count = 100_003
+        give = lambda i, kind="float32": (numpy.arange(count) % 97 * (i + 1)).astype(kind)
+        for kind in ("float16", "float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint64"):
+            tensors = [way(sim_device.Tensor(give(i, kind), device=i)) for i in range(2)]
+            both(lambda i: peers[i].all_reduce(tensors[i], op="max"))
+            for one in tensors:
+                assert (one.tensor.numpy() == numpy.maximum(give(0, kind), give(1, kind))).all(), kind
+
+        lists = [[way(sim_device.Tensor(give(i)[:n].reshape(-1, 1))) for n in (7, 1, 1000)] for i in range(2)]
+        both(lambda i: peers[i].all_reduce_many(lists[i]))
+        assert (lists[0][2].tensor.numpy().ravel() == (give(0) + give(1))[:1000]).all()
+
+        one = [way(sim_device.Tensor(give(i))) for i in range(2)]
+        two = [way(sim_device.Tensor(numpy.zeros(2 * count, numpy.float32))) for i in range(2)]
+        both(lambda i: peers[i].all_gather(one[i], two[i]))
+        both(lambda i: peers[i].reduce_scatter(two[i], one[i]))
+        both(lambda i: peers[i].broadcast(one[i], root=0))
+        ranks = [peer.rank for peer in peers]
+        assert (one[1].tensor.numpy() == 2 * give(ranks.index(0))).all()
+    """)
+
+
+def test_what_a_cuda_array_says_is_checked() -> None:
+    run_with_devices("""
+        x = sim_device.Tensor(numpy.zeros((4, 6), numpy.float32))
+        address = x.__cuda_array_interface__["data"][0]
+
+        def refused(sentence, given, kind=hawser.InvalidArgument, **more):
+            try:
+                peers[0].all_reduce(given, **more)
+            except kind as error:
+                assert sentence in str(error), error
+            else:
+                raise SystemExit(f"{sentence}: it was taken")
+
+        refused("the send tensor is read-only, and this call writes to it", CudaArray(x, data=(address, True)))
+        refused("the receive tensor is read-only", x, receive=CudaArray(x, data=(address, True)))
+        refused("not contiguous", CudaArray(x, strides=(4, 16)))
+        refused("not contiguous", CudaArray(x, strides=(24, 5)))
+        refused("(<c8)", CudaArray(x, typestr="<c8"))
+        refused("(>f4)", CudaArray(x, typestr=">f4"))
+        refused("(|b1)", CudaArray(x, typestr="|b1"))
+        refused("has a mask", CudaArray(x, mask=x))
+        refused("names stream 0", CudaArray(x, stream=0))
+        refused("a thread's default stream", CudaArray(x, stream=2))
+        refused("cannot be read (an extent is negative)", CudaArray(x, shape=(-1,)))
+        refused("cannot be read", CudaArray(x, data=None))
+        refused("cannot be read", CudaArray(x, shape="4"))
+        refused("beyond", CudaArray(x, shape=(1 << 20,)))
+        refused("no device is known here", CudaArray(x, data=(numpy.zeros(24, numpy.float32).ctypes.data, False)))
+        refused("are on different streams", x, receive=CudaArray(x, stream=x.hawser_stream + 8))
+        broken = CudaArray(x)
+        del broken.__cuda_array_interface__["shape"]
+        refused("cannot be read ('shape')", broken)
+        refused("none of DLPack", object(), kind=TypeError)
+
+        # Contiguous, said in words; and an input that nobody writes to may be read-only.
+        both(lambda i: peers[i].all_reduce(CudaArray(x, data=(address, True), strides=(24, 4)), numpy.zeros(24, numpy.float32)))
+        both(lambda i: peers[i].all_reduce(CudaArray(x, stream=None), numpy.zeros(24, numpy.float32)))
+        both(lambda i: peers[i].all_reduce(CudaArray(x, stream=1), numpy.zeros(24, numpy.float32)))
+    """)
+
+
+def test_memory_is_kept_while_an_operation_in_the_background_lasts() -> None:
+    run_with_devices("""
+        import gc
+        import weakref
+
+        for way in (CudaArray, DLPackArray):
+            tensor = sim_device.Tensor(numpy.ones(1000, numpy.float32))
+            given, lives = way(tensor), weakref.ref(tensor)
+            operation = peers[0].all_reduce_async(given)
+            del tensor, given
+            gc.collect()
+            assert lives() is not None and not operation.test()
+            peers[1].all_reduce(numpy.ones(1000, numpy.float32))
+            operation.wait()
+            gc.collect()
+            assert lives() is None
+
+        # Dropped before its end, the operation still has the memory.
+        tensor = sim_device.Tensor(numpy.ones(1000, numpy.float32))
+        lives = weakref.ref(tensor)
+        peers[0].all_reduce_async(tensor)
+        del tensor
+        gc.collect()
+        assert lives() is not None
+        peers[1].all_reduce(numpy.ones(1000, numpy.float32))
+    """)
+
+
+def test_a_stream_waits_for_an_operation_and_the_host_does_not() -> None:
+    run_with_devices("""
+        x = sim_device.Tensor(numpy.ones(1000, numpy.float32))
+        operation = peers[0].all_reduce_async(x)
+        operation.stream_wait(x.hawser_stream)
+        assert not operation.test()
+        seen = pool.submit(x.numpy)  # after what is on the stream
+        peers[1].all_reduce(numpy.ones(1000, numpy.float32))
+        assert (seen.result() == 2).all()
+        operation.wait()
+        operation.stream_wait(x.hawser_stream)  # again, and after its end: nothing to wait for
+
+        on_host = peers[0].all_reduce_async(numpy.ones(10, numpy.float32))
+        try:
+            on_host.stream_wait(x.hawser_stream)
+            os._exit(1)
+        except hawser.InvalidArgument as error:
+            assert "device" in str(error), error
+        peers[1].all_reduce(numpy.ones(10, numpy.float32))
     """)
 
 

@@ -23,9 +23,11 @@ def arrays(seed: int) -> Arrays:
 class Toy:
     """A member's model: pulled to targets of its own."""
 
-    def __init__(self, member: int, *, start: int = 0, dtype: Any = torch.float32) -> None:
-        self.parameters = [torch.nn.Parameter(torch.from_numpy(a).to(dtype)) for a in arrays(1000 + start)]
-        self.targets = [torch.from_numpy(a) for a in arrays(member)]
+    def __init__(
+        self, member: int, *, start: int = 0, dtype: Any = torch.float32, device: str = "cpu"
+    ) -> None:
+        self.parameters = [torch.nn.Parameter(torch.from_numpy(a).to(device, dtype)) for a in arrays(1000 + start)]
+        self.targets = [torch.from_numpy(a).to(device) for a in arrays(member)]
         self.sgd = torch.optim.SGD(self.parameters, lr=RATE)
 
     def backward(self) -> None:
@@ -33,7 +35,7 @@ class Toy:
             parameter.grad = ((parameter.detach().float() - target) * float(SLOPE)).to(parameter.dtype)
 
     def values(self) -> list[bytes]:
-        return [parameter.detach().float().numpy().tobytes() for parameter in self.parameters]
+        return [parameter.detach().float().cpu().numpy().tobytes() for parameter in self.parameters]
 
 
 def train(optimizer: Any, toy: Toy, steps: int) -> None:

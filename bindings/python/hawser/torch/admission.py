@@ -47,7 +47,7 @@ class Admission:
         if on_alone not in ("wait", "continue"):
             raise ValueError('on_alone is "wait" or "continue"')
         self.comm = comm
-        self.progress = torch.zeros(3, dtype=torch.int64)
+        self.progress = torch.zeros(3, dtype=torch.int64, device="cpu")
         self._settings = settings
         # One that was connected before has stated nothing, and does not when it comes back either: all do alike.
         self._states_settings = not self._is_connected()

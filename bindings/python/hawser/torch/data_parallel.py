@@ -135,7 +135,8 @@ class _Bucket:
 
     def __init__(self, parameters: list[torch.Tensor]) -> None:
         self.parameters = parameters
-        self.flat = torch.zeros(sum(each.numel() for each in parameters), dtype=parameters[0].dtype)
+        count = sum(each.numel() for each in parameters)
+        self.flat = torch.zeros(count, dtype=parameters[0].dtype, device=parameters[0].device)
         self.is_started = False
         self._ready: set[int] = set()
 
@@ -169,12 +170,13 @@ class _Bucket:
 
 
 def _fill(parameters: list[torch.Tensor], bytes_max: int) -> list[_Bucket]:
-    """In order, of one type each."""
+    """In order, of one type and on one device each."""
     buckets: list[list[torch.Tensor]] = []
     size = 0
     for parameter in parameters:
         own = parameter.numel() * parameter.element_size()
-        if not buckets or buckets[-1][0].dtype != parameter.dtype or size + own > bytes_max:
+        fits = buckets and (buckets[-1][0].dtype, buckets[-1][0].device) == (parameter.dtype, parameter.device)
+        if not fits or size + own > bytes_max:
             buckets.append([])
             size = 0
         buckets[-1].append(parameter)

@@ -96,7 +96,7 @@ class DiLoCo(OuterLoop):
         outer = OuterSettings(outer_lr, outer_momentum, nesterov)
         self._fragment = Fragment(named(model_parameters), outer)
         self._outer_lr = outer_lr
-        self._rates = torch.zeros(len(inner_optimizer.param_groups), dtype=torch.float64)
+        self._rates = torch.zeros(len(inner_optimizer.param_groups), dtype=torch.float64, device="cpu")
         self._rate_groups: list[int] | None = None
         if sync_every == 1 and outer_momentum == 0:
             self._rate_groups = _plain_sgd_groups(inner_optimizer, self._fragment)

@@ -1,4 +1,4 @@
-"""The backend "hawser" of torch.distributed, for tensors in CPU memory.
+"""The backend "hawser" of torch.distributed, for tensors in CPU memory and on CUDA devices.
 
     import torch.distributed as dist
     import hawser.torch.distributed                          # registers it
@@ -29,7 +29,7 @@ from torch._C._distributed_c10d import (  # type: ignore[import-not-found,unused
     ScatterOptions,
 )
 
-from hawser.torch.distributed_collectives import Collectives
+from hawser.torch.distributed_collectives import DEVICE_TYPES, Collectives
 from hawser.torch.distributed_queue import OperationQueue, QueuedWork
 from hawser.torch.distributed_rendezvous import Options, gather
 from hawser.torch.distributed_static_group import ProcessGroupBroken, StaticGroup, finish_leaving
@@ -48,8 +48,8 @@ _ProcessGroup: Any = dist.ProcessGroup  # its stubs lack what a Python subclass 
 class HawserProcessGroup(_ProcessGroup):  # type: ignore[misc]
     """Made by torch (`init_process_group`, `new_group`), whose names and arguments its methods have.
 
-    Calls return at once, with a Work whose `wait` blocks; ranks are those of the group. Outputs are unspecified after
-    an error.
+    Calls return at once, with a Work (`QueuedWork`); ranks are those of the group. Outputs are unspecified after an
+    error.
     """
 
     def __init__(self, group: StaticGroup, options: Options, rank: int) -> None:
@@ -222,4 +222,4 @@ def _close_all() -> None:
         queue.join(_JOIN_S)
 
 
-dist.Backend.register_backend(_BACKEND, _create, extended_api=True, devices=["cpu"])
+dist.Backend.register_backend(_BACKEND, _create, extended_api=True, devices=DEVICE_TYPES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -11,14 +12,16 @@ import torch  # type: ignore[import-not-found,unused-ignore]
 from torch.distributed import ReduceOp as TorchOp  # type: ignore[import-not-found,unused-ignore]
 
 from hawser import AsyncOp, HawserError, ReduceInfo, ReduceOp
-from hawser.torch.distributed_queue import Operation, OperationQueue, QueuedWork
+from hawser.torch.distributed_queue import Operation, OperationQueue, QueuedWork, overlap
 from hawser.torch.distributed_rendezvous import Options
 from hawser.torch.distributed_static_group import StaticGroup
 
-__all__ = ["Collectives"]
+__all__ = ["DEVICE_TYPES", "Collectives"]
 
 _T = TypeVar("_T")
 _U = TypeVar("_U")
+DEVICE_TYPES = ["cpu", "cuda"]
+"""Of torch, whose tensors are taken as they are."""
 _TAGS = 4096
 """Far more than are under way at once: a number comes again long after all ranks are done with it."""
 
@@ -72,9 +75,11 @@ def reduction(op: Any, dtype: torch.dtype) -> ReduceOp:
 
 
 def checked(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor apart from autograd. Raises TypeError unless it lies in CPU memory as a dense one."""
-    if tensor.device.type != "cpu":
-        raise TypeError(f"the hawser backend takes tensors in CPU memory, not on {tensor.device}; copy it there first")
+    """The tensor apart from autograd. Raises TypeError unless it lies in CPU memory or on CUDA as a dense one."""
+    if tensor.device.type not in DEVICE_TYPES:
+        raise TypeError(
+            f"the hawser backend takes tensors in CPU memory and on CUDA, not on {tensor.device}; copy it there first"
+        )
     if tensor.layout != torch.strided:
         raise TypeError(f"the hawser backend takes dense tensors, not {tensor.layout}; call to_dense() first")
     return tensor.detach()
@@ -129,7 +134,9 @@ class AllReduce(Operation):
         self._op = op
         self._tag = tag
         self._plain = tensor
-        self._under_way: AsyncOp | None = None
+        self._lock = threading.Lock()
+        self._first: AsyncOp | None = None  # what `begin` began; dropped where it is made again
+        self._is_waited_for = False  # by a stream
 
     def begin(self) -> None:
         self._group.check()
@@ -137,7 +144,7 @@ class AllReduce(Operation):
             return
         self._plain = _plain(self.tensors[0])
         try:
-            self._under_way = self._group.comm.all_reduce_async(_wire(self._plain), **self._arguments())
+            self._first = self._group.comm.all_reduce_async(_wire(self._plain), **self._arguments())
         except HawserError:
             pass  # `finish` calls again, and there the group sees to it
 
@@ -145,15 +152,35 @@ class AllReduce(Operation):
         if self.tensors[0].numel() == 0:
             self._group.check()
             return
-        self._group.run(self._step, is_begun=self._under_way is not None)
+        calls = itertools.chain([self._first] if self._first is not None else [], itertools.repeat(None))
+        self._group.run(
+            lambda: self._step(next(calls)), is_begun=self._first is not None, may_repeat=self._gives_up_first
+        )
         if self._plain is not self.tensors[0]:
             self.tensors[0].copy_(self._plain)
 
-    def _step(self) -> ReduceInfo:
-        under_way, self._under_way = self._under_way, None
+    def stream_wait(self) -> bool:
+        """Only where the library writes the result itself, and before the call is made a second time."""
+        tensor = self.tensors[0]
+        if tensor.device.type != "cuda" or self._options.blocking_wait:
+            return False
+        with self._lock:
+            if self._first is None or self._plain is not tensor:
+                return False
+            self._first.stream_wait(torch.cuda.current_stream(tensor.device).cuda_stream)
+            self._is_waited_for = True
+            return True
+
+    def _step(self, under_way: AsyncOp | None) -> ReduceInfo:
         if under_way is not None:
             return under_way.wait()
         return self._group.comm.all_reduce(_wire(self._plain), **self._arguments())
+
+    def _gives_up_first(self) -> bool:
+        """A stream that has waited for the first call has gone on: then the tensor is no more what it was."""
+        with self._lock:
+            self._first = None
+            return not self._is_waited_for
 
     def _arguments(self) -> dict[str, Any]:
         is_quantizable = self._plain.is_floating_point() and self._op in (ReduceOp.SUM, ReduceOp.AVG)
@@ -171,6 +198,7 @@ class _Call(Operation):
     """Any other collective: a function that blocks until it has ended."""
 
     function: Callable[[], None]
+    tensors: Sequence[torch.Tensor]
 
     def finish(self) -> None:
         self.function()
@@ -192,7 +220,7 @@ class Collectives:
     def all_reduce(self, tensors: Sequence[torch.Tensor], op: Any) -> QueuedWork:
         """Each of the tensors in place; together they are one call."""
         if not tensors:
-            return self._submit(self._group.check, [])
+            return self._submit(self._group.check, [], [])
         flat = [checked(tensor) for tensor in tensors]
         ops = [reduction(op, tensor.dtype) for tensor in flat]
         # An error of one ends the group, so the last of them is a success only if all are.
@@ -216,7 +244,7 @@ class Collectives:
             for tensor, tag in zip(flat, tags):
                 self._broadcast(tensor, root, tag)
 
-        return self._submit(run, list(tensors))
+        return self._submit(run, flat, list(tensors))
 
     def all_gather(
         self, outputs: Sequence[Sequence[torch.Tensor]], inputs: Sequence[torch.Tensor], result: object
@@ -233,7 +261,7 @@ class Collectives:
                 for rank, part in enumerate(parts):
                     part.copy_(gathered[rank].view(part.shape))
 
-        return self._submit(run, result)
+        return self._submit(run, [each for parts, mine in pairs for each in (*parts, mine)], result)
 
     def all_gather_single(self, outputs: Sequence[torch.Tensor], inputs: Sequence[torch.Tensor]) -> QueuedWork:
         """outputs: for each input, a tensor that takes those of all ranks one after the other."""
@@ -249,7 +277,7 @@ class Collectives:
                 if not is_direct:
                     whole.copy_(torch.cat(gathered).view(whole.shape))
 
-        return self._submit(run, list(outputs))
+        return self._submit(run, [each for pair in pairs for each in pair], list(outputs))
 
     def gather(self, outputs: Sequence[torch.Tensor] | None, mine: torch.Tensor) -> QueuedWork:
         """An all-gather whose result only the root keeps: the one that gives outputs."""
@@ -264,7 +292,7 @@ class Collectives:
             for rank, part in enumerate(parts or []):
                 part.copy_(gathered[rank].view(part.shape))
 
-        return self._submit(run, [] if outputs is None else list(outputs))
+        return self._submit(run, [mine, *(parts or [])], [] if outputs is None else list(outputs))
 
     def scatter(self, output: torch.Tensor, inputs: Sequence[torch.Tensor] | None, root: int, rank: int) -> QueuedWork:
         """A broadcast of all that the root gives, of which each rank keeps its part."""
@@ -275,13 +303,13 @@ class Collectives:
         tag = self._tag()
 
         def run() -> None:
-            whole = torch.empty(self._group.size, mine.numel(), dtype=mine.dtype)
+            whole = torch.empty(self._group.size, mine.numel(), dtype=mine.dtype, device=mine.device)
             for place, part in enumerate(parts or []):
                 whole[place].copy_(part.reshape(-1))
             self._broadcast(whole, root, tag)
             mine.copy_(whole[rank].view(mine.shape))
 
-        return self._submit(run, [output])
+        return self._submit(run, [mine, *(parts or [])], [output])
 
     def reduce_scatter(
         self, outputs: Sequence[torch.Tensor], inputs: Sequence[Sequence[torch.Tensor]], op: Any
@@ -294,22 +322,30 @@ class Collectives:
 
         def run() -> None:
             for mine, parts, kind, tag in calls:
-                self._reduce_scatter(mine, parts, kind, tag)
+                self._reduce_scatter(mine, self._in_view_order(parts), kind, tag)
 
-        return self._submit(run, list(outputs))
+        return self._submit(run, [each for mine, parts in pairs for each in (mine, *parts)], list(outputs))
 
     def reduce_scatter_single(
         self, outputs: Sequence[torch.Tensor], inputs: Sequence[torch.Tensor], op: Any
     ) -> QueuedWork:
         """inputs: for each output, a tensor with the parts of all ranks one after the other."""
-        for mine, whole in _paired(outputs, inputs):
-            _split(checked(whole), checked(mine), self._group.size)
-        parts = [list(checked(whole).reshape(self._group.size, -1).unbind()) for whole in inputs]
-        return self.reduce_scatter(outputs, parts, op)
+        pairs = [(checked(mine), checked(whole)) for mine, whole in _paired(outputs, inputs)]
+        for mine, whole in pairs:
+            _split(whole, mine, self._group.size)
+        calls = [(mine, whole, reduction(op, mine.dtype), self._tag()) for mine, whole in pairs]
+
+        def run() -> None:
+            for mine, whole, kind, tag in calls:
+                if not (self._is_in_order and _is_plain(whole)):
+                    whole = self._in_view_order(whole.reshape(self._group.size, -1).unbind())
+                self._reduce_scatter(mine, whole, kind, tag)
+
+        return self._submit(run, [each for pair in pairs for each in pair], list(outputs))
 
     def barrier(self) -> QueuedWork:
         tag = self._tag()
-        return self._submit(lambda: self._group.run(lambda: self._group.comm.barrier(tag=tag)), [])
+        return self._submit(lambda: self._group.run(lambda: self._group.comm.barrier(tag=tag)), [], [])
 
     # ------------------------------------------------------------------------------ in the thread of the queue
 
@@ -331,7 +367,7 @@ class Collectives:
         """Flat tensors, by torch's rank. receive: memory for all of them."""
         size = self._group.size
         if receive is None:
-            receive = torch.empty(size * mine.numel(), dtype=mine.dtype)
+            receive = torch.empty(size * mine.numel(), dtype=mine.dtype, device=mine.device)
         if mine.numel() == 0:
             self._group.check()
         elif size == 1:
@@ -346,25 +382,31 @@ class Collectives:
         parts = receive.view(size, mine.numel()).unbind()
         return [parts[self._group.rank_at.index(rank)] for rank in range(size)]
 
-    def _reduce_scatter(self, mine: torch.Tensor, parts: Sequence[torch.Tensor], op: ReduceOp, tag: int) -> None:
+    def _in_view_order(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Copies of what is for each rank, as the library wants it: one after the other."""
+        return torch.cat([parts[rank].reshape(-1) for rank in self._group.rank_at])
+
+    def _reduce_scatter(self, mine: torch.Tensor, whole: torch.Tensor, op: ReduceOp, tag: int) -> None:
+        """whole: plain, in the order of the view."""
         if mine.numel() == 0 or self._group.size == 1:
             self._group.check()
-            mine.copy_(parts[0].view(mine.shape))
+            mine.copy_(whole.view(mine.shape))
             return
-        send = torch.cat([parts[rank].reshape(-1) for rank in self._group.rank_at])
-        receive = torch.empty(mine.numel(), dtype=mine.dtype)
+        is_direct = _is_plain(mine) and not overlap([mine], [whole])
+        receive = mine if is_direct else torch.empty(mine.shape, dtype=mine.dtype, device=mine.device)
         options = self._options
         self._group.run(
             lambda: self._group.comm.reduce_scatter(
-                _wire(send), _wire(receive), op=op, tag=tag, plan=options.plan, compress=options.compress
+                _wire(whole), _wire(receive), op=op, tag=tag, plan=options.plan, compress=options.compress
             )
         )
-        mine.copy_(receive.view(mine.shape))
+        if not is_direct:
+            mine.copy_(receive)
 
     # ------------------------------------------------------------------------------------------------ order
 
-    def _submit(self, run: Callable[[], None], result: object) -> QueuedWork:
-        return self._queue.submit(_Call(run), result)
+    def _submit(self, run: Callable[[], None], tensors: Sequence[torch.Tensor], result: object) -> QueuedWork:
+        return self._queue.submit(_Call(run, tensors), result)
 
     def _tag(self) -> int:
         """Calls have the same numbers on all ranks, as all call in the same order."""

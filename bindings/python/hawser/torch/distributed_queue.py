@@ -19,8 +19,9 @@ from torch._C._distributed_c10d import Work  # type: ignore[import-not-found,unu
 from torch.futures import Future  # type: ignore[import-not-found,unused-ignore]
 
 from hawser.errors import Timeout
+from hawser.torch.distributed_streams import StreamOrder
 
-__all__ = ["Operation", "OperationQueue", "QueuedWork"]
+__all__ = ["Operation", "OperationQueue", "QueuedWork", "overlap"]
 
 _AHEAD_MAX = 16
 
@@ -31,7 +32,7 @@ class Operation(ABC):
     runs_ahead: bool = False
     """Whether it may be begun while others are under way. `begin` does not block then."""
     tensors: Sequence[torch.Tensor] = ()
-    """Whose memory it uses, if it runs ahead."""
+    """Whose memory it uses. All are on one device."""
 
     def begin(self) -> None:
         """Starts it."""
@@ -40,13 +41,22 @@ class Operation(ABC):
     def finish(self) -> None:
         """Blocks until it has ended."""
 
+    def stream_wait(self) -> bool:
+        """Makes the current stream of its device wait for its end, while the host goes on. False: the host must wait.
+
+        Called by threads of the caller.
+        """
+        return False
+
 
 class QueuedWork(Work):  # type: ignore[misc,unused-ignore]
     """What torch waits for."""
 
-    def __init__(self, result: Any) -> None:
+    def __init__(self, operation: Operation, result: Any) -> None:
         """result: what the future gives."""
         super().__init__()
+        self._operation: Operation | None = operation
+        self._device_type = operation.tensors[0].device.type if operation.tensors else "cpu"
         self._result = result
         self._ended = threading.Event()
         self._error: BaseException | None = None
@@ -55,11 +65,15 @@ class QueuedWork(Work):  # type: ignore[misc,unused-ignore]
         self._future: Future[Any] | None = None
 
     def wait(self, timeout: timedelta = timedelta(0)) -> bool:
-        """Blocks until the call has ended, or for so long if that is above zero.
+        """Waits until the call has ended, or for so long if that is above zero.
 
-        Raises what the call raised, and Timeout; the call goes on then.
+        All-reduces on CUDA: the current stream waits, and the host goes on. If the call fails then, the next call of the
+        group raises its error. All others, those with a bound, and those of a group with `blocking_wait`: blocks, and
+        raises what the call raised, and Timeout; the call goes on then.
         """
         seconds = timeout.total_seconds()
+        if seconds <= 0 and self._makes_stream_wait():
+            return True
         if not self._ended.wait(seconds if seconds > 0 else None):
             raise Timeout(f"the collective has not ended within {seconds:g} s; it goes on")
         if self._error is not None:
@@ -69,6 +83,15 @@ class QueuedWork(Work):  # type: ignore[misc,unused-ignore]
     def synchronize(self) -> None:
         """As `wait`."""
         self.wait()
+
+    def block_current_stream(self) -> None:
+        """The current stream waits, and the host goes on. Blocks if the tensors are in CPU memory."""
+        if self._makes_stream_wait():
+            return
+        if self._device_type == "cpu":
+            self.wait()
+        else:
+            super().block_current_stream()  # torch's own: the stream waits for the future
 
     def is_completed(self) -> bool:
         return self._ended.is_set()
@@ -80,7 +103,8 @@ class QueuedWork(Work):  # type: ignore[misc,unused-ignore]
         return self._error
 
     def result(self) -> Any:
-        """The output tensors."""
+        """The output tensors. Blocks until the call has ended."""
+        self._ended.wait()
         self.wait()
         return self._result
 
@@ -99,11 +123,16 @@ class QueuedWork(Work):  # type: ignore[misc,unused-ignore]
         """The call has ended."""
         with self._lock:
             self._error = error
+            self._operation = None
             self._ended.set()
             trigger = self._trigger
         if trigger is not None:
             # Callbacks of the future may wait for later calls, so not in the queue's thread.
             threading.Thread(target=trigger.set_result, args=(None,), daemon=True).start()
+
+    def _makes_stream_wait(self) -> bool:
+        operation = self._operation  # None once it has ended
+        return operation is not None and operation.stream_wait()
 
     def _outcome(self, _: Future[None]) -> Any:
         if self._error is not None:
@@ -112,16 +141,20 @@ class QueuedWork(Work):  # type: ignore[misc,unused-ignore]
 
 
 class _Entry:
-    def __init__(self, operation: Operation, work: QueuedWork) -> None:
+    """An operation in the queue. Made by the caller's thread."""
+
+    def __init__(self, operation: Operation, result: Any) -> None:
         self.operation = operation
-        self.work = work
+        self.work = QueuedWork(operation, result)
         self.is_begun = False
         self.error: BaseException | None = None
+        self._order = StreamOrder(operation.tensors)
 
     def begin(self) -> None:
         self.is_begun = True
         try:
-            self.operation.begin()
+            with self._order.entered():
+                self.operation.begin()
         except Exception as error:
             self.error = error
 
@@ -130,7 +163,9 @@ class _Entry:
             self.begin()
         if self.error is None:
             try:
-                self.operation.finish()
+                with self._order.entered():
+                    self.operation.finish()
+                self._order.synchronize()
             except Exception as error:
                 self.error = error
 
@@ -147,7 +182,7 @@ class OperationQueue:
 
     def submit(self, operation: Operation, result: Any) -> QueuedWork:
         """Does not block. After `close`, the operation still is called, to raise what it then raises."""
-        entry = _Entry(operation, QueuedWork(result))
+        entry = _Entry(operation, result)
         with self._changed:
             is_served = not self._is_closed
             if is_served:
@@ -177,7 +212,7 @@ class OperationQueue:
             if entry.is_begun:
                 continue
             before = [self._entries[i] for i in range(place)]
-            if any(_overlap(entry.operation.tensors, other.operation.tensors) for other in before):
+            if any(overlap(entry.operation.tensors, other.operation.tensors) for other in before):
                 return
             entry.begin()
 
@@ -197,7 +232,7 @@ class OperationQueue:
             del entry  # its tensors are not kept until the next call
 
 
-def _overlap(some: Sequence[torch.Tensor], others: Sequence[torch.Tensor]) -> bool:
+def overlap(some: Sequence[torch.Tensor], others: Sequence[torch.Tensor]) -> bool:
     """Whether they share an address range; so views of one storage that only interleave do."""
     return any(a[0] < b[1] and b[0] < a[1] for a in map(_span, some) for b in map(_span, others))
 

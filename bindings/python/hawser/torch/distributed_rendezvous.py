@@ -55,6 +55,7 @@ class Options:
         plan: how the data travels. Same on all ranks, as quantization.
         quantization: smaller floats on the wire, in all-reduces that are a sum or an average.
         compress: what this rank sends, without loss, where that pays.
+        blocking_wait: `wait` blocks the host also for all-reduces on CUDA, and so raises their errors.
     """
 
     master: str = ""
@@ -66,6 +67,7 @@ class Options:
     plan: Plan = Plan.AUTO
     quantization: Quantization | None = None
     compress: bool = False
+    blocking_wait: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,8 +236,8 @@ def _link(comm: Communicator, rank: int, size: int, meeting: _Meeting) -> list[i
                 comm.update_topology()
             except MasterRestarted:
                 continue
-        mine = torch.tensor([rank], dtype=torch.int64)
-        everybody = torch.empty(comm.group_size, dtype=torch.int64)
+        mine = torch.tensor([rank], dtype=torch.int64, device="cpu")
+        everybody = torch.empty(comm.group_size, dtype=torch.int64, device="cpu")
         comm.all_gather(mine, everybody)
     except (Closed, Timeout) as error:
         raise meeting.late() from error

@@ -58,7 +58,9 @@ class StaticGroup:
         if missing:
             raise self._end(PeerLost("a rank was lost since the last call"))
 
-    def run(self, call: Callable[[], ReduceInfo], *, is_begun: bool = False) -> None:
+    def run(
+        self, call: Callable[[], ReduceInfo], *, is_begun: bool = False, may_repeat: Callable[[], bool] = lambda: True
+    ) -> None:
         """Runs a collective to its end, once more if the master was restarted.
 
         Nothing in a group of one. Raises ProcessGroupBroken after any other error, and if not all ranks took part.
@@ -66,6 +68,7 @@ class StaticGroup:
         Args:
             is_begun: the call only waits for it, the first time. A rank may have left after it then, as the last call
                 of a program is not over everywhere at once.
+            may_repeat: whether the call may be made again after a restart of the master.
         """
         while self._gathered is not None:
             if is_begun:
@@ -75,13 +78,16 @@ class StaticGroup:
             is_begun = False
             try:
                 info = call()
-            except MasterRestarted:
-                continue  # inputs are intact, and all ranks are told the same
+            except MasterRestarted as error:
+                if not may_repeat():
+                    raise self._end(error) from error
+                # Inputs are intact, and all ranks are told the same.
             except HawserError as error:
                 raise self._end(error) from error
-            if info.world_size != self.size:
-                raise self._end(PeerLost(f"{info.world_size} of {self.size} ranks took part"))
-            return
+            else:
+                if info.world_size != self.size:
+                    raise self._end(PeerLost(f"{info.world_size} of {self.size} ranks took part"))
+                return
         self._check_alive()
 
     def _check_alive(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Union
 
 import torch  # type: ignore[import-not-found,unused-ignore]
 
-from hawser import optim
+from hawser.torch import arithmetic
 from hawser.torch.site import shard
 
 __all__ = ["Fragment", "OuterSettings", "Parameters", "named"]
@@ -71,14 +71,14 @@ class _Part:
 
 
 def _local(parameter: torch.Tensor) -> torch.Tensor:
-    """The memory of its shard, flat, if the kernels can work on it; else a copy in CPU memory."""
-    return shard(parameter).contiguous().cpu().view(-1)
+    """The memory of its shard, flat, if that is contiguous; else a copy."""
+    return shard(parameter).contiguous().view(-1)
 
 
 class Fragment:
     """Parameters L with their outer copy Θ, momentum M, pseudo-gradient Δ, the group's average of it, and S if asked.
 
-    The letters are those of docs/optim.md. Flat memory, one block for each outer type. Parameters on another device
+    The letters are those of docs/arithmetic.md. Flat memory, one block for each outer type. Parameters on another device
     than the CPU are copied there and back. Of sharded parameters all this is the shard of this rank, and those of which it
     has nothing are left out.
     """
@@ -95,36 +95,42 @@ class Fragment:
                 for n, p in parameters
                 if (p.dtype == torch.float64) == (outer_type == torch.float64) and shard(p).numel() > 0
             ]
-            if chosen:
-                self._add_block(chosen, outer_type, has_start)
+            self._add_parts(chosen, outer_type, has_start)
         self.restart()
         self.clear_momentum()
 
-    def _add_block(self, chosen: list[tuple[str, torch.Tensor]], outer_type: Any, has_start: bool) -> None:
+    def _add_parts(self, chosen: list[tuple[str, torch.Tensor]], outer_type: Any, has_start: bool) -> None:
         kinds = ["outer", "delta", "average"]
         if self._settings.momentum:
             kinds.append("momentum")
         if has_start:
             kinds.append("start")
-        count = sum(shard(parameter).numel() for _, parameter in chosen)
-        block = {kind: torch.zeros(count, dtype=outer_type) for kind in kinds}
-        self._blocks.append(block)
-        begin = 0
+        counts: dict[torch.device, int] = {}
+        for _, parameter in chosen:
+            own = shard(parameter)
+            counts[own.device] = counts.get(own.device, 0) + own.numel()
+        blocks = {
+            device: {kind: torch.zeros(count, dtype=outer_type, device=device) for kind in kinds}
+            for device, count in counts.items()
+        }
+        self._blocks += blocks.values()
+        begins = dict.fromkeys(blocks, 0)
         for name, parameter in chosen:
-            end = begin + shard(parameter).numel()
-            own = {kind: flat[begin:end] for kind, flat in block.items()}
+            local = _local(parameter)
+            begin = begins[local.device]
+            end = begins[local.device] = begin + local.numel()
+            places = {kind: flat[begin:end] for kind, flat in blocks[local.device].items()}
             part = _Part(
                 name,
                 parameter,
-                own["outer"],
-                own.get("momentum"),
-                own["delta"],
-                own["average"],
-                own.get("start"),
+                places["outer"],
+                places.get("momentum"),
+                places["delta"],
+                places["average"],
+                places.get("start"),
             )
-            part.outer.copy_(_local(parameter))
+            part.outer.copy_(local)
             self._parts.append(part)
-            begin = end
 
     # ------------------------------------------------------------------------------------------- arithmetic
 
@@ -140,12 +146,12 @@ class Fragment:
         """As before the first step."""
         for block in self._blocks:
             if "momentum" in block:
-                optim.clear_momentum(block["momentum"])
+                arithmetic.clear_momentum(block["momentum"])
 
     def scale_delta(self, scale: float) -> None:
         """Δ = Δ * scale."""
         for block in self._blocks:
-            optim.scale(block["delta"], scale)
+            arithmetic.scale(block["delta"], scale)
 
     def clear_delta(self) -> None:
         """Δ = 0."""
@@ -155,7 +161,7 @@ class Fragment:
     def take_delta(self, scale: float = 1.0) -> None:
         """Δ = (Θ - L) * scale."""
         for part in self._parts:
-            optim.pseudo_gradient(part.outer, _local(part.parameter), part.delta, scale)
+            arithmetic.pseudo_gradient(part.outer, _local(part.parameter), part.delta, scale)
 
     def take_gradients(self, scale: float = 1.0) -> None:
         """Δ = the gradients * scale; where there is none, 0."""
@@ -165,7 +171,7 @@ class Fragment:
                 part.delta.zero_()
             else:
                 part.delta.copy_(shard(gradient).reshape(-1))
-                optim.scale(part.delta, scale)
+                arithmetic.scale(part.delta, scale)
 
     def take_own(self) -> None:
         """As if the sum were of this member alone."""
@@ -175,7 +181,7 @@ class Fragment:
     def divide(self, divisor: float) -> None:
         """Makes the average of the sum."""
         for block in self._blocks:
-            optim.scale(block["average"], 1.0, divisor)
+            arithmetic.scale(block["average"], 1.0, divisor)
 
     def step(self, rates: Sequence[float] | None = None) -> None:
         """Θ, M = step(Θ, M, average). `rates`: a learning rate for each parameter instead of the one for all."""
@@ -187,7 +193,7 @@ class Fragment:
             self._step(part.outer, part.momentum, part.average, rate)
 
     def _step(self, outer: torch.Tensor, momentum: torch.Tensor | None, average: torch.Tensor, rate: float) -> None:
-        optim.outer_step(
+        arithmetic.outer_step(
             outer, momentum, average, rate, self._settings.momentum, self._settings.nesterov and momentum is not None
         )
 
@@ -195,20 +201,20 @@ class Fragment:
         """L = alpha L + (1 - alpha) Θ."""
         for part in self._parts:
             local = _local(part.parameter)
-            optim.mix(local, part.outer, alpha)
+            arithmetic.mix(local, part.outer, alpha)
             self._put_back(part.parameter, local)
 
     def move_along(self) -> None:
         """L = L + (Θ - S): the group's progress for one's own of the window before."""
         for part in self._parts:
             local = _local(part.parameter)
-            optim.add_difference(local, part.outer, part.start)
+            arithmetic.add_difference(local, part.outer, part.start)
             self._put_back(part.parameter, local)
 
     def take_start(self) -> None:
         """S = Θ - Δ."""
         for block in self._blocks:
-            optim.pseudo_gradient(block["outer"], block["delta"], block["start"])
+            arithmetic.pseudo_gradient(block["outer"], block["delta"], block["start"])
 
     @staticmethod
     def _put_back(parameter: torch.Tensor, local: torch.Tensor) -> None:
@@ -222,6 +228,13 @@ class Fragment:
     def parameters(self) -> list[torch.Tensor]:
         """In the order of `rates`."""
         return [part.parameter for part in self._parts]
+
+    @property
+    def blocks_described(self) -> str:
+        """How parameters are spread over several devices: alike on all members. Empty if all are on one."""
+        if len({block["delta"].device for block in self._blocks}) == 1:
+            return ""
+        return " ".join(str(block["delta"].numel()) for block in self._blocks)
 
     def shared(self) -> dict[str, torch.Tensor]:
         """What all members hold with the same bits."""

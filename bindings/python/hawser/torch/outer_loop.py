@@ -111,6 +111,8 @@ class OuterLoop(ABC):
         }
         if settings.site is not None:
             alike["ranks of a site"] = str(settings.site.size)
+        if spread := "; ".join(filter(None, (fragment.blocks_described for fragment in self._fragments))):
+            alike["elements by device"] = spread
         if settings.first_tag == FIRST_TAG:
             return alike
         return {f"{name} of first_tag {settings.first_tag}": value for name, value in alike.items()}
@@ -155,7 +157,7 @@ class OuterLoop(ABC):
         return self._admission.prefetched
 
     def outer_parameters(self) -> dict[str, torch.Tensor]:
-        """Copies of Θ by name, in CPU memory: the group's model, for `load_state_dict` and for evaluation."""
+        """Copies of Θ by name, on the parameters' devices: the group's model, for `load_state_dict` and evaluation."""
         outer: dict[str, torch.Tensor] = {}
         for fragment in self._fragments:
             outer.update(fragment.outer())

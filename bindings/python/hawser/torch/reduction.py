@@ -50,6 +50,11 @@ class Reduction:
         """Whether something is under way, or has ended and was not waited for."""
         return bool(self._ops) or self._error is not None
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing travels any more: `finish` does not wait, unless something has to be called again."""
+        return all(op.test() for op in self._ops.values())
+
     def start(self, index: int) -> None:
         """Starts one. An error is raised by `finish`."""
         if self._error is None:
@@ -141,8 +146,8 @@ class GroupSum:
         own_mark: int = 0,
     ) -> None:
         self._comm = comm
-        self._weight = torch.tensor([0, own_mark], dtype=torch.int64)
-        self._total = torch.zeros(2, dtype=torch.int64)
+        self._weight = torch.tensor([0, own_mark], dtype=torch.int64, device="cpu")
+        self._total = torch.zeros(2, dtype=torch.int64, device="cpu")
         self._sends = [*per_parameter[0], self._weight]
         self._receives = [*per_parameter[1], self._total]
         self._first_tag = first_tag
@@ -153,7 +158,7 @@ class GroupSum:
         if error_feedback:
             if quantization is None:
                 raise ValueError("error feedback needs a quantization: nothing is lost without")
-            floats = [send if send.dtype.is_floating_point else torch.zeros(1) for send in sends]
+            floats = [send if send.dtype.is_floating_point else torch.zeros(1, device="cpu") for send in sends]
             self._residuals = [Residual.like(send) for send in floats]
         self._background = Reduction(
             comm,
@@ -233,4 +238,9 @@ class GroupSum:
     def started(self) -> bool:
         """Whether `start` was called and `finish` was not."""
         return self._background.started
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of it travels any more."""
+        return self._background.ended
 

@@ -29,7 +29,7 @@ class Settings:
         text = json.dumps(self._values).encode()
         if len(text) > _BYTES:
             raise ValueError("the settings are too long to be compared with those of the group")
-        self.tensor = torch.zeros(_BYTES, dtype=torch.uint8)
+        self.tensor = torch.zeros(_BYTES, dtype=torch.uint8, device="cpu")
         self.tensor[: len(text)] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
         self._own = self.tensor.clone()
 

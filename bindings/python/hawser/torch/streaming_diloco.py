@@ -92,6 +92,11 @@ class StreamingDiLoCo(OuterLoop):
         )
         self._begin(resume)
 
+    @property
+    def travelling(self) -> list[int]:
+        """Fragments whose sums travel now. Does not block."""
+        return [index for index, each in enumerate(self._sums) if not each.ended]
+
     def step(self) -> bool:
         """An inner step, and the group's calls that are due after it; says whether a fragment made its outer step.
 
