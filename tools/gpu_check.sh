@@ -74,10 +74,10 @@ step() { # NAME SECONDS WHAT COMMAND...
 # What is not installed here, from the bundle.
 cmake_options=()
 if [ -d deps/usr ]; then
-  export PATH=$PATH:$root/deps/bin CMAKE_PREFIX_PATH=$root/deps/usr PIP_NO_INDEX=1 PIP_FIND_LINKS=$root/deps/wheels
+  export PATH=$PATH:$root/deps/usr/bin CMAKE_PREFIX_PATH=$root/deps/usr PIP_NO_INDEX=1 PIP_FIND_LINKS=$root/deps/wheels
   export PKG_CONFIG_PATH=$root/deps/usr/lib/x86_64-linux-gnu/pkgconfig:$root/deps/usr/share/pkgconfig
-  cmake_options+=("-DProtobuf_PROTOC_EXECUTABLE=$root/deps/bin/protoc" -DCMAKE_LIBRARY_ARCHITECTURE=x86_64-linux-gnu
-    -DCMAKE_INSTALL_RPATH_USE_LINK_PATH=ON)
+  # The second is for libraries that an installed one finds there.
+  cmake_options+=(-DCMAKE_LIBRARY_ARCHITECTURE=x86_64-linux-gnu -DCMAKE_INSTALL_RPATH_USE_LINK_PATH=ON)
 fi
 image=build/release/src/device_kernels/kernels.fatbin
 export PIP_DISABLE_PIP_VERSION_CHECK=1 root image device
