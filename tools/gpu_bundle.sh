@@ -40,17 +40,18 @@ unpack_packages() { # FOLDER
     -e 's,^libdir=.*,libdir=${pcfiledir}/..,' {} +
 }
 
-# Programs that find their own libraries. No others do: the machine's own programs keep theirs.
+# Programs that find their own libraries. The machine's programs keep theirs.
 wrap_programs() { # FOLDER
   local program
-  mkdir -p "$1/bin"
-  for program in "$1"/usr/bin/*; do
-    cat >"$1/bin/${program##*/}" <<'WRAPPER'
+  mv "$1/usr/bin" "$1/usr/programs"
+  mkdir "$1/usr/bin"
+  for program in "$1"/usr/programs/*; do
+    cat >"$1/usr/bin/${program##*/}" <<'WRAPPER'
 #!/bin/sh
-deps=$(dirname "$0")/..
-LD_LIBRARY_PATH=$deps/usr/lib/x86_64-linux-gnu${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} exec "$deps/usr/bin/${0##*/}" "$@"
+usr=$(dirname "$0")/..
+LD_LIBRARY_PATH=$usr/lib/x86_64-linux-gnu${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} exec "$usr/programs/${0##*/}" "$@"
 WRAPPER
-    chmod +x "$1/bin/${program##*/}"
+    chmod +x "$1/usr/bin/${program##*/}"
   done
 }
 

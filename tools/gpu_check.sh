@@ -74,10 +74,10 @@ step() { # NAME SECONDS WHAT COMMAND...
 # What is not installed here, from the bundle.
 cmake_options=()
 if [ -d deps/usr ]; then
-  export PATH=$PATH:$root/deps/bin CMAKE_PREFIX_PATH=$root/deps/usr PIP_NO_INDEX=1 PIP_FIND_LINKS=$root/deps/wheels
+  export PATH=$PATH:$root/deps/usr/bin CMAKE_PREFIX_PATH=$root/deps/usr PIP_NO_INDEX=1 PIP_FIND_LINKS=$root/deps/wheels
   export PKG_CONFIG_PATH=$root/deps/usr/lib/x86_64-linux-gnu/pkgconfig:$root/deps/usr/share/pkgconfig
-  cmake_options+=("-DProtobuf_PROTOC_EXECUTABLE=$root/deps/bin/protoc" -DCMAKE_LIBRARY_ARCHITECTURE=x86_64-linux-gnu
-    -DCMAKE_INSTALL_RPATH_USE_LINK_PATH=ON)
+  # The second is for libraries that an installed one finds there.
+  cmake_options+=(-DCMAKE_LIBRARY_ARCHITECTURE=x86_64-linux-gnu -DCMAKE_INSTALL_RPATH_USE_LINK_PATH=ON)
 fi
 image=build/release/src/device_kernels/kernels.fatbin
 export PIP_DISABLE_PIP_VERSION_CHECK=1 root image device
@@ -107,8 +107,8 @@ export -f configure build_package
 
 targets=(test_device test_device_cuda test_device_kernels test_collective test_runtime hawser_cli hawser-kernel-bench)
 step configure 120 "CMake, with the kernels for GPUs" bash -c 'configure "$@"' configure "${cmake_options[@]}"
-step build 590 "the library, its tests and benches" cmake --build build/release -j "$(nproc)" --target "${targets[@]}"
-step package 590 "the Python package" bash -c 'build_package "$@"' package "$out/python" "${cmake_options[@]}"
+step build 1800 "the library, its tests and benches" cmake --build build/release -j "$(nproc)" --target "${targets[@]}"
+step package 1800 "the Python package" bash -c 'build_package "$@"' package "$out/python" "${cmake_options[@]}"
 export PYTHONPATH=$out/python PYTHONUNBUFFERED=1
 
 pytest=("$python" -m pytest -p no:cacheprovider bindings/python/tests)

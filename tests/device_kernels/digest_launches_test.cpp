@@ -2,7 +2,7 @@
 
 #include "compared.hpp"
 #include "kernels/content_digest.hpp"
-#include "on_host.hpp"
+#include "run_launches.hpp"
 
 // Digests on devices are those of the xxHash library, for every length, seed and alignment.
 
@@ -23,7 +23,7 @@ void compare_digests(std::span<const std::byte> content, std::uint64_t seed, std
   GuardedBuffer digests(misalignment, expected.size());
   std::vector<device::Launch> launches;
   digest_slices(launches, content.data(), content.size(), seed, digests.data());
-  run_on_host(launches);
+  run_launches(launches);
   REQUIRE(digests.content() == expected);
   REQUIRE(digests.guards_hold());
 }

@@ -1,7 +1,7 @@
 #include "device_kernels/diloco_launches.hpp"
 
 #include "compared.hpp"
-#include "on_host.hpp"
+#include "run_launches.hpp"
 
 // Every function gives the bits of its namesake in optim/diloco.hpp.
 
@@ -28,7 +28,7 @@ class DilocoComparison {
     expected(want[0].data(), want[1].data(), want[2].data());
     Launches launches;
     launched(launches, a.data(), b.data(), c.data());
-    run_on_host(launches);
+    run_launches(launches);
     const std::vector<std::byte> got[] = {a.content(), b.content(), c.content()};
     for (std::size_t i = 0; i < types.size(); ++i) require_same(types[i], got[i], want[i]);
     REQUIRE((a.guards_hold() && b.guards_hold() && c.guards_hold()));

@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "compared.hpp"
-#include "on_host.hpp"
+#include "run_launches.hpp"
 
 namespace hawser::device_kernels {
 namespace {
@@ -29,7 +29,7 @@ void check_list(Tensors& tensors, std::size_t misalignment) {
   GuardedBuffer packed(misalignment, tensors.content.size());
   std::vector<device::Launch> launches;
   gather(launches, tensors.segments, packed.data());
-  run_on_host(launches);
+  run_launches(launches);
   REQUIRE(packed.content() == tensors.content);
   REQUIRE(launches.size() <= tensors.segments.size() / 60 + 1);
 
@@ -38,7 +38,7 @@ void check_list(Tensors& tensors, std::size_t misalignment) {
   packed.assign(changed);
   launches.clear();
   scatter(launches, packed.data(), tensors.segments);
-  run_on_host(launches);
+  run_launches(launches);
   std::vector<std::byte> scattered;
   for (const auto& buffer : tensors.buffers) {
     const auto one = buffer->content();

@@ -5,7 +5,6 @@
 
 #include "base/quantization.hpp"
 #include "device_kernels/launches.hpp"
-#include "device_kernels/list_launches.hpp"
 #include "kernels/quantize.hpp"
 
 namespace hawser::kernel_bench {
@@ -49,6 +48,20 @@ class List {
     on_device::narrow_float(begin("narrow, bfloat16", bytes_ * 3 / 2), DataType::bfloat16, to, arrays_.values(), count);
     on_device::difference(begin("difference, float32", 3 * bytes_), kFloat, to, arrays_.values(), arrays_.others(), 1.0,
                           count);
+  }
+
+  void add_outer_steps() {
+    const std::uint64_t count = arrays_.count();
+    on_device::pseudo_gradient(begin("pseudo-gradient, bfloat16 inner", bytes_ * 5 / 2), DataType::bfloat16,
+                               arrays_.results(), arrays_.values(), arrays_.others(), count, 1.0);
+    // The outer values move away from what they were, which is no matter for the time.
+    on_device::outer_step(begin("outer step with momentum, float32", 5 * bytes_), kFloat,
+                          {.outer = arrays_.others(), .momentum = arrays_.results(), .delta = arrays_.values()},
+                          count, {});
+  }
+
+  void add_digests() {
+    on_device::digest_slices(begin("digest", bytes_), arrays_.values(), bytes_, 1, arrays_.results());
   }
 
   /// `passes`: how often quantising reads the values, since a scale of all comes from all of them.
@@ -114,6 +127,8 @@ std::vector<MeasuredKernel> measured_kernels(const Arrays& arrays) {
   list.add_packing();
   list.add_reductions();
   for (const Scheme& scheme : kSchemes) list.add_quantization(scheme.name, scheme.quantization, scheme.passes);
+  list.add_digests();
+  list.add_outer_steps();
   return list.take();
 }
 
