@@ -18,14 +18,17 @@ typedef struct hawserSharedState* hawserSharedState_t;
 
 /** Where a tensor's memory is. Later versions may add kinds. */
 typedef enum hawserMemory {
-  hawserMemoryHost = 0
+  /** On the host or on a device: found by its address. */
+  hawserMemoryByAddress = 0
 } hawserMemory_t;
 
 /** A named tensor. Set unused fields to 0. */
 typedef struct hawserStateTensor {
   /** 1 to 255 bytes of UTF-8 without control characters, unique within the state. Copied. */
   const char* name;
-  void* data; /**< `count` elements; null only if count is 0. No two tensors share memory. */
+  /** `count` elements; null only if count is 0. No two tensors share memory. Tensors of one state may lie on the host
+   *  and on different devices, at each member where it likes. */
+  void* data;
   uint64_t count;
   hawserDataType_t type;
   hawserMemory_t memory;
@@ -37,7 +40,15 @@ typedef struct hawserStateTensor {
 /** Makes a shared state of `count` tensors (up to 65536), in any order, at revision 0. Their memory stays the caller's
  *  and must stay where it is until the state is destroyed. It is read and written only during calls with the state, and
  *  read while the state is offered. This call does not read it, and does not block.
- *  Errors: InvalidArgument (name, type, null or misaligned data, tensors that share memory, too many). */
+ *  Errors: InvalidArgument (name, type, null or misaligned data, tensors that share memory or reach beyond their
+ *  allocation on a device, too many).
+ *
+ *  Tensors on devices. Save, Load and GetDigest come after what is on the default streams of these devices at the
+ *  moment of the call; synchronise other streams before. Sync and ConnectPrefetch have an option for one. What a call
+ *  has written is there for all streams when it returns. A device that fails, or does not finish a piece of at most
+ *  2 MiB in time, is the error System. In time means stall_ms where a communicator takes part, and 60 s elsewhere. That
+ *  communicator ends then, so that the others go on without this member. The state is incomplete if tensors may have
+ *  been written to. */
 HAWSER_API hawserResult_t hawserSharedStateCreate(const hawserStateTensor_t* tensors, uint64_t count,
                                                   hawserSharedState_t* state);
 
@@ -91,9 +102,13 @@ typedef struct hawserSyncOptions {
   uint32_t threads;
   hawserProgressCallback_t progress; /**< May be null. */
   void* user;                        /**< The first argument of `progress`. */
+  /** For tensors on devices: a stream of one of these (a CUstream). What is on it at the moment of the call comes
+   *  first. Null, and for all other devices: the device's default stream. */
+  void* stream;
 } hawserSyncOptions_t;
 
-#define HAWSER_SYNC_OPTIONS_INIT {sizeof(hawserSyncOptions_t), hawserSyncEnforcePopular, 0, 0, 0, 0, 0, NULL, NULL}
+#define HAWSER_SYNC_OPTIONS_INIT \
+  {sizeof(hawserSyncOptions_t), hawserSyncEnforcePopular, 0, 0, 0, 0, 0, NULL, NULL, NULL}
 
 typedef struct hawserSyncSource {
   uint64_t peer_id;
@@ -147,7 +162,7 @@ typedef struct hawserSyncInfo {
  *  NULL) says that the caller has filled it anew. keep_old_bytes avoids that.
  *
  *  Blocks as the collectives do, and as long as content moves. Memory beyond the tensors: at most 64 MiB, 16 bytes per
- *  MiB of tensors, and manifests (names and digests of all members).
+ *  MiB of tensors, and manifests (names and digests of all members). For tensors on devices: 32 MiB more, pinned.
  *  Errors: those of hawserAllReduce that a retry does not help against (TooFewPeers, Timeout, MasterUnreachable,
  *  Expelled, InvalidUsage, System, Closed), and Mismatch: a member calls something else; a member has other tensors
  *  (the sentence says which and whose); a revision is out of turn; nobody offers; send-only members contradict each
@@ -216,7 +231,8 @@ HAWSER_API hawserResult_t hawserCheckpointVerify(const char* path, hawserProgres
 HAWSER_API hawserResult_t hawserSharedStateOffer(hawserComm_t comm, hawserSharedState_t state);
 
 /** Ends the offer. When this returns, nobody reads the tensors any more. It does not wait for newcomers: what is being
- *  sent is copied or dropped. No error if the state was not offered. */
+ *  sent is copied or dropped, and what is being fetched from a device is waited for. No error if the state was not
+ *  offered. */
 HAWSER_API hawserResult_t hawserSharedStateWithdraw(hawserSharedState_t state);
 
 /** Fill with HAWSER_PREFETCH_OPTIONS_INIT. */
@@ -226,9 +242,10 @@ typedef struct hawserPrefetchOptions {
   uint32_t bound_ms;
   hawserProgressCallback_t progress; /**< May be null. */
   void* user;                        /**< The first argument of `progress`. */
+  void* stream;                      /**< As in hawserSyncOptions_t. */
 } hawserPrefetchOptions_t;
 
-#define HAWSER_PREFETCH_OPTIONS_INIT {sizeof(hawserPrefetchOptions_t), 0, NULL, NULL}
+#define HAWSER_PREFETCH_OPTIONS_INIT {sizeof(hawserPrefetchOptions_t), 0, NULL, NULL, NULL}
 
 typedef struct hawserPrefetchInfo {
   size_t size;

@@ -14,6 +14,7 @@ hawser::Result<hawser::PrefetchArguments> prefetch_arguments_of(const hawserPref
   if (!options.ok()) return options.error();
   hawser::PrefetchArguments arguments;
   arguments.bound = hawser::milliseconds(options->bound_ms != 0 ? options->bound_ms : kBoundMsDefault);
+  arguments.stream = reinterpret_cast<std::uintptr_t>(options->stream);
   if (options->progress != nullptr)
     arguments.progress = [call = options->progress, user = options->user](const hawser::SyncProgress& progress) {
       call(user, progress.bytes_done, progress.bytes_total);

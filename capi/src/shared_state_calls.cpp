@@ -2,7 +2,6 @@
 #include <optional>
 #include <vector>
 
-#include "device/devices.hpp"
 #include "base/tensor_name.hpp"
 #include "boundary.hpp"
 #include "handles.hpp"
@@ -18,7 +17,7 @@ using hawser::Result;
 /// More than any machine has cores: a slip.
 constexpr std::uint32_t kThreadsMax = 4096;
 
-enum class Memory { host = hawserMemoryHost };
+enum class Memory { by_address = hawserMemoryByAddress };
 
 Result<hawser::StateTensor> tensor_of(const hawserStateTensor_t& from) {
   if (from.name == nullptr) return capi::invalid_argument("its name is null");
@@ -29,17 +28,9 @@ Result<hawser::StateTensor> tensor_of(const hawserStateTensor_t& from) {
   };
   const auto type = capi::enumerator(capi::number_in(from.type), hawser::kDataTypes.back(), "a data type");
   if (!type.ok()) return refuse(type.error().sentence);
-  const auto memory = capi::enumerator(capi::number_in(from.memory), Memory::host, "a kind of memory");
+  const auto memory = capi::enumerator(capi::number_in(from.memory), Memory::by_address, "a kind of memory");
   if (!memory.ok()) return refuse(memory.error().sentence);
   if (from.allow_content_inequality > 1) return refuse("allow_content_inequality is 0 or 1");
-  const auto devices = hawser::device::devices();
-  if (!devices.ok()) return refuse(devices.error().sentence);
-  // Of sizes that no memory has something else is told later.
-  const auto on = (*devices)->where(from.data, from.count < 1 ? 0 : 1);
-  if (!on.ok()) return refuse(on.error().sentence);
-  if (*on != hawser::device::kHost)
-    return refuse("it lies on device " + std::to_string(*on) +
-                  "; a shared state holds tensors of the host: copy it there and register the copy");
   return hawser::StateTensor{.name = std::move(name),
                              .type = *type,
                              .count = from.count,
@@ -81,6 +72,7 @@ Result<hawser::SyncArguments> sync_arguments_of(const hawserSyncOptions_t* calle
   arguments.tag = options->tag;
   arguments.only_marked = options->only_marked != 0;
   arguments.threads = options->threads;
+  arguments.stream = reinterpret_cast<std::uintptr_t>(options->stream);
   if (options->progress != nullptr)
     arguments.progress = [call = options->progress, user = options->user](const hawser::SyncProgress& progress) {
       call(user, progress.bytes_done, progress.bytes_total);

@@ -25,7 +25,8 @@
 namespace hawser {
 inline namespace v0 {
 
-/// A tensor and its name. The values must stay where they are as long as the shared state lives.
+/// A tensor and its name. The values must stay where they are as long as the shared state lives. They may be a span
+/// over memory of a device, which nothing here touches.
 class NamedTensor {
  public:
   template <MutableElements Values>
@@ -36,7 +37,7 @@ class NamedTensor {
                 std::ranges::data(values),
                 std::ranges::size(values),
                 data_type<ElementOf<Values>>(),
-                hawserMemoryHost,
+                hawserMemoryByAddress,
                 allow_content_inequality ? 1U : 0U} {}
 
   /// Its name points into this object.
@@ -59,6 +60,7 @@ struct SyncOptions {
   bool only_marked = false;
   bool keep_old_bytes = false;
   std::uint32_t threads = 0;  ///< 0: one for each core.
+  void* stream = nullptr;     ///< Of tensors on devices.
   /// Called by the thread that waits. sync() throws what it has thrown, after its own end.
   std::function<void(std::uint64_t bytes_done, std::uint64_t bytes_total)> progress = {};
 };
@@ -185,6 +187,7 @@ class SharedState {
     o.only_marked = options.only_marked ? 1 : 0;
     o.keep_old_bytes = options.keep_old_bytes ? 1 : 0;
     o.threads = options.threads;
+    o.stream = options.stream;
     detail::ProgressCall progress(options);
     progress.into(o);
     const auto code = hawserSharedStateSync(comm.handle(), handle_.get(), &o, &info);
@@ -237,8 +240,10 @@ class SharedState {
   Result<void> withdraw() { return detail::check(hawserSharedStateWithdraw(handle_.get())); }
   /// Fetches what the members offer while they train, then joins as Communicator::connect does. See
   /// hawserCommConnectPrefetch.
-  Result<PrefetchInfo> connect(Communicator& comm, std::chrono::milliseconds bound = std::chrono::minutes(10)) {
+  Result<PrefetchInfo> connect(Communicator& comm, std::chrono::milliseconds bound = std::chrono::minutes(10),
+                               void* stream = nullptr) {
     hawserPrefetchOptions_t o = HAWSER_PREFETCH_OPTIONS_INIT;
+    o.stream = stream;
     o.bound_ms = static_cast<std::uint32_t>(bound.count());
     hawserPrefetchInfo_t info = HAWSER_PREFETCH_INFO_INIT;
     if (const auto code = hawserCommConnectPrefetch(comm.handle(), handle_.get(), &o, &info); code != hawserSuccess)

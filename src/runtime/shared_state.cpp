@@ -24,7 +24,7 @@ void tell(const SyncArguments& arguments, const TransferCall& transfer) {
 /// Finds out where they lie. What has no sense at all is for StateContent::create to refuse.
 Result<void> find(std::vector<StateTensor>& tensors, const device::Devices& devices) {
   for (StateTensor& tensor : tensors) {
-    const bool has_sense = tensor.data != nullptr && tensor.count <= limits::kTensorBytesMax / element_bytes(tensor.type);
+    const bool has_sense = tensor.count <= limits::kTensorBytesMax / element_bytes(tensor.type);
     const auto on = devices.where(tensor.data, has_sense ? tensor.bytes() : 0);
     if (!on.ok()) return Error{on.status(), "the tensor \"" + tensor.name + "\": " + on.error().sentence};
     tensor.device = *on;

@@ -27,7 +27,7 @@ TrainedState::TrainedState(Reporter& reporter, std::uint64_t weights, std::uint6
                        .data = memory_.back().view().data(),
                        .count = spec.count,
                        .type = spec.type,
-                       .memory = hawserMemoryHost,
+                       .memory = hawserMemoryByAddress,
                        .allow_content_inequality = spec.may_differ ? 1u : 0u});
   }
   if (hawserSharedStateCreate(tensors.data(), tensors.size(), &handle_) != hawserSuccess)

@@ -23,8 +23,8 @@ class SavedCheckpoint {
     std::vector<float> weights(1000, 1.5F);
     std::vector<std::uint16_t> ids(5, 3);
     const std::vector<hawserStateTensor_t> tensors{
-        {"weights", weights.data(), weights.size(), hawserFloat32, hawserMemoryHost, 0},
-        {"ids", ids.data(), ids.size(), hawserUint16, hawserMemoryHost, 0}};
+        {"weights", weights.data(), weights.size(), hawserFloat32, hawserMemoryByAddress, 0},
+        {"ids", ids.data(), ids.size(), hawserUint16, hawserMemoryByAddress, 0}};
     hawserSharedState_t state = nullptr;
     REQUIRE(hawserSharedStateCreate(tensors.data(), tensors.size(), &state) == hawserSuccess);
     REQUIRE(hawserSharedStateSetRevision(state, 7) == hawserSuccess);

@@ -26,7 +26,7 @@ bool last_error_has(const std::string& part) {
 }
 
 hawserStateTensor_t tensor(const char* name, std::vector<float>& values) {
-  return {name, values.data(), values.size(), hawserFloat32, hawserMemoryHost, 0};
+  return {name, values.data(), values.size(), hawserFloat32, hawserMemoryByAddress, 0};
 }
 
 hawserResult_t create(const std::vector<hawserStateTensor_t>& tensors) {
@@ -185,7 +185,7 @@ TEST_CASE("too many tensors are refused before they are read") {
 }
 
 TEST_CASE("tensors without elements need no memory") {
-  const hawserStateTensor_t empty{"nothing", nullptr, 0, hawserInt64, hawserMemoryHost, 0};
+  const hawserStateTensor_t empty{"nothing", nullptr, 0, hawserInt64, hawserMemoryByAddress, 0};
   CHECK(create({empty}) == hawserSuccess);
 }
 

@@ -271,8 +271,8 @@ class Peer {
         : weights(kCount, static_cast<float>(who + 1)), momenta(kCount, static_cast<float>(who + 1)) {}
     bool is_whole() const { return momenta == weights && weights == std::vector<float>(kCount, weights.front()); }
     std::array<hawserStateTensor_t, 2> tensors() {
-      return {hawserStateTensor_t{"weights", weights.data(), kCount, hawserFloat32, hawserMemoryHost, 0},
-              hawserStateTensor_t{"momenta", momenta.data(), kCount, hawserFloat32, hawserMemoryHost, 0}};
+      return {hawserStateTensor_t{"weights", weights.data(), kCount, hawserFloat32, hawserMemoryByAddress, 0},
+              hawserStateTensor_t{"momenta", momenta.data(), kCount, hawserFloat32, hawserMemoryByAddress, 0}};
     }
     std::vector<float> weights;
     std::vector<float> momenta;

@@ -61,7 +61,7 @@ Result<SharedStateTensors> SharedStateTensors::create(const Form& form) {
                          .data = state.tensors_[i].data(),
                          .count = state.tensors_[i].size(),
                          .type = hawserFloat32,
-                         .memory = hawserMemoryHost,
+                         .memory = hawserMemoryByAddress,
                          .allow_content_inequality = 0});
   }
   hawserSharedState_t handle = nullptr;

@@ -23,7 +23,7 @@ from hawser._core import (
 )
 from hawser.choices import plan_of, quantization_of, reduce_op_of
 from hawser.shared_state import Progress, SharedState
-from hawser.tensors import Tensor
+from hawser.tensors import Tensor, wait_for_streams
 
 __all__ = ["AsyncOp", "Communicator", "Met"]
 
@@ -197,6 +197,7 @@ class Communicator:
         if prefetch is None:
             self._handle.connect()
             return None
+        wait_for_streams(prefetch.tensors.values())
         return prefetch._handle.connect_prefetch(self._handle, prefetch_bound_ms, progress)
 
     def set_term(self, name: str, value: str | None) -> None:

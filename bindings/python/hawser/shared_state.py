@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hawser import _core
 from hawser._core import SyncInfo, SyncStrategy
 from hawser.errors import InvalidUsage
-from hawser.tensors import Tensor
+from hawser.tensors import Tensor, wait_for_streams
 
 if TYPE_CHECKING:
     from hawser.communicator import Communicator
@@ -25,7 +25,8 @@ class SharedState:
     """Named tensors (weights, optimiser state) that `sync` brings to the same bytes on all members.
 
     The tensors stay yours, and this object keeps them alive. They are read and written only during its calls, and read
-    while it is offered. All members make it from the same names, types and counts.
+    while it is offered. All members make it from the same names, types and counts. On devices the work on torch's
+    current streams comes first, and calls block for it.
 
     Args:
         tensors: name -> writable tensor, in any order. Up to 65536; names of 1 to 255 bytes. No two share memory.
@@ -108,6 +109,7 @@ class SharedState:
         Raises Mismatch (other tensors, a revision out of turn, another call), TooFewPeers, Timeout,
         MasterUnreachable, Expelled, InvalidUsage, SystemFailure, Closed.
         """
+        wait_for_streams(self._tensors.values())
         return self._handle.sync(
             comm._handle, strategy, tag, compress, only_marked, keep_old_bytes, threads, progress
         )
@@ -121,6 +123,7 @@ class SharedState:
 
     def digest(self) -> str:
         """Reads all tensors that may not differ. Equal digests (32 hexadecimal digits) mean equal content."""
+        wait_for_streams(self._tensors.values())
         return self._handle.digest()
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -129,6 +132,7 @@ class SharedState:
 
         Raises InvalidUsage (incomplete), SystemFailure.
         """
+        wait_for_streams(self._tensors.values())
         self._handle.save(os.fspath(path))
 
     def load(self, path: str | os.PathLike[str]) -> int:
@@ -137,6 +141,7 @@ class SharedState:
         Raises Refused (damaged, or another format), Mismatch (other tensors), SystemFailure (not there). The tensors
         are as they were then.
         """
+        wait_for_streams(self._tensors.values())
         return self._handle.load(os.fspath(path))
 
     def offer(self, comm: Communicator) -> None:

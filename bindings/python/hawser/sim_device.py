@@ -21,7 +21,8 @@ __all__ = ["Tensor", "counters"]
 class Tensor:
     """A copy of `array`, an array of NumPy's, on simulated device `device`.
 
-    Collectives take it through `__cuda_array_interface__`, and through DLPack where only that is asked for.
+    Collectives and shared states take it through `__cuda_array_interface__`, and through DLPack where only that is asked
+    for.
     """
 
     def __init__(self, array: Any, device: int = 0) -> None:
@@ -34,7 +35,7 @@ class Tensor:
 
     @property
     def hawser_stream(self) -> int:
-        """The stream that has written it: collectives wait for that."""
+        """The stream that has written it: what takes the tensor waits for that."""
         return self._memory.hawser_stream
 
     @property
@@ -48,6 +49,10 @@ class Tensor:
             "strides": host["strides"],
             "stream": self.hawser_stream,
         }
+
+    def synchronise(self) -> None:
+        """Blocks until the stream has done what is on it."""
+        self._memory.synchronise()
 
     def __dlpack__(self, **options: Any) -> Any:
         return self._memory.dlpack()
@@ -63,6 +68,6 @@ class Tensor:
 
 
 def counters() -> dict[str, int]:
-    """Bytes that collectives have copied down and up, and the most pinned memory, of this process."""
+    """Bytes that calls have copied down and up, and the most pinned memory, of this process."""
     down, up, pinned = simulated_device_counters()
     return {"bytes_down": down, "bytes_up": up, "pinned_bytes_most": pinned}

@@ -9,6 +9,7 @@
 
 #include "bind.hpp"
 #include "failure.hpp"
+#include "gil.hpp"
 #include "tensor.hpp"
 
 namespace nb = nanobind;
@@ -45,6 +46,15 @@ class SimulatedTensor {
     need(hawserSimDeviceSynchronise(stream_));
     need(hawserSimDeviceCopy(to.data, memory_, host_.bytes()));
   }
+  /// Waits until its stream has done all that is on it.
+  void synchronise() const {
+    Outcome outcome;
+    {
+      const GilReleased released;
+      outcome = outcome_of(hawserSimDeviceSynchronise(stream_));
+    }
+    raise_unless_ok(outcome);
+  }
   /// A capsule, as __dlpack__ gives it.
   nb::object dlpack(nb::handle self) const {
     const std::size_t shape[] = {static_cast<std::size_t>(host_.count)};
@@ -73,6 +83,7 @@ void bind_sim_device(nb::module_& module) {
   nb::class_<SimulatedTensor>(module, "SimulatedTensor")
       .def(nb::init<nb::handle, int>(), nb::arg("array"), nb::arg("device") = 0)
       .def("copy_to", &SimulatedTensor::copy_to, nb::arg("array"))
+      .def("synchronise", &SimulatedTensor::synchronise)
       .def_prop_ro("device", &SimulatedTensor::device)
       .def_prop_ro("address", &SimulatedTensor::address)
       .def_prop_ro("hawser_stream", &SimulatedTensor::stream)

@@ -11,7 +11,7 @@ int main(void) {
   char address[HAWSER_ADDRESS_BYTES] = "";
   char version[32];
   float weights[4] = {0.0f, 1.0f, 2.0f, 3.0f};
-  hawserStateTensor_t tensor = {"weights", NULL, 4, hawserFloat32, hawserMemoryHost, 0};
+  hawserStateTensor_t tensor = {"weights", NULL, 4, hawserFloat32, hawserMemoryByAddress, 0};
   hawserSharedState_t state = NULL;
   char digest[HAWSER_DIGEST_BYTES] = "";
   hawserResult_t result;
