@@ -21,8 +21,7 @@ __all__ = ["Tensor", "counters"]
 class Tensor:
     """A copy of `array`, an array of NumPy's, on simulated device `device`.
 
-    Collectives and shared states take it through `__cuda_array_interface__`, and through DLPack where only that is asked
-    for.
+    Collectives and shared states take it through `__cuda_array_interface__`. It has DLPack, too.
     """
 
     def __init__(self, array: Any, device: int = 0) -> None:
