@@ -19,8 +19,8 @@ TEST_CASE("every kernel has a name of its own and code for the host") {
 }
 
 TEST_CASE("each architecture's code has every kernel under its name") {
-  // Without a compiler for GPUs there is none.
-  if (all_kernels().front()->image == nullptr) return;
+  // Without a compiler for GPUs there is none, or it was made elsewhere.
+  if (all_kernels().front()->image == nullptr || !std::filesystem::exists(HAWSER_GPU_CODE)) return;
   std::size_t architectures = 0;
   for (const auto& file : std::filesystem::directory_iterator(HAWSER_GPU_CODE)) {
     if (file.path().extension() != ".cubin") continue;

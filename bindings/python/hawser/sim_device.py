@@ -21,8 +21,7 @@ __all__ = ["Tensor", "counters"]
 class Tensor:
     """A copy of `array`, an array of NumPy's, on simulated device `device`.
 
-    Collectives and shared states take it through `__cuda_array_interface__`, and through DLPack where only that is asked
-    for.
+    Collectives and shared states take it through `__cuda_array_interface__`. It has DLPack, too.
     """
 
     def __init__(self, array: Any, device: int = 0) -> None:
@@ -38,10 +37,6 @@ class Tensor:
         """The stream that has written it: what takes the tensor waits for that."""
         return self._memory.hawser_stream
 
-    def synchronise(self) -> None:
-        """Blocks until the stream has done what is on it."""
-        self._memory.synchronise()
-
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
         host = self._host.__array_interface__
@@ -53,6 +48,10 @@ class Tensor:
             "strides": host["strides"],
             "stream": self.hawser_stream,
         }
+
+    def synchronise(self) -> None:
+        """Blocks until the stream has done what is on it."""
+        self._memory.synchronise()
 
     def __dlpack__(self, **options: Any) -> Any:
         return self._memory.dlpack()

@@ -34,7 +34,8 @@ Tensor = Union[SupportsDLPack, SupportsBuffer, SupportsCudaArray]
 On a device the work of one stream comes first, and the result is there when the call returns. The stream is torch's
 current one for its tensors, and for others the one that `__cuda_array_interface__` names. If that names none, or there
 is only DLPack, it is the device's default stream. The library keeps the memory until the operation has ended, so no
-framework gives it to others meanwhile: `record_stream` is not needed.
+framework gives it to others meanwhile: `record_stream` is not needed. `SharedState` waits for torch's current streams,
+and of other frameworks' tensors for the default stream.
 
 Types: float16, bfloat16, float32, float64, and integers of 8 to 64 bits, signed or not. It is never copied. What is
 written to must not be read-only. A torch tensor that requires gradients is taken as its detached self: the same
@@ -50,7 +51,7 @@ def wait_for_streams(tensors: Iterable[Any]) -> None:
     for tensor in tensors:
         if hasattr(tensor, "hawser_stream"):
             tensor.synchronise()
-        elif type(tensor).__module__.startswith("torch") and getattr(tensor, "is_cuda", False):
+        elif getattr(tensor, "is_cuda", False) is True:
             devices.add(tensor.device)
     if devices:
         import torch

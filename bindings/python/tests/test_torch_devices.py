@@ -1,5 +1,6 @@
-"""DiLoCo and the torch.distributed backend on CUDA, compared with the CPU bit by bit. What needs CUDA is left out without;
-the tests themselves run on the CPU everywhere.
+"""DiLoCo and the torch.distributed backend on CUDA, compared with the CPU bit by bit.
+
+Without CUDA the tests run on the CPU where they can, and the others are left out.
 """
 
 from __future__ import annotations

@@ -208,6 +208,7 @@ class Fragment:
         """L = L + (Θ - S): the group's progress for one's own of the window before."""
         for part in self._parts:
             local = _local(part.parameter)
+            assert part.start is not None, "a fragment without S has no window before"
             arithmetic.add_difference(local, part.outer, part.start)
             self._put_back(part.parameter, local)
 
