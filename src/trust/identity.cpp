@@ -22,9 +22,14 @@ Error no_key_file(const std::string& why) { return {Status::invalid_argument, "t
 /// No key file has a passphrase, and nobody is to be asked for one.
 int no_passphrase(char*, int, int, void*) { return -1; }
 
-std::string written_to(BIO& bio) {
+/// The content of a key file, without its first line.
+Result<std::string> pem_of(EVP_PKEY& key, X509& certificate, X509& run) {
+  const BioPtr bio(BIO_new(BIO_s_secmem()));
+  const bool written = bio && PEM_write_bio_PrivateKey(bio.get(), &key, nullptr, nullptr, 0, nullptr, nullptr) == 1 &&
+                       PEM_write_bio_X509(bio.get(), &certificate) == 1 && PEM_write_bio_X509(bio.get(), &run) == 1;
+  if (!written) return Error{Status::system, "a key cannot be written: " + openssl_reason()};
   char* text = nullptr;
-  const long bytes = BIO_get_mem_data(&bio, &text);
+  const long bytes = BIO_get_mem_data(bio.get(), &text);
   return std::string(text, static_cast<std::size_t>(bytes));
 }
 
@@ -76,9 +81,12 @@ Result<Identity> Identity::parse_issued(std::string_view content) {
   KeyPtr key(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_passphrase, nullptr));
   CertificatePtr certificate(PEM_read_bio_X509(bio.get(), nullptr, no_passphrase, nullptr));
   const CertificatePtr run(PEM_read_bio_X509(bio.get(), nullptr, no_passphrase, nullptr));
-  const bool is_whole = key && certificate && run && BIO_pending(bio.get()) == 0;
   ERR_clear_error();
-  if (!is_whole) return no_key_file("a private key, its certificate and the run's certificate were expected in PEM");
+  const bool is_whole = key && certificate && run;
+  // Only what issue_key() writes counts: nothing hides between the lines.
+  const Result<std::string> pem = is_whole ? pem_of(*key, *certificate, *run) : std::string();
+  if (!pem.ok()) return pem.error();
+  if (!is_whole || *pem != content) return no_key_file("a private key, its certificate and the run's certificate were expected in PEM");
   EVP_PKEY* const of_run = X509_get0_pubkey(run.get());
   if (of_run == nullptr || EVP_PKEY_get_id(of_run) != EVP_PKEY_ED25519 || X509_verify(run.get(), of_run) != 1)
     return no_key_file("its last certificate is not that of a run");
@@ -133,13 +141,9 @@ Result<std::string> issue_key(const RunSecret& secret, const IssueOrder& order, 
   if (!certificate.ok()) return certificate.error();
   const auto run = issue_run_certificate(**authority, now_unix_s);
   if (!run.ok()) return run.error();
-  const BioPtr bio(BIO_new(BIO_s_secmem()));
-  const bool written = bio &&
-                       PEM_write_bio_PrivateKey(bio.get(), key->get(), nullptr, nullptr, 0, nullptr, nullptr) == 1 &&
-                       PEM_write_bio_X509(bio.get(), certificate->get()) == 1 &&
-                       PEM_write_bio_X509(bio.get(), run->get()) == 1;
-  if (!written) return Error{Status::system, "a key cannot be written: " + openssl_reason()};
-  return std::string(kIssuedHeader) + written_to(*bio);
+  auto pem = pem_of(**key, **certificate, **run);
+  if (!pem.ok()) return pem.error();
+  return std::string(kIssuedHeader) + *pem;
 }
 
 Result<RunSecret> load_run_secret(const std::string& path) {
