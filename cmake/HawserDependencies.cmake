@@ -12,6 +12,9 @@ endif()
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET GLOBAL libzstd)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET GLOBAL libxxhash)
 
+# 3.0: keys and derivations by name, and an end of a connection that is told from a cut.
+find_package(OpenSSL 3.0 REQUIRED)
+
 # Standalone Asio is headers only, and Debian ships neither a config nor a .pc file with it.
 find_path(HAWSER_ASIO_INCLUDE_DIR asio.hpp)
 if(NOT HAWSER_ASIO_INCLUDE_DIR)

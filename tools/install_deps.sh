@@ -13,7 +13,7 @@ set -euo pipefail
 # Programs: "command package". A program that is on PATH is good, wherever it came from.
 programs=("g++ g++" "cmake cmake" "ninja ninja-build" "ccache ccache" "pkg-config pkg-config"
   "protoc protobuf-compiler" "python3 python3" "git git")
-packages=(libc6-dev libasio-dev libuv1-dev libzstd-dev libprotobuf-dev libxxhash-dev libcli11-dev libtomlplusplus-dev
+packages=(libc6-dev libasio-dev libuv1-dev libzstd-dev libprotobuf-dev libxxhash-dev libssl-dev libcli11-dev libtomlplusplus-dev
   catch2)
 
 check_only=false

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "base/address.hpp"
 #include "base/ids.hpp"
 #include "base/instant.hpp"
+#include "base/key_id.hpp"
 #include "base/log_event.hpp"
 #include "links/connection_name.hpp"
 
@@ -23,6 +25,7 @@ struct Dial {
   SocketId socket;
   PeerId peer;  ///< Who gave the address.
   Address to;
+  std::optional<KeyId> key{};  ///< Whose key the other side must have; none: any.
 };
 /// Write these bytes, a greeting or its answer, without waiting. Answered by sent(), or by broke() if not all of them
 /// were taken; a Close of the same socket may follow, and then neither is asked for.

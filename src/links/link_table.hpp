@@ -14,6 +14,7 @@
 #include "base/address.hpp"
 #include "base/ids.hpp"
 #include "base/instant.hpp"
+#include "base/key_id.hpp"
 #include "base/random.hpp"
 #include "links/connection_count.hpp"
 #include "links/link_actions.hpp"
@@ -33,6 +34,8 @@ struct LinkTarget {
   std::uint64_t secret = 0;
   /// How long to wait for the other side's dial before this side dials, too; none: it never does.
   std::optional<Duration> dial_after{};
+  /// The peer's, where its connections prove who they are from; none: no connection is compared.
+  std::optional<KeyId> key{};
 };
 
 struct LinkTableConfig {
@@ -51,6 +54,7 @@ struct Received {
   SocketId socket;
   std::span<const std::byte> bytes;  ///< One at least, bytes_wanted() at most.
   Duration round_trip{};             ///< As the system has measured it; 0: it does not tell.
+  std::optional<KeyId> key{};        ///< That the other side has proven to have; none: the connection proves nothing.
 };
 
 /// What the system says of an established connection.
@@ -208,7 +212,7 @@ class LinkTable {
   void connection_broke(Instant now, ConnectionName name, const std::string& reason, Actions& out);
 
   // Accepting side (link_table_accept.cpp).
-  void received_of_stranger(Instant now, Stranger& stranger, std::span<const std::byte> bytes, Actions& out);
+  void received_of_stranger(Instant now, Stranger& stranger, const Received& received, Actions& out);
   void judge(Instant now, SocketId socket, Actions& out);
   void judge_held(Instant now, PeerId peer, Actions& out);
   void accept_stranger(Instant now, SocketId socket, Duration round_trip, Actions& out);

@@ -44,12 +44,14 @@ void LinkTable::make_room(const std::string& source, Actions& out) {
 
 void LinkTable::received(Instant now, const Received& received, Actions& out) {
   if (Stranger* const stranger = strangers_.find(received.socket))
-    return received_of_stranger(now, *stranger, received.bytes, out);
+    return received_of_stranger(now, *stranger, received, out);
   const auto at = sockets_.find(received.socket);
   if (at != sockets_.end()) received_answer(now, at->second, received, out);
 }
 
-void LinkTable::received_of_stranger(Instant now, Stranger& stranger, std::span<const std::byte> bytes, Actions& out) {
+void LinkTable::received_of_stranger(Instant now, Stranger& stranger, const Received& received, Actions& out) {
+  const std::span<const std::byte> bytes = received.bytes;
+  stranger.key = received.key;
   const std::size_t missing = stranger.received.size() - stranger.count;
   if (bytes.size() > missing) return turn_away(stranger.socket, "it went on talking without an answer", out);
   std::copy(bytes.begin(), bytes.end(), stranger.received.begin() + static_cast<std::ptrdiff_t>(stranger.count));
@@ -79,6 +81,9 @@ void LinkTable::judge(Instant now, SocketId socket, Actions& out) {
   // Else the two sides are not in the same view yet: hold it until this one has caught up.
   if (link == nullptr) return;
   if (link->target.secret != greeting.link_secret && !planted(PlantedFault::open_door)) return;
+  if (link->target.key && link->target.key != stranger->key)
+    return refuse(socket, GreetingAnswer::refused_unknown,
+                  "it poses as " + link->target.name + ", and has another key than that peer", out);
   if (link->sides.judge(now) != LinkSides::Verdict::accept) return arm(now, *link);
   stranger->is_answered = true;
   out.emplace_back(Send{socket, bytes_of(GreetingAnswer::accepted, stranger->machine_proof)});

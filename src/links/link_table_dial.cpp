@@ -5,6 +5,7 @@
 #include "base/assert.hpp"
 #include "base/planted_fault.hpp"
 #include "links/link_table.hpp"
+#include "wire/magic.hpp"
 
 namespace hawser::links {
 namespace {
@@ -46,7 +47,8 @@ void LinkTable::dial(Link& link, std::uint32_t index, Actions& out) {
   slot.attempt = Slot::Attempt::dialling;
   slot.socket = new_socket();
   sockets_[slot.socket] = {link.target.peer, index};
-  out.emplace_back(Dial{.socket = slot.socket, .peer = link.target.peer, .to = link.target.address});
+  out.emplace_back(Dial{.socket = slot.socket, .peer = link.target.peer, .to = link.target.address,
+                        .key = link.target.key});
 }
 
 void LinkTable::dial_up_to(Link& link, std::size_t connections, Actions& out) {
@@ -97,6 +99,9 @@ void LinkTable::received_answer(Instant now, ConnectionName name, const Received
   std::copy(received.bytes.begin(), received.bytes.end(),
             slot->answer.begin() + static_cast<std::ptrdiff_t>(slot->answered));
   slot->answered += received.bytes.size();
+  // Whoever speaks otherwise may never say as much as an answer has.
+  if (const auto start = check_magic(std::span(slot->answer).first(slot->answered), kAnswerMagic); !start.ok())
+    return attempt_failed(now, name, {.why = start.error().sentence}, out);
   if (slot->answered < slot->answer.size()) return;
   const auto answer = decode_greeting_answer(slot->answer);
   if (!answer.ok()) return attempt_failed(now, name, {.why = answer.error().sentence}, out);

@@ -11,6 +11,7 @@
 #include "base/digest128.hpp"
 #include "base/ids.hpp"
 #include "base/instant.hpp"
+#include "base/key_id.hpp"
 #include "base/limits.hpp"
 #include "base/token_bucket.hpp"
 #include "links/link_actions.hpp"
@@ -39,6 +40,7 @@ struct Stranger {
   Instant deadline{};
   std::array<std::byte, kGreetingBytes> received{};
   std::size_t count = 0;
+  std::optional<KeyId> key{};            ///< That it has proven to have.
   std::optional<LinkGreeting> greeting;  ///< Once it is whole: it waits for its link to be opened here.
   bool is_answered = false;              ///< The accepting answer is being written.
 };

@@ -56,8 +56,8 @@ MasterDriver::~MasterDriver() { close(); }
 
 void MasterDriver::start() {
   listener_->start({.accepted =
-                        [this](transport::Tcp::socket socket, const std::string& remote_host) {
-                          accepted(std::move(socket), remote_host);
+                        [this](transport::Stream stream, const std::string& remote_host) {
+                          accepted(std::move(stream), remote_host);
                           settle();
                         },
                     .log = [this](LogEvent event) { write_log(setup_.name, event); }});
@@ -78,7 +78,7 @@ void MasterDriver::log(LogLevel level, const char* what, std::string text) {
   write_log(setup_.name, {level, what, std::move(text)});
 }
 
-void MasterDriver::accepted(transport::Tcp::socket socket, const std::string& remote_host) {
+void MasterDriver::accepted(transport::Stream stream, const std::string& remote_host) {
   if (closed_) return;
   if (clients_.size() >= setup_.connections_max) {
     log(LogLevel::info, "connection-refused",
@@ -88,9 +88,9 @@ void MasterDriver::accepted(transport::Tcp::socket socket, const std::string& re
   }
   const ConnectionId id{next_id_++};
   events_.emplace_back(
-      ConnectionOpened{.connection = id, .remote_host = remote_host, .source = transport::source_of(socket)});
+      ConnectionOpened{.connection = id, .remote_host = remote_host, .source = transport::source_of(stream.socket())});
   auto connection = transport::ControlConnection::start(
-      std::move(socket), {.message = [this, id](const std::string& message) { said(id, message); },
+      std::move(stream), {.message = [this, id](const std::string& message) { said(id, message); },
                           .broken = [this, id](std::string reason) { broke(id, std::move(reason)); },
                           .settle = [this] { settle(); },
                           .readable = [this, id] { wait_in_line(id); }});

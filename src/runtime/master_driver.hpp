@@ -48,7 +48,7 @@ class MasterDriver {
     TokenBucket allowance;
   };
 
-  void accepted(transport::Tcp::socket socket, const std::string& remote_host);
+  void accepted(transport::Stream stream, const std::string& remote_host);
   void said(ConnectionId id, const std::string& message);
   void broke(ConnectionId id, std::string reason);
   void cut(ConnectionId id, const std::string& reason);

@@ -91,8 +91,8 @@ Result<void> PeerDriver::start() {
     lanes_ = std::move(*lanes);
   }
   listener_->start({.accepted =
-                        [this](transport::Tcp::socket socket, const std::string& remote_host) {
-                          links_.accepted(std::move(socket), remote_host);
+                        [this](transport::Stream stream, const std::string& remote_host) {
+                          links_.accepted(std::move(stream), remote_host);
                           settle();
                         },
                     .log = [this](LogEvent event) { log(std::move(event)); }});

@@ -132,7 +132,7 @@ class PeerDriver final : private transport::FrameTraffic {
   void perform_one(CallDone& action);
   void perform_one(LogEvent& action);
 
-  void master_dialled(Result<transport::Tcp::socket> result);
+  void master_dialled(Result<transport::Stream> result);
   void master_said(const std::string& message);
   void master_broke(std::string reason);
   void master_is_missed(const std::string& why);

@@ -37,13 +37,13 @@ void PeerDriver::perform_one(DialMaster&) {
   std::erase_if(events_, is_of_master);
   master_dial_ =
       transport::Dial::start(io_, names_, config_.master,
-                             [this, generation = master_generation_](Result<transport::Tcp::socket> result) {
+                             [this, generation = master_generation_](Result<transport::Stream> result) {
                                if (generation == master_generation_) master_dialled(std::move(result));
                                settle();
                              });
 }
 
-void PeerDriver::master_dialled(Result<transport::Tcp::socket> result) {
+void PeerDriver::master_dialled(Result<transport::Stream> result) {
   master_dial_.reset();
   if (!result.ok()) {
     master_is_missed(result.error().sentence);

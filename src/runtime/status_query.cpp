@@ -31,7 +31,7 @@ class StatusQuery {
       if (!error) too_late(bound);
     });
     dial_ = transport::Dial::start(
-        io_, names_, master_, [this](Result<transport::Tcp::socket> socket) { dialled(std::move(socket)); });
+        io_, names_, master_, [this](Result<transport::Stream> stream) { dialled(std::move(stream)); });
     while (!answer_) io_.run_one();
     if (dial_) dial_->close();
     if (connection_) connection_->close();
@@ -44,13 +44,13 @@ class StatusQuery {
   }
   void fail(Status status, std::string sentence) { end(Error{status, std::move(sentence)}); }
 
-  void dialled(Result<transport::Tcp::socket> socket) {
+  void dialled(Result<transport::Stream> stream) {
     dial_.reset();
-    if (!socket.ok())
+    if (!stream.ok())
       return fail(Status::master_unreachable,
-                  socket.error().sentence + ". Is the master running, and is this its address?");
+                  stream.error().sentence + ". Is the master running, and is this its address?");
     connection_ = transport::ControlConnection::start(
-        std::move(*socket), {.message = [this](const std::string& message) { said(message); },
+        std::move(*stream), {.message = [this](const std::string& message) { said(message); },
                              .broken = [this](std::string reason) { broke(reason); },
                              .settle = {}});
     connection_->send(encode(StatusRequest{.matrix = with_matrices_}));

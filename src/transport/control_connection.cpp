@@ -15,14 +15,14 @@ constexpr std::size_t kQueueBytesKept = 64 << 10;
 
 }  // namespace
 
-ControlConnection::ControlConnection(Tcp::socket socket, Handlers handlers)
-    : socket_(std::move(socket)),
-      farewell_(socket_.get_executor()),
-      hold_(socket_.get_executor()),
+ControlConnection::ControlConnection(Stream stream, Handlers handlers)
+    : stream_(std::move(stream)),
+      farewell_(stream_.get_executor()),
+      hold_(stream_.get_executor()),
       handlers_(std::move(handlers)) {}
 
-std::shared_ptr<ControlConnection> ControlConnection::start(Tcp::socket socket, Handlers handlers) {
-  auto connection = std::make_shared<ControlConnection>(std::move(socket), std::move(handlers));
+std::shared_ptr<ControlConnection> ControlConnection::start(Stream stream, Handlers handlers) {
+  auto connection = std::make_shared<ControlConnection>(std::move(stream), std::move(handlers));
   connection->wait_readable();
   return connection;
 }
@@ -30,8 +30,7 @@ std::shared_ptr<ControlConnection> ControlConnection::start(Tcp::socket socket, 
 void ControlConnection::close() {
   if (closed_) return;
   closed_ = true;
-  std::error_code ignored;
-  socket_.close(ignored);
+  stream_.close();
   farewell_.cancel();
   hold_.cancel();
   queue_ = {};
@@ -81,10 +80,10 @@ void ControlConnection::send_framed(std::string_view framed) {
 void ControlConnection::flush() {
   while (!closed_ && sent_ < queue_.size()) {
     std::error_code error;
-    sent_ += socket_.write_some(asio::buffer(queue_.data() + sent_, queue_.size() - sent_), error);
+    sent_ += stream_.write_some(asio::buffer(queue_.data() + sent_, queue_.size() - sent_), error);
     if (is_wait(error)) {
       waiting_writable_ = true;
-      socket_.async_wait(Tcp::socket::wait_write, [self = shared_from_this()](const std::error_code& why) {
+      stream_.async_wait(Tcp::socket::wait_write, [self = shared_from_this()](const std::error_code& why) {
         self->waiting_writable_ = false;
         if (self->closed_ || why == asio::error::operation_aborted) return;
         const auto settle = self->handlers_.settle;
@@ -93,19 +92,19 @@ void ControlConnection::flush() {
       });
       return;
     }
-    if (error) return break_off(reason_of(error));
+    if (error) return break_off(stream_.reason(error));
   }
   if (leaving_) say_farewell();
 }
 
 void ControlConnection::say_farewell() {
   std::error_code error;
-  socket_.shutdown(Tcp::socket::shutdown_send, error);
+  stream_.finish_writing(error);
   if (error) close();
 }
 
 void ControlConnection::wait_readable() {
-  socket_.async_wait(Tcp::socket::wait_read, [self = shared_from_this()](const std::error_code& error) {
+  stream_.async_wait(Tcp::socket::wait_read, [self = shared_from_this()](const std::error_code& error) {
     if (self->closed_ || error == asio::error::operation_aborted) return;
     if (const auto readable = self->handlers_.readable) return readable();
     self->read_now();
@@ -157,9 +156,9 @@ void ControlConnection::read() {
   const bool is_held = held_until_ > std::chrono::steady_clock::now();
   for (std::size_t taken = 0; !is_held && !closed_ && taken < bounds_.read_bytes_at_once;) {
     std::error_code error;
-    const std::size_t count = socket_.read_some(asio::buffer(bytes), error);
+    const std::size_t count = stream_.read_some(asio::buffer(bytes), error);
     if (is_wait(error)) break;
-    if (error) return break_off(reason_of(error));
+    if (error) return break_off(stream_.reason(error));
     taken += count;
     if (leaving_) continue;
     reader_.feed(std::span(bytes).first(count));

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/limits.hpp"
-#include "transport/socket_options.hpp"
+#include "transport/stream.hpp"
 #include "wire/control_frame.hpp"
 
 namespace hawser::transport {
@@ -37,7 +37,7 @@ class ControlConnection : public std::enable_shared_from_this<ControlConnection>
     std::size_t queue_bytes_max = 8 * limits::kControlMessageBytesMax;
   };
 
-  static std::shared_ptr<ControlConnection> start(Tcp::socket socket, Handlers handlers);
+  static std::shared_ptr<ControlConnection> start(Stream stream, Handlers handlers);
 
   void set_bounds(const Bounds& bounds);
   /// From now on it is read at once, or when its owner says so.
@@ -60,7 +60,7 @@ class ControlConnection : public std::enable_shared_from_this<ControlConnection>
   void close_after_sending(std::function<void()> closed,
                            std::chrono::milliseconds bound = std::chrono::milliseconds(500));
 
-  ControlConnection(Tcp::socket socket, Handlers handlers);
+  ControlConnection(Stream stream, Handlers handlers);
 
  private:
   void wait_readable();
@@ -71,7 +71,7 @@ class ControlConnection : public std::enable_shared_from_this<ControlConnection>
   void say_farewell();
   void break_off(std::string reason);
 
-  Tcp::socket socket_;
+  Stream stream_;
   asio::steady_timer farewell_;
   asio::steady_timer hold_;
   Handlers handlers_;

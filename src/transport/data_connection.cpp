@@ -34,11 +34,11 @@ std::span<std::byte> the_void() {
 
 }  // namespace
 
-DataConnection::DataConnection(asio::io_context& io, Tcp::socket socket, Setup setup)
-    : io_(io), socket_(std::move(socket)), setup_(std::move(setup)) {}
+DataConnection::DataConnection(asio::io_context& io, Stream stream, Setup setup)
+    : io_(io), stream_(std::move(stream)), setup_(std::move(setup)) {}
 
-std::shared_ptr<DataConnection> DataConnection::make(asio::io_context& io, Tcp::socket socket, Setup setup) {
-  return std::make_shared<DataConnection>(io, std::move(socket), std::move(setup));
+std::shared_ptr<DataConnection> DataConnection::make(asio::io_context& io, Stream stream, Setup setup) {
+  return std::make_shared<DataConnection>(io, std::move(stream), std::move(setup));
 }
 
 void DataConnection::begin() {
@@ -61,14 +61,12 @@ void DataConnection::close() {
     asio::post(io_, [self = shared_from_this()] { self->close_socket(); });
   } catch (...) {
     // Without memory for that the other side learns of it now, and the socket is closed with its connection.
-    std::error_code ignored;
-    socket_.shutdown(Tcp::socket::shutdown_both, ignored);
+    stream_.cut();
   }
 }
 
 void DataConnection::close_socket() {
-  std::error_code ignored;
-  socket_.close(ignored);
+  stream_.close();
 }
 
 void DataConnection::break_off(const std::string& reason) {
@@ -80,8 +78,7 @@ void DataConnection::break_off(const std::string& reason) {
 void DataConnection::shut_down() {
   const std::lock_guard lock(mutex_);
   if (closed_) return;
-  std::error_code ignored;
-  socket_.shutdown(Tcp::socket::shutdown_both, ignored);
+  stream_.cut();
 }
 
 bool DataConnection::is_full() const {
@@ -91,13 +88,13 @@ bool DataConnection::is_full() const {
 
 TcpState DataConnection::tcp_state() {
   const std::lock_guard lock(mutex_);
-  return closed_ ? TcpState{} : tcp_state_of(socket_.native_handle());
+  return closed_ ? TcpState{} : tcp_state_of(stream_.native_handle());
 }
 
 // ----------------------------------------------------------------------------------------- receiving
 
 void DataConnection::wait_readable() {
-  socket_.async_wait(Tcp::socket::wait_read, [self = shared_from_this()](const std::error_code& error) {
+  stream_.async_wait(Tcp::socket::wait_read, [self = shared_from_this()](const std::error_code& error) {
     if (self->closed_ || error == asio::error::operation_aborted) return;
     self->read();
     self->setup_.traffic.settle();
@@ -139,11 +136,11 @@ DataConnection::Got DataConnection::read_once() {
 
   const std::size_t wanted = asio::buffer_size(into);
   std::error_code error;
-  const std::size_t count = socket_.read_some(into, error);
+  const std::size_t count = stream_.read_some(into, error);
   lock.unlock();
   if (is_wait(error)) return {wanted, 0};
   if (error) {
-    break_off(reason_of(error));
+    break_off(stream_.reason(error));
     return {wanted, 0};
   }
   const std::size_t of_payload = std::min(count, payload_room);
@@ -185,7 +182,7 @@ void DataConnection::begin_frame() {
   const auto decoded = decode_frame_header(bytes);
   if (!decoded.ok()) return break_off(decoded.error().sentence);
   if (!setup_.trust.may_be_read(decoded->header))
-    return break_off("it sent a payload without a checksum, and is not on this machine");
+    return break_off("it sent a payload without a checksum, in plain, and is not on this machine");
   ahead_begin_ += kFrameHeaderBytes;
   in_payload_ = true;
   payload_bytes_ = decoded->header.payload_bytes;
@@ -240,7 +237,7 @@ void DataConnection::release_receive() {
 
 void DataConnection::wait_writable() {
   waiting_writable_ = true;
-  socket_.async_wait(Tcp::socket::wait_write, [self = shared_from_this()](const std::error_code& error) {
+  stream_.async_wait(Tcp::socket::wait_write, [self = shared_from_this()](const std::error_code& error) {
     self->waiting_writable_ = false;
     if (self->closed_ || error == asio::error::operation_aborted) return;
     self->pump();
@@ -275,7 +272,7 @@ void DataConnection::pump() {
     const std::size_t count = write_out(error);
     if (error && !is_wait(error)) {
       lock.unlock();
-      break_off(reason_of(error));
+      break_off(stream_.reason(error));
       break;
     }
     const std::size_t of_staged = std::min(count, staged_.size() - staged_done_);
@@ -298,7 +295,7 @@ std::size_t DataConnection::write_out(std::error_code& error) {
   const std::array<asio::const_buffer, 2> from{
       asio::buffer(staged_.data() + staged_done_, staged_.size() - staged_done_),
       asio::buffer(borrowed_.data(), borrowed_.size())};
-  return socket_.write_some(from, error);
+  return stream_.write_some(from, error);
 }
 
 /// With the mutex.
@@ -364,7 +361,7 @@ void DataConnection::keep_queue_short(std::size_t bytes) {
   const std::lock_guard lock(mutex_);
   if (closed_ || (bytes < 2 * queue_bytes_ && queue_bytes_ < 2 * bytes)) return;
   queue_bytes_ = bytes;
-  transport::keep_queue_short(socket_, bytes);
+  transport::keep_queue_short(stream_.socket(), bytes);
 }
 
 void DataConnection::release_send() {

@@ -16,7 +16,7 @@
 #include "links/payload_trust.hpp"
 #include "transport/frame_traffic.hpp"
 #include "transport/tcp_state.hpp"
-#include "transport/socket_options.hpp"
+#include "transport/stream.hpp"
 #include "wire/checksum.hpp"
 
 namespace hawser::transport {
@@ -47,7 +47,7 @@ class DataConnection : public std::enable_shared_from_this<DataConnection> {
     std::function<bool(asio::io_context& io)> is_own_thread{};
   };
   /// Reads once begin() is called.
-  static std::shared_ptr<DataConnection> make(asio::io_context& io, Tcp::socket socket, Setup setup);
+  static std::shared_ptr<DataConnection> make(asio::io_context& io, Stream stream, Setup setup);
   void begin();
 
   const ConnectionName& name() const { return setup_.name; }
@@ -79,7 +79,7 @@ class DataConnection : public std::enable_shared_from_this<DataConnection> {
   /// The frame to write next.
   void write(const FrameToSend& frame);
 
-  DataConnection(asio::io_context& io, Tcp::socket socket, Setup setup);
+  DataConnection(asio::io_context& io, Stream stream, Setup setup);
 
  private:
   /// Holds a coalesced run of small frames, or the beginning of a long one.
@@ -113,7 +113,7 @@ class DataConnection : public std::enable_shared_from_this<DataConnection> {
   void break_off(const std::string& reason);
 
   asio::io_context& io_;
-  Tcp::socket socket_;
+  Stream stream_;
   Setup setup_;
   std::atomic<bool> closed_{false};
   mutable std::mutex mutex_;

@@ -5,6 +5,8 @@
 #include <asio/error.hpp>
 #include <chrono>
 
+#include "transport/socket_wait.hpp"
+
 namespace hawser::transport {
 namespace {
 
@@ -20,18 +22,18 @@ bool is_own_echo(const Tcp::socket& socket) {
 
 }  // namespace
 
-Dial::Dial(asio::io_context& io, Address to, Done done)
-    : io_(io), next_(io), bound_(io), to_(std::move(to)), done_(std::move(done)) {}
+Dial::Dial(asio::io_context& io, Address to, Done done, DialOptions options)
+    : io_(io), next_(io), bound_(io), to_(std::move(to)), done_(std::move(done)), options_(std::move(options)) {}
 
 std::shared_ptr<Dial> Dial::start(asio::io_context& io, NameLookup& names, const Address& to, Done done,
-                                  LookupSource source) {
-  auto dial = std::make_shared<Dial>(io, to, std::move(done));
+                                  DialOptions options) {
+  auto dial = std::make_shared<Dial>(io, to, std::move(done), std::move(options));
   dial->bound_.expires_after(kDialBound);
   dial->bound_.async_wait([dial](const std::error_code& error) {
     if (!error && !dial->over_)
       dial->finish(Error{Status::system, to_string(dial->to_) + " does not answer"});
   });
-  names.find(to.host, [dial](const Result<HostAddresses>& found) { dial->found(found); }, source);
+  names.find(to.host, [dial](const Result<HostAddresses>& found) { dial->found(found); }, dial->options_.source);
   return dial;
 }
 
@@ -41,10 +43,11 @@ void Dial::close() {
   next_.cancel();
   bound_.cancel();
   tries_.clear();
+  connected_.reset();
   done_ = {};
 }
 
-void Dial::finish(Result<Tcp::socket> result) {
+void Dial::finish(Result<Stream> result) {
   Done done = std::move(done_);
   close();
   done(std::move(result));
@@ -59,14 +62,14 @@ void Dial::found(const Result<HostAddresses>& addresses) {
 }
 
 void Dial::try_next() {
-  if (over_ || tries_.size() == addresses_.size()) return;
+  if (over_ || connected_ || tries_.size() == addresses_.size()) return;
   const std::size_t which = tries_.size();
   const Tcp::endpoint endpoint(addresses_[which], to_.port);
   Tcp::socket& socket = tries_.emplace_back(io_);
   if (const auto error = open_socket(socket, endpoint.protocol())) return tried(which, error);
   allow_rebinding(socket.native_handle());
   socket.async_connect(endpoint, [self = shared_from_this(), which](const std::error_code& error) {
-    if (!self->over_) self->tried(which, error);
+    if (!self->over_ && !self->connected_) self->tried(which, error);
   });
   next_.expires_after(kNextAddressAfter);
   next_.async_wait([self = shared_from_this()](const std::error_code& error) {
@@ -83,7 +86,10 @@ void Dial::tried(std::size_t which, const std::error_code& error) {
   }
   if (!why) {
     tune_connection(tries_[which]);
-    return finish(std::move(tries_[which]));
+    connected_ = Stream::dialled(std::move(tries_[which]), options_.tls);
+    tries_.clear();
+    next_.cancel();
+    return shake_hands();
   }
   std::error_code ignored;
   tries_[which].close(ignored);
@@ -93,6 +99,30 @@ void Dial::tried(std::size_t which, const std::error_code& error) {
     return finish(
         Error{Status::system, "cannot connect to " + to_string(to_) + ": " + reason_of(last_error_)});
   if (failed_ == tries_.size()) try_next();
+}
+
+void Dial::shake_hands() {
+  std::error_code error;
+  connected_->shake_hands(error);
+  if (is_wait(error)) {
+    connected_->async_wait(Tcp::socket::wait_read, [self = shared_from_this()](const std::error_code& failure) {
+      if (!self->over_ && failure != asio::error::operation_aborted) self->shake_hands();
+    });
+    return;
+  }
+  if (error)
+    return finish(Error{Status::system, "no trust in " + to_string(to_) + ": " + connected_->reason(error)});
+  if (const auto checked = check_expected(); !checked.ok()) return finish(checked.error());
+  Stream stream = std::move(*connected_);
+  finish(std::move(stream));
+}
+
+Result<void> Dial::check_expected() const {
+  const Badge* const badge = connected_->badge();
+  if (badge == nullptr || !options_.expected || badge->key == *options_.expected) return {};
+  return Error{Status::system, "who answers at " + to_string(to_) + " is of this run, but not who was expected: " +
+                                   badge->name + " with the key " + to_string(badge->key) + " instead of " +
+                                   to_string(*options_.expected)};
 }
 
 }  // namespace hawser::transport

@@ -26,16 +26,15 @@ Instant now() { return Instant(std::chrono::duration_cast<Duration>(Clock::now()
 
 /// A connection whose greeting and answer are not yet exchanged.
 struct Links::Handshake {
-  Handshake(SocketId number, Tcp::socket connected) : id(number), socket(std::move(connected)) {}
+  Handshake(SocketId number, Stream connected) : id(number), stream(std::move(connected)) {}
 
   void close() {
     is_over = true;
-    std::error_code ignored;
-    socket.close(ignored);
+    stream.close();
   }
 
   SocketId id;
-  Tcp::socket socket;
+  Stream stream;
   bool is_over = false;  ///< It is in handshakes_ no more.
 };
 
@@ -105,13 +104,16 @@ bool Links::is_established(ConnectionName connection, std::uint64_t incarnation)
   return table_.is_established(connection, incarnation);
 }
 
-void Links::accepted(Tcp::socket socket, const std::string& remote_host) {
+void Links::accepted(Stream stream, const std::string& remote_host) {
   ask_table([&](links::Actions& out) {
     const auto number = table_.accepted(
         now(),
-        {.source = source_of(socket), .remote_host = remote_host, .machine_proof = machine_proof(socket, false)}, out);
+        {.source = source_of(stream.socket()),
+         .remote_host = remote_host,
+         .machine_proof = machine_proof(stream.socket(), false)},
+        out);
     if (!number) return;
-    const auto handshake = std::make_shared<Handshake>(*number, std::move(socket));
+    const auto handshake = std::make_shared<Handshake>(*number, std::move(stream));
     handshakes_.emplace(*number, handshake);
     wait_readable(handshake);
   });
@@ -200,7 +202,7 @@ void Links::perform(links::Actions& actions) {
 void Links::perform_one(const links::Dial& action, links::Actions&) {
   dials_[action.socket] = Dial::start(
       io_, names_, action.to,
-      [this, socket = action.socket](Result<Tcp::socket> result) {
+      [this, socket = action.socket](Result<Stream> result) {
         const auto at = dials_.find(socket);
         if (at == dials_.end()) return;
         const bool was_refused = at->second->was_refused();
@@ -208,10 +210,10 @@ void Links::perform_one(const links::Dial& action, links::Actions&) {
         dialled(socket, std::move(result), was_refused);
         traffic_.settle();
       },
-      action.peer.value);
+      {.source = action.peer.value, .tls = config_.tls, .expected = action.key});
 }
 
-void Links::dialled(SocketId socket, Result<Tcp::socket> result, bool was_refused) {
+void Links::dialled(SocketId socket, Result<Stream> result, bool was_refused) {
   if (!result.ok())
     return ask_table([&](links::Actions& out) {
       table_.dial_failed(now(), socket, {.why = result.error().sentence, .was_refused = was_refused}, out);
@@ -219,7 +221,7 @@ void Links::dialled(SocketId socket, Result<Tcp::socket> result, bool was_refuse
   const auto handshake = std::make_shared<Handshake>(socket, std::move(result.value()));
   handshakes_.emplace(socket, handshake);
   ask_table([&](links::Actions& out) {
-    table_.dialled(now(), socket, machine_proof(handshake->socket, true), out);
+    table_.dialled(now(), socket, machine_proof(handshake->stream.socket(), true), out);
   });
   if (!handshake->is_over) wait_readable(handshake);
 }
@@ -227,12 +229,12 @@ void Links::dialled(SocketId socket, Result<Tcp::socket> result, bool was_refuse
 void Links::perform_one(const links::Send& action, links::Actions& next) {
   const auto at = handshakes_.find(action.socket);
   if (at == handshakes_.end()) return;
-  Tcp::socket& socket = at->second->socket;
+  Stream& stream = at->second->stream;
   std::error_code error;
-  if (socket.write_some(asio::buffer(action.bytes), error) == action.bytes.size())
-    table_.sent(now(), action.socket, tcp_state_of(socket.native_handle()).round_trip, next);
+  if (stream.write_some(asio::buffer(action.bytes), error) == action.bytes.size())
+    table_.sent(now(), action.socket, tcp_state_of(stream.native_handle()).round_trip, next);
   else
-    table_.broke(now(), action.socket, error ? reason_of(error) : "the other side reads nothing", next);
+    table_.broke(now(), action.socket, error ? stream.reason(error) : "the other side reads nothing", next);
 }
 
 void Links::perform_one(const links::Close& action, links::Actions&) {
@@ -271,12 +273,21 @@ void Links::perform_one(const links::Establish& action, links::Actions&) {
   const std::shared_ptr<Handshake> handshake = std::move(at->second);
   handshakes_.erase(at);
   handshake->is_over = true;
+  Stream& stream = handshake->stream;
   std::error_code ignored;
-  handshake->socket.cancel(ignored);
-  if (!action.same_machine) apply(config_.tcp, handshake->socket);
+  stream.cancel(ignored);
+  if (!action.same_machine)
+    apply(config_.tcp, stream.socket());
+  else if (config_.tls_same_host)
+    stream.let_other_leave_tls();
+  else
+    stream.leave_tls();
+  const PayloadTrust trust{.same_machine = action.same_machine,
+                           .sends_checked = config_.check_same_host,
+                           .is_encrypted = stream.is_encrypted()};
   asio::io_context& lane = config_.next_lane ? config_.next_lane() : io_;
   const auto connection = DataConnection::make(
-      lane, move_to(lane, std::move(handshake->socket)),
+      lane, &lane == &io_ ? std::move(stream) : Stream::moved_to(lane, std::move(stream)),
       {.name = action.name,
        .traffic = traffic_,
        .broken =
@@ -298,7 +309,7 @@ void Links::perform_one(const links::Establish& action, links::Actions&) {
                traffic_.settle();
              });
            },
-       .trust = {.same_machine = action.same_machine, .sends_checked = config_.check_same_host},
+       .trust = trust,
        .is_own_thread = config_.is_own_thread});
   connections_[action.socket] = connection;
   {
@@ -310,19 +321,6 @@ void Links::perform_one(const links::Establish& action, links::Actions&) {
   }
   if (!action.same_machine) connection->keep_queue_short(links::kUnsentBytesMax);
   if (&lane == &io_) connection->begin();
-}
-
-/// The socket of another thread's io_context.
-Tcp::socket Links::move_to(asio::io_context& lane, Tcp::socket socket) const {
-  if (&lane == &io_) return socket;
-  std::error_code error;
-  const auto here = socket.local_endpoint(error);
-  if (error) return Tcp::socket(lane);
-  const auto descriptor = socket.release(error);
-  Tcp::socket moved(lane);
-  if (!error) moved.assign(here.protocol(), descriptor, error);
-  if (!error) moved.non_blocking(true, error);
-  return moved;
 }
 
 void Links::broke(SocketId socket, const std::string& reason) {
@@ -372,7 +370,7 @@ void Links::perform_one(LogEvent& action, links::Actions&) { traffic_.log(std::m
 // ------------------------------------------------------------------------------------ sockets and time
 
 void Links::wait_readable(const std::shared_ptr<Handshake>& handshake) {
-  handshake->socket.async_wait(Tcp::socket::wait_read, [this, handshake](const std::error_code& failure) {
+  handshake->stream.async_wait(Tcp::socket::wait_read, [this, handshake](const std::error_code& failure) {
     if (handshake->is_over || failure == asio::error::operation_aborted) return;
     read(handshake);
     traffic_.settle();
@@ -381,18 +379,19 @@ void Links::wait_readable(const std::shared_ptr<Handshake>& handshake) {
 
 void Links::read(const std::shared_ptr<Handshake>& handshake) {
   std::array<std::byte, kGreetingBytes + 1> bytes;
-  Tcp::socket& socket = handshake->socket;
+  Stream& stream = handshake->stream;
   std::error_code error;
   const std::size_t wanted = std::min(bytes.size(), table_.bytes_wanted(handshake->id));
-  const std::size_t count = socket.read_some(asio::buffer(bytes.data(), wanted), error);
+  const std::size_t count = stream.read_some(asio::buffer(bytes.data(), wanted), error);
   ask_table([&](links::Actions& out) {
     if (error && !is_wait(error))
-      table_.broke(now(), handshake->id, reason_of(error), out);
+      table_.broke(now(), handshake->id, stream.reason(error), out);
     else if (count > 0)
       table_.received(now(),
                       {.socket = handshake->id,
                        .bytes = std::span(bytes).first(count),
-                       .round_trip = tcp_state_of(socket.native_handle()).round_trip},
+                       .round_trip = tcp_state_of(stream.native_handle()).round_trip,
+                       .key = stream.badge() ? std::optional(stream.badge()->key) : std::nullopt},
                       out);
   });
   if (!handshake->is_over) wait_readable(handshake);

@@ -19,7 +19,7 @@
 #include "transport/dialer.hpp"
 #include "transport/frame_traffic.hpp"
 #include "transport/name_lookup.hpp"
-#include "transport/socket_options.hpp"
+#include "transport/stream.hpp"
 
 namespace hawser::transport {
 
@@ -30,6 +30,9 @@ struct LinksConfig {
   /// Payloads between peers on one machine carry a checksum too.
   bool check_same_host = false;
   TcpOptions tcp = {};
+  TlsPtr tls{};  ///< Null: in plain.
+  /// Links between peers on one machine stay under TLS, too.
+  bool tls_same_host = false;
   /// Gives the io_context whose thread carries the next connection, and says whether a thread is that of one; null: all
   /// are carried by the thread of Links.
   std::function<asio::io_context&()> next_lane{};
@@ -60,7 +63,7 @@ class Links {
   std::size_t strangers() const { return table_.strangers(); }
 
   /// A connection that the listener accepted.
-  void accepted(Tcp::socket socket, const std::string& remote_host);
+  void accepted(Stream stream, const std::string& remote_host);
   /// The traffic knows of this connection, and takes its frames.
   void begin(ConnectionName connection);
 
@@ -103,13 +106,12 @@ class Links {
   template <class Ask>
   void ask_table(const Ask& ask);
   void arm();
-  void dialled(links::SocketId socket, Result<Tcp::socket> result, bool was_refused);
+  void dialled(links::SocketId socket, Result<Stream> result, bool was_refused);
   void wait_readable(const std::shared_ptr<Handshake>& handshake);
   void read(const std::shared_ptr<Handshake>& handshake);
   void broke(links::SocketId socket, const std::string& reason);
   void forget(const DataConnection& connection);
   void use();
-  Tcp::socket move_to(asio::io_context& lane, Tcp::socket socket) const;
   std::shared_ptr<DataConnection> find(ConnectionName connection) const;
 
   asio::io_context& io_;

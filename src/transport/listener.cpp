@@ -6,6 +6,7 @@
 #include <chrono>
 #include <random>
 #include <thread>
+#include <utility>
 
 #include "transport/name_lookup.hpp"
 
@@ -24,6 +25,11 @@ bool is_gone_already(const std::error_code& error) {
   return error == asio::error::connection_aborted || error == asio::error::interrupted ||
          error == asio::error::connection_reset || error == asio::error::network_down ||
          error == asio::error::host_unreachable || error == asio::error::network_unreachable;
+}
+
+/// After the latest complaint; none yet: never.
+bool is_too_soon(std::chrono::steady_clock::time_point latest, std::chrono::steady_clock::time_point now) {
+  return latest != std::chrono::steady_clock::time_point{} && now - latest <= kComplaintsApart;
 }
 
 bool no_such_family(const std::error_code& error) {
@@ -110,8 +116,9 @@ Result<std::shared_ptr<Listener>> Listener::open(asio::io_context& io, const Lis
   return listener;
 }
 
-void Listener::start(Handlers handlers) {
+void Listener::start(Handlers handlers, TlsPtr tls) {
   handlers_ = std::move(handlers);
+  tls_ = std::move(tls);
   for (std::size_t which = 0; which < doors_.size(); ++which) wait(which);
 }
 
@@ -145,14 +152,32 @@ void Listener::take(std::size_t which) {
     const auto remote = socket.remote_endpoint(error);
     if (error) continue;  // It has gone again.
     tune_connection(socket);
-    handlers_.accepted(std::move(socket), plain_host(remote.address()));
+    const std::string host = plain_host(remote.address());
+    const auto failed = [weak = weak_from_this(), host](const std::string& why) {
+      if (const auto self = weak.lock(); self && !self->closed_) self->handshake_failed(host, why);
+    };
+    handlers_.accepted(Stream::accepted(std::move(socket), tls_, failed), host);
   }
   if (!closed_) wait(which);
 }
 
+/// Whoever has mistaken a secret_file wants to know; whoever floods the port shall not flood the log.
+void Listener::handshake_failed(const std::string& remote_host, const std::string& why) {
+  const auto now = std::chrono::steady_clock::now();
+  if (is_too_soon(complained_of_handshake_at_, now)) {
+    ++handshakes_unsaid_;
+    return;
+  }
+  const std::uint64_t others = std::exchange(handshakes_unsaid_, 0);
+  complained_of_handshake_at_ = now;
+  handlers_.log({LogLevel::warning, "handshake-failed",
+                 "a connection from " + remote_host + " to " + to_string(address_) + " is refused: " + why +
+                     (others == 0 ? std::string() : " (and " + std::to_string(others) + " others since the last line)")});
+}
+
 void Listener::pause(std::size_t which, const std::error_code& error) {
   const auto now = std::chrono::steady_clock::now();
-  if (complained_at_ == std::chrono::steady_clock::time_point{} || now - complained_at_ > kComplaintsApart) {
+  if (!is_too_soon(complained_at_, now)) {
     complained_at_ = now;
     handlers_.log(
         {LogLevel::warning, "accept-failed",

@@ -12,7 +12,7 @@
 #include "base/address.hpp"
 #include "base/log_event.hpp"
 #include "base/result.hpp"
-#include "transport/socket_options.hpp"
+#include "transport/stream.hpp"
 
 namespace hawser::transport {
 
@@ -29,7 +29,7 @@ struct ListenPlace {
 class Listener : public std::enable_shared_from_this<Listener> {
  public:
   struct Handlers {
-    std::function<void(Tcp::socket socket, std::string remote_host)> accepted;
+    std::function<void(Stream stream, std::string remote_host)> accepted;
     std::function<void(LogEvent event)> log;
   };
 
@@ -40,8 +40,8 @@ class Listener : public std::enable_shared_from_this<Listener> {
   /// The place as asked for, with the real port. The host is a literal ("0.0.0.0" or "::" for all).
   const Address& address() const { return address_; }
 
-  /// Hands over connections from now on.
-  void start(Handlers handlers);
+  /// Hands over connections from now on; with `tls`, such as have still to prove who they are.
+  void start(Handlers handlers, TlsPtr tls = {});
   /// Stops listening; no handler is called any more.
   void close();
 
@@ -53,6 +53,7 @@ class Listener : public std::enable_shared_from_this<Listener> {
   void wait(std::size_t which);
   void take(std::size_t which);
   void pause(std::size_t which, const std::error_code& error);
+  void handshake_failed(const std::string& remote_host, const std::string& why);
 
   struct Door {
     explicit Door(asio::io_context& io) : acceptor(io), pause(io) {}
@@ -63,8 +64,11 @@ class Listener : public std::enable_shared_from_this<Listener> {
   asio::io_context& io_;
   std::vector<Door> doors_;  ///< One for each address.
   std::chrono::steady_clock::time_point complained_at_{};
+  std::chrono::steady_clock::time_point complained_of_handshake_at_{};
+  std::uint64_t handshakes_unsaid_ = 0;  ///< That have failed since.
   Address address_;
   Handlers handlers_;
+  TlsPtr tls_;
   bool closed_ = false;
 };
 

@@ -39,8 +39,10 @@ std::string what_came(std::span<const std::byte> head) {
   if (starts_with(head, kGreetingMagic)) return "a peer opened a data connection";
   if (starts_with(head, kAnswerMagic)) return "an answer to a link greeting came, which peers send and masters do not";
   if (starts_with(head, kFrameMagic)) return "a data frame came";
+  static constexpr std::byte kTlsAlert{0x15};
   static constexpr std::byte kTlsHandshake{0x16};
-  if (head.front() == kTlsHandshake) return "bytes came that look like TLS (\"" + quoted(head) + "\")";
+  if (head.front() == kTlsAlert || head.front() == kTlsHandshake)
+    return "TLS came (\"" + quoted(head) + "\"): the other side has a secret_file, and this process has none";
   return "\"" + quoted(head) + "\" came, which is not Hawser's protocol";
 }
 

@@ -27,9 +27,10 @@ LAYERS = {
     "engine": ["base", "membership", "topology", "plan", "kernels", "shared_state", "collective"],
     "wire": ["base", "membership/messages.hpp", "membership/view.hpp"],
     "links": ["base", "wire"],
-    "transport": ["base", "wire", "links"],
+    "trust": ["base"],
+    "transport": ["base", "wire", "links", "trust"],
     "runtime": ["base", "membership", "topology", "plan", "kernels", "shared_state", "checkpoint", "collective", "engine",
-                "wire", "links", "transport", "device", "device_kernels"],
+                "wire", "links", "trust", "transport", "device", "device_kernels"],
 }
 
 # Pure code: no thread, no clock, no socket, no environment. Time and seed come in as arguments.

@@ -24,6 +24,7 @@ using transport::Links;
 using transport::LinksConfig;
 using transport::Listener;
 using transport::NameLookup;
+using transport::Stream;
 using transport::Tcp;
 
 /// Runs handlers until it is true, within a bound.
@@ -51,8 +52,8 @@ class Side : private transport::FrameTraffic {
   Side(asio::io_context& io, PeerId id, LinksConfig config = {.table = {.connections_per_link = 2}})
       : self(id), names(io), links(io, names, config, *this) {
     listener = std::move(Listener::open(io, {.host = "127.0.0.1"}).value());
-    listener->start({.accepted = [this](Tcp::socket socket,
-                                        const std::string& host) { links.accepted(std::move(socket), host); },
+    listener->start({.accepted = [this](Stream stream,
+                                        const std::string& host) { links.accepted(std::move(stream), host); },
                      .log = [](const LogEvent&) {}});
     links.set_self(id);
   }

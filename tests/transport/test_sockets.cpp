@@ -22,21 +22,21 @@ namespace {
 struct SocketPair {
   explicit SocketPair(asio::io_context& io) : here(io), there(io) {
     auto listener = Listener::open(io, {.host = "127.0.0.1"}).value();
-    listener->start({.accepted = [&](Tcp::socket socket, const std::string&) { there = std::move(socket); },
+    listener->start({.accepted = [&](Stream stream, const std::string&) { there = std::move(stream); },
                      .log = [](const LogEvent&) {}});
     NameLookup names(io);
     const auto dial = Dial::start(io, names, {.host = "127.0.0.1", .port = listener->address().port},
-                                  [&](Result<Tcp::socket> result) { here = std::move(result.value()); });
+                                  [&](Result<Stream> result) { here = std::move(result.value()); });
     REQUIRE(run_until(io, [&] { return here.is_open() && there.is_open(); }));
     listener->close();
   }
-  Tcp::socket here, there;
+  Stream here, there;
 };
 
-int option(const Tcp::socket& socket, int level, int name) {
+int option(const Stream& stream, int level, int name) {
   int value = 0;
   socklen_t bytes = sizeof value;
-  REQUIRE(::getsockopt(const_cast<Tcp::socket&>(socket).native_handle(), level, name, &value, &bytes) == 0);
+  REQUIRE(::getsockopt(const_cast<Stream&>(stream).native_handle(), level, name, &value, &bytes) == 0);
   return value;
 }
 
@@ -45,7 +45,7 @@ int option(const Tcp::socket& socket, int level, int name) {
 TEST_CASE("every connection has its options, dialled and accepted") {
   asio::io_context io;
   SocketPair pair(io);
-  for (Tcp::socket* socket : {&pair.here, &pair.there}) {
+  for (Stream* socket : {&pair.here, &pair.there}) {
     CHECK(option(*socket, IPPROTO_TCP, TCP_NODELAY) != 0);
     CHECK(option(*socket, SOL_SOCKET, SO_KEEPALIVE) != 0);
 #if defined(__linux__)
@@ -126,7 +126,7 @@ TEST_CASE("an oversized length on a control connection ends it before memory is 
                               .settle = [] {}});
   std::string framed = frame_control("x");
   framed.replace(4, 4, "\xff\xff\xff\x7f");
-  asio::write(pair.here, asio::buffer(framed));
+  asio::write(pair.here.socket(), asio::buffer(framed));
   REQUIRE(run_until(io, [&] { return !broken.empty(); }));
   CHECK(broken.find("bytes was announced") != std::string::npos);
 }
@@ -143,7 +143,7 @@ TEST_CASE("a dial to nobody fails with a sentence, and never connects to itself"
   for (int i = 0; i < 100; ++i) {
     std::optional<Error> error;
     const auto dial =
-        Dial::start(io, names, {.host = "127.0.0.1", .port = free_port}, [&](Result<Tcp::socket> result) {
+        Dial::start(io, names, {.host = "127.0.0.1", .port = free_port}, [&](Result<Stream> result) {
           error = result.ok() ? Error{Status::success, "connected"} : result.error();
         });
     REQUIRE(run_until(io, [&] { return error.has_value(); }));
@@ -156,10 +156,10 @@ TEST_CASE("a name that leads to several addresses reaches the one that listens")
   asio::io_context io;
   NameLookup names(io);
   auto listener = Listener::open(io, {.host = "127.0.0.1"}).value();
-  listener->start({.accepted = [](const Tcp::socket&, const std::string&) {}, .log = [](const LogEvent&) {}});
+  listener->start({.accepted = [](const Stream&, const std::string&) {}, .log = [](const LogEvent&) {}});
   bool connected = false;
   const auto dial = Dial::start(io, names, {.host = "localhost", .port = listener->address().port},
-                                [&](Result<Tcp::socket> result) { connected = result.ok(); });
+                                [&](Result<Stream> result) { connected = result.ok(); });
   REQUIRE(run_until(io, [&] { return connected; }));
   listener->close();
 }
@@ -169,7 +169,7 @@ TEST_CASE("a name that does not exist fails with a sentence") {
   NameLookup names(io);
   std::optional<Error> error;
   const auto dial =
-      Dial::start(io, names, {.host = "no-such-host.invalid", .port = 1}, [&](Result<Tcp::socket> result) {
+      Dial::start(io, names, {.host = "no-such-host.invalid", .port = 1}, [&](Result<Stream> result) {
         if (!result.ok()) error = result.error();
       });
   REQUIRE(run_until(io, [&] { return error.has_value(); }));
@@ -188,10 +188,10 @@ TEST_CASE("two listeners never share a port, whatever family they are of") {
 TEST_CASE("without descriptors a listener waits, says so once, and goes on when there are some") {
   asio::io_context io;
   auto listener = Listener::open(io, {.host = "127.0.0.1"}).value();
-  std::vector<Tcp::socket> accepted;
+  std::vector<Stream> accepted;
   std::vector<LogEvent> logged;
   listener->start(
-      {.accepted = [&](Tcp::socket socket, const std::string&) { accepted.push_back(std::move(socket)); },
+      {.accepted = [&](Stream stream, const std::string&) { accepted.push_back(std::move(stream)); },
        .log = [&](LogEvent event) { logged.push_back(std::move(event)); }});
   Tcp::socket client(io);
   client.connect({asio::ip::address_v4::loopback(), listener->address().port});
@@ -215,9 +215,9 @@ TEST_CASE("a port can be bound again while old connections linger") {
   asio::io_context io;
   auto listener = Listener::open(io, {.host = "127.0.0.1"}).value();
   const std::uint16_t port = listener->address().port;
-  std::vector<Tcp::socket> accepted;
+  std::vector<Stream> accepted;
   listener->start(
-      {.accepted = [&](Tcp::socket socket, const std::string&) { accepted.push_back(std::move(socket)); },
+      {.accepted = [&](Stream stream, const std::string&) { accepted.push_back(std::move(stream)); },
        .log = [](const LogEvent&) {}});
   Tcp::socket client(io);
   client.connect({asio::ip::address_v4::loopback(), port});
