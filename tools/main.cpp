@@ -4,6 +4,7 @@
 #include "checkpoint_command.hpp"
 #include "hawser.h"
 #include "master_command.hpp"
+#include "operator_command.hpp"
 #include "status_command.hpp"
 
 int main(int argc, char** argv) {
@@ -14,6 +15,7 @@ int main(int argc, char** argv) {
   add_master_command(app, status);
   add_bench_command(app, status);
   add_status_command(app, status);
+  add_operator_commands(app, status);
   add_checkpoint_command(app, status);
   CLI11_PARSE(app, argc, argv);
   return status;

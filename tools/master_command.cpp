@@ -17,6 +17,9 @@ namespace {
 
 struct MasterArguments {
   std::string listen = ":48500";
+  std::string secret_file;
+  std::string rules_file;
+  bool insecure = false;
   hawserMasterConfig_t config = HAWSER_MASTER_CONFIG_INIT;
   hawserLogLevel_t log_level = hawserLogNotice;
 };
@@ -29,6 +32,9 @@ int complain_of(const char* what, hawserResult_t result) {
 
 /// Where it listens, and over what: one who dials an IPv6 address in vain should see why.
 std::string place_in_words(const std::string& asked, const std::string& address) {
+  if (asked.starts_with(':') && !address.starts_with("0.0.0.0:"))
+    return "port " + address.substr(address.rfind(':') + 1) +
+           " of this machine only (127.0.0.1 and ::1): it has no secret_file";
   if (asked.starts_with(':'))
     return "port " + address.substr(address.rfind(':') + 1) +
            " of all interfaces (IPv4 and IPv6, as far as this host has them)";
@@ -57,6 +63,9 @@ int serve(MasterArguments& arguments) {
 
   (void)hawserSetLogLevel(arguments.log_level);
   arguments.config.listen = arguments.listen.c_str();
+  if (!arguments.secret_file.empty()) arguments.config.secret_file = arguments.secret_file.c_str();
+  if (!arguments.rules_file.empty()) arguments.config.rules_file = arguments.rules_file.c_str();
+  arguments.config.insecure = arguments.insecure ? 1 : 0;
   hawserMaster_t master = nullptr;
   if (const auto result = hawserMasterCreate(&arguments.config, &master); result != hawserSuccess)
     return complain_of("cannot start", result);
@@ -95,6 +104,13 @@ void add_master_command(CLI::App& app, int& status) {
       ->add_option("--listen", arguments->listen,
                    "ADDR:PORT, or :PORT for all interfaces, IPv4 and IPv6; port 0 takes any free port")
       ->capture_default_str();
+  command->add_option("--secret-file", arguments->secret_file,
+                      "The run's secret (hawser keygen FILE), or an operator's key (default: HAWSER_SECRET_FILE); without "
+                      "one it listens on this machine only");
+  command->add_option("--rules-file", arguments->rules_file,
+                      "Whom to admit; bans and other changes by operators are kept there");
+  command->add_flag("--insecure", arguments->insecure,
+                    "Without a key listen to other machines all the same, to whoever comes (also HAWSER_INSECURE=1)");
   command->add_option("--silence-ms", config.silence_ms,
                       "A member that is silent for so long is lost (default 5000)");
   command->add_option("--stall-ms", config.stall_ms,

@@ -18,6 +18,8 @@ struct StatusArguments {
   bool json = false;
   bool matrix = false;
   double watch_s = 0;
+  bool keys = false;
+  std::string secret_file;
   std::uint32_t timeout_ms = 5000;
 };
 
@@ -26,8 +28,11 @@ constexpr const char* kClearScreen = "\033[H\033[2J";
 /// Asks once and prints the answer. False, after a word on stderr, if there is none.
 bool show(const StatusArguments& arguments, bool clear) {
   hawserStatus_t handle = nullptr;
-  const auto query = arguments.matrix ? hawserStatusQueryWithMatrix : hawserStatusQuery;
-  if (query(arguments.master.c_str(), arguments.timeout_ms, &handle) != hawserSuccess) {
+  hawserQueryOptions_t options = HAWSER_QUERY_OPTIONS_INIT;
+  options.timeout_ms = arguments.timeout_ms;
+  options.matrix = arguments.matrix ? 1 : 0;
+  options.secret_file = arguments.secret_file.empty() ? nullptr : arguments.secret_file.c_str();
+  if (hawserStatusQueryWith(arguments.master.c_str(), &options, &handle) != hawserSuccess) {
     std::fprintf(stderr, "hawser status: %s\n", hawserGetLastError());
     return false;
   }
@@ -35,6 +40,7 @@ bool show(const StatusArguments& arguments, bool clear) {
   const StatusReport report = read_status(arguments.master, handle);
   if (clear) std::fputs(kClearScreen, stdout);
   std::printf("%s\n", (arguments.json ? status_json(report) : status_table(report)).c_str());
+  if (arguments.keys && !arguments.json) std::printf("%s", keys_table(report).c_str());
   if (arguments.matrix && !arguments.json) std::printf("%s", matrix_tables(report).c_str());
   std::fflush(stdout);
   return true;
@@ -63,6 +69,9 @@ void add_status_command(CLI::App& app, int& status) {
                     "JSON instead of a table; with --watch one document after the other");
   command->add_flag("--matrix", arguments->matrix,
                     "Also the measured rate and delay of each link, and the up- and downlink of each member");
+  command->add_flag("--keys", arguments->keys, "Also the key of each peer, which `hawser ban` takes");
+  command->add_option("--secret-file", arguments->secret_file,
+                      "The run's secret, or a key of an observer, member or operator (default: HAWSER_SECRET_FILE)");
   command
       ->add_option("--watch", arguments->watch_s,
                    "Ask again after so many seconds, until SIGINT, also while the master is away")

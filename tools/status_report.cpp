@@ -69,6 +69,7 @@ std::string head(const StatusReport& report) {
   std::string text = "run " + hex(info.run) + ", master " + report.master + " (hawser " + info.version +
                      ", protocol " + std::to_string(info.protocol_version) + "), up " +
                      time_text(info.up_ms) + "\n";
+  if (info.has_keys == 0) text += "no keys: whoever reaches the master can join, read and change everything\n";
   text += count_text(info.world_size, "member") + " in " + count_text(info.group_count, "group") + "\n";
   if (info.in_update == 0) return text;
   std::vector<std::string> missing;
@@ -137,6 +138,7 @@ void add_peer(hawser::JsonWriter& json, const hawserStatusPeer_t& peer) {
   json.add("id", std::string_view(hex(peer.peer_id)))
       .add("name", std::string_view(peer.name))
       .add("address", std::string_view(peer.address));
+  if (peer.key[0] != '\0') json.add("key", std::string_view(peer.key));
   if (peer.awaits != hawserAwaitsNothing) json.add("heard_ms", peer.heard_ms);
   if (peer.party_size > 1)
     json.add("party", std::string_view(hex(peer.party))).add("party_size", std::uint64_t{peer.party_size});
@@ -234,6 +236,13 @@ std::string status_table(const StatusReport& report) {
   return text;
 }
 
+std::string keys_table(const StatusReport& report) {
+  if (report.info.has_keys == 0) return "\nthis run has no keys\n";
+  std::vector<std::vector<std::string>> rows{{"name", "key"}};
+  for (const hawserStatusPeer_t& peer : report.peers) rows.push_back({peer.name, peer.key});
+  return "\n" + columns(rows);
+}
+
 std::string status_json(const StatusReport& report) {
   const hawserStatusInfo_t& info = report.info;
   hawser::JsonWriter json;
@@ -247,6 +256,7 @@ std::string status_json(const StatusReport& report) {
       .add("group_count", std::uint64_t{info.group_count})
       .add("in_update", std::uint64_t{info.in_update})
       .add("update_ms", info.update_ms)
+      .add("has_keys", std::uint64_t{info.has_keys})
       .open_list("groups");
   for (const hawserStatusGroup_t& group : report.groups) {
     json.open()

@@ -39,6 +39,8 @@ struct StatusReport {
 StatusReport read_status(const std::string& master, hawserStatus_t status);
 
 std::string status_table(const StatusReport& report);
+/// The key of each peer, after its name; a word instead in a run without keys.
+std::string keys_table(const StatusReport& report);
 /// The matrices, rates in Mbit/s and delays in ms; a word instead if there are none.
 std::string matrix_tables(const StatusReport& report);
 std::string status_json(const StatusReport& report);

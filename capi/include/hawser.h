@@ -232,12 +232,23 @@ typedef struct hawserMasterConfig {
   /** A link is slow if it delivers less than this part of what the plan expects from earlier measurements. Above 0, at
    *  most 1. Default 0.25. */
   double straggler_ratio;
+  /** The run's secret (`hawser keygen FILE`), or an issued key of an operator. With it all connections are under TLS 1.3,
+   *  and only holders of keys of the run are heard. Null: what HAWSER_SECRET_FILE names, if anything. Without a key the
+   *  master listens on loopback addresses only: all of them if `listen` names no address. */
+  const char* secret_file;
+  /** A file of rules: whom the master admits (docs/security.md). Changes by operators are written to it. It need not be
+   *  there. Null: none, and changes end with the master. */
+  const char* rules_file;
+  /** 1: without a key the master listens to other machines, in plain, to whoever comes. Also if HAWSER_INSECURE is 1. */
+  uint32_t insecure;
 } hawserMasterConfig_t;
 
-#define HAWSER_MASTER_CONFIG_INIT {sizeof(hawserMasterConfig_t), NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define HAWSER_MASTER_CONFIG_INIT \
+  {sizeof(hawserMasterConfig_t), NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0}
 
 /** Binds the port and listens. Peers may dial from now on. They are served once the master runs.
- *  Does not block. Errors: InvalidArgument (address), System (port taken; the sentence names it). */
+ *  Reads secret_file and rules_file. Errors: InvalidArgument (address, file, an address of other machines without a key),
+ *  System (port taken; the sentence names it). */
 HAWSER_API hawserResult_t hawserMasterCreate(const hawserMasterConfig_t* config, hawserMaster_t* master);
 
 /** The address that the master listens on, with the real port. For ":PORT" it is "0.0.0.0:PORT", which peers on this
@@ -323,10 +334,21 @@ typedef struct hawserCommConfig {
    *  link to a peer on the same machine has one connection for each of these others. Default 0: 1 on two cores or
    *  fewer, otherwise half of the cores and one more, at most 5. At most 64. */
   uint32_t io_threads;
+  /** The run's secret, or a key that was issued to this member (`hawser keygen`). The master must have one of the same
+   *  run. All connections are then under TLS 1.3 with both sides proven. Links between two processes of one machine prove
+   *  both sides, and go on in plain. Null: what HAWSER_SECRET_FILE names, if anything. Without a key this peer listens on
+   *  loopback addresses and dials no others. */
+  const char* secret_file;
+  /** 1: without a key this peer connects to other machines, in plain, and to whoever comes. Also if HAWSER_INSECURE is
+   *  1. */
+  uint32_t insecure;
+  /** 1: links between two processes of one machine are encrypted, too. For measurements. */
+  uint32_t tls_same_host;
 } hawserCommConfig_t;
 
-#define HAWSER_COMM_CONFIG_INIT \
-  {sizeof(hawserCommConfig_t), NULL, NULL, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, 0}
+#define HAWSER_COMM_CONFIG_INIT                                                                                 \
+  {sizeof(hawserCommConfig_t), NULL, NULL, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, 0, \
+   NULL, 0, 0}
 
 /** Fill with HAWSER_COMM_INFO_INIT. */
 typedef struct hawserCommInfo {
@@ -354,7 +376,8 @@ typedef struct hawserMember {
 #define HAWSER_MEMBER_INIT {sizeof(hawserMember_t), 0, "", ""}
 
 /** Makes a communicator, opens its listening port and starts its thread. Does not block.
- *  Strings of the configuration are copied. Errors: InvalidArgument, System (no port free in the range). */
+ *  Strings of the configuration are copied. Reads secret_file. Errors: InvalidArgument (also a secret_file that is none, or
+ *  that others may read; an address of other machines without a key), System (no port free in the range). */
 HAWSER_API hawserResult_t hawserCommCreate(const hawserCommConfig_t* config, hawserComm_t* comm);
 
 /** States a setting that all members of the group must have alike, such as a hyperparameter: "sync_every", "500". The

@@ -31,6 +31,42 @@ typedef enum hawserAwaits {
 /** For a person, e.g. "waits for update-topology". Never null, static storage. */
 HAWSER_API const char* hawserGetAwaitsName(hawserAwaits_t awaits);
 
+/** With its closing zero. */
+#define HAWSER_KEY_BYTES 65
+
+/** What a question to the master needs. Fill with HAWSER_QUERY_OPTIONS_INIT. */
+typedef struct hawserQueryOptions {
+  size_t size;
+  uint32_t timeout_ms;     /**< 0: 5000. */
+  uint32_t matrix;         /**< Of a status, 1: also the measured links between members. */
+  const char* secret_file; /**< As in hawserCommConfig_t. Null: what HAWSER_SECRET_FILE names, if anything. */
+  uint32_t insecure;       /**< As in hawserCommConfig_t. */
+} hawserQueryOptions_t;
+
+#define HAWSER_QUERY_OPTIONS_INIT {sizeof(hawserQueryOptions_t), 0, 0, NULL, 0}
+
+/** As hawserStatusQuery, with options, which may be null. In a run with keys the key must be a member's, an observer's or
+ *  an operator's. Errors: those of hawserStatusQuery; InvalidArgument also for a secret_file that is none. */
+HAWSER_API hawserResult_t hawserStatusQueryWith(const char* master, const hawserQueryOptions_t* options,
+                                                hawserStatus_t* status);
+
+/** What an operator can do in a run with keys. */
+typedef enum hawserOperatorVerb {
+  hawserOperatorKick = 0,    /**< Removes all peers of a name. They may come back. */
+  hawserOperatorBan = 1,     /**< Denies a key from now on, and removes its peers. */
+  hawserOperatorUnban = 2,   /**< Takes that back. */
+  hawserOperatorAdmit = 3,   /**< Lets the holder of a newcomer's key be a member. */
+  hawserOperatorDrain = 4,   /**< No newcomers from now on. */
+  hawserOperatorEndDrain = 5 /**< Takes that back. */
+} hawserOperatorVerb_t;
+
+/** Has the master carry it out. `argument`: a name, or a key; null for the last two. The master's answer goes to `answer`,
+ *  which may be null, as far as it fits, with a closing zero. Needs the run's secret, or an operator's key. Blocks as
+ *  hawserStatusQuery. Errors: those of hawserStatusQueryWith; Refused (no operator's key, no such key). */
+HAWSER_API hawserResult_t hawserOperate(const char* master, const hawserQueryOptions_t* options,
+                                        hawserOperatorVerb_t verb, const char* argument, char* answer,
+                                        size_t answer_bytes);
+
 /** Asks the master at `master` ("HOST:PORT") over a connection of its own. The run is not disturbed. Blocks up to
  *  `timeout_ms` (0: 5000). The answer may be a tenth of a second old. A master answers one host 8 times at once, then 4
  *  times a second.
@@ -62,9 +98,10 @@ typedef struct hawserStatusInfo {
   uint32_t collectives; /**< Collectives in this answer, the oldest first. At most 256. */
   uint32_t peers_left_out;
   uint32_t collectives_left_out;
+  uint32_t has_keys; /**< 1: nobody is heard who has no key of the run. 0: anybody who reaches the master is. */
 } hawserStatusInfo_t;
 
-#define HAWSER_STATUS_INFO_INIT {sizeof(hawserStatusInfo_t), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define HAWSER_STATUS_INFO_INIT {sizeof(hawserStatusInfo_t), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /** Fills `info`. Its texts live as long as `status`. Does not block. Errors: InvalidArgument (null). */
 HAWSER_API hawserResult_t hawserStatusGetInfo(hawserStatus_t status, hawserStatusInfo_t* info);
@@ -131,10 +168,11 @@ typedef struct hawserStatusPeer {
   uint32_t in_update;   /**< 1: it waits in update-topology. */
   uint32_t opens_links; /**< 1: a newcomer that has no link to some members yet. */
   uint32_t away;        /**< 1: a member whose connection to the master broke. It may come back. */
+  char key[HAWSER_KEY_BYTES]; /**< In hexadecimal digits: what `hawser ban` takes. "" in a run without keys. */
 } hawserStatusPeer_t;
 
 #define HAWSER_STATUS_PEER_INIT \
-  {sizeof(hawserStatusPeer_t), 0, "", "", 0, 0, 0, 0, 0, 0, 0, hawserAwaitsFirstView, 0, 0, 0}
+  {sizeof(hawserStatusPeer_t), 0, "", "", 0, 0, 0, 0, 0, 0, 0, hawserAwaitsFirstView, 0, 0, 0, ""}
 
 /** Errors: InvalidArgument (no such index). */
 HAWSER_API hawserResult_t hawserStatusGetPeer(hawserStatus_t status, uint32_t index, hawserStatusPeer_t* peer);

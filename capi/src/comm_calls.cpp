@@ -11,6 +11,7 @@
 
 #include "base/address.hpp"
 #include "base/limits.hpp"
+#include "access.hpp"
 #include "boundary.hpp"
 #include "handles.hpp"
 
@@ -128,6 +129,10 @@ Result<hawser::CommunicatorConfig> config_of(const hawserCommConfig_t& callers) 
   out.tcp.receive_buffer_bytes = config->receive_buffer_bytes;
   if (config->check_same_host > 1) return capi::invalid_argument("check_same_host is 0 or 1");
   out.check_same_host = config->check_same_host != 0;
+  out.access = capi::access_of(config->secret_file, config->insecure);
+  if (config->insecure > 1 || config->tls_same_host > 1)
+    return capi::invalid_argument("insecure and tls_same_host are 0 or 1");
+  out.tls_same_host = config->tls_same_host != 0;
   if (config->prefetch_share_percent > 100)
     return capi::invalid_argument("prefetch_share_percent is 1 to 100 (0: default), not " +
                                   std::to_string(config->prefetch_share_percent));

@@ -1,5 +1,6 @@
 #include <cstring>
 
+#include "access.hpp"
 #include "boundary.hpp"
 #include "handles.hpp"
 
@@ -23,6 +24,9 @@ Result<hawser::MasterOptions> options_of(const hawserMasterConfig_t& callers) {
   capi::set_bound(options.bounds.recovery, config->recovery_ms);
   capi::set_bound(options.bounds.bootstrap, config->bootstrap_ms);
   capi::set_bound(options.bounds.link_open, config->link_open_ms);
+  if (config->insecure > 1) return capi::invalid_argument("insecure is 0 or 1");
+  options.access = capi::access_of(config->secret_file, config->insecure);
+  if (config->rules_file != nullptr) options.rules_file = config->rules_file;
   if (config->connections_max != 0) options.connections_max = config->connections_max;
   if (config->straggler_policy > hawserStragglerExpel)
     return capi::invalid_argument("there is no straggler policy " + std::to_string(config->straggler_policy) +

@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <string>
 #include <vector>
 
+#include "access.hpp"
 #include "boundary.hpp"
 #include "handles.hpp"
 #include "hawser_status.h"
@@ -11,6 +13,8 @@
 namespace capi = hawser::capi;
 
 namespace {
+
+using hawser::Result;
 
 constexpr std::uint32_t kTimeoutDefault_ms = 5000;
 
@@ -53,6 +57,7 @@ hawserStatusPeer_t shown_peer(const hawser::PeerStatus& from, std::uint32_t grou
   peer.in_update = from.in_update ? 1 : 0;
   peer.opens_links = from.opens_links ? 1 : 0;
   peer.away = from.is_away ? 1 : 0;
+  if (from.member.key != hawser::KeyId{}) capi::copy_text(to_string(from.member.key), peer.key);
   return peer;
 }
 
@@ -89,17 +94,38 @@ hawserStatusInfo_t status_info_of(const hawser::RunStatus& status) {
   info.collectives = static_cast<std::uint32_t>(status.collectives.size());
   info.peers_left_out = status.peers_left_out;
   info.collectives_left_out = status.collectives_left_out;
+  info.has_keys = status.has_keys ? 1 : 0;
   return info;
 }
 
-hawserResult_t query(const char* master, std::uint32_t timeout_ms, bool with_matrices, hawserStatus_t* status) {
-  if (status == nullptr) return capi::null_output();
-  if (master == nullptr) return capi::report(capi::invalid_argument("the master's address is null"));
+struct Question {
+  hawser::Address master;
+  hawser::milliseconds bound{kTimeoutDefault_ms};
+  bool matrix = false;
+  hawser::AccessChoice access;
+};
+
+Result<Question> question_of(const char* master, const hawserQueryOptions_t* callers) {
+  if (master == nullptr) return capi::invalid_argument("the master's address is null");
   const auto address = hawser::parse_address(master);
-  if (!address.ok()) return capi::report(address.error());
+  if (!address.ok()) return address.error();
+  const hawserQueryOptions_t defaults = HAWSER_QUERY_OPTIONS_INIT;
+  const auto options = capi::read_struct(callers != nullptr ? *callers : defaults, "hawserQueryOptions_t");
+  if (!options.ok()) return options.error();
+  if (options->matrix > 1 || options->insecure > 1) return capi::invalid_argument("matrix and insecure are 0 or 1");
+  Question question{.master = *address,
+                    .matrix = options->matrix != 0,
+                    .access = capi::access_of(options->secret_file, options->insecure)};
+  if (options->timeout_ms != 0) question.bound = hawser::milliseconds(options->timeout_ms);
+  return question;
+}
+
+hawserResult_t query(const char* master, const hawserQueryOptions_t* options, hawserStatus_t* status) {
+  if (status == nullptr) return capi::null_output();
+  const auto question = question_of(master, options);
+  if (!question.ok()) return capi::report(question.error());
   auto handle = std::make_unique<hawserStatus>();
-  auto told = hawser::query_status(
-      *address, hawser::milliseconds(timeout_ms != 0 ? timeout_ms : kTimeoutDefault_ms), with_matrices);
+  auto told = hawser::query_status(question->master, question->bound, question->matrix, question->access);
   if (!told.ok()) return capi::report(told.error());
   handle->status = std::move(told->status);
   handle->matrices = std::move(told->matrices);
@@ -142,11 +168,47 @@ const char* hawserGetAwaitsName(hawserAwaits_t awaits) {
 }
 
 hawserResult_t hawserStatusQuery(const char* master, uint32_t timeout_ms, hawserStatus_t* status) {
-  return capi::guarded([&] { return query(master, timeout_ms, false, status); });
+  hawserQueryOptions_t options = HAWSER_QUERY_OPTIONS_INIT;
+  options.timeout_ms = timeout_ms;
+  return capi::guarded([&] { return query(master, &options, status); });
+}
+
+hawserResult_t hawserStatusQueryWith(const char* master, const hawserQueryOptions_t* options,
+                                     hawserStatus_t* status) {
+  return capi::guarded([&] { return query(master, options, status); });
+}
+
+hawserResult_t hawserOperate(const char* master, const hawserQueryOptions_t* options, hawserOperatorVerb_t verb,
+                             const char* argument, char* answer, size_t answer_bytes) {
+  const int verb_number = capi::number_in(verb);
+  return capi::guarded([&] {
+    const auto question = question_of(master, options);
+    if (!question.ok()) return capi::report(question.error());
+    const auto ours = capi::enumerator(verb_number, hawser::OperatorVerb::end_drain, "an operator's command");
+    if (!ours.ok()) return capi::report(ours.error());
+    const bool needs_argument = *ours != hawser::OperatorVerb::drain && *ours != hawser::OperatorVerb::end_drain;
+    if (needs_argument && (argument == nullptr || argument[0] == '\0'))
+      return capi::report(capi::invalid_argument("the command needs a name or a key"));
+    const std::string text = needs_argument ? argument : "";
+    if (text.size() > hawser::limits::kOperatorArgumentBytesMax)
+      return capi::report(capi::invalid_argument("names and keys have at most 64 bytes"));
+    const auto done = hawser::operate(question->master, question->bound, {.verb = *ours, .argument = text},
+                                      question->access);
+    if (!done.ok()) return capi::report(done.error());
+    if (answer != nullptr && answer_bytes > 0) {
+      const std::size_t count = std::min(done->size(), answer_bytes - 1);
+      std::memcpy(answer, done->data(), count);
+      answer[count] = '\0';
+    }
+    return hawserSuccess;
+  });
 }
 
 hawserResult_t hawserStatusQueryWithMatrix(const char* master, uint32_t timeout_ms, hawserStatus_t* status) {
-  return capi::guarded([&] { return query(master, timeout_ms, true, status); });
+  hawserQueryOptions_t options = HAWSER_QUERY_OPTIONS_INIT;
+  options.timeout_ms = timeout_ms;
+  options.matrix = 1;
+  return capi::guarded([&] { return query(master, &options, status); });
 }
 
 hawserResult_t hawserStatusDestroy(hawserStatus_t status) {

@@ -171,7 +171,7 @@ void PeerMachine::said(Instant, const Notice& message, PeerActions& out) {
 void PeerMachine::master_down(Instant now, const std::string& reason, bool is_no_master, PeerActions& out) {
   if (phase_ == Phase::idle || phase_ == Phase::lost || master_ == MasterLink::down) return;
   if (is_no_master && phase_ == Phase::joining) {
-    lose({Status::master_unreachable, reason + "; check the address of the master"}, out);
+    lose({Status::master_unreachable, reason}, out);
     return;
   }
   if (master_ == MasterLink::up) {

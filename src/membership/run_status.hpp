@@ -93,6 +93,7 @@ struct RunStatus {
   /// What is not listed, because a message holds only so much.
   std::uint32_t peers_left_out = 0;
   std::uint32_t collectives_left_out = 0;
+  bool has_keys = false;  ///< Nobody is heard without one.
   friend bool operator==(const RunStatus&, const RunStatus&) = default;
 };
 

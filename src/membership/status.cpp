@@ -74,7 +74,8 @@ RunStatus MasterMachine::State::status(Instant now) const {
                    .pending = {},
                    .collectives = {},
                    .peers_left_out = 0,
-                   .collectives_left_out = 0};
+                   .collectives_left_out = 0,
+                   .has_keys = config_.needs_keys};
   std::size_t listed = 0;
   for (const auto& [number, group] : groups_) {
     GroupStatus of_group{

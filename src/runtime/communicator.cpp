@@ -67,7 +67,7 @@ class Communicator::UnderWay final : public CallClaim {
   std::shared_ptr<Residual> residual_;
 };
 
-Communicator::Communicator(CommunicatorConfig config, std::shared_ptr<transport::Listener> listener,
+Communicator::Communicator(CommunicatorConfig config, RunAccess access, std::shared_ptr<transport::Listener> listener,
                            std::shared_ptr<DeviceCopies> devices, asio::io_context& io)
     : config_(std::move(config)),
       listen_address_(listener->address()),
@@ -82,6 +82,8 @@ Communicator::Communicator(CommunicatorConfig config, std::shared_ptr<transport:
                                                         .connections_per_link = config_.connections_per_link,
                                                         .tcp = config_.tcp,
                                                         .check_same_host = config_.check_same_host,
+                                                        .access = std::move(access),
+                                                        .tls_same_host = config_.tls_same_host,
                                                         .devices = devices_,
                                                         .lanes = config_.lanes.value_or(
                                                             lanes_for(std::thread::hardware_concurrency())),
@@ -119,12 +121,16 @@ Result<std::unique_ptr<Communicator>> Communicator::create(CommunicatorConfig co
   if ((*devices)->name() != std::string_view("none"))
     copies = std::make_shared<DeviceCopies>(**devices, config.engine.stall);
   if (copies) config.engine.device_pool = copies->pool();
+  auto access = open_access(config.access);
+  if (!access.ok()) return access.error();
   auto io = std::make_unique<asio::io_context>(1);
-  auto listener = transport::Listener::open(
-      *io, {.host = config.listen_host, .port_first = config.port_first, .port_last = config.port_last});
+  auto listener = transport::Listener::open(*io, {.host = config.listen_host,
+                                                  .port_first = config.port_first,
+                                                  .port_last = config.port_last,
+                                                  .this_machine_only = !access->beyond_this_machine()});
   if (!listener.ok()) return listener.error();
   std::unique_ptr<Communicator> communicator(
-      new Communicator(std::move(config), std::move(*listener), std::move(copies), *io));
+      new Communicator(std::move(config), std::move(*access), std::move(*listener), std::move(copies), *io));
   Communicator& self = *communicator;
   self.io_ = std::move(io);
   self.slot_->communicator = &self;

@@ -42,6 +42,8 @@ struct CommunicatorConfig {
   /// Threads beside the one that runs sockets and timers (runtime/lanes.hpp); without a value: by the number of cores.
   std::optional<unsigned> lanes{};
   bool check_same_host = false;  ///< Payloads between peers on one host carry a checksum too.
+  AccessChoice access{};
+  bool tls_same_host = false;  ///< Links between peers of one machine stay encrypted.
 };
 
 struct CollectiveArguments {
@@ -197,7 +199,7 @@ class Communicator {
   class UnderWay;
 
   /// `io` is to be put into io_ then: until it is made, what it is made of outlives no io_context.
-  Communicator(CommunicatorConfig config, std::shared_ptr<transport::Listener> listener,
+  Communicator(CommunicatorConfig config, RunAccess access, std::shared_ptr<transport::Listener> listener,
                std::shared_ptr<DeviceCopies> devices, asio::io_context& io);
   Result<void> check_process() const;
   Result<void> claim(UnderWay& call, const CollectiveStart& start, const EngineInfo& known);

@@ -8,28 +8,45 @@
 #include "runtime/io_thread.hpp"
 #include "runtime/log.hpp"
 #include "runtime/master_driver.hpp"
+#include "runtime/rules_file.hpp"
 #include "transport/listener.hpp"
 #include "transport/quiet_thread.hpp"
 
 namespace hawser {
 
-Master::Master(MasterOptions options, std::unique_ptr<asio::io_context> io,
+Master::Master(MasterOptions options, RunAccess access, AdmissionRules rules, std::unique_ptr<asio::io_context> io,
                std::shared_ptr<transport::Listener> listener)
     : options_(std::move(options)),
+      access_(std::move(access)),
+      rules_(std::move(rules)),
       process_(::getpid()),
       io_(std::move(io)),
       listener_(std::move(listener)),
       address_(listener_->address()) {
-  if (options_.listen.host.empty()) address_.host = "0.0.0.0";
+  if (options_.listen.host.empty() && access_.beyond_this_machine()) address_.host = "0.0.0.0";
 }
 
 Result<std::unique_ptr<Master>> Master::create(MasterOptions options) {
+  auto access = open_access(options.access);
+  if (!access.ok()) return access.error();
+  if (access->tls && access->tls->own_badge().role != Role::run_operator)
+    return Error{Status::invalid_argument, "a master needs the run's secret, or an operator's key; this one, of " +
+                                               access->tls->own_badge().name + ", is a " +
+                                               role_name(access->tls->own_badge().role) + "'s"};
+  AdmissionRules rules;
+  if (!options.rules_file.empty()) {
+    auto read = read_rules(options.rules_file);
+    if (!read.ok()) return read.error();
+    rules = std::move(*read);
+  }
   auto io = std::make_unique<asio::io_context>(1);
-  auto listener = transport::Listener::open(
-      *io,
-      {.host = options.listen.host, .port_first = options.listen.port, .port_last = options.listen.port});
+  auto listener = transport::Listener::open(*io, {.host = options.listen.host,
+                                                  .port_first = options.listen.port,
+                                                  .port_last = options.listen.port,
+                                                  .this_machine_only = !access->beyond_this_machine()});
   if (!listener.ok()) return listener.error();
-  return std::unique_ptr<Master>(new Master(std::move(options), std::move(io), std::move(*listener)));
+  return std::unique_ptr<Master>(
+      new Master(std::move(options), std::move(*access), std::move(rules), std::move(io), std::move(*listener)));
 }
 
 Master::~Master() {
@@ -69,7 +86,10 @@ std::optional<Thrown> Master::serve() noexcept {
                         {.bounds = options_.bounds,
                          .connections_max = options_.connections_max,
                          .seed = seed,
-                         .name = "master"},
+                         .name = "master",
+                         .access = access_,
+                         .rules = rules_,
+                         .rules_file = options_.rules_file},
                         listener_);
     driver.start();
     run_io(*io_, failed);

@@ -12,6 +12,7 @@
 #include "base/result.hpp"
 #include "base/thrown.hpp"
 #include "membership/master_machine.hpp"
+#include "runtime/run_access.hpp"
 
 namespace hawser {
 
@@ -24,12 +25,16 @@ struct MasterOptions {
   Address listen{.host = "", .port = 48500};
   MasterConfig bounds;
   std::uint32_t connections_max = 4096;
+  AccessChoice access{};
+  /// Where rules that operators change are kept. Empty: until the master ends.
+  std::string rules_file{};
 };
 
 /// The membership authority as a service. hawser.h has the contract of every call. Safe from several threads.
 class Master {
  public:
-  /// Binds and listens; peers may dial from now on. Errors: system.
+  /// Binds and listens; peers may dial from now on. Errors: system; invalid_argument, for a key that no master may hold,
+  /// an address that needs one, or a file that is not what it should be.
   static Result<std::unique_ptr<Master>> create(MasterOptions options);
   /// Stops if need be.
   ~Master();
@@ -50,12 +55,14 @@ class Master {
  private:
   enum class Phase { created, running, ended };
 
-  Master(MasterOptions options, std::unique_ptr<asio::io_context> io,
+  Master(MasterOptions options, RunAccess access, AdmissionRules rules, std::unique_ptr<asio::io_context> io,
          std::shared_ptr<transport::Listener> listener);
   Result<void> begin();
   std::optional<Thrown> serve() noexcept;
 
   MasterOptions options_;
+  RunAccess access_;
+  AdmissionRules rules_;
   long process_;
   std::unique_ptr<asio::io_context> io_;
   std::shared_ptr<transport::Listener> listener_;

@@ -8,6 +8,7 @@
 #include "base/limits.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/log.hpp"
+#include "runtime/rules_file.hpp"
 #include "wire/control_codec.hpp"
 #include "wire/control_frame.hpp"
 
@@ -43,12 +44,18 @@ transport::ControlConnection::Bounds bounds_of(ConnectionRole role) {
   return bounds;
 }
 
+MasterConfig with_keys(const MasterDriver::Setup& setup) {
+  MasterConfig config = setup.bounds;
+  config.needs_keys = setup.access.tls != nullptr;
+  return config;
+}
+
 }  // namespace
 
 MasterDriver::MasterDriver(asio::io_context& io, Setup setup, std::shared_ptr<transport::Listener> listener)
     : io_(io),
       setup_(std::move(setup)),
-      machine_(setup_.bounds, setup_.seed, now()),
+      machine_(with_keys(setup_), setup_.seed, now(), setup_.rules),
       listener_(std::move(listener)),
       timer_(io_) {}
 
@@ -60,7 +67,12 @@ void MasterDriver::start() {
                           accepted(std::move(stream), remote_host);
                           settle();
                         },
-                    .log = [this](LogEvent event) { write_log(setup_.name, event); }});
+                    .log = [this](LogEvent event) { write_log(setup_.name, event); }},
+                   setup_.access.tls);
+  if (setup_.access.insecure)
+    log(LogLevel::warning, "insecure",
+        "this run has no keys, and its master listens to other machines: whoever reaches " +
+            to_string(listener_->address()) + " can join, read and change everything (docs/security.md)");
   arm_timer();
 }
 
@@ -130,6 +142,9 @@ void MasterDriver::said(ConnectionId id, const std::string& message) {
   if (!decoded.ok()) return cut(id, decoded.error().sentence);
   const auto at = clients_.find(id);
   if (at == clients_.end()) return;
+  if (const Badge* const badge = at->second.connection->badge();
+      badge != nullptr && !std::exchange(at->second.is_authenticated, true))
+    events_.emplace_back(Authenticated{.connection = id, .badge = *badge});
   const Instant at_now = now();
   at->second.allowance.charge(at_now, cost_of(*decoded));
   if (const Instant ready = at->second.allowance.ready_at(at_now); ready > at_now)
@@ -241,6 +256,16 @@ void MasterDriver::perform_one(CloseConnection& action) {
         if (!closed_) clients_.erase(id);
       },
       std::chrono::duration_cast<milliseconds>(action.bound));
+}
+
+/// What cannot be kept holds until the master ends, and the log says so.
+void MasterDriver::perform_one(KeepRules& action) {
+  if (setup_.rules_file.empty())
+    return log(LogLevel::warning, "rules-not-kept",
+               "an operator's change of the rules ends with this master: give it a rules_file, for bans to outlive it");
+  if (const auto kept = write_rules(setup_.rules_file, action.rules); !kept.ok())
+    log(LogLevel::error, "rules-not-kept",
+        kept.error().sentence + "; the change ends with this master unless that is mended and the command repeated");
 }
 
 void MasterDriver::perform_one(LogEvent& action) { write_log(setup_.name, action); }

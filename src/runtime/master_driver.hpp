@@ -11,6 +11,7 @@
 
 #include "base/token_bucket.hpp"
 #include "membership/master_machine.hpp"
+#include "runtime/run_access.hpp"
 #include "transport/control_connection.hpp"
 #include "transport/listener.hpp"
 
@@ -28,6 +29,9 @@ class MasterDriver {
     std::uint32_t connections_max = 4096;
     std::uint64_t seed = 0;
     std::string name;  ///< For the log.
+    RunAccess access{};
+    AdmissionRules rules{};
+    std::string rules_file{};  ///< Empty: changed rules last as long as the driver.
   };
   MasterDriver(asio::io_context& io, Setup setup, std::shared_ptr<transport::Listener> listener);
   ~MasterDriver();
@@ -45,6 +49,7 @@ class MasterDriver {
     bool leaving = false;
     bool in_line = false;  ///< To be read.
     ConnectionRole role = ConnectionRole::stranger;
+    bool is_authenticated = false;  ///< The machine knows what it has proven.
     TokenBucket allowance;
   };
 
@@ -62,6 +67,7 @@ class MasterDriver {
   void send_framed(ConnectionId id, const std::string& framed);
   void perform_one(SetConnectionRole& action);
   void perform_one(CloseConnection& action);
+  void perform_one(KeepRules& action);
   void perform_one(LogEvent& action);
   void arm_timer();
   void log(LogLevel level, const char* what, std::string text);

@@ -48,6 +48,9 @@ PeerDriver::PeerDriver(asio::io_context& io, DriverConfig config,
                         .seed = config_.seed},
               .check_same_host = config_.check_same_host,
               .tcp = config_.tcp,
+              .tls = config_.access.tls,
+              .insecure = config_.access.insecure,
+              .tls_same_host = config_.tls_same_host,
               .next_lane = next_lane(),
               .is_own_thread = is_own_thread()},
              *this),
@@ -95,7 +98,8 @@ Result<void> PeerDriver::start() {
                           links_.accepted(std::move(stream), remote_host);
                           settle();
                         },
-                    .log = [this](LogEvent event) { log(std::move(event)); }});
+                    .log = [this](LogEvent event) { log(std::move(event)); }},
+                   config_.access.tls);
   return {};
 }
 
@@ -339,7 +343,8 @@ void PeerDriver::perform_one(OpenLink& action) {
                .name = action.peer.name,
                .address = action.peer.address,
                .secret = action.secret,
-               .dial_after = action.dial_after});
+               .dial_after = action.dial_after,
+               .key = config_.access.tls ? std::optional(action.peer.key) : std::nullopt});
 }
 
 void PeerDriver::perform_one(CloseLink& action) { links_.close(action.peer); }

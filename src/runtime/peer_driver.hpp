@@ -20,6 +20,7 @@
 #include "runtime/lanes.hpp"
 #include "engine/peer_engine.hpp"
 #include "links/descriptor_need.hpp"
+#include "runtime/run_access.hpp"
 #include "transport/control_connection.hpp"
 #include "transport/dialer.hpp"
 #include "transport/links.hpp"
@@ -44,6 +45,8 @@ struct DriverConfig {
   std::uint32_t connections_per_link = 0;
   TcpOptions tcp;
   bool check_same_host = false;
+  RunAccess access{};
+  bool tls_same_host = false;  ///< Links between peers of one machine stay encrypted.
   std::shared_ptr<DeviceCopies> devices{};  ///< Null: all memory is the host's.
   unsigned lanes = 0;  ///< Threads that carry connections and run works; 0: the io_context's thread does all of it.
   std::uint64_t seed = 0;
@@ -137,6 +140,7 @@ class PeerDriver final : private transport::FrameTraffic {
   void master_broke(std::string reason);
   void master_is_missed(const std::string& why);
   void is_no_master(const std::string& why);
+  void no_trust(const std::string& why);
   void forget_master();
   void send_to_master();
   void tell_end(CallDone done) noexcept;

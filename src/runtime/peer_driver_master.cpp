@@ -40,11 +40,17 @@ void PeerDriver::perform_one(DialMaster&) {
                              [this, generation = master_generation_](Result<transport::Stream> result) {
                                if (generation == master_generation_) master_dialled(std::move(result));
                                settle();
-                             });
+                             },
+                             {.tls = config_.access.tls, .insecure = config_.access.insecure});
 }
 
 void PeerDriver::master_dialled(Result<transport::Stream> result) {
   master_dial_.reset();
+  if (result.status() == Status::refused || result.status() == Status::invalid_argument)
+    return no_trust(result.error().sentence);
+  if (const Badge* const badge = result.ok() ? result->badge() : nullptr; badge && badge->role != Role::run_operator)
+    return no_trust("who answers at " + to_string(config_.master) + " is " + badge->name + ", with a " +
+                    role_name(badge->role) + "'s key; a master needs the run's secret, or an operator's key");
   if (!result.ok()) {
     master_is_missed(result.error().sentence);
     events_.emplace_back(MasterDown{.reason = result.error().sentence});
@@ -93,12 +99,21 @@ void PeerDriver::master_said(const std::string& message) {
 void PeerDriver::is_no_master(const std::string& why) {
   forget_master();
   events_.emplace_back(MasterDown{
-      .reason = "what answers at " + to_string(config_.master) + " is no Hawser master of this version: " + why,
+      .reason = "what answers at " + to_string(config_.master) + " is no Hawser master of this version: " + why + "; check the address of the master",
       .is_no_master = true});
+}
+
+/// A newcomer gives up at once. A member dials on: whoever stands between the two may be gone soon.
+void PeerDriver::no_trust(const std::string& why) {
+  forget_master();
+  master_is_missed(why);
+  events_.emplace_back(MasterDown{.reason = why, .is_no_master = true});
 }
 
 void PeerDriver::master_broke(std::string reason) {
   if (master_ && master_->spoke_otherwise()) return is_no_master(reason);
+  if (master_ && master_->is_distrusted())
+    return no_trust("no trust between this peer and the master at " + to_string(config_.master) + ": " + reason);
   forget_master();
   master_is_missed(reason);
   events_.emplace_back(MasterDown{.reason = std::move(reason)});

@@ -17,21 +17,28 @@
 namespace hawser {
 namespace {
 
-/// One question, on an io_context that runs for it only.
-class StatusQuery {
- public:
-  StatusQuery(const Address& master, bool with_matrices)
-      : master_(master), with_matrices_(with_matrices), names_(io_), timer_(io_) {}
-  StatusQuery(const StatusQuery&) = delete;
-  StatusQuery& operator=(const StatusQuery&) = delete;
+/// What the master answers: a status, or what a command came to.
+struct Answer {
+  StatusAnswer status;
+  std::string sentence;
+};
 
-  Result<StatusAnswer> ask(Duration bound) {
+/// One question, a StatusRequest or an OperatorCommand, on an io_context that runs for it only.
+class MasterQuestion {
+ public:
+  MasterQuestion(const Address& master, RunAccess access, PeerMessage question)
+      : master_(master), access_(std::move(access)), question_(std::move(question)), names_(io_), timer_(io_) {}
+  MasterQuestion(const MasterQuestion&) = delete;
+  MasterQuestion& operator=(const MasterQuestion&) = delete;
+
+  Result<Answer> ask(Duration bound) {
     timer_.expires_after(bound);
     timer_.async_wait([this, bound](const std::error_code& error) {
       if (!error) too_late(bound);
     });
     dial_ = transport::Dial::start(
-        io_, names_, master_, [this](Result<transport::Stream> stream) { dialled(std::move(stream)); });
+        io_, names_, master_, [this](Result<transport::Stream> stream) { dialled(std::move(stream)); },
+        {.tls = access_.tls, .insecure = access_.insecure});
     while (!answer_) io_.run_one();
     if (dial_) dial_->close();
     if (connection_) connection_->close();
@@ -39,45 +46,58 @@ class StatusQuery {
   }
 
  private:
-  void end(Result<StatusAnswer> answer) {
+  void end(Result<Answer> answer) {
     if (!answer_) answer_ = std::move(answer);
   }
   void fail(Status status, std::string sentence) { end(Error{status, std::move(sentence)}); }
 
   void dialled(Result<transport::Stream> stream) {
     dial_.reset();
-    if (!stream.ok())
+    if (stream.status() == Status::system)
       return fail(Status::master_unreachable,
                   stream.error().sentence + ". Is the master running, and is this its address?");
+    if (!stream.ok()) return fail(stream.status(), stream.error().sentence);
+    if (const Badge* const badge = stream->badge(); badge != nullptr && badge->role != Role::run_operator)
+      return fail(Status::refused, "who answers at " + to_string(master_) + " is " + badge->name + ", with a " +
+                                       role_name(badge->role) + "'s key, which no master has");
     connection_ = transport::ControlConnection::start(
         std::move(*stream), {.message = [this](const std::string& message) { said(message); },
                              .broken = [this](std::string reason) { broke(reason); },
                              .settle = {}});
-    connection_->send(encode(StatusRequest{.matrix = with_matrices_}));
+    connection_->send(encode(question_));
   }
 
   void said(const std::string& message) {
     auto decoded = decode_master_message(std::as_bytes(std::span(message)));
     if (!decoded.ok()) return broke(decoded.error().sentence);
     if (auto* const status = std::get_if<RunStatus>(&*decoded))
-      return end(StatusAnswer{.status = std::move(*status), .matrices = std::move(matrices_)});
-    if (auto* const measures = std::get_if<Measures>(&*decoded); measures != nullptr && with_matrices_) {
+      return end(Answer{.status = {.status = std::move(*status), .matrices = std::move(matrices_)}, .sentence = {}});
+    if (auto* const done = std::get_if<CommandDone>(&*decoded))
+      return end(Answer{.status = {}, .sentence = std::move(done->sentence)});
+    if (auto* const measures = std::get_if<Measures>(&*decoded); measures != nullptr && wants_matrices()) {
       pairs_ += measures->rows.size() * measures->rows.size();
       if (measures->rows.empty() || pairs_ > limits::kStatusPairsMax) return broke("it tells too many measures");
       return matrices_.push_back(std::move(*measures));
     }
     if (const auto* const refused = std::get_if<Refused>(&*decoded))
       return fail(Status::refused, "the master at " + to_string(master_) +
-                                       " does not tell its status: " + refused->error.sentence);
+                                       " refuses: " + refused->error.sentence);
     broke("it answered with something else");
   }
 
   /// A master of a release that does not know the question closes the connection without a word, as a peer's
   /// port does.
   void broke(const std::string& reason) {
+    if (connection_ && connection_->is_distrusted())
+      return fail(Status::refused, "no trust between this program and the master at " + to_string(master_) + ": " + reason);
     fail(Status::refused,
          "what listens at " + to_string(master_) + " is no Hawser master that can be asked for its status (" +
              reason + "): the address is another program's or a peer's, or its Hawser is of another release");
+  }
+
+  bool wants_matrices() const {
+    const auto* const asked = std::get_if<StatusRequest>(&question_);
+    return asked != nullptr && asked->matrix;
   }
 
   void too_late(Duration bound) {
@@ -90,7 +110,8 @@ class StatusQuery {
   }
 
   Address master_;
-  bool with_matrices_;
+  RunAccess access_;
+  PeerMessage question_;
   asio::io_context io_{1};
   transport::NameLookup names_;
   asio::steady_timer timer_;
@@ -98,13 +119,29 @@ class StatusQuery {
   std::shared_ptr<transport::ControlConnection> connection_;
   std::vector<Measures> matrices_;
   std::size_t pairs_ = 0;
-  std::optional<Result<StatusAnswer>> answer_;
+  std::optional<Result<Answer>> answer_;
 };
 
 }  // namespace
 
-Result<StatusAnswer> query_status(const Address& master, Duration bound, bool with_matrices) {
-  return StatusQuery(master, with_matrices).ask(bound);
+Result<StatusAnswer> query_status(const Address& master, Duration bound, bool with_matrices,
+                                  const AccessChoice& choice) {
+  auto access = open_access(choice);
+  if (!access.ok()) return access.error();
+  auto answer = MasterQuestion(master, std::move(*access), StatusRequest{.matrix = with_matrices}).ask(bound);
+  if (!answer.ok()) return answer.error();
+  return std::move(answer->status);
+}
+
+Result<std::string> operate(const Address& master, Duration bound, const OperatorCommand& command,
+                            const AccessChoice& choice) {
+  auto access = open_access(choice);
+  if (!access.ok()) return access.error();
+  if (!access->tls)
+    return Error{Status::invalid_argument, "a command needs an operator's key, or the run's secret: give a secret_file"};
+  auto answer = MasterQuestion(master, std::move(*access), command).ask(bound);
+  if (!answer.ok()) return answer.error();
+  return std::move(answer->sentence);
 }
 
 }  // namespace hawser

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "base/address.hpp"
 #include "base/instant.hpp"
 #include "base/result.hpp"
 #include "membership/messages.hpp"
+#include "runtime/run_access.hpp"
 
 namespace hawser {
 
@@ -17,7 +19,13 @@ struct StatusAnswer {
 /// Asks the master at this address how its run stands, over a connection of its own; the run takes no notice.
 /// Blocks for `bound` at most, in the calling thread. Errors, each with a sentence that names the address:
 /// master_unreachable (nobody listens there), timeout (no answer within the bound), refused (what listens
-/// there is no master, or one of another protocol version, or it is asked too often).
-Result<StatusAnswer> query_status(const Address& master, Duration bound, bool with_matrices = false);
+/// there is no master, or one of another protocol version, or it is asked too often, or does not tell whoever holds this
+/// key); those of open_access().
+Result<StatusAnswer> query_status(const Address& master, Duration bound, bool with_matrices = false,
+                                  const AccessChoice& choice = {});
+
+/// Has the master carry out an operator's command, and answers what it came to. Blocks and fails as query_status().
+Result<std::string> operate(const Address& master, Duration bound, const OperatorCommand& command,
+                            const AccessChoice& choice);
 
 }  // namespace hawser

@@ -60,6 +60,11 @@ void ControlConnection::break_off(std::string reason) {
   if (told && broken) broken(std::move(reason));
 }
 
+void ControlConnection::break_off(const std::error_code& error) {
+  is_distrusted_ = error == std::errc::protocol_error;
+  break_off(stream_.reason(error));
+}
+
 void ControlConnection::send_framed(std::string_view framed) {
   if (closed_ || leaving_) return;
   if (queue_.size() - sent_ > bounds_.queue_bytes_max)
@@ -92,7 +97,7 @@ void ControlConnection::flush() {
       });
       return;
     }
-    if (error) return break_off(stream_.reason(error));
+    if (error) return break_off(error);
   }
   if (leaving_) say_farewell();
 }
@@ -158,7 +163,7 @@ void ControlConnection::read() {
     std::error_code error;
     const std::size_t count = stream_.read_some(asio::buffer(bytes), error);
     if (is_wait(error)) break;
-    if (error) return break_off(stream_.reason(error));
+    if (error) return break_off(error);
     taken += count;
     if (leaving_) continue;
     reader_.feed(std::span(bytes).first(count));

@@ -48,6 +48,10 @@ class ControlConnection : public std::enable_shared_from_this<ControlConnection>
   void hold_reading(std::chrono::steady_clock::time_point until);
   /// It broke since what came is no control message.
   bool spoke_otherwise() const { return spoke_otherwise_; }
+  /// It broke since one side does not trust the other.
+  bool is_distrusted() const { return is_distrusted_; }
+  /// Who the other side has proven to be. Null: it is in plain, or not yet known.
+  const Badge* badge() const { return stream_.badge(); }
 
   /// Queues one message (not yet framed) and sends what the system takes at once.
   void send(const std::string& message) { send_framed(frame_control(message)); }
@@ -70,6 +74,7 @@ class ControlConnection : public std::enable_shared_from_this<ControlConnection>
   void flush();
   void say_farewell();
   void break_off(std::string reason);
+  void break_off(const std::error_code& error);
 
   Stream stream_;
   asio::steady_timer farewell_;
@@ -84,6 +89,7 @@ class ControlConnection : public std::enable_shared_from_this<ControlConnection>
   bool leaving_ = false;
   bool closed_ = false;
   bool spoke_otherwise_ = false;
+  bool is_distrusted_ = false;
   std::chrono::steady_clock::time_point held_until_{};
 };
 

@@ -57,6 +57,12 @@ void Dial::found(const Result<HostAddresses>& addresses) {
   if (over_) return;
   if (!addresses.ok()) return finish(addresses.error());
   addresses_ = *addresses;
+  if (!options_.tls && !options_.insecure)
+    for (const asio::ip::address& address : addresses_)
+      if (!address.is_loopback())
+        return finish(Error{Status::invalid_argument, "without a key Hawser connects to this machine only, and " +
+                                                          to_string(to_) + " is another one; " +
+                                                          kHowToLeaveThisMachine});
   tries_.reserve(addresses_.size());
   try_next();
 }
@@ -111,7 +117,7 @@ void Dial::shake_hands() {
     return;
   }
   if (error)
-    return finish(Error{Status::system, "no trust in " + to_string(to_) + ": " + connected_->reason(error)});
+    return finish(Error{error == std::errc::protocol_error ? Status::refused : Status::system, "no trust in " + to_string(to_) + ": " + connected_->reason(error)});
   if (const auto checked = check_expected(); !checked.ok()) return finish(checked.error());
   Stream stream = std::move(*connected_);
   finish(std::move(stream));
@@ -120,7 +126,7 @@ void Dial::shake_hands() {
 Result<void> Dial::check_expected() const {
   const Badge* const badge = connected_->badge();
   if (badge == nullptr || !options_.expected || badge->key == *options_.expected) return {};
-  return Error{Status::system, "who answers at " + to_string(to_) + " is of this run, but not who was expected: " +
+  return Error{Status::refused, "who answers at " + to_string(to_) + " is of this run, but not who was expected: " +
                                    badge->name + " with the key " + to_string(badge->key) + " instead of " +
                                    to_string(*options_.expected)};
 }

@@ -20,6 +20,8 @@ struct DialOptions {
   /// Who gave us the address; none if it is our own choice.
   LookupSource source{};
   TlsPtr tls{};  ///< Null: in plain.
+  /// In plain also to other machines.
+  bool insecure = true;
   /// Whose key the other side must have; none: that of anybody in the run. Only under TLS.
   std::optional<KeyId> expected{};
 };
@@ -33,7 +35,8 @@ class Dial : public std::enable_shared_from_this<Dial> {
   using Done = std::function<void(Result<Stream>)>;
 
   /// `done` is called once, from the io_context, unless close() comes before. The connection is tuned, and the other
-  /// side proven. It may still refuse this side's key, which shows when it is read. Errors: system, with a sentence.
+  /// side proven. It may still refuse this side's key, which shows when it is read. Errors, each with a sentence: system; refused, where
+  /// the two sides do not trust each other; invalid_argument, where this side may not go there in plain.
   static std::shared_ptr<Dial> start(asio::io_context& io, NameLookup& names, const Address& to, Done done,
                                      DialOptions options = {});
   void close();

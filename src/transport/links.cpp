@@ -210,7 +210,7 @@ void Links::perform_one(const links::Dial& action, links::Actions&) {
         dialled(socket, std::move(result), was_refused);
         traffic_.settle();
       },
-      {.source = action.peer.value, .tls = config_.tls, .expected = action.key});
+      {.source = action.peer.value, .tls = config_.tls, .insecure = config_.insecure, .expected = action.key});
 }
 
 void Links::dialled(SocketId socket, Result<Stream> result, bool was_refused) {

@@ -31,6 +31,7 @@ struct LinksConfig {
   bool check_same_host = false;
   TcpOptions tcp = {};
   TlsPtr tls{};  ///< Null: in plain.
+  bool insecure = true;  ///< In plain also to other machines.
   /// Links between peers on one machine stay under TLS, too.
   bool tls_same_host = false;
   /// Gives the io_context whose thread carries the next connection, and says whether a thread is that of one; null: all

@@ -80,12 +80,20 @@ Result<std::shared_ptr<Listener>> Listener::open(asio::io_context& io, const Lis
     auto found = find_host_blocking(place.host);
     if (!found.ok()) return found.error();
     addresses = *found;
+    for (const asio::ip::address& address : addresses)
+      if (place.this_machine_only && !address.is_loopback())
+        return Error{Status::invalid_argument, "without a key Hawser listens on this machine only, and other machines "
+                                               "reach " + plain_host(address) + "; " + kHowToLeaveThisMachine};
   }
 
   std::error_code error;
   const auto try_port = [&](std::uint16_t port) {
     if (!everywhere) {
       error = listener->bind_all(addresses, port, false);
+      return !error;
+    }
+    if (place.this_machine_only) {
+      error = listener->bind_all({asio::ip::address_v4::loopback(), asio::ip::address_v6::loopback()}, port, false);
       return !error;
     }
     // One socket for both families, so that no other process can hold half of the port.

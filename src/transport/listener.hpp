@@ -23,6 +23,8 @@ struct ListenPlace {
   /// First to last are tried in order; 0 and 0: any free port.
   std::uint16_t port_first = 0;
   std::uint16_t port_last = 0;
+  /// Loopback addresses only: all of them for an empty host, and another host is an error.
+  bool this_machine_only = false;
 };
 
 /// A listening port on one or more addresses. Lives on one io_context; not thread-safe.
@@ -34,7 +36,8 @@ class Listener : public std::enable_shared_from_this<Listener> {
   };
 
   /// Binds and listens. A live listener's port is never shared or taken over. Blocks for the lookup of a
-  /// host name, else for some milliseconds at most. Errors: system, with a sentence that names the port.
+  /// host name, else for some milliseconds at most. Errors: system, with a sentence that names the port; invalid_argument
+  /// for a host that other machines reach, if it must be this machine.
   static Result<std::shared_ptr<Listener>> open(asio::io_context& io, const ListenPlace& place);
 
   /// The place as asked for, with the real port. The host is a literal ("0.0.0.0" or "::" for all).

@@ -46,6 +46,11 @@ std::string plain_host(const asio::ip::address& address);
 /// or server has to itself. Empty if it has gone already.
 std::string source_of(const Tcp::socket& socket);
 
+/// What a sentence says to whoever would connect machines in plain.
+inline constexpr const char* kHowToLeaveThisMachine =
+    "make one for the run with `hawser keygen FILE`, copy it to all its machines, and give it as secret_file "
+    "(HAWSER_SECRET_FILE); or set insecure=1 where nobody else reaches the network";
+
 /// What went wrong, for a sentence: "connection refused" and such, in lower case.
 std::string reason_of(const std::error_code& error);
 

@@ -295,7 +295,8 @@ class Judge {
                      .pending = {},
                      .collectives = {},
                      .peers_left_out = from.peers_left_out(),
-                     .collectives_left_out = from.collectives_left_out()};
+                     .collectives_left_out = from.collectives_left_out(),
+                     .has_keys = from.has_keys()};
     std::size_t peers = static_cast<std::size_t>(from.pending_size());
     for (const auto& entry : from.groups()) {
       status.groups.push_back(group_status(entry));

@@ -137,6 +137,7 @@ void put(const RunStatus& from, wire::RunStatusBody& to) {
   put(from.world, *to.mutable_world());
   to.set_in_update(from.in_update);
   to.set_update_ms(from.update_ms);
+  to.set_has_keys(from.has_keys);
   for (const GroupStatus& group : from.groups) {
     wire::GroupStatusEntry& entry = *to.add_groups();
     entry.set_group(group.group);
