@@ -53,9 +53,9 @@ void LinkTable::received_of_stranger(Instant now, Stranger& stranger, const Rece
   const std::span<const std::byte> bytes = received.bytes;
   stranger.key = received.key;
   const std::size_t missing = stranger.received.size() - stranger.count;
-  if (bytes.size() > missing) return turn_away(stranger.socket, "it went on talking without an answer", out);
-  std::copy(bytes.begin(), bytes.end(), stranger.received.begin() + static_cast<std::ptrdiff_t>(stranger.count));
-  stranger.count += bytes.size();
+  const auto kept = bytes.first(std::min(bytes.size(), missing));
+  std::copy(kept.begin(), kept.end(), stranger.received.begin() + static_cast<std::ptrdiff_t>(stranger.count));
+  stranger.count += kept.size();
   const auto so_far = std::span(stranger.received).first(stranger.count);
   if (const auto start = check_greeting_start(so_far); !start.ok()) {
     // Whoever takes this for a master's port learns by the answer that it is none.
@@ -63,6 +63,7 @@ void LinkTable::received_of_stranger(Instant now, Stranger& stranger, const Rece
       return refuse(stranger.socket, GreetingAnswer::refused_unknown, start.error().sentence, out);
     return turn_away(stranger.socket, start.error().sentence, out);
   }
+  if (bytes.size() > missing) return turn_away(stranger.socket, "it went on talking without an answer", out);
   if (stranger.count < stranger.received.size()) return;
   const auto greeting = decode_greeting(stranger.received);
   if (!greeting.ok()) return turn_away(stranger.socket, greeting.error().sentence, out);

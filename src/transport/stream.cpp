@@ -97,7 +97,8 @@ void Stream::shake_hands(std::error_code& error) {
       layer_->failure = "it reads nothing";
       error = tls_error();
     }
-    if (error || is_stopped(error)) break;
+    // Why it failed says more than that nobody hears of it.
+    if (is_stopped(error) || error) break;
     if (done) {
       badge_ = session.badge();
       break;
@@ -128,7 +129,9 @@ bool Stream::receive_some(std::error_code& error) {
   if (room.empty()) return false;
   const std::size_t count = socket_.read_some(asio::buffer(room.data(), room.size()), error);
   layer_->session->received(count);
-  if (error != asio::error::eof) return !error;
+  // A peer in plain takes a handshake for garbage, and closes without reading on.
+  const bool has_gone = error == asio::error::eof || (!badge_ && error == asio::error::connection_reset);
+  if (!has_gone) return !error;
   error = {};
   layer_->session->received_end();
   return true;

@@ -54,7 +54,8 @@ class Side : private transport::FrameTraffic {
     listener = std::move(Listener::open(io, {.host = "127.0.0.1"}).value());
     listener->start({.accepted = [this](Stream stream,
                                         const std::string& host) { links.accepted(std::move(stream), host); },
-                     .log = [](const LogEvent&) {}});
+                     .log = [this](LogEvent event) { heard.push_back(std::move(event)); }},
+                    config.tls);
     links.set_self(id);
   }
   ~Side() override { listener->close(); }
@@ -66,7 +67,12 @@ class Side : private transport::FrameTraffic {
   }
   void open_at(const Side& other, bool dial, std::uint64_t secret, const Address& at) {
     const auto dial_after = dial ? std::optional<Duration>(Duration::zero()) : std::nullopt;
-    links.open({.peer = other.self, .name = "other", .address = at, .secret = secret, .dial_after = dial_after});
+    links.open({.peer = other.self,
+                .name = "other",
+                .address = at,
+                .secret = secret,
+                .dial_after = dial_after,
+                .key = expected});
     settle();
   }
   /// The payload is borrowed, as an engine's is.
@@ -100,6 +106,8 @@ class Side : private transport::FrameTraffic {
   std::function<void(ConnectionName)> on_begin;
   std::function<void(transport::DataConnection&)> on_write;  ///< A frame was given, and nothing of it is written.
   std::vector<LogEvent> logged;
+  std::vector<LogEvent> heard;       ///< From the listener.
+  std::optional<KeyId> expected;     ///< Of the others.
 
  private:
   void frame_begins(transport::DataConnection& connection, const FrameHeader& header) override {
