@@ -6,7 +6,8 @@
  *
  * Options follow a colon, as in HAWSER_DEVICE=sim:seed=7,gbit=100: `seed` of delays and failures, `devices` (2), `gbit`
  * per second and stream (without: as fast as the host), `delay_us` (200: each piece of work waits up to so long),
- * `fails` (one in so many pieces of work fails, and with it its stream), `mib` of each device (4096).
+ * `fails` (one in so many pieces of work fails, and with it its stream), `mib` of each device (4096),
+ * `kernels=0` (as GPUs for which this build has no code).
  */
 #ifndef HAWSER_SIM_DEVICE_H
 #define HAWSER_SIM_DEVICE_H

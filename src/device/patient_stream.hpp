@@ -20,8 +20,9 @@ class PatientStream {
   PatientStream(const PatientStream&) = delete;
   PatientStream& operator=(const PatientStream&) = delete;
 
-  /// As Stream::copy and Stream::record.
+  /// As Stream::copy, Stream::launch and Stream::record.
   Result<void> copy(std::byte* to, const std::byte* from, std::size_t bytes) { return stream_->copy(to, from, bytes); }
+  Result<void> launch(const Launch& launch) { return stream_->launch(launch); }
   Result<std::shared_ptr<Event>> record() { return stream_->record(); }
   /// Waits until the work before that event is done, for as long as the patience says. Error: system, if it failed or
   /// hangs. Afterwards the device may still write to the memory of a stream that hangs.

@@ -339,7 +339,7 @@ class Simulated final : public SimDevices {
 
   const char* name() const override { return "sim"; }
   int count() const override { return shared_->config.devices; }
-  bool runs(const Kernel&) const override { return true; }
+  bool runs(const Kernel&) const override { return shared_->config.kernels; }
   Result<int> where(const void* address, std::size_t bytes) const override {
     return shared_->memory.where(address, bytes);
   }
@@ -492,10 +492,12 @@ Result<SimConfig> parse_sim_config(const std::string& text) {
       config.devices = static_cast<int>(value);
     else if (is_number && name == "mib" && value >= 1 && value <= 1 << 20)
       config.memory_bytes = static_cast<std::size_t>(value) << 20;
+    else if (is_number && name == "kernels" && value <= 1)
+      config.kernels = value == 1;
     else
       return Error{Status::invalid_argument,
                    "'" + option + "' is no option of the simulated device; there are seed=N, gbit=N, delay_us=N (up to "
-                   "10000000), fails=N, devices=N (1 to 64) and mib=N, separated by commas"};
+                   "10000000), fails=N, devices=N (1 to 64), mib=N and kernels=0, separated by commas"};
   }
   return config;
 }

@@ -17,10 +17,12 @@ struct SimConfig {
   std::chrono::microseconds delay_most{200};
   /// One in so many pieces of work fails, and with it its stream; 0: none.
   std::uint64_t fails_one_in = 0;
+  /// Streams run kernels. Otherwise these devices are as GPUs for which this build has no code.
+  bool kernels = true;
   /// Of each device.
   std::size_t memory_bytes = std::size_t{4} << 30;
 };
-/// "seed=7,gbit=100,delay_us=50,fails=1000,devices=2,mib=512". Error: invalid_argument.
+/// "seed=7,gbit=100,delay_us=50,fails=1000,devices=2,mib=512,kernels=0". Error: invalid_argument.
 Result<SimConfig> parse_sim_config(const std::string& text);
 
 /// Devices without hardware. Their memory faults when the host touches it (SIGSEGV), as a forgotten copy must. Their

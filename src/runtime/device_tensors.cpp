@@ -27,7 +27,10 @@ DeviceTensors::DeviceTensors(std::set<std::int32_t> used, device::Devices& devic
     : used_(std::move(used)), devices_(devices), pool_(device::MemoryPool::pinned(devices, kPoolBytes)) {}
 
 DeviceTensors::~DeviceTensors() {
-  if (hung_ != kOnHost) device::keep_for_ever(pool_);
+  if (hung_ == kOnHost) return;
+  device::keep_for_ever(pool_);
+  // To free memory of a device that hangs means to wait for it.
+  if (const auto found = digests_.find(hung_); found != digests_.end()) static_cast<void>(found->second.release());
 }
 
 Result<void> DeviceTensors::begin(std::uintptr_t stream, std::chrono::milliseconds patience,

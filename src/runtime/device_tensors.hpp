@@ -94,12 +94,26 @@ class DeviceTensors {
     std::size_t oldest_ = 0;
     std::unique_ptr<device::PatientStream> stream_;
   };
+  /// Neighbouring slices of one tensor.
+  struct Row {
+    StateContent::Slice first;
+    std::uint64_t slices = 0;
+  };
+  static std::span<const std::byte> memory_of(const StateContent& content, const Row& row);
+  /// Whether the devices can digest what they have. Then only digests come to the host, and digest() serves; otherwise
+  /// slices do, with a Reader.
+  bool can_digest() const;
+  /// Of so many slices at a time.
+  static constexpr std::uint64_t kDigestedMost = 4096;
+  /// Digests rows of at most that many slices each. Blocks. Error: system.
+  Result<void> digest(StateContent& content, std::span<const Row> rows);
   /// For a checkpoint.
   Result<std::unique_ptr<ContentReader>> read(const StateTensor& tensor);
   Result<std::unique_ptr<ContentWriter>> write(const StateTensor& tensor);
 
  private:
   DeviceTensors(std::set<std::int32_t> used, device::Devices& devices);
+  Result<void> digest_some(StateContent& content, std::int32_t device, std::span<const Row> rows);
   Result<std::unique_ptr<device::PatientStream>> make_stream(std::int32_t device);
   Result<void> wait(std::int32_t device, device::PatientStream& stream, device::Event& event);
   void end(std::int32_t device, std::unique_ptr<device::PatientStream> stream) noexcept;
@@ -109,6 +123,7 @@ class DeviceTensors {
   device::Devices& devices_;
   std::shared_ptr<device::MemoryPool> pool_;
   std::chrono::milliseconds patience_ = kPatience;
+  std::map<std::int32_t, std::unique_ptr<device::Memory>> digests_;  ///< Where the devices write them.
   /// One that hangs, and may still write to the pool's memory.
   std::atomic<std::int32_t> hung_{kOnHost};
 };

@@ -17,19 +17,17 @@ namespace {
 
 /// Starting a thread costs about as much as digesting this.
 constexpr std::size_t kSlicesPerThreadMin = 8;
-/// Of a device, one thread takes so many in a row.
+/// That come from a device, one thread takes so many in a row.
 constexpr std::uint64_t kSlicesInARow = 16;
-
-/// Neighbouring slices of one tensor on a device.
-struct Row {
-  StateContent::Slice first;
-  std::uint64_t slices = 0;
-};
 
 /// What is to be read, handed out to threads.
 class Digesting {
  public:
-  Digesting(StateContent& content, DeviceTensors* devices) : content_(content), devices_(devices) {
+  Digesting(StateContent& content, DeviceTensors* devices)
+      : content_(content),
+        devices_(devices),
+        by_kernel_(devices != nullptr && devices->can_digest()),
+        slices_in_a_row_(by_kernel_ ? DeviceTensors::kDigestedMost : kSlicesInARow) {
     for (const StateContent::Slice slice : content.stale()) {
       if (content.tensors()[slice.tensor].device == kOnHost)
         slices_.push_back(slice);
@@ -41,7 +39,7 @@ class Digesting {
   }
 
   std::size_t threads_worth() const {
-    return slices_.size() / kSlicesPerThreadMin + std::min<std::size_t>(rows_.size(), DeviceTensors::kReadersMost);
+    return slices_.size() / kSlicesPerThreadMin + std::min<std::size_t>(rows_.size(), readers_most());
   }
 
   /// Takes part until there is nothing left. From any thread.
@@ -61,24 +59,24 @@ class Digesting {
 
  private:
   bool follows(StateContent::Slice slice) const {
-    const Row& last = rows_.back();
+    const DeviceTensors::Row& last = rows_.back();
     return last.first.tensor == slice.tensor && last.first.slice + last.slices == slice.slice &&
-           last.slices < kSlicesInARow;
+           last.slices < slices_in_a_row_;
   }
+  /// Threads of the host that are busy with devices.
+  unsigned readers_most() const { return by_kernel_ ? 1 : DeviceTensors::kReadersMost; }
 
   Result<void> work_on_devices() {
-    if (rows_.empty() || readers_++ >= DeviceTensors::kReadersMost) return {};
+    if (rows_.empty() || readers_++ >= readers_most()) return {};
+    if (by_kernel_) return devices_->digest(content_, rows_);
     DeviceTensors::Reader reader(*devices_);
     for (std::size_t mine = next_row_++; mine < rows_.size() && !has_failed_; mine = next_row_++)
       if (const auto read = digest(rows_[mine], reader); !read.ok()) return read;
     return {};
   }
 
-  Result<void> digest(const Row& row, DeviceTensors::Reader& reader) {
-    const std::span<std::byte> first = content_.memory(row.first);
-    const StateContent::Slice last{.tensor = row.first.tensor, .slice = row.first.slice + row.slices - 1};
-    const std::span<std::byte> end = content_.memory(last);
-    const std::span<const std::byte> all(first.data(), end.data() + end.size());
+  Result<void> digest(const DeviceTensors::Row& row, DeviceTensors::Reader& reader) {
+    const std::span<const std::byte> all = DeviceTensors::memory_of(content_, row);
     if (const auto begun = reader.begin(content_.tensors()[row.first.tensor].device, all); !begun.ok()) return begun;
     StateContent::Slice slice = row.first;
     while (true) {
@@ -102,7 +100,9 @@ class Digesting {
   StateContent& content_;
   DeviceTensors* devices_;
   std::vector<StateContent::Slice> slices_;  ///< On the host.
-  std::vector<Row> rows_;
+  bool by_kernel_;
+  std::uint64_t slices_in_a_row_;
+  std::vector<DeviceTensors::Row> rows_;  ///< On devices.
   std::atomic<std::size_t> next_slice_{0};
   std::atomic<std::size_t> next_row_{0};
   std::atomic<unsigned> readers_{0};

@@ -81,6 +81,7 @@ bool Checkpoints::load_newest(TrainedState& state, std::mt19937_64& random) {
     reporter_.violation("checkpoint", std::string("not loaded: ") + hawserGetLastError());
     return false;
   }
+  state.fetch_back();
   state.settled();
   if (revision != state.revision())
     reporter_.violation("checkpoint", "it says revision " + std::to_string(revision) + ", the state " +
@@ -96,6 +97,7 @@ void Checkpoints::try_damaged(TrainedState& state, const fs::path& original, std
   const std::uint64_t content = state.content();
   const std::uint64_t revision = state.revision();
   const hawserResult_t result = hawserSharedStateLoad(state.handle(), copy.c_str(), nullptr);
+  state.fetch_back();
   if (result != hawserErrorRefused)
     reporter_.violation("checkpoint", std::string("a damaged one gave: ") + hawserGetResultName(result));
   if (state.content() != content || state.revision() != revision)

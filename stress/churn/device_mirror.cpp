@@ -15,17 +15,17 @@ void need(hawserResult_t result) {
   if (result != hawserSuccess) throw std::runtime_error(hawserGetLastError());
 }
 
-/// One for each device: streams last as long as the process.
-void* stream_of(std::int32_t device) {
+}  // namespace
+
+void* DeviceMirror::stream_of(std::int32_t device) {
   static std::mutex mutex;
   static std::map<std::int32_t, void*> streams;
   const std::scoped_lock lock(mutex);
   void*& stream = streams[device];
+  // They last as long as the process.
   if (stream == nullptr) need(hawserSimDeviceStream(device, &stream));
   return stream;
 }
-
-}  // namespace
 
 bool DeviceMirror::is_wanted(std::uint64_t call) {
   static const char* const named = std::getenv("HAWSER_DEVICE");

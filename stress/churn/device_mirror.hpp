@@ -14,6 +14,9 @@ class DeviceMirror {
   static bool is_wanted(std::uint64_t call);
   static std::int32_t device_of(std::uint64_t call) { return static_cast<std::int32_t>(call % 2); }
 
+  /// The one of that device that writes twins, for all of this process.
+  static void* stream_of(std::int32_t device);
+
   /// `device` < 0: the buffer itself.
   DeviceMirror(GuardedBuffer& buffer, std::int32_t device);
   ~DeviceMirror();

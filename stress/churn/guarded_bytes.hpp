@@ -19,6 +19,8 @@ class GuardedBytes {
 
   std::span<std::byte> view() { return std::span(storage_).subspan(begin_, bytes_); }
   std::span<const std::byte> view() const { return std::span(storage_).subspan(begin_, bytes_); }
+  /// With the margins.
+  std::span<std::byte> all() { return storage_; }
   bool margins_intact() const {
     const auto intact = [](std::byte b) { return b == kGuard; };
     const auto view = std::span(storage_);

@@ -61,8 +61,10 @@ Outcome SharedTraining::connect_and_prefetch() {
   options.user = &too_much;
   hawserPrefetchInfo_t info = HAWSER_PREFETCH_INFO_INIT;
   const Outcome outcome = session_.call(kMainSlot, "connect_prefetch", [&](hawserComm_t comm) {
-    return hawserCommConnectPrefetch(comm, state_.handle(), &options, &info);
+    const hawserSharedState_t state = state_.handle_after(options.stream);
+    return hawserCommConnectPrefetch(comm, state, &options, &info);
   });
+  state_.fetch_back();
   if (too_much) complain("bad_info", "prefetch", "more was told to be done than there is");
   after_prefetch(outcome, info);
   return outcome;
@@ -156,8 +158,10 @@ Next SharedTraining::sync_once(const SyncOccasion& occasion) {
   bool too_much = false;
   call.options.user = &too_much;
   call.outcome = session_.call(kMainSlot, occasion.phase, [&](hawserComm_t comm) {
-    return hawserSharedStateSync(comm, state_.handle(), &call.options, &call.info);
+    const hawserSharedState_t state = state_.handle_after(call.options.stream);
+    return hawserSharedStateSync(comm, state, &call.options, &call.info);
   });
+  state_.fetch_back();
   call.content = state_.content();
   if (too_much) complain("bad_info", occasion.phase, "more was told to be done than there is");
   if (!state_.margins_intact()) complain("out_of_bounds", occasion.phase, "written beside a tensor");

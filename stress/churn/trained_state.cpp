@@ -4,7 +4,9 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "device_mirror.hpp"
 #include "digest.hpp"
+#include "hawser_sim_device.h"
 
 namespace hawser::churn {
 namespace {
@@ -22,9 +24,11 @@ TrainedState::TrainedState(Reporter& reporter, std::uint64_t weights, std::uint6
   std::vector<hawserStateTensor_t> tensors;
   memory_.reserve(specs_.size());
   for (const StateTensorSpec& spec : specs_) {
-    memory_.emplace_back(spec.bytes(), kShiftBytes * (memory_.size() % 3));
+    const std::size_t number = memory_.size();
+    memory_.emplace_back(spec.bytes(), kShiftBytes * (number % 3));
+    twins_.emplace_back(memory_.back(), DeviceMirror::is_wanted(number) ? DeviceMirror::device_of(number) : -1);
     tensors.push_back({.name = spec.name.c_str(),
-                       .data = memory_.back().view().data(),
+                       .data = twins_.back().data(),
                        .count = spec.count,
                        .type = spec.type,
                        .memory = hawserMemoryByAddress,
@@ -35,6 +39,27 @@ TrainedState::TrainedState(Reporter& reporter, std::uint64_t weights, std::uint6
 }
 
 TrainedState::~TrainedState() { expect(hawserSharedStateDestroy(handle_), "destroy the state"); }
+
+hawserSharedState_t TrainedState::handle() const {
+  for (const TensorTwin& twin : twins_)
+    if (twin.device() >= 0)
+      expect(hawserSimDeviceSynchronise(DeviceMirror::stream_of(twin.device())), "wait for a device");
+  return handle_;
+}
+
+hawserSharedState_t TrainedState::handle_after(void*& stream) const {
+  for (const TensorTwin& twin : twins_) {
+    if (twin.device() < 0) continue;
+    void* const writes = DeviceMirror::stream_of(twin.device());
+    if (stream == nullptr) stream = writes;
+    if (stream != writes) expect(hawserSimDeviceSynchronise(writes), "wait for a device");
+  }
+  return handle_;
+}
+
+void TrainedState::fetch_back() const {
+  for (const TensorTwin& twin : twins_) twin.fetch_back();
+}
 
 void TrainedState::expect(hawserResult_t result, const char* what) const {
   if (result != hawserSuccess)
@@ -79,6 +104,7 @@ std::uint64_t TrainedState::bytes() const {
 void TrainedState::withdraw() { expect(hawserSharedStateWithdraw(handle_), "withdraw"); }
 
 void TrainedState::mark(std::size_t tensor) {
+  twins_[tensor].write();
   expect(hawserSharedStateMarkChanged(handle_, specs_[tensor].name.c_str()), "mark a tensor");
 }
 
@@ -96,6 +122,7 @@ void TrainedState::begin_anew(std::mt19937_64& random) {
   for (std::size_t i = 0; i < specs_.size(); ++i)
     if (specs_[i].ballast) fill_ballast(ballast_rule(i), 0, memory_[i].view());
   expect(hawserSharedStateSetRevision(handle_, 0), "set the revision");
+  for (const TensorTwin& twin : twins_) twin.write();
   expect(hawserSharedStateMarkChanged(handle_, nullptr), "mark all tensors");
   changed_ = false;
 }

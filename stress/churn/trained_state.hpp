@@ -11,6 +11,7 @@
 #include "hawser_shared_state.h"
 #include "reporter.hpp"
 #include "state_content.hpp"
+#include "tensor_twin.hpp"
 
 namespace hawser::churn {
 
@@ -25,7 +26,8 @@ struct TrainingProgress {
 
 /// A worker's shared state: the memory of its tensors, the library's handle for them, and the rules by which
 /// they change. It withdraws its offer before it writes, marks what it has written, and counts the revision:
-/// one more for all changes between two synchronisations.
+/// one more for all changes between two synchronisations. With HAWSER_DEVICE=sim two of three tensors lie on simulated
+/// devices, and what is written here goes there late.
 class TrainedState {
  public:
   /// Throws std::runtime_error if the library makes no shared state.
@@ -34,7 +36,12 @@ class TrainedState {
   TrainedState(const TrainedState&) = delete;
   TrainedState& operator=(const TrainedState&) = delete;
 
-  hawserSharedState_t handle() const { return handle_; }
+  /// For a call that takes no stream: all that was written is there.
+  hawserSharedState_t handle() const;
+  /// For a call that comes after `stream`: not all need be.
+  hawserSharedState_t handle_after(void*& stream) const;
+  /// After a call that may have written to tensors.
+  void fetch_back() const;
   std::span<const float> weights() const { return floats(kWeightsTensor); }
   TrainingProgress progress() const;
   std::uint64_t revision() const;
@@ -73,6 +80,7 @@ class TrainedState {
   Reporter& reporter_;
   std::vector<StateTensorSpec> specs_;
   std::vector<GuardedBytes> memory_;
+  std::vector<TensorTwin> twins_;
   hawserSharedState_t handle_ = nullptr;
   bool changed_ = false;  ///< Since the last synchronisation.
 };

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "two_members.hpp"
 
 namespace {
 
@@ -54,39 +55,6 @@ class Folder {
 
  private:
   std::filesystem::path path_;
-};
-
-/// Two members of one run.
-struct Pair {
-  hawser::Master master;
-  std::array<hawser::Communicator, 2> comms;
-
-  Pair() : master(start_master()), comms{make_peer(), make_peer()} {
-    run([&](std::size_t who) {
-      auto joined = comms[who].connect();
-      while (joined && comms[who].info() && comms[who].info()->world_size < 2) joined = comms[who].update_topology();
-    });
-    for (auto& comm : comms) REQUIRE(comm.info()->world_size == 2);
-  }
-  template <class Body>
-  void run(Body body) {
-    std::thread other([&] { body(std::size_t{1}); });
-    body(std::size_t{0});
-    other.join();
-  }
-
- private:
-  static hawser::Master start_master() {
-    auto master = hawser::Master::create({.listen = "127.0.0.1:0", .bootstrap_ms = 200});
-    REQUIRE(master);
-    REQUIRE(master->start());
-    return std::move(*master);
-  }
-  hawser::Communicator make_peer() const {
-    auto comm = hawser::Communicator::create({.master = master.address(), .connect_ms = 20000});
-    REQUIRE(comm);
-    return std::move(*comm);
-  }
 };
 
 }  // namespace
@@ -222,7 +190,7 @@ TEST_CASE("options and infos of a synchronisation are checked") {
 }
 
 TEST_CASE("two members synchronise, and are told what it was") {
-  Pair pair;
+  TwoMembers pair;
   std::array<std::vector<float>, 2> values{std::vector<float>(300'000, 1.0F), std::vector<float>(300'000, 2.0F)};
   std::array<hawserSharedState_t, 2> states{};
   std::array<hawserSyncInfo_t, 2> infos{};
@@ -305,7 +273,7 @@ TEST_CASE("two members synchronise, and are told what it was") {
 }
 
 TEST_CASE("a state in use is not destroyed") {
-  Pair pair;
+  TwoMembers pair;
   std::array<std::vector<float>, 2> values{std::vector<float>(10), std::vector<float>(10)};
   std::array<hawserSharedState_t, 2> states{};
   for (std::size_t who = 0; who < 2; ++who) {
@@ -380,7 +348,7 @@ TEST_CASE("a state is saved and loaded; damaged files and others' are refused") 
 }
 
 TEST_CASE("members synchronise through the C++ face") {
-  Pair pair;
+  TwoMembers pair;
   std::array<std::vector<double>, 2> weights{std::vector<double>(200'000, 1), std::vector<double>(200'000, 2)};
   std::array<std::array<std::int32_t, 3>, 2> counts{{{1, 2, 3}, {4, 5, 6}}};
   std::array<std::vector<hawser::Bfloat16>, 2> own{std::vector<hawser::Bfloat16>(4, hawser::Bfloat16{7}),
@@ -441,7 +409,7 @@ TEST_CASE("members synchronise through the C++ face") {
 }
 
 TEST_CASE("a newcomer prefetches through the faces") {
-  Pair pair;
+  TwoMembers pair;
   std::array<std::vector<double>, 3> weights{std::vector<double>(300'000, 1), std::vector<double>(300'000, 1),
                                              std::vector<double>(300'000, 5)};
   std::vector<hawser::SharedState> states;

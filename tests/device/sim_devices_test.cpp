@@ -20,7 +20,7 @@ std::vector<std::byte> bytes_of(std::size_t count, unsigned seed) {
 constexpr std::chrono::minutes kEventBound{5};
 
 TEST_CASE("options of the simulated device are read, and unknown ones refused") {
-  const auto config = parse_sim_config("seed=7,gbit=100,delay_us=0,fails=9,devices=3,mib=64");
+  const auto config = parse_sim_config("seed=7,gbit=100,delay_us=0,fails=9,devices=3,mib=64,kernels=0");
   REQUIRE(config.ok());
   CHECK(config->seed == 7);
   CHECK(config->bytes_per_second == 12.5e9);

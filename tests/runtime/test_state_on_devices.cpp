@@ -70,6 +70,12 @@ TEST_CASE("digests and checkpoints do not tell where tensors lie") {
     CHECK(*one->state().digest() == *host.state().digest());
     REQUIRE(one->state().set_revision(5).ok());
   }
+  // Where devices make digests, nothing else comes to the host.
+  const auto before = sim_devices()->counters();
+  REQUIRE(device.state().digest().ok());
+  const std::uint64_t down = sim_devices()->counters().bytes_down - before.bytes_down;
+  const std::uint64_t slices = 25 + 2 + 1;
+  CHECK(down == (sim_devices()->runs({}) ? kDigestBytes * slices : device.bytes()));
   for (Holding* const from : {&host, &mixed, &device})
     for (Holding* const to : {&host, &mixed, &device}) {
       const CheckpointPath file;

@@ -170,6 +170,48 @@ def test_quantised_members_hold_the_same_bits() -> None:
     """)
 
 
+def test_a_shared_state_lies_on_devices_and_on_the_host() -> None:
+    run_with_devices("""
+        import os
+        import tempfile
+
+        counts = {"weights": 700_001, "momentum": 300_000, "step": 3}
+
+        def made(value, places):
+            tensors = {}
+            for (name, count), place in zip(counts.items(), places):
+                array = numpy.full(count, value, numpy.float32)
+                tensors[name] = array if place is None else sim_device.Tensor(array, device=place)
+            return hawser.SharedState(tensors)
+
+        def holds(state, value):
+            arrays = [x if isinstance(x, numpy.ndarray) else x.numpy() for x in state.tensors.values()]
+            return all((array == value).all() for array in arrays)
+
+        states = [made(1, [0, 1, None]), made(2, [None, 0, 1])]
+        states[0].revision = 1
+        both(lambda i: states[i].sync(peers[i]))
+        assert all(holds(state, 1) for state in states)
+        assert states[0].digest() == states[1].digest() == made(1, [None] * 3).digest()
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "state")
+            states[0].save(path)
+            loaded = made(3, [None, None, 1])
+            assert loaded.load(path) == 1 and holds(loaded, 1)
+
+        states[0].offer(peers[0])
+        newcomer = hawser.Communicator(master.address)
+        fetched = made(4, [1, 0, None])
+        with concurrent.futures.ThreadPoolExecutor(1) as another:
+            joined = another.submit(lambda: newcomer.connect(prefetch=fetched))
+            while any(peer.world_size < 3 for peer in peers):
+                both(lambda i: peers[i].update_topology())
+            assert joined.result().complete
+        assert holds(fetched, 1)
+    """)
+
+
 def test_other_calls_refuse_a_device_in_words() -> None:
     run_with_devices("""
         x = sim_device.Tensor(numpy.zeros(10, numpy.float32))
