@@ -76,7 +76,7 @@ cmake_options=()
 if [ -d deps/usr ]; then
   export PATH=$PATH:$root/deps/usr/bin CMAKE_PREFIX_PATH=$root/deps/usr PIP_NO_INDEX=1 PIP_FIND_LINKS=$root/deps/wheels
   export PKG_CONFIG_PATH=$root/deps/usr/lib/x86_64-linux-gnu/pkgconfig:$root/deps/usr/share/pkgconfig
-  # The second is for libraries that an installed one finds there.
+  # The last one: an installed library finds those of the bundle.
   cmake_options+=(-DCMAKE_LIBRARY_ARCHITECTURE=x86_64-linux-gnu -DCMAKE_INSTALL_RPATH_USE_LINK_PATH=ON)
 fi
 image=build/release/src/device_kernels/kernels.fatbin
