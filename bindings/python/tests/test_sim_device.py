@@ -106,9 +106,8 @@ def test_what_a_cuda_array_says_is_checked() -> None:
         refused("none of DLPack", object(), kind=TypeError)
 
         # Contiguous, said in words; and an input that nobody writes to may be read-only.
-        both(lambda i: peers[i].all_reduce(CudaArray(x, data=(address, True), strides=(24, 4)), numpy.zeros(24, numpy.float32)))
-        both(lambda i: peers[i].all_reduce(CudaArray(x, stream=None), numpy.zeros(24, numpy.float32)))
-        both(lambda i: peers[i].all_reduce(CudaArray(x, stream=1), numpy.zeros(24, numpy.float32)))
+        for changed in ({"data": (address, True), "strides": (24, 4)}, {"stream": None}, {"stream": 1}):
+            both(lambda i: peers[i].all_reduce(CudaArray(x, **changed), numpy.ones(24, numpy.float32)))
     """)
 
 

@@ -6,6 +6,7 @@ Without CUDA the tests run on the CPU where they can, and the others are left ou
 from __future__ import annotations
 
 import threading
+import types
 from typing import Any
 
 import pytest
@@ -19,7 +20,11 @@ from toy_training import Toy, train  # noqa: E402
 from torch_groups import group_of  # noqa: E402
 
 from hawser.torch import AsyncDiLoCo, DataParallel, DiLoCo, StreamingDiLoCo, arithmetic, device_arithmetic  # noqa: E402
-from hawser.torch.distributed import Options  # noqa: E402
+from hawser.torch.distributed import Options, ProcessGroupBroken  # noqa: E402
+from hawser.torch.distributed_collectives import AllReduce  # noqa: E402
+from hawser.torch.distributed_rendezvous import Gathered  # noqa: E402
+from hawser.torch.distributed_static_group import StaticGroup  # noqa: E402
+from hawser.torch.distributed_streams import StreamOrder  # noqa: E402
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
 DEVICES = ["cpu", pytest.param("cuda", marks=needs_cuda)]
@@ -182,6 +187,47 @@ def test_waiting_on_cuda_is_the_streams_part(master: hawser.Master, blocking: bo
         group.shutdown()
 
     run_threads(master.address, 2, body)
+
+
+class RestartedOnce:
+    """Stands for a communicator of two members whose master is restarted under the first call."""
+
+    members: list[hawser.Member] = []
+
+    def all_reduce_async(self, tensor: Any, **options: Any) -> Any:
+        return self
+
+    def wait(self) -> Any:
+        raise hawser.MasterRestarted("the master was restarted; call again")
+
+    def all_reduce(self, tensor: Any, **options: Any) -> Any:
+        tensor.fill_(7.0)
+        return types.SimpleNamespace(world_size=2)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("is_waited_for", [False, True])
+def test_what_a_stream_has_waited_for_is_not_made_again(is_waited_for: bool) -> None:
+    comm: Any = RestartedOnce()
+    group = StaticGroup(Gathered(comm=comm, master=None, rank_at=[0, 1], names={}, peer_ids={}))
+    operation = AllReduce(group, Options(), torch.zeros(3), op=hawser.ReduceOp.SUM, tag=0)
+    operation.begin()
+    operation._is_waited_for = is_waited_for
+    if is_waited_for:
+        with pytest.raises(ProcessGroupBroken, match="the master was restarted"):
+            operation.finish()
+        with pytest.raises(ProcessGroupBroken, match="the master was restarted"):
+            group.check()
+    else:
+        operation.finish()
+    assert operation.tensors[0].tolist() == [0.0 if is_waited_for else 7.0] * 3
+
+
+def test_a_call_takes_tensors_of_one_device() -> None:
+    with pytest.raises(ValueError, match="tensors of one device in a call, not of cpu, meta"):
+        StreamOrder([torch.zeros(1), torch.zeros(1, device="meta")])
 
 
 @needs_cuda

@@ -13,12 +13,11 @@ import torch  # noqa: E402
 import torch.distributed as dist  # noqa: E402
 from peers import run_threads  # noqa: E402
 from torch.distributed.distributed_c10d import _coalescing_manager  # noqa: E402
+from torch_groups import group_of  # noqa: E402
 from torch_ranks import Ranks, started  # noqa: E402
 
 import hawser  # noqa: E402
 from hawser.torch.distributed import HawserProcessGroup, Options  # noqa: E402
-from hawser.torch.distributed_rendezvous import Gathered  # noqa: E402
-from hawser.torch.distributed_static_group import StaticGroup  # noqa: E402
 
 DTYPES = ["float32", "bfloat16", "float16", "int64"]
 COUNT = 1003
@@ -385,16 +384,8 @@ def test_ranks_of_torch_are_found_wherever_they_are_in_the_view(master: hawser.M
     rank_at = [2, 0, 1]
 
     def body(comm: hawser.Communicator) -> list[list[float]]:
-        rank = rank_at[comm.rank]
-        ids = [member.peer_id for member in comm.members]
-        gathered = Gathered(
-            comm=comm,
-            master=None,
-            rank_at=rank_at,
-            names={r: f"rank {r}" for r in rank_at},
-            peer_ids=dict(zip(ids, rank_at)),
-        )
-        group = HawserProcessGroup(StaticGroup(gathered), Options(), rank)
+        group = group_of(comm, rank_at=rank_at)
+        rank = group.rank()
         mine = torch.tensor([float(rank)])
         parts = [torch.zeros(1) for _ in rank_at]
         whole, shard, root = torch.zeros(3), torch.zeros(1), mine.clone()

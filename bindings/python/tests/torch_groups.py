@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import hawser
-import hawser.torch.distributed
+from hawser.torch.distributed import HawserProcessGroup, Options
 from hawser.torch.distributed_rendezvous import Gathered
 from hawser.torch.distributed_static_group import StaticGroup
 
 
 def group_of(
-    comm: hawser.Communicator, options: hawser.torch.distributed.Options | None = None
-) -> hawser.torch.distributed.HawserProcessGroup:
-    """Of all members of the view, whose ranks are those of torch: nothing has to be put in another order."""
+    comm: hawser.Communicator, options: Options | None = None, rank_at: list[int] | None = None
+) -> HawserProcessGroup:
+    """Of all members of the view. rank_at: the torch rank at each of its positions; without, they are the same."""
     members = comm.members
+    ranks = list(range(len(members))) if rank_at is None else rank_at
     gathered = Gathered(
         comm=comm,
         master=None,
-        rank_at=list(range(len(members))),
-        names={rank: member.name for rank, member in enumerate(members)},
-        peer_ids={member.peer_id: rank for rank, member in enumerate(members)},
+        rank_at=ranks,
+        names={rank: f"rank {rank}" for rank in ranks},
+        peer_ids={member.peer_id: rank for rank, member in zip(ranks, members)},
     )
-    return hawser.torch.distributed.HawserProcessGroup(
-        StaticGroup(gathered), options or hawser.torch.distributed.Options(), comm.rank
-    )
+    return HawserProcessGroup(StaticGroup(gathered), options or Options(), ranks[comm.rank])

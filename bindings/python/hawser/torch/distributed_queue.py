@@ -67,8 +67,8 @@ class QueuedWork(Work):  # type: ignore[misc,unused-ignore]
     def wait(self, timeout: timedelta = timedelta(0)) -> bool:
         """Waits until the call has ended, or for so long if that is above zero.
 
-        All-reduces on CUDA: the current stream waits, and the host goes on. If the call fails then, the next call of the
-        group raises its error. All others, those with a bound, and those of a group with `blocking_wait`: blocks, and
+        All-reduces on CUDA: the current stream waits, and the host goes on. If the call fails then, the group's next
+        call raises its error. All others, those with a bound, and those of a group with `blocking_wait`: blocks, and
         raises what the call raised, and Timeout; the call goes on then.
         """
         seconds = timeout.total_seconds()

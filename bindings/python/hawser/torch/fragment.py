@@ -78,9 +78,8 @@ def _local(parameter: torch.Tensor) -> torch.Tensor:
 class Fragment:
     """Parameters L with their outer copy Θ, momentum M, pseudo-gradient Δ, the group's average of it, and S if asked.
 
-    The letters are those of docs/arithmetic.md. Flat memory, one block for each outer type. Parameters on another device
-    than the CPU are copied there and back. Of sharded parameters all this is the shard of this rank, and those of which it
-    has nothing are left out.
+    The letters are those of docs/optim.md. Flat memory on the parameters' device, one block for each outer type and
+    device. Of sharded parameters all this is the shard of this rank, and those of which it has nothing are left out.
     """
 
     def __init__(
