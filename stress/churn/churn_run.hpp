@@ -72,6 +72,7 @@ class ChurnRun {
   void wipe_out();
   void wipe_out_holders();
   void aim_at_sync();
+  void make_secret();
   void stop_one();
   void break_devices_of_one();
   void continue_worker(WorkerRecord& worker);

@@ -35,6 +35,7 @@ CommSession::CommSession(const WorkerOptions& options, Reporter& reporter)
   config.silence_ms = options.bounds.silence_ms;
   config.stall_ms = options.bounds.stall_ms;
   config.io_threads = options.io_threads;
+  config.tls_same_host = static_cast<std::uint32_t>(options.seed % 2);
   if (hawserCommCreate(&config, &comm_) != hawserSuccess) {
     throw std::runtime_error(std::string("hawserCommCreate: ") + hawserGetLastError());
   }

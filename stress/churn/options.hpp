@@ -38,6 +38,7 @@ struct ChurnOptions {
   std::uint32_t kill_every_ms = 2000;
   std::uint32_t stop_every_ms = 0;
   std::uint32_t device_fault_every_ms = 0;
+  bool plain = false;  ///< Without keys. Else the run has a secret of its own.
   bool joins = false;
   std::uint32_t swing_every_ms = 3000;
   std::uint32_t master_restarts = 0;

@@ -11,6 +11,8 @@
 #include "churn_report.hpp"
 #include "churn_run.hpp"
 #include "emulated_hosts.hpp"
+#include "trust/private_file.hpp"
+#include "trust/run_secret.hpp"
 #include "reporter.hpp"
 
 namespace hawser::churn {
@@ -95,7 +97,23 @@ ChurnRun::~ChurnRun() {
   if (log_ != nullptr) std::fclose(log_);
 }
 
+/// All children find it in their environment.
+void ChurnRun::make_secret() {
+  if (options_.plain) {
+    ::setenv("HAWSER_INSECURE", "1", 1);
+    return;
+  }
+  const auto secret = trust::RunSecret::draw();
+  if (!secret.ok()) throw std::runtime_error(secret.error().sentence);
+  std::filesystem::create_directories(scratch_);
+  const std::string file = scratch_ / "run.secret";
+  if (const auto written = trust::write_private_file(file, secret->text()); !written.ok())
+    throw std::runtime_error(written.error().sentence);
+  ::setenv("HAWSER_SECRET_FILE", file.c_str(), 1);
+}
+
 int ChurnRun::run() {
+  make_secret();
   spawn_master();
   // Without a master there is nothing to wait for.
   end_timer_.once(10'000, [this] {

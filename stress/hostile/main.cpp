@@ -11,6 +11,7 @@
 #include "hostile/bench_lab.hpp"
 #include "hostile/flood_messages.hpp"
 #include "hostile/options.hpp"
+#include "wan/plain_lab.hpp"
 
 namespace hawser::hostile {
 namespace {
@@ -172,6 +173,7 @@ int dispatch(int argc, char** argv) {
 }  // namespace hawser::hostile
 
 int main(int argc, char** argv) {
+  hawser::allow_plain_in_lab();
   try {
     return hawser::hostile::dispatch(argc, argv);
   } catch (const hawser::hostile::NoLab& none) {

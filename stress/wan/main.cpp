@@ -10,6 +10,7 @@
 
 #include "wan/commands.hpp"
 #include "wan/host_process.hpp"
+#include "wan/plain_lab.hpp"
 #include "wan/probe_agent.hpp"
 
 namespace hawser::wan {
@@ -132,6 +133,7 @@ int main(int argc, char** argv) {
   // What comes after -- is the command's and no option of ours.
   char** const end = argv + argc;
   char** const dashes = std::find(argv + 1, end, std::string_view("--"));
+  hawser::allow_plain_in_lab();
   try {
     return hawser::wan::dispatch({argv + 1, dashes}, {dashes == end ? end : dashes + 1, end});
   } catch (const std::exception& e) {

@@ -15,15 +15,15 @@ bool has_devices() {
   return hawserSimDeviceCount(&counters) == hawserSuccess;
 }
 
-class OnDevice {
+class FloatsOnDevice {
  public:
-  OnDevice(const std::vector<float>& values, int32_t device) : bytes_(values.size() * sizeof(float)) {
+  FloatsOnDevice(const std::vector<float>& values, int32_t device) : bytes_(values.size() * sizeof(float)) {
     REQUIRE(hawserSimDeviceAllocate(device, bytes_, &memory_) == hawserSuccess);
     REQUIRE(hawserSimDeviceCopy(memory_, values.data(), bytes_) == hawserSuccess);
   }
-  ~OnDevice() { CHECK(hawserSimDeviceFree(memory_) == hawserSuccess); }
-  OnDevice(const OnDevice&) = delete;
-  OnDevice& operator=(const OnDevice&) = delete;
+  ~FloatsOnDevice() { CHECK(hawserSimDeviceFree(memory_) == hawserSuccess); }
+  FloatsOnDevice(const FloatsOnDevice&) = delete;
+  FloatsOnDevice& operator=(const FloatsOnDevice&) = delete;
   void* get() const { return memory_; }
   std::vector<float> now() const {
     std::vector<float> values(bytes_ / sizeof(float));
@@ -51,7 +51,7 @@ TEST_CASE("the arithmetic of DiLoCo has the host's bits on a device, in the orde
   auto inner = numbers(kCount, 0.41F);
   auto momentum = numbers(kCount, 0.1F);
   std::vector<float> delta(kCount);
-  const OnDevice there_outer(outer, 1), there_inner(inner, 1), there_momentum(momentum, 1), there_delta(delta, 1);
+  const FloatsOnDevice there_outer(outer, 1), there_inner(inner, 1), there_momentum(momentum, 1), there_delta(delta, 1);
   void* stream = nullptr;
   REQUIRE(hawserSimDeviceStream(1, &stream) == hawserSuccess);
   REQUIRE(hawserOptimSetStream(stream) == hawserSuccess);
@@ -77,7 +77,7 @@ TEST_CASE("the arithmetic of DiLoCo has the host's bits on a device, in the orde
 
 TEST_CASE("tensors of one step in different places, or beyond their allocation, are refused") {
   if (!has_devices()) return;
-  const OnDevice zero(numbers(8, 1), 0), one(numbers(8, 1), 1);
+  const FloatsOnDevice zero(numbers(8, 1), 0), one(numbers(8, 1), 1);
   std::vector<float> here(8);
   CHECK(hawserMix(zero.get(), one.get(), 8, hawserFloat32, 0.5) == hawserErrorInvalidArgument);
   CHECK(std::string(hawserGetLastError()).find("different devices") != std::string::npos);
