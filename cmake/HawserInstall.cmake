@@ -11,7 +11,7 @@ install(
   RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES ${PROJECT_SOURCE_DIR}/capi/include/hawser.h ${PROJECT_SOURCE_DIR}/capi/include/hawser_shared_state.h
               ${PROJECT_SOURCE_DIR}/capi/include/hawser_optim.h ${PROJECT_SOURCE_DIR}/capi/include/hawser_status.h
-              ${PROJECT_SOURCE_DIR}/capi/include/hawser_sim_device.h
+              ${PROJECT_SOURCE_DIR}/capi/include/hawser_sim_device.h ${PROJECT_SOURCE_DIR}/capi/include/hawser_keys.h
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(
   DIRECTORY ${PROJECT_SOURCE_DIR}/include/hawser
