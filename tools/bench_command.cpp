@@ -11,6 +11,7 @@
 #include "bench/quantization_bench.hpp"
 #include "bench/shared_state_bench.hpp"
 #include "bench/shared_state_tensors.hpp"
+#include "bench/tls_bench.hpp"
 #include "bench/worker.hpp"
 #include "hawser.h"
 
@@ -188,6 +189,22 @@ void add_shared_state(CLI::App& bench, int& status) {
   });
 }
 
+void add_tls(CLI::App& bench, int& status) {
+  const auto options = std::make_shared<hawser::bench::TlsBenchOptions>();
+  CLI::App* command = bench.add_subcommand(
+      "tls", "What a connection costs in plain and under TLS: bytes, new connections and memory, in one process");
+  command->add_option("--rounds", options->rounds, "In plain and under TLS by turns")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
+  command->add_option("--size", options->bytes, "Bytes that pass in each round (default 1G)")
+      ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::Range(std::uint64_t{1} << 20, std::uint64_t{1} << 40));
+  command->add_option("--connections", options->connections, "Of which handshakes and memory are measured")
+      ->capture_default_str()
+      ->check(CLI::Range(2, 400));
+  command->callback([options, &status] { status = hawser::bench::run_tls_bench(*options); });
+}
+
 void add_worker(CLI::App& bench, int& status) {
   const auto options = std::make_shared<WorkerOptions>();
   CLI::App* command = bench.add_subcommand("worker", "A member of a measurement, started by the others");
@@ -228,5 +245,6 @@ void add_bench_command(CLI::App& app, int& status) {
   add_master(*bench, status);
   add_quantization(*bench, status);
   add_shared_state(*bench, status);
+  add_tls(*bench, status);
   add_worker(*bench, status);
 }

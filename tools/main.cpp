@@ -3,6 +3,7 @@
 #include "bench_command.hpp"
 #include "checkpoint_command.hpp"
 #include "hawser.h"
+#include "keygen_command.hpp"
 #include "master_command.hpp"
 #include "operator_command.hpp"
 #include "status_command.hpp"
@@ -17,6 +18,7 @@ int main(int argc, char** argv) {
   add_status_command(app, status);
   add_operator_commands(app, status);
   add_checkpoint_command(app, status);
+  add_keygen_command(app, status);
   CLI11_PARSE(app, argc, argv);
   return status;
 }

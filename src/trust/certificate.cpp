@@ -9,6 +9,7 @@
 #include <array>
 #include <ctime>
 #include <memory>
+#include <new>
 
 #include "base/limits.hpp"
 #include "base/loggable_text.hpp"
@@ -116,6 +117,15 @@ Result<CertificatePtr> sign(const Subject& subject, EVP_PKEY& holder, EVP_PKEY& 
   return certificate;
 }
 
+/// Frees the encoded key.
+KeyId key_id_of_encoded(unsigned char* encoded, int bytes) {
+  if (bytes <= 0) throw std::bad_alloc();
+  KeyId id;
+  SHA256(encoded, static_cast<std::size_t>(bytes), id.bytes.data());
+  OPENSSL_free(encoded);
+  return id;
+}
+
 Result<BadgeText> badge_text_of(X509& certificate) {
   const ObjectPtr id(OBJ_txt2obj(kBadgeOid, 1));
   if (X509_get_ext_count(&certificate) != 1) return not_of_hawser("it has not exactly one extension");
@@ -140,13 +150,9 @@ Result<KeyPtr> make_key() {
 }
 
 KeyId key_id_of(EVP_PKEY& key) {
-  KeyId id;
   unsigned char* encoded = nullptr;
   const int bytes = i2d_PUBKEY(&key, &encoded);
-  if (bytes <= 0) throw std::bad_alloc();
-  SHA256(encoded, static_cast<std::size_t>(bytes), id.bytes.data());
-  OPENSSL_free(encoded);
-  return id;
+  return key_id_of_encoded(encoded, bytes);
 }
 
 std::string run_name_of(EVP_PKEY& authority) { return to_string(key_id_of(authority)).substr(0, 2 * kRunNameBytes); }
@@ -188,7 +194,10 @@ Result<Badge> read_badge(X509& certificate) {
     return not_of_hawser("it does not say from when and until when it is valid");
   auto text = badge_text_of(certificate);
   if (!text.ok()) return text.error();
-  return Badge{.key = key_id_of(*key),
+  // As it stands in the certificate: encoding a key anew takes OpenSSL longer than a signature.
+  unsigned char* encoded = nullptr;
+  const int bytes = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(&certificate), &encoded);
+  return Badge{.key = key_id_of_encoded(encoded, bytes),
                .name = *name,
                .role = text->role,
                .groups = std::move(text->groups),
