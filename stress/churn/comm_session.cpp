@@ -147,6 +147,7 @@ void CommSession::break_devices(hawserResult_t (*how)(int32_t)) {
     const std::scoped_lock lock(mutex_);
     devices_are_broken_ = true;
   }
+  reporter_.note_broken_devices();
   for (int32_t device = 0; how(device) == hawserSuccess; ++device) {
   }
 }
