@@ -56,7 +56,7 @@ HAWSER_API hawserResult_t hawserKeyIssue(const hawserKeyOptions_t* options);
 typedef struct hawserKeyInfo {
   size_t size;
   char run[HAWSER_RUN_NAME_BYTES]; /**< The run's name: of equal secrets, equal. */
-  char key[HAWSER_KEY_BYTES];      /**< What `hawser ban` takes. "" for a secret: each process makes a key of its own. */
+  char key[HAWSER_KEY_BYTES];      /**< What `hawser ban` takes. "" for a secret: each process makes its own. */
   char name[HAWSER_NAME_BYTES];    /**< Of whom the key is for. "" for a secret. */
   hawserRole_t role;               /**< hawserRoleOperator for a secret. */
   uint32_t is_secret;              /**< 1: the file holds the run's secret. */
@@ -67,8 +67,8 @@ typedef struct hawserKeyInfo {
 
 #define HAWSER_KEY_INFO_INIT {sizeof(hawserKeyInfo_t), "", "", "", hawserRoleMember, 0, 0, 0, {0}}
 
-/** Reads a key file and fills `info`. Errors: InvalidArgument (null, no key file, expired, or one that others may read),
- *  System. */
+/** Reads a key file and fills `info`. Errors: InvalidArgument (null, no key file, expired, or one that others may
+ *  read), System. */
 HAWSER_API hawserResult_t hawserKeyGetInfo(const char* file, hawserKeyInfo_t* info);
 
 #ifdef __cplusplus

@@ -60,9 +60,10 @@ typedef enum hawserOperatorVerb {
 /** Bytes of the longest answer to an operator, with its closing zero. */
 #define HAWSER_ANSWER_BYTES 1025
 
-/** Has the master carry it out. `argument`: a name, or a key; null for the last two. The master's answer goes to `answer`,
- *  which may be null, as far as it fits (HAWSER_ANSWER_BYTES), with a closing zero. Needs the run's secret, or an operator's key. Blocks as
- *  hawserStatusQuery. Errors: those of hawserStatusQueryWith; Refused (no operator's key, no such key). */
+/** Has the master carry it out. `argument`: a name, or a key; null for the last two. The master's answer goes to
+ *  `answer`, which may be null, as far as it fits (HAWSER_ANSWER_BYTES), with a closing zero. Needs the run's secret, or
+ *  an operator's key. Blocks as hawserStatusQuery.
+ *  Errors: those of hawserStatusQueryWith; Refused (no operator's key, no such key). */
 HAWSER_API hawserResult_t hawserOperate(const char* master, const hawserQueryOptions_t* options,
                                         hawserOperatorVerb_t verb, const char* argument, char* answer,
                                         size_t answer_bytes);

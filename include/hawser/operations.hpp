@@ -62,8 +62,9 @@ inline Result<std::string> operate(const std::string& master, hawserOperatorVerb
                                    const std::string& argument = {}, const QueryOptions& options = {}) {
   const hawserQueryOptions_t c = options.c_options();
   std::array<char, HAWSER_ANSWER_BYTES> answer{};
-  if (const auto code = hawserOperate(master.c_str(), &c, verb, detail::or_null(argument), answer.data(), answer.size());
-      code != hawserSuccess)
+  const auto code =
+      hawserOperate(master.c_str(), &c, verb, detail::or_null(argument), answer.data(), answer.size());
+  if (code != hawserSuccess)
     return detail::last_failure(code);
   return std::string(answer.data());
 }

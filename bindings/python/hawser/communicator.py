@@ -112,14 +112,14 @@ class Communicator:
             numbers, the one that most of them give counts. Default: the group begins a second after the master's start.
         io_threads: threads that carry connections and work on payloads. 1: one thread does everything. Default: 1 on two
             cores or fewer, otherwise half of the cores and one more, at most 5.
-        secret_file: the run's secret (`hawser.keygen`), or a key that was issued to this member (`hawser.issue_key`). The
-            master must have one of the same run. All connections are then under TLS 1.3. Default: what
+        secret_file: the run's secret (`hawser.keygen`), or a key that was issued to this member (`hawser.issue_key`).
+            The master must have one of the same run. All connections are then under TLS 1.3. Default: what
             HAWSER_SECRET_FILE names. Without a key this peer connects to this machine only.
         insecure: without a key, connect to other machines all the same, in plain, and to whoever comes.
         tls_same_host: encrypt also the links between processes of one machine. For measurements.
 
-    Zeros and empty strings mean the defaults. Raises InvalidArgument (also a secret_file that is none, or that others may
-    read), SystemFailure (no port is free).
+    Zeros and empty strings mean the defaults. Raises InvalidArgument (also a secret_file that is none, or that others
+    may read), SystemFailure (no port is free).
     """
 
     def __init__(

@@ -37,8 +37,8 @@ class Master:
         straggler_ms: how long a member must hold up a collective before that happens. Default 10000.
         straggler_ratio: a link is slow below this part of what it delivered before. Default 0.25.
         secret_file: the run's secret (`hawser.keygen`), or an issued key of an operator. All connections are then under
-            TLS 1.3, and only holders of keys of the run are heard. Default: what HAWSER_SECRET_FILE names. Without a key
-            the master listens on loopback only.
+            TLS 1.3, and only holders of keys of the run are heard. Default: what HAWSER_SECRET_FILE names. Without a
+            key the master listens on loopback only.
         rules_file: whom the master admits. Changes by operators are written to it. It need not be there.
         insecure: without a key, listen to other machines all the same, in plain, to whoever comes.
 
