@@ -32,7 +32,7 @@ install(FILES ${PROJECT_BINARY_DIR}/hawserConfig.cmake ${PROJECT_BINARY_DIR}/haw
 set(HAWSER_PC_REQUIRES)
 set(HAWSER_PC_LIBS)
 if(NOT HAWSER_BUILD_SHARED)
-  set(HAWSER_PC_REQUIRES "protobuf-lite libzstd libxxhash libssl")
+  set(HAWSER_PC_REQUIRES "protobuf-lite libzstd libxxhash libssl libcrypto")
   set(HAWSER_PC_LIBS "-lstdc++ -lm -pthread")
 endif()
 # The prefix is told relative to the .pc file, so that an installed tree can be moved.
