@@ -31,6 +31,7 @@ enum class PlantedFault {
   torn_successor,  ///< The late break of a connection that was replaced is taken for that of its successor.
   nobody_dials,    ///< When a link has broken altogether, each side waits for the other's dial.
   open_door,       ///< A link greeting is accepted whatever secret it shows.
+  any_link_key,    ///< A link greeting is accepted whatever key its connection has proven.
   lonely_receiver,  ///< A transfer makes do with the links of neighbours, be there a way to a holder or not.
   // Of works on payloads, and their order.
   unawaited_work,        ///< A call ends, and its caller has its memory back, while works on that are under way.
@@ -63,6 +64,7 @@ inline constexpr std::pair<std::string_view, PlantedFault> kPlantedFaults[] = {
     {"torn_successor", PlantedFault::torn_successor},
     {"nobody_dials", PlantedFault::nobody_dials},
     {"open_door", PlantedFault::open_door},
+    {"any_link_key", PlantedFault::any_link_key},
     {"lonely_receiver", PlantedFault::lonely_receiver},
     {"unawaited_work", PlantedFault::unawaited_work},
     {"early_landing", PlantedFault::early_landing},

@@ -29,6 +29,9 @@ struct StrangerBounds {
   std::size_t of_source_most = limits::kHandshakesPerSourceMax;
   /// How many one source may open.
   TokenBucket::Rate opens_per_source{.burst = limits::kHandshakesBurst, .per_second = limits::kHandshakesPerSecond};
+  /// How many all sources may open together. A source that has opened others lately leaves half of it to the rest.
+  TokenBucket::Rate opens_of_all{.burst = limits::kHandshakesOfAllBurst,
+                                 .per_second = limits::kHandshakesOfAllPerSecond};
 };
 
 /// An accepted connection that belongs to no link yet.
@@ -48,13 +51,13 @@ struct Stranger {
 /// The strangers of one port, oldest first, and the bounds on them. A pure data structure.
 class Strangers {
  public:
-  explicit Strangers(const StrangerBounds& bounds) : bounds_(bounds) {}
+  explicit Strangers(const StrangerBounds& bounds) : bounds_(bounds), opens_of_all_(bounds.opens_of_all) {}
 
   const StrangerBounds& bounds() const { return bounds_; }
   std::size_t size() const { return all_.size(); }
   bool empty() const { return all_.empty(); }
 
-  /// Takes one of what this source may open in a time; false if nothing is left.
+  /// Takes one of what this source, and all together, may open in a time; false if nothing is left.
   bool may_open(Instant now, const std::string& source);
   /// Who has to go before another one of this source is added; null: there is room. That is the oldest, of the same
   /// source if that has its share already, and first one that has not sent its greeting.
@@ -79,6 +82,7 @@ class Strangers {
   StrangerBounds bounds_;
   std::list<Stranger> all_;
   std::map<std::string, TokenBucket> opens_;  ///< By source.
+  TokenBucket opens_of_all_;
 };
 
 }  // namespace hawser::links

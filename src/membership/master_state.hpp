@@ -493,6 +493,8 @@ class MasterMachine::State {
   std::deque<PeerId> expelled_order_;
   bool news_changed_ = false;
   Instant news_at_{};
+  /// With keys, that whoever opens a connection may make this master reckon.
+  TokenBucket handshakes_{{.burst = limits::kHandshakesOfAllBurst, .per_second = limits::kHandshakesOfAllPerSecond}};
   TokenBucket status_answers_{
       {.burst = limits::kStatusAnswersPerSecond, .per_second = limits::kStatusAnswersPerSecond}};
   std::optional<RunStatus> status_made_;

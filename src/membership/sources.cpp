@@ -27,7 +27,10 @@ void MasterMachine::State::forget_idle_sources(Instant now) {
 std::optional<std::string> MasterMachine::State::cannot_open(Instant now, const std::string& key) {
   forget_idle_sources(now);
   Source& from = source(key);
+  const double left = from.opens.is_full(now) ? 0 : limits::kHandshakesOfAllBurst / 2;
   if (!from.opens.take(now)) return "too many connections were opened from there in a short time";
+  if (config_.needs_keys && !handshakes_.take(now, 1, left))
+    return "too many connections were opened in a short time, from everywhere";
   if (from.anonymous >= limits::kAnonymousPerSourceMax)
     return "too many connections from there are no member's";
   // One of an address that has none is let in; the oldest of all makes room for it.

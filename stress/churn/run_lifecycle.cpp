@@ -11,8 +11,7 @@
 #include "churn_report.hpp"
 #include "churn_run.hpp"
 #include "emulated_hosts.hpp"
-#include "trust/private_file.hpp"
-#include "trust/run_secret.hpp"
+#include "given_secret.hpp"
 #include "reporter.hpp"
 
 namespace hawser::churn {
@@ -103,13 +102,7 @@ void ChurnRun::make_secret() {
     ::setenv("HAWSER_INSECURE", "1", 1);
     return;
   }
-  const auto secret = trust::RunSecret::draw();
-  if (!secret.ok()) throw std::runtime_error(secret.error().sentence);
-  std::filesystem::create_directories(scratch_);
-  const std::string file = scratch_ / "run.secret";
-  if (const auto written = trust::write_private_file(file, secret->text()); !written.ok())
-    throw std::runtime_error(written.error().sentence);
-  ::setenv("HAWSER_SECRET_FILE", file.c_str(), 1);
+  give_secret(scratch_ / "run.secret");
 }
 
 int ChurnRun::run() {

@@ -5,10 +5,13 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <stdexcept>
 
+#include "churn/given_secret.hpp"
 #include "churn/reporter.hpp"
 #include "hostile/bench_lab.hpp"
 #include "hostile/flood_cases.hpp"
@@ -40,6 +43,7 @@ constexpr std::uint64_t kQuietMs = 5'000;
 constexpr double kCutAtS = 12;
 /// Of the retries: one that is refused is known by its address.
 constexpr std::uint16_t kOutcastPort = 47'000;
+constexpr std::uint16_t kMembersPort = 47'001;
 constexpr std::uint32_t kNewcomersSteps = 3;
 
 std::string spec_text(const FloodCase& one, std::uint32_t sources) {
@@ -121,7 +125,7 @@ std::vector<std::string> CaseRun::role_at(HostIndex host, std::vector<std::strin
 void CaseRun::start_member(MemberRecord& member, std::uint32_t number) {
   member.host = kFirstMember + number;
   std::vector<std::string> arguments{"member",   "--master",  master_, "--name", "member-" + std::to_string(number),
-                                     "--address", lab_.address(member.host)};
+                                     "--address", lab_.address(member.host), "--port", std::to_string(kMembersPort)};
   if (case_.resolver_hangs) arguments.emplace_back("--resolver-hangs");
   member.process = &stage_.start(
       "member-" + std::to_string(number), role_at(member.host, arguments), [this, &member](const ReportLine& line) {
@@ -257,8 +261,9 @@ bool CaseRun::run() {
     answer_ms_max_ = std::max(answer_ms_max_, line.real("ms").value_or(0));
   });
   for (std::uint32_t pair = 0; pair < options_.pairs; ++pair) {
+    const std::string member_port = lab_.address(members_[0]->host) + ":" + std::to_string(kMembersPort);
     // What a flood leaves behind is over when the quiet time after the other slice is counted.
-    slice(master_, flooded_);
+    slice(case_.at_member ? member_port : master_, flooded_);
     const std::string flood_line = flood_line_;
     slice(sink_, discarded_);
     quiet();
@@ -268,13 +273,28 @@ bool CaseRun::run() {
   return stage_.died() == 0;
 }
 
+/// For the secret, as long as the bench runs.
+struct ScratchFolder {
+  ScratchFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "hawser-hostile-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no folder can be made at " + name);
+    path = name;
+  }
+  ~ScratchFolder() { std::filesystem::remove_all(path); }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  std::filesystem::path path;
+};
+
 }  // namespace
 
 int run_flood_bench(const FloodBenchOptions& options) {
+  const ScratchFolder scratch;
+  if (options.keys) churn::give_secret(scratch.path / "run.secret");
   std::printf(
-      "%u members reduce 1 MiB of float32 and call update-topology in each step; 20 ms round trip; %u x %.0f s of each "
-      "flood and of the same at a port that discards everything\n\n",
-      kMembers, options.pairs, options.slice_s);
+      "%u members reduce 1 MiB of float32 and call update-topology in each step, %s; 20 ms round trip; %u x %.0f s of "
+      "each flood and of the same at a port that discards everything\n\n",
+      kMembers, options.keys ? "under TLS" : "in plain", options.pairs, options.slice_s);
   std::printf("%-18s %7s %7s %7s  %5s  %4s  %-18s %-18s %9s %7s  %11s  %13s\n", "", "flood", "discard", "quiet",
               "ratio", "lost", "newcomer in, s", "beside discard, s", "status", "ms max", "master CPU %",
               "longest step");

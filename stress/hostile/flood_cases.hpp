@@ -21,6 +21,7 @@ struct FloodCase {
   bool from_many = true;  ///< From as many addresses as there are; else from one.
   bool cuts_pair = false;  ///< Two of the members lose the way to each other; the one that is removed tries again.
   bool resolver_hangs = false;   ///< No name server answers the members.
+  bool at_member = false;        ///< The flood is aimed at a member's port for links.
 };
 
 std::span<const FloodCase> flood_cases();

@@ -1,9 +1,14 @@
 #include "hostile/flood_messages.hpp"
 
 #include <algorithm>
+#include <cstdlib>
+#include <stdexcept>
+#include <utility>
 
 #include "base/limits.hpp"
 #include "membership/messages.hpp"
+#include "trust/identity.hpp"
+#include "trust/tls_session.hpp"
 #include "wire/control_codec.hpp"
 #include "wire/control_frame.hpp"
 
@@ -68,10 +73,28 @@ PeerMessage first_message(FloodKind kind, const FloodSource& source, Random& ran
   return hello;
 }
 
+/// The ClientHello of the run that HAWSER_SECRET_FILE names. Whoever has heard one on the way can repeat it.
+std::string begin_of_handshake() {
+  const char* const file = std::getenv("HAWSER_SECRET_FILE");
+  if (file == nullptr) throw std::runtime_error("handshakes need a run with a secret: --keys");
+  auto identity = trust::Identity::load(file, trust::unix_time_now());
+  if (!identity.ok()) throw std::runtime_error(identity.error().sentence);
+  auto context = trust::TlsContext::make(std::move(*identity), {.protocol = kProtocolVersion});
+  if (!context.ok()) throw std::runtime_error(context.error().sentence);
+  trust::TlsSession session(std::move(*context), trust::TlsSession::Side::dialling);
+  session.shake_hands();
+  const auto bytes = session.to_send();
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
 }  // namespace
 
 FloodWords words_of(FloodKind kind, const FloodSource& source, Random& random) {
   if (kind == FloodKind::opens) return {};
+  if (kind == FloodKind::handshakes) {
+    static const std::string begin = begin_of_handshake();
+    return {.first = begin};
+  }
   std::string framed = frame_control(encode(first_message(kind, source, random)));
   if (kind == FloodKind::half_messages) framed.resize(framed.size() / 2);
   if (kind == FloodKind::half_views) {
@@ -98,6 +121,7 @@ const char* flood_name(FloodKind kind) {
     case FloodKind::half_views: return "half-views";
     case FloodKind::statuses: return "statuses";
     case FloodKind::tar_pits: return "tar-pits";
+    case FloodKind::handshakes: return "handshakes";
     case FloodKind::names: return "names";
   }
   return "?";

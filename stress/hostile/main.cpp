@@ -20,7 +20,8 @@ std::map<std::string, FloodKind> flood_names() {
   std::map<std::string, FloodKind> names;
   for (const FloodKind kind :
        {FloodKind::opens, FloodKind::half_messages, FloodKind::pings, FloodKind::hellos, FloodKind::long_hellos,
-        FloodKind::resumes, FloodKind::half_views, FloodKind::statuses, FloodKind::tar_pits, FloodKind::names})
+        FloodKind::resumes, FloodKind::half_views, FloodKind::statuses, FloodKind::tar_pits, FloodKind::handshakes,
+        FloodKind::names})
     names[flood_name(kind)] = kind;
   return names;
 }
@@ -69,6 +70,7 @@ void add_flood_bench(CLI::App& app, FloodBenchOptions& o) {
   app.add_option("--sources", o.sources, "addresses that a flood from many comes from")
       ->capture_default_str()
       ->check(CLI::Range(1, 200));
+  app.add_flag("--keys", o.keys, "the run has a secret, and the strangers have none");
   add_log(app, o.log);
 }
 

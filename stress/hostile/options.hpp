@@ -47,6 +47,7 @@ enum class FloodKind : std::uint8_t {
   half_views,     ///< The same, and half of the longest view that such a member may present.
   statuses,       ///< "How does the run stand?", with the matrix.
   tar_pits,       ///< A newcomer of the members' group that takes connections and answers none.
+  handshakes,     ///< How a TLS handshake begins, and no more.
   names,          ///< A newcomer of the members' group whose address is a name that nobody can look up.
 };
 
@@ -83,6 +84,7 @@ struct FloodBenchOptions {
   double slice_s = 10;
   double pause_s = 5;
   std::uint32_t sources = 32;
+  bool keys = false;  ///< The run has a secret, and strangers have none.
   std::string log;
 };
 

@@ -76,6 +76,7 @@ const std::vector<std::string_view>& expected_names() {
       "port stranger: any bytes",
       "port stranger: goes on without an answer",
       "port stranger: greeting without the secret",
+      "port stranger: greeting of a member, with another key",
       "port stranger: half a greeting",
       "port stranger: looks for a master",
       "port stranger: one of a flood",

@@ -21,19 +21,24 @@ LinkConnection name_of(ConnectionName name) { return {.peer = name.peer, .index 
 // ------------------------------------------------------------------------------- what the engine asks for
 
 void LinkNetwork::open(Process& process, const OpenLink& wish) {
+  if (world_.profile.network.keys == (wish.peer.key == KeyId{}))
+    throw Violation(process.name() + " opens a link to a peer whose key it was not told");
+  process.port.secrets[wish.peer.id] = wish.secret;
   ask(process, [&](links::Actions& out) {
     process.port.table.open(world_.queue.now(),
                             {.peer = wish.peer.id,
                              .name = wish.peer.name,
                              .address = wish.peer.address,
                              .secret = wish.secret,
-                             .dial_after = wish.dial_after},
+                             .dial_after = wish.dial_after,
+                             .key = world_.profile.network.keys ? std::optional(wish.peer.key) : std::nullopt},
                             out);
   });
 }
 
 void LinkNetwork::close(Process& process, PeerId peer) {
   if (!process.port.table.has_link(peer)) throw Violation(process.name() + " closes a link that it has not");
+  process.port.secrets.erase(peer);
   ask(process, [&](links::Actions& out) { process.port.table.close(peer, out); });
 }
 
@@ -63,6 +68,7 @@ void LinkNetwork::set_self(Process& process) {
   for (const auto& [socket, end] : std::exchange(process.port.sockets, {}))
     detach(*end, true, true, "closed by the other side");
   process.port.dials.clear();
+  process.port.secrets.clear();
   process.port.woken.clear();
   process.port.table.set_self(process.id());
 }
@@ -169,6 +175,7 @@ LinkTransport& LinkNetwork::connect(Process* dialer, Process& acceptor) {
 void LinkNetwork::knock(Process& at, Knock knock) {
   LinkTransport& transport = connect(nullptr, at);
   transport.source = std::move(knock.host);
+  transport.stranger_key = knock.key;
   LinkEnd& end = transport.ends[1];
   const Instant now = world_.queue.now();
   if (!knock.says.empty())
@@ -305,6 +312,12 @@ Duration LinkNetwork::round_trip_least() const {
   return 2 * world_.profile.network.link_delay.least + microseconds(10);
 }
 
+std::optional<KeyId> LinkNetwork::key_beyond(const LinkEnd& end) const {
+  if (!world_.profile.network.keys) return std::nullopt;
+  const Process* const other = end.other->process;
+  return other ? other->badge()->key : end.transport->stranger_key;
+}
+
 void LinkNetwork::read_accepted(LinkEnd& end) {
   Process& process = *end.process;
   ask(process, [&](links::Actions& out) {
@@ -337,7 +350,11 @@ void LinkNetwork::read_greeting(LinkEnd& end, std::span<const std::byte> said) {
     ask(process, [&](links::Actions& out) {
       process.port.table.received(
           world_.queue.now(),
-          {.socket = end.socket, .bytes = said.first(count), .round_trip = round_trip_least()}, out);
+          {.socket = end.socket,
+           .bytes = said.first(count),
+           .round_trip = round_trip_least(),
+           .key = key_beyond(end)},
+          out);
     });
     said = said.subspan(count);
   }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/frame.hpp"
+#include "base/key_id.hpp"
 #include "engine/peer_engine.hpp"
 #include "links/link_table.hpp"
 #include "links/payload_trust.hpp"
@@ -92,6 +93,7 @@ struct LinkTransport {
   PayloadTrust trust;           ///< Of both.
   std::uint64_t number = 0;
   std::string source;  ///< The dialer's address.
+  std::optional<KeyId> stranger_key{};  ///< Of a dialer that is no process of the run.
 };
 
 /// Where a process has its links: the very table that decides about real sockets, and simulated ones.
@@ -101,6 +103,7 @@ struct DataPort {
   links::LinkTable table;
   std::map<links::SocketId, LinkEnd*> sockets;  ///< All that the table knows, save those that are being dialled.
   std::set<links::SocketId> dials;
+  std::map<PeerId, std::uint64_t> secrets;  ///< Of the links that are kept.
   std::set<PeerId> woken;  ///< Links whose connections are to be pumped soon.
   Instant used_at = Instant::min();
   std::optional<Instant> timer_at;
@@ -111,6 +114,7 @@ struct DataPort {
 struct Knock {
   std::string host;
   std::vector<std::byte> says;
+  std::optional<KeyId> key{};  ///< That it has proven to have.
   std::optional<Duration> hangs_up_after{};
 };
 
@@ -187,6 +191,8 @@ class LinkNetwork {
   void dial_failed(Process& dialer, links::SocketId socket, Duration after, bool was_refused);
   LinkTransport& connect(Process* dialer, Process& acceptor);
   Duration round_trip_least() const;
+  /// That the other side of a connection has proven to have; none: the run has no keys.
+  std::optional<KeyId> key_beyond(const LinkEnd& end) const;
   void read_accepted(LinkEnd& end);
   void read_greeting(LinkEnd& end, std::span<const std::byte> said);
   void read_asked(LinkEnd& end, std::uint32_t connections);

@@ -1,8 +1,10 @@
 #include "sim/port_strangers.hpp"
 
+#include <iterator>
 #include <optional>
 #include <utility>
 
+#include "sim/keys.hpp"
 #include "sim/world.hpp"
 #include "wire/link_greeting.hpp"
 #include "wire/magic.hpp"
@@ -23,12 +25,15 @@ void PortStrangers::come() {
 void PortStrangers::knock(Process& at, const std::string& host) {
   Random& random = world_.random;
   Knock knock{.host = host, .says = any_words(at)};
+  // Whoever has none is not heard at all.
+  if (world_.profile.network.keys) knock.key = key_of(random.next());
   if (random.chance(1, 4)) knock.hangs_up_after = Duration(random.between(0, 10000000));
   world_.links.knock(at, std::move(knock));
 }
 
 std::vector<std::byte> PortStrangers::any_words(const Process& at) {
   Random& random = world_.random;
+  if (world_.profile.network.keys && !at.port.secrets.empty() && random.chance(1, 3)) return stolen_greeting(at);
   switch (random.below(6)) {
     case 0: world_.coverage.saw("port stranger: silent"); return {};
     case 1: {
@@ -66,6 +71,21 @@ std::vector<std::byte> PortStrangers::greeting(const Process& at) {
                                       .from = random.chance(7, 8) ? from.id() : PeerId{random.next()},
                                       .to = random.chance(7, 8) ? at.id() : PeerId{random.next()},
                                       .connection_index = static_cast<std::uint32_t>(random.below(total + 1)),
+                                      .connections_total = total,
+                                      .machine_proof = {.low = at.machine(), .high = random.below(1000)}});
+  return {bytes.begin(), bytes.end()};
+}
+
+/// With all that is right about a member's greeting. Only the key is another one.
+std::vector<std::byte> PortStrangers::stolen_greeting(const Process& at) {
+  Random& random = world_.random;
+  world_.coverage.saw("port stranger: greeting of a member, with another key");
+  const auto stolen = std::next(at.port.secrets.begin(), random.between(0, std::ssize(at.port.secrets) - 1));
+  const auto total = static_cast<std::uint32_t>(random.between(1, 4));
+  const auto bytes = encode_greeting({.link_secret = stolen->second,
+                                      .from = stolen->first,
+                                      .to = at.id(),
+                                      .connection_index = static_cast<std::uint32_t>(random.below(total)),
                                       .connections_total = total,
                                       .machine_proof = {.low = at.machine(), .high = random.below(1000)}});
   return {bytes.begin(), bytes.end()};

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "wan/router.hpp"
 #include "wan/spec.hpp"
 
 namespace hawser::wan {
@@ -20,7 +21,7 @@ struct LabOptions {
 struct RunOptions {
   LabOptions lab;
   std::string log_dir;
-  std::string trace;  ///< A file for what passed each access link; "": none.
+  Recordings recordings;
   std::uint64_t timeout_s = 3600;
   std::string first;    ///< A shell command for host 0 instead of the others' command.
   bool master = false;  ///< `hawser master` in host 0 beside its command.

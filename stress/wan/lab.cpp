@@ -39,6 +39,7 @@ void print_report(const RouterReport& report, std::uint64_t device_drops) {
       report.wall_s, report.cpu_s, report.wall_s > 0 ? 100 * report.cpu_s / report.wall_s : 0.0,
       count(report.frames), report.late_ms_p99, report.late_ms_max, report.turn_ms_max,
       report.overslept_ms_max);
+  if (report.capture_failed) std::fprintf(stderr, "router: WARNING: the capture could not be written whole\n");
   if (!report.priority.empty())
     std::fprintf(stderr, "router: WARNING: no real-time priority: %s\n", report.priority.c_str());
   if (report.late_ms_p99 > kLateMsMax)
@@ -53,7 +54,7 @@ void print_report(const RouterReport& report, std::uint64_t device_drops) {
 }  // namespace
 
 Result<std::unique_ptr<Lab>> Lab::make(const Spec& spec, const std::string& congestion_control,
-                                       const std::string& trace) {
+                                       const Recordings& recordings) {
   if (auto known = check_congestion_control(congestion_control); !known) return known.error();
   if (auto allowed = check_permissions(); !allowed) return allowed.error();
   std::unique_ptr<Lab> lab(new Lab(spec));
@@ -62,7 +63,7 @@ Result<std::unique_ptr<Lab>> Lab::make(const Spec& spec, const std::string& cong
     if (!network) return network.error();
     lab->networks_.push_back(std::move(*network));
   }
-  lab->router_ = std::make_unique<Router>(lab->spec_, lab->networks_, trace);
+  lab->router_ = std::make_unique<Router>(lab->spec_, lab->networks_, recordings);
   if (auto started = lab->router_->start(); !started) return started.error();
   return lab;
 }

@@ -15,9 +15,8 @@ namespace hawser::wan {
 class Lab {
  public:
   /// Needs root. `congestion_control` "": the system's default.
-  /// `trace`: see Router; "": none.
   static Result<std::unique_ptr<Lab>> make(const Spec& spec, const std::string& congestion_control,
-                                           const std::string& trace = "");
+                                           const Recordings& recordings = {});
 
   const Spec& spec() const { return spec_; }
   Router& router() { return *router_; }

@@ -27,8 +27,9 @@ void add_lab(CLI::App& app, LabOptions& o) {
 void add_run(CLI::App& app, RunOptions& o) {
   add_lab(app, o.lab);
   app.add_option("--log-dir", o.log_dir, "also write each host's lines to DIR/host-N.log");
-  app.add_option("--trace", o.trace,
+  app.add_option("--trace", o.recordings.trace,
                  "write what passed and waited at each access link in each 20 ms to FILE (CSV)");
+  app.add_option("--capture", o.recordings.capture, "write every packet that a host sends to FILE (pcap)");
   app.add_option("--timeout", o.timeout_s, "seconds after which all commands are ended")
       ->capture_default_str()
       ->check(CLI::Range(1, 1'000'000));

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "wan/capture.hpp"
 #include "wan/host_network.hpp"
 #include "wan/network.hpp"
 #include "wan/spec.hpp"
@@ -29,15 +30,22 @@ struct RouterReport {
   double late_ms_max = 0;
   double turn_ms_max = 0;       ///< The longest that one round of reading and writing took.
   double overslept_ms_max = 0;  ///< The longest that the system let it sleep too long.
+  bool capture_failed = false;  ///< Not every packet is in the file.
   std::string priority;         ///< "" or why the router has no real-time priority.
+};
+
+/// Files that a router writes; "": none.
+struct Recordings {
+  std::string trace;    ///< See Trace.
+  std::string capture;  ///< See Capture.
 };
 
 /// The thread that plays the network: reads the hosts' devices, and writes to them what arrives, when it
 /// arrives.
 class Router {
  public:
-  /// `networks` must outlive it. The script begins with start(). `trace`: a file for a Trace; "": none.
-  Router(const Spec& spec, std::span<const HostNetwork> networks, std::string trace = "");
+  /// `networks` must outlive it. The script begins with start().
+  Router(const Spec& spec, std::span<const HostNetwork> networks, Recordings recordings = {});
   ~Router() { stop(); }
   Router(const Router&) = delete;
   Router& operator=(const Router&) = delete;
@@ -52,6 +60,7 @@ class Router {
 
  private:
   void run();
+  Result<void> open_recordings();
   void read_host(Network& network, HostIndex host);
   void write(const Delivery& delivery, Instant now);
   void pause_until(Instant turn);
@@ -60,8 +69,10 @@ class Router {
 
   const Spec& spec_;
   std::span<const HostNetwork> networks_;
-  std::string trace_path_;
+  Recordings recordings_;
   std::optional<Trace> trace_;
+  std::optional<Capture> capture_;
+  Instant begin_{};
   FileDescriptor wake_;
   std::atomic<bool> stopping_ = false;
   std::atomic<std::int64_t> cpu_ns_ = 0;

@@ -46,15 +46,25 @@ std::string take_priority() {
 
 }  // namespace
 
-Router::Router(const Spec& spec, std::span<const HostNetwork> networks, std::string trace)
-    : spec_(spec), networks_(networks), trace_path_(std::move(trace)), late_us_(kLatenessBuckets) {}
+Router::Router(const Spec& spec, std::span<const HostNetwork> networks, Recordings recordings)
+    : spec_(spec), networks_(networks), recordings_(std::move(recordings)), late_us_(kLatenessBuckets) {}
 
-Result<void> Router::start() {
-  if (!trace_path_.empty()) {
-    auto trace = Trace::make(trace_path_);
+Result<void> Router::open_recordings() {
+  if (!recordings_.trace.empty()) {
+    auto trace = Trace::make(recordings_.trace);
     if (!trace) return trace.error();
     trace_.emplace(std::move(*trace));
   }
+  if (!recordings_.capture.empty()) {
+    auto capture = Capture::make(recordings_.capture);
+    if (!capture) return capture.error();
+    capture_.emplace(std::move(*capture));
+  }
+  return {};
+}
+
+Result<void> Router::start() {
+  if (auto opened = open_recordings(); !opened) return opened;
   wake_ = FileDescriptor(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake_)
     return Error{.status = Status::system, .sentence = std::string("no eventfd: ") + std::strerror(errno)};
@@ -73,7 +83,7 @@ void Router::stop() {
 
 void Router::run() {
   report_.priority = take_priority();
-  const Instant begin = clock_now();
+  const Instant begin = begin_ = clock_now();
   Network network(spec_, begin);
   for (Instant turn = begin; !stopping_;) {
     const std::uint64_t before = frames_moved_;
@@ -90,6 +100,7 @@ void Router::run() {
       wait(network);
     turn = clock_now();
   }
+  report_.capture_failed = capture_ && !capture_->finish();
   report_.tally = network.tally();
   report_.queue_drops = network.queue_drops();
   report_.wall_s = static_cast<double>((clock_now() - begin).count()) / 1e6;
@@ -102,6 +113,8 @@ void Router::read_host(Network& network, HostIndex host) {
     if (size <= 0) return;
     ++frames_moved_;
     const auto bytes = static_cast<std::size_t>(size);
+    if (capture_ && bytes > kOffloadHeaderBytes)
+      capture_->add(clock_now() - begin_, {spare_.get() + kOffloadHeaderBytes, bytes - kOffloadHeaderBytes});
     std::shared_ptr<const std::byte[]> frame;
     if (bytes <= kSmallFrameBytes) {
       auto copy = std::make_shared_for_overwrite<std::byte[]>(bytes);

@@ -150,7 +150,7 @@ int Run::execute() {
 int run_commands(const RunOptions& options) {
   const auto spec = spec_of(options.lab);
   if (!spec) return kExitUsage;
-  auto lab = Lab::make(*spec, options.lab.congestion_control, options.trace);
+  auto lab = Lab::make(*spec, options.lab.congestion_control, options.recordings);
   if (!lab) return exit_of(lab.error());
   const int status = Run(options, **lab).execute();
   (*lab)->stop_and_report();

@@ -130,6 +130,19 @@ TEST_CASE("one source may open so many connections in a time") {
   CHECK(opens(at(2000), "a"));
 }
 
+TEST_CASE("all sources together may open so many, and who comes anew finds half of that left") {
+  TableBench bench({.strangers = {.opens_per_source = {.burst = 8, .per_second = 1},
+                                  .opens_of_all = {.burst = 6, .per_second = 1}}});
+  const auto opens = [&](Instant now, const std::string& source) {
+    return bench.table.accepted(now, {.source = source, .remote_host = source}, bench.out).has_value();
+  };
+  for (int i = 0; i < 3; ++i) CHECK(opens(at(1000), "a"));
+  CHECK_FALSE(opens(at(1000), "a"));
+  for (const char* const source : {"b", "c", "d"}) CHECK(opens(at(1000), source));
+  CHECK_FALSE(opens(at(1000), "e"));
+  CHECK(opens(at(2000), "f"));
+}
+
 TEST_CASE("what is no greeting is refused at its first bytes") {
   TableBench bench;
   bench.open(at(0), kSmall, std::nullopt);

@@ -230,6 +230,26 @@ TEST_CASE("operators kick by name, drain, and nobody else does") {
   CHECK(refusal_of(open_run, 1).find("no keys") != std::string::npos);
 }
 
+TEST_CASE("many addresses together cannot make the master reckon without end, and a new one still gets through") {
+  MasterBench bench(kWithKeys);
+  all_hold(bench, 2);
+  bench.found(2);
+  std::uint64_t next = 1000;
+  std::uint64_t taken = 0;
+  // Two connections of each address, as fast as they come.
+  for (std::uint64_t i = 0; i < 4000; ++i, ++next) {
+    bench.come_from(next, "198.51.100." + std::to_string(i % 250));
+    bench.open(next);
+    if (bench.closed(next)) continue;
+    ++taken;
+    bench.close(next);
+  }
+  CHECK(taken <= static_cast<std::uint64_t>(limits::kHandshakesOfAllBurst / 2) + 250);
+  bench.come_from(next, "203.0.113.7");
+  bench.open(next);
+  CHECK_FALSE(bench.closed(next));
+}
+
 TEST_CASE("rules: whom they allow and deny, and how many") {
   const AdmissionRules rules = *parse_rules(
       "# of the spring run\n\n  deny name  mallory \ndeny group 3\nallow name p1\nallow key " + to_string(key_of(2)) +

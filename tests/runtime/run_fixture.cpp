@@ -12,7 +12,10 @@ TestRun::TestRun(Options options) : options_(std::move(options)) {
 }
 
 void TestRun::start_master() {
-  auto master = Master::create({.listen = address_, .bounds = options_.bounds});
+  auto master = Master::create({.listen = address_,
+                                .bounds = options_.bounds,
+                                .access = {.secret_file = options_.secret_file},
+                                .rules_file = options_.rules_file});
   if (!master.ok()) FAIL(master.error().sentence);
   master_ = std::move(*master);
   address_.port = master_->address().port;
@@ -29,6 +32,7 @@ void TestRun::restart_master() {
 CommunicatorConfig TestRun::config() const {
   CommunicatorConfig config;
   config.master = address_;
+  config.access.secret_file = options_.secret_file;
   config.engine.connect = seconds(20);
   config.engine.master_redial = seconds(10);
   config.engine.silence = seconds(3);

@@ -33,6 +33,8 @@ class TestRun {
                         .bootstrap = milliseconds(300),
                         .link_open = seconds(5),
                         .mismatch_grace = milliseconds(300)};
+    std::string secret_file{};  ///< Of master and peers. Empty: without keys.
+    std::string rules_file{};
   };
   explicit TestRun(Options options);
   TestRun() : TestRun(Options{}) {}

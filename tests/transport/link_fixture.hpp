@@ -15,6 +15,7 @@
 #include "catch.hpp"
 #include "transport/links.hpp"
 #include "transport/listener.hpp"
+#include "transport/run_until.hpp"
 
 namespace hawser::test {
 
@@ -26,19 +27,6 @@ using transport::Listener;
 using transport::NameLookup;
 using transport::Stream;
 using transport::Tcp;
-
-/// Runs handlers until it is true, within a bound.
-inline bool run_until(asio::io_context& io, const std::function<bool()>& condition,
-                      std::chrono::milliseconds bound = std::chrono::seconds(20)) {
-  const auto end = std::chrono::steady_clock::now() + bound;
-  while (!condition()) {
-    const auto now = std::chrono::steady_clock::now();
-    if (now >= end) return false;
-    if (io.stopped()) io.restart();
-    io.run_one_until(end);
-  }
-  return true;
-}
 
 /// One peer's end of links, without an engine: sends what the test gives it, keeps what comes.
 class Side : private transport::FrameTraffic {

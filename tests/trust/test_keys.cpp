@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "key_fixture.hpp"
+#include "scratch_folder.hpp"
 #include "trust/badge_text.hpp"
 #include "trust/private_file.hpp"
 
@@ -14,23 +15,6 @@ using namespace hawser;
 using namespace hawser::test;
 
 namespace {
-
-/// A folder that is gone with its owner.
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "hawser_trust_XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  ~ScratchFolder() { std::filesystem::remove_all(path_); }
-  std::string file(const char* name) const { return (path_ / name).string(); }
-
- private:
-  std::filesystem::path path_;
-};
 
 bool says(const Error& error, const char* what) { return error.sentence.find(what) != std::string::npos; }
 
