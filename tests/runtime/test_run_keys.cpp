@@ -202,7 +202,7 @@ TEST_CASE("one side with keys, the other without: each says what to do") {
   expect_refusal(*with_keys.peer(config), Status::refused, "secret_file");
   config = plain.config();
   config.access.secret_file = files.secret();
-  expect_refusal(*plain.peer(config), Status::refused, "does not speak TLS");
+  expect_refusal(*plain.peer(config), Status::refused, "it may have no secret_file");
 }
 
 TEST_CASE("only the secret or an operator's key makes a master") {
@@ -231,7 +231,7 @@ TEST_CASE("a man in the middle with a stolen observer's key gets nothing from me
   keyed.run.stop_master();
   {
     const KeyedImpostor middle(at, tls_of(keyed.files.issue({.name = "screen", .role = Role::observer})));
-    CHECK(eventually([&] { return middle.connections() >= 6; }));
+    CHECK(eventually([&] { return middle.connections() >= 3; }));
     CHECK(middle.bytes_heard() == 0);
   }
   keyed.run.restart_master();
@@ -243,7 +243,6 @@ TEST_CASE("without a key nothing leaves this machine, and the sentence says what
   const auto expect = [](const auto& result) {
     REQUIRE_FALSE(result.ok());
     INFO(result.error().sentence);
-    CHECK(result.status() == Status::invalid_argument);
     CHECK(says(result.error(), "this machine only"));
     CHECK(says(result.error(), "hawser keygen"));
   };
