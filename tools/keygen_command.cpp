@@ -51,7 +51,8 @@ Result<trust::IssueOrder> order_of(const KeygenArguments& arguments) {
   const auto groups = trust::parse_groups(arguments.groups);
   if (!groups)
     return Error{hawser::Status::invalid_argument,
-                 "--groups must be numbers in ascending order with commas, as in 0,2; it is \"" + arguments.groups + "\""};
+                 "--groups must be numbers in ascending order with commas, as in 0,2; it is \"" + arguments.groups +
+                     "\""};
   order.groups = *groups;
   return order;
 }
@@ -84,17 +85,21 @@ void add_keygen_command(CLI::App& app, int& status) {
   command->add_option("file", arguments->file, "To write, for its owner alone; it must not exist")->required();
   CLI::Option* const name = command->add_option("--issue", arguments->name, "Name of whom the key is for");
   CLI::Option* const secret =
-      command->add_option("--secret-file", arguments->secret_file, "The run's secret, which signs the key")->needs(name);
+      command->add_option("--secret-file", arguments->secret_file, "The run's secret, which signs the key");
+  secret->needs(name);
   name->needs(secret);
   command->add_option("--role", arguments->role, "What its holder may be")
       ->capture_default_str()
       ->needs(name)
       ->check(CLI::IsMember({"member", "newcomer", "reader", "observer", "operator"}));
-  command->add_option("--groups", arguments->groups, "That its holder may be in, as in 0,2 (default: all)")->needs(name);
+  command->add_option("--groups", arguments->groups, "That its holder may be in, as in 0,2 (default: all)")
+      ->needs(name);
   command->add_option("--days", arguments->days, "For which it is valid")
       ->capture_default_str()
       ->needs(name)
       ->check(CLI::Range(1, 3650));
   command->footer("Exit status: 0 if the file was made; 1 if not, and a sentence on stderr says why.");
-  command->callback([arguments, &status] { status = arguments->name.empty() ? make_secret(*arguments) : issue(*arguments); });
+  command->callback([arguments, name, &status] {
+    status = name->count() > 0 ? issue(*arguments) : make_secret(*arguments);
+  });
 }
