@@ -69,8 +69,8 @@ void MasterMachine::State::carry_out(Instant now, ConnectionId connection, const
                                                    "a secret_file"},
                      out);
   if (badge->role != hawser::Role::run_operator)
-    return turn_away(connection, {Status::refused, "the key of " + badge->name + " is a " + role_name(badge->role) +
-                                                       "'s; commands need an operator's key"},
+    return turn_away(connection, {Status::refused, "the key of " + badge->name + " has the role " +
+                                                       role_name(badge->role) + "; commands need an operator's key"},
                      out);
   const std::string by = badge->name + " (key " + to_string(badge->key) + ")";
   const AdmissionRules before = rules_;

@@ -29,8 +29,8 @@ void MasterMachine::State::tell_status(Instant now, ConnectionId connection, con
   if (!may_see_status(connections_.at(connection)))
     return turn_away(connection,
                      {Status::refused,
-                      "the status of this run is for keys with the role observer, member or operator; this key is a " +
-                          std::string(role_name(connections_.at(connection).badge->role)) + "'s"},
+                      "the status of this run is for keys with the role observer, member or operator; this key has " +
+                          std::string(role_name(connections_.at(connection).badge->role))},
                      out);
   // Half of the answers are for addresses that have not asked lately, such as an operator's beside a flood from many.
   TokenBucket& own = source(connections_.at(connection).source).status;

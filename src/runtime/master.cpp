@@ -31,8 +31,8 @@ Result<std::unique_ptr<Master>> Master::create(MasterOptions options) {
   if (!access.ok()) return access.error();
   if (access->tls && access->tls->own_badge().role != Role::run_operator)
     return Error{Status::invalid_argument, "a master needs the run's secret, or an operator's key; this one, of " +
-                                               access->tls->own_badge().name + ", is a " +
-                                               role_name(access->tls->own_badge().role) + "'s"};
+                                               access->tls->own_badge().name + ", has the role " +
+                                               role_name(access->tls->own_badge().role)};
   AdmissionRules rules;
   if (!options.rules_file.empty()) {
     auto read = read_rules(options.rules_file);

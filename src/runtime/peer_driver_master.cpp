@@ -49,8 +49,9 @@ void PeerDriver::master_dialled(Result<transport::Stream> result) {
   if (result.status() == Status::refused || result.status() == Status::invalid_argument)
     return no_trust(result.error().sentence);
   if (const Badge* const badge = result.ok() ? result->badge() : nullptr; badge && badge->role != Role::run_operator)
-    return no_trust("who answers at " + to_string(config_.master) + " is " + badge->name + ", with a " +
-                    role_name(badge->role) + "'s key; a master needs the run's secret, or an operator's key");
+    return no_trust("who answers at " + to_string(config_.master) + " is " + badge->name +
+                    ", whose key has the role " + role_name(badge->role) +
+                    "; a master needs the run's secret, or an operator's key");
   if (!result.ok()) {
     master_is_missed(result.error().sentence);
     events_.emplace_back(MasterDown{.reason = result.error().sentence});
@@ -99,7 +100,7 @@ void PeerDriver::master_said(const std::string& message) {
 void PeerDriver::is_no_master(const std::string& why) {
   forget_master();
   events_.emplace_back(MasterDown{
-      .reason = "what answers at " + to_string(config_.master) + " is no Hawser master of this version: " + why + "; check the address of the master",
+      .reason = "what answers at " + to_string(config_.master) + " is no Hawser master of this version: " + why + "; check the address of the master, and the secret_file",
       .is_no_master = true});
 }
 

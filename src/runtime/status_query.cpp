@@ -58,8 +58,8 @@ class MasterQuestion {
                   stream.error().sentence + ". Is the master running, and is this its address?");
     if (!stream.ok()) return fail(stream.status(), stream.error().sentence);
     if (const Badge* const badge = stream->badge(); badge != nullptr && badge->role != Role::run_operator)
-      return fail(Status::refused, "who answers at " + to_string(master_) + " is " + badge->name + ", with a " +
-                                       role_name(badge->role) + "'s key, which no master has");
+      return fail(Status::refused, "who answers at " + to_string(master_) + " is " + badge->name +
+                                       ", whose key has the role " + role_name(badge->role) + ", which no master has");
     connection_ = transport::ControlConnection::start(
         std::move(*stream), {.message = [this](const std::string& message) { said(message); },
                              .broken = [this](std::string reason) { broke(reason); },

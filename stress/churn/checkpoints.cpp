@@ -54,22 +54,17 @@ void Checkpoints::tell(const char* did) const { reporter_.say(LineBuilder("check
 void Checkpoints::save(const TrainedState& state) {
   const std::vector<std::uint64_t> before = numbers();
   const fs::path path = path_of(before.empty() ? 1 : before.back() + 1);
-  if (const hawserResult_t result = hawserSharedStateSave(state.handle(), path.c_str()); result != hawserSuccess)
-    return not_saved(result);
+  if (hawserSharedStateSave(state.handle(), path.c_str()) != hawserSuccess)
+    return reporter_.violation("checkpoint", std::string("not saved: ") + hawserGetLastError());
   tell("saved");
   for (std::size_t i = 0; i + kKept <= before.size(); ++i) fs::remove(path_of(before[i]));
-}
-
-/// What lies on devices that were broken on purpose cannot be read.
-void Checkpoints::not_saved(hawserResult_t result) {
-  if (result == hawserErrorSystem && reporter_.devices_are_broken()) return;
-  reporter_.violation("checkpoint", std::string("not saved: ") + hawserGetLastError());
 }
 
 bool Checkpoints::is_complete(const TrainedState& state) {
   const fs::path path = folder_ / "probe";
   const hawserResult_t result = hawserSharedStateSave(state.handle(), path.c_str());
-  if (result != hawserSuccess && result != hawserErrorInvalidUsage) not_saved(result);
+  if (result != hawserSuccess && result != hawserErrorInvalidUsage)
+    reporter_.violation("checkpoint", std::string("not saved: ") + hawserGetLastError());
   std::error_code none_there;
   fs::remove(path, none_there);
   return result == hawserSuccess;
@@ -83,8 +78,7 @@ bool Checkpoints::load_newest(TrainedState& state, std::mt19937_64& random) {
   std::uint64_t revision = 0;
   // A file is there whole or not at all, whenever its writer was killed.
   if (hawserSharedStateLoad(state.handle(), newest.c_str(), &revision) != hawserSuccess) {
-    if (!reporter_.devices_are_broken())
-      reporter_.violation("checkpoint", std::string("not loaded: ") + hawserGetLastError());
+    reporter_.violation("checkpoint", std::string("not loaded: ") + hawserGetLastError());
     return false;
   }
   state.fetch_back();

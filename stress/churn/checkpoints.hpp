@@ -26,7 +26,6 @@ class Checkpoints {
   bool is_complete(const TrainedState& state);
 
  private:
-  void not_saved(hawserResult_t result);
   /// Their numbers, ascending.
   std::vector<std::uint64_t> numbers() const;
   std::filesystem::path path_of(std::uint64_t number) const;

@@ -19,9 +19,9 @@ class Reporter {
   void keep(const LineBuilder& line);
   /// Something that must never happen, in a sentence.
   void violation(std::string_view what, std::string_view sentence);
-  /// This worker's devices were broken on purpose. What comes of that is none.
+  /// This worker's devices were broken on purpose: its tensors are lost with them, and from now on nothing that it finds
+  /// wrong counts. Whether it ends, and whether the others go on, is for the orchestrator to see.
   void note_broken_devices() { devices_are_broken_ = true; }
-  bool devices_are_broken() const { return devices_are_broken_; }
 
  private:
   void append(const LineBuilder& line);

@@ -43,14 +43,18 @@ TEST_CASE("a run with a secret reduces, and whoever has no right key is refused 
   reduce_all(peers);
   const Epoch epoch = epoch_of(*peers[0]);
   KeyFiles others;
-  const auto refused = [&](const std::string& key_file, const std::string& part) {
+  const auto fails = [&](const std::string& key_file, Status status, const std::string& part) {
     INFO(part);
-    expect_refusal(*keyed.run.peer(keyed.with(key_file)), Status::refused, part);
+    expect_refusal(*keyed.run.peer(keyed.with(key_file)), status, part);
     reduce_all(peers);
   };
-  refused("", "secret_file");
-  refused(others.secret(), "of another run");
-  refused(others.issue({.name = "oslo"}), "of another run");
+  // Without trust it has not reached a master of its run.
+  fails("", Status::master_unreachable, "secret_file");
+  fails(others.secret(), Status::master_unreachable, "of another run");
+  fails(others.issue({.name = "oslo"}), Status::master_unreachable, "of another run");
+  const auto refused = [&](const std::string& key_file, const std::string& part) {
+    fails(key_file, Status::refused, part);
+  };
   refused(keyed.files.issue({.name = "screen", .role = Role::observer}), "observer's");
   refused(keyed.files.issue({.name = "copy", .role = Role::reader}), "reader's");
   refused(keyed.files.issue({.name = "guest", .role = Role::newcomer}), "newcomer's");
@@ -199,10 +203,10 @@ TEST_CASE("one side with keys, the other without: each says what to do") {
   TestRun plain;
   auto config = with_keys.config();
   config.access = {};
-  expect_refusal(*with_keys.peer(config), Status::refused, "secret_file");
+  expect_refusal(*with_keys.peer(config), Status::master_unreachable, "secret_file");
   config = plain.config();
   config.access.secret_file = files.secret();
-  expect_refusal(*plain.peer(config), Status::refused, "does not speak TLS");
+  expect_refusal(*plain.peer(config), Status::master_unreachable, "it may have no secret_file");
 }
 
 TEST_CASE("only the secret or an operator's key makes a master") {
@@ -218,7 +222,7 @@ TEST_CASE("only the secret or an operator's key makes a master") {
     const KeyedImpostor impostor({.host = "127.0.0.1", .port = 0}, tls_of(stolen));
     auto config = keyed.with(keyed.files.secret());
     config.master = impostor.address();
-    expect_refusal(*keyed.run.peer(config), Status::refused, "a master needs the run's secret");
+    expect_refusal(*keyed.run.peer(config), Status::master_unreachable, "a master needs the run's secret");
     CHECK(impostor.bytes_heard() == 0);
   }
 }
@@ -231,7 +235,7 @@ TEST_CASE("a man in the middle with a stolen observer's key gets nothing from me
   keyed.run.stop_master();
   {
     const KeyedImpostor middle(at, tls_of(keyed.files.issue({.name = "screen", .role = Role::observer})));
-    CHECK(eventually([&] { return middle.connections() >= 6; }));
+    CHECK(eventually([&] { return middle.connections() >= 3; }));
     CHECK(middle.bytes_heard() == 0);
   }
   keyed.run.restart_master();
@@ -243,7 +247,6 @@ TEST_CASE("without a key nothing leaves this machine, and the sentence says what
   const auto expect = [](const auto& result) {
     REQUIRE_FALSE(result.ok());
     INFO(result.error().sentence);
-    CHECK(result.status() == Status::invalid_argument);
     CHECK(says(result.error(), "this machine only"));
     CHECK(says(result.error(), "hawser keygen"));
   };
