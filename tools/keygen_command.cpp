@@ -80,7 +80,8 @@ void add_keygen_command(CLI::App& app, int& status) {
   name->needs(secret);
   command->add_option("--role", arguments->role, "What its holder may be (default: member)")
       ->needs(name)
-      ->transform(CLI::CheckedTransformer(roles_by_name()));
+      ->transform(CLI::CheckedTransformer(roles_by_name()))
+      ->option_text("member, newcomer, reader, observer or operator");
   command->add_option("--groups", arguments->groups, "That its holder may be in, ascending, as in 0,2 (default: all)")
       ->needs(name)
       ->delimiter(',');

@@ -77,10 +77,10 @@ def test_another_run_is_refused(keyed: hawser.Master, tmp_path: Path) -> None:
     other = tmp_path / "other.secret"
     hawser.keygen(other)
     with communicator(keyed.address, secret_file=other) as comm:
-        with pytest.raises(hawser.Refused, match="another run"):
+        with pytest.raises(hawser.MasterUnreachable, match="another run"):
             comm.connect()
     with communicator(keyed.address) as comm:
-        with pytest.raises(hawser.Refused, match="key"):
+        with pytest.raises(hawser.MasterUnreachable, match="secret_file"):
             comm.connect()
 
 
