@@ -107,9 +107,17 @@ void check_tampered(Choices choices) {
     carry(client, server);
     carry(server, client);
   }
-  // What the server sent last has not been judged by the client.
-  if (is_changed) HAWSER_ASSERT(!server.is_established() || !client.failure().empty());
   if (!is_changed) HAWSER_ASSERT(server.is_established() && client.is_established());
+  // Some bytes mean nothing, such as the version of the first record. Both sides have agreed all the same then, and what
+  // is left of the change spoils the next record at most.
+  if (server.is_established() && client.is_established()) {
+    const Bytes said(100, std::byte{7});
+    Bytes heard(100);
+    HAWSER_ASSERT(client.write(said) == said.size());
+    testing::feed(server, client.to_send());
+    HAWSER_ASSERT(server.read(heard) == 0 ? is_changed : heard == said);
+    HAWSER_ASSERT(*server.badge() == context()->own_badge());
+  }
   check_sentence(server.failure());
   check_sentence(client.failure());
 }
