@@ -75,7 +75,8 @@ void add_keygen_command(CLI::App& app, int& status) {
       "keygen", "Make the secret of a run, or with --issue a key for one who takes part in it without the secret");
   command->add_option("file", arguments->file, "To write, for its owner alone; it must not exist")->required();
   CLI::Option* const name = command->add_option("--issue", arguments->name, "Name of whom the key is for");
-  CLI::Option* const secret = command->add_option("--secret-file", arguments->secret_file, "The run's secret, which signs");
+  CLI::Option* const secret =
+      command->add_option("--secret-file", arguments->secret_file, "The run's secret, which signs");
   secret->needs(name);
   name->needs(secret);
   command->add_option("--role", arguments->role, "What its holder may be (default: member)")

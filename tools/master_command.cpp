@@ -104,9 +104,10 @@ void add_master_command(CLI::App& app, int& status) {
       ->add_option("--listen", arguments->listen,
                    "ADDR:PORT, or :PORT for all interfaces, IPv4 and IPv6; port 0 takes any free port")
       ->capture_default_str();
-  command->add_option("--secret-file", arguments->secret_file,
-                      "The run's secret (hawser keygen FILE), or an operator's key (default: HAWSER_SECRET_FILE); without "
-                      "one it listens on this machine only");
+  command->add_option(
+      "--secret-file", arguments->secret_file,
+      "The run's secret (hawser keygen FILE), or an operator's key (default: HAWSER_SECRET_FILE); without "
+      "one it listens on this machine only");
   command->add_option("--rules-file", arguments->rules_file,
                       "Whom to admit; bans and other changes by operators are kept there");
   command->add_flag("--insecure", arguments->insecure,

@@ -23,7 +23,8 @@ int give(const OperatorArguments& arguments, hawserOperatorVerb_t verb) {
   options.secret_file = arguments.secret_file.empty() ? nullptr : arguments.secret_file.c_str();
   std::array<char, HAWSER_ANSWER_BYTES> answer{};
   const char* const argument = arguments.argument.empty() ? nullptr : arguments.argument.c_str();
-  if (hawserOperate(arguments.master.c_str(), &options, verb, argument, answer.data(), answer.size()) != hawserSuccess) {
+  if (hawserOperate(arguments.master.c_str(), &options, verb, argument, answer.data(), answer.size()) !=
+      hawserSuccess) {
     std::fprintf(stderr, "hawser: %s\n", hawserGetLastError());
     return 1;
   }

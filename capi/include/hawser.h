@@ -1,7 +1,7 @@
 /** @file hawser.h
- * Hawser, C99 interface: collectives among peers that join, leave and die, over ordinary TCP.
+ *  Hawser, C99 interface: collectives among peers that join, leave and die, over ordinary TCP.
  *
- * Conventions that hold for every function:
+ *  Conventions that hold for every function:
  *  - Every function returns a ::hawserResult_t; `hawserSuccess` is 0. Output arguments are written on success.
  *    Otherwise they are left as they were, unless the function says so.
  *  - After any other result, hawserGetLastError() gives a sentence for a person: what happened, who and where, what to
@@ -148,8 +148,8 @@ typedef enum hawserPlan {
   hawserPlanRing = 1,
   hawserPlanDirect = 2,
   /** Reduces inside regions, then across regions, then spreads the result inside. Direct if no regions are known.
-   * Groups of more than 128 members, which have not all links, always take this one with rows of ranks for regions, or
-   * a ring. */
+   *  Groups of more than 128 members, which have not all links, always take this one with rows of ranks for regions, or
+   *  a ring. */
   hawserPlanHierarchical = 3
 } hawserPlan_t;
 
@@ -234,14 +234,15 @@ typedef struct hawserMasterConfig {
   /** A link is slow if it delivers less than this part of what the plan expects from earlier measurements. Above 0, at
    *  most 1. Default 0.25. */
   double straggler_ratio;
-  /** The run's secret (`hawser keygen FILE`), or an issued key of an operator. With it all connections are under TLS 1.3,
-   *  and only holders of keys of the run are heard. Null: what HAWSER_SECRET_FILE names, if anything. Without a key the
-   *  master listens on loopback addresses only: all of them if `listen` names no address. */
+  /** The run's secret (`hawser keygen FILE`), or an issued key of an operator. With it all connections are under
+   *  TLS 1.3, and only holders of keys of the run are heard. Null: what HAWSER_SECRET_FILE names, if anything. Without
+   *  a key the master listens on loopback addresses only: all of them if `listen` names no address. */
   const char* secret_file;
   /** A file of rules: whom the master admits (docs/security.md). Changes by operators are written to it. It need not be
    *  there. Null: none, and changes end with the master. */
   const char* rules_file;
-  /** 1: without a key the master listens to other machines, in plain, to whoever comes. Also if HAWSER_INSECURE is 1. */
+  /** 1: without a key the master listens to other machines, in plain, to whoever comes. Also if HAWSER_INSECURE
+   *  is 1. */
   uint32_t insecure;
 } hawserMasterConfig_t;
 
@@ -249,8 +250,8 @@ typedef struct hawserMasterConfig {
   {sizeof(hawserMasterConfig_t), NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0}
 
 /** Binds the port and listens. Peers may dial from now on. They are served once the master runs.
- *  Reads secret_file and rules_file. Errors: InvalidArgument (address, file, an address of other machines without a key),
- *  System (port taken; the sentence names it). */
+ *  Reads secret_file and rules_file. Errors: InvalidArgument (address, file, an address of other machines without a
+ *  key), System (port taken; the sentence names it). */
 HAWSER_API hawserResult_t hawserMasterCreate(const hawserMasterConfig_t* config, hawserMaster_t* master);
 
 /** The address that the master listens on, with the real port. For ":PORT" it is "0.0.0.0:PORT", which peers on this
@@ -337,9 +338,9 @@ typedef struct hawserCommConfig {
    *  fewer, otherwise half of the cores and one more, at most 5. At most 64. */
   uint32_t io_threads;
   /** The run's secret, or a key that was issued to this member (`hawser keygen`). The master must have one of the same
-   *  run. All connections are then under TLS 1.3 with both sides proven. Links between two processes of one machine prove
-   *  both sides, and go on in plain. Null: what HAWSER_SECRET_FILE names, if anything. Without a key this peer listens on
-   *  loopback addresses and dials no others. */
+   *  run. All connections are then under TLS 1.3 with both sides proven. Links between two processes of one machine
+   *  prove both sides, and go on in plain. Null: what HAWSER_SECRET_FILE names, if anything. Without a key this peer
+   *  listens on loopback addresses and dials no others. */
   const char* secret_file;
   /** 1: without a key this peer connects to other machines, in plain, and to whoever comes. Also if HAWSER_INSECURE is
    *  1. */
@@ -378,8 +379,8 @@ typedef struct hawserMember {
 #define HAWSER_MEMBER_INIT {sizeof(hawserMember_t), 0, "", ""}
 
 /** Makes a communicator, opens its listening port and starts its thread. Does not block.
- *  Strings of the configuration are copied. Reads secret_file. Errors: InvalidArgument (also a secret_file that is none, or
- *  that others may read; an address of other machines without a key), System (no port free in the range). */
+ *  Strings of the configuration are copied. Reads secret_file. Errors: InvalidArgument (also a secret_file that is
+ *  none, or that others may read; an address of other machines without a key), System (no port free in the range). */
 HAWSER_API hawserResult_t hawserCommCreate(const hawserCommConfig_t* config, hawserComm_t* comm);
 
 /** States a setting that all members of the group must have alike, such as a hyperparameter: "sync_every", "500". The
@@ -428,11 +429,11 @@ HAWSER_API hawserResult_t hawserCommArePeersPending(hawserComm_t comm, int* pend
 
 /** Lets newcomers join that have links to all members (in groups of more than 128: to 16 of them). Newcomers without
  *  these links are not waited for. All members of all groups must call it. It returns when the new view is in force, or
- * at once after the last call if nobody joins. The loss of a member meanwhile is no error: the new view is without it.
- * A newcomer's first call succeeds at once if the members that admitted it are in a collective already. So a loop may
- * begin with this call. Blocks until all members have called, at most the master's call_wait_ms. Errors: InvalidUsage
+ *  at once after the last call if nobody joins. The loss of a member meanwhile is no error: the new view is without it.
+ *  A newcomer's first call succeeds at once if the members that admitted it are in a collective already. So a loop may
+ *  begin with this call. Blocks until all members have called, at most the master's call_wait_ms. Errors: InvalidUsage
  * (a collective is in flight here, not connected), Mismatch (a member called a collective instead), Timeout,
- * MasterRestarted, MasterUnreachable, Expelled, Closed. */
+ *  MasterRestarted, MasterUnreachable, Expelled, Closed. */
 HAWSER_API hawserResult_t hawserCommUpdateTopology(hawserComm_t comm);
 
 /** What hawserCommWait waits for: the first of these that holds, of those that are not zero. Fill with
@@ -518,9 +519,9 @@ HAWSER_API hawserResult_t hawserCommOptimizeTopology(hawserComm_t comm, const ha
 /* ----------------------------------------------------------------------------------------- devices */
 
 /** Writes where all of these bytes lie, as collectives see it: the number of a device, or -1 for the host. On a device
- * that is unknown here (no driver loaded in this process, or HAWSER_DEVICE=none) it is -1 as well. Does not block.
- * Errors: InvalidArgument (null output; the bytes are not within one allocation of a device; HAWSER_DEVICE has a value
- * that it cannot have). */
+ *  that is unknown here (no driver loaded in this process, or HAWSER_DEVICE=none) it is -1 as well. Does not block.
+ *  Errors: InvalidArgument (null output; the bytes are not within one allocation of a device; HAWSER_DEVICE has a value
+ *  that it cannot have). */
 HAWSER_API hawserResult_t hawserDeviceOf(const void* address, uint64_t bytes, int32_t* device);
 
 /* ------------------------------------------------------------------------------------- collectives */
@@ -543,8 +544,8 @@ typedef struct hawserAllReduceOptions {
    *  ends with PeerLost. 0: the epoch at the moment of the call. */
   uint64_t epoch;
   /** For buffers on a device: a stream of that device (a CUstream). What is on it at the moment of the call comes
-   * first. Null: the device's default stream. If the buffers lie on two devices, it is that of `send`, and what is on
-   * the other device's default stream comes first there. Where each buffer lies is found by its address. */
+   *  first. Null: the device's default stream. If the buffers lie on two devices, it is that of `send`, and what is on
+   *  the other device's default stream comes first there. Where each buffer lies is found by its address. */
   void* stream;
 } hawserAllReduceOptions_t;
 
@@ -596,8 +597,8 @@ typedef struct hawserReduceInfo {
  *
  *  Buffers may lie on the host or on devices, `send` and `receive` on different ones if they are disjoint. Members may
  *  differ. On a device, chunks are copied through at most 64 MiB of pinned memory, in place with a copy of the payload
- * on the device. The result is there when the call returns. If a device fails, this peer's communicator ends with
- * System; the others go on without it.
+ *  on the device. The result is there when the call returns. If a device fails, this peer's communicator ends with
+ *  System; the others go on without it.
  *
  *  `send` and `receive` hold `count` elements each and are either equal (in place) or disjoint. They must stay valid
  *  and untouched by the caller until the call returns. On any error `send` holds its original values, and an
@@ -662,10 +663,10 @@ HAWSER_API hawserResult_t hawserOpWait(hawserOp_t op, uint64_t timeout_ms, hawse
 
 /** Makes a stream of the device that the result lies on (or, if that is on the host, the device of `send`) wait for the
  *  end of the operation: what is put on it from now on runs after that. Null: the device's default stream. No thread is
- *  blocked. The stream goes on after an error of the operation too, which hawserOpWait tells; the buffers then hold what
- *  an error leaves. Until the end of the operation nothing may synchronise with that stream that the operation itself
- *  waits for, such as an earlier call of a member that does not come: it would wait as long.
- *  Errors: InvalidArgument (null, no buffer on a device, no stream of that device), System (the driver). */
+ *  blocked. The stream goes on after an error of the operation too, which hawserOpWait tells; the buffers then hold
+ *  what an error leaves. Until the end of the operation nothing may synchronise with that stream that the operation
+ *  itself waits for, such as an earlier call of a member that does not come: it would wait as long. Errors:
+ *  InvalidArgument (null, no buffer on a device, no stream of that device), System (the driver). */
 HAWSER_API hawserResult_t hawserOpStreamWait(hawserOp_t op, void* stream);
 
 /** Writes 1 if the operation has ended, with or without success, otherwise 0. Does not block. Errors: InvalidArgument

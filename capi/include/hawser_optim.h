@@ -1,21 +1,21 @@
 /** @file hawser_optim.h
- * The arithmetic of the DiLoCo family on tensors of the caller: pseudo-gradients, the outer step, mixing. The
- * conventions of hawser.h hold. docs/optim.md has the algorithms that are made of it, and what is exact.
+ *  The arithmetic of the DiLoCo family on tensors of the caller: pseudo-gradients, the outer step, mixing. The
+ *  conventions of hawser.h hold. docs/optim.md has the algorithms that are made of it, and what is exact.
  *
- * Inner parameters are what a model trains. Their type is the inner type: float32, float64, bfloat16 or float16. Outer
- * parameters, momentum and pseudo-gradients have the outer type: float64 if the inner type is float64, otherwise
- * float32. Arithmetic is in the outer type. 16-bit floats are widened first, and rounded to nearest even at the end.
+ *  Inner parameters are what a model trains. Their type is the inner type: float32, float64, bfloat16 or float16. Outer
+ *  parameters, momentum and pseudo-gradients have the outer type: float64 if the inner type is float64, otherwise
+ *  float32. Arithmetic is in the outer type. 16-bit floats are widened first, and rounded to nearest even at the end.
  *
- * Results have the same bits on every machine, except the payloads of NaNs. The operations of the formulas are made in
- * the order of the brackets, in IEEE arithmetic. Each is rounded to nearest even. There is no fused multiply-add, and
- * denormals are kept, unless the calling thread has told its processor otherwise. Factors are float64 and are rounded
- * to the outer type once.
+ *  Results have the same bits on every machine, except the payloads of NaNs. The operations of the formulas are made in
+ *  the order of the brackets, in IEEE arithmetic. Each is rounded to nearest even. There is no fused multiply-add, and
+ *  denormals are kept, unless the calling thread has told its processor otherwise. Factors are float64 and are rounded
+ *  to the outer type once.
  *
- * Every function works on `count` elements at any alignment, in the calling thread, at the speed of memory. It does not
- * block, allocates nothing, keeps nothing, and is safe from any thread. Elements do not depend on each other, so a
- * tensor may be split among threads. Pointers may be null only if count is 0. Memory that is written must not overlap
- * any other argument, unless the function says so. Errors of all functions: InvalidArgument (null, unknown type,
- * numbers out of range, memory that overlaps or is larger than the address space). Nothing was written then.
+ *  Every function works on `count` elements at any alignment, in the calling thread, at the speed of memory. It does
+ *  not block, allocates nothing, keeps nothing, and is safe from any thread. Elements do not depend on each other, so a
+ *  tensor may be split among threads. Pointers may be null only if count is 0. Memory that is written must not overlap
+ *  any other argument, unless the function says so. Errors of all functions: InvalidArgument (null, unknown type,
+ *  numbers out of range, memory that overlaps or is larger than the address space). Nothing was written then.
  */
 #ifndef HAWSER_OPTIM_H
 #define HAWSER_OPTIM_H
@@ -26,10 +26,11 @@
 extern "C" {
 #endif
 
-/** Tensors on a device: all of a call lie on the same one, and the call puts its work on a stream of that device and does
- *  not wait for it. Results have the bits that the host makes. This names the stream, for the calling thread and all its
- *  later calls. Null, as at first: the device's default stream. Errors of the calls on devices, beside the others:
- *  InvalidArgument (tensors in different places, no stream of that device, a build without kernels for GPUs), System. */
+/** Tensors on a device: all of a call lie on the same one, and the call puts its work on a stream of that device and
+ *  does not wait for it. Results have the bits that the host makes. This names the stream, for the calling thread and
+ *  all its later calls. Null, as at first: the device's default stream. Errors of the calls on devices, beside the
+ *  others: InvalidArgument (tensors in different places, no stream of that device, a build without kernels for GPUs),
+ *  System. */
 HAWSER_API hawserResult_t hawserOptimSetStream(void* stream);
 
 /** delta = (outer - inner) * scale: the input of a member to the all-reduce. The scale is 1, or this member's weight.

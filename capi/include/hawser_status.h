@@ -1,6 +1,6 @@
 /** @file hawser_status.h
- * The state of a run, as its master knows it: who is a member, who waits for what, and who holds up a collective.
- * Anybody who reaches the master's port may ask. The conventions of hawser.h hold. `hawser status` prints the same.
+ *  The state of a run, as its master knows it: who is a member, who waits for what, and who holds up a collective.
+ *  Anybody who reaches the master's port may ask. The conventions of hawser.h hold. `hawser status` prints the same.
  */
 #ifndef HAWSER_STATUS_H
 #define HAWSER_STATUS_H
@@ -42,8 +42,8 @@ typedef struct hawserQueryOptions {
 
 #define HAWSER_QUERY_OPTIONS_INIT {sizeof(hawserQueryOptions_t), 0, 0, NULL, 0}
 
-/** As hawserStatusQuery, with options, which may be null. In a run with keys the key must be a member's, an observer's or
- *  an operator's. Errors: those of hawserStatusQuery; InvalidArgument also for a secret_file that is none. */
+/** As hawserStatusQuery, with options, which may be null. In a run with keys the key must be a member's, an observer's
+ *  or an operator's. Errors: those of hawserStatusQuery; InvalidArgument also for a secret_file that is none. */
 HAWSER_API hawserResult_t hawserStatusQueryWith(const char* master, const hawserQueryOptions_t* options,
                                                 hawserStatus_t* status);
 
@@ -61,9 +61,9 @@ typedef enum hawserOperatorVerb {
 #define HAWSER_ANSWER_BYTES 1025
 
 /** Has the master carry it out. `argument`: a name, or a key; null for the last two. The master's answer goes to
- *  `answer`, which may be null, as far as it fits (HAWSER_ANSWER_BYTES), with a closing zero. Needs the run's secret, or
- *  an operator's key. Blocks as hawserStatusQuery.
- *  Errors: those of hawserStatusQueryWith; Refused (no operator's key, no such key). */
+ *  `answer`, which may be null, as far as it fits (HAWSER_ANSWER_BYTES), with a closing zero. Needs the run's secret,
+ *  or an operator's key. Blocks as hawserStatusQuery. Errors: those of hawserStatusQueryWith; Refused (no operator's
+ *  key, no such key). */
 HAWSER_API hawserResult_t hawserOperate(const char* master, const hawserQueryOptions_t* options,
                                         hawserOperatorVerb_t verb, const char* argument, char* answer,
                                         size_t answer_bytes);

@@ -33,10 +33,10 @@ namespace hawser {
 /// its first change.
 ///
 /// Buffers on a device. Where the device computes (CallMemory::on_device) all is as on the host, but that works run
-/// there and quantised payloads cross; since these wait on the host until they are sent, only a bounded number of chunks
-/// is under way. Else contributions are fetched to the host chunk by chunk, in the order of the chunks, and results
-/// are uploaded, while other chunks travel. On the host a chunk has up to four buffers, and only a bounded number of
-/// chunks has any: send_limit() says which. The call is complete once its last chunk has been uploaded.
+/// there and quantised payloads cross; since these wait on the host until they are sent, only a bounded number of
+/// chunks is under way. Else contributions are fetched to the host chunk by chunk, in the order of the chunks, and
+/// results are uploaded, while other chunks travel. On the host a chunk has up to four buffers, and only a bounded
+/// number of chunks has any: send_limit() says which. The call is complete once its last chunk has been uploaded.
 class PlannedCollective final : public Execution {
  public:
   /// Error: system, when there is no memory for the scratch.

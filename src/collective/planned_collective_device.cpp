@@ -53,7 +53,8 @@ void PlannedCollective::upload(std::uint64_t chunk, Output& out) {
 /// Of a chunk that nobody needs any more, if it is one: others may have them.
 void PlannedCollective::free_buffers(std::uint64_t chunk) {
   ChunkState& one = state(chunk);
-  if (!buffers_are_bounded() || one.released || one.working || one.making || !one.climbed || one.unsent_down > 0) return;
+  if (!buffers_are_bounded() || one.released || one.working || one.making || !one.climbed || one.unsent_down > 0)
+    return;
   if (part_of_result(chunk) && (!one.done || (memory_.uploads() && !one.on_device))) return;
   memory_.give(std::move(one.own));
   memory_.give(std::move(one.image));

@@ -65,8 +65,8 @@ struct FinishSum {
   std::uint64_t count = 0;
   std::uint32_t contributors = 0;
 };
-/// Makes a quantised payload, and keeps what rounding lost. Then, where `place` is not null, what the payload decodes to
-/// goes there.
+/// Makes a quantised payload, and keeps what rounding lost. Then, where `place` is not null, what the payload decodes
+/// to goes there.
 struct QuantizeValues {
   Quantization quantization;
   DataType type = DataType::float32;
@@ -120,9 +120,10 @@ using WorkStep = std::variant<CopyBytes, Combine, WidenOwn, DequantizeCombine, F
 struct Work {
   std::vector<WorkStep> steps;
   std::size_t bytes = 0;  ///< About how many it touches: whether handing it to another thread pays.
-  /// Not kOnHost: this device does all steps (device/work_queue.hpp). Their memory lies there, but for quantised payloads
-  /// and for one side of a CopyBytes, which lie on the host. Such works of one call begin in the order in which they were
-  /// asked for, as far as they are of one kind: copies to the host, copies to or on the device, and others.
+  /// Not kOnHost: this device does all steps (device/work_queue.hpp). Their memory lies there, but for quantised
+  /// payloads and for one side of a CopyBytes, which lie on the host. Such works of one call begin in the order in
+  /// which they were asked for, as far as they are of one kind: copies to the host, copies to or on the device, and
+  /// others.
   std::int32_t device = kOnHost;
 };
 

@@ -54,7 +54,8 @@ const char* advice(CuResult result) {
     case 717:
     case 718:
     case 719:
-      return "; a kernel of this process, its own or a library's, has broken the GPU's context, and nothing runs there any "
+      return "; a kernel of this process, its own or a library's, has broken the GPU's context, and nothing runs there "
+             "any "
              "more: find it with compute-sanitizer, and start this process again";
     default: return "";
   }

@@ -38,7 +38,8 @@ class Stream {
   virtual Result<std::shared_ptr<Event>> record() = 0;
 };
 
-/// Closed, until it is opened for good. A stream waits at it without a thread of the host, for what only the host knows.
+/// Closed, until it is opened for good. A stream waits at it without a thread of the host, for what only the host
+/// knows.
 class Gate {
  public:
   virtual ~Gate() = default;

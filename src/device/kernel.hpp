@@ -46,7 +46,8 @@ struct Launch {
   static Launch of(const Kernel& kernel, std::uint64_t blocks, std::vector<Memory> memory,
                    const Parameters& parameters) {
     static_assert(std::is_trivially_copyable_v<Parameters> && sizeof(Parameters) <= KernelArguments::kParameterBytes);
-    Launch made{.kernel = &kernel, .blocks = static_cast<unsigned>(blocks), .memory = std::move(memory), .parameters = {}};
+    Launch made{
+        .kernel = &kernel, .blocks = static_cast<unsigned>(blocks), .memory = std::move(memory), .parameters = {}};
     made.parameters.resize(sizeof parameters);
     std::memcpy(made.parameters.data(), &parameters, sizeof parameters);
     return made;

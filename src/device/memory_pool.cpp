@@ -14,7 +14,9 @@ constexpr std::size_t kAlignment = 256;
 /// What is asked of the driver at a time, at least.
 constexpr std::size_t kPieceBytes = 4 << 20;
 
-std::size_t rounded(std::size_t bytes) { return (std::max<std::size_t>(1, bytes) + kAlignment - 1) & ~(kAlignment - 1); }
+std::size_t rounded(std::size_t bytes) {
+  return (std::max<std::size_t>(1, bytes) + kAlignment - 1) & ~(kAlignment - 1);
+}
 
 }  // namespace
 

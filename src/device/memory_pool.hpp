@@ -10,9 +10,9 @@
 
 namespace hawser::device {
 
-/// Memory of one kind in a bounded amount, in few large pieces that stay until the end: to get one from the driver takes
-/// long, and may wait for the device. So that is for reserve(), and take() only divides what is there. Safe from any
-/// thread.
+/// Memory of one kind in a bounded amount, in few large pieces that stay until the end: to get one from the driver
+/// takes long, and may wait for the device. So that is for reserve(), and take() only divides what is there. Safe from
+/// any thread.
 class MemoryPool final : public BufferPool {
  public:
   /// Pinned memory of the host.
@@ -23,8 +23,8 @@ class MemoryPool final : public BufferPool {
 
   /// So that `bytes` are free, as far as the bound and the driver allow.
   void reserve(std::size_t bytes);
-  /// Where that much is not free in one piece: memory of the heap, which devices copy more slowly; or on a device, memory
-  /// that the driver is asked for, and that it gets back. Throws bad_alloc.
+  /// Where that much is not free in one piece: memory of the heap, which devices copy more slowly; or on a device,
+  /// memory that the driver is asked for, and that it gets back. Throws bad_alloc.
   std::byte* take(std::size_t bytes) override;
   void give(std::byte* buffer, std::size_t bytes) noexcept override;
 

@@ -7,7 +7,8 @@ namespace hawser::links {
 
 bool Strangers::may_open(Instant now, const std::string& source) {
   constexpr std::size_t kSourcesKept = 1024;
-  if (opens_.size() >= kSourcesKept) std::erase_if(opens_, [&](const auto& entry) { return entry.second.is_full(now); });
+  if (opens_.size() >= kSourcesKept)
+    std::erase_if(opens_, [&](const auto& entry) { return entry.second.is_full(now); });
   TokenBucket& of_source = opens_.try_emplace(source, bounds_.opens_per_source).first->second;
   const double left = of_source.is_full(now) ? 0 : bounds_.opens_of_all.burst / 2;
   return of_source.take(now) && opens_of_all_.take(now, 1, left);

@@ -6,8 +6,9 @@
 #include "base/limits.hpp"
 #include "membership/master_state.hpp"
 
-/// Update-topology and admission: when all members of all groups have called, the newcomers that have links to all members
-/// of their groups, and to each other, come in at once (visits.cpp). The first peers of a run are admitted without a vote.
+/// Update-topology and admission: when all members of all groups have called, the newcomers that have links to all
+/// members of their groups, and to each other, come in at once (visits.cpp). The first peers of a run are admitted
+/// without a vote.
 namespace hawser {
 namespace {
 
@@ -115,8 +116,8 @@ void MasterMachine::State::release_first_votes(Group& group, MasterActions& out)
 
 bool MasterMachine::State::bootstrap_waits() const { return groups_.empty() && !recovering_ && pending_ > 0; }
 
-/// Those who come in time are waited for: their links to each other, and the ends of their prefetches, which come at once,
-/// since there is nobody to fetch from.
+/// Those who come in time are waited for: their links to each other, and the ends of their prefetches, which come at
+/// once, since there is nobody to fetch from.
 Instant MasterMachine::State::bootstrap_due(Instant window_ends) const {
   bool links_are_missing = false;
   Instant due = window_ends;
@@ -179,8 +180,8 @@ void MasterMachine::State::keep_linked_ones(std::vector<const Peer*>& newcomers)
   }
 }
 
-/// The first members of a group are so many at least as most of those who are to be them ask for: one that asks for more
-/// keeps nobody waiting.
+/// The first members of a group are so many at least as most of those who are to be them ask for: one that asks for
+/// more keeps nobody waiting.
 void MasterMachine::State::keep_enough(std::vector<const Peer*>& newcomers) const {
   std::map<std::uint32_t, std::vector<std::uint32_t>> wishes;
   for (const Peer* const peer : newcomers)
@@ -200,7 +201,8 @@ std::vector<const MasterMachine::State::Peer*> MasterMachine::State::admissible(
     if (now < settled_at_ && !groups_.contains(number)) continue;
     for (const PeerId id : visitors.announced) {
       const Peer& peer = peers_.at(id);
-      if (waits_for_admission(peer) && peer.connection && is_proven(peer) && may_be_admitted(peer)) newcomers.push_back(&peer);
+      if (waits_for_admission(peer) && peer.connection && is_proven(peer) && may_be_admitted(peer))
+        newcomers.push_back(&peer);
     }
   }
   std::sort(newcomers.begin(), newcomers.end(), [](const Peer* a, const Peer* b) { return a->arrival < b->arrival; });
@@ -255,7 +257,8 @@ void MasterMachine::State::admit(Instant now, const std::map<std::uint32_t, std:
   tell_news(now, out);
 }
 
-void MasterMachine::State::admit_to(Instant now, std::uint32_t number, const std::vector<PeerId>& ids, MasterActions& out) {
+void MasterMachine::State::admit_to(Instant now, std::uint32_t number, const std::vector<PeerId>& ids,
+                                    MasterActions& out) {
   Group& group = groups_[number];
   std::vector<Member> members = group.view.members;
   if (group.view.size() > 0) end_view(group, {Status::success, {}});

@@ -72,9 +72,11 @@ std::optional<std::string> denial(const AdmissionRules& rules, const Badge& badg
   if (rules.denied_keys.contains(badge.key)) return "the key " + to_string(badge.key) + " is banned from this run";
   if (rules.denied_names.contains(badge.name)) return "keys named " + badge.name + " are denied in this run";
   // Operators make the rules: they cannot shut themselves out by what they allow others.
-  if (badge.role == Role::run_operator || (rules.allowed_keys.empty() && rules.allowed_names.empty())) return std::nullopt;
+  if (badge.role == Role::run_operator || (rules.allowed_keys.empty() && rules.allowed_names.empty()))
+    return std::nullopt;
   if (rules.allowed_keys.contains(badge.key) || rules.allowed_names.contains(badge.name)) return std::nullopt;
-  return "neither the key " + to_string(badge.key) + " nor the name " + badge.name + " is among those allowed in this run";
+  return "neither the key " + to_string(badge.key) + " nor the name " + badge.name +
+         " is among those allowed in this run";
 }
 
 std::optional<std::string> denial(const AdmissionRules& rules, const Badge& badge, std::uint32_t group) {
@@ -114,9 +116,10 @@ Result<AdmissionRules> parse_rules(std::string_view text) {
     const std::string_view line = trimmed(text.substr(0, end));
     text.remove_prefix(std::min(end + 1, text.size()));
     if (line.empty() || line.front() == '#' || add_rule(line, rules)) continue;
-    return Error{Status::invalid_argument,
-                 "line " + std::to_string(number) + " of the rules is '" + std::string(line.substr(0, 80)) +
-                     "'; there are: deny or allow, then key HEX, name NAME or group NUMBER; admit HEX; members-max NUMBER; drain"};
+    return Error{Status::invalid_argument, "line " + std::to_string(number) + " of the rules is '" +
+                                               std::string(line.substr(0, 80)) +
+                                               "'; there are: deny or allow, then key HEX, name NAME or group NUMBER; "
+                                               "admit HEX; members-max NUMBER; drain"};
   }
   return rules;
 }

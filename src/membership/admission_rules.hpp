@@ -11,8 +11,8 @@
 
 namespace hawser {
 
-/// Who may be in a run with keys, by the will of its operators. A rule that denies beats one that allows. Where there is
-/// a rule that allows, whoever no such rule names is denied.
+/// Who may be in a run with keys, by the will of its operators. A rule that denies beats one that allows. Where there
+/// is a rule that allows, whoever no such rule names is denied.
 struct AdmissionRules {
   std::set<KeyId> denied_keys;
   std::set<std::string> denied_names;  ///< Of keys.

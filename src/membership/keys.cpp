@@ -5,8 +5,9 @@
 #include "base/planted_fault.hpp"
 #include "membership/master_state.hpp"
 
-/// Runs with keys: what the holder of a key may do, and what operators change about that. Who holds a key has been proven
-/// before the first message (Authenticated). From then on a peer is who it says it is only with the key that it had.
+/// Runs with keys: what the holder of a key may do, and what operators change about that. Who holds a key has been
+/// proven before the first message (Authenticated). From then on a peer is who it says it is only with the key that it
+/// had.
 namespace hawser {
 
 void MasterMachine::State::on(Instant, const Authenticated& event, MasterActions& out) {
@@ -45,7 +46,8 @@ std::optional<Error> MasterMachine::State::key_refusal(const Introduction& who, 
   if (rules_.draining) return refused("an operator drains this run: it takes no newcomers");
   const std::size_t others = world().size + pending_;
   if (rules_.members_max != 0 && others >= rules_.members_max)
-    return refused("this run has its " + std::to_string(rules_.members_max) + " members, newcomers counted; try again later");
+    return refused("this run has its " + std::to_string(rules_.members_max) +
+                   " members, newcomers counted; try again later");
   return std::nullopt;
 }
 
@@ -65,8 +67,10 @@ void MasterMachine::State::carry_out(Instant now, ConnectionId connection, const
     return turn_away(connection, *error, out);
   const auto& badge = connections_.at(connection).badge;
   if (!badge)
-    return turn_away(connection, {Status::refused, "this run has no keys, so it has no operators: start the master with "
-                                                   "a secret_file"},
+    return turn_away(connection,
+                     {Status::refused,
+                      "this run has no keys, so it has no operators: start the master with "
+                      "a secret_file"},
                      out);
   if (badge->role != hawser::Role::run_operator)
     return turn_away(connection, {Status::refused, "the key of " + badge->name + " has the role " +
@@ -106,9 +110,9 @@ std::optional<std::string> MasterMachine::State::apply_command(Instant now, cons
       const auto named = [&](const Peer& peer) {
         return peer.who.name == name || (peer.badge && peer.badge->name == name) || (key && peer.who.key == *key);
       };
-      const std::size_t removed =
-          remove_holders(now, named, {Status::expelled, "an operator, " + by + ", removed this peer; connect again to rejoin"},
-                         "an operator removed it", out);
+      const std::size_t removed = remove_holders(
+          now, named, {Status::expelled, "an operator, " + by + ", removed this peer; connect again to rejoin"},
+          "an operator removed it", out);
       done = "kick " + name + ": " + count_text(removed);
       break;
     }
@@ -118,7 +122,8 @@ std::optional<std::string> MasterMachine::State::apply_command(Instant now, cons
       rules_.admitted_keys.erase(*key);
       const std::size_t removed = remove_holders(
           now, [&](const Peer& peer) { return peer.who.key == *key; },
-          {Status::expelled, "an operator, " + by + ", banned the key of this peer"}, "an operator banned its key", out);
+          {Status::expelled, "an operator, " + by + ", banned the key of this peer"}, "an operator banned its key",
+          out);
       drop_unintroduced(*key, out);
       return "ban " + command.argument + ": " + count_text(removed);
     }
@@ -145,7 +150,8 @@ std::optional<std::string> MasterMachine::State::apply_command(Instant now, cons
 
 /// Members, peers that wait, and those that come back.
 std::size_t MasterMachine::State::remove_holders(Instant now, const std::function<bool(const Peer&)>& which,
-                                                 const Error& error, const std::string& for_others, MasterActions& out) {
+                                                 const Error& error, const std::string& for_others,
+                                                 MasterActions& out) {
   std::vector<Loss> losses;
   for (const auto& [id, peer] : peers_)
     if (which(peer)) losses.push_back({.peer = id, .for_it = error, .for_others = for_others});

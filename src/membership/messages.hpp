@@ -206,8 +206,8 @@ struct OperatorCommand {
   friend bool operator==(const OperatorCommand&, const OperatorCommand&) = default;
 };
 
-using PeerMessage = std::variant<Hello, Resume, Begun, Report, Complaint, UpdateCall, Linked, Leave, Ping,
-                                 PrefetchOver, Measured, StatusRequest, ViewPresented, OutcomesPresented, OperatorCommand>;
+using PeerMessage = std::variant<Hello, Resume, Begun, Report, Complaint, UpdateCall, Linked, Leave, Ping, PrefetchOver,
+                                 Measured, StatusRequest, ViewPresented, OutcomesPresented, OperatorCommand>;
 
 // ------------------------------------------------------------------------------------ master to peer
 

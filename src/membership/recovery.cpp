@@ -79,7 +79,8 @@ void MasterMachine::State::resume(Instant now, ConnectionId connection, const Re
                                   MasterActions& out) {
   const Introduction& who = message.who;
   if (const auto error = refusal(who)) return turn_away(connection, *error, out);
-  if (const auto error = key_refusal(who, connections_.at(connection), false)) return turn_away(connection, *error, out);
+  if (const auto error = key_refusal(who, connections_.at(connection), false))
+    return turn_away(connection, *error, out);
   if (is_outdated(who)) return drop_connection(connection, "the peer has opened a newer connection", out);
   if (const auto known = peers_.find(who.id); known != peers_.end()) {
     Peer& peer = known->second;
@@ -215,8 +216,8 @@ void MasterMachine::State::said(Instant now, PeerId id, const ViewPresented& mes
   const auto asked = recovery.asked.find(mark);
   if (asked == recovery.asked.end() || std::erase(asked->second, id) == 0) return;
   const bool fits = view.epoch == mark.epoch && view.id == mark.id && view.size() == mark.size &&
-                    view.group == peers_.at(id).who.group && view.find(id) && view.find(id)->key == peers_.at(id).who.key &&
-                    fingerprint(view) == mark.fingerprint;
+                    view.group == peers_.at(id).who.group && view.find(id) &&
+                    view.find(id)->key == peers_.at(id).who.key && fingerprint(view) == mark.fingerprint;
   if (!fits) {
     recovery.asks_again = true;
     return lose(now, id, {Status::refused, "this peer presented another view than it had named; connect again"},
@@ -291,7 +292,8 @@ void MasterMachine::State::choose_views(Instant now, bool at_deadline, MasterAct
       // Another one's key: it was not that member.
       const auto presented = recovery.views.find(one.resume.view);
       const Member* const as_presented = presented == recovery.views.end() ? nullptr : presented->second.find(id);
-      if (as_presented != nullptr && recovery.claims.contains(id) && as_presented->key != peers_.at(id).who.key) continue;
+      if (as_presented != nullptr && recovery.claims.contains(id) && as_presented->key != peers_.at(id).who.key)
+        continue;
       claims[one.resume.run].push_back({one.arrival, {.peer = id, .view = one.resume.view}});
     }
     for (auto& [run, of_run] : claims) {

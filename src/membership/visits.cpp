@@ -63,8 +63,10 @@ void MasterMachine::State::said(Instant now, PeerId id, const PrefetchOver&, Mas
   Peer& peer = found->second;
   if (peer.prefetch != Prefetch::under_way) return;
   if (peer.badge && peer.badge->role == hawser::Role::reader) {
-    dismiss(id, {Status::refused, "the state is whole; the key of " + peer.badge->name + " is a reader's, which is no member"},
-            true, out);
+    dismiss(
+        id,
+        {Status::refused, "the state is whole; the key of " + peer.badge->name + " is a reader's, which is no member"},
+        true, out);
     return maybe_bootstrap(now, out);
   }
   peer.prefetch = Prefetch::over;

@@ -24,8 +24,8 @@ struct StreamCopy {
   std::uintptr_t stream = 0;
 };
 
-/// What one communicator does on devices: copies and works of its calls, in queues of their own for each device and kind,
-/// and the memory that they go through. Safe from any thread.
+/// What one communicator does on devices: copies and works of its calls, in queues of their own for each device and
+/// kind, and the memory that they go through. Safe from any thread.
 class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
  public:
   /// Pinned memory of a communicator, at most.

@@ -33,8 +33,8 @@ struct MasterOptions {
 /// The membership authority as a service. hawser.h has the contract of every call. Safe from several threads.
 class Master {
  public:
-  /// Binds and listens; peers may dial from now on. Errors: system; invalid_argument, for a key that no master may hold,
-  /// an address that needs one, or a file that is not what it should be.
+  /// Binds and listens; peers may dial from now on. Errors: system; invalid_argument, for a key that no master may
+  /// hold, an address that needs one, or a file that is not what it should be.
   static Result<std::unique_ptr<Master>> create(MasterOptions options);
   /// Stops if need be.
   ~Master();

@@ -99,9 +99,10 @@ void PeerDriver::master_said(const std::string& message) {
 
 void PeerDriver::is_no_master(const std::string& why) {
   forget_master();
-  events_.emplace_back(MasterDown{
-      .reason = "what answers at " + to_string(config_.master) + " is no Hawser master of this version: " + why + "; check the address of the master, and the secret_file",
-      .is_no_master = true});
+  events_.emplace_back(MasterDown{.reason = "what answers at " + to_string(config_.master) +
+                                            " is no Hawser master of this version: " + why +
+                                            "; check the address of the master, and the secret_file",
+                                  .is_no_master = true});
 }
 
 /// A newcomer gives up at once. A member dials on: whoever stands between the two may be gone soon.

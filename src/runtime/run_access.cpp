@@ -20,7 +20,8 @@ std::string from_environment(const char* name) {
 
 Result<RunAccess> open_access(const AccessChoice& choice) {
   const std::string file = choice.secret_file.empty() ? from_environment("HAWSER_SECRET_FILE") : choice.secret_file;
-  if (file.empty()) return RunAccess{.tls = {}, .insecure = choice.insecure || from_environment("HAWSER_INSECURE") == "1"};
+  if (file.empty())
+    return RunAccess{.tls = {}, .insecure = choice.insecure || from_environment("HAWSER_INSECURE") == "1"};
   auto identity = trust::Identity::load(file, trust::unix_time_now());
   if (!identity.ok()) return identity.error();
   auto tls = trust::TlsContext::make(std::move(*identity), {.protocol = kProtocolVersion});

@@ -89,7 +89,8 @@ class MasterQuestion {
   /// port does.
   void broke(const std::string& reason) {
     if (connection_ && connection_->is_distrusted())
-      return fail(Status::refused, "no trust between this program and the master at " + to_string(master_) + ": " + reason);
+      return fail(Status::refused,
+                  "no trust between this program and the master at " + to_string(master_) + ": " + reason);
     fail(Status::refused,
          "what listens at " + to_string(master_) + " is no Hawser master that can be asked for its status (" +
              reason + "): the address is another program's or a peer's, or its Hawser is of another release");
@@ -138,7 +139,8 @@ Result<std::string> operate(const Address& master, Duration bound, const Operato
   auto access = open_access(choice);
   if (!access.ok()) return access.error();
   if (!access->tls)
-    return Error{Status::invalid_argument, "a command needs an operator's key, or the run's secret: give a secret_file"};
+    return Error{Status::invalid_argument,
+                 "a command needs an operator's key, or the run's secret: give a secret_file"};
   auto answer = MasterQuestion(master, std::move(*access), command).ask(bound);
   if (!answer.ok()) return answer.error();
   return std::move(answer->sentence);

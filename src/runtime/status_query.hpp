@@ -19,8 +19,8 @@ struct StatusAnswer {
 /// Asks the master at this address how its run stands, over a connection of its own; the run takes no notice.
 /// Blocks for `bound` at most, in the calling thread. Errors, each with a sentence that names the address:
 /// master_unreachable (nobody listens there), timeout (no answer within the bound), refused (what listens
-/// there is no master, or one of another protocol version, or it is asked too often, or does not tell whoever holds this
-/// key); those of open_access().
+/// there is no master, or one of another protocol version, or it is asked too often, or does not tell whoever holds
+/// this key); those of open_access().
 Result<StatusAnswer> query_status(const Address& master, Duration bound, bool with_matrices = false,
                                   const AccessChoice& choice = {});
 

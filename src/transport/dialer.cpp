@@ -117,7 +117,8 @@ void Dial::shake_hands() {
     return;
   }
   if (error)
-    return finish(Error{error == std::errc::protocol_error ? Status::refused : Status::system, "no trust in " + to_string(to_) + ": " + connected_->reason(error)});
+    return finish(Error{error == std::errc::protocol_error ? Status::refused : Status::system,
+                        "no trust in " + to_string(to_) + ": " + connected_->reason(error)});
   if (const auto checked = check_expected(); !checked.ok()) return finish(checked.error());
   Stream stream = std::move(*connected_);
   finish(std::move(stream));

@@ -35,8 +35,9 @@ class Dial : public std::enable_shared_from_this<Dial> {
   using Done = std::function<void(Result<Stream>)>;
 
   /// `done` is called once, from the io_context, unless close() comes before. The connection is tuned, and the other
-  /// side proven. It may still refuse this side's key, which shows when it is read. Errors, each with a sentence: system; refused, where
-  /// the two sides do not trust each other; invalid_argument, where this side may not go there in plain.
+  /// side proven. It may still refuse this side's key, which shows when it is read. Errors, each with a sentence:
+  /// system; refused, where the two sides do not trust each other; invalid_argument, where this side may not go there
+  /// in plain.
   static std::shared_ptr<Dial> start(asio::io_context& io, NameLookup& names, const Address& to, Done done,
                                      DialOptions options = {});
   void close();

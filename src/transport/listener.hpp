@@ -36,8 +36,8 @@ class Listener : public std::enable_shared_from_this<Listener> {
   };
 
   /// Binds and listens. A live listener's port is never shared or taken over. Blocks for the lookup of a
-  /// host name, else for some milliseconds at most. Errors: system, with a sentence that names the port; invalid_argument
-  /// for a host that other machines reach, if it must be this machine.
+  /// host name, else for some milliseconds at most. Errors: system, with a sentence that names the port;
+  /// invalid_argument for a host that other machines reach, if it must be this machine.
   static Result<std::shared_ptr<Listener>> open(asio::io_context& io, const ListenPlace& place);
 
   /// The place as asked for, with the real port. The host is a literal ("0.0.0.0" or "::" for all).

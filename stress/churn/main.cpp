@@ -49,12 +49,14 @@ void add_churn(CLI::App& app, ChurnOptions& o) {
       ->capture_default_str();
   app.add_option("--stop-every-ms", o.stop_every_ms, "mean time between SIGSTOPs, 0: none")
       ->capture_default_str();
-  app.add_option("--device-fault-every-ms", o.device_fault_every_ms,
-                 "mean time between failures of a worker's simulated devices (HAWSER_DEVICE=sim), every second one a hang; "
-                 "0: none")
+  app.add_option(
+         "--device-fault-every-ms", o.device_fault_every_ms,
+         "mean time between failures of a worker's simulated devices (HAWSER_DEVICE=sim), every second one a hang; "
+         "0: none")
       ->capture_default_str();
-  app.add_flag("--plain", o.plain,
-               "without keys and TLS; else the run gets a secret, and every second worker encrypts links on its machine, too");
+  app.add_flag(
+      "--plain", o.plain,
+      "without keys and TLS; else the run gets a secret, and every second worker encrypts links on its machine, too");
   app.add_flag("--joins", o.joins, "let the number of workers swing: extra joiners, graceful leaves");
   app.add_option("--swing-every-ms", o.swing_every_ms, "mean time between those")
       ->capture_default_str()

@@ -19,8 +19,8 @@ class Reporter {
   void keep(const LineBuilder& line);
   /// Something that must never happen, in a sentence.
   void violation(std::string_view what, std::string_view sentence);
-  /// This worker's devices were broken on purpose: its tensors are lost with them, and from now on nothing that it finds
-  /// wrong counts. Whether it ends, and whether the others go on, is for the orchestrator to see.
+  /// This worker's devices were broken on purpose: its tensors are lost with them, and from now on nothing that it
+  /// finds wrong counts. Whether it ends, and whether the others go on, is for the orchestrator to see.
   void note_broken_devices() { devices_are_broken_ = true; }
 
  private:

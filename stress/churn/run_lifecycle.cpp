@@ -264,8 +264,8 @@ void ChurnRun::on_signal(int number) {
 // watch_settling).
 void ChurnRun::settle() {
   settle_ns_ = now_ns();
-  for (LoopTimer* timer :
-       {&kill_timer_, &stop_timer_, &device_fault_timer_, &continue_timer_, &swing_timer_, &wipe_out_timer_, &reset_timer_})
+  for (LoopTimer* timer : {&kill_timer_, &stop_timer_, &device_fault_timer_, &continue_timer_, &swing_timer_,
+                           &wipe_out_timer_, &reset_timer_})
     timer->stop();
   continue_master();
   kill_aims_at_sync_ = wipe_out_aims_at_sync_ = false;
@@ -277,8 +277,8 @@ void ChurnRun::finish(const std::string& why) {
   refresh_tally();
   phase_ = Phase::leaving;
   end_reason_ = why;
-  for (LoopTimer* timer : {&kill_timer_, &stop_timer_, &device_fault_timer_, &continue_timer_, &swing_timer_, &wipe_out_timer_,
-                           &reset_timer_, &watch_timer_, &show_timer_}) {
+  for (LoopTimer* timer : {&kill_timer_, &stop_timer_, &device_fault_timer_, &continue_timer_, &swing_timer_,
+                           &wipe_out_timer_, &reset_timer_, &watch_timer_, &show_timer_}) {
     timer->stop();
   }
   continue_master();
@@ -326,8 +326,9 @@ void ChurnRun::stop_master() {
 
 void ChurnRun::end_loop() {
   phase_ = Phase::over;
-  for (LoopTimer* timer : {&kill_timer_, &stop_timer_, &device_fault_timer_, &continue_timer_, &swing_timer_, &wipe_out_timer_, &reset_timer_,
-                           &pause_timer_, &master_timer_, &watch_timer_, &show_timer_, &end_timer_}) {
+  for (LoopTimer* timer :
+       {&kill_timer_, &stop_timer_, &device_fault_timer_, &continue_timer_, &swing_timer_, &wipe_out_timer_,
+        &reset_timer_, &pause_timer_, &master_timer_, &watch_timer_, &show_timer_, &end_timer_}) {
     timer->close();
   }
   for (uv_signal_t& handle : signals_) uv_close(reinterpret_cast<uv_handle_t*>(&handle), nullptr);

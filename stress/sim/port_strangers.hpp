@@ -9,8 +9,8 @@ namespace hawser::sim {
 class Process;
 class World;
 
-/// Connections to the data ports of members from whoever is not the peer that it says it is. They know no link's secret,
-/// or in runs with keys know it and have another key. None is let in.
+/// Connections to the data ports of members from whoever is not the peer that it says it is. They know no link's
+/// secret, or in runs with keys know it and have another key. None is let in.
 class PortStrangers {
  public:
   explicit PortStrangers(World& world) : world_(world) {}

@@ -80,9 +80,9 @@ struct FaultProfile {
   bool bad_member = false;  ///< One more process, which lies to the master.
   bool bad_calls = false;   ///< Of its calls, too.
   struct Weights {
-    std::uint32_t kill = 0, start = 0, leave = 0, stop = 0, silence = 0, cut_link = 0, cut_pair = 0,
-                  partition = 0, blackhole = 0, cut_control = 0, half_open_control = 0, master = 0,
-                  hostile = 0, spurious_tick = 0, master_stop = 0, slow = 0, strangers = 0, lie = 0, knock = 0, device = 0;
+    std::uint32_t kill = 0, start = 0, leave = 0, stop = 0, silence = 0, cut_link = 0, cut_pair = 0, partition = 0,
+                  blackhole = 0, cut_control = 0, half_open_control = 0, master = 0, hostile = 0, spurious_tick = 0,
+                  master_stop = 0, slow = 0, strangers = 0, lie = 0, knock = 0, device = 0;
   } weights;
   std::int64_t slow_bytes_per_ms = 100;  ///< What the links of a slow process carry.
 };

@@ -1,4 +1,5 @@
-/// Devices through the C face, on the simulated ones (capi_on_devices); without HAWSER_DEVICE=sim nothing is tested here.
+/// Devices through the C face, on the simulated ones (capi_on_devices); without HAWSER_DEVICE=sim nothing is tested
+/// here.
 #include <hawser.h>
 #include <hawser_optim.h>
 #include <hawser_sim_device.h>

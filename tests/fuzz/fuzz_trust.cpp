@@ -108,8 +108,8 @@ void check_tampered(Choices choices) {
     carry(server, client);
   }
   if (!is_changed) HAWSER_ASSERT(server.is_established() && client.is_established());
-  // Some bytes mean nothing, such as the version of the first record. Both sides have agreed all the same then, and what
-  // is left of the change spoils the next record at most.
+  // Some bytes mean nothing, such as the version of the first record. Both sides have agreed all the same then, and
+  // what is left of the change spoils the next record at most.
   if (server.is_established() && client.is_established()) {
     const Bytes said(100, std::byte{7});
     Bytes heard(100);

@@ -172,7 +172,8 @@ TEST_CASE("a banned key is out at once, and stays out through a restart") {
   all_hold(bench, 4);
   bench.found(3);
   bench.hello(4);
-  CHECK(command(bench, OperatorVerb::ban, to_string(key_of(2))) == "ban " + to_string(key_of(2)) + ": 1 peer was removed");
+  CHECK(command(bench, OperatorVerb::ban, to_string(key_of(2))) ==
+        "ban " + to_string(key_of(2)) + ": 1 peer was removed");
   CHECK(bench.closed(2));
   CHECK(bench.last<Expelled>(2).error.sentence.find("banned") != std::string::npos);
   CHECK(bench.members(1) == Peers{1, 3});
@@ -202,8 +203,9 @@ TEST_CASE("operators kick by name, drain, and nobody else does") {
   bench.found(3);
   for (const Role role : {Role::member, Role::observer, Role::reader, Role::newcomer})
     for (const OperatorVerb verb : {OperatorVerb::kick, OperatorVerb::ban, OperatorVerb::drain})
-      CHECK(command(bench, verb, verb == OperatorVerb::ban ? to_string(key_of(1)) : "p1", role).find("operator's key") !=
-            std::string::npos);
+      CHECK(
+          command(bench, verb, verb == OperatorVerb::ban ? to_string(key_of(1)) : "p1", role).find("operator's key") !=
+          std::string::npos);
   CHECK(command(bench, OperatorVerb::ban, "p1").find("64 hexadecimal digits") != std::string::npos);
   CHECK(bench.members(1) == Peers{1, 2, 3});
   CHECK(bench.rules_kept() == 0);
@@ -270,7 +272,8 @@ TEST_CASE("rules: whom they allow and deny, and how many") {
   bench.hold(9, Badge{.key = key_of(9), .name = "root", .role = Role::run_operator, .holds_secret = true});
   bench.hello(9);
   CHECK(refusal_of(bench, 9).find("has its 2 members") != std::string::npos);
-  for (const char* const wrong : {"deny", "deny key 12", "deny name", "allow group x", "members-max 0", "drain now", "kick p1"})
+  for (const char* const wrong :
+       {"deny", "deny key 12", "deny name", "allow group x", "members-max 0", "drain now", "kick p1"})
     CHECK(parse_rules(std::string("allow name a\n") + wrong).error().sentence.starts_with("line 2 of the rules"));
 }
 

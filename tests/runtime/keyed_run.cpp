@@ -57,7 +57,8 @@ Stream connect(asio::io_context& io, const Address& to, const transport::TlsPtr&
 
 }  // namespace
 
-std::vector<MasterMessage> say_to_master(const Address& master, const transport::TlsPtr& tls, const PeerMessage& message,
+std::vector<MasterMessage> say_to_master(const Address& master, const transport::TlsPtr& tls,
+                                         const PeerMessage& message,
                                          const std::function<bool(const MasterMessage&)>& enough) {
   asio::io_context io;
   std::vector<MasterMessage> heard;

@@ -42,7 +42,8 @@ transport::TlsPtr tls_of(const std::string& key_file);
 KeyId key_of(const std::string& key_file);
 
 /// Says one message to a master, and hands over all that it answers until the connection ends or something is true.
-std::vector<MasterMessage> say_to_master(const Address& master, const transport::TlsPtr& tls, const PeerMessage& message,
+std::vector<MasterMessage> say_to_master(const Address& master, const transport::TlsPtr& tls,
+                                         const PeerMessage& message,
                                          const std::function<bool(const MasterMessage&)>& enough);
 
 /// What a data port answers to this greeting; none: it ended the connection without an answer.

@@ -8,8 +8,8 @@
 #include "runtime/device_works.hpp"
 #include "runtime/reduce_many.hpp"
 
-/// Quantised calls whose works run on devices. Run with HAWSER_DEVICE=sim:devices=6 (runtime_on_devices); without it there
-/// is nothing to test here.
+/// Quantised calls whose works run on devices. Run with HAWSER_DEVICE=sim:devices=6 (runtime_on_devices); without it
+/// there is nothing to test here.
 namespace hawser::test {
 namespace {
 

@@ -64,7 +64,8 @@ class Reducing {
 
 }  // namespace
 
-TEST_CASE("a member that greets as another member gets no connection, not beside one that stands and not in its place") {
+TEST_CASE(
+    "a member that greets as another member gets no connection, not beside one that stands and not in its place") {
   LinkedRun linked;
   const Epoch epoch = linked.view().epoch;
   {

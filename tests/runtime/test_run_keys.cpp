@@ -19,7 +19,8 @@ struct KeyedRun {
     return config;
   }
   std::string command(OperatorVerb verb, const std::string& argument = {}) const {
-    const auto done = operate(run.address(), kPatience, {.verb = verb, .argument = argument}, {.secret_file = files.secret()});
+    const auto done =
+        operate(run.address(), kPatience, {.verb = verb, .argument = argument}, {.secret_file = files.secret()});
     if (!done.ok()) FAIL(done.error().sentence);
     return *done;
   }

@@ -196,7 +196,8 @@ void measure(const TlsBenchOptions& options) {
   row("TLS", encrypted, bytes_per_end(tls, options.connections));
   std::printf("\nboth ends on one thread; the accepting end alone: %.0f handshakes per CPU second\n",
               accepts_per_cpu_second(tls, 5 * options.connections));
-  std::printf("while ciphertext waits, an end holds up to %zu bytes more in each direction\n", trust::kCipherBlockBytes);
+  std::printf("while ciphertext waits, an end holds up to %zu bytes more in each direction\n",
+              trust::kCipherBlockBytes);
 }
 
 }  // namespace

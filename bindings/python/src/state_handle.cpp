@@ -12,7 +12,8 @@ StateHandle::StateHandle(const std::vector<Entry>& entries) : process_(::getpid(
   std::vector<hawserStateTensor_t> list;
   list.reserve(entries.size());
   for (const Entry& entry : entries) {
-    const Tensor tensor = tensor_of(entry.tensor, Access::write, ('"' + entry.name + '"').c_str(), Where::host_or_device);
+    const Tensor tensor =
+        tensor_of(entry.tensor, Access::write, ('"' + entry.name + '"').c_str(), Where::host_or_device);
     list.push_back({.name = entry.name.c_str(),
                     .data = tensor.data,
                     .count = tensor.count,
