@@ -28,7 +28,8 @@ class KeygenCalls {
   std::string path(const std::string& name) const { return folder_ + "/" + name; }
   hawser::test::Said secret() const { return hawser::test::run("keygen " + path("run.secret")); }
   hawser::test::Said issue(const std::string& options, const std::string& name) const {
-    return hawser::test::run("keygen --secret-file " + path("run.secret") + " --issue ada " + options + " " + path(name));
+    return hawser::test::run("keygen --issue ada --secret-file " + path("run.secret") + " " + options + " " +
+                             path(name));
   }
 
  private:
