@@ -1,19 +1,19 @@
 /// `hawser keygen`, as a person calls it.
 #include <sys/stat.h>
-#include <sys/wait.h>
 
-#include <array>
-#include <cstdio>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <hawser/hawser.hpp>
 #include <string>
+#include <vector>
 
 #include "catch.hpp"
+#include "tool_command.hpp"
 
 namespace {
 
-/// Calls of `hawser keygen` in a folder of their own.
+/// Calls of `hawser keygen` with files in a folder of their own.
 class KeygenCalls {
  public:
   KeygenCalls() {
@@ -25,22 +25,12 @@ class KeygenCalls {
   KeygenCalls(const KeygenCalls&) = delete;
   KeygenCalls& operator=(const KeygenCalls&) = delete;
 
-  struct Answer {
-    int status = -1;
-    std::string said;
-  };
-  Answer call(const std::string& arguments) const {
-    const std::string command = "cd " + folder_ + " && " + HAWSER_TOOL + " keygen " + arguments + " 2>&1";
-    FILE* const pipe = ::popen(command.c_str(), "r");
-    REQUIRE(pipe != nullptr);
-    Answer answer;
-    std::array<char, 256> piece{};
-    while (std::fgets(piece.data(), piece.size(), pipe) != nullptr) answer.said += piece.data();
-    const int status = ::pclose(pipe);
-    answer.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    return answer;
-  }
   std::string path(const std::string& name) const { return folder_ + "/" + name; }
+  hawser::test::Said secret() const { return hawser::test::run("keygen " + path("run.secret")); }
+  hawser::test::Said issue(const std::string& options, const std::string& name) const {
+    return hawser::test::run("keygen --issue ada --secret-file " + path("run.secret") + " " + options + " " +
+                             path(name));
+  }
 
  private:
   std::string folder_;
@@ -50,29 +40,29 @@ class KeygenCalls {
 
 TEST_CASE("keygen makes a secret that only its owner may read, and overwrites nothing") {
   const KeygenCalls keygen;
-  const auto made = keygen.call("run.secret");
-  INFO(made.said);
-  CHECK(made.status == 0);
+  const auto made = keygen.secret();
+  INFO(made.text);
+  CHECK(made.exit_status == 0);
   struct stat found {};
   REQUIRE(::stat(keygen.path("run.secret").c_str(), &found) == 0);
   CHECK((found.st_mode & 0777) == 0600);
-  CHECK(made.said.find(hawser::key_info(keygen.path("run.secret"))->run) != std::string::npos);
-  CHECK(keygen.call("run.secret").status == 1);
+  CHECK(hawser::test::has(made.text, hawser::key_info(keygen.path("run.secret"))->run));
+  CHECK(keygen.secret().exit_status == 1);
 }
 
 TEST_CASE("keygen issues a key with a role, groups and an end") {
   const KeygenCalls keygen;
-  REQUIRE(keygen.call("run.secret").status == 0);
-  const auto made = keygen.call("--issue ada --role reader --groups 0,2 --days 7 --secret-file run.secret ada.key");
-  INFO(made.said);
-  CHECK(made.status == 0);
+  REQUIRE(keygen.secret().exit_status == 0);
+  const auto made = keygen.issue("--role reader --groups 0,2 --days 7", "ada.key");
+  INFO(made.text);
+  CHECK(made.exit_status == 0);
   const auto info = hawser::key_info(keygen.path("ada.key"));
   REQUIRE(info);
   CHECK(info->role == hawserRoleReader);
   CHECK((info->groups == std::vector<std::uint32_t>{0, 2}));
-  CHECK(made.said.find(info->key) != std::string::npos);
-  CHECK(made.said.find("role reader, groups 0,2") != std::string::npos);
-  CHECK(keygen.call("--issue ada eve.key").status != 0);
-  CHECK(keygen.call("--issue ada --role king --secret-file run.secret eve.key").status != 0);
-  CHECK(keygen.call("--issue ada --groups 2,0 --secret-file run.secret eve.key").status == 1);
+  CHECK(hawser::test::has(made.text, info->key));
+  CHECK(hawser::test::has(made.text, "role reader, groups 0,2"));
+  CHECK(keygen.issue("--role king", "eve.key").exit_status != 0);
+  CHECK(keygen.issue("--groups 2,0", "eve.key").exit_status == 1);
+  CHECK(hawser::test::run("keygen --issue ada " + keygen.path("eve.key")).exit_status != 0);
 }

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,15 +26,16 @@ def secret(tmp_path: Path) -> Path:
     return file
 
 
-@contextmanager
-def lone_rank(options: Options) -> Iterator[Gathered]:
-    """A group of one rank."""
-    found = gather(
-        HashStore(), rank=0, size=1, timeout=timedelta(seconds=BOUND_S), options=options, is_default=False
-    )
-    assert found.master is not None
-    with found.master, found.comm:
-        yield found
+def gathered(options: Options, size: int = 2) -> list[Gathered]:
+    """A group of ranks that are threads of this process."""
+    store = HashStore()
+
+    def one(rank: int) -> Gathered:
+        bound = timedelta(seconds=BOUND_S)
+        return gather(store, rank=rank, size=size, timeout=bound, options=options, is_default=False)
+
+    with ThreadPoolExecutor(size) as pool:
+        return list(pool.map(one, range(size)))
 
 
 @pytest.mark.parametrize("named_by", ["options", "environment"])
@@ -44,17 +44,16 @@ def test_the_master_of_rank_0_hears_only_holders_of_keys(
 ) -> None:
     if named_by == "environment":
         monkeypatch.setenv("HAWSER_SECRET_FILE", str(secret))
-    with lone_rank(Options(secret_file=secret if named_by == "options" else "")) as found:
-        monkeypatch.delenv("HAWSER_SECRET_FILE", raising=False)
-        assert found.master is not None and found.comm.world_size == 1
-        with communicator(found.master.address) as stranger:
-            with pytest.raises(hawser.MasterUnreachable, match="secret_file"):
-                stranger.connect()
+    first, second = gathered(Options(secret_file=secret if named_by == "options" else ""))
+    monkeypatch.delenv("HAWSER_SECRET_FILE", raising=False)
+    assert first.master is not None
+    with first.master, first.comm, second.comm, communicator(first.master.address) as stranger:
+        with pytest.raises(hawser.MasterUnreachable, match="secret_file"):
+            stranger.connect()
 
 
 def test_ranks_of_several_machines_are_told_that_they_need_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HAWSER_SECRET_FILE", "HAWSER_INSECURE"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(hawser.InvalidArgument, match="secret_file"):
-        with lone_rank(Options(advertise_address="10.0.0.5")):
-            pass
+        gathered(Options(advertise_address="10.0.0.5"), size=1)
