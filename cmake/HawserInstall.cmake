@@ -11,7 +11,7 @@ install(
   RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES ${PROJECT_SOURCE_DIR}/capi/include/hawser.h ${PROJECT_SOURCE_DIR}/capi/include/hawser_shared_state.h
               ${PROJECT_SOURCE_DIR}/capi/include/hawser_optim.h ${PROJECT_SOURCE_DIR}/capi/include/hawser_status.h
-              ${PROJECT_SOURCE_DIR}/capi/include/hawser_sim_device.h
+              ${PROJECT_SOURCE_DIR}/capi/include/hawser_sim_device.h ${PROJECT_SOURCE_DIR}/capi/include/hawser_keys.h
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(
   DIRECTORY ${PROJECT_SOURCE_DIR}/include/hawser
@@ -32,7 +32,7 @@ install(FILES ${PROJECT_BINARY_DIR}/hawserConfig.cmake ${PROJECT_BINARY_DIR}/haw
 set(HAWSER_PC_REQUIRES)
 set(HAWSER_PC_LIBS)
 if(NOT HAWSER_BUILD_SHARED)
-  set(HAWSER_PC_REQUIRES "protobuf-lite libzstd libxxhash libssl")
+  set(HAWSER_PC_REQUIRES "protobuf-lite libzstd libxxhash libssl libcrypto")
   set(HAWSER_PC_LIBS "-lstdc++ -lm -pthread")
 endif()
 # The prefix is told relative to the .pc file, so that an installed tree can be moved.

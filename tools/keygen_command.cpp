@@ -2,77 +2,69 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
-#include "trust/badge_text.hpp"
-#include "trust/identity.hpp"
-#include "trust/private_file.hpp"
-#include "trust/tls_context.hpp"
+#include "hawser_keys.h"
 
 namespace {
-
-using hawser::Error;
-using hawser::Result;
-namespace trust = hawser::trust;
 
 struct KeygenArguments {
   std::string file;
   std::string name;  ///< Of whom a key is issued to; empty: a run's secret is made.
   std::string secret_file;
-  std::string role = "member";
-  std::string groups;
+  hawserRole_t role = hawserRoleMember;
+  std::vector<std::uint32_t> groups;
   std::uint32_t days = 30;
 };
 
-int complain(const Error& error) {
-  std::fprintf(stderr, "hawser keygen: %s\n", error.sentence.c_str());
+int complain() {
+  std::fprintf(stderr, "hawser keygen: %s\n", hawserGetLastError());
   return 1;
 }
 
 int make_secret(const KeygenArguments& arguments) {
-  const auto secret = trust::RunSecret::draw();
-  if (!secret.ok()) return complain(secret.error());
-  const auto identity = trust::Identity::of_secret(*secret, trust::unix_time_now());
-  if (!identity.ok()) return complain(identity.error());
-  const auto written = trust::write_private_file(arguments.file, secret->text());
-  if (!written.ok()) return complain(written.error());
+  hawserKeyInfo_t info = HAWSER_KEY_INFO_INIT;
+  if (hawserSecretCreate(arguments.file.c_str()) != hawserSuccess ||
+      hawserKeyGetInfo(arguments.file.c_str(), &info) != hawserSuccess)
+    return complain();
   std::printf("%s holds the secret of run %s; whoever has it can do everything there\n", arguments.file.c_str(),
-              identity->run().c_str());
+              info.run);
   return 0;
 }
 
-Result<trust::IssueOrder> order_of(const KeygenArguments& arguments) {
-  trust::IssueOrder order{.name = arguments.name, .days = arguments.days};
-  const auto role = hawser::parse_role(arguments.role);
-  if (!role) return Error{hawser::Status::invalid_argument, "there is no role \"" + arguments.role + "\""};
-  order.role = *role;
-  if (arguments.groups.empty()) return order;
-  const auto groups = trust::parse_groups(arguments.groups);
-  if (!groups)
-    return Error{hawser::Status::invalid_argument,
-                 "--groups must be numbers in ascending order with commas, as in 0,2; it is \"" + arguments.groups + "\""};
-  order.groups = *groups;
-  return order;
+std::string groups_of(const hawserKeyInfo_t& info) {
+  std::string text;
+  for (std::uint32_t i = 0; i < info.group_count; ++i) text += (i == 0 ? "" : ",") + std::to_string(info.groups[i]);
+  return text.empty() ? "all" : text;
 }
 
 int issue(const KeygenArguments& arguments) {
-  const auto order = order_of(arguments);
-  if (!order.ok()) return complain(order.error());
-  const auto secret = trust::load_run_secret(arguments.secret_file);
-  if (!secret.ok()) return complain(secret.error());
-  const auto now_unix_s = trust::unix_time_now();
-  const auto content = trust::issue_key(*secret, *order, now_unix_s);
-  if (!content.ok()) return complain(content.error());
-  const auto identity = trust::Identity::parse(*content, now_unix_s);
-  if (!identity.ok()) return complain(identity.error());
-  const auto written = trust::write_private_file(arguments.file, *content);
-  if (!written.ok()) return complain(written.error());
-  std::printf("%s holds a key of run %s for %s, role %s, groups %s, valid for %u days: %s\n", arguments.file.c_str(),
-              identity->run().c_str(), arguments.name.c_str(), arguments.role.c_str(),
-              arguments.groups.empty() ? "all" : arguments.groups.c_str(), arguments.days,
-              to_string(identity->badge().key).c_str());
+  hawserKeyOptions_t options = HAWSER_KEY_OPTIONS_INIT;
+  options.file = arguments.file.c_str();
+  options.secret_file = arguments.secret_file.c_str();
+  options.name = arguments.name.c_str();
+  options.role = arguments.role;
+  options.days = arguments.days;
+  options.groups = arguments.groups.data();
+  options.group_count = arguments.groups.size();
+  hawserKeyInfo_t info = HAWSER_KEY_INFO_INIT;
+  if (hawserKeyIssue(&options) != hawserSuccess || hawserKeyGetInfo(options.file, &info) != hawserSuccess)
+    return complain();
+  std::printf("%s holds a key of run %s for %s, role %s, groups %s, valid for %u days: %s\n", options.file, info.run,
+              info.name, hawserGetRoleName(info.role), groups_of(info).c_str(), arguments.days, info.key);
   return 0;
+}
+
+std::map<std::string, hawserRole_t> roles_by_name() {
+  std::map<std::string, hawserRole_t> roles;
+  for (int number = hawserRoleMember; number <= hawserRoleOperator; ++number) {
+    const auto role = static_cast<hawserRole_t>(number);
+    roles[hawserGetRoleName(role)] = role;
+  }
+  return roles;
 }
 
 }  // namespace
@@ -83,18 +75,22 @@ void add_keygen_command(CLI::App& app, int& status) {
       "keygen", "Make the secret of a run, or with --issue a key for one who takes part in it without the secret");
   command->add_option("file", arguments->file, "To write, for its owner alone; it must not exist")->required();
   CLI::Option* const name = command->add_option("--issue", arguments->name, "Name of whom the key is for");
-  CLI::Option* const secret =
-      command->add_option("--secret-file", arguments->secret_file, "The run's secret, which signs the key")->needs(name);
+  CLI::Option* const secret = command->add_option("--secret-file", arguments->secret_file, "The run's secret, which signs");
+  secret->needs(name);
   name->needs(secret);
-  command->add_option("--role", arguments->role, "What its holder may be")
-      ->capture_default_str()
+  command->add_option("--role", arguments->role, "What its holder may be (default: member)")
       ->needs(name)
-      ->check(CLI::IsMember({"member", "newcomer", "reader", "observer", "operator"}));
-  command->add_option("--groups", arguments->groups, "That its holder may be in, as in 0,2 (default: all)")->needs(name);
+      ->transform(CLI::CheckedTransformer(roles_by_name()))
+      ->option_text("member, newcomer, reader, observer or operator");
+  command->add_option("--groups", arguments->groups, "That its holder may be in, ascending, as in 0,2 (default: all)")
+      ->needs(name)
+      ->delimiter(',');
   command->add_option("--days", arguments->days, "For which it is valid")
       ->capture_default_str()
       ->needs(name)
       ->check(CLI::Range(1, 3650));
   command->footer("Exit status: 0 if the file was made; 1 if not, and a sentence on stderr says why.");
-  command->callback([arguments, &status] { status = arguments->name.empty() ? make_secret(*arguments) : issue(*arguments); });
+  command->callback([arguments, &status] {
+    status = arguments->name.empty() ? make_secret(*arguments) : issue(*arguments);
+  });
 }

@@ -21,7 +21,7 @@ int give(const OperatorArguments& arguments, hawserOperatorVerb_t verb) {
   hawserQueryOptions_t options = HAWSER_QUERY_OPTIONS_INIT;
   options.timeout_ms = arguments.timeout_ms;
   options.secret_file = arguments.secret_file.empty() ? nullptr : arguments.secret_file.c_str();
-  std::array<char, 1100> answer{};
+  std::array<char, HAWSER_ANSWER_BYTES> answer{};
   const char* const argument = arguments.argument.empty() ? nullptr : arguments.argument.c_str();
   if (hawserOperate(arguments.master.c_str(), &options, verb, argument, answer.data(), answer.size()) != hawserSuccess) {
     std::fprintf(stderr, "hawser: %s\n", hawserGetLastError());

@@ -41,6 +41,8 @@ extern "C" {
 /** Bytes of a peer's name with its closing zero; of an address "[v6%zone]:port" with its closing zero. */
 #define HAWSER_NAME_BYTES 64
 #define HAWSER_ADDRESS_BYTES 96
+/** Bytes of a key in hexadecimal digits, with its closing zero. */
+#define HAWSER_KEY_BYTES 65
 
 /** The result of a call. The numbers are stable. */
 typedef enum hawserResult {

@@ -31,9 +31,6 @@ typedef enum hawserAwaits {
 /** For a person, e.g. "waits for update-topology". Never null, static storage. */
 HAWSER_API const char* hawserGetAwaitsName(hawserAwaits_t awaits);
 
-/** With its closing zero. */
-#define HAWSER_KEY_BYTES 65
-
 /** What a question to the master needs. Fill with HAWSER_QUERY_OPTIONS_INIT. */
 typedef struct hawserQueryOptions {
   size_t size;
@@ -60,9 +57,13 @@ typedef enum hawserOperatorVerb {
   hawserOperatorEndDrain = 5 /**< Takes that back. */
 } hawserOperatorVerb_t;
 
-/** Has the master carry it out. `argument`: a name, or a key; null for the last two. The master's answer goes to `answer`,
- *  which may be null, as far as it fits, with a closing zero. Needs the run's secret, or an operator's key. Blocks as
- *  hawserStatusQuery. Errors: those of hawserStatusQueryWith; Refused (no operator's key, no such key). */
+/** Bytes of the longest answer to an operator, with its closing zero. */
+#define HAWSER_ANSWER_BYTES 1025
+
+/** Has the master carry it out. `argument`: a name, or a key; null for the last two. The master's answer goes to
+ *  `answer`, which may be null, as far as it fits (HAWSER_ANSWER_BYTES), with a closing zero. Needs the run's secret, or
+ *  an operator's key. Blocks as hawserStatusQuery.
+ *  Errors: those of hawserStatusQueryWith; Refused (no operator's key, no such key). */
 HAWSER_API hawserResult_t hawserOperate(const char* master, const hawserQueryOptions_t* options,
                                         hawserOperatorVerb_t verb, const char* argument, char* answer,
                                         size_t answer_bytes);

@@ -18,6 +18,7 @@ using hawser::Result;
 
 constexpr std::uint32_t kTimeoutDefault_ms = 5000;
 
+static_assert(HAWSER_ANSWER_BYTES == hawser::limits::kSentenceBytesMax + 1);
 static_assert(hawserAwaitsPermission == static_cast<int>(hawser::kAwaitsMax));
 static_assert(hawserAwaitsUpdate == static_cast<int>(hawser::Awaits::update));
 static_assert(hawserAwaitsLinks == static_cast<int>(hawser::Awaits::links));

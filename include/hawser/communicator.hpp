@@ -43,6 +43,9 @@ struct CommunicatorConfig {
   std::uint32_t receive_buffer_bytes = 0;
   std::uint32_t min_peers = 0;
   std::uint32_t io_threads = 0;
+  std::string secret_file = {};
+  bool insecure = false;
+  bool tls_same_host = false;
 };
 
 struct Member {
@@ -96,6 +99,9 @@ class Communicator {
     c.receive_buffer_bytes = config.receive_buffer_bytes;
     c.min_peers = config.min_peers;
     c.io_threads = config.io_threads;
+    c.secret_file = detail::or_null(config.secret_file);
+    c.insecure = config.insecure ? 1 : 0;
+    c.tls_same_host = config.tls_same_host ? 1 : 0;
     hawserComm_t handle = nullptr;
     if (const auto code = hawserCommCreate(&c, &handle); code != hawserSuccess)
       return detail::last_failure(code);

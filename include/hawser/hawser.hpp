@@ -10,6 +10,8 @@
 #include <hawser.h>
 #include <hawser/collectives.hpp>
 #include <hawser/communicator.hpp>
+#include <hawser/keys.hpp>
+#include <hawser/operations.hpp>
 #include <hawser/result.hpp>
 #include <hawser/shared_state.hpp>
 
@@ -33,6 +35,9 @@ struct MasterConfig {
   hawserStragglerPolicy_t straggler_policy = hawserStragglerReport;
   std::uint32_t straggler_ms = 0;
   double straggler_ratio = 0;
+  std::string secret_file = {};
+  std::string rules_file = {};
+  bool insecure = false;
 };
 
 /// The process that knows who is a member of a run. The destructor stops it.
@@ -51,6 +56,9 @@ class Master {
     c.straggler_policy = static_cast<std::uint32_t>(config.straggler_policy);
     c.straggler_ms = config.straggler_ms;
     c.straggler_ratio = config.straggler_ratio;
+    c.secret_file = detail::or_null(config.secret_file);
+    c.rules_file = detail::or_null(config.rules_file);
+    c.insecure = config.insecure ? 1 : 0;
     hawserMaster_t handle = nullptr;
     if (const auto code = hawserMasterCreate(&c, &handle); code != hawserSuccess)
       return detail::last_failure(code);

@@ -73,8 +73,12 @@ void MasterMachine::State::carry_out(Instant now, ConnectionId connection, const
                                                        role_name(badge->role) + "; commands need an operator's key"},
                      out);
   const std::string by = badge->name + " (key " + to_string(badge->key) + ")";
-  const std::size_t answer_at = out.size();
+  const AdmissionRules before = rules_;
+  const std::size_t first = out.size();
   const auto done = apply_command(now, command, by, out);
+  // What is answered outlives the master: the rules are kept first.
+  if (rules_ != before) out.insert(out.begin() + static_cast<std::ptrdiff_t>(first), KeepRules{rules_});
+  const std::size_t answer_at = first + (rules_ != before ? 1 : 0);
   if (!connections_.contains(connection)) return;
   if (!done)
     return turn_away(connection,
@@ -91,7 +95,6 @@ void MasterMachine::State::carry_out(Instant now, ConnectionId connection, const
 /// What it came to; none: its argument is no key.
 std::optional<std::string> MasterMachine::State::apply_command(Instant now, const OperatorCommand& command,
                                                                const std::string& by, MasterActions& out) {
-  const AdmissionRules before = rules_;
   std::string done;
   const auto key = parse_key_id(command.argument);
   const auto count_text = [](std::size_t count) {
@@ -113,7 +116,6 @@ std::optional<std::string> MasterMachine::State::apply_command(Instant now, cons
       if (!key) return std::nullopt;
       rules_.denied_keys.insert(*key);
       rules_.admitted_keys.erase(*key);
-      if (rules_ != before) out.emplace_back(KeepRules{rules_});
       const std::size_t removed = remove_holders(
           now, [&](const Peer& peer) { return peer.who.key == *key; },
           {Status::expelled, "an operator, " + by + ", banned the key of this peer"}, "an operator banned its key", out);
@@ -138,7 +140,6 @@ std::optional<std::string> MasterMachine::State::apply_command(Instant now, cons
       done = "drain --end: newcomers are taken again";
       break;
   }
-  if (rules_ != before) out.emplace_back(KeepRules{rules_});
   return done;
 }
 

@@ -178,9 +178,10 @@ void Listener::handshake_failed(const std::string& remote_host, const std::strin
   }
   const std::uint64_t others = std::exchange(handshakes_unsaid_, 0);
   complained_of_handshake_at_ = now;
+  const std::string also =
+      others == 0 ? std::string() : " (and " + std::to_string(others) + " others since the last line)";
   handlers_.log({LogLevel::warning, "handshake-failed",
-                 "a connection from " + remote_host + " to " + to_string(address_) + " is refused: " + why +
-                     (others == 0 ? std::string() : " (and " + std::to_string(others) + " others since the last line)")});
+                 "a connection from " + remote_host + " to " + to_string(address_) + " is refused: " + why + also});
 }
 
 void Listener::pause(std::size_t which, const std::error_code& error) {

@@ -86,7 +86,8 @@ Result<Identity> Identity::parse_issued(std::string_view content) {
   // Only what issue_key() writes counts: nothing hides between the lines.
   const Result<std::string> pem = is_whole ? pem_of(*key, *certificate, *run) : std::string();
   if (!pem.ok()) return pem.error();
-  if (!is_whole || *pem != content) return no_key_file("a private key, its certificate and the run's certificate were expected in PEM");
+  if (!is_whole || *pem != content)
+    return no_key_file("a private key, its certificate and the run's certificate were expected in PEM");
   EVP_PKEY* const of_run = X509_get0_pubkey(run.get());
   if (of_run == nullptr || EVP_PKEY_get_id(of_run) != EVP_PKEY_ED25519 || X509_verify(run.get(), of_run) != 1)
     return no_key_file("its last certificate is not that of a run");

@@ -88,7 +88,6 @@ Next CommSession::judge_all(std::span<const Outcome> outcomes, const char* phase
       const Next next = decide(outcome.result);
       heaviest = std::max(heaviest, next);
       if (next == Next::leave && outcome.result == hawserErrorClosed) continue;
-      if (devices_are_broken_ && outcome.result == hawserErrorSystem) continue;
       to_tell.push_back(&outcome);
       hasty = hasty && outcome.took_ms < 5;
       alone = alone || outcome.result == hawserErrorTooFewPeers;
@@ -147,6 +146,7 @@ void CommSession::break_devices(hawserResult_t (*how)(int32_t)) {
     const std::scoped_lock lock(mutex_);
     devices_are_broken_ = true;
   }
+  reporter_.note_broken_devices();
   for (int32_t device = 0; how(device) == hawserSuccess; ++device) {
   }
 }

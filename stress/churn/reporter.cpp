@@ -22,6 +22,7 @@ void Reporter::say(const LineBuilder& line) {
 }
 
 void Reporter::violation(std::string_view what, std::string_view sentence) {
+  if (devices_are_broken_) return;
   say(LineBuilder("violation").add("what", what).text(sentence));
 }
 

@@ -79,7 +79,8 @@ void ChurnRun::watch_everyone(std::uint64_t now) {
 }
 
 void ChurnRun::watch_worker(WorkerRecord& worker, std::uint64_t now) {
-  if (worker.device_fault_ns != 0 && worker.up() && now - worker.device_fault_ns > ns_of(options_.hang_bound_s)) {
+  // A call without a communicator waits a minute for a device that hangs.
+  if (worker.device_fault_ns != 0 && worker.up() && now - worker.device_fault_ns > ns_of(60 + options_.hang_bound_s)) {
     violation("hang", worker.name + " has not ended " + seconds_of(now - worker.device_fault_ns) +
                           " after its devices failed");
     worker.device_fault_ns = 0;

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "folder.hpp"
 #include "two_members.hpp"
 
 namespace {
@@ -39,23 +40,6 @@ hawserResult_t create(const std::vector<hawserStateTensor_t>& tensors) {
     CHECK(state == nullptr);
   return result;
 }
-
-/// A folder that is gone with its owner.
-class Folder {
- public:
-  Folder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "hawser-state-XXXXXX").string();
-    REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    path_ = pattern;
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-
- private:
-  std::filesystem::path path_;
-};
 
 }  // namespace
 

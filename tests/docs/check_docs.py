@@ -165,7 +165,7 @@ PLANTED = {
     "another value in the code": (MASTER, "recovery = seconds(5)", "recovery = seconds(4)"),
     "another default of a call": ("docs/defaults.md", "| 67108864 (64 MiB) |", "| 67108865 (64 MiB) |"),
     "a link to no page": ("README.md", "(docs/errors.md)", "(docs/errata.md)"),
-    "a link to no heading": ("docs/quickstart.md", "(networking.md#security)", "(networking.md#safety)"),
+    "a link to no heading": ("docs/quickstart.md", "(operations.md#versions-and-upgrades)", "(operations.md#versions)"),
 }
 
 

@@ -1,5 +1,6 @@
 // Writes the seed corpora: `make_corpus DIRECTORY` fills DIRECTORY/{checkpoint,control,frame,manifest,master,payload,
-// prefetch}. Their contents are those of the codecs, so run it again when a layout changes, and commit what it wrote.
+// prefetch,trust}. Their contents are those of the codecs, so run it again when a layout changes, and commit what it
+// wrote. Those of trust hold new keys each time.
 
 #include <array>
 #include <cstddef>
@@ -14,6 +15,7 @@
 
 #include "../wire/random_message.hpp"
 #include "checkpoint/checkpoint_header.hpp"
+#include "fuzz/trust_run.hpp"
 #include "kernels/content_digest.hpp"
 #include "kernels/payload_codec.hpp"
 #include "shared_state/prefetch.hpp"
@@ -216,6 +218,36 @@ void make_prefetch(Corpus corpus) {
                          offer(1, 2, 1) + script({0, 0, 0, 0, 0, 0, 0, 1}) + chunk(1, 2, 0, 0));
 }
 
+// First byte: 0 a client, 1 a server, 2 a certificate, 3 a secret, 4 a key file, 5 tampering; see fuzz_trust.cpp.
+void make_trust(Corpus corpus) {
+  using trust::TlsSession;
+  const auto context = testing::trust_context();
+  TlsSession client(context, TlsSession::Side::dialling);
+  client.shake_hands();
+  const std::string hello = text_of(client.to_send());
+  corpus.add("client-hello", script({0}) + hello);
+  corpus.add("client-hello-and-more", script({0}) + hello + std::string("\x17\x03\x03\x00\x05hello", 10));
+  TlsSession server(context, TlsSession::Side::accepting);
+  testing::feed(server, client.to_send());
+  corpus.add("server-hello", script({1}) + text_of(server.to_send()));
+  corpus.add("server-alert", script({1}) + std::string("\x15\x03\x03\x00\x02\x02\x28", 7));
+  corpus.add("plain", script({0}) + frame_control("hello"));
+  const auto secret = testing::trust_secret();
+  const auto identity = trust::Identity::of_secret(secret, testing::kTrustNow);
+  unsigned char* encoded = nullptr;
+  const int bytes = i2d_X509(&identity->certificate(), &encoded);
+  corpus.add("certificate", script({2}) + text_of(std::as_bytes(std::span(encoded, static_cast<std::size_t>(bytes)))));
+  OPENSSL_free(encoded);
+  corpus.add("secret", script({3}) + std::string(testing::kTrustSecret));
+  corpus.add("secret-as-key-file", script({4}) + std::string(testing::kTrustSecret));
+  const trust::IssueOrder order{.name = "madrid", .groups = {0, 2}};
+  corpus.add("issued", script({4}) + issue_key(secret, order, testing::kTrustNow).value());
+  corpus.add("untouched", script({5}));
+  corpus.add("flipped-hello", script({5, 1, 0, 50, 0, 1}));
+  corpus.add("flipped-answer", script({5, 0, 1, 1, 44, 0, 1}));
+  corpus.add("shortened-finish", script({5, 0, 0, 1, 0, 200, 1}));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -231,5 +263,6 @@ int main(int argc, char** argv) {
   make_master(Corpus(root / "master"));
   make_payload(Corpus(root / "payload"));
   make_prefetch(Corpus(root / "prefetch"));
+  make_trust(Corpus(root / "trust"));
   return 0;
 }

@@ -19,6 +19,8 @@ TYPE = re.compile(r"(?:struct|class|enum class|enum|union) (?:\[\[.*?\]\] )?(\w+
 # The last word before what begins a body, a value or a list of parameters.
 FUNCTION_OR_VALUE = re.compile(r"[^=({]*?\b(\w+)(?:\[\w*\])*\s*[=({;]")
 
+NO_DEFINITION = re.compile(r"template|namespace|static_assert|TEST_CASE|using (?!\w+ =)")
+
 
 def names_inside(text):
     """What a file's anonymous namespace defines. The tree is formatted: definitions begin in the first column."""
@@ -28,7 +30,7 @@ def names_inside(text):
             inside = True
         elif line.startswith("}  // namespace"):
             inside = False
-        elif inside and re.match(r"[A-Za-z\[]", line) and not re.match(r"template|namespace|TEST_CASE|using (?!\w+ =)", line):
+        elif inside and re.match(r"[A-Za-z\[]", line) and not NO_DEFINITION.match(line):
             match = TYPE.match(line) or FUNCTION_OR_VALUE.match(line)
             if match:
                 yield match.group(match.lastindex)

@@ -275,10 +275,12 @@ class MasterBench {
   void step(const MasterEvent& event) {
     MasterActions actions;
     master_.step(now, event, actions);
+    bool is_command_answered = false;
     for (auto& action : one_by_one(std::move(actions))) {
       if (auto* const send = std::get_if<SendToPeer>(&action)) {
         REQUIRE(open_.contains(send->connection));
         const std::uint64_t peer = opened_by_.at(send->connection);
+        is_command_answered = is_command_answered || std::holds_alternative<CommandDone>(send->message);
         if (newest_.at(peer) != send->connection) continue;
         std::visit([&](const auto& message) { note(peer, message); }, send->message);
         told_[peer].push_back(std::move(send->message));
@@ -289,6 +291,7 @@ class MasterBench {
         REQUIRE(open_.contains(set->connection));
         roles_[set->connection] = set->role;
       } else if (const auto* const rules = std::get_if<KeepRules>(&action)) {
+        CHECK_FALSE(is_command_answered);
         kept_rules_ = rules->rules;
         ++rules_kept_;
       } else if (const auto* const line = std::get_if<LogEvent>(&action)) {

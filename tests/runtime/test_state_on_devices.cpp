@@ -18,6 +18,8 @@ std::vector<Tensor> layers(std::uint64_t big) {
 }
 std::vector<std::int32_t> everything_on(std::int32_t device) { return {device, device, device, device}; }
 
+void soon_stalled(std::size_t, CommunicatorConfig& config) { config.engine.stall = seconds(3); }
+
 /// A peer whose tensors lie on a device that is about to be of no use. Never freed: a device that hangs has them.
 Holding& doomed(std::int32_t device, std::uint64_t seed, std::uint64_t revision) {
   auto* const holding = new Holding(layers(kWeights), everything_on(device));
@@ -30,7 +32,7 @@ Holding& doomed(std::int32_t device, std::uint64_t seed, std::uint64_t revision)
 /// called when so much has come to the peer number `receiver`.
 std::vector<SyncOutcome> sync_until(Holding& holding, std::size_t receiver, const std::function<void()>& breaks) {
   TestRun run;
-  const Peers peers = run.assemble(3, [](std::size_t, CommunicatorConfig& config) { config.engine.stall = seconds(1); });
+  const Peers peers = run.assemble(3, soon_stalled);
   Holdings others;
   for (const std::uint64_t seed : {1U, 2U}) {
     others.emplace_back(layers(kWeights), std::vector<std::int32_t>{0, kOnHost, kOnHost, 1}).fill(seed);
@@ -142,19 +144,19 @@ TEST_CASE("a device that hangs while it receives holds its peer no longer than a
   Holding& receiver = doomed(4, 3, 0);
   const auto outcomes = sync_until(receiver, 0, [] { sim_devices()->hang_device(4); });
   CHECK(outcomes[0].error.status == Status::system);
-  CHECK(contains(outcomes[0].error.sentence, "device 4 has not finished its work within 1000 ms: it hangs"));
+  CHECK(contains(outcomes[0].error.sentence, "device 4 has not finished its work within 3000 ms: it hangs"));
   CHECK(outcomes[0].info.incomplete);
 }
 
 TEST_CASE("a device that hangs while digests are made ends the communicator, and is not waited for again") {
   if (sim_devices() == nullptr) return;
   TestRun run;
-  const Peers peers = run.assemble(2, [](std::size_t, CommunicatorConfig& config) { config.engine.stall = seconds(1); });
+  const Peers peers = run.assemble(2, soon_stalled);
   Holding& stuck = doomed(5, 1, 1);
   sim_devices()->hang_device(5);
   const SyncOutcome outcome = stuck.state().sync(*peers[0], {});
   CHECK(outcome.error.status == Status::system);
-  CHECK(contains(outcome.error.sentence, "device 5 has not finished its work within 1000 ms: it hangs"));
+  CHECK(contains(outcome.error.sentence, "device 5 has not finished its work within 3000 ms: it hangs"));
   CHECK(eventually([&] { return peers[0]->info().status() == Status::system; }));
   // At once, though without a communicator a device may take a minute.
   CHECK(stuck.state().digest().status() == Status::system);

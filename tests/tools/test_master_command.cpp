@@ -15,7 +15,8 @@ namespace {
 /// The command in a process of its own, until it is ended by a signal, as a service is.
 class MasterProcess {
  public:
-  explicit MasterProcess(const std::string& listen) {
+  /// `option`: one more, or none.
+  explicit MasterProcess(const std::string& listen, const char* option = nullptr) {
     std::array<int, 2> ends{-1, -1};
     REQUIRE(::pipe(ends.data()) == 0);
     pid_ = ::fork();
@@ -24,7 +25,7 @@ class MasterProcess {
       ::dup2(ends[1], STDOUT_FILENO);
       ::close(ends[0]);
       ::close(ends[1]);
-      ::execl(HAWSER_TOOL, HAWSER_TOOL, "master", "--listen", listen.c_str(), static_cast<char*>(nullptr));
+      ::execl(HAWSER_TOOL, HAWSER_TOOL, "master", "--listen", listen.c_str(), option, static_cast<char*>(nullptr));
       ::_exit(127);
     }
     ::close(ends[1]);
@@ -57,18 +58,24 @@ class MasterProcess {
 }  // namespace
 
 TEST_CASE("a master says over which families it listens") {
-  MasterProcess everywhere(":0");
+  MasterProcess everywhere(":0", "--insecure");
   INFO(everywhere.first_line());
   CHECK(everywhere.first_line().starts_with("listening on "));
   CHECK(everywhere.says("IPv4 and IPv6"));
   CHECK(everywhere.end() == 0);
-  const MasterProcess v4("0.0.0.0:0");
+  const MasterProcess v4("0.0.0.0:0", "--insecure");
   INFO(v4.first_line());
   CHECK(v4.says("0.0.0.0:"));
   CHECK(v4.says("IPv4 only"));
   const MasterProcess here("127.0.0.1:0");
   CHECK(here.first_line().starts_with("listening on 127.0.0.1:"));
   CHECK_FALSE(here.says("IPv"));
+}
+
+TEST_CASE("a master without a key says that it listens on this machine only") {
+  const MasterProcess here(":0");
+  INFO(here.first_line());
+  CHECK(here.says("of this machine only"));
 }
 
 TEST_CASE("a master that says its address can be dialled there") {

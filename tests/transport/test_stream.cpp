@@ -96,7 +96,7 @@ TEST_CASE("both sides leave TLS while bytes of both kinds are on their way") {
   const TlsRun run;
   StreamPair pair(io, run.holder, run.member);
   const auto greeting = pattern(64, 1), answer = pattern(32, 2), more = pattern(3'000'000, 3);
-  // As links do: the accepting side answers, leaves, and sends on at once. The dialling side has not read the answer yet.
+  // As links do: the accepting side answers, leaves, and sends on at once. The dialling side has not read the answer.
   write_all(io, pair.here, greeting);
   CHECK((read_all(io, pair.there, 64) == greeting));
   write_all(io, pair.there, answer);
@@ -264,7 +264,8 @@ TEST_CASE("a listener tells of failed handshakes, but not of each of a flood") {
   // The plain side gets an alert that says what was wanted.
   std::array<unsigned char, 7> alert{};
   std::size_t got = 0;
-  asio::async_read(clients.front(), asio::buffer(alert), [&](const std::error_code&, std::size_t count) { got = count; });
+  asio::async_read(clients.front(), asio::buffer(alert),
+                   [&](const std::error_code&, std::size_t count) { got = count; });
   REQUIRE(run_until(io, [&] { return got == alert.size(); }));
   CHECK(alert.front() == 0x15);
   listener->close();

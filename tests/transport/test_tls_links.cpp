@@ -17,7 +17,8 @@ LinksConfig config_with(const transport::TlsPtr& tls, bool tls_same_host = false
 /// Two peers of one run with keys of their own.
 struct TlsPair {
   explicit TlsPair(bool tls_same_host = false)
-      : a(io, kSmaller, config_with(run.holder, tls_same_host)), b(io, kLarger, config_with(run.member, tls_same_host)) {}
+      : a(io, kSmaller, config_with(run.holder, tls_same_host)),
+        b(io, kLarger, config_with(run.member, tls_same_host)) {}
   TlsPair(const LinksConfig& of_a, const LinksConfig& of_b) : a(io, kSmaller, of_a), b(io, kLarger, of_b) {}
 
   void link() {

@@ -74,9 +74,9 @@ class Talk {
       const std::size_t first = std::min<std::size_t>(left, random_.below(100'000));
       const std::size_t second = std::min<std::size_t>(left - first, random_.below(100'000));
       std::error_code error;
-      const std::size_t count = stream_.write_some(Stream::FromBuffers{asio::buffer(said_.data() + written_, first),
-                                                                       asio::buffer(said_.data() + written_ + first, second)},
-                                                   error);
+      const Stream::FromBuffers from{asio::buffer(said_.data() + written_, first),
+                                     asio::buffer(said_.data() + written_ + first, second)};
+      const std::size_t count = stream_.write_some(from, error);
       written_ += count;
       if (error && !transport::is_wait(error)) {
         failure_ = error;

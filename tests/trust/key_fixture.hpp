@@ -28,7 +28,8 @@ inline TlsSettings settings_at(std::int64_t unix_s, std::uint32_t protocol = 4) 
   return {.protocol = protocol, .unix_now = [unix_s] { return unix_s; }};
 }
 
-inline std::shared_ptr<const TlsContext> context_of(Identity identity, const TlsSettings& settings = settings_at(kNow)) {
+inline std::shared_ptr<const TlsContext> context_of(Identity identity,
+                                                    const TlsSettings& settings = settings_at(kNow)) {
   return TlsContext::make(std::move(identity), settings).value();
 }
 

@@ -83,7 +83,8 @@ TEST_CASE("key files are for their owner alone, and never overwritten") {
 TEST_CASE("a file that is no key file is refused by name") {
   const ScratchFolder folder;
   const std::string path = folder.file("a.key");
-  for (const std::string content : {"", "-----BEGIN CERTIFICATE-----\n", "hawser-issued-key 1\n", "hawser-issued-key 2\n"}) {
+  for (const std::string content :
+       {"", "-----BEGIN CERTIFICATE-----\n", "hawser-issued-key 1\n", "hawser-issued-key 2\n"}) {
     std::filesystem::remove(path);
     REQUIRE(trust::write_private_file(path, content).ok());
     const auto refused = Identity::load(path, kNow);
@@ -132,7 +133,8 @@ TEST_CASE("an issued key file holds together, or is refused") {
   REQUIRE(Identity::parse(file, kNow).ok());
   CHECK_FALSE(Identity::parse(file.substr(0, run_at(file)), kNow).ok());
   CHECK_FALSE(Identity::parse(file + "x", kNow).ok());
-  const auto mixed_keys = Identity::parse(file.substr(0, certificates_at(file)) + other.substr(certificates_at(other)), kNow);
+  const auto mixed_keys =
+      Identity::parse(file.substr(0, certificates_at(file)) + other.substr(certificates_at(other)), kNow);
   REQUIRE_FALSE(mixed_keys.ok());
   CHECK(says(mixed_keys.error(), "do not belong together"));
   const auto mixed_runs = Identity::parse(file.substr(0, run_at(file)) + elsewhere.substr(run_at(elsewhere)), kNow);

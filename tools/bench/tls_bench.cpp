@@ -106,7 +106,8 @@ void pass_bytes(BenchPair& pair, std::uint64_t bytes) {
     const auto left = static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes - at, bytes - written));
     written += pair.here.write_some(asio::buffer(from.data() + at, left), error);
     if (error && !transport::is_wait(error)) throw std::runtime_error(pair.here.reason(error));
-    read += pair.there.read_some(asio::buffer(into.data() + read % kPieceBytes, kPieceBytes - read % kPieceBytes), error);
+    const auto read_at = static_cast<std::size_t>(read % kPieceBytes);
+    read += pair.there.read_some(asio::buffer(into.data() + read_at, kPieceBytes - read_at), error);
     if (error && !transport::is_wait(error)) throw std::runtime_error(pair.there.reason(error));
   }
 }
@@ -185,9 +186,11 @@ void measure(const TlsBenchOptions& options) {
     plain.connections.push_back(connections_per_cpu_second({}, options.connections));
     encrypted.connections.push_back(connections_per_cpu_second(tls, options.connections));
   }
-  std::printf("%-6s  %18s  %26s  %20s\n", "", "GB per CPU second", "connections per CPU second", "bytes per idle end");
+  std::printf("%-6s  %18s  %26s  %20s\n", "", "GB per CPU second", "connections per CPU second",
+              "bytes per idle end");
   const auto row = [&](const char* name, const Figures& figures, double memory) {
-    std::printf("%-6s  %18.2f  %26.0f  %20.0f\n", name, median(figures.throughput), median(figures.connections), memory);
+    std::printf("%-6s  %18.2f  %26.0f  %20.0f\n", name, median(figures.throughput), median(figures.connections),
+                memory);
   };
   row("plain", plain, bytes_per_end({}, options.connections));
   row("TLS", encrypted, bytes_per_end(tls, options.connections));

@@ -1,5 +1,6 @@
 """One rank of a site: a model that FSDP2 shards over the ranks of the site, trained with DiLoCo between the sites.
 
+    export HAWSER_SECRET_FILE=run.secret           # on all machines; made by: hawser keygen run.secret
     hawser master
     torchrun --standalone --nproc-per-node 2 fsdp_site.py MASTER:48500 berlin      # one site
     torchrun --standalone --nproc-per-node 2 fsdp_site.py MASTER:48500 madrid      # another one, anywhere

@@ -1,7 +1,7 @@
 """Hawser: fault-tolerant collectives among peers that join, leave and die, over ordinary TCP.
 
     import hawser, numpy
-    with hawser.Communicator("10.0.0.1:48500") as comm:
+    with hawser.Communicator("10.0.0.1:48500", secret_file="run.secret") as comm:
         comm.connect()
         gradients = numpy.ones(1 << 20, numpy.float32)
         info = comm.all_reduce(gradients, op=hawser.ReduceOp.AVG)   # in place
@@ -15,6 +15,7 @@ from hawser import _core
 from hawser._core import (
     CommInfo,
     DataType,
+    KeyInfo,
     ManyInfo,
     Member,
     OptimizeInfo,
@@ -26,6 +27,7 @@ from hawser._core import (
     ReduceInfo,
     ReduceOp,
     Residual,
+    Role,
     SyncInfo,
     SyncSource,
     SyncStrategy,
@@ -47,6 +49,7 @@ from hawser.errors import (
     Timeout,
     TooFewPeers,
 )
+from hawser.keys import admit, ban, drain, issue_key, key_info, keygen, kick, unban
 from hawser.logs import LogLevel, log_to_logging, log_to_stderr, set_log_level
 from hawser.master import Master
 from hawser.shared_state import SharedState
@@ -65,6 +68,7 @@ __all__ = [
     "InternalError",
     "InvalidArgument",
     "InvalidUsage",
+    "KeyInfo",
     "LogLevel",
     "ManyInfo",
     "Master",
@@ -84,6 +88,7 @@ __all__ = [
     "ReduceOp",
     "Refused",
     "Residual",
+    "Role",
     "SharedState",
     "SyncInfo",
     "SyncSource",
@@ -92,7 +97,15 @@ __all__ = [
     "Tensor",
     "Timeout",
     "TooFewPeers",
+    "admit",
+    "ban",
+    "drain",
+    "issue_key",
+    "key_info",
+    "keygen",
+    "kick",
     "log_to_logging",
     "log_to_stderr",
     "set_log_level",
+    "unban",
 ]

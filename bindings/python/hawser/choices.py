@@ -6,10 +6,10 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TypeVar
 
-from hawser._core import Plan, Quantization, QuantizedType, ReduceOp
+from hawser._core import Plan, Quantization, QuantizedType, ReduceOp, Role
 from hawser.errors import InvalidArgument
 
-__all__ = ["plan_of", "quantization_of", "reduce_op_of"]
+__all__ = ["plan_of", "quantization_of", "reduce_op_of", "role_of"]
 
 Choice = TypeVar("Choice", bound=Enum)
 
@@ -45,6 +45,11 @@ def reduce_op_of(value: ReduceOp | str) -> ReduceOp:
 def plan_of(value: Plan | str) -> Plan:
     """Raises InvalidArgument (no such name), TypeError (neither a plan nor a name)."""
     return _member_of(Plan, value, "plan")
+
+
+def role_of(value: Role | str) -> Role:
+    """Raises InvalidArgument (no such name), TypeError (neither a role nor a name)."""
+    return _member_of(Role, value, "role")
 
 
 def quantization_of(value: Quantization | str | None) -> Quantization | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import weakref
 from collections.abc import Sequence
 from types import TracebackType
@@ -22,6 +23,7 @@ from hawser._core import (
     Residual,
 )
 from hawser.choices import plan_of, quantization_of, reduce_op_of
+from hawser.keys import Path
 from hawser.shared_state import Progress, SharedState
 from hawser.tensors import Tensor, wait_for_streams
 
@@ -110,8 +112,14 @@ class Communicator:
             numbers, the one that most of them give counts. Default: the group begins a second after the master's start.
         io_threads: threads that carry connections and work on payloads. 1: one thread does everything. Default: 1 on two
             cores or fewer, otherwise half of the cores and one more, at most 5.
+        secret_file: the run's secret (`hawser.keygen`), or a key that was issued to this member (`hawser.issue_key`).
+            The master must have one of the same run. All connections are then under TLS 1.3. Default: what
+            HAWSER_SECRET_FILE names. Without a key this peer connects to this machine only.
+        insecure: without a key, connect to other machines all the same, in plain, and to whoever comes.
+        tls_same_host: encrypt also the links between processes of one machine. For measurements.
 
-    Zeros and empty strings mean the defaults. Raises InvalidArgument, SystemFailure (no port is free).
+    Zeros and empty strings mean the defaults. Raises InvalidArgument (also a secret_file that is none, or that others
+    may read), SystemFailure (no port is free).
     """
 
     def __init__(
@@ -138,6 +146,9 @@ class Communicator:
         receive_buffer_bytes: int = 0,
         min_peers: int = 0,
         io_threads: int = 0,
+        secret_file: Path = "",
+        insecure: bool = False,
+        tls_same_host: bool = False,
     ) -> None:
         self._handle = _core.CommHandle(
             master=master,
@@ -161,6 +172,9 @@ class Communicator:
             receive_buffer_bytes=receive_buffer_bytes,
             min_peers=min_peers,
             io_threads=io_threads,
+            secret_file=os.fspath(secret_file),
+            insecure=insecure,
+            tls_same_host=tls_same_host,
         )
         _open.add(self)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from types import TracebackType
 
 from hawser import _core
 from hawser.errors import InvalidArgument
+from hawser.keys import Path
 
 __all__ = ["Master"]
 
@@ -34,8 +36,14 @@ class Master:
             warning with its name. "expel": it is also removed, and the others get PeerLost.
         straggler_ms: how long a member must hold up a collective before that happens. Default 10000.
         straggler_ratio: a link is slow below this part of what it delivered before. Default 0.25.
+        secret_file: the run's secret (`hawser.keygen`), or an issued key of an operator. All connections are then under
+            TLS 1.3, and only holders of keys of the run are heard. Default: what HAWSER_SECRET_FILE names. Without a
+            key the master listens on loopback only.
+        rules_file: whom the master admits. Changes by operators are written to it. It need not be there.
+        insecure: without a key, listen to other machines all the same, in plain, to whoever comes.
 
-    Zeros mean the defaults. Raises InvalidArgument (address, policy, ratio), SystemFailure (port taken).
+    Zeros mean the defaults. Raises InvalidArgument (address, policy, ratio, file, an address of other machines
+    without a key), SystemFailure (port taken).
     """
 
     def __init__(
@@ -52,6 +60,9 @@ class Master:
         straggler_policy: str = "report",
         straggler_ms: int = 0,
         straggler_ratio: float = 0.0,
+        secret_file: Path = "",
+        rules_file: Path = "",
+        insecure: bool = False,
     ) -> None:
         if straggler_policy not in _STRAGGLER_POLICIES:
             raise InvalidArgument(
@@ -70,6 +81,9 @@ class Master:
             straggler_policy=_STRAGGLER_POLICIES.index(straggler_policy),
             straggler_ms=straggler_ms,
             straggler_ratio=straggler_ratio,
+            secret_file=os.fspath(secret_file),
+            rules_file=os.fspath(rules_file),
+            insecure=insecure,
         )
         self._address = self._handle.address()
 

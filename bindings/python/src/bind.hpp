@@ -13,6 +13,7 @@ void bind_master(nanobind::module_& module);
 void bind_shared_state(nanobind::module_& module);
 void bind_communicator(nanobind::module_& module);
 void bind_optim(nanobind::module_& module);
+void bind_keys(nanobind::module_& module);
 void bind_sim_device(nanobind::module_& module);
 
 }  // namespace hawser_python

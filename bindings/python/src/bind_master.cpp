@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <hawser/result.hpp>
 #include <optional>
 #include <string>
 
@@ -60,7 +61,8 @@ void bind_master(nb::module_& module) {
           [](MasterHandle* self, const std::optional<std::string>& listen, std::uint32_t silence_ms,
              std::uint32_t stall_ms, std::uint32_t call_wait_ms, std::uint32_t recovery_ms,
              std::uint32_t bootstrap_ms, std::uint32_t link_open_ms, std::uint32_t connections_max,
-             std::uint32_t straggler_policy, std::uint32_t straggler_ms, double straggler_ratio) {
+             std::uint32_t straggler_policy, std::uint32_t straggler_ms, double straggler_ratio,
+             const std::string& secret_file, const std::string& rules_file, bool insecure) {
             hawserMasterConfig_t config = HAWSER_MASTER_CONFIG_INIT;
             config.listen = listen ? listen->c_str() : nullptr;
             config.silence_ms = silence_ms;
@@ -73,12 +75,15 @@ void bind_master(nb::module_& module) {
             config.straggler_policy = straggler_policy;
             config.straggler_ms = straggler_ms;
             config.straggler_ratio = straggler_ratio;
+            config.secret_file = hawser::detail::or_null(secret_file);
+            config.rules_file = hawser::detail::or_null(rules_file);
+            config.insecure = insecure ? 1 : 0;
             new (self) MasterHandle(config);
           },
           nb::kw_only(), nb::arg("listen").none(), nb::arg("silence_ms"), nb::arg("stall_ms"),
           nb::arg("call_wait_ms"), nb::arg("recovery_ms"), nb::arg("bootstrap_ms"), nb::arg("link_open_ms"),
           nb::arg("connections_max"), nb::arg("straggler_policy"), nb::arg("straggler_ms"),
-          nb::arg("straggler_ratio"))
+          nb::arg("straggler_ratio"), nb::arg("secret_file"), nb::arg("rules_file"), nb::arg("insecure"))
       .def("address", &MasterHandle::address)
       .def("close", &MasterHandle::close);
 }

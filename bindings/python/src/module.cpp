@@ -19,5 +19,6 @@ NB_MODULE(_core, module) {
   hawser_python::bind_shared_state(module);
   hawser_python::bind_communicator(module);
   hawser_python::bind_optim(module);
+  hawser_python::bind_keys(module);
   hawser_python::bind_sim_device(module);
 }

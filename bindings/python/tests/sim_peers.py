@@ -21,7 +21,7 @@ def run_with_devices(script: str, device: str = "sim:seed=3") -> str:
         from hawser import sim_device
 
         master = hawser.Master("127.0.0.1:0")
-        peers = [hawser.Communicator(master.address) for _ in range(2)]
+        peers = [hawser.Communicator(master.address, name=f"peer {i}", min_peers=2) for i in range(2)]
         pool = concurrent.futures.ThreadPoolExecutor(2)
 
         def called(call, i):
@@ -50,8 +50,6 @@ def run_with_devices(script: str, device: str = "sim:seed=3") -> str:
                 return self.tensor.__dlpack_device__()
 
         both(lambda i: peers[i].connect())
-        while any(peer.world_size < 2 for peer in peers):
-            both(lambda i: peers[i].update_topology())
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(prelude) + textwrap.dedent(script)],
@@ -59,7 +57,7 @@ def run_with_devices(script: str, device: str = "sim:seed=3") -> str:
         cwd=Path(__file__).parent,  # scripts may import what tests have in common
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -26,6 +26,7 @@ from torch._C._distributed_c10d import (  # type: ignore[import-not-found,unused
 
 from hawser import Communicator, HawserError, Master, Plan, Quantization
 from hawser.errors import Closed, MasterRestarted, Timeout
+from hawser.keys import Path
 
 __all__ = ["Gathered", "Options", "gather"]
 
@@ -55,6 +56,9 @@ class Options:
         plan: how the data travels. Same on all ranks, as quantization.
         quantization: smaller floats on the wire, in all-reduces that are a sum or an average.
         compress: what this rank sends, without loss, where that pays.
+        secret_file: the run's secret, or a key that was issued to this rank (an operator's on rank 0, if it starts the
+            master). Default: what HAWSER_SECRET_FILE names. Ranks on several machines need one.
+        insecure: without a key, connect to other machines all the same, in plain. Also if HAWSER_INSECURE is 1.
         blocking_wait: `wait` blocks the host also for all-reduces on CUDA, and so raises their errors.
     """
 
@@ -67,6 +71,8 @@ class Options:
     plan: Plan = Plan.AUTO
     quantization: Quantization | None = None
     compress: bool = False
+    secret_file: Path = ""
+    insecure: bool = False
     blocking_wait: bool = False
 
 
@@ -115,6 +121,8 @@ def gather(
             connections_per_link=options.connections_per_link,
             connect_ms=meeting.left_ms(),
             min_peers=size,
+            secret_file=options.secret_file,
+            insecure=options.insecure,
             master_redial_ms=0 if named else _REDIAL_MS,
         )
         rank_at = _link(comm, rank, size, meeting)
@@ -174,7 +182,13 @@ class _Meeting:
         listen, published = _master_addresses(self._store, options.advertise_address)
         try:
             call_wait_ms = _whole_ms(self.timeout.total_seconds())
-            master = Master(_joined(listen, "0"), bootstrap_ms=_BOOTSTRAP_MS, call_wait_ms=call_wait_ms)
+            master = Master(
+                _joined(listen, "0"),
+                bootstrap_ms=_BOOTSTRAP_MS,
+                call_wait_ms=call_wait_ms,
+                secret_file=options.secret_file,
+                insecure=options.insecure,
+            )
         except HawserError as error:
             self._store.set(_MASTER_KEY, f"{_FAILED}{error}")
             raise
