@@ -44,7 +44,7 @@ inline constexpr double kHandshakesPerSecond = 128;
 /// costs a third of a millisecond of a core, before anybody has proven anything. Whoever has opened others lately
 /// leaves half of it to the rest.
 inline constexpr double kHandshakesOfAllBurst = 2048;
-inline constexpr double kHandshakesOfAllPerSecond = 512;
+inline constexpr double kHandshakesOfAllPerSecond = 128;
 /// Connections that are no member's, of one address.
 inline constexpr std::size_t kAnonymousPerSourceMax = 256;
 /// Connections that one address may open at once, and in a second from then on.

@@ -14,7 +14,7 @@ TestRun::TestRun(Options options) : options_(std::move(options)) {
 void TestRun::start_master() {
   auto master = Master::create({.listen = address_,
                                 .bounds = options_.bounds,
-                                .access = {.secret_file = options_.secret_file},
+                                .access = {.secret_file = options_.secret_file, .insecure = options_.insecure},
                                 .rules_file = options_.rules_file});
   if (!master.ok()) FAIL(master.error().sentence);
   master_ = std::move(*master);
@@ -32,7 +32,7 @@ void TestRun::restart_master() {
 CommunicatorConfig TestRun::config() const {
   CommunicatorConfig config;
   config.master = address_;
-  config.access.secret_file = options_.secret_file;
+  config.access = {.secret_file = options_.secret_file, .insecure = options_.insecure};
   config.engine.connect = seconds(20);
   config.engine.master_redial = seconds(10);
   config.engine.silence = seconds(3);

@@ -34,6 +34,7 @@ class TestRun {
                         .link_open = seconds(5),
                         .mismatch_grace = milliseconds(300)};
     std::string secret_file{};  ///< Of master and peers. Empty: without keys.
+    bool insecure = false;  ///< Without keys, and reached from elsewhere.
     std::string rules_file{};
   };
   explicit TestRun(Options options);

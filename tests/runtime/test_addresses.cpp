@@ -91,6 +91,7 @@ TEST_CASE("a master on 0.0.0.0 leaves the IPv6 port to others") {
   if (!host_has_ipv6()) return;
   TestRun::Options options;
   options.listen_host = "0.0.0.0";
+  options.insecure = true;
   const TestRun run(options);
   const std::uint16_t port = run.address().port;
   asio::io_context io;
@@ -142,6 +143,7 @@ TEST_CASE("a bad place to listen is said") {
   config.port_last = 9;
   CHECK(Communicator::create(config).status() == Status::invalid_argument);
   config = {};
+  config.access.insecure = true;
   config.listen_host = "192.0.2.1";
   CHECK(Communicator::create(config).status() == Status::system);
   config.listen_host = "no-such-host.invalid";
