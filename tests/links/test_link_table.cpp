@@ -23,6 +23,39 @@ TEST_CASE("an accepted connection that says nothing ends at its bound") {
   CHECK_FALSE(bench.table.next_deadline());
 }
 
+TEST_CASE("a greeting counts only from the holder of the key that the peer is known by") {
+  TableBench bench;
+  const KeyId known{{1}}, other{{2}};
+  bench.table.open(at(0),
+                   {.peer = kSmall,
+                    .name = "other",
+                    .address = {"192.0.2.1", 4000},
+                    .secret = kSecret,
+                    .dial_after = seconds(1),
+                    .key = known},
+                   bench.out);
+  const SocketId socket = bench.accept(at(10));
+  const auto greet_as = [&](std::optional<KeyId> key) {
+    bench.table.received(at(20), {.socket = socket, .bytes = bench.greeting(), .key = key}, bench.out);
+  };
+  SECTION("its own") {
+    greet_as(known);
+    CHECK(bench.answer(socket) == GreetingAnswer::accepted);
+  }
+  SECTION("another one") {
+    greet_as(other);
+    CHECK(bench.answer(socket) == GreetingAnswer::refused_unknown);
+    CHECK(bench.closes(socket));
+  }
+  SECTION("none") {
+    greet_as(std::nullopt);
+    CHECK(bench.answer(socket) == GreetingAnswer::refused_unknown);
+  }
+  // A dial is told whom to expect.
+  bench.table.tick(at(5000), bench.out);
+  if (bench.count<Dial>() > 0) CHECK(bench.only<Dial>().key == known);
+}
+
 TEST_CASE("a held greeting is refused at its bound, which counts from the greeting") {
   TableBench bench;
   const SocketId early = bench.accept(at(0));
