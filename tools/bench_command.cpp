@@ -50,6 +50,8 @@ void add_collective_options(CLI::App& command, AllReduceOptions& options) {
   command.add_flag("--in-place", options.in_place, "Send and receive buffer are the same");
   command.add_flag("--check-same-host", options.check_same_host,
                    "Payloads carry checksums, as they do between hosts");
+  command.add_flag("--tls", options.tls_same_host,
+                   "All connections under TLS, as between hosts of a run with keys; a member by hand needs a key");
   command.add_option("--io-threads", options.io_threads, "As in a communicator's configuration (default: by the cores)")
       ->check(CLI::Range(1, 64));
 }

@@ -49,7 +49,10 @@ void* DeviceMirror::data() const {
 }
 
 void DeviceMirror::fetch_back() {
-  if (memory_ != nullptr) need(hawserSimDeviceCopy(buffer_.all().data(), memory_, buffer_.all().size_bytes()));
+  if (memory_ == nullptr) return;
+  // A call that fails at once has not waited for what was written at first. A failing device has lost it.
+  if (hawserSimDeviceSynchronise(stream_) == hawserErrorSystem) return;
+  need(hawserSimDeviceCopy(buffer_.all().data(), memory_, buffer_.all().size_bytes()));
 }
 
 }  // namespace hawser::churn

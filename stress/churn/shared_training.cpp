@@ -198,8 +198,10 @@ Next SharedTraining::offer(const char* phase) {
 
 void SharedTraining::report(const SyncOccasion& occasion, const Call& call) {
   std::array<char, HAWSER_DIGEST_BYTES> digest{};
-  if (hawserSharedStateGetDigest(state_.handle(), digest.data()) != hawserSuccess)
+  if (hawserSharedStateGetDigest(state_.handle(), digest.data()) != hawserSuccess) {
     complain("unexpected_error", occasion.phase, std::string("digest: ") + hawserGetLastError());
+    return;
+  }
   const hawserSyncInfo_t& info = call.info;
   const TrainingProgress progress = state_.progress();
   reporter_.say(LineBuilder("sync")

@@ -5,10 +5,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <hawser/hawser.hpp>
 #include <map>
 #include <optional>
 #include <sstream>
+#include <stdexcept>
+#include <system_error>
 #include <utility>
 
 #include "bench/figures.hpp"
@@ -38,9 +41,29 @@ std::vector<std::string> worker_arguments(const AllReduceOptions& options, const
   for (const auto& [name, value] : values) arguments.insert(arguments.end(), {name, value});
   if (options.in_place) arguments.emplace_back("--in-place");
   if (options.check_same_host) arguments.emplace_back("--check-same-host");
+  if (options.tls_same_host) arguments.emplace_back("--tls");
   if (options.io_threads != 0) arguments.insert(arguments.end(), {"--io-threads", std::to_string(options.io_threads)});
   return arguments;
 }
+
+/// A run's secret for this process and its workers, by HAWSER_SECRET_FILE. It is gone with its owner.
+class BenchSecret {
+ public:
+  BenchSecret()
+      : file_(std::filesystem::temp_directory_path() / ("hawser_bench_" + std::to_string(getpid()) + ".key")) {
+    if (const auto made = create_secret(file_); !made) throw std::runtime_error(made.error().sentence);
+    ::setenv("HAWSER_SECRET_FILE", file_.c_str(), 1);
+  }
+  BenchSecret(const BenchSecret&) = delete;
+  BenchSecret& operator=(const BenchSecret&) = delete;
+  ~BenchSecret() {
+    std::error_code ignored;
+    std::filesystem::remove(file_, ignored);
+  }
+
+ private:
+  std::string file_;
+};
 
 /// What the workers of one group say about one size in one round, put together.
 class Gathering {
@@ -101,6 +124,8 @@ bool measure_world(const AllReduceOptions& options, std::uint32_t world, Figures
 }  // namespace
 
 int run_all_reduce_bench(const AllReduceOptions& options) try {
+  std::optional<BenchSecret> secret;
+  if (options.tls_same_host) secret.emplace();
   Figures figures;
   bool well = true;
   if (!options.lines) print_heading(options);

@@ -12,7 +12,8 @@ Result<Communicator> join(const JoinOptions& options) {
                                     .connect_ms = 60'000,
                                     .master_redial_ms = 5'000,
                                     .check_same_host = options.check_same_host,
-                                    .io_threads = options.io_threads});
+                                    .io_threads = options.io_threads,
+                                    .tls_same_host = options.tls_same_host});
   if (!comm) return comm;
   if (auto connected = comm->connect(); !connected) return connected.error();
   // Members of one view call as often as each other: all see the full view at the same time.

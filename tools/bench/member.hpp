@@ -23,6 +23,7 @@ struct JoinOptions {
   std::uint32_t world = 0;
   std::uint32_t connections = 0;  ///< 0: the library's default.
   bool check_same_host = false;
+  bool tls_same_host = false;
   std::uint32_t io_threads = 0;
   std::string listen = "127.0.0.1";  ///< Empty: all addresses.
 };

@@ -17,6 +17,7 @@ struct AllReduceOptions {
   CollectiveNames names;
   bool in_place = false;
   bool check_same_host = false;
+  bool tls_same_host = false;
   std::uint32_t io_threads = 0;
   bool per_thread = false;  ///< CPU time of each thread, too.
   bool lines = false;

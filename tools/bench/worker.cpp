@@ -156,6 +156,7 @@ Result<void> take_part(const WorkerOptions& options) {
                     .world = options.world,
                     .connections = options.all_reduce.connections,
                     .check_same_host = options.all_reduce.check_same_host,
+                    .tls_same_host = options.all_reduce.tls_same_host,
                     .io_threads = options.all_reduce.io_threads});
   if (!comm) return comm.error();
   const auto info = comm->info();
