@@ -33,7 +33,8 @@ Tensor = Union[SupportsDLPack, SupportsBuffer, SupportsCudaArray]
 
 On a device the work of one stream comes first, and the result is there when the call returns. The stream is torch's
 current one for its tensors, and for others the one that `__cuda_array_interface__` names. If that names none, or there
-is only DLPack, it is the device's default stream. The library keeps the memory until the operation has ended, so no
+is only DLPack, it is the device's default stream. If a call's tensors are on two devices, the one that it receives into
+must be on the default stream of its device. The library keeps the memory until the operation has ended, so no
 framework gives it to others meanwhile: `record_stream` is not needed. `SharedState` waits for torch's current streams,
 and of other frameworks' tensors for the default stream.
 

@@ -140,6 +140,11 @@ struct Buffers {
       raise_invalid_argument(
           "the send and the receive tensor are on different streams, and a collective waits for one of a device; let "
           "one stream wait for the other, and give both tensors that one");
+    if (send.on_device() && receive.on_device() && receive.device != send.device && receive.stream != nullptr)
+      raise_invalid_argument(
+          "the receive tensor is on another device than the send tensor, and on a stream of its own, which a "
+          "collective does not wait for; synchronise that stream, and name the default one of its device (for torch: "
+          "make the call while that is current)");
     return send.on_device() ? send.stream : receive.stream;
   }
   std::shared_ptr<Kept> kept() const {

@@ -22,7 +22,9 @@ def test_all_collectives_take_tensors_on_devices() -> None:
 
         mixed = [sim_device.Tensor(give(0)), give(1)]
         apart = [sim_device.Tensor(numpy.zeros(count, numpy.float32), device=1), numpy.zeros(count, numpy.float32)]
-        both(lambda i: peers[i].all_reduce(mixed[i], apart[i]))
+        apart[0].synchronise()
+        received = [CudaArray(apart[0], stream=None), apart[1]]  # the default stream of its device is waited for
+        both(lambda i: peers[i].all_reduce(mixed[i], received[i]))
         assert (apart[0].numpy() == apart[1]).all() and (apart[1] == give(0) + give(1)).all()
         assert (mixed[0].numpy() == give(0)).all()
 
@@ -100,6 +102,8 @@ def test_what_a_cuda_array_says_is_checked() -> None:
         refused("beyond", CudaArray(x, shape=(1 << 20,)))
         refused("no device is known here", CudaArray(x, data=(numpy.zeros(24, numpy.float32).ctypes.data, False)))
         refused("are on different streams", x, receive=CudaArray(x, stream=x.hawser_stream + 8))
+        elsewhere = sim_device.Tensor(numpy.zeros((4, 6), numpy.float32), device=1)
+        refused("on another device", x, receive=elsewhere)
         broken = CudaArray(x)
         del broken.__cuda_array_interface__["shape"]
         refused("cannot be read ('shape')", broken)
