@@ -41,7 +41,7 @@ inline constexpr std::size_t kHandshakesPerSourceMax = 128;
 inline constexpr double kHandshakesBurst = 512;
 inline constexpr double kHandshakesPerSecond = 128;
 /// Connections that a port with keys takes of all addresses together, at once and in a second from then on: a handshake
-/// costs a third of a millisecond of a core, before anybody has proven anything. Whoever has opened others lately
+/// costs half a millisecond of a core, before anybody has proven anything. Whoever has opened others lately
 /// leaves half of it to the rest.
 inline constexpr double kHandshakesOfAllBurst = 2048;
 inline constexpr double kHandshakesOfAllPerSecond = 128;

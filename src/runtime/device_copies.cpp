@@ -110,17 +110,17 @@ Result<void> DeviceCopies::wait_for(device::StreamWaits::Events events, device::
 }
 
 void DeviceCopies::free_later(int device, std::unique_ptr<device::Memory> memory) noexcept try {
+  const std::shared_ptr<device::Memory> shared(std::move(memory));
   // To free memory of a device that has failed may wait for ever. It is lost with the device.
   if (has_failed_) {
-    static_cast<void>(memory.release());
+    device::keep_for_ever(shared);
     return;
   }
-  const auto shared = std::make_shared<std::unique_ptr<device::Memory>>(std::move(memory));
   const std::lock_guard lock(mutex_);
   if (is_over_) return;
   if (const auto up = queue(device, Kind::up); up.ok())
     (*up)->works->put({.steps = {}, .done = [shared](const Result<void>& outcome) {
-                         if (!outcome.ok()) static_cast<void>(shared->release());
+                         if (!outcome.ok()) device::keep_for_ever(shared);
                        }});
 } catch (...) {
   // Without memory for the job it is freed here.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "scratch_folder.hpp"
 
 namespace {
 
@@ -17,9 +18,6 @@ namespace {
 class SavedCheckpoint {
  public:
   SavedCheckpoint() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "hawser-capi-XXXXXX").string();
-    REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    folder_ = pattern;
     std::vector<float> weights(1000, 1.5F);
     std::vector<std::uint16_t> ids(5, 3);
     const std::vector<hawserStateTensor_t> tensors{
@@ -31,11 +29,8 @@ class SavedCheckpoint {
     REQUIRE(hawserSharedStateSave(state, path().c_str()) == hawserSuccess);
     REQUIRE(hawserSharedStateDestroy(state) == hawserSuccess);
   }
-  ~SavedCheckpoint() { std::filesystem::remove_all(folder_); }
-  SavedCheckpoint(const SavedCheckpoint&) = delete;
-  SavedCheckpoint& operator=(const SavedCheckpoint&) = delete;
 
-  std::string path() const { return (folder_ / "model.safetensors").string(); }
+  std::string path() const { return folder_ / "model.safetensors"; }
   void damage_last_byte() const {
     std::fstream file(path(), std::ios::in | std::ios::out | std::ios::binary);
     file.seekg(-1, std::ios::end);
@@ -45,7 +40,7 @@ class SavedCheckpoint {
   }
 
  private:
-  std::filesystem::path folder_;
+  hawser::test::ScratchFolder folder_;
 };
 
 struct Shown {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "catch.hpp"
-#include "folder.hpp"
+#include "scratch_folder.hpp"
 
 namespace {
 
@@ -28,7 +28,7 @@ class RunKeys {
   }
 
  private:
-  Folder folder_;
+  hawser::test::ScratchFolder folder_;
   std::string secret_;
 };
 

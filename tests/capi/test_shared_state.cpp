@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "catch.hpp"
-#include "folder.hpp"
+#include "scratch_folder.hpp"
 #include "two_members.hpp"
 
 namespace {
@@ -287,7 +287,7 @@ TEST_CASE("a state in use is not destroyed") {
 }
 
 TEST_CASE("a state is saved and loaded; damaged files and others' are refused") {
-  const Folder folder;
+  const hawser::test::ScratchFolder folder;
   const std::string path = folder / "state.safetensors";
   std::vector<float> weights{1, 2, 3, 4};
   std::vector<std::int64_t> steps{70, 80};

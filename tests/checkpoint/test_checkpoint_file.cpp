@@ -19,32 +19,17 @@
 #include "base/random.hpp"
 #include "catch.hpp"
 #include "kernels/content_digest.hpp"
+#include "scratch_folder.hpp"
 
 namespace hawser {
 namespace {
 
 namespace fs = std::filesystem;
+using test::ScratchFolder;
 
-/// A folder that is gone with its owner.
-class Folder {
- public:
-  Folder() {
-    std::string pattern = (fs::temp_directory_path() / "hawser-checkpoint-XXXXXX").string();
-    REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    path_ = pattern;
-  }
-  ~Folder() { fs::remove_all(path_); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-  std::size_t files() const {
-    return static_cast<std::size_t>(std::distance(fs::directory_iterator(path_), fs::directory_iterator()));
-  }
-
- private:
-  fs::path path_;
-};
+std::size_t files_in(const ScratchFolder& folder) {
+  return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()));
+}
 
 struct TestTensor {
   std::string name;
@@ -150,11 +135,11 @@ class FileSizeLimit {
 }  // namespace
 
 TEST_CASE("a checkpoint comes back as it was saved") {
-  const Folder folder;
+  const ScratchFolder folder;
   const std::string path = folder / "model.safetensors";
   const auto saved = small_model();
   REQUIRE(save(path, 42, saved).ok());
-  CHECK(folder.files() == 1);
+  CHECK(files_in(folder) == 1);
   auto loaded = small_model(100);
   REQUIRE_FALSE(same_content(loaded, saved));
   // The order of the caller's tensors does not matter.
@@ -168,7 +153,7 @@ TEST_CASE("a checkpoint comes back as it was saved") {
 }
 
 TEST_CASE("every type and sizes around a slice come back") {
-  const Folder folder;
+  const ScratchFolder folder;
   const std::string path = folder / "model";
   std::vector<TestTensor> saved;
   for (const DataType type : kDataTypes) saved.push_back(random_tensor(to_string(type), type, 1001));
@@ -186,7 +171,7 @@ TEST_CASE("every type and sizes around a slice come back") {
 }
 
 TEST_CASE("a checkpoint without tensors holds a revision") {
-  const Folder folder;
+  const ScratchFolder folder;
   REQUIRE(save(folder / "empty", 3, {}).ok());
   std::vector<TestTensor> none;
   const auto revision = load(folder / "empty", none);
@@ -195,7 +180,7 @@ TEST_CASE("a checkpoint without tensors holds a revision") {
 }
 
 TEST_CASE("the file is laid out as safetensors wants it") {
-  const Folder folder;
+  const ScratchFolder folder;
   const std::string path = folder / "model";
   const auto saved = small_model();
   REQUIRE(save(path, 42, saved).ok());
@@ -223,7 +208,7 @@ TEST_CASE("the file is laid out as safetensors wants it") {
 }
 
 TEST_CASE("the same state makes the same file") {
-  const Folder folder;
+  const ScratchFolder folder;
   auto tensors = small_model();
   REQUIRE(save(folder / "one", 42, tensors).ok());
   std::swap(tensors[0], tensors[3]);
@@ -232,7 +217,7 @@ TEST_CASE("the same state makes the same file") {
 }
 
 TEST_CASE("a file that is cut anywhere is refused") {
-  const Folder folder;
+  const ScratchFolder folder;
   const std::string path = folder / "model";
   REQUIRE(save(path, 42, small_model()).ok());
   const std::string whole = read_file(path);
@@ -244,7 +229,7 @@ TEST_CASE("a file that is cut anywhere is refused") {
 }
 
 TEST_CASE("a file with any bit flipped is refused") {
-  const Folder folder;
+  const ScratchFolder folder;
   const std::string path = folder / "model";
   REQUIRE(save(path, 42, small_model()).ok());
   const std::string whole = read_file(path);
@@ -260,7 +245,7 @@ TEST_CASE("a file with any bit flipped is refused") {
 }
 
 TEST_CASE("verifying reads all of a good file and tells how far it is") {
-  const Folder folder;
+  const ScratchFolder folder;
   const std::string path = folder / "model";
   auto saved = small_model();
   saved.push_back(random_tensor("large", DataType::uint8, 2 * kDigestSliceBytes + 17));
@@ -280,7 +265,7 @@ TEST_CASE("verifying reads all of a good file and tells how far it is") {
 }
 
 TEST_CASE("verifying finds a single damaged bit in the last of several slices, and what is not there") {
-  const Folder folder;
+  const ScratchFolder folder;
   const std::string path = folder / "model";
   REQUIRE(save(path, 1, {random_tensor("large", DataType::uint8, 3 * kDigestSliceBytes + 17)}).ok());
   std::string file = read_file(path);
@@ -296,7 +281,7 @@ TEST_CASE("verifying finds a single damaged bit in the last of several slices, a
 }
 
 TEST_CASE("damage deep in a large tensor is found before anything is written") {
-  const Folder folder;
+  const ScratchFolder folder;
   const std::string path = folder / "model";
   const auto saved = std::vector{random_tensor("a", DataType::float32, 10),
                                  random_tensor("large", DataType::uint8, 3 * kDigestSliceBytes + 17)};
@@ -312,7 +297,7 @@ TEST_CASE("damage deep in a large tensor is found before anything is written") {
 }
 
 TEST_CASE("lengths that lie are refused before memory is taken") {
-  const Folder folder;
+  const ScratchFolder folder;
   const std::string path = folder / "model";
   REQUIRE(save(path, 42, small_model()).ok());
   const std::string rest = read_file(path).substr(8);
@@ -325,7 +310,7 @@ TEST_CASE("lengths that lie are refused before memory is taken") {
 }
 
 TEST_CASE("other files than Hawser's are refused") {
-  const Folder folder;
+  const ScratchFolder folder;
   const std::string json = "{\"w\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}";
   CHECK(contains(damage(folder / "other", length_bytes(json.size()) + json + "abcd"),
                  "Hawser did not write it"));
@@ -333,7 +318,7 @@ TEST_CASE("other files than Hawser's are refused") {
 }
 
 TEST_CASE("a file with other tensors than the caller's is a mismatch") {
-  const Folder folder;
+  const ScratchFolder folder;
   const std::string path = folder / "model";
   REQUIRE(save(path, 42, small_model()).ok());
   auto targets = small_model(100);
@@ -361,7 +346,7 @@ TEST_CASE("a file with other tensors than the caller's is a mismatch") {
 }
 
 TEST_CASE("a caller's mistakes are told and leave no file") {
-  const Folder folder;
+  const ScratchFolder folder;
   const std::string path = folder / "model";
   const auto status = [&](const std::vector<TestTensor>& tensors) { return save(path, 1, tensors).status(); };
   CHECK(status({random_tensor("a", DataType::int8, 1), random_tensor("a", DataType::int8, 1)}) ==
@@ -373,17 +358,17 @@ TEST_CASE("a caller's mistakes are told and leave no file") {
   CHECK(save_checkpoint(path, 1, std::span(&null, 1)).status() == Status::invalid_argument);
   const CheckpointTarget null_target{.name = "a", .count = 1};
   CHECK(load_checkpoint(path, std::span(&null_target, 1)).status() == Status::invalid_argument);
-  CHECK(folder.files() == 0);
+  CHECK(files_in(folder) == 0);
 }
 
 TEST_CASE("a later save takes the place of an earlier one") {
-  const Folder folder;
+  const ScratchFolder folder;
   const std::string path = folder / "model";
   REQUIRE(save(path, 1, {random_tensor("large", DataType::uint8, 100000)}).ok());
   // What a process that died left behind.
   write_file(path + ".partial", std::string(200000, 'x'));
   REQUIRE(save(path, 2, small_model()).ok());
-  CHECK(folder.files() == 1);
+  CHECK(files_in(folder) == 1);
   auto loaded = small_model(100);
   const auto revision = load(path, loaded);
   REQUIRE(revision.ok());
@@ -391,7 +376,7 @@ TEST_CASE("a later save takes the place of an earlier one") {
 }
 
 TEST_CASE("a save that fails leaves the old file as it was and nothing beside it") {
-  const Folder folder;
+  const ScratchFolder folder;
   const std::string path = folder / "model";
   REQUIRE(save(path, 1, small_model()).ok());
   const std::string before = read_file(path);
@@ -408,14 +393,14 @@ TEST_CASE("a save that fails leaves the old file as it was and nothing beside it
     CHECK(saved.status() == Status::system);
     CHECK(contains(saved.error().sentence, path));
     CHECK(read_file(path) == before);
-    CHECK(folder.files() == 1);
+    CHECK(files_in(folder) == 1);
   }
   REQUIRE(save(path, 1, small_model(7)).ok());
   CHECK(read_file(path) != before);
 }
 
 TEST_CASE("a place that cannot be written is an error") {
-  const Folder folder;
+  const ScratchFolder folder;
   const auto saved = save(folder / "no such folder/model", 1, small_model());
   REQUIRE_FALSE(saved.ok());
   CHECK(saved.status() == Status::system);
@@ -424,13 +409,13 @@ TEST_CASE("a place that cannot be written is an error") {
   SECTION("a folder in the partial file's place") {
     fs::create_directory(folder / "model.partial");
     CHECK(save(folder / "model", 1, small_model()).status() == Status::system);
-    CHECK(folder.files() == 1);
+    CHECK(files_in(folder) == 1);
   }
   SECTION("a folder in the file's place") {
     fs::create_directory(folder / "model");
     CHECK(save(folder / "model", 1, small_model()).status() == Status::system);
     CHECK(fs::is_directory(folder / "model"));
-    CHECK(folder.files() == 1);
+    CHECK(files_in(folder) == 1);
   }
   SECTION("a link in the partial file's place is not followed") {
     write_file(folder / "precious", "precious");
@@ -451,21 +436,21 @@ TEST_CASE("a place that cannot be written is an error") {
 }
 
 TEST_CASE("two saves to one path at once: the second is refused") {
-  const Folder folder;
+  const ScratchFolder folder;
   const std::string path = folder / "model";
   const int other = ::open((path + ".partial").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
   REQUIRE(other >= 0);
   REQUIRE(::flock(other, LOCK_EX | LOCK_NB) == 0);
   const auto saved = save(path, 1, small_model());
   CHECK(saved.status() == Status::invalid_usage);
-  CHECK(folder.files() == 1);
+  CHECK(files_in(folder) == 1);
   ::close(other);
   CHECK(save(path, 1, small_model()).ok());
-  CHECK(folder.files() == 1);
+  CHECK(files_in(folder) == 1);
 }
 
 TEST_CASE("what is no regular file is not loaded, and does not block") {
-  const Folder folder;
+  const ScratchFolder folder;
   CHECK(refused_load(folder / "nothing").status == Status::system);
   fs::create_directory(folder / "folder");
   CHECK(refused_load(folder / "folder").status == Status::refused);
@@ -476,7 +461,7 @@ TEST_CASE("what is no regular file is not loaded, and does not block") {
 }
 
 TEST_CASE("a path without a folder is one in the working folder") {
-  const Folder folder;
+  const ScratchFolder folder;
   const fs::path before = fs::current_path();
   fs::current_path(folder / ".");
   const bool good = save("model", 9, small_model()).ok();

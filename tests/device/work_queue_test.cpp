@@ -32,7 +32,9 @@ TEST_CASE("jobs of a work queue end in their order") {
     auto queue = WorkQueue::start(*devices, 0, kJobBound);
     REQUIRE(queue.ok());
     for (int job = 0; job < 100; ++job)
-      (*queue)->put({.steps = {WorkQueue::Copy{.to = output.data() + job * 64, .from = (*memory)->bytes() + job * 64, .bytes = 64}},
+      (*queue)->put({.steps = {WorkQueue::Copy{.to = output.data() + job * 64,
+                                               .from = (*memory)->bytes() + job * 64,
+                                               .bytes = 64}},
                      .done = [&, job](const Result<void>& outcome) {
                        order.push_back(job);
                        if (!outcome.ok()) ++failed;

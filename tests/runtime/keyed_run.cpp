@@ -23,7 +23,7 @@ using transport::Stream;
 KeyFiles::KeyFiles() : secret_file_(keep("run.secret", secret_.text())) {}
 
 std::string KeyFiles::keep(const std::string& name, const std::string& content) {
-  const std::string path = folder_.file(name);
+  const std::string path = folder_ / name;
   REQUIRE(trust::write_private_file(path, content).ok());
   return path;
 }

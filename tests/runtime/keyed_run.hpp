@@ -25,7 +25,7 @@ class KeyFiles {
   /// Of a new key.
   std::string issue(const trust::IssueOrder& order, std::int64_t now_unix_s = trust::unix_time_now());
   /// Where a file may be made.
-  std::string file(const std::string& name) const { return folder_.file(name); }
+  std::string file(const std::string& name) const { return folder_ / name; }
 
  private:
   std::string keep(const std::string& name, const std::string& content);

@@ -3,12 +3,12 @@
 
 #include <cstdint>
 #include <cstdlib>
-#include <filesystem>
 #include <hawser/hawser.hpp>
 #include <string>
 #include <vector>
 
 #include "catch.hpp"
+#include "scratch_folder.hpp"
 #include "tool_command.hpp"
 
 namespace {
@@ -16,16 +16,7 @@ namespace {
 /// Calls of `hawser keygen` with files in a folder of their own.
 class KeygenCalls {
  public:
-  KeygenCalls() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "hawser-keygen-XXXXXX").string();
-    REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    folder_ = pattern;
-  }
-  ~KeygenCalls() { std::filesystem::remove_all(folder_); }
-  KeygenCalls(const KeygenCalls&) = delete;
-  KeygenCalls& operator=(const KeygenCalls&) = delete;
-
-  std::string path(const std::string& name) const { return folder_ + "/" + name; }
+  std::string path(const std::string& name) const { return folder_ / name; }
   hawser::test::Said secret() const { return hawser::test::run("keygen " + path("run.secret")); }
   hawser::test::Said issue(const std::string& options, const std::string& name) const {
     return hawser::test::run("keygen --issue ada --secret-file " + path("run.secret") + " " + options + " " +
@@ -33,7 +24,7 @@ class KeygenCalls {
   }
 
  private:
-  std::string folder_;
+  hawser::test::ScratchFolder folder_;
 };
 
 }  // namespace

@@ -51,7 +51,7 @@ TEST_CASE("the run's key follows from its secret for ever") {
 
 TEST_CASE("key files are for their owner alone, and never overwritten") {
   const ScratchFolder folder;
-  const std::string path = folder.file("run.key");
+  const std::string path = folder / "run.key";
   const std::string text = RunSecret::draw()->text();
   ::umask(0);
   REQUIRE(trust::write_private_file(path, text).ok());
@@ -76,13 +76,13 @@ TEST_CASE("key files are for their owner alone, and never overwritten") {
   REQUIRE(::chmod(path.c_str(), 0400) == 0);
   CHECK(trust::load_run_secret(path).ok());
   CHECK_FALSE(trust::read_private_file(path, text.size() - 1).ok());
-  CHECK_FALSE(trust::read_private_file(folder.file("none"), 1000).ok());
+  CHECK_FALSE(trust::read_private_file(folder / "none", 1000).ok());
   CHECK_FALSE(trust::read_private_file("/dev/zero", 1000).ok());
 }
 
 TEST_CASE("a file that is no key file is refused by name") {
   const ScratchFolder folder;
-  const std::string path = folder.file("a.key");
+  const std::string path = folder / "a.key";
   for (const std::string content :
        {"", "-----BEGIN CERTIFICATE-----\n", "hawser-issued-key 1\n", "hawser-issued-key 2\n"}) {
     std::filesystem::remove(path);

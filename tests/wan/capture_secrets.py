@@ -72,7 +72,8 @@ def run_members(wan, hawser, hostile, folder, capture, secret):
     member = (f"mkfifo in-$HAWSER_WAN_HOST && exec {hostile} member --master $HAWSER_WAN_MASTER "
               "--name overheard-$HAWSER_WAN_HOST --address $HAWSER_WAN_ADDRESS --elements 4096 --state-bytes 65536 "
               "0<>in-$HAWSER_WAN_HOST")
-    environment = {key: value for key, value in os.environ.items() if key not in ("HAWSER_SECRET_FILE", "HAWSER_INSECURE")}
+    keys = ("HAWSER_SECRET_FILE", "HAWSER_INSECURE")
+    environment = {key: value for key, value in os.environ.items() if key not in keys}
     if secret:
         environment["HAWSER_SECRET_FILE"] = str(secret)
     inside = folder / capture.stem
@@ -83,7 +84,9 @@ def run_members(wan, hawser, hostile, folder, capture, secret):
     steps = dict.fromkeys((f"[host-{host}]" for host in range(HOSTS)), 0)
     deadline = time.monotonic() + BOUND_S
     rest = b""
-    while min(steps.values()) < STEPS and select.select([running.stdout], [], [], max(0, deadline - time.monotonic()))[0]:
+    while min(steps.values()) < STEPS:
+        if not select.select([running.stdout], [], [], max(0, deadline - time.monotonic()))[0]:
+            break
         part = os.read(running.stdout.fileno(), 65536)
         if not part:
             break
