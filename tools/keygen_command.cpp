@@ -91,7 +91,7 @@ void add_keygen_command(CLI::App& app, int& status) {
       ->needs(name)
       ->check(CLI::Range(1, 3650));
   command->footer("Exit status: 0 if the file was made; 1 if not, and a sentence on stderr says why.");
-  command->callback([arguments, &status] {
-    status = arguments->name.empty() ? make_secret(*arguments) : issue(*arguments);
+  command->callback([arguments, name, &status] {
+    status = name->count() > 0 ? issue(*arguments) : make_secret(*arguments);
   });
 }

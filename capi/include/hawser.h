@@ -238,8 +238,8 @@ typedef struct hawserMasterConfig {
    *  TLS 1.3, and only holders of keys of the run are heard. Null: what HAWSER_SECRET_FILE names, if anything. Without
    *  a key the master listens on loopback addresses only: all of them if `listen` names no address. */
   const char* secret_file;
-  /** A file of rules: whom the master admits (docs/security.md). Changes by operators are written to it. It need not be
-   *  there. Null: none, and changes end with the master. */
+  /** A file of rules: whom the master admits (docs/operations.md). Changes by operators are written to it. It need not
+   *  be there. Null: none, and changes end with the master. */
   const char* rules_file;
   /** 1: without a key the master listens to other machines, in plain, to whoever comes. Also if HAWSER_INSECURE
    *  is 1. */

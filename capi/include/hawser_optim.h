@@ -11,8 +11,8 @@
  *  denormals are kept, unless the calling thread has told its processor otherwise. Factors are float64 and are rounded
  *  to the outer type once.
  *
- *  Every function works on `count` elements at any alignment, in the calling thread, at the speed of memory. It does
- *  not block, allocates nothing, keeps nothing, and is safe from any thread. Elements do not depend on each other, so a
+ *  On host memory every function works on `count` elements at any alignment, in the calling thread, at the speed of
+ *  memory. It does not block, allocates nothing, keeps nothing, and is safe from any thread. Elements do not depend on each other, so a
  *  tensor may be split among threads. Pointers may be null only if count is 0. Memory that is written must not overlap
  *  any other argument, unless the function says so. Errors of all functions: InvalidArgument (null, unknown type,
  *  numbers out of range, memory that overlaps or is larger than the address space). Nothing was written then.

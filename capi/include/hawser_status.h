@@ -1,6 +1,7 @@
 /** @file hawser_status.h
  *  The state of a run, as its master knows it: who is a member, who waits for what, and who holds up a collective.
- *  Anybody who reaches the master's port may ask. The conventions of hawser.h hold. `hawser status` prints the same.
+ *  In a run with keys it is for members, observers and operators; else for anybody who reaches the master's port. The
+ *  conventions of hawser.h hold. `hawser status` prints the same.
  */
 #ifndef HAWSER_STATUS_H
 #define HAWSER_STATUS_H

@@ -50,6 +50,7 @@ void MasterMachine::State::hello(Instant now, ConnectionId connection, const Hel
     return hello_again(now, connection, known->second, message.who, out);
   if (const auto why = hello_comes_too_early(now, message.who)) return drop_connection(connection, *why, out);
   if (const auto error = key_refusal(message.who, link, message.prefetches)) return turn_away(connection, *error, out);
+  if (const auto error = newcomer_refusal(message.who)) return turn_away(connection, *error, out);
   if (const auto error = hello_refusal(message.who, link)) return turn_away(connection, *error, out);
   Peer peer{.who = message.who,
             .seen_host = link.host,

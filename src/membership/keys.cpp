@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "base/limits.hpp"
+#include "base/loggable_text.hpp"
 #include "base/planted_fault.hpp"
 #include "membership/master_state.hpp"
 
@@ -25,7 +26,7 @@ Introduction MasterMachine::State::proven(const Introduction& who, const Connect
   const Badge& badge = *connection.badge;
   if (!planted(PlantedFault::any_key)) made.key = badge.key;
   if (badge.holds_secret || who.name == badge.name) return made;
-  made.name = (badge.name + "/" + who.name).substr(0, limits::kNameBytesMax);
+  made.name = make_loggable(badge.name + "/" + who.name, limits::kNameBytesMax);
   return made;
 }
 
@@ -41,6 +42,12 @@ std::optional<Error> MasterMachine::State::key_refusal(const Introduction& who, 
     return refused("the key of " + badge.name + " is a " + role_name(badge.role) +
                    "'s: it may fetch the state (connect with a prefetch), and is no member");
   if (const auto why = denial(rules_, badge, who.group)) return refused(*why + "; ask the run's operator");
+  return std::nullopt;
+}
+
+/// Of whom this master has not had. Members that a restarted one does not know yet are none: they say Resume.
+std::optional<Error> MasterMachine::State::newcomer_refusal(const Introduction& who) const {
+  const auto refused = [](const std::string& why) { return Error{Status::refused, why}; };
   const auto known = peers_.find(who.id);
   if (known != peers_.end() && known->second.who.is_same_peer(who)) return std::nullopt;
   if (rules_.draining) return refused("an operator drains this run: it takes no newcomers");
@@ -135,6 +142,8 @@ std::optional<std::string> MasterMachine::State::apply_command(Instant now, cons
       if (!key) return std::nullopt;
       rules_.admitted_keys.insert(*key);
       done = "admit " + command.argument;
+      // A run that waits for its first members may have them now.
+      maybe_bootstrap(now, out);
       break;
     case OperatorVerb::drain:
       rules_.draining = true;

@@ -274,6 +274,7 @@ class MasterMachine::State {
   // keys.cpp
   Introduction proven(const Introduction& who, const Connection& connection) const;
   std::optional<Error> key_refusal(const Introduction& who, const Connection& connection, bool prefetches) const;
+  std::optional<Error> newcomer_refusal(const Introduction& who) const;
   static bool may_see_status(const Connection& connection);
   bool may_be_admitted(const Peer& peer) const;
   void carry_out(Instant now, ConnectionId connection, const OperatorCommand& command, MasterActions& out);

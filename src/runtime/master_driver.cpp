@@ -210,6 +210,9 @@ void MasterDriver::perform(MasterActions& actions) {
 }
 
 void MasterDriver::perform_one(SendToPeer& action) {
+  // The rules of a command are kept just before its answer.
+  if (auto* const done = std::get_if<CommandDone>(&action.message))
+    done->sentence += std::exchange(rules_not_kept_, {});
   send_framed(action.connection, frame_control(encode(action.message)));
 }
 
@@ -260,12 +263,17 @@ void MasterDriver::perform_one(CloseConnection& action) {
 
 /// What cannot be kept holds until the master ends, and the log says so.
 void MasterDriver::perform_one(KeepRules& action) {
-  if (setup_.rules_file.empty())
+  if (setup_.rules_file.empty()) {
+    rules_not_kept_ = "; it ends with this master, which has no rules_file";
     return log(LogLevel::warning, "rules-not-kept",
                "an operator's change of the rules ends with this master: give it a rules_file, for bans to outlive it");
-  if (const auto kept = write_rules(setup_.rules_file, action.rules); !kept.ok())
-    log(LogLevel::error, "rules-not-kept",
-        kept.error().sentence + "; the change ends with this master unless that is mended and the command repeated");
+  }
+  if (const auto kept = write_rules(setup_.rules_file, action.rules); !kept.ok()) {
+    const std::string why =
+        kept.error().sentence + "; the change ends with this master unless that is mended and the command repeated";
+    log(LogLevel::error, "rules-not-kept", why);
+    rules_not_kept_ = "; " + why;
+  }
 }
 
 void MasterDriver::perform_one(LogEvent& action) { write_log(setup_.name, action); }

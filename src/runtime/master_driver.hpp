@@ -74,6 +74,7 @@ class MasterDriver {
 
   asio::io_context& io_;
   Setup setup_;
+  std::string rules_not_kept_;  ///< For the answer to the command that changed them; empty: they were kept.
   MasterMachine machine_;
   std::shared_ptr<transport::Listener> listener_;
   asio::steady_timer timer_;

@@ -55,6 +55,8 @@ Result<AdmissionRules> read_rules(const std::string& path) {
   std::string text;
   text.resize(kRulesBytesMax + 1);
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  // Half of the rules would let in whom the other half denies.
+  if (file.bad()) return failed("cannot read", path);
   text.resize(static_cast<std::size_t>(file.gcount()));
   if (text.size() > kRulesBytesMax)
     return Error{Status::invalid_argument, "the rules file '" + path + "' has more than 16 MiB"};

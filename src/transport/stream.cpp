@@ -177,10 +177,15 @@ std::size_t Stream::read_layered(const IntoBuffers& into, std::error_code& error
   return 0;
 }
 
-/// Fills the buffer as far as there is something. An error comes with what was read before it.
+/// Rounds in which nothing comes that anybody reads: a record of 16 KiB takes two or three.
+constexpr int kEmptyRoundsMax = 16;
+
+/// Fills the buffer as far as there is something. An error comes with what was read before it. Who sends records
+/// without content, such as updates of its key, does not keep the thread here: the others have their turns in between.
 std::size_t Stream::read_encrypted(asio::mutable_buffer into, std::error_code& error) {
   TlsSession& session = *layer_->session;
   std::size_t done = 0;
+  int empty_rounds = 0;
   while (done < into.size()) {
     const std::size_t count = session.read(bytes_of(into).subspan(done));
     done += count;
@@ -188,6 +193,11 @@ std::size_t Stream::read_encrypted(asio::mutable_buffer into, std::error_code& e
     if (session.has_heard_end() && layer_->may_read_plain) {
       layer_->reads_plain = true;
       layer_->rest = session.take_rest();
+      break;
+    }
+    empty_rounds = count > 0 ? 0 : empty_rounds + 1;
+    if (empty_rounds > kEmptyRoundsMax) {
+      error = asio::error::would_block;
       break;
     }
     if (is_stopped(error) || !receive_some(error)) break;

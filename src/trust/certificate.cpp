@@ -162,6 +162,9 @@ Result<CertificatePtr> issue_certificate(const CertificateTerms& terms, EVP_PKEY
   if (!is_name(terms.name))
     return wrong("a name must have 1 to " + std::to_string(limits::kNameBytesMax) +
                  " bytes of UTF-8 without control characters");
+  if (!terms.holds_secret && terms.name.find('/') != std::string::npos)
+    return wrong("the name '" + terms.name +
+                 "' has a '/': that stands between a key's name and what its holder adds to it");
   if (terms.expires_unix_s <= terms.begins_unix_s) return wrong("a key must be valid for some time");
   const std::string badge =
       to_string(BadgeText{.role = terms.role, .groups = terms.groups, .holds_secret = terms.holds_secret});

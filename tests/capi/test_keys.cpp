@@ -3,6 +3,7 @@
 
 #include <array>
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <hawser/hawser.hpp>
 #include <string>
@@ -192,4 +193,18 @@ TEST_CASE("an observer reads the status, an operator bans a key, and the rules a
   std::ifstream file(rules);
   const std::string written{std::istreambuf_iterator<char>(file), {}};
   CHECK(written.find("deny key " + key->key) != std::string::npos);
+}
+
+TEST_CASE("who gives an order learns if it ends with the master, and rules that cannot be read start no master") {
+  const RunKeys keys;
+  auto master = keyed_master(keys);
+  const hawser::QueryOptions owner{.timeout_ms = 20'000, .secret_file = keys.secret()};
+  const auto drained = hawser::operate(master.address(), hawserOperatorDrain, {}, owner);
+  REQUIRE(drained);
+  CHECK(drained->find("it ends with this master, which has no rules_file") != std::string::npos);
+  // A folder can be opened, and not be read.
+  const std::string folder = std::filesystem::path(keys.secret()).parent_path().string();
+  const auto unread =
+      hawser::Master::create({.listen = "127.0.0.1:0", .secret_file = keys.secret(), .rules_file = folder});
+  CHECK(unread.code() == hawserErrorSystem);
 }

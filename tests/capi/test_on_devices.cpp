@@ -4,7 +4,9 @@
 #include <hawser_optim.h>
 #include <hawser_sim_device.h>
 
+#include <cstdlib>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "catch.hpp"
@@ -12,8 +14,8 @@
 namespace {
 
 bool has_devices() {
-  hawserSimDeviceCounters_t counters = HAWSER_SIM_DEVICE_COUNTERS_INIT;
-  return hawserSimDeviceCount(&counters) == hawserSuccess;
+  const char* const named = std::getenv("HAWSER_DEVICE");
+  return named != nullptr && std::string_view(named).starts_with("sim");
 }
 
 class FloatsOnDevice {

@@ -1,3 +1,4 @@
+#include "base/loggable_text.hpp"
 #include "membership/admission_rules.hpp"
 #include "membership/master_bench.hpp"
 
@@ -165,6 +166,61 @@ TEST_CASE("a key is for its groups, and an issued one for its name") {
   const Member* const shown = bench.view(1).find({4});
   REQUIRE(shown != nullptr);
   CHECK(shown->name == "p4/p1");
+}
+
+TEST_CASE("a long name is cut between characters: others must be able to read it") {
+  MasterBench bench(kWithKeys);
+  all_hold(bench, 3);
+  bench.found(2);
+  bench.open(3);
+  Introduction named = bench.introduction(3);
+  named.name = "x";
+  for (int i = 0; i < 20; ++i) named.name += "\u20ac";
+  bench.say(3, Hello{named});
+  bench.pass(milliseconds(100));
+  bench.link(3);
+  bench.call_update({1, 2});
+  const Member* const shown = bench.view(1).find({3});
+  REQUIRE(shown != nullptr);
+  CHECK(shown->name.starts_with("p3/x"));
+  CHECK_FALSE(first_unloggable(shown->name));
+}
+
+TEST_CASE("a run that is drained, or has all its members, outlives a restart of its master") {
+  AdmissionRules rules;
+  if (GENERATE(false, true))
+    rules.draining = true;
+  else
+    rules.members_max = 1;
+  MasterBench bench(kWithKeys);
+  all_hold(bench, 3);
+  bench.found(3);
+  MasterBench restart(kWithKeys, 2, rules);
+  all_hold(restart, 4);
+  for (const std::uint64_t peer : {1, 2, 3}) restart.come_back(bench, peer);
+  restart.pass(seconds(5));
+  restart.present_outcomes({1, 2, 3});
+  restart.pass(seconds(6));
+  CHECK(restart.members(1) == Peers{1, 2, 3});
+  restart.hello(4);
+  CHECK(restart.closed(4));
+}
+
+TEST_CASE("a run whose first peers have newcomers' keys begins when an operator admits them") {
+  MasterBench bench(kWithKeys);
+  for (const std::uint64_t peer : {1, 2}) {
+    bench.hold(peer, badge_of(peer, Role::newcomer));
+    bench.hello_guest(peer);
+  }
+  bench.pass(milliseconds(100));
+  bench.say(1, PrefetchOver{});
+  bench.say(2, PrefetchOver{});
+  bench.link(1, 2);
+  bench.pass(seconds(30));
+  CHECK(bench.count<StartView>(1) == 0);
+  for (const std::uint64_t peer : {1, 2})
+    CHECK(command(bench, OperatorVerb::admit, to_string(key_of(peer))).starts_with("admit "));
+  CHECK(bench.count<StartView>(1) > 0);
 }
 
 TEST_CASE("a banned key is out at once, and stays out through a restart") {

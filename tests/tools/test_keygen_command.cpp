@@ -56,4 +56,9 @@ TEST_CASE("keygen issues a key with a role, groups and an end") {
   CHECK(keygen.issue("--role king", "eve.key").exit_status != 0);
   CHECK(keygen.issue("--groups 2,0", "eve.key").exit_status == 1);
   CHECK(hawser::test::run("keygen --issue ada " + keygen.path("eve.key")).exit_status != 0);
+  // A name that a script forgot to set makes no secret.
+  const std::string rest = " --secret-file " + keygen.path("run.secret") + " " + keygen.path("eve.key");
+  for (const std::string name : {"''", "site/gpu0"})
+    CHECK(hawser::test::run("keygen --issue " + name + rest).exit_status != 0);
+  CHECK_FALSE(hawser::key_info(keygen.path("eve.key")));
 }

@@ -143,8 +143,8 @@ struct Buffers {
     if (send.on_device() && receive.on_device() && receive.device != send.device && receive.stream != nullptr)
       raise_invalid_argument(
           "the receive tensor is on another device than the send tensor, and on a stream of its own, which a "
-          "collective does not wait for; synchronise that stream, and name the default one of its device (for torch: "
-          "make the call while that is current)");
+          "collective does not wait for; synchronise that stream, then make the call with the default stream of its "
+          "device as the current one");
     return send.on_device() ? send.stream : receive.stream;
   }
   std::shared_ptr<Kept> kept() const {
