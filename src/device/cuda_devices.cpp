@@ -20,7 +20,7 @@ constexpr int kAskedInARow = 200;
 constexpr std::chrono::microseconds kPause{20};
 
 constexpr const char* kNoKernels =
-    "this build has no kernels for GPUs: build it where nvcc is (CUDA 13), or use tensors of the host";
+    "this build has no kernels for GPUs: build it where nvcc is (CUDA 12.8 or later), or use tensors of the host";
 
 CuDevicePtr pointer(const void* address) { return reinterpret_cast<CuDevicePtr>(address); }
 

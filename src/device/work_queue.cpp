@@ -67,19 +67,16 @@ void WorkQueue::end_oldest() {
   Begun oldest = std::move(begun_.front());
   begun_.pop_front();
   Result<void> outcome;
-  if (!oldest.end.ok()) {
-    outcome = oldest.end.error();
-  } else if (failed_) {
-    outcome = *failed_;
-  } else {
-    const auto ended = (*oldest.end)->wait(patience_);
-    if (!ended.ok()) {
-      outcome = ended.error();
-    } else if (!*ended) {
-      hangs_ = true;
-      outcome = hangs(device_, patience_);
-    }
+  if (!oldest.end.ok()) outcome = oldest.end.error();
+  // What has failed may have put some of its steps, and later jobs theirs: their memory is in use until these are over.
+  auto end = !oldest.end.ok() && !hangs_ ? stream_->record() : std::move(oldest.end);
+  if (end.ok() && !hangs_) {
+    const auto ended = (*end)->wait(patience_);
+    if (ended.ok() && !*ended) hangs_ = true;
+    if (outcome.ok() && !ended.ok()) outcome = ended.error();
+    if (outcome.ok() && hangs_) outcome = hangs(device_, patience_);
   }
+  if (outcome.ok() && failed_) outcome = *failed_;
   if (!outcome.ok() && !failed_) failed_ = outcome.error();
   oldest.job.done(outcome);
 }

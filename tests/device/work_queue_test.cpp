@@ -65,6 +65,33 @@ TEST_CASE("after one failed copy all later jobs fail") {
   CHECK(after.get_future().get().status() == Status::invalid_argument);
 }
 
+TEST_CASE("a job that ends with the error of an earlier one is not at work any more") {
+  const auto devices = SimDevices::make({.delay_most = std::chrono::milliseconds(50)});
+  auto memory = devices->allocate(0, 64);
+  auto other = devices->allocate(1, 64);
+  REQUIRE(memory.ok());
+  REQUIRE(other.ok());
+  const std::vector<std::byte> content(64, std::byte{9});
+  devices->copy_now((*memory)->bytes(), content.data(), content.size());
+  auto queue = WorkQueue::start(*devices, 0, kJobBound);
+  REQUIRE(queue.ok());
+  std::promise<void> all_are_there;
+  std::promise<Result<void>> wrong;
+  (*queue)->put({.steps_of = [&]() -> Result<std::vector<WorkQueue::Step>> {
+                   all_are_there.get_future().wait();
+                   return std::vector<WorkQueue::Step>{};
+                 },
+                 .done = [](const Result<void>&) {}});
+  std::vector<std::byte> there(64);
+  (*queue)->put(download(there.data(), (*other)->bytes(), 64, wrong));
+  std::promise<bool> had_come;
+  (*queue)->put({.steps = {WorkQueue::Copy{.to = there.data(), .from = (*memory)->bytes(), .bytes = 64}},
+                 .done = [&](const Result<void>& outcome) { had_come.set_value(!outcome.ok() && there == content); }});
+  all_are_there.set_value();
+  CHECK(had_come.get_future().get());
+  CHECK_FALSE(wrong.get_future().get().ok());
+}
+
 TEST_CASE("a device that does not answer is an error after the patience, and nobody waits for its end") {
   // Kept: its stream is still at work when the test ends.
   static auto devices = SimDevices::make({.delay_most = {}});
