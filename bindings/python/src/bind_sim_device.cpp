@@ -43,10 +43,10 @@ class SimulatedTensor {
   void copy_to(nb::handle array) const {
     const Tensor to = tensor_of(array, Access::write, "target");
     if (to.bytes() != host_.bytes()) raise_invalid_argument("the target tensor has another size");
-    need(hawserSimDeviceSynchronise(stream_));
+    synchronise();
     need(hawserSimDeviceCopy(to.data, memory_, host_.bytes()));
   }
-  /// Waits until its stream has done all that is on it.
+  /// Waits until its stream has done all that is on it. What it waits for may need another of Python's threads.
   void synchronise() const {
     Outcome outcome;
     {

@@ -50,11 +50,12 @@ class Training:
             [sys.executable, "-X", "faulthandler", "-c", _STANDBY, str(script.parent), str(script), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE,  # with the reports in one pipe it could come amid one of them
             text=True,
         )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self._readers = [threading.Thread(target=read, daemon=True) for read in (self._read, self._read_errors)]
+        for reader in self._readers:
+            reader.start()
 
     @property
     def last(self) -> Report:
@@ -90,7 +91,8 @@ class Training:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        self._reader.join(_STACKS_S_MAX)
+        for reader in self._readers:
+            reader.join(_STACKS_S_MAX)
         return ran
 
     def check_end(self) -> None:
@@ -110,7 +112,12 @@ class Training:
             else:
                 self.said.append(line.rstrip())
         self._is_ready.set()
+        self._readers[1].join(_STACKS_S_MAX)
         self._watch.put(self, None)
+
+    def _read_errors(self) -> None:
+        assert self._process.stderr is not None
+        self.said.extend(line.rstrip() for line in self._process.stderr)
 
 
 class Watch:
