@@ -52,6 +52,7 @@ void add_collective_options(CLI::App& command, AllReduceOptions& options) {
                    "Payloads carry checksums, as they do between hosts");
   command.add_flag("--tls", options.tls_same_host,
                    "All connections under TLS, as between hosts of a run with keys; a member by hand needs a key");
+  command.add_flag("--attest", options.attest, "Members sign their contributions; a member by hand needs a key");
   command.add_option("--io-threads", options.io_threads, "As in a communicator's configuration (default: by the cores)")
       ->check(CLI::Range(1, 64));
 }

@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 
+#include "attest_command.hpp"
 #include "bench_command.hpp"
 #include "checkpoint_command.hpp"
 #include "hawser.h"
@@ -17,6 +18,7 @@ int main(int argc, char** argv) {
   add_bench_command(app, status);
   add_status_command(app, status);
   add_operator_commands(app, status);
+  add_attest_command(app, status);
   add_checkpoint_command(app, status);
   add_keygen_command(app, status);
   CLI11_PARSE(app, argc, argv);

@@ -39,9 +39,10 @@ typedef struct hawserQueryOptions {
   uint32_t matrix;         /**< Of a status, 1: also the measured links between members. */
   const char* secret_file; /**< As in hawserCommConfig_t. Null: what HAWSER_SECRET_FILE names, if anything. */
   uint32_t insecure;       /**< As in hawserCommConfig_t. */
+  uint32_t attested;       /**< Of a status: also what members have signed of so many collectives, the latest ones. */
 } hawserQueryOptions_t;
 
-#define HAWSER_QUERY_OPTIONS_INIT {sizeof(hawserQueryOptions_t), 0, 0, NULL, 0}
+#define HAWSER_QUERY_OPTIONS_INIT {sizeof(hawserQueryOptions_t), 0, 0, NULL, 0, 0}
 
 /** As hawserStatusQuery, with options, which may be null. In a run with keys the key must be a member's, an observer's
  *  or an operator's. Errors: those of hawserStatusQuery; InvalidArgument also for a secret_file that is none. */
@@ -101,9 +102,10 @@ typedef struct hawserStatusInfo {
   uint32_t peers_left_out;
   uint32_t collectives_left_out;
   uint32_t has_keys; /**< 1: nobody is heard who has no key of the run. 0: anybody who reaches the master is. */
+  uint32_t attested; /**< Collectives in this answer that members have signed for. */
 } hawserStatusInfo_t;
 
-#define HAWSER_STATUS_INFO_INIT {sizeof(hawserStatusInfo_t), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define HAWSER_STATUS_INFO_INIT {sizeof(hawserStatusInfo_t), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /** Fills `info`. Its texts live as long as `status`. Does not block. Errors: InvalidArgument (null). */
 HAWSER_API hawserResult_t hawserStatusGetInfo(hawserStatus_t status, hawserStatusInfo_t* info);
@@ -212,6 +214,53 @@ HAWSER_API hawserResult_t hawserStatusGetCollective(hawserStatus_t status, uint3
 /** Errors: InvalidArgument (no such index, no such rank in its group). */
 HAWSER_API hawserResult_t hawserStatusGetPart(hawserStatus_t status, uint32_t collective, uint32_t rank,
                                               uint32_t* part);
+
+/** A committed collective to which some members gave with `attest` (hawserCommConfig_t). The master keeps the latest
+ *  1024 in its memory, or fewer if they have more than 65536 members together. A restart of the master forgets them. It
+ *  tells 8192 members at once at most. Fill with HAWSER_STATUS_ATTESTED_INIT. */
+typedef struct hawserStatusAttested {
+  size_t size;
+  const char* what; /**< "all-reduce of 100 float32, sum". Valid until hawserStatusDestroy. */
+  uint64_t epoch;
+  uint64_t tag;
+  uint64_t sequence; /**< Index among the collectives with its tag in this view, from 0. */
+  uint64_t age_ms;   /**< Time since the last of its members called it. */
+  uint32_t group;
+  uint32_t members; /**< In hawserStatusGetContribution: by rank. */
+} hawserStatusAttested_t;
+
+#define HAWSER_STATUS_ATTESTED_INIT {sizeof(hawserStatusAttested_t), NULL, 0, 0, 0, 0, 0, 0}
+
+/** Index 0 is the latest one. Errors: InvalidArgument (no such index). */
+HAWSER_API hawserResult_t hawserStatusGetAttested(hawserStatus_t status, uint32_t index,
+                                                  hawserStatusAttested_t* attested);
+
+/** Whether a contribution is signed. Later versions may add values. */
+typedef enum hawserSigned {
+  hawserSignedNot = 0,   /**< Nothing came from this member. */
+  hawserSignedBy = 1,    /**< With this member's key, which was checked here. */
+  hawserSignedWrong = 2  /**< What came is not signed with this member's key: do not rely on it. */
+} hawserSigned_t;
+
+/** What a member gave to a collective. Fill with HAWSER_CONTRIBUTION_INIT. */
+typedef struct hawserContribution {
+  size_t size;
+  char name[HAWSER_NAME_BYTES];
+  char key[HAWSER_KEY_BYTES];    /**< The member's, in hexadecimal digits: what `hawser ban` takes. */
+  char sha256[HAWSER_KEY_BYTES]; /**< Of its send buffer's bytes, in hexadecimal digits. "": it signed nothing. */
+  uint64_t bytes;                /**< Of its send buffer. */
+  uint64_t not_finite;           /**< Elements that are infinite or NaN. 0 for integers. */
+  double largest;                /**< Largest magnitude among the others. 0 for integers. */
+  double norm;                   /**< Euclidean norm of the others. 0 for integers. */
+  hawserSigned_t is_signed;
+} hawserContribution_t;
+
+#define HAWSER_CONTRIBUTION_INIT {sizeof(hawserContribution_t), "", "", "", 0, 0, 0, 0, hawserSignedNot}
+
+/** Of the member of this rank, in the collective of this index. Checks the signature, which takes a tenth of a
+ *  millisecond. Errors: InvalidArgument (no such index, no such rank). */
+HAWSER_API hawserResult_t hawserStatusGetContribution(hawserStatus_t status, uint32_t index, uint32_t rank,
+                                                      hawserContribution_t* contribution);
 
 #ifdef __cplusplus
 }

@@ -130,9 +130,10 @@ Result<hawser::CommunicatorConfig> config_of(const hawserCommConfig_t& callers) 
   if (config->check_same_host > 1) return capi::invalid_argument("check_same_host is 0 or 1");
   out.check_same_host = config->check_same_host != 0;
   out.access = capi::access_of(config->secret_file, config->insecure);
-  if (config->insecure > 1 || config->tls_same_host > 1)
-    return capi::invalid_argument("insecure and tls_same_host are 0 or 1");
+  if (config->insecure > 1 || config->tls_same_host > 1 || config->attest > 1)
+    return capi::invalid_argument("insecure, tls_same_host and attest are 0 or 1");
   out.tls_same_host = config->tls_same_host != 0;
+  out.attest = config->attest != 0;
   if (config->prefetch_share_percent > 100)
     return capi::invalid_argument("prefetch_share_percent is 1 to 100 (0: default), not " +
                                   std::to_string(config->prefetch_share_percent));

@@ -37,4 +37,6 @@ struct hawserStatus {
   hawser::RunStatus status;
   std::vector<hawser::Measures> matrices;
   std::vector<std::string> descriptions;  ///< Of its collectives.
+  std::vector<hawser::AttestedCollective> attested;
+  std::vector<std::string> attested_descriptions;
 };

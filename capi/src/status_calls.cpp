@@ -9,6 +9,7 @@
 #include "handles.hpp"
 #include "hawser_status.h"
 #include "runtime/status_query.hpp"
+#include "trust/attest.hpp"
 
 namespace capi = hawser::capi;
 
@@ -79,7 +80,7 @@ hawserStatusPeer_t peer_at(const hawser::RunStatus& status, std::size_t index) {
   return peer;
 }
 
-hawserStatusInfo_t status_info_of(const hawser::RunStatus& status) {
+hawserStatusInfo_t status_info_of(const hawser::RunStatus& status, std::uint32_t attested) {
   hawserStatusInfo_t info = HAWSER_STATUS_INFO_INIT;
   info.run = status.run.value;
   info.version = status.version.c_str();
@@ -96,6 +97,7 @@ hawserStatusInfo_t status_info_of(const hawser::RunStatus& status) {
   info.peers_left_out = status.peers_left_out;
   info.collectives_left_out = status.collectives_left_out;
   info.has_keys = status.has_keys ? 1 : 0;
+  info.attested = attested;
   return info;
 }
 
@@ -103,6 +105,7 @@ struct Question {
   hawser::Address master;
   hawser::milliseconds bound{kTimeoutDefault_ms};
   bool matrix = false;
+  std::uint32_t attested = 0;
   hawser::AccessChoice access;
 };
 
@@ -116,6 +119,7 @@ Result<Question> question_of(const char* master, const hawserQueryOptions_t* cal
   if (options->matrix > 1 || options->insecure > 1) return capi::invalid_argument("matrix and insecure are 0 or 1");
   Question question{.master = *address,
                     .matrix = options->matrix != 0,
+                    .attested = options->attested,
                     .access = capi::access_of(options->secret_file, options->insecure)};
   if (options->timeout_ms != 0) question.bound = hawser::milliseconds(options->timeout_ms);
   return question;
@@ -126,10 +130,14 @@ hawserResult_t query(const char* master, const hawserQueryOptions_t* options, ha
   const auto question = question_of(master, options);
   if (!question.ok()) return capi::report(question.error());
   auto handle = std::make_unique<hawserStatus>();
-  auto told = hawser::query_status(question->master, question->bound, question->matrix, question->access);
+  auto told = hawser::query_status(question->master, question->bound,
+                                   {.matrix = question->matrix, .attested = question->attested}, question->access);
   if (!told.ok()) return capi::report(told.error());
   handle->status = std::move(told->status);
   handle->matrices = std::move(told->matrices);
+  handle->attested = std::move(told->attested);
+  for (const hawser::AttestedCollective& one : handle->attested)
+    handle->attested_descriptions.push_back(describe(one.signature));
   for (const hawser::CollectiveStatus& collective : handle->status.collectives)
     handle->descriptions.push_back(describe(collective.signature));
   *status = handle.release();
@@ -223,7 +231,8 @@ hawserResult_t hawserStatusGetInfo(hawserStatus_t status, hawserStatusInfo_t* in
   return capi::guarded([&] {
     if (status == nullptr) return null_status();
     if (info == nullptr) return capi::null_output();
-    return answer(status_info_of(status->status), *info, "hawserStatusInfo_t");
+    return answer(status_info_of(status->status, static_cast<std::uint32_t>(status->attested.size())), *info,
+                  "hawserStatusInfo_t");
   });
 }
 
@@ -247,6 +256,51 @@ hawserResult_t hawserStatusGetGroup(hawserStatus_t status, uint32_t index, hawse
     ours.last_mismatch_age_ms = groups[index].last_mismatch_age_ms;
     ours.has_matrix = matrix_of(*status, groups[index]) != nullptr ? 1 : 0;
     return answer(ours, *group, "hawserStatusGroup_t");
+  });
+}
+
+hawserResult_t hawserStatusGetAttested(hawserStatus_t status, uint32_t index, hawserStatusAttested_t* attested) {
+  return capi::guarded([&] {
+    if (status == nullptr) return null_status();
+    if (attested == nullptr) return capi::null_output();
+    if (index >= status->attested.size()) return no_such("attested collective", index, status->attested.size());
+    const hawser::AttestedCollective& from = status->attested[index];
+    hawserStatusAttested_t ours = HAWSER_STATUS_ATTESTED_INIT;
+    ours.what = status->attested_descriptions[index].c_str();
+    ours.epoch = from.key.epoch.value;
+    ours.tag = from.key.tag;
+    ours.sequence = from.key.sequence;
+    ours.age_ms = from.age_ms;
+    ours.group = from.group;
+    ours.members = static_cast<std::uint32_t>(from.members.size());
+    return answer(ours, *attested, "hawserStatusAttested_t");
+  });
+}
+
+hawserResult_t hawserStatusGetContribution(hawserStatus_t status, uint32_t index, uint32_t rank,
+                                           hawserContribution_t* contribution) {
+  return capi::guarded([&] {
+    if (status == nullptr) return null_status();
+    if (contribution == nullptr) return capi::null_output();
+    if (index >= status->attested.size()) return no_such("attested collective", index, status->attested.size());
+    const hawser::AttestedCollective& collective = status->attested[index];
+    if (rank >= collective.members.size()) return no_such("rank", rank, collective.members.size());
+    const hawser::AttestedCollective::Entry& from = collective.members[rank];
+    hawserContribution_t ours = HAWSER_CONTRIBUTION_INIT;
+    capi::copy_text(from.member.name, ours.name);
+    if (from.member.key != hawser::KeyId{}) capi::copy_text(to_string(from.member.key), ours.key);
+    if (from.attestation) {
+      const hawser::Contribution& given = from.attestation->given;
+      capi::copy_text(to_string(hawser::KeyId{given.sha256}), ours.sha256);
+      ours.bytes = given.bytes;
+      ours.not_finite = given.not_finite;
+      ours.largest = given.largest;
+      ours.norm = given.norm;
+      const bool genuine = hawser::trust::is_genuine(*from.attestation, from.member.key, collective.key,
+                                                     collective.signature);
+      ours.is_signed = genuine ? hawserSignedBy : hawserSignedWrong;
+    }
+    return answer(ours, *contribution, "hawserContribution_t");
   });
 }
 

@@ -46,6 +46,7 @@ struct CommunicatorConfig {
   std::string secret_file = {};
   bool insecure = false;
   bool tls_same_host = false;
+  bool attest = false;
 };
 
 struct Member {
@@ -102,6 +103,7 @@ class Communicator {
     c.secret_file = detail::or_null(config.secret_file);
     c.insecure = config.insecure ? 1 : 0;
     c.tls_same_host = config.tls_same_host ? 1 : 0;
+    c.attest = config.attest ? 1 : 0;
     hawserComm_t handle = nullptr;
     if (const auto code = hawserCommCreate(&c, &handle); code != hawserSuccess)
       return detail::last_failure(code);

@@ -19,6 +19,7 @@ struct QueryOptions {
   bool matrix = false;
   std::string secret_file = {};
   bool insecure = false;
+  std::uint32_t attested = 0;
 
   hawserQueryOptions_t c_options() const {
     hawserQueryOptions_t options = HAWSER_QUERY_OPTIONS_INIT;
@@ -26,6 +27,7 @@ struct QueryOptions {
     options.matrix = matrix ? 1 : 0;
     options.secret_file = detail::or_null(secret_file);
     options.insecure = insecure ? 1 : 0;
+    options.attested = attested;
     return options;
   }
 };

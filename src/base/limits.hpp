@@ -89,6 +89,11 @@ inline constexpr std::size_t kStatusCollectivesMax = 256;
 inline constexpr std::size_t kVersionBytesMax = 63;
 /// Pairs of members in the measures that are told with a status: four of the largest groups that measure.
 inline constexpr std::size_t kStatusPairsMax = std::size_t{4} * kMeasuredGroupMax * kMeasuredGroupMax;
+/// Collectives whose attestations a master keeps, and attestations of all of them together (some 300 bytes each); and how
+/// many it tells at once.
+inline constexpr std::size_t kAttestedCollectivesMax = 1024;
+inline constexpr std::size_t kAttestationsKeptMax = 65'536;
+inline constexpr std::size_t kAttestationsToldMax = 8192;
 /// So often does a master tell its status in a second, all in all and to one address: whoever asks needs no
 /// introduction.
 inline constexpr double kStatusAnswersPerSecond = 64;

@@ -26,6 +26,7 @@ enum class PlantedFault {
   crowded_source,     ///< As many newcomers as like visit from one address.
   trusted_payload,    ///< Whoever says that a payload needs no checksum is believed.
   open_ban,           ///< Whoever has a key is heard, banned or not.
+  misplaced_contribution,  ///< What a member has signed of a contribution is kept as another one's.
   any_key,            ///< A peer is known by its token alone, whatever its key.
   // Of links.
   torn_successor,  ///< The late break of a connection that was replaced is taken for that of its successor.
@@ -60,6 +61,7 @@ inline constexpr std::pair<std::string_view, PlantedFault> kPlantedFaults[] = {
     {"crowded_source", PlantedFault::crowded_source},
     {"trusted_payload", PlantedFault::trusted_payload},
     {"open_ban", PlantedFault::open_ban},
+    {"misplaced_contribution", PlantedFault::misplaced_contribution},
     {"any_key", PlantedFault::any_key},
     {"torn_successor", PlantedFault::torn_successor},
     {"nobody_dials", PlantedFault::nobody_dials},

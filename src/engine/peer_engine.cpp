@@ -213,7 +213,7 @@ void PeerEngine::State::on(Instant now, const CollectiveStart& event, EngineActi
     if (!execution.ok()) return refuse(execution.error());
     op.execution = std::move(*execution);
   }
-  const auto key = machine_.begin(now, event.tag, signature);
+  const auto key = machine_.begin(now, event.tag, signature, event.given);
   if (!key) return refuse(key.error());
   op.call = event.call;
   op.signature = signature;

@@ -110,6 +110,7 @@ struct CollectiveStart {
   std::shared_ptr<TransferCall> transfer;  ///< Of a transfer, whose signature counts its slices; else null.
   std::shared_ptr<ProbeCall> probing;      ///< Of an optimize-topology, else null.
   std::shared_ptr<Residual> residual;      ///< Error feedback, claimed by the caller until CallDone; or null.
+  std::optional<Contribution> given{};     ///< To be signed and kept at the master.
 };
 /// What the application waits for: any of these.
 struct MembershipWish {

@@ -45,6 +45,7 @@ void MasterMachine::step(Instant now, const MasterEvent& event, MasterActions& o
 }
 std::optional<Instant> MasterMachine::next_deadline() const { return state_->next_deadline(); }
 MasterMachine::Snapshot MasterMachine::snapshot() const { return state_->snapshot(); }
+std::vector<AttestedCollective> MasterMachine::attested() const { return state_->attested(); }
 
 MasterMachine::State::State(MasterConfig config, std::uint64_t seed, Instant now, AdmissionRules rules)
     : config_(config),

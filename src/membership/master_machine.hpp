@@ -126,6 +126,8 @@ class MasterMachine {
     AdmissionRules rules{};
   };
   Snapshot snapshot() const;
+  /// What members have signed of the latest collectives, the oldest first. Ages are not filled in.
+  std::vector<AttestedCollective> attested() const;
 
  private:
   class State;

@@ -22,7 +22,8 @@ namespace hawser {
 
 /// The master's memory, and the decisions on it, one source file each: who is connected (master_machine.cpp), limits of
 /// an address (sources.cpp), visits.cpp (links of newcomers), admission.cpp, news.cpp, collectives (outcome.cpp),
-/// keys.cpp (of runs that have them), away.cpp (broken connections of members), loss.cpp, recovery.cpp (of a restarted
+/// keys.cpp and
+/// attestations.cpp (of runs that have keys), away.cpp (broken connections of members), loss.cpp, recovery.cpp (of a restarted
 /// master), parties.cpp, measures.cpp, stragglers.cpp, status.cpp.
 ///
 /// A message costs what it is about, whatever else is in flight: deadlines are in heaps, and what must be known of many
@@ -39,6 +40,7 @@ class MasterMachine::State {
   void on(Instant now, const Tick& event, MasterActions& out);
   std::optional<Instant> next_deadline() const { return timers_.next(); }
   Snapshot snapshot() const;
+  std::vector<AttestedCollective> attested() const;
 
  private:
   using Op = OpInFlight;
@@ -221,6 +223,11 @@ class MasterMachine::State {
     std::string reason;
   };
 
+  /// A collective whose contributions some members have signed.
+  struct Attested {
+    AttestedCollective what;
+    Instant at;
+  };
   struct Loss {
     PeerId peer;
     Error for_it;            ///< What it is told.
@@ -393,6 +400,11 @@ class MasterMachine::State {
   std::string who_called_what(const Group& group) const;
   void abort_all(Instant now, Group& group, const Error& cause, MasterActions& out);
 
+  // attestations.cpp
+  void keep_attestations(const Group& group, const OpKey& key, const Op& op);
+  void attested_late(PeerId peer, const Begun& message);
+  void tell_attestations(Instant now, ConnectionId connection, std::uint32_t wanted, MasterActions& out) const;
+
   // stragglers.cpp
   void hear_flows(Instant now, const Peer& peer, const Complaint& message, Group& group, Op& op);
   void suspect_straggler(Instant now, Instant since, Op& op) const;
@@ -498,6 +510,8 @@ class MasterMachine::State {
   TokenBucket handshakes_{{.burst = limits::kHandshakesOfAllBurst, .per_second = limits::kHandshakesOfAllPerSecond}};
   TokenBucket status_answers_{
       {.burst = limits::kStatusAnswersPerSecond, .per_second = limits::kStatusAnswersPerSecond}};
+  std::deque<Attested> attested_;      ///< The latest last,
+  std::size_t attestations_kept_ = 0;  ///< and members of all these.
   std::optional<RunStatus> status_made_;
   Instant status_made_at_{};
 };

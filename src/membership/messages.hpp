@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "base/attestation.hpp"
 #include "base/result.hpp"
 #include "base/signature.hpp"
 #include "membership/run_status.hpp"
@@ -99,10 +101,12 @@ struct OutcomesPresented {
   friend bool operator==(const OutcomesPresented&, const OutcomesPresented&) = default;
 };
 
-/// "I have called this collective." Sent only for those that last: a short one is told by its report.
+/// "I have called this collective." Sent only for those that last: a short one is told by its report. And for all whose
+/// contribution is attested, before their report.
 struct Begun {
   OpKey key;
   Signature signature;
+  std::optional<Attestation> attestation{};
   friend bool operator==(const Begun&, const Begun&) = default;
 };
 
@@ -187,6 +191,8 @@ struct Measured {
 struct StatusRequest {
   std::uint32_t protocol_version = kProtocolVersion;
   bool matrix = false;  ///< Before the RunStatus, the newest Measures of each group.
+  /// Before the RunStatus, the contributions to so many collectives, the latest one first: AttestedCollective.
+  std::uint32_t attested = 0;
   friend bool operator==(const StatusRequest&, const StatusRequest&) = default;
 };
 
@@ -308,6 +314,21 @@ struct Measures {
   friend bool operator==(const Measures&, const Measures&) = default;
 };
 
+/// What the members of a committed collective say that they gave to it. Answers a StatusRequest.
+struct AttestedCollective {
+  struct Entry {
+    Member member;
+    std::optional<Attestation> attestation{};  ///< None: it signed nothing.
+    friend bool operator==(const Entry&, const Entry&) = default;
+  };
+  OpKey key;
+  Signature signature;
+  std::uint32_t group = 0;
+  std::uint64_t age_ms = 0;  ///< Since it was committed.
+  std::vector<Entry> members{};  ///< By rank.
+  friend bool operator==(const AttestedCollective&, const AttestedCollective&) = default;
+};
+
 /// To all members, once for each collective: this member holds it up.
 struct Straggling {
   OpKey key;
@@ -329,6 +350,6 @@ struct CommandDone {
 
 using MasterMessage = std::variant<Welcome, Refused, Present, StartView, Committed, UpdateDone, WorldNews,
                                    Expelled, Pong, GroupMembers, Visitors, Measures, RunStatus, Straggling, Notice,
-                                   CommandDone>;
+                                   CommandDone, AttestedCollective>;
 
 }  // namespace hawser

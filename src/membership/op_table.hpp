@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/attestation.hpp"
 #include "base/deadlines.hpp"
 #include "base/signature.hpp"
 #include "membership/blame.hpp"
@@ -32,6 +33,7 @@ struct OpInFlight {
   std::optional<Suspect> straggler;     ///< By the slow links, as they were last told.
   std::optional<Instant> lone_since{};  ///< Since when all but one have reported.
   RankSet stragglers_announced{};             ///< Who was reported as holding it up.
+  std::map<std::uint32_t, Attestation> attestations{};  ///< By rank.
 
   bool differs() const { return !called_otherwise.empty(); }
   const Signature& called_by(std::uint32_t rank) const {

@@ -51,11 +51,25 @@ MasterMachine::State::Op* MasterMachine::State::called(Instant now, PeerId peer,
 
 void MasterMachine::State::said(Instant now, PeerId peer, const Begun& message, MasterActions& out) {
   if (Claim* const known = claim_of(peer)) {
-    if (known->outcomes && known->outcomes->undecided.size() < limits::kOpsInFlightMax)
-      known->outcomes->undecided.push_back({.key = message.key, .signature = message.signature, .reported = false});
+    if (!known->outcomes) return;
+    auto& undecided = known->outcomes->undecided;
+    const bool is_known = std::any_of(undecided.begin(), undecided.end(),
+                                      [&](const UndecidedOp& op) { return op.key == message.key; });
+    if (!is_known && undecided.size() < limits::kOpsInFlightMax)
+      undecided.push_back({.key = message.key, .signature = message.signature, .reported = false});
     return;
   }
-  if (called(now, peer, message.key, message.signature, out)) watch_group(now, peers_.at(peer).who.group, out);
+  if (const Group* const group = group_of(peer); group && group->committed.contains(message.key))
+    return attested_late(peer, message);
+  Op* const op = called(now, peer, message.key, message.signature, out);
+  if (!op) return;
+  // The first one counts: nobody takes back what it has said once it knows the result.
+  if (message.attestation && config_.needs_keys) {
+    const std::uint32_t rank = peers_.at(peer).rank;
+    const std::uint32_t other = (rank + 1) % (*group_of(peer)).view.size();
+    op->attestations.emplace(planted(PlantedFault::misplaced_contribution) ? other : rank, *message.attestation);
+  }
+  watch_group(now, peers_.at(peer).who.group, out);
 }
 
 void MasterMachine::State::said(Instant now, PeerId peer, const Report& message, MasterActions& out) {
@@ -115,6 +129,8 @@ void MasterMachine::State::commit_to(Group& group, const OpKey& key, const std::
   tell_all(whom, Committed{.key = key, .measures = measures}, out);
   remember_commit(group, key, measures);
   group.mismatches.in_row = 0;
+  if (const Op* const op = group.ops.find(key); op != nullptr && !op->attestations.empty())
+    keep_attestations(group, key, *op);
   group.ops.erase(key);
 }
 

@@ -81,15 +81,16 @@ void PeerMachine::dial(Instant now, PeerActions& out) {
   out.emplace_back(DialMaster{});
 }
 
-Result<OpKey> PeerMachine::begin(Instant now, std::uint64_t tag, const Signature& signature) {
+Result<OpKey> PeerMachine::begin(Instant now, std::uint64_t tag, const Signature& signature,
+                                 const std::optional<Contribution>& given) {
   if (Error error = not_a_member(); error.status != Status::success) return error;
   if (view_.size() < 2)
     return Error{Status::too_few_peers,
                  "this peer is alone in group " + std::to_string(view_.group) +
                      "; wait until another peer wants to join, call update-topology, then call again"};
   const OpKey key{.epoch = view_.epoch, .view = view_.id, .tag = tag, .sequence = next_sequence_[tag]++};
-  ops_[key] = {.signature = signature};
-  unannounced_.set(key, now + kTellDelay);
+  ops_[key] = {.signature = signature, .given = given};
+  unannounced_.set(key, given ? now : now + kTellDelay);
   is_fresh_ = false;
   return key;
 }
@@ -110,7 +111,17 @@ void PeerMachine::result_whole(const OpKey& key, PeerActions& out) {
   HAWSER_ASSERT(found != ops_.end());
   found->second.reported = true;
   unannounced_.clear(key);
+  if (found->second.given && !found->second.announced) announce(key, found->second, out);
   tell_master(Report{.key = key, .signature = found->second.signature}, out);
+}
+
+void PeerMachine::announce(const OpKey& key, Op& op, PeerActions& out) {
+  // Its driver signs it.
+  tell_master(Begun{.key = key,
+                    .signature = op.signature,
+                    .attestation = op.given ? std::optional(Attestation{.given = *op.given}) : std::nullopt},
+              out);
+  op.announced = true;
 }
 
 void PeerMachine::complain(Complaint complaint, PeerActions& out) { tell_master(std::move(complaint), out); }
@@ -161,6 +172,9 @@ void PeerMachine::said(Instant, const Present& message, PeerActions& out) {
     outcomes.undecided.push_back({.key = key, .signature = op.signature, .reported = op.reported});
   outcomes.committed.assign(committed_.begin(), committed_.end());
   tell_master(std::move(outcomes), out);
+  // What was told over the connection before may be lost.
+  for (auto& [key, op] : ops_)
+    if (op.given) announce(key, op, out);
   tell_all_links(out);
 }
 
@@ -368,6 +382,8 @@ void PeerMachine::said(Instant, const RunStatus&, PeerActions&) {}
 
 void PeerMachine::said(Instant, const CommandDone&, PeerActions&) {}
 
+void PeerMachine::said(Instant, const AttestedCollective&, PeerActions&) {}
+
 void PeerMachine::said(Instant, const Straggling& message, PeerActions& out) {
   out.emplace_back(LogEvent{LogLevel::warning, "straggler", message.sentence});
 }
@@ -493,7 +509,7 @@ void PeerMachine::tick(Instant now, PeerActions& out) {
   if (master_ == MasterLink::down && redial_at_ && now >= *redial_at_) dial(now, out);
   if (tell_links_at_ && now >= *tell_links_at_) tell_links(out);
   while (const auto key = unannounced_.pop_due(now))
-    tell_master(Begun{.key = *key, .signature = ops_.at(*key).signature}, out);
+    announce(*key, ops_.at(*key), out);
 }
 
 /// Well before the master would call this peer silent: a connection that has died is replaced in time, and a new one

@@ -104,7 +104,9 @@ class PeerMachine {
   /// A guest may be admitted from now on. No effect on any other peer, or the second time.
   void prefetch_over(PeerActions& out);
   /// A collective begins in the view in force. Error: too_few_peers, or why this peer is no member.
-  Result<OpKey> begin(Instant now, std::uint64_t tag, const Signature& signature);
+  /// With a contribution the master is told of that, before it hears of a result.
+  Result<OpKey> begin(Instant now, std::uint64_t tag, const Signature& signature,
+                      const std::optional<Contribution>& given = std::nullopt);
   /// From what the next collective of this tag is planned.
   const PlanBasis& plan_basis(std::uint64_t tag) const;
   void update_topology(Instant now, PeerActions& out);
@@ -147,7 +149,9 @@ class PeerMachine {
  private:
   struct Op {
     Signature signature;
+    std::optional<Contribution> given;
     bool reported = false;
+    bool announced = false;  ///< To the master, over this connection.
   };
   enum class MasterLink { down, dialing, up };
 
@@ -163,6 +167,7 @@ class PeerMachine {
   void said(Instant now, const Pong& message, PeerActions& out);
   void said(Instant now, const RunStatus& message, PeerActions& out);
   void said(Instant now, const CommandDone& message, PeerActions& out);
+  void said(Instant now, const AttestedCollective& message, PeerActions& out);
   void said(Instant now, const GroupMembers& message, PeerActions& out);
   void said(Instant now, const Visitors& message, PeerActions& out);
   void said(Instant now, const Measures& message, PeerActions& out);
@@ -170,6 +175,7 @@ class PeerMachine {
   PlanBasis basis_of(std::uint64_t version) const;
 
   void tell_master(PeerMessage message, PeerActions& out);
+  void announce(const OpKey& key, Op& op, PeerActions& out);
   void dial(Instant now, PeerActions& out);
   void lose(const Error& error, PeerActions& out);
   void want_links(Instant now, PeerActions& out);

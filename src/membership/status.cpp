@@ -44,6 +44,7 @@ void MasterMachine::State::tell_status(Instant now, ConnectionId connection, con
     status_made_at_ = now;
   }
   if (message.matrix) tell_matrices(connection, out);
+  if (message.attested > 0) tell_attestations(now, connection, message.attested, out);
   out.emplace_back(SendToPeer{connection, *status_made_});
   // The answer may be long, and the way to whoever asks too.
   out.emplace_back(CloseConnection{connection, "it was told the status", config_.introduction});

@@ -12,6 +12,7 @@
 #include "runtime/clock.hpp"
 #include "runtime/lanes.hpp"
 #include "engine/call_check.hpp"
+#include "runtime/contribution.hpp"
 #include "transport/quiet_thread.hpp"
 #include "transport/same_machine.hpp"
 #include "transport/thread_name.hpp"
@@ -22,6 +23,9 @@ namespace {
 constexpr auto kPollEvery = std::chrono::milliseconds(200);
 
 Error usage(std::string sentence) { return {Status::invalid_usage, std::move(sentence)}; }
+/// Of a device's memory so much is on the host at a time, to be signed for.
+constexpr std::size_t kSignedPieceBytes = 4 << 20;
+
 Error closing() { return {Status::closed, "the communicator is being destroyed"}; }
 
 }  // namespace
@@ -123,6 +127,9 @@ Result<std::unique_ptr<Communicator>> Communicator::create(CommunicatorConfig co
   if (copies) config.engine.device_pool = copies->pool();
   auto access = open_access(config.access);
   if (!access.ok()) return access.error();
+  if (config.attest && !access->tls)
+    return Error{Status::invalid_argument,
+                 "attest signs with this peer's key, and it has none: give a secret_file"};
   auto io = std::make_unique<asio::io_context>(1);
   auto listener = transport::Listener::open(*io, {.host = config.listen_host,
                                                   .port_first = config.port_first,
@@ -440,6 +447,11 @@ Result<AsyncCollective> Communicator::begin(const CollectiveArguments& arguments
   started.log_ = driver_->wait_log();
   auto call = std::make_unique<UnderWay>(*this);
   if (const auto free = claim(*call, event, *known); !free.ok()) return free.error();
+  if (config_.attest) {
+    auto given = contribution_to(event.collective, *known, arguments.stream);
+    if (!given.ok()) return given.error();
+    event.given = std::move(*given);
+  }
   device::StreamWaits::Events first;
   if (devices_) {
     const auto [send_bytes, receive_bytes] = buffer_bytes(event.collective, known->view, known->self);
@@ -475,6 +487,36 @@ Result<AsyncCollective> Communicator::begin(const CollectiveArguments& arguments
                    });
   end_late_calls();
   return started;
+}
+
+/// What this member is going to give, if anything is to be signed for. Shared states have digests of their own.
+Result<std::optional<Contribution>> Communicator::contribution_to(const CollectiveCall& call, const EngineInfo& known,
+                                                                  std::uintptr_t stream) {
+  const std::size_t bytes = buffer_bytes(call, known.view, known.self).send;
+  if (bytes == 0 || call.send == nullptr || call.signature.purpose != Purpose::application)
+    return std::optional<Contribution>();
+  ContributionReader reader(call.signature.type);
+  int device = kOnHost;
+  if (devices_) {
+    const auto on = device::devices().value()->where(call.send, bytes);
+    if (!on.ok()) return Error{on.status(), "the send buffer: " + on.error().sentence};
+    device = *on;
+  }
+  if (device == kOnHost) {
+    reader.add({call.send, bytes});
+    return std::optional(reader.finish());
+  }
+  std::vector<std::byte> piece(std::min(bytes, kSignedPieceBytes));
+  for (std::size_t done = 0; done < bytes;) {
+    const std::size_t next = std::min(piece.size(), bytes - done);
+    if (const auto copied = copy({{.bytes = {.from = call.send + done, .to = piece.data(), .bytes = next},
+                                   .stream = stream}});
+        !copied.ok())
+      return copied.error();
+    reader.add(std::span(piece).first(next));
+    done += next;
+  }
+  return std::optional(reader.finish());
 }
 
 /// Begins it once the caller's streams have done what is on them now. Until then this member counts as one that has not

@@ -44,6 +44,7 @@ struct CommunicatorConfig {
   bool check_same_host = false;  ///< Payloads between peers on one host carry a checksum too.
   AccessChoice access{};
   bool tls_same_host = false;  ///< Links between peers of one machine stay encrypted.
+  bool attest = false;         ///< What this member gives to each collective is signed and kept at the master.
 };
 
 struct CollectiveArguments {
@@ -203,6 +204,8 @@ class Communicator {
                std::shared_ptr<DeviceCopies> devices, asio::io_context& io);
   Result<void> check_process() const;
   Result<void> claim(UnderWay& call, const CollectiveStart& start, const EngineInfo& known);
+  Result<std::optional<Contribution>> contribution_to(const CollectiveCall& call, const EngineInfo& known,
+                                                      std::uintptr_t stream);
   Result<void> begin_after(device::StreamWaits::Events first, CollectiveStart event, OwedAnswer answer);
   /// start(). `turn`, unless null, is taken if it is free, and the collective then begins in this thread.
   Result<AsyncCollective> begin(const CollectiveArguments& arguments, IoTurn* turn);

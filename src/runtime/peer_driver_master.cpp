@@ -5,6 +5,8 @@
 #include "runtime/clock.hpp"
 #include "runtime/log.hpp"
 #include "runtime/peer_driver.hpp"
+#include "trust/attest.hpp"
+#include "trust/tls_context.hpp"
 #include "wire/control_codec.hpp"
 
 namespace hawser {
@@ -138,7 +140,14 @@ void PeerDriver::perform_one(CloseMaster&) {
 }
 
 void PeerDriver::perform_one(SendMaster& action) {
-  if (master_) to_master_.push_back(encode(action.message));
+  if (!master_) return;
+  if (auto* const begun = std::get_if<Begun>(&action.message); begun != nullptr && begun->attestation) {
+    auto attested = trust::attest(config_.access.tls->identity(), begun->key, begun->signature,
+                                  begun->attestation->given);
+    // The master says that there is none.
+    begun->attestation = attested.ok() ? std::optional(*attested) : std::nullopt;
+  }
+  to_master_.push_back(encode(action.message));
 }
 
 /// After the frames that the same steps led to: other members wait for those, and the master for others.

@@ -71,13 +71,20 @@ class MasterQuestion {
     auto decoded = decode_master_message(std::as_bytes(std::span(message)));
     if (!decoded.ok()) return broke(decoded.error().sentence);
     if (auto* const status = std::get_if<RunStatus>(&*decoded))
-      return end(Answer{.status = {.status = std::move(*status), .matrices = std::move(matrices_)}, .sentence = {}});
+      return end(Answer{.status = {.status = std::move(*status), .matrices = std::move(matrices_), .attested = std::move(attested_)},
+                        .sentence = {}});
     if (auto* const done = std::get_if<CommandDone>(&*decoded))
       return end(Answer{.status = {}, .sentence = std::move(done->sentence)});
-    if (auto* const measures = std::get_if<Measures>(&*decoded); measures != nullptr && wants_matrices()) {
+    if (auto* const measures = std::get_if<Measures>(&*decoded); measures != nullptr && wanted().matrix) {
       pairs_ += measures->rows.size() * measures->rows.size();
       if (measures->rows.empty() || pairs_ > limits::kStatusPairsMax) return broke("it tells too many measures");
       return matrices_.push_back(std::move(*measures));
+    }
+    if (auto* const one = std::get_if<AttestedCollective>(&*decoded); one != nullptr && wanted().attested > 0) {
+      attestations_ += one->members.size();
+      if (attested_.size() == wanted().attested || attestations_ > limits::kAttestationsToldMax)
+        return broke("it tells too many collectives");
+      return attested_.push_back(std::move(*one));
     }
     if (const auto* const refused = std::get_if<Refused>(&*decoded))
       return fail(Status::refused, "the master at " + to_string(master_) +
@@ -96,9 +103,9 @@ class MasterQuestion {
              reason + "): the address is another program's or a peer's, or its Hawser is of another release");
   }
 
-  bool wants_matrices() const {
+  StatusRequest wanted() const {
     const auto* const asked = std::get_if<StatusRequest>(&question_);
-    return asked != nullptr && asked->matrix;
+    return asked != nullptr ? *asked : StatusRequest{};
   }
 
   void too_late(Duration bound) {
@@ -120,16 +127,18 @@ class MasterQuestion {
   std::shared_ptr<transport::ControlConnection> connection_;
   std::vector<Measures> matrices_;
   std::size_t pairs_ = 0;
+  std::vector<AttestedCollective> attested_;
+  std::size_t attestations_ = 0;
   std::optional<Result<Answer>> answer_;
 };
 
 }  // namespace
 
-Result<StatusAnswer> query_status(const Address& master, Duration bound, bool with_matrices,
+Result<StatusAnswer> query_status(const Address& master, Duration bound, const StatusRequest& wanted,
                                   const AccessChoice& choice) {
   auto access = open_access(choice);
   if (!access.ok()) return access.error();
-  auto answer = MasterQuestion(master, std::move(*access), StatusRequest{.matrix = with_matrices}).ask(bound);
+  auto answer = MasterQuestion(master, std::move(*access), wanted).ask(bound);
   if (!answer.ok()) return answer.error();
   return std::move(answer->status);
 }

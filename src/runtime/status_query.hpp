@@ -14,6 +14,7 @@ namespace hawser {
 struct StatusAnswer {
   RunStatus status;
   std::vector<Measures> matrices;  ///< If asked for: of groups in which something was measured, by their views.
+  std::vector<AttestedCollective> attested{};  ///< As many as were asked for, the latest first.
 };
 
 /// Asks the master at this address how its run stands, over a connection of its own; the run takes no notice.
@@ -21,7 +22,7 @@ struct StatusAnswer {
 /// master_unreachable (nobody listens there), timeout (no answer within the bound), refused (what listens
 /// there is no master, or one of another protocol version, or it is asked too often, or does not tell whoever holds
 /// this key); those of open_access().
-Result<StatusAnswer> query_status(const Address& master, Duration bound, bool with_matrices = false,
+Result<StatusAnswer> query_status(const Address& master, Duration bound, const StatusRequest& wanted = {},
                                   const AccessChoice& choice = {});
 
 /// Has the master carry out an operator's command, and answers what it came to. Blocks and fails as query_status().

@@ -32,6 +32,7 @@ class TlsContext {
 
   const Badge& own_badge() const { return identity_.badge(); }
   const std::string& run() const { return identity_.run(); }
+  const Identity& identity() const { return identity_; }
   const TlsSettings& settings() const { return settings_; }
   /// Whether others can take this process's key now. Errors: refused, with a sentence.
   Result<void> check_own_key() const;

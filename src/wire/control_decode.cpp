@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <initializer_list>
 #include <string_view>
 
@@ -66,12 +67,32 @@ class Judge {
 
   KeyId key_id(const std::string& from) {
     KeyId key;
-    if (from.empty()) return key;
-    if (from.size() == key.bytes.size())
-      std::copy(from.begin(), from.end(), key.bytes.begin());
-    else
-      refuse("it has a key of " + std::to_string(from.size()) + " bytes");
+    if (!from.empty()) exactly(from, key.bytes, "key");
     return key;
+  }
+
+  Attestation attestation(const wire::AttestationEntry& from) {
+    Attestation made{.given = {.bytes = from.bytes(),
+                               .not_finite = from.not_finite(),
+                               .largest = from.largest(),
+                               .norm = from.norm()}};
+    exactly(from.sha256(), made.given.sha256, "digest");
+    exactly(from.public_key(), made.public_key, "public key");
+    exactly(from.signature(), made.signature, "signature");
+    return made;
+  }
+
+  AttestedCollective attested(const wire::AttestedCollectiveBody& from) {
+    AttestedCollective made{.key = key(from.key()),
+                            .signature = signature(from.signature()),
+                            .group = from.group(),
+                            .age_ms = from.age_ms()};
+    for (const auto& entry : from.members())
+      made.members.push_back({.member = member(entry.member()),
+                              .attestation = entry.has_attestation()
+                                                 ? std::optional(attestation(entry.attestation()))
+                                                 : std::nullopt});
+    return made;
   }
 
   MemberChange change(const wire::MemberChangeEntry& from, const char* twice) {
@@ -335,6 +356,14 @@ class Judge {
   }
 
  private:
+  template <std::size_t kBytes>
+  void exactly(const std::string& from, std::array<std::uint8_t, kBytes>& to, const char* what) {
+    if (from.size() == kBytes)
+      std::copy(from.begin(), from.end(), to.begin());
+    else
+      refuse("it has a " + std::string(what) + " of " + std::to_string(from.size()) + " bytes");
+  }
+
   bool fits(std::size_t count, std::size_t count_max, const char* what) {
     if (count <= count_max) return true;
     refuse("it has " + std::to_string(count) + " " + what + "; " + std::to_string(count_max) +
@@ -428,7 +457,10 @@ PeerMessage peer_message_of(const wire::PeerEnvelope& from, Judge& judge) {
     case Case::kResume: return resume_of(from.resume(), judge);
     case Case::kBegun:
       return Begun{.key = Judge::key(from.begun().key()),
-                   .signature = judge.signature(from.begun().signature())};
+                   .signature = judge.signature(from.begun().signature()),
+                   .attestation = from.begun().has_attestation()
+                                      ? std::optional(judge.attestation(from.begun().attestation()))
+                                      : std::nullopt};
     case Case::kReport:
       return Report{.key = Judge::key(from.report().key()),
                     .signature = judge.signature(from.report().signature())};
@@ -450,7 +482,8 @@ PeerMessage peer_message_of(const wire::PeerEnvelope& from, Judge& judge) {
       return Measured{.view = ViewId{from.measured().view()}, .row = judge.row(from.measured().row())};
     case Case::kStatusRequest:
       return StatusRequest{.protocol_version = from.status_request().protocol_version(),
-                           .matrix = from.status_request().matrix()};
+                           .matrix = from.status_request().matrix(),
+                           .attested = from.status_request().attested()};
     case Case::kOperatorCommand:
       return OperatorCommand{.protocol_version = from.operator_command().protocol_version(),
                              .verb = judge.verb(from.operator_command().verb()),
@@ -492,6 +525,7 @@ MasterMessage master_message_of(const wire::MasterEnvelope& from, Judge& judge) 
       return Visitors{judge.change(from.visitors(), "a list of visitors names a peer twice")};
     case Case::kRunStatus: return judge.run_status(from.run_status());
     case Case::kStraggling: return judge.straggling(from.straggling());
+    case Case::kAttestedCollective: return judge.attested(from.attested_collective());
     case Case::MESSAGE_NOT_SET: break;
   }
   judge.refuse("its kind is unknown to this version");
@@ -551,6 +585,9 @@ Result<MasterMessage> decode_master_message(std::span<const std::byte> bytes) {
        {"measuring members",
         {Envelope::kMeasuresFieldNumber, wire::MeasuresBody::kRowsFieldNumber},
         limits::kMeasuredGroupMax},
+       {"members of a collective",
+        {Envelope::kAttestedCollectiveFieldNumber, wire::AttestedCollectiveBody::kMembersFieldNumber},
+        limits::kGroupSizeMax},
        {"groups", {kStatus, RunStatusBody::kGroupsFieldNumber}, limits::kStatusPeersMax},
        {"members",
         {kStatus, RunStatusBody::kGroupsFieldNumber, wire::GroupStatusEntry::kMembersFieldNumber},

@@ -66,6 +66,16 @@ void put(const OpKey& from, wire::OpKeyEntry& to) {
   to.set_sequence(from.sequence);
 }
 
+void put(const Attestation& from, wire::AttestationEntry& to) {
+  to.set_sha256(from.given.sha256.data(), from.given.sha256.size());
+  to.set_bytes(from.given.bytes);
+  to.set_not_finite(from.given.not_finite);
+  to.set_largest(from.given.largest);
+  to.set_norm(from.given.norm);
+  to.set_public_key(from.public_key.data(), from.public_key.size());
+  to.set_signature(from.signature.data(), from.signature.size());
+}
+
 void put(const Introduction& from, wire::IntroductionEntry& to) {
   to.set_protocol_version(from.protocol_version);
   to.set_id(from.id.value);
@@ -196,7 +206,10 @@ struct PeerMessageWriter {
     }
     for (const OpKey& key : from.committed) put(key, *body.add_committed());
   }
-  void operator()(const Begun& from) { op(from.key, from.signature, *to.mutable_begun()); }
+  void operator()(const Begun& from) {
+    op(from.key, from.signature, *to.mutable_begun());
+    if (from.attestation) put(*from.attestation, *to.mutable_begun()->mutable_attestation());
+  }
   void operator()(const Report& from) { op(from.key, from.signature, *to.mutable_report()); }
   void operator()(const Complaint& from) {
     wire::ComplaintBody& body = *to.mutable_complaint();
@@ -229,6 +242,7 @@ struct PeerMessageWriter {
   void operator()(const StatusRequest& from) {
     to.mutable_status_request()->set_protocol_version(from.protocol_version);
     to.mutable_status_request()->set_matrix(from.matrix);
+    to.mutable_status_request()->set_attested(from.attested);
   }
 
   void operator()(const OperatorCommand& from) {
@@ -308,6 +322,18 @@ struct MasterMessageWriter {
     to.mutable_command_done()->set_sentence(make_loggable(from.sentence, limits::kSentenceBytesMax));
   }
   void operator()(const Visitors& from) { put(from.visitors, *to.mutable_visitors()); }
+  void operator()(const AttestedCollective& from) {
+    wire::AttestedCollectiveBody& body = *to.mutable_attested_collective();
+    put(from.key, *body.mutable_key());
+    put(from.signature, *body.mutable_signature());
+    body.set_group(from.group);
+    body.set_age_ms(from.age_ms);
+    for (const AttestedCollective::Entry& one : from.members) {
+      wire::AttestedMemberEntry& entry = *body.add_members();
+      put(one.member, *entry.mutable_member());
+      if (one.attestation) put(*one.attestation, *entry.mutable_attestation());
+    }
+  }
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <stdexcept>
 #include <vector>
 
@@ -36,6 +37,8 @@ CommSession::CommSession(const WorkerOptions& options, Reporter& reporter)
   config.stall_ms = options.bounds.stall_ms;
   config.io_threads = options.io_threads;
   config.tls_same_host = static_cast<std::uint32_t>(options.seed % 2);
+  const bool has_key = std::getenv("HAWSER_SECRET_FILE") != nullptr;
+  config.attest = has_key && options.seed % 3 == 0 ? 1 : 0;
   if (hawserCommCreate(&config, &comm_) != hawserSuccess) {
     throw std::runtime_error(std::string("hawserCommCreate: ") + hawserGetLastError());
   }

@@ -1,6 +1,7 @@
 #include "sim/checker.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <utility>
 
@@ -48,6 +49,29 @@ void Checker::reduce_called(const Process& process, const Call& call) {
   Part part{.peer = process.id(), .salt = call.salt, .signature = call.signature, .owed = {}};
   if (call.residual) part.owed = owed_bytes(*call.residual);
   op.parts.push_back(std::move(part));
+}
+
+void Checker::kept(const std::vector<AttestedCollective>& attested) {
+  for (const AttestedCollective& one : attested) {
+    const auto op = ops_.find(one.key);
+    for (const AttestedCollective::Entry& entry : one.members) {
+      if (bad_.contains(entry.member.id) || op == ops_.end()) continue;
+      const std::string whose = entry.member.name + ", " + world_.names.of(one.key) + ": ";
+      const auto part = std::find_if(op->second.parts.begin(), op->second.parts.end(),
+                                     [&](const Part& of) { return of.peer == entry.member.id; });
+      const bool has_given = part != op->second.parts.end();
+      if (entry.attestation) {
+        std::uint64_t salt = 0;
+        std::memcpy(&salt, entry.attestation->given.sha256.data(), sizeof salt);
+        if (!has_given || part->salt != salt) throw Violation(whose + "the master has kept what it did not give");
+        world_.coverage.saw("sim: a contribution kept");
+      } else if (const Process* const process = world_.find(entry.member.id); has_given && process != nullptr) {
+        const EngineInfo info = process->info();
+        if (info.connected && info.view.id == one.key.view)
+          throw Violation(whose + "the master has not kept what it gave");
+      }
+    }
+  }
 }
 
 void Checker::decided(const Process& process, ViewId view, std::uint64_t position, std::uint64_t decision) {

@@ -67,6 +67,9 @@ class Checker {
   /// Another master has begun to serve.
   void master_restarted();
 
+  /// At the end of a run: what the master has kept of contributions is what these members gave.
+  void kept(const std::vector<AttestedCollective>& attested);
+
   /// Whether all the given peers, and nobody else, contributed to one collective that all of them know as
   /// committed, called after `since`.
   bool committed_by_all(const std::set<PeerId>& peers, Instant since) const;

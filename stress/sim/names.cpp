@@ -62,7 +62,7 @@ const char* kind_of(const MasterMessage& message) {
   static constexpr const char* kKinds[] = {"welcome",     "refused",    "present",  "start-view", "committed",
                                            "update-done", "world-news", "expelled", "pong",       "group-members",
                                            "visitors",    "measures",   "run-status", "straggling", "notice",
-                                           "command-done"};
+                                           "command-done", "attested-collective"};
   static_assert(std::size(kKinds) == std::variant_size_v<MasterMessage>);
   return kKinds[message.index()];
 }

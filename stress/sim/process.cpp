@@ -1,5 +1,6 @@
 #include "sim/process.hpp"
 
+#include <cstring>
 #include <utility>
 
 #include "base/assert.hpp"
@@ -142,8 +143,17 @@ CallId Process::collective(const CollectiveWish& wish) {
                           .tag = wish.tag,
                           .compress = wish.compress,
                           .epoch = call.view.epoch,
-                          .residual = call.residual});
+                          .residual = call.residual,
+                          .given = contribution_to(call)});
   return id;
+}
+
+/// By what its bytes are made of. In runs without keys nothing is signed.
+std::optional<Contribution> Process::contribution_to(const Call& call) const {
+  if (!world_.profile.network.keys) return std::nullopt;
+  Contribution given{.bytes = call.signature.count};
+  std::memcpy(given.sha256.data(), &call.salt, sizeof call.salt);
+  return given;
 }
 
 std::shared_ptr<Residual> Process::residual_for(const CollectiveWish& wish) {

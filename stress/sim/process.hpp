@@ -181,6 +181,7 @@ class Process : public ControlClient {
   void go_on(StateSession::Next next);
   void own_up();
   std::shared_ptr<Residual> residual_for(const CollectiveWish& wish);
+  std::optional<Contribution> contribution_to(const Call& call) const;
   Error offer_instead(std::shared_ptr<const StateOffer> offer, std::shared_ptr<const StateOffer> instead_of);
   CallId call_connect(std::shared_ptr<PrefetchTarget> prefetch);
   void prefetch_ended(const PrefetchTarget& target, const Error& error);

@@ -29,6 +29,7 @@ class Simulation {
     SimulationResult result;
     try {
       run_phases();
+      if (world_.master.running()) world_.checker.kept(world_.master.machine().attested());
     } catch (const std::exception& error) {
       result.violation = error.what();
     }

@@ -1,30 +1,14 @@
 #include "base/loggable_text.hpp"
 #include "membership/admission_rules.hpp"
-#include "membership/master_bench.hpp"
+#include "membership/keyed_bench.hpp"
 
 /// Runs with keys: who may do what, and what a holder of one key cannot do in another's name.
 namespace hawser {
 namespace {
 
-constexpr MasterConfig kWithKeys{.silence = seconds(3600), .needs_keys = true};
-
-KeyId key_of(std::uint64_t number) {
-  KeyId key;
-  key.bytes[0] = static_cast<std::uint8_t>(number);
-  key.bytes[31] = 7;
-  return key;
-}
-Badge badge_of(std::uint64_t number, Role role = Role::member, std::vector<std::uint32_t> groups = {}) {
-  return {.key = key_of(number), .name = "p" + std::to_string(number), .role = role, .groups = std::move(groups)};
-}
-/// Peers up to this one hold keys of their own.
-void all_hold(MasterBench& bench, std::uint64_t last) {
-  for (std::uint64_t peer = 1; peer <= last; ++peer) bench.hold(peer, badge_of(peer));
-}
 std::string refusal_of(MasterBench& bench, std::uint64_t peer) {
   return bench.closed(peer) && bench.count<Refused>(peer) > 0 ? bench.last<Refused>(peer).error.sentence : "";
 }
-constexpr std::uint64_t kOperator = 90;
 /// What comes of a command that an operator gives.
 std::string command(MasterBench& bench, OperatorVerb verb, const std::string& argument,
                     Role role = Role::run_operator) {

@@ -25,7 +25,7 @@ struct KeyedRun {
     return *done;
   }
   RunStatus status() const {
-    const auto status = query_status(run.address(), kPatience, false, {.secret_file = files.secret()});
+    const auto status = query_status(run.address(), kPatience, {}, {.secret_file = files.secret()});
     if (!status.ok()) FAIL(status.error().sentence);
     return status->status;
   }
@@ -77,13 +77,13 @@ TEST_CASE("a key whose time is over is refused where it is read") {
 TEST_CASE("whoever asks for the status without a key of the run gets no word of it") {
   KeyedRun keyed;
   KeyFiles others;
-  CHECK(query_status(keyed.run.address(), kPatience, false,
+  CHECK(query_status(keyed.run.address(), kPatience, {},
                      {.secret_file = keyed.files.issue({.name = "screen", .role = Role::observer})})
             .ok());
   CHECK_FALSE(query_status(keyed.run.address(), kPatience).ok());
-  CHECK_FALSE(query_status(keyed.run.address(), kPatience, false, {.secret_file = others.secret()}).ok());
+  CHECK_FALSE(query_status(keyed.run.address(), kPatience, {}, {.secret_file = others.secret()}).ok());
   const auto reader =
-      query_status(keyed.run.address(), kPatience, false,
+      query_status(keyed.run.address(), kPatience, {},
                    {.secret_file = keyed.files.issue({.name = "copy", .role = Role::reader})});
   REQUIRE_FALSE(reader.ok());
   CHECK(reader.status() == Status::refused);

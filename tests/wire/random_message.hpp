@@ -261,12 +261,37 @@ inline Measures any_measures(Random& random) {
   return measures;
 }
 
+inline Attestation any_attestation(Random& random) {
+  Attestation made{.given = {.bytes = any_number(random),
+                             .not_finite = any_number(random),
+                             .largest = static_cast<double>(any_number(random)) / 7,
+                             .norm = static_cast<double>(any_number(random)) * 3}};
+  made.given.sha256[random.below(32)] = made.public_key[random.below(32)] = 0xf0;
+  made.signature[random.below(64)] = 1;
+  return made;
+}
+
+inline AttestedCollective any_attested(Random& random) {
+  AttestedCollective made{.key = any_key(random),
+                          .signature = any_signature(random),
+                          .group = any_number_32(random),
+                          .age_ms = any_number(random)};
+  for (const Member& member : any_members(random))
+    made.members.push_back(
+        {.member = member,
+         .attestation = random.chance(1, 2) ? std::optional(any_attestation(random)) : std::nullopt});
+  return made;
+}
+
 /// Of the kind that `kind` names, as the variant's index.
 inline PeerMessage any_peer_message(Random& random, std::size_t kind) {
   switch (kind % std::variant_size_v<PeerMessage>) {
     case 0: return Hello{.who = any_introduction(random), .prefetches = random.chance(1, 2)};
     case 1: return any_resume(random);
-    case 2: return Begun{.key = any_key(random), .signature = any_signature(random)};
+    case 2:
+      return Begun{.key = any_key(random),
+                   .signature = any_signature(random),
+                   .attestation = random.chance(1, 2) ? std::optional(any_attestation(random)) : std::nullopt};
     case 3: return Report{.key = any_key(random), .signature = any_signature(random)};
     case 4:
       return Complaint{.key = any_key(random),
@@ -282,7 +307,10 @@ inline PeerMessage any_peer_message(Random& random, std::size_t kind) {
     case 7: return Leave{};
     case 8: return Ping{};
     case 10: return Measured{.view = ViewId{random.next()}, .row = any_link_row(random, random.below(5))};
-    case 11: return StatusRequest{.protocol_version = any_number_32(random), .matrix = random.chance(1, 2)};
+    case 11:
+      return StatusRequest{.protocol_version = any_number_32(random),
+                           .matrix = random.chance(1, 2),
+                           .attested = any_number_32(random)};
     case 12: return ViewPresented{any_view(random)};
     case 13: return any_outcomes(random);
     default: return PrefetchOver{};
@@ -321,6 +349,8 @@ inline MasterMessage any_master_message(Random& random, std::size_t kind) {
                         .percent = any_number_32(random),
                         .sentence = any_failure(random).sentence};
     case 14: return Notice{any_failure(random).sentence};
+    case 15: return CommandDone{any_failure(random).sentence};
+    case 16: return any_attested(random);
     default: return Visitors{any_change(random)};
   }
 }

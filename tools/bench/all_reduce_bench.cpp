@@ -42,6 +42,7 @@ std::vector<std::string> worker_arguments(const AllReduceOptions& options, const
   if (options.in_place) arguments.emplace_back("--in-place");
   if (options.check_same_host) arguments.emplace_back("--check-same-host");
   if (options.tls_same_host) arguments.emplace_back("--tls");
+  if (options.attest) arguments.emplace_back("--attest");
   if (options.io_threads != 0) arguments.insert(arguments.end(), {"--io-threads", std::to_string(options.io_threads)});
   return arguments;
 }
@@ -125,7 +126,7 @@ bool measure_world(const AllReduceOptions& options, std::uint32_t world, Figures
 
 int run_all_reduce_bench(const AllReduceOptions& options) try {
   std::optional<BenchSecret> secret;
-  if (options.tls_same_host) secret.emplace();
+  if (options.tls_same_host || options.attest) secret.emplace();
   Figures figures;
   bool well = true;
   if (!options.lines) print_heading(options);

@@ -117,6 +117,7 @@ Result<bool> take_part(const LoneMemberOptions& options) {
                     .connections = options.all_reduce.connections,
                     .check_same_host = options.all_reduce.check_same_host,
                     .tls_same_host = options.all_reduce.tls_same_host,
+                    .attest = options.all_reduce.attest,
                     .io_threads = options.all_reduce.io_threads,
                     .listen = options.listen});
   if (!comm) return comm.error();

@@ -13,7 +13,8 @@ Result<Communicator> join(const JoinOptions& options) {
                                     .master_redial_ms = 5'000,
                                     .check_same_host = options.check_same_host,
                                     .io_threads = options.io_threads,
-                                    .tls_same_host = options.tls_same_host});
+                                    .tls_same_host = options.tls_same_host,
+                                    .attest = options.attest});
   if (!comm) return comm;
   if (auto connected = comm->connect(); !connected) return connected.error();
   // Members of one view call as often as each other: all see the full view at the same time.

@@ -24,6 +24,7 @@ struct JoinOptions {
   std::uint32_t connections = 0;  ///< 0: the library's default.
   bool check_same_host = false;
   bool tls_same_host = false;
+  bool attest = false;
   std::uint32_t io_threads = 0;
   std::string listen = "127.0.0.1";  ///< Empty: all addresses.
 };

@@ -18,6 +18,7 @@ struct AllReduceOptions {
   bool in_place = false;
   bool check_same_host = false;
   bool tls_same_host = false;
+  bool attest = false;
   std::uint32_t io_threads = 0;
   bool per_thread = false;  ///< CPU time of each thread, too.
   bool lines = false;

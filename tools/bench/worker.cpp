@@ -157,6 +157,7 @@ Result<void> take_part(const WorkerOptions& options) {
                     .connections = options.all_reduce.connections,
                     .check_same_host = options.all_reduce.check_same_host,
                     .tls_same_host = options.all_reduce.tls_same_host,
+                    .attest = options.all_reduce.attest,
                     .io_threads = options.all_reduce.io_threads});
   if (!comm) return comm.error();
   const auto info = comm->info();

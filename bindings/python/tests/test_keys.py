@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -62,6 +64,19 @@ def test_two_peers_with_keys_reduce(keyed: hawser.Master, secret: Path, tmp_path
     issued = tmp_path / "ada.key"
     hawser.issue_key(issued, secret_file=secret, name="ada")
     assert sums(keyed.address, [secret, issued], tls_same_host=tls_same_host) == [2.0, 2.0]
+
+
+def test_who_gave_what_is_signed_and_shown(keyed: hawser.Master, secret: Path) -> None:
+    with pytest.raises(hawser.InvalidArgument, match="give a secret_file"):
+        communicator(keyed.address, attest=True)
+    assert sums(keyed.address, [secret, secret], attest=True) == [2.0, 2.0]
+    command = [sys.executable, "-m", "hawser", "attest", "--json", "--secret-file", str(secret), keyed.address]
+    shown = subprocess.run(command, timeout=60, capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    (collective,) = json.loads(shown.stdout)["collectives"]
+    digest = hashlib.sha256(numpy.ones(70_000, numpy.float32).tobytes()).hexdigest()
+    for member in collective["members"]:
+        assert (member["signed"], member["sha256"], member["largest"]) == ("yes", digest, 1.0)
 
 
 def test_the_environment_names_a_key(
