@@ -29,6 +29,9 @@ constexpr const char* kNoTls =
 int TlsSession::bio_read(BIO* bio, char* into, std::size_t bytes, std::size_t* count) {
   auto& session = *static_cast<TlsSession*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
+  *count = 0;
+  // The end for OpenSSL, which would go on by itself as long as there is something.
+  if (session.own_messages_ > kOwnMessagesMax) return 0;
   *count = std::min(bytes, session.in_.waiting().size());
   if (*count == 0) {
     if (!session.connection_ended_) BIO_set_retry_read(bio);
@@ -61,6 +64,12 @@ long TlsSession::bio_control(BIO* bio, int command, long, void*) {
   return 0;
 }
 
+/// Each update of a key makes this side derive one, and a peer may ask for it as fast as it can write.
+void TlsSession::message_callback(int is_sent, int, int kind, const void*, std::size_t, SSL*, void* session) {
+  auto& self = *static_cast<TlsSession*>(session);
+  if (is_sent == 0 && kind == SSL3_RT_HANDSHAKE && self.is_established_) ++self.own_messages_;
+}
+
 /// Never freed: sessions may be there until the process ends.
 BIO_METHOD* TlsSession::bio_method() {
   static BIO_METHOD* const method = [] {
@@ -82,6 +91,8 @@ TlsSession::TlsSession(std::shared_ptr<const TlsContext> context, Side side)
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl_.get(), bio, bio);
   SSL_set_app_data(ssl_.get(), &findings_);
+  SSL_set_msg_callback(ssl_.get(), message_callback);
+  SSL_set_msg_callback_arg(ssl_.get(), this);
   if (side_ == Side::accepting) {
     SSL_set_accept_state(ssl_.get());
     return;
@@ -173,6 +184,7 @@ std::size_t TlsSession::read(std::span<std::byte> into) {
       stop(outcome);
       break;
     }
+    own_messages_ = 0;
     done += count;
   }
   return done;
@@ -215,6 +227,10 @@ void TlsSession::say_end() {
 
 /// OpenSSL did not do what it was asked for.
 void TlsSession::stop(int outcome) {
+  if (own_messages_ > kOwnMessagesMax) {
+    ERR_clear_error();
+    return fail("it changed its key again and again and said nothing with it, which no Hawser does");
+  }
   const int why = SSL_get_error(ssl_.get(), outcome);
   if (why == SSL_ERROR_WANT_READ) return;
   if (why == SSL_ERROR_ZERO_RETURN) {

@@ -23,6 +23,8 @@ class TlsSession {
  public:
   enum class Side : std::uint8_t { accepting, dialling };
   static constexpr std::size_t kHandshakeBytesMax = 16 << 10;
+  /// Messages of TLS's own, such as updates of the key, that the other side may send without content in between.
+  static constexpr std::uint32_t kOwnMessagesMax = 32;
 
   /// Throws bad_alloc.
   TlsSession(std::shared_ptr<const TlsContext> context, Side side);
@@ -76,6 +78,8 @@ class TlsSession {
   static int bio_read(BIO* bio, char* into, std::size_t bytes, std::size_t* count);
   static int bio_write(BIO* bio, const char* from, std::size_t bytes, std::size_t* count);
   static long bio_control(BIO* bio, int command, long, void*);
+  static void message_callback(int is_sent, int version, int kind, const void* bytes, std::size_t count, SSL* ssl,
+                               void* session);
 
   void check_first_byte();
   void finish_handshake();
@@ -91,6 +95,7 @@ class TlsSession {
   CipherBlock out_;
   std::size_t handshake_bytes_ = 0;  ///< Received before it was established.
   std::uint64_t records_ = 0;        ///< Written under the current key.
+  std::uint32_t own_messages_ = 0;   ///< Read since the latest content.
   bool connection_ended_ = false;
   bool is_established_ = false;
   bool has_ended_ = false;

@@ -137,6 +137,92 @@ TEST_CASE("a sender changes its key now and then, as often as it takes") {
   }
 }
 
+namespace {
+
+/// OpenSSL itself on the dialling side, with a key of the run: it can do what a TlsSession never does.
+class RawClient {
+ public:
+  RawClient(const Identity& identity, TlsSession& server) : context_(SSL_CTX_new(TLS_client_method())), server_(server) {
+    SSL_CTX_use_certificate(context_.get(), &identity.certificate());
+    SSL_CTX_use_PrivateKey(context_.get(), &identity.key());
+    const std::string protocols = "\x08hawser/4";
+    SSL_CTX_set_alpn_protos(context_.get(), reinterpret_cast<const unsigned char*>(protocols.data()), 9);
+    ssl_.reset(SSL_new(context_.get()));
+    SSL_set_bio(ssl_.get(), in_, out_);
+    SSL_set_tlsext_host_name(ssl_.get(), (identity.run() + ".hawser").c_str());
+    for (int i = 0; i < 4; ++i) {
+      (void)SSL_connect(ssl_.get());
+      pass();
+      server_.shake_hands();
+      const Bytes answer = waiting_of(server_);
+      BIO_write(in_, answer.data(), static_cast<int>(answer.size()));
+    }
+  }
+  void change_key(bool asks_for_the_others) {
+    REQUIRE(SSL_key_update(ssl_.get(), asks_for_the_others ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED) ==
+            1);
+    REQUIRE(SSL_do_handshake(ssl_.get()) == 1);
+  }
+  void say(const std::string& words) {
+    REQUIRE(SSL_write(ssl_.get(), words.data(), static_cast<int>(words.size())) == static_cast<int>(words.size()));
+  }
+  /// What it has written is received by the other side.
+  void pass() {
+    Bytes said(32 << 10);
+    const int count = BIO_read(out_, said.data(), static_cast<int>(said.size()));
+    if (count > 0) feed(server_, std::span(said).first(static_cast<std::size_t>(count)));
+  }
+
+ private:
+  std::unique_ptr<SSL_CTX, trust::Freed<SSL_CTX_free>> context_;
+  std::unique_ptr<SSL, trust::Freed<SSL_free>> ssl_;
+  BIO* in_ = BIO_new(BIO_s_mem());
+  BIO* out_ = BIO_new(BIO_s_mem());
+  TlsSession& server_;
+};
+
+}  // namespace
+
+TEST_CASE("who changes its key again and again and says nothing is cut off, and who says something is not") {
+  const Run run;
+  const Identity identity = issued(run.secret, {.name = "lisbon"});
+  TlsSession server(run.master, TlsSession::Side::accepting);
+  RawClient client(identity, server);
+  REQUIRE(server.is_established());
+  const bool asks = GENERATE(false, true);
+  Bytes got(1000);
+  SECTION("honest: something is said with each few keys") {
+    for (std::uint32_t i = 0; i < 4 * TlsSession::kOwnMessagesMax; ++i) {
+      client.change_key(asks);
+      if (i % 8 == 7) client.say("words");
+      client.pass();
+      CHECK(server.read(got) == (i % 8 == 7 ? 5 : 0));
+      (void)waiting_of(server);
+    }
+    CHECK(server.failure().empty());
+  }
+  SECTION("all at once") {
+    for (std::uint32_t i = 0; i < 1000; ++i) client.change_key(asks);
+    client.say("words");
+    client.pass();
+    CHECK(server.read(got) == 0);
+    CHECK(contains(server.failure(), "changed its key again and again"));
+    CHECK(server.room().empty());
+  }
+  SECTION("one after the other") {
+    std::uint32_t changes = 0;
+    while (server.failure().empty() && changes < 1000) {
+      client.change_key(asks);
+      ++changes;
+      client.pass();
+      CHECK(server.read(got) == 0);
+      (void)waiting_of(server);
+    }
+    CHECK(changes == TlsSession::kOwnMessagesMax + 1);
+    CHECK(contains(server.failure(), "changed its key again and again"));
+  }
+}
+
 TEST_CASE("another run's key is refused on both sides, in plain words") {
   const Run run, other;
   Ends ends(run.master, other.member);
