@@ -372,17 +372,22 @@ void Links::perform_one(LogEvent& action, links::Actions&) { traffic_.log(std::m
 void Links::wait_readable(const std::shared_ptr<Handshake>& handshake) {
   handshake->stream.async_wait(Tcp::socket::wait_read, [this, handshake](const std::error_code& failure) {
     if (handshake->is_over || failure == asio::error::operation_aborted) return;
-    read(handshake);
-    traffic_.settle();
+    if (read(handshake)) traffic_.settle();
   });
 }
 
-void Links::read(const std::shared_ptr<Handshake>& handshake) {
+/// False: nothing has come of it that concerns anybody else.
+bool Links::read(const std::shared_ptr<Handshake>& handshake) {
   std::array<std::byte, kGreetingBytes + 1> bytes;
   Stream& stream = handshake->stream;
   std::error_code error;
+  if (stream.is_encrypted() && stream.badge() == nullptr) {
+    // Strangers may say much before they have proven anything, so nobody is asked about it.
+    stream.shake_hands(error);
+    if (is_wait(error)) return wait_readable(handshake), false;
+  }
   const std::size_t wanted = std::min(bytes.size(), table_.bytes_wanted(handshake->id));
-  const std::size_t count = stream.read_some(asio::buffer(bytes.data(), wanted), error);
+  const std::size_t count = error ? 0 : stream.read_some(asio::buffer(bytes.data(), wanted), error);
   ask_table([&](links::Actions& out) {
     if (error && !is_wait(error))
       table_.broke(now(), handshake->id, stream.reason(error), out);
@@ -395,6 +400,7 @@ void Links::read(const std::shared_ptr<Handshake>& handshake) {
                       out);
   });
   if (!handshake->is_over) wait_readable(handshake);
+  return true;
 }
 
 void Links::arm() {

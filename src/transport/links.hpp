@@ -109,7 +109,7 @@ class Links {
   void arm();
   void dialled(links::SocketId socket, Result<Stream> result, bool was_refused);
   void wait_readable(const std::shared_ptr<Handshake>& handshake);
-  void read(const std::shared_ptr<Handshake>& handshake);
+  bool read(const std::shared_ptr<Handshake>& handshake);
   void broke(links::SocketId socket, const std::string& reason);
   void forget(const DataConnection& connection);
   void use();

@@ -101,6 +101,7 @@ void Stream::shake_hands(std::error_code& error) {
     if (is_stopped(error) || error) break;
     if (done) {
       badge_ = session.badge();
+      layer_->pause.reset();
       break;
     }
     if (!receive_some(error)) break;
@@ -128,6 +129,7 @@ bool Stream::receive_some(std::error_code& error) {
   const auto room = layer_->session->room();
   if (room.empty()) return false;
   const std::size_t count = socket_.read_some(asio::buffer(room.data(), room.size()), error);
+  if (!badge_ && count > 0) ++layer_->pieces;
   layer_->session->received(count);
   // A peer in plain takes a handshake for garbage, and closes without reading on.
   const bool has_gone = error == asio::error::eof || (!badge_ && error == asio::error::connection_reset);
@@ -153,6 +155,21 @@ bool Stream::has_received() const {
   if (layer_->reads_plain) return layer_->rest_done < layer_->rest.size();
   // A failure is to be heard of, too.
   return layer_->session->has_received() || !layer_->session->failure().empty();
+}
+
+/// By then a pause is longer than any handshake may last.
+constexpr std::uint32_t kDoublingsMax = 8;
+
+/// Of a side that has proven nothing yet. Who dials has chosen the other side, and waits for it.
+bool Stream::comes_in_pieces() const {
+  return layer_ && !badge_ && layer_->side == TlsSession::Side::accepting && layer_->pieces >= kPiecesAtOnce;
+}
+
+asio::steady_timer& Stream::pause() {
+  if (!layer_->pause) layer_->pause.emplace(socket_.get_executor());
+  const std::uint32_t doublings = std::min(layer_->pieces - kPiecesAtOnce, kDoublingsMax);
+  layer_->pause->expires_after(kPieceApart * (1U << doublings));
+  return *layer_->pause;
 }
 
 std::size_t Stream::read_layered(const IntoBuffers& into, std::error_code& error) {
@@ -181,7 +198,8 @@ std::size_t Stream::read_layered(const IntoBuffers& into, std::error_code& error
 constexpr int kEmptyRoundsMax = 16;
 
 /// Fills the buffer as far as there is something. An error comes with what was read before it. Who sends records
-/// without content, such as updates of its key, does not keep the thread here: the others have their turns in between.
+/// without content does not keep the thread here: the others have their turns in between. A session bounds how many of
+/// its own messages TLS may take.
 std::size_t Stream::read_encrypted(asio::mutable_buffer into, std::error_code& error) {
   TlsSession& session = *layer_->session;
   std::size_t done = 0;
@@ -285,6 +303,11 @@ void Stream::finish_writing(std::error_code& error) {
   socket_.shutdown(Tcp::socket::shutdown_send, error);
 }
 
+void Stream::cancel(std::error_code& error) {
+  if (layer_ && layer_->pause) layer_->pause->cancel();
+  socket_.cancel(error);
+}
+
 void Stream::cut() noexcept {
   std::error_code ignored;
   socket_.shutdown(Tcp::socket::shutdown_both, ignored);
@@ -296,6 +319,7 @@ void Stream::close() {
     if (!layer_->writes_plain) layer_->session->say_end();
     send_waiting(ignored);
   }
+  if (layer_ && layer_->pause) layer_->pause->cancel();
   socket_.close(ignored);
 }
 

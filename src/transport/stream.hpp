@@ -4,7 +4,10 @@
 #include <asio/buffer.hpp>
 #include <asio/io_context.hpp>
 #include <asio/post.hpp>
+#include <asio/steady_timer.hpp>
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -32,6 +35,11 @@ class Stream {
   using IntoBuffers = std::array<asio::mutable_buffer, 2>;
   using WaitType = Tcp::socket::wait_type;
 
+  /// An honest handshake comes in two or three pieces. Whoever sends more waits so long for the next one to be read,
+  /// and twice as long for each further one: else a thousand strangers, some bytes at a time, keep the thread busy.
+  static constexpr std::uint32_t kPiecesAtOnce = 8;
+  static constexpr std::chrono::milliseconds kPieceApart{50};
+
   /// Closed.
   explicit Stream(asio::io_context& io) : socket_(io) {}
   /// In plain for ever.
@@ -46,7 +54,7 @@ class Stream {
   const Tcp::socket& socket() const { return socket_; }
   Tcp::socket::executor_type get_executor() { return socket_.get_executor(); }
   Tcp::socket::native_handle_type native_handle() { return socket_.native_handle(); }
-  void cancel(std::error_code& error) { socket_.cancel(error); }
+  void cancel(std::error_code& error);
 
   /// Reads what is there. Errors: would_block; eof; TLS failures, for reason(); those of the socket.
   std::size_t read_some(const IntoBuffers& into, std::error_code& error) {
@@ -63,11 +71,14 @@ class Stream {
   std::size_t write_some(asio::const_buffer from, std::error_code& error) {
     return write_some(FromBuffers{from, {}}, error);
   }
-  /// `handler(error)` comes once it can be read or written, soon if something was received already.
+  /// `handler(error)` comes once it can be read or written, soon if something was received already. A handshake that
+  /// comes in many small pieces is read ever more seldom: then it also comes if there is nothing to read.
   template <class Handler>
   void async_wait(WaitType what, Handler handler) {
     if (what == Tcp::socket::wait_read && has_received())
       asio::post(socket_.get_executor(), [handler = std::move(handler)]() mutable { handler(std::error_code{}); });
+    else if (what == Tcp::socket::wait_read && comes_in_pieces())
+      pause().async_wait(std::move(handler));
     else
       socket_.async_wait(what, std::move(handler));
   }
@@ -112,11 +123,15 @@ class Stream {
     std::vector<std::byte> rest;  ///< Received in plain, and not read yet.
     std::size_t rest_done = 0;
     std::string failure;
+    std::uint32_t pieces = 0;  ///< In which the handshake has come so far, on the accepting side.
+    std::optional<asio::steady_timer> pause;  ///< Before the next piece.
   };
 
   Stream(Tcp::socket socket, std::unique_ptr<Layer> layer) : socket_(std::move(socket)), layer_(std::move(layer)) {}
 
   bool has_received() const;
+  bool comes_in_pieces() const;
+  asio::steady_timer& pause();
   std::size_t read_layered(const IntoBuffers& into, std::error_code& error);
   std::size_t read_encrypted(asio::mutable_buffer into, std::error_code& error);
   std::size_t read_plain(const IntoBuffers& into, std::error_code& error);

@@ -270,3 +270,52 @@ TEST_CASE("a listener tells of failed handshakes, but not of each of a flood") {
   CHECK(alert.front() == 0x15);
   listener->close();
 }
+
+TEST_CASE("a handshake in many small pieces is read ever more seldom, and its wait ends with the stream") {
+  asio::io_context io;
+  const TlsRun run;
+  auto listener = Listener::open(io, {.host = "127.0.0.1"}).value();
+  std::optional<Stream> accepted;
+  listener->start({.accepted = [&](Stream stream, const std::string&) { accepted = std::move(stream); },
+                   .log = [](const LogEvent&) {}},
+                  run.holder);
+  const Tcp::endpoint to(asio::ip::make_address("127.0.0.1"), listener->address().port);
+  Tcp::socket stranger(io);
+  stranger.connect(to);
+  stranger.set_option(Tcp::no_delay(true));
+  REQUIRE(run_until(io, [&] { return accepted.has_value(); }));
+  Stream watched = std::move(*accepted);
+  // A record of 16 KiB is announced, and comes byte by byte.
+  const std::array<unsigned char, 5> begin{0x16, 3, 1, 0x3f, 0xff};
+  stranger.write_some(asio::buffer(begin));
+  using Clock = std::chrono::steady_clock;
+  std::uint32_t reads = 0;
+  const auto read_next = [&] {
+    bool is_readable = false;
+    watched.async_wait(Tcp::socket::wait_read, [&](const std::error_code&) { is_readable = true; });
+    REQUIRE(run_until(io, [&] { return is_readable; }));
+    std::array<std::byte, 16> room;
+    std::error_code error;
+    CHECK(watched.read_some(asio::buffer(room), error) == 0);
+    CHECK(transport::is_wait(error));
+    ++reads;
+  };
+  const std::array<unsigned char, 1> piece{0};
+  while (reads < Stream::kPiecesAtOnce) {
+    read_next();
+    stranger.write_some(asio::buffer(piece));
+  }
+  const auto since = Clock::now();
+  constexpr int kSeldom = 3;
+  for (int i = 0; i < kSeldom; ++i) {
+    read_next();
+    stranger.write_some(asio::buffer(piece));
+  }
+  CHECK(Clock::now() - since >= ((1 << kSeldom) - 1) * Stream::kPieceApart);
+  // It is over with its stream, also while it is held back.
+  bool is_over = false;
+  watched.async_wait(Tcp::socket::wait_read,
+                     [&](const std::error_code& error) { is_over = error == asio::error::operation_aborted; });
+  watched.close();
+  REQUIRE(run_until(io, [&] { return is_over; }));
+}
