@@ -63,6 +63,10 @@ std::string spec_text(const FloodCase& one, std::uint32_t sources) {
 }
 
 struct Sums {
+  std::vector<StepSpan> slices;
+  double messages = 0;      ///< Of garbage.
+  double crowded_out = 0;
+  double flooded_s = 0;
   double steps = 0;
   double seconds = 0;
   double master_cpu_s = 0;
@@ -92,8 +96,10 @@ class CaseRun {
   void start_member(MemberRecord& member, std::uint32_t number);
   void lose_one_of_pair();
   std::vector<std::string> role_at(HostIndex host, std::vector<std::string> arguments) const;
-  std::vector<std::string> flooder(const std::string& target) const;
-  void slice(const std::string& target, Sums& sums);
+  std::vector<std::string> flooder(const std::vector<std::string>& targets) const;
+  std::vector<std::string> flooded_ports() const;
+  void start_sinks();
+  void slice(const std::vector<std::string>& targets, Sums& sums);
   void quiet();
   void print() const;
 
@@ -102,7 +108,7 @@ class CaseRun {
   BenchLab lab_;
   Stage stage_;
   std::string master_;
-  std::string sink_;
+  std::vector<std::string> sinks_;  ///< One for each flooded port.
   churn::ChildProcess* master_process_ = nullptr;
   std::array<std::unique_ptr<MemberRecord>, kMembers> members_;
   HostIndex outcast_ = kOutcast;
@@ -167,30 +173,57 @@ void CaseRun::lose_one_of_pair() {
   if (!go_on) throw std::runtime_error("the others did not go on");
 }
 
-std::vector<std::string> CaseRun::flooder(const std::string& target) const {
+std::vector<std::string> CaseRun::flooder(const std::vector<std::string>& targets) const {
   if (!case_.flood)
-    return role_at(outcast_, {"member", "--master", target, "--name", "outcast", "--address", lab_.address(outcast_),
+    return role_at(outcast_, {"member", "--master", targets.front(), "--name", "outcast", "--address", lab_.address(outcast_),
                               "--port", std::to_string(kOutcastPort)});
-  std::vector<std::string> arguments{"flooder", "--target", target, "--kind", flood_name(*case_.flood)};
+  std::vector<std::string> arguments{"flooder", "--kind", flood_name(*case_.flood)};
+  for (const std::string& target : targets) arguments.insert(arguments.end(), {"--target", target});
   arguments.insert(arguments.end(), {"--opens", std::to_string(case_.opens_per_second)});
   arguments.insert(arguments.end(), {"--connections", std::to_string(case_.connections)});
   arguments.insert(arguments.end(), {"--pings", std::to_string(case_.pings_per_second)});
   arguments.insert(arguments.end(), {"--seconds", std::to_string(options_.slice_s)});
+  if (case_.says_garbage)
+    arguments.insert(arguments.end(), {"--messages", std::to_string(options_.messages_per_second)});
   if (case_.keeps) arguments.emplace_back("--keeps");
-  for (std::uint32_t i = 0; i < sources(); ++i)
-    arguments.insert(arguments.end(),
-                     {"--source", lab_.address(kFirstSource + i), "--source-network", lab_.network(kFirstSource + i)});
+  for (std::uint32_t i = 0; i < sources(); ++i) {
+    // Sources take turns with the targets; master and members are the first hosts.
+    const HostIndex host = case_.is_near ? i % static_cast<std::uint32_t>(targets.size()) : kFirstSource + i;
+    const std::string address = case_.is_near ? "127.1.0." + std::to_string(i + 1) : lab_.address(host);
+    arguments.insert(arguments.end(), {"--source", address, "--source-network", lab_.network(host)});
+  }
   return arguments;
 }
 
+std::vector<std::string> CaseRun::flooded_ports() const {
+  const auto port_of_member = [this](std::uint32_t i) {
+    return lab_.address(members_[i]->host) + ":" + std::to_string(kMembersPort);
+  };
+  if (case_.at_member) return {port_of_member(0)};
+  std::vector<std::string> ports{master_};
+  for (std::uint32_t i = 0; case_.at_all && i < kMembers; ++i) ports.push_back(port_of_member(i));
+  return ports;
+}
+
+void CaseRun::start_sinks() {
+  const HostIndex count = case_.at_all ? 1 + kMembers : 1;
+  for (HostIndex host = 0; host < count; ++host)
+    sinks_.push_back(stage_.start_listening(
+        "sink", role_at(kMaster + host, {"sink", "--listen", lab_.address(kMaster + host) + ":48501"})));
+}
+
 /// One flood. In its middle an honest newcomer joins, and leaves after some steps.
-void CaseRun::slice(const std::string& target, Sums& sums) {
+void CaseRun::slice(const std::vector<std::string>& targets, Sums& sums) {
   const auto slice_ms = static_cast<std::uint64_t>(options_.slice_s * 1000);
   const double cpu_before = cpu_seconds(master_process_->pid());
   StepSpan span{.begin_ns = now_ns(), .end_ns = 0};
   counts_ = true;
-  churn::ChildProcess& flood = stage_.start("flood", flooder(target), [this](const ReportLine& line) {
-    if (line.word() == "flooded") flood_line_ = line.whole();
+  churn::ChildProcess& flood = stage_.start("flood", flooder(targets), [&](const ReportLine& line) {
+    if (line.word() != "flooded") return;
+    flood_line_ = line.whole();
+    sums.messages += static_cast<double>(line.number("messages").value_or(0));
+    sums.crowded_out += static_cast<double>(line.number("crowded_out").value_or(0));
+    sums.flooded_s += options_.slice_s;
   });
   stage_.rest(slice_ms * 4 / 10);
   double in_ms = -1;
@@ -205,6 +238,8 @@ void CaseRun::slice(const std::string& target, Sums& sums) {
   stage_.rest(left_ms);
   span.end_ns = now_ns();
   sums.master_cpu_s += cpu_seconds(master_process_->pid()) - cpu_before;
+  // It tells what it did when its time is over.
+  (void)stage_.wait([&] { return flood.ended(); }, case_.says_garbage ? kQuietMs : 0);
   if (!flood.ended()) stage_.end(flood);
   (void)stage_.wait([&] { return newcomer.ended(); }, kQuietMs);
   if (in_ms >= 0)
@@ -212,6 +247,7 @@ void CaseRun::slice(const std::string& target, Sums& sums) {
   else
     ++sums.newcomers_out;
   stage_.end(newcomer);
+  sums.slices.push_back(span);
   sums.steps += steps_in(members_[0]->steps, span);
   sums.seconds += static_cast<double>(span.end_ns - span.begin_ns) / 1e9;
   sums.longest_ms = std::max(sums.longest_ms, longest_step_ms(members_[0]->steps, span));
@@ -223,6 +259,7 @@ void CaseRun::quiet() {
   StepSpan span{.begin_ns = now_ns(), .end_ns = 0};
   stage_.rest(kQuietMs);
   span.end_ns = now_ns();
+  quiet_.slices.push_back(span);
   quiet_.steps += steps_in(members_[0]->steps, span);
   quiet_.seconds += static_cast<double>(span.end_ns - span.begin_ns) / 1e9;
 }
@@ -244,6 +281,13 @@ void CaseRun::print() const {
               newcomers_text(flooded_).c_str(), newcomers_text(discarded_).c_str(), answered_, asked_, answer_ms_max_,
               100 * flooded_.master_cpu_s / flooded_.seconds, 100 * discarded_.master_cpu_s / discarded_.seconds,
               flooded_.longest_ms, discarded_.longest_ms, errors.c_str());
+  const auto median = [this](const Sums& sums) { return median_step_ms(members_[0]->steps, sums.slices); };
+  std::printf("    median step, ms: quiet %.1f, beside the discarding port %.1f, flooded %.1f\n", median(quiet_),
+              median(discarded_), median(flooded_));
+  const auto a_second = [](const Sums& sums) { return sums.flooded_s > 0 ? sums.messages / sums.flooded_s : 0; };
+  if (case_.says_garbage)
+    std::printf("    messages a second that the system took: flood %.0f, discarding ports %.0f, of %.0f wanted\n",
+                a_second(flooded_), a_second(discarded_), options_.messages_per_second);
   if (!flood_line_.empty()) std::printf("    %s\n", flood_line_.c_str());
   std::fflush(stdout);
 }
@@ -251,7 +295,7 @@ void CaseRun::print() const {
 bool CaseRun::run() {
   master_ = stage_.start_listening("master", role_at(kMaster, {"master", "--listen", lab_.address(kMaster) + ":48500"}),
                                    &master_process_);
-  sink_ = stage_.start_listening("sink", role_at(kMaster, {"sink", "--listen", lab_.address(kMaster) + ":48501"}));
+  start_sinks();
   start_members();
   if (case_.cuts_pair) lose_one_of_pair();
   stage_.start("operator", role_at(kOperator, {"operator", "--master", master_}), [this](const ReportLine& line) {
@@ -261,11 +305,10 @@ bool CaseRun::run() {
     answer_ms_max_ = std::max(answer_ms_max_, line.real("ms").value_or(0));
   });
   for (std::uint32_t pair = 0; pair < options_.pairs; ++pair) {
-    const std::string member_port = lab_.address(members_[0]->host) + ":" + std::to_string(kMembersPort);
     // What a flood leaves behind is over when the quiet time after the other slice is counted.
-    slice(case_.at_member ? member_port : master_, flooded_);
+    slice(flooded_ports(), flooded_);
     const std::string flood_line = flood_line_;
-    slice(sink_, discarded_);
+    slice(sinks_, discarded_);
     quiet();
     flood_line_ = flood_line;
   }

@@ -95,6 +95,21 @@ std::span<const FloodCase> flood_cases() {
                 .opens_per_second = 2000,
                 .connections = 2000,
                 .at_member = true},
+      FloodCase{.name = "garbage",
+                .what = "2,000 connections to master and members that say what is no message, from other hosts",
+                .flood = FloodKind::garbage,
+                .opens_per_second = 1000,
+                .connections = 2000,
+                .at_all = true,
+                .says_garbage = true},
+      FloodCase{.name = "garbage-near",
+                .what = "the same from the hosts of master and members, so that the emulated network bounds nothing",
+                .flood = FloodKind::garbage,
+                .opens_per_second = 1000,
+                .connections = 2000,
+                .at_all = true,
+                .says_garbage = true,
+                .is_near = true},
   };
   return kCases;
 }

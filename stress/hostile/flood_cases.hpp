@@ -22,6 +22,10 @@ struct FloodCase {
   bool cuts_pair = false;  ///< Two of the members lose the way to each other; the one that is removed tries again.
   bool resolver_hangs = false;   ///< No name server answers the members.
   bool at_member = false;        ///< The flood is aimed at a member's port for links.
+  bool at_all = false;           ///< At the master and all members; each has a port of its own that discards.
+  bool says_garbage = false;     ///< So many messages a second as the bench is asked for.
+  /// Strangers are on the hosts that they flood, under addresses of their own: the emulated network carries less.
+  bool is_near = false;
 };
 
 std::span<const FloodCase> flood_cases();

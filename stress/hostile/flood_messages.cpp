@@ -90,7 +90,7 @@ std::string begin_of_handshake() {
 }  // namespace
 
 FloodWords words_of(FloodKind kind, const FloodSource& source, Random& random) {
-  if (kind == FloodKind::opens) return {};
+  if (kind == FloodKind::opens || kind == FloodKind::garbage) return {};
   if (kind == FloodKind::handshakes) {
     static const std::string begin = begin_of_handshake();
     return {.first = begin};
@@ -108,6 +108,40 @@ FloodWords words_of(FloodKind kind, const FloodSource& source, Random& random) {
   return {.first = std::move(framed), .pings = stays};
 }
 
+namespace {
+
+/// Small, so that there are many.
+constexpr std::size_t kGarbageBytes = 24;
+constexpr std::size_t kNoiseBytes = 64 << 10;
+constexpr std::size_t kFrames = 256;
+
+std::string random_bytes(Random& random, std::size_t bytes) {
+  std::string text(bytes, '\0');
+  for (char& byte : text) byte = static_cast<char>(random.next());
+  return text;
+}
+
+/// A ClientHello of 16 KiB is announced, and none of its bytes makes sense.
+std::string begin_of_record(Random& random) {
+  std::string text("\x16\x03\x01\x3f\xff", 5);
+  return text + random_bytes(random, kGarbageBytes - text.size());
+}
+
+}  // namespace
+
+Garbage::Garbage(Random& random) : noise_(random_bytes(random, kNoiseBytes)) {
+  // Framed as a message is, so that the content has to be looked at.
+  for (std::size_t i = 0; i < kFrames; ++i)
+    frames_.push_back(frame_control(random_bytes(random, 4 + random.next() % kGarbageBytes)));
+  firsts_ = {noise_.substr(0, kGarbageBytes), frames_.front(), begin_of_record(random)};
+}
+
+std::string_view Garbage::next(Kind kind) {
+  ++turn_;
+  if (kind == Kind::malformed_frames) return frames_[turn_ % frames_.size()];
+  return std::string_view(noise_).substr(turn_ * 7 % (noise_.size() - kGarbageBytes), kGarbageBytes);
+}
+
 std::string ping_words() { return frame_control(encode(PeerMessage{Ping{}})); }
 
 const char* flood_name(FloodKind kind) {
@@ -123,6 +157,7 @@ const char* flood_name(FloodKind kind) {
     case FloodKind::tar_pits: return "tar-pits";
     case FloodKind::handshakes: return "handshakes";
     case FloodKind::names: return "names";
+    case FloodKind::garbage: return "garbage";
   }
   return "?";
 }

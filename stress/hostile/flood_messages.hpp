@@ -1,7 +1,11 @@
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/random.hpp"
 #include "hostile/options.hpp"
@@ -24,6 +28,25 @@ struct FloodSource {
 FloodWords words_of(FloodKind kind, const FloodSource& source, Random& random);
 /// One ping, framed.
 std::string ping_words();
+
+/// What is no message of anybody: random bytes, malformed frames, or pieces of a TLS record that does not end.
+class Garbage {
+ public:
+  enum class Kind : std::uint8_t { random_bytes, malformed_frames, half_tls_records };
+  static constexpr std::size_t kKinds = 3;
+
+  explicit Garbage(Random& random);
+  /// What a connection begins with.
+  std::string_view first(Kind kind) const { return firsts_[static_cast<std::size_t>(kind)]; }
+  /// One that follows; another one at each call. Valid as long as this object.
+  std::string_view next(Kind kind);
+
+ private:
+  std::array<std::string, kKinds> firsts_;
+  std::string noise_;
+  std::vector<std::string> frames_;
+  std::size_t turn_ = 0;
+};
 
 /// "opens", "half-messages" and so on.
 const char* flood_name(FloodKind kind);

@@ -31,6 +31,8 @@ class Flooder {
     std::uint64_t failed = 0;        ///< Could not be connected.
     std::uint64_t ended = 0;         ///< By the other side.
     std::uint64_t pings = 0;         ///< That the system took.
+    std::uint64_t messages = 0;      ///< Of garbage, likewise.
+    std::uint64_t crowded_out = 0;   ///< Of garbage, that it did not take at once.
     std::uint64_t bytes_answered = 0;
     std::uint64_t most_at_once = 0;
     std::map<std::string, std::uint64_t> answers;  ///< By kind, if they are counted.
@@ -52,6 +54,7 @@ class Flooder {
     FloodSource words;
     int network = -1;
     std::unique_ptr<Tcp::acceptor> acceptor;  ///< Of a tar pit.
+    Tcp::endpoint target;
   };
 
   void add_source(const std::string& address, const std::string& network);
@@ -65,19 +68,23 @@ class Flooder {
   void read(const std::shared_ptr<Client>& client);
   void count_answers(Client& client, std::size_t bytes);
   void ping_all();
+  void say_first(const std::shared_ptr<Client>& client);
+  void say_garbage();
   void end(const std::shared_ptr<Client>& client);
 
   const FlooderOptions options_;
   asio::io_context io_;
   asio::steady_timer ticks_;
   Random random_;
-  Tcp::endpoint target_;
   std::vector<Source> sources_;
   std::size_t next_source_ = 0;
   double may_open_ = 0;
   double may_ping_ = 0;
+  double may_say_ = 0;
   std::chrono::steady_clock::time_point ticked_at_;
   std::list<std::shared_ptr<Client>> clients_;  ///< In the order of opening.
+  std::list<std::shared_ptr<Client>>::iterator speaker_;  ///< Whose turn it is to say garbage.
+  Garbage garbage_;
   std::deque<Tcp::socket> swallowed_;
   std::string ping_ = ping_words();
   std::string many_pings_;

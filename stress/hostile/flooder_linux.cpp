@@ -49,6 +49,7 @@ struct Flooder::Client {
   FloodWords words;
   std::list<std::shared_ptr<Client>>::iterator place;
   std::array<char, 4096> bytes;
+  Garbage::Kind garbage = Garbage::Kind::random_bytes;
   std::unique_ptr<ControlFrameReader> reader;
   bool is_connected = false;
   bool has_spoken = false;
@@ -56,7 +57,7 @@ struct Flooder::Client {
 };
 
 Flooder::Flooder(const FlooderOptions& options, std::uint64_t seed)
-    : options_(options), ticks_(io_), random_(seed), target_(endpoint_of(options.target)) {
+    : options_(options), ticks_(io_), random_(seed), speaker_(clients_.end()), garbage_(random_) {
   for (std::size_t i = 0; i < options.sources.size(); ++i)
     add_source(options.sources[i], i < options.networks.size() ? options.networks[i] : std::string());
   if (sources_.empty()) throw std::runtime_error("a flood has no source");
@@ -71,11 +72,12 @@ Flooder::~Flooder() {
 }
 
 void Flooder::add_source(const std::string& address, const std::string& network) {
-  Source source{.words = {.address = address, .port = 0}, .network = -1, .acceptor = {}};
+  Source source{.words = {.address = address, .port = 0}, .network = -1, .acceptor = {}, .target = {}};
   if (!network.empty()) {
     source.network = ::open(network.c_str(), O_RDONLY | O_CLOEXEC);
     if (source.network < 0) throw failure("cannot open the network " + network);
   }
+  source.target = endpoint_of(options_.targets[sources_.size() % options_.targets.size()]);
   if (options_.kind == FloodKind::tar_pits) listen(source);
   sources_.push_back(std::move(source));
   // The order of the acceptors' moves is over: now they may wait.
@@ -125,6 +127,8 @@ void Flooder::tick() {
   for (; may_open_ >= 1 && (!options_.keeps || clients_.size() < options_.connections); may_open_ -= 1) open_one();
   may_ping_ += elapsed_s * options_.pings_per_second;
   for (; may_ping_ >= 1; may_ping_ -= 1) ping_all();
+  may_say_ += elapsed_s * options_.messages_per_second;
+  for (; may_say_ >= 1; may_say_ -= 1) say_garbage();
   ticks_.expires_at(now + kTick);
   ticks_.async_wait([this](const std::error_code& error) {
     if (!error) tick();
@@ -145,7 +149,7 @@ void Flooder::open_one() {
   // A closed one leaves nothing behind that would use up the ports.
   client->socket.set_option(asio::socket_base::linger(true, 0), ignored);
   client->socket.set_option(Tcp::no_delay(true), ignored);
-  if (source.network < 0) {
+  {
     const int late = 1;
     ::setsockopt(socket, IPPROTO_IP, 24 /* IP_BIND_ADDRESS_NO_PORT */, &late, sizeof late);
     client->socket.bind({asio::ip::make_address(source.words.address), 0}, ignored);
@@ -156,7 +160,8 @@ void Flooder::open_one() {
   client->place = clients_.insert(clients_.end(), client);
   tally_.most_at_once = std::max<std::uint64_t>(tally_.most_at_once, clients_.size());
   if (!options_.keeps && clients_.size() > options_.connections) end(clients_.front());
-  client->socket.async_connect(target_, [this, client](const std::error_code& error) {
+  client->garbage = static_cast<Garbage::Kind>(tally_.opened % Garbage::kKinds);
+  client->socket.async_connect(source.target, [this, client](const std::error_code& error) {
     if (client->is_over) return;
     if (error) {
       ++tally_.failed;
@@ -171,6 +176,7 @@ void Flooder::connected(const std::shared_ptr<Client>& client) {
   ++tally_.connected;
   if (options_.counts) client->reader = std::make_unique<ControlFrameReader>();
   if (!options_.is_deaf) read(client);
+  if (options_.kind == FloodKind::garbage) return say_first(client);
   if (client->words.first.empty()) return;
   asio::async_write(client->socket, asio::buffer(client->words.first),
                     [this, client](const std::error_code& error, std::size_t) {
@@ -203,6 +209,34 @@ void Flooder::ping_all() {
   }
 }
 
+/// The system takes so little at once, or the connection is gone already.
+void Flooder::say_first(const std::shared_ptr<Client>& client) {
+  std::error_code error;
+  (void)client->socket.write_some(asio::buffer(garbage_.first(client->garbage)), error);
+  if (error) return end(client);
+  client->has_spoken = true;
+  ++tally_.messages;
+}
+
+/// One message of whoever's turn it is. Connections take turns, so that those that stay open say more.
+void Flooder::say_garbage() {
+  for (std::size_t tried = 0; tried < clients_.size(); ++tried) {
+    if (speaker_ == clients_.end()) speaker_ = clients_.begin();
+    const std::shared_ptr<Client> client = *speaker_++;
+    if (!client->has_spoken) continue;
+    std::error_code error;
+    const std::string_view words = garbage_.next(client->garbage);
+    (void)client->socket.write_some(asio::buffer(words), error);
+    if (!error)
+      ++tally_.messages;
+    else if (error == asio::error::would_block)
+      ++tally_.crowded_out;
+    else
+      end(client);
+    return;
+  }
+}
+
 void Flooder::read(const std::shared_ptr<Client>& client) {
   const auto room = options_.counts ? asio::buffer(client->bytes) : asio::buffer(thrown_away_);
   client->socket.async_read_some(room, [this, client](const std::error_code& error, std::size_t bytes) {
@@ -231,6 +265,7 @@ void Flooder::end(const std::shared_ptr<Client>& client) {
   kept->is_over = true;
   std::error_code ignored;
   kept->socket.close(ignored);
+  if (speaker_ == kept->place) ++speaker_;
   clients_.erase(kept->place);
 }
 

@@ -21,6 +21,8 @@ namespace {
 
 using churn::LineBuilder;
 
+constexpr int kStrangersNice = -10;
+
 void tell(churn::Reporter& reporter, const Flooder& flooder) {
   const Flooder::Tally& tally = flooder.tally();
   LineBuilder line("flooded");
@@ -29,6 +31,8 @@ void tell(churn::Reporter& reporter, const Flooder& flooder) {
       .add("failed", tally.failed)
       .add("ended", tally.ended)
       .add("pings", tally.pings)
+      .add("messages", tally.messages)
+      .add("crowded_out", tally.crowded_out)
       .add("bytes_answered", tally.bytes_answered)
       .add("most_at_once", tally.most_at_once)
       .add("open_now", std::uint64_t{flooder.open_now()});
@@ -73,6 +77,8 @@ void raise_descriptor_limit() {
 
 int run_flooder(const FlooderOptions& options) {
   raise_descriptor_limit();
+  // Strangers have machines of their own, which whoever is flooded does not slow down.
+  if (options.kind == FloodKind::garbage) (void)::setpriority(PRIO_PROCESS, 0, kStrangersNice);
   const churn::ControlChannel ears([](std::string_view) {}, nullptr);
   churn::Reporter reporter;
   std::random_device source;

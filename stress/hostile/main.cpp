@@ -21,7 +21,7 @@ std::map<std::string, FloodKind> flood_names() {
   for (const FloodKind kind :
        {FloodKind::opens, FloodKind::half_messages, FloodKind::pings, FloodKind::hellos, FloodKind::long_hellos,
         FloodKind::resumes, FloodKind::half_views, FloodKind::statuses, FloodKind::tar_pits, FloodKind::handshakes,
-        FloodKind::names})
+        FloodKind::names, FloodKind::garbage})
     names[flood_name(kind)] = kind;
   return names;
 }
@@ -40,13 +40,14 @@ void add_member(CLI::App& app, MemberOptions& o) {
 }
 
 void add_flooder(CLI::App& app, FlooderOptions& o) {
-  app.add_option("--target", o.target)->required();
+  app.add_option("--target", o.targets)->required();
   app.add_option("--kind", o.kind)->transform(CLI::CheckedTransformer(flood_names()));
   app.add_option("--source", o.sources);
   app.add_option("--source-network", o.networks);
   app.add_option("--opens", o.opens_per_second);
   app.add_option("--connections", o.connections);
   app.add_option("--pings", o.pings_per_second);
+  app.add_option("--messages", o.messages_per_second);
   app.add_option("--seconds", o.seconds);
   app.add_flag("--keeps", o.keeps);
   app.add_flag("--counts", o.counts);
@@ -70,6 +71,9 @@ void add_flood_bench(CLI::App& app, FloodBenchOptions& o) {
   app.add_option("--sources", o.sources, "addresses that a flood from many comes from")
       ->capture_default_str()
       ->check(CLI::Range(1, 200));
+  app.add_option("--messages", o.messages_per_second, "of garbage, a second in all")
+      ->capture_default_str()
+      ->check(CLI::Range(1.0, 10e6));
   app.add_flag("--keys", o.keys, "the run has a secret, and the strangers have none");
   add_log(app, o.log);
 }

@@ -49,10 +49,11 @@ enum class FloodKind : std::uint8_t {
   tar_pits,       ///< A newcomer of the members' group that takes connections and answers none.
   handshakes,     ///< How a TLS handshake begins, and no more.
   names,          ///< A newcomer of the members' group whose address is a name that nobody can look up.
+  garbage,        ///< Random bytes, malformed frames or halves of TLS records, in many small messages.
 };
 
 struct FlooderOptions {
-  std::string target;
+  std::vector<std::string> targets;   ///< Sources take turns with them.
   FloodKind kind = FloodKind::opens;
   std::vector<std::string> networks;  ///< Paths of the hosts' networks, whose addresses are in `sources`.
   std::vector<std::string> sources;   ///< Addresses that connections come from, in turn.
@@ -60,6 +61,8 @@ struct FlooderOptions {
   std::uint32_t connections = 100;    ///< At once.
   /// Of pings on each connection; 0: as fast as they are taken.
   double pings_per_second = 1;
+  /// Of garbage, on all connections together.
+  double messages_per_second = 0;
   double seconds = 10;
   bool keeps = false;  ///< Connections stay open, as long as they are wanted; else the oldest makes room for new ones.
   bool counts = false;   ///< Answers are read and counted.
@@ -84,6 +87,7 @@ struct FloodBenchOptions {
   double slice_s = 10;
   double pause_s = 5;
   std::uint32_t sources = 32;
+  double messages_per_second = 100'000;  ///< Of garbage.
   bool keys = false;  ///< The run has a secret, and strangers have none.
   std::string log;
 };
