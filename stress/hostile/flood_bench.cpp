@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <cstdlib>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <stdexcept>
@@ -17,6 +15,7 @@
 #include "hostile/flood_cases.hpp"
 #include "hostile/flood_messages.hpp"
 #include "hostile/options.hpp"
+#include "hostile/scratch_folder.hpp"
 #include "hostile/slices.hpp"
 #include "hostile/stage.hpp"
 #include "wan/ip_packet.hpp"
@@ -315,19 +314,6 @@ bool CaseRun::run() {
   print();
   return stage_.died() == 0;
 }
-
-/// For the secret, as long as the bench runs.
-struct ScratchFolder {
-  ScratchFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "hawser-hostile-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no folder can be made at " + name);
-    path = name;
-  }
-  ~ScratchFolder() { std::filesystem::remove_all(path); }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  std::filesystem::path path;
-};
 
 }  // namespace
 

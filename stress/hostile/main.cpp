@@ -37,6 +37,7 @@ void add_member(CLI::App& app, MemberOptions& o) {
   app.add_option("--steps", o.steps);
   app.add_flag("--resolver-hangs", o.resolver_hangs);
   app.add_flag("--idle", o.is_idle);
+  app.add_option("--first-of", o.first_of);
 }
 
 void add_flooder(CLI::App& app, FlooderOptions& o) {
@@ -126,6 +127,14 @@ int dispatch(int argc, char** argv) {
   setup_app->add_option("--bound-s", setup.bound_s, "a run that takes longer fails")->capture_default_str();
   setup_app->add_option("--only", setup.only, "loopback or one-nat")->delimiter(',');
   add_log(*setup_app, setup.log);
+  FirstBenchOptions first;
+  CLI::App* const first_app = app.add_subcommand(
+      "first", "peers that begin together on a long path: how soon they are in and have reduced, in plain and under TLS; "
+               "root");
+  first_app->add_option("--runs", first.runs, "of each")->capture_default_str()->check(CLI::Range(1, 10'000));
+  first_app->add_option("--peers", first.peers)->capture_default_str()->check(CLI::Range(2, 64));
+  first_app->add_option("--round-trip-ms", first.round_trip_ms)->capture_default_str()->check(CLI::Range(1.0, 1000.0));
+  add_log(*first_app, first.log);
   InterruptionBenchOptions interruption;
   CLI::App* const interruption_app = app.add_subcommand(
       "interruptions", "members' connections to the master are reset, and the master stands still: nobody is lost");
@@ -170,6 +179,7 @@ int dispatch(int argc, char** argv) {
   if (cost_app->parsed()) return run_cost_bench(cost);
   if (memory_app->parsed()) return run_memory_bench(memory);
   if (setup_app->parsed()) return run_setup_bench(setup);
+  if (first_app->parsed()) return run_first_bench(first);
   if (interruption_app->parsed()) return run_interruption_bench(interruption);
   if (tags_app->parsed()) return run_tags_bench(tags);
   return run_flood_bench(flood);

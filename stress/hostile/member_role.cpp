@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdio>
 #include <exception>
+#include <future>
 #include <hawser/hawser.hpp>
 #include <optional>
 #include <thread>
@@ -39,6 +40,7 @@ class MemberRole {
   int run();
 
  private:
+  void first();
   /// Until it is in.
   void join();
   /// Calls until the call succeeds. False: this peer is out of the run.
@@ -134,14 +136,31 @@ bool MemberRole::step() {
   return true;
 }
 
+/// One connect and one all-reduce; then nobody leaves before all have their result.
+void MemberRole::first() {
+  join();
+  const std::uint64_t begin = now_ns();
+  if (const auto reduced = comm_.all_reduce(values_, {.op = hawserAvg}); !reduced)
+    return tell("error", reduced.error(), "all_reduce", begin);
+  reporter_.say(LineBuilder("first").add("t", now_ns()));
+  for (;;) std::this_thread::sleep_for(std::chrono::seconds(1));
+}
+
 int MemberRole::run() {
+  std::promise<void> go;
   // The connection to the master is reset on demand.
   const churn::ControlChannel ears(
       [&](std::string_view line) {
+        if (line == "go") go.set_value();
         if (line == "reset")
           reporter_.say(LineBuilder("reset").add("count", std::uint64_t{churn::reset_connections_to(options_.master)}));
       },
       nullptr);
+  if (options_.first_of > 0) {
+    reporter_.say(LineBuilder("ready"));
+    go.get_future().wait();
+    return first(), 0;
+  }
   if (options_.state_bytes > 0) {
     content_.resize(options_.state_bytes);
     auto made = SharedState::create({{"content", content_}});
@@ -163,7 +182,8 @@ int run_member(const MemberOptions& options) {
                                     .name = options.name,
                                     .advertise_address = options.address,
                                     .port_first = options.port,
-                                    .port_last = options.port});
+                                    .port_last = options.port,
+                                    .min_peers = options.first_of});
   if (!comm) return std::fprintf(stderr, "member: %s\n", comm.error().sentence.c_str()), 1;
   return MemberRole(options, std::move(*comm)).run();
 }

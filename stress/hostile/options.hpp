@@ -18,6 +18,8 @@ struct MemberOptions {
   std::uint32_t steps = 0;           ///< After which it leaves; 0: it goes on until it is ended.
   bool resolver_hangs = false;       ///< No name server answers.
   bool is_idle = false;              ///< It joins, and calls nothing.
+  /// It waits until it is told to go, joins with so many others, reduces once, and says when it was in and when done.
+  std::uint32_t first_of = 0;
 };
 
 struct OperatorOptions {
@@ -109,6 +111,13 @@ struct SetupBenchOptions {
   std::string log;
 };
 
+struct FirstBenchOptions {
+  std::uint32_t runs = 10;  ///< In plain, and as many under TLS.
+  std::uint32_t peers = 8;
+  double round_trip_ms = 90;
+  std::string log;
+};
+
 struct InterruptionBenchOptions {
   std::uint32_t resets = 100;
   std::vector<double> pauses_s{2, 5, 8, 11, 15};
@@ -135,6 +144,7 @@ int run_flood_bench(const FloodBenchOptions& options);
 int run_cost_bench(const CostBenchOptions& options);
 int run_memory_bench(const MemoryBenchOptions& options);
 int run_setup_bench(const SetupBenchOptions& options);
+int run_first_bench(const FirstBenchOptions& options);
 int run_interruption_bench(const InterruptionBenchOptions& options);
 int run_tags_bench(const TagsBenchOptions& options);
 
