@@ -155,6 +155,14 @@ void ControlConnection::hand_over() {
   }
 }
 
+/// Whoever begins TLS with a side without keys would else take its end for a busy moment, and come again.
+void ControlConnection::answer_tls(std::byte first) {
+  constexpr std::byte kHandshakeRecord{0x16};
+  if (first != kHandshakeRecord) return;
+  std::error_code ignored;
+  (void)stream_.write_some(asio::buffer(trust::TlsSession::kNoKeysAlert), ignored);
+}
+
 void ControlConnection::read() {
   hand_over();
   std::array<std::byte, kReadBytes> bytes;
@@ -164,6 +172,7 @@ void ControlConnection::read() {
     const std::size_t count = stream_.read_some(asio::buffer(bytes), error);
     if (is_wait(error)) break;
     if (error) return break_off(error);
+    if (!std::exchange(has_read_, true) && !stream_.is_encrypted()) answer_tls(bytes.front());
     taken += count;
     if (leaving_) continue;
     reader_.feed(std::span(bytes).first(count));

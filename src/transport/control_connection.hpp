@@ -70,6 +70,7 @@ class ControlConnection : public std::enable_shared_from_this<ControlConnection>
   void wait_readable();
   void wait_to_read();
   void read();
+  void answer_tls(std::byte first);
   void hand_over();
   void flush();
   void say_farewell();
@@ -86,6 +87,7 @@ class ControlConnection : public std::enable_shared_from_this<ControlConnection>
   std::string queue_;     ///< Framed bytes to send.
   std::size_t sent_ = 0;  ///< Of them.
   bool waiting_writable_ = false;
+  bool has_read_ = false;
   bool leaving_ = false;
   bool closed_ = false;
   bool spoke_otherwise_ = false;

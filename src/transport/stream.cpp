@@ -16,6 +16,8 @@ using trust::TlsSession;
 
 /// A failure of TLS; Stream::reason() has its sentence.
 std::error_code tls_error() { return std::make_error_code(std::errc::protocol_error); }
+/// The same, where nothing was refused: the connection ended too early.
+std::error_code cut_error() { return std::make_error_code(std::errc::connection_aborted); }
 
 std::span<std::byte> bytes_of(const asio::mutable_buffer& buffer) {
   return {static_cast<std::byte*>(buffer.data()), buffer.size()};
@@ -65,7 +67,8 @@ Stream Stream::moved_to(asio::io_context& io, Stream stream) {
 }
 
 std::string Stream::reason(const std::error_code& error) const {
-  if (layer_ && !layer_->failure.empty() && error == tls_error()) return layer_->failure;
+  const bool is_of_tls = error == tls_error() || error == cut_error();
+  if (layer_ && !layer_->failure.empty() && is_of_tls) return layer_->failure;
   return reason_of(error);
 }
 
@@ -95,7 +98,7 @@ void Stream::shake_hands(std::error_code& error) {
     // A new connection takes the little that a handshake says; who does not let it is not waited for.
     if (is_wait(error)) {
       layer_->failure = "it reads nothing";
-      error = tls_error();
+      error = cut_error();
     }
     // Why it failed says more than that nobody hears of it.
     if (is_stopped(error) || error) break;
@@ -117,7 +120,7 @@ bool Stream::is_stopped(std::error_code& error) {
     error = asio::error::eof;
     return true;
   }
-  error = tls_error();
+  error = session.was_cut() ? cut_error() : tls_error();
   if (!layer_->failure.empty()) return true;
   layer_->failure = session.failure();
   if (!badge_ && layer_->on_failure) layer_->on_failure(layer_->failure);

@@ -92,7 +92,8 @@ class Stream {
 
   // Trust.
 
-  /// Goes on with the handshake. Errors: would_block, until there is something to read; TLS failures, for reason().
+  /// Goes on with the handshake. Errors: would_block, until there is something to read; protocol_error, where one side
+  /// refuses the other; connection_aborted, where the connection ended before that. reason() has the sentence of both.
   void shake_hands(std::error_code& error);
   /// Who the other side has proven to be. Null: it is in plain, or not yet known.
   const Badge* badge() const { return badge_ ? &*badge_ : nullptr; }

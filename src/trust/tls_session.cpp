@@ -244,6 +244,8 @@ void TlsSession::stop(int outcome) {
     has_ended_ = true;
     return;
   }
+  was_cut_ = !is_established_ && connection_ended_ && ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING &&
+             findings_.failure.empty();
   fail(describe(code));
 }
 
@@ -266,6 +268,8 @@ std::string TlsSession::describe(unsigned long code) const {
     case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
       return "it refused this process's key, since its time is over or has not begun; compare the clocks, or have "
              "another key issued";
+    case SSL_R_TLSV1_ALERT_ACCESS_DENIED:
+      return "it has no secret_file, and this process has one; give it a key of this run";
     case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
     case SSL_R_TLSV1_UNRECOGNIZED_NAME:
       return "it is of another run, and refused this process; both sides need the secret_file, or keys issued from it, "
@@ -276,8 +280,8 @@ std::string TlsSession::describe(unsigned long code) const {
     case SSL_R_SSLV3_ALERT_BAD_RECORD_MAC:
       return "what came was changed on the way, or is not from the other side; a faulty device, or an attacker";
     case SSL_R_UNEXPECTED_EOF_WHILE_READING:
-      return "it closed the connection before both sides had proven who they are; it may have no secret_file, or be no "
-             "Hawser of this run";
+      return "it closed the connection before both sides had proven who they are; it may have too many connections now, "
+             "or be no Hawser of this run";
     default: break;
   }
   const char* const reason = ERR_reason_error_string(code);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -25,6 +26,9 @@ class TlsSession {
   static constexpr std::size_t kHandshakeBytesMax = 16 << 10;
   /// Messages of TLS's own, such as updates of the key, that the other side may send without content in between.
   static constexpr std::uint32_t kOwnMessagesMax = 32;
+  /// An alert that a side without TLS answers to a handshake ("access_denied"), so that the other gives up at once.
+  static constexpr std::array kNoKeysAlert{std::byte{0x15}, std::byte{3}, std::byte{3}, std::byte{0},
+                                           std::byte{2},    std::byte{2}, std::byte{49}};
 
   /// Throws bad_alloc.
   TlsSession(std::shared_ptr<const TlsContext> context, Side side);
@@ -68,6 +72,8 @@ class TlsSession {
   bool has_heard_end() const { return has_heard_end_; }
   /// Why it goes on no more, about "it", the other side; empty: it has not failed.
   const std::string& failure() const { return findings_.failure; }
+  /// It failed because the connection ended amid the handshake, and nobody refused anything: the next one may pass.
+  bool was_cut() const { return was_cut_; }
   /// Who the other side is; none before is_established().
   const std::optional<Badge>& badge() const { return findings_.badge; }
 
@@ -98,6 +104,7 @@ class TlsSession {
   std::uint32_t own_messages_ = 0;   ///< Read since the latest content.
   bool connection_ended_ = false;
   bool is_established_ = false;
+  bool was_cut_ = false;
   bool has_ended_ = false;
   bool has_heard_end_ = false;
   bool has_said_end_ = false;

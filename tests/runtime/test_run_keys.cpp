@@ -1,4 +1,8 @@
 /// Whoever has no key of the run, or not the right one, gets no word in, and its members notice nothing.
+#include <array>
+#include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
+
 #include "keyed_run.hpp"
 #include "runtime/status_query.hpp"
 
@@ -207,7 +211,36 @@ TEST_CASE("one side with keys, the other without: each says what to do") {
   expect_refusal(*with_keys.peer(config), Status::master_unreachable, "secret_file");
   config = plain.config();
   config.access.secret_file = files.secret();
-  expect_refusal(*plain.peer(config), Status::master_unreachable, "it may have no secret_file");
+  expect_refusal(*plain.peer(config), Status::master_unreachable, "it has no secret_file, and this process has one");
+}
+
+TEST_CASE("a newcomer whose connections are closed amid the handshake tries again after growing pauses") {
+  KeyedRun keyed;
+  const Address at = keyed.run.address();
+  keyed.run.stop_master();
+  const auto peer = keyed.run.peer(keyed.with(keyed.files.secret()));
+  Result<void> joined;
+  std::thread newcomer([&] { joined = join(*peer, 1); });
+  {
+    // As a master does whose port has too many connections at the moment.
+    asio::io_context io;
+    asio::ip::tcp::acceptor full(io, {asio::ip::make_address(at.host), at.port}, true);
+    std::vector<std::chrono::steady_clock::time_point> came;
+    while (came.size() < 5) {
+      auto socket = full.accept();
+      came.push_back(std::chrono::steady_clock::now());
+      std::array<char, 4096> hello;
+      std::error_code ignored;
+      socket.read_some(asio::buffer(hello), ignored);
+    }
+    // The first may have come before this port was there.
+    for (std::size_t i = 2; i < came.size(); ++i)
+      CHECK(came[i] - came[i - 1] >= std::chrono::milliseconds(50) * (1 << (i - 1)));
+  }
+  keyed.run.restart_master();
+  newcomer.join();
+  INFO((joined.ok() ? std::string() : joined.error().sentence));
+  CHECK(joined.ok());
 }
 
 TEST_CASE("only the secret or an operator's key makes a master") {

@@ -199,7 +199,7 @@ TEST_CASE("a dial says in plain words why nobody is trusted") {
   }
   SECTION("no TLS there") {
     accepting = nullptr;
-    told = "closed the connection before both sides had proven who they are";
+    told = "it has no secret_file, and this process has one";
   }
   SECTION("another version") {
     accepting = holder_of(run.secret, settings_at(kNow, 9));
@@ -225,15 +225,41 @@ TEST_CASE("a dial says in plain words why nobody is trusted") {
                    .log = [](const LogEvent&) {}},
                   accepting);
   NameLookup names(io);
-  std::string failure;
+  std::optional<Result<Stream>> result;
   const auto dial = Dial::start(
       io, names, {.host = "127.0.0.1", .port = listener->address().port},
-      [&](Result<Stream> result) { failure = result.ok() ? "connected" : result.error().sentence; },
-      {.tls = dialling, .expected = expected});
-  REQUIRE(run_until(io, [&] { return !failure.empty(); }));
-  INFO(failure);
-  CHECK(failure.find(told) != std::string::npos);
+      [&](Result<Stream> dialled) { result.emplace(std::move(dialled)); }, {.tls = dialling, .expected = expected});
+  REQUIRE(run_until(io, [&] { return result.has_value(); }));
+  REQUIRE(result->status() == Status::refused);
+  INFO(result->error().sentence);
+  CHECK(result->error().sentence.find(told) != std::string::npos);
   listener->close();
+}
+
+TEST_CASE("a connection that is closed amid the handshake is no refusal") {
+  asio::io_context io;
+  const TlsRun run;
+  Tcp::acceptor acceptor(io, {asio::ip::address_v4::loopback(), 0});
+  const bool is_reset = GENERATE(false, true);
+  std::array<char, 16> some;
+  acceptor.async_accept([&](const std::error_code& error, Tcp::socket socket) {
+    REQUIRE_FALSE(error);
+    // What has not been read makes a reset of the end.
+    if (is_reset)
+      asio::read(socket, asio::buffer(some));
+    else
+      socket.shutdown(Tcp::socket::shutdown_send);
+    socket.close();
+  });
+  NameLookup names(io);
+  std::optional<Result<Stream>> result;
+  const auto dial = Dial::start(
+      io, names, {.host = "127.0.0.1", .port = acceptor.local_endpoint().port()},
+      [&](Result<Stream> dialled) { result.emplace(std::move(dialled)); }, {.tls = run.member});
+  REQUIRE(run_until(io, [&] { return result.has_value(); }));
+  REQUIRE(result->status() == Status::system);
+  INFO(result->error().sentence);
+  CHECK(result->error().sentence.find("closed the connection before both sides had proven") != std::string::npos);
 }
 
 TEST_CASE("a listener tells of failed handshakes, but not of each of a flood") {
