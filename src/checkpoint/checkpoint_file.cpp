@@ -16,8 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include "files/open_file.hpp"
 #include "kernels/content_digest.hpp"
-#include "base/loggable_text.hpp"
 
 namespace hawser {
 namespace {
@@ -26,27 +26,9 @@ namespace {
 static_assert(std::endian::native == std::endian::little);
 
 constexpr std::size_t kLengthBytes = 8;
-/// Of a path in a sentence.
-constexpr std::size_t kPathBytesMax = 400;
-
-/// A descriptor that is closed with its owner.
-class File {
- public:
-  explicit File(int descriptor) : descriptor_(descriptor) {}
-  File(File&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
-  File& operator=(File&&) = delete;
-  ~File() {
-    if (is_open()) ::close(descriptor_);
-  }
-  bool is_open() const { return descriptor_ >= 0; }
-  int descriptor() const { return descriptor_; }
-
- private:
-  int descriptor_;
-};
 
 Error error_of(const std::string& path, Status status, const std::string& why) {
-  return {status, "checkpoint \"" + make_loggable(path, kPathBytesMax) + "\": " + why};
+  return {status, "checkpoint " + quoted_path(path) + ": " + why};
 }
 
 Error system_error(const std::string& path, const std::string& what, int error) {
@@ -139,22 +121,17 @@ std::map<std::string_view, const Tensor*> by_name(std::span<const Tensor> tensor
 
 // Saving.
 
-Error write_error() { return {Status::system, std::generic_category().message(errno)}; }
-
-Result<void> write_all(const File& file, std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(file.descriptor(), bytes.data(), bytes.size());
-    if (written < 0 && errno != EINTR) return write_error();
-    if (written > 0) bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
-  return {};
+/// None for 0.
+Result<void> checked(int error) {
+  if (error == 0) return {};
+  return Error{Status::system, std::generic_category().message(error)};
 }
 
 /// Opens PATH.partial empty, for this save alone.
-Result<File> open_partial(const std::string& path, const std::string& partial) {
+Result<OpenFile> open_partial(const std::string& path, const std::string& partial) {
   // A save that ended between our open and our lock has renamed or removed what we opened: open again.
   for (int attempt = 0; attempt < 16; ++attempt) {
-    File file(::open(partial.c_str(), O_WRONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW, 0666));
+    OpenFile file(::open(partial.c_str(), O_WRONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW, 0666));
     if (!file.is_open()) return system_error(path, "its partial file cannot be created", errno);
     if (::flock(file.descriptor(), LOCK_EX | LOCK_NB) != 0) {
       if (errno == EWOULDBLOCK)
@@ -174,33 +151,22 @@ Result<File> open_partial(const std::string& path, const std::string& partial) {
   return error_of(path, Status::invalid_usage, "other saves to it are under way");
 }
 
-Result<void> write_checkpoint(const File& file, const CheckpointHeader& header,
+Result<void> write_checkpoint(const OpenFile& file, const CheckpointHeader& header,
                               const std::map<std::string_view, const CheckpointSource*>& tensors) {
   const std::string json = encode_checkpoint_header(header);
   const std::uint64_t length = json.size();
-  const auto write = [&file](std::span<const std::byte> bytes) { return write_all(file, bytes); };
+  const auto write = [&file](std::span<const std::byte> bytes) { return checked(write_all(file, bytes)); };
   if (const auto written = write(std::as_bytes(std::span(&length, 1))); !written.ok()) return written;
   if (const auto written = write(std::as_bytes(std::span(json))); !written.ok()) return written;
   for (const CheckpointEntry& entry : header.entries)
     if (const auto written = read_content(*tensors.at(entry.name), write); !written.ok()) return written;
-  if (::fsync(file.descriptor()) != 0) return write_error();
-  return {};
-}
-
-/// So that the new name outlives a power cut.
-Result<void> sync_folder_of(const std::string& path) {
-  const auto slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const File opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  // Some file systems have no fsync for folders, and say so.
-  if (opened.is_open() && (::fsync(opened.descriptor()) == 0 || errno == EINVAL)) return {};
-  return system_error(path, "the file is in place, but its folder cannot be brought to the disk", errno);
+  return checked(sync_file(file));
 }
 
 // Loading.
 
 /// Fewer bytes only at the end of the file.
-Result<std::size_t> read_at(const std::string& path, const File& file, std::uint64_t offset,
+Result<std::size_t> read_at(const std::string& path, const OpenFile& file, std::uint64_t offset,
                             std::span<std::byte> into) {
   std::size_t done = 0;
   while (done < into.size()) {
@@ -215,14 +181,14 @@ Result<std::size_t> read_at(const std::string& path, const File& file, std::uint
 
 /// An opened file whose header was good.
 struct Opened {
-  File file;
+  OpenFile file;
   CheckpointHeader header;
   std::uint64_t data_offset = 0;
 };
 
 Result<Opened> open_checkpoint(const std::string& path) {
   // Non-blocking, so that a pipe by that name is an error and not a wait.
-  File file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  OpenFile file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   struct stat status {};
   if (!file.is_open() || ::fstat(file.descriptor(), &status) != 0)
     return system_error(path, "cannot be opened", errno);
@@ -301,7 +267,7 @@ Result<void> compare(const std::string& path, const CheckpointHeader& file, cons
 }
 
 /// From the file into a tensor. Answers the digest of what was read; none if the file has not all of it.
-Result<std::optional<Digest128>> read_tensor(const std::string& path, const File& file, std::uint64_t offset,
+Result<std::optional<Digest128>> read_tensor(const std::string& path, const OpenFile& file, std::uint64_t offset,
                                              const CheckpointTarget& target) {
   const std::uint64_t total = target.count * element_bytes(target.type);
   const auto writer = open_content(target);
@@ -366,7 +332,9 @@ Result<void> save_checkpoint(const std::string& path, std::uint64_t revision,
     ::unlink(partial.c_str());
     return system_error(path, "its partial file cannot be renamed to it", error);
   }
-  return sync_folder_of(path);
+  if (const int error = sync_folder_of(path); error != 0)
+    return system_error(path, "the file is in place, but its folder cannot be brought to the disk", error);
+  return {};
 }
 
 Result<std::uint64_t> load_checkpoint(const std::string& path, std::span<const CheckpointTarget> tensors,

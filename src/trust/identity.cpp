@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "files/open_file.hpp"
 #include "trust/certificate.hpp"
 #include "trust/private_file.hpp"
 

@@ -7,9 +7,11 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <span>
 #include <system_error>
 
 #include "base/loggable_text.hpp"
+#include "files/open_file.hpp"
 
 namespace hawser::trust {
 namespace {
@@ -17,21 +19,6 @@ namespace {
 constexpr std::size_t kPathBytesMax = 400;
 constexpr mode_t kOwnerOnly = S_IRUSR | S_IWUSR;
 constexpr mode_t kOthers = S_IRWXG | S_IRWXO;
-
-/// A descriptor that is closed with its owner.
-class OpenFile {
- public:
-  OpenFile(const std::string& path, int flags, mode_t mode = 0) : descriptor_(::open(path.c_str(), flags, mode)) {}
-  OpenFile(const OpenFile&) = delete;
-  OpenFile& operator=(const OpenFile&) = delete;
-  ~OpenFile() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  int descriptor() const { return descriptor_; }
-
- private:
-  int descriptor_;
-};
 
 Error file_error(const char* what, const std::string& path, int error) {
   return {Status::system, std::string(what) + " " + quoted_path(path) + ": " + std::generic_category().message(error)};
@@ -48,24 +35,12 @@ Result<void> check_private(const std::string& path, const struct stat& found) {
                                              make_loggable(path, kPathBytesMax)};
 }
 
-int write_all(int descriptor, const std::string& content) {
-  for (std::size_t written = 0; written < content.size();) {
-    const ssize_t count = ::write(descriptor, content.data() + written, content.size() - written);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return errno;
-    written += static_cast<std::size_t>(count);
-  }
-  return ::fsync(descriptor) == 0 ? 0 : errno;
-}
-
 }  // namespace
-
-std::string quoted_path(const std::string& path) { return "\"" + make_loggable(path, kPathBytesMax) + "\""; }
 
 Result<std::string> read_private_file(const std::string& path, std::size_t bytes_max) {
   // Not blocking: the path may be that of a pipe.
-  const OpenFile file(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (file.descriptor() < 0) return file_error("cannot open", path, errno);
+  const OpenFile file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file.is_open()) return file_error("cannot open", path, errno);
   struct stat found {};
   if (::fstat(file.descriptor(), &found) != 0) return file_error("cannot look at", path, errno);
   if (const auto checked = check_private(path, found); !checked.ok()) return checked.error();
@@ -86,12 +61,14 @@ Result<std::string> read_private_file(const std::string& path, std::size_t bytes
 }
 
 Result<void> write_private_file(const std::string& path, const std::string& content) {
-  const OpenFile file(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kOwnerOnly);
-  if (file.descriptor() < 0 && errno == EEXIST)
+  const OpenFile file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kOwnerOnly));
+  if (!file.is_open() && errno == EEXIST)
     return Error{Status::invalid_argument,
                  quoted_path(path) + " exists already, and a key is never overwritten; choose another name"};
-  if (file.descriptor() < 0) return file_error("cannot make", path, errno);
-  if (const int error = write_all(file.descriptor(), content); error != 0) {
+  if (!file.is_open()) return file_error("cannot make", path, errno);
+  int error = write_all(file, std::as_bytes(std::span(content)));
+  if (error == 0) error = sync_file(file);
+  if (error != 0) {
     (void)::unlink(path.c_str());
     return file_error("cannot write", path, error);
   }

@@ -8,9 +8,6 @@
 /// Files that hold secrets. Both calls block for the file system.
 namespace hawser::trust {
 
-/// A path as it stands in sentences: quoted, short, and fit for a log.
-std::string quoted_path(const std::string& path);
-
 /// The whole file. Errors: invalid_argument, where others than its owner may use it, it is no ordinary file, or it has
 /// more bytes than `bytes_max`; system.
 Result<std::string> read_private_file(const std::string& path, std::size_t bytes_max);

@@ -14,6 +14,7 @@ from pathlib import Path
 # "folder/file.hpp" allows that header only.
 LAYERS = {
     "base": [],
+    "files": ["base"],
     "membership": ["base"],
     "topology": ["base"],
     "plan": ["base", "topology"],
@@ -23,14 +24,14 @@ LAYERS = {
     "device_kernels": ["base", "kernels", "optim", "device/kernel.hpp"],
     "collective": ["base", "plan", "kernels"],
     "shared_state": ["base", "kernels", "collective", "membership"],
-    "checkpoint": ["base", "kernels"],
+    "checkpoint": ["base", "files", "kernels"],
     "engine": ["base", "membership", "topology", "plan", "kernels", "shared_state", "collective"],
     "wire": ["base", "membership/messages.hpp", "membership/view.hpp"],
     "links": ["base", "wire"],
-    "trust": ["base"],
+    "trust": ["base", "files"],
     "transport": ["base", "wire", "links", "trust"],
-    "runtime": ["base", "membership", "topology", "plan", "kernels", "shared_state", "checkpoint", "collective", "engine",
-                "wire", "links", "trust", "transport", "device", "device_kernels"],
+    "runtime": ["base", "files", "membership", "topology", "plan", "kernels", "shared_state", "checkpoint", "collective",
+                "engine", "wire", "links", "trust", "transport", "device", "device_kernels"],
 }
 
 # Pure code: no thread, no clock, no socket, no environment. Time and seed come in as arguments.
