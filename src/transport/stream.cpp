@@ -104,7 +104,11 @@ void Stream::shake_hands(std::error_code& error) {
     if (is_stopped(error) || error) break;
     if (done) {
       badge_ = session.badge();
-      layer_->pause.reset();
+      if (layer_->pause) {
+        std::error_code ignored;
+        socket_.set_option(asio::socket_base::receive_low_watermark(1), ignored);
+        layer_->pause.reset();
+      }
       break;
     }
     if (!receive_some(error)) break;
@@ -169,7 +173,12 @@ bool Stream::comes_in_pieces() const {
 }
 
 asio::steady_timer& Stream::pause() {
-  if (!layer_->pause) layer_->pause.emplace(socket_.get_executor());
+  if (!layer_->pause) {
+    layer_->pause.emplace(socket_.get_executor());
+    // The system tells of each packet otherwise, though nobody waits for it.
+    std::error_code ignored;
+    socket_.set_option(asio::socket_base::receive_low_watermark(TlsSession::kHandshakeBytesMax), ignored);
+  }
   const std::uint32_t doublings = std::min(layer_->pieces - kPiecesAtOnce, kDoublingsMax);
   layer_->pause->expires_after(kPieceApart * (1U << doublings));
   return *layer_->pause;

@@ -345,3 +345,49 @@ TEST_CASE("a handshake in many small pieces is read ever more seldom, and its wa
   watched.close();
   REQUIRE(run_until(io, [&] { return is_over; }));
 }
+
+TEST_CASE("an honest handshake in many pieces is over in the end, and what follows comes at once") {
+  asio::io_context io;
+  const TlsRun run;
+  auto listener = Listener::open(io, {.host = "127.0.0.1"}).value();
+  std::optional<Stream> accepted;
+  listener->start({.accepted = [&](Stream stream, const std::string&) { accepted = std::move(stream); },
+                   .log = [](const LogEvent&) {}},
+                  run.holder);
+  Tcp::socket client(io);
+  client.connect({asio::ip::address_v4::loopback(), listener->address().port});
+  client.set_option(Tcp::no_delay(true));
+  REQUIRE(run_until(io, [&] { return accepted.has_value(); }));
+  Stream server = std::move(*accepted);
+  const auto serve = [&] {
+    bool is_readable = false;
+    server.async_wait(Tcp::socket::wait_read, [&](const std::error_code&) { is_readable = true; });
+    REQUIRE(run_until(io, [&] { return is_readable; }));
+    std::error_code error;
+    server.shake_hands(error);
+    if (error && !transport::is_wait(error)) FAIL(server.reason(error));
+  };
+  TlsSession session(run.member, TlsSession::Side::dialling);
+  const auto say = [&](std::size_t pieces) {
+    while (!session.to_send().empty()) {
+      const std::size_t bytes = std::min(session.to_send().size(), session.to_send().size() / pieces + 1);
+      client.write_some(asio::buffer(session.to_send().data(), bytes));
+      session.sent(bytes);
+      pieces = std::max<std::size_t>(1, pieces - 1);
+      serve();
+    }
+  };
+  session.shake_hands();
+  say(Stream::kPiecesAtOnce + 1);
+  while (!session.is_established()) {
+    const auto room = session.room();
+    session.received(client.read_some(asio::buffer(room.data(), room.size())));
+    session.shake_hands();
+  }
+  say(2);
+  while (server.badge() == nullptr) serve();
+  const auto words = pattern(10);
+  session.write(words);
+  client.write_some(asio::buffer(session.to_send().data(), session.to_send().size()));
+  CHECK((read_all(io, server, words.size()) == words));
+}
