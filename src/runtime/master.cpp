@@ -14,7 +14,7 @@
 
 namespace hawser {
 
-Master::Master(MasterOptions options, RunAccess access, AdmissionRules rules, std::unique_ptr<asio::io_context> io,
+Master::Master(MasterOptions options, RunAccess access, std::optional<AdmissionRules> rules, std::unique_ptr<asio::io_context> io,
                std::shared_ptr<transport::Listener> listener)
     : options_(std::move(options)),
       access_(std::move(access)),
@@ -33,7 +33,7 @@ Result<std::unique_ptr<Master>> Master::create(MasterOptions options) {
     return Error{Status::invalid_argument, "a master needs the run's secret, or an operator's key; this one, of " +
                                                access->tls->own_badge().name + ", has the role " +
                                                role_name(access->tls->own_badge().role)};
-  AdmissionRules rules;
+  std::optional<AdmissionRules> rules;
   if (!options.rules_file.empty()) {
     auto read = read_rules(options.rules_file);
     if (!read.ok()) return read.error();

@@ -55,14 +55,14 @@ class Master {
  private:
   enum class Phase { created, running, ended };
 
-  Master(MasterOptions options, RunAccess access, AdmissionRules rules, std::unique_ptr<asio::io_context> io,
+  Master(MasterOptions options, RunAccess access, std::optional<AdmissionRules> rules, std::unique_ptr<asio::io_context> io,
          std::shared_ptr<transport::Listener> listener);
   Result<void> begin();
   std::optional<Thrown> serve() noexcept;
 
   MasterOptions options_;
   RunAccess access_;
-  AdmissionRules rules_;
+  std::optional<AdmissionRules> rules_;  ///< None: there is no file of them yet.
   long process_;
   std::unique_ptr<asio::io_context> io_;
   std::shared_ptr<transport::Listener> listener_;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/limits.hpp"
+#include "files/open_file.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/log.hpp"
 #include "runtime/rules_file.hpp"
@@ -55,7 +56,7 @@ MasterConfig with_keys(const MasterDriver::Setup& setup) {
 MasterDriver::MasterDriver(asio::io_context& io, Setup setup, std::shared_ptr<transport::Listener> listener)
     : io_(io),
       setup_(std::move(setup)),
-      machine_(with_keys(setup_), setup_.seed, now(), setup_.rules),
+      machine_(with_keys(setup_), setup_.seed, now(), setup_.rules.value_or(AdmissionRules{})),
       listener_(std::move(listener)),
       timer_(io_) {}
 
@@ -73,6 +74,11 @@ void MasterDriver::start() {
     log(LogLevel::warning, "insecure",
         "this run has no keys, and its master listens to other machines: whoever reaches " +
             to_string(listener_->address()) + " can join, read and change everything (docs/security.md)");
+  if (!setup_.rules_file.empty() && !setup_.rules)
+    log(LogLevel::notice, "rules-file-missing",
+        "there is no rules file " + quoted_path(setup_.rules_file) +
+            " yet: nobody is banned, and whoever has a key of the run may come. It is made when an operator first "
+            "changes the rules; if there should be one, check the path");
   arm_timer();
 }
 

@@ -30,7 +30,7 @@ class MasterDriver {
     std::uint64_t seed = 0;
     std::string name;  ///< For the log.
     RunAccess access{};
-    AdmissionRules rules{};
+    std::optional<AdmissionRules> rules{};  ///< None: there is no file of them yet.
     std::string rules_file{};  ///< Empty: changed rules last as long as the driver.
   };
   MasterDriver(asio::io_context& io, Setup setup, std::shared_ptr<transport::Listener> listener);

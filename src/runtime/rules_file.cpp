@@ -7,6 +7,7 @@
 #include <fstream>
 #include <span>
 #include <system_error>
+#include <utility>
 
 #include "files/open_file.hpp"
 
@@ -21,10 +22,10 @@ Error failed(const std::string& what, const std::string& path, int error) {
 
 }  // namespace
 
-Result<AdmissionRules> read_rules(const std::string& path) {
+Result<std::optional<AdmissionRules>> read_rules(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) {
-    if (errno == ENOENT) return AdmissionRules{};
+    if (errno == ENOENT) return std::optional<AdmissionRules>();
     return failed("cannot read", path, errno);
   }
   std::string text;
@@ -37,7 +38,7 @@ Result<AdmissionRules> read_rules(const std::string& path) {
     return Error{Status::invalid_argument, "the rules file " + quoted_path(path) + " has more than 16 MiB"};
   auto rules = parse_rules(text);
   if (!rules.ok()) return Error{rules.status(), quoted_path(path) + ": " + rules.error().sentence};
-  return rules;
+  return std::optional(std::move(*rules));
 }
 
 Result<void> write_rules(const std::string& path, const AdmissionRules& rules) {

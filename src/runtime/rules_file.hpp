@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "base/result.hpp"
@@ -8,8 +9,8 @@
 /// Rules of a run where they outlive its master. Both block for the file system.
 namespace hawser {
 
-/// No rules where there is no such file. Errors: invalid_argument, naming the line that is none; system.
-Result<AdmissionRules> read_rules(const std::string& path);
+/// None where there is no such file. Errors: invalid_argument, naming the line that is no rule; system.
+Result<std::optional<AdmissionRules>> read_rules(const std::string& path);
 /// The whole file or nothing is written, whenever the process ends. Errors: system.
 Result<void> write_rules(const std::string& path, const AdmissionRules& rules);
 

@@ -2,8 +2,11 @@
 #include <array>
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
+#include <atomic>
 
 #include "keyed_run.hpp"
+#include "runtime/log.hpp"
+#include "runtime/rules_file.hpp"
 #include "runtime/status_query.hpp"
 
 using namespace hawser;
@@ -145,6 +148,28 @@ TEST_CASE("a banned key is out when the command is answered, and stays out when 
   }));
   newcomer.join();
   CHECK(joined.ok());
+}
+
+TEST_CASE("a master whose rules file is not there says so, until it is there") {
+  std::atomic<int> told = 0;
+  set_log_sink([&](LogLevel, const std::string& line) { told += line.starts_with("rules-file-missing: ") ? 1 : 0; });
+  const struct Restored {
+    ~Restored() { set_log_sink({}); }
+  } restored;
+  KeyedRun keyed;
+  // A command is answered after all that the master says at its start.
+  keyed.command(OperatorVerb::drain);
+  CHECK(told == 1);
+  keyed.run.restart_master();
+  CHECK(keyed.status().world.size == 0);
+  CHECK(told == 1);
+  const auto read = read_rules(keyed.files.file("rules"));
+  REQUIRE(read.ok());
+  REQUIRE(read->has_value());
+  CHECK((*read)->draining);
+  const auto missing = read_rules(keyed.files.file("none"));
+  REQUIRE(missing.ok());
+  CHECK_FALSE(missing->has_value());
 }
 
 TEST_CASE("a peer that was kicked may come back, and a newcomer joins once it is admitted") {
