@@ -14,8 +14,8 @@
 
 namespace hawser {
 
-Master::Master(MasterOptions options, RunAccess access, std::optional<AdmissionRules> rules, std::unique_ptr<asio::io_context> io,
-               std::shared_ptr<transport::Listener> listener)
+Master::Master(MasterOptions options, RunAccess access, std::optional<AdmissionRules> rules,
+               std::unique_ptr<asio::io_context> io, std::shared_ptr<transport::Listener> listener)
     : options_(std::move(options)),
       access_(std::move(access)),
       rules_(std::move(rules)),

@@ -55,8 +55,8 @@ class Master {
  private:
   enum class Phase { created, running, ended };
 
-  Master(MasterOptions options, RunAccess access, std::optional<AdmissionRules> rules, std::unique_ptr<asio::io_context> io,
-         std::shared_ptr<transport::Listener> listener);
+  Master(MasterOptions options, RunAccess access, std::optional<AdmissionRules> rules,
+         std::unique_ptr<asio::io_context> io, std::shared_ptr<transport::Listener> listener);
   Result<void> begin();
   std::optional<Thrown> serve() noexcept;
 

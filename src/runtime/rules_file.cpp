@@ -17,7 +17,8 @@ namespace {
 constexpr std::size_t kRulesBytesMax = 16 << 20;
 
 Error failed(const std::string& what, const std::string& path, int error) {
-  return {Status::system, what + " the rules file " + quoted_path(path) + ": " + std::generic_category().message(error)};
+  const std::string why = std::generic_category().message(error);
+  return {Status::system, what + " the rules file " + quoted_path(path) + ": " + why};
 }
 
 }  // namespace

@@ -280,8 +280,8 @@ std::string TlsSession::describe(unsigned long code) const {
     case SSL_R_SSLV3_ALERT_BAD_RECORD_MAC:
       return "what came was changed on the way, or is not from the other side; a faulty device, or an attacker";
     case SSL_R_UNEXPECTED_EOF_WHILE_READING:
-      return "it closed the connection before both sides had proven who they are; it may have too many connections now, "
-             "or be no Hawser of this run";
+      return "it closed the connection before both sides had proven who they are; it may have too many connections "
+             "now, or be no Hawser of this run";
     default: break;
   }
   const char* const reason = ERR_reason_error_string(code);

@@ -1,5 +1,5 @@
-// Peers that begin together on a long path: how soon all are in, and how soon a small all-reduce is done by all, in plain
-// and under TLS in turn.
+// Peers that begin together on a long path: how soon all are in, and how soon a small all-reduce is done by all, in
+// plain and under TLS in turn.
 
 #include <algorithm>
 #include <cstdio>
@@ -93,8 +93,8 @@ void run_once(const FirstBenchOptions& options, Times& times) {
 
 void print(const char* what, const FirstBenchOptions& options, const Times& times) {
   const auto round_trips = [&](const std::vector<double>& ms) { return median(ms) / options.round_trip_ms; };
-  std::printf("%-6s %4zu %10.0f %8.2f %14.0f %8.2f %10.0f %8.0f %8.0f\n", what, times.reduced_ms.size(), median(times.in_ms),
-              round_trips(times.in_ms), median(times.reduced_ms), round_trips(times.reduced_ms),
+  std::printf("%-6s %4zu %10.0f %8.2f %14.0f %8.2f %10.0f %8.0f %8.0f\n", what, times.reduced_ms.size(),
+              median(times.in_ms), round_trips(times.in_ms), median(times.reduced_ms), round_trips(times.reduced_ms),
               *std::ranges::min_element(times.reduced_ms), *std::ranges::max_element(times.reduced_ms),
               median(times.cpu_ms));
 }

@@ -174,8 +174,8 @@ void CaseRun::lose_one_of_pair() {
 
 std::vector<std::string> CaseRun::flooder(const std::vector<std::string>& targets) const {
   if (!case_.flood)
-    return role_at(outcast_, {"member", "--master", targets.front(), "--name", "outcast", "--address", lab_.address(outcast_),
-                              "--port", std::to_string(kOutcastPort)});
+    return role_at(outcast_, {"member", "--master", targets.front(), "--name", "outcast", "--address",
+                              lab_.address(outcast_), "--port", std::to_string(kOutcastPort)});
   std::vector<std::string> arguments{"flooder", "--kind", flood_name(*case_.flood)};
   for (const std::string& target : targets) arguments.insert(arguments.end(), {"--target", target});
   arguments.insert(arguments.end(), {"--opens", std::to_string(case_.opens_per_second)});

@@ -129,8 +129,8 @@ int dispatch(int argc, char** argv) {
   add_log(*setup_app, setup.log);
   FirstBenchOptions first;
   CLI::App* const first_app = app.add_subcommand(
-      "first", "peers that begin together on a long path: how soon they are in and have reduced, in plain and under TLS; "
-               "root");
+      "first", "peers that begin together on a long path: how soon they are in and have reduced, in plain and under "
+               "TLS; root");
   first_app->add_option("--runs", first.runs, "of each")->capture_default_str()->check(CLI::Range(1, 10'000));
   first_app->add_option("--peers", first.peers)->capture_default_str()->check(CLI::Range(2, 64));
   first_app->add_option("--round-trip-ms", first.round_trip_ms)->capture_default_str()->check(CLI::Range(1.0, 1000.0));

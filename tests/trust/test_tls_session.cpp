@@ -142,7 +142,8 @@ namespace {
 /// OpenSSL itself on the dialling side, with a key of the run: it can do what a TlsSession never does.
 class RawClient {
  public:
-  RawClient(const Identity& identity, TlsSession& server) : context_(SSL_CTX_new(TLS_client_method())), server_(server) {
+  RawClient(const Identity& identity, TlsSession& server)
+      : context_(SSL_CTX_new(TLS_client_method())), server_(server) {
     SSL_CTX_use_certificate(context_.get(), &identity.certificate());
     SSL_CTX_use_PrivateKey(context_.get(), &identity.key());
     const std::string protocols = "\x08hawser/4";
