@@ -14,7 +14,8 @@ struct DeviceBuffers {
   /// Where the buffers lie: kOnHost, or a device's number. Both are the same in place.
   std::int32_t send = kOnHost;
   std::int32_t receive = kOnHost;
-  /// For a call in place: memory on the device, as large as what receives; and who owns it.
+  /// For a call in place: memory on the device, as large as what receives; and its owner, unless that is the
+  /// caller.
   std::byte* scratch = nullptr;
   std::shared_ptr<const void> scratch_owner{};
   /// Works run on that device, which both buffers lie on: of a quantised call only what travels crosses to the host.

@@ -282,6 +282,14 @@ class Cuda final : public Devices {
       return gpu->driver.error("making a stream", result);
     return std::unique_ptr<Stream>(std::make_unique<CudaStream>(*gpu, made));
   }
+  void make_ready(int device, std::span<const Kernel* const> kernels) override {
+    const auto gpu = find(device);
+    if (!gpu.ok()) return;
+    const InContext in(gpu->driver, gpu->context);
+    if (in.result() != kCuSuccess) return;
+    for (const Kernel* const kernel : kernels)
+      if (kernel->image != nullptr) static_cast<void>(gpu->functions.find(gpu->driver, *kernel));
+  }
   Result<std::shared_ptr<Event>> record_on(int device, std::uintptr_t stream) override {
     const auto gpu = find(device);
     if (!gpu.ok()) return gpu.error();

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "base/result.hpp"
@@ -56,6 +57,10 @@ class Memory {
 };
 
 /// All devices that this process can use. Safe from any thread.
+///
+/// What may wait for every stream of a device, those at a closed gate included: make_stream(), make_ready(),
+/// allocate() and allocate_pinned(), the end of their memory, and the first launch of a kernel that
+/// make_ready() did not name. It is for threads that no gate waits for.
 class Devices {
  public:
   virtual ~Devices() = default;
@@ -72,6 +77,8 @@ class Devices {
   virtual Result<int> where(const void* address, std::size_t bytes) const = 0;
   /// Errors of all below: invalid_argument for a number that no device has; system.
   virtual Result<std::unique_ptr<Stream>> make_stream(int device) = 0;
+  /// Loads these kernels. What fails here fails again at the launch, and is told there.
+  virtual void make_ready(int device, std::span<const Kernel* const> kernels) = 0;
   /// What has been put on a stream of the caller until now. 0: the device's default stream.
   virtual Result<std::shared_ptr<Event>> record_on(int device, std::uintptr_t stream) = 0;
   /// Puts a kernel on a stream of the caller, as Stream::launch() does.

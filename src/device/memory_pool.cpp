@@ -1,10 +1,9 @@
 #include "device/memory_pool.hpp"
 
 #include <algorithm>
-#include <new>
 #include <utility>
 
-#include "base/assert.hpp"
+#include "device/keep_for_ever.hpp"
 
 namespace hawser::device {
 namespace {
@@ -21,45 +20,70 @@ std::size_t rounded(std::size_t bytes) {
 }  // namespace
 
 std::shared_ptr<MemoryPool> MemoryPool::pinned(Devices& devices, std::size_t bytes_most) {
-  return std::shared_ptr<MemoryPool>(new MemoryPool(devices, kHost, bytes_most));
+  return std::shared_ptr<MemoryPool>(new MemoryPool(devices, bytes_most));
 }
 
-std::shared_ptr<MemoryPool> MemoryPool::on_device(Devices& devices, int device, std::size_t bytes_most) {
-  return std::shared_ptr<MemoryPool>(new MemoryPool(devices, device, bytes_most));
+MemoryPool::~MemoryPool() {
+  if (!is_lost_) return;
+  try {
+    keep_for_ever(std::make_shared<std::vector<std::unique_ptr<Memory>>>(std::move(pieces_)));
+  } catch (...) {
+    for (std::unique_ptr<Memory>& piece : pieces_) static_cast<void>(piece.release());
+  }
 }
 
-MemoryPool::~MemoryPool() = default;
-
-Result<std::unique_ptr<Memory>> MemoryPool::allocate(std::size_t bytes) {
-  return device_ == kHost ? devices_.allocate_pinned(bytes) : devices_.allocate(device_, bytes);
-}
-
-void MemoryPool::reserve(std::size_t bytes) {
+std::shared_ptr<const void> MemoryPool::reserve(std::size_t bytes) {
+  struct Reservation {
+    std::shared_ptr<MemoryPool> pool;
+    std::size_t bytes = 0;
+    ~Reservation() {
+      const std::lock_guard lock(pool->mutex_);
+      pool->reserved_ -= bytes;
+    }
+  };
+  auto reservation = std::make_shared<Reservation>(shared_from_this());
+  std::size_t wanted = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    reservation->bytes = bytes;
+    reserved_ += bytes;
+    if (reserved_ <= bytes_) return reservation;
+    wanted = std::min(std::max(reserved_ - bytes_, kPieceBytes), bytes_most_ - bytes_) & ~(kAlignment - 1);
+    bytes_ += wanted;
+  }
+  if (wanted == 0) return reservation;
+  // Without the mutex, which threads of the network need.
+  auto piece = devices_.allocate_pinned(wanted);
   const std::lock_guard lock(mutex_);
-  std::size_t free = 0;
-  for (const auto& [at, size] : free_) free += size;
-  if (free >= bytes) return;
-  const std::size_t wanted = std::min(std::max(bytes - free, kPieceBytes), bytes_most_ - bytes_) & ~(kAlignment - 1);
-  if (wanted == 0) return;
-  auto piece = allocate(wanted);
   // Without it, take() has other means.
-  if (!piece.ok()) return;
+  if (!piece.ok()) {
+    bytes_ -= wanted;
+    return reservation;
+  }
   std::byte* const at = (*piece)->bytes();
   pieces_.push_back(std::move(*piece));
-  bytes_ += wanted;
   ends_.emplace(at, at + wanted);
   add_free(at, wanted);
+  return reservation;
+}
+
+PooledBuffer MemoryPool::take_reserved(std::size_t bytes) {
+  struct Reserved final : BufferPool {
+    std::shared_ptr<MemoryPool> pool;
+    std::shared_ptr<const void> reservation;
+    std::byte* take(std::size_t size) override { return pool->take(size); }
+    void give(std::byte* buffer, std::size_t size) noexcept override { pool->give(buffer, size); }
+  };
+  const auto reserved = std::make_shared<Reserved>();
+  reserved->pool = shared_from_this();
+  reserved->reservation = reserve(bytes);
+  return {take(bytes), BufferFree{.pool = reserved, .bytes = bytes}};
 }
 
 std::byte* MemoryPool::take(std::size_t bytes) {
   const std::lock_guard lock(mutex_);
   if (std::byte* const found = take_free(rounded(bytes))) return found;
-  if (device_ == kHost) return new std::byte[bytes];
-  auto memory = allocate(bytes);
-  if (!memory.ok()) throw std::bad_alloc();
-  std::byte* const at = (*memory)->bytes();
-  own_.emplace(at, std::move(*memory));
-  return at;
+  return new std::byte[bytes];
 }
 
 /// The smallest that is large enough.
@@ -106,26 +130,19 @@ void MemoryPool::add_free(std::byte* at, std::size_t bytes) {
 }
 
 void MemoryPool::give(std::byte* buffer, std::size_t) noexcept {
-  std::unique_ptr<Memory> freed;
   const std::lock_guard lock(mutex_);
-  if (const auto found = taken_.find(buffer); found != taken_.end()) {
-    const std::size_t bytes = found->second;
-    taken_.erase(found);
-    try {
-      add_free(buffer, bytes);
-    } catch (...) {
-      // Without memory to remember it, it stays unused until the end.
-    }
-    return;
-  }
-  if (device_ == kHost) {
+  const auto found = taken_.find(buffer);
+  if (found == taken_.end()) {
     delete[] buffer;
     return;
   }
-  const auto found = own_.find(buffer);
-  HAWSER_ASSERT(found != own_.end());
-  freed = std::move(found->second);
-  own_.erase(found);
+  const std::size_t bytes = found->second;
+  taken_.erase(found);
+  try {
+    add_free(buffer, bytes);
+  } catch (...) {
+    // Without memory to remember it, it stays unused until the end.
+  }
 }
 
 }  // namespace hawser::device

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -10,41 +11,40 @@
 
 namespace hawser::device {
 
-/// Memory of one kind in a bounded amount, in few large pieces that stay until the end: to get one from the driver
-/// takes long, and may wait for the device. So that is for reserve(), and take() only divides what is there. Safe from
-/// any thread.
-class MemoryPool final : public BufferPool {
+/// Pinned memory of the host in a bounded amount, in few large pieces that stay until the end: to get one
+/// from the driver takes long, and may wait for the device. So that is for reserve(), and take() only divides
+/// what is there. Safe from any thread.
+class MemoryPool final : public BufferPool, public std::enable_shared_from_this<MemoryPool> {
  public:
-  /// Pinned memory of the host.
   static std::shared_ptr<MemoryPool> pinned(Devices& devices, std::size_t bytes_most);
-  /// Memory of a device.
-  static std::shared_ptr<MemoryPool> on_device(Devices& devices, int device, std::size_t bytes_most);
   ~MemoryPool() override;
 
-  /// So that `bytes` are free, as far as the bound and the driver allow.
-  void reserve(std::size_t bytes);
-  /// Where that much is not free in one piece: memory of the heap, which devices copy more slowly; or on a device,
-  /// memory that the driver is asked for, and that it gets back. Throws bad_alloc.
+  /// Room for so many bytes, as far as the bound and the driver allow, beside what others have reserved.
+  /// Until the end of what it answers. Blocks as the driver does.
+  std::shared_ptr<const void> reserve(std::size_t bytes);
+  /// A buffer with a reservation of its own. Blocks as reserve(). Throws bad_alloc.
+  PooledBuffer take_reserved(std::size_t bytes);
+  /// Where that much is not free in one piece: memory of the heap. Throws bad_alloc.
   std::byte* take(std::size_t bytes) override;
   void give(std::byte* buffer, std::size_t bytes) noexcept override;
+  /// A device that copies from or to it has failed, or hangs: the driver gets nothing back any more.
+  void lose() noexcept { is_lost_ = true; }
 
  private:
-  MemoryPool(Devices& devices, int device, std::size_t bytes_most)
-      : devices_(devices), device_(device), bytes_most_(bytes_most) {}
-  Result<std::unique_ptr<Memory>> allocate(std::size_t bytes);
+  MemoryPool(Devices& devices, std::size_t bytes_most) : devices_(devices), bytes_most_(bytes_most) {}
   std::byte* take_free(std::size_t bytes);
   void add_free(std::byte* at, std::size_t bytes);
 
   Devices& devices_;
-  int device_;  ///< Or kHost.
   std::size_t bytes_most_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<Memory>> pieces_;
-  std::size_t bytes_ = 0;                             ///< Of the pieces.
-  std::map<std::byte*, std::size_t> free_;            ///< Neighbours of one piece are one.
-  std::map<std::byte*, std::size_t> taken_;           ///< With the bytes that were set apart.
-  std::map<std::byte*, std::unique_ptr<Memory>> own_;  ///< Of a device, from beyond the pieces.
-  std::map<std::byte*, std::byte*> ends_;             ///< Begin and end of each piece.
+  std::size_t bytes_ = 0;                    ///< Of the pieces, and of those that are being asked for.
+  std::size_t reserved_ = 0;                 ///< By all.
+  std::map<std::byte*, std::size_t> free_;   ///< Neighbours of one piece are one.
+  std::map<std::byte*, std::size_t> taken_;  ///< With the bytes that were set apart.
+  std::map<std::byte*, std::byte*> ends_;    ///< Begin and end of each piece.
+  std::atomic<bool> is_lost_{false};
 };
 
 }  // namespace hawser::device

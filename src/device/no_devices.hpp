@@ -12,6 +12,7 @@ class NoDevices final : public Devices {
   bool runs(const Kernel&) const override { return false; }
   Result<int> where(const void*, std::size_t) const override { return kHost; }
   Result<std::unique_ptr<Stream>> make_stream(int) override { return none(); }
+  void make_ready(int, std::span<const Kernel* const>) override {}
   Result<std::shared_ptr<Event>> record_on(int, std::uintptr_t) override { return none(); }
   Result<void> launch_on(int, std::uintptr_t, const Launch&) override { return none(); }
   Result<std::shared_ptr<Gate>> make_gate() override { return none(); }

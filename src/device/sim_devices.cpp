@@ -13,6 +13,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -80,6 +81,12 @@ class AddressMap {
     used_[found->second->device] -= found->second->bytes;
     by_address_.erase(found);
   }
+  std::size_t bytes_used() const {
+    const std::lock_guard lock(mutex_);
+    std::size_t all = 0;
+    for (const auto& [device, used] : used_) all += used;
+    return all;
+  }
   Result<int> where(const void* address, std::size_t bytes) const {
     const std::lock_guard lock(mutex_);
     const auto one = find(address);
@@ -122,13 +129,43 @@ class AddressMap {
   std::map<int, std::size_t> used_;
 };
 
+/// A wait for gates that takes longer is in vain.
+constexpr std::chrono::seconds kInVain{5};
+
 /// What all streams share.
 struct Shared {
   explicit Shared(SimConfig given) : config(given), memory(given.memory_bytes) {}
+  /// As drivers may, in allocations and elsewhere. `device`: or kHost, for all.
+  void synchronise(int device) {
+    const auto waits = [&] {
+      int waiting = 0;
+      for (int one = 0; one < config.devices; ++one)
+        if (device == kHost || device == one)
+          waiting += at_gates[static_cast<std::size_t>(one)] + (hangs[static_cast<std::size_t>(one)] ? 1 : 0);
+      return waits_for_gates && waiting > 0;
+    };
+    for (const auto end = Clock::now() + kInVain; waits();
+         std::this_thread::sleep_for(std::chrono::milliseconds(1))) {
+      if (Clock::now() < end) continue;
+      ++waited_in_vain;
+      return;
+    }
+  }
+  void load(int device, const Kernel* kernel) {
+    const std::lock_guard lock(loaded_mutex);
+    if (loaded.contains({device, kernel})) return;
+    synchronise(device);
+    loaded.emplace(device, kernel);
+  }
   SimConfig config;
   AddressMap memory;
   std::array<std::atomic<bool>, 64> broken{};
   std::array<std::atomic<bool>, 64> hangs{};
+  std::array<std::atomic<int>, 64> at_gates{};  ///< Callers' streams that wait, by device.
+  std::atomic<bool> waits_for_gates{false};
+  std::atomic<std::uint64_t> waited_in_vain{0};
+  std::mutex loaded_mutex;
+  std::set<std::pair<int, const Kernel*>> loaded;
   std::atomic<std::uint64_t> streams{0};
   std::atomic<std::uint64_t> bytes_down{0};
   std::atomic<std::uint64_t> bytes_up{0};
@@ -222,6 +259,7 @@ class SimStream final : public Stream {
       arguments->memory[memory.size() - 1] = memory.back().at;
     }
     std::memcpy(arguments->parameters, launch.parameters.data(), launch.parameters.size());
+    shared_->load(device_, launch.kernel);
     put([this, kernel = launch.kernel, blocks = launch.blocks, memory = std::move(memory),
          arguments = std::shared_ptr<KernelArguments>(std::move(arguments))] {
       for (unsigned block = 0; block < blocks; ++block) kernel->run_block(*arguments, block);
@@ -243,6 +281,15 @@ class SimStream final : public Stream {
       if (!before.ok()) outcome_ = before.error();
     });
     return {};
+  }
+  void wait_at(std::shared_ptr<const SimEvent> gate) {
+    ++shared_->at_gates[static_cast<std::size_t>(device_)];
+    put(
+        [this, gate = std::move(gate)] {
+          static_cast<void>(gate->wait_long());
+          --shared_->at_gates[static_cast<std::size_t>(device_)];
+        },
+        true);
   }
   Result<std::shared_ptr<Event>> record() override {
     auto event = std::make_shared<SimEvent>();
@@ -306,12 +353,17 @@ class SimStream final : public Stream {
 
 class DeviceMemory final : public Memory {
  public:
-  DeviceMemory(std::shared_ptr<Shared> shared, std::byte* at) : shared_(std::move(shared)), at_(at) {}
-  ~DeviceMemory() override { shared_->memory.remove(at_); }
+  DeviceMemory(std::shared_ptr<Shared> shared, int device, std::byte* at)
+      : shared_(std::move(shared)), device_(device), at_(at) {}
+  ~DeviceMemory() override {
+    shared_->synchronise(device_);
+    shared_->memory.remove(at_);
+  }
   std::byte* bytes() const override { return at_; }
 
  private:
   std::shared_ptr<Shared> shared_;
+  int device_;
   std::byte* at_;
 };
 
@@ -324,7 +376,10 @@ class PinnedMemory final : public Memory {
          now > most && !shared_->pinned_bytes_most.compare_exchange_weak(most, now);) {
     }
   }
-  ~PinnedMemory() override { shared_->pinned_bytes -= size_; }
+  ~PinnedMemory() override {
+    shared_->synchronise(kHost);
+    shared_->pinned_bytes -= size_;
+  }
   std::byte* bytes() const override { return pages_.get(); }
 
  private:
@@ -345,7 +400,12 @@ class Simulated final : public SimDevices {
   }
   Result<std::unique_ptr<Stream>> make_stream(int device) override {
     if (const auto known = check(device); !known.ok()) return known.error();
+    shared_->synchronise(device);
     return std::unique_ptr<Stream>(std::make_unique<SimStream>(shared_, device, false));
+  }
+  void make_ready(int device, std::span<const Kernel* const> kernels) override {
+    if (!check(device).ok()) return;
+    for (const Kernel* const kernel : kernels) shared_->load(device, kernel);
   }
   Result<std::shared_ptr<Event>> record_on(int device, std::uintptr_t stream) override {
     if (const auto known = check(device); !known.ok()) return known.error();
@@ -364,15 +424,18 @@ class Simulated final : public SimDevices {
     if (const auto known = check(device); !known.ok()) return known.error();
     const auto found = user_stream(stream, device);
     if (!found.ok()) return found.error();
-    return (*found)->wait_for(static_cast<const SimGate&>(*gate).event());
+    (*found)->wait_at(static_cast<const SimGate&>(*gate).event());
+    return {};
   }
   Result<std::unique_ptr<Memory>> allocate(int device, std::size_t bytes) override {
     if (const auto known = check(device); !known.ok()) return known.error();
+    shared_->synchronise(device);
     const auto at = shared_->memory.add(device, bytes);
     if (!at.ok()) return at.error();
-    return std::unique_ptr<Memory>(std::make_unique<DeviceMemory>(shared_, *at));
+    return std::unique_ptr<Memory>(std::make_unique<DeviceMemory>(shared_, device, *at));
   }
   Result<std::unique_ptr<Memory>> allocate_pinned(std::size_t bytes) override {
+    shared_->synchronise(kHost);
     auto made = std::make_unique<PinnedMemory>(shared_, bytes);
     if (made->bytes() == nullptr) return no_memory(bytes, "the host, pinned");
     return std::unique_ptr<Memory>(std::move(made));
@@ -416,11 +479,14 @@ class Simulated final : public SimDevices {
     HAWSER_ASSERT(check(device).ok());
     shared_->hangs[static_cast<std::size_t>(device)] = true;
   }
+  void wait_for_gates(bool waits) override { shared_->waits_for_gates = waits; }
   Counters counters() const override {
     return {.bytes_down = shared_->bytes_down,
             .bytes_up = shared_->bytes_up,
             .launches = shared_->launches,
-            .pinned_bytes_most = shared_->pinned_bytes_most};
+            .pinned_bytes_most = shared_->pinned_bytes_most,
+            .waited_in_vain = shared_->waited_in_vain,
+            .device_bytes = shared_->memory.bytes_used()};
   }
 
  private:

@@ -48,12 +48,17 @@ class SimDevices : public Devices {
   virtual void break_device(int device) = 0;
   /// From now on nothing ends on streams of that device but those of callers. They may not be destroyed any more.
   virtual void hang_device(int device) = 0;
+  /// From now on, or no longer: whatever may wait for all streams (Devices) waits for the callers' that stand
+  /// at a gate, and for a device that hangs. After 5 s it has waited in vain, and goes on.
+  virtual void wait_for_gates(bool waits) = 0;
 
   struct Counters {
     std::uint64_t bytes_down = 0;  ///< By copies of streams, from devices to the host.
     std::uint64_t bytes_up = 0;
     std::uint64_t launches = 0;  ///< Of kernels.
     std::uint64_t pinned_bytes_most = 0;
+    std::uint64_t waited_in_vain = 0;  ///< See wait_for_gates().
+    std::uint64_t device_bytes = 0;    ///< Of memory of all devices, now.
   };
   virtual Counters counters() const = 0;
 };

@@ -45,6 +45,7 @@ class Communicator::UnderWay final : public CallClaim {
   UnderWay& operator=(const UnderWay&) = delete;
 
   void ended(bool success) noexcept override {
+    device_hold_.reset();
     if (const auto residual = std::exchange(residual_, nullptr)) residual->release(success);
   }
 
@@ -63,12 +64,15 @@ class Communicator::UnderWay final : public CallClaim {
     residual_ = residual;
     return true;
   }
+  /// What it has of devices.
+  void keep(std::shared_ptr<const void> device_hold) { device_hold_ = std::move(device_hold); }
 
  private:
   Communicator& owner_;
   bool has_begun_ = false;
   std::optional<std::uint64_t> tag_;
   std::shared_ptr<Residual> residual_;
+  std::shared_ptr<const void> device_hold_;
 };
 
 Communicator::Communicator(CommunicatorConfig config, RunAccess access, std::shared_ptr<transport::Listener> listener,
@@ -304,13 +308,18 @@ Result<SharedInfo> AsyncCollective::as_info(const CallDone& done) const {
 }
 
 Result<SharedInfo> AsyncCollective::wait(std::chrono::milliseconds bound) const {
-  if (const CallDone* const done = turns_->wait_for(*completion_, bound)) return as_info(*done);
+  if (const CallDone* const done = turns_->wait_for(*completion_, bound)) {
+    if (devices_) devices_->trim();
+    return as_info(*done);
+  }
   return Error{Status::timeout, what_ + " has not ended after another " + std::to_string(bound.count()) +
                                     " ms; it goes on, wait again"};
 }
 
 const CallDone& AsyncCollective::wait_for_end() const noexcept {
-  return hawser::wait_for_end(*turns_, *completion_, what_, *log_);
+  const CallDone& done = hawser::wait_for_end(*turns_, *completion_, what_, *log_);
+  if (devices_) devices_->trim();
+  return done;
 }
 
 Result<void> AsyncCollective::stream_wait(std::uintptr_t stream) const {
@@ -457,9 +466,11 @@ Result<AsyncCollective> Communicator::begin(const CollectiveArguments& arguments
     const auto [send_bytes, receive_bytes] = buffer_bytes(event.collective, known->view, known->self);
     auto found = devices_->prepare(event.collective, send_bytes, receive_bytes, arguments.stream);
     if (!found.ok()) return found.error();
-    first = std::move(*found);
+    first = std::move(found->first);
+    call->keep(std::move(found->hold));
     const DeviceBuffers& buffers = event.collective.device;
     started.device_ = buffers.receive != kOnHost ? buffers.receive : buffers.send;
+    if (buffers.any()) started.devices_ = devices_;
     if (event.residual)
       if (const auto placed = devices_->place(*event.residual, event.collective); !placed.ok()) return placed.error();
   }
@@ -573,8 +584,10 @@ Result<SharedInfo> Communicator::run(const CollectiveArguments& arguments) {
   IoTurn turn;
   const auto started = begin(arguments, &turn);
   if (!started.ok()) return started.error();
-  return started->as_info(
-      wait_for_end(*turns_, *started->completion_, started->what_, *started->log_, std::move(turn)));
+  const CallDone& done =
+      wait_for_end(*turns_, *started->completion_, started->what_, *started->log_, std::move(turn));
+  if (started->devices_) devices_->trim();
+  return started->as_info(done);
 }
 
 }  // namespace hawser

@@ -95,6 +95,7 @@ class AsyncCollective {
   std::shared_ptr<IoTurns> turns_;
   std::string what_;
   std::int32_t device_ = kOnHost;  ///< That of the result, or of what was given.
+  std::shared_ptr<DeviceCopies> devices_;  ///< Null where no buffer lies on one.
   std::shared_ptr<const WaitLog> log_;
 };
 

@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <cstring>
 #include <future>
+#include <new>
 #include <string>
 #include <utility>
 #include <variant>
 
-#include "device/keep_for_ever.hpp"
-#include "device/patient_stream.hpp"
+#include "base/assert.hpp"
+#include "device_kernels/kernels.hpp"
 
 namespace hawser {
 namespace {
@@ -22,17 +23,107 @@ bool is_in_place(const CollectiveCall& call, std::size_t send_bytes, std::size_t
   return call.send < call.receive + receive_bytes && call.receive < call.send + send_bytes;
 }
 
+/// Memory of a device in equal parts, for the sums of one call: its buffers are all of one size. It lasts as
+/// long as the call; they may be given back later.
+class SumsPool final : public BufferPool {
+ public:
+  /// `more`: beyond that memory.
+  using More = std::function<Result<std::shared_ptr<std::byte>>(std::size_t bytes)>;
+  SumsPool(std::byte* at, std::size_t bytes, More more)
+      : next_(at), end_(at + bytes), more_(std::move(more)) {}
+
+  std::byte* take(std::size_t bytes) override {
+    const std::lock_guard lock(mutex_);
+    if (part_ == 0) part_ = (bytes + kAlignment - 1) & ~(kAlignment - 1);
+    HAWSER_ASSERT(bytes <= part_);
+    free_.reserve(++parts_);
+    if (!free_.empty()) {
+      std::byte* const at = free_.back();
+      free_.pop_back();
+      return at;
+    }
+    if (static_cast<std::size_t>(end_ - next_) >= part_) return std::exchange(next_, next_ + part_);
+    auto made = more_(part_);
+    if (!made.ok()) throw std::bad_alloc();
+    further_.push_back(std::move(*made));
+    return further_.back().get();
+  }
+  void give(std::byte* buffer, std::size_t) noexcept override {
+    const std::lock_guard lock(mutex_);
+    free_.push_back(buffer);
+    --parts_;
+  }
+
+ private:
+  static constexpr std::size_t kAlignment = 256;
+
+  std::mutex mutex_;
+  std::byte* next_;
+  std::byte* end_;
+  More more_;
+  std::size_t part_ = 0;          ///< Bytes; known at the first.
+  std::size_t parts_ = 0;         ///< That are out.
+  std::vector<std::byte*> free_;  ///< Has room for all that are out.
+  std::vector<std::shared_ptr<std::byte>> further_;
+};
+
+/// One buffer.
+class OneBuffer final : public BufferPool {
+ public:
+  explicit OneBuffer(std::shared_ptr<std::byte> memory) : memory_(std::move(memory)) {}
+  std::byte* take(std::size_t) override { return memory_.get(); }
+  void give(std::byte*, std::size_t) noexcept override { memory_.reset(); }
+
+ private:
+  std::shared_ptr<std::byte> memory_;
+};
+
 }  // namespace
+
+/// One call under way.
+struct DeviceCopies::Hold {
+  std::shared_ptr<DeviceCopies> owner;
+  std::vector<std::shared_ptr<const void>> memory;
+  explicit Hold(std::shared_ptr<DeviceCopies> of) : owner(std::move(of)) { ++owner->under_way_; }
+  Hold(const Hold&) = delete;
+  Hold& operator=(const Hold&) = delete;
+  ~Hold() {
+    // First: whoever finds no call under way finds its memory free.
+    memory.clear();
+    --owner->under_way_;
+  }
+};
 
 DeviceCopies::DeviceCopies(device::Devices& devices, Duration patience)
     : devices_(devices),
       patience_(std::chrono::ceil<std::chrono::milliseconds>(patience)),
       pool_(device::MemoryPool::pinned(devices, kPinnedBytesMost)) {}
 
-Result<device::StreamWaits::Events> DeviceCopies::prepare(CollectiveCall& call, std::size_t send_bytes,
-                                                          std::size_t receive_bytes, std::uintptr_t stream) {
-  device::StreamWaits::Events first;
-  if (devices_.count() == 0) return first;
+DeviceCopies::~DeviceCopies() { finish(); }
+
+std::shared_ptr<DeviceCopies::Hold> DeviceCopies::begin_call() {
+  const std::lock_guard lock(idle_mutex_);
+  return std::make_shared<Hold>(shared_from_this());
+}
+
+void DeviceCopies::trim() noexcept {
+  const std::lock_guard idle_lock(idle_mutex_);
+  if (under_way_ > 0) return;
+  std::vector<std::shared_ptr<device::KeptMemory>> all;
+  try {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [device, memory] : memory_) all.push_back(memory);
+  } catch (...) {
+    // Without memory for the list the next caller does it.
+  }
+  for (const auto& memory : all) memory->trim(kDeviceBytesKept);
+}
+
+Result<DeviceCopies::Prepared> DeviceCopies::prepare(CollectiveCall& call, std::size_t send_bytes,
+                                                     std::size_t receive_bytes, std::uintptr_t stream) {
+  Prepared prepared;
+  device::StreamWaits::Events& first = prepared.first;
+  if (devices_.count() == 0) return prepared;
   DeviceBuffers& buffers = call.device;
   if (send_bytes > 0 && call.send != nullptr) {
     const auto on = devices_.where(call.send, send_bytes);
@@ -44,7 +135,7 @@ Result<device::StreamWaits::Events> DeviceCopies::prepare(CollectiveCall& call, 
     if (!on.ok()) return Error{on.status(), "the receive buffer: " + on.error().sentence};
     buffers.receive = *on;
   }
-  if (!buffers.any()) return first;
+  if (!buffers.any()) return prepared;
   const auto comes_first = [&](int device, std::uintptr_t on) -> Result<void> {
     auto recorded = devices_.record_on(device, on);
     if (!recorded.ok()) return recorded.error();
@@ -56,51 +147,94 @@ Result<device::StreamWaits::Events> DeviceCopies::prepare(CollectiveCall& call, 
   if (buffers.receive != kOnHost && buffers.receive != buffers.send)
     if (const auto made = comes_first(buffers.receive, buffers.send == kOnHost ? stream : 0); !made.ok())
       return made.error();
+  const auto hold = begin_call();
+  prepared.hold = hold;
   if (buffers.receive != kOnHost && is_in_place(call, send_bytes, receive_bytes) &&
       reduces(call.signature.collective)) {
-    auto scratch = devices_.allocate(buffers.receive, receive_bytes);
+    auto scratch = take_memory(buffers.receive, receive_bytes);
     if (!scratch.ok())
       return Error{Status::system,
                    scratch.error().sentence +
                        "; they keep the input of an in-place collective safe: reduce out of place, or a "
                        "part at a time"};
-    buffers.scratch = (*scratch)->bytes();
-    // To free a device's memory may wait for the device: that is for the queue's thread.
-    buffers.scratch_owner = std::shared_ptr<device::Memory>(
-        scratch->release(), [self = shared_from_this(), on = buffers.receive](device::Memory* memory) noexcept {
-          self->free_later(on, std::unique_ptr<device::Memory>(memory));
-        });
+    buffers.scratch = scratch->get();
+    hold->memory.push_back(std::move(*scratch));
   }
   buffers.pool = pool_;
   buffers.copy_now = [self = shared_from_this(), device = buffers.receive](const CopyBytes& copy) {
     self->copy_now(device, copy);
   };
-  if (buffers.send == buffers.receive && call.signature.quantization && reduces(call.signature.collective) &&
-      runs_works(devices_)) {
-    buffers.computes = true;
-    buffers.device_pool = memory_on(buffers.receive);
-  }
-  if (const auto ready = make_ready(call, send_bytes, receive_bytes); !ready.ok()) return ready.error();
-  return first;
+  buffers.computes = buffers.send == buffers.receive && call.signature.quantization &&
+                     reduces(call.signature.collective) && runs_works(devices_);
+  if (const auto ready = make_ready(call, send_bytes, receive_bytes, *hold); !ready.ok())
+    return ready.error();
+  return prepared;
 }
 
-/// What the driver may take long for is done in the caller's thread: those of the network wait for nothing.
-Result<void> DeviceCopies::make_ready(const CollectiveCall& call, std::size_t send_bytes, std::size_t receive_bytes) {
-  const DeviceBuffers& buffers = call.device;
+/// What the driver may take long for, or wait for streams in, is done in the caller's thread: those of the
+/// network and of the queues wait for nothing.
+Result<void> DeviceCopies::make_ready(CollectiveCall& call, std::size_t send_bytes, std::size_t receive_bytes,
+                                      Hold& hold) {
+  DeviceBuffers& buffers = call.device;
+  for (const int device : {buffers.send, buffers.receive})
+    if (device != kOnHost) load_kernels(device);
   // Of quantised chunks only what travels is on the host; room for sums is as much as the values at most.
-  pool_->reserve(std::min(kCallBytes, send_bytes + receive_bytes));
-  if (buffers.computes && call.signature.type != working_type(call.signature.type))
-    memory_on(buffers.receive)->reserve(std::min(kCallBytes, 2 * receive_bytes));
-  const std::lock_guard lock(mutex_);
-  if (is_over_) return Error{Status::closed, "the communicator is closed"};
+  hold.memory.push_back(pool_->reserve(std::min(kCallBytes, send_bytes + receive_bytes)));
   const auto start = [&](int device, Kind kind) -> Result<void> {
     if (device == kOnHost) return {};
     const auto started = queue(device, kind);
     return started.ok() ? Result<void>() : Result<void>(started.error());
   };
-  if (buffers.computes) return start(buffers.receive, Kind::compute);
-  if (const auto down = start(buffers.send, Kind::down); !down.ok()) return down;
-  return start(buffers.receive, Kind::up);
+  if (buffers.scratch != nullptr)
+    if (const auto made = make_undo_stream(buffers.receive); !made.ok()) return made;
+  if (!buffers.computes) {
+    if (const auto down = start(buffers.send, Kind::down); !down.ok()) return down;
+    return start(buffers.receive, Kind::up);
+  }
+  // Inputs are put back by copies.
+  if (buffers.scratch != nullptr)
+    if (const auto up = start(buffers.receive, Kind::up); !up.ok()) return up;
+  const auto compute = queue(buffers.receive, Kind::compute);
+  if (!compute.ok()) return compute.error();
+  if (const auto made = compute->desk->make_ready(DeviceDesk::needs(call.signature)); !made.ok()) return made;
+  std::byte* sums = nullptr;
+  std::size_t sums_bytes = 0;
+  const DataType type = call.signature.type;
+  if (type != working_type(type) || call.signature.collective == Collective::reduce_scatter) {
+    // Twice: a part is as large as a whole chunk, or as what travels of it.
+    const std::size_t widened =
+        std::max(send_bytes, receive_bytes) / element_bytes(type) * element_bytes(working_type(type));
+    sums_bytes = std::min(kSumsBytes, 2 * widened + kSumsBytes / 32);
+    auto taken = take_memory(buffers.receive, sums_bytes);
+    if (!taken.ok())
+      return Error{Status::system, taken.error().sentence + "; they are for the sums of a quantised call"};
+    sums = taken->get();
+    hold.memory.push_back(std::move(*taken));
+  }
+  buffers.device_pool = std::make_shared<SumsPool>(
+      sums, sums_bytes,
+      [memory = memory_on(buffers.receive)](std::size_t bytes) { return memory->take(bytes); });
+  return {};
+}
+
+/// All of them: a later call may begin while a stream waits for this one.
+void DeviceCopies::load_kernels(int device) {
+  const std::lock_guard lock(making_mutex_);
+  if (!loaded_.insert(device).second || !runs_works(devices_)) return;
+  devices_.make_ready(device, device_kernels::all_kernels());
+}
+
+Result<void> DeviceCopies::make_ready_for_state(const std::set<std::int32_t>& on) {
+  auto reserved = pool_->reserve(kCallBytes);
+  {
+    const std::lock_guard lock(mutex_);
+    // Once is enough for all states.
+    if (!of_states_) of_states_ = std::move(reserved);
+  }
+  for (const std::int32_t device : on)
+    for (const Kind kind : {Kind::down, Kind::up})
+      if (const auto started = queue(device, kind); !started.ok()) return started.error();
+  return {};
 }
 
 Result<void> DeviceCopies::wait_for(device::StreamWaits::Events events, device::StreamWaits::Done done) {
@@ -109,33 +243,30 @@ Result<void> DeviceCopies::wait_for(device::StreamWaits::Events events, device::
   return stream_waits_->put(std::move(events), std::move(done));
 }
 
-void DeviceCopies::free_later(int device, std::unique_ptr<device::Memory> memory) noexcept try {
-  const std::shared_ptr<device::Memory> shared(std::move(memory));
-  // To free memory of a device that has failed may wait for ever. It is lost with the device.
-  if (has_failed_) {
-    device::keep_for_ever(shared);
-    return;
-  }
+/// Error: closed. Nothing, where it has not been made.
+Result<std::optional<DeviceCopies::Queue>> DeviceCopies::known_queue(int device, Kind kind) {
   const std::lock_guard lock(mutex_);
-  if (is_over_) return;
-  if (const auto up = queue(device, Kind::up); up.ok())
-    (*up)->works->put({.steps = {}, .done = [shared](const Result<void>& outcome) {
-                         if (!outcome.ok()) device::keep_for_ever(shared);
-                       }});
-} catch (...) {
-  // Without memory for the job it is freed here.
+  if (is_over_) return Error{Status::closed, "the communicator is closed"};
+  const auto found = queues_.find({device, kind});
+  return found == queues_.end() ? std::optional<Queue>() : found->second;
 }
 
-/// With the mutex.
-Result<DeviceCopies::Queue*> DeviceCopies::queue(int device, Kind kind) {
-  Queue& found = queues_[{device, kind}];
-  if (!found.works) {
-    auto started = device::WorkQueue::start(devices_, device, patience_);
-    if (!started.ok()) return started.error();
-    found.works = std::move(*started);
-    found.desk = std::make_shared<DeviceDesk>(devices_, device);
-  }
-  return &found;
+Result<DeviceCopies::Queue> DeviceCopies::queue(int device, Kind kind) {
+  const auto known = known_queue(device, kind);
+  if (!known.ok()) return known.error();
+  if (*known) return **known;
+  // Without the other mutex, which threads of the network need.
+  const std::lock_guard making_lock(making_mutex_);
+  const auto made_meanwhile = known_queue(device, kind);
+  if (!made_meanwhile.ok()) return made_meanwhile.error();
+  if (*made_meanwhile) return **made_meanwhile;
+  auto started = device::WorkQueue::start(devices_, device, patience_);
+  if (!started.ok()) return started.error();
+  Queue made{.works = std::move(*started), .desk = std::make_shared<DeviceDesk>(devices_, memory_on(device))};
+  const std::lock_guard lock(mutex_);
+  if (is_over_) return Error{Status::closed, "the communicator is closed"};
+  queues_.emplace(std::pair(device, kind), made);
+  return made;
 }
 
 /// What is more than copies has a stream of its own, in which it follows its copies.
@@ -150,24 +281,41 @@ DeviceCopies::Kind DeviceCopies::kind_of(const Work& work) const {
   return kind;
 }
 
-std::shared_ptr<device::MemoryPool> DeviceCopies::memory_on(int device) {
+std::shared_ptr<device::KeptMemory> DeviceCopies::memory_on(int device) {
   const std::lock_guard lock(mutex_);
-  auto& pool = memory_[device];
-  if (!pool) pool = device::MemoryPool::on_device(devices_, device, kDeviceBytesKept);
-  return pool;
+  auto& memory = memory_[device];
+  if (!memory) memory = device::KeptMemory::on(devices_, device);
+  if (has_failed_) memory->lose();
+  return memory;
+}
+
+/// In the caller's thread.
+Result<std::shared_ptr<std::byte>> DeviceCopies::take_memory(int device, std::size_t bytes) {
+  const auto memory = memory_on(device);
+  auto taken = memory->take(bytes);
+  // What is kept may be what is missing.
+  if (taken.ok() || under_way_ > 1) return taken;
+  memory->trim(0);
+  return memory->take(bytes);
+}
+
+/// Nothing of a device that failed is waited for: its memory is lost with it.
+void DeviceCopies::lose() noexcept {
+  has_failed_ = true;
+  pool_->lose();
+  const std::lock_guard lock(mutex_);
+  for (const auto& [device, memory] : memory_) memory->lose();
 }
 
 Result<void> DeviceCopies::place(Residual& residual, const CollectiveCall& call) {
   const int wanted = call.device.computes ? call.device.receive : kOnHost;
   if (residual.device() == wanted) return {};
   if (wanted == kOnHost) return residual.move_to_host();
-  auto memory = devices_.allocate(wanted, residual.bytes());
+  auto memory = take_memory(wanted, residual.bytes());
   if (!memory.ok()) return Error{Status::system, memory.error().sentence + "; it is for a residual"};
-  std::byte* const at = (*memory)->bytes();
-  return residual.move_to({.device = wanted,
-                           .memory = at,
-                           .owner = std::shared_ptr<const device::Memory>(std::move(*memory)),
-                           .copy = copying(wanted)});
+  std::byte* const at = memory->get();
+  return residual.move_to(
+      {.device = wanted, .memory = at, .owner = std::move(*memory), .copy = copying(wanted)});
 }
 
 Result<void> DeviceCopies::put(const Work& work, std::function<void(const Result<void>&)> done) {
@@ -175,30 +323,30 @@ Result<void> DeviceCopies::put(const Work& work, std::function<void(const Result
   for (const WorkStep& step : work.steps)
     if (const auto* const copy = std::get_if<CopyBytes>(&step); copy != nullptr && copy->done != nullptr)
       marks.push_back(copy->done);
-  const Kind kind = kind_of(work);
-  const std::lock_guard lock(mutex_);
-  if (is_over_) return Error{Status::closed, "the communicator is closed"};
-  const auto found = queue(work.device, kind);
+  const auto found = queue(work.device, kind_of(work));
   if (!found.ok()) return found.error();
   // Of the desk: what the steps need until they are done.
-  const auto memory = std::make_shared<std::vector<std::shared_ptr<const device::Memory>>>();
-  (*found)->works->put({.steps = {},
-                        .steps_of = [work, desk = (*found)->desk, memory]() -> Result<Steps> {
-                          auto made = on_device(work, *desk);
-                          if (!made.ok()) return made.error();
-                          *memory = std::move(made->memory);
-                          return std::move(made->steps);
-                        },
-                        .done = [this, memory, marks = std::move(marks),
-                                 done = std::move(done)](const Result<void>& outcome) {
-                          if (outcome.ok()) {
-                            for (std::uint8_t* const mark : marks) *mark = 1;
-                          } else {
-                            has_failed_ = true;
-                            device::keep_for_ever(memory);
-                          }
-                          done(outcome);
-                        }});
+  const auto memory = std::make_shared<std::vector<std::shared_ptr<std::byte>>>();
+  device::WorkQueue::Job job{
+      .steps = {},
+      .steps_of = [work, desk = found->desk, memory]() -> Result<Steps> {
+        auto made = on_device(work, *desk);
+        if (!made.ok()) return made.error();
+        *memory = std::move(made->memory);
+        return std::move(made->steps);
+      },
+      .done =
+          [this, memory, marks = std::move(marks), done = std::move(done)](const Result<void>& outcome) {
+            if (outcome.ok()) {
+              for (std::uint8_t* const mark : marks) *mark = 1;
+            } else {
+              lose();
+            }
+            done(outcome);
+          }};
+  const std::lock_guard lock(mutex_);
+  if (is_over_) return Error{Status::closed, "the communicator is closed"};
+  found->works->put(std::move(job));
   return {};
 }
 
@@ -214,8 +362,12 @@ int DeviceCopies::device_of(const std::vector<StreamCopy>& copies) const {
 }
 
 PooledBuffer DeviceCopies::take(int device, std::size_t bytes) {
-  const std::shared_ptr<BufferPool> pool = device == kOnHost ? nullptr : memory_on(device);
-  return PooledBuffer(pool ? pool->take(bytes) : new std::byte[bytes], BufferFree{.pool = pool, .bytes = bytes});
+  if (device == kOnHost) return PooledBuffer(new std::byte[bytes], BufferFree{.bytes = bytes});
+  auto memory = take_memory(device, bytes);
+  if (!memory.ok()) throw std::bad_alloc();
+  std::byte* const at = memory->get();
+  return PooledBuffer(at,
+                      BufferFree{.pool = std::make_shared<OneBuffer>(std::move(*memory)), .bytes = bytes});
 }
 
 Result<void> DeviceCopies::copy(const std::vector<StreamCopy>& copies) {
@@ -271,25 +423,16 @@ Result<void> DeviceCopies::copy(const std::vector<StreamCopy>& copies) {
 }
 
 void DeviceCopies::finish() noexcept {
-  std::map<std::pair<int, Kind>, Queue> ending;
   std::unique_ptr<device::StreamWaits> waits;
   {
     const std::lock_guard lock(mutex_);
     is_over_ = true;
-    ending.swap(queues_);
     waits.swap(stream_waits_);
   }
   waits.reset();
-  bool hangs = false;
-  for (auto& [which, queue] : ending) {
-    if (!queue.works || !queue.works->finish()) continue;
-    hangs = true;
-    // Its memory is that of steps which a hanging device may still do.
-    device::keep_for_ever(queue.desk);
-  }
-  if (!hangs) return;
-  device::keep_for_ever(pool_);
-  for (const auto& [device, pool] : memory_) device::keep_for_ever(pool);
+  // They stay as they are from now on. Their streams end with them, when all calls have.
+  for (auto& [which, queue] : queues_)
+    if (queue.works->finish()) lose();
 }
 
 /// Copies here and now, on a stream of its own. It needs no communicator.
@@ -304,9 +447,34 @@ std::function<Result<void>(const CopyBytes&)> DeviceCopies::copying(int device) 
   };
 }
 
+Result<void> DeviceCopies::make_undo_stream(int device) {
+  const std::lock_guard making_lock(making_mutex_);
+  {
+    const std::lock_guard lock(undo_mutex_);
+    if (undo_streams_.contains(device)) return {};
+  }
+  auto made = device::PatientStream::make(devices_, device, patience_);
+  if (!made.ok()) return made.error();
+  const std::lock_guard lock(undo_mutex_);
+  undo_streams_.emplace(device, std::move(*made));
+  return {};
+}
+
 /// Of a device that has failed nothing can be put back: its memory is lost with it, and nobody waits for it again.
-void DeviceCopies::copy_now(int device, const CopyBytes& copy) noexcept {
-  if (!has_failed_) has_failed_ = !copying(device)(copy).ok();
+void DeviceCopies::copy_now(int device, const CopyBytes& copy) noexcept try {
+  if (has_failed_) return;
+  const auto done = [&]() -> Result<void> {
+    const std::lock_guard lock(undo_mutex_);
+    device::PatientStream& stream = *undo_streams_.at(device);
+    if (const auto begun = stream.copy(copy.to, copy.from, copy.bytes); !begun.ok()) return begun;
+    const auto end = stream.record();
+    if (!end.ok()) return end.error();
+    return stream.wait(**end);
+  }();
+  if (!done.ok()) lose();
+} catch (...) {
+  // Without memory for an event.
+  lose();
 }
 
 }  // namespace hawser

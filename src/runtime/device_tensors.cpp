@@ -4,8 +4,6 @@
 #include <cstring>
 #include <utility>
 
-#include "device/keep_for_ever.hpp"
-
 namespace hawser {
 namespace {
 
@@ -28,7 +26,7 @@ DeviceTensors::DeviceTensors(std::set<std::int32_t> used, device::Devices& devic
 
 DeviceTensors::~DeviceTensors() {
   if (hung_ == kOnHost) return;
-  device::keep_for_ever(pool_);
+  pool_->lose();
   // To free memory of a device that hangs means to wait for it.
   if (const auto found = digests_.find(hung_); found != digests_.end()) static_cast<void>(found->second.release());
 }
@@ -84,8 +82,7 @@ void DeviceTensors::end(std::int32_t device, std::unique_ptr<device::PatientStre
 
 PooledBuffer DeviceTensors::take() {
   if (hung_ != kOnHost) return {new std::byte[kPieceBytes], BufferFree{.bytes = kPieceBytes}};
-  pool_->reserve(kPieceBytes);
-  return {pool_->take(kPieceBytes), BufferFree{.pool = pool_, .bytes = kPieceBytes}};
+  return pool_->take_reserved(kPieceBytes);
 }
 
 Result<void> DeviceTensors::copy(std::int32_t device, const CopyBytes& copy) {

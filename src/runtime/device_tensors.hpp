@@ -34,6 +34,8 @@ class DeviceTensors {
   static std::unique_ptr<DeviceTensors> of(const std::vector<StateTensor>& tensors, device::Devices& devices);
   ~DeviceTensors();
 
+  const std::set<std::int32_t>& used() const { return used_; }
+
   /// A call begins: waits for what is on the caller's streams now, for as long as that takes. That is `stream` where it
   /// belongs to a device that holds tensors, and the default stream of each other one. `go_on` is asked now and then;
   /// its error ends the waiting. Errors: system; invalid_argument for a stream of no such device.

@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "base/assert.hpp"
+#include "base/limits.hpp"
 #include "device_kernels/launches.hpp"
 #include "device_kernels/list_launches.hpp"
 #include "kernels/quantize.hpp"
@@ -72,7 +73,7 @@ class StepWriter {
     auto memory = desk_.take(part, bytes);
     if (!memory.ok()) return memory.error();
     work_.memory.push_back(std::move(*memory));
-    return work_.memory.back()->bytes();
+    return work_.memory.back().get();
   }
   template <class Append>
   void put(const Append& append) {
@@ -168,13 +169,32 @@ std::vector<device::Launch> copies_at_once(const Work& work, const device::Devic
 
 }  // namespace
 
-Result<std::shared_ptr<const device::Memory>> DeviceDesk::take(Part part, std::size_t bytes) {
+DeviceDesk::Sizes DeviceDesk::needs(const Signature& signature) {
+  // The accumulators of a chunk fit into a frame.
+  const std::uint64_t count = std::min<std::uint64_t>(
+      signature.count, limits::kFramePayloadBytesMax / element_bytes(working_type(signature.type)));
+  const std::size_t values = static_cast<std::size_t>(count) * element_bytes(working_type(signature.type));
+  return {quantized_bytes(signature.quantization, signature.type, count), values, values,
+          device_kernels::quantize_scratch_bytes(signature.quantization, signature.type, count)};
+}
+
+Result<void> DeviceDesk::make_ready(const Sizes& sizes) {
+  for (std::size_t part = 0; part < sizes.size(); ++part)
+    if (const auto there = take(static_cast<Part>(part), sizes[part]); !there.ok()) return there.error();
+  return {};
+}
+
+Result<std::shared_ptr<std::byte>> DeviceDesk::take(Part part, std::size_t bytes) {
   Buffer& buffer = parts_[static_cast<std::size_t>(part)];
-  if (!buffer.memory || buffer.bytes < bytes) {
-    auto made = devices_.allocate(device_, std::max<std::size_t>(1, bytes));
-    if (!made.ok()) return made.error();
-    buffer = {.memory = std::move(*made), .bytes = bytes};
+  {
+    const std::lock_guard lock(mutex_);
+    if (buffer.memory && buffer.bytes >= bytes) return buffer.memory;
   }
+  // Without the mutex: works need not wait for the driver.
+  auto made = memory_->take(bytes);
+  if (!made.ok()) return made.error();
+  const std::lock_guard lock(mutex_);
+  if (!buffer.memory || buffer.bytes < bytes) buffer = {.memory = std::move(*made), .bytes = bytes};
   return buffer.memory;
 }
 

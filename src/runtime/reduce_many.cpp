@@ -311,7 +311,9 @@ class Reduction {
 ManyOutcome reduce_many(Communicator& communicator, const ManyArguments& arguments) {
   const auto hold = communicator.hold();
   if (!hold.ok()) return {.error = hold.error(), .info = {}, .done = std::vector<bool>(arguments.tensors.size())};
-  return Reduction(communicator, arguments).run();
+  ManyOutcome outcome = Reduction(communicator, arguments).run();
+  if (const auto& devices = communicator.devices()) devices->trim();
+  return outcome;
 }
 
 }  // namespace hawser

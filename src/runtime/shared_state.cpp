@@ -96,7 +96,8 @@ Result<void> SharedState::come_after(std::uintptr_t stream, Communicator* commun
   if (communicator == nullptr)
     return devices_->begin(stream, DeviceTensors::kPatience, [] { return Result<void>(); });
   const auto patience = std::chrono::ceil<std::chrono::milliseconds>(communicator->device_patience());
-  communicator->devices()->reserve_pinned();
+  if (const auto ready = communicator->devices()->make_ready_for_state(devices_->used()); !ready.ok())
+    return ready;
   return devices_->begin(stream, patience, [communicator]() -> Result<void> {
     if (const auto held = communicator->hold(); !held.ok()) return held.error();
     return {};

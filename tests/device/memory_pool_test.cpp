@@ -1,9 +1,11 @@
 #include <algorithm>
+#include <future>
 #include <utility>
 #include <vector>
 
 #include "base/random.hpp"
 #include "catch.hpp"
+#include "device/kept_memory.hpp"
 #include "device/memory_pool.hpp"
 #include "device/sim_devices.hpp"
 
@@ -16,7 +18,7 @@ TEST_CASE("a pool of pinned memory divides what was reserved, and takes no more 
   const auto devices = SimDevices::make({});
   {
     const auto pool = MemoryPool::pinned(*devices, kMost);
-    pool->reserve(6 << 20);
+    auto room = pool->reserve(6 << 20);
     const auto pinned = devices->counters().pinned_bytes_most;
     CHECK(pinned == 6 << 20);
     Random random(7);
@@ -38,26 +40,95 @@ TEST_CASE("a pool of pinned memory divides what was reserved, and takes no more 
     CHECK(devices->counters().pinned_bytes_most == pinned);
     for (const auto& [at, bytes] : taken) pool->give(at, bytes);
     // All of it is one piece again: nothing more is needed.
-    pool->reserve(6 << 20);
+    room.reset();
+    room = pool->reserve(6 << 20);
     CHECK(devices->counters().pinned_bytes_most == pinned);
     std::byte* const whole = pool->take(6 << 20);
-    pool->reserve(64 << 20);
+    const auto beyond = pool->reserve(64 << 20);
     CHECK(devices->counters().pinned_bytes_most == kMost);
     pool->give(whole, 6 << 20);
   }
 }
 
-TEST_CASE("a pool of a device asks the driver where nothing is free, and gives that back") {
+TEST_CASE("calls at once have room of their own in a pool, and give it back at their end") {
+  const auto devices = SimDevices::make({});
+  const auto pool = MemoryPool::pinned(*devices, kMost);
+  auto first = pool->reserve(6 << 20);
+  const auto second = pool->reserve(6 << 20);
+  CHECK(devices->counters().pinned_bytes_most == 12 << 20);
+  // In place of one that has ended there is nothing more to be had.
+  first.reset();
+  const auto third = pool->reserve(6 << 20);
+  CHECK(devices->counters().pinned_bytes_most == 12 << 20);
+  // Up to the bound.
+  const auto fourth = pool->reserve(6 << 20);
+  CHECK(devices->counters().pinned_bytes_most == kMost);
+  {
+    const PooledBuffer one = pool->take_reserved(1 << 20);
+    one[0] = std::byte{1};
+  }
+}
+
+TEST_CASE("who takes from a pool does not wait for the driver, which somebody else has asked for more") {
+  const auto devices = SimDevices::make({});
+  const auto pool = MemoryPool::pinned(*devices, kMost);
+  const auto here = pool->reserve(4 << 20);
+  const std::uintptr_t stream = devices->make_user_stream(0);
+  auto gate = devices->make_gate();
+  REQUIRE((gate.ok() && devices->wait_on(0, stream, *gate).ok()));
+  devices->wait_for_gates(true);
+  auto more = std::async(std::launch::async, [&] { return pool->reserve(8 << 20); });
+  std::byte* const taken = pool->take(1 << 20);
+  pool->give(taken, 1 << 20);
+  CHECK(more.wait_for(std::chrono::seconds(0)) == std::future_status::timeout);
+  (*gate)->open();
+  CHECK(more.get() != nullptr);
+  CHECK(devices->counters().waited_in_vain == 0);
+}
+
+TEST_CASE("memory of a device is kept for others, and goes back to the driver when it is told to") {
   const auto devices = SimDevices::make({.memory_bytes = 1 << 20});
-  const auto pool = MemoryPool::on_device(*devices, 0, kMost);
-  pool->reserve(1 << 10);
-  std::byte* const a = pool->take(1 << 19);
-  CHECK(*devices->where(a, 1 << 19) == 0);
-  CHECK_THROWS_AS(pool->take(1 << 20), std::bad_alloc);
-  pool->give(a, 1 << 19);
-  std::byte* const b = pool->take(1 << 20);
-  CHECK(*devices->where(b, 1 << 20) == 0);
-  pool->give(b, 1 << 20);
+  const auto memory = KeptMemory::on(*devices, 0);
+  auto a = memory->take(1 << 19);
+  REQUIRE(a.ok());
+  std::byte* const at = a->get();
+  CHECK(*devices->where(at, 1 << 19) == 0);
+  CHECK(memory->take(1 << 20).status() == Status::system);
+  const std::uintptr_t stream = devices->make_user_stream(0);
+  auto gate = devices->make_gate();
+  REQUIRE((gate.ok() && devices->wait_on(0, stream, *gate).ok()));
+  devices->wait_for_gates(true);
+  // The driver is asked for nothing meanwhile.
+  *a = nullptr;
+  auto again = memory->take(1 << 18);
+  REQUIRE(again.ok());
+  CHECK(again->get() == at);
+  *again = nullptr;
+  CHECK(devices->counters().waited_in_vain == 0);
+  (*gate)->open();
+  memory->trim(1 << 19);
+  CHECK(devices->counters().device_bytes == 1 << 19);
+  memory->trim(0);
+  CHECK(devices->counters().device_bytes == 0);
+  CHECK(memory->take(1 << 20).ok());
+}
+
+TEST_CASE("of memory of a device that hangs nothing goes back to the driver") {
+  // Kept: so is what was allocated there.
+  static const auto devices = SimDevices::make({});
+  {
+    const auto memory = KeptMemory::on(*devices, 0);
+    const auto pool = MemoryPool::pinned(*devices, kMost);
+    REQUIRE(memory->take(1 << 19).ok());
+    static_cast<void>(pool->reserve(1 << 20));
+    devices->hang_device(0);
+    devices->wait_for_gates(true);
+    memory->lose();
+    pool->lose();
+    memory->trim(0);
+  }
+  CHECK(devices->counters().waited_in_vain == 0);
+  CHECK(devices->counters().device_bytes == 1 << 19);
 }
 
 }  // namespace

@@ -71,7 +71,7 @@ TEST_CASE("a work queue runs on a GPU, from another thread, and leaves no contex
   auto memory = gpus().allocate(0, 4096);
   REQUIRE(memory.ok());
   const auto pool = MemoryPool::pinned(gpus(), 8192);
-  pool->reserve(8192);
+  const auto room = pool->reserve(8192);
   std::byte* const a = pool->take(4096);
   std::byte* const b = pool->take(4096);
   std::byte* const beyond = pool->take(4096);

@@ -204,7 +204,7 @@ TEST_CASE("lists of tensors of one device are packed there, and cross as the cal
 
 TEST_CASE("a step that no device does is an error of the work") {
   if (sim_devices() == nullptr) return;
-  DeviceDesk desk(*sim_devices(), 0);
+  DeviceDesk desk(*sim_devices(), device::KeptMemory::on(*sim_devices(), 0));
   CHECK(on_device({.steps = {CompressPayload{}}, .device = 0}, desk).status() == Status::invalid_argument);
 }
 

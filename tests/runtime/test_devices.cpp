@@ -191,7 +191,8 @@ TEST_CASE("nobody waits for a device that hangs when inputs are put back at once
   static const auto copies = std::make_shared<DeviceCopies>(*sim_devices(), milliseconds(100));
   static const DeviceVector tensor(contribution_of(0, 1000), 4);
   CollectiveCall call{.signature = {.count = 1000}, .send = tensor.bytes(), .receive = tensor.bytes()};
-  REQUIRE(copies->prepare(call, 4000, 4000, tensor.stream()).ok());
+  const auto prepared = copies->prepare(call, 4000, 4000, tensor.stream());
+  REQUIRE(prepared.ok());
   REQUIRE(call.device.scratch != nullptr);
   call.device.copy_now({.from = tensor.bytes(), .to = call.device.scratch, .bytes = 4000});
   sim_devices()->hang_device(4);

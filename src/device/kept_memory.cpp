@@ -1,0 +1,88 @@
+#include "device/kept_memory.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "device/keep_for_ever.hpp"
+
+namespace hawser::device {
+namespace {
+
+/// The driver is asked for multiples of it.
+constexpr std::size_t kUnit = 64 << 10;
+/// Pieces of up to this size serve any need. A larger one serves needs of at least half its size.
+constexpr std::size_t kAnyBytes = 4 << 20;
+
+}  // namespace
+
+std::shared_ptr<KeptMemory> KeptMemory::on(Devices& devices, int device) {
+  return std::shared_ptr<KeptMemory>(new KeptMemory(devices, device));
+}
+
+KeptMemory::~KeptMemory() { free(std::move(free_)); }
+
+Result<std::shared_ptr<std::byte>> KeptMemory::take(std::size_t bytes) {
+  struct Taken {
+    std::shared_ptr<KeptMemory> owner;
+    Pieces one;
+    ~Taken() {
+      if (!one.empty()) owner->give(one);
+    }
+  };
+  const auto taken = std::make_shared<Taken>(shared_from_this());
+  taken->one = take_free(bytes);
+  if (taken->one.empty()) {
+    const std::size_t wanted = (std::max<std::size_t>(1, bytes) + kUnit - 1) / kUnit * kUnit;
+    auto made = devices_.allocate(device_, wanted);
+    if (!made.ok()) return made.error();
+    taken->one.push_back({.memory = std::move(*made), .bytes = wanted});
+  }
+  return std::shared_ptr<std::byte>(taken, taken->one.front().memory->bytes());
+}
+
+/// The smallest that fits; none where nothing does.
+KeptMemory::Pieces KeptMemory::take_free(std::size_t bytes) {
+  Pieces found;
+  const std::lock_guard lock(mutex_);
+  auto best = free_.end();
+  for (auto one = free_.begin(); one != free_.end(); ++one)
+    if (one->bytes >= bytes && one->bytes <= std::max(2 * bytes, kAnyBytes) &&
+        (best == free_.end() || one->bytes < best->bytes))
+      best = one;
+  if (best != free_.end()) found.splice(found.end(), free_, best);
+  return found;
+}
+
+void KeptMemory::give(Pieces& one) noexcept {
+  const std::lock_guard lock(mutex_);
+  free_.splice(free_.end(), one);
+}
+
+void KeptMemory::trim(std::size_t bytes_kept) noexcept {
+  Pieces beyond;
+  {
+    const std::lock_guard lock(mutex_);
+    std::size_t kept = 0;
+    for (const Piece& one : free_) kept += one.bytes;
+    while (kept > bytes_kept) {
+      const auto largest = std::max_element(free_.begin(), free_.end(),
+                                            [](const Piece& a, const Piece& b) { return a.bytes < b.bytes; });
+      kept -= largest->bytes;
+      beyond.splice(beyond.end(), free_, largest);
+    }
+  }
+  // Without the mutex: others need not wait for the driver.
+  free(std::move(beyond));
+}
+
+void KeptMemory::free(Pieces pieces) const noexcept {
+  if (!is_lost_ || pieces.empty()) return;
+  try {
+    keep_for_ever(std::make_shared<Pieces>(std::move(pieces)));
+  } catch (...) {
+    // Without memory to remember it: nobody may free it either.
+    for (Piece& one : pieces) static_cast<void>(one.memory.release());
+  }
+}
+
+}  // namespace hawser::device
