@@ -4,6 +4,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -56,6 +57,8 @@ class Functions {
     CuFunction found = nullptr;
     if (const CuResult result = driver.cuModuleGetFunction(&found, module, kernel.name); result != kCuSuccess)
       return driver.error((std::string("finding the kernel ") + kernel.name).c_str(), result);
+    // Otherwise it may be loaded when it is first run, which may wait for all streams.
+    if (driver.cuFuncLoad != nullptr) static_cast<void>(driver.cuFuncLoad(found));
     functions_.emplace(&kernel, found);
     return found;
   }
@@ -71,9 +74,25 @@ struct Gpu {
   const CudaDriver& driver;
   CuContext context;
   Functions& functions;
+  CuStream
+      memory_stream;  ///< For its memory alone; null: the driver has no memory in the order of streams there.
 };
 
-Result<void> launch(const Gpu& gpu, CuStream stream, const Launch& launch) {
+/// What a stream of the library's was asked to do; or, with a device, one that a caller says is a stream
+/// there.
+Error refused(const CudaDriver& driver, const char* what, CuResult result, std::optional<int> callers = {}) {
+  Error error = driver.error(what, result);
+  // CUDA_ERROR_INVALID_VALUE, _INVALID_CONTEXT, _INVALID_HANDLE.
+  if (!callers || (result != 1 && result != 201 && result != 400)) return error;
+  const char* words = nullptr;
+  if (driver.cuGetErrorString(result, &words) != kCuSuccess || words == nullptr) words = "unknown error";
+  return {Status::invalid_argument,
+          "the stream is none of device " + std::to_string(*callers) + " (" + what + ": " + words +
+              ", CUDA error " + std::to_string(result) +
+              "); give one of the device that the tensor lies on, and destroy it later"};
+}
+
+Result<void> launch(const Gpu& gpu, CuStream stream, const Launch& launch, std::optional<int> callers = {}) {
   if (launch.kernel->image == nullptr) return Error{Status::invalid_argument, kNoKernels};
   KernelArguments arguments{};
   HAWSER_ASSERT(launch.memory.size() <= KernelArguments::kMemories);
@@ -88,7 +107,8 @@ Result<void> launch(const Gpu& gpu, CuStream stream, const Launch& launch) {
   if (const CuResult result = gpu.driver.cuLaunchKernel(*function, launch.blocks, 1, 1, kKernelThreads, 1, 1, 0, stream,
                                                         parameters, nullptr);
       result != kCuSuccess)
-    return gpu.driver.error((std::string("starting the kernel ") + launch.kernel->name).c_str(), result);
+    return refused(gpu.driver, (std::string("starting the kernel ") + launch.kernel->name).c_str(), result,
+                   callers);
   return {};
 }
 
@@ -155,7 +175,7 @@ class CudaEvent final : public Event {
     const InContext in(gpu_.driver, gpu_.context);
     static_cast<void>(gpu_.driver.cuEventDestroy(event_));
   }
-  static Result<std::shared_ptr<Event>> record(Gpu gpu, CuStream stream) {
+  static Result<std::shared_ptr<Event>> record(Gpu gpu, CuStream stream, std::optional<int> callers = {}) {
     const InContext in(gpu.driver, gpu.context);
     if (in.result() != kCuSuccess) return gpu.driver.error("entering the GPU's context", in.result());
     CuEvent made = nullptr;
@@ -163,7 +183,7 @@ class CudaEvent final : public Event {
       return gpu.driver.error("making an event", result);
     auto event = std::make_shared<CudaEvent>(gpu, made);
     if (const CuResult result = gpu.driver.cuEventRecord(made, stream); result != kCuSuccess)
-      return gpu.driver.error("recording an event on the stream", result);
+      return refused(gpu.driver, "recording an event on the stream", result, callers);
     return std::shared_ptr<Event>(std::move(event));
   }
 
@@ -227,7 +247,21 @@ class CudaMemory final : public Memory {
   CudaMemory(Gpu gpu, std::byte* at, bool is_pinned) : gpu_(gpu), at_(at), is_pinned_(is_pinned) {}
   ~CudaMemory() override {
     const InContext in(gpu_.driver, gpu_.context);
-    static_cast<void>(is_pinned_ ? gpu_.driver.cuMemFreeHost(at_) : gpu_.driver.cuMemFree(pointer(at_)));
+    if (is_pinned_) {
+      static_cast<void>(gpu_.driver.cuMemFreeHost(at_));
+    } else if (gpu_.memory_stream == nullptr) {
+      static_cast<void>(gpu_.driver.cuMemFree(pointer(at_)));
+    } else {
+      static_cast<void>(gpu_.driver.cuMemFreeAsync(pointer(at_), gpu_.memory_stream));
+      // That is when others can have it. Nothing else is on that stream.
+      static_cast<void>(gpu_.driver.cuStreamSynchronize(gpu_.memory_stream));
+    }
+  }
+  /// Without waiting for any stream, where the driver can.
+  static CuResult allocate(const Gpu& gpu, CuDevicePtr& made, std::size_t bytes) {
+    if (gpu.memory_stream == nullptr) return gpu.driver.cuMemAlloc(&made, bytes);
+    const CuResult result = gpu.driver.cuMemAllocAsync(&made, bytes, gpu.memory_stream);
+    return result != kCuSuccess ? result : gpu.driver.cuStreamSynchronize(gpu.memory_stream);
   }
   std::byte* bytes() const override { return at_; }
 
@@ -241,36 +275,35 @@ class Cuda final : public Devices {
  public:
   const char* name() const override { return "cuda"; }
   int count() const override {
-    const CudaDriver* const driver = cuda_driver(false);
+    const FoundDriver found = cuda_driver(false);
+    const auto counts = found.usable != nullptr    ? found.usable->cuDeviceGetCount
+                        : found.too_old != nullptr ? found.too_old->cuDeviceGetCount
+                                                   : nullptr;
     int count = 0;
-    if (driver == nullptr || driver->cuDeviceGetCount(&count) != kCuSuccess) return 0;
+    if (counts == nullptr || counts(&count) != kCuSuccess) return 0;
     return count;
   }
 
   bool runs(const Kernel& kernel) const override { return kernel.image != nullptr; }
   Result<int> where(const void* address, std::size_t bytes) const override {
-    const CudaDriver* const driver = cuda_driver(false);
-    if (driver == nullptr || address == nullptr) return kHost;
-    unsigned memory_type = 0;
-    unsigned is_managed = 0;
-    int device = 0;
-    CuDevicePtr start = 0;
-    std::size_t size = 0;
-    CuPointerAttribute wanted[] = {CuPointerAttribute::memory_type, CuPointerAttribute::is_managed,
-                                   CuPointerAttribute::device_ordinal, CuPointerAttribute::range_start,
-                                   CuPointerAttribute::range_size};
-    void* found[] = {&memory_type, &is_managed, &device, &start, &size};
-    // Of memory that the driver does not know it says nothing, without an error. A driver that was never initialised
-    // knows none.
-    if (driver->cuPointerGetAttributes(5, wanted, found, pointer(address)) != kCuSuccess) return kHost;
-    if (memory_type != kCuMemoryTypeDevice && is_managed == 0) return kHost;
-    const CuDevicePtr offset = pointer(address) - start;
-    if (size != 0 && (offset > size || bytes > size - offset))
-      return Error{Status::invalid_argument, std::to_string(bytes) +
-                                                 " bytes reach beyond their allocation on device " +
-                                                 std::to_string(device) + ", which has " +
-                                                 std::to_string(size - offset) + " bytes from there on"};
-    return device;
+    if (address == nullptr) return kHost;
+    const FoundDriver found = cuda_driver(false);
+    if (found.usable == nullptr)
+      return found.too_old == nullptr ? kHost : where_of_old(*found.too_old, address);
+    const Range first = range_of(*found.usable, pointer(address));
+    if (first.device == kHost) return kHost;
+    // Memory may be made of several mappings, one behind the other.
+    CuDevicePtr known_to = first.end;
+    while (first.has_bounds && bytes > known_to - pointer(address)) {
+      const Range next = range_of(*found.usable, known_to);
+      if (next.device != first.device || next.end <= known_to)
+        return Error{Status::invalid_argument,
+                     std::to_string(bytes) + " bytes reach beyond their allocation on device " +
+                         std::to_string(first.device) + ", which has " +
+                         std::to_string(known_to - pointer(address)) + " bytes from there on"};
+      known_to = next.end;
+    }
+    return first.device;
   }
 
   Result<std::unique_ptr<Stream>> make_stream(int device) override {
@@ -293,12 +326,12 @@ class Cuda final : public Devices {
   Result<std::shared_ptr<Event>> record_on(int device, std::uintptr_t stream) override {
     const auto gpu = find(device);
     if (!gpu.ok()) return gpu.error();
-    return CudaEvent::record(*gpu, reinterpret_cast<CuStream>(stream));
+    return CudaEvent::record(*gpu, reinterpret_cast<CuStream>(stream), device);
   }
   Result<void> launch_on(int device, std::uintptr_t stream, const Launch& launch) override {
     const auto gpu = find(device);
     if (!gpu.ok()) return gpu.error();
-    return device::launch(*gpu, reinterpret_cast<CuStream>(stream), launch);
+    return device::launch(*gpu, reinterpret_cast<CuStream>(stream), launch, device);
   }
   Result<std::shared_ptr<Gate>> make_gate() override {
     const auto word = words_.take([this] { return allocate_pinned(GateWords::kBytes); });
@@ -310,12 +343,10 @@ class Cuda final : public Devices {
     if (!gpu.ok()) return gpu.error();
     const GateWords::Word& word = static_cast<const CudaGate&>(*gate).word();
     const InContext in(gpu->driver, gpu->context);
-    const CuResult result =
-        in.result() != kCuSuccess
-            ? in.result()
-            : gpu->driver.cuStreamWaitValue32(reinterpret_cast<CuStream>(stream), pointer(word.at), word.number,
-                                              kCuStreamWaitValueGeq);
-    if (result != kCuSuccess) return gpu->driver.error("making the stream wait", result);
+    if (in.result() != kCuSuccess) return gpu->driver.error("entering the GPU's context", in.result());
+    const CuResult result = gpu->driver.cuStreamWaitValue32(
+        reinterpret_cast<CuStream>(stream), pointer(word.at), word.number, kCuStreamWaitValueGeq);
+    if (result != kCuSuccess) return refused(gpu->driver, "making the stream wait", result, device);
     return {};
   }
   Result<std::unique_ptr<Memory>> allocate(int device, std::size_t bytes) override {
@@ -323,7 +354,7 @@ class Cuda final : public Devices {
     if (!gpu.ok()) return gpu.error();
     const InContext in(gpu->driver, gpu->context);
     CuDevicePtr made = 0;
-    if (const CuResult result = gpu->driver.cuMemAlloc(&made, bytes); result != kCuSuccess)
+    if (const CuResult result = CudaMemory::allocate(*gpu, made, bytes); result != kCuSuccess)
       return gpu->driver.error(
           ("allocating " + std::to_string(bytes) + " bytes on device " + std::to_string(device)).c_str(), result);
     return std::unique_ptr<Memory>(std::make_unique<CudaMemory>(*gpu, reinterpret_cast<std::byte*>(made), false));
@@ -345,13 +376,50 @@ class Cuda final : public Devices {
   }
 
  private:
+  struct Range {
+    int device = kHost;
+    bool has_bounds = false;
+    CuDevicePtr end = 0;
+  };
+  static Range range_of(const CudaDriver& driver, CuDevicePtr address) {
+    unsigned memory_type = 0;
+    unsigned is_managed = 0;
+    int device = 0;
+    CuDevicePtr start = 0;
+    std::size_t size = 0;
+    CuPointerAttribute wanted[] = {CuPointerAttribute::memory_type, CuPointerAttribute::is_managed,
+                                   CuPointerAttribute::device_ordinal, CuPointerAttribute::range_start,
+                                   CuPointerAttribute::range_size};
+    void* found[] = {&memory_type, &is_managed, &device, &start, &size};
+    // Of memory that the driver does not know it says nothing, without an error. A driver that was never
+    // initialised knows none.
+    if (driver.cuPointerGetAttributes(5, wanted, found, address) != kCuSuccess) return {};
+    if (memory_type != kCuMemoryTypeDevice && is_managed == 0) return {};
+    return {.device = device, .has_bounds = size != 0, .end = start + size};
+  }
+  static Result<int> where_of_old(const OldCudaDriver& driver, const void* address) {
+    unsigned memory_type = 0;
+    if (driver.cuPointerGetAttribute == nullptr ||
+        driver.cuPointerGetAttribute(&memory_type, CuPointerAttribute::memory_type, pointer(address)) !=
+            kCuSuccess)
+      return kHost;
+    unsigned is_managed = 0;
+    static_cast<void>(
+        driver.cuPointerGetAttribute(&is_managed, CuPointerAttribute::is_managed, pointer(address)));
+    if (memory_type != kCuMemoryTypeDevice && is_managed == 0) return kHost;
+    return driver.error("the memory lies on a GPU");
+  }
+
   Result<Gpu> find(int device) {
-    const CudaDriver* const driver = cuda_driver(false);
+    const FoundDriver known_driver = cuda_driver(false);
+    if (known_driver.too_old != nullptr)
+      return known_driver.too_old->error("device " + std::to_string(device) + " was asked for");
+    const CudaDriver* const driver = known_driver.usable;
     if (driver == nullptr || device < 0 || device >= count())
       return Error{Status::invalid_argument, "there is no CUDA device " + std::to_string(device)};
     const std::lock_guard lock(mutex_);
     if (const auto known = gpus_.find(device); known != gpus_.end())
-      return Gpu{*driver, known->second.context, known->second.functions};
+      return Gpu{*driver, known->second.context, known->second.functions, known->second.memory_stream};
     CuDevice handle = 0;
     if (const CuResult result = driver->cuDeviceGet(&handle, device); result != kCuSuccess)
       return driver->error("finding the GPU", result);
@@ -360,11 +428,26 @@ class Cuda final : public Devices {
       return driver->error("entering the GPU's context", result);
     Used& used = gpus_[device];
     used.context = context;
-    return Gpu{*driver, context, used.functions};
+    used.memory_stream = make_memory_stream(*driver, context, handle);
+    return Gpu{*driver, context, used.functions, used.memory_stream};
+  }
+  static CuStream make_memory_stream(const CudaDriver& driver, CuContext context, CuDevice handle) {
+    int has_pools = 0;
+    if (driver.cuMemAllocAsync == nullptr || driver.cuMemFreeAsync == nullptr ||
+        driver.cuDeviceGetAttribute == nullptr ||
+        driver.cuDeviceGetAttribute(&has_pools, kCuDeviceMemoryPoolsSupported, handle) != kCuSuccess ||
+        has_pools == 0)
+      return nullptr;
+    const InContext in(driver, context);
+    CuStream made = nullptr;
+    if (in.result() != kCuSuccess || driver.cuStreamCreate(&made, kCuStreamNonBlocking) != kCuSuccess)
+      return nullptr;
+    return made;
   }
 
   struct Used {
     CuContext context = nullptr;  ///< Retained until the process ends.
+    CuStream memory_stream = nullptr;  ///< Likewise.
     Functions functions;
   };
   std::mutex mutex_;
@@ -377,7 +460,13 @@ class Cuda final : public Devices {
 Result<std::unique_ptr<Devices>> cuda_devices(bool load) {
   auto made = std::make_unique<Cuda>();
   if (load) {
-    const CudaDriver* const driver = cuda_driver(true);
+    const FoundDriver found = cuda_driver(true);
+    if (found.too_old != nullptr) {
+      Error error = found.too_old->error("HAWSER_DEVICE is cuda");
+      error.status = Status::system;
+      return error;
+    }
+    const CudaDriver* const driver = found.usable;
     if (driver == nullptr) return Error{Status::system, "there is no CUDA driver here (libcuda.so.1)"};
     if (const CuResult result = driver->cuInit(0); result != kCuSuccess)
       return driver->error("the CUDA driver", result);

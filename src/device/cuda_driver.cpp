@@ -10,27 +10,49 @@ namespace {
 
 constexpr const char* kLibrary = "libcuda.so.1";
 
-/// False if one of them is missing: a driver that is too old.
-bool find_all(void* library, CudaDriver& driver) {
-  const auto find = [library](auto& function, const char* name) {
-    function = reinterpret_cast<std::decay_t<decltype(function)>>(::dlsym(library, name));
-    return function != nullptr;
+template <class Function>
+bool find(void* library, Function& function, const char* name) {
+  function = reinterpret_cast<Function>(::dlsym(library, name));
+  return function != nullptr;
+}
+
+/// The first that is missing, in a driver that is too old; null otherwise.
+const char* find_all(void* library, CudaDriver& driver) {
+  const char* missing = nullptr;
+  const auto need = [&](auto& function, const char* name) {
+    if (!find(library, function, name) && missing == nullptr) missing = name;
   };
   // The names with _v2 are what cuda.h makes of the plain ones.
-  return find(driver.cuInit, "cuInit") && find(driver.cuDeviceGetCount, "cuDeviceGetCount") &&
-         find(driver.cuDeviceGet, "cuDeviceGet") && find(driver.cuDevicePrimaryCtxRetain, "cuDevicePrimaryCtxRetain") &&
-         find(driver.cuCtxPushCurrent, "cuCtxPushCurrent_v2") && find(driver.cuCtxPopCurrent, "cuCtxPopCurrent_v2") &&
-         find(driver.cuPointerGetAttributes, "cuPointerGetAttributes") &&
-         find(driver.cuStreamCreate, "cuStreamCreate") && find(driver.cuStreamDestroy, "cuStreamDestroy_v2") &&
-         find(driver.cuStreamSynchronize, "cuStreamSynchronize") &&
-         find(driver.cuStreamWaitEvent, "cuStreamWaitEvent") && find(driver.cuEventCreate, "cuEventCreate") &&
-         find(driver.cuEventDestroy, "cuEventDestroy_v2") && find(driver.cuEventRecord, "cuEventRecord") &&
-         find(driver.cuEventQuery, "cuEventQuery") && find(driver.cuMemcpyAsync, "cuMemcpyAsync") &&
-         find(driver.cuMemAlloc, "cuMemAlloc_v2") && find(driver.cuMemFree, "cuMemFree_v2") &&
-         find(driver.cuMemHostAlloc, "cuMemHostAlloc") && find(driver.cuMemFreeHost, "cuMemFreeHost") &&
-         find(driver.cuModuleLoadData, "cuModuleLoadData") && find(driver.cuModuleGetFunction, "cuModuleGetFunction") &&
-         find(driver.cuLaunchKernel, "cuLaunchKernel") && find(driver.cuStreamWaitValue32, "cuStreamWaitValue32_v2") &&
-         find(driver.cuGetErrorString, "cuGetErrorString");
+  need(driver.cuInit, "cuInit");
+  need(driver.cuDeviceGetCount, "cuDeviceGetCount");
+  need(driver.cuDeviceGet, "cuDeviceGet");
+  need(driver.cuDevicePrimaryCtxRetain, "cuDevicePrimaryCtxRetain");
+  need(driver.cuCtxPushCurrent, "cuCtxPushCurrent_v2");
+  need(driver.cuCtxPopCurrent, "cuCtxPopCurrent_v2");
+  need(driver.cuPointerGetAttributes, "cuPointerGetAttributes");
+  need(driver.cuStreamCreate, "cuStreamCreate");
+  need(driver.cuStreamDestroy, "cuStreamDestroy_v2");
+  need(driver.cuStreamSynchronize, "cuStreamSynchronize");
+  need(driver.cuStreamWaitEvent, "cuStreamWaitEvent");
+  need(driver.cuEventCreate, "cuEventCreate");
+  need(driver.cuEventDestroy, "cuEventDestroy_v2");
+  need(driver.cuEventRecord, "cuEventRecord");
+  need(driver.cuEventQuery, "cuEventQuery");
+  need(driver.cuMemcpyAsync, "cuMemcpyAsync");
+  need(driver.cuMemAlloc, "cuMemAlloc_v2");
+  need(driver.cuMemFree, "cuMemFree_v2");
+  need(driver.cuMemHostAlloc, "cuMemHostAlloc");
+  need(driver.cuMemFreeHost, "cuMemFreeHost");
+  need(driver.cuModuleLoadData, "cuModuleLoadData");
+  need(driver.cuModuleGetFunction, "cuModuleGetFunction");
+  need(driver.cuLaunchKernel, "cuLaunchKernel");
+  need(driver.cuStreamWaitValue32, "cuStreamWaitValue32_v2");
+  need(driver.cuGetErrorString, "cuGetErrorString");
+  static_cast<void>(find(library, driver.cuDeviceGetAttribute, "cuDeviceGetAttribute"));
+  static_cast<void>(find(library, driver.cuMemAllocAsync, "cuMemAllocAsync"));
+  static_cast<void>(find(library, driver.cuMemFreeAsync, "cuMemFreeAsync"));
+  static_cast<void>(find(library, driver.cuFuncLoad, "cuFuncLoad"));
+  return missing;
 }
 
 /// What to do about it; empty where its words say enough.
@@ -70,19 +92,34 @@ Error CudaDriver::error(const char* what, CuResult result) const {
           std::string(what) + ": " + words + " (CUDA error " + std::to_string(result) + ")" + advice(result)};
 }
 
-const CudaDriver* cuda_driver(bool load) {
+Error OldCudaDriver::error(const std::string& what) const {
+  return {Status::invalid_argument,
+          what + ", and the CUDA driver here is too old: it has no " + missing +
+              "; install a driver of CUDA 11.7 or later, or use tensors of the host"};
+}
+
+FoundDriver cuda_driver(bool load) {
   static std::mutex mutex;
-  static CudaDriver driver;
-  static std::atomic<const CudaDriver*> found{nullptr};
-  if (const CudaDriver* const known = found.load(std::memory_order_acquire)) return known;
+  static CudaDriver usable;
+  static OldCudaDriver too_old;
+  static FoundDriver found;
+  static std::atomic<bool> is_found{false};
+  if (is_found.load(std::memory_order_acquire)) return found;
   const std::lock_guard lock(mutex);
-  if (const CudaDriver* const known = found.load(std::memory_order_acquire)) return known;
+  if (is_found.load(std::memory_order_acquire)) return found;
   void* const library = ::dlopen(kLibrary, RTLD_LAZY | RTLD_LOCAL | (load ? 0 : RTLD_NOLOAD));
-  if (library == nullptr) return nullptr;
+  if (library == nullptr) return {};
   // It stays open: its functions are called until the process ends.
-  if (!find_all(library, driver)) return nullptr;
-  found.store(&driver, std::memory_order_release);
-  return &driver;
+  too_old.missing = find_all(library, usable);
+  if (too_old.missing == nullptr) {
+    found.usable = &usable;
+  } else {
+    too_old.cuDeviceGetCount = usable.cuDeviceGetCount;
+    static_cast<void>(find(library, too_old.cuPointerGetAttribute, "cuPointerGetAttribute"));
+    found.too_old = &too_old;
+  }
+  is_found.store(true, std::memory_order_release);
+  return found;
 }
 
 }  // namespace hawser::device

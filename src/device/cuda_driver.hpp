@@ -26,6 +26,7 @@ inline constexpr unsigned kCuEventDisableTiming = 2;
 inline constexpr unsigned kCuMemHostAllocPortable = 1;
 inline constexpr unsigned kCuMemoryTypeDevice = 2;
 inline constexpr unsigned kCuStreamWaitValueGeq = 0;
+inline constexpr int kCuDeviceMemoryPoolsSupported = 115;
 
 /// CUpointer_attribute.
 enum class CuPointerAttribute : int {
@@ -64,12 +65,33 @@ struct CudaDriver {
   CuResult (*cuStreamWaitValue32)(CuStream, CuDevicePtr, std::uint32_t, unsigned) = nullptr;
   CuResult (*cuGetErrorString)(CuResult, const char**) = nullptr;
 
+  // Null where the driver does not have them.
+  CuResult (*cuDeviceGetAttribute)(int*, int, CuDevice) = nullptr;
+  CuResult (*cuMemAllocAsync)(CuDevicePtr*, std::size_t, CuStream) = nullptr;
+  CuResult (*cuMemFreeAsync)(CuDevicePtr, CuStream) = nullptr;
+  CuResult (*cuFuncLoad)(CuFunction) = nullptr;
+
   /// "what: the driver's words (number)".
   Error error(const char* what, CuResult result) const;
 };
 
-/// Null while the process has not loaded the driver's library: then no pointer is a device's. `load`: loads it. Safe
-/// from any thread.
-const CudaDriver* cuda_driver(bool load);
+/// Of a driver that lacks a function which is needed here, enough to know memory of its devices.
+struct OldCudaDriver {
+  const char* missing = nullptr;
+  CuResult (*cuDeviceGetCount)(int*) = nullptr;
+  CuResult (*cuPointerGetAttribute)(void*, CuPointerAttribute, CuDevicePtr) = nullptr;
+
+  /// "what", and what to do about it.
+  Error error(const std::string& what) const;
+};
+
+struct FoundDriver {
+  const CudaDriver* usable = nullptr;
+  const OldCudaDriver* too_old = nullptr;
+};
+
+/// Neither, while the process has not loaded the driver's library: then no pointer is a device's. `load`:
+/// loads it. Safe from any thread.
+FoundDriver cuda_driver(bool load);
 
 }  // namespace hawser::device

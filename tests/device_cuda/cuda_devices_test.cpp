@@ -6,9 +6,10 @@
 #include <vector>
 
 #include "catch.hpp"
-#include "device/work_queue.hpp"
 #include "device/cuda_devices.hpp"
+#include "device/cuda_driver.hpp"
 #include "device/memory_pool.hpp"
+#include "device/work_queue.hpp"
 
 /// On the stand-in driver of fake_driver.c, which LD_LIBRARY_PATH brings here; or on a real one.
 namespace hawser::device {
@@ -167,6 +168,106 @@ TEST_CASE("each error of the driver says what to do") {
   CHECK(gpus().allocate(0, 1000).error().sentence.find("free memory on the GPU") != std::string::npos);
   fail_next(719);
   CHECK(gpus().record_on(0, 0).error().sentence.find("compute-sanitizer") != std::string::npos);
+}
+
+TEST_CASE("memory that is made of several mappings lies on its device as a whole") {
+  const auto map_by = fake<void(std::size_t)>("fake_map_by");
+  if (map_by == nullptr) return;
+  map_by(1 << 16);
+  auto memory = gpus().allocate(0, 1'000'000);
+  auto stream = gpus().make_stream(0);
+  map_by(0);
+  REQUIRE((memory.ok() && stream.ok()));
+  std::byte* const at = (*memory)->bytes();
+  CHECK(*gpus().where(at, 1'000'000) == 0);
+  CHECK(*gpus().where(at + 65'535, 2) == 0);
+  CHECK(gpus().where(at + 999'999, 2).status() == Status::invalid_argument);
+  CHECK(gpus().where(at + 5, 1'000'000).error().sentence.find("which has 999995 bytes from there on") !=
+        std::string::npos);
+  const std::vector<std::byte> input(1'000'000, std::byte{7});
+  CHECK((*stream)->copy(at, input.data(), input.size()).ok());
+}
+
+TEST_CASE("a stream of the caller that the driver does not take is an invalid argument") {
+  const auto fail_next = fake<void(int)>("fake_fail_next");
+  if (fail_next == nullptr) return;
+  auto gate = gpus().make_gate();
+  REQUIRE(gate.ok());
+  const Kernel set{.name = "set", .run_block = nullptr, .image = "set"};
+  auto memory = gpus().allocate(0, 64);
+  REQUIRE(memory.ok());
+  const Launch launch = Launch::of(set, 1, {{(*memory)->bytes(), 64}}, std::uint8_t{7});
+  REQUIRE(gpus().launch_on(0, 0, launch).ok());
+  const std::string words = "the stream is none of device 0 (";
+  for (const int result : {1, 201, 400}) {
+    fail_next(result);
+    const auto recorded = gpus().record_on(0, 0);
+    CHECK(recorded.status() == Status::invalid_argument);
+    CHECK(recorded.error().sentence.starts_with(words));
+    fail_next(result);
+    const auto launched = gpus().launch_on(0, 0, launch);
+    CHECK(launched.status() == Status::invalid_argument);
+    CHECK(launched.error().sentence.starts_with(words));
+    fail_next(result);
+    const auto waits = gpus().wait_on(0, 0, *gate);
+    CHECK(waits.status() == Status::invalid_argument);
+    CHECK(waits.error().sentence.starts_with(words));
+  }
+  // Of the library's own streams it is the device's fault.
+  auto stream = gpus().make_stream(0);
+  REQUIRE(stream.ok());
+  fail_next(400);
+  CHECK((*stream)->record().status() == Status::system);
+}
+
+TEST_CASE("where the driver has memory in the order of streams, none is waited for") {
+  const auto wait_for_gates = fake<void(int)>("fake_wait_for_gates");
+  const auto waited_in_vain = fake<int()>("fake_waited_in_vain");
+  if (wait_for_gates == nullptr) return;
+  auto gate = gpus().make_gate();
+  REQUIRE((gate.ok() && gpus().allocate(0, 64).ok()));
+  REQUIRE(gpus().wait_on(0, 0, *gate).ok());
+  const auto after = gpus().record_on(0, 0);
+  REQUIRE(after.ok());
+  wait_for_gates(1);
+  CHECK(gpus().allocate(0, 64).ok());
+  wait_for_gates(0);
+  CHECK(waited_in_vain() == 0);
+  CHECK_FALSE(*(*after)->wait(std::chrono::milliseconds(50)));
+  (*gate)->open();
+  CHECK(*(*after)->wait(kBound));
+}
+
+/// With a driver that the process has loaded, and that is older than CUDA 11.7 (FAKE_IS_OLD).
+TEST_CASE("memory of a GPU with a driver that is too old is refused, and the sentence says what is missing",
+          "[.old]") {
+  void* const library = ::dlopen("libcuda.so.1", RTLD_NOW);
+  REQUIRE(library != nullptr);
+  const auto function = [&]<class Function>(const char* name, Function) {
+    return reinterpret_cast<Function>(::dlsym(library, name));
+  };
+  void* context = nullptr;
+  CuDevicePtr memory = 0;
+  REQUIRE(function("cuInit", CudaDriver().cuInit)(0) == 0);
+  REQUIRE(function("cuDevicePrimaryCtxRetain", CudaDriver().cuDevicePrimaryCtxRetain)(&context, 0) == 0);
+  REQUIRE(function("cuCtxPushCurrent_v2", CudaDriver().cuCtxPushCurrent)(context) == 0);
+  REQUIRE(function("cuMemAlloc_v2", CudaDriver().cuMemAlloc)(&memory, 64) == 0);
+  const auto devices = cuda_devices(false);
+  REQUIRE(devices.ok());
+  // So that callers ask where their memory lies.
+  CHECK((*devices)->count() > 0);
+  const auto found = (*devices)->where(reinterpret_cast<void*>(memory), 64);
+  CHECK(found.status() == Status::invalid_argument);
+  CHECK(found.error().sentence ==
+        "the memory lies on a GPU, and the CUDA driver here is too old: it has no cuStreamWaitValue32_v2; "
+        "install a "
+        "driver of CUDA 11.7 or later, or use tensors of the host");
+  const int here = 0;
+  CHECK(*(*devices)->where(&here, sizeof here) == kHost);
+  CHECK((*devices)->make_stream(0).error().sentence.find("cuStreamWaitValue32_v2") != std::string::npos);
+  const auto named = cuda_devices(true);
+  CHECK(named.status() == Status::system);
+  CHECK(named.error().sentence.find("cuStreamWaitValue32_v2") != std::string::npos);
 }
 
 TEST_CASE("what the driver refuses is told in its words") {
