@@ -119,34 +119,52 @@ void DeviceCopies::trim() noexcept {
   for (const auto& memory : all) memory->trim(kDeviceBytesKept);
 }
 
-Result<DeviceCopies::Prepared> DeviceCopies::prepare(CollectiveCall& call, std::size_t send_bytes,
-                                                     std::size_t receive_bytes, std::uintptr_t stream) {
-  Prepared prepared;
-  device::StreamWaits::Events& first = prepared.first;
-  if (devices_.count() == 0) return prepared;
-  DeviceBuffers& buffers = call.device;
+Result<DeviceCopies::Places> DeviceCopies::find(const CollectiveCall& call, std::size_t send_bytes,
+                                                std::size_t receive_bytes) const {
+  Places places;
+  if (devices_.count() == 0) return places;
   if (send_bytes > 0 && call.send != nullptr) {
     const auto on = devices_.where(call.send, send_bytes);
     if (!on.ok()) return Error{on.status(), "the send buffer: " + on.error().sentence};
-    buffers.send = *on;
+    places.send = *on;
   }
   if (receive_bytes > 0 && call.receive != nullptr) {
     const auto on = devices_.where(call.receive, receive_bytes);
     if (!on.ok()) return Error{on.status(), "the receive buffer: " + on.error().sentence};
-    buffers.receive = *on;
+    places.receive = *on;
   }
-  if (!buffers.any()) return prepared;
-  const auto comes_first = [&](int device, std::uintptr_t on) -> Result<void> {
+  return places;
+}
+
+Result<device::StreamWaits::Events> DeviceCopies::streams_now(const Places& places,
+                                                              std::uintptr_t stream) const {
+  device::StreamWaits::Events now;
+  const auto add = [&](int device, std::uintptr_t on) -> Result<void> {
     auto recorded = devices_.record_on(device, on);
     if (!recorded.ok()) return recorded.error();
-    first.push_back(std::move(*recorded));
+    now.push_back(std::move(*recorded));
     return {};
   };
-  if (buffers.send != kOnHost)
-    if (const auto made = comes_first(buffers.send, stream); !made.ok()) return made.error();
-  if (buffers.receive != kOnHost && buffers.receive != buffers.send)
-    if (const auto made = comes_first(buffers.receive, buffers.send == kOnHost ? stream : 0); !made.ok())
+  if (places.send != kOnHost)
+    if (const auto made = add(places.send, stream); !made.ok()) return made.error();
+  if (places.receive != kOnHost && places.receive != places.send)
+    if (const auto made = add(places.receive, places.stream_of_receive(stream)); !made.ok())
       return made.error();
+  return now;
+}
+
+Result<DeviceCopies::Prepared> DeviceCopies::prepare(CollectiveCall& call, std::size_t send_bytes,
+                                                     std::size_t receive_bytes, std::uintptr_t stream) {
+  Prepared prepared;
+  DeviceBuffers& buffers = call.device;
+  const auto places = find(call, send_bytes, receive_bytes);
+  if (!places.ok()) return places.error();
+  buffers.send = places->send;
+  buffers.receive = places->receive;
+  if (!buffers.any()) return prepared;
+  auto first = streams_now(*places, stream);
+  if (!first.ok()) return first.error();
+  prepared.first = std::move(*first);
   const auto hold = begin_call();
   prepared.hold = hold;
   if (buffers.receive != kOnHost && is_in_place(call, send_bytes, receive_bytes) &&

@@ -55,6 +55,20 @@ class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
   Result<void> make_ready_for_state(const std::set<std::int32_t>& on);
   /// Whether this process has devices, now.
   bool any() const { return devices_.count() > 0; }
+  /// Where the buffers of a call lie, and whose streams are concerned.
+  struct Places {
+    std::int32_t send = kOnHost;
+    std::int32_t receive = kOnHost;
+    /// The stream that a caller names is one of the device that sends; of the other one the default stream
+    /// counts.
+    std::uintptr_t stream_of_receive(std::uintptr_t stream) const {
+      return send == kOnHost || send == receive ? stream : 0;
+    }
+  };
+  /// Errors: invalid_argument.
+  Result<Places> find(const CollectiveCall& call, std::size_t send_bytes, std::size_t receive_bytes) const;
+  /// What these streams do now. Errors: invalid_argument, system.
+  Result<device::StreamWaits::Events> streams_now(const Places& places, std::uintptr_t stream) const;
   struct Prepared {
     /// What must come before the call begins: what the caller's streams do now.
     device::StreamWaits::Events first;

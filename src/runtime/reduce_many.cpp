@@ -4,6 +4,8 @@
 #include <cstring>
 #include <deque>
 #include <map>
+#include <set>
+#include <tuple>
 
 #include "base/thrown.hpp"
 #include "runtime/clock.hpp"
@@ -101,13 +103,29 @@ class Reduction {
   }
 
   /// What would be found at a unit's start is found before the first.
-  Error check() const {
+  Error check() {
+    std::set<std::tuple<int, int, std::uintptr_t>> streams;
     for (std::size_t i = 0; i < arguments_.tensors.size(); ++i) {
       const Tensor& tensor = arguments_.tensors[i];
-      const auto fine = communicator_.check(call_of(tensor.send, tensor.receive, tensor.count, tensor.type));
-      if (!fine.ok()) return {fine.error().status, "tensor " + std::to_string(i) + ": " + fine.error().sentence};
+      const CollectiveCall call = call_of(tensor.send, tensor.receive, tensor.count, tensor.type);
+      auto fine = communicator_.check(call);
+      if (fine.ok() && communicator_.has_devices()) fine = check_places(call, stream_of(tensor), streams);
+      if (!fine.ok())
+        return {fine.error().status, "tensor " + std::to_string(i) + ": " + fine.error().sentence};
     }
     return {Status::success, {}};
+  }
+
+  /// `streams`: those that have been checked, of calls with such places.
+  Result<void> check_places(const CollectiveCall& call, std::uintptr_t stream,
+                            std::set<std::tuple<int, int, std::uintptr_t>>& streams) {
+    const std::size_t bytes = call.signature.count * element_bytes(call.signature.type);
+    const auto places = communicator_.devices()->find(call, bytes, bytes);
+    if (!places.ok()) return places.error();
+    places_.push_back(*places);
+    if (!streams.emplace(places->send, places->receive, stream).second) return {};
+    const auto known = communicator_.devices()->streams_now(*places, stream);
+    return known.ok() ? Result<void>() : Result<void>(known.error());
   }
 
   CollectiveCall call_of(const void* send, void* receive, std::uint64_t count, DataType type) const {
@@ -176,11 +194,13 @@ class Reduction {
   Result<void> gather_with_devices(const Unit& unit, Flying& flying) const {
     const std::size_t element = element_bytes(unit.type);
     std::vector<StreamCopy> copies;
+    std::vector<std::uintptr_t> results_after;
     for (const std::size_t i : unit.tensors) {
       const Tensor& tensor = arguments_.tensors[i];
       const auto* const from = static_cast<const std::byte*>(tensor.send);
       auto* const to = static_cast<std::byte*>(tensor.receive);
       copies.push_back({{.from = from, .to = to, .bytes = tensor.count * element}, stream_of(tensor)});
+      results_after.push_back(places_[i].stream_of_receive(stream_of(tensor)));
     }
     DeviceCopies& devices = *communicator_.devices();
     const int device = devices.device_of(copies);
@@ -191,6 +211,7 @@ class Reduction {
     for (std::size_t i = 0; i < copies.size(); ++i) {
       copies[i].bytes.to = flying.send.get() + at;
       flying.to_tensors[i].bytes.from = flying.receive.get() + at;
+      flying.to_tensors[i].stream = results_after[i];
       at += copies[i].bytes.bytes;
     }
     return communicator_.copy(copies);
@@ -297,6 +318,7 @@ class Reduction {
 
   Communicator& communicator_;
   const ManyArguments& arguments_;
+  std::vector<DeviceCopies::Places> places_;  ///< Of each tensor, where there are devices.
   std::vector<Unit> units_;
   std::deque<std::size_t> waiting_;
   std::deque<Flying> flying_;

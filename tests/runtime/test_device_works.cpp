@@ -202,6 +202,53 @@ TEST_CASE("lists of tensors of one device are packed there, and cross as the cal
     }
 }
 
+TEST_CASE("tensors of a list may be sent from one device and received on another") {
+  if (sim_devices() == nullptr) return;
+  TestRun run;
+  const Peers peers = run.assemble(2);
+  on_all(peers, [&](std::size_t who, Communicator& peer) {
+    std::vector<DeviceVector> send, receive;
+    std::vector<float> on_host(50);
+    ManyArguments arguments;
+    for (int i = 0; i < 4; ++i) {
+      send.emplace_back(contribution_of(who, 50), i % 2);
+      receive.emplace_back(50, 1 - i % 2);
+      arguments.tensors.push_back({.send = send.back().bytes(),
+                                   .receive = receive.back().bytes(),
+                                   .count = 50,
+                                   .stream = send.back().stream()});
+    }
+    arguments.tensors.push_back({.send = send[0].bytes(),
+                                 .receive = reinterpret_cast<std::byte*>(on_host.data()),
+                                 .count = 50,
+                                 .stream = send[0].stream()});
+    const ManyOutcome outcome = reduce_many(peer, arguments);
+    INFO(outcome.error.sentence);
+    REQUIRE(outcome.error.status == Status::success);
+    for (const DeviceVector& one : receive) CHECK(is_sum_of(one.values(), {0, 1}));
+    CHECK(is_sum_of(on_host, {0, 1}));
+  });
+}
+
+TEST_CASE("a list with a stream of another device is refused before anything is reduced") {
+  if (sim_devices() == nullptr) return;
+  TestRun run;
+  const Peers peers = run.assemble(2);
+  const DeviceVector zero(300'000, 0);
+  const DeviceVector one(300'000, 1);
+  const auto refused = [&](const hawser::Tensor& second) {
+    ManyArguments arguments;
+    arguments.tensors = {
+        {.send = zero.bytes(), .receive = zero.bytes(), .count = 300'000, .stream = zero.stream()}, second};
+    const ManyOutcome outcome = reduce_many(*peers[0], arguments);
+    CHECK(outcome.error.status == Status::invalid_argument);
+    CHECK(outcome.error.sentence.starts_with("tensor 1: "));
+    CHECK(outcome.info.collectives == 0);
+  };
+  refused({.send = one.bytes(), .receive = one.bytes(), .count = 300'000, .stream = zero.stream()});
+  refused({.send = one.bytes(), .receive = one.bytes(), .count = 300'001, .stream = one.stream()});
+}
+
 TEST_CASE("a step that no device does is an error of the work") {
   if (sim_devices() == nullptr) return;
   DeviceDesk desk(*sim_devices(), device::KeptMemory::on(*sim_devices(), 0));
