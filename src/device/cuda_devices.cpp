@@ -306,6 +306,15 @@ class Cuda final : public Devices {
     return first.device;
   }
 
+  bool is_pageable(const void* address) const override {
+    const FoundDriver found = cuda_driver(false);
+    if (found.usable == nullptr) return true;
+    unsigned memory_type = 0;
+    CuPointerAttribute wanted[] = {CuPointerAttribute::memory_type};
+    void* values[] = {&memory_type};
+    return found.usable->cuPointerGetAttributes(1, wanted, values, pointer(address)) != kCuSuccess ||
+           memory_type == 0;
+  }
   Result<std::unique_ptr<Stream>> make_stream(int device) override {
     const auto gpu = find(device);
     if (!gpu.ok()) return gpu.error();

@@ -75,6 +75,9 @@ class Devices {
   /// Where all of these bytes lie: a device's number, or kHost. A null pointer lies on the host. Error:
   /// invalid_argument, if they are not within one allocation of a device.
   virtual Result<int> where(const void* address, std::size_t bytes) const = 0;
+  /// Memory of the host that is not pinned: a copy of it may block until the stream has come to it
+  /// (StagedCopies).
+  virtual bool is_pageable(const void* address) const = 0;
   /// Errors of all below: invalid_argument for a number that no device has; system.
   virtual Result<std::unique_ptr<Stream>> make_stream(int device) = 0;
   /// Loads these kernels. What fails here fails again at the launch, and is told there.

@@ -11,6 +11,7 @@ class NoDevices final : public Devices {
   int count() const override { return 0; }
   bool runs(const Kernel&) const override { return false; }
   Result<int> where(const void*, std::size_t) const override { return kHost; }
+  bool is_pageable(const void*) const override { return true; }
   Result<std::unique_ptr<Stream>> make_stream(int) override { return none(); }
   void make_ready(int, std::span<const Kernel* const>) override {}
   Result<std::shared_ptr<Event>> record_on(int, std::uintptr_t) override { return none(); }

@@ -14,11 +14,19 @@ Result<std::unique_ptr<PatientStream>> PatientStream::make(Devices& devices, int
                                                            std::chrono::milliseconds patience) {
   auto stream = devices.make_stream(device);
   if (!stream.ok()) return stream.error();
-  return std::unique_ptr<PatientStream>(new PatientStream(std::move(*stream), device, patience));
+  return std::unique_ptr<PatientStream>(new PatientStream(devices, std::move(*stream), device, patience));
 }
 
 PatientStream::~PatientStream() {
-  if (hangs_) static_cast<void>(stream_.release());
+  if (!hangs_) return;
+  copies_.lose();
+  static_cast<void>(stream_.release());
+}
+
+Result<void> PatientStream::copy(std::byte* to, const std::byte* from, std::size_t bytes) {
+  auto copied = copies_.copy(*stream_, to, from, bytes);
+  hangs_ = hangs_ || copies_.hangs();
+  return copied;
 }
 
 Result<void> PatientStream::wait(Event& event) {

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "device/devices.hpp"
+#include "device/staged_copies.hpp"
 
 namespace hawser::device {
 
@@ -20,8 +21,8 @@ class PatientStream {
   PatientStream(const PatientStream&) = delete;
   PatientStream& operator=(const PatientStream&) = delete;
 
-  /// As Stream::copy, Stream::launch and Stream::record.
-  Result<void> copy(std::byte* to, const std::byte* from, std::size_t bytes) { return stream_->copy(to, from, bytes); }
+  /// As StagedCopies::copy, Stream::launch and Stream::record.
+  Result<void> copy(std::byte* to, const std::byte* from, std::size_t bytes);
   Result<void> launch(const Launch& launch) { return stream_->launch(launch); }
   Result<std::shared_ptr<Event>> record() { return stream_->record(); }
   /// Waits until the work before that event is done, for as long as the patience says. Error: system, if it failed or
@@ -30,9 +31,14 @@ class PatientStream {
   bool hangs() const { return hangs_; }
 
  private:
-  PatientStream(std::unique_ptr<Stream> stream, int device, std::chrono::milliseconds patience)
-      : stream_(std::move(stream)), device_(device), patience_(patience) {}
+  PatientStream(Devices& devices, std::unique_ptr<Stream> stream, int device,
+                std::chrono::milliseconds patience)
+      : copies_(devices, device, patience),
+        stream_(std::move(stream)),
+        device_(device),
+        patience_(patience) {}
 
+  StagedCopies copies_;
   std::unique_ptr<Stream> stream_;
   int device_;
   std::chrono::milliseconds patience_;

@@ -163,6 +163,15 @@ struct Shared {
   std::array<std::atomic<bool>, 64> hangs{};
   std::array<std::atomic<int>, 64> at_gates{};  ///< Callers' streams that wait, by device.
   std::atomic<bool> waits_for_gates{false};
+  std::atomic<std::uint64_t> pageable_copies{0};
+  mutable std::mutex pinned_mutex;
+  std::map<const std::byte*, const std::byte*> pinned;  ///< Begins and ends.
+  bool is_pinned(const void* address) const {
+    const auto* const at = static_cast<const std::byte*>(address);
+    const std::lock_guard lock(pinned_mutex);
+    const auto after = pinned.upper_bound(at);
+    return after != pinned.begin() && at < std::prev(after)->second;
+  }
   std::atomic<std::uint64_t> waited_in_vain{0};
   std::mutex loaded_mutex;
   std::set<std::pair<int, const Kernel*>> loaded;
@@ -236,6 +245,9 @@ class SimStream final : public Stream {
         return Error{Status::invalid_argument, "a stream of device " + std::to_string(device_) +
                                                    " was given memory of device " + std::to_string(*on)};
     }
+    for (const std::byte* const side : {static_cast<const std::byte*>(to), from})
+      if (bytes > 0 && *shared_->memory.where(side, bytes) == kHost && !shared_->is_pinned(side))
+        ++shared_->pageable_copies;
     put([this, target = shared_->memory.held(to, bytes), source = shared_->memory.held(from, bytes), bytes] {
       std::memcpy(target.at, source.at, bytes);
       if (source.owner && !target.owner) shared_->bytes_down += bytes;
@@ -371,6 +383,10 @@ class PinnedMemory final : public Memory {
  public:
   PinnedMemory(std::shared_ptr<Shared> shared, std::size_t size)
       : shared_(std::move(shared)), size_(size), pages_(size, PROT_READ | PROT_WRITE) {
+    {
+      const std::lock_guard lock(shared_->pinned_mutex);
+      if (pages_.get() != nullptr) shared_->pinned.emplace(pages_.get(), pages_.get() + size_);
+    }
     const std::uint64_t now = shared_->pinned_bytes += size_;
     for (std::uint64_t most = shared_->pinned_bytes_most;
          now > most && !shared_->pinned_bytes_most.compare_exchange_weak(most, now);) {
@@ -378,6 +394,8 @@ class PinnedMemory final : public Memory {
   }
   ~PinnedMemory() override {
     shared_->synchronise(kHost);
+    const std::lock_guard lock(shared_->pinned_mutex);
+    shared_->pinned.erase(pages_.get());
     shared_->pinned_bytes -= size_;
   }
   std::byte* bytes() const override { return pages_.get(); }
@@ -397,6 +415,9 @@ class Simulated final : public SimDevices {
   bool runs(const Kernel&) const override { return shared_->config.kernels; }
   Result<int> where(const void* address, std::size_t bytes) const override {
     return shared_->memory.where(address, bytes);
+  }
+  bool is_pageable(const void* address) const override {
+    return *shared_->memory.where(address, 0) == kHost && !shared_->is_pinned(address);
   }
   Result<std::unique_ptr<Stream>> make_stream(int device) override {
     if (const auto known = check(device); !known.ok()) return known.error();
@@ -485,6 +506,7 @@ class Simulated final : public SimDevices {
             .bytes_up = shared_->bytes_up,
             .launches = shared_->launches,
             .pinned_bytes_most = shared_->pinned_bytes_most,
+            .pageable_copies = shared_->pageable_copies,
             .waited_in_vain = shared_->waited_in_vain,
             .device_bytes = shared_->memory.bytes_used()};
   }

@@ -57,6 +57,7 @@ class SimDevices : public Devices {
     std::uint64_t bytes_up = 0;
     std::uint64_t launches = 0;  ///< Of kernels.
     std::uint64_t pinned_bytes_most = 0;
+    std::uint64_t pageable_copies = 0;  ///< By streams.
     std::uint64_t waited_in_vain = 0;  ///< See wait_for_gates().
     std::uint64_t device_bytes = 0;    ///< Of memory of all devices, now.
   };

@@ -16,7 +16,9 @@ constexpr std::size_t kBegunMost = 16;
 Result<std::unique_ptr<WorkQueue>> WorkQueue::start(Devices& devices, int device, std::chrono::milliseconds patience) {
   auto stream = devices.make_stream(device);
   if (!stream.ok()) return stream.error();
-  std::unique_ptr<WorkQueue> queue(new WorkQueue(std::move(*stream), device, patience));
+  std::unique_ptr<WorkQueue> queue(new WorkQueue(devices, std::move(*stream), device, patience));
+  // Here, where the driver may take its time.
+  if (const auto ready = queue->copies_.make_ready(); !ready.ok()) return ready.error();
   try {
     queue->thread_ = std::thread([&self = *queue] { self.work(); });
   } catch (const std::system_error& error) {
@@ -34,7 +36,10 @@ bool WorkQueue::finish() noexcept {
   }
   cv_.notify_all();
   if (thread_.joinable()) thread_.join();
-  if (hangs_) static_cast<void>(stream_.release());
+  if (hangs_) {
+    copies_.lose();
+    static_cast<void>(stream_.release());
+  }
   return hangs_;
 }
 
@@ -56,8 +61,9 @@ Result<std::shared_ptr<Event>> WorkQueue::begin(const Job& job) {
   }
   for (const Step& step : job.steps_of ? made : job.steps) {
     const auto* const copy = std::get_if<Copy>(&step);
-    const auto put =
-        copy == nullptr ? stream_->launch(std::get<Launch>(step)) : stream_->copy(copy->to, copy->from, copy->bytes);
+    const auto put = copy == nullptr ? stream_->launch(std::get<Launch>(step))
+                                     : copies_.copy(*stream_, copy->to, copy->from, copy->bytes);
+    hangs_ = hangs_ || copies_.hangs();
     if (!put.ok()) return put.error();
   }
   return stream_->record();

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "device/devices.hpp"
+#include "device/staged_copies.hpp"
 
 namespace hawser::device {
 
@@ -45,8 +46,11 @@ class WorkQueue {
   bool finish() noexcept;
 
  private:
-  WorkQueue(std::unique_ptr<Stream> stream, int device, std::chrono::milliseconds patience)
-      : stream_(std::move(stream)), device_(device), patience_(patience) {}
+  WorkQueue(Devices& devices, std::unique_ptr<Stream> stream, int device, std::chrono::milliseconds patience)
+      : copies_(devices, device, patience),
+        stream_(std::move(stream)),
+        device_(device),
+        patience_(patience) {}
   void work();
   Result<std::shared_ptr<Event>> begin(const Job& job);
   void end_oldest();
@@ -56,6 +60,7 @@ class WorkQueue {
     Result<std::shared_ptr<Event>> end;
   };
 
+  StagedCopies copies_;
   std::unique_ptr<Stream> stream_;
   int device_;
   std::chrono::milliseconds patience_;

@@ -72,7 +72,11 @@ Result<void> DeviceTensors::wait(std::int32_t device, device::PatientStream& str
 
 /// With what is under way on it, before the memory of that goes.
 void DeviceTensors::end(std::int32_t device, std::unique_ptr<device::PatientStream> stream) noexcept try {
-  if (!stream || stream->hangs()) return;
+  if (!stream) return;
+  if (stream->hangs()) {
+    hung_ = device;
+    return;
+  }
   const auto last = stream->record();
   // Of a stream that failed nothing is under way.
   if (last.ok()) static_cast<void>(wait(device, *stream, **last));

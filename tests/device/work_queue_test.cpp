@@ -1,8 +1,10 @@
+#include <algorithm>
 #include <atomic>
 #include <future>
 #include <vector>
 
 #include "catch.hpp"
+#include "device/patient_stream.hpp"
 #include "device/sim_devices.hpp"
 #include "device/stream_waits.hpp"
 #include "device/work_queue.hpp"
@@ -44,6 +46,35 @@ TEST_CASE("jobs of a work queue end in their order") {
   REQUIRE(order.size() == 100);
   for (int job = 0; job < 100; ++job) CHECK(order[static_cast<std::size_t>(job)] == job);
   CHECK(output == input);
+}
+
+TEST_CASE("pageable memory goes through pinned pieces, and others see the order of the queue") {
+  const auto devices = SimDevices::make({.delay_most = std::chrono::milliseconds(1)});
+  constexpr std::size_t kBytes = 5 * StagedCopies::kPieceBytes + 77;
+  auto memory = devices->allocate(0, kBytes);
+  REQUIRE(memory.ok());
+  std::vector<std::byte> input(kBytes), output(kBytes);
+  for (std::size_t i = 0; i < kBytes; ++i) input[i] = static_cast<std::byte>(i * 7 + i / 1000);
+  {
+    auto queue = WorkQueue::start(*devices, 0, kJobBound);
+    REQUIRE(queue.ok());
+    std::byte* const there = (*memory)->bytes();
+    (*queue)->put({.steps = {WorkQueue::Copy{.to = there, .from = input.data(), .bytes = kBytes},
+                             WorkQueue::Copy{.to = output.data(), .from = there, .bytes = kBytes}},
+                   .done = [](const Result<void>& outcome) { CHECK(outcome.ok()); }});
+  }
+  CHECK(output == input);
+  std::fill(output.begin(), output.end(), std::byte{0});
+  {
+    auto stream = PatientStream::make(*devices, 0, kJobBound);
+    REQUIRE(stream.ok());
+    CHECK((*stream)->copy(output.data(), (*memory)->bytes(), kBytes).ok());
+    CHECK((*stream)->copy((*memory)->bytes(), input.data() + 1, kBytes - 1).ok());
+  }
+  CHECK(output == input);
+  devices->copy_now(output.data(), (*memory)->bytes(), kBytes - 1);
+  CHECK(std::equal(output.begin(), output.end() - 1, input.begin() + 1));
+  CHECK(devices->counters().pageable_copies == 0);
 }
 
 TEST_CASE("after one failed copy all later jobs fail") {

@@ -230,6 +230,52 @@ TEST_CASE("tensors of a list may be sent from one device and received on another
   });
 }
 
+TEST_CASE("no driver is given pageable memory, which it might wait for") {
+  if (sim_devices() == nullptr) return;
+  TestRun run;
+  const Peers peers = run.assemble(2);
+  const Quantization quantized{
+      .scheme = QuantizationScheme::blockwise, .type = QuantizedType::int8, .block = 64};
+  const auto before = sim_devices()->counters().pageable_copies;
+  on_all(peers, [&](std::size_t who, Communicator& peer) {
+    // Residuals that move; and more calls at once than there is pinned memory for.
+    const auto residual = *Residual::create(kCount, DataType::float32);
+    constexpr std::uint64_t kMany = 6 << 20;
+    std::vector<DeviceVector> many;
+    for (int i = 0; i < 6; ++i) many.emplace_back(kMany, static_cast<int>(who));
+    std::vector<AsyncCollective> calls;
+    for (std::size_t i = 0; i < many.size(); ++i) {
+      // Early data of the other member waits for this one.
+      auto call = peer.start(
+          {.call = {.signature = {.count = kMany, .quantization = i % 2 == 0 ? Quantization{} : quantized},
+                    .send = many[i].bytes(),
+                    .receive = many[i].bytes()},
+           .tag = i,
+           .stream = many[i].stream()});
+      REQUIRE(call.ok());
+      calls.push_back(*call);
+    }
+    for (const AsyncCollective& call : calls) CHECK(call.wait().ok());
+    for (const bool on_device : {true, false, true}) {
+      Values values(numbers(DataType::float32, who, kCount), on_device);
+      const auto done = peer.run({.call = {.signature = {.count = kCount, .quantization = quantized},
+                                           .send = values.bytes(),
+                                           .receive = values.bytes()},
+                                  .residual = residual});
+      CHECK(done.ok());
+    }
+    // Lists with tensors of devices and of the host.
+    std::vector<float> on_host(50);
+    const DeviceVector small(50, static_cast<int>(who));
+    ManyArguments arguments;
+    arguments.tensors = {
+        {.send = small.bytes(), .receive = on_host.data(), .count = 50, .stream = small.stream()},
+        {.send = on_host.data(), .receive = on_host.data(), .count = 50}};
+    CHECK(reduce_many(peer, arguments).error.status == Status::success);
+  });
+  CHECK(sim_devices()->counters().pageable_copies == before);
+}
+
 TEST_CASE("a list with a stream of another device is refused before anything is reduced") {
   if (sim_devices() == nullptr) return;
   TestRun run;
