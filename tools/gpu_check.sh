@@ -117,6 +117,8 @@ if [ "$device" = cuda ]; then
   # By name, not by ctest, which puts a stand-in before the driver.
   step device 120 "the driver's functions that Hawser uses" "$bin/test_device_cuda"
   step kernels 590 "kernels on the GPU give the host's bits" env HAWSER_TEST_DEVICE=cuda "$bin/test_device_kernels"
+  step runtime 120 "calls in the background that a stream waits for" env HAWSER_DEVICE=cuda "$bin/test_runtime" \
+    -\# "[#test_on_cuda]"
   step python 300 "Python tests with torch's CUDA tensors" "${pytest[@]}" -m cuda
   bench_device=cuda
   beside=(--beside gloo)
@@ -125,7 +127,7 @@ else
   step kernels 590 "kernels on the simulated device give the host's bits" \
     env HAWSER_TEST_DEVICE=sim "$bin/test_device_kernels"
   step runtime 300 "collectives of tensors on simulated devices" \
-    ctest --test-dir build/release --output-on-failure -R '^runtime_on_devices$' --no-tests=error
+    ctest --test-dir build/release --output-on-failure -R '^runtime_(on_devices|stream_gates)$' --no-tests=error
   step python 300 "Python tests with tensors on the simulated device" "${pytest[@]}" -k sim_device
   bench_device=sim:delay_us=0
   beside=()

@@ -101,3 +101,26 @@ def test_calls_in_the_background_overlap_the_devices_work(master: hawser.Master)
         assert torch.equal(result, values(0) + values(1))
 
     with_two(master, body)
+
+
+@pytest.mark.parametrize("quantization", [None, "int8"])
+def test_a_stream_waits_for_two_calls_in_place(master: hawser.Master, quantization: str | None) -> None:
+    def body(comm: hawser.Communicator) -> None:
+        stream = torch.cuda.Stream()
+        with torch.cuda.stream(stream):
+            tensors = [values(comm.rank, COUNT), values(comm.rank, COUNT)]
+            operations = [
+                comm.all_reduce_async(tensor, tag=tag, quantization=quantization)
+                for tag, tensor in enumerate(tensors)
+            ]
+            for operation in operations:
+                operation.stream_wait(stream.cuda_stream)
+            difference = (tensors[0] - tensors[1]).abs().max()
+            first = tensors[0].clone()
+        for operation in operations:
+            operation.wait()
+        stream.synchronize()
+        if quantization is None:
+            assert difference.item() == 0 and torch.equal(first, values(0) + values(1))
+
+    with_two(master, body)
