@@ -27,31 +27,25 @@ bool is_in_place(const CollectiveCall& call, std::size_t send_bytes, std::size_t
 /// long as the call; they may be given back later.
 class SumsPool final : public BufferPool {
  public:
-  /// `more`: beyond that memory.
-  using More = std::function<Result<std::shared_ptr<std::byte>>(std::size_t bytes)>;
-  SumsPool(std::byte* at, std::size_t bytes, More more)
-      : next_(at), end_(at + bytes), more_(std::move(more)) {}
+  SumsPool(std::byte* at, std::size_t bytes) : next_(at), end_(at + bytes) {}
 
   std::byte* take(std::size_t bytes) override {
     const std::lock_guard lock(mutex_);
     if (part_ == 0) part_ = (bytes + kAlignment - 1) & ~(kAlignment - 1);
     HAWSER_ASSERT(bytes <= part_);
-    free_.reserve(++parts_);
     if (!free_.empty()) {
       std::byte* const at = free_.back();
       free_.pop_back();
       return at;
     }
-    if (static_cast<std::size_t>(end_ - next_) >= part_) return std::exchange(next_, next_ + part_);
-    auto made = more_(part_);
-    if (!made.ok()) throw std::bad_alloc();
-    further_.push_back(std::move(*made));
-    return further_.back().get();
+    // No thread of the network asks the driver.
+    if (static_cast<std::size_t>(end_ - next_) < part_) throw std::bad_alloc();
+    free_.reserve(++parts_);
+    return std::exchange(next_, next_ + part_);
   }
   void give(std::byte* buffer, std::size_t) noexcept override {
     const std::lock_guard lock(mutex_);
     free_.push_back(buffer);
-    --parts_;
   }
 
  private:
@@ -60,11 +54,9 @@ class SumsPool final : public BufferPool {
   std::mutex mutex_;
   std::byte* next_;
   std::byte* end_;
-  More more_;
   std::size_t part_ = 0;          ///< Bytes; known at the first.
-  std::size_t parts_ = 0;         ///< That are out.
-  std::vector<std::byte*> free_;  ///< Has room for all that are out.
-  std::vector<std::shared_ptr<std::byte>> further_;
+  std::size_t parts_ = 0;         ///< That have been made.
+  std::vector<std::byte*> free_;  ///< Has room for all of them.
 };
 
 /// One buffer.
@@ -229,9 +221,7 @@ Result<void> DeviceCopies::make_ready(CollectiveCall& call, std::size_t send_byt
     sums = taken->get();
     hold.memory.push_back(std::move(*taken));
   }
-  buffers.device_pool = std::make_shared<SumsPool>(
-      sums, sums_bytes,
-      [memory = memory_on(buffers.receive)](std::size_t bytes) { return memory->take(bytes); });
+  buffers.device_pool = std::make_shared<SumsPool>(sums, sums_bytes);
   return {};
 }
 

@@ -38,9 +38,9 @@ class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
   static constexpr std::size_t kDeviceBytesKept = 64 << 20;
   /// Pinned memory that a call is given before it begins, at most.
   static constexpr std::size_t kCallBytes = 24 << 20;
-  /// Memory of a device that a call is given for its sums, at most: as much as others can make it need, and a
-  /// chunk.
-  static constexpr std::size_t kSumsBytes = 33 << 20;
+  /// Memory of a device that a call is given for its sums, at most: as much as others can make it need. That
+  /// is 32 MiB of early chunks, and what its window holds.
+  static constexpr std::size_t kSumsBytes = 40 << 20;
 
   /// `patience`: a copy or work that takes longer is an error.
   DeviceCopies(device::Devices& devices, Duration patience);

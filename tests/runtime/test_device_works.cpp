@@ -230,6 +230,31 @@ TEST_CASE("tensors of a list may be sent from one device and received on another
   });
 }
 
+TEST_CASE("sums of quantised reduce-scatters have room on the device, whoever is early") {
+  if (sim_devices() == nullptr) return;
+  TestRun run;
+  const Peers peers = run.assemble(4);
+  constexpr std::uint64_t kEach = 1 << 20;
+  for (const PlanKind plan : {PlanKind::direct, PlanKind::ring})
+    for (const DataType type : {DataType::float32, DataType::bfloat16})
+      on_all(peers, [&](std::size_t who, Communicator& peer) {
+        Values send(numbers(type, who, 4 * kEach), true);
+        Values receive(std::vector<std::byte>(kEach * element_bytes(type)), true);
+        const auto done =
+            peer.run({.call = {.signature = {.collective = Collective::reduce_scatter,
+                                             .type = type,
+                                             .plan = plan,
+                                             .count = kEach,
+                                             .quantization = {.scheme = QuantizationScheme::blockwise,
+                                                              .type = QuantizedType::int8,
+                                                              .block = 64}},
+                               .send = send.bytes(),
+                               .receive = receive.bytes()}});
+        INFO((done.ok() ? "" : done.error().sentence));
+        CHECK(done.ok());
+      });
+}
+
 TEST_CASE("no driver is given pageable memory, which it might wait for") {
   if (sim_devices() == nullptr) return;
   TestRun run;
