@@ -11,8 +11,8 @@
 namespace hawser::test {
 namespace {
 
-constexpr std::chrono::minutes kEventBound{5};
-constexpr std::uint64_t kCount = 1 << 20;
+constexpr std::chrono::minutes kGpuBound{5};
+constexpr std::uint64_t kOnGpu = 1 << 20;
 
 device::Devices* gpus() {
   const auto found = device::devices();
@@ -36,8 +36,8 @@ std::uintptr_t make_stream_of_caller(int device) {
   return reinterpret_cast<std::uintptr_t>(stream);
 }
 
-void copy(int device, void* to, const void* from, std::size_t bytes) {
-  auto stream = device::PatientStream::make(*gpus(), device, kEventBound);
+void copy_on_gpu(int device, void* to, const void* from, std::size_t bytes) {
+  auto stream = device::PatientStream::make(*gpus(), device, kGpuBound);
   REQUIRE(stream.ok());
   REQUIRE((*stream)->copy(static_cast<std::byte*>(to), static_cast<const std::byte*>(from), bytes).ok());
   const auto end = (*stream)->record();
@@ -53,14 +53,14 @@ TEST_CASE("on CUDA two calls in place and one stream that waits for both wait fo
   const Peers peers = run.assemble(2);
   const auto wait_for_gates = function_of_driver<void (*)(int)>("fake_wait_for_gates");
   const auto waited_in_vain = function_of_driver<int (*)()>("fake_waited_in_vain");
-  const std::vector<float> ones(kCount, 1.0F);
+  const std::vector<float> ones(kOnGpu, 1.0F);
   std::vector<std::unique_ptr<device::Memory>> tensors;
   std::vector<std::uintptr_t> streams;
   for (int i = 0; i < 4; ++i) {
     const int device = i % 2 % gpus()->count();
-    auto made = gpus()->allocate(device, 4 * kCount);
+    auto made = gpus()->allocate(device, 4 * kOnGpu);
     REQUIRE(made.ok());
-    copy(device, (*made)->bytes(), ones.data(), 4 * kCount);
+    copy_on_gpu(device, (*made)->bytes(), ones.data(), 4 * kOnGpu);
     tensors.push_back(std::move(*made));
     streams.push_back(make_stream_of_caller(device));
   }
@@ -73,7 +73,7 @@ TEST_CASE("on CUDA two calls in place and one stream that waits for both wait fo
       std::vector<AsyncCollective> calls;
       for (std::uint64_t tag = 0; tag < 2; ++tag) {
         std::byte* const at = tensors[who + 2 * tag]->bytes();
-        auto call = peer.start({.call = {.signature = {.count = kCount}, .send = at, .receive = at},
+        auto call = peer.start({.call = {.signature = {.count = kOnGpu}, .send = at, .receive = at},
                                 .tag = tag,
                                 .stream = streams[who + 2 * tag]});
         INFO((call.ok() ? "" : call.error().sentence));
@@ -84,7 +84,7 @@ TEST_CASE("on CUDA two calls in place and one stream that waits for both wait fo
       }
       const auto event = gpus()->record_on(device, streams[who]);
       REQUIRE(event.ok());
-      REQUIRE(*(*event)->wait(kEventBound));
+      REQUIRE(*(*event)->wait(kGpuBound));
       for (const AsyncCollective& call : calls) CHECK(call.wait().ok());
     }
   });
@@ -92,10 +92,11 @@ TEST_CASE("on CUDA two calls in place and one stream that waits for both wait fo
     wait_for_gates(0);
     CHECK(waited_in_vain() == 0);
   }
-  std::vector<float> result(kCount);
+  std::vector<float> result(kOnGpu);
   for (int i = 0; i < 4; ++i) {
-    copy(i % 2 % gpus()->count(), result.data(), tensors[static_cast<std::size_t>(i)]->bytes(), 4 * kCount);
-    CHECK(result == std::vector<float>(kCount, 4.0F));
+    copy_on_gpu(i % 2 % gpus()->count(), result.data(), tensors[static_cast<std::size_t>(i)]->bytes(),
+                4 * kOnGpu);
+    CHECK(result == std::vector<float>(kOnGpu, 4.0F));
   }
 }
 

@@ -9,7 +9,7 @@
 namespace hawser::test {
 namespace {
 
-constexpr std::chrono::minutes kEventBound{5};
+constexpr std::chrono::minutes kGateBound{5};
 
 /// While it lives, the driver waits.
 class WaitingDriver {
@@ -26,13 +26,13 @@ class WaitingDriver {
   std::uint64_t before_;
 };
 
-struct Kind {
+struct CallKind {
   DataType type = DataType::float32;
   Quantization quantization{};
   Collective collective = Collective::all_reduce;
 };
 
-CollectiveArguments in_place(const DeviceVector& tensor, const Kind& kind, std::uint64_t count,
+CollectiveArguments in_place(const DeviceVector& tensor, const CallKind& kind, std::uint64_t count,
                              std::uint64_t tag) {
   return {.call = {.signature = {.collective = kind.collective,
                                  .type = kind.type,
@@ -51,9 +51,10 @@ TEST_CASE("two calls in place and one stream that waits for both wait for nothin
   constexpr std::uint64_t kBytes = 4 << 20;
   const Quantization quantized{
       .scheme = QuantizationScheme::blockwise, .type = QuantizedType::int8, .block = 64};
-  for (const Kind& kind :
-       {Kind{}, Kind{.quantization = quantized}, Kind{.type = DataType::bfloat16, .quantization = quantized},
-        Kind{.quantization = quantized, .collective = Collective::reduce_scatter}}) {
+  for (const CallKind& kind :
+       {CallKind{}, CallKind{.quantization = quantized},
+        CallKind{.type = DataType::bfloat16, .quantization = quantized},
+        CallKind{.quantization = quantized, .collective = Collective::reduce_scatter}}) {
     TestRun run;
     const Peers peers = run.assemble(2);
     std::vector<DeviceVector> tensors;
@@ -83,7 +84,7 @@ TEST_CASE("two calls in place and one stream that waits for both wait for nothin
         }
         const auto event = sim_devices()->record_on_user_stream(stream);
         REQUIRE(event.ok());
-        REQUIRE(*(*event)->wait(kEventBound));
+        REQUIRE(*(*event)->wait(kGateBound));
         for (const AsyncCollective& call : calls) CHECK(call.wait().ok());
       }
     });
@@ -110,7 +111,7 @@ TEST_CASE("the end of a communicator waits for no stream that waits for its call
   REQUIRE(event.ok());
   // The other member never calls.
   REQUIRE(peers[0]->close().ok());
-  REQUIRE(*(*event)->wait(kEventBound));
+  REQUIRE(*(*event)->wait(kGateBound));
   CHECK(first->wait().status() == Status::closed);
   CHECK(plain.values() == contribution_of(0, 100'000));
 }
