@@ -601,9 +601,10 @@ typedef struct hawserReduceInfo {
 /** Reduces `count` elements over the group. Every member gets the same bits in `receive`.
  *
  *  Buffers may lie on the host or on devices, `send` and `receive` on different ones if they are disjoint. Members may
- *  differ. On a device, chunks are copied through at most 64 MiB of pinned memory, in place with a copy of the payload
- *  on the device. The result is there when the call returns. If a device fails, this peer's communicator ends with
- *  System; the others go on without it.
+ *  differ. On a device, chunks are copied through at most 64 MiB of pinned memory, and 1 MiB for each thread that
+ *  waits for a device; in place with a copy of the payload on the device. Memory of a device is kept for later calls:
+ *  at most 64 MiB once a caller has waited for the last. The result is there when the call returns. If a device fails,
+ *  this peer's communicator ends with System; the others go on without it.
  *
  *  `send` and `receive` hold `count` elements each and are either equal (in place) or disjoint. They must stay valid
  *  and untouched by the caller until the call returns. On any error `send` holds its original values, and an
