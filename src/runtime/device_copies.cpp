@@ -277,16 +277,18 @@ Result<DeviceCopies::Queue> DeviceCopies::queue(int device, Kind kind) {
   return made;
 }
 
-/// What is more than copies has a stream of its own, in which it follows its copies.
+/// What is more than copies has a stream of its own, in which it follows its copies. All copies of a call's
+/// work go the same way, so the driver is asked about one; of a list either way will do.
 DeviceCopies::Kind DeviceCopies::kind_of(const Work& work) const {
-  Kind kind = Kind::up;
+  const CopyBytes* first = nullptr;
   for (const WorkStep& step : work.steps) {
     const auto* const copy = std::get_if<CopyBytes>(&step);
     if (copy == nullptr) return Kind::compute;
-    const auto to = devices_.where(copy->to, copy->bytes);
-    if (to.ok() && *to == kOnHost) kind = Kind::down;
+    if (first == nullptr) first = copy;
   }
-  return kind;
+  if (first == nullptr) return Kind::up;
+  const auto to = devices_.where(first->to, first->bytes);
+  return to.ok() && *to == kOnHost ? Kind::down : Kind::up;
 }
 
 std::shared_ptr<device::KeptMemory> DeviceCopies::memory_on(int device) {
