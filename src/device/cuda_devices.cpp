@@ -12,6 +12,7 @@
 
 #include "base/assert.hpp"
 #include "device/cuda_driver.hpp"
+#include "device/keep_for_ever.hpp"
 
 namespace hawser::device {
 namespace {
@@ -132,7 +133,7 @@ class GateWords {
       std::memset(words, 0, kBytes);
       for (std::size_t i = 0; i < kBytes / sizeof *words; ++i) free_.push_back({words + i, 0});
       // Streams may read it for as long as they like.
-      static_cast<void>(page->release());
+      keep_for_ever(std::shared_ptr<Memory>(std::move(*page)));
     }
     Word word = free_.back();
     free_.pop_back();
