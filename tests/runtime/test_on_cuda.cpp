@@ -92,6 +92,9 @@ TEST_CASE("on CUDA two calls in place and one stream that waits for both wait fo
     wait_for_gates(0);
     CHECK(waited_in_vain() == 0);
   }
+  for (const std::uintptr_t stream : streams)
+    CHECK(device::cuda_driver(false).usable->cuStreamDestroy(reinterpret_cast<device::CuStream>(stream)) ==
+          0);
   std::vector<float> result(kOnGpu);
   for (int i = 0; i < 4; ++i) {
     copy_on_gpu(i % 2 % gpus()->count(), result.data(), tensors[static_cast<std::size_t>(i)]->bytes(),
