@@ -50,6 +50,7 @@ double median_norm(const Attested& one) {
 std::string remark(const hawserContribution_t& member, double median) {
   if (member.is_signed == hawserSignedNot) return "NOT SIGNED: nothing came from this member";
   if (member.is_signed == hawserSignedWrong) return "WRONG SIGNATURE: do not rely on it";
+  if (member.late != 0) return "LATE: signed when it could know the result";
   if (member.not_finite > 0) return "NOT FINITE: " + std::to_string(member.not_finite) + " infinities or NaNs";
   if (median > 0 && member.norm > kFarFromOthers * median)
     return "its norm is " + number_text(member.norm / median) + " times the median";
@@ -106,6 +107,7 @@ std::string as_json(const std::string& master, const std::vector<Attested>& all)
           .add("signed", std::string_view(member.is_signed == hawserSignedBy    ? "yes"
                                           : member.is_signed == hawserSignedNot ? "no"
                                                                                 : "wrong"))
+          .add("late", member.late != 0)
           .add("sha256", std::string_view(member.sha256))
           .add("bytes", member.bytes)
           .add("not_finite", member.not_finite)

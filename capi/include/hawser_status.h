@@ -217,7 +217,7 @@ HAWSER_API hawserResult_t hawserStatusGetPart(hawserStatus_t status, uint32_t co
 
 /** A committed collective to which some members gave with `attest` (hawserCommConfig_t). The master keeps the latest
  *  1024 in its memory, or fewer if they have more than 65536 members together. A restart of the master forgets them. It
- *  tells 8192 members at once at most. Fill with HAWSER_STATUS_ATTESTED_INIT. */
+ *  tells 2048 members at once at most. Fill with HAWSER_STATUS_ATTESTED_INIT. */
 typedef struct hawserStatusAttested {
   size_t size;
   const char* what; /**< "all-reduce of 100 float32, sum". Valid until hawserStatusDestroy. */
@@ -253,9 +253,10 @@ typedef struct hawserContribution {
   double largest;                /**< Largest magnitude among the others. 0 for integers. */
   double norm;                   /**< Euclidean norm of the others. 0 for integers. */
   hawserSigned_t is_signed;
+  uint32_t late; /**< 1: its signature came when this member could know the result. */
 } hawserContribution_t;
 
-#define HAWSER_CONTRIBUTION_INIT {sizeof(hawserContribution_t), "", "", "", 0, 0, 0, 0, hawserSignedNot}
+#define HAWSER_CONTRIBUTION_INIT {sizeof(hawserContribution_t), "", "", "", 0, 0, 0, 0, hawserSignedNot, 0}
 
 /** Of the member of this rank, in the collective of this index. Checks the signature, which takes a tenth of a
  *  millisecond. Errors: InvalidArgument (no such index, no such rank). */

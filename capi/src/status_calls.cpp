@@ -299,6 +299,7 @@ hawserResult_t hawserStatusGetContribution(hawserStatus_t status, uint32_t index
       const bool genuine = hawser::trust::is_genuine(*from.attestation, from.member.key, collective.key,
                                                      collective.signature);
       ours.is_signed = genuine ? hawserSignedBy : hawserSignedWrong;
+      ours.late = from.is_late ? 1 : 0;
     }
     return answer(ours, *contribution, "hawserContribution_t");
   });

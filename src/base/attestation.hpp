@@ -15,7 +15,7 @@ struct Contribution {
   std::uint64_t bytes = 0;
   std::uint64_t not_finite = 0;  ///< Elements that are infinite or NaN.
   double largest = 0;            ///< Magnitude, of the other elements.
-  double norm = 0;               ///< Euclidean, of the other elements.
+  double norm = 0;               ///< Euclidean, of the other elements; the largest double where it is beyond that.
   friend bool operator==(const Contribution&, const Contribution&) = default;
 };
 

@@ -93,7 +93,7 @@ inline constexpr std::size_t kStatusPairsMax = std::size_t{4} * kMeasuredGroupMa
 /// many it tells at once.
 inline constexpr std::size_t kAttestedCollectivesMax = 1024;
 inline constexpr std::size_t kAttestationsKeptMax = 65'536;
-inline constexpr std::size_t kAttestationsToldMax = 8192;
+inline constexpr std::size_t kAttestationsToldMax = 2048;
 /// So often does a master tell its status in a second, all in all and to one address: whoever asks needs no
 /// introduction.
 inline constexpr double kStatusAnswersPerSecond = 64;

@@ -402,6 +402,7 @@ class MasterMachine::State {
 
   // attestations.cpp
   void keep_attestations(const Group& group, const OpKey& key, const Op& op);
+  void forget_attestations();
   void attested_late(PeerId peer, const Begun& message);
   void tell_attestations(Instant now, ConnectionId connection, std::uint32_t wanted, MasterActions& out) const;
 

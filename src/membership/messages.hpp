@@ -319,12 +319,13 @@ struct AttestedCollective {
   struct Entry {
     Member member;
     std::optional<Attestation> attestation{};  ///< None: it signed nothing.
+    bool is_late = false;  ///< It came when this member could know the result.
     friend bool operator==(const Entry&, const Entry&) = default;
   };
   OpKey key;
   Signature signature;
   std::uint32_t group = 0;
-  std::uint64_t age_ms = 0;  ///< Since it was committed.
+  std::uint64_t age_ms = 0;  ///< Since the last of its members called it.
   std::vector<Entry> members{};  ///< By rank.
   friend bool operator==(const AttestedCollective&, const AttestedCollective&) = default;
 };

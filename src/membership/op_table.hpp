@@ -33,7 +33,8 @@ struct OpInFlight {
   std::optional<Suspect> straggler;     ///< By the slow links, as they were last told.
   std::optional<Instant> lone_since{};  ///< Since when all but one have reported.
   RankSet stragglers_announced{};             ///< Who was reported as holding it up.
-  std::map<std::uint32_t, Attestation> attestations{};  ///< By rank.
+  std::map<std::uint32_t, Attestation> attestations{};  ///< By rank,
+  RankSet attested_late{};                              ///< and those that came after their member's report.
 
   bool differs() const { return !called_otherwise.empty(); }
   const Signature& called_by(std::uint32_t rank) const {

@@ -67,7 +67,10 @@ void MasterMachine::State::said(Instant now, PeerId peer, const Begun& message, 
   if (message.attestation && config_.needs_keys) {
     const std::uint32_t rank = peers_.at(peer).rank;
     const std::uint32_t other = (rank + 1) % (*group_of(peer)).view.size();
-    op->attestations.emplace(planted(PlantedFault::misplaced_contribution) ? other : rank, *message.attestation);
+    const bool is_new =
+        op->attestations.emplace(planted(PlantedFault::misplaced_contribution) ? other : rank, *message.attestation)
+            .second;
+    if (is_new && op->reported.contains(rank)) op->attested_late.insert(rank);
   }
   watch_group(now, peers_.at(peer).who.group, out);
 }

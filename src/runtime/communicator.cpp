@@ -503,10 +503,12 @@ Result<AsyncCollective> Communicator::begin(const CollectiveArguments& arguments
 /// What this member is going to give, if anything is to be signed for. Shared states have digests of their own.
 Result<std::optional<Contribution>> Communicator::contribution_to(const CollectiveCall& call, const EngineInfo& known,
                                                                   std::uintptr_t stream) {
-  const std::size_t bytes = buffer_bytes(call, known.view, known.self).send;
-  if (bytes == 0 || call.send == nullptr || call.signature.purpose != Purpose::application)
-    return std::optional<Contribution>();
+  const BufferBytes buffers = buffer_bytes(call, known.view, known.self);
+  const std::size_t bytes = buffers.send;
+  if (buffers.receive == 0 || call.signature.purpose != Purpose::application) return std::optional<Contribution>();
   ContributionReader reader(call.signature.type);
+  // Of a broadcast all but the root give nothing, and say so.
+  if (bytes == 0) return std::optional(reader.finish());
   int device = kOnHost;
   if (devices_) {
     const auto on = device::devices().value()->where(call.send, bytes);

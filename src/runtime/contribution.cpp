@@ -55,7 +55,8 @@ void ContributionReader::add(std::span<const std::byte> piece) {
 
 Contribution ContributionReader::finish() {
   known_.sha256 = sha256_.finish();
-  known_.norm = std::sqrt(squares_);
+  // Squares of the largest numbers are beyond the range.
+  known_.norm = std::min(std::sqrt(squares_), std::numeric_limits<double>::max());
   return known_;
 }
 

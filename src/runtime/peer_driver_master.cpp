@@ -144,7 +144,7 @@ void PeerDriver::perform_one(SendMaster& action) {
   if (auto* const begun = std::get_if<Begun>(&action.message); begun != nullptr && begun->attestation) {
     auto attested = trust::attest(config_.access.tls->identity(), begun->key, begun->signature,
                                   begun->attestation->given);
-    // The master says that there is none.
+    if (!attested.ok()) log({LogLevel::warning, "not-signed", attested.error().sentence});
     begun->attestation = attested.ok() ? std::optional(*attested) : std::nullopt;
   }
   to_master_.push_back(encode(action.message));

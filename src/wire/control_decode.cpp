@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <initializer_list>
+#include <limits>
 #include <string_view>
 
 #include "base/limits.hpp"
@@ -76,6 +77,8 @@ class Judge {
                                .not_finite = from.not_finite(),
                                .largest = from.largest(),
                                .norm = from.norm()}};
+    for (const double value : {from.largest(), from.norm()})
+      if (!(value >= 0 && value <= std::numeric_limits<double>::max())) refuse("it has a magnitude that is none");
     exactly(from.sha256(), made.given.sha256, "digest");
     exactly(from.public_key(), made.public_key, "public key");
     exactly(from.signature(), made.signature, "signature");
@@ -91,7 +94,8 @@ class Judge {
       made.members.push_back({.member = member(entry.member()),
                               .attestation = entry.has_attestation()
                                                  ? std::optional(attestation(entry.attestation()))
-                                                 : std::nullopt});
+                                                 : std::nullopt,
+                              .is_late = entry.late()});
     return made;
   }
 

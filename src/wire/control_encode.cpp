@@ -332,6 +332,7 @@ struct MasterMessageWriter {
       wire::AttestedMemberEntry& entry = *body.add_members();
       put(one.member, *entry.mutable_member());
       if (one.attestation) put(*one.attestation, *entry.mutable_attestation());
+      entry.set_late(one.is_late);
     }
   }
 };

@@ -67,6 +67,9 @@ TEST_CASE("what was signed and lost with a connection is kept when it comes agai
   const auto all = run.asked(1);
   REQUIRE(all.size() == 1);
   CHECK(AttestedRun::bytes_in(all[0]) == std::vector<std::uint64_t>{10, 20, 0});
+  // Whether it was signed in time cannot be told.
+  CHECK_FALSE(all[0].members[0].is_late);
+  CHECK(all[0].members[1].is_late);
   // It is over: saying so again does not call it again.
   run.pass_alive(seconds(30), {1, 2, 3});
   CHECK(run.members(1) == Peers{1, 2, 3});
@@ -83,7 +86,20 @@ TEST_CASE("it tells the latest ones, and forgets the oldest") {
   REQUIRE(latest.size() == 2);
   CHECK(latest[0].key.tag == limits::kAttestedCollectivesMax + 4);
   CHECK(latest[1].key.tag == limits::kAttestedCollectivesMax + 3);
-  CHECK(run.asked(5000).size() == limits::kAttestedCollectivesMax);
+  CHECK(run.asked(5000).size() == limits::kAttestationsToldMax / 3);
+}
+
+TEST_CASE("what comes after the member's own report is marked as late") {
+  AttestedRun run;
+  const OpKey key = run.key(1);
+  run.report(1, key);
+  run.attest(1, key, 10);
+  run.attest(2, key, 20);
+  run.commit(key);
+  const auto all = run.asked(1);
+  REQUIRE(all.size() == 1);
+  CHECK(all[0].members[0].is_late);
+  CHECK_FALSE(all[0].members[1].is_late);
 }
 
 TEST_CASE("without keys nothing is kept") {

@@ -1,6 +1,7 @@
 /// What members sign of their contributions, over sockets.
 #include <cmath>
 #include <limits>
+#include <set>
 #include <thread>
 
 #include "keyed_run.hpp"
@@ -103,6 +104,30 @@ TEST_CASE("what lies on a device is signed like the same on the host, after what
     const bool is_first = entry.attestation->given == read_from(contribution_of(0, kCount));
     CHECK((is_first || entry.attestation->given == read_from(contribution_of(1, kCount))));
   }
+}
+
+TEST_CASE("who gives nothing to a broadcast signs that") {
+  AttestedRun attested;
+  const Peers peers =
+      attested.run.assemble(2, [](std::size_t, CommunicatorConfig& config) { config.attest = true; });
+  const std::uint32_t root = (*peers[0]->info())->view.rank_of((*peers[0]->info())->self).value();
+  std::vector<std::vector<float>> values(2, std::vector<float>(1000, 3.0F));
+  on_all(peers, [&](std::size_t who, Communicator& peer) {
+    const auto bytes = std::as_writable_bytes(std::span(values[who]));
+    CHECK(peer.run({.call = {.signature = {.collective = Collective::broadcast, .count = 1000, .root = root},
+                             .send = bytes.data(),
+                             .receive = bytes.data()}})
+              .ok());
+  });
+  const auto kept = attested.attested();
+  REQUIRE(kept.size() == 1);
+  std::set<std::uint64_t> bytes;
+  for (const auto& entry : kept[0].members) {
+    REQUIRE(entry.attestation);
+    CHECK_FALSE(entry.is_late);
+    bytes.insert(entry.attestation->given.bytes);
+  }
+  CHECK(bytes == std::set<std::uint64_t>{0, 4000});
 }
 
 TEST_CASE("only observers, members and operators read it, and a peer without a key cannot sign") {

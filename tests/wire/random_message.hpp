@@ -279,7 +279,8 @@ inline AttestedCollective any_attested(Random& random) {
   for (const Member& member : any_members(random))
     made.members.push_back(
         {.member = member,
-         .attestation = random.chance(1, 2) ? std::optional(any_attestation(random)) : std::nullopt});
+         .attestation = random.chance(1, 2) ? std::optional(any_attestation(random)) : std::nullopt,
+         .is_late = random.chance(1, 2)});
   return made;
 }
 
