@@ -125,20 +125,20 @@ class GateWords {
   /// `more`: a page of zeros.
   template <class More>
   Result<Word> take(const More& more) {
-    const std::lock_guard lock(mutex_);
-    if (free_.empty()) {
-      auto page = more();
-      if (!page.ok()) return page.error();
-      auto* const words = reinterpret_cast<std::uint32_t*>((*page)->bytes());
-      std::memset(words, 0, kBytes);
-      for (std::size_t i = 0; i < kBytes / sizeof *words; ++i) free_.push_back({words + i, 0});
-      // Streams may read it for as long as they like.
-      keep_for_ever(std::shared_ptr<Memory>(std::move(*page)));
+    {
+      const std::lock_guard lock(mutex_);
+      if (!free_.empty()) return take_free();
     }
-    Word word = free_.back();
-    free_.pop_back();
-    ++word.number;
-    return word;
+    // Without the mutex, which open() needs: the driver may wait for streams at gates here.
+    auto page = more();
+    if (!page.ok()) return page.error();
+    auto* const words = reinterpret_cast<std::uint32_t*>((*page)->bytes());
+    std::memset(words, 0, kBytes);
+    const std::lock_guard lock(mutex_);
+    for (std::size_t i = 0; i < kBytes / sizeof *words; ++i) free_.push_back({words + i, 0});
+    // Streams may read it for as long as they like.
+    keep_for_ever(std::shared_ptr<Memory>(std::move(*page)));
+    return take_free();
   }
   void give(Word word) noexcept try {
     const std::lock_guard lock(mutex_);
@@ -148,7 +148,15 @@ class GateWords {
   }
 
  private:
-  std::mutex mutex_;
+  /// With the mutex.
+  Word take_free() {
+    Word word = free_.back();
+    free_.pop_back();
+    ++word.number;
+    return word;
+  }
+
+  std::mutex mutex_;  ///< Nobody holds it while the driver is at work.
   std::vector<Word> free_;
 };
 

@@ -238,6 +238,34 @@ TEST_CASE("where the driver has memory in the order of streams, none is waited f
   CHECK(*(*after)->wait(kBound));
 }
 
+TEST_CASE("a gate opens while the driver is asked for the words of others, and waits for streams at gates") {
+  const auto wait_for_gates = fake<void(int)>("fake_wait_for_gates");
+  const auto waiting = fake<int()>("fake_waiting");
+  const auto waited_in_vain = fake<int()>("fake_waited_in_vain");
+  if (wait_for_gates == nullptr) return;
+  auto first = gpus().make_gate();
+  auto second = gpus().make_gate();
+  REQUIRE((first.ok() && second.ok()));
+  REQUIRE((gpus().wait_on(0, 0, *first).ok() && gpus().wait_on(0, 0, *second).ok()));
+  wait_for_gates(1);
+  // More than a page of words has.
+  auto others = std::async(std::launch::async, [] {
+    std::vector<std::shared_ptr<Gate>> made;
+    for (int i = 0; i < 1500; ++i)
+      if (auto gate = gpus().make_gate(); gate.ok()) made.push_back(std::move(*gate));
+    return made.size();
+  });
+  while (waiting() == 0 && others.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready) {
+  }
+  CHECK(waiting() == 1);
+  (*first)->open();
+  CHECK(waiting() == 1);
+  (*second)->open();
+  CHECK(others.get() == 1500);
+  wait_for_gates(0);
+  CHECK(waited_in_vain() == 0);
+}
+
 /// With a driver that the process has loaded, and that is older than CUDA 11.7 (FAKE_IS_OLD).
 TEST_CASE("memory of a GPU with a driver that is too old is refused, and the sentence says what is missing",
           "[.old]") {

@@ -72,18 +72,22 @@ static int stands_at_gate(void* stream, int count) {
 
 /* For tests: whatever may wait for all streams waits at their gates, and after 5 s has waited in vain. */
 static atomic_int waits_for_gates;
+static atomic_int waiting;
 static atomic_int waited_in_vain;
 void fake_wait_for_gates(int waits) { waits_for_gates = waits; }
+int fake_waiting(void) { return waiting; }
 int fake_waited_in_vain(void) { return waited_in_vain; }
 static void synchronise(void) {
   const struct timespec pause = {0, 1000000};
+  ++waiting;
   for (int i = 0; waits_for_gates && stands_at_gate(NULL, gate_count); ++i) {
     nanosleep(&pause, NULL);
     if (i == 5000) {
       ++waited_in_vain;
-      return;
+      break;
     }
   }
+  --waiting;
 }
 
 /* With the mutex. */
