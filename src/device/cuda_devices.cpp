@@ -134,10 +134,10 @@ class GateWords {
     if (!page.ok()) return page.error();
     auto* const words = reinterpret_cast<std::uint32_t*>((*page)->bytes());
     std::memset(words, 0, kBytes);
+    // Streams may read it for as long as they like.
+    keep_for_ever(std::move(*page));
     const std::lock_guard lock(mutex_);
     for (std::size_t i = 0; i < kBytes / sizeof *words; ++i) free_.push_back({words + i, 0});
-    // Streams may read it for as long as they like.
-    keep_for_ever(std::shared_ptr<Memory>(std::move(*page)));
     return take_free();
   }
   void give(Word word) noexcept try {

@@ -54,6 +54,10 @@ class Memory {
  public:
   virtual ~Memory() = default;
   virtual std::byte* bytes() const = 0;
+
+ private:
+  friend void keep_for_ever(std::unique_ptr<Memory> memory) noexcept;
+  Memory* next_kept_ = nullptr;
 };
 
 /// All devices that this process can use. Safe from any thread.

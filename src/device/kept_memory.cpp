@@ -76,13 +76,8 @@ void KeptMemory::trim(std::size_t bytes_kept) noexcept {
 }
 
 void KeptMemory::free(Pieces pieces) const noexcept {
-  if (!is_lost_ || pieces.empty()) return;
-  try {
-    keep_for_ever(std::make_shared<Pieces>(std::move(pieces)));
-  } catch (...) {
-    // Without memory to remember it: nobody may free it either.
-    for (Piece& one : pieces) static_cast<void>(one.memory.release());
-  }
+  if (!is_lost_) return;
+  for (Piece& one : pieces) keep_for_ever(std::move(one.memory));
 }
 
 }  // namespace hawser::device

@@ -25,11 +25,7 @@ std::shared_ptr<MemoryPool> MemoryPool::pinned(Devices& devices, std::size_t byt
 
 MemoryPool::~MemoryPool() {
   if (!is_lost_) return;
-  try {
-    keep_for_ever(std::make_shared<std::vector<std::unique_ptr<Memory>>>(std::move(pieces_)));
-  } catch (...) {
-    for (std::unique_ptr<Memory>& piece : pieces_) static_cast<void>(piece.release());
-  }
+  for (std::unique_ptr<Memory>& piece : pieces_) keep_for_ever(std::move(piece));
 }
 
 std::shared_ptr<const void> MemoryPool::reserve(std::size_t bytes) {

@@ -11,11 +11,7 @@ namespace hawser::device {
 
 void StagedCopies::lose() noexcept {
   hangs_ = true;
-  try {
-    if (memory_) keep_for_ever(std::shared_ptr<Memory>(std::move(memory_)));
-  } catch (...) {
-    static_cast<void>(memory_.release());
-  }
+  keep_for_ever(std::move(memory_));
 }
 
 Result<void> StagedCopies::make_ready() {

@@ -8,6 +8,8 @@
 #include "device/kept_memory.hpp"
 #include "device/memory_pool.hpp"
 #include "device/sim_devices.hpp"
+#include "device/staged_copies.hpp"
+#include "faults/failing_allocations.hpp"
 
 namespace hawser::device {
 namespace {
@@ -127,6 +129,28 @@ TEST_CASE("of memory of a device that hangs nothing goes back to the driver") {
     pool->lose();
     memory->trim(0);
   }
+  CHECK(devices->counters().waited_in_vain == 0);
+  CHECK(devices->counters().device_bytes == 1 << 19);
+}
+
+TEST_CASE("of memory of a device that hangs nothing goes back for lack of memory to remember it") {
+  // Kept: so is what was allocated there.
+  static const auto devices = SimDevices::make({});
+  {
+    const auto memory = KeptMemory::on(*devices, 0);
+    const auto pool = MemoryPool::pinned(*devices, kMost);
+    StagedCopies copies(*devices, 0, std::chrono::seconds(1));
+    REQUIRE((memory->take(1 << 19).ok() && copies.make_ready().ok()));
+    static_cast<void>(pool->reserve(1 << 20));
+    devices->hang_device(0);
+    devices->wait_for_gates(true);
+    memory->lose();
+    pool->lose();
+    test::FailingAllocations::begin(2, 1000);
+    copies.lose();
+    memory->trim(0);
+  }
+  test::FailingAllocations::end();
   CHECK(devices->counters().waited_in_vain == 0);
   CHECK(devices->counters().device_bytes == 1 << 19);
 }

@@ -10,6 +10,7 @@
 #include "device/cuda_driver.hpp"
 #include "device/memory_pool.hpp"
 #include "device/work_queue.hpp"
+#include "faults/failing_allocations.hpp"
 
 /// On the stand-in driver of fake_driver.c, which LD_LIBRARY_PATH brings here; or on a real one.
 namespace hawser::device {
@@ -264,6 +265,21 @@ TEST_CASE("a gate opens while the driver is asked for the words of others, and w
   CHECK(others.get() == 1500);
   wait_for_gates(0);
   CHECK(waited_in_vain() == 0);
+}
+
+TEST_CASE("gates are made of pinned words, whatever allocation has failed before") {
+  std::vector<std::shared_ptr<Gate>> made;
+  for (std::uint64_t failing = 1; failing <= 10; ++failing)
+    for (int i = 0; i < 1100; ++i) {
+      test::FailingAllocations::begin(failing, 1);
+      try {
+        if (auto gate = gpus().make_gate(); gate.ok()) made.push_back(std::move(*gate));
+      } catch (const std::bad_alloc&) {
+        // The next one has memory.
+      }
+      test::FailingAllocations::end();
+      if (i % 100 == 0 && !made.empty()) CHECK(gpus().wait_on(0, 0, made.back()).ok());
+    }
 }
 
 /// With a driver that the process has loaded, and that is older than CUDA 11.7 (FAKE_IS_OLD).
