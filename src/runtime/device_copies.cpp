@@ -233,12 +233,8 @@ void DeviceCopies::load_kernels(int device) {
 }
 
 Result<void> DeviceCopies::make_ready_for_state(const std::set<std::int32_t>& on) {
-  auto reserved = pool_->reserve(kCallBytes);
-  {
-    const std::lock_guard lock(mutex_);
-    // Once is enough for all states.
-    if (!of_states_) of_states_ = std::move(reserved);
-  }
+  // Once is enough for all states. A second one would pin as much again, also if it ended at once.
+  std::call_once(states_begin_, [&] { of_states_ = pool_->reserve(kCallBytes); });
   for (const std::int32_t device : on)
     for (const Kind kind : {Kind::down, Kind::up})
       if (const auto started = queue(device, kind); !started.ok()) return started.error();

@@ -134,11 +134,12 @@ class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
   std::set<int> loaded_;           ///< Devices; with that mutex.
   std::map<int, std::unique_ptr<device::PatientStream>> undo_streams_;  ///< By device; with undo_mutex_.
   std::mutex undo_mutex_;
+  std::once_flag states_begin_;
+  std::shared_ptr<const void> of_states_;  ///< What is reserved for them.
   std::mutex mutex_;  ///< Of all below. Nobody holds it while the driver is at work.
   std::unique_ptr<device::StreamWaits> stream_waits_ = std::make_unique<device::StreamWaits>();
   std::map<std::pair<int, Kind>, Queue> queues_;
   std::map<int, std::shared_ptr<device::KeptMemory>> memory_;  ///< By device.
-  std::shared_ptr<const void> of_states_;                      ///< What is reserved for them.
   bool is_over_ = false;
   std::atomic<bool> has_failed_{false};  ///< A device of this communicator's calls has.
 };

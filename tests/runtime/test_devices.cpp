@@ -204,6 +204,17 @@ TEST_CASE("nobody waits for a device that hangs when inputs are put back at once
   copies->finish();
 }
 
+TEST_CASE("all syncs of shared states share what the first one has pinned") {
+  const auto devices = device::SimDevices::make({});
+  const auto copies = std::make_shared<DeviceCopies>(*devices, seconds(20));
+  REQUIRE(copies->make_ready_for_state({0}).ok());
+  const auto pinned = devices->counters().pinned_bytes_most;
+  CHECK(pinned >= DeviceCopies::kCallBytes);
+  for (int sync = 0; sync < 3; ++sync) REQUIRE(copies->make_ready_for_state({0}).ok());
+  CHECK(devices->counters().pinned_bytes_most == pinned);
+  copies->finish();
+}
+
 TEST_CASE("a failing device in the middle of a list takes its peer out") {
   if (sim_devices() == nullptr) return;
   TestRun run;
