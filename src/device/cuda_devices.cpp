@@ -377,6 +377,10 @@ class Cuda final : public Devices {
           ("allocating " + std::to_string(bytes) + " bytes on device " + std::to_string(device)).c_str(), result);
     return std::unique_ptr<Memory>(std::make_unique<CudaMemory>(*gpu, reinterpret_cast<std::byte*>(made), false));
   }
+  bool frees_at_once(int device) override {
+    const auto gpu = find(device);
+    return gpu.ok() && gpu->memory_stream != nullptr;
+  }
   /// In the context of a device that is in use: no other gets one for that.
   Result<std::unique_ptr<Memory>> allocate_pinned(std::size_t bytes) override {
     int device = 0;

@@ -95,6 +95,8 @@ class Devices {
   virtual Result<void> wait_on(int device, std::uintptr_t stream, std::shared_ptr<Gate> gate) = 0;
   /// On a device.
   virtual Result<std::unique_ptr<Memory>> allocate(int device, std::size_t bytes) = 0;
+  /// Whether the end of memory there waits for no stream.
+  virtual bool frees_at_once(int) { return false; }
   /// On the host, where devices copy at full rate and beside the host.
   virtual Result<std::unique_ptr<Memory>> allocate_pinned(std::size_t bytes) = 0;
 };

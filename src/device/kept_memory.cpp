@@ -1,6 +1,7 @@
 #include "device/kept_memory.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "device/keep_for_ever.hpp"
@@ -10,7 +11,8 @@ namespace {
 
 /// The driver is asked for multiples of it.
 constexpr std::size_t kUnit = 64 << 10;
-/// Pieces of up to this size serve any need. A larger one serves needs of at least half its size.
+/// Pieces of up to this size serve any need. A larger one serves needs of at least half its size, and others
+/// only where the driver has nothing for them.
 constexpr std::size_t kAnyBytes = 4 << 20;
 
 }  // namespace
@@ -21,7 +23,7 @@ std::shared_ptr<KeptMemory> KeptMemory::on(Devices& devices, int device) {
 
 KeptMemory::~KeptMemory() { free(std::move(free_)); }
 
-Result<std::shared_ptr<std::byte>> KeptMemory::take(std::size_t bytes) {
+Result<std::shared_ptr<std::byte>> KeptMemory::take(std::size_t bytes, bool may_trim) {
   struct Taken {
     std::shared_ptr<KeptMemory> owner;
     Pieces one;
@@ -30,23 +32,31 @@ Result<std::shared_ptr<std::byte>> KeptMemory::take(std::size_t bytes) {
     }
   };
   const auto taken = std::make_shared<Taken>(shared_from_this());
-  taken->one = take_free(bytes);
+  taken->one = take_free(bytes, std::max(2 * bytes, kAnyBytes));
   if (taken->one.empty()) {
     const std::size_t wanted = (std::max<std::size_t>(1, bytes) + kUnit - 1) / kUnit * kUnit;
     auto made = devices_.allocate(device_, wanted);
-    if (!made.ok()) return made.error();
-    taken->one.push_back({.memory = std::move(*made), .bytes = wanted});
+    // What is kept may be what is missing.
+    if (!made.ok() && (may_trim || devices_.frees_at_once(device_))) {
+      trim(0);
+      made = devices_.allocate(device_, wanted);
+    }
+    if (made.ok())
+      taken->one.push_back({.memory = std::move(*made), .bytes = wanted});
+    else
+      taken->one = take_free(bytes, std::numeric_limits<std::size_t>::max());
+    if (taken->one.empty()) return made.error();
   }
   return std::shared_ptr<std::byte>(taken, taken->one.front().memory->bytes());
 }
 
 /// The smallest that fits; none where nothing does.
-KeptMemory::Pieces KeptMemory::take_free(std::size_t bytes) {
+KeptMemory::Pieces KeptMemory::take_free(std::size_t bytes, std::size_t bytes_most) {
   Pieces found;
   const std::lock_guard lock(mutex_);
   auto best = free_.end();
   for (auto one = free_.begin(); one != free_.end(); ++one)
-    if (one->bytes >= bytes && one->bytes <= std::max(2 * bytes, kAnyBytes) &&
+    if (one->bytes >= bytes && one->bytes <= bytes_most &&
         (best == free_.end() || one->bytes < best->bytes))
       best = one;
   if (best != free_.end()) found.splice(found.end(), free_, best);

@@ -206,7 +206,8 @@ Result<void> DeviceCopies::make_ready(CollectiveCall& call, std::size_t send_byt
     if (const auto up = start(buffers.receive, Kind::up); !up.ok()) return up;
   const auto compute = queue(buffers.receive, Kind::compute);
   if (!compute.ok()) return compute.error();
-  if (const auto made = compute->desk->make_ready(DeviceDesk::needs(call.signature)); !made.ok()) return made;
+  if (const auto made = compute->desk->make_ready(DeviceDesk::needs(call.signature), may_trim()); !made.ok())
+    return made;
   std::byte* sums = nullptr;
   std::size_t sums_bytes = 0;
   const DataType type = call.signature.type;
@@ -297,12 +298,7 @@ std::shared_ptr<device::KeptMemory> DeviceCopies::memory_on(int device) {
 
 /// In the caller's thread.
 Result<std::shared_ptr<std::byte>> DeviceCopies::take_memory(int device, std::size_t bytes) {
-  const auto memory = memory_on(device);
-  auto taken = memory->take(bytes);
-  // What is kept may be what is missing.
-  if (taken.ok() || under_way_ > 1) return taken;
-  memory->trim(0);
-  return memory->take(bytes);
+  return memory_on(device)->take(bytes, may_trim());
 }
 
 /// Nothing of a device that failed is waited for: its memory is lost with it.

@@ -117,6 +117,8 @@ class DeviceCopies : public std::enable_shared_from_this<DeviceCopies> {
   Kind kind_of(const Work& work) const;
   std::shared_ptr<device::KeptMemory> memory_on(int device);
   Result<std::shared_ptr<std::byte>> take_memory(int device, std::size_t bytes);
+  /// Of a caller: no stream waits for another call, so the driver may wait for all of them.
+  bool may_trim() const { return under_way_ <= 1; }
   Result<void> make_ready(CollectiveCall& call, std::size_t send_bytes, std::size_t receive_bytes,
                           Hold& hold);
   void load_kernels(int device);

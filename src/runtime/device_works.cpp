@@ -178,20 +178,21 @@ DeviceDesk::Sizes DeviceDesk::needs(const Signature& signature) {
           device_kernels::quantize_scratch_bytes(signature.quantization, signature.type, count)};
 }
 
-Result<void> DeviceDesk::make_ready(const Sizes& sizes) {
+Result<void> DeviceDesk::make_ready(const Sizes& sizes, bool may_trim) {
   for (std::size_t part = 0; part < sizes.size(); ++part)
-    if (const auto there = take(static_cast<Part>(part), sizes[part]); !there.ok()) return there.error();
+    if (const auto there = take(static_cast<Part>(part), sizes[part], may_trim); !there.ok())
+      return there.error();
   return {};
 }
 
-Result<std::shared_ptr<std::byte>> DeviceDesk::take(Part part, std::size_t bytes) {
+Result<std::shared_ptr<std::byte>> DeviceDesk::take(Part part, std::size_t bytes, bool may_trim) {
   Buffer& buffer = parts_[static_cast<std::size_t>(part)];
   {
     const std::lock_guard lock(mutex_);
     if (buffer.memory && buffer.bytes >= bytes) return buffer.memory;
   }
   // Without the mutex: works need not wait for the driver.
-  auto made = memory_->take(bytes);
+  auto made = memory_->take(bytes, may_trim);
   if (!made.ok()) return made.error();
   const std::lock_guard lock(mutex_);
   if (!buffer.memory || buffer.bytes < bytes) buffer = {.memory = std::move(*made), .bytes = bytes};

@@ -25,11 +25,11 @@ class DeviceDesk {
   using Sizes = std::array<std::size_t, 4>;
   /// What works of a call need of each part at most.
   static Sizes needs(const Signature& signature);
-  /// So that take() finds so much. Blocks as KeptMemory::take(). Error: system, where the device has no
-  /// memory for it.
-  Result<void> make_ready(const Sizes& sizes);
+  /// So that take() finds so much. As KeptMemory::take(). Error: system, where the device has no memory for
+  /// it.
+  Result<void> make_ready(const Sizes& sizes, bool may_trim);
   /// Where nobody has made that much ready: as make_ready().
-  Result<std::shared_ptr<std::byte>> take(Part part, std::size_t bytes);
+  Result<std::shared_ptr<std::byte>> take(Part part, std::size_t bytes, bool may_trim = false);
 
  private:
   struct Buffer {

@@ -115,6 +115,32 @@ TEST_CASE("memory of a device is kept for others, and goes back to the driver wh
   CHECK(memory->take(1 << 20).ok());
 }
 
+TEST_CASE("no need of a device's memory fails while a larger piece of it is free") {
+  const auto devices = SimDevices::make({.memory_bytes = 24 << 20});
+  const auto memory = KeptMemory::on(*devices, 0);
+  std::byte* kept = nullptr;
+  {
+    const auto large = memory->take(20 << 20);
+    REQUIRE(large.ok());
+    kept = large->get();
+  }
+  {
+    // While the driver has memory, this stays for those who need as much.
+    const auto first = memory->take(3 << 20);
+    REQUIRE(first.ok());
+    CHECK(first->get() != kept);
+    const auto second = memory->take(3 << 20);
+    REQUIRE(second.ok());
+    CHECK(second->get() == kept);
+    CHECK(memory->take(3 << 20).status() == Status::system);
+  }
+  // Who may wait for the driver leaves more to others.
+  const auto first = memory->take(5 << 20, true);
+  const auto second = memory->take(5 << 20, true);
+  REQUIRE((first.ok() && second.ok()));
+  CHECK(devices->counters().device_bytes == 10 << 20);
+}
+
 TEST_CASE("of memory of a device that hangs nothing goes back to the driver") {
   // Kept: so is what was allocated there.
   static const auto devices = SimDevices::make({});

@@ -8,6 +8,7 @@
 #include "catch.hpp"
 #include "device/cuda_devices.hpp"
 #include "device/cuda_driver.hpp"
+#include "device/kept_memory.hpp"
 #include "device/memory_pool.hpp"
 #include "device/work_queue.hpp"
 #include "faults/failing_allocations.hpp"
@@ -237,6 +238,23 @@ TEST_CASE("where the driver has memory in the order of streams, none is waited f
   CHECK_FALSE(*(*after)->wait(std::chrono::milliseconds(50)));
   (*gate)->open();
   CHECK(*(*after)->wait(kBound));
+}
+
+TEST_CASE("where memory is missing, what is kept goes back to a driver that does not wait for it") {
+  const auto fail_next = fake<void(int)>("fake_fail_next");
+  if (fail_next == nullptr) return;
+  for (const int device : {0, 1}) {
+    const auto memory = KeptMemory::on(gpus(), device);
+    std::byte* kept = nullptr;
+    {
+      const auto large = memory->take(1'000'000);
+      REQUIRE(large.ok());
+      kept = large->get();
+    }
+    fail_next(2);
+    CHECK(memory->take(2'000'000).ok() == (device == 0));
+    if (device == 1) CHECK(memory->take(1'000'000)->get() == kept);
+  }
 }
 
 TEST_CASE("a gate opens while the driver is asked for the words of others, and waits for streams at gates") {
