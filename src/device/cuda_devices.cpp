@@ -301,11 +301,11 @@ class Cuda final : public Devices {
       return found.too_old == nullptr ? kHost : where_of_old(*found.too_old, address);
     const Range first = range_of(*found.usable, pointer(address));
     if (first.device == kHost) return kHost;
-    // Memory may be made of several mappings, one behind the other.
+    // Memory may be made of several mappings, one behind the other. Whose they are the driver does not say.
     CuDevicePtr known_to = first.end;
     while (first.has_bounds && bytes > known_to - pointer(address)) {
-      const Range next = range_of(*found.usable, known_to);
-      if (next.device != first.device || next.end <= known_to)
+      const Range next = first.is_whole ? Range{} : range_of(*found.usable, known_to);
+      if (next.device != first.device || next.is_whole || next.end <= known_to)
         return Error{Status::invalid_argument,
                      std::to_string(bytes) + " bytes reach beyond their allocation on device " +
                          std::to_string(first.device) + ", which has " +
@@ -401,23 +401,30 @@ class Cuda final : public Devices {
   struct Range {
     int device = kHost;
     bool has_bounds = false;
+    bool is_whole = false;  ///< It is an allocation, and no mapping.
     CuDevicePtr end = 0;
   };
   static Range range_of(const CudaDriver& driver, CuDevicePtr address) {
     unsigned memory_type = 0;
     unsigned is_managed = 0;
+    unsigned is_legacy = 0;
     int device = 0;
     CuDevicePtr start = 0;
     std::size_t size = 0;
     CuPointerAttribute wanted[] = {CuPointerAttribute::memory_type, CuPointerAttribute::is_managed,
                                    CuPointerAttribute::device_ordinal, CuPointerAttribute::range_start,
-                                   CuPointerAttribute::range_size};
-    void* found[] = {&memory_type, &is_managed, &device, &start, &size};
+                                   CuPointerAttribute::range_size,
+                                   CuPointerAttribute::is_legacy_ipc_capable};
+    void* found[] = {&memory_type, &is_managed, &device, &start, &size, &is_legacy};
     // Of memory that the driver does not know it says nothing, without an error. A driver that was never
     // initialised knows none.
-    if (driver.cuPointerGetAttributes(5, wanted, found, address) != kCuSuccess) return {};
+    if (driver.cuPointerGetAttributes(6, wanted, found, address) != kCuSuccess) return {};
     if (memory_type != kCuMemoryTypeDevice && is_managed == 0) return {};
-    return {.device = device, .has_bounds = size != 0, .end = start + size};
+    // No mapping can be given to other processes in the old way; of a pool nothing can, either.
+    return {.device = device,
+            .has_bounds = size != 0,
+            .is_whole = is_legacy != 0 || is_managed != 0,
+            .end = start + size};
   }
   static Result<int> where_of_old(const OldCudaDriver& driver, const void* address) {
     unsigned memory_type = 0;

@@ -33,6 +33,7 @@ enum class CuPointerAttribute : int {
   memory_type = 2,
   is_managed = 8,
   device_ordinal = 9,
+  is_legacy_ipc_capable = 10,
   range_start = 11,
   range_size = 12
 };

@@ -77,7 +77,8 @@ class Devices {
   virtual bool runs(const Kernel& kernel) const = 0;
 
   /// Where all of these bytes lie: a device's number, or kHost. A null pointer lies on the host. Error:
-  /// invalid_argument, if they are not within one allocation of a device.
+  /// invalid_argument, if they reach beyond an allocation of a device. If that is a mapping or of a pool of
+  /// the driver, others of that kind that begin right at its end count as the same.
   virtual Result<int> where(const void* address, std::size_t bytes) const = 0;
   /// Memory of the host that is not pinned: a copy of it may block until the stream has come to it
   /// (StagedCopies).

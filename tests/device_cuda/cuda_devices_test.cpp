@@ -190,6 +190,19 @@ TEST_CASE("memory that is made of several mappings lies on its device as a whole
   CHECK((*stream)->copy(at, input.data(), input.size()).ok());
 }
 
+TEST_CASE("of two allocations right behind one another each is known by its bounds") {
+  const auto divide = fake<void(void*, std::size_t)>("fake_divide");
+  if (divide == nullptr) return;
+  // There the driver has no pool.
+  auto memory = gpus().allocate(1, 1000);
+  REQUIRE(memory.ok());
+  divide((*memory)->bytes(), 400);
+  CHECK(*gpus().where((*memory)->bytes(), 400) == 1);
+  CHECK(*gpus().where((*memory)->bytes() + 400, 600) == 1);
+  CHECK(gpus().where((*memory)->bytes() + 3, 400).error().sentence.find("which has 397 bytes") !=
+        std::string::npos);
+}
+
 TEST_CASE("a stream of the caller that the driver does not take is an invalid argument") {
   const auto fail_next = fake<void(int)>("fake_fail_next");
   if (fail_next == nullptr) return;

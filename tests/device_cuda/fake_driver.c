@@ -28,6 +28,7 @@ typedef struct {
   int device; /* -1: pinned. */
   int managed;
   size_t whole; /* Of the first mapping of an allocation: the bytes of all. */
+  int legacy;   /* No mapping, and of no pool. */
 } Allocation;
 typedef struct {
   int device;
@@ -103,23 +104,23 @@ static size_t mapping_bytes;
 void fake_map_by(size_t bytes) { mapping_bytes = bytes; }
 
 /* A mapping is what has a size. With the mutex. */
-static Result map(uintptr_t at, size_t size, int device, size_t whole) {
+static Result map(uintptr_t at, size_t size, int device, size_t whole, int legacy) {
   for (int i = 0; i < kAllocations; ++i) {
     if (allocations[i].size > 0) continue;
-    allocations[i] = (Allocation){at, size, device, 0, whole};
+    allocations[i] = (Allocation){at, size, device, 0, whole, legacy};
     return kSuccess;
   }
   return 2;
 }
 
-static Result allocate(size_t bytes, int device, uintptr_t* at) {
+static Result allocate(size_t bytes, int device, int of_pool, uintptr_t* at) {
   Result result = 2;
   pthread_mutex_lock(&mutex);
   *at = (uintptr_t)malloc(bytes);
   for (size_t done = 0; *at != 0 && done < bytes;) {
     const size_t left = bytes - done;
     const size_t size = device >= 0 && mapping_bytes > 0 && mapping_bytes < left ? mapping_bytes : left;
-    result = map(*at + done, size, device, done == 0 ? bytes : 0);
+    result = map(*at + done, size, device, done == 0 ? bytes : 0, !of_pool && size == bytes);
     if (result != kSuccess) break;
     done += size;
   }
@@ -139,6 +140,15 @@ static Result release(uintptr_t at) {
   }
   pthread_mutex_unlock(&mutex);
   return result;
+}
+
+/* For tests: memory becomes two allocations, one right behind the other. */
+void fake_divide(void* at, size_t first) {
+  pthread_mutex_lock(&mutex);
+  Allocation* const one = find((uintptr_t)at);
+  map(one->at + first, one->size - first, one->device, 0, one->legacy);
+  one->size = first;
+  pthread_mutex_unlock(&mutex);
 }
 
 /* For tests: memory becomes managed; what is put on a stream next, or on a caller's, fails. */
@@ -201,6 +211,7 @@ Result cuPointerGetAttributes(unsigned count, const int* attributes, void** valu
       case 2: *(unsigned*)values[i] = one == NULL ? 0 : one->device < 0 || one->managed ? 1 : 2; break;
       case 8: *(unsigned*)values[i] = one != NULL && one->managed; break;
       case 9: *(int*)values[i] = one == NULL ? -2 : one->device; break;
+      case 10: *(unsigned*)values[i] = one != NULL && one->legacy && !one->managed; break;
       case 11: *(unsigned long long*)values[i] = one == NULL ? 0 : one->at; break;
       case 12: *(size_t*)values[i] = one == NULL ? 0 : one->size; break;
       default: abort();
@@ -283,7 +294,7 @@ Result cuMemAlloc_v2(unsigned long long* at, size_t bytes) {
   if (failure != kSuccess) return failure;
   synchronise();
   uintptr_t made = 0;
-  const Result result = allocate(bytes, current()->device, &made);
+  const Result result = allocate(bytes, current()->device, 0, &made);
   *at = made;
   return result;
 }
@@ -304,7 +315,7 @@ Result cuMemAllocAsync(unsigned long long* at, size_t bytes, void* stream) {
   const Result failure = planned_failure();
   if (failure != kSuccess) return failure;
   uintptr_t made = 0;
-  const Result result = allocate(bytes, 0, &made);
+  const Result result = allocate(bytes, 0, 1, &made);
   *at = made;
   return result;
 }
@@ -318,7 +329,7 @@ Result cuMemHostAlloc(void** at, size_t bytes, unsigned flags) {
   if (flags != 1) return kInvalidValue;
   synchronise();
   uintptr_t made = 0;
-  const Result result = allocate(bytes, -1, &made);
+  const Result result = allocate(bytes, -1, 0, &made);
   *at = (void*)made;
   return result;
 }
