@@ -77,6 +77,7 @@ struct Gpu {
   Functions& functions;
   CuStream
       memory_stream;  ///< For its memory alone; null: the driver has no memory in the order of streams there.
+  CuMemPool memory_pool;  ///< Goes with it.
 };
 
 /// What a stream of the library's was asked to do; or, with a device, one that a caller says is a stream
@@ -269,7 +270,8 @@ class CudaMemory final : public Memory {
   /// Without waiting for any stream, where the driver can.
   static CuResult allocate(const Gpu& gpu, CuDevicePtr& made, std::size_t bytes) {
     if (gpu.memory_stream == nullptr) return gpu.driver.cuMemAlloc(&made, bytes);
-    const CuResult result = gpu.driver.cuMemAllocAsync(&made, bytes, gpu.memory_stream);
+    const CuResult result =
+        gpu.driver.cuMemAllocFromPoolAsync(&made, bytes, gpu.memory_pool, gpu.memory_stream);
     return result != kCuSuccess ? result : gpu.driver.cuStreamSynchronize(gpu.memory_stream);
   }
   std::byte* bytes() const override { return at_; }
@@ -448,7 +450,7 @@ class Cuda final : public Devices {
       return Error{Status::invalid_argument, "there is no CUDA device " + std::to_string(device)};
     const std::lock_guard lock(mutex_);
     if (const auto known = gpus_.find(device); known != gpus_.end())
-      return Gpu{*driver, known->second.context, known->second.functions, known->second.memory_stream};
+      return as_gpu(*driver, known->second);
     CuDevice handle = 0;
     if (const CuResult result = driver->cuDeviceGet(&handle, device); result != kCuSuccess)
       return driver->error("finding the GPU", result);
@@ -457,16 +459,28 @@ class Cuda final : public Devices {
       return driver->error("entering the GPU's context", result);
     Used& used = gpus_[device];
     used.context = context;
-    used.memory_stream = make_memory_stream(*driver, context, handle);
-    return Gpu{*driver, context, used.functions, used.memory_stream};
+    used.memory_pool = make_memory_pool(*driver, handle);
+    if (used.memory_pool != nullptr) used.memory_stream = make_memory_stream(*driver, context);
+    return as_gpu(*driver, used);
   }
-  static CuStream make_memory_stream(const CudaDriver& driver, CuContext context, CuDevice handle) {
+  /// The device's own pool may have what is allocated wait for streams of others.
+  static CuMemPool make_memory_pool(const CudaDriver& driver, CuDevice handle) {
     int has_pools = 0;
-    if (driver.cuMemAllocAsync == nullptr || driver.cuMemFreeAsync == nullptr ||
+    if (driver.cuMemPoolCreate == nullptr || driver.cuMemPoolSetAttribute == nullptr ||
+        driver.cuMemAllocFromPoolAsync == nullptr || driver.cuMemFreeAsync == nullptr ||
         driver.cuDeviceGetAttribute == nullptr ||
         driver.cuDeviceGetAttribute(&has_pools, kCuDeviceMemoryPoolsSupported, handle) != kCuSuccess ||
         has_pools == 0)
       return nullptr;
+    const CuMemPoolProps there{.location = handle};
+    CuMemPool made = nullptr;
+    int no = 0;
+    if (driver.cuMemPoolCreate(&made, &there) != kCuSuccess ||
+        driver.cuMemPoolSetAttribute(made, kCuMemPoolReuseAllowInternalDependencies, &no) != kCuSuccess)
+      return nullptr;
+    return made;
+  }
+  static CuStream make_memory_stream(const CudaDriver& driver, CuContext context) {
     const InContext in(driver, context);
     CuStream made = nullptr;
     if (in.result() != kCuSuccess || driver.cuStreamCreate(&made, kCuStreamNonBlocking) != kCuSuccess)
@@ -477,8 +491,12 @@ class Cuda final : public Devices {
   struct Used {
     CuContext context = nullptr;  ///< Retained until the process ends.
     CuStream memory_stream = nullptr;  ///< Likewise.
+    CuMemPool memory_pool = nullptr;   ///< Likewise.
     Functions functions;
   };
+  static Gpu as_gpu(const CudaDriver& driver, Used& used) {
+    return {driver, used.context, used.functions, used.memory_stream, used.memory_pool};
+  }
   std::mutex mutex_;
   std::map<int, Used> gpus_;
   GateWords words_;

@@ -49,7 +49,9 @@ const char* find_all(void* library, CudaDriver& driver) {
   need(driver.cuStreamWaitValue32, "cuStreamWaitValue32_v2");
   need(driver.cuGetErrorString, "cuGetErrorString");
   static_cast<void>(find(library, driver.cuDeviceGetAttribute, "cuDeviceGetAttribute"));
-  static_cast<void>(find(library, driver.cuMemAllocAsync, "cuMemAllocAsync"));
+  static_cast<void>(find(library, driver.cuMemPoolCreate, "cuMemPoolCreate"));
+  static_cast<void>(find(library, driver.cuMemPoolSetAttribute, "cuMemPoolSetAttribute"));
+  static_cast<void>(find(library, driver.cuMemAllocFromPoolAsync, "cuMemAllocFromPoolAsync"));
   static_cast<void>(find(library, driver.cuMemFreeAsync, "cuMemFreeAsync"));
   static_cast<void>(find(library, driver.cuFuncLoad, "cuFuncLoad"));
   return missing;

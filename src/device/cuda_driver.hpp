@@ -18,6 +18,7 @@ using CuStream = void*;
 using CuEvent = void*;
 using CuModule = void*;
 using CuFunction = void*;
+using CuMemPool = void*;
 
 inline constexpr CuResult kCuSuccess = 0;
 inline constexpr CuResult kCuNotReady = 600;
@@ -27,6 +28,7 @@ inline constexpr unsigned kCuMemHostAllocPortable = 1;
 inline constexpr unsigned kCuMemoryTypeDevice = 2;
 inline constexpr unsigned kCuStreamWaitValueGeq = 0;
 inline constexpr int kCuDeviceMemoryPoolsSupported = 115;
+inline constexpr int kCuMemPoolReuseAllowInternalDependencies = 3;
 
 /// CUpointer_attribute.
 enum class CuPointerAttribute : int {
@@ -37,6 +39,17 @@ enum class CuPointerAttribute : int {
   range_start = 11,
   range_size = 12
 };
+
+/// CUmemPoolProps.
+struct CuMemPoolProps {
+  int allocation_type = 1;  ///< CU_MEM_ALLOCATION_TYPE_PINNED: there is no other.
+  int handle_types = 0;
+  int location_type = 1;  ///< CU_MEM_LOCATION_TYPE_DEVICE.
+  int location = 0;
+  void* security_attributes = nullptr;
+  unsigned char reserved[64] = {};  ///< Later versions have more there, for which 0 is as before.
+};
+static_assert(sizeof(CuMemPoolProps) == 88);
 
 struct CudaDriver {
   CuResult (*cuInit)(unsigned) = nullptr;
@@ -68,7 +81,9 @@ struct CudaDriver {
 
   // Null where the driver does not have them.
   CuResult (*cuDeviceGetAttribute)(int*, int, CuDevice) = nullptr;
-  CuResult (*cuMemAllocAsync)(CuDevicePtr*, std::size_t, CuStream) = nullptr;
+  CuResult (*cuMemPoolCreate)(CuMemPool*, const CuMemPoolProps*) = nullptr;
+  CuResult (*cuMemPoolSetAttribute)(CuMemPool, int, void*) = nullptr;
+  CuResult (*cuMemAllocFromPoolAsync)(CuDevicePtr*, std::size_t, CuMemPool, CuStream) = nullptr;
   CuResult (*cuMemFreeAsync)(CuDevicePtr, CuStream) = nullptr;
   CuResult (*cuFuncLoad)(CuFunction) = nullptr;
 

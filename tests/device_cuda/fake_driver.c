@@ -310,10 +310,33 @@ Result cuDeviceGetAttribute(int* value, int attribute, int device) {
   *value = device == 0;
   return kSuccess;
 }
-Result cuMemAllocAsync(unsigned long long* at, size_t bytes, void* stream) {
-  if (current() == NULL || stream == NULL || ((Stream*)stream)->device != 0) return kInvalidValue;
+/* A pool that may have what is allocated wait for other streams does. */
+static int internal_dependencies = 1;
+typedef struct {
+  int allocation_type, handle_types, location_type, location;
+  void* security;
+  unsigned char reserved[64];
+} PoolProps;
+Result cuMemPoolCreate(void** pool, const PoolProps* props) {
+  for (size_t i = 0; i < sizeof props->reserved; ++i)
+    if (props->reserved[i] != 0) return kInvalidValue;
+  if (props->allocation_type != 1 || props->handle_types != 0 || props->location_type != 1 ||
+      props->location != 0 || props->security != NULL)
+    return kInvalidValue;
+  *pool = &internal_dependencies;
+  return kSuccess;
+}
+Result cuMemPoolSetAttribute(void* pool, int attribute, void* value) {
+  if (pool != &internal_dependencies || attribute != 3) return kInvalidValue;
+  internal_dependencies = *(int*)value;
+  return kSuccess;
+}
+Result cuMemAllocFromPoolAsync(unsigned long long* at, size_t bytes, void* pool, void* stream) {
+  if (current() == NULL || pool != &internal_dependencies || stream == NULL || ((Stream*)stream)->device != 0)
+    return kInvalidValue;
   const Result failure = planned_failure();
   if (failure != kSuccess) return failure;
+  if (internal_dependencies) synchronise();
   uintptr_t made = 0;
   const Result result = allocate(bytes, 0, 1, &made);
   *at = made;
