@@ -17,7 +17,7 @@ enum class FrameKind : std::uint8_t {
   /// "I have called this collective: send, chunks on their way up below the limit." Comes again when the
   /// limit has grown. No payload.
   ready = 2,
-  /// "I have received so many frames, other than this kind and `connections`, on this connection." No payload.
+  /// "I have received so many frames, other than this kind and the transport's own, on this connection." No payload.
   acknowledge = 3,
   // Control frames about the slices of a shared-state transfer (shared_state/swarm.hpp), by chunk. No payload.
   want = 4,     ///< Send me the chunk.
@@ -28,7 +28,11 @@ enum class FrameKind : std::uint8_t {
   /// "This link should have `count` connections." To the side that dials them. The transport's own: all other fields
   /// are 0, and it is not counted by acknowledge.
   connections = 9,
+  /// "The peer whose id is `count` waits for you at my port: it cannot reach you." Of the transport likewise.
+  invitation = 10,
 };
+/// The transport's own.
+constexpr bool is_of_transport(FrameKind kind) { return kind >= FrameKind::connections; }
 
 /// What travels on a connection between two peers, before its payload. Byte layout: wire/frame_codec.hpp.
 struct FrameHeader {

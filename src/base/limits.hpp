@@ -36,6 +36,8 @@ inline constexpr std::size_t kOutcomesRememberedMax = 4096;
 /// Connections that have not yet said who they are, per port; and of one address (IPv6: of one /64).
 inline constexpr std::size_t kStrangersMax = 256;
 inline constexpr std::size_t kStrangersPerSourceMax = 64;
+/// Pairs of other members whose connections one member joins end to end, because they cannot reach each other.
+inline constexpr std::size_t kJoinedPairsMax = 64;
 /// Connections to a peer's port: of one address and no link yet; at once, and in a second from then on.
 inline constexpr std::size_t kHandshakesPerSourceMax = 128;
 inline constexpr double kHandshakesBurst = 512;

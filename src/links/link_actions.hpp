@@ -20,12 +20,27 @@ namespace hawser::links {
 /// A TCP connection, from the accept or the dial to its end. A table never uses a number twice; 0 is none.
 using SocketId = Id<struct SocketIdTag>;
 
+/// Who answers at the address is a go-between. It is to be told this greeting first; when it has accepted, what lies
+/// beyond is the peer itself, with a key of its own.
+struct Through {
+  std::vector<std::byte> greeting;
+  std::optional<KeyId> key{};
+};
 /// Connect to this address. Answered by dialled() or dial_failed(), unless Close comes before.
 struct Dial {
   SocketId socket;
   PeerId peer;  ///< Who gave the address.
   Address to;
   std::optional<KeyId> key{};  ///< Whose key the other side must have; none: any.
+  std::optional<Through> through{};
+};
+/// Another peer wants to be connected to this one by a go-between: go there, and take what comes of it as a connection
+/// that was accepted. Not answered.
+struct Come {
+  PeerId peer;  ///< The go-between.
+  Address to;
+  std::optional<KeyId> key{};
+  Through through;
 };
 /// Write these bytes, a greeting or its answer, without waiting. Answered by sent(), or by broke() if not all of them
 /// were taken; a Close of the same socket may follow, and then neither is asked for.
@@ -81,8 +96,21 @@ struct AskConnections {
   std::uint32_t connections = 0;
 };
 
-using Action = std::variant<Dial, Send, Close, Establish, Up, Down, Refused, RoundTrips, TakeSamples, LimitQueue,
-                            AskConnections, LogEvent>;
+/// Tell the other side of this established connection that a peer waits for it here.
+struct Invite {
+  SocketId socket;
+  PeerId who;
+};
+/// Answer both so, and join these two connections end to end: what one brings goes to the other. That ends with broke()
+/// of the first, or with Close of it.
+struct Join {
+  SocketId first;
+  SocketId second;
+  std::vector<std::byte> answer;
+};
+
+using Action = std::variant<Dial, Come, Send, Close, Establish, Up, Down, Refused, RoundTrips, TakeSamples, LimitQueue,
+                            AskConnections, Invite, Join, LogEvent>;
 using Actions = std::vector<Action>;
 
 }  // namespace hawser::links

@@ -41,7 +41,7 @@ std::size_t LinkTable::bytes_wanted(SocketId socket) const {
 }
 
 bool LinkTable::knows(SocketId socket) const {
-  return strangers_.find(socket) != nullptr || sockets_.contains(socket);
+  return strangers_.find(socket) != nullptr || sockets_.contains(socket) || joined_.contains(socket);
 }
 
 std::optional<SocketId> LinkTable::established(ConnectionName name) const {
@@ -58,6 +58,11 @@ bool LinkTable::is_established(ConnectionName name, std::uint64_t incarnation) c
 std::size_t LinkTable::connections(PeerId peer) const {
   const Link* const link = find(peer);
   return link == nullptr ? 0 : link->slots.size();
+}
+
+bool LinkTable::is_through(PeerId peer) const {
+  const Link* const link = find(peer);
+  return link != nullptr && link->is_through && link->has_connection();
 }
 
 LinkSides::Dialler LinkTable::dialler(PeerId peer) const {
@@ -77,11 +82,13 @@ const LinkTable::Link* LinkTable::find(PeerId peer) const {
 
 LinkTable::Slot* LinkTable::find_slot(ConnectionName name) {
   Link* const link = find(name.peer);
+  if (link != nullptr && name.index == kAside) return &link->aside;
   return link != nullptr && name.index < link->slots.size() ? &link->slots[name.index] : nullptr;
 }
 
 const LinkTable::Slot* LinkTable::find_slot(ConnectionName name) const {
   const Link* const link = find(name.peer);
+  if (link != nullptr && name.index == kAside) return &link->aside;
   return link != nullptr && name.index < link->slots.size() ? &link->slots[name.index] : nullptr;
 }
 
@@ -97,6 +104,7 @@ void LinkTable::close_all() {
   deadlines_.clear();
   sockets_.clear();
   strangers_.clear();
+  joined_.clear();
   sample_at_.reset();
 }
 
@@ -105,10 +113,12 @@ void LinkTable::close(PeerId peer, Actions& out) {
   if (at == links_.end()) return;
   close_link(at->second, out);
   links_.erase(at);
+  part_all_of(peer, out);
 }
 
 void LinkTable::close_link(Link& link, Actions& out) {
   disarm(link);
+  stop_attempt(link.aside, out);
   for (Slot& slot : link.slots) {
     stop_attempt(slot, out);
     if (slot.established == SocketId{}) continue;
@@ -125,9 +135,13 @@ void LinkTable::open(Instant now, const LinkTarget& target, Actions& out) {
   link.target = target;
   if (same) return;
   for (Slot& slot : link.slots) stop_attempt(slot, out);
+  stop_attempt(link.aside, out);
+  link.asides = 0;
+  link.straight_not_before.reset();
   if (!link.has_connection()) {
     link.sides = {};
     link.sides.begin(now, self_ < target.peer, target.dial_after);
+    link.down_since = now;
   } else if (link.dials()) {
     for (std::uint32_t index = 0; index < link.slots.size(); ++index) {
       link.slots[index].delay = kRedialFirst;
@@ -145,9 +159,15 @@ void LinkTable::drop(Instant now, ConnectionName name, Actions& out) {
   Link& link = *find(name.peer);
   out.emplace_back(Close{slot->established});
   forget_established(*slot);
-  if (!link.has_connection()) link.sides.all_down(now);
-  if (link.dials()) redial_later(now, *slot, out);
+  if (!link.has_connection()) all_down(now, link);
+  if (link.dials()) redial_later(now, link, *slot, out);
   arm(now, link);
+}
+
+void LinkTable::all_down(Instant now, Link& link) {
+  link.sides.all_down(now);
+  link.down_since = now;
+  link.aside_at.reset();
 }
 
 void LinkTable::forget_established(Slot& slot) {
@@ -168,6 +188,13 @@ void LinkTable::close_slot(Link& link, std::uint32_t index, const char* reason, 
 
 void LinkTable::establish(Instant now, ConnectionName name, const Handshake& handshake, Actions& out) {
   Link& link = *find(name.peer);
+  const bool was_down = !link.has_connection();
+  stop_attempt(link.aside, out);
+  link.asides = 0;
+  link.aside_at.reset();
+  link.is_through = handshake.is_through;
+  if (!link.is_through) link.straight_not_before.reset();
+  link.round_trip = handshake.round_trip;
   {
     Slot& slot = link.slots[name.index];
     if (slot.established != SocketId{}) {
@@ -180,6 +207,7 @@ void LinkTable::establish(Instant now, ConnectionName name, const Handshake& han
     }
     slot.established = handshake.socket;
     slot.established_at = now;
+    slot.progress = {};
     slot.incarnation = ++incarnations_;
     sockets_[handshake.socket] = name;
   }
@@ -189,10 +217,11 @@ void LinkTable::establish(Instant now, ConnectionName name, const Handshake& han
   else
     link.between_machines = true;
   const std::uint64_t incarnation = incarnations_;
-  if (link.dials() && config_.connections_per_link > 1) dial_up_to(link, config_.connections_per_link, out);
+  const bool is_straight = !handshake.is_through;
+  if (link.dials() && is_straight && config_.connections_per_link > 1) dial_up_to(link, config_.connections_per_link, out);
   if (link.dials() && config_.connections_per_link == 0 && handshake.same_machine)
     dial_up_to(link, config_.connections_same_machine, out);
-  if (config_.connections_per_link == 0 && !handshake.same_machine) {
+  if (config_.connections_per_link == 0 && !handshake.same_machine && is_straight) {
     if (!link.count) link.count.emplace(connections_at_first(handshake.round_trip, links_.size()));
     if (link.dials()) dial_up_to(link, link.count->wanted(), out);
   }
@@ -201,10 +230,12 @@ void LinkTable::establish(Instant now, ConnectionName name, const Handshake& han
                       .round_trip = handshake.round_trip,
                       .same_machine = handshake.same_machine});
   arm(now, link);
+  if (was_down && is_straight) arm_those_that_are_down(now);
 }
 
 void LinkTable::broke(Instant now, SocketId socket, const std::string& reason, Actions& out) {
   if (strangers_.find(socket) != nullptr) return turn_away(socket, reason, out);
+  if (joined_.contains(socket)) return part(socket, out);
   const auto at = sockets_.find(socket);
   if (at == sockets_.end()) return;
   const ConnectionName name = at->second;
@@ -223,9 +254,9 @@ void LinkTable::connection_broke(Instant now, ConnectionName name, const std::st
       LogLevel::info, "connection-broke",
       "connection " + std::to_string(name.index) + " to " + describe(link.target) + " broke: " + reason});
   out.emplace_back(Down{name, slot->incarnation, reason});
-  if (!link.has_connection()) link.sides.all_down(now);
+  if (!link.has_connection()) all_down(now, link);
   const bool is_left_alone = planted(PlantedFault::nobody_dials) && !link.has_connection();
-  if (link.dials() && !is_left_alone) redial_later(now, *slot, out);
+  if (link.dials() && !is_left_alone) redial_later(now, link, *slot, out);
   // Greetings that were held may be what is left.
   judge_held(now, name.peer, out);
   arm(now, link);
@@ -242,7 +273,8 @@ void LinkTable::arm(Instant now, Link& link) {
   disarm(link);
   link.look_at = link.sides.dial_at();
   if (strangers_.holds(link.target.peer)) link.look_at = earlier(link.look_at, link.sides.next_look(now));
-  std::optional<Instant> next = link.look_at;
+  plan_aside(now, link);
+  std::optional<Instant> next = earlier(earlier(link.look_at, link.aside_at), link.aside.due);
   for (const Slot& slot : link.slots) next = earlier(next, slot.due);
   link.armed = next;
   if (next) deadlines_.insert({*next, link.target.peer});
@@ -276,6 +308,8 @@ void LinkTable::tick_link(Instant now, PeerId peer, Actions& out) {
     else
       attempt_failed(now, {peer, index}, {.why = "the greeting is not answered"}, out);
   }
+  if (link->aside.due && *link->aside.due <= now) aside_failed(now, *link, "nobody answers", out);
+  if (link->aside_at && *link->aside_at <= now) begin_aside(now, *link, out);
   arm(now, *link);
 }
 

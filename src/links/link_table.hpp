@@ -71,6 +71,11 @@ inline constexpr std::size_t kUnsentBytesMax = 128 << 10;
 /// of accepted ones until they have sent a greeting, and how many connections each link has. Which side of a link dials
 /// is decided by what comes through (LinkSides). It never sees a frame.
 ///
+/// Where no side reaches the other, or a way has died, a **go-between** helps: another member that both have links to.
+/// One side asks it (GreetingKind::asks_through), it invites the other, which comes, and it joins the two connections
+/// end to end. What passes is theirs alone: under TLS they prove their keys to each other through it. Such a link has
+/// one connection, and the straight way is tried again now and then.
+///
 /// Getters; commands of the engine; events of sockets; time. Each command and event appends what is to be done to
 /// `out`, to be done in that order before the next command or event, but for events that an action names as its answer:
 /// these may come while the rest is still to be done. Whatever concerns a socket or link that is no more is ignored.
@@ -97,6 +102,10 @@ class LinkTable {
   bool has_link(PeerId peer) const { return links_.contains(peer); }
   /// Of the link, established or not; 0 where there is none.
   std::size_t connections(PeerId peer) const;
+  /// The link stands, by way of a go-between.
+  bool is_through(PeerId peer) const;
+  /// Pairs of other peers that this one has joined.
+  std::size_t joined() const { return joined_.size() / 2; }
   /// Whose dial came through; undecided, too, where there is no such link.
   LinkSides::Dialler dialler(PeerId peer) const;
   /// Samples of links between machines are taken until none of them is full: used() begins anew.
@@ -130,6 +139,7 @@ class LinkTable {
     std::string source;  ///< Of its address; of IPv6 the first 64 bits.
     std::string remote_host;
     Digest128 machine_proof{};
+    bool is_through = false;  ///< A Come led to it: a go-between has joined it to one that another peer dialled.
   };
   /// A connection was accepted. None: its source opens too many, and it is to be closed unread.
   std::optional<SocketId> accepted(Instant now, Newcomer newcomer, Actions& out);
@@ -146,6 +156,8 @@ class LinkTable {
   void broke(Instant now, SocketId socket, const std::string& reason, Actions& out);
   /// The other side of an established connection would have so many connections for the link.
   void asked(Instant now, SocketId socket, std::uint64_t connections, Actions& out);
+  /// The other side of an established connection says that this peer waits there to be connected with this one.
+  void invited(Instant now, SocketId socket, PeerId who, Actions& out);
   void sampled(Instant now, std::span<const ConnectionSample> samples, Actions& out);
 
   // Time.
@@ -154,11 +166,23 @@ class LinkTable {
  private:
   static constexpr Duration kRedialFirst = milliseconds(20);
 
+  /// What arrives of what is sent on a connection.
+  struct Progress {
+    /// Whether something is under way. `round_trip`: of this connection.
+    bool look(Instant now, const TcpState& state);
+    /// Nothing has arrived for so long that the way is dead.
+    bool is_stuck(Instant now, Duration round_trip) const;
+
+    std::uint64_t delivered = 0;         ///< Segments, when it was last looked at,
+    std::optional<Instant> stuck_since;  ///< and since when none are though some are under way.
+    Instant moved_at{};                  ///< When some were last seen to be.
+  };
   /// One connection of a link, over all its lives.
   struct Slot {
     enum class Attempt { none, waiting, dialling, greeting, unanswered };
 
     SocketId established;
+    Progress progress;
     std::uint64_t incarnation = 0;  ///< Of the one that is established, or was last.
     std::optional<Instant> established_at;  ///< None once its redial has been thought of.
 
@@ -166,6 +190,7 @@ class LinkTable {
     Attempt attempt = Attempt::none;
     SocketId socket;             ///< Of the attempt.
     std::optional<Instant> due;  ///< Of the redial, or the bound of the answer.
+    Instant greeted_at{};
     Digest128 proof{};           ///< That goes with the greeting.
     std::array<std::byte, kGreetingAnswerBytes> answer{};
     std::size_t answered = 0;
@@ -177,6 +202,18 @@ class LinkTable {
 
     LinkTarget target;
     LinkSides sides;
+    bool is_through = false;  ///< Its only connection goes by a go-between.
+    Instant down_since{};     ///< Its last connection is down.
+    Duration round_trip{};    ///< As its last handshake showed.
+    // The attempt that is none of the slots': by a go-between, or straight while the link goes by one.
+    Slot aside;
+    bool aside_is_through = false;
+    std::optional<Instant> aside_at;  ///< When the next one is made.
+    Duration aside_pause{};
+    std::size_t asides = 0;             ///< In a row that failed.
+    std::optional<Instant> coming_until;  ///< No other Come before.
+    std::optional<Instant> straight_not_before;  ///< The straight way takes connections, and nothing on them.
+    Duration straight_pause{};
     std::optional<Instant> look_at;  ///< At the sides.
     std::vector<Slot> slots;
     bool between_machines = false;
@@ -198,6 +235,7 @@ class LinkTable {
   void disarm(Link& link);
   void close_link(Link& link, Actions& out);
   void forget_established(Slot& slot);
+  void all_down(Instant now, Link& link);
   /// A slot leaves the link: its attempt is given up and its connection closed.
   void close_slot(Link& link, std::uint32_t index, const char* reason, Actions& out);
   void tick_link(Instant now, PeerId peer, Actions& out);
@@ -206,6 +244,7 @@ class LinkTable {
   struct Handshake {
     SocketId socket;
     bool same_machine = false;
+    bool is_through = false;
     Duration round_trip{};
   };
   void establish(Instant now, ConnectionName name, const Handshake& handshake, Actions& out);
@@ -224,12 +263,30 @@ class LinkTable {
   // Dialling side (link_table_dial.cpp).
   void look_at_sides(Instant now, Link& link, Actions& out);
   void leave_dialling(Link& link, Actions& out);
+  void take_place_of_all(Link& link, Actions& out);
   void dial(Link& link, std::uint32_t index, Actions& out);
   void dial_up_to(Link& link, std::size_t connections, Actions& out);
   void received_answer(Instant now, ConnectionName name, const Received& received, Actions& out);
   void stop_attempt(Slot& slot, Actions& out);
   void attempt_failed(Instant now, ConnectionName name, const DialFailure& failure, Actions& out);
-  void redial_later(Instant now, Slot& slot, Actions& out);
+  void redial_later(Instant now, Link& link, Slot& slot, Actions& out);
+
+  // By a go-between (link_table_aside.cpp).
+  static constexpr std::uint32_t kAside = 0xffffffff;  ///< In the place of a slot's index.
+  static bool is_go_between(const Link& link, PeerId to);
+  bool has_go_between(PeerId to) const;
+  std::vector<const Link*> go_betweens(PeerId to) const;
+  void arm_those_that_are_down(Instant now);
+  void plan_aside(Instant now, Link& link);
+  void begin_aside(Instant now, Link& link, Actions& out);
+  void aside_failed(Instant now, Link& link, const std::string& why, Actions& out);
+  void judge_meeting(Instant now, Stranger& stranger, const Link& from, Actions& out);
+  void part(SocketId socket, Actions& out);
+  void part_all_of(PeerId peer, Actions& out);
+  Progress* progress_of(SocketId socket);
+  void give_up_stuck(Instant now, SocketId socket, Actions& out);
+  void give_up_way(Instant now, Link& link, Instant dead_since, Actions& out);
+  void give_up_straight(Instant now, Link& link, bool was_good);
 
   // How many connections (link_table_count.cpp).
   void add_sample(std::map<PeerId, LinkSum>& sums, const ConnectionSample& sample, Actions& out);
@@ -242,6 +299,13 @@ class LinkTable {
   std::map<PeerId, Link> links_;
   std::set<std::pair<Instant, PeerId>> deadlines_;  ///< Of links.
   std::map<SocketId, ConnectionName> sockets_;      ///< Of attempts and established connections.
+  /// Connections of others that are joined here, each with the one that it is joined to.
+  struct Joined {
+    SocketId to;
+    PeerId who;
+    Progress progress{};
+  };
+  std::map<SocketId, Joined> joined_;
   Strangers strangers_;
   std::uint64_t sockets_made_ = 0;
   std::uint64_t incarnations_ = 0;  ///< Of all connections that ever were established.

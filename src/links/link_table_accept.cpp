@@ -28,7 +28,8 @@ std::optional<SocketId> LinkTable::accepted(Instant now, Newcomer newcomer, Acti
       .add(now, {.socket = new_socket(),
                  .source = std::move(newcomer.source),
                  .remote_host = std::move(newcomer.remote_host),
-                 .machine_proof = newcomer.machine_proof})
+                 .machine_proof = newcomer.machine_proof,
+                 .is_through = newcomer.is_through})
       .socket;
 }
 
@@ -76,7 +77,8 @@ void LinkTable::judge(Instant now, SocketId socket, Actions& out) {
   Stranger* const stranger = strangers_.find(socket);
   if (stranger == nullptr || !stranger->greeting || stranger->is_answered) return;
   const LinkGreeting& greeting = *stranger->greeting;
-  if (greeting.to != self_)
+  const bool is_meeting = greeting.kind != GreetingKind::link;
+  if ((greeting.to == self_) == is_meeting)
     return refuse(socket, GreetingAnswer::refused_unknown, "it looks for a peer that is not here", out);
   Link* const link = find(greeting.from);
   // Else the two sides are not in the same view yet: hold it until this one has caught up.
@@ -85,6 +87,7 @@ void LinkTable::judge(Instant now, SocketId socket, Actions& out) {
   if (link->target.key && link->target.key != stranger->key && !planted(PlantedFault::any_link_key))
     return refuse(socket, GreetingAnswer::refused_unknown,
                   "it poses as " + link->target.name + ", and has another key than that peer", out);
+  if (is_meeting) return judge_meeting(now, *stranger, *link, out);
   if (link->sides.judge(now) != LinkSides::Verdict::accept) return arm(now, *link);
   stranger->is_answered = true;
   out.emplace_back(Send{socket, bytes_of(GreetingAnswer::accepted, stranger->machine_proof)});
@@ -105,12 +108,16 @@ void LinkTable::accept_stranger(Instant now, SocketId socket, Duration round_tri
   if (link->sides.dialler() != LinkSides::Dialler::theirs) leave_dialling(*link, out);
   for (Slot& slot : link->slots) stop_attempt(slot, out);
   link->sides.theirs_established(now);
+  // The other side knows that the straight way is dead, or that it is not.
+  const bool changes_way = stranger.is_through || link->is_through;
+  if (changes_way) take_place_of_all(*link, out);
   if (link->slots.size() < greeting.connections_total) link->slots.resize(greeting.connections_total);
   HAWSER_ASSERT(greeting.connection_index < link->slots.size());
   establish(now, {greeting.from, greeting.connection_index},
             {.socket = socket,
              .same_machine = proves_same_machine(stranger.machine_proof, greeting.machine_proof),
-             .round_trip = round_trip},
+             .is_through = stranger.is_through,
+             .round_trip = stranger.is_through ? 2 * round_trip : round_trip},
             out);
 }
 
@@ -129,7 +136,9 @@ void LinkTable::turn_away(SocketId socket, const std::string& why, Actions& out)
 
 void LinkTable::sweep(Instant now, Actions& out) {
   for (const SocketId socket : strangers_.late(now)) {
-    if (strangers_.find(socket)->greeting)
+    if (strangers_.find(socket)->waits_to_meet)
+      refuse(socket, GreetingAnswer::refused_unknown, "whom it wants to reach has not come", out);
+    else if (strangers_.find(socket)->greeting)
       refuse(socket, GreetingAnswer::refused_unknown, "no link to it was opened here in time", out);
     else
       turn_away(socket, "it did not say who it is in time", out);

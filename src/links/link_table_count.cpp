@@ -33,6 +33,7 @@ void LinkTable::take_samples(Actions& out) {
     for (const Slot& slot : link.slots)
       if (slot.established != SocketId{}) wanted.sockets.push_back(slot.established);
   }
+  for (const auto& [socket, joined] : joined_) wanted.sockets.push_back(socket);
   if (!wanted.sockets.empty()) out.emplace_back(std::move(wanted));
 }
 
@@ -59,8 +60,15 @@ void LinkTable::add_sample(std::map<PeerId, LinkSum>& sums, const ConnectionSamp
 /// As long as some link is full; used() begins anew.
 void LinkTable::sampled(Instant now, std::span<const ConnectionSample> samples, Actions& out) {
   std::map<PeerId, LinkSum> sums;
-  for (const ConnectionSample& one : samples) add_sample(sums, one, out);
   bool in_use = false;
+  std::vector<SocketId> stuck;
+  for (const ConnectionSample& one : samples) {
+    if (Progress* const progress = progress_of(one.socket)) {
+      in_use = progress->look(now, one.state) || in_use;
+      if (progress->is_stuck(now, one.state.round_trip)) stuck.push_back(one.socket);
+    }
+    add_sample(sums, one, out);
+  }
   std::vector<std::pair<PeerId, std::uint32_t>> changed;
   for (const auto& [peer, sum] : sums)
     if (const auto wanted = judge_count(now, links_.at(peer), sum, in_use, out)) changed.emplace_back(peer, *wanted);
@@ -70,6 +78,7 @@ void LinkTable::sampled(Instant now, std::span<const ConnectionSample> samples, 
     else
       ask(peer, wanted, out);
   }
+  for (const SocketId socket : stuck) give_up_stuck(now, socket, out);
   if (in_use) used(now);
 }
 
@@ -88,7 +97,7 @@ std::optional<std::uint32_t> LinkTable::judge_count(Instant now, Link& link, Lin
   if (sample.round_trip_least > Duration{})
     out.emplace_back(RoundTrips{link.target.peer, sample.round_trip, sample.round_trip_least});
   in_use = in_use || sample.is_full;
-  if (!link.count || link.is_widened) return std::nullopt;
+  if (!link.count || link.is_widened || link.is_through) return std::nullopt;
   // The dialling side decides in the end: what this one asked for may not have come to be.
   if (!link.dials() && !link.count->is_settling(now) && link.count->wanted() != sum.connections)
     link.count->follow(now, sum.connections);
@@ -115,7 +124,7 @@ void LinkTable::asked(Instant now, SocketId socket, std::uint64_t connections, A
   const auto at = sockets_.find(socket);
   if (at == sockets_.end() || established(at->second) != socket) return;
   Link& link = *find(at->second.peer);
-  if (!link.dials() || config_.connections_per_link != 0 || link.is_widened) return;
+  if (!link.dials() || config_.connections_per_link != 0 || link.is_widened || link.is_through) return;
   if (!link.count) link.count.emplace(static_cast<std::uint32_t>(link.slots.size()));
   const auto wanted =
       static_cast<std::uint32_t>(std::min<std::uint64_t>(connections, limits::kConnectionsPerLinkMax));
@@ -125,7 +134,8 @@ void LinkTable::asked(Instant now, SocketId socket, std::uint64_t connections, A
 
 void LinkTable::widen(Instant now, PeerId peer, std::uint32_t connections, Actions& out) {
   Link* const link = find(peer);
-  if (link == nullptr || !link->dials() || !link->count || config_.connections_per_link != 0) return;
+  if (link == nullptr || !link->dials() || !link->count || link->is_through || config_.connections_per_link != 0)
+    return;
   link->is_widened = connections != 0;
   if (!link->is_widened) return resize(now, peer, link->count->wanted(), out);
   dial_up_to(*link, std::min(connections, limits::kConnectionsPerLinkMax), out);
@@ -134,7 +144,7 @@ void LinkTable::widen(Instant now, PeerId peer, std::uint32_t connections, Actio
 
 void LinkTable::resize(Instant now, PeerId peer, std::uint32_t connections, Actions& out) {
   Link* const link = find(peer);
-  if (link == nullptr || !link->dials()) return;
+  if (link == nullptr || !link->dials() || link->is_through) return;
   connections = std::clamp<std::uint32_t>(connections, 1, limits::kConnectionsPerLinkMax);
   dial_up_to(*link, connections, out);
   while (link->slots.size() > connections) {
@@ -142,7 +152,7 @@ void LinkTable::resize(Instant now, PeerId peer, std::uint32_t connections, Acti
     link->slots.pop_back();
   }
   // What is left may still be dialled.
-  if (!link->has_connection()) link->sides.all_down(now);
+  if (!link->has_connection()) all_down(now, *link);
   arm(now, *link);
 }
 

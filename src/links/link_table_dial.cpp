@@ -32,6 +32,14 @@ void LinkTable::look_at_sides(Instant now, Link& link, Actions& out) {
   arm(now, link);
 }
 
+/// One connection is to take the place of all: those that stand bring nothing any more, or are not straight.
+void LinkTable::take_place_of_all(Link& link, Actions& out) {
+  for (std::uint32_t index = 1; index < link.slots.size(); ++index)
+    close_slot(link, index, "the link takes another way", out);
+  link.slots.resize(1);
+  stop_attempt(link.slots.front(), out);
+}
+
 /// The other side got through first, or has lost what this side had dialled.
 void LinkTable::leave_dialling(Link& link, Actions& out) {
   for (std::uint32_t index = 0; index < link.slots.size(); ++index)
@@ -66,12 +74,14 @@ void LinkTable::dialled(Instant now, SocketId socket, const Digest128& machine_p
   const Link& link = *find(at->second.peer);
   slot->attempt = Slot::Attempt::greeting;
   slot->proof = machine_proof;
-  const auto greeting = encode_greeting({.link_secret = link.target.secret,
-                                         .from = self_,
-                                         .to = link.target.peer,
-                                         .connection_index = at->second.index,
-                                         .connections_total = static_cast<std::uint32_t>(link.slots.size()),
-                                         .machine_proof = slot->proof});
+  const bool is_aside = at->second.index == kAside;
+  const auto greeting = encode_greeting(
+      {.link_secret = link.target.secret,
+       .from = self_,
+       .to = link.target.peer,
+       .connection_index = is_aside ? 0 : at->second.index,
+       .connections_total = is_aside ? 1 : static_cast<std::uint32_t>(link.slots.size()),
+       .machine_proof = slot->proof});
   out.emplace_back(Send{socket, {greeting.begin(), greeting.end()}});
   arm(now, *find(at->second.peer));
 }
@@ -87,6 +97,7 @@ void LinkTable::sent(Instant now, SocketId socket, Duration round_trip, Actions&
   Link& link = *find(at->second.peer);
   slot->attempt = Slot::Attempt::unanswered;
   slot->answered = 0;
+  slot->greeted_at = now;
   slot->due = now + kAnswerBound;
   if (!link.has_connection()) link.sides.greeted(now);
   arm(now, link);
@@ -113,12 +124,18 @@ void LinkTable::received_answer(Instant now, ConnectionName name, const Received
   slot->attempt = Slot::Attempt::none;
   slot->socket = {};
   slot->due.reset();
-  find(name.peer)->sides.ours_established(now);
+  Link& link = *find(name.peer);
+  link.sides.ours_established(now);
   const Digest128 proof = slot->proof;
-  establish(now, name,
+  const bool is_through = name.index == kAside && link.aside_is_through;
+  // What the system tells of the way to a go-between is not the whole of it.
+  const Duration round_trip = is_through ? now - slot->greeted_at : received.round_trip;
+  if (name.index == kAside) take_place_of_all(link, out);
+  establish(now, {name.peer, name.index == kAside ? 0 : name.index},
             {.socket = received.socket,
              .same_machine = proof != Digest128{} && proof == answer->machine_proof,
-             .round_trip = received.round_trip},
+             .is_through = is_through,
+             .round_trip = round_trip},
             out);
 }
 
@@ -141,10 +158,11 @@ void LinkTable::dial_failed(Instant now, SocketId socket, const DialFailure& fai
 
 void LinkTable::attempt_failed(Instant now, ConnectionName name, const DialFailure& failure, Actions& out) {
   Link& link = *find(name.peer);
+  if (name.index == kAside) return aside_failed(now, link, failure.why, out);
   out.emplace_back(LogEvent{LogLevel::debug, "dial-failed",
                             "connection " + std::to_string(name.index) + " to " + link.target.name +
                                 " was not established: " + failure.why});
-  redial_later(now, link.slots[name.index], out);
+  redial_later(now, link, link.slots[name.index], out);
   if (failure.was_refused && link.sides.has_got_through() && !link.has_connection())
     out.emplace_back(Refused{name.peer});
   link.sides.attempt_ended();
@@ -152,13 +170,14 @@ void LinkTable::attempt_failed(Instant now, ConnectionName name, const DialFailu
   arm(now, link);
 }
 
-void LinkTable::redial_later(Instant now, Slot& slot, Actions& out) {
+void LinkTable::redial_later(Instant now, Link& link, Slot& slot, Actions& out) {
   stop_attempt(slot, out);
   if (slot.established_at && now - *slot.established_at > kWasGood) slot.delay = kRedialFirst;
   slot.established_at.reset();
   // Between three quarters and five quarters, so that the redials of a broken machine do not march in step.
   slot.attempt = Slot::Attempt::waiting;
   slot.due = now + slot.delay * random_.between(750, 1250) / 1000;
+  if (link.straight_not_before) slot.due = std::max(*slot.due, *link.straight_not_before);
   slot.delay = std::clamp(slot.delay * 2, kRedialFirst, kRedialMax);
 }
 

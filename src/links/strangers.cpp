@@ -48,8 +48,21 @@ void Strangers::remove(SocketId socket) {
 std::vector<SocketId> Strangers::held_of(PeerId peer) const {
   std::vector<SocketId> found;
   for (const Stranger& one : all_)
-    if (one.greeting && !one.is_answered && one.greeting->from == peer) found.push_back(one.socket);
+    if (one.greeting && !one.is_answered && !one.waits_to_meet && one.greeting->from == peer)
+      found.push_back(one.socket);
   return found;
+}
+
+const Stranger* Strangers::waiting_to_meet(PeerId who, PeerId other) const {
+  const auto at = std::find_if(all_.begin(), all_.end(), [&](const Stranger& one) {
+    return one.waits_to_meet && one.greeting->from == who && one.greeting->to == other;
+  });
+  return at == all_.end() ? nullptr : &*at;
+}
+
+std::size_t Strangers::waiting_to_meet() const {
+  return static_cast<std::size_t>(
+      std::count_if(all_.begin(), all_.end(), [](const Stranger& one) { return one.waits_to_meet; }));
 }
 
 bool Strangers::is_answering(PeerId peer) const {

@@ -46,6 +46,8 @@ struct Stranger {
   std::optional<KeyId> key{};            ///< That it has proven to have.
   std::optional<LinkGreeting> greeting;  ///< Once it is whole: it waits for its link to be opened here.
   bool is_answered = false;              ///< The accepting answer is being written.
+  bool is_through = false;               ///< What lies beyond it came by a go-between.
+  bool waits_to_meet = false;            ///< For another peer, which was invited.
 };
 
 /// The strangers of one port, oldest first, and the bounds on them. A pure data structure.
@@ -72,6 +74,9 @@ class Strangers {
 
   /// Those whose greeting is of this peer and waits.
   std::vector<SocketId> held_of(PeerId peer) const;
+  /// Who waits here to be connected with another peer.
+  const Stranger* waiting_to_meet(PeerId who, PeerId other) const;
+  std::size_t waiting_to_meet() const;
   /// A greeting of this peer is being accepted.
   bool is_answering(PeerId peer) const;
   bool holds(PeerId peer) const { return !held_of(peer).empty(); }

@@ -13,6 +13,8 @@ struct TcpState {
   std::uint64_t window_bytes = 0;  ///< That the congestion control allows under way.
   std::uint64_t segments_sent = 0;
   std::uint64_t segments_repeated = 0;
+  std::uint64_t segments_unacknowledged = 0;
+  std::uint64_t segments_delivered = 0;  ///< As the other side has acknowledged, in whatever order.
 };
 
 }  // namespace hawser

@@ -190,8 +190,9 @@ void DataConnection::begin_frame() {
   payload_checksum_ = decoded->payload_checksum;
   summed_ = 0;
   unchecked_ = decoded->header.unchecked;
-  is_own_ = decoded->header.kind == FrameKind::connections;
-  if (is_own_) return setup_.asked(decoded->header.count);
+  is_own_ = is_of_transport(decoded->header.kind);
+  if (decoded->header.kind == FrameKind::connections) return setup_.asked(decoded->header.count);
+  if (decoded->header.kind == FrameKind::invitation) return setup_.invited(PeerId{decoded->header.count});
   setup_.traffic.frame_begins(*this, decoded->header);
 }
 
@@ -314,6 +315,12 @@ bool DataConnection::gather() {
       frame.count = *std::exchange(to_ask_, std::nullopt);
       stage({.header = frame, .payload = {}}, false);
     }
+    for (const PeerId who : std::exchange(to_invite_, {})) {
+      FrameHeader frame;
+      frame.kind = FrameKind::invitation;
+      frame.count = who.value;
+      stage({.header = frame, .payload = {}}, false);
+    }
   }
   while (setup_.traffic.next_frame(*this)) {
     const std::lock_guard lock(mutex_);
@@ -355,6 +362,11 @@ void DataConnection::stage(const FrameToSend& frame, bool copies) {
 void DataConnection::ask_connections(std::uint32_t connections) {
   const std::lock_guard lock(mutex_);
   to_ask_ = connections;
+}
+
+void DataConnection::invite(PeerId who) {
+  const std::lock_guard lock(mutex_);
+  to_invite_.push_back(who);
 }
 
 void DataConnection::keep_queue_short(std::size_t bytes) {

@@ -34,7 +34,7 @@ namespace hawser::transport {
 /// close() has returned nobody touches that any more. They wait for one such copy, or for the checksum of one payload.
 class DataConnection : public std::enable_shared_from_this<DataConnection> {
  public:
-  /// `broken` is called at most once, not after close(). The connection is closed already. Both callbacks come on the
+  /// `broken` is called at most once, not after close(). The connection is closed already. All callbacks come on the
   /// connection's thread.
   struct Setup {
     ConnectionName name;
@@ -42,6 +42,8 @@ class DataConnection : public std::enable_shared_from_this<DataConnection> {
     std::function<void(const std::string& reason)> broken;
     /// The other side would have so many connections for the link.
     std::function<void(std::uint64_t connections)> asked;
+    /// That peer waits for this one at the other side's port.
+    std::function<void(PeerId who)> invited;
     PayloadTrust trust{};
     /// Whether this thread is that of the socket's io_context.
     std::function<bool(asio::io_context& io)> is_own_thread{};
@@ -64,6 +66,8 @@ class DataConnection : public std::enable_shared_from_this<DataConnection> {
   void wake();
   /// Tells the other side how many connections the link should have, with what is written next.
   void ask_connections(std::uint32_t connections);
+  /// Tells the other side that this peer waits for it here, with what is written next.
+  void invite(PeerId who);
   /// Copies what is left of a borrowed payload.
   void release_send();
   /// The rest of the frame that is being received is read into the void.
@@ -134,6 +138,7 @@ class DataConnection : public std::enable_shared_from_this<DataConnection> {
 
   // Sending. With the mutex.
   std::optional<std::uint32_t> to_ask_;
+  std::vector<PeerId> to_invite_;
   std::optional<FrameToSend> given_;  ///< By write(), and not staged yet.
   std::vector<std::byte> staged_;  ///< Headers and small payloads.
   std::size_t staged_done_ = 0;

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <asio/error.hpp>
+#include <asio/post.hpp>
 #include <chrono>
 
 #include "transport/socket_wait.hpp"
@@ -28,13 +29,29 @@ Dial::Dial(asio::io_context& io, Address to, Done done, DialOptions options)
 std::shared_ptr<Dial> Dial::start(asio::io_context& io, NameLookup& names, const Address& to, Done done,
                                   DialOptions options) {
   auto dial = std::make_shared<Dial>(io, to, std::move(done), std::move(options));
-  dial->bound_.expires_after(kDialBound);
-  dial->bound_.async_wait([dial](const std::error_code& error) {
+  dial->bound();
+  names.find(to.host, [dial](const Result<HostAddresses>& found) { dial->found(found); }, dial->options_.source);
+  return dial;
+}
+
+std::shared_ptr<Dial> Dial::go_on(asio::io_context& io, Stream stream, const Address& to, Done done,
+                                  DialOptions options) {
+  auto dial = std::make_shared<Dial>(io, to, std::move(done), std::move(options));
+  dial->bound();
+  dial->connected_ = std::move(stream);
+  // Not before its caller has it.
+  asio::post(io, [dial] {
+    if (!dial->over_) dial->shake_hands();
+  });
+  return dial;
+}
+
+void Dial::bound() {
+  bound_.expires_after(kDialBound);
+  bound_.async_wait([dial = shared_from_this()](const std::error_code& error) {
     if (!error && !dial->over_)
       dial->finish(Error{Status::system, to_string(dial->to_) + " does not answer"});
   });
-  names.find(to.host, [dial](const Result<HostAddresses>& found) { dial->found(found); }, dial->options_.source);
-  return dial;
 }
 
 void Dial::close() {

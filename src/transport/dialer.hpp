@@ -40,6 +40,10 @@ class Dial : public std::enable_shared_from_this<Dial> {
   /// in plain.
   static std::shared_ptr<Dial> start(asio::io_context& io, NameLookup& names, const Address& to, Done done,
                                      DialOptions options = {});
+  /// The same for a connection that stands, of which the other end is somebody new: only shakes hands. `to`: for
+  /// sentences.
+  static std::shared_ptr<Dial> go_on(asio::io_context& io, Stream stream, const Address& to, Done done,
+                                     DialOptions options);
   void close();
   /// Of one that has failed: nobody listens there, at any of its addresses.
   bool was_refused() const { return refused_ > 0 && refused_ == failed_; }
@@ -47,6 +51,7 @@ class Dial : public std::enable_shared_from_this<Dial> {
   Dial(asio::io_context& io, Address to, Done done, DialOptions options);
 
  private:
+  void bound();
   void found(const Result<HostAddresses>& addresses);
   void try_next();
   void tried(std::size_t which, const std::error_code& error);

@@ -72,12 +72,18 @@ void Links::close_all() {
   for (const auto& [id, dial] : dials_)
     if (dial) dial->close();
   for (const auto& [id, handshake] : handshakes_) handshake->close();
+  for (const auto& [id, meeting] : meetings_) meeting->close();
+  for (const auto& meeting : comings_) meeting->close();
+  for (const auto& [id, splice] : splices_) splice.first->close();
   {
     const std::lock_guard lock(carriers_mutex_);
     carriers_.clear();
   }
   connections_.clear();
   dials_.clear();
+  meetings_.clear();
+  comings_.clear();
+  splices_.clear();
   handshakes_.clear();
   table_.close_all();
   timer_.cancel();
@@ -104,13 +110,14 @@ bool Links::is_established(ConnectionName connection, std::uint64_t incarnation)
   return table_.is_established(connection, incarnation);
 }
 
-void Links::accepted(Stream stream, const std::string& remote_host) {
+void Links::accepted(Stream stream, const std::string& remote_host, bool is_through) {
   ask_table([&](links::Actions& out) {
     const auto number = table_.accepted(
         now(),
         {.source = source_of(stream.socket()),
          .remote_host = remote_host,
-         .machine_proof = machine_proof(stream.socket(), false)},
+         .machine_proof = is_through ? Digest128{} : machine_proof(stream.socket(), false),
+         .is_through = is_through},
         out);
     if (!number) return;
     const auto handshake = std::make_shared<Handshake>(*number, std::move(stream));
@@ -189,6 +196,7 @@ void Links::perform(links::Actions& actions) {
   for (std::size_t i = 0; i < actions.size(); ++i) {
     links::Action action = std::move(actions[i]);
     if (const auto* ask = std::get_if<links::AskConnections>(&action)) asked.push_back(ask->socket);
+    if (const auto* invite = std::get_if<links::Invite>(&action)) asked.push_back(invite->socket);
     std::visit([&](auto& one) { perform_one(one, actions); }, action);
   }
   arm();
@@ -200,6 +208,24 @@ void Links::perform(links::Actions& actions) {
 }
 
 void Links::perform_one(const links::Dial& action, links::Actions&) {
+  if (action.through) {
+    meetings_[action.socket] = Meeting::start(
+        io_, names_,
+        {.go_between = action.to,
+         .source = action.peer.value,
+         .key = action.key,
+         .greeting = action.through->greeting,
+         .side = trust::TlsSession::Side::dialling,
+         .beyond = action.through->key,
+         .tls = config_.tls,
+         .insecure = config_.insecure},
+        [this, socket = action.socket](Result<Stream> result) {
+          if (meetings_.erase(socket) == 0) return;
+          dialled(socket, std::move(result), false);
+          traffic_.settle();
+        });
+    return;
+  }
   dials_[action.socket] = Dial::start(
       io_, names_, action.to,
       [this, socket = action.socket](Result<Stream> result) {
@@ -211,6 +237,57 @@ void Links::perform_one(const links::Dial& action, links::Actions&) {
         traffic_.settle();
       },
       {.source = action.peer.value, .tls = config_.tls, .insecure = config_.insecure, .expected = action.key});
+}
+
+void Links::perform_one(const links::Come& action, links::Actions&) {
+  const auto place = std::make_shared<std::shared_ptr<Meeting>>();
+  *place = Meeting::start(io_, names_,
+                          {.go_between = action.to,
+                           .source = action.peer.value,
+                           .key = action.key,
+                           .greeting = action.through.greeting,
+                           .side = trust::TlsSession::Side::accepting,
+                           .tls = config_.tls,
+                           .insecure = config_.insecure},
+                          [this, place, host = action.to.host](Result<Stream> result) {
+                            if (comings_.erase(*place) == 0) return;
+                            place->reset();
+                            // Whoever waits there asks again.
+                            if (result.ok()) accepted(std::move(*result), "a go-between at " + host, true);
+                            traffic_.settle();
+                          });
+  comings_.insert(*place);
+}
+
+void Links::perform_one(const links::Invite& action, links::Actions&) {
+  if (const auto at = connections_.find(action.socket); at != connections_.end()) at->second->invite(action.who);
+}
+
+void Links::perform_one(const links::Join& action, links::Actions& next) {
+  std::array<std::optional<Stream>, 2> streams;
+  for (const std::size_t i : {0U, 1U}) {
+    const auto at = handshakes_.find(i == 0 ? action.first : action.second);
+    if (at == handshakes_.end()) continue;
+    const std::shared_ptr<Handshake> handshake = std::move(at->second);
+    handshakes_.erase(at);
+    handshake->is_over = true;
+    std::error_code error;
+    handshake->stream.cancel(error);
+    apply(config_.tcp, handshake->stream.socket());
+    if (handshake->stream.write_some(asio::buffer(action.answer), error) != action.answer.size()) continue;
+    handshake->stream.leave_tls();
+    streams.at(i) = std::move(handshake->stream);
+  }
+  if (!streams[0] || !streams[1]) return table_.broke(now(), action.first, "it reads nothing", next);
+  const auto splice = Splice::start(std::move(*streams[0]), std::move(*streams[1]),
+                                    {.moved = [this] { use(); },
+                                     .over =
+                                         [this, socket = action.first] {
+                                           broke(socket, "one of both has ended");
+                                           traffic_.settle();
+                                         }});
+  splices_[action.first] = {splice, 0};
+  splices_[action.second] = {splice, 1};
 }
 
 void Links::dialled(SocketId socket, Result<Stream> result, bool was_refused) {
@@ -241,6 +318,14 @@ void Links::perform_one(const links::Close& action, links::Actions&) {
   if (const auto at = dials_.find(action.socket); at != dials_.end()) {
     at->second->close();
     dials_.erase(at);
+  }
+  if (const auto at = meetings_.find(action.socket); at != meetings_.end()) {
+    at->second->close();
+    meetings_.erase(at);
+  }
+  if (const auto at = splices_.find(action.socket); at != splices_.end()) {
+    at->second.first->close();
+    splices_.erase(at);
   }
   if (const auto at = handshakes_.find(action.socket); at != handshakes_.end()) {
     at->second->close();
@@ -309,6 +394,17 @@ void Links::perform_one(const links::Establish& action, links::Actions&) {
                traffic_.settle();
              });
            },
+       .invited =
+           [this, &lane, socket = action.socket](PeerId who) {
+             const auto ask = [this, socket, who] {
+               ask_table([&](links::Actions& out) { table_.invited(now(), socket, who, out); });
+             };
+             if (&lane == &io_) return ask();
+             asio::post(io_, [this, ask] {
+               ask();
+               traffic_.settle();
+             });
+           },
        .trust = trust,
        .is_own_thread = config_.is_own_thread});
   connections_[action.socket] = connection;
@@ -352,6 +448,8 @@ void Links::perform_one(const links::TakeSamples& action, links::Actions& next) 
   for (const SocketId socket : action.sockets)
     if (const auto at = connections_.find(socket); at != connections_.end())
       samples.push_back({.socket = socket, .is_full = at->second->is_full(), .state = at->second->tcp_state()});
+    else if (const auto joined = splices_.find(socket); joined != splices_.end())
+      samples.push_back({.socket = socket, .state = joined->second.first->tcp_state(joined->second.second)});
   table_.sampled(now(), samples, next);
 }
 

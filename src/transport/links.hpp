@@ -9,8 +9,10 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/ids.hpp"
@@ -18,7 +20,9 @@
 #include "transport/data_connection.hpp"
 #include "transport/dialer.hpp"
 #include "transport/frame_traffic.hpp"
+#include "transport/meeting.hpp"
 #include "transport/name_lookup.hpp"
+#include "transport/splice.hpp"
 #include "transport/stream.hpp"
 
 namespace hawser::transport {
@@ -63,8 +67,8 @@ class Links {
   bool is_established(ConnectionName connection, std::uint64_t incarnation) const;
   std::size_t strangers() const { return table_.strangers(); }
 
-  /// A connection that the listener accepted.
-  void accepted(Stream stream, const std::string& remote_host);
+  /// A connection that the listener accepted, or that a go-between has brought.
+  void accepted(Stream stream, const std::string& remote_host, bool is_through = false);
   /// The traffic knows of this connection, and takes its frames.
   void begin(ConnectionName connection);
 
@@ -91,6 +95,9 @@ class Links {
 
   void perform(links::Actions& actions);
   void perform_one(const links::Dial& action, links::Actions& next);
+  void perform_one(const links::Come& action, links::Actions& next);
+  void perform_one(const links::Invite& action, links::Actions& next);
+  void perform_one(const links::Join& action, links::Actions& next);
   void perform_one(const links::Send& action, links::Actions& next);
   void perform_one(const links::Close& action, links::Actions& next);
   void perform_one(const links::Establish& action, links::Actions& next);
@@ -121,6 +128,10 @@ class Links {
   FrameTraffic& traffic_;
   links::LinkTable table_;
   std::unordered_map<links::SocketId, std::shared_ptr<Dial>> dials_;
+  std::unordered_map<links::SocketId, std::shared_ptr<Meeting>> meetings_;  ///< Of dials by a go-between.
+  std::set<std::shared_ptr<Meeting>> comings_;
+  /// Connections of others that are joined here, and which end of it each is.
+  std::unordered_map<links::SocketId, std::pair<std::shared_ptr<Splice>, std::size_t>> splices_;
   std::unordered_map<links::SocketId, std::shared_ptr<Handshake>> handshakes_;
   std::unordered_map<links::SocketId, std::shared_ptr<DataConnection>> connections_;
   mutable std::mutex carriers_mutex_;

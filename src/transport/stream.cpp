@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <asio/error.hpp>
 #include <cstring>
+#include <utility>
 
 #include "base/assert.hpp"
 #include "transport/socket_wait.hpp"
@@ -302,6 +303,41 @@ void Stream::leave_tls() {
   layer_->session->say_end();
   std::error_code later;  // What the system does not take now goes before the next bytes.
   send_waiting(later);
+}
+
+bool Stream::has_left_tls(std::error_code& error) {
+  error = {};
+  if (!layer_ || layer_->reads_plain) return true;
+  std::byte none{};
+  if (read_encrypted(asio::buffer(&none, 1), error) > 0) {
+    layer_->failure = "it goes on under TLS";
+    error = tls_error();
+  }
+  layer_->session->settle();
+  if (!layer_->reads_plain) return false;
+  error = {};
+  return true;
+}
+
+Result<Stream> Stream::beyond(Stream stream, TlsPtr tls, TlsSession::Side side,
+                              std::function<void(const std::string&)> on_failure) {
+  std::vector<std::byte> rest;
+  if (stream.layer_) {
+    if (!stream.layer_->session->to_send().empty()) return Error{Status::system, "the connection takes nothing"};
+    rest.assign(stream.layer_->rest.begin() + static_cast<std::ptrdiff_t>(stream.layer_->rest_done),
+                stream.layer_->rest.end());
+  }
+  Stream made = side == TlsSession::Side::dialling ? dialled(std::move(stream.socket_), std::move(tls))
+                                                   : accepted(std::move(stream.socket_), std::move(tls),
+                                                              std::move(on_failure));
+  if (rest.empty()) return made;
+  std::error_code error;
+  if (!made.layer_ || !made.begin_session(error)) return Error{Status::refused, "the other side went on talking"};
+  const auto room = made.layer_->session->room();
+  if (room.size() < rest.size()) return Error{Status::refused, "the other side went on talking"};
+  std::copy(rest.begin(), rest.end(), room.begin());
+  made.layer_->session->received(rest.size());
+  return made;
 }
 
 // ---------------------------------------------------------------------------------------------- the end

@@ -104,6 +104,13 @@ class Stream {
   void let_other_leave_tls();
   /// Likewise, and this side writes in plain from here on. All that was to be written must be.
   void leave_tls();
+  /// Behind leave_tls(): whether the other side has left TLS, too, having said nothing else. Errors: would_block, until
+  /// there is something to read; those of read_some().
+  bool has_left_tls(std::error_code& error);
+  /// The connection goes on to somebody else, in this process's other role or the same one, in plain or under a session
+  /// of its own. Nothing of TLS is left, on either side, but what came behind its end.
+  static Result<Stream> beyond(Stream stream, TlsPtr tls, trust::TlsSession::Side side,
+                               std::function<void(const std::string& why)> on_failure = {});
   /// What went wrong, for a sentence: in lower case, about the other side.
   std::string reason(const std::error_code& error) const;
 

@@ -17,7 +17,9 @@ TcpState tcp_state_of(int fd) {
           .round_trip_least = microseconds(info.tcpi_min_rtt),
           .window_bytes = std::uint64_t{info.tcpi_snd_cwnd} * info.tcpi_snd_mss,
           .segments_sent = info.tcpi_segs_out,
-          .segments_repeated = info.tcpi_total_retrans};
+          .segments_repeated = info.tcpi_total_retrans,
+          .segments_unacknowledged = info.tcpi_unacked,
+          .segments_delivered = info.tcpi_delivered};
 }
 
 }  // namespace hawser::transport

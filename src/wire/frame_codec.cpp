@@ -62,7 +62,7 @@ Result<DecodedFrame> decode_frame_header(std::span<const std::byte, kFrameHeader
   if (reader.u64() != expected) return refused("a data frame's header has a wrong checksum");
 
   if (kind < static_cast<std::uint8_t>(FrameKind::chunk) ||
-      kind > static_cast<std::uint8_t>(FrameKind::connections))
+      kind > static_cast<std::uint8_t>(FrameKind::invitation))
     return refused("a data frame is of unknown kind " + std::to_string(kind));
   if (direction > static_cast<std::uint8_t>(Direction::down))
     return refused("a data frame goes in unknown direction " + std::to_string(direction));

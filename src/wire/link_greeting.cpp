@@ -19,7 +19,8 @@ std::array<std::byte, kGreetingBytes> encode_greeting(const LinkGreeting& greeti
   writer.u64(greeting.from.value);
   writer.u64(greeting.to.value);
   writer.u32(greeting.connection_index);
-  writer.u32(greeting.connections_total);
+  writer.u16(static_cast<std::uint16_t>(greeting.connections_total));
+  writer.u16(static_cast<std::uint16_t>(greeting.kind));
   writer.u64(greeting.machine_proof.low);
   writer.u64(greeting.machine_proof.high);
   writer.u64(checksum(writer.written()));
@@ -58,11 +59,15 @@ Result<LinkGreeting> decode_greeting(std::span<const std::byte, kGreetingBytes> 
   greeting.from.value = reader.u64();
   greeting.to.value = reader.u64();
   greeting.connection_index = reader.u32();
-  greeting.connections_total = reader.u32();
+  greeting.connections_total = reader.u16();
+  const std::uint16_t kind = reader.u16();
   greeting.machine_proof.low = reader.u64();
   greeting.machine_proof.high = reader.u64();
   const std::uint64_t expected = checksum(reader.taken());
   if (reader.u64() != expected) return refused("a link greeting has a wrong checksum");
+  if (kind > static_cast<std::uint16_t>(GreetingKind::comes_through))
+    return refused("a link greeting is of the unknown kind " + std::to_string(kind));
+  greeting.kind = static_cast<GreetingKind>(kind);
   if (greeting.connections_total == 0 || greeting.connections_total > limits::kConnectionsPerLinkMax)
     return refused("a link greeting announces " + std::to_string(greeting.connections_total) +
                    " connections; 1 to " + std::to_string(limits::kConnectionsPerLinkMax) + " are allowed");

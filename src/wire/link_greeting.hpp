@@ -16,15 +16,24 @@ namespace hawser {
 inline constexpr std::size_t kGreetingBytes = 64;
 inline constexpr std::size_t kGreetingAnswerBytes = 32;
 
+/// What a connection between data ports is opened for.
+enum class GreetingKind : std::uint16_t {
+  link = 0,  ///< To carry frames of a link between both ends.
+  // To a go-between, a third member, which joins the two connections end to end:
+  asks_through = 1,   ///< "Bring me together with `to`."
+  comes_through = 2,  ///< "You told me that `to` waits for me here."
+};
+
 struct LinkGreeting {
   std::uint64_t link_secret = 0;  ///< Of the view that the dialer is in.
   PeerId from;
-  PeerId to;
+  PeerId to;  ///< Whoever is dialled, or lies beyond it.
   std::uint32_t connection_index = 0;  ///< Which one of the link's connections this is.
   std::uint32_t connections_total = 1;
   /// Of the dialer's machine and of both ends of this connection as it sees them: equal to what the acceptor finds only
   /// if they share the machine and nothing lies between them. All zero: it has none.
   Digest128 machine_proof{};
+  GreetingKind kind = GreetingKind::link;
   friend bool operator==(const LinkGreeting&, const LinkGreeting&) = default;
 };
 

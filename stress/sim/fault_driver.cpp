@@ -170,6 +170,7 @@ void FaultDriver::happen(Kind kind) {
     case Kind::blackhole: {
       Process* const two = any(true);
       if (!two || two == one) return;
+      if (faults_.gentle && !world_.links.may_lose_way(*one, *two)) return;
       coverage.saw(kind == Kind::partition ? "fault: partition" : "fault: blackhole");
       if (kind == Kind::blackhole) return block(*one, *two);
       world_.links.refuse_dials(*one, *two);

@@ -67,6 +67,7 @@ void LinkNetwork::widen(Process& process, const WidenLink& wish) {
 void LinkNetwork::set_self(Process& process) {
   for (const auto& [socket, end] : std::exchange(process.port.sockets, {}))
     detach(*end, true, true, "closed by the other side");
+  for (const auto& [socket, end] : std::exchange(process.port.joined, {})) cut(*end);
   process.port.dials.clear();
   process.port.secrets.clear();
   process.port.woken.clear();
@@ -120,18 +121,16 @@ void LinkNetwork::check(Process& process) const {
 void LinkNetwork::perform_one(Process& process, const links::Dial& action, links::Actions&) {
   process.port.dials.insert(action.socket);
   process.in_process(world_.profile.network.link_dial.draw(world_.random),
-                     [this, &process, to = action.peer, socket = action.socket] { attempt(process, to, socket); });
+                     [this, &process, to = action.peer, socket = action.socket, through = action.through] {
+                       if (!process.port.dials.contains(socket)) return;
+                       through ? meet(process, to, socket, through->greeting) : attempt(process, to, socket);
+                     });
 }
 
 void LinkNetwork::attempt(Process& dialer, PeerId to, links::SocketId socket) {
-  if (!dialer.port.dials.contains(socket)) return;
   Process* const acceptor = world_.find_by_any_id(to);
-  const Stranger* const stranger = acceptor ? nullptr : world_.find_stranger(to);
-  if (stranger && stranger->door == Door::no_answer) return dial_failed(dialer, socket, kNoAnswer, false);
-  if (!acceptor) return dial_failed(dialer, socket, milliseconds(1), true);
-  if (refused_.contains(pair(dialer, *acceptor))) return dial_failed(dialer, socket, milliseconds(1), false);
-  if (acceptor->is_behind_nat() || dialer.data_held() || blocked(dialer, *acceptor) || blocked(*acceptor, dialer))
-    return dial_failed(dialer, socket, kNoAnswer, false);
+  if (const auto fate = fate_of_dial(dialer, to, acceptor))
+    return dial_failed(dialer, socket, fate->after, fate->was_refused);
   LinkTransport& transport = connect(&dialer, *acceptor);
   dialer.port.dials.erase(socket);
   dialer.port.sockets[socket] = &transport.ends[0];
@@ -140,6 +139,121 @@ void LinkNetwork::attempt(Process& dialer, PeerId to, links::SocketId socket) {
     dialer.port.table.dialled(world_.queue.now(), socket, {.low = dialer.machine(), .high = transport.number}, out);
   });
   dialer.settle();
+}
+
+std::optional<LinkNetwork::DialFate> LinkNetwork::fate_of_dial(const Process& dialer, PeerId to,
+                                                               const Process* acceptor) const {
+  const Stranger* const stranger = acceptor ? nullptr : world_.find_stranger(to);
+  if (stranger && stranger->door == Door::no_answer) return DialFate{kNoAnswer, false};
+  if (!acceptor) return DialFate{milliseconds(1), true};
+  if (refused_.contains(pair(dialer, *acceptor))) return DialFate{milliseconds(1), false};
+  if (acceptor->is_behind_nat() || dialer.data_held() || blocked(dialer, *acceptor) || blocked(*acceptor, dialer))
+    return DialFate{kNoAnswer, false};
+  return std::nullopt;
+}
+
+// ------------------------------------------------------------------------------------- by a go-between
+
+/// It goes to a go-between, and waits there. `socket`: of the dial that it is for; none: it was invited.
+void LinkNetwork::meet(Process& dialer, PeerId go_between, links::SocketId socket,
+                       const std::vector<std::byte>& greeting) {
+  Process* const acceptor = world_.find_by_any_id(go_between);
+  if (const auto fate = fate_of_dial(dialer, go_between, acceptor)) {
+    if (socket != links::SocketId{}) dial_failed(dialer, socket, fate->after, false);
+    return;
+  }
+  LinkTransport& transport = connect(&dialer, *acceptor);
+  transport.ends[0].meets = true;
+  transport.ends[0].dial = socket;
+  put(transport.ends[1], world_.queue.now() + world_.profile.network.link_delay.draw(world_.random),
+      {.kind = LinkItem::Kind::greeting, .said = greeting});
+}
+
+void LinkNetwork::met(LinkEnd& end, std::span<const std::byte> said) {
+  const auto answer = decode_greeting_answer(said.first<kGreetingAnswerBytes>());
+  if (!answer.ok()) throw Violation("a go-between answers with something else");
+  detach(end, true, true, "closed by the other side");
+  met_in_vain(end);
+}
+
+void LinkNetwork::met_in_vain(LinkEnd& end) {
+  world_.coverage.saw("sim: met in vain");
+  if (end.dial != links::SocketId{}) dial_failed(*end.process, end.dial, Duration::zero(), false);
+}
+
+void LinkNetwork::perform_one(Process& process, const links::Come& action, links::Actions&) {
+  process.in_process(world_.profile.network.link_dial.draw(world_.random),
+                     [this, &process, to = action.peer, greeting = action.through.greeting] {
+                       meet(process, to, {}, greeting);
+                     });
+}
+
+void LinkNetwork::perform_one(Process& process, const links::Invite& action, links::Actions&) {
+  LinkEnd& other = *process.port.sockets.at(action.socket)->other;
+  if (other.incoming.is_cut()) return;
+  put(other, world_.queue.now() + world_.profile.network.link_delay.draw(world_.random),
+      {.kind = LinkItem::Kind::invited, .who = action.who});
+}
+
+/// The two connections become one, between those who met here.
+void LinkNetwork::perform_one(Process& process, const links::Join& action, links::Actions&) {
+  world_.coverage.saw("sim: joined by a go-between");
+  LinkTransport& transport = *transports_.emplace_back(std::make_unique<LinkTransport>());
+  transport.number = transports_.size();
+  transport.through = &process;
+  transport.source = process.host();
+  transport.joined = {action.first, action.second};
+  for (std::size_t i = 0; i < 2; ++i) {
+    LinkEnd& here = *process.port.sockets.at(transport.joined[i]);
+    LinkEnd& before = *here.other;
+    process.port.sockets.erase(transport.joined[i]);
+    LinkEnd& end = transport.ends[i];
+    end.transport = &transport;
+    end.other = &transport.ends[1 - i];
+    end.process = before.process;
+    end.dial = before.dial;
+    end.attached = before.attached;
+    for (LinkEnd* const old : {&here, &before}) {
+      old->attached = false;
+      old->incoming.clear();
+      old->incoming.cut(world_.random, Keep::all);
+    }
+    process.port.joined[transport.joined[i]] = &end;
+  }
+  if (!transport.ends[0].attached || !transport.ends[1].attached) {
+    for (LinkEnd& end : transport.ends) detach(end, true, true, "closed by the other side");
+    for (LinkEnd& end : transport.ends)
+      if (end.dial != links::SocketId{}) dial_failed(*end.process, end.dial, Duration::zero(), false);
+    return tell_go_between(transport);
+  }
+  const Duration delay = world_.profile.network.link_delay.draw(world_.random);
+  put(transport.ends[1], world_.queue.now() + delay, {.kind = LinkItem::Kind::accepted});
+  LinkEnd& first = transport.ends[0];
+  first.process->in_process(delay, [this, &first] { go_on_through(first); });
+}
+
+void LinkNetwork::go_on_through(LinkEnd& end) {
+  Process& dialer = *end.process;
+  if (!end.attached) return;
+  if (dialer.port.dials.erase(end.dial) == 0) return detach(end, true, true, "closed by the other side");
+  end.socket = end.dial;
+  dialer.port.sockets[end.dial] = &end;
+  ask(dialer, [&](links::Actions& out) {
+    dialer.port.table.dialled(world_.queue.now(), end.socket, {.low = dialer.machine(), .high = 0}, out);
+  });
+  dialer.settle();
+}
+
+/// One of the two has closed its connection: the go-between closes the other's, too.
+void LinkNetwork::tell_go_between(LinkTransport& transport) {
+  Process& process = *transport.through;
+  process.in_process(world_.profile.network.told.draw(world_.random), [this, &process, socket = transport.joined[0]] {
+    if (!process.port.joined.contains(socket)) return;
+    ask(process, [&](links::Actions& out) {
+      process.port.table.broke(world_.queue.now(), socket, "closed by the other side", out);
+    });
+    process.settle();
+  });
 }
 
 void LinkNetwork::dial_failed(Process& dialer, links::SocketId socket, Duration after, bool was_refused) {
@@ -202,6 +316,7 @@ void LinkNetwork::perform_one(Process& process, const links::Send& action, links
 
 void LinkNetwork::perform_one(Process& process, const links::Close& action, links::Actions&) {
   process.port.dials.erase(action.socket);
+  if (const auto joined = process.port.joined.extract(action.socket); !joined.empty()) return cut(*joined.mapped());
   const auto at = process.port.sockets.find(action.socket);
   if (at == process.port.sockets.end()) return;
   LinkEnd& end = *at->second;
@@ -259,6 +374,11 @@ void LinkNetwork::perform_one(Process& process, const links::RoundTrips& action,
       .peer = action.peer, .round_trip = action.round_trip, .round_trip_least = action.round_trip_least});
 }
 
+/// Of a connection on which something is under way that does not arrive, or that stands idle.
+TcpState LinkNetwork::state_of_way(bool is_stuck) {
+  return {.round_trip = round_trip_least(), .segments_unacknowledged = is_stuck ? 1U : 0U, .segments_delivered = 7};
+}
+
 /// As a kernel tells of its connections: round trips are longer where data waits for slow links.
 void LinkNetwork::perform_one(Process& process, const links::TakeSamples& action, links::Actions& next) {
   const NetworkProfile& network = world_.profile.network;
@@ -267,8 +387,18 @@ void LinkNetwork::perform_one(Process& process, const links::TakeSamples& action
   const bool is_restless = network.restless && process.port.used_at + seconds(1) > world_.queue.now();
   std::vector<links::ConnectionSample> samples;
   for (const links::SocketId socket : action.sockets) {
+    if (const auto joined = process.port.joined.find(socket); joined != process.port.joined.end()) {
+      const LinkEnd& beyond = *joined->second;
+      const bool is_blocked = blocked(process, *beyond.process) || blocked(*beyond.process, process);
+      samples.push_back({.socket = socket, .state = state_of_way(is_blocked && beyond.unread_bytes > 0)});
+      continue;
+    }
     LinkEnd& end = *process.port.sockets.at(socket);
     const Duration least = round_trip_least();
+    // Of a way by a go-between the system knows the first part only.
+    const Process& next_stop = end.transport->through ? *end.transport->through : *end.other->process;
+    const bool is_blocked = blocked(process, next_stop) || blocked(next_stop, process);
+    const TcpState way = state_of_way(is_blocked && end.other->unread_bytes > 0);
     Duration waits = time_to_write(network, end, network.piece_bytes_max);
     bool is_full = end.writing || end.other->starved;
     if (is_restless) {
@@ -283,7 +413,9 @@ void LinkNetwork::perform_one(Process& process, const links::TakeSamples& action
                                  .round_trip_least = least,
                                  .window_bytes = network.window_bytes,
                                  .segments_sent = end.segments_sent,
-                                 .segments_repeated = end.segments_repeated}});
+                                 .segments_repeated = end.segments_repeated,
+                                 .segments_unacknowledged = way.segments_unacknowledged,
+                                 .segments_delivered = way.segments_delivered}});
   }
   process.port.table.sampled(world_.queue.now(), samples, next);
 }
@@ -325,7 +457,8 @@ void LinkNetwork::read_accepted(LinkEnd& end) {
         process.port.table.accepted(world_.queue.now(),
                                     {.source = end.transport->source,
                                      .remote_host = end.transport->source,
-                                     .machine_proof = {.low = process.machine(), .high = end.transport->number}},
+                                     .machine_proof = {.low = process.machine(), .high = end.transport->number},
+                                     .is_through = end.transport->through != nullptr},
                                     out);
     if (!socket) {
       world_.coverage.saw("sim: connection closed unread");
@@ -384,6 +517,7 @@ void LinkNetwork::detach(LinkEnd& end, bool flush, bool tell_other, const char* 
   end.writing.reset();
   end.reading.reset();
   LinkEnd& other = *end.other;
+  if (end.transport->through) tell_go_between(*end.transport);
   if (!other.attached || other.incoming.is_cut()) return;
   other.incoming.cut(world_.random, flush ? Keep::all : world_.profile.network.cut_keeps);
   if (tell_other)
@@ -438,6 +572,7 @@ void LinkNetwork::process_gone(Process& process, Ending ending) {
       put(other, world_.queue.now() + world_.profile.network.user_timeout,
           {.kind = LinkItem::Kind::down, .reason = "no answer from the other host"});
   }
+  for (const auto& [socket, end] : std::exchange(process.port.joined, {})) cut(*end);
   process.port.sockets.clear();
   process.port.dials.clear();
   process.port.woken.clear();

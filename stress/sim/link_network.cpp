@@ -55,6 +55,22 @@ bool LinkNetwork::blocked(const Process& from, const Process& to) const {
   return !blocked_.empty() && blocked_.contains({from.number(), to.number()});
 }
 
+/// What this end writes does not arrive.
+bool LinkNetwork::blocked(const LinkEnd& from) const {
+  if (!from.process || !from.other->process) return false;
+  const Process* const through = from.transport->through;
+  if (!through) return blocked(*from.process, *from.other->process);
+  return through->data_held() || blocked(*from.process, *through) || blocked(*through, *from.other->process);
+}
+
+bool LinkNetwork::takes_way(const LinkTransport& transport, const Process& a, const Process& b) {
+  const Process* const first = transport.ends[0].process;
+  const Process* const second = transport.ends[1].process;
+  if (!first || !second) return false;
+  if (!transport.through) return pair(*first, *second) == pair(a, b);
+  return pair(*first, *transport.through) == pair(a, b) || pair(*transport.through, *second) == pair(a, b);
+}
+
 // ------------------------------------------------------------------------------------------- reading
 
 void LinkNetwork::put(LinkEnd& receiver, Instant earliest, LinkItem item) {
@@ -73,18 +89,22 @@ void LinkNetwork::read(LinkEnd& end) {
   // What a stranger is answered is of no interest.
   if (!end.attached || !end.process) return end.incoming.clear();
   if (end.process->data_held()) return;
-  if (end.other->process && blocked(*end.other->process, *end.process)) return;
+  if (blocked(*end.other)) return;
   if (end.landing_after != WorkToken{}) return;
   if (!end.incoming.readable(world_.queue.now())) return;
   LinkItem item = end.incoming.take();
   switch (item.kind) {
     case LinkItem::Kind::accepted: return read_accepted(end);
-    case LinkItem::Kind::greeting: return read_greeting(end, item.said);
+    case LinkItem::Kind::greeting: return end.meets ? met(end, item.said) : read_greeting(end, item.said);
+    case LinkItem::Kind::invited:
+      return ask(*end.process, [&](links::Actions& out) {
+        end.process->port.table.invited(world_.queue.now(), end.socket, item.who, out);
+      });
     case LinkItem::Kind::asked: return read_asked(end, item.connections);
     case LinkItem::Kind::piece: return read_piece(end, item);
     case LinkItem::Kind::down:
       detach(end, false, true, "connection reset");
-      return broke(end, item.reason);
+      return end.meets ? met_in_vain(end) : broke(end, item.reason);
   }
 }
 
@@ -225,6 +245,10 @@ void LinkNetwork::pump(LinkEnd& end) {
     }
     if (!end.writing && !start_frame(end)) return;
     written += write_piece(end, network.window_bytes - other.unread_bytes);
+    if (Process* const through = end.transport->through; through && !through->port.table.is_sampling()) {
+      through->port.table.used(world_.queue.now());
+      arm(*through);
+    }
     if (written >= network.piece_bytes_max / 2) break;
   }
   pump_later(end, microseconds(1) + time_to_write(network, end, written));
@@ -317,14 +341,14 @@ void LinkNetwork::cut(LinkEnd& end) {
 
 void LinkNetwork::cut_pair(Process& a, Process& b) {
   for (LinkEnd* end : established())
-    if (pair(*end->process, *end->other->process) == pair(a, b)) cut(*end);
+    if (takes_way(*end->transport, a, b)) cut(*end);
 }
 
 void LinkNetwork::block(Process& from, Process& to) {
   blocked_.insert({from.number(), to.number()});
   std::vector<LinkEnd*> concerned;
   for (LinkEnd* end : established())
-    if (pair(*end->process, *end->other->process) == pair(from, to)) concerned.push_back(end);
+    if (takes_way(*end->transport, from, to)) concerned.push_back(end);
   world_.queue.after(world_.profile.network.user_timeout, [this, &from, &to, concerned] {
     if (!blocked(from, to)) return;
     world_.coverage.saw("sim: blocked connection given up");
@@ -345,6 +369,18 @@ void LinkNetwork::block(Process& from, Process& to) {
   });
 }
 
+bool LinkNetwork::may_lose_way(const Process& a, const Process& b) const {
+  if (!blocked_.empty() || !refused_.empty() || a.group() != b.group() || a.machine() == b.machine()) return false;
+  const auto stands = [](const Process& from, const Process& to) {
+    return from.port.table.established({to.id(), 0}) && !from.port.table.is_through(to.id());
+  };
+  for (const Process* const third : world_.living())
+    if (third != &a && third != &b && third->info().connected && !third->data_held() && stands(*third, a) &&
+        stands(*third, b) && stands(a, *third) && stands(b, *third))
+      return a.info().connected && b.info().connected;
+  return false;
+}
+
 void LinkNetwork::heal() {
   for (Process* process : world_.living())
     if (hampered(*process)) process->was_hampered();
@@ -362,6 +398,10 @@ void LinkNetwork::process_awake(Process& process) {
     end->incoming.wake(world_.queue.now() + delay, [&](Instant due) { read_at(*end, due); });
     if (end->up) pump_later(*end, delay);
   }
+  for (const auto& transport : transports_)
+    if (transport->through == &process)
+      for (LinkEnd& end : transport->ends)
+        if (end.attached) end.incoming.wake(world_.queue.now(), [&](Instant due) { read_at(end, due); });
 }
 
 void LinkNetwork::inject(LinkEnd& receiver, FrameInFlight frame) {

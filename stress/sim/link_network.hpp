@@ -44,6 +44,7 @@ struct LinkItem {
     accepted,  ///< The connection waits at the listener.
     greeting,  ///< Bytes of a greeting, or of its answer.
     asked,     ///< For so many connections.
+    invited,   ///< To meet another peer at the other side.
     piece,     ///< Of a frame.
     down,
   } kind = Kind::piece;
@@ -55,6 +56,7 @@ struct LinkItem {
   const char* reason = "";
   std::vector<std::byte> said{};  ///< A greeting or an answer.
   std::uint32_t connections = 0;  ///< That are asked for.
+  PeerId who{};                   ///< Who waits at the other side.
 };
 
 struct LinkTransport;
@@ -81,6 +83,9 @@ struct LinkEnd {
   std::uint64_t segments_sent = 0;
   std::uint64_t segments_repeated = 0;
   bool flip_next = false;  ///< The next payload is to be damaged.
+  /// It waits at a go-between: for this dial, or because it was invited (none).
+  bool meets = false;
+  links::SocketId dial;
   // The frame that is being read.
   std::shared_ptr<FrameInFlight> reading;
   std::byte* landing = nullptr;
@@ -94,6 +99,8 @@ struct LinkTransport {
   std::uint64_t number = 0;
   std::string source;  ///< The dialer's address.
   std::optional<KeyId> stranger_key{};  ///< Of a dialer that is no process of the run.
+  Process* through = nullptr;  ///< A go-between, which has joined two connections to this one.
+  std::array<links::SocketId, 2> joined{};  ///< As its table numbers these.
 };
 
 /// Where a process has its links: the very table that decides about real sockets, and simulated ones.
@@ -103,6 +110,7 @@ struct DataPort {
   links::LinkTable table;
   std::map<links::SocketId, LinkEnd*> sockets;  ///< All that the table knows, save those that are being dialled.
   std::set<links::SocketId> dials;
+  std::map<links::SocketId, LinkEnd*> joined;  ///< Of others: the end that lies beyond each.
   std::map<PeerId, std::uint64_t> secrets;  ///< Of the links that are kept.
   std::set<PeerId> woken;  ///< Links whose connections are to be pumped soon.
   Instant used_at = Instant::min();
@@ -149,6 +157,8 @@ class LinkNetwork {
   void cut_pair(Process& a, Process& b);
   /// No byte passes between the two, in one direction or both; connections are given up in the end.
   void block(Process& from, Process& to);
+  /// All other ways are there, and a third member has links to both of these.
+  bool may_lose_way(const Process& a, const Process& b) const;
   void refuse_dials(Process& a, Process& b) { refused_.insert(pair(a, b)); }
   void heal();
   /// One that is not of the run connects to a data port. It is never to be let in.
@@ -165,6 +175,8 @@ class LinkNetwork {
   static Duration time_to_write(const NetworkProfile& network, const LinkEnd& end, std::size_t bytes);
   static ProcessPair pair(const Process& a, const Process& b);
   bool blocked(const Process& from, const Process& to) const;
+  bool blocked(const LinkEnd& from) const;
+  static bool takes_way(const LinkTransport& transport, const Process& a, const Process& b);
   LinkEnd* find(Process& process, LinkConnection name) const;
   std::vector<LinkEnd*> ends_of(const Process& process) const;
 
@@ -173,6 +185,9 @@ class LinkNetwork {
   void ask(Process& process, const Ask& ask);
   void perform(Process& process, links::Actions& actions);
   void perform_one(Process& process, const links::Dial& action, links::Actions& next);
+  void perform_one(Process& process, const links::Come& action, links::Actions& next);
+  void perform_one(Process& process, const links::Invite& action, links::Actions& next);
+  void perform_one(Process& process, const links::Join& action, links::Actions& next);
   void perform_one(Process& process, const links::Send& action, links::Actions& next);
   void perform_one(Process& process, const links::Close& action, links::Actions& next);
   void perform_one(Process& process, const links::Establish& action, links::Actions& next);
@@ -188,9 +203,21 @@ class LinkNetwork {
   void arm(Process& process);
   void tick(Process& process);
   void attempt(Process& dialer, PeerId to, links::SocketId socket);
+  /// Why a dial from there to here fails now; none: it does not.
+  struct DialFate {
+    Duration after{};
+    bool was_refused = false;
+  };
+  std::optional<DialFate> fate_of_dial(const Process& dialer, PeerId to, const Process* acceptor) const;
+  void meet(Process& dialer, PeerId go_between, links::SocketId socket, const std::vector<std::byte>& greeting);
+  void met(LinkEnd& end, std::span<const std::byte> answer);
+  void met_in_vain(LinkEnd& end);
+  void go_on_through(LinkEnd& end);
+  void tell_go_between(LinkTransport& transport);
   void dial_failed(Process& dialer, links::SocketId socket, Duration after, bool was_refused);
   LinkTransport& connect(Process* dialer, Process& acceptor);
   Duration round_trip_least() const;
+  TcpState state_of_way(bool is_stuck);
   /// That the other side of a connection has proven to have; none: the run has no keys.
   std::optional<KeyId> key_beyond(const LinkEnd& end) const;
   void read_accepted(LinkEnd& end);

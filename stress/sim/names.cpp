@@ -141,6 +141,7 @@ std::string Names::of(const FrameHeader& header) const {
       return "have " + std::to_string(header.count) + " chunks from " + std::to_string(header.chunk) + " " +
              of(header.key);
     case FrameKind::connections: return "connections " + std::to_string(header.count);
+    case FrameKind::invitation: return "invitation of " + of(PeerId{header.count});
   }
   return "frame";
 }

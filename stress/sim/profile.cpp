@@ -215,6 +215,14 @@ void draw_rows(std::uint64_t seed, bool always, Profile& profile) {
   profile.faults.nat = false;
 }
 
+/// In a part of the runs in which no call may fail, ways between two members die. A third one joins them.
+void draw_ways(std::uint64_t seed, Profile& profile) {
+  Random random(seed ^ 0x6861777365720007ULL);
+  if (!profile.faults.gentle || profile.faults.bad_member || profile.faults.nat || !random.chance(1, 2)) return;
+  profile.faults.weights.blackhole = 3;
+  profile.peers = std::max(profile.peers, 3 * profile.groups + profile.peers % 2);
+}
+
 }  // namespace
 
 Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t steps, bool rows) {
@@ -246,6 +254,7 @@ Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t step
   draw_rows(seed, rows, profile);
   draw_devices(seed, profile);
   draw_keys(seed, profile);
+  draw_ways(seed, profile);
   if (peers != 0) profile.peers = peers;
   if (steps != 0) profile.fault_events = steps;
   // Newcomers come in with an update, of which some profiles have few: none in 100 s (seed 36625).

@@ -97,8 +97,8 @@ TEST_CASE("every corrupted byte of a frame header is found") {
 TEST_CASE("a header with a right checksum and wrong fields is refused") {
   CHECK(decode_with(4, 2, 1).ok());
   CHECK_FALSE(decode_with(4, 0, 1).ok());
-  CHECK(decode_with(4, 9, 1).ok());
-  CHECK_FALSE(decode_with(4, 10, 1).ok());
+  CHECK(decode_with(4, 10, 1).ok());
+  CHECK_FALSE(decode_with(4, 11, 1).ok());
   CHECK_FALSE(decode_with(5, 2, 1).ok());
   CHECK_FALSE(decode_with(6, 1, 2).ok());
   CHECK_FALSE(decode_with(12, 1, 4).ok());

@@ -1,0 +1,265 @@
+/// Links by a go-between: when a link needs one, who it is, what it does; and ways that have died.
+#include <algorithm>
+#include <utility>
+
+#include "base/planted_fault.hpp"
+#include "links/link_table.hpp"
+
+namespace hawser::links {
+namespace {
+
+/// A link that has no connection for so long needs a go-between.
+constexpr Duration kAskAfter = seconds(1);
+/// After an attempt that failed.
+constexpr Duration kAskAgainFirst = milliseconds(200);
+constexpr Duration kAskAgainMax = seconds(5);
+/// Of one attempt. The go-between waits less long for whom it has invited.
+constexpr Duration kAttemptBound = seconds(5);
+constexpr Duration kMeetingHeld = seconds(3);
+/// Invitations to the same peer are followed so often.
+constexpr Duration kComeAgain = milliseconds(200);
+/// How often the straight way is tried while a link goes by a go-between.
+constexpr Duration kStraightAgainFirst = seconds(10);
+constexpr Duration kStraightAgainMax = seconds(300);
+/// A way on which nothing is delivered for so long, and for so many round trips, is dead.
+constexpr Duration kStuckAfter = milliseconds(600);
+constexpr int kStuckRoundTrips = 4;
+/// A straight way that stood for so long was a good one.
+constexpr Duration kStraightWasGood = seconds(60);
+
+std::string nothing_since(Duration time) {
+  return "nothing that was sent has arrived for " + std::to_string(whole_milliseconds(time)) + " ms";
+}
+
+Duration doubled(Duration once, std::size_t times, Duration most) {
+  return std::min<Duration>(once * (1 << std::min<std::size_t>(times, 10)), most);
+}
+
+std::vector<std::byte> bytes_of(const LinkGreeting& greeting) {
+  const auto bytes = encode_greeting(greeting);
+  return {bytes.begin(), bytes.end()};
+}
+
+}  // namespace
+
+// ------------------------------------------------------------------------------------ who needs one
+
+bool LinkTable::is_go_between(const Link& link, PeerId to) {
+  return link.target.peer != to && link.target.dial_after && !link.is_through && link.has_connection();
+}
+
+bool LinkTable::has_go_between(PeerId to) const {
+  return std::any_of(links_.begin(), links_.end(), [&](const auto& one) { return is_go_between(one.second, to); });
+}
+
+/// Peers with a straight link, the best first: those that this side has dialled, by round trip.
+std::vector<const LinkTable::Link*> LinkTable::go_betweens(PeerId to) const {
+  std::vector<const Link*> found;
+  for (const auto& [peer, link] : links_)
+    if (is_go_between(link, to)) found.push_back(&link);
+  std::stable_sort(found.begin(), found.end(), [](const Link* a, const Link* b) {
+    return std::pair(!a->dials(), a->round_trip) < std::pair(!b->dials(), b->round_trip);
+  });
+  return found;
+}
+
+/// Another link stands: it may help those that have none.
+void LinkTable::arm_those_that_are_down(Instant now) {
+  for (auto& [peer, link] : links_)
+    if (!link.has_connection()) arm(now, link);
+}
+
+/// When the next attempt is to be made that is none of the slots'.
+void LinkTable::plan_aside(Instant now, Link& link) {
+  const bool stands = link.has_connection();
+  if (link.aside.attempt != Slot::Attempt::none || (stands && !link.is_through) ||
+      (stands ? !link.target.dial_after : !has_go_between(link.target.peer))) {
+    link.aside_at.reset();
+    return;
+  }
+  if (link.aside_at) return;
+  if (stands)
+    link.aside_at = now + doubled(std::max(kStraightAgainFirst, link.straight_pause), link.asides, kStraightAgainMax);
+  else if (link.asides > 0)
+    link.aside_at = now + doubled(kAskAgainFirst, link.asides, kAskAgainMax);
+  else
+    link.aside_at = link.is_through || link.straight_not_before ? now : std::max(now, link.down_since + kAskAfter);
+}
+
+void LinkTable::begin_aside(Instant now, Link& link, Actions& out) {
+  link.aside_at.reset();
+  link.aside_is_through = !link.has_connection();
+  Dial dial{.peer = link.target.peer, .to = link.target.address, .key = link.target.key};
+  if (link.aside_is_through) {
+    const auto known = go_betweens(link.target.peer);
+    if (known.empty()) return;
+    const LinkTarget& by = known[link.asides % known.size()]->target;
+    dial.peer = by.peer;
+    dial.to = by.address;
+    dial.key = by.key;
+    dial.through = Through{.greeting = bytes_of({.link_secret = by.secret,
+                                                 .from = self_,
+                                                 .to = link.target.peer,
+                                                 .kind = GreetingKind::asks_through}),
+                           .key = link.target.key};
+    out.emplace_back(LogEvent{LogLevel::info, "asks-go-between",
+                              link.target.name + " is not reached; " + by.name + " is asked to join both"});
+  }
+  link.aside.attempt = Slot::Attempt::dialling;
+  link.aside.socket = dial.socket = new_socket();
+  link.aside.due = now + kAttemptBound;
+  sockets_[link.aside.socket] = {link.target.peer, kAside};
+  out.emplace_back(std::move(dial));
+}
+
+void LinkTable::aside_failed(Instant now, Link& link, const std::string& why, Actions& out) {
+  out.emplace_back(LogEvent{LogLevel::debug, "go-between-failed",
+                            std::string(link.aside_is_through ? "by a go-between " : "straight ") +
+                                link.target.name + " was not reached: " + why});
+  stop_attempt(link.aside, out);
+  ++link.asides;
+  link.sides.attempt_ended();
+  judge_held(now, link.target.peer, out);
+  arm(now, link);
+}
+
+void LinkTable::invited(Instant now, SocketId socket, PeerId who, Actions& out) {
+  const auto at = sockets_.find(socket);
+  if (at == sockets_.end() || established(at->second) != socket) return;
+  Link* const link = find(who);
+  const LinkTarget& by = find(at->second.peer)->target;
+  // Somebody whom this side does not know of yet: it asks again.
+  if (link == nullptr || who == by.peer || (link->coming_until && now < *link->coming_until)) return;
+  link->coming_until = now + kComeAgain;
+  out.emplace_back(Come{.peer = by.peer,
+                        .to = by.address,
+                        .key = by.key,
+                        .through = {.greeting = bytes_of({.link_secret = by.secret,
+                                                          .from = self_,
+                                                          .to = who,
+                                                          .kind = GreetingKind::comes_through}),
+                                    .key = link->target.key}});
+}
+
+// -------------------------------------------------------------------------------- what a go-between does
+
+/// Whoever waits is known here, and has proven its key.
+void LinkTable::judge_meeting(Instant now, Stranger& stranger, const Link& from, Actions& out) {
+  const LinkGreeting& greeting = *stranger.greeting;
+  const Link* const to = find(greeting.to);
+  if (to == nullptr || to->is_through || !to->has_connection())
+    return refuse(stranger.socket, GreetingAnswer::refused_unknown,
+                  from.target.name + " looks for a peer that is not reached from here either", out);
+  if (greeting.kind == GreetingKind::asks_through) {
+    if (joined() + strangers_.waiting_to_meet() >= limits::kJoinedPairsMax)
+      return refuse(stranger.socket, GreetingAnswer::refused_busy, "too many links go by this peer", out);
+    stranger.waits_to_meet = true;
+    stranger.deadline = now + kMeetingHeld;
+    const auto stands = std::find_if(to->slots.begin(), to->slots.end(),
+                                     [](const Slot& slot) { return slot.established != SocketId{}; });
+    return out.emplace_back(Invite{.socket = stands->established, .who = greeting.from}), void();
+  }
+  const Stranger* const other = strangers_.waiting_to_meet(greeting.to, greeting.from);
+  if (other == nullptr)
+    return refuse(stranger.socket, GreetingAnswer::refused_unknown, "nobody waits for it here", out);
+  const auto answer = encode_greeting_answer(GreetingAnswer::accepted);
+  const SocketId first = other->socket;
+  const SocketId second = stranger.socket;
+  joined_[first] = {.to = second, .who = greeting.to};
+  joined_[second] = {.to = first, .who = greeting.from};
+  out.emplace_back(LogEvent{LogLevel::info, "joined-others",
+                            "the link between " + from.target.name + " and " + to->target.name + " goes by this peer"});
+  out.emplace_back(Join{.first = first, .second = second, .answer = {answer.begin(), answer.end()}});
+  strangers_.remove(first);
+  strangers_.remove(second);
+}
+
+/// One of two joined connections is gone: so is the other.
+void LinkTable::part(SocketId socket, Actions& out) {
+  const auto at = joined_.find(socket);
+  const SocketId other = at->second.to;
+  joined_.erase(at);
+  joined_.erase(other);
+  out.emplace_back(Close{socket});
+  out.emplace_back(Close{other});
+}
+
+void LinkTable::part_all_of(PeerId peer, Actions& out) {
+  std::vector<SocketId> sockets;
+  for (const auto& [socket, joined] : joined_)
+    if (joined.who == peer) sockets.push_back(socket);
+  for (const SocketId socket : sockets) part(socket, out);
+}
+
+// ----------------------------------------------------------------------------------- ways that have died
+
+bool LinkTable::Progress::look(Instant now, const TcpState& state) {
+  const bool is_under_way = state.segments_unacknowledged != 0;
+  if (!is_under_way || state.segments_delivered != delivered) stuck_since.reset();
+  else if (!stuck_since) stuck_since = now;
+  if (state.segments_delivered != delivered) moved_at = now;
+  delivered = state.segments_delivered;
+  return is_under_way;
+}
+
+bool LinkTable::Progress::is_stuck(Instant now, Duration round_trip) const {
+  return stuck_since && now - *stuck_since >= std::max(kStuckAfter, kStuckRoundTrips * round_trip) &&
+         !planted(PlantedFault::trusted_way);
+}
+
+/// Of an established connection, or of one that is joined to another; else null.
+LinkTable::Progress* LinkTable::progress_of(SocketId socket) {
+  if (const auto at = joined_.find(socket); at != joined_.end()) return &at->second.progress;
+  const auto at = sockets_.find(socket);
+  if (at == sockets_.end() || established(at->second) != socket) return nullptr;
+  return &find_slot(at->second)->progress;
+}
+
+/// What is on it goes over its sisters, or another way.
+void LinkTable::give_up_stuck(Instant now, SocketId socket, Actions& out) {
+  if (joined_.contains(socket)) return part(socket, out);
+  const auto at = sockets_.find(socket);
+  if (at == sockets_.end() || established(at->second) != socket) return;
+  const ConnectionName name = at->second;
+  Link& link = *find(name.peer);
+  const Slot& slot = *find_slot(name);
+  const Instant since = *slot.progress.stuck_since;
+  const bool is_alone = std::none_of(link.slots.begin(), link.slots.end(), [&](const Slot& one) {
+    return one.established != SocketId{} && one.progress.moved_at > since;
+  });
+  if (is_alone) return give_up_way(now, link, since, out);
+  out.emplace_back(Close{socket});
+  connection_broke(now, name, nothing_since(now - since), out);
+}
+
+/// Nothing arrives on any of its connections: those that have nothing under way are dead, too.
+void LinkTable::give_up_way(Instant now, Link& link, Instant dead_since, Actions& out) {
+  const auto& first = link.slots.front().established_at;
+  const bool was_good = first && now - *first > kStraightWasGood;
+  const bool was_straight = !link.is_through;
+  for (std::uint32_t index = 0; index < link.slots.size(); ++index) {
+    const SocketId socket = link.slots[index].established;
+    if (socket == SocketId{}) continue;
+    out.emplace_back(Close{socket});
+    connection_broke(now, {link.target.peer, index}, nothing_since(now - dead_since), out);
+    // A greeting that was held has taken its place.
+    if (link.slots.size() <= index) break;
+  }
+  // What others send this way does not arrive either.
+  part_all_of(link.target.peer, out);
+  if (was_straight && !link.has_connection()) give_up_straight(now, link, was_good);
+}
+
+/// A way may take connections, and nothing that is long. It is left alone for longer and longer.
+void LinkTable::give_up_straight(Instant now, Link& link, bool was_good) {
+  link.straight_pause = was_good ? kStraightAgainFirst
+                                 : std::clamp<Duration>(2 * link.straight_pause, kStraightAgainFirst, kStraightAgainMax);
+  if (!has_go_between(link.target.peer)) return;
+  link.straight_not_before = now + link.straight_pause;
+  for (Slot& slot : link.slots)
+    if (slot.due) slot.due = std::max(*slot.due, *link.straight_not_before);
+  link.aside_at.reset();
+  arm(now, link);
+}
+
+}  // namespace hawser::links
