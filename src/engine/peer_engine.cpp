@@ -453,7 +453,10 @@ void PeerEngine::State::follow_one(Instant, const WantLinks& wanted, EngineActio
     if (!fresh) continue;
     link->second.secret = wanted.secret;
     link->second.meter = LinkMeter(config_.sample);
-    out.emplace_back(OpenLink{.peer = wish.peer, .secret = wanted.secret, .dial_after = wish.dial_after});
+    out.emplace_back(OpenLink{.peer = wish.peer,
+                              .secret = wanted.secret,
+                              .dial_after = wish.dial_after,
+                              .may_ask = wish.may_ask});
   }
 }
 

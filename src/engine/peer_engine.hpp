@@ -195,6 +195,7 @@ struct OpenLink {
   std::uint64_t secret = 0;
   /// How long to wait for the other side's dial before this side dials, too; none: it never does.
   std::optional<Duration> dial_after;
+  bool may_ask = true;  ///< Another peer may be asked to join both, if neither side reaches the other.
 };
 /// Close all its connections and stop redialling. No LinkDown is reported for them.
 struct CloseLink {

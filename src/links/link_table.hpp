@@ -34,6 +34,8 @@ struct LinkTarget {
   std::uint64_t secret = 0;
   /// How long to wait for the other side's dial before this side dials, too; none: it never does.
   std::optional<Duration> dial_after{};
+  /// A go-between may be asked to reach it, and it may be asked to be one.
+  bool may_ask = true;
   /// The peer's, where its connections prove who they are from; none: no connection is compared.
   std::optional<KeyId> key{};
 };

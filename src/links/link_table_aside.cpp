@@ -45,7 +45,8 @@ std::vector<std::byte> bytes_of(const LinkGreeting& greeting) {
 // ------------------------------------------------------------------------------------ who needs one
 
 bool LinkTable::is_go_between(const Link& link, PeerId to) {
-  return link.target.peer != to && link.target.dial_after && !link.is_through && link.has_connection();
+  return link.target.peer != to && link.target.may_ask && link.target.dial_after && !link.is_through &&
+         link.has_connection();
 }
 
 bool LinkTable::has_go_between(PeerId to) const {
@@ -73,7 +74,7 @@ void LinkTable::arm_those_that_are_down(Instant now) {
 void LinkTable::plan_aside(Instant now, Link& link) {
   const bool stands = link.has_connection();
   if (link.aside.attempt != Slot::Attempt::none || (stands && !link.is_through) ||
-      (stands ? !link.target.dial_after : !has_go_between(link.target.peer))) {
+      (stands ? !link.target.dial_after : !link.target.may_ask || !has_go_between(link.target.peer))) {
     link.aside_at.reset();
     return;
   }
@@ -195,9 +196,12 @@ void LinkTable::part_all_of(PeerId peer, Actions& out) {
 
 bool LinkTable::Progress::look(Instant now, const TcpState& state) {
   const bool is_under_way = state.segments_unacknowledged != 0;
-  if (!is_under_way || state.segments_delivered != delivered) stuck_since.reset();
-  else if (!stuck_since) stuck_since = now;
-  if (state.segments_delivered != delivered) moved_at = now;
+  const bool has_moved = state.segments_delivered != delivered;
+  if (has_moved) moved_at = now;
+  if (!is_under_way)
+    stuck_since.reset();
+  else if (has_moved || !stuck_since)
+    stuck_since = now;
   delivered = state.segments_delivered;
   return is_under_way;
 }

@@ -26,6 +26,8 @@ struct WantLinks {
     Member peer;  ///< With the address at which this peer may dial it.
     /// How long to wait for the other side's dial before dialling too; none: it can't be dialled from here.
     std::optional<Duration> dial_after;
+    /// A go-between may be asked to reach it. A member asks for no visitor: whoever wants to come in asks itself.
+    bool may_ask = true;
   };
   std::vector<Wish> peers;
   std::uint64_t secret = 0;

@@ -71,7 +71,8 @@ void PeerMachine::want_links(Instant now, PeerActions& out) {
   for (const Member& member : links_to_have()) {
     if (member.id == me_.id || !ids.insert(member.id).second) continue;
     const Member peer = reachable(member);
-    wanted.peers.push_back({.peer = peer, .dial_after = dial_after(peer)});
+    const bool may_ask = phase_ == Phase::joining || view_.find(member.id) != nullptr;
+    wanted.peers.push_back({.peer = peer, .dial_after = dial_after(peer), .may_ask = may_ask});
   }
   if (phase_ == Phase::joining) wanted.secret = group_secret_;
   if (phase_ == Phase::member) wanted.secret = view_.link_secret;

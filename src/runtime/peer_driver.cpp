@@ -344,6 +344,7 @@ void PeerDriver::perform_one(OpenLink& action) {
                .address = action.peer.address,
                .secret = action.secret,
                .dial_after = action.dial_after,
+               .may_ask = action.may_ask,
                .key = config_.access.tls ? std::optional(action.peer.key) : std::nullopt});
 }
 

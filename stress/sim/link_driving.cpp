@@ -31,6 +31,7 @@ void LinkNetwork::open(Process& process, const OpenLink& wish) {
                              .address = wish.peer.address,
                              .secret = wish.secret,
                              .dial_after = wish.dial_after,
+                             .may_ask = wish.may_ask,
                              .key = world_.profile.network.keys ? std::optional(wish.peer.key) : std::nullopt},
                             out);
   });

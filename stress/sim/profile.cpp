@@ -219,7 +219,12 @@ void draw_rows(std::uint64_t seed, bool always, Profile& profile) {
 void draw_ways(std::uint64_t seed, Profile& profile) {
   Random random(seed ^ 0x6861777365720007ULL);
   if (!profile.faults.gentle || profile.faults.bad_member || profile.faults.nat || !random.chance(1, 2)) return;
+  // Where not all have links, two may have none in common.
+  if (profile.engine.links.all_links_max < profile.peers + 2) return;
   profile.faults.weights.blackhole = 3;
+  // A member whose links and whose connection to the master are down at one time may be taken for dead.
+  profile.faults.weights.cut_control = profile.faults.weights.half_open_control = 0;
+  profile.faults.weights.master = profile.faults.weights.master_stop = 0;
   profile.peers = std::max(profile.peers, 3 * profile.groups + profile.peers % 2);
 }
 
