@@ -450,9 +450,13 @@ void PeerEngine::State::follow_one(Instant, const WantLinks& wanted, EngineActio
   });
   for (const auto& wish : wanted.peers) {
     const auto [link, fresh] = links_.try_emplace(wish.peer.id);
-    if (!fresh) continue;
-    link->second.secret = wanted.secret;
-    link->second.meter = LinkMeter(config_.sample);
+    // A visitor that has become a member is another peer to ask for.
+    if (!fresh && link->second.may_ask == wish.may_ask) continue;
+    if (fresh) {
+      link->second.secret = wanted.secret;
+      link->second.meter = LinkMeter(config_.sample);
+    }
+    link->second.may_ask = wish.may_ask;
     out.emplace_back(OpenLink{.peer = wish.peer,
                               .secret = wanted.secret,
                               .dial_after = wish.dial_after,

@@ -131,10 +131,9 @@ void LinkTable::open(Instant now, const LinkTarget& target, Actions& out) {
   const auto [at, is_new] = links_.try_emplace(target.peer);
   Link& link = at->second;
   const bool same = !is_new && link.target.secret == target.secret && link.target.address == target.address &&
-                    link.target.dial_after == target.dial_after && link.target.may_ask == target.may_ask &&
-                    link.target.key == target.key;
+                    link.target.dial_after == target.dial_after && link.target.key == target.key;
   link.target = target;
-  if (same) return;
+  if (same) return arm_those_that_are_down(now);
   for (Slot& slot : link.slots) stop_attempt(slot, out);
   stop_attempt(link.aside, out);
   link.asides = 0;

@@ -16,6 +16,7 @@
 #include "base/instant.hpp"
 #include "base/key_id.hpp"
 #include "base/random.hpp"
+#include "base/token_bucket.hpp"
 #include "links/connection_count.hpp"
 #include "links/link_actions.hpp"
 #include "links/link_sides.hpp"
@@ -213,7 +214,7 @@ class LinkTable {
     std::optional<Instant> aside_at;  ///< When the next one is made.
     Duration aside_pause{};
     std::size_t asides = 0;             ///< In a row that failed.
-    std::optional<Instant> coming_until;  ///< No other Come before.
+    TokenBucket comings{{.burst = 8, .per_second = 2}};  ///< How often an invitation to meet it is followed.
     std::optional<Instant> straight_not_before;  ///< The straight way takes connections, and nothing on them.
     Duration straight_pause{};
     std::optional<Instant> look_at;  ///< At the sides.

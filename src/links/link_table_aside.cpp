@@ -16,8 +16,6 @@ constexpr Duration kAskAgainMax = seconds(5);
 /// Of one attempt. The go-between waits less long for whom it has invited.
 constexpr Duration kAttemptBound = seconds(5);
 constexpr Duration kMeetingHeld = seconds(3);
-/// Invitations to the same peer are followed so often.
-constexpr Duration kComeAgain = milliseconds(200);
 /// How often the straight way is tried while a link goes by a go-between.
 constexpr Duration kStraightAgainFirst = seconds(10);
 constexpr Duration kStraightAgainMax = seconds(300);
@@ -130,8 +128,7 @@ void LinkTable::invited(Instant now, SocketId socket, PeerId who, Actions& out) 
   Link* const link = find(who);
   const LinkTarget& by = find(at->second.peer)->target;
   // Somebody whom this side does not know of yet: it asks again.
-  if (link == nullptr || who == by.peer || (link->coming_until && now < *link->coming_until)) return;
-  link->coming_until = now + kComeAgain;
+  if (link == nullptr || who == by.peer || !link->comings.take(now)) return;
   out.emplace_back(Come{.peer = by.peer,
                         .to = by.address,
                         .key = by.key,
