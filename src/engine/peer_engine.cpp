@@ -454,12 +454,13 @@ void PeerEngine::State::follow_one(Instant, const WantLinks& wanted, EngineActio
     if (!fresh && link->second.may_ask == wish.may_ask) continue;
     if (fresh) {
       link->second.secret = wanted.secret;
+      link->second.dial_after = wish.dial_after;
       link->second.meter = LinkMeter(config_.sample);
     }
     link->second.may_ask = wish.may_ask;
     out.emplace_back(OpenLink{.peer = wish.peer,
                               .secret = wanted.secret,
-                              .dial_after = wish.dial_after,
+                              .dial_after = link->second.dial_after,
                               .may_ask = wish.may_ask});
   }
 }

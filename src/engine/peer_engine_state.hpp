@@ -154,7 +154,8 @@ class PeerEngine::State {
     bool steady_together = false;  ///< Traffic was seen on it in the latest collective in which it was on any link.
     bool metered = false;  ///< Its rate is that of a network.
     std::uint64_t secret = 0;
-    bool may_ask = true;  ///< As OpenLink said.
+    std::optional<Duration> dial_after;  ///< As OpenLink said,
+    bool may_ask = true;                 ///< and likewise.
     Instant heard_at{};  ///< When anything came over it.
     Epoch newest;  ///< Of the frames that came; older ones need not be parked any more.
   };

@@ -40,12 +40,12 @@ LinkSides::Verdict LinkSides::judge(Instant now) const {
   return goes_first ? Verdict::hold : Verdict::accept;
 }
 
-void LinkSides::ours_established(Instant now) {
+void LinkSides::ours_established(Instant now, bool is_through) {
   dialler_ = Dialler::ours;
   if (!is_up_) stood_at_ = now;
   is_up_ = true;
   is_dialling_ = true;
-  has_got_through_ = true;
+  has_got_through_ = has_got_through_ || !is_through;
   greeted_at_.reset();
 }
 

@@ -43,7 +43,8 @@ class LinkSides {
   /// The other side's greeting has come.
   Verdict judge(Instant now) const;
   /// A connection that this side dialled, or that it accepted, is established.
-  void ours_established(Instant now);
+  /// `is_through`: by a go-between, which says nothing of what the other side's address does.
+  void ours_established(Instant now, bool is_through = false);
   void theirs_established(Instant now);
   /// The link stays on this machine: whoever is refused there is refused for want of a process, and learns it soonest by
   /// dialling.

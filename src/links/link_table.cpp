@@ -9,6 +9,9 @@ namespace hawser::links {
 
 namespace {
 
+/// A go-between that has held a link for so long is a good one.
+constexpr Duration kThroughHolds = seconds(10);
+
 std::string describe(const LinkTarget& target) { return target.name + " at " + to_string(target.address); }
 
 }  // namespace
@@ -113,7 +116,7 @@ void LinkTable::close(PeerId peer, Actions& out) {
   if (at == links_.end()) return;
   close_link(at->second, out);
   links_.erase(at);
-  part_all_of(peer, out);
+  part_all_of(peer, std::nullopt, out);
 }
 
 void LinkTable::close_link(Link& link, Actions& out) {
@@ -166,7 +169,10 @@ void LinkTable::drop(Instant now, ConnectionName name, Actions& out) {
 
 void LinkTable::all_down(Instant now, Link& link) {
   link.sides.all_down(now);
+  // A go-between that does not hold is asked last the next time.
+  if (link.is_through && now - link.established_at < kThroughHolds) link.unlucky_by = link.by;
   link.down_since = now;
+  link.asides = 0;
   link.aside_at.reset();
 }
 
@@ -193,6 +199,7 @@ void LinkTable::establish(Instant now, ConnectionName name, const Handshake& han
   link.asides = 0;
   link.aside_at.reset();
   link.is_through = handshake.is_through;
+  link.established_at = now;
   if (!link.is_through) link.straight_not_before.reset();
   link.round_trip = handshake.round_trip;
   {

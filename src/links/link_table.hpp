@@ -171,7 +171,7 @@ class LinkTable {
 
   /// What arrives of what is sent on a connection.
   struct Progress {
-    /// Whether something is under way. `round_trip`: of this connection.
+    /// Whether something is under way.
     bool look(Instant now, const TcpState& state);
     /// Nothing has arrived for so long that the way is dead.
     bool is_stuck(Instant now, Duration round_trip) const;
@@ -179,6 +179,8 @@ class LinkTable {
     std::uint64_t delivered = 0;         ///< Segments, when it was last looked at,
     std::optional<Instant> stuck_since;  ///< and since when none are though some are under way.
     Instant moved_at{};                  ///< When some were last seen to be.
+    Instant looked_at{};
+    bool has_moved = false;              ///< Since something has been under way without a break.
   };
   /// One connection of a link, over all its lives.
   struct Slot {
@@ -206,15 +208,20 @@ class LinkTable {
     LinkTarget target;
     LinkSides sides;
     bool is_through = false;  ///< Its only connection goes by a go-between.
-    Instant down_since{};     ///< Its last connection is down.
+    Instant down_since{};      ///< Its last connection is down.
+    Instant established_at{};  ///< Its latest connection.
     Duration round_trip{};    ///< As its last handshake showed.
     // The attempt that is none of the slots': by a go-between, or straight while the link goes by one.
     Slot aside;
     bool aside_is_through = false;
     std::optional<Instant> aside_at;  ///< When the next one is made.
     Duration aside_pause{};
-    std::size_t asides = 0;             ///< In a row that failed.
-    TokenBucket comings{{.burst = 8, .per_second = 2}};  ///< How often an invitation to meet it is followed.
+    std::size_t asides = 0;  ///< In a row that failed.
+    PeerId by{};             ///< Which go-between was asked last,
+    PeerId unlucky_by{};     ///< and which one did not hold.
+    // How often an invitation to meet it is followed, and how often one that comes from it.
+    TokenBucket comings{{.burst = 8, .per_second = 2}};
+    TokenBucket invitations{{.burst = 64, .per_second = 4}};
     std::optional<Instant> straight_not_before;  ///< The straight way takes connections, and nothing on them.
     Duration straight_pause{};
     std::optional<Instant> look_at;  ///< At the sides.
@@ -281,15 +288,17 @@ class LinkTable {
   std::vector<const Link*> go_betweens(PeerId to) const;
   void arm_those_that_are_down(Instant now);
   void plan_aside(Instant now, Link& link);
+  void free_straight(Instant now, Link& link);
   void begin_aside(Instant now, Link& link, Actions& out);
   void aside_failed(Instant now, Link& link, const std::string& why, Actions& out);
   void judge_meeting(Instant now, Stranger& stranger, const Link& from, Actions& out);
   void part(SocketId socket, Actions& out);
-  void part_all_of(PeerId peer, Actions& out);
+  /// Those on which nothing has moved since then; without: all.
+  void part_all_of(PeerId peer, std::optional<Instant> unmoved_since, Actions& out);
   Progress* progress_of(SocketId socket);
   void give_up_stuck(Instant now, SocketId socket, Actions& out);
   void give_up_way(Instant now, Link& link, Instant dead_since, Actions& out);
-  void give_up_straight(Instant now, Link& link, bool was_good);
+  void give_up_straight(Instant now, Link& link, Instant dead_since, bool was_good);
 
   // How many connections (link_table_count.cpp).
   void add_sample(std::map<PeerId, LinkSum>& sums, const ConnectionSample& sample, Actions& out);

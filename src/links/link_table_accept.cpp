@@ -88,6 +88,10 @@ void LinkTable::judge(Instant now, SocketId socket, Actions& out) {
     return refuse(socket, GreetingAnswer::refused_unknown,
                   "it poses as " + link->target.name + ", and has another key than that peer", out);
   if (is_meeting) return judge_meeting(now, *stranger, *link, out);
+  // It takes connections, and nothing on them.
+  if (link->is_through && link->has_connection() && !stranger->is_through && link->straight_not_before &&
+      now < *link->straight_not_before)
+    return refuse(socket, GreetingAnswer::refused_busy, "the straight way is left alone for a while", out);
   if (link->sides.judge(now) != LinkSides::Verdict::accept) return arm(now, *link);
   stranger->is_answered = true;
   out.emplace_back(Send{socket, bytes_of(GreetingAnswer::accepted, stranger->machine_proof)});
@@ -111,6 +115,8 @@ void LinkTable::accept_stranger(Instant now, SocketId socket, Duration round_tri
   // The other side knows that the straight way is dead, or that it is not.
   const bool changes_way = stranger.is_through || link->is_through;
   if (changes_way) take_place_of_all(*link, out);
+  if (changes_way && greeting.connection_index != 0 && !link->slots.empty())
+    close_slot(*link, 0, "the link takes another way", out);
   if (link->slots.size() < greeting.connections_total) link->slots.resize(greeting.connections_total);
   HAWSER_ASSERT(greeting.connection_index < link->slots.size());
   establish(now, {greeting.from, greeting.connection_index},

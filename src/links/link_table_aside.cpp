@@ -1,5 +1,6 @@
 /// Links by a go-between: when a link needs one, who it is, what it does; and ways that have died.
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "base/planted_fault.hpp"
@@ -9,7 +10,7 @@ namespace hawser::links {
 namespace {
 
 /// A link that has no connection for so long needs a go-between.
-constexpr Duration kAskAfter = seconds(1);
+constexpr Duration kAskAfter = seconds(2);
 /// After an attempt that failed.
 constexpr Duration kAskAgainFirst = milliseconds(200);
 constexpr Duration kAskAgainMax = seconds(5);
@@ -19,8 +20,14 @@ constexpr Duration kMeetingHeld = seconds(3);
 /// How often the straight way is tried while a link goes by a go-between.
 constexpr Duration kStraightAgainFirst = seconds(10);
 constexpr Duration kStraightAgainMax = seconds(300);
-/// A way on which nothing is delivered for so long, and for so many round trips, is dead.
+/// A way on which nothing is delivered for so long, and for so many round trips, is dead. The first that is sent after a
+/// pause may wait longer in the queue of a slow access.
 constexpr Duration kStuckAfter = milliseconds(600);
+constexpr Duration kStuckFromStart = milliseconds(1200);
+/// Who has not looked for so long knows nothing of the time between: the machine may have stood still.
+constexpr Duration kLooksInTime = milliseconds(500);
+/// Of one peer that waits to be brought together with others.
+constexpr std::size_t kWaitingOfOneMax = 8;
 constexpr int kStuckRoundTrips = 4;
 /// A straight way that stood for so long was a good one.
 constexpr Duration kStraightWasGood = seconds(60);
@@ -51,14 +58,19 @@ bool LinkTable::has_go_between(PeerId to) const {
   return std::any_of(links_.begin(), links_.end(), [&](const auto& one) { return is_go_between(one.second, to); });
 }
 
-/// Peers with a straight link, the best first: those that this side has dialled, by round trip.
+/// Peers with a straight link, the best first: those that this side has dialled, by round trip. One that did not hold
+/// comes last.
 std::vector<const LinkTable::Link*> LinkTable::go_betweens(PeerId to) const {
   std::vector<const Link*> found;
   for (const auto& [peer, link] : links_)
     if (is_go_between(link, to)) found.push_back(&link);
-  std::stable_sort(found.begin(), found.end(), [](const Link* a, const Link* b) {
-    return std::pair(!a->dials(), a->round_trip) < std::pair(!b->dials(), b->round_trip);
-  });
+  const Link* const link = find(to);
+  const PeerId unlucky = link == nullptr ? PeerId{} : link->unlucky_by;
+  const auto badness = [&](const Link* one) {
+    return std::tuple(one->target.peer == unlucky, !one->dials(), one->round_trip);
+  };
+  std::stable_sort(found.begin(), found.end(),
+                   [&](const Link* a, const Link* b) { return badness(a) < badness(b); });
   return found;
 }
 
@@ -74,15 +86,27 @@ void LinkTable::plan_aside(Instant now, Link& link) {
   if (link.aside.attempt != Slot::Attempt::none || (stands && !link.is_through) ||
       (stands ? !link.target.dial_after : !link.target.may_ask || !has_go_between(link.target.peer))) {
     link.aside_at.reset();
+    if (!stands) free_straight(now, link);
     return;
   }
   if (link.aside_at) return;
+  // Not at one time with the other side.
+  const auto about = [&](Duration time) { return time * random_.between(750, 1250) / 1000; };
   if (stands)
-    link.aside_at = now + doubled(std::max(kStraightAgainFirst, link.straight_pause), link.asides, kStraightAgainMax);
+    link.aside_at =
+        now + about(doubled(std::max(kStraightAgainFirst, link.straight_pause), link.asides, kStraightAgainMax));
   else if (link.asides > 0)
-    link.aside_at = now + doubled(kAskAgainFirst, link.asides, kAskAgainMax);
+    link.aside_at = now + about(doubled(kAskAgainFirst, link.asides - 1, kAskAgainMax));
   else
     link.aside_at = link.is_through || link.straight_not_before ? now : std::max(now, link.down_since + kAskAfter);
+}
+
+/// Nobody is there to help: the straight way is all that there is.
+void LinkTable::free_straight(Instant now, Link& link) {
+  if (!link.straight_not_before || link.aside.attempt != Slot::Attempt::none || has_go_between(link.target.peer)) return;
+  link.straight_not_before.reset();
+  for (Slot& slot : link.slots)
+    if (slot.attempt == Slot::Attempt::waiting) slot.due = std::min(*slot.due, now + kRedialFirst);
 }
 
 void LinkTable::begin_aside(Instant now, Link& link, Actions& out) {
@@ -93,6 +117,7 @@ void LinkTable::begin_aside(Instant now, Link& link, Actions& out) {
     const auto known = go_betweens(link.target.peer);
     if (known.empty()) return;
     const LinkTarget& by = known[link.asides % known.size()]->target;
+    link.by = by.peer;
     dial.peer = by.peer;
     dial.to = by.address;
     dial.key = by.key;
@@ -115,9 +140,13 @@ void LinkTable::aside_failed(Instant now, Link& link, const std::string& why, Ac
   out.emplace_back(LogEvent{LogLevel::debug, "go-between-failed",
                             std::string(link.aside_is_through ? "by a go-between " : "straight ") +
                                 link.target.name + " was not reached: " + why});
+  const bool was_greeting = link.aside.attempt == Slot::Attempt::unanswered;
   stop_attempt(link.aside, out);
   ++link.asides;
-  link.sides.attempt_ended();
+  const bool another_is = std::any_of(link.slots.begin(), link.slots.end(), [](const Slot& slot) {
+    return slot.attempt == Slot::Attempt::unanswered;
+  });
+  if (was_greeting && !another_is) link.sides.attempt_ended();
   judge_held(now, link.target.peer, out);
   arm(now, link);
 }
@@ -126,9 +155,11 @@ void LinkTable::invited(Instant now, SocketId socket, PeerId who, Actions& out) 
   const auto at = sockets_.find(socket);
   if (at == sockets_.end() || established(at->second) != socket) return;
   Link* const link = find(who);
-  const LinkTarget& by = find(at->second.peer)->target;
+  Link& from = *find(at->second.peer);
+  const LinkTarget& by = from.target;
   // Somebody whom this side does not know of yet: it asks again.
-  if (link == nullptr || who == by.peer || !link->comings.take(now)) return;
+  if (link == nullptr || who == by.peer || !by.dial_after) return;
+  if (!from.invitations.take(now) || !link->comings.take(now)) return;
   out.emplace_back(Come{.peer = by.peer,
                         .to = by.address,
                         .key = by.key,
@@ -145,11 +176,14 @@ void LinkTable::invited(Instant now, SocketId socket, PeerId who, Actions& out) 
 void LinkTable::judge_meeting(Instant now, Stranger& stranger, const Link& from, Actions& out) {
   const LinkGreeting& greeting = *stranger.greeting;
   const Link* const to = find(greeting.to);
-  if (to == nullptr || to->is_through || !to->has_connection())
+  // Not over a connection that others have joined: that would lead round and round.
+  if (to == nullptr || to->is_through || !to->has_connection() || stranger.is_through)
     return refuse(stranger.socket, GreetingAnswer::refused_unknown,
                   from.target.name + " looks for a peer that is not reached from here either", out);
   if (greeting.kind == GreetingKind::asks_through) {
-    if (joined() + strangers_.waiting_to_meet() >= limits::kJoinedPairsMax)
+    if (joined() + strangers_.waiting_to_meet() >= limits::kJoinedPairsMax ||
+        strangers_.waiting_to_meet(greeting.from) >= kWaitingOfOneMax ||
+        strangers_.waiting_to_meet(greeting.from, greeting.to) != nullptr)
       return refuse(stranger.socket, GreetingAnswer::refused_busy, "too many links go by this peer", out);
     stranger.waits_to_meet = true;
     stranger.deadline = now + kMeetingHeld;
@@ -160,6 +194,12 @@ void LinkTable::judge_meeting(Instant now, Stranger& stranger, const Link& from,
   const Stranger* const other = strangers_.waiting_to_meet(greeting.to, greeting.from);
   if (other == nullptr)
     return refuse(stranger.socket, GreetingAnswer::refused_unknown, "nobody waits for it here", out);
+  // What was joined of these two before is of no use any more.
+  for (const auto& [socket, joined] : joined_)
+    if (joined.who == greeting.from && joined_.at(joined.to).who == greeting.to) {
+      part(socket, out);
+      break;
+    }
   const auto answer = encode_greeting_answer(GreetingAnswer::accepted);
   const SocketId first = other->socket;
   const SocketId second = stranger.socket;
@@ -182,10 +222,10 @@ void LinkTable::part(SocketId socket, Actions& out) {
   out.emplace_back(Close{other});
 }
 
-void LinkTable::part_all_of(PeerId peer, Actions& out) {
+void LinkTable::part_all_of(PeerId peer, std::optional<Instant> unmoved_since, Actions& out) {
   std::vector<SocketId> sockets;
   for (const auto& [socket, joined] : joined_)
-    if (joined.who == peer) sockets.push_back(socket);
+    if (joined.who == peer && (!unmoved_since || joined.progress.moved_at <= *unmoved_since)) sockets.push_back(socket);
   for (const SocketId socket : sockets) part(socket, out);
 }
 
@@ -193,18 +233,24 @@ void LinkTable::part_all_of(PeerId peer, Actions& out) {
 
 bool LinkTable::Progress::look(Instant now, const TcpState& state) {
   const bool is_under_way = state.segments_unacknowledged != 0;
-  const bool has_moved = state.segments_delivered != delivered;
-  if (has_moved) moved_at = now;
-  if (!is_under_way)
-    stuck_since.reset();
-  else if (has_moved || !stuck_since)
-    stuck_since = now;
+  const bool moves = state.segments_delivered != delivered;
+  const bool was_watched = now - looked_at <= kLooksInTime;
+  looked_at = now;
   delivered = state.segments_delivered;
+  if (moves) moved_at = now;
+  if (!is_under_way) {
+    stuck_since.reset();
+    has_moved = false;
+    return false;
+  }
+  has_moved = stuck_since && (has_moved || moves);
+  if (moves || !stuck_since || !was_watched) stuck_since = now;
   return is_under_way;
 }
 
 bool LinkTable::Progress::is_stuck(Instant now, Duration round_trip) const {
-  return stuck_since && now - *stuck_since >= std::max(kStuckAfter, kStuckRoundTrips * round_trip) &&
+  const Duration least = has_moved ? kStuckAfter : kStuckFromStart;
+  return stuck_since && now - *stuck_since >= std::max(least, kStuckRoundTrips * round_trip) &&
          !planted(PlantedFault::trusted_way);
 }
 
@@ -247,18 +293,24 @@ void LinkTable::give_up_way(Instant now, Link& link, Instant dead_since, Actions
     if (link.slots.size() <= index) break;
   }
   // What others send this way does not arrive either.
-  part_all_of(link.target.peer, out);
-  if (was_straight && !link.has_connection()) give_up_straight(now, link, was_good);
+  part_all_of(link.target.peer, dead_since, out);
+  if (was_straight && !link.has_connection()) give_up_straight(now, link, dead_since, was_good);
 }
 
 /// A way may take connections, and nothing that is long. It is left alone for longer and longer.
-void LinkTable::give_up_straight(Instant now, Link& link, bool was_good) {
+void LinkTable::give_up_straight(Instant now, Link& link, Instant dead_since, bool was_good) {
   link.straight_pause = was_good ? kStraightAgainFirst
                                  : std::clamp<Duration>(2 * link.straight_pause, kStraightAgainFirst, kStraightAgainMax);
-  if (!has_go_between(link.target.peer)) return;
+  // If nothing moves elsewhere either, it may be this side's access that is gone, and all ways come back together.
+  const auto known = go_betweens(link.target.peer);
+  const bool others_move = std::any_of(known.begin(), known.end(), [&](const Link* one) {
+    return std::any_of(one->slots.begin(), one->slots.end(),
+                       [&](const Slot& slot) { return slot.progress.moved_at > dead_since; });
+  });
+  if (!others_move) return;
   link.straight_not_before = now + link.straight_pause;
   for (Slot& slot : link.slots)
-    if (slot.due) slot.due = std::max(*slot.due, *link.straight_not_before);
+    if (slot.attempt == Slot::Attempt::waiting) slot.due = std::max(*slot.due, *link.straight_not_before);
   link.aside_at.reset();
   arm(now, link);
 }

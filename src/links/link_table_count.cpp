@@ -94,6 +94,11 @@ std::optional<std::uint32_t> LinkTable::judge_count(Instant now, Link& link, Lin
   // While some are being dialled, those that are established say nothing about the number.
   if (link.dials() && sum.connections < link.slots.size()) return std::nullopt;
   sample.round_trip /= static_cast<Duration::rep>(sum.connections);
+  // The system knows the way to a go-between only.
+  if (link.is_through) {
+    sample.round_trip = std::max(sample.round_trip, link.round_trip);
+    sample.round_trip_least = std::max(sample.round_trip_least, link.round_trip);
+  }
   if (sample.round_trip_least > Duration{})
     out.emplace_back(RoundTrips{link.target.peer, sample.round_trip, sample.round_trip_least});
   in_use = in_use || sample.is_full;

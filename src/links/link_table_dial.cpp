@@ -125,15 +125,15 @@ void LinkTable::received_answer(Instant now, ConnectionName name, const Received
   slot->socket = {};
   slot->due.reset();
   Link& link = *find(name.peer);
-  link.sides.ours_established(now);
   const Digest128 proof = slot->proof;
   const bool is_through = name.index == kAside && link.aside_is_through;
+  link.sides.ours_established(now, is_through);
   // What the system tells of the way to a go-between is not the whole of it.
   const Duration round_trip = is_through ? now - slot->greeted_at : received.round_trip;
   if (name.index == kAside) take_place_of_all(link, out);
   establish(now, {name.peer, name.index == kAside ? 0 : name.index},
             {.socket = received.socket,
-             .same_machine = proof != Digest128{} && proof == answer->machine_proof,
+             .same_machine = !is_through && proof != Digest128{} && proof == answer->machine_proof,
              .is_through = is_through,
              .round_trip = round_trip},
             out);
@@ -177,7 +177,7 @@ void LinkTable::redial_later(Instant now, Link& link, Slot& slot, Actions& out) 
   // Between three quarters and five quarters, so that the redials of a broken machine do not march in step.
   slot.attempt = Slot::Attempt::waiting;
   slot.due = now + slot.delay * random_.between(750, 1250) / 1000;
-  if (link.straight_not_before) slot.due = std::max(*slot.due, *link.straight_not_before);
+  if (link.straight_not_before && has_go_between(link.target.peer)) slot.due = std::max(*slot.due, *link.straight_not_before);
   slot.delay = std::clamp(slot.delay * 2, kRedialFirst, kRedialMax);
 }
 

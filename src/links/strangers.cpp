@@ -60,6 +60,11 @@ const Stranger* Strangers::waiting_to_meet(PeerId who, PeerId other) const {
   return at == all_.end() ? nullptr : &*at;
 }
 
+std::size_t Strangers::waiting_to_meet(PeerId who) const {
+  return static_cast<std::size_t>(std::count_if(
+      all_.begin(), all_.end(), [&](const Stranger& one) { return one.waits_to_meet && one.greeting->from == who; }));
+}
+
 std::size_t Strangers::waiting_to_meet() const {
   return static_cast<std::size_t>(
       std::count_if(all_.begin(), all_.end(), [](const Stranger& one) { return one.waits_to_meet; }));

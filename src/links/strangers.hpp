@@ -77,6 +77,7 @@ class Strangers {
   /// Who waits here to be connected with another peer.
   const Stranger* waiting_to_meet(PeerId who, PeerId other) const;
   std::size_t waiting_to_meet() const;
+  std::size_t waiting_to_meet(PeerId who) const;
   /// A greeting of this peer is being accepted.
   bool is_answering(PeerId peer) const;
   bool holds(PeerId peer) const { return !held_of(peer).empty(); }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/limits.hpp"
 #include "transport/socket_wait.hpp"
 #include "wire/checksum.hpp"
 #include "wire/frame_codec.hpp"
@@ -366,7 +367,7 @@ void DataConnection::ask_connections(std::uint32_t connections) {
 
 void DataConnection::invite(PeerId who) {
   const std::lock_guard lock(mutex_);
-  to_invite_.push_back(who);
+  if (to_invite_.size() < limits::kJoinedPairsMax) to_invite_.insert(who);
 }
 
 void DataConnection::keep_queue_short(std::size_t bytes) {

@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -138,7 +139,7 @@ class DataConnection : public std::enable_shared_from_this<DataConnection> {
 
   // Sending. With the mutex.
   std::optional<std::uint32_t> to_ask_;
-  std::vector<PeerId> to_invite_;
+  std::set<PeerId> to_invite_;
   std::optional<FrameToSend> given_;  ///< By write(), and not staged yet.
   std::vector<std::byte> staged_;  ///< Headers and small payloads.
   std::size_t staged_done_ = 0;

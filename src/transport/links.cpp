@@ -221,7 +221,7 @@ void Links::perform_one(const links::Dial& action, links::Actions&) {
          .insecure = config_.insecure},
         [this, socket = action.socket](Result<Stream> result) {
           if (meetings_.erase(socket) == 0) return;
-          dialled(socket, std::move(result), false);
+          dialled(socket, std::move(result), false, true);
           traffic_.settle();
         });
     return;
@@ -240,6 +240,7 @@ void Links::perform_one(const links::Dial& action, links::Actions&) {
 }
 
 void Links::perform_one(const links::Come& action, links::Actions&) {
+  if (comings_.size() >= limits::kJoinedPairsMax) return;
   const auto place = std::make_shared<std::shared_ptr<Meeting>>();
   *place = Meeting::start(io_, names_,
                           {.go_between = action.to,
@@ -290,7 +291,7 @@ void Links::perform_one(const links::Join& action, links::Actions& next) {
   splices_[action.second] = {splice, 1};
 }
 
-void Links::dialled(SocketId socket, Result<Stream> result, bool was_refused) {
+void Links::dialled(SocketId socket, Result<Stream> result, bool was_refused, bool is_through) {
   if (!result.ok())
     return ask_table([&](links::Actions& out) {
       table_.dial_failed(now(), socket, {.why = result.error().sentence, .was_refused = was_refused}, out);
@@ -298,7 +299,8 @@ void Links::dialled(SocketId socket, Result<Stream> result, bool was_refused) {
   const auto handshake = std::make_shared<Handshake>(socket, std::move(result.value()));
   handshakes_.emplace(socket, handshake);
   ask_table([&](links::Actions& out) {
-    table_.dialled(now(), socket, machine_proof(handshake->stream.socket(), true), out);
+    const Digest128 proof = is_through ? Digest128{} : machine_proof(handshake->stream.socket(), true);
+    table_.dialled(now(), socket, proof, out);
   });
   if (!handshake->is_over) wait_readable(handshake);
 }

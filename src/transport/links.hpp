@@ -114,7 +114,7 @@ class Links {
   template <class Ask>
   void ask_table(const Ask& ask);
   void arm();
-  void dialled(links::SocketId socket, Result<Stream> result, bool was_refused);
+  void dialled(links::SocketId socket, Result<Stream> result, bool was_refused, bool is_through = false);
   void wait_readable(const std::shared_ptr<Handshake>& handshake);
   bool read(const std::shared_ptr<Handshake>& handshake);
   void broke(links::SocketId socket, const std::string& reason);

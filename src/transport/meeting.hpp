@@ -17,7 +17,7 @@ namespace hawser::transport {
 
 /// One attempt to reach a peer by a go-between: goes there, waits until the peer has come, too, and hands over the
 /// connection to it. What the go-between passes on is under a session of TLS that both peers make through it. Ends
-/// within 15 s. Not thread-safe.
+/// within 25 s. Not thread-safe.
 class Meeting : public std::enable_shared_from_this<Meeting> {
  public:
   using Done = std::function<void(Result<Stream>)>;

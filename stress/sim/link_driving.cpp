@@ -375,9 +375,13 @@ void LinkNetwork::perform_one(Process& process, const links::RoundTrips& action,
       .peer = action.peer, .round_trip = action.round_trip, .round_trip_least = action.round_trip_least});
 }
 
-/// Of a connection on which something is under way that does not arrive, or that stands idle.
-TcpState LinkNetwork::state_of_way(bool is_stuck) {
-  return {.round_trip = round_trip_least(), .segments_unacknowledged = is_stuck ? 1U : 0U, .segments_delivered = 7};
+/// What is written to a process that reads nothing has arrived all the same.
+TcpState LinkNetwork::state_of_way(const LinkEnd& from, bool is_blocked) const {
+  const std::uint64_t under_way = from.other->unread_bytes;
+  const bool is_held = from.other->process->data_held();
+  return {.round_trip = round_trip_least(),
+          .segments_unacknowledged = under_way > 0 && (is_blocked || !is_held) ? 1U : 0U,
+          .segments_delivered = from.bytes_sent - std::min(from.bytes_sent, under_way)};
 }
 
 /// As a kernel tells of its connections: round trips are longer where data waits for slow links.
@@ -391,7 +395,7 @@ void LinkNetwork::perform_one(Process& process, const links::TakeSamples& action
     if (const auto joined = process.port.joined.find(socket); joined != process.port.joined.end()) {
       const LinkEnd& beyond = *joined->second;
       const bool is_blocked = blocked(process, *beyond.process) || blocked(*beyond.process, process);
-      samples.push_back({.socket = socket, .state = state_of_way(is_blocked && beyond.unread_bytes > 0)});
+      samples.push_back({.socket = socket, .state = state_of_way(*beyond.other, is_blocked)});
       continue;
     }
     LinkEnd& end = *process.port.sockets.at(socket);
@@ -399,7 +403,7 @@ void LinkNetwork::perform_one(Process& process, const links::TakeSamples& action
     // Of a way by a go-between the system knows the first part only.
     const Process& next_stop = end.transport->through ? *end.transport->through : *end.other->process;
     const bool is_blocked = blocked(process, next_stop) || blocked(next_stop, process);
-    const TcpState way = state_of_way(is_blocked && end.other->unread_bytes > 0);
+    const TcpState way = state_of_way(end, is_blocked);
     Duration waits = time_to_write(network, end, network.piece_bytes_max);
     bool is_full = end.writing || end.other->starved;
     if (is_restless) {

@@ -308,6 +308,7 @@ std::size_t LinkNetwork::write_piece(LinkEnd& end, std::size_t room) {
     end.writing.reset();
   }
   const std::size_t on_wire = bytes + (first ? kHeaderOnWire : 0);
+  end.bytes_sent += on_wire;
   end.segments_sent += 1 + on_wire / 1448;
   LinkEnd& other = *end.other;
   other.unread_bytes += on_wire;

@@ -80,6 +80,7 @@ struct LinkEnd {
   std::size_t written = 0;  ///< Of the payload, into the other side's lane.
   bool header_written = false;
   bool pump_scheduled = false;
+  std::uint64_t bytes_sent = 0;  ///< Into the other side's lane.
   std::uint64_t segments_sent = 0;
   std::uint64_t segments_repeated = 0;
   bool flip_next = false;  ///< The next payload is to be damaged.
@@ -217,7 +218,7 @@ class LinkNetwork {
   void dial_failed(Process& dialer, links::SocketId socket, Duration after, bool was_refused);
   LinkTransport& connect(Process* dialer, Process& acceptor);
   Duration round_trip_least() const;
-  TcpState state_of_way(bool is_stuck);
+  TcpState state_of_way(const LinkEnd& from, bool is_blocked) const;
   /// That the other side of a connection has proven to have; none: the run has no keys.
   std::optional<KeyId> key_beyond(const LinkEnd& end) const;
   void read_accepted(LinkEnd& end);

@@ -222,6 +222,9 @@ void draw_ways(std::uint64_t seed, Profile& profile) {
   // Where not all have links, two may have none in common.
   if (profile.engine.links.all_links_max < profile.peers + 2) return;
   profile.faults.weights.blackhole = 3;
+  // It takes some seconds until a link has another way: as many as a stall may last by default, and not fewer.
+  profile.master.stall = MasterConfig{}.stall;
+  profile.engine.stall = EngineConfig{}.stall;
   // A member whose links and whose connection to the master are down at one time may be taken for dead.
   profile.faults.weights.cut_control = profile.faults.weights.half_open_control = 0;
   profile.faults.weights.master = profile.faults.weights.master_stop = 0;
