@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/limits.hpp"
+#include "base/loggable_text.hpp"
 #include "base/planted_fault.hpp"
 #include "membership/master_state.hpp"
 
@@ -264,7 +265,8 @@ bool MasterMachine::State::judge_mismatch(Instant now, Group& group, MasterActio
   if (!certain) group.mismatch_since.reset();
   const auto deadline = mismatch_deadline(group);
   if (!deadline || now < *deadline) return false;
-  const std::string calls = who_called_what(group);
+  // What is told of it has more words, and must fit into a message.
+  const std::string calls = make_loggable(who_called_what(group), limits::kSentenceBytesMax * 2 / 3);
   Mismatches& known = group.mismatches;
   known.sentence = calls;
   known.at = now;
