@@ -117,6 +117,55 @@ TEST_CASE("another peer takes the place of a go-between that goes") {
   mesh.exchange(0, 1);
 }
 
+TEST_CASE("a go-between that poses as the peer beyond it is found out by its key") {
+  Mesh mesh(3, true);
+  // It answers by itself, and goes on under TLS with a key of the run, its own.
+  const transport::TlsPtr its = mesh.peers[2].tls;
+  auto listener = std::move(Listener::open(mesh.io, {.host = "127.0.0.1"}).value());
+  std::optional<Stream> came;
+  listener->start({.accepted = [&](Stream stream, const std::string&) { came = std::move(stream); },
+                   .log = [](const LogEvent&) {}},
+                  its);
+  const auto greeting = encode_greeting({.link_secret = 7,
+                                         .from = mesh.side(0).self,
+                                         .to = mesh.side(1).self,
+                                         .kind = GreetingKind::asks_through});
+  const auto expected = GENERATE(true, false);
+  const std::size_t beyond = expected ? 2 : 1;
+  std::optional<Result<Stream>> met;
+  const auto meeting = transport::Meeting::start(
+      mesh.io, mesh.side(0).names,
+      {.go_between = {.host = "127.0.0.1", .port = listener->address().port},
+       .key = its->own_badge().key,
+       .greeting = {greeting.begin(), greeting.end()},
+       .beyond = mesh.peers[beyond].tls->own_badge().key,
+       .tls = mesh.peers[0].tls},
+      [&](Result<Stream> result) { met = std::move(result); });
+  std::array<std::byte, kGreetingBytes> heard{};
+  std::size_t count = 0;
+  std::error_code error;
+  REQUIRE(run_until(mesh.io, [&] {
+    if (came) count += came->read_some(asio::buffer(heard.data() + count, heard.size() - count), error);
+    return count == heard.size();
+  }));
+  CHECK(heard == greeting);
+  const auto answer = encode_greeting_answer(GreetingAnswer::accepted);
+  CHECK(came->write_some(asio::buffer(answer), error) == answer.size());
+  came->leave_tls();
+  std::optional<Stream> posing;
+  REQUIRE(run_until(mesh.io, [&] {
+    if (!posing && came->has_left_tls(error)) {
+      auto made = Stream::beyond(std::move(*came), its, trust::TlsSession::Side::accepting);
+      if (made.ok()) posing.emplace(std::move(made.value()));
+    }
+    if (posing) posing->shake_hands(error);
+    return met.has_value();
+  }));
+  CHECK(met->ok() == expected);
+  if (!expected) CHECK(met->error().sentence.find("not who was expected") != std::string::npos);
+  listener->close();
+}
+
 TEST_CASE("a go-between joins those only that it has links to itself, and the peer beyond must prove its key") {
   Mesh mesh(4, true);
   mesh.link(0, 2, true);
