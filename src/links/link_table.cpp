@@ -225,7 +225,8 @@ void LinkTable::establish(Instant now, ConnectionName name, const Handshake& han
     link.between_machines = true;
   const std::uint64_t incarnation = incarnations_;
   const bool is_straight = !handshake.is_through;
-  if (link.dials() && is_straight && config_.connections_per_link > 1) dial_up_to(link, config_.connections_per_link, out);
+  if (link.dials() && is_straight && config_.connections_per_link > 1)
+    dial_up_to(link, config_.connections_per_link, out);
   if (link.dials() && config_.connections_per_link == 0 && handshake.same_machine)
     dial_up_to(link, config_.connections_same_machine, out);
   if (config_.connections_per_link == 0 && !handshake.same_machine && is_straight) {

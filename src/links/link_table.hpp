@@ -215,7 +215,6 @@ class LinkTable {
     Slot aside;
     bool aside_is_through = false;
     std::optional<Instant> aside_at;  ///< When the next one is made.
-    Duration aside_pause{};
     std::size_t asides = 0;  ///< In a row that failed.
     PeerId by{};             ///< Which go-between was asked last,
     PeerId unlucky_by{};     ///< and which one did not hold.

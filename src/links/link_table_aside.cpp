@@ -103,7 +103,8 @@ void LinkTable::plan_aside(Instant now, Link& link) {
 
 /// Nobody is there to help: the straight way is all that there is.
 void LinkTable::free_straight(Instant now, Link& link) {
-  if (!link.straight_not_before || link.aside.attempt != Slot::Attempt::none || has_go_between(link.target.peer)) return;
+  if (!link.straight_not_before || link.aside.attempt != Slot::Attempt::none) return;
+  if (has_go_between(link.target.peer)) return;
   link.straight_not_before.reset();
   for (Slot& slot : link.slots)
     if (slot.attempt == Slot::Attempt::waiting) slot.due = std::min(*slot.due, now + kRedialFirst);
