@@ -40,7 +40,7 @@ Duration doubled(Duration once, std::size_t times, Duration most) {
   return std::min<Duration>(once * (1 << std::min<std::size_t>(times, 10)), most);
 }
 
-std::vector<std::byte> bytes_of(const LinkGreeting& greeting) {
+std::vector<std::byte> greeting_bytes(const LinkGreeting& greeting) {
   const auto bytes = encode_greeting(greeting);
   return {bytes.begin(), bytes.end()};
 }
@@ -122,7 +122,7 @@ void LinkTable::begin_aside(Instant now, Link& link, Actions& out) {
     dial.peer = by.peer;
     dial.to = by.address;
     dial.key = by.key;
-    dial.through = Through{.greeting = bytes_of({.link_secret = by.secret,
+    dial.through = Through{.greeting = greeting_bytes({.link_secret = by.secret,
                                                  .from = self_,
                                                  .to = link.target.peer,
                                                  .kind = GreetingKind::asks_through}),
@@ -164,7 +164,7 @@ void LinkTable::invited(Instant now, SocketId socket, PeerId who, Actions& out) 
   out.emplace_back(Come{.peer = by.peer,
                         .to = by.address,
                         .key = by.key,
-                        .through = {.greeting = bytes_of({.link_secret = by.secret,
+                        .through = {.greeting = greeting_bytes({.link_secret = by.secret,
                                                           .from = self_,
                                                           .to = who,
                                                           .kind = GreetingKind::comes_through}),

@@ -14,11 +14,11 @@ using namespace hawser::test;
 
 namespace {
 
-constexpr Duration kPatience = seconds(20);
+constexpr Duration kAnswerBound = seconds(20);
 
 struct AttestedRun {
   std::vector<AttestedCollective> attested(std::uint32_t wanted = 16) const {
-    auto told = query_status(run.address(), kPatience, {.attested = wanted}, {.secret_file = files.secret()});
+    auto told = query_status(run.address(), kAnswerBound, {.attested = wanted}, {.secret_file = files.secret()});
     if (!told.ok()) FAIL(told.error().sentence);
     return std::move(told->attested);
   }
@@ -29,7 +29,7 @@ struct AttestedRun {
 
 /// All call it, each in a thread of its own.
 template <class Value>
-void reduce(const Peers& peers, std::vector<std::vector<Value>>& values, DataType type) {
+void reduce_values(const Peers& peers, std::vector<std::vector<Value>>& values, DataType type) {
   std::vector<std::string> wrong(peers.size());
   on_all(peers, [&](std::size_t i, Communicator& peer) {
     const auto bytes = std::as_writable_bytes(std::span(values[i]));
@@ -67,7 +67,7 @@ TEST_CASE("the master shows who gave what, signed by each, and who has signed no
   values[1][7] = std::numeric_limits<float>::quiet_NaN();
   values[1][9] = -40;
   const auto given = values;
-  reduce(peers, values, DataType::float32);
+  reduce_values(peers, values, DataType::float32);
 
   const auto kept = attested.attested();
   REQUIRE(kept.size() == 1);
@@ -136,7 +136,7 @@ TEST_CASE("who gives nothing to a broadcast signs that") {
 TEST_CASE("only observers, members and operators read it, and a peer without a key cannot sign") {
   AttestedRun attested;
   const std::string reader = attested.files.issue({.name = "copy", .role = Role::reader});
-  CHECK(query_status(attested.run.address(), kPatience, {.attested = 1}, {.secret_file = reader}).status() ==
+  CHECK(query_status(attested.run.address(), kAnswerBound, {.attested = 1}, {.secret_file = reader}).status() ==
         Status::refused);
   CommunicatorConfig config = attested.run.config();
   config.access = {};

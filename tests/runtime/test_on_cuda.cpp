@@ -16,7 +16,8 @@ constexpr std::uint64_t kOnGpu = 1 << 20;
 
 device::Devices* gpus() {
   const auto found = device::devices();
-  return found.ok() && (*found)->name() == std::string_view("cuda") ? *found : nullptr;
+  if (!found.ok() || (*found)->name() != std::string_view("cuda") || (*found)->count() == 0) return nullptr;
+  return *found;
 }
 
 /// A function of the driver's library, or of the stand-in.
