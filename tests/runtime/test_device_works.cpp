@@ -1,5 +1,6 @@
 #include <cmath>
 #include <cstring>
+#include <string>
 
 #include "catch.hpp"
 #include "collective/residual.hpp"
@@ -69,8 +70,10 @@ Seen reduce_thrice(const Peers& peers, const Case& one, bool on_device) {
   std::vector<std::shared_ptr<Residual>> residuals{*Residual::create(kCount, one.type),
                                                    *Residual::create(kCount, one.type)};
   std::atomic<std::uint64_t> sent{0}, received{0};
+  // Messages and checks of several threads at once would break each other.
+  std::vector<std::string> wrong(2);
   on_all(peers, [&](std::size_t who, Communicator& peer) {
-    for (int call = 0; call < 3; ++call) {
+    for (int call = 0; call < 3 && wrong[who].empty(); ++call) {
       Values send(numbers(one.type, who, kCount), on_device);
       Values receive(std::vector<std::byte>(kCount * element_bytes(one.type)), on_device);
       const auto done = peer.run({.call = {.signature = {.type = one.type,
@@ -81,14 +84,17 @@ Seen reduce_thrice(const Peers& peers, const Case& one, bool on_device) {
                                            .send = send.bytes(),
                                            .receive = one.in_place ? send.bytes() : receive.bytes()},
                                   .residual = residuals[who]});
-      INFO((done.ok() ? "" : done.error().sentence));
-      REQUIRE(done.ok());
+      if (!done.ok()) {
+        wrong[who] = done.error().sentence;
+        continue;
+      }
       sent += (*done)->bytes_sent;
       received += (*done)->bytes_received;
       seen.results[who] = one.in_place ? send.now() : receive.now();
-      if (!one.in_place) CHECK(send.now() == numbers(one.type, who, kCount));
+      if (!one.in_place && send.now() != numbers(one.type, who, kCount)) wrong[who] = "its input has changed";
     }
   });
+  for (const std::string& what : wrong) CHECK(what.empty());
   for (const auto& residual : residuals) {
     REQUIRE(residual->claim());
     CHECK(residual->device() == (on_device ? 1 : kOnHost));
