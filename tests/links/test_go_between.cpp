@@ -210,9 +210,35 @@ TEST_CASE("who is invited comes, if it wants to be linked with whoever waits") {
   ways.table.invited(at(1500), ways.socket(kThird), kFourth, ways.out);
   ways.table.invited(at(1500), ways.socket(kThird), kThird, ways.out);
   CHECK(ways.count<Come>() == 0);
-  // Who sends one invitation after the other is not followed at each.
+  // Who sends one invitation after the other is not followed at each, whomever it names.
   for (int i = 0; i < 100; ++i) ways.table.invited(at(1500), ways.socket(kThird), kSmall, ways.out);
   CHECK(ways.count<Come>() < 10);
+  for (std::uint64_t i = 0; i < 200; ++i) ways.open(at(1500), PeerId{500 + i}, std::nullopt);
+  for (std::uint64_t i = 0; i < 200; ++i) ways.table.invited(at(1500), ways.socket(kThird), PeerId{500 + i}, ways.out);
+  CHECK(ways.count<Come>() <= 70);
+}
+
+TEST_CASE("a go-between joins so many pairs, and no more") {
+  Ways ways;
+  const auto said = [&](const LinkGreeting& greeting) {
+    const SocketId socket = ways.accept(at(1000));
+    ways.receive(at(1000), socket, encode_greeting(greeting));
+    return ways.answer(socket);
+  };
+  for (std::uint64_t i = 0; i <= limits::kJoinedPairsMax; ++i) {
+    const PeerId peer{500 + i};
+    ways.clear();
+    ways.open(at(1000), peer);
+    ways.let_all_through(at(1000));
+    const auto answer = said(meeting(kSmall, peer, GreetingKind::asks_through));
+    if (i == limits::kJoinedPairsMax) {
+      CHECK(answer == GreetingAnswer::refused_busy);
+      break;
+    }
+    REQUIRE_FALSE(answer);
+    (void)said(meeting(peer, kSmall, GreetingKind::comes_through));
+    REQUIRE(ways.table.joined() == i + 1);
+  }
 }
 
 TEST_CASE("a go-between joins two that it has links to, and parts them when one of them goes") {
@@ -268,6 +294,11 @@ TEST_CASE("a go-between refuses whom it does not know, who looks for somebody it
   wrong.link_secret = kSecret + 1;
   CHECK_FALSE(answer_to(wrong));
   CHECK(ways.count<Invite>() == 0);
+  // Over a connection that others have joined, the same question would lead round and round.
+  const auto through = ways.table.accepted(at(1000), {.source = "192.0.2.1", .is_through = true}, ways.out);
+  REQUIRE(through);
+  ways.receive(at(1000), *through, encode_greeting(meeting(kSmall, kThird, GreetingKind::asks_through)));
+  CHECK(ways.answer(*through) == GreetingAnswer::refused_unknown);
   // One asker waits for several at a time, and for each once.
   CHECK_FALSE(answer_to(meeting(kSmall, kThird, GreetingKind::asks_through)));
   CHECK(answer_to(meeting(kSmall, kThird, GreetingKind::asks_through)) == GreetingAnswer::refused_busy);

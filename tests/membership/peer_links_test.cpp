@@ -20,6 +20,7 @@ TEST_CASE("a newcomer opens links to the members of its group and to other visit
   CHECK(bench.last<WantLinks>().secret == Bench::kSecret);
   bench.visitors({5, 7});
   CHECK(bench.links() == Peers{2, 7, 9});
+  for (const std::uint64_t other : {2, 7, 9}) CHECK(bench.wish(other).may_ask);
   bench.say(Visitors{{.whole = false, .came = Bench::members({4}), .gone = {{7}}}});
   CHECK(bench.links() == Peers{2, 4, 9});
   bench.say(GroupMembers{.members = {.whole = false, .came = Bench::members({8}), .gone = {{2}}},
@@ -46,9 +47,14 @@ TEST_CASE("a member keeps links to its visitors beside those of its view") {
   CHECK(bench.last<VisitorsKnown>().visitors == Bench::members({3, 7}));
   CHECK(bench.links() == Peers{2, 3, 7, 9});
   CHECK(bench.last<WantLinks>().secret == Bench::kSecret);
+  // Whoever wants to come in asks for ways itself: members ask for members only.
+  for (const std::uint64_t member : {2, 9}) CHECK(bench.wish(member).may_ask);
+  for (const std::uint64_t visitor : {3, 7}) CHECK_FALSE(bench.wish(visitor).may_ask);
   SECTION("one of them is admitted, and is named once all the while") {
     bench.start(Bench::view(2, {2, 5, 9, 7}));
     CHECK(bench.links() == Peers{2, 3, 7, 9});
+    CHECK(bench.wish(7).may_ask);
+    CHECK_FALSE(bench.wish(3).may_ask);
     bench.say(Visitors{{.whole = false, .came = {}, .gone = {{7}}}});
     CHECK(bench.links() == Peers{2, 3, 7, 9});
     bench.visitors({});

@@ -65,7 +65,8 @@ class TestRun {
 /// Connects, and updates the topology until the world has so many members.
 Result<void> join(Communicator& peer, std::uint32_t world_size);
 
-/// Runs `body(rank in the list, peer)` for each peer in a thread of its own, and waits for all.
+/// Runs `body(rank in the list, peer)` for each peer in a thread of its own, and waits for all. Without INFO: messages
+/// of several threads at once break the test's memory.
 void on_all(const Peers& peers, const std::function<void(std::size_t, Communicator&)>& body);
 
 /// What peer number `who` contributes at `index`: whole numbers, so that sums are exact in any order.

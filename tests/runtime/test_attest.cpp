@@ -157,7 +157,8 @@ TEST_CASE("what is in a contribution is the same in all floating types, whatever
   wide[70'000] = 12;
   std::vector<float> narrow(wide.begin(), wide.end());
   std::vector<std::uint16_t> brief;
-  for (const float value : narrow) brief.push_back(static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(value) >> 16));
+  for (const float value : narrow)
+    brief.push_back(static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(value) >> 16));
   const auto of = [](DataType type, std::span<const std::byte> bytes) {
     ContributionReader reader(type);
     reader.add(bytes.first(8));

@@ -77,7 +77,6 @@ TEST_CASE("on CUDA two calls in place and one stream that waits for both wait fo
         auto call = peer.start({.call = {.signature = {.count = kOnGpu}, .send = at, .receive = at},
                                 .tag = tag,
                                 .stream = streams[who + 2 * tag]});
-        INFO((call.ok() ? "" : call.error().sentence));
         REQUIRE(call.ok());
         both_have_called.arrive_and_wait();
         REQUIRE(call->stream_wait(streams[who]).ok());

@@ -76,8 +76,7 @@ TEST_CASE("two calls in place and one stream that waits for both wait for nothin
           if (kind.collective == Collective::reduce_scatter)
             arguments.call.receive += rank * count * element_bytes(kind.type);
           auto call = peer.start(arguments);
-          INFO((call.ok() ? "" : call.error().sentence));
-          REQUIRE(call.ok());
+          REQUIRE((call.ok() ? "" : call.error().sentence) == "");
           both_have_called.arrive_and_wait();
           REQUIRE(call->stream_wait(stream).ok());
           calls.push_back(*call);

@@ -44,6 +44,13 @@ struct Mesh {
   bool waits_until_stands(std::size_t i, std::size_t k) {
     return run_until(io, [&] { return stands(i, k); });
   }
+  /// The first two reach this one.
+  void link_both_to(std::size_t third) {
+    for (const std::size_t one : {0U, 1U}) {
+      link(one, third, true);
+      REQUIRE(waits_until_stands(one, third));
+    }
+  }
   Address nobody_listens() {
     if (free_.port == 0) {
       const auto closed = Listener::open(io, {.host = "127.0.0.1"}).value();
@@ -87,10 +94,7 @@ struct Mesh {
 TEST_CASE("whom no dial reaches is met at a third peer, which passes on what it cannot read") {
   const bool has_keys = GENERATE(false, true);
   Mesh mesh(3, has_keys);
-  mesh.link(0, 2, true);
-  mesh.link(1, 2, true);
-  REQUIRE(mesh.waits_until_stands(0, 2));
-  REQUIRE(mesh.waits_until_stands(1, 2));
+  mesh.link_both_to(2);
   mesh.link(0, 1, false);
   REQUIRE(mesh.waits_until_stands(0, 1));
   CHECK(mesh.has_logged(2, "joined-others"));
@@ -100,16 +104,10 @@ TEST_CASE("whom no dial reaches is met at a third peer, which passes on what it 
 
 TEST_CASE("another peer takes the place of a go-between that goes") {
   Mesh mesh(4, true);
-  mesh.link(0, 2, true);
-  mesh.link(1, 2, true);
-  REQUIRE(mesh.waits_until_stands(0, 2));
-  REQUIRE(mesh.waits_until_stands(1, 2));
+  mesh.link_both_to(2);
   mesh.link(0, 1, false);
   REQUIRE(mesh.waits_until_stands(0, 1));
-  mesh.link(0, 3, true);
-  mesh.link(1, 3, true);
-  REQUIRE(mesh.waits_until_stands(0, 3));
-  REQUIRE(mesh.waits_until_stands(1, 3));
+  mesh.link_both_to(3);
   mesh.side(2).listener->close();
   mesh.side(2).links.close_all();
   REQUIRE(run_until(mesh.io, [&] { return !mesh.stands(0, 2) && !mesh.stands(1, 2); }));
@@ -168,10 +166,7 @@ TEST_CASE("a go-between that poses as the peer beyond it is found out by its key
 
 TEST_CASE("a go-between joins those only that it has links to itself, and the peer beyond must prove its key") {
   Mesh mesh(4, true);
-  mesh.link(0, 2, true);
-  mesh.link(1, 2, true);
-  REQUIRE(mesh.waits_until_stands(0, 2));
-  REQUIRE(mesh.waits_until_stands(1, 2));
+  mesh.link_both_to(2);
   // Peer 3 has a key of the run, and knows the secret of links, but no link to the go-between. It poses as peer 1.
   const auto greeting = encode_greeting({.link_secret = 7,
                                          .from = mesh.side(1).self,
