@@ -91,8 +91,8 @@ inline constexpr std::size_t kStatusCollectivesMax = 256;
 inline constexpr std::size_t kVersionBytesMax = 63;
 /// Pairs of members in the measures that are told with a status: four of the largest groups that measure.
 inline constexpr std::size_t kStatusPairsMax = std::size_t{4} * kMeasuredGroupMax * kMeasuredGroupMax;
-/// Collectives whose attestations a master keeps, and attestations of all of them together (some 300 bytes each); and how
-/// many it tells at once.
+/// Collectives whose attestations a master keeps, and attestations of all of them together (some 300 bytes each);
+/// and how many it tells at once.
 inline constexpr std::size_t kAttestedCollectivesMax = 1024;
 inline constexpr std::size_t kAttestationsKeptMax = 65'536;
 inline constexpr std::size_t kAttestationsToldMax = 2048;

@@ -20,8 +20,8 @@ constexpr Duration kMeetingHeld = seconds(3);
 /// How often the straight way is tried while a link goes by a go-between.
 constexpr Duration kStraightAgainFirst = seconds(10);
 constexpr Duration kStraightAgainMax = seconds(300);
-/// A way on which nothing is delivered for so long, and for so many round trips, is dead. The first that is sent after a
-/// pause may wait longer in the queue of a slow access.
+/// A way on which nothing is delivered for so long, and for so many round trips, is dead. The first that is sent
+/// after a pause may wait longer in the queue of a slow access.
 constexpr Duration kStuckAfter = milliseconds(600);
 constexpr Duration kStuckFromStart = milliseconds(1200);
 /// Who has not looked for so long knows nothing of the time between: the machine may have stood still.
@@ -300,8 +300,8 @@ void LinkTable::give_up_way(Instant now, Link& link, Instant dead_since, Actions
 
 /// A way may take connections, and nothing that is long. It is left alone for longer and longer.
 void LinkTable::give_up_straight(Instant now, Link& link, Instant dead_since, bool was_good) {
-  link.straight_pause = was_good ? kStraightAgainFirst
-                                 : std::clamp<Duration>(2 * link.straight_pause, kStraightAgainFirst, kStraightAgainMax);
+  const Duration longer = std::clamp<Duration>(2 * link.straight_pause, kStraightAgainFirst, kStraightAgainMax);
+  link.straight_pause = was_good ? kStraightAgainFirst : longer;
   // If nothing moves elsewhere either, it may be this side's access that is gone, and all ways come back together.
   const auto known = go_betweens(link.target.peer);
   const bool others_move = std::any_of(known.begin(), known.end(), [&](const Link* one) {

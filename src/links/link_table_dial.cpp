@@ -177,7 +177,8 @@ void LinkTable::redial_later(Instant now, Link& link, Slot& slot, Actions& out) 
   // Between three quarters and five quarters, so that the redials of a broken machine do not march in step.
   slot.attempt = Slot::Attempt::waiting;
   slot.due = now + slot.delay * random_.between(750, 1250) / 1000;
-  if (link.straight_not_before && has_go_between(link.target.peer)) slot.due = std::max(*slot.due, *link.straight_not_before);
+  if (link.straight_not_before && has_go_between(link.target.peer))
+    slot.due = std::max(*slot.due, *link.straight_not_before);
   slot.delay = std::clamp(slot.delay * 2, kRedialFirst, kRedialMax);
 }
 

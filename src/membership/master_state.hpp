@@ -22,9 +22,8 @@ namespace hawser {
 
 /// The master's memory, and the decisions on it, one source file each: who is connected (master_machine.cpp), limits of
 /// an address (sources.cpp), visits.cpp (links of newcomers), admission.cpp, news.cpp, collectives (outcome.cpp),
-/// keys.cpp and
-/// attestations.cpp (of runs that have keys), away.cpp (broken connections of members), loss.cpp, recovery.cpp (of a restarted
-/// master), parties.cpp, measures.cpp, stragglers.cpp, status.cpp.
+/// keys.cpp and attestations.cpp (of runs that have keys), away.cpp (broken connections of members), loss.cpp,
+/// recovery.cpp (of a restarted master), parties.cpp, measures.cpp, stragglers.cpp, status.cpp.
 ///
 /// A message costs what it is about, whatever else is in flight: deadlines are in heaps, and what must be known of many
 /// is kept as counts.

@@ -71,7 +71,9 @@ class MasterQuestion {
     auto decoded = decode_master_message(std::as_bytes(std::span(message)));
     if (!decoded.ok()) return broke(decoded.error().sentence);
     if (auto* const status = std::get_if<RunStatus>(&*decoded))
-      return end(Answer{.status = {.status = std::move(*status), .matrices = std::move(matrices_), .attested = std::move(attested_)},
+      return end(Answer{.status = {.status = std::move(*status),
+                                   .matrices = std::move(matrices_),
+                                   .attested = std::move(attested_)},
                         .sentence = {}});
     if (auto* const done = std::get_if<CommandDone>(&*decoded))
       return end(Answer{.status = {}, .sentence = std::move(done->sentence)});
