@@ -5,6 +5,7 @@
 
 #include "base/assert.hpp"
 #include "base/planted_fault.hpp"
+#include "kernels/content_digest.hpp"
 
 namespace hawser {
 namespace {
