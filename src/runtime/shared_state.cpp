@@ -212,7 +212,8 @@ SyncOutcome SharedState::sync(Communicator& communicator, const SyncArguments& a
         },
         {.communicator = &communicator, .sync = &arguments});
   } catch (const std::bad_alloc&) {
-    // The outcome tells of it.
+    // The outcome tells of it, unless there was no memory for that either.
+    if (session_.error().status == Status::success) throw;
   }
   return session_.take_sync_outcome();
 }
