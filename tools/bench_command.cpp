@@ -83,6 +83,12 @@ void add_lone_member(CLI::App& bench, int& status) {
   command->add_flag("--verbose", options->verbose, "What the library does, on the standard error");
   command->add_flag("--optimize-topology", options->optimize,
                     "Probe the links before the first call, and show what is known of them then");
+  command
+      ->add_option("--kill-at-percent", options->kill_at_percent,
+                   "After the rounds of each size: the last member kills itself (SIGKILL) when so much of the median "
+                   "call is over; the others repeat the call, and print how long after the kill they had the result. "
+                   "With one size and at least three members")
+      ->check(CLI::Range(1, 99));
   add_collective_options(*command, options->all_reduce);
   command->callback([options, &status] { status = hawser::bench::run_lone_member(*options); });
 }

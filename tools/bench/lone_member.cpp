@@ -1,8 +1,12 @@
 #include "bench/lone_member.hpp"
 
+#include <signal.h>
+
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "bench/member.hpp"
@@ -27,6 +31,7 @@ class LoneMember {
         options_(options),
         kind_(kind_of(options.all_reduce.names)),
         payload_(kind_, info.rank, info.group_size),
+        rank_(info.rank),
         is_first_(info.rank == 0),
         world_(info.group_size) {
     const std::uint64_t most = *std::ranges::max_element(options.all_reduce.sizes);
@@ -64,6 +69,8 @@ class LoneMember {
     for (const std::uint64_t bytes : options_.all_reduce.sizes)
       for (std::uint32_t call = 1; call <= options_.all_reduce.rounds; ++call)
         if (auto done = measure(call, bytes); !done) return done;
+    if (options_.kill_at_percent > 0)
+      if (auto done = lose_one(options_.all_reduce.sizes.back()); !done) return done;
     // Nobody leaves while another still waits for its last result.
     if (auto together = comm_.barrier(); !together) return together.error();
     return {};
@@ -90,6 +97,7 @@ class LoneMember {
     std::vector<float> slowest{row.ms, row.wrong};
     if (auto told = comm_.all_reduce(std::span(slowest), {.op = hawserMax, .tag = 1}); !told) return told.error();
     all_right_ = all_right_ && slowest[1] == 0;
+    if (call > 1) times_ms_.push_back(slowest[0]);
     if (!is_first_) return {};
     // What each member sends and receives in a ring or a direct plan with equal shares, over the time.
     const double busy_bits = 8.0 * 2 * (world_ - 1) / world_ * static_cast<double>(send.size());
@@ -101,12 +109,63 @@ class LoneMember {
     return {};
   }
 
+  /// The last member dies in the middle of a call, and the others make it again.
+  Result<void> lose_one(std::uint64_t bytes) {
+    std::ranges::sort(times_ms_);
+    const float usual_ms = times_ms_[times_ms_.size() / 2];
+    const std::uint64_t count = std::max<std::uint64_t>(1, bytes / kind_.element_bytes);
+    const std::span<std::byte> send = std::span(send_).first(count * kind_.element_bytes);
+    const std::span<std::byte> receive = std::span(receive_).first(send.size());
+    const std::uint32_t call = options_.all_reduce.rounds + 1;
+    payload_.fill(call, send);
+    // Its input is the same: that depends on the rank, and those who stay keep theirs.
+    const Payload of_the_rest(kind_, std::min(rank_, world_ - 2), world_ - 1);
+    const float kill_after_ms = usual_ms * static_cast<float>(options_.kill_at_percent) / 100;
+    if (auto together = comm_.barrier(); !together) return together.error();
+    const auto begin = Clock::now();
+    std::jthread killer;
+    if (rank_ == world_ - 1)
+      killer = std::jthread([kill_after_ms, begin] {
+        std::this_thread::sleep_until(begin + std::chrono::duration<float, std::milli>(kill_after_ms));
+        (void)::raise(SIGKILL);
+      });
+    float told_ms = 0;
+    std::uint32_t losses = 0;
+    while (true) {
+      const auto result = hawserAllReduce(comm_.handle(), send.data(), receive.data(), count, kind_.type,
+                                          &kind_.options, nullptr);
+      if (result == hawserSuccess) break;
+      if (result != hawserErrorPeerLost) return Failure{.code = result, .sentence = hawserGetLastError()};
+      told_ms = static_cast<float>(1e3 * seconds_since(begin));
+      ++losses;
+    }
+    const auto ended_ms = static_cast<float>(1e3 * seconds_since(begin));
+    const std::string wrong = of_the_rest.check(call, receive);
+    if (!wrong.empty()) std::fprintf(stderr, "hawser bench: WRONG RESULT: %s\n", wrong.c_str());
+    std::vector<float> most{told_ms, ended_ms, losses == 0 ? 1.0F : 0.0F, wrong.empty() ? 0.0F : 1.0F};
+    if (auto told = comm_.all_reduce(std::span(most), {.op = hawserMax, .tag = 1}); !told) return told.error();
+    all_right_ = all_right_ && most[3] == 0;
+    if (most[2] != 0)
+      return Failure{.code = hawserErrorInvalidUsage,
+                     .sentence = "the call was over before the member died; kill it earlier (--kill-at-percent)"};
+    if (!is_first_) return {};
+    std::printf(
+        "a member killed %.0f ms into a call: told after %.0f ms, the result of the call that was made again after "
+        "%.0f ms, that is %.2f times a usual call (%.0f ms)%s\n",
+        kill_after_ms, most[0] - kill_after_ms, most[1] - kill_after_ms, (most[1] - kill_after_ms) / usual_ms, usual_ms,
+        most[3] == 0 ? "" : "  WRONG");
+    std::fflush(stdout);
+    return {};
+  }
+
   Communicator& comm_;
   const LoneMemberOptions& options_;
   CollectiveKind kind_;
   Payload payload_;
+  std::uint32_t rank_;
   bool is_first_;
   std::uint32_t world_;
+  std::vector<float> times_ms_;  ///< Of all calls but the first of a size, alike at all members.
   std::vector<std::byte> send_, receive_;
   bool all_right_ = true;
 };
@@ -133,6 +192,13 @@ Result<bool> take_part(const LoneMemberOptions& options) {
 }  // namespace
 
 int run_lone_member(const LoneMemberOptions& options) {
+  const auto& calls = options.all_reduce;
+  if (options.kill_at_percent > 0 && (calls.sizes.size() != 1 || calls.rounds < 2 || options.world < 3)) {
+    std::fprintf(stderr,
+                 "hawser bench: --kill-at-percent wants one size, at least two rounds and three members: --sizes, "
+                 "--rounds, --world\n");
+    return 2;
+  }
   (void)hawserSetLogLevel(options.verbose ? hawserLogInfo : hawserLogNotice);
   const auto right = take_part(options);
   if (right) return *right ? 0 : 1;

@@ -33,6 +33,8 @@ struct LoneMemberOptions {
   std::string listen;  ///< Empty: all addresses.
   bool verbose = false;
   bool optimize = false;  ///< Probes the links before all else.
+  /// After the rounds the last member kills itself when so much of one more call is over; 0: it does not.
+  std::uint32_t kill_at_percent = 0;
   AllReduceOptions all_reduce{.sizes = {64 << 20}, .rounds = 5};
 };
 
