@@ -31,7 +31,7 @@ CommSession::CommSession(const WorkerOptions& options, Reporter& reporter)
   hawserCommConfig_t config = HAWSER_COMM_CONFIG_INIT;
   config.master = options.master.c_str();
   config.name = options.name.c_str();
-  config.advertise_address = options.address.c_str();
+  config.advertise_address = options.advertise.c_str();
   config.listen_address = options.address.c_str();
   config.silence_ms = options.bounds.silence_ms;
   config.stall_ms = options.bounds.stall_ms;

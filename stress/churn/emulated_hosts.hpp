@@ -23,6 +23,8 @@ class EmulatedHosts {
   /// What enter_network() takes, while this process lives.
   virtual std::string name_space(std::uint32_t host) const = 0;
   virtual std::string address(std::uint32_t host) const = 0;
+  /// By which the others reach it: another one behind a NAT.
+  virtual std::string outside(std::uint32_t host) const = 0;
   /// Ends the network, and prints to standard error how true it was.
   virtual void stop_and_report() = 0;
 };

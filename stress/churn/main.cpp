@@ -128,6 +128,7 @@ void add_worker(CLI::App& app, WorkerOptions& o) {
   app.add_flag("--recovery", o.recovery);
   app.add_option("--text", o.text);
   app.add_option("--address", o.address);
+  app.add_option("--advertise", o.advertise);
   app.add_option("--network", o.network);
   app.add_option("--scratch", o.scratch);
   app.add_flag("--from-disk", o.from_disk);

@@ -89,7 +89,8 @@ struct WorkerOptions {
   std::string scratch;     ///< Folder of its checkpoints, which exists.
   bool from_disk = false;  ///< Begins with the newest of them.
   std::vector<std::string> text;
-  std::string address = "127.0.0.1";  ///< Its own.
+  std::string address = "127.0.0.1";    ///< Its own.
+  std::string advertise = "127.0.0.1";  ///< By which the others dial it.
   std::string network;                ///< Of its host, to be entered first; empty: that of all.
   LibraryBounds bounds;
 };

@@ -212,7 +212,8 @@ void ChurnRun::spawn_worker() {
   if (hosts_ != nullptr) {
     // More workers than hosts share some of them.
     const std::uint32_t host = worker.place % hosts_->count();
-    arguments.insert(arguments.end(), {"--address", hosts_->address(host), "--network", hosts_->name_space(host)});
+    arguments.insert(arguments.end(), {"--address", hosts_->address(host), "--advertise", hosts_->outside(host),
+                                       "--network", hosts_->name_space(host)});
   }
   add_state(arguments, options_.state);
   if (wiped_out_ns_ != 0 || schedule_.from_disk()) arguments.emplace_back("--from-disk");

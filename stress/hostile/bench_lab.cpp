@@ -1,7 +1,6 @@
 #include "hostile/bench_lab.hpp"
 
 #include "wan/commands.hpp"
-#include "wan/ip_packet.hpp"
 #include "wan/named_specs.hpp"
 #include "wan/spec_text.hpp"
 
@@ -27,6 +26,6 @@ BenchLab::BenchLab(const std::string& spec) : BenchLab(checked(wan::parse_spec(s
 
 BenchLab BenchLab::of(const std::string& name_or_file) { return BenchLab(checked(wan::load_spec(name_or_file, {}))); }
 
-std::string BenchLab::address(wan::HostIndex host) const { return wan::address_text(host); }
+std::string BenchLab::address(wan::HostIndex host) const { return wan::address_text(lab_->addresses().inside(host)); }
 
 }  // namespace hawser::hostile

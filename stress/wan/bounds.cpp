@@ -77,7 +77,7 @@ std::vector<PairKind> pair_kinds(const Spec& spec) {
   const auto host_look = [&](HostIndex i) {
     const HostSpec& host = spec.hosts[i];
     return std::tuple(host.up_bits_per_s, host.down_bits_per_s, host.up_queue_bytes, host.down_queue_bytes,
-                      host.nat_idle.has_value());
+                      host.nat, host.carrier);
   };
   const auto path_look = [&](HostIndex from, HostIndex to) {
     const PathSpec& path = spec.path(from, to);

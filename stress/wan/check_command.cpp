@@ -10,7 +10,6 @@
 #include "wan/bounds.hpp"
 #include "wan/command_group.hpp"
 #include "wan/commands.hpp"
-#include "wan/ip_packet.hpp"
 
 namespace hawser::wan {
 namespace {
@@ -44,7 +43,7 @@ class Agents {
   void tell(HostIndex host, const std::string& line) { children_[host]->tell(line); }
   std::string expect(HostIndex host, const std::string& word, std::uint64_t limit_ms);
   std::string endpoint(HostIndex host) const {
-    return address_text(host) + ":" + std::to_string(ports_[host]);
+    return address_text(lab_.addresses().inside(host)) + ":" + std::to_string(ports_[host]);
   }
 
   Lab& lab_;
@@ -180,7 +179,10 @@ int check_lab(const CheckOptions& options) {
   if (!spec) return kExitUsage;
   // What moves or forbids would make other measurements of it.
   spec->events.clear();
-  for (HostSpec& host : spec->hosts) host.nat_idle.reset();
+  for (HostSpec& host : spec->hosts) {
+    host.nat.reset();
+    host.carrier.reset();
+  }
   auto lab = Lab::make(*spec, options.lab.congestion_control);
   if (!lab) return exit_of(lab.error());
   int status = 0;

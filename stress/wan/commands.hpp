@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "wan/host_list.hpp"
 #include "wan/router.hpp"
 #include "wan/spec.hpp"
 
@@ -65,12 +66,13 @@ int show_spec(const LabOptions& options);
 int show_plans(const PlanOptions& options);
 int list_specs();
 
-/// Where a master of a lab listens: in host 0.
-std::string master_address();
+/// Where a master of a lab listens, in host 0, as `host` dials it.
+std::string master_address(const std::vector<HostWords>& hosts, HostIndex host);
 /// NAME=VALUE of what a host's commands are told of the lab.
-std::vector<std::string> environment_of(HostIndex host, HostIndex hosts);
-/// With {i}, {address}, {hosts} and {master} replaced.
-std::vector<std::string> filled_in(std::vector<std::string> command, HostIndex host, HostIndex hosts);
+std::vector<std::string> environment_of(const std::vector<HostWords>& hosts, HostIndex host);
+/// With {i}, {address}, {outside}, {hosts} and {master} replaced.
+std::vector<std::string> filled_in(std::vector<std::string> command, const std::vector<HostWords>& hosts,
+                                   HostIndex host);
 
 /// Prints why there is no lab; the exit status for it.
 int exit_of(const Error& no_lab);

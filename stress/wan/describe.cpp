@@ -20,12 +20,45 @@ double mbit(std::uint64_t bits_per_s) { return static_cast<double>(bits_per_s) /
 double kib(std::uint64_t bytes) { return static_cast<double>(bytes) / 1024; }
 double ms(Duration duration) { return static_cast<double>(duration.count()) / 1e3; }
 
+std::string nats_of(const Spec& spec, const HostSpec& host) {
+  std::string text;
+  if (host.nat) text += "  behind " + (spec.nats[*host.nat].name.empty() ? "a NAT" : spec.nats[*host.nat].name);
+  if (host.carrier) text += (host.nat ? ", that behind " : "  behind ") + spec.nats[*host.carrier].name;
+  return text;
+}
+
+const char* scope_text(NatScope scope) {
+  switch (scope) {
+    case NatScope::endpoint_independent: return "endpoint-independent";
+    case NatScope::address: return "address-dependent";
+    case NatScope::address_and_port: return "address-and-port-dependent";
+  }
+  return "";
+}
+
+std::string nat_lines(const Spec& spec) {
+  std::string text;
+  for (const NatSpec& nat : spec.nats) {
+    const NatKind& kind = nat.kind;
+    text += line("NAT %s: mapping %s, filtering %s, idle %g s", nat.name.empty() ? "of its own" : nat.name.c_str(),
+                 scope_text(kind.mapping), scope_text(kind.filtering), ms(kind.idle) / 1e3);
+    if (kind.keeps_ports) text += ", keeps ports";
+    if (kind.hairpin) text += ", hairpin";
+    if (nat.is_lan) text += ", one for all";
+    if (kind.outgoing_only) text += ", outgoing only";
+    if (kind.out_port) text += line(", out to port %u only", unsigned{*kind.out_port});
+    if (kind.forward_port) text += line(", port %u forwarded", unsigned{*kind.forward_port});
+    text += '\n';
+  }
+  return text;
+}
+
 std::string host_lines(const Spec& spec) {
   std::string text = "hosts      group         up Mbit/s  queue KiB   down Mbit/s  queue KiB\n";
   const auto same = [](const HostSpec& a, const HostSpec& b) {
     return a.group == b.group && a.up_bits_per_s == b.up_bits_per_s &&
            a.down_bits_per_s == b.down_bits_per_s && a.up_queue_bytes == b.up_queue_bytes &&
-           a.down_queue_bytes == b.down_queue_bytes && a.nat_idle == b.nat_idle;
+           a.down_queue_bytes == b.down_queue_bytes && a.nat == b.nat && a.carrier == b.carrier;
   };
   for (HostIndex begin = 0; begin < spec.host_count();) {
     const HostSpec& host = spec.hosts[begin];
@@ -36,7 +69,7 @@ std::string host_lines(const Spec& spec) {
     text += line("%-10s %-13s %9g  %9.0f   %11g  %9.0f%s\n", numbers.c_str(),
                  host.group.empty() ? "-" : host.group.c_str(), mbit(host.up_bits_per_s),
                  kib(host.up_queue_bytes), mbit(host.down_bits_per_s), kib(host.down_queue_bytes),
-                 host.nat_idle ? "  behind a NAT" : "");
+                 nats_of(spec, host).c_str());
     begin = end;
   }
   return text;
@@ -99,6 +132,7 @@ std::string describe(const Spec& spec) {
   text += line("MTU %u, seed %llu; rates are of IP packets, of which %.1f %% is payload\n\n", spec.mtu,
                static_cast<unsigned long long>(spec.seed), 100 * payload_share(spec));
   text += host_lines(spec);
+  text += nat_lines(spec);
   for (const CableSpec& cable : spec.cables)
     text += line("cable %s: %g Mbit/s and a queue of %.0f KiB each way\n", cable.name.c_str(),
                  mbit(cable.bits_per_s), kib(cable.queue_bytes));

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "wan/commands.hpp"
-#include "wan/ip_packet.hpp"
 #include "wan/lab.hpp"
 #include "wan/named_specs.hpp"
 
@@ -18,7 +17,10 @@ class LabHosts final : public EmulatedHosts {
     return lab_->name_space_path(static_cast<wan::HostIndex>(host));
   }
   std::string address(std::uint32_t host) const override {
-    return wan::address_text(static_cast<wan::HostIndex>(host));
+    return wan::address_text(lab_->addresses().inside(static_cast<wan::HostIndex>(host)));
+  }
+  std::string outside(std::uint32_t host) const override {
+    return wan::address_text(lab_->addresses().outside(static_cast<wan::HostIndex>(host)));
   }
   void stop_and_report() override { lab_->stop_and_report(); }
 

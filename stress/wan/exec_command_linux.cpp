@@ -1,3 +1,4 @@
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <netinet/in.h>
@@ -16,7 +17,6 @@
 
 #include "wan/commands.hpp"
 #include "wan/file_descriptor.hpp"
-#include "wan/ip_packet.hpp"
 
 /// A lab keeps the network of each host as an open file. They have no names, so a host is known by its address.
 namespace hawser::wan {
@@ -52,7 +52,9 @@ std::vector<fs::path> running_labs() {
   return found;
 }
 
-bool has_address(std::uint32_t wanted) {
+bool has_address(const std::string& text) {
+  in_addr wanted{};
+  if (::inet_pton(AF_INET, text.c_str(), &wanted) != 1) return false;
   ifaddrs* list = nullptr;
   if (::getifaddrs(&list) != 0) return false;
   bool found = false;
@@ -60,17 +62,17 @@ bool has_address(std::uint32_t wanted) {
     if (one->ifa_addr == nullptr || one->ifa_addr->sa_family != AF_INET) continue;
     sockaddr_in address{};
     std::memcpy(&address, one->ifa_addr, sizeof address);
-    found = found || ntohl(address.sin_addr.s_addr) == wanted;
+    found = found || address.sin_addr.s_addr == wanted.s_addr;
   }
   ::freeifaddrs(list);
   return found;
 }
 
 /// Into the network of that host, of all that the process keeps open. False if it is not among them.
-bool enter_network(const fs::path& lab, HostIndex host) {
+bool enter_network(const fs::path& lab, const std::string& address) {
   for (const fs::path& network : networks_of(lab)) {
     const FileDescriptor open(::open(network.c_str(), O_RDONLY | O_CLOEXEC));
-    if (open && ::setns(open.number(), CLONE_NEWNET) == 0 && has_address(address_of(host))) return true;
+    if (open && ::setns(open.number(), CLONE_NEWNET) == 0 && has_address(address)) return true;
   }
   return false;
 }
@@ -98,19 +100,19 @@ int exec_in_host(const ExecOptions& options) {
   if (::geteuid() != 0) return complain(kExitNoPermission, "exec enters a host's network, which only root may do");
   const fs::path lab = lab_for(options);
   if (lab.empty()) return kExitUsage;
-  const auto hosts = static_cast<HostIndex>(networks_of(lab).size());
-  if (hosts == 0) return complain(kExitUsage, "process " + lab.filename().string() + " runs no lab");
-  if (options.host >= hosts)
+  const std::vector<HostWords> hosts = read_host_list(lab.string());
+  if (hosts.empty()) return complain(kExitUsage, "process " + lab.filename().string() + " runs no lab");
+  if (options.host >= hosts.size())
     return complain(kExitUsage, "there is no host " + std::to_string(options.host) + "; the lab has hosts 0 to " +
-                                    std::to_string(hosts - 1));
-  if (!enter_network(lab, options.host))
+                                    std::to_string(hosts.size() - 1));
+  if (!enter_network(lab, hosts[options.host].inside))
     return complain(kExitSystem, "cannot enter the network of host " + std::to_string(options.host) +
                                      " of the lab with the process id " + lab.filename().string());
-  for (const std::string& entry : environment_of(options.host, hosts)) {
+  for (const std::string& entry : environment_of(hosts, options.host)) {
     const std::size_t equals = entry.find('=');
     ::setenv(entry.substr(0, equals).c_str(), entry.substr(equals + 1).c_str(), 1);
   }
-  std::vector<std::string> owned = filled_in(options.command, options.host, hosts);
+  std::vector<std::string> owned = filled_in(options.command, hosts, options.host);
   std::vector<char*> arguments;
   for (std::string& argument : owned) arguments.push_back(argument.data());
   arguments.push_back(nullptr);

@@ -18,9 +18,9 @@ struct HostNetwork {
   FileDescriptor tun;  ///< Frames with an offload header before each packet; does not block.
 };
 
-/// Needs root. Does not change the caller's namespace. `congestion_control` "": the system's default.
-Result<HostNetwork> make_host_network(const Spec& spec, HostIndex host,
-                                      const std::string& congestion_control);
+/// Needs root. Does not change the caller's namespace. `address`: of the device. `congestion_control` "": the system's
+/// default.
+Result<HostNetwork> make_host_network(const Spec& spec, std::uint32_t address, const std::string& congestion_control);
 
 /// Frames that the host's device dropped before the router could read them: a lab that is not true.
 /// None if the namespace can't be asked.

@@ -20,8 +20,8 @@
 #include <thread>
 #include <vector>
 
+#include "wan/host_addresses.hpp"
 #include "wan/host_network.hpp"
-#include "wan/ip_packet.hpp"
 
 namespace hawser::wan {
 namespace {
@@ -65,7 +65,7 @@ Result<void> bring_up(const FileDescriptor& control, const char* device) {
   return {};
 }
 
-Result<void> configure(const Spec& spec, HostIndex host) {
+Result<void> configure(const Spec& spec, std::uint32_t own) {
   const FileDescriptor control(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!control) return system_error("cannot open a socket");
   ifreq change = request(kDevice);
@@ -76,11 +76,12 @@ Result<void> configure(const Spec& spec, HostIndex host) {
   if (::ioctl(control.number(), SIOCSIFTXQLEN, &change) != 0)
     return system_error("cannot set the device's queue");
   change = request(kDevice);
-  change.ifr_addr = address(address_of(host));
+  change.ifr_addr = address(own);
   if (::ioctl(control.number(), SIOCSIFADDR, &change) != 0)
     return system_error("cannot set the host's address");
   change = request(kDevice);
-  change.ifr_netmask = address(kNetworkMask);
+  // All routes are set below.
+  change.ifr_netmask = address(0xffffffff);
   if (::ioctl(control.number(), SIOCSIFNETMASK, &change) != 0) return system_error("cannot set the netmask");
   if (auto up = bring_up(control, "lo"); !up) return up;
   return bring_up(control, kDevice);
@@ -118,28 +119,30 @@ class RouteMessage {
   std::vector<char> bytes_;
 };
 
-// By the route and not by the sysctl, which in a namespace takes only what tcp_allowed_congestion_control
-// has, and that is a setting of the whole machine.
-Result<void> set_congestion_control(HostIndex host, const std::string& name) {
+/// To a range by the device. The congestion control is set here and not by the sysctl, which in a namespace takes only
+/// what tcp_allowed_congestion_control has, and that is a setting of the whole machine.
+Result<void> add_route(const AddressRange& to, std::uint32_t own, const std::string& congestion_control) {
   const FileDescriptor netlink(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
   if (!netlink) return system_error("cannot open a netlink socket");
   RouteMessage message;
   message.append(nlmsghdr{.nlmsg_type = RTM_NEWROUTE,
                           .nlmsg_flags = NLM_F_REQUEST | NLM_F_REPLACE | NLM_F_CREATE | NLM_F_ACK});
   message.append(rtmsg{.rtm_family = AF_INET,
-                       .rtm_dst_len = static_cast<unsigned char>(std::popcount(kNetworkMask)),
+                       .rtm_dst_len = static_cast<unsigned char>(std::popcount(to.mask)),
                        .rtm_table = RT_TABLE_MAIN,
                        .rtm_protocol = RTPROT_KERNEL,
                        .rtm_scope = RT_SCOPE_LINK,
                        .rtm_type = RTN_UNICAST});
-  const std::uint32_t network = htonl(kNetworkAddress), source = htonl(address_of(host));
+  const std::uint32_t network = htonl(to.address), source = htonl(own);
   const unsigned device = ::if_nametoindex(kDevice);
   message.attribute(RTA_DST, &network, sizeof network);
   message.attribute(RTA_PREFSRC, &source, sizeof source);
   message.attribute(RTA_OIF, &device, sizeof device);
-  const std::size_t metrics = message.begin(RTA_METRICS);
-  message.attribute(RTAX_CC_ALGO, name.c_str(), name.size() + 1);
-  message.end(metrics);
+  if (!congestion_control.empty()) {
+    const std::size_t metrics = message.begin(RTA_METRICS);
+    message.attribute(RTAX_CC_ALGO, congestion_control.c_str(), congestion_control.size() + 1);
+    message.end(metrics);
+  }
   const auto length = static_cast<std::uint32_t>(message.bytes().size());
   std::memcpy(message.bytes().data(), &length, sizeof length);
   if (::send(netlink.number(), message.bytes().data(), length, 0) != static_cast<ssize_t>(length))
@@ -152,7 +155,9 @@ Result<void> set_congestion_control(HostIndex host, const std::string& name) {
       static_cast<ssize_t>(sizeof answer.header + sizeof(int)))
     return system_error("no answer to the request for a route");
   errno = -answer.error.error;
-  if (errno != 0) return system_error("cannot set the congestion control " + name);
+  if (errno != 0)
+    return system_error(congestion_control.empty() ? "cannot set a route"
+                                                   : "cannot set the congestion control " + congestion_control);
   return {};
 }
 
@@ -178,7 +183,7 @@ Result<FileDescriptor> open_tun() {
   return tun;
 }
 
-Result<HostNetwork> make_here(const Spec& spec, HostIndex host, const std::string& congestion_control) {
+Result<HostNetwork> make_here(const Spec& spec, std::uint32_t own, const std::string& congestion_control) {
   if (::unshare(CLONE_NEWNET) != 0) return system_error("cannot make a network namespace (root is needed)");
   HostNetwork network;
   network.name_space = FileDescriptor(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
@@ -189,11 +194,11 @@ Result<HostNetwork> make_here(const Spec& spec, HostIndex host, const std::strin
   auto tun = open_tun();
   if (!tun) return tun.error();
   network.tun = std::move(*tun);
-  if (auto done = configure(spec, host); !done) return done.error();
+  if (auto done = configure(spec, own); !done) return done.error();
   for (const auto& [name, value] : spec.sysctls)
     if (auto set = set_sysctl(name, value); !set) return set.error();
-  if (!congestion_control.empty())
-    if (auto set = set_congestion_control(host, congestion_control); !set) return set.error();
+  for (const AddressRange& range : {kPublicRange, kCarrierRange, kInsideRange})
+    if (auto set = add_route(range, own, congestion_control); !set) return set.error();
   return network;
 }
 
@@ -215,9 +220,8 @@ Result<std::uint64_t> read_drops(int name_space) {
 
 }  // namespace
 
-Result<HostNetwork> make_host_network(const Spec& spec, HostIndex host,
-                                      const std::string& congestion_control) {
-  return in_own_thread<HostNetwork>([&] { return make_here(spec, host, congestion_control); });
+Result<HostNetwork> make_host_network(const Spec& spec, std::uint32_t address, const std::string& congestion_control) {
+  return in_own_thread<HostNetwork>([&] { return make_here(spec, address, congestion_control); });
 }
 
 Result<std::uint64_t> device_drops(const HostNetwork& network) {

@@ -6,7 +6,7 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <string>
+#include <vector>
 
 #include "wan/packet.hpp"
 
@@ -17,24 +17,18 @@ inline constexpr std::size_t kOffloadHeaderBytes = 10;
 /// With the largest IP packet.
 inline constexpr std::size_t kFrameBytesMax = kOffloadHeaderBytes + 65535;
 
-/// 10.77.0.1 is host 0. In host byte order.
-inline constexpr std::uint32_t kNetworkAddress = 0x0a4d0000;
-inline constexpr std::uint32_t kNetworkMask = 0xffff0000;
-constexpr std::uint32_t address_of(HostIndex host) { return kNetworkAddress + 1 + host; }
-/// "10.77.0.1".
-std::string address_text(HostIndex host);
-
-/// Reads the headers of what the device of host `from` handed out. None if that is not an IPv4 packet from
-/// this host to another of `hosts`, whole and well formed.
+/// Reads the headers of what the device of host `from` handed out; where it goes is not looked up. None if that is not
+/// an IPv4 packet from this address to another, whole and well formed.
 std::optional<Packet> read_packet(std::shared_ptr<const std::byte[]> frame, std::size_t size, HostIndex from,
-                                  HostIndex hosts);
+                                  std::uint32_t address);
 
-/// A parcel as a device takes it: headers of its own, which say what part of the stream it is, and the bytes
-/// of the packet.
+/// A parcel as a device takes it: headers of its own, which say what part of the stream it is and have the addresses
+/// and ports of the packet's flow, and the bytes of the packet.
 struct Frame {
   std::array<std::byte, kOffloadHeaderBytes + 60 + 60> head{};
   std::size_t head_bytes = 0;
   std::span<const std::byte> payload;
+  std::vector<std::byte> changed{};  ///< Instead of the packet's bytes: the payload of an ICMP error.
 };
 Frame write_frame(const Parcel& parcel);
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "wan/host_list.hpp"
+
 namespace hawser::wan {
 namespace {
 
@@ -27,9 +29,10 @@ void print_report(const RouterReport& report, std::uint64_t device_drops) {
   const auto count = [](std::uint64_t value) { return static_cast<unsigned long long>(value); };
   std::fprintf(stderr,
                "router: %llu segments delivered of %llu; lost by chance %llu, queues full %llu, outages "
-               "%llu, NAT %llu\n",
+               "%llu, NAT %llu, addresses of nobody %llu\n",
                count(tally.delivered), count(tally.entered), count(tally.lost), count(tally.dropped_queue),
-               count(tally.dropped_outage), count(tally.dropped_nat));
+               count(tally.dropped_outage), count(tally.dropped_nat),
+               count(tally.dropped_nowhere));
   for (const auto& [link, segments] : report.queue_drops)
     std::fprintf(stderr, "router: the queue of %s dropped %llu segments\n", link.c_str(), count(segments));
   std::fprintf(
@@ -58,8 +61,11 @@ Result<std::unique_ptr<Lab>> Lab::make(const Spec& spec, const std::string& cong
   if (auto known = check_congestion_control(congestion_control); !known) return known.error();
   if (auto allowed = check_permissions(); !allowed) return allowed.error();
   std::unique_ptr<Lab> lab(new Lab(spec));
+  auto list = make_host_list(lab->addresses_);
+  if (!list) return list.error();
+  lab->host_list_ = std::move(*list);
   for (HostIndex host = 0; host < spec.host_count(); ++host) {
-    auto network = make_host_network(spec, host, congestion_control);
+    auto network = make_host_network(spec, lab->addresses_.inside(host), congestion_control);
     if (!network) return network.error();
     lab->networks_.push_back(std::move(*network));
   }

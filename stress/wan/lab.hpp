@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "wan/host_addresses.hpp"
 #include "wan/host_network.hpp"
 #include "wan/router.hpp"
 #include "wan/spec.hpp"
@@ -19,6 +20,7 @@ class Lab {
                                            const Recordings& recordings = {});
 
   const Spec& spec() const { return spec_; }
+  const HostAddresses& addresses() const { return addresses_; }
   Router& router() { return *router_; }
   /// A path by which other processes enter the host's network, while this one lives.
   std::string name_space_path(HostIndex host) const;
@@ -27,8 +29,10 @@ class Lab {
   void stop_and_report();
 
  private:
-  explicit Lab(const Spec& spec) : spec_(spec) {}
+  explicit Lab(const Spec& spec) : spec_(spec), addresses_(spec) {}
   Spec spec_;
+  HostAddresses addresses_;
+  FileDescriptor host_list_;
   std::vector<HostNetwork> networks_;
   std::unique_ptr<Router> router_;
 };

@@ -10,17 +10,20 @@
 namespace hawser::wan {
 namespace {
 
+constexpr std::uint64_t kSeedFactor = 0x9e3779b97f4a7c15ULL;
+
 /// In (0, 1], so that its logarithm is finite.
 double unit(Random& random) { return (static_cast<double>(random.next() >> 11) + 1) / 9007199254740992.0; }
 
 }  // namespace
 
-Network::Network(const Spec& spec, Instant start) : spec_(spec), now_(start) {
+Network::Network(const Spec& spec, Instant start) : spec_(spec), addresses_(spec), now_(start) {
   build_routes();
-  for (const HostSpec& host : spec_.hosts) {
-    nats_.emplace_back();
-    if (host.nat_idle) nats_.back().emplace(NatFilter::Config{.idle = *host.nat_idle});
-  }
+  for (const HostAddresses::Box& box : addresses_.boxes())
+    nats_.emplace_back(NatTranslation::Config{.kind = spec_.nats[box.kind].kind,
+                                              .outer_address = box.outer,
+                                              .forward_to = addresses_.inside(box.first),
+                                              .seed = spec_.seed * kSeedFactor + nats_.size()});
   for (std::uint32_t i = 0; i < spec_.events.size(); ++i)
     schedule({.due = start + spec_.events[i].at, .kind = Happening::Kind::event, .index = i});
 }
@@ -57,7 +60,7 @@ void Network::build_routes() {
       if (const auto& use = path.spec.cable)
         path.route.push_back(2 * hosts + 2 * use->cable + (use->direction == Direction::back ? 1 : 0));
       path.route.push_back(2 * to + 1);
-      path.random = Random(spec_.seed * 0x9e3779b97f4a7c15ULL + from * kHostsMax + to);
+      path.random = Random(spec_.seed * kSeedFactor + from * kHostsMax + to);
       draw_next_loss(path);
       paths_.push_back(std::move(path));
     }
@@ -89,11 +92,15 @@ std::optional<Instant> Network::next_deadline() const {
 }
 
 void Network::enqueue(Instant now, Packet packet) {
-  HAWSER_ASSERT(packet.from < spec_.host_count() && packet.to < spec_.host_count());
+  HAWSER_ASSERT(packet.from < spec_.host_count());
   run_until(now);
   const auto segments = packet.segments();
   tally_.entered += segments;
-  if (auto& nat = nats_[packet.from]) nat->goes_out(now, packet);
+  switch (leave_home(now, packet)) {
+    case Way::open: break;
+    case Way::stopped: tally_.dropped_nat += segments; return;
+    case Way::nowhere: tally_.dropped_nowhere += segments; return;
+  }
   auto shared = std::make_shared<const Packet>(std::move(packet));
   arrive(now_, {.parcel = {.packet = std::move(shared), .first = 0, .count = segments}, .stage = 0});
 }
@@ -226,9 +233,13 @@ void Network::travel(Path& path, const Bottleneck::Sent& sent) {
 void Network::deliver(FineInstant now, Parcel parcel) {
   // Rounded up, so that nothing arrives before its delay is over.
   const auto due = std::chrono::ceil<Duration>(now);
-  if (auto& nat = nats_[parcel.packet->to]; nat && !nat->comes_in(due, *parcel.packet)) {
-    tally_.dropped_nat += parcel.count;
-    return;
+  if (addresses_.box_at(parcel.packet->flow.to.address)) {
+    auto inside = std::make_shared<Packet>(*parcel.packet);
+    if (!enter_home(due, *inside)) {
+      tally_.dropped_nat += parcel.count;
+      return;
+    }
+    parcel.packet = std::move(inside);
   }
   tally_.delivered += parcel.count;
   deliveries_.push_back({.parcel = std::move(parcel), .due = due});

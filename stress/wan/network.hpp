@@ -8,7 +8,8 @@
 #include "base/instant.hpp"
 #include "base/random.hpp"
 #include "wan/bottleneck.hpp"
-#include "wan/nat_filter.hpp"
+#include "wan/host_addresses.hpp"
+#include "wan/nat_translation.hpp"
 #include "wan/packet.hpp"
 #include "wan/spec.hpp"
 
@@ -22,6 +23,7 @@ struct Tally {
   std::uint64_t dropped_queue = 0;   ///< At the tail of a full queue.
   std::uint64_t dropped_outage = 0;  ///< Outages and partitions.
   std::uint64_t dropped_nat = 0;
+  std::uint64_t dropped_nowhere = 0;  ///< Nobody has the address, or not where it was sent from.
 };
 
 struct Delivery {
@@ -31,7 +33,8 @@ struct Delivery {
 
 /// The wide-area network between the hosts, without thread, clock or socket. A packet passes the uplink of
 /// its host, the random loss of its pair, the pair's own rate and the shared cable where there are such, the
-/// delay, the downlink, and the filter of a host behind a NAT.
+/// delay, and the downlink. NATs are between hosts and their access links: a packet is translated before its own
+/// uplink, and after the downlink of whom it comes to. Those that hosts share cost nothing besides.
 ///
 /// Links are cut-through at the grain of segments: the first segment of a super-packet goes on while the last
 /// is still being sent, so that a packet is late by its length once and not once per link.
@@ -40,13 +43,14 @@ class Network {
   /// The script begins at `start`. All randomness comes from the spec's seed.
   Network(const Spec& spec, Instant start);
 
-  /// A host sends. `now` never goes back. From and to must be hosts of the spec.
+  /// A host sends. `now` never goes back. `packet.from` must be a host of the spec; `to` follows from the address.
   void enqueue(Instant now, Packet packet);
   /// All that has arrived by now, in the order of arrival.
   std::vector<Delivery> advance(Instant now);
   /// When `advance` must be called next; none if nothing is under way and the script is over.
   std::optional<Instant> next_deadline() const;
 
+  const HostAddresses& addresses() const { return addresses_; }
   const Tally& tally() const { return tally_; }
   const Bottleneck& uplink(HostIndex host) const { return bottlenecks_[2 * host]; }
   const Bottleneck& downlink(HostIndex host) const { return bottlenecks_[2 * host + 1]; }
@@ -86,6 +90,13 @@ class Network {
   void leave_with_losses(Path& path, const Bottleneck::Sent& sent);
   void travel(Path& path, const Bottleneck::Sent& sent);
   void deliver(FineInstant now, Parcel parcel);
+
+  // Addresses and NATs (network_nat.cpp).
+  enum class Way : std::uint8_t { open, stopped, nowhere };
+  Way leave_home(Instant now, Packet& packet);
+  bool leave_boxes(Instant now, Packet& packet, std::optional<std::uint32_t> last);
+  HostIndex nominal_host(std::uint32_t box, const Flow& flow) const;
+  bool enter_home(Instant now, Packet& packet);
   bool cut_off(const Packet& packet) const;
 
   // The script (network_script.cpp).
@@ -104,7 +115,8 @@ class Network {
   std::vector<bool> outages_;   ///< Of bottlenecks.
   std::vector<bool> starting_;  ///< Bottlenecks that have a wire_free under way.
   std::vector<Path> paths_;
-  std::vector<std::optional<NatFilter>> nats_;
+  HostAddresses addresses_;
+  std::vector<NatTranslation> nats_;  ///< Of addresses_.boxes().
   std::optional<Partition> partition_;
   std::vector<Happening> heap_;
   std::vector<Delivery> deliveries_;

@@ -9,12 +9,28 @@ namespace hawser::wan {
 
 using HostIndex = std::uint32_t;
 
-/// What a middlebox tells flows apart by, besides the two hosts.
+/// An IPv4 address, in host byte order, and a port.
+struct Endpoint {
+  std::uint32_t address = 0;
+  std::uint16_t port = 0;
+  friend auto operator<=>(const Endpoint&, const Endpoint&) = default;
+};
+
+/// What a middlebox tells flows apart by. Without ports (ICMP) they are 0, but for an echo: its identifier is the port
+/// of the side that asks (RFC 5508).
 struct Flow {
   std::uint8_t protocol = 0;
-  std::uint16_t from_port = 0;
-  std::uint16_t to_port = 0;
+  Endpoint from{};
+  Endpoint to{};
   friend auto operator<=>(const Flow&, const Flow&) = default;
+};
+
+/// What a middlebox wants to know of a packet besides its flow.
+enum class PacketKind : std::uint8_t {
+  ordinary,
+  opening,   ///< A TCP SYN without ACK.
+  error,     ///< An ICMP error. Its flow is that of an answer to the packet that it is about.
+  fragment,  ///< Not the first one of its packet: it has no ports.
 };
 
 /// What a host handed over at once: one IP packet, or a TCP super-packet that stands for many segments on the
@@ -22,8 +38,9 @@ struct Flow {
 struct Packet {
   HostIndex from = 0;
   HostIndex to = 0;
-  Flow flow;
-  std::uint32_t header_bytes = 0;           ///< IP and TCP; each segment has them.
+  Flow flow;  ///< As it is on its way: a NAT changes it, and leaves the bytes.
+  PacketKind kind = PacketKind::ordinary;
+  std::uint32_t header_bytes = 0;           ///< IP and TCP or UDP; each segment has them.
   std::uint32_t payload_bytes = 0;          ///< Of all segments together.
   std::uint32_t segment_payload_bytes = 0;  ///< Of each but the last. Not 0 if there is payload.
   std::shared_ptr<const std::byte[]> bytes;

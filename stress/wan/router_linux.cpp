@@ -124,7 +124,7 @@ void Router::read_host(Network& network, HostIndex host) {
       frame = std::move(spare_);
       spare_ = nullptr;
     }
-    if (auto packet = read_packet(std::move(frame), bytes, host, spec_.host_count()))
+    if (auto packet = read_packet(std::move(frame), bytes, host, network.addresses().inside(host)))
       network.enqueue(clock_now(), std::move(*packet));
     else
       ++report_.not_for_us;

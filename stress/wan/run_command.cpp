@@ -7,7 +7,6 @@
 
 #include "wan/command_group.hpp"
 #include "wan/commands.hpp"
-#include "wan/ip_packet.hpp"
 
 namespace hawser::wan {
 namespace {
@@ -17,7 +16,8 @@ constexpr std::uint64_t kMasterStartMs = 20'000;
 
 class Run {
  public:
-  Run(const RunOptions& options, Lab& lab) : options_(options), lab_(lab), group_(lab) {}
+  Run(const RunOptions& options, Lab& lab)
+      : options_(options), lab_(lab), words_(words_of(lab.addresses())), group_(lab) {}
   int execute();
 
  private:
@@ -31,6 +31,7 @@ class Run {
 
   const RunOptions& options_;
   Lab& lab_;
+  std::vector<HostWords> words_;
   std::map<std::string, std::ofstream> logs_;
   CommandGroup group_;
   std::uint32_t running_ = 0;
@@ -53,8 +54,8 @@ void Run::print(std::FILE* to, const std::string& label, std::string_view line) 
 }
 
 std::vector<std::string> Run::environment_with_master(HostIndex host) const {
-  std::vector<std::string> environment = environment_of(host, lab_.spec().host_count());
-  if (options_.master) environment.push_back("HAWSER_WAN_MASTER=" + master_address());
+  std::vector<std::string> environment = environment_of(words_, host);
+  if (options_.master) environment.push_back("HAWSER_WAN_MASTER=" + master_address(words_, host));
   return environment;
 }
 
@@ -80,7 +81,7 @@ bool Run::start_master() {
     worst_ = std::max({worst_, status_of(end), 1});
   };
   group_.start({.host = 0,
-                .arguments = {master_binary(), "master", "--listen", master_address()},
+                .arguments = {master_binary(), "master", "--listen", master_address(words_, 0)},
                 .environment = environment_with_master(0)},
                callbacks);
   group_.wait([this] { return master_listens_ || master_ended_ || group_.interrupted(); }, kMasterStartMs);
@@ -112,7 +113,7 @@ void Run::start_commands() {
   for (HostIndex host = 0; host < hosts; ++host) {
     const bool is_first = host == 0 && !options_.first.empty();
     start(host, is_first ? std::vector<std::string>{"/bin/sh", "-c", options_.first}
-                         : filled_in(options_.command, host, hosts));
+                         : filled_in(options_.command, words_, host));
   }
 }
 

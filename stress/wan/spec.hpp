@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/instant.hpp"
+#include "wan/nat_translation.hpp"
 #include "wan/packet.hpp"
 
 namespace hawser::wan {
@@ -16,6 +17,14 @@ inline constexpr HostIndex kHostsMax = 250;
 inline constexpr std::uint32_t kMtuMin = 576;
 inline constexpr std::uint32_t kMtuMax = 65535;
 
+struct NatSpec {
+  std::string name;  ///< "": what a host with nat = true has.
+  NatKind kind{};
+  /// One for all hosts that name it, which reach each other by their inside addresses; else each has one of its own.
+  bool is_lan = false;
+  friend bool operator==(const NatSpec&, const NatSpec&) = default;
+};
+
 /// A host and its access link. Rates are of IP packets, without the framing below them.
 struct HostSpec {
   std::string group;
@@ -23,7 +32,8 @@ struct HostSpec {
   std::uint64_t down_bits_per_s = 0;
   std::uint64_t up_queue_bytes = 0;
   std::uint64_t down_queue_bytes = 0;
-  std::optional<Duration> nat_idle;  ///< Behind a NAT, and how long that remembers a flow.
+  std::optional<std::uint32_t> nat{};      ///< Behind one of this kind: an index in Spec::nats.
+  std::optional<std::uint32_t> carrier{};  ///< Behind, or in place of, that: one that all who name it share.
 };
 
 /// Something that many pairs share, with this rate and queue in each direction.
@@ -89,6 +99,7 @@ struct Spec {
   std::uint64_t seed = 1;
   std::uint32_t mtu = 1500;
   std::map<std::string, std::string> sysctls;  ///< By full name, as "net.ipv4.tcp_rmem".
+  std::vector<NatSpec> nats;
   std::vector<HostSpec> hosts;
   std::vector<CableSpec> cables;
   std::vector<Event> events;    ///< In the order of time.

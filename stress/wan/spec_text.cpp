@@ -8,6 +8,7 @@
 
 #include "wan/fine_instant.hpp"
 #include "wan/spec_events.hpp"
+#include "wan/spec_nats.hpp"
 #include "wan/toml_table.hpp"
 
 namespace hawser::wan {
@@ -67,6 +68,7 @@ class SpecReader {
     spec_.seed = static_cast<std::uint64_t>(root_.whole("seed", {0, 9e15}).value_or(1));
     spec_.mtu = static_cast<std::uint32_t>(root_.whole("mtu", {kMtuMin, kMtuMax}).value_or(1500));
     read_sysctls();
+    each_table(root_, "nats", [this](TomlTable& table) { spec_.nats.push_back(read_nat(table, spec_)); });
     read_hosts();
     each_table(root_, "cables", [this](TomlTable& table) { read_cable(table); });
     read_paths();
@@ -126,9 +128,8 @@ void SpecReader::read_hosts() {
     entry.host.up_bits_per_s = *up;
     entry.host.down_bits_per_s = *down;
     entry.queue = read_queue(table);
-    // RFC 5382 demands that an established TCP flow is kept for two hours and four minutes.
-    const auto idle_s = table.number("nat_idle_s", {1, 1e6});
-    if (table.flag("nat").value_or(false)) entry.host.nat_idle = duration_of(idle_s.value_or(7440) * 1e3);
+    entry.host.nat = read_nat_use(table, spec_);
+    entry.host.carrier = read_carrier_use(table, spec_);
     entries.push_back(std::move(entry));
   });
   const std::vector<std::uint64_t> counts = share_out(entries);

@@ -52,10 +52,10 @@ struct Sample {
       for (const std::uint8_t byte : part) bytes.push_back(byte);
     for (std::size_t i = 0; i < payload; ++i) bytes.push_back(static_cast<std::uint8_t>(i / 100));
   }
-  std::optional<Packet> read(HostIndex from = 0, HostIndex hosts = 2) const {
+  std::optional<Packet> read(std::uint32_t address = 0x0a4d0001) const {
     std::shared_ptr<std::byte[]> frame(new std::byte[bytes.size()]);
     std::memcpy(frame.get(), bytes.data(), bytes.size());
-    return read_packet(frame, bytes.size(), from, hosts);
+    return read_packet(frame, bytes.size(), 0, address);
   }
 };
 
@@ -70,8 +70,8 @@ TEST_CASE("a super-packet is read as its segments") {
   const auto packet = Sample(2500, 1000).read();
   REQUIRE(packet);
   CHECK(packet->from == 0);
-  CHECK(packet->to == 1);
-  CHECK(packet->flow == Flow{.protocol = 6, .from_port = 0x1234, .to_port = 0x5678});
+  CHECK(packet->flow == Flow{.protocol = 6, .from = {0x0a4d0001, 0x1234}, .to = {0x0a4d0002, 0x5678}});
+  CHECK(packet->kind == PacketKind::ordinary);
   CHECK(packet->segments() == 3);
   const Parcel parcel{.packet = std::make_shared<const Packet>(*packet), .first = 0, .count = 3};
   CHECK(parcel.wire_bytes() == 3 * 40 + 2500);
@@ -114,8 +114,8 @@ TEST_CASE("a part has the headers that its segments would have had") {
 
 TEST_CASE("what is not whole IPv4 between hosts is no packet") {
   CHECK(Sample(100).read());
-  CHECK_FALSE(Sample(100).read(1));     // another host's address
-  CHECK_FALSE(Sample(100).read(0, 1));  // nobody there
+  CHECK_FALSE(Sample(100).read(0x0a4d0003));  // not the host's address
+  CHECK_FALSE(Sample(100).read(0x0a4d0002));  // to itself
   Sample cut(100);
   cut.bytes.pop_back();
   CHECK_FALSE(cut.read());

@@ -54,27 +54,69 @@ else:
     connection.sendall(bytes(range(256)) * 4096)
 """
 
-# Host 0 is behind a NAT: it reaches host 1, and host 1 does not reach it.
+# Host 0 is behind a NAT: it reaches host 1, which sees its outer address and does not reach it. UDP to a port where
+# nobody is brings an ICMP error, which finds its way back. Then host 2, behind another NAT, and host 0 dial each other at once
+# from the ports that their NATs show, by way of what host 1 has seen.
 NAT = """
-import os, socket
+import os, select, socket, time
 me, addresses = int(os.environ["HAWSER_WAN_HOST"]), os.environ["HAWSER_WAN_ADDRESSES"].split(",")
-if me == 0:
-    with socket.create_server((addresses[0], 4000)):
-        while True:
-            try:
-                connection = socket.create_connection((addresses[1], 4001), timeout=60)
-                break
-            except ConnectionRefusedError:
-                pass
-        print("inside said", connection.recv(100).decode())
-else:
-    with socket.create_server((addresses[1], 4001)) as server:
-        connection, _ = server.accept()
+inside = os.environ["HAWSER_WAN_ADDRESS"]
+
+def bound():
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    one.bind((inside, 5000))
+    return one
+
+def dialling(to):
+    while True:
+        one = bound()
         try:
-            socket.create_connection((addresses[0], 4000), timeout=3)
-            connection.sendall(b"came in")
-        except TimeoutError:
-            connection.sendall(b"refused")
+            one.connect(to)
+            return one
+        except ConnectionRefusedError:
+            one.close()
+
+def meet(control):
+    line = control.makefile().readline().split()
+    other = (line[0], int(line[1]))
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        one = bound()
+        one.setblocking(False)
+        one.connect_ex(other)
+        if select.select([], [one], [], 0.25)[1] and one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
+            return "met"
+        one.close()
+    return "did not meet"
+
+if me == 1:
+    with socket.create_server((inside, 4001)) as server:
+        connections = [server.accept() for _ in range(2)]
+    connections.sort(key=lambda one: addresses.index(one[1][0]))
+    (first, seen_first), (second, seen_second) = connections
+    assert [seen_first[0], seen_second[0]] == [addresses[0], addresses[2]], connections
+    try:
+        socket.create_connection((addresses[0], 4000), timeout=1)
+        raise SystemExit("came in")
+    except TimeoutError:
+        pass
+    first.sendall(b"%s %d\\n" % (seen_second[0].encode(), seen_second[1]))
+    second.sendall(b"%s %d\\n" % (seen_first[0].encode(), seen_first[1]))
+    first.recv(1), second.recv(1)
+else:
+    assert inside.startswith("192.168.77."), inside
+    with socket.create_server((inside, 4000)):
+        control = dialling((addresses[1], 4001))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            udp.settimeout(10)
+            udp.connect((addresses[1], 9))
+            udp.send(b"x")
+            try:
+                udp.recv(1)
+            except ConnectionRefusedError:
+                print("refused by ICMP", flush=True)
+        print(meet(control), flush=True)
 """
 
 
@@ -129,14 +171,21 @@ def statuses(binary, folder):
 
 
 def nat(binary, folder):
-    text = SPEC.replace("count = 2", "nat = true").replace("[[paths]]",
-                                                           "[[hosts]]\nup_mbit = 9\ndown_mbit = 9\n[[paths]]")
-    path = Path(folder) / "nat.toml"
-    path.write_text(text.format(top="", host=""))
+    """Addresses and ports are translated; a simultaneous open gets through NATs that show one port to all, only these."""
     script = Path(folder) / "nat.py"
     script.write_text(NAT)
-    done = lab(binary, "run", str(path), "--timeout", "60", "--", sys.executable, str(script))
-    expect(done.returncode == 0 and "inside said refused" in done.stdout, done)
+    kinds = {"open": 'mapping = "endpoint-independent"\nkeeps_ports = false',
+             "symmetric": 'mapping = "address-and-port-dependent"\nkeeps_ports = false',
+             "shut": "outgoing_only = true"}
+    for name, kind in kinds.items():
+        path = Path(folder) / "nat.toml"
+        top = f'[[nats]]\nname = "kind"\n{kind}\n'
+        hosts = "".join(f"[[hosts]]\nup_mbit = 9\ndown_mbit = 9\n{one}\n" for one in ('nat = "kind"', "", 'nat = "kind"'))
+        path.write_text(top + hosts + '[[paths]]\nfrom = "*"\nto = "*"\ndelay_ms = 5\n')
+        done = lab(binary, "run", str(path), "--timeout", "60", "--", sys.executable, str(script))
+        expect(done.returncode == 0 and done.stdout.count("refused by ICMP") == 2, done)
+        expect(done.stdout.count("] met") == (2 if name == "open" else 0), done)
+        expect(done.stdout.count("did not meet") == (0 if name == "open" else 2), done)
 
 
 def timeout(binary, folder):

@@ -172,10 +172,10 @@ TEST_CASE("jitter lengthens delays up to its bound, and does not reorder unless 
                   at(seconds(0)));
   std::vector<std::uint16_t> order;
   for (std::uint16_t i = 0; i < 200; ++i)
-    network.enqueue(at(milliseconds(i)), packet_of({.flow = {.protocol = 6, .from_port = i}}));
+    network.enqueue(at(milliseconds(i)), packet_of({.from_port = i}));
   Duration longest{}, shortest = seconds(1);
   for (const Delivery& delivery : drain(network, at(seconds(1)))) {
-    const std::uint16_t number = delivery.parcel.packet->flow.from_port;
+    const std::uint16_t number = delivery.parcel.packet->flow.from.port;
     order.push_back(number);
     const Duration took = delivery.due - at(milliseconds(number));
     longest = std::max(longest, took);

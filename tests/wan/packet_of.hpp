@@ -13,14 +13,20 @@ struct PacketArguments {
   HostIndex from = 0;
   HostIndex to = 1;
   std::uint32_t segments = 1;
-  Flow flow{.protocol = 6, .from_port = 1000, .to_port = 2000};
+  std::uint16_t from_port = 1000;
+  std::uint16_t to_port = 2000;
 };
+
+/// Of a host without a NAT.
+constexpr std::uint32_t public_address(HostIndex host) { return kPublicRange.address + 1 + host; }
 
 /// Full segments of the flow's data; their bytes are nobody's business here.
 inline Packet packet_of(const PacketArguments& a) {
   return {.from = a.from,
           .to = a.to,
-          .flow = a.flow,
+          .flow = {.protocol = 6,
+                   .from = {.address = public_address(a.from), .port = a.from_port},
+                   .to = {.address = public_address(a.to), .port = a.to_port}},
           .header_bytes = kHeader,
           .payload_bytes = a.segments * kSegment,
           .segment_payload_bytes = kSegment,

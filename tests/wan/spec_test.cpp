@@ -68,6 +68,33 @@ TEST_CASE("later paths replace earlier ones, both ways unless told otherwise") {
   CHECK(round_trip_ms(*spec, 0, 3) == 40);
 }
 
+TEST_CASE("NATs are of the kinds that the spec names") {
+  const auto spec = parse_spec(
+      "[[nats]]\nname=\"hard\"\nmapping=\"address-and-port-dependent\"\nfiltering=\"address-dependent\"\n"
+      "keeps_ports=false\nhairpin=true\noutgoing_only=true\nout_port=443\nforward_port=48600\nidle_s=60\n"
+      "[[nats]]\nname=\"mobile\"\n"
+      "[[hosts]]\nup_mbit=1\ndown_mbit=1\nnat=\"hard\"\ncarrier=\"mobile\"\n"
+      "[[hosts]]\ncount=2\nup_mbit=1\ndown_mbit=1\nnat=true\nnat_idle_s=9\n"
+      "[[hosts]]\nup_mbit=1\ndown_mbit=1\nnat=false\n" +
+          std::string(kPaths),
+      "test");
+  REQUIRE(spec.ok());
+  const auto kind_of_host = [&](HostIndex host) { return spec->nats.at(spec->hosts[host].nat.value()).kind; };
+  CHECK(kind_of_host(0) == NatKind{.mapping = NatScope::address_and_port,
+                                   .filtering = NatScope::address,
+                                   .keeps_ports = false,
+                                   .hairpin = true,
+                                   .outgoing_only = true,
+                                   .out_port = 443,
+                                   .forward_port = 48600,
+                                   .idle = seconds(60)});
+  CHECK(spec->nats.at(spec->hosts[0].carrier.value()).kind == NatKind{});
+  CHECK(kind_of_host(2) == NatKind{.idle = seconds(9)});
+  CHECK_FALSE(spec->hosts[2].carrier);
+  CHECK_FALSE(spec->hosts[3].nat);
+  CHECK(describe(*spec).find("that behind mobile") != std::string::npos);
+}
+
 TEST_CASE("what is wrong is refused with its line") {
   const auto [text, line, word] = GENERATE(table<std::string, std::string, std::string>({
       {"[[hosts]]\nup_mbit=1\ndown_mbit=1\ncuont=2\n", "line 4", "cuont"},
@@ -94,6 +121,19 @@ TEST_CASE("what is wrong is refused with its line") {
       {"[[hosts]]\ncount=2\nup_mbit=1\ndown_mbit=1\n[[paths]]\nfrom=0\nto=1\ndelay_ms=1\n[[events]]\nat_s="
        "1\npartition=[[0],[0,1]]\n",
        "line 11", "two parts"},
+      {"[[hosts]]\nup_mbit=1\ndown_mbit=1\nnat=7\n", "line 4", "true, false"},
+      {"[[hosts]]\nup_mbit=1\ndown_mbit=1\nnat=\"x\"\n", "line 4", "\"x\""},
+      {"[[hosts]]\nup_mbit=1\ndown_mbit=1\ncarrier=\"x\"\n", "line 4", "\"x\""},
+      {"[[nats]]\nname=\"n\"\nmapping=\"cone\"\n", "line 3", "endpoint-independent"},
+      {"[[nats]]\nname=\"n\"\nfiltering=7\n", "line 3", "quotes"},
+      {"[[nats]]\nname=\"n\"\nidle_s=0\n", "line 3", "idle_s"},
+      {"[[nats]]\nname=\"n\"\nport=7\n", "line 3", "out_port"},
+      {"[[nats]]\nname=\"n\"\nforward_port=65536\n", "line 3", "65535"},
+      {"[[nats]]\nname=\"n\"\nlan=true\nforward_port=7\n", "line 4", "one host"},
+      {"[[nats]]\nmapping=\"endpoint-independent\"\n", "line 1", "name"},
+      {"[[nats]]\nname=\"n\"\n[[nats]]\nname=\"n\"\n", "line 4", "two"},
+      {"[[nats]]\nname=\"n\"\nlan=true\n[[hosts]]\nup_mbit=1\ndown_mbit=1\ncarrier=\"n\"\n", "line 7", "lan"},
+      {"[[nats]]\nname=\"n\"\n[[hosts]]\nup_mbit=1\ndown_mbit=1\nnat=\"n\"\nnat_idle_s=5\n", "line 7", "idle_s"},
       {"[sysctls]\n\"kernel.panic\" = \"1\"\n", "line 2", "net."},
       {"hosts = 3\n", "line 1", "[[hosts]]"},
       {"[[hosts]\n", "line 1", ""},
