@@ -93,4 +93,36 @@ std::optional<Member> blame(const View& view, const std::map<PeerId, Grievance>&
   return view.members[worst->rank];
 }
 
+std::vector<Member> cut_off(const View& view, const std::map<PeerId, Grievance>& grievances) {
+  Ranks ranks;
+  for (std::uint32_t rank = 0; rank < view.size(); ++rank) ranks.emplace(view.members[rank].id, rank);
+  const std::map<std::uint32_t, RankedGrievance> ranked = by_rank(ranks, grievances);
+  const auto says_dead = [&](std::uint32_t from, std::uint32_t to) {
+    const auto own = ranked.find(from);
+    return own != ranked.end() && contains(own->second.unresponsive, to);
+  };
+  constexpr std::uint32_t kNone = 0xffffffff;
+  std::vector<std::uint32_t> part_of(view.size(), kNone);
+  std::vector<std::uint32_t> sizes;
+  for (std::uint32_t first = 0; first < view.size(); ++first) {
+    if (part_of[first] != kNone) continue;
+    const auto part = static_cast<std::uint32_t>(sizes.size());
+    std::vector<std::uint32_t> found{first};
+    part_of[first] = part;
+    for (std::size_t at = 0; at < found.size(); ++at)
+      for (std::uint32_t other = 0; other < view.size(); ++other) {
+        if (part_of[other] != kNone || (says_dead(found[at], other) && says_dead(other, found[at]))) continue;
+        part_of[other] = part;
+        found.push_back(other);
+      }
+    sizes.push_back(static_cast<std::uint32_t>(found.size()));
+  }
+  // The first of the largest: parts are in the order of their lowest ranks.
+  const auto stays = static_cast<std::uint32_t>(std::max_element(sizes.begin(), sizes.end()) - sizes.begin());
+  std::vector<Member> others;
+  for (std::uint32_t rank = 0; rank < view.size(); ++rank)
+    if (part_of[rank] != stays) others.push_back(view.members[rank]);
+  return others;
+}
+
 }  // namespace hawser

@@ -29,4 +29,9 @@ struct Grievance {
 std::optional<Member> blame(const View& view, const std::map<PeerId, Grievance>& grievances,
                             const std::vector<PeerId>& called);
 
+/// Whether a view in which every two members have a link has fallen apart: into parts between which all links are dead,
+/// by the word of both ends. Of the parts the largest one stays; among equals the one with the lowest rank, which is the
+/// eldest member. These are the members of the others, by rank; nobody if the view hangs together. O(n^2).
+std::vector<Member> cut_off(const View& view, const std::map<PeerId, Grievance>& grievances);
+
 }  // namespace hawser

@@ -394,6 +394,7 @@ class MasterMachine::State {
   bool judge_mismatch(Instant now, Group& group, MasterActions& out);
   static std::vector<Member> who_lacks_result(const Group& group, const Op& op);
   bool judge_stall(Instant now, Group& group, Op& op, MasterActions& out);
+  bool lose_cut_off(Instant now, const Group& group, const Op& op, MasterActions& out);
   bool judge_call_wait(Instant now, Group& group, const OpKey& key, const Op& op, MasterActions& out);
   std::optional<Instant> mismatch_deadline(const Group& group) const;
   std::string who_called_what(const Group& group) const;

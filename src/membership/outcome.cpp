@@ -341,6 +341,7 @@ bool MasterMachine::State::judge_stall(Instant now, Group& group, Op& op, Master
          "it alone had no result of an " + what, out);
     return true;
   }
+  if (lose_cut_off(now, group, op, out)) return true;
   std::vector<Member> accusers;
   for (const auto& [accuser, grievance] : op.grievances)
     if (const Member* const member = group.view.find(accuser); member && accuser != culprit->id)
@@ -351,6 +352,30 @@ bool MasterMachine::State::judge_stall(Instant now, Group& group, Op& op, Master
        {Status::expelled, "this peer held up an " + what + ": no data from it reached " + names_of(accusers) +
                               "; check its links, then connect again to rejoin"},
        "it held up an " + what + " that others waited in", out);
+  return true;
+}
+
+/// The group has fallen apart, and more than one member is on the other side: they go together, not one after the other.
+bool MasterMachine::State::lose_cut_off(Instant now, const Group& group, const Op& op, MasterActions& out) {
+  if (!config_.links.has_all_links(group.view.size())) return false;
+  const std::vector<Member> lost = cut_off(group.view, op.grievances);
+  if (lost.size() < 2) return false;
+  std::vector<Member> staying = group.view.members;
+  std::erase_if(staying, [&](const Member& member) {
+    return std::any_of(lost.begin(), lost.end(), [&](const Member& one) { return one.id == member.id; });
+  });
+  std::vector<Loss> losses;
+  for (const Member& member : lost) {
+    out.emplace_back(LogEvent{LogLevel::info, "stalled-peer-expelled", member.name});
+    losses.push_back(
+        {.peer = member.id,
+         .for_it = {Status::expelled,
+                    "the group has fallen apart: this peer has a link to none of " + names_of(staying) +
+                        ", and these are more, or have the eldest member; check the links to them, then connect again "
+                        "to rejoin"},
+         .for_others = "the group has fallen apart, and it has a link to nobody of this part"});
+  }
+  lose_all(now, std::move(losses), out);
   return true;
 }
 

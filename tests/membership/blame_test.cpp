@@ -68,6 +68,34 @@ TEST_CASE("in a circle the most accused goes, then the one accused first, then t
   CHECK(blame(view, {{{1}, against({{2}})}, {{2}, against({{1}})}}, everyone(4))->id == PeerId{2});
 }
 
+TEST_CASE("a view that has fallen apart keeps its largest part, among equals the one with the eldest member") {
+  const auto numbers = [](const std::vector<Member>& members) {
+    std::vector<std::uint64_t> ids;
+    for (const Member& member : members) ids.push_back(member.id.value);
+    return ids;
+  };
+  const auto dead = [](std::vector<PeerId> whom) {
+    return Grievance{.since = {}, .heard_at = {}, .waiting_for = whom, .unresponsive = whom};
+  };
+  using Ids = std::vector<std::uint64_t>;
+  std::map<PeerId, Grievance> halves{
+      {{1}, dead({{3}, {4}})}, {{2}, dead({{3}, {4}})}, {{3}, dead({{1}, {2}})}, {{4}, dead({{1}, {2}})}};
+  CHECK(numbers(cut_off(view_of(4), halves)) == Ids{3, 4});
+  // A fifth one that both reach holds them together.
+  CHECK(cut_off(view_of(5), halves).empty());
+  // With the second half.
+  for (const std::uint64_t id : {1, 2}) halves.at({id}).unresponsive.push_back({5});
+  halves[{5}] = dead({{1}, {2}});
+  CHECK(numbers(cut_off(view_of(5), halves)) == Ids{1, 2});
+  // One side's word is not enough, be it about all.
+  CHECK(cut_off(view_of(3), {{{1}, dead({{2}, {3}})}}).empty());
+  halves.erase({4});
+  CHECK(cut_off(view_of(5), halves).empty());
+  // Three parts.
+  CHECK(numbers(cut_off(view_of(3), {{{1}, dead({{2}, {3}})}, {{2}, dead({{1}, {3}})}, {{3}, dead({{1}, {2}})}})) ==
+        Ids{2, 3});
+}
+
 TEST_CASE("accusations of oneself, of strangers and by strangers do not count") {
   CHECK_FALSE(blame(view_of(2), {{{1}, against({{1}, {9}})}, {{9}, against({{2}})}}, everyone(2)));
 }
