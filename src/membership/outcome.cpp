@@ -364,6 +364,8 @@ bool MasterMachine::State::lose_cut_off(Instant now, const Group& group, const O
   std::erase_if(staying, [&](const Member& member) {
     return std::any_of(lost.begin(), lost.end(), [&](const Member& one) { return one.id == member.id; });
   });
+  // Where nobody reaches anybody, somebody who joins two of them may come meanwhile.
+  if (staying.size() < 2) return false;
   std::vector<Loss> losses;
   for (const Member& member : lost) {
     out.emplace_back(LogEvent{LogLevel::info, "stalled-peer-expelled", member.name});
