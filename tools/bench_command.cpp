@@ -80,6 +80,10 @@ void add_lone_member(CLI::App& bench, int& status) {
   command->add_option("--master", options->master, "HOST:PORT of a running `hawser master`")->required();
   command->add_option("--world", options->world, "Members to wait for")->required()->check(CLI::Range(2, 1024));
   command->add_option("--listen", options->listen, "Address to listen on for the others (default: all)");
+  command->add_option("--port", options->port, "Port to listen on (default: any)");
+  command->add_option("--advertise", options->advertise,
+                      "Address that the others dial, with a port if it is another (default: what the master sees)");
+  command->add_option("--name", options->name, "In messages (default: HOSTNAME:PID)");
   command->add_flag("--verbose", options->verbose, "What the library does, on the standard error");
   command->add_flag("--optimize-topology", options->optimize,
                     "Probe the links before the first call, and show what is known of them then");

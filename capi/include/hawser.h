@@ -285,8 +285,9 @@ typedef struct hawserCommConfig {
   const char* name;
   /** Peers of equal group reduce together. Default 0. */
   uint32_t group;
-  /** Address that other peers dial: IPv4, IPv6 or a host name, without a port. Null: the source address of this peer's
-   *  connection to the master. If that is a loopback address, other machines dial the host of their own `master`. Set
+  /** Address that other peers dial: IPv4, IPv6 or a host name. With a port (HOST:PORT, [IPV6]:PORT) where that is not
+   *  the one that this peer listens on, as behind `docker -p`. Null: the source address of this peer's connection to the
+   *  master. If that is a loopback address, other machines dial the host of their own `master`. Set
    *  it if the master sees another address than the one that other peers can reach (VPN, containers, several networks).
    *  A peer that nobody can dial dials the others. */
   const char* advertise_address;

@@ -74,8 +74,25 @@ Result<std::string> host_of(const char* text, const char* what) {
       host.find_first_of("[]/") != std::string::npos || std::count(host.begin(), host.end(), ':') == 1)
     return capi::invalid_argument(
         std::string(what) + " \"" + text +
-        "\" is not a host: write an IPv4 or IPv6 address or a host name, without a port");
+        "\" is not a host: write an IPv4 or IPv6 address or a host name");
   return host;
+}
+
+/// The same, or with a port: "10.0.0.1:4000", "[fe80::1]:4000" or "example.org:4000". Port 0: none is given.
+Result<hawser::Address> place_of(const char* text, const char* what) {
+  const std::string place = text;
+  const bool has_port = place.find("]:") != std::string::npos ||
+                        (!place.empty() && place.front() != '[' && std::count(place.begin(), place.end(), ':') == 1);
+  if (!has_port) {
+    auto host = host_of(text, what);
+    if (!host.ok()) return host.error();
+    return hawser::Address{.host = std::move(*host), .port = 0};
+  }
+  auto address = hawser::parse_address(place);
+  if (!address.ok()) return capi::invalid_argument(std::string(what) + ": " + address.error().sentence);
+  if (address->port == 0) return capi::invalid_argument(std::string(what) + " has the port 0, which nobody can dial");
+  if (const auto host = host_of(address->host.c_str(), what); !host.ok()) return host.error();
+  return address;
 }
 
 Result<hawser::CommunicatorConfig> config_of(const hawserCommConfig_t& callers) {
@@ -100,13 +117,14 @@ Result<hawser::CommunicatorConfig> config_of(const hawserCommConfig_t& callers) 
   out.engine.party = {.id = hawser::PartyId{config->party}, .size = config->party_size};
 
   if (config->advertise_address != nullptr) {
-    auto host = host_of(config->advertise_address, "the address to advertise");
-    if (!host.ok()) return host.error();
-    if (hawser::kind_of(*host) == hawser::HostKind::any)
-      return capi::invalid_argument("the address to advertise is " + *host +
+    auto place = place_of(config->advertise_address, "the address to advertise");
+    if (!place.ok()) return place.error();
+    if (hawser::kind_of(place->host) == hawser::HostKind::any)
+      return capi::invalid_argument("the address to advertise is " + place->host +
                                     ", which means every interface of a machine and can't be dialled; give the "
                                     "address by which other machines reach this one, or none");
-    out.advertise_host = std::move(*host);
+    out.advertise_host = std::move(place->host);
+    out.advertise_port = place->port;
   }
   if (config->listen_address != nullptr) {
     auto host = host_of(config->listen_address, "the address to listen on");

@@ -12,6 +12,11 @@ inline constexpr std::size_t kNameBytesMax = 63;
 /// Of an operator's command: a name, or a key in hexadecimal digits.
 inline constexpr std::size_t kOperatorArgumentBytesMax = 64;
 inline constexpr std::size_t kHostBytesMax = 255;
+/// How many other peers one may have told to dial it.
+inline constexpr double kBothDialsBurst = 256;
+inline constexpr double kBothDialsPerSecond = 16;
+/// Addresses of its own interfaces that a peer tells of.
+inline constexpr std::size_t kWaysMax = 8;
 inline constexpr std::size_t kSentenceBytesMax = 1024;
 /// One control message on the wire: a full view of kGroupSizeMax members fits with room to spare.
 inline constexpr std::size_t kControlMessageBytesMax = 1 << 20;

@@ -249,9 +249,9 @@ void PeerEngine::State::on(Instant now, const LeaveCall&, EngineActions& out) {
   follow(now, actions, out);
 }
 
-void PeerEngine::State::on(Instant now, const MasterUp&, EngineActions& out) {
+void PeerEngine::State::on(Instant now, const MasterUp& event, EngineActions& out) {
   PeerActions actions;
-  machine_.master_up(now, actions);
+  machine_.master_up(now, event.ways, actions);
   follow(now, actions, out);
 }
 
@@ -293,6 +293,13 @@ void PeerEngine::State::on(Instant now, const LinkDown& event, EngineActions& ou
 void PeerEngine::State::on(Instant now, const LinkRefused& event, EngineActions&) {
   const Link* const link = find_link(event.peer);
   if (link && !link->schedule.has_connection()) machine_.link_changed(now, event.peer, LinkChange::refused);
+}
+
+void PeerEngine::State::on(Instant now, const LinkUnreached& event, EngineActions& out) {
+  if (!find_link(event.peer)) return;
+  PeerActions actions;
+  machine_.link_unreached(event.peer, event.why, actions);
+  follow(now, actions, out);
 }
 
 void PeerEngine::State::on(Instant now, const EngineTick&, EngineActions& out) {
@@ -430,7 +437,8 @@ void PeerEngine::State::follow(Instant now, PeerActions& actions, EngineActions&
         [&](auto& one) {
           using Action = std::decay_t<decltype(one)>;
           if constexpr (std::is_same_v<Action, DialMaster> || std::is_same_v<Action, CloseMaster> ||
-                        std::is_same_v<Action, SendMaster> || std::is_same_v<Action, LogEvent>)
+                        std::is_same_v<Action, SendMaster> || std::is_same_v<Action, DialPeer> ||
+                        std::is_same_v<Action, LogEvent>)
             out.emplace_back(std::move(one));
           else
             follow_one(now, one, out);

@@ -139,7 +139,9 @@ struct WaitCall {
 /// what SendMaster asked for and then closes everything.
 struct LeaveCall {};
 /// The control connection that DialMaster asked for is established.
-struct MasterUp {};
+struct MasterUp {
+  Ways ways{};  ///< As this peer tells the master. Port 0: nothing.
+};
 /// It broke, or could not be made.
 struct MasterDown {
   std::string reason;
@@ -167,6 +169,11 @@ struct LinkDown {
 struct LinkRefused {
   PeerId peer;
 };
+/// No dial has come through on this link: the master may tell both sides to dial at once.
+struct LinkUnreached {
+  PeerId peer;
+  std::string why;  ///< Why the other side's address was not reached; empty: not known yet.
+};
 /// How long round trips on a link have taken of late, and at least.
 struct LinkSampled {
   PeerId peer;
@@ -184,7 +191,7 @@ struct EngineTick {};
 
 using EngineEvent = std::variant<SetTermCall, ConnectCall, UpdateTopologyCall, WaitCall, CollectiveStart, LeaveCall,
                                  MasterUp, OfferStateCall, MasterDown, MasterSaid, LinkUp, LinkDown, LinkRefused,
-                                 LinkSampled, WorkDone, EngineTick>;
+                                 LinkUnreached, LinkSampled, WorkDone, EngineTick>;
 
 // ---------------------------------------------------------------------------------------- actions out
 
@@ -249,8 +256,8 @@ struct CallDone {
   MembershipMet met{};  ///< Of a WaitCall that succeeded.
 };
 
-using EngineAction = std::variant<DialMaster, CloseMaster, SendMaster, OpenLink, CloseLink, WakeLink, WidenLink,
-                                  ReleaseSend, ReleaseReceive, RunWork, DropConnection, CallDone, LogEvent>;
+using EngineAction = std::variant<DialMaster, CloseMaster, SendMaster, OpenLink, DialPeer, CloseLink, WakeLink,
+                                  WidenLink, ReleaseSend, ReleaseReceive, RunWork, DropConnection, CallDone, LogEvent>;
 using EngineActions = std::vector<EngineAction>;
 
 /// Where a frame's payload shall go.

@@ -173,6 +173,7 @@ class PeerEngine::State {
   void on(Instant now, const LinkUp& event, EngineActions& out);
   void on(Instant now, const LinkDown& event, EngineActions& out);
   void on(Instant now, const LinkRefused& event, EngineActions& out);
+  void on(Instant now, const LinkUnreached& event, EngineActions& out);
   void on(Instant now, const LinkSampled& event, EngineActions& out);
   void on(Instant now, const EngineTick& event, EngineActions& out);
   void follow(Instant now, PeerActions& actions, EngineActions& out);

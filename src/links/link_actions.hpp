@@ -42,6 +42,21 @@ struct Come {
   std::optional<KeyId> key{};
   Through through;
 };
+/// Ask the master that both sides of this link dial each other at once. Answered by dial_at_once(), or not.
+struct AskBothDial {
+  PeerId peer;
+  std::string why;  ///< Why the other side's address was not reached; empty: not known yet.
+};
+/// Dial all of these addresses from the port that this side listens on, while the other side does the same. Answered by
+/// punched() or dial_failed(), unless Close comes before; or by yielded(), where the dials have crossed and the other
+/// side is to greet.
+struct Punch {
+  SocketId socket;
+  PeerId peer;  ///< Who gave the addresses.
+  std::vector<Address> to;
+  std::optional<KeyId> key{};
+  bool greets_if_crossed = false;
+};
 /// Write these bytes, a greeting or its answer, without waiting. Answered by sent(), or by broke() if not all of them
 /// were taken; a Close of the same socket may follow, and then neither is asked for.
 struct Send {
@@ -109,8 +124,8 @@ struct Join {
   std::vector<std::byte> answer;
 };
 
-using Action = std::variant<Dial, Come, Send, Close, Establish, Up, Down, Refused, RoundTrips, TakeSamples, LimitQueue,
-                            AskConnections, Invite, Join, LogEvent>;
+using Action = std::variant<Dial, Come, AskBothDial, Punch, Send, Close, Establish, Up, Down, Refused, RoundTrips,
+                            TakeSamples, LimitQueue, AskConnections, Invite, Join, LogEvent>;
 using Actions = std::vector<Action>;
 
 }  // namespace hawser::links

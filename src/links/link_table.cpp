@@ -86,12 +86,14 @@ const LinkTable::Link* LinkTable::find(PeerId peer) const {
 LinkTable::Slot* LinkTable::find_slot(ConnectionName name) {
   Link* const link = find(name.peer);
   if (link != nullptr && name.index == kAside) return &link->aside;
+  if (link != nullptr && name.index == kPunch) return &link->punch;
   return link != nullptr && name.index < link->slots.size() ? &link->slots[name.index] : nullptr;
 }
 
 const LinkTable::Slot* LinkTable::find_slot(ConnectionName name) const {
   const Link* const link = find(name.peer);
   if (link != nullptr && name.index == kAside) return &link->aside;
+  if (link != nullptr && name.index == kPunch) return &link->punch;
   return link != nullptr && name.index < link->slots.size() ? &link->slots[name.index] : nullptr;
 }
 
@@ -122,6 +124,7 @@ void LinkTable::close(PeerId peer, Actions& out) {
 void LinkTable::close_link(Link& link, Actions& out) {
   disarm(link);
   stop_attempt(link.aside, out);
+  stop_attempt(link.punch, out);
   for (Slot& slot : link.slots) {
     stop_attempt(slot, out);
     if (slot.established == SocketId{}) continue;
@@ -139,7 +142,10 @@ void LinkTable::open(Instant now, const LinkTarget& target, Actions& out) {
   if (same) return arm_those_that_are_down(now);
   for (Slot& slot : link.slots) stop_attempt(slot, out);
   stop_attempt(link.aside, out);
-  link.asides = 0;
+  stop_attempt(link.punch, out);
+  link.asides = link.punches = 0;
+  link.punch_at.reset();
+  link.dial_to.reset();
   link.straight_not_before.reset();
   if (!link.has_connection()) {
     link.sides = {};
@@ -172,8 +178,9 @@ void LinkTable::all_down(Instant now, Link& link) {
   // A go-between that does not hold is asked last the next time.
   if (link.is_through && now - link.established_at < kThroughHolds) link.unlucky_by = link.by;
   link.down_since = now;
-  link.asides = 0;
+  link.asides = link.punches = 0;
   link.aside_at.reset();
+  link.punch_at.reset();
 }
 
 void LinkTable::forget_established(Slot& slot) {
@@ -196,9 +203,18 @@ void LinkTable::establish(Instant now, ConnectionName name, const Handshake& han
   Link& link = *find(name.peer);
   const bool was_down = !link.has_connection();
   stop_attempt(link.aside, out);
-  link.asides = 0;
+  if (!handshake.is_through) stop_attempt(link.punch, out);
+  link.asides = link.punches = 0;
   link.aside_at.reset();
   link.is_through = handshake.is_through;
+  link.is_punched = handshake.is_punched;
+  link.reach.origin = link.is_through  ? Origin::through
+                      : link.is_punched ? Origin::punched
+                      : link.dials()    ? Origin::dialled
+                                        : Origin::accepted;
+  link.reach.address = handshake.address;
+  link.reach.by = link.is_through ? link.by : PeerId{};
+  link.reach.since = now;
   link.established_at = now;
   if (!link.is_through) link.straight_not_before.reset();
   link.round_trip = handshake.round_trip;
@@ -218,6 +234,8 @@ void LinkTable::establish(Instant now, ConnectionName name, const Handshake& han
     slot.incarnation = ++incarnations_;
     sockets_[handshake.socket] = name;
   }
+  if (was_down)
+    out.emplace_back(LogEvent{LogLevel::info, "linked", "the link to " + link.target.name + ": " + describe_way(link)});
   out.emplace_back(Establish{handshake.socket, name, handshake.same_machine});
   if (handshake.same_machine)
     link.sides.is_near();
@@ -225,11 +243,11 @@ void LinkTable::establish(Instant now, ConnectionName name, const Handshake& han
     link.between_machines = true;
   const std::uint64_t incarnation = incarnations_;
   const bool is_straight = !handshake.is_through;
-  if (link.dials() && is_straight && config_.connections_per_link > 1)
+  if (link.dials() && !link.is_single() && config_.connections_per_link > 1)
     dial_up_to(link, config_.connections_per_link, out);
-  if (link.dials() && config_.connections_per_link == 0 && handshake.same_machine)
+  if (link.dials() && config_.connections_per_link == 0 && handshake.same_machine && !link.is_single())
     dial_up_to(link, config_.connections_same_machine, out);
-  if (config_.connections_per_link == 0 && !handshake.same_machine && is_straight) {
+  if (config_.connections_per_link == 0 && !handshake.same_machine && !link.is_single()) {
     if (!link.count) link.count.emplace(connections_at_first(handshake.round_trip, links_.size()));
     if (link.dials()) dial_up_to(link, link.count->wanted(), out);
   }
@@ -282,7 +300,9 @@ void LinkTable::arm(Instant now, Link& link) {
   link.look_at = link.sides.dial_at();
   if (strangers_.holds(link.target.peer)) link.look_at = earlier(link.look_at, link.sides.next_look(now));
   plan_aside(now, link);
+  plan_punch(now, link);
   std::optional<Instant> next = earlier(earlier(link.look_at, link.aside_at), link.aside.due);
+  next = earlier(earlier(next, link.punch_at), link.punch.due);
   for (const Slot& slot : link.slots) next = earlier(next, slot.due);
   link.armed = next;
   if (next) deadlines_.insert({*next, link.target.peer});
@@ -316,6 +336,8 @@ void LinkTable::tick_link(Instant now, PeerId peer, Actions& out) {
     else
       attempt_failed(now, {peer, index}, {.why = "the greeting is not answered"}, out);
   }
+  if (link->punch.due && *link->punch.due <= now) punch_failed(now, *link, {.why = "nobody answers"}, out);
+  if (link->punch_at && *link->punch_at <= now) ask_both(*link, out);
   if (link->aside.due && *link->aside.due <= now) aside_failed(now, *link, "nobody answers", out);
   if (link->aside_at && *link->aside_at <= now) begin_aside(now, *link, out);
   arm(now, *link);

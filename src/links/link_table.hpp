@@ -20,6 +20,7 @@
 #include "links/connection_count.hpp"
 #include "links/link_actions.hpp"
 #include "links/link_sides.hpp"
+#include "links/reach.hpp"
 #include "links/strangers.hpp"
 #include "links/tcp_state.hpp"
 #include "wire/link_greeting.hpp"
@@ -48,6 +49,8 @@ struct LinkTableConfig {
   /// More than one only costs where one thread carries them all.
   std::uint32_t connections_same_machine = 1;
   StrangerBounds strangers{};
+  /// There is a master who can be asked that both sides dial each other at once.
+  bool asks_both = false;
   /// For the jitter of redials.
   std::uint64_t seed = 0;
 };
@@ -79,6 +82,11 @@ inline constexpr std::size_t kUnsentBytesMax = 128 << 10;
 /// end to end. What passes is theirs alone: under TLS they prove their keys to each other through it. Such a link has
 /// one connection, and the straight way is tried again now and then.
 ///
+/// Before that, both are told by the master to dial each other at once, each from the port that it listens on, to the
+/// address that the other's NAT shows (AskBothDial, dial_at_once). Where the dials cross, both are one connection, and
+/// the smaller id greets. Such a link has one connection: others would have ports that nobody knows. Where one of the
+/// two dials has simply come through, it is one like any other, and further ones go to the same address.
+///
 /// Getters; commands of the engine; events of sockets; time. Each command and event appends what is to be done to
 /// `out`, to be done in that order before the next command or event, but for events that an action names as its answer:
 /// these may come while the rest is still to be done. Whatever concerns a socket or link that is no more is ignored.
@@ -107,6 +115,8 @@ class LinkTable {
   std::size_t connections(PeerId peer) const;
   /// The link stands, by way of a go-between.
   bool is_through(PeerId peer) const;
+  /// How the link stands, and what has failed; none: there is no such link.
+  std::optional<Reach> reach(PeerId peer) const;
   /// Pairs of other peers that this one has joined.
   std::size_t joined() const { return joined_.size() / 2; }
   /// Whose dial came through; undecided, too, where there is no such link.
@@ -124,6 +134,8 @@ class LinkTable {
   void close(PeerId peer, Actions& out);
   /// Likewise. Takes no memory.
   void close_all();
+  /// The master has told both sides: dial each other now. These are the addresses that the other one may have.
+  void dial_at_once(Instant now, PeerId peer, const std::vector<Address>& to, Actions& out);
   /// Closes one connection as broken, without Down.
   void drop(Instant now, ConnectionName name, Actions& out);
   /// So many connections at least, for as long as the link is probed: they need less time to fill the way. 0: the probe
@@ -143,6 +155,7 @@ class LinkTable {
     std::string remote_host;
     Digest128 machine_proof{};
     bool is_through = false;  ///< A Come led to it: a go-between has joined it to one that another peer dialled.
+    bool is_punched = false;  ///< As yielded() has it.
   };
   /// A connection was accepted. None: its source opens too many, and it is to be closed unread.
   std::optional<SocketId> accepted(Instant now, Newcomer newcomer, Actions& out);
@@ -153,7 +166,19 @@ class LinkTable {
   struct DialFailure {
     std::string why;
     bool was_refused = false;  ///< Nobody listens there.
+    std::vector<std::pair<Address, std::string>> each{};  ///< Of several addresses: why each one failed.
   };
+  /// A Punch has come through.
+  struct Punched {
+    SocketId socket;
+    Digest128 machine_proof{};
+    Address to;               ///< Which of its addresses.
+    bool is_crossed = false;  ///< It has met the other side's dial; else the other side's listener has taken it.
+  };
+  void punched(Instant now, const Punched& how, Actions& out);
+  /// Likewise, crossed, and the other side greets: it is as one that was accepted from now on, by the number that is
+  /// returned. None: as accepted(), or the Punch is over.
+  std::optional<SocketId> yielded(Instant now, SocketId socket, Newcomer newcomer, Actions& out);
   void dial_failed(Instant now, SocketId socket, const DialFailure& failure, Actions& out);
   /// It was closed or reset, in any state after the dial. It is closed at this end already.
   void broke(Instant now, SocketId socket, const std::string& reason, Actions& out);
@@ -197,17 +222,24 @@ class LinkTable {
     std::optional<Instant> due;  ///< Of the redial, or the bound of the answer.
     Instant greeted_at{};
     Digest128 proof{};           ///< That goes with the greeting.
+    Address to;                  ///< That is dialled.
+    bool is_crossed = false;     ///< As Punched has it.
     std::array<std::byte, kGreetingAnswerBytes> answer{};
     std::size_t answered = 0;
     Duration delay = kRedialFirst;  ///< Before the next redial.
   };
   struct Link {
+    /// Another connection would not come to be.
+    bool is_single() const { return is_through || is_punched; }
     bool dials() const { return sides.dialler() == LinkSides::Dialler::ours; }
     bool has_connection() const;
 
     LinkTarget target;
     LinkSides sides;
-    bool is_through = false;  ///< Its only connection goes by a go-between.
+    bool is_through = false;  ///< Its only connection goes by a go-between,
+    bool is_punched = false;  ///< or came of both sides dialling at once; or was so, and is down.
+    std::optional<Address> dial_to{};  ///< What the target's address was not, and this one was: reached.
+    Reach reach{};
     Instant down_since{};      ///< Its last connection is down.
     Instant established_at{};  ///< Its latest connection.
     Duration round_trip{};    ///< As its last handshake showed.
@@ -216,6 +248,12 @@ class LinkTable {
     bool aside_is_through = false;
     std::optional<Instant> aside_at;  ///< When the next one is made.
     std::size_t asides = 0;  ///< In a row that failed.
+    // The attempt at which both sides dial.
+    Slot punch;
+    std::vector<Address> punch_to;
+    std::optional<Instant> punch_at;  ///< When the master is asked next.
+    std::size_t punches = 0;          ///< In a row that it was asked.
+    TokenBucket punchings{{.burst = 4, .per_second = 0.5}};
     PeerId by{};             ///< Which go-between was asked last,
     PeerId unlucky_by{};     ///< and which one did not hold.
     // How often an invitation to meet it is followed, and how often one that comes from it.
@@ -254,6 +292,8 @@ class LinkTable {
     SocketId socket;
     bool same_machine = false;
     bool is_through = false;
+    bool is_punched = false;
+    Address address;
     Duration round_trip{};
   };
   void establish(Instant now, ConnectionName name, const Handshake& handshake, Actions& out);
@@ -298,6 +338,16 @@ class LinkTable {
   void give_up_stuck(Instant now, SocketId socket, Actions& out);
   void give_up_way(Instant now, Link& link, Instant dead_since, Actions& out);
   void give_up_straight(Instant now, Link& link, Instant dead_since, bool was_good);
+
+  // By both sides at once (link_table_punch.cpp).
+  static constexpr std::uint32_t kPunch = 0xfffffffe;  ///< Likewise.
+  void plan_punch(Instant now, Link& link);
+  void ask_both(Link& link, Actions& out);
+  void punch_failed(Instant now, Link& link, const DialFailure& failure, Actions& out);
+  static bool comes_too_late(Instant now, const Stranger& stranger, const Link& link);
+  static bool has_greeted(const Link& link);
+  std::string describe_way(const Link& link) const;
+  static void note_failure(Instant now, Link& link, const Address& to, const std::string& why, bool is_through = false);
 
   // How many connections (link_table_count.cpp).
   void add_sample(std::map<PeerId, LinkSum>& sums, const ConnectionSample& sample, Actions& out);

@@ -29,7 +29,8 @@ std::optional<SocketId> LinkTable::accepted(Instant now, Newcomer newcomer, Acti
                  .source = std::move(newcomer.source),
                  .remote_host = std::move(newcomer.remote_host),
                  .machine_proof = newcomer.machine_proof,
-                 .is_through = newcomer.is_through})
+                 .is_through = newcomer.is_through,
+                 .is_punched = newcomer.is_punched})
       .socket;
 }
 
@@ -92,6 +93,8 @@ void LinkTable::judge(Instant now, SocketId socket, Actions& out) {
   if (link->is_through && link->has_connection() && !stranger->is_through && link->straight_not_before &&
       now < *link->straight_not_before)
     return refuse(socket, GreetingAnswer::refused_busy, "the straight way is left alone for a while", out);
+  if (comes_too_late(now, *stranger, *link))
+    return refuse(socket, GreetingAnswer::refused_busy, "the link has just come to be another way", out);
   if (link->sides.judge(now) != LinkSides::Verdict::accept) return arm(now, *link);
   stranger->is_answered = true;
   out.emplace_back(Send{socket, bytes_of(GreetingAnswer::accepted, stranger->machine_proof)});
@@ -113,7 +116,7 @@ void LinkTable::accept_stranger(Instant now, SocketId socket, Duration round_tri
   for (Slot& slot : link->slots) stop_attempt(slot, out);
   link->sides.theirs_established(now);
   // The other side knows that the straight way is dead, or that it is not.
-  const bool changes_way = stranger.is_through || link->is_through;
+  const bool changes_way = stranger.is_through || stranger.is_punched || link->is_single();
   if (changes_way) take_place_of_all(*link, out);
   if (changes_way && greeting.connection_index != 0 && !link->slots.empty())
     close_slot(*link, 0, "the link takes another way", out);
@@ -123,6 +126,8 @@ void LinkTable::accept_stranger(Instant now, SocketId socket, Duration round_tri
             {.socket = socket,
              .same_machine = proves_same_machine(stranger.machine_proof, greeting.machine_proof),
              .is_through = stranger.is_through,
+             .is_punched = stranger.is_punched,
+             .address = {.host = stranger.remote_host},
              .round_trip = stranger.is_through ? 2 * round_trip : round_trip},
             out);
 }

@@ -50,7 +50,7 @@ std::vector<std::byte> greeting_bytes(const LinkGreeting& greeting) {
 // ------------------------------------------------------------------------------------ who needs one
 
 bool LinkTable::is_go_between(const Link& link, PeerId to) {
-  return link.target.peer != to && link.target.may_ask && link.target.dial_after && !link.is_through &&
+  return link.target.peer != to && link.target.may_ask && link.target.dial_after && !link.is_single() &&
          link.has_connection();
 }
 
@@ -130,7 +130,10 @@ void LinkTable::begin_aside(Instant now, Link& link, Actions& out) {
     out.emplace_back(LogEvent{LogLevel::info, "asks-go-between",
                               link.target.name + " is not reached; " + by.name + " is asked to join both"});
   }
+  // Or by both at once, which the straight way of before may have been.
+  if (config_.asks_both && !link.aside_is_through && link.punch.attempt == Slot::Attempt::none) ask_both(link, out);
   link.aside.attempt = Slot::Attempt::dialling;
+  link.aside.to = dial.to;
   link.aside.socket = dial.socket = new_socket();
   link.aside.due = now + kAttemptBound;
   sockets_[link.aside.socket] = {link.target.peer, kAside};
@@ -141,15 +144,20 @@ void LinkTable::aside_failed(Instant now, Link& link, const std::string& why, Ac
   out.emplace_back(LogEvent{LogLevel::debug, "go-between-failed",
                             std::string(link.aside_is_through ? "by a go-between " : "straight ") +
                                 link.target.name + " was not reached: " + why});
+  note_failure(now, link, link.aside.to, why, link.aside_is_through);
   const bool was_greeting = link.aside.attempt == Slot::Attempt::unanswered;
   stop_attempt(link.aside, out);
   ++link.asides;
-  const bool another_is = std::any_of(link.slots.begin(), link.slots.end(), [](const Slot& slot) {
-    return slot.attempt == Slot::Attempt::unanswered;
-  });
-  if (was_greeting && !another_is) link.sides.attempt_ended();
+  if (was_greeting && !has_greeted(link)) link.sides.attempt_ended();
   judge_held(now, link.target.peer, out);
   arm(now, link);
+}
+
+/// On some attempt that lasts.
+bool LinkTable::has_greeted(const Link& link) {
+  const auto is_unanswered = [](const Slot& slot) { return slot.attempt == Slot::Attempt::unanswered; };
+  return is_unanswered(link.aside) || is_unanswered(link.punch) ||
+         std::any_of(link.slots.begin(), link.slots.end(), is_unanswered);
 }
 
 void LinkTable::invited(Instant now, SocketId socket, PeerId who, Actions& out) {
@@ -161,6 +169,7 @@ void LinkTable::invited(Instant now, SocketId socket, PeerId who, Actions& out) 
   // Somebody whom this side does not know of yet: it asks again.
   if (link == nullptr || who == by.peer || !by.dial_after) return;
   if (!from.invitations.take(now) || !link->comings.take(now)) return;
+  link->by = by.peer;
   out.emplace_back(Come{.peer = by.peer,
                         .to = by.address,
                         .key = by.key,

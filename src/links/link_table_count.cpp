@@ -102,7 +102,7 @@ std::optional<std::uint32_t> LinkTable::judge_count(Instant now, Link& link, Lin
   if (sample.round_trip_least > Duration{})
     out.emplace_back(RoundTrips{link.target.peer, sample.round_trip, sample.round_trip_least});
   in_use = in_use || sample.is_full;
-  if (!link.count || link.is_widened || link.is_through) return std::nullopt;
+  if (!link.count || link.is_widened || link.is_single()) return std::nullopt;
   // The dialling side decides in the end: what this one asked for may not have come to be.
   if (!link.dials() && !link.count->is_settling(now) && link.count->wanted() != sum.connections)
     link.count->follow(now, sum.connections);
@@ -129,7 +129,7 @@ void LinkTable::asked(Instant now, SocketId socket, std::uint64_t connections, A
   const auto at = sockets_.find(socket);
   if (at == sockets_.end() || established(at->second) != socket) return;
   Link& link = *find(at->second.peer);
-  if (!link.dials() || config_.connections_per_link != 0 || link.is_widened || link.is_through) return;
+  if (!link.dials() || config_.connections_per_link != 0 || link.is_widened || link.is_single()) return;
   if (!link.count) link.count.emplace(static_cast<std::uint32_t>(link.slots.size()));
   const auto wanted =
       static_cast<std::uint32_t>(std::min<std::uint64_t>(connections, limits::kConnectionsPerLinkMax));
@@ -139,7 +139,7 @@ void LinkTable::asked(Instant now, SocketId socket, std::uint64_t connections, A
 
 void LinkTable::widen(Instant now, PeerId peer, std::uint32_t connections, Actions& out) {
   Link* const link = find(peer);
-  if (link == nullptr || !link->dials() || !link->count || link->is_through || config_.connections_per_link != 0)
+  if (link == nullptr || !link->dials() || !link->count || link->is_single() || config_.connections_per_link != 0)
     return;
   link->is_widened = connections != 0;
   if (!link->is_widened) return resize(now, peer, link->count->wanted(), out);
@@ -149,7 +149,7 @@ void LinkTable::widen(Instant now, PeerId peer, std::uint32_t connections, Actio
 
 void LinkTable::resize(Instant now, PeerId peer, std::uint32_t connections, Actions& out) {
   Link* const link = find(peer);
-  if (link == nullptr || !link->dials() || link->is_through) return;
+  if (link == nullptr || !link->dials() || link->is_single()) return;
   connections = std::clamp<std::uint32_t>(connections, 1, limits::kConnectionsPerLinkMax);
   dial_up_to(*link, connections, out);
   while (link->slots.size() > connections) {

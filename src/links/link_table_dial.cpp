@@ -54,9 +54,9 @@ void LinkTable::dial(Link& link, std::uint32_t index, Actions& out) {
   stop_attempt(slot, out);
   slot.attempt = Slot::Attempt::dialling;
   slot.socket = new_socket();
+  slot.to = link.dial_to.value_or(link.target.address);
   sockets_[slot.socket] = {link.target.peer, index};
-  out.emplace_back(Dial{.socket = slot.socket, .peer = link.target.peer, .to = link.target.address,
-                        .key = link.target.key});
+  out.emplace_back(Dial{.socket = slot.socket, .peer = link.target.peer, .to = slot.to, .key = link.target.key});
 }
 
 void LinkTable::dial_up_to(Link& link, std::size_t connections, Actions& out) {
@@ -74,13 +74,13 @@ void LinkTable::dialled(Instant now, SocketId socket, const Digest128& machine_p
   const Link& link = *find(at->second.peer);
   slot->attempt = Slot::Attempt::greeting;
   slot->proof = machine_proof;
-  const bool is_aside = at->second.index == kAside;
+  const bool is_first = at->second.index == kAside || at->second.index == kPunch;
   const auto greeting = encode_greeting(
       {.link_secret = link.target.secret,
        .from = self_,
        .to = link.target.peer,
-       .connection_index = is_aside ? 0 : at->second.index,
-       .connections_total = is_aside ? 1 : static_cast<std::uint32_t>(link.slots.size()),
+       .connection_index = is_first ? 0 : at->second.index,
+       .connections_total = is_first ? 1 : static_cast<std::uint32_t>(link.slots.size()),
        .machine_proof = slot->proof});
   out.emplace_back(Send{socket, {greeting.begin(), greeting.end()}});
   arm(now, *find(at->second.peer));
@@ -127,14 +127,21 @@ void LinkTable::received_answer(Instant now, ConnectionName name, const Received
   Link& link = *find(name.peer);
   const Digest128 proof = slot->proof;
   const bool is_through = name.index == kAside && link.aside_is_through;
-  link.sides.ours_established(now, is_through);
+  const bool is_punch = name.index == kPunch;
+  const bool is_punched = is_punch && slot->is_crossed;
+  const Address address = slot->to;
+  link.sides.ours_established(now, is_through || is_punched);
+  if (is_punch && !is_punched) link.dial_to = address;
   // What the system tells of the way to a go-between is not the whole of it.
   const Duration round_trip = is_through ? now - slot->greeted_at : received.round_trip;
-  if (name.index == kAside) take_place_of_all(link, out);
-  establish(now, {name.peer, name.index == kAside ? 0 : name.index},
+  const bool is_first = name.index == kAside || is_punch;
+  if (is_first) take_place_of_all(link, out);
+  establish(now, {name.peer, is_first ? 0 : name.index},
             {.socket = received.socket,
              .same_machine = !is_through && proof != Digest128{} && proof == answer->machine_proof,
              .is_through = is_through,
+             .is_punched = is_punched,
+             .address = address,
              .round_trip = round_trip},
             out);
 }
@@ -159,6 +166,9 @@ void LinkTable::dial_failed(Instant now, SocketId socket, const DialFailure& fai
 void LinkTable::attempt_failed(Instant now, ConnectionName name, const DialFailure& failure, Actions& out) {
   Link& link = *find(name.peer);
   if (name.index == kAside) return aside_failed(now, link, failure.why, out);
+  if (name.index == kPunch) return punch_failed(now, link, failure, out);
+  note_failure(now, link, link.slots[name.index].to, failure.why);
+  if (!link.has_connection()) link.dial_to.reset();
   out.emplace_back(LogEvent{LogLevel::debug, "dial-failed",
                             "connection " + std::to_string(name.index) + " to " + link.target.name +
                                 " was not established: " + failure.why});

@@ -47,6 +47,7 @@ struct Stranger {
   std::optional<LinkGreeting> greeting;  ///< Once it is whole: it waits for its link to be opened here.
   bool is_answered = false;              ///< The accepting answer is being written.
   bool is_through = false;               ///< What lies beyond it came by a go-between.
+  bool is_punched = false;               ///< It is one that this side has dialled, too.
   bool waits_to_meet = false;            ///< For another peer, which was invited.
 };
 

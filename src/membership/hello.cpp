@@ -62,6 +62,7 @@ void MasterMachine::State::hello(Instant now, ConnectionId connection, const Hel
             .arrival = arrivals_++};
   const bool is_given = !peer.who.address.host.empty();
   if (!is_given) peer.who.address.host = link.host;
+  peer.advertises = is_given;
   if (const auto error = address_refusal(peer)) return turn_away(connection, *error, out);
   ++source(link.source).pending;
   ++pending_;

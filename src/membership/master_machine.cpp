@@ -129,7 +129,8 @@ void MasterMachine::State::on(Instant now, const ConnectionOpened& event, Master
   ++from.strangers;
   ++from.anonymous;
   strangers_.insert(event.connection);
-  connections_[event.connection] = {.host = event.remote_host, .source = key, .heard_at = now, .peer = {}};
+  connections_[event.connection] = {
+      .host = event.remote_host, .port = event.remote_port, .source = key, .heard_at = now, .peer = {}};
   arm(Timer::connection, event.connection.value, now + config_.introduction);
   if (strangers_.size() > limits::kStrangersMax)
     drop_connection(*strangers_.begin(), "too many connections have not said who they are, and it is the oldest", out);
@@ -169,6 +170,8 @@ void MasterMachine::State::attach(Instant now, ConnectionId id, Peer& peer, Mast
   if (!peer.connection) doubt_others(peer, true);
   peer.connection = id;
   peer.seen_host = connection.host;
+  peer.seen_port = connection.port;
+  peer.ways = {};
   peer.badge = connection.badge;
   peer.view_sent = {};
   peer.group_members_sent = false;

@@ -47,6 +47,7 @@ struct ConnectionOpened {
   std::string remote_host;  ///< IP literal.
   /// Whose limits it counts for: the literal, of IPv6 the first 64 bits. Empty: the literal.
   std::string source{};
+  std::uint16_t remote_port = 0;  ///< 0: not known.
 };
 struct ConnectionClosed {
   ConnectionId connection;

@@ -21,9 +21,10 @@
 namespace hawser {
 
 /// The master's memory, and the decisions on it, one source file each: who is connected (master_machine.cpp), limits of
-/// an address (sources.cpp), visits.cpp (links of newcomers), admission.cpp, news.cpp, collectives (outcome.cpp),
-/// keys.cpp and attestations.cpp (of runs that have keys), away.cpp (broken connections of members), loss.cpp,
-/// recovery.cpp (of a restarted master), parties.cpp, measures.cpp, stragglers.cpp, status.cpp.
+/// an address (sources.cpp), visits.cpp (links of newcomers), reach.cpp (who are told to dial each other),
+/// admission.cpp, news.cpp, collectives (outcome.cpp), keys.cpp and attestations.cpp (of runs that have keys), away.cpp
+/// (broken connections of members), loss.cpp, recovery.cpp (of a restarted master), parties.cpp, measures.cpp,
+/// stragglers.cpp, status.cpp.
 ///
 /// A message costs what it is about, whatever else is in flight: deadlines are in heaps, and what must be known of many
 /// is kept as counts.
@@ -48,6 +49,7 @@ class MasterMachine::State {
   enum class Prefetch { none, under_way, over };
   struct Connection {
     std::string host;
+    std::uint16_t port = 0;
     std::string source;
     Instant heard_at;
     std::optional<PeerId> peer;
@@ -99,6 +101,10 @@ class MasterMachine::State {
   struct Peer {
     Introduction who;
     std::string seen_host;
+    std::uint16_t seen_port = 0;
+    Ways ways{};              ///< As it says itself, over this connection.
+    bool advertises = false;  ///< It has given its address, and has not been told yet that it is wrong.
+    TokenBucket both_dial{{.burst = limits::kBothDialsBurst, .per_second = limits::kBothDialsPerSecond}};
     std::string source;
     std::optional<ConnectionId> connection;  ///< None: it broke, and the peer may come back.
     std::optional<Badge> badge{};            ///< None in a run without keys.
@@ -249,6 +255,10 @@ class MasterMachine::State {
   void said(Instant now, PeerId peer, const Ping& message, MasterActions& out);
   void said(Instant now, PeerId peer, const StatusRequest& message, MasterActions& out);
   void said(Instant now, PeerId peer, const OperatorCommand& message, MasterActions& out);
+  // Peers that do not reach each other (reach.cpp).
+  void said(Instant now, PeerId peer, const Ways& message, MasterActions& out);
+  void said(Instant now, PeerId peer, const BothDial& message, MasterActions& out);
+  static DialEachOther introduced(const Peer& peer);
   void introduce(Instant now, ConnectionId connection, const PeerMessage& message, MasterActions& out);
   void attach(Instant now, ConnectionId connection, Peer& peer, MasterActions& out);
   void detach(ConnectionId connection);

@@ -16,7 +16,7 @@
 namespace hawser {
 
 /// Bumped when a message changes its meaning.
-inline constexpr std::uint32_t kProtocolVersion = 5;
+inline constexpr std::uint32_t kProtocolVersion = 6;
 
 // ------------------------------------------------------------------------------------ peer to master
 
@@ -159,6 +159,23 @@ struct PrefetchOver {
   friend bool operator==(const PrefetchOver&, const PrefetchOver&) = default;
 };
 
+/// Where this peer may be dialled, besides the address of its introduction. As soon as it is welcomed.
+struct Ways {
+  std::uint16_t port = 0;          ///< That it listens on.
+  std::vector<std::string> hosts;  ///< Addresses of its interfaces, kWaysMax at most.
+  /// This connection comes from that port. So a NAT that gives a port one outer port for all has the one that the
+  /// master sees.
+  bool is_from_port = false;
+  friend bool operator==(const Ways&, const Ways&) = default;
+};
+
+/// "Tell this peer and me to dial each other at once: no dial has come through."
+struct BothDial {
+  PeerId to;
+  std::string why;  ///< Why its address was not reached; empty: not known yet.
+  friend bool operator==(const BothDial&, const BothDial&) = default;
+};
+
 struct Leave {
   friend bool operator==(const Leave&, const Leave&) = default;
 };
@@ -213,7 +230,8 @@ struct OperatorCommand {
 };
 
 using PeerMessage = std::variant<Hello, Resume, Begun, Report, Complaint, UpdateCall, Linked, Leave, Ping, PrefetchOver,
-                                 Measured, StatusRequest, ViewPresented, OutcomesPresented, OperatorCommand>;
+                                 Measured, StatusRequest, ViewPresented, OutcomesPresented, OperatorCommand, Ways,
+                                 BothDial>;
 
 // ------------------------------------------------------------------------------------ master to peer
 
@@ -235,6 +253,15 @@ struct Present {
   bool view = false;      ///< Its view: ViewPresented.
   bool outcomes = false;  ///< OutcomesPresented.
   friend bool operator==(const Present&, const Present&) = default;
+};
+
+/// To both of two peers: dial each other now.
+struct DialEachOther {
+  PeerId peer;
+  /// Its connection as the master sees it, if that comes from the port that it listens on; else port 0.
+  Address seen;
+  Ways ways{};
+  friend bool operator==(const DialEachOther&, const DialEachOther&) = default;
 };
 
 /// Something that this peer, and nobody else, should see to. It is logged there.
@@ -351,6 +378,6 @@ struct CommandDone {
 
 using MasterMessage = std::variant<Welcome, Refused, Present, StartView, Committed, UpdateDone, WorldNews,
                                    Expelled, Pong, GroupMembers, Visitors, Measures, RunStatus, Straggling, Notice,
-                                   CommandDone, AttestedCollective>;
+                                   CommandDone, AttestedCollective, DialEachOther>;
 
 }  // namespace hawser

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "membership/messages.hpp"
 
@@ -14,6 +15,12 @@ struct CloseMaster {
 };
 struct SendMaster {
   PeerMessage message;
+};
+/// The master has told this peer and another one to dial each other at once. These are its addresses, the likeliest
+/// first.
+struct DialPeer {
+  PeerId peer;
+  std::vector<Address> to;
 };
 
 }  // namespace hawser

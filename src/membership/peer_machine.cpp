@@ -130,12 +130,13 @@ void PeerMachine::tell_master(PeerMessage message, PeerActions& out) {
   if (master_ == MasterLink::up) out.emplace_back(SendMaster{std::move(message)});
 }
 
-void PeerMachine::master_up(Instant now, PeerActions& out) {
+void PeerMachine::master_up(Instant now, Ways ways, PeerActions& out) {
   if (phase_ == Phase::idle || phase_ == Phase::lost) {
     out.emplace_back(CloseMaster{"no longer needed"});
     return;
   }
   master_ = MasterLink::up;
+  ways_ = std::move(ways);
   welcomed_ = false;
   heard_at_ = now;
   ping_at_ = now + bounds_.silence / 4;
@@ -219,7 +220,9 @@ void PeerMachine::said(Instant, const Welcome& message, PeerActions& out) {
   down_since_.reset();
   unanswered_ = 0;
   is_known_ = true;
+  seen_host_ = message.seen_host;
   const bool again = std::exchange(welcomed_, true);
+  if (!again && ways_.port != 0) tell_master(ways_, out);
   if (phase_ != Phase::joining) return;
   // A master may welcome a newcomer twice on one connection, but needs this once.
   if (again) return;

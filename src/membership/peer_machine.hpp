@@ -61,7 +61,8 @@ struct UpdateEnded {
 };
 
 using PeerAction = std::variant<DialMaster, CloseMaster, SendMaster, WantLinks, ViewStarted, OpCommitted,
-                                OpAborted, ConnectEnded, UpdateEnded, GroupMembersKnown, VisitorsKnown, LogEvent>;
+                                OpAborted, ConnectEnded, UpdateEnded, GroupMembersKnown, VisitorsKnown, DialPeer,
+                                LogEvent>;
 using PeerActions = std::vector<PeerAction>;
 
 struct PeerBounds {
@@ -121,11 +122,14 @@ class PeerMachine {
   void measured(LinkRow row, PeerActions& out);
 
   // Events of the network and of time.
-  void master_up(Instant now, PeerActions& out);
+  /// `ways`: how this peer may be dialled, as it will tell the master.
+  void master_up(Instant now, Ways ways, PeerActions& out);
   /// `is_no_master`: something else answers there.
   void master_down(Instant now, const std::string& reason, bool is_no_master, PeerActions& out);
   void master_said(Instant now, const MasterMessage& message, PeerActions& out);
   void link_changed(Instant now, PeerId peer, LinkChange change);
+  /// No dial to this peer has come through: both are to be told to dial.
+  void link_unreached(PeerId peer, const std::string& why, PeerActions& out);
   /// Members that this one needs a link to though they are not its neighbours, until the next view. Until they are told
   /// anew.
   void need_links(Instant now, const std::set<PeerId>& members, PeerActions& out);
@@ -174,6 +178,8 @@ class PeerMachine {
   void said(Instant now, const Visitors& message, PeerActions& out);
   void said(Instant now, const Measures& message, PeerActions& out);
   void said(Instant now, const Straggling& message, PeerActions& out);
+  void said(Instant now, const DialEachOther& message, PeerActions& out);
+  std::vector<Address> addresses_of(const DialEachOther& other) const;
   PlanBasis basis_of(std::uint64_t version) const;
 
   void tell_master(PeerMessage message, PeerActions& out);
@@ -221,6 +227,8 @@ class PeerMachine {
   MasterLink master_ = MasterLink::down;
   bool welcomed_ = false;  ///< By the master, over this connection.
   bool is_known_ = false;  ///< The master has answered since this peer called connect.
+  Ways ways_;              ///< Of this peer, while there is a connection to the master.
+  std::string seen_host_;  ///< Where the master sees it.
   int unanswered_ = 0;     ///< Connections in a row over which it said nothing.
   Instant heard_at_{};
   Instant ping_at_{};

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/limits.hpp"
 #include "membership/peer_machine.hpp"
 #include "membership/sponsors.hpp"
 
@@ -7,6 +8,8 @@
 namespace hawser {
 namespace {
 
+/// Of one peer, that are dialled at once.
+constexpr std::size_t kAddressesMax = limits::kWaysMax + 2;
 /// What happens to several links at one time is told together.
 constexpr Duration kLinkReportDelay = milliseconds(2);
 /// A newcomer dials the members, and they dial it if nothing came of that. Among equals the one with the smaller id
@@ -116,6 +119,43 @@ void PeerMachine::link_changed(Instant now, PeerId peer, LinkChange change) {
     links_up_.erase(peer);
   }
   note_link(now, peer, change);
+}
+
+void PeerMachine::link_unreached(PeerId peer, const std::string& why, PeerActions& out) {
+  if (welcomed_ && wanted_.contains(peer)) tell_master(BothDial{.to = peer, .why = why}, out);
+}
+
+void PeerMachine::said(Instant, const DialEachOther& message, PeerActions& out) {
+  if (wanted_.contains(message.peer))
+    out.emplace_back(DialPeer{.peer = message.peer, .to = addresses_of(message)});
+}
+
+/// Behind one NAT, or in one private network, peers reach each other by what they have inside. Elsewhere an address of
+/// a private network is somebody else's. The port that the master sees comes before the one that the peer listens on: a
+/// NAT may have changed it.
+std::vector<Address> PeerMachine::addresses_of(const DialEachOther& other) const {
+  std::vector<Address> to;
+  const auto add = [&](const Address& one) {
+    const HostKind kind = one.host.empty() ? HostKind::any : kind_of(one.host);
+    if (kind == HostKind::any || kind == HostKind::loopback || one.port == 0 || to.size() >= kAddressesMax) return;
+    if (std::find(to.begin(), to.end(), one) == to.end()) to.push_back(one);
+  };
+  const bool are_near = other.seen.host == seen_host_ || (kind_of(other.seen.host) == HostKind::local &&
+                                                          kind_of(seen_host_) == HostKind::local);
+  const auto add_inside = [&] {
+    for (const std::string& host : other.ways.hosts)
+      if (are_near || kind_of(host) == HostKind::global) add({host, other.ways.port});
+  };
+  if (other.seen.host == seen_host_) add_inside();
+  // Whoever is seen on the master's own machine is found where the master is dialled.
+  const bool is_masters = kind_of(other.seen.host) == HostKind::loopback;
+  const std::string& host = is_masters ? bounds_.master_host : other.seen.host;
+  if (!is_masters) add(other.seen);
+  add({host, other.ways.port});
+  for (const Member& member : links_to_have())
+    if (member.id == other.peer) add(reachable(member).address);
+  add_inside();
+  return to;
 }
 
 void PeerMachine::note_link(Instant now, PeerId peer, LinkChange change) {

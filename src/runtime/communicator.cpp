@@ -87,6 +87,7 @@ Communicator::Communicator(CommunicatorConfig config, RunAccess access, std::sha
                                            DriverConfig{.engine = config_.engine,
                                                         .master = config_.master,
                                                         .advertise_host = config_.advertise_host,
+                                                        .advertise_port = config_.advertise_port,
                                                         .connections_per_link = config_.connections_per_link,
                                                         .tcp = config_.tcp,
                                                         .check_same_host = config_.check_same_host,
@@ -138,7 +139,8 @@ Result<std::unique_ptr<Communicator>> Communicator::create(CommunicatorConfig co
   auto listener = transport::Listener::open(*io, {.host = config.listen_host,
                                                   .port_first = config.port_first,
                                                   .port_last = config.port_last,
-                                                  .this_machine_only = !access->beyond_this_machine()});
+                                                  .this_machine_only = !access->beyond_this_machine(),
+                                                  .shares_port = true});
   if (!listener.ok()) return listener.error();
   std::unique_ptr<Communicator> communicator(
       new Communicator(std::move(config), std::move(*access), std::move(*listener), std::move(copies), *io));

@@ -34,6 +34,7 @@ struct CommunicatorConfig {
   Address master;
   EngineConfig engine;
   std::string advertise_host;  ///< Literal or name; empty: as the master sees this peer.
+  std::uint16_t advertise_port = 0;  ///< 0: the port that it listens on.
   std::string listen_host;     ///< Literal or name; empty: all interfaces.
   std::uint16_t port_first = 0;
   std::uint16_t port_last = 0;

@@ -105,8 +105,11 @@ void MasterDriver::accepted(transport::Stream stream, const std::string& remote_
     return;
   }
   const ConnectionId id{next_id_++};
-  events_.emplace_back(
-      ConnectionOpened{.connection = id, .remote_host = remote_host, .source = transport::source_of(stream.socket())});
+  std::error_code gone;
+  events_.emplace_back(ConnectionOpened{.connection = id,
+                                        .remote_host = remote_host,
+                                        .source = transport::source_of(stream.socket()),
+                                        .remote_port = stream.socket().remote_endpoint(gone).port()});
   auto connection = transport::ControlConnection::start(
       std::move(stream), {.message = [this, id](const std::string& message) { said(id, message); },
                           .broken = [this, id](std::string reason) { broke(id, std::move(reason)); },

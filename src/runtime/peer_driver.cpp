@@ -45,12 +45,14 @@ PeerDriver::PeerDriver(asio::io_context& io, DriverConfig config,
       links_(io, names_,
              {.table = {.connections_per_link = config_.connections_per_link,
                         .connections_same_machine = std::max(1U, config_.lanes),
+                        .asks_both = reaches_others(),
                         .seed = config_.seed},
               .check_same_host = config_.check_same_host,
               .tcp = config_.tcp,
               .tls = config_.access.tls,
               .insecure = config_.access.insecure,
               .tls_same_host = config_.tls_same_host,
+              .listens = listener_->address(),
               .next_lane = next_lane(),
               .is_own_thread = is_own_thread()},
              *this),
@@ -425,6 +427,12 @@ void PeerDriver::link_up(transport::ConnectionName connection, const transport::
 void PeerDriver::link_down(transport::ConnectionName connection, std::uint64_t incarnation, std::string reason) {
   recent_checksums_.forget();
   events_.emplace_back(LinkDown{name_of(connection), incarnation, std::move(reason)});
+}
+
+void PeerDriver::perform_one(DialPeer& action) { links_.dial_at_once(action.peer, action.to); }
+
+void PeerDriver::link_unreached(PeerId peer, std::string why) {
+  events_.emplace_back(LinkUnreached{.peer = peer, .why = std::move(why)});
 }
 
 void PeerDriver::link_refused(PeerId peer) { events_.emplace_back(LinkRefused{peer}); }

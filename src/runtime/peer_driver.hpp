@@ -42,6 +42,7 @@ struct DriverConfig {
   EngineConfig engine;
   Address master;
   std::string advertise_host;  ///< Empty: as the master sees this peer.
+  std::uint16_t advertise_port = 0;  ///< 0: that it listens on.
   std::uint32_t connections_per_link = 0;
   TcpOptions tcp;
   bool check_same_host = false;
@@ -110,6 +111,7 @@ class PeerDriver final : private transport::FrameTraffic {
   void link_up(transport::ConnectionName connection, const transport::EstablishedConnection& established) override;
   void link_down(transport::ConnectionName connection, std::uint64_t incarnation, std::string reason) override;
   void link_refused(PeerId peer) override;
+  void link_unreached(PeerId peer, std::string why) override;
   void link_sampled(PeerId peer, Duration round_trip, Duration round_trip_least) override;
   void settle() override;
   void log(LogEvent event) override;
@@ -125,6 +127,7 @@ class PeerDriver final : private transport::FrameTraffic {
   void perform_one(CloseMaster& action);
   void perform_one(SendMaster& action);
   void perform_one(OpenLink& action);
+  void perform_one(DialPeer& action);
   void perform_one(CloseLink& action);
   void perform_one(WakeLink& action);
   void perform_one(WidenLink& action);
@@ -136,6 +139,8 @@ class PeerDriver final : private transport::FrameTraffic {
   void perform_one(LogEvent& action);
 
   void master_dialled(Result<transport::Stream> result);
+  bool reaches_others() const;
+  Ways ways_over(const transport::Stream& master) const;
   void master_said(const std::string& message);
   void master_broke(std::string reason);
   void master_is_missed(const std::string& why);

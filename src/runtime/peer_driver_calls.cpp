@@ -31,7 +31,8 @@ void PeerDriver::connect(CallId id, std::shared_ptr<PrefetchTarget> prefetch, Ow
   step(ConnectCall{.call = id,
                    .id = self,
                    .token = random_bits(),
-                   .address = {.host = config_.advertise_host, .port = listener_->address().port},
+                   .address = {.host = config_.advertise_host,
+                               .port = config_.advertise_port != 0 ? config_.advertise_port : listener_->address().port},
                    .prefetch = std::move(prefetch)});
   // The master answers later, and links are opened after that.
   if (info()->self == self) links_.set_self(self);

@@ -4,7 +4,9 @@
 
 #include "runtime/clock.hpp"
 #include "runtime/log.hpp"
+#include "base/limits.hpp"
 #include "runtime/peer_driver.hpp"
+#include "transport/own_addresses.hpp"
 #include "trust/attest.hpp"
 #include "trust/tls_context.hpp"
 #include "wire/control_codec.hpp"
@@ -43,7 +45,9 @@ void PeerDriver::perform_one(DialMaster&) {
                                if (generation == master_generation_) master_dialled(std::move(result));
                                settle();
                              },
-                             {.tls = config_.access.tls, .insecure = config_.access.insecure});
+                             {.tls = config_.access.tls,
+                              .insecure = config_.access.insecure,
+                              .from = reaches_others() ? listener_->address() : Address{}});
 }
 
 void PeerDriver::master_dialled(Result<transport::Stream> result) {
@@ -60,6 +64,7 @@ void PeerDriver::master_dialled(Result<transport::Stream> result) {
     return;
   }
   const std::uint64_t generation = master_generation_;
+  Ways ways = ways_over(*result);
   master_ = transport::ControlConnection::start(std::move(result.value()),
                                                 {.message =
                                                      [this, generation](const std::string& message) {
@@ -73,7 +78,24 @@ void PeerDriver::master_dialled(Result<transport::Stream> result) {
                                                      },
                                                  .settle = [this] { settle(); }});
   wait_log_->master_up = true;
-  events_.emplace_back(MasterUp{});
+  events_.emplace_back(MasterUp{std::move(ways)});
+}
+
+/// Without a key it stays on this machine.
+bool PeerDriver::reaches_others() const { return config_.access.tls || config_.access.insecure; }
+
+/// How others may dial this peer, which has just reached the master.
+Ways PeerDriver::ways_over(const transport::Stream& master) const {
+  if (!reaches_others()) return {};
+  const Address& listens = listener_->address();
+  std::error_code error;
+  const auto local = master.socket().local_endpoint(error);
+  Ways ways{.port = listens.port, .hosts = {}, .is_from_port = !error && local.port() == listens.port};
+  if (kind_of(listens.host) == HostKind::any)
+    ways.hosts = transport::own_addresses(limits::kWaysMax);
+  else if (kind_of(listens.host) != HostKind::loopback)
+    ways.hosts = {listens.host};
+  return ways;
 }
 
 void PeerDriver::master_is_missed(const std::string& why) {

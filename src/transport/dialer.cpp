@@ -87,16 +87,37 @@ void Dial::found(const Result<HostAddresses>& addresses) {
 void Dial::try_next() {
   if (over_ || connected_ || tries_.size() == addresses_.size()) return;
   const std::size_t which = tries_.size();
-  const Tcp::endpoint endpoint(addresses_[which], to_.port);
-  Tcp::socket& socket = tries_.emplace_back(io_);
-  if (const auto error = open_socket(socket, endpoint.protocol())) return tried(which, error);
-  allow_rebinding(socket.native_handle());
-  socket.async_connect(endpoint, [self = shared_from_this(), which](const std::error_code& error) {
-    if (!self->over_ && !self->connected_) self->tried(which, error);
-  });
+  tries_.emplace_back(io_);
+  connect(which);
+  if (over_ || connected_) return;
   next_.expires_after(kNextAddressAfter);
   next_.async_wait([self = shared_from_this()](const std::error_code& error) {
     if (!error) self->try_next();
+  });
+}
+
+void Dial::connect(std::size_t which) {
+  const Tcp::endpoint endpoint(addresses_[which], to_.port);
+  Tcp::socket& socket = tries_[which];
+  if (const auto error = open_socket(socket, endpoint.protocol())) return tried(which, error);
+  allow_rebinding(socket.native_handle());
+  if (options_.from.port != 0 &&
+      bind_for_dial(socket, endpoint.protocol(), options_.from.host, options_.from.port)) {
+    options_.from = {};
+    std::error_code ignored;
+    socket.close(ignored);
+    if (const auto error = open_socket(socket, endpoint.protocol())) return tried(which, error);
+    allow_rebinding(socket.native_handle());
+  }
+  socket.async_connect(endpoint, [self = shared_from_this(), which](const std::error_code& error) {
+    if (self->over_ || self->connected_) return;
+    // An earlier connection between the same ports lingers.
+    const bool is_taken = error == asio::error::address_in_use || error == std::errc::address_not_available;
+    if (!is_taken || self->options_.from.port == 0) return self->tried(which, error);
+    self->options_.from = {};
+    std::error_code ignored;
+    self->tries_[which].close(ignored);
+    self->connect(which);
   });
 }
 

@@ -22,6 +22,8 @@ struct DialOptions {
   TlsPtr tls{};  ///< Null: in plain.
   /// In plain also to other machines.
   bool insecure = true;
+  /// From the port of a listener that shares it, if that can be had; port 0: from any.
+  Address from{};
   /// Whose key the other side must have; none: that of anybody in the run. Only under TLS.
   std::optional<KeyId> expected{};
 };
@@ -54,6 +56,7 @@ class Dial : public std::enable_shared_from_this<Dial> {
   void bound();
   void found(const Result<HostAddresses>& addresses);
   void try_next();
+  void connect(std::size_t which);
   void tried(std::size_t which, const std::error_code& error);
   void shake_hands();
   Result<void> check_expected() const;

@@ -62,6 +62,9 @@ class FrameTraffic {
   /// No connection of the link is established, and where this side had got through to the other before it was refused
   /// now.
   virtual void link_refused(PeerId peer) = 0;
+  /// No dial has come through on this link: the master may tell both sides to dial at once. `why` the other side's
+  /// address was not reached; empty: not known yet.
+  virtual void link_unreached(PeerId peer, std::string why) = 0;
   /// Ten times a second while a link between hosts is in use: the mean of its connections' round trips of late, and
   /// the shortest there ever was.
   virtual void link_sampled(PeerId peer, Duration round_trip, Duration round_trip_least) = 0;

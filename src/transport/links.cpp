@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <asio/buffer.hpp>
+#include <asio/error.hpp>
 #include <asio/post.hpp>
 #include <chrono>
 #include <utility>
 #include <variant>
 
 #include "base/limits.hpp"
+#include "transport/links_handshake.hpp"
 #include "transport/same_machine.hpp"
 #include "transport/socket_wait.hpp"
 #include "wire/link_greeting.hpp"
@@ -20,23 +22,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using links::SocketId;
 
-Instant now() { return Instant(std::chrono::duration_cast<Duration>(Clock::now().time_since_epoch())); }
+Instant now() { return links_now(); }
 
 }  // namespace
-
-/// A connection whose greeting and answer are not yet exchanged.
-struct Links::Handshake {
-  Handshake(SocketId number, Stream connected) : id(number), stream(std::move(connected)) {}
-
-  void close() {
-    is_over = true;
-    stream.close();
-  }
-
-  SocketId id;
-  Stream stream;
-  bool is_over = false;  ///< It is in handshakes_ no more.
-};
 
 Links::Links(asio::io_context& io, NameLookup& names, LinksConfig config, FrameTraffic& traffic)
     : io_(io), names_(names), config_(std::move(config)), traffic_(traffic), table_(config_.table), timer_(io) {}
@@ -44,13 +32,6 @@ Links::Links(asio::io_context& io, NameLookup& names, LinksConfig config, FrameT
 Links::~Links() { close_all(); }
 
 // -------------------------------------------------------------------------------------- what is asked for
-
-template <class Ask>
-void Links::ask_table(const Ask& ask) {
-  links::Actions actions;
-  ask(actions);
-  perform(actions);
-}
 
 void Links::set_self(PeerId self) {
   close_all();
@@ -73,6 +54,8 @@ void Links::close_all() {
     if (dial) dial->close();
   for (const auto& [id, handshake] : handshakes_) handshake->close();
   for (const auto& [id, meeting] : meetings_) meeting->close();
+  for (const auto& [id, punch] : punches_)
+    if (punch) punch->close();
   for (const auto& meeting : comings_) meeting->close();
   for (const auto& [id, splice] : splices_) splice.first->close();
   {
@@ -82,12 +65,17 @@ void Links::close_all() {
   connections_.clear();
   dials_.clear();
   meetings_.clear();
+  punches_.clear();
   comings_.clear();
   splices_.clear();
   handshakes_.clear();
   table_.close_all();
   timer_.cancel();
   armed_.reset();
+}
+
+void Links::dial_at_once(PeerId peer, const std::vector<Address>& to) {
+  ask_table([&](links::Actions& out) { table_.dial_at_once(now(), peer, to, out); });
 }
 
 void Links::drop(ConnectionName connection) {
@@ -121,6 +109,7 @@ void Links::accepted(Stream stream, const std::string& remote_host, bool is_thro
         out);
     if (!number) return;
     const auto handshake = std::make_shared<Handshake>(*number, std::move(stream));
+    if (!is_through) handshake->preface = Handshake::Preface::awaited;
     handshakes_.emplace(*number, handshake);
     wait_readable(handshake);
   });
@@ -325,6 +314,10 @@ void Links::perform_one(const links::Close& action, links::Actions&) {
     at->second->close();
     meetings_.erase(at);
   }
+  if (const auto at = punches_.find(action.socket); at != punches_.end()) {
+    at->second->close();
+    punches_.erase(at);
+  }
   if (const auto at = splices_.find(action.socket); at != splices_.end()) {
     at->second.first->close();
     splices_.erase(at);
@@ -481,7 +474,8 @@ bool Links::read(const std::shared_ptr<Handshake>& handshake) {
   std::array<std::byte, kGreetingBytes + 1> bytes;
   Stream& stream = handshake->stream;
   std::error_code error;
-  if (stream.is_encrypted() && stream.badge() == nullptr) {
+  if (!has_read_preface(*handshake, error) && !error) return wait_readable(handshake), false;
+  if (!error && stream.is_encrypted() && stream.badge() == nullptr) {
     // Strangers may say much before they have proven anything, so nobody is asked about it.
     stream.shake_hands(error);
     if (is_wait(error)) return wait_readable(handshake), false;

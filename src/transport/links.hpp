@@ -22,6 +22,7 @@
 #include "transport/frame_traffic.hpp"
 #include "transport/meeting.hpp"
 #include "transport/name_lookup.hpp"
+#include "transport/punch.hpp"
 #include "transport/splice.hpp"
 #include "transport/stream.hpp"
 
@@ -38,6 +39,8 @@ struct LinksConfig {
   bool insecure = true;  ///< In plain also to other machines.
   /// Links between peers on one machine stay under TLS, too.
   bool tls_same_host = false;
+  /// Where the listener listens, if it shares its port; port 0: it does not.
+  Address listens{};
   /// Gives the io_context whose thread carries the next connection, and says whether a thread is that of one; null: all
   /// are carried by the thread of Links.
   std::function<asio::io_context&()> next_lane{};
@@ -60,11 +63,13 @@ class Links {
   void open(const LinkTarget& target);
   void close(PeerId peer);
   void close_all();
+  void dial_at_once(PeerId peer, const std::vector<Address>& to);
   void drop(ConnectionName connection);
   void resize(PeerId peer, std::uint32_t connections);
   void ask(PeerId peer, std::uint32_t connections);
   void widen(PeerId peer, std::uint32_t connections);
   bool is_established(ConnectionName connection, std::uint64_t incarnation) const;
+  std::optional<links::Reach> reach(PeerId peer) const { return table_.reach(peer); }
   std::size_t strangers() const { return table_.strangers(); }
 
   /// A connection that the listener accepted, or that a go-between has brought.
@@ -96,6 +101,8 @@ class Links {
   void perform(links::Actions& actions);
   void perform_one(const links::Dial& action, links::Actions& next);
   void perform_one(const links::Come& action, links::Actions& next);
+  void perform_one(const links::AskBothDial& action, links::Actions& next);
+  void perform_one(const links::Punch& action, links::Actions& next);
   void perform_one(const links::Invite& action, links::Actions& next);
   void perform_one(const links::Join& action, links::Actions& next);
   void perform_one(const links::Send& action, links::Actions& next);
@@ -115,8 +122,10 @@ class Links {
   void ask_table(const Ask& ask);
   void arm();
   void dialled(links::SocketId socket, Result<Stream> result, bool was_refused, bool is_through = false);
+  void punched(links::SocketId socket, Punch::Outcome outcome);
   void wait_readable(const std::shared_ptr<Handshake>& handshake);
   bool read(const std::shared_ptr<Handshake>& handshake);
+  static bool has_read_preface(Handshake& handshake, std::error_code& error);
   void broke(links::SocketId socket, const std::string& reason);
   void forget(const DataConnection& connection);
   void use();
@@ -129,6 +138,7 @@ class Links {
   links::LinkTable table_;
   std::unordered_map<links::SocketId, std::shared_ptr<Dial>> dials_;
   std::unordered_map<links::SocketId, std::shared_ptr<Meeting>> meetings_;  ///< Of dials by a go-between.
+  std::unordered_map<links::SocketId, std::shared_ptr<Punch>> punches_;
   std::set<std::shared_ptr<Meeting>> comings_;
   /// Connections of others that are joined here, and which end of it each is.
   std::unordered_map<links::SocketId, std::pair<std::shared_ptr<Splice>, std::size_t>> splices_;

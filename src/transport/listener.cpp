@@ -119,6 +119,9 @@ Result<std::shared_ptr<Listener>> Listener::open(asio::io_context& io, const Lis
                                      (everywhere ? std::string("all interfaces") : place.host) + ": " +
                                      reason_of(error)};
   }
+  // Only now: others that are about to listen still find the port taken.
+  if (place.shares_port)
+    for (Door& door : listener->doors_) share_port(door.acceptor.native_handle());
   const auto local = listener->doors_.front().acceptor.local_endpoint(error);
   listener->address_ = {.host = local.address().to_string(), .port = local.port()};
   return listener;

@@ -25,6 +25,8 @@ struct ListenPlace {
   std::uint16_t port_last = 0;
   /// Loopback addresses only: all of them for an empty host, and another host is an error.
   bool this_machine_only = false;
+  /// Dials of this process may leave from the port.
+  bool shares_port = false;
 };
 
 /// A listening port on one or more addresses. Lives on one io_context; not thread-safe.

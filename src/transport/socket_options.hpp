@@ -39,6 +39,13 @@ void apply(const TcpOptions& options, Tcp::socket& socket);
 /// Dialling sockets need it too: one of them may by chance hold the port that a restarted master wants.
 void allow_rebinding(int fd);
 
+/// Lets dials of this process leave from a listening port, once set on the listener behind its listen(), and on the
+/// dialling socket before its bind(). Another listener still finds the port taken.
+void share_port(int fd);
+/// Binds a socket that will dial to this port, of the listener's address if that is one of its family, which is the
+/// `host` "" or "::" or "0.0.0.0" for all.
+std::error_code bind_for_dial(Tcp::socket& socket, const Tcp& protocol, const std::string& host, std::uint16_t port);
+
 /// "1.2.3.4" or "2001:db8::1": an IPv4 address that came through an IPv6 socket is shown as IPv4.
 std::string plain_host(const asio::ip::address& address);
 

@@ -345,6 +345,17 @@ class Judge {
     return linked;
   }
 
+  Ways ways(const wire::WaysEntry& from) {
+    Ways ways{.port = port(from.port()), .hosts = {}, .is_from_port = from.from_port()};
+    if (fits(static_cast<std::size_t>(from.hosts_size()), limits::kWaysMax, "addresses"))
+      for (const std::string& one : from.hosts()) ways.hosts.push_back(host(one));
+    return ways;
+  }
+
+  DialEachOther dial_each_other(const wire::DialEachOtherBody& from) {
+    return {.peer = PeerId{from.peer()}, .seen = address(from.host(), from.port()), .ways = ways(from.ways())};
+  }
+
   OperatorVerb verb(std::uint32_t from) {
     return enumerator<OperatorVerb>(from, static_cast<std::uint32_t>(OperatorVerb::end_drain), "command");
   }
@@ -405,9 +416,13 @@ class Judge {
 
   std::string name(const std::string& from) { return text(from, limits::kNameBytesMax, "name"); }
 
+  std::uint16_t port(std::uint32_t from) {
+    if (from > 0xffff) refuse("port " + std::to_string(from) + " does not exist");
+    return static_cast<std::uint16_t>(from);
+  }
+
   Address address(const std::string& from_host, std::uint32_t port) {
-    if (port > 0xffff) refuse("port " + std::to_string(port) + " does not exist");
-    return {.host = host(from_host), .port = static_cast<std::uint16_t>(port)};
+    return {.host = host(from_host), .port = this->port(port)};
   }
 
   const char* whose_;
@@ -477,6 +492,9 @@ PeerMessage peer_message_of(const wire::PeerEnvelope& from, Judge& judge) {
                        .flows = judge.flows(from.complaint())};
     case Case::kUpdateCall: return UpdateCall{.first = from.update_call().first()};
     case Case::kLinked: return judge.linked(from.linked());
+    case Case::kWays: return judge.ways(from.ways());
+    case Case::kBothDial:
+      return BothDial{.to = PeerId{from.both_dial().to()}, .why = judge.sentence(from.both_dial().why())};
     case Case::kViewPresented: return ViewPresented{judge.view(from.view_presented())};
     case Case::kOutcomesPresented: return outcomes_of(from.outcomes_presented(), judge);
     case Case::kLeave: return Leave{};
@@ -529,6 +547,7 @@ MasterMessage master_message_of(const wire::MasterEnvelope& from, Judge& judge) 
       return Visitors{judge.change(from.visitors(), "a list of visitors names a peer twice")};
     case Case::kRunStatus: return judge.run_status(from.run_status());
     case Case::kStraggling: return judge.straggling(from.straggling());
+    case Case::kDialEachOther: return judge.dial_each_other(from.dial_each_other());
     case Case::kAttestedCollective: return judge.attested(from.attested_collective());
     case Case::MESSAGE_NOT_SET: break;
   }
@@ -567,6 +586,7 @@ Result<PeerMessage> decode_peer_message(std::span<const std::byte> bytes) {
       {{"members",
         {Envelope::kViewPresentedFieldNumber, wire::ViewEntry::kMembersFieldNumber},
         limits::kGroupSizeMax},
+       {"addresses", {Envelope::kWaysFieldNumber, wire::WaysEntry::kHostsFieldNumber}, limits::kWaysMax},
        {"undecided collectives", {kOutcomes, Outcomes::kUndecidedFieldNumber}, kUndecidedMax},
        {"committed collectives", {kOutcomes, Outcomes::kCommittedFieldNumber}, limits::kOutcomesRememberedMax}},
       peer_message_of);
@@ -592,6 +612,10 @@ Result<MasterMessage> decode_master_message(std::span<const std::byte> bytes) {
        {"members of a collective",
         {Envelope::kAttestedCollectiveFieldNumber, wire::AttestedCollectiveBody::kMembersFieldNumber},
         limits::kGroupSizeMax},
+       {"addresses",
+        {Envelope::kDialEachOtherFieldNumber, wire::DialEachOtherBody::kWaysFieldNumber,
+         wire::WaysEntry::kHostsFieldNumber},
+        limits::kWaysMax},
        {"groups", {kStatus, RunStatusBody::kGroupsFieldNumber}, limits::kStatusPeersMax},
        {"members",
         {kStatus, RunStatusBody::kGroupsFieldNumber, wire::GroupStatusEntry::kMembersFieldNumber},

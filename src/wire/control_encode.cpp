@@ -42,6 +42,12 @@ void put(const Error& from, wire::ErrorEntry& to) {
   to.set_sentence(make_loggable(from.sentence, limits::kSentenceBytesMax));
 }
 
+void put(const Ways& from, wire::WaysEntry& to) {
+  to.set_port(from.port);
+  for (const std::string& host : from.hosts) to.add_hosts(host);
+  to.set_from_port(from.is_from_port);
+}
+
 void put(const Signature& from, wire::SignatureEntry& to) {
   to.set_collective(static_cast<std::uint32_t>(from.collective));
   to.set_type(static_cast<std::uint32_t>(from.type));
@@ -251,6 +257,12 @@ struct PeerMessageWriter {
     to.mutable_operator_command()->set_argument(from.argument);
   }
 
+  void operator()(const Ways& from) { put(from, *to.mutable_ways()); }
+  void operator()(const BothDial& from) {
+    to.mutable_both_dial()->set_to(from.to.value);
+    to.mutable_both_dial()->set_why(make_loggable(from.why, limits::kSentenceBytesMax));
+  }
+
   static void op(const OpKey& key, const Signature& signature, wire::OpBody& body) {
     put(key, *body.mutable_key());
     put(signature, *body.mutable_signature());
@@ -320,6 +332,13 @@ struct MasterMessageWriter {
   }
   void operator()(const CommandDone& from) {
     to.mutable_command_done()->set_sentence(make_loggable(from.sentence, limits::kSentenceBytesMax));
+  }
+  void operator()(const DialEachOther& from) {
+    wire::DialEachOtherBody& body = *to.mutable_dial_each_other();
+    body.set_peer(from.peer.value);
+    body.set_host(from.seen.host);
+    body.set_port(from.seen.port);
+    put(from.ways, *body.mutable_ways());
   }
   void operator()(const Visitors& from) { put(from.visitors, *to.mutable_visitors()); }
   void operator()(const AttestedCollective& from) {

@@ -10,6 +10,23 @@
 #include "wire/refused.hpp"
 
 namespace hawser {
+std::array<std::byte, kPunchHelloBytes> encode_punch_hello(PunchHello hello) {
+  std::array<std::byte, kPunchHelloBytes> out;
+  FieldWriter writer(out);
+  writer.bytes(kPunchMagic);
+  writer.u32(static_cast<std::uint32_t>(hello));
+  return out;
+}
+
+Result<PunchHello> decode_punch_hello(std::span<const std::byte, kPunchHelloBytes> in) {
+  if (const auto magic = check_magic(in, kPunchMagic); !magic.ok()) return magic.error();
+  FieldReader reader(in);
+  reader.skip(kPunchMagic.size());
+  const std::uint32_t hello = reader.u32();
+  if (hello != 1 && hello != 2) return refused("a peer that dials says the unknown word " + std::to_string(hello));
+  return static_cast<PunchHello>(hello);
+}
+
 std::array<std::byte, kGreetingBytes> encode_greeting(const LinkGreeting& greeting) {
   std::array<std::byte, kGreetingBytes> out;
   FieldWriter writer(out);

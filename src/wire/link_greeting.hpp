@@ -45,6 +45,14 @@ enum class GreetingAnswer : std::uint32_t {
   refused_busy = 3,  ///< Too many connections at this moment: try again later.
 };
 
+/// What either side of a connection says before all else, TLS included, if one of them was told by the master to dial
+/// the other, which does the same. It tells two dials that have crossed from one that was accepted.
+enum class PunchHello : std::uint8_t { dialled = 1, accepted = 2 };
+inline constexpr std::size_t kPunchHelloBytes = 8;
+std::array<std::byte, kPunchHelloBytes> encode_punch_hello(PunchHello hello);
+/// Errors: refused, with a sentence.
+Result<PunchHello> decode_punch_hello(std::span<const std::byte, kPunchHelloBytes> in);
+
 std::array<std::byte, kGreetingBytes> encode_greeting(const LinkGreeting& greeting);
 /// `machine_proof`: as in the greeting, of the acceptor.
 std::array<std::byte, kGreetingAnswerBytes> encode_greeting_answer(GreetingAnswer answer,

@@ -9,6 +9,7 @@ namespace {
 const char* what_is_expected(const Magic& expected) {
   if (expected == kControlMagic) return "a control message was expected";
   if (expected == kGreetingMagic) return "this is a port for data connections between peers";
+  if (expected == kPunchMagic) return "a peer that dials this one, too, was expected";
   if (expected == kAnswerMagic) return "the answer to a link greeting was expected";
   return "a data frame was expected";
 }
@@ -39,6 +40,7 @@ std::string what_came(std::span<const std::byte> head) {
   if (starts_with(head, kGreetingMagic)) return "a peer opened a data connection";
   if (starts_with(head, kAnswerMagic)) return "an answer to a link greeting came, which peers send and masters do not";
   if (starts_with(head, kFrameMagic)) return "a data frame came";
+  if (starts_with(head, kPunchMagic)) return "a peer dialled that was told to";
   static constexpr std::byte kTlsAlert{0x15};
   static constexpr std::byte kTlsHandshake{0x16};
   if (head.front() == kTlsAlert || head.front() == kTlsHandshake)

@@ -17,6 +17,10 @@ inline constexpr Magic kGreetingMagic{std::byte{0xf5}, std::byte{'H'}, std::byte
 inline constexpr Magic kAnswerMagic{std::byte{0xf5}, std::byte{'H'}, std::byte{'W'}, std::byte{'A'}};
 inline constexpr Magic kFrameMagic{std::byte{0xf5}, std::byte{'H'}, std::byte{'W'}, std::byte{'F'}};
 
+/// Of a dial that the other side may answer by one of its own. It differs in its first byte: whoever accepts it knows
+/// by that byte that something precedes a greeting, or TLS.
+inline constexpr Magic kPunchMagic{std::byte{0xf6}, std::byte{'H'}, std::byte{'W'}, std::byte{'P'}};
+
 /// Compares the first bytes of `received` (as many as there are, four at most) with `expected`. Errors:
 /// refused, with a sentence that says what was expected and what seems to have come.
 Result<void> check_magic(std::span<const std::byte> received, const Magic& expected);

@@ -36,7 +36,7 @@ Tcp::endpoint endpoint_of(const std::string& text) {
 const char* name_of(const MasterMessage& message) {
   constexpr const char* kNames[] = {"welcomes", "refusals", "presents", "views",    "commits",    "updates", "news",
                                     "expelled", "pongs",    "hosts",    "visitors", "measures",   "statuses",
-                                    "stragglers", "notices", "commands", "contributions"};
+                                    "stragglers", "notices", "commands", "contributions", "dial orders"};
   static_assert(std::size(kNames) == std::variant_size_v<MasterMessage>);
   return kNames[message.index()];
 }

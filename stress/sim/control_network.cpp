@@ -109,7 +109,7 @@ void ControlNetwork::read_as_master(Connection& connection) {
   if (std::holds_alternative<Connection::Up>(item)) {
     connection.master_open = true;
     world_.master.deliver(
-        ConnectionOpened{.connection = connection.id, .remote_host = connection.peer->host()});
+        ConnectionOpened{.connection = connection.id, .remote_host = connection.peer->host(), .remote_port = 1});
     authenticate(connection);
   } else if (!connection.master_open) {
     return;
@@ -172,7 +172,7 @@ void ControlNetwork::read_as_peer(Connection& connection) {
   auto item = connection.to_peer.take();
   if (std::holds_alternative<Connection::Up>(item)) {
     connection.peer_up = true;
-    peer.hear(MasterUp{});
+    peer.hear(MasterUp{{.port = 1, .hosts = {}, .is_from_port = true}});
   } else if (auto* message = std::get_if<MasterMessage>(&item)) {
     if (world_.profile.network.wire_codecs) *message = through_bytes(*message);
     peer.hear(MasterSaid{std::move(*message)});

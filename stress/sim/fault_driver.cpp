@@ -71,6 +71,11 @@ Process& FaultDriver::start_process() {
     return one->group() == place.group && one->is_behind_nat();
   });
   Process& started = world_.start_process(name, place);
+  if (faults_.crossed_nats && world_.random.chance(1, 2)) {
+    world_.coverage.saw("sim: process behind a NAT that crossed dials get through");
+    started.put_behind_nat(true);
+    return started;
+  }
   // Two of them could not reach each other.
   if (!faults_.nat || has_nat || !world_.random.chance(1, 2)) return started;
   world_.coverage.saw("sim: process behind a NAT");

@@ -37,6 +37,12 @@ void LinkNetwork::open(Process& process, const OpenLink& wish) {
   });
 }
 
+void LinkNetwork::dial_at_once(Process& process, const DialPeer& wish) {
+  ask(process, [&](links::Actions& out) {
+    process.port.table.dial_at_once(world_.queue.now(), wish.peer, wish.to, out);
+  });
+}
+
 void LinkNetwork::close(Process& process, PeerId peer) {
   if (!process.port.table.has_link(peer)) throw Violation(process.name() + " closes a link that it has not");
   process.port.secrets.erase(peer);
@@ -70,6 +76,7 @@ void LinkNetwork::set_self(Process& process) {
     detach(*end, true, true, "closed by the other side");
   for (const auto& [socket, end] : std::exchange(process.port.joined, {})) cut(*end);
   process.port.dials.clear();
+  process.port.punches.clear();
   process.port.secrets.clear();
   process.port.woken.clear();
   process.port.table.set_self(process.id());
@@ -89,13 +96,6 @@ LinkEnd* LinkNetwork::find(Process& process, LinkConnection name) const {
 }
 
 // ------------------------------------------------------------------------------ what the table wants done
-
-template <class Ask>
-void LinkNetwork::ask(Process& process, const Ask& ask) {
-  links::Actions actions;
-  ask(actions);
-  perform(process, actions);
-}
 
 void LinkNetwork::perform(Process& process, links::Actions& actions) {
   for (std::size_t i = 0; i < actions.size(); ++i) {
@@ -317,6 +317,7 @@ void LinkNetwork::perform_one(Process& process, const links::Send& action, links
 
 void LinkNetwork::perform_one(Process& process, const links::Close& action, links::Actions&) {
   process.port.dials.erase(action.socket);
+  process.port.punches.erase(action.socket);
   if (const auto joined = process.port.joined.extract(action.socket); !joined.empty()) return cut(*joined.mapped());
   const auto at = process.port.sockets.find(action.socket);
   if (at == process.port.sockets.end()) return;
@@ -458,13 +459,15 @@ std::optional<KeyId> LinkNetwork::key_beyond(const LinkEnd& end) const {
 void LinkNetwork::read_accepted(LinkEnd& end) {
   Process& process = *end.process;
   ask(process, [&](links::Actions& out) {
-    const auto socket =
-        process.port.table.accepted(world_.queue.now(),
-                                    {.source = end.transport->source,
-                                     .remote_host = end.transport->source,
-                                     .machine_proof = {.low = process.machine(), .high = end.transport->number},
-                                     .is_through = end.transport->through != nullptr},
-                                    out);
+    links::LinkTable& table = process.port.table;
+    const links::LinkTable::Newcomer newcomer{
+        .source = end.transport->source,
+        .remote_host = end.transport->source,
+        .machine_proof = {.low = process.machine(), .high = end.transport->number},
+        .is_through = end.transport->through != nullptr};
+    const auto socket = end.yields == links::SocketId{}
+                            ? table.accepted(world_.queue.now(), newcomer, out)
+                            : table.yielded(world_.queue.now(), end.yields, newcomer, out);
     if (!socket) {
       world_.coverage.saw("sim: connection closed unread");
       return detach(end, true, true, "closed by the other side");
@@ -580,6 +583,7 @@ void LinkNetwork::process_gone(Process& process, Ending ending) {
   for (const auto& [socket, end] : std::exchange(process.port.joined, {})) cut(*end);
   process.port.sockets.clear();
   process.port.dials.clear();
+  process.port.punches.clear();
   process.port.woken.clear();
   process.port.table.close_all();
 }

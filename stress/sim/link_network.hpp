@@ -87,6 +87,7 @@ struct LinkEnd {
   /// It waits at a go-between: for this dial, or because it was invited (none).
   bool meets = false;
   links::SocketId dial;
+  links::SocketId yields;  ///< It has crossed this dial of its own, and the other side greets.
   // The frame that is being read.
   std::shared_ptr<FrameInFlight> reading;
   std::byte* landing = nullptr;
@@ -111,6 +112,7 @@ struct DataPort {
   links::LinkTable table;
   std::map<links::SocketId, LinkEnd*> sockets;  ///< All that the table knows, save those that are being dialled.
   std::set<links::SocketId> dials;
+  std::map<links::SocketId, links::Punch> punches;  ///< That are under way, and the peer that each is for.
   std::map<links::SocketId, LinkEnd*> joined;  ///< Of others: the end that lies beyond each.
   std::map<PeerId, std::uint64_t> secrets;  ///< Of the links that are kept.
   std::set<PeerId> woken;  ///< Links whose connections are to be pumped soon.
@@ -134,6 +136,7 @@ class LinkNetwork {
 
   // What an engine asks for.
   void open(Process& process, const OpenLink& wish);
+  void dial_at_once(Process& process, const DialPeer& wish);
   void close(Process& process, PeerId peer);
   void wake(Process& process, PeerId peer);
   void release_send(Process& process, LinkConnection name);
@@ -181,12 +184,14 @@ class LinkNetwork {
   LinkEnd* find(Process& process, LinkConnection name) const;
   std::vector<LinkEnd*> ends_of(const Process& process) const;
 
-  // How a table is driven (link_driving.cpp).
+  // How a table is driven (link_driving.cpp, link_punching.cpp).
   template <class Ask>
   void ask(Process& process, const Ask& ask);
   void perform(Process& process, links::Actions& actions);
   void perform_one(Process& process, const links::Dial& action, links::Actions& next);
   void perform_one(Process& process, const links::Come& action, links::Actions& next);
+  void perform_one(Process& process, const links::AskBothDial& action, links::Actions& next);
+  void perform_one(Process& process, const links::Punch& action, links::Actions& next);
   void perform_one(Process& process, const links::Invite& action, links::Actions& next);
   void perform_one(Process& process, const links::Join& action, links::Actions& next);
   void perform_one(Process& process, const links::Send& action, links::Actions& next);
@@ -217,6 +222,9 @@ class LinkNetwork {
   void tell_go_between(LinkTransport& transport);
   void dial_failed(Process& dialer, links::SocketId socket, Duration after, bool was_refused);
   LinkTransport& connect(Process* dialer, Process& acceptor);
+  void punch(Process& dialer, links::SocketId socket);
+  void punch_is_accepted(Process& dialer, Process& acceptor, links::SocketId socket);
+  void cross(Process& greeter, links::SocketId greets, Process& yielder, links::SocketId yields);
   Duration round_trip_least() const;
   TcpState state_of_way(const LinkEnd& from, bool is_blocked) const;
   /// That the other side of a connection has proven to have; none: the run has no keys.
@@ -249,5 +257,12 @@ class LinkNetwork {
   std::set<ProcessPair> blocked_;  ///< (from, to)
   std::set<ProcessPair> refused_;  ///< (smaller, greater)
 };
+
+template <class Ask>
+void LinkNetwork::ask(Process& process, const Ask& ask) {
+  links::Actions actions;
+  ask(actions);
+  perform(process, actions);
+}
 
 }  // namespace hawser::sim

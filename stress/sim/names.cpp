@@ -53,7 +53,7 @@ const char* kind_of(const PeerMessage& message) {
   static constexpr const char* kKinds[] = {"hello",       "resume",   "begun", "report", "complaint",
                                            "update-call", "linked", "leave", "ping",   "prefetch-over",
                                            "measured",    "status-request", "view-presented", "outcomes-presented",
-                                           "operator-command"};
+                                           "operator-command", "ways", "both-dial"};
   static_assert(std::size(kKinds) == std::variant_size_v<PeerMessage>);
   return kKinds[message.index()];
 }
@@ -62,7 +62,7 @@ const char* kind_of(const MasterMessage& message) {
   static constexpr const char* kKinds[] = {"welcome",     "refused",    "present",  "start-view", "committed",
                                            "update-done", "world-news", "expelled", "pong",       "group-members",
                                            "visitors",    "measures",   "run-status", "straggling", "notice",
-                                           "command-done", "attested-collective"};
+                                           "command-done", "attested-collective", "dial-each-other"};
   static_assert(std::size(kKinds) == std::variant_size_v<MasterMessage>);
   return kKinds[message.index()];
 }
@@ -87,6 +87,7 @@ std::string Names::of(const PeerMessage& message) const {
                  [&](const Resume& m) {
                    return " " + of(m.who.id) + " in " + of(m.view.id) + (m.in_update ? ", in update" : "");
                  },
+                 [&](const BothDial& m) { return " " + of(m.to) + (m.why.empty() ? "" : ": " + m.why); },
                  [&](const ViewPresented& m) { return " " + of(m.view); },
                  [&](const OutcomesPresented& m) {
                    std::string text;
@@ -105,6 +106,7 @@ std::string Names::of(const MasterMessage& message) const {
                  [](const Present& m) {
                    return std::string(m.view ? " the view" : "") + (m.outcomes ? " the outcomes" : "");
                  },
+                 [&](const DialEachOther& m) { return " " + of(m.peer) + " seen at " + to_string(m.seen); },
                  [](const Notice& m) { return ": " + m.sentence; },
                  [&](const StartView& m) {
                    return " " + of(m.id) + " epoch " + std::to_string(m.epoch.value) + ", " +

@@ -102,7 +102,12 @@ class Process : public ControlClient {
   Introduction introduction() const;
   /// Nobody can dial it: it dials the others.
   bool is_behind_nat() const { return is_behind_nat_; }
-  void put_behind_nat() { is_behind_nat_ = true; }
+  /// Dials that cross get through its NAT.
+  bool may_cross() const { return may_cross_; }
+  void put_behind_nat(bool may_cross = false) {
+    is_behind_nat_ = true;
+    may_cross_ = may_cross;
+  }
   /// Neither reads nor writes on its links.
   bool data_held() const { return stopped_ || silent_; }
   /// When something last kept its data from flowing; maximal while it does.
@@ -222,6 +227,7 @@ class Process : public ControlClient {
   bool stopped_ = false;
   bool silent_ = false;
   bool is_behind_nat_ = false;
+  bool may_cross_ = true;
   std::int64_t link_bytes_per_ms_ = 0;
   Instant hampered_until_ = Instant::min();
   std::deque<EngineEvent> link_events_;

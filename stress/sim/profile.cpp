@@ -215,6 +215,17 @@ void draw_rows(std::uint64_t seed, bool always, Profile& profile) {
   profile.faults.nat = false;
 }
 
+/// In a part of the runs links come to be only if both sides dial at once, as their master tells them.
+void draw_crossed_nats(std::uint64_t seed, Profile& profile) {
+  Random random(seed ^ 0x6861777365720008ULL);
+  if (profile.faults.nat || profile.faults.bad_member || !random.chance(1, 8)) return;
+  // In larger groups whom nobody can dial is refused.
+  if (profile.engine.links.all_links_max < profile.peers + 2) return;
+  // A link that breaks comes back when the master is there, so no call may depend on it that long.
+  if (profile.faults.gentle) return;
+  profile.faults.crossed_nats = true;
+}
+
 /// In a part of the runs in which no call may fail, ways between two members die. A third one joins them.
 void draw_ways(std::uint64_t seed, Profile& profile) {
   Random random(seed ^ 0x6861777365720007ULL);
@@ -260,6 +271,7 @@ Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t step
   draw_company(seed, profile);
   draw_stragglers(seed, profile);
   draw_rows(seed, rows, profile);
+  draw_crossed_nats(seed, profile);
   draw_devices(seed, profile);
   draw_keys(seed, profile);
   draw_ways(seed, profile);

@@ -72,6 +72,7 @@ struct FaultProfile {
   std::uint64_t events_between = 300;  ///< On average.
   std::uint64_t trigger_per_1024 = 0;  ///< At messages that change something.
   bool nat = false;     ///< One process of each group may be where nobody can dial it.
+  bool crossed_nats = false;  ///< Any may be where only dials come through that cross one of its own.
   /// Nothing that may cost anybody a call, save those that a restart of the master or the loss of a bad member undoes:
   /// connections break, payloads flip, strangers come.
   bool gentle = false;

@@ -29,7 +29,7 @@ struct NatKind {
   bool keeps_ports = true;
   /// Hosts behind it reach each other by its outer address.
   bool hairpin = false;
-  /// No SYN without ACK comes in, whatever has gone out: no simultaneous open.
+  /// No SYN without ACK comes in, whatever has gone out: no simultaneous open through two of these.
   bool outgoing_only = false;
   /// Flows that begin inside go to this port only.
   std::optional<std::uint16_t> out_port{};

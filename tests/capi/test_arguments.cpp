@@ -63,7 +63,10 @@ TEST_CASE("configs are checked") {
   SECTION("a long name") { config.name = "0123456789012345678901234567890123456789012345678901234567890123"; }
   SECTION("a name with a newline") { config.name = "a\nb"; }
   SECTION("a name that is no UTF-8") { config.name = "\xff\xfe"; }
-  SECTION("an address with a port to advertise") { config.advertise_address = "1.2.3.4:5"; }
+  SECTION("an address with the port 0 to advertise") { config.advertise_address = "1.2.3.4:0"; }
+  SECTION("an address with a port that there is not") { config.advertise_address = "[2001:db8::1]:65536"; }
+  SECTION("a port without an address to advertise") { config.advertise_address = ":5"; }
+  SECTION("an address with a port to listen on") { config.listen_address = "1.2.3.4:5"; }
   SECTION("an empty address to listen on") { config.listen_address = ""; }
   SECTION("an empty port range") {
     config.port_first = 2;
@@ -76,6 +79,16 @@ TEST_CASE("configs are checked") {
   SECTION("no size") { config.size = 0; }
   CHECK(create(config) == hawserErrorInvalidArgument);
   CHECK(std::strlen(hawserGetLastError()) > 10);
+}
+
+TEST_CASE("an address to advertise may have a port") {
+  hawserCommConfig_t config = good_config();
+  for (const char* const address : {"1.2.3.4", "1.2.3.4:5", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:5",
+                                    "example.org", "example.org:5"}) {
+    INFO(address);
+    config.advertise_address = address;
+    CHECK(create(config) == hawserSuccess);
+  }
 }
 
 TEST_CASE("one port is a range, too") {

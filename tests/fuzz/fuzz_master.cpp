@@ -91,7 +91,7 @@ class Script {
       case 10:
         return say(
             Linked{.all = choices_.below(2) == 1, .up = some_peers(), .down = some_peers(), .refused = some_peers()});
-      case 11: return say(StatusRequest{.matrix = choices_.below(2) == 1});
+      case 11: return say_in_passing();
       case 12: return member_calls();
       case 13: return everybody_calls(choices_.below(3));
       case 14: return cut();
@@ -104,6 +104,18 @@ class Script {
   void pass() {
     static constexpr int kPasses_ms[] = {0, 1, 10, 100, 500, 1000, 1001, 3000, 5000, 6000, 12000};
     run_.pass(milliseconds(kPasses_ms[choices_.below(std::size(kPasses_ms))]));
+  }
+
+  void say_in_passing() {
+    const auto others = some_peers();
+    switch (choices_.below(4)) {
+      case 0:
+        return say(Ways{.port = static_cast<std::uint16_t>(choices_.below(3)),
+                        .hosts = {"192.168.1.2"},
+                        .is_from_port = choices_.below(2) == 1});
+      case 1: return say(BothDial{.to = others.empty() ? PeerId{} : others.front(), .why = "no answer"});
+      default: return say(StatusRequest{.matrix = choices_.below(2) == 1});
+    }
   }
 
   void member_calls() {

@@ -60,7 +60,9 @@ class MasterBench {
     opened_by_[connection] = peer;
     open_.insert(connection);
     const auto from = host_of_.find(peer);
-    step(ConnectionOpened{.connection = connection, .remote_host = from == host_of_.end() ? host(peer) : from->second});
+    step(ConnectionOpened{.connection = connection,
+                          .remote_host = from == host_of_.end() ? host(peer) : from->second,
+                          .remote_port = static_cast<std::uint16_t>(60'000 + peer)});
     if (const auto badge = badges_.find(peer); badge != badges_.end() && open_.contains(connection))
       step(Authenticated{.connection = connection, .badge = badge->second});
   }

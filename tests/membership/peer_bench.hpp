@@ -40,7 +40,7 @@ class PeerBench {
     up();
   }
   void up(bool welcome = true) {
-    machine.master_up(now, actions);
+    machine.master_up(now, {}, actions);
     if (welcome) say(Welcome{.run = {1}, .seen_host = "10.0.0.5"});
   }
   void down() { machine.master_down(now, "cut", false, actions); }

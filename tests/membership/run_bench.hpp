@@ -344,7 +344,7 @@ class RunBench {
       } else {
         act(number, [&](PeerMachine& machine, PeerActions& out) {
           if (std::holds_alternative<Opened>(word)) {
-            machine.master_up(now, out);
+            machine.master_up(now, {}, out);
           } else if (const auto* const message = std::get_if<MasterMessage>(&word)) {
             machine.master_said(now, *message, out);
           } else {
@@ -393,6 +393,7 @@ class RunBench {
     settle();
   }
 
+  void carry_out(Peer&, const DialPeer&) {}
   void carry_out(Peer& one, const DialMaster&) {
     ++one.redials;
     if (!master_) {

@@ -75,7 +75,7 @@ void Stage::stop_master(const Command&) { world().master.stop(); }
 void Stage::resume_master(const Command&) { world().master.resume(); }
 
 void Stage::nat(const Command& command) {
-  for (auto* one : processes(command)) one->put_behind_nat();
+  for (auto* one : processes(command)) one->put_behind_nat(command.option("lets", "nothing") == std::string("crossed"));
 }
 
 }  // namespace hawser::scenarios

@@ -92,6 +92,7 @@ class Side : private transport::FrameTraffic {
   int moves = 0;
   bool throw_away = false;
   std::function<void(ConnectionName)> on_begin;
+  std::function<void(PeerId)> unreached;
   std::function<void(transport::DataConnection&)> on_write;  ///< A frame was given, and nothing of it is written.
   std::vector<LogEvent> logged;
   std::vector<LogEvent> heard;       ///< From the listener.
@@ -132,6 +133,9 @@ class Side : private transport::FrameTraffic {
     if (--up[{connection.peer, connection.index}] == 0) up.erase({connection.peer, connection.index});
   }
   void link_refused(PeerId) override { ++refusals; }
+  void link_unreached(PeerId peer, std::string) override {
+    if (unreached) unreached(peer);
+  }
   void link_sampled(PeerId, Duration, Duration) override {}
   void settle() override {
     while (!to_wake.empty()) {

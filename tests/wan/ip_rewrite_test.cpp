@@ -4,7 +4,7 @@
 
 #include "catch.hpp"
 
-namespace hawser::wan {
+namespace hawser::wan::ip_rewrite_test {
 namespace {
 
 constexpr Endpoint kHost{.address = 0xc0a84d01, .port = 5000};
@@ -153,4 +153,4 @@ TEST_CASE("errors that are cut off are not well formed") {
 }
 
 }  // namespace
-}  // namespace hawser::wan
+}  // namespace hawser::wan::ip_rewrite_test

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs hawser-wan for real: namespaces, devices, kernel TCP. Skips (77) where that is not permitted.
 
-    lab_smoke.py HAWSER_WAN CASE [HAWSER]   CASE: transfer, statuses, nat, kill, timeout, exec; plan and optimize with HAWSER
+    lab_smoke.py HAWSER_WAN CASE [HAWSER]   CASE: transfer, statuses, nat, kill, timeout, exec; plan, optimize and punch with HAWSER
 """
 
 import os
@@ -228,6 +228,25 @@ def optimize(binary, folder):
     expect(" predicted" in done.stdout, done)
 
 
+def punch(binary, folder):
+    """Two members behind NATs that show one port to all are linked straight, in plain and with keys: both dial at once."""
+    hawser = sys.argv[3]
+    spec = Path(folder) / "punch.toml"
+    spec.write_text('[[nats]]\nname = "cone"\nkeeps_ports = false\n[[hosts]]\nup_mbit = 50\ndown_mbit = 50\n'
+                    '[[hosts]]\ncount = 2\nup_mbit = 50\ndown_mbit = 50\nnat = "cone"\n'
+                    '[[paths]]\nfrom = "*"\nto = "*"\ndelay_ms = 15\n')
+    secret = Path(folder) / "run.secret"
+    subprocess.run([hawser, "keygen", str(secret)], check=True, capture_output=True)
+    for environment in {}, {"HAWSER_SECRET_FILE": str(secret)}:
+        done = lab(binary, "run", str(spec), "--timeout", "60", "--master", "--hawser", hawser, "--", hawser, "bench",
+                   "member", "--master", "{master}", "--world", "{hosts}", "--listen", "{address}", "--sizes", "256K",
+                   "--rounds", "1", "--verbose", "--name", "host-{i}", env=os.environ | environment)
+        expect(done.returncode == 0 and "WRONG" not in done.stdout, done)
+        for here, there in (1, 2), (2, 1):
+            ways = re.findall(rf"^\[host-{here}\].* linked: the link to host-{there}: (.*?) \[", done.stderr, re.MULTILINE)
+            expect(ways and "both have dialled at once" in ways[-1], done)
+
+
 def execute(binary, folder):
     """One more command in a host of a lab that runs."""
     up = "echo up; read line < go; echo $line"
@@ -334,7 +353,7 @@ def wait_for_end(pid, deadline):
 
 if __name__ == "__main__":
     cases = {"transfer": transfer, "statuses": statuses, "nat": nat, "timeout": timeout, "kill": kill, "exec": execute, "plan": plan,
-             "optimize": optimize}
+             "optimize": optimize, "punch": punch}
     with tempfile.TemporaryDirectory() as scratch:
         cases[sys.argv[2]](sys.argv[1], scratch)
     print("ok")

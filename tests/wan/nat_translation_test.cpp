@@ -3,7 +3,7 @@
 #include "catch.hpp"
 #include "wan/packet.hpp"
 
-namespace hawser::wan {
+namespace hawser::wan::nat_translation_test {
 namespace {
 
 constexpr std::uint32_t kOuter = 0x0a4d0001;
@@ -192,4 +192,4 @@ TEST_CASE("ports that are not kept follow from the seed") {
 }
 
 }  // namespace
-}  // namespace hawser::wan
+}  // namespace hawser::wan::nat_translation_test

@@ -4,7 +4,7 @@
 #include "wan/network.hpp"
 #include "wan/spec_text.hpp"
 
-namespace hawser::wan {
+namespace hawser::wan::network_nat_test {
 namespace {
 
 using namespace testing;
@@ -133,4 +133,4 @@ TEST_CASE("a packet to an address that nobody has is counted as such") {
 }
 
 }  // namespace
-}  // namespace hawser::wan
+}  // namespace hawser::wan::network_nat_test

@@ -41,6 +41,12 @@ inline std::string any_host(Random& random) {
   return kHosts[random.below(std::size(kHosts))];
 }
 
+inline Ways any_ways(Random& random) {
+  Ways ways{.port = static_cast<std::uint16_t>(random.next()), .hosts = {}, .is_from_port = random.chance(1, 2)};
+  for (std::uint64_t i = random.below(limits::kWaysMax + 1); i > 0; --i) ways.hosts.push_back(any_host(random));
+  return ways;
+}
+
 inline Address any_address(Random& random) {
   return {.host = any_host(random), .port = static_cast<std::uint16_t>(random.next())};
 }
@@ -314,6 +320,8 @@ inline PeerMessage any_peer_message(Random& random, std::size_t kind) {
                            .attested = any_number_32(random)};
     case 12: return ViewPresented{any_view(random)};
     case 13: return any_outcomes(random);
+    case 15: return any_ways(random);
+    case 16: return BothDial{.to = PeerId{random.next()}, .why = any_failure(random).sentence};
     default: return PrefetchOver{};
   }
 }
@@ -352,6 +360,10 @@ inline MasterMessage any_master_message(Random& random, std::size_t kind) {
     case 14: return Notice{any_failure(random).sentence};
     case 15: return CommandDone{any_failure(random).sentence};
     case 16: return any_attested(random);
+    case 17:
+      return DialEachOther{.peer = PeerId{random.next()},
+                           .seen = {.host = any_host(random), .port = static_cast<std::uint16_t>(random.next())},
+                           .ways = any_ways(random)};
     default: return Visitors{any_change(random)};
   }
 }

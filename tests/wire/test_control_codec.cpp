@@ -460,7 +460,7 @@ TEST_CASE("fields of a later version are skipped, messages of a later version ar
   CHECK(std::holds_alternative<Hello>(*hello));
   // Nor does one of an earlier version prefetch.
   CHECK_FALSE(std::get<Hello>(*hello).prefetches);
-  CHECK_FALSE(decode_peer(bytes_field(20, "")).ok());
+  CHECK_FALSE(decode_peer(bytes_field(31, "")).ok());
   CHECK_FALSE(decode_peer("").ok());
   CHECK_FALSE(decode_master("").ok());
 }

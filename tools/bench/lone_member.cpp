@@ -178,7 +178,10 @@ Result<bool> take_part(const LoneMemberOptions& options) {
                     .tls_same_host = options.all_reduce.tls_same_host,
                     .attest = options.all_reduce.attest,
                     .io_threads = options.all_reduce.io_threads,
-                    .listen = options.listen});
+                    .listen = options.listen,
+                    .port = options.port,
+                    .advertise = options.advertise,
+                    .name = options.name});
   if (!comm) return comm.error();
   const auto info = comm->info();
   if (!info) return info.error();

@@ -7,7 +7,10 @@ namespace hawser::bench {
 
 Result<Communicator> join(const JoinOptions& options) {
   auto comm = Communicator::create({.master = options.master,
+                                    .name = options.name,
+                                    .advertise_address = options.advertise,
                                     .listen_address = options.listen,
+                                    .port_first = options.port,
                                     .connections_per_link = options.connections,
                                     .connect_ms = 60'000,
                                     .master_redial_ms = 5'000,

@@ -27,6 +27,9 @@ struct JoinOptions {
   bool attest = false;
   std::uint32_t io_threads = 0;
   std::string listen = "127.0.0.1";  ///< Empty: all addresses.
+  std::uint16_t port = 0;            ///< 0: any.
+  std::string advertise{};           ///< Empty: as the master sees it.
+  std::string name{};                ///< Empty: as the library names it.
 };
 
 /// Connects, and returns when all members of the measurement are there.

@@ -31,6 +31,9 @@ struct LoneMemberOptions {
   std::string master;
   std::uint32_t world = 2;
   std::string listen;  ///< Empty: all addresses.
+  std::uint16_t port = 0;  ///< 0: any.
+  std::string advertise;   ///< Empty: as the master sees it.
+  std::string name;        ///< Empty: as the library names it.
   bool verbose = false;
   bool optimize = false;  ///< Probes the links before all else.
   /// After the rounds the last member kills itself when so much of one more call is over; 0: it does not.

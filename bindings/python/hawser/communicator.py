@@ -88,8 +88,8 @@ class Communicator:
         master: "HOST:PORT" of the master: IPv4, [IPv6] or a host name.
         name: for people, shown in errors and logs. At most 63 bytes. Give each peer its own. Default "HOSTNAME:PID".
         group: peers of equal group reduce together.
-        advertise_address: address that other peers dial, without a port. Default: the address from which the master
-            sees this peer. docs/networking.md says when to set it.
+        advertise_address: address that other peers dial, with a port if that is not the one it listens on. Default: the
+            address from which the master sees this peer. docs/networking.md says when to set it.
         listen_address: address to listen on for other peers. Default: all interfaces.
         port_first, port_last: ports to listen on: the first free one of them. Open them in firewalls. Default: any free
             port.
