@@ -58,8 +58,8 @@ bool LinkTable::has_go_between(PeerId to) const {
   return std::any_of(links_.begin(), links_.end(), [&](const auto& one) { return is_go_between(one.second, to); });
 }
 
-/// Peers with a straight link, the best first: those that this side has dialled, by round trip. One that did not hold
-/// comes last.
+/// Peers with a straight link, the best first: those that this side has dialled at the address that all know, then at
+/// another one, by round trip. The other side may not know that one. A peer that did not hold comes last.
 std::vector<const LinkTable::Link*> LinkTable::go_betweens(PeerId to) const {
   std::vector<const Link*> found;
   for (const auto& [peer, link] : links_)
@@ -67,7 +67,7 @@ std::vector<const LinkTable::Link*> LinkTable::go_betweens(PeerId to) const {
   const Link* const link = find(to);
   const PeerId unlucky = link == nullptr ? PeerId{} : link->unlucky_by;
   const auto badness = [&](const Link* one) {
-    return std::tuple(one->target.peer == unlucky, !one->dials(), one->round_trip);
+    return std::tuple(one->target.peer == unlucky, !one->dials(), one->dial_to.has_value(), one->round_trip);
   };
   std::stable_sort(found.begin(), found.end(),
                    [&](const Link* a, const Link* b) { return badness(a) < badness(b); });
@@ -117,10 +117,11 @@ void LinkTable::begin_aside(Instant now, Link& link, Actions& out) {
   if (link.aside_is_through) {
     const auto known = go_betweens(link.target.peer);
     if (known.empty()) return;
-    const LinkTarget& by = known[link.asides % known.size()]->target;
+    const Link& third = *known[link.asides % known.size()];
+    const LinkTarget& by = third.target;
     link.by = by.peer;
     dial.peer = by.peer;
-    dial.to = by.address;
+    dial.to = third.dial_to.value_or(by.address);
     dial.key = by.key;
     dial.through = Through{.greeting = greeting_bytes({.link_secret = by.secret,
                                                  .from = self_,
@@ -171,7 +172,7 @@ void LinkTable::invited(Instant now, SocketId socket, PeerId who, Actions& out) 
   if (!from.invitations.take(now) || !link->comings.take(now)) return;
   link->by = by.peer;
   out.emplace_back(Come{.peer = by.peer,
-                        .to = by.address,
+                        .to = from.dial_to.value_or(by.address),
                         .key = by.key,
                         .through = {.greeting = greeting_bytes({.link_secret = by.secret,
                                                           .from = self_,

@@ -145,6 +145,31 @@ TEST_CASE("whoever makes others dial is bounded, and a link that stands is left 
   CHECK(stands.count<links::Punch>() == 0);
 }
 
+TEST_CASE("a go-between is dialled where it was reached, and one that all reach is asked first") {
+  const bool has_public = GENERATE(false, true);
+  constexpr PeerId kBehindNat{300}, kPublic{400};
+  Punching bench(kGreat, kBehindNat, 1);
+  const links::Punch punch = bench.told(at(1200));
+  bench.table.punched(at(1210), {.socket = punch.socket, .to = kShown[0]}, bench.out);
+  bench.write(at(1210), punch.socket);
+  bench.answered(at(1220), punch.socket);
+  bench.clear();
+  if (has_public) {
+    bench.open(at(1220), kPublic);
+    const SocketId socket = bench.greet(at(1300));
+    bench.answered(at(1500), socket);
+    bench.clear();
+  }
+  bench.open(at(1500), kSmall);
+  bench.clear();
+  bench.let_pass(1500, 4500);
+  const auto dials = bench.all<Dial>();
+  const auto through = std::find_if(dials.begin(), dials.end(), [](const Dial& one) { return one.through.has_value(); });
+  REQUIRE(through != dials.end());
+  CHECK(through->peer == (has_public ? kPublic : kBehindNat));
+  CHECK(through->to == (has_public ? Address{"192.0.2.1", 4000} : kShown[0]));
+}
+
 TEST_CASE("a dial that comes through ends the punch, and a crossed one that comes later is refused") {
   Punching bench;
   const links::Punch punch = bench.told(at(1200));
