@@ -19,7 +19,8 @@ std::string rate_text(std::uint64_t bytes_per_second) {
 }
 
 std::string rate_text(const hawserMeasuredLink_t& link) {
-  return (link.lower_bound == 1 ? ">" : "") + rate_text(link.bytes_per_second) + (link.probed == 1 ? "p" : "");
+  return (link.lower_bound == 1 ? ">" : "") + rate_text(link.bytes_per_second) + (link.probed == 1 ? "p" : "") +
+         (link.detour == 1 ? "~" : "");
 }
 
 std::string delay_text(std::uint64_t ns) { return ns == 0 ? "?" : number_text(static_cast<double>(ns) / 1e6); }
@@ -48,8 +49,8 @@ std::string tables_of(const StatusReport::Matrix& matrix) {
     delays[rank + 1].push_back(matrix.names[rank]);
   }
   return "\nlinks of group " + std::to_string(matrix.group) + ", version " + std::to_string(matrix.version) +
-         ", announced " + time_text(matrix.age_ms) + " ago; ? unknown, p by a probe, > at least\nMbit/s\n" +
-         columns(rates) + "delay, one way, ms\n" + columns(delays);
+         ", announced " + time_text(matrix.age_ms) + " ago; ? unknown, p by a probe, > at least, " +
+         "~ by a go-between\nMbit/s\n" + columns(rates) + "delay, one way, ms\n" + columns(delays);
 }
 
 }  // namespace
@@ -109,6 +110,10 @@ void add_matrices(hawser::JsonWriter& json, const StatusReport& report) {
               .add("probed", link.probed == 1)
               .add("lower_bound", link.lower_bound == 1);
         if (link.delay_ns != 0) json.add("delay_ns", link.delay_ns);
+        if (link.detour == 1) {
+          json.add("detour", true);
+          if (link.detour_by < matrix.size) json.add("detour_by", std::uint64_t{link.detour_by});
+        }
         json.close();
       }
     json.close_list().close();

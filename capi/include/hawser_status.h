@@ -138,9 +138,11 @@ typedef struct hawserMeasuredLink {
   uint64_t delay_ns;    /**< One way: half a round trip. */
   uint32_t probed;      /**< 1: measured by a probe of this link alone (hawserCommOptimizeTopology). 0: by traffic. */
   uint32_t lower_bound; /**< 1: the link carries at least so much. The probe ended before it could show more. */
+  uint32_t detour;      /**< 1: these two do not reach each other, and a third member passes on what they say. */
+  uint32_t detour_by;   /**< The rank of that one; UINT32_MAX: not known. */
 } hawserMeasuredLink_t;
 
-#define HAWSER_MEASURED_LINK_INIT {sizeof(hawserMeasuredLink_t), 0, 0, 0, 0}
+#define HAWSER_MEASURED_LINK_INIT {sizeof(hawserMeasuredLink_t), 0, 0, 0, 0, 0, 0}
 
 /** Writes the link between two members, by rank, of the group of this index. All is zero if the matrix was not asked
  *  for, or if nothing is known.

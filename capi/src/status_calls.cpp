@@ -371,6 +371,11 @@ hawserResult_t hawserStatusGetMeasuredLink(hawserStatus_t status, uint32_t group
       ours.delay_ns = row.delay_ns[to];
       ours.probed = has(row.probed, to) ? 1 : 0;
       ours.lower_bound = has(row.lower_bounds, to) ? 1 : 0;
+      for (const hawser::LinkDetour& detour : row.detours)
+        if (detour.to == to) {
+          ours.detour = 1;
+          ours.detour_by = detour.by;
+        }
     }
     return answer(ours, *link, "hawserMeasuredLink_t");
   });

@@ -32,6 +32,7 @@ enum class PlantedFault {
   torn_successor,  ///< The late break of a connection that was replaced is taken for that of its successor.
   nobody_dials,    ///< When a link has broken altogether, each side waits for the other's dial.
   trusted_way,     ///< A connection that stands is relied on, also if nothing arrives on it any more.
+  ignored_detour,  ///< The first member plans as if all pairs had ways of their own.
   open_door,       ///< A link greeting is accepted whatever secret it shows.
   any_link_key,    ///< A link greeting is accepted whatever key its connection has proven.
   lonely_receiver,  ///< A transfer makes do with the links of neighbours, be there a way to a holder or not.
@@ -67,6 +68,7 @@ inline constexpr std::pair<std::string_view, PlantedFault> kPlantedFaults[] = {
     {"torn_successor", PlantedFault::torn_successor},
     {"nobody_dials", PlantedFault::nobody_dials},
     {"trusted_way", PlantedFault::trusted_way},
+    {"ignored_detour", PlantedFault::ignored_detour},
     {"open_door", PlantedFault::open_door},
     {"any_link_key", PlantedFault::any_link_key},
     {"lonely_receiver", PlantedFault::lonely_receiver},

@@ -128,6 +128,8 @@ class Execution {
 
   /// Payload bytes that the plan has this peer send to that rank in all; 0 too where there is no plan.
   virtual std::uint64_t planned_bytes(std::uint32_t /*to*/) const { return 0; }
+  /// What the link would carry if it was all the time as busy as while it is busiest.
+  virtual std::uint64_t paced_bytes(std::uint32_t to) const { return planned_bytes(to); }
 
   /// Ranks whose chunks are due next, for a complaint: those without whom this peer cannot go on.
   virtual std::vector<std::uint32_t> waiting_for() const = 0;

@@ -91,15 +91,23 @@ void PlannedCollective::plan_bytes() {
     const std::size_t tree = plan_.tree_index(chunk);
     if (chunks_of_tree[tree]++ == 0) one_of_tree[tree] = chunk;
   }
-  planned_bytes_.resize(plan_.world_size);
+  std::vector<std::uint64_t> sums(plan_.world_size);
+  std::vector<std::uint64_t> results(plan_.world_size);
   const std::uint32_t rank = memory_.call().rank;
   for (std::size_t tree = 0; tree < roles_.size(); ++tree) {
     if (chunks_of_tree[tree] == 0) continue;
     const Role& mine = roles_[tree];
     if (mine.parent_up != kNoParent)
-      planned_bytes_[mine.parent_up] += chunks_of_tree[tree] * payload_bytes(rank, Direction::up, one_of_tree[tree]);
+      sums[mine.parent_up] += chunks_of_tree[tree] * payload_bytes(rank, Direction::up, one_of_tree[tree]);
     for (const std::uint32_t child : mine.children_down)
-      planned_bytes_[child] += chunks_of_tree[tree] * payload_bytes(rank, Direction::down, one_of_tree[tree]);
+      results[child] += chunks_of_tree[tree] * payload_bytes(rank, Direction::down, one_of_tree[tree]);
+  }
+  // Sums go first, and results in about the second half. Where pairs are missing, a link may have one of both only, and
+  // has to carry it while others rest.
+  const bool has_halves = plan_.along_links && plan_.climbs() && plan_.descends();
+  for (std::uint32_t to = 0; to < plan_.world_size; ++to) {
+    planned_bytes_.push_back(sums[to] + results[to]);
+    paced_bytes_.push_back(has_halves ? 2 * std::max(sums[to], results[to]) : planned_bytes_.back());
   }
 }
 

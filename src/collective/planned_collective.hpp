@@ -69,6 +69,7 @@ class PlannedCollective final : public Execution {
   std::uint64_t limit_step() const override { return std::max<std::uint64_t>(1, window_ / 2); }
   std::size_t up_window() const override;
   std::uint64_t planned_bytes(std::uint32_t to) const override { return planned_bytes_[to]; }
+  std::uint64_t paced_bytes(std::uint32_t to) const override { return paced_bytes_[to]; }
 
   std::vector<std::uint32_t> waiting_for() const override;
   std::vector<std::uint32_t> senders() const override;
@@ -158,6 +159,7 @@ class PlannedCollective final : public Execution {
   CallMemory memory_;
   std::vector<Role> roles_;
   std::vector<std::uint64_t> planned_bytes_;  ///< By rank.
+  std::vector<std::uint64_t> paced_bytes_;    ///< Likewise.
   std::vector<ChunkState> chunks_;
   std::vector<std::uint64_t> heard_;  ///< A bit per chunk and rank.
   std::size_t heard_words_ = 0;       ///< Per chunk.

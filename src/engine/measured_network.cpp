@@ -90,6 +90,60 @@ void free_pairs_of_cables(const Measures& measures, topology::Matrix& matrix) {
     matrix = std::move(freed);
 }
 
+/// Which pairs have no way of their own: one end's word is enough. What was measured of such a pair is of the way that
+/// its data goes, and no more of use once it is known for what its ends can do at least.
+void take_detours(const Measures& measures, topology::Matrix& matrix) {
+  const std::uint32_t size = matrix.world_size;
+  for (std::uint32_t from = 0; from < size; ++from)
+    for (const LinkDetour& detour : measures.rows[from].detours) {
+      if (detour.to >= size || detour.to == from) continue;
+      std::uint32_t& through = matrix.pair(from, detour.to).through;
+      if (through != topology::kStraight && through != topology::kByAnyone) continue;
+      const bool is_known = detour.by < size && detour.by != from && detour.by != detour.to;
+      through = matrix.pair(detour.to, from).through = is_known ? detour.by : topology::kByAnyone;
+    }
+  for (topology::PairMeasure& pair : matrix.pairs)
+    if (pair.through != topology::kStraight) pair.bytes_per_second = pair.delay_ns = 0;
+}
+
+/// Rates that were measured at one time, and what they come to together.
+struct Together {
+  std::uint64_t rate = 0;
+  std::uint64_t pairs = 0;
+
+  void add(std::uint64_t one) {
+    rate += one;
+    pairs += one != 0 ? 1 : 0;
+  }
+  /// They fill an access, and one of them has about its share of that: it says what the access carries, not the pair.
+  bool share_access(std::uint64_t access, std::uint64_t one) const {
+    return access != 0 && 10 * rate >= 7 * access && 4 * one * pairs >= rate;
+  }
+};
+
+/// Where pairs are missing, plans weigh links by what they carry, and so decide what is measured of them next. What a
+/// pair gets beside others of its ends' accesses must not pass for a limit of its own: the plan would avoid it for good.
+void free_pairs_of_accesses(const Measures& measures, topology::Matrix& matrix) {
+  const std::uint32_t size = matrix.world_size;
+  std::vector<Together> sent(size);
+  std::vector<Together> received(size);
+  const auto each = [&](const auto& see) {
+    for (std::uint32_t from = 0; from < size; ++from)
+      for (const std::uint32_t to : measures.rows[from].together)
+        if (to < size && to != from && !has(measures.rows[from].probed, to)) see(from, to);
+  };
+  each([&](std::uint32_t from, std::uint32_t to) {
+    sent[from].add(matrix.pair(from, to).bytes_per_second);
+    received[to].add(matrix.pair(from, to).bytes_per_second);
+  });
+  each([&](std::uint32_t from, std::uint32_t to) {
+    std::uint64_t& rate = matrix.pair(from, to).bytes_per_second;
+    if (sent[from].share_access(matrix.members[from].uplink_bytes_per_second, rate) ||
+        received[to].share_access(matrix.members[to].downlink_bytes_per_second, rate))
+      rate = 0;
+  });
+}
+
 }  // namespace
 
 topology::Matrix matrix_of(const Measures& measures) {
@@ -110,8 +164,10 @@ topology::Matrix matrix_of(const Measures& measures) {
   }
   forget_lower_bounds(measures, matrix);
   raise_access_limits(matrix);
+  take_detours(measures, matrix);
   if (topology::knows_rates(matrix)) add_cables(measures, matrix);
   if (!matrix.cables.empty()) free_pairs_of_cables(measures, matrix);
+  if (topology::misses_pairs(matrix)) free_pairs_of_accesses(measures, matrix);
   return matrix;
 }
 

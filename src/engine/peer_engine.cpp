@@ -250,6 +250,8 @@ void PeerEngine::State::on(Instant now, const LeaveCall&, EngineActions& out) {
 }
 
 void PeerEngine::State::on(Instant now, const MasterUp& event, EngineActions& out) {
+  // It may be another one, that knows nothing.
+  announced_in_ = {};
   PeerActions actions;
   machine_.master_up(now, event.ways, actions);
   follow(now, actions, out);
@@ -275,11 +277,12 @@ void PeerEngine::State::on(Instant now, const LinkUp& event, EngineActions& out)
   link->schedule.connection_up(event.connection.index);
   link->incarnations[event.connection.index] = event.incarnation;
   if (event.round_trip > Duration{}) link->meter.round_trip(event.round_trip);
+  link->way.stands(now, event.by);
   link->metered = event.round_trip > Duration{} && !event.same_host;
   if (link->schedule.has_work()) out.emplace_back(WakeLink{event.connection.peer});
   link_is_wider(now, event.connection.peer, out);
   if (!first) return;
-  machine_.link_changed(now, event.connection.peer, LinkChange::up);
+  machine_.link_changed(now, event.connection.peer, LinkChange::up, event.by);
 }
 
 void PeerEngine::State::on(Instant now, const LinkDown& event, EngineActions& out) {

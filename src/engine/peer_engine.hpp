@@ -156,6 +156,7 @@ struct LinkUp {
   std::uint64_t incarnation = 0;  ///< Tells it from earlier connections of this number.
   Duration round_trip{};   ///< As its handshake showed; 0: not known.
   bool same_host = false;  ///< It never leaves the machine: its rate is that of memory, and not measured.
+  PeerId by{};             ///< The member that passes on what goes over it; none: it has a way of its own.
 };
 /// It broke. A frame that was being received on it is forgotten; unacknowledged frames go elsewhere. Of another
 /// incarnation than the established one: means nothing.

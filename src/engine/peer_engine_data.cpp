@@ -318,7 +318,7 @@ void PeerEngine::State::release_copies(const FrameHeader& header, EngineActions&
 void PeerEngine::State::result_whole(Instant now, const OpKey& key, Op& op, EngineActions& out) {
   op.whole = now;
   PeerActions actions;
-  tell_measures(actions);
+  tell_measures(now, actions);
   machine_.result_whole(key, actions);
   follow(now, actions, out);
 }
@@ -414,10 +414,12 @@ void PeerEngine::State::forget_connection(Instant now, LinkConnection connection
   link.incarnations.erase(connection.index);
   link.compression.interrupted();
   wake_fetch(out);
-  if (!link.schedule.has_connection())
+  if (!link.schedule.has_connection()) {
+    link.way.is_down();
     machine_.link_changed(now, connection.peer, LinkChange::down);
-  else if (link.schedule.has_work())
+  } else if (link.schedule.has_work()) {
     out.emplace_back(WakeLink{connection.peer});
+  }
 }
 
 }  // namespace hawser

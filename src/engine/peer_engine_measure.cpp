@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "base/limits.hpp"
+#include "base/planted_fault.hpp"
 #include "engine/measured_network.hpp"
 #include "engine/peer_engine_state.hpp"
 
@@ -51,7 +52,7 @@ bool PeerEngine::State::take_measures(Link& link) {
 
 /// Before the report of a collective, so that the next one can be planned from it. What is told is held still as long
 /// as it may be noise: it is what all plan from.
-void PeerEngine::State::tell_measures(PeerActions& out) {
+void PeerEngine::State::tell_measures(Instant now, PeerActions& out) {
   const View& view = machine_.view();
   if (!config_.links.has_all_links(view.size())) return;
   std::set<PeerId> together;
@@ -69,14 +70,28 @@ void PeerEngine::State::tell_measures(PeerActions& out) {
     row.bytes_per_second.push_back(link == nullptr ? 0 : link->steady_rate.held());
     row.delay_ns.push_back(link == nullptr ? 0 : link->steady_delay.held());
   }
+  add_detours(now, row);
   const auto known = [](std::uint64_t rate) { return rate > 0; };
-  if (std::none_of(row.bytes_per_second.begin(), row.bytes_per_second.end(), known)) return;
+  const bool says_nothing =
+      row.detours.empty() && std::none_of(row.bytes_per_second.begin(), row.bytes_per_second.end(), known);
+  if (says_nothing && announced_in_ != view.id) return;
   row.uplink_bytes_per_second = take_peak(steady_uplink_, uplink_);
   row.downlink_bytes_per_second = take_peak(steady_downlink_, downlink_);
   if (announced_in_ == view.id && announced_ == row) return;
   announced_in_ = view.id;
   announced_ = row;
   machine_.measured(std::move(row), out);
+}
+
+/// Links that have no way of their own.
+void PeerEngine::State::add_detours(Instant now, LinkRow& row) {
+  const View& view = machine_.view();
+  for (std::uint32_t rank = 0; rank < view.size(); ++rank) {
+    Link* const link = find_link(view.members[rank].id);
+    const PeerId by = link == nullptr ? PeerId{} : link->way.told(now);
+    if (by == PeerId{}) continue;
+    row.detours.push_back({.to = rank, .by = view.rank_of(by).value_or(LinkDetour::kByAnyone)});
+  }
 }
 
 void PeerEngine::State::on(Instant, const LinkSampled& event, EngineActions& out) {
@@ -98,7 +113,7 @@ double PeerEngine::State::paced_rate(const Op& op, const Link& link, std::uint32
   if (predicted <= 0) return 0;
   // A prediction has a round trip for the sums and the results, in which no bandwidth is used.
   const double moving = std::max(predicted - seconds_of(link.meter.round_trip()), predicted / 10);
-  return link.pace_margin.value() * static_cast<double>(op.execution->planned_bytes(rank)) / moving;
+  return link.pace_margin.value() * static_cast<double>(op.execution->paced_bytes(rank)) / moving;
 }
 
 /// How much of a collective may be under way on a link: what passes in a round trip at the rate that the plan gives
@@ -162,12 +177,19 @@ std::vector<Flow> PeerEngine::State::slow_flows(Instant now, const OpKey& key, c
 std::shared_ptr<const Network> PeerEngine::State::network_of(const PlanBasis& basis, EngineActions& out) {
   if (basis.measures == nullptr) return nullptr;
   if (const auto found = networks_.find(basis.version); found != networks_.end()) return found->second;
-  auto made = make_network(matrix_of(*basis.measures));
+  topology::Matrix matrix = matrix_of(*basis.measures);
+  if (planted(PlantedFault::ignored_detour) && machine_.view().rank_of(machine_.self()) == 0U)
+    for (topology::PairMeasure& pair : matrix.pairs) pair.through = topology::kStraight;
+  auto made = make_network(matrix);
   if (!made.ok()) {
     // The same messages came to all members: all plan as if nothing were known.
     out.emplace_back(LogEvent{LogLevel::warning, "odd-measures", made.error().sentence});
     return nullptr;
   }
+  if (*made != nullptr && (*made)->estimates.avoids_pairs())
+    out.emplace_back(LogEvent{LogLevel::debug, "plans-around",
+                              "plans do without the pairs that have no ways of their own: " +
+                                  std::to_string((*made)->estimates.missing_pairs())});
   networks_[basis.version] = *made;
   if (networks_.size() > kNetworksKept) networks_.erase(networks_.begin());
   return *made;

@@ -19,6 +19,7 @@
 #include "shared_state/prefetch_guest.hpp"
 #include "shared_state/prefetch_server.hpp"
 #include "topology/steady_measure.hpp"
+#include "topology/steady_way.hpp"
 
 namespace hawser {
 
@@ -151,6 +152,7 @@ class PeerEngine::State {
     RateSource steady_source = RateSource::traffic;
     Instant steady_at{};
     Instant sampled_at{};
+    topology::SteadyWay way;
     bool steady_together = false;  ///< Traffic was seen on it in the latest collective in which it was on any link.
     bool metered = false;  ///< Its rate is that of a network.
     std::uint64_t secret = 0;
@@ -292,7 +294,8 @@ class PeerEngine::State {
   // peer_engine_measure.cpp
   std::shared_ptr<const Network> network_of(const PlanBasis& basis, EngineActions& out);
   std::optional<Instant> queued_since() const;
-  void tell_measures(PeerActions& out);
+  void tell_measures(Instant now, PeerActions& out);
+  void add_detours(Instant now, LinkRow& row);
   static bool take_measures(Link& link);
   double paced_rate(const Op& op, const Link& link, std::uint32_t rank) const;
   void set_pace(const OpKey& key, const Op& op, Link& link, std::uint32_t rank);

@@ -79,6 +79,7 @@ struct Up {
   std::uint64_t incarnation = 0;  ///< Tells it from earlier and later connections of this number.
   Duration round_trip{};          ///< As its handshake showed; 0: the system does not tell.
   bool same_machine = false;
+  PeerId by{};                    ///< The go-between that it goes by; none: it has a way of its own.
 };
 /// To the engine: the connection of this incarnation is established no more.
 struct Down {

@@ -207,6 +207,7 @@ void LinkTable::establish(Instant now, ConnectionName name, const Handshake& han
   link.asides = link.punches = 0;
   link.aside_at.reset();
   link.is_through = handshake.is_through;
+  if (link.is_through) link.by = handshake.by;
   link.is_punched = handshake.is_punched;
   link.reach.origin = link.is_through  ? Origin::through
                       : link.is_punched ? Origin::punched
@@ -254,7 +255,8 @@ void LinkTable::establish(Instant now, ConnectionName name, const Handshake& han
   out.emplace_back(Up{.name = name,
                       .incarnation = incarnation,
                       .round_trip = handshake.round_trip,
-                      .same_machine = handshake.same_machine});
+                      .same_machine = handshake.same_machine,
+                      .by = link.is_through ? link.by : PeerId{}});
   arm(now, link);
   if (was_down && is_straight) arm_those_that_are_down(now);
 }

@@ -156,6 +156,7 @@ class LinkTable {
     Digest128 machine_proof{};
     bool is_through = false;  ///< A Come led to it: a go-between has joined it to one that another peer dialled.
     bool is_punched = false;  ///< As yielded() has it.
+    PeerId by{};              ///< That go-between.
   };
   /// A connection was accepted. None: its source opens too many, and it is to be closed unread.
   std::optional<SocketId> accepted(Instant now, Newcomer newcomer, Actions& out);
@@ -294,6 +295,7 @@ class LinkTable {
     bool is_through = false;
     bool is_punched = false;
     Address address;
+    PeerId by{};
     Duration round_trip{};
   };
   void establish(Instant now, ConnectionName name, const Handshake& handshake, Actions& out);

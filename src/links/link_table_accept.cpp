@@ -30,7 +30,8 @@ std::optional<SocketId> LinkTable::accepted(Instant now, Newcomer newcomer, Acti
                  .remote_host = std::move(newcomer.remote_host),
                  .machine_proof = newcomer.machine_proof,
                  .is_through = newcomer.is_through,
-                 .is_punched = newcomer.is_punched})
+                 .is_punched = newcomer.is_punched,
+                 .by = newcomer.by})
       .socket;
 }
 
@@ -128,6 +129,7 @@ void LinkTable::accept_stranger(Instant now, SocketId socket, Duration round_tri
              .is_through = stranger.is_through,
              .is_punched = stranger.is_punched,
              .address = {.host = stranger.remote_host},
+             .by = stranger.by,
              .round_trip = stranger.is_through ? 2 * round_trip : round_trip},
             out);
 }

@@ -142,6 +142,7 @@ void LinkTable::received_answer(Instant now, ConnectionName name, const Received
              .is_through = is_through,
              .is_punched = is_punched,
              .address = address,
+             .by = link.by,
              .round_trip = round_trip},
             out);
 }

@@ -48,6 +48,7 @@ struct Stranger {
   bool is_answered = false;              ///< The accepting answer is being written.
   bool is_through = false;               ///< What lies beyond it came by a go-between.
   bool is_punched = false;               ///< It is one that this side has dialled, too.
+  PeerId by{};                           ///< The go-between that it came by.
   bool waits_to_meet = false;            ///< For another peer, which was invited.
 };
 

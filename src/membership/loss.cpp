@@ -124,6 +124,7 @@ void MasterMachine::State::tell_view(const Group& group, const std::vector<Membe
     (knows_the_last(group, peer) ? with_base : others).push_back(*peer.connection);
     peer.view_sent = view.id;
     if (peer.news_sent) peer.news_sent->world = sizes;
+    if (group.measuring.at_start) tell(peer, *group.measuring.at_start, out);
   }
   StartView start{.epoch = view.epoch,
                   .id = view.id,
@@ -134,7 +135,8 @@ void MasterMachine::State::tell_view(const Group& group, const std::vector<Membe
                   .world = sizes,
                   .cause = cause,
                   .update_round = update_round,
-                  .fingerprint = group.fingerprint};
+                  .fingerprint = group.fingerprint,
+                  .measures = group.measuring.at_start ? group.measuring.at_start->version : 0};
   if (!others.empty()) {
     start.members = whole_list(view.members);
     send_to(std::move(others), start, out);

@@ -74,6 +74,7 @@ class MasterMachine::State {
     bool is_probed = false;
     bool is_lower_bound = false;
     bool is_together = false;
+    std::optional<PeerId> by{};  ///< It has no way of its own; by which peer what goes over it is passed on.
   };
   /// A pending peer's links to the members of its group, and to others that wait.
   struct Visit {
@@ -146,6 +147,7 @@ class MasterMachine::State {
     Duration pause{};
     std::deque<Measures> published;  ///< The latest, for members that come back.
     std::uint64_t at_update = 0;     ///< The version of the latest update-topology.
+    std::optional<Measures> at_start{};  ///< Told with the view.
   };
   /// Members called different things, again and again perhaps.
   struct Mismatches {
@@ -430,6 +432,7 @@ class MasterMachine::State {
   // measures.cpp
   void said(Instant now, PeerId peer, const Measured& message, MasterActions& out);
   void begin_measuring(Group& group);
+  Measures measures_of(Group& group);
   void publish_measures(Instant now, Group& group, MasterActions& out);
 
   // away.cpp

@@ -38,22 +38,50 @@ void MasterMachine::State::said(Instant, PeerId peer, const Measured& message, M
   for (const std::uint32_t rank : row.probed) from.measured[view.members[rank].id].is_probed = true;
   for (const std::uint32_t rank : row.lower_bounds) from.measured[view.members[rank].id].is_lower_bound = true;
   for (const std::uint32_t rank : row.together) from.measured[view.members[rank].id].is_together = true;
+  for (const LinkDetour& detour : row.detours)
+    from.measured[view.members[detour.to].id].by = detour.by < view.size() ? view.members[detour.by].id : PeerId{};
   from.uplink = row.uplink_bytes_per_second;
   from.downlink = row.downlink_bytes_per_second;
   group->measuring.changed = true;
 }
 
-/// A view has begun: what its members measured before is published with its first commit.
+/// A view has begun: what its members measured before is published with its first commit; with the view, if they know
+/// of pairs that have no way of their own. The first plan had better do without these.
 void MasterMachine::State::begin_measuring(Group& group) {
   group.measuring = {};
   group.measuring.pause = kPauseFirst;
   group.measuring.changed = std::any_of(group.view.members.begin(), group.view.members.end(),
                                         [&](const Member& member) { return !peers_.at(member.id).measured.empty(); });
+  const bool has_detours =
+      std::any_of(group.view.members.begin(), group.view.members.end(), [&](const Member& member) {
+        const auto& measured = peers_.at(member.id).measured;
+        return std::any_of(measured.begin(), measured.end(),
+                           [&](const auto& one) { return one.second.by && group.view.find(one.first) != nullptr; });
+      });
+  if (!has_detours || !config_.links.has_all_links(group.view.size())) return;
+  group.measuring.at_start = measures_of(group);
+  group.measuring.at_update = group.measuring.version;
+  group.measuring.changed = false;
+  group.measuring.published.push_back(*group.measuring.at_start);
 }
 
 void MasterMachine::State::publish_measures(Instant now, Group& group, MasterActions& out) {
   Measuring& measuring = group.measuring;
   if (!measuring.changed || now < measuring.publish_at || !config_.links.has_all_links(group.view.size())) return;
+  Measures measures = measures_of(group);
+  tell_all(group.view.members, measures, out);
+  out.emplace_back(LogEvent{LogLevel::debug, "measures-published", "version " + std::to_string(measuring.version)});
+  measuring.changed = false;
+  measuring.published_at = now;
+  measuring.publish_at = now + measuring.pause;
+  measuring.pause = std::min(2 * measuring.pause, group.view.size() < kMany ? kPauseMax : kPauseMaxOfMany);
+  measuring.published.push_back(std::move(measures));
+  if (measuring.published.size() > kPublishedKept) measuring.published.pop_front();
+}
+
+/// What its members know, under a new version.
+Measures MasterMachine::State::measures_of(Group& group) {
+  Measuring& measuring = group.measuring;
   Measures measures{.view = group.view.id, .version = ++measuring.version, .rows = {}};
   for (const Member& member : group.view.members) {
     const Peer& from = peers_.at(member.id);
@@ -67,18 +95,13 @@ void MasterMachine::State::publish_measures(Instant now, Group& group, MasterAct
       if (known.is_probed) row.probed.push_back(to);
       if (known.is_lower_bound) row.lower_bounds.push_back(to);
       if (known.is_together) row.together.push_back(to);
+      if (known.by)
+        row.detours.push_back({.to = to, .by = group.view.rank_of(*known.by).value_or(LinkDetour::kByAnyone)});
     }
     row.uplink_bytes_per_second = from.uplink;
     row.downlink_bytes_per_second = from.downlink;
   }
-  tell_all(group.view.members, measures, out);
-  out.emplace_back(LogEvent{LogLevel::debug, "measures-published", "version " + std::to_string(measuring.version)});
-  measuring.changed = false;
-  measuring.published_at = now;
-  measuring.publish_at = now + measuring.pause;
-  measuring.pause = std::min(2 * measuring.pause, group.view.size() < kMany ? kPauseMax : kPauseMaxOfMany);
-  measuring.published.push_back(std::move(measures));
-  if (measuring.published.size() > kPublishedKept) measuring.published.pop_front();
+  return measures;
 }
 
 }  // namespace hawser

@@ -147,10 +147,17 @@ struct UpdateCall {
 
 /// Links that were established, and links that have none of their connections any more, since this peer last told.
 struct Linked {
+  /// Goes by this other peer, which passes on what passes.
+  struct Detour {
+    PeerId to;
+    PeerId by;
+    friend bool operator==(const Detour&, const Detour&) = default;
+  };
   bool all = false;  ///< The first of a connection: what is not named here is not established.
   std::vector<PeerId> up;
   std::vector<PeerId> down;
   std::vector<PeerId> refused;  ///< Of those that are down: the other side was dialled again, and nobody listens there.
+  std::vector<Detour> detours{};  ///< Of those that are up, links without a way of their own.
   friend bool operator==(const Linked&, const Linked&) = default;
 };
 
@@ -184,6 +191,14 @@ struct Ping {
   friend bool operator==(const Ping&, const Ping&) = default;
 };
 
+/// A link of a member that has no way of its own: a go-between passes on what goes over it. Ranks.
+struct LinkDetour {
+  static constexpr std::uint32_t kByAnyone = 0xffffffff;
+  std::uint32_t to = 0;
+  std::uint32_t by = kByAnyone;  ///< kByAnyone: one that is no member of this view.
+  friend bool operator==(const LinkDetour&, const LinkDetour&) = default;
+};
+
 /// What a member has measured of its links, by data that flows anyway or by probes. By rank of the view; 0: unknown.
 struct LinkRow {
   std::vector<std::uint64_t> bytes_per_second;  ///< Sent to each rank.
@@ -193,6 +208,7 @@ struct LinkRow {
   std::vector<std::uint32_t> probed{};        ///< Ranks, ascending: by a burst on that link alone, not by traffic.
   std::vector<std::uint32_t> lower_bounds{};  ///< Of these: the link carries at least so much.
   std::vector<std::uint32_t> together{};      ///< Ranks, ascending, to which traffic was last measured at one time.
+  std::vector<LinkDetour> detours{};          ///< In the order of `to`.
   friend bool operator==(const LinkRow&, const LinkRow&) = default;
 };
 
@@ -285,6 +301,9 @@ struct StartView {
   /// Of this view with all its members: whoever puts it together from a change finds the same one, or has made another
   /// view.
   std::uint64_t fingerprint = 0;
+  /// Of the measures from which collectives of this view are planned at first. They came right before. 0: nothing is
+  /// known.
+  std::uint64_t measures = 0;
   friend bool operator==(const StartView&, const StartView&) = default;
 };
 

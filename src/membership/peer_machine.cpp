@@ -280,8 +280,7 @@ void PeerMachine::said(Instant now, const StartView& message, PeerActions& out) 
   const View before = std::exchange(view_, *next);
   next_sequence_.clear();
   measures_.clear();
-  basis_ = {};
-  basis_of_tag_.clear();
+  begin_basis(message.measures);
   const bool joined = phase_ == Phase::joining;
   const bool was_guest = is_guest();
   group_members_.clear();
@@ -414,9 +413,22 @@ void PeerMachine::said(Instant now, const Visitors& message, PeerActions& out) {
 }
 
 void PeerMachine::said(Instant, const Measures& message, PeerActions&) {
-  if (phase_ != Phase::member || message.view != view_.id || message.rows.size() != view_.size()) return;
+  if (phase_ != Phase::member || message.view != view_.id) {
+    coming_ = std::make_shared<const Measures>(message);
+    return;
+  }
+  if (message.rows.size() != view_.size()) return;
   measures_[message.version] = std::make_shared<const Measures>(message);
   if (measures_.size() > kMeasuresKept) measures_.erase(measures_.begin());
+}
+
+/// A view begins: its first measures came before it.
+void PeerMachine::begin_basis(std::uint64_t version) {
+  basis_of_tag_.clear();
+  if (coming_ && coming_->view == view_.id && coming_->rows.size() == view_.size())
+    measures_[coming_->version] = std::move(coming_);
+  coming_.reset();
+  basis_ = basis_of(version);
 }
 
 PlanBasis PeerMachine::basis_of(std::uint64_t version) const {
@@ -450,6 +462,8 @@ void PeerMachine::lose(const Error& error, PeerActions& out) {
   connect_by_.reset();
   welcomed_ = false;
   links_up_.clear();
+  detours_.clear();
+  coming_.reset();
   refused_.clear();
   needed_.clear();
   wanted_.clear();

@@ -127,7 +127,8 @@ class PeerMachine {
   /// `is_no_master`: something else answers there.
   void master_down(Instant now, const std::string& reason, bool is_no_master, PeerActions& out);
   void master_said(Instant now, const MasterMessage& message, PeerActions& out);
-  void link_changed(Instant now, PeerId peer, LinkChange change);
+  /// One that is up may go `by` a go-between.
+  void link_changed(Instant now, PeerId peer, LinkChange change, PeerId by = {});
   /// No dial to this peer has come through: both are to be told to dial.
   void link_unreached(PeerId peer, const std::string& why, PeerActions& out);
   /// Members that this one needs a link to though they are not its neighbours, until the next view. Until they are told
@@ -181,6 +182,7 @@ class PeerMachine {
   void said(Instant now, const DialEachOther& message, PeerActions& out);
   std::vector<Address> addresses_of(const DialEachOther& other) const;
   PlanBasis basis_of(std::uint64_t version) const;
+  void begin_basis(std::uint64_t version);
 
   void tell_master(PeerMessage message, PeerActions& out);
   void announce(const OpKey& key, Op& op, PeerActions& out);
@@ -243,6 +245,7 @@ class PeerMachine {
   bool had_all_links_ = true;  ///< When that was last determined.
   std::set<PeerId> fresh_;     ///< Links that began with a view, and have not stood yet.
   std::set<PeerId> links_up_;
+  std::map<PeerId, PeerId> detours_;  ///< Of these: by which go-between.
   std::set<PeerId> refused_;  ///< Since their links were last up.
   std::map<PeerId, LinkChange> link_news_;  ///< That the master has not been told.
   std::optional<Instant> tell_links_at_;
@@ -256,6 +259,7 @@ class PeerMachine {
   std::map<std::uint64_t, std::shared_ptr<const Measures>> measures_;  ///< The latest, by version.
   PlanBasis basis_;                                                    ///< Of tags that have none of their own.
   std::unordered_map<std::uint64_t, PlanBasis> basis_of_tag_;
+  std::shared_ptr<const Measures> coming_;  ///< Of a view that has not started here.
 };
 
 }  // namespace hawser

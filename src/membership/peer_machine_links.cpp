@@ -86,6 +86,7 @@ void PeerMachine::want_links(Instant now, PeerActions& out) {
   for (const PeerId peer : links_up_)
     if (is_gone(peer)) dropped.push_back(peer);
   std::erase_if(links_up_, is_gone);
+  std::erase_if(detours_, [&](const auto& entry) { return is_gone(entry.first); });
   std::erase_if(refused_, is_gone);
   std::erase_if(fresh_, is_gone);
   std::erase_if(link_news_, [&](const auto& entry) { return is_gone(entry.first); });
@@ -109,8 +110,10 @@ void PeerMachine::need_links(Instant now, const std::set<PeerId>& members, PeerA
   want_links(now, out);
 }
 
-void PeerMachine::link_changed(Instant now, PeerId peer, LinkChange change) {
+void PeerMachine::link_changed(Instant now, PeerId peer, LinkChange change, PeerId by) {
   if (change == LinkChange::refused && (links_up_.contains(peer) || !refused_.insert(peer).second)) return;
+  detours_.erase(peer);
+  if (by != PeerId{}) detours_[peer] = by;
   if (change == LinkChange::up) {
     links_up_.insert(peer);
     refused_.erase(peer);
@@ -175,6 +178,8 @@ void PeerMachine::tell_links(PeerActions& out) {
   Linked linked;
   for (const auto& [peer, change] : link_news_) {
     (change == LinkChange::up ? linked.up : linked.down).push_back(peer);
+    if (const auto at = detours_.find(peer); at != detours_.end())
+      linked.detours.push_back({.to = peer, .by = at->second});
     if (change == LinkChange::refused) linked.refused.push_back(peer);
   }
   link_news_.clear();
@@ -187,6 +192,7 @@ void PeerMachine::tell_all_links(PeerActions& out) {
   tell_links_at_.reset();
   Linked linked{.all = true, .up = {}, .down = {}, .refused = {}};
   linked.up.assign(links_up_.begin(), links_up_.end());
+  for (const auto& [peer, by] : detours_) linked.detours.push_back({.to = peer, .by = by});
   if (phase_ == Phase::member)
     for (const Member& member : view_.members)
       if (wanted_.contains(member.id) && !links_up_.contains(member.id) && !fresh_.contains(member.id))

@@ -194,6 +194,13 @@ void MasterMachine::State::said(Instant now, PeerId id, const Linked& message, M
     if (from.down.contains(to)) restore(to);
     if (waits(link_up(from, to))) waiting.push_back(to);
   }
+  // A member tells it with its measures, for as long as it should be planned with.
+  if (from.role == Role::pending) {
+    for (const PeerId to : message.up)
+      if (const auto known = from.measured.find(to); known != from.measured.end()) known->second.by.reset();
+    for (const Linked::Detour& detour : message.detours)
+      if (from.linked.contains(detour.to)) from.measured[detour.to].by = detour.by;
+  }
   const std::set<PeerId> refused(message.refused.begin(), message.refused.end());
   for (const PeerId to : message.down) {
     if (waits(link_down(now, from, to, refused.contains(to)))) waiting.push_back(to);

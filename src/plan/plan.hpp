@@ -36,6 +36,8 @@ struct Plan {
   /// trees[c % trees.size()].
   std::vector<std::uint32_t> cycle;
   double predicted_seconds = 0;  ///< 0: nothing is known of the links.
+  /// Some pairs have no way of their own, and no tree uses one of these.
+  bool along_links = false;
 
   bool climbs() const { return reduces(collective); }
   bool descends() const { return collective != Collective::reduce_scatter; }
@@ -95,5 +97,9 @@ Trees relay_trees(std::uint32_t root, std::uint32_t relay, std::uint32_t world_s
 /// Proves that each element of each member is counted exactly once and reaches every member: the chunks
 /// tile the buffer, and both trees of every chunk span all ranks. Says what is wrong otherwise.
 Result<void> plan_check(const Plan& plan);
+
+/// Beyond that, of a plan from this network: one that says so keeps to pairs that have a way of their own, and it says
+/// so wherever these join all members.
+Result<void> plan_check(const Plan& plan, const Network& network);
 
 }  // namespace hawser

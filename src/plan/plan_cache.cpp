@@ -1,5 +1,7 @@
 #include "plan/plan_cache.hpp"
 
+#include "base/assert.hpp"
+
 namespace hawser {
 namespace {
 
@@ -26,6 +28,7 @@ std::shared_ptr<const Plan> PlanCache::plan(std::uint64_t network_version, const
     return found->second->plan;
   }
   auto made = std::make_shared<const Plan>(make_plan(input));
+  HAWSER_ASSERT(!made->along_links || plan_check(*made, *input.network).ok());
   ++made_;
   kept_.push_front({.key = key, .plan = made, .bytes = bytes_of(*made)});
   by_key_[key] = kept_.begin();

@@ -1,3 +1,6 @@
+#include <string>
+
+#include "plan/network.hpp"
 #include "plan/plan.hpp"
 
 namespace hawser {
@@ -49,6 +52,22 @@ Result<void> plan_check(const Plan& plan) {
     if (!spans(trees.reduce_parent, trees.root, plan.world_size)) return wrong("the reduce" + which);
     if (!spans(trees.broadcast_parent, trees.root, plan.world_size)) return wrong("the broadcast" + which);
   }
+  return {};
+}
+
+Result<void> plan_check(const Plan& plan, const Network& network) {
+  if (auto whole = plan_check(plan); !whole.ok()) return whole;
+  if (network.estimates.world_size() != plan.world_size) return wrong("the network is that of other members");
+  if (plan.along_links != network.estimates.avoids_pairs())
+    return wrong(plan.along_links ? "it avoids pairs, and has no need to"
+                                  : "it does not avoid pairs that it can avoid");
+  if (!plan.along_links) return {};
+  for (const Trees& trees : plan.trees)
+    for (std::uint32_t rank = 0; rank < plan.world_size; ++rank)
+      for (const std::uint32_t parent : {trees.reduce_parent[rank], trees.broadcast_parent[rank]})
+        if (parent != kNoParent && !network.estimates.has_link(rank, parent))
+          return wrong("rank " + std::to_string(rank) + " and rank " + std::to_string(parent) +
+                       " have no way of their own, and a tree of root " + std::to_string(trees.root) + " uses it");
   return {};
 }
 

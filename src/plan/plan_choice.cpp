@@ -9,6 +9,7 @@
 #include "plan/network.hpp"
 #include "plan/plan.hpp"
 #include "plan/plan_hierarchical.hpp"
+#include "plan/plan_partial.hpp"
 #include "plan/plan_rows.hpp"
 #include "plan/prediction.hpp"
 
@@ -19,6 +20,8 @@ namespace {
 /// Chunks until the shares of roots repeat, at most. Where each of them may have trees of its own, fewer.
 constexpr std::uint32_t kSlotsMax = 1024;
 constexpr std::uint32_t kSlotsOfTreesMax = 256;
+/// Of all ranks as roots, where the ways to them change.
+constexpr std::uint32_t kTurnsMax = 4;
 
 bool in_segments(Collective collective) {
   return collective == Collective::all_gather || collective == Collective::reduce_scatter;
@@ -66,6 +69,36 @@ std::vector<Trees> trees_of_roots(const Plan& plan, const Make& make) {
   return trees;
 }
 
+/// Where some pairs have no way of their own, and plans do without these.
+bool avoids_pairs(const PlanInput& in) { return in.network != nullptr && in.network->estimates.avoids_pairs(); }
+
+void use_shared_trees(Plan& plan, const SharedTrees& shared) {
+  const std::vector<std::uint32_t> counts =
+      apportion(shared.shares, slots_for(plan.chunking.chunks(), kSlotsOfTreesMax));
+  std::vector<std::uint32_t> used_counts;
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    if (counts[i] == 0) continue;
+    plan.trees.push_back(shared.trees[i]);
+    used_counts.push_back(counts[i]);
+  }
+  plan.cycle = interleave(used_counts);
+}
+
+/// Trees of any depth, where some pairs have no way of their own.
+void use_deep_trees(const PlanInput& in, Plan& plan) {
+  plan.kind = PlanKind::hierarchical;
+  use_shared_trees(plan, in.network->deep_along_links);
+}
+
+/// Every rank is a root in its turn, and the ways to it change from turn to turn.
+void use_direct_along_links(const PlanInput& in, Plan& plan) {
+  const std::uint64_t turns = divide_up(plan.chunking.chunks(), in.world_size);
+  TreeCycle made = direct_cycle_along_links(in.network->estimates, in.collective,
+                                            static_cast<std::uint32_t>(std::clamp<std::uint64_t>(turns, 1, kTurnsMax)));
+  plan.trees = std::move(made.trees);
+  plan.cycle = std::move(made.cycle);
+}
+
 /// Who has no share gets no trees.
 template <class Make>
 void use_shares(Plan& plan, const Shares& shares, const Make& make) {
@@ -90,12 +123,23 @@ void use_ring(const PlanInput& in, Plan& plan) {
     plan.trees = trees_of_roots(plan, make);
 }
 
+void use_star(const PlanInput& in, Plan& plan) {
+  plan.kind = PlanKind::direct;
+  const auto along_links = [&] {
+    const topology::Estimates& estimates = in.network->estimates;
+    return trees_along_links({.root = in.root}, estimates, {estimates, in.collective});
+  };
+  plan.trees = {avoids_pairs(in) ? along_links() : direct_trees(in.root, in.world_size)};
+}
+
 void use_direct(const PlanInput& in, Plan& plan) {
   plan.kind = PlanKind::direct;
   if (in.collective != Collective::broadcast) {
+    if (avoids_pairs(in)) return use_direct_along_links(in, plan);
     plan.trees = trees_of_roots(plan, [&](std::uint32_t root) { return direct_trees(root, in.world_size); });
     return;
   }
+  if (avoids_pairs(in)) return use_star(in, plan);
   // So small that the second hop costs more than the root's sending it to everybody.
   if (plan.chunking.chunks() < in.world_size) {
     plan.trees = {direct_trees(in.root, in.world_size)};
@@ -108,17 +152,16 @@ void use_direct(const PlanInput& in, Plan& plan) {
 /// Roots or relays by what the links can do.
 void use_direct_by_rates(const PlanInput& in, Plan& plan) {
   plan.kind = PlanKind::direct;
-  if (in.collective == Collective::broadcast)
+  if (avoids_pairs(in))
+    use_shared_trees(plan, in.collective == Collective::broadcast
+                               ? relay_trees_along_links(in.network->estimates, in.root)
+                               : in.network->flat_along_links);
+  else if (in.collective == Collective::broadcast)
     use_shares(plan, relay_shares(in.network->estimates, in.root),
                [&](std::uint32_t relay) { return relay_trees(in.root, relay, in.world_size); });
   else
     use_shares(plan, in.network->direct,
                [&](std::uint32_t root) { return direct_trees(root, in.world_size); });
-}
-
-void use_star(const PlanInput& in, Plan& plan) {
-  plan.kind = PlanKind::direct;
-  plan.trees = {direct_trees(in.root, in.world_size)};
 }
 
 void use_hierarchical(const PlanInput& in, Plan& plan) {
@@ -129,7 +172,7 @@ void use_hierarchical(const PlanInput& in, Plan& plan) {
   if (in.collective == Collective::broadcast)
     made = hierarchical_broadcast_cycle(*in.network, in.root, slots);
   else if (in_segments(in.collective))
-    made = hierarchical_cycle_of_ranks(*in.network, std::max(1U, slots / in.world_size));
+    made = hierarchical_cycle_of_ranks(*in.network, in.collective, std::max(1U, slots / in.world_size));
   else
     made = hierarchical_cycle(*in.network, slots);
   plan.trees = std::move(made.trees);
@@ -166,6 +209,7 @@ void use_rows(const PlanInput& in, Plan& plan) {
 struct Candidate {
   std::string name;
   Plan plan;
+  std::uint32_t margin_percent = 0;  ///< By which it must be faster than those before it.
   double seconds() const { return plan.predicted_seconds; }
 };
 
@@ -177,22 +221,26 @@ class Choice {
   Plan make() {
     const bool structured = in_.network->estimates.regions().structured();
     const bool forced_hierarchical = in_.kind == PlanKind::hierarchical;
-    if (wanted(PlanKind::direct) || (forced_hierarchical && !structured)) try_direct();
-    if (wanted(PlanKind::ring)) consider("ring", use_ring);
+    const bool forced_ring = in_.kind == PlanKind::ring;
+    const bool has_ring = in_.network->ring_is_whole;
+    if (wanted(PlanKind::direct) || (forced_hierarchical && !structured) || (forced_ring && !has_ring)) try_direct();
+    if (wanted(PlanKind::ring) && has_ring) consider("ring", use_ring);
     if (wanted(PlanKind::hierarchical) && structured)
       consider(
           "hierarchical (" + std::to_string(in_.network->estimates.regions().members.size()) + " regions)",
           use_hierarchical);
+    if (wanted(PlanKind::hierarchical) && avoids_pairs(in_) && in_.collective == Collective::all_reduce)
+      consider("deep trees", use_deep_trees, 0);
     const auto chosen = choose();
     std::rotate(candidates_.begin(), chosen, chosen + 1);
     std::stable_sort(candidates_.begin() + 1, candidates_.end(),
                      [](const Candidate& a, const Candidate& b) { return a.seconds() < b.seconds(); });
+    const std::string why = reason_of_rates();
     Plan plan = std::move(candidates_.front().plan);
-    plan.reason = candidates_.front().name + ": " + in_words(plan.predicted_seconds) + " predicted";
-    if (candidates_.size() > 1 && candidates_[1].seconds() < plan.predicted_seconds)
-      plan.reason += ", and none is " + std::to_string(in_.margin_percent) + " % faster";
-    for (std::size_t i = 1; i < candidates_.size(); ++i)
-      plan.reason += (i == 1 ? "; " : ", ") + candidates_[i].name + " " + in_words(candidates_[i].seconds());
+    plan.reason = candidates_.front().name + ": " + why;
+    add_missing_pairs(plan);
+    if (!in_.network->estimates.knows_rates()) plan.predicted_seconds = 0;
+    if (forced_ring && !has_ring) plan.reason += "; no ring of existing links was found";
     if (forced_hierarchical && !structured) plan.reason += "; there are no regions: " + regions_reason();
     if (in_.kind != PlanKind::automatic) plan.reason += "; asked for";
     return plan;
@@ -202,16 +250,42 @@ class Choice {
   bool wanted(PlanKind kind) const { return in_.kind == PlanKind::automatic || in_.kind == kind; }
   const std::string& regions_reason() const { return in_.network->estimates.regions().reason; }
 
+  std::string reason_of_rates() const {
+    if (!in_.network->estimates.knows_rates()) return "no rates are known of the links yet";
+    const double chosen = candidates_.front().seconds();
+    std::string reason = in_words(chosen) + " predicted";
+    if (candidates_.size() > 1 && candidates_[1].seconds() < chosen)
+      reason += ", and none is " + std::to_string(in_.margin_percent) + " % faster";
+    for (std::size_t i = 1; i < candidates_.size(); ++i)
+      reason += (i == 1 ? "; " : ", ") + candidates_[i].name + " " + in_words(candidates_[i].seconds());
+    return reason;
+  }
+
+  void add_missing_pairs(Plan& plan) const {
+    const std::uint32_t missing = in_.network->estimates.missing_pairs();
+    if (missing == 0) return;
+    plan.along_links = avoids_pairs(in_);
+    plan.reason += "; " + std::to_string(missing) +
+                   (missing == 1 ? " pair has no way of its own" : " pairs have no ways of their own") +
+                   (plan.along_links ? ", and none of these is used" : ", and the others do not join all members");
+  }
+
   void try_direct() {
     consider("direct", use_direct);
     // Where a segment belongs to a rank, its root is given.
-    if (!in_segments(in_.collective)) consider("direct by rates", use_direct_by_rates);
+    // Where pairs are missing, all trees take the same few links: what is measured wrong of these is as wrong for all.
+    const std::uint32_t margin_percent = avoids_pairs(in_) ? 0 : in_.margin_percent;
+    if (!in_segments(in_.collective)) consider("direct by rates", use_direct_by_rates, margin_percent);
     if (in_.collective == Collective::broadcast) consider("star", use_star);
   }
 
   template <class Use>
   void consider(const std::string& name, const Use& use) {
-    candidates_.push_back({.name = name, .plan = empty_});
+    consider(name, use, in_.margin_percent);
+  }
+  template <class Use>
+  void consider(const std::string& name, const Use& use, std::uint32_t margin_percent) {
+    candidates_.push_back({.name = name, .plan = empty_, .margin_percent = margin_percent});
     Plan& made = candidates_.back().plan;
     use(in_, made);
     made.predicted_seconds = predict(made, in_.wire, in_.element_bytes, in_.network->estimates).seconds;
@@ -221,7 +295,7 @@ class Choice {
   std::vector<Candidate>::iterator choose() {
     auto chosen = candidates_.begin();
     for (auto one = candidates_.begin(); one != candidates_.end(); ++one)
-      if (one->seconds() * (100.0 + in_.margin_percent) < chosen->seconds() * 100.0) chosen = one;
+      if (one->seconds() * (100.0 + one->margin_percent) < chosen->seconds() * 100.0) chosen = one;
     return chosen;
   }
 
@@ -232,7 +306,7 @@ class Choice {
 
 /// What the slowest link carries in a second, in bytes as the chunks are reckoned.
 std::uint64_t slowest_in_memory_bytes(const PlanInput& in) {
-  if (in.network == nullptr) return 0;
+  if (in.network == nullptr || !in.network->estimates.knows_rates()) return 0;
   const double rate = in.network->estimates.slowest_rate();
   const double shrinks =
       in.wire.down == 0 ? 1 : in.element_bytes * 1024.0 / static_cast<double>(in.wire.down);

@@ -1,10 +1,13 @@
 #include "plan/plan_hierarchical.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "plan/apportion.hpp"
+#include "plan/plan_partial.hpp"
 
 namespace hawser {
 namespace {
@@ -38,10 +41,20 @@ class LocalRoots {
   std::uint32_t take_in(std::uint32_t region, std::uint32_t root) {
     const auto& ranks = regions().members[region];
     for (std::size_t i = 0; i < ranks.size(); ++i) due_[ranks[i]] += turns_[region][i];
+    std::vector<std::uint32_t> linked;
+    if (network_.estimates.avoids_pairs())
+      std::copy_if(ranks.begin(), ranks.end(), std::back_inserter(linked),
+                   [&](std::uint32_t rank) { return network_.estimates.has_link(root, rank); });
+    const auto& eligible = linked.empty() ? ranks : linked;
+    // Where the root does not reach whose turn it is, the one that has waited longest of those it reaches.
+    std::int64_t due_least = 1;
+    if (!linked.empty())
+      due_least = std::min(due_least, due_[*std::max_element(linked.begin(), linked.end(),
+                                                             [&](auto a, auto b) { return due_[a] < due_[b]; })]);
     std::uint32_t best = kNoParent;
     double best_cost = 0;
-    for (const std::uint32_t rank : ranks) {
-      if (due_[rank] <= 0) continue;
+    for (const std::uint32_t rank : eligible) {
+      if (due_[rank] < due_least) continue;
       const auto used = used_.find({root, rank});
       const double times = used == used_.end() ? 1 : used->second + 1.0;
       const double cost =
@@ -63,16 +76,38 @@ class LocalRoots {
   std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint32_t> used_;
 };
 
+Trees hierarchical_relay_trees(std::uint32_t root, std::uint32_t relay,
+                               const std::vector<std::uint32_t>& local_roots,
+                               const topology::Regions& regions) {
+  Trees trees = direct_trees(root, static_cast<std::uint32_t>(regions.of_rank.size()));
+  trees.broadcast_parent = hierarchical_trees(relay, local_roots, regions).broadcast_parent;
+  trees.broadcast_parent[root] = kNoParent;
+  trees.broadcast_parent[relay] = root;
+  return trees;
+}
+
 /// Equal trees are kept once.
 class TreeCycleBuilder {
  public:
-  explicit TreeCycleBuilder(const Network& network) : network_(network), local_roots_(network) {}
+  TreeCycleBuilder(const Network& network, Collective collective) : network_(network), local_roots_(network) {
+    if (network.estimates.avoids_pairs()) prices_.emplace(network.estimates, collective);
+  }
 
   void add(std::uint32_t root) {
     add(root, [&](const std::vector<std::uint32_t>& local_roots) {
+      if (prices_) return along_links({.root = root, .local_roots = local_roots});
       return hierarchical_trees(root, local_roots, network_.estimates.regions());
     });
   }
+  void add_relay(std::uint32_t root, std::uint32_t relay) {
+    add(relay, [&](const std::vector<std::uint32_t>& local_roots) {
+      if (prices_) return along_links({.root = root, .relay = relay, .local_roots = local_roots});
+      return hierarchical_relay_trees(root, relay, local_roots, network_.estimates.regions());
+    });
+  }
+  TreeCycle take() { return std::move(made_); }
+
+ private:
   template <class Make>
   void add(std::uint32_t root, const Make& make) {
     std::vector<std::uint32_t> local_roots = local_roots_.take(root);
@@ -83,11 +118,16 @@ class TreeCycleBuilder {
     if (is_new) made_.trees.push_back(make(local_roots));
     made_.cycle.push_back(known->second);
   }
-  TreeCycle take() { return std::move(made_); }
+  Trees along_links(TreeWish wish) {
+    wish.regions = &network_.estimates.regions();
+    Trees trees = trees_along_links(wish, network_.estimates, *prices_);
+    prices_->charge(trees.broadcast_parent);
+    return trees;
+  }
 
- private:
   const Network& network_;
   LocalRoots local_roots_;
+  std::optional<LinkPrices> prices_;  ///< Where trees go along existing links.
   std::map<std::vector<std::uint32_t>, std::uint32_t> known_;
   TreeCycle made_;
 };
@@ -98,16 +138,6 @@ Shares root_shares(const Network& network) {
   for (std::uint32_t rank = 0; rank < shares.size(); ++rank)
     shares[rank] *= network.regions.root_in[network.estimates.regions().of_rank[rank]];
   return shares;
-}
-
-Trees hierarchical_relay_trees(std::uint32_t root, std::uint32_t relay,
-                               const std::vector<std::uint32_t>& local_roots,
-                               const topology::Regions& regions) {
-  Trees trees = direct_trees(root, static_cast<std::uint32_t>(regions.of_rank.size()));
-  trees.broadcast_parent = hierarchical_trees(relay, local_roots, regions).broadcast_parent;
-  trees.broadcast_parent[root] = kNoParent;
-  trees.broadcast_parent[relay] = root;
-  return trees;
 }
 
 }  // namespace
@@ -125,13 +155,13 @@ Trees hierarchical_trees(std::uint32_t root, const std::vector<std::uint32_t>& l
 }
 
 TreeCycle hierarchical_cycle(const Network& network, std::uint32_t slots) {
-  TreeCycleBuilder builder(network);
+  TreeCycleBuilder builder(network, Collective::all_reduce);
   for (const std::uint32_t root : interleave(apportion(root_shares(network), slots))) builder.add(root);
   return builder.take();
 }
 
-TreeCycle hierarchical_cycle_of_ranks(const Network& network, std::uint32_t turns) {
-  TreeCycleBuilder builder(network);
+TreeCycle hierarchical_cycle_of_ranks(const Network& network, Collective collective, std::uint32_t turns) {
+  TreeCycleBuilder builder(network, collective);
   for (std::uint32_t turn = 0; turn < turns; ++turn)
     for (std::uint32_t root = 0; root < network.estimates.world_size(); ++root) builder.add(root);
   return builder.take();
@@ -144,17 +174,22 @@ TreeCycle hierarchical_broadcast_cycle(const Network& network, std::uint32_t roo
   const Shares fast = relay_shares(network.estimates, root);
   Shares shares(fast.size());
   double sum = 0;
-  for (std::uint32_t rank = 0; rank < shares.size(); ++rank) {
-    if (rank == root || (!alone && regions.of_rank[rank] != home)) continue;
-    shares[rank] = fast[rank];
-    sum += fast[rank];
+  const auto is_relay = [&](std::uint32_t rank, bool at_home) {
+    return rank != root && (!at_home || regions.of_rank[rank] == home) &&
+           (!network.estimates.avoids_pairs() || network.estimates.has_link(root, rank));
+  };
+  // The root may reach nobody of its own region.
+  for (const bool at_home : {!alone, false}) {
+    if (sum > 0) break;
+    for (std::uint32_t rank = 0; rank < shares.size(); ++rank) {
+      if (!is_relay(rank, at_home)) continue;
+      shares[rank] = fast[rank];
+      sum += fast[rank];
+    }
   }
   for (double& share : shares) share /= sum;
-  TreeCycleBuilder builder(network);
-  for (const std::uint32_t relay : interleave(apportion(shares, slots)))
-    builder.add(relay, [&](const std::vector<std::uint32_t>& local_roots) {
-      return hierarchical_relay_trees(root, relay, local_roots, regions);
-    });
+  TreeCycleBuilder builder(network, Collective::broadcast);
+  for (const std::uint32_t relay : interleave(apportion(shares, slots))) builder.add_relay(root, relay);
   return builder.take();
 }
 

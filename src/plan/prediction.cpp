@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <utility>
 
 #include "base/assert.hpp"
 
@@ -92,6 +93,7 @@ class Loads {
   /// The busiest resource. Once, after all flows.
   void find_bottleneck(Prediction& out) {
     add_ups();
+    take_detours();
     const std::uint32_t world_size = estimates_.world_size();
     std::vector<double> up(world_size);
     std::vector<double> down(world_size);
@@ -168,6 +170,19 @@ class Loads {
         for (std::uint32_t from = rows; from < std::min(rows + kSide, size); ++from)
           for (std::uint32_t to = columns; to < std::min(columns + kSide, size); ++to)
             pairs_[at(from, to)] += pairs_up_[at(to, from)];
+  }
+  /// What a go-between passes on comes in by its downlink and leaves by its uplink.
+  void take_detours() {
+    if (estimates_.missing_pairs() == 0) return;
+    const std::uint32_t size = estimates_.world_size();
+    for (std::uint32_t from = 0; from < size; ++from)
+      for (std::uint32_t to = 0; to < size; ++to) {
+        const std::uint32_t by = estimates_.through(from, to);
+        if (by >= size) continue;
+        const double load = std::exchange(pairs_[at(from, to)], 0);
+        pairs_[at(from, by)] += load;
+        pairs_[at(by, to)] += load;
+      }
   }
   double bytes(const Flow& flow, std::uint32_t rank) const {
     return children_[rank] == 0 ? flow.leaf_bytes : flow.inner_bytes;

@@ -19,7 +19,8 @@ struct Prediction {
 /// Of any plan, from its trees alone. The resources are: every ordered pair, every member's up- and downlink,
 /// every cable. The path: per hop its delay, a chunk at the pair's rate, and 5 us per neighbour that the
 /// inner end serves; less the slowest chunk on it, which the transfer has counted. `element_bytes` stands in
-/// for what `wire` leaves at 0. O(trees * N + N^2). For plans that have trees.
+/// for what `wire` leaves at 0. A pair without a way of its own takes both halves of its detour.
+/// O(trees * N + N^2). For plans that have trees.
 Prediction predict(const Plan& plan, const WireBytes& wire, std::uint32_t element_bytes,
                    const topology::Estimates& estimates);
 

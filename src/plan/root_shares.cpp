@@ -92,8 +92,8 @@ double sum_of(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0);
 }
 
-/// A vertex of the program may heap everything on few members; here with the largest share halved down as far
-/// as it costs nothing to speak of.
+}  // namespace
+
 Shares evened_solution(PackingProblem problem) {
   std::vector<double> best = solve(problem);
   const double wanted = sum_of(best) / kWorthIt;
@@ -119,8 +119,6 @@ Shares evened_solution(PackingProblem problem) {
   }
   return normalised(std::move(best));
 }
-
-}  // namespace
 
 double direct_seconds_per_byte(const Estimates& estimates, const Shares& shares) {
   const std::uint32_t members = estimates.world_size();

@@ -3,12 +3,17 @@
 #include <cstdint>
 #include <vector>
 
+#include "plan/packing_lp.hpp"
 #include "topology/estimates.hpp"
 
 namespace hawser {
 
 /// How much of a buffer has its root at which rank: not negative, together 1.
 using Shares = std::vector<double>;
+
+/// The shares that a program for shares, in v = w / T, comes to. A vertex of it may heap everything on few of them;
+/// here with the largest share halved down as far as it costs nothing to speak of. Together 1.
+Shares evened_solution(PackingProblem problem);
 
 /// The shares of a direct all-reduce that end it soonest. Member i, with share w_i of S bytes, sends and
 /// receives (1 - w_i) S + w_i (N - 1) S each; the pair (i, j) carries (w_i + w_j) S. So a slow member gets a

@@ -421,7 +421,8 @@ void PeerDriver::link_up(transport::ConnectionName connection, const transport::
   events_.emplace_back(LinkUp{.connection = name_of(connection),
                               .incarnation = established.incarnation,
                               .round_trip = established.round_trip,
-                              .same_host = established.same_host});
+                              .same_host = established.same_host,
+                              .by = established.by});
 }
 
 void PeerDriver::link_down(transport::ConnectionName connection, std::uint64_t incarnation, std::string reason) {

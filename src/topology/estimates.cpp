@@ -11,6 +11,7 @@ namespace {
 static_assert(FLT_EVAL_METHOD == 0, "doubles must be computed as doubles, or members would plan differently");
 
 constexpr double kDelaySecondsUnknown = 50e-6;
+constexpr std::uint64_t kRateUnknown = 12'500'000;
 
 double seconds_of_ns(std::uint64_t ns) { return static_cast<double>(ns) / 1e9; }
 
@@ -28,14 +29,14 @@ std::uint64_t typical_rate(const Matrix& matrix) {
   for (const MemberMeasure& member : matrix.members)
     for (const std::uint64_t rate : {member.uplink_bytes_per_second, member.downlink_bytes_per_second})
       if (rate != 0) known.push_back(rate);
-  HAWSER_ASSERT(!known.empty());
-  return median(known);
+  return known.empty() ? kRateUnknown : median(known);
 }
 
+/// What is measured of a pair without a way of its own is the way to its go-between.
 double typical_delay(const Matrix& matrix) {
   std::vector<std::uint64_t> known;
   for (const PairMeasure& pair : matrix.pairs)
-    if (pair.delay_ns != 0) known.push_back(pair.delay_ns);
+    if (pair.delay_ns != 0 && pair.through == kStraight) known.push_back(pair.delay_ns);
   return known.empty() ? kDelaySecondsUnknown : seconds_of_ns(median(known));
 }
 
@@ -53,10 +54,16 @@ std::vector<double> turned(const std::vector<double>& matrix, std::uint32_t size
 
 }  // namespace
 
-Estimates::Estimates(const Matrix& matrix) : world_size_(matrix.world_size) {
+Estimates::Estimates(const Matrix& matrix)
+    : world_size_(matrix.world_size), knows_rates_(topology::knows_rates(matrix)) {
+  HAWSER_ASSERT(knows_rates_ || misses_pairs(matrix));
   estimate_limits(matrix);
   estimate_rates(matrix);
   estimate_delays(matrix);
+  if (misses_pairs(matrix)) {
+    find_detours(matrix);
+    estimate_detours();
+  }
   regions_ = find_regions(*this);
   take_observed_cables(matrix);
   assume_cables_between_regions();
@@ -104,6 +111,63 @@ void Estimates::estimate_delays(const Matrix& matrix) {
       if (delay_ns == 0) delay_ns = matrix.pair(to, from).delay_ns;
       delays_[at(from, to)] = delay_ns == 0 ? typical : seconds_of_ns(delay_ns);
     }
+}
+
+/// By the one that was told, if it has links to both; else by the nearest that has.
+void Estimates::find_detours(const Matrix& matrix) {
+  through_.reserve(matrix.pairs.size());
+  for (const PairMeasure& pair : matrix.pairs) through_.push_back(pair.through);
+  const auto joins = [&](std::uint32_t by, std::uint32_t a, std::uint32_t b) {
+    return by != a && by != b && matrix.pair(a, by).through == kStraight && matrix.pair(by, b).through == kStraight;
+  };
+  for (std::uint32_t a = 0; a < world_size_; ++a)
+    for (std::uint32_t b = a + 1; b < world_size_; ++b) {
+      if (has_link(a, b)) continue;
+      ++missing_pairs_;
+      std::uint32_t best = through_[at(a, b)];
+      if (best == kByAnyone || !joins(best, a, b)) {
+        best = kByAnyone;
+        double shortest = 0;
+        for (std::uint32_t by = 0; by < world_size_; ++by) {
+          if (!joins(by, a, b)) continue;
+          const double way = delay(a, by) + delay(by, b);
+          if (best != kByAnyone && way >= shortest) continue;
+          best = by;
+          shortest = way;
+        }
+      }
+      through_[at(a, b)] = through_[at(b, a)] = best;
+    }
+  is_joined_ = links_join_all();
+}
+
+bool Estimates::links_join_all() const {
+  std::vector<std::uint32_t> reached{0};
+  std::vector<bool> is_reached(world_size_);
+  is_reached[0] = true;
+  for (std::size_t i = 0; i < reached.size(); ++i)
+    for (std::uint32_t to = 0; to < world_size_; ++to) {
+      if (is_reached[to] || !has_link(reached[i], to)) continue;
+      is_reached[to] = true;
+      reached.push_back(to);
+    }
+  return reached.size() == world_size_;
+}
+
+void Estimates::estimate_detours() {
+  double slowest = 0;
+  for (std::uint32_t from = 0; from < world_size_; ++from)
+    for (std::uint32_t to = 0; to < world_size_; ++to) {
+      const std::uint32_t by = through(from, to);
+      if (from == to) continue;
+      if (by < world_size_) {
+        rates_[at(from, to)] = std::min(rate(from, by), rate(by, to));
+        delays_[at(from, to)] = delay(from, by) + delay(by, to);
+      }
+      const bool counts = by == kStraight || !is_joined_;
+      if (counts && (slowest == 0 || rate(from, to) < slowest)) slowest = rate(from, to);
+    }
+  slowest_rate_ = slowest;
 }
 
 void Estimates::take_observed_cables(const Matrix& matrix) {

@@ -21,9 +21,13 @@ inline constexpr std::uint32_t kNoCable = std::numeric_limits<std::uint32_t>::ma
 /// do. A pair's delay: the other direction's, or else the median of all known. Traffic from one region to
 /// another whose common rate was never observed: the best rate of any of its pairs, since in doubt they share
 /// one cable.
+///
+/// A pair without a way of its own is as slow as the slower half of its detour, and as far as both halves. Where no
+/// rate is known at all, all are taken to be equal.
 class Estimates {
  public:
-  /// `matrix` has passed check() and knows_rates(). O(N^2).
+  /// `matrix` has passed check(), and knows_rates() or misses_pairs(). O(N^2); with k pairs that are missing
+  /// O(N^2 + k N).
   explicit Estimates(const Matrix& matrix);
 
   std::uint32_t world_size() const { return world_size_; }
@@ -42,6 +46,19 @@ class Estimates {
   double control_round_trip() const { return control_round_trip_; }
   double slowest_rate() const { return slowest_rate_; }
   const Regions& regions() const { return regions_; }
+  /// False: rates are all the same, and say nothing.
+  bool knows_rates() const { return knows_rates_; }
+
+  /// The pair has a way of its own.
+  bool has_link(std::uint32_t a, std::uint32_t b) const { return through(a, b) == kStraight; }
+  /// The member by which a pair's data goes; kStraight, or kByAnyone where none has links to both.
+  std::uint32_t through(std::uint32_t a, std::uint32_t b) const {
+    return through_.empty() ? kStraight : through_[at(a, b)];
+  }
+  /// Pairs that have no way of their own.
+  std::uint32_t missing_pairs() const { return missing_pairs_; }
+  /// There are some, and the others join all members: plans do without them.
+  bool avoids_pairs() const { return missing_pairs_ > 0 && is_joined_; }
   /// Of all pairs from some members to others together, as far as pairs and cables limit them. O(pairs).
   double rate_between(const std::vector<std::uint32_t>& senders,
                       const std::vector<std::uint32_t>& receivers) const;
@@ -57,6 +74,9 @@ class Estimates {
   void estimate_limits(const Matrix& matrix);
   void estimate_rates(const Matrix& matrix);
   void estimate_delays(const Matrix& matrix);
+  void find_detours(const Matrix& matrix);
+  void estimate_detours();
+  bool links_join_all() const;
   void take_observed_cables(const Matrix& matrix);
   void assume_cables_between_regions();
 
@@ -71,6 +91,10 @@ class Estimates {
   std::vector<double> cable_rates_;
   double control_round_trip_ = 0;
   double slowest_rate_ = 0;
+  std::vector<std::uint32_t> through_;  ///< None: all pairs have ways of their own.
+  std::uint32_t missing_pairs_ = 0;
+  bool is_joined_ = true;
+  bool knows_rates_ = true;
   Regions regions_;
 };
 

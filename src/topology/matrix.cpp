@@ -23,6 +23,11 @@ Result<void> check_pairs(const Matrix& matrix) {
       if (from == to && pair != PairMeasure{}) return wrong(pair_name(from, to) + " is measured with itself");
       if (pair.bytes_per_second > kBytesPerSecondMax || pair.delay_ns > kDelayNsMax)
         return wrong(pair_name(from, to) + " has a value beyond the limits");
+      const bool is_by_member = pair.through < matrix.world_size && pair.through != from && pair.through != to;
+      if (pair.through != kStraight && pair.through != kByAnyone && !is_by_member)
+        return wrong(pair_name(from, to) + " goes by one that cannot be its go-between");
+      if (pair.through != matrix.pair(to, from).through)
+        return wrong(pair_name(from, to) + " goes another way than back");
     }
   return {};
 }
@@ -90,6 +95,11 @@ bool knows_rates(const Matrix& matrix) {
          std::any_of(matrix.members.begin(), matrix.members.end(), [](const MemberMeasure& member) {
            return member.uplink_bytes_per_second != 0 || member.downlink_bytes_per_second != 0;
          });
+}
+
+bool misses_pairs(const Matrix& matrix) {
+  return std::any_of(matrix.pairs.begin(), matrix.pairs.end(),
+                     [](const PairMeasure& pair) { return pair.through != kStraight; });
 }
 
 }  // namespace hawser::topology

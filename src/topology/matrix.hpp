@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "base/result.hpp"
@@ -14,10 +15,16 @@ inline constexpr std::uint64_t kBytesPerSecondMax = 10'000'000'000'000;
 inline constexpr std::uint64_t kDelayNsMax = 60'000'000'000;
 inline constexpr std::size_t kCablesMax = 1024;
 
+/// In the place of a go-between's rank: the pair has a way of its own.
+inline constexpr std::uint32_t kStraight = std::numeric_limits<std::uint32_t>::max();
+/// The pair has no way of its own, and which member joins it is not known.
+inline constexpr std::uint32_t kByAnyone = kStraight - 1;
+
 /// What was measured from one member to another. 0: unknown.
 struct PairMeasure {
   std::uint64_t bytes_per_second = 0;  ///< Goodput of the pair alone.
   std::uint64_t delay_ns = 0;          ///< One way, or half a round trip.
+  std::uint32_t through = kStraight;   ///< The member by which its data goes. The same in both directions.
   friend bool operator==(const PairMeasure&, const PairMeasure&) = default;
 };
 
@@ -60,11 +67,15 @@ struct Matrix {
 };
 
 /// Whether a matrix that came from outside may be planned with: 2 to 1024 members, sizes that fit, values
-/// within the limits, nothing on the diagonal, cables of two disjoint sets of members, no pair on two cables.
+/// within the limits, nothing on the diagonal, go-betweens that are members and neither end of their pair, the same
+/// there and back, cables of two disjoint sets of members, no pair on two cables.
 /// O(N^2). Error: invalid_argument, saying what is wrong.
 Result<void> check(const Matrix& matrix);
 
 /// Whether any rate is known. Delays alone say nothing about bytes: one plans as without a matrix.
 bool knows_rates(const Matrix& matrix);
+
+/// Whether some pair has no way of its own. That alone is enough to plan from.
+bool misses_pairs(const Matrix& matrix);
 
 }  // namespace hawser::topology

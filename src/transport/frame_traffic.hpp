@@ -31,6 +31,7 @@ struct EstablishedConnection {
   Duration round_trip{};   ///< As the handshake showed; 0: the system does not tell.
   bool same_host = false;  ///< Both ends have proven that they are on one machine.
   std::uint64_t incarnation = 0;  ///< Tells it from earlier and later connections of this number.
+  PeerId by{};             ///< The go-between that it goes by; none: it has a way of its own.
 };
 
 /// What data connections ask and tell the one who gives them frames and takes theirs. The callee may close, release or

@@ -98,14 +98,16 @@ bool Links::is_established(ConnectionName connection, std::uint64_t incarnation)
   return table_.is_established(connection, incarnation);
 }
 
-void Links::accepted(Stream stream, const std::string& remote_host, bool is_through) {
+void Links::accepted(Stream stream, const std::string& remote_host, PeerId go_between) {
+  const bool is_through = go_between != PeerId{};
   ask_table([&](links::Actions& out) {
     const auto number = table_.accepted(
         now(),
         {.source = source_of(stream.socket()),
          .remote_host = remote_host,
          .machine_proof = is_through ? Digest128{} : machine_proof(stream.socket(), false),
-         .is_through = is_through},
+         .is_through = is_through,
+         .by = go_between},
         out);
     if (!number) return;
     const auto handshake = std::make_shared<Handshake>(*number, std::move(stream));
@@ -239,11 +241,11 @@ void Links::perform_one(const links::Come& action, links::Actions&) {
                            .side = trust::TlsSession::Side::accepting,
                            .tls = config_.tls,
                            .insecure = config_.insecure},
-                          [this, place, host = action.to.host](Result<Stream> result) {
+                          [this, place, by = action.peer, host = action.to.host](Result<Stream> result) {
                             if (comings_.erase(*place) == 0) return;
                             place->reset();
                             // Whoever waits there asks again.
-                            if (result.ok()) accepted(std::move(*result), "a go-between at " + host, true);
+                            if (result.ok()) accepted(std::move(*result), "a go-between at " + host, by);
                             traffic_.settle();
                           });
   comings_.insert(*place);
@@ -425,7 +427,8 @@ void Links::broke(SocketId socket, const std::string& reason) {
 void Links::perform_one(links::Up& action, links::Actions&) {
   traffic_.link_up(action.name, {.round_trip = action.round_trip,
                                  .same_host = action.same_machine,
-                                 .incarnation = action.incarnation});
+                                 .incarnation = action.incarnation,
+                                 .by = action.by});
 }
 
 void Links::perform_one(links::Down& action, links::Actions&) {

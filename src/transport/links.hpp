@@ -73,7 +73,7 @@ class Links {
   std::size_t strangers() const { return table_.strangers(); }
 
   /// A connection that the listener accepted, or that a go-between has brought.
-  void accepted(Stream stream, const std::string& remote_host, bool is_through = false);
+  void accepted(Stream stream, const std::string& remote_host, PeerId go_between = {});
   /// The traffic knows of this connection, and takes its frames.
   void begin(ConnectionName connection);
 

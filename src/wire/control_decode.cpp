@@ -218,6 +218,21 @@ class Judge {
     return {from.begin(), from.end()};
   }
 
+  std::vector<LinkDetour> detours(const wire::LinkRowEntry& from) {
+    std::vector<LinkDetour> detours;
+    const auto members = static_cast<std::uint32_t>(from.delay_ns_size());
+    if (from.detour_to_size() != from.detour_by_size()) refuse("it has detours that lead nowhere");
+    for (int i = 0; !error_ && i < from.detour_to_size(); ++i) {
+      const std::uint32_t to = from.detour_to(i);
+      const std::uint32_t by = from.detour_by(i);
+      if (to >= members || by > members) refuse("it names a rank that its group does not have");
+      if (by == to + 1) refuse("it has a detour by the one that it leads to");
+      if (!detours.empty() && detours.back().to >= to) refuse("its detours are not in the order of ranks");
+      detours.push_back({.to = to, .by = by == 0 ? LinkDetour::kByAnyone : by - 1});
+    }
+    return detours;
+  }
+
   LinkRow row(const wire::LinkRowEntry& from) {
     LinkRow row{.bytes_per_second = numbers(from.bytes_per_second(), "measured rates"),
                 .delay_ns = numbers(from.delay_ns(), "measured delays"),
@@ -225,7 +240,8 @@ class Judge {
                 .downlink_bytes_per_second = from.downlink_bytes_per_second(),
                 .probed = ranks(from.probed(), static_cast<std::uint32_t>(from.delay_ns_size())),
                 .lower_bounds = ranks(from.lower_bounds(), static_cast<std::uint32_t>(from.delay_ns_size())),
-                .together = ranks(from.together(), static_cast<std::uint32_t>(from.delay_ns_size()))};
+                .together = ranks(from.together(), static_cast<std::uint32_t>(from.delay_ns_size())),
+                .detours = detours(from)};
     if (!std::includes(row.probed.begin(), row.probed.end(), row.lower_bounds.begin(), row.lower_bounds.end()))
       refuse("it has a lower bound of a link that was not probed");
     if (row.bytes_per_second.size() != row.delay_ns.size()) refuse("it measures rates and delays of different members");
@@ -341,7 +357,12 @@ class Judge {
     Linked linked{.all = from.all(),
                   .up = peers(from.up(), "established links"),
                   .down = peers(from.down(), "links that broke"),
-                  .refused = peers(from.refused(), "peers that refused it")};
+                  .refused = peers(from.refused(), "peers that refused it"),
+                  .detours = {}};
+    const auto to = peers(from.detour_to(), "links by a go-between");
+    const auto by = peers(from.detour_by(), "go-betweens");
+    if (to.size() != by.size()) refuse("it has detours that lead nowhere");
+    for (std::size_t i = 0; !error_ && i < to.size(); ++i) linked.detours.push_back({.to = to[i], .by = by[i]});
     return linked;
   }
 
@@ -465,7 +486,8 @@ StartView start_view_of(const wire::StartViewBody& body, Judge& judge) {
           .world = Judge::world(body.world()),
           .cause = judge.error_of(body.cause()),
           .update_round = body.update_round(),
-          .fingerprint = body.fingerprint()};
+          .fingerprint = body.fingerprint(),
+          .measures = body.measures()};
 }
 
 PeerMessage peer_message_of(const wire::PeerEnvelope& from, Judge& judge) {

@@ -119,6 +119,10 @@ void put(const LinkRow& from, wire::LinkRowEntry& to) {
   to.set_probed(bits_of(from.probed));
   to.set_lower_bounds(bits_of(from.lower_bounds));
   to.set_together(bits_of(from.together));
+  for (const LinkDetour& detour : from.detours) {
+    to.add_detour_to(detour.to);
+    to.add_detour_by(detour.by == LinkDetour::kByAnyone ? 0 : detour.by + 1);
+  }
 }
 
 void put(const PeerStatus& from, wire::PeerStatusEntry& to) {
@@ -236,6 +240,10 @@ struct PeerMessageWriter {
     for (const PeerId peer : from.up) body.add_up(peer.value);
     for (const PeerId peer : from.down) body.add_down(peer.value);
     for (const PeerId peer : from.refused) body.add_refused(peer.value);
+    for (const Linked::Detour& detour : from.detours) {
+      body.add_detour_to(detour.to.value);
+      body.add_detour_by(detour.by.value);
+    }
   }
   void operator()(const Leave&) { to.mutable_leave(); }
   void operator()(const Ping&) { to.mutable_ping(); }
@@ -296,6 +304,7 @@ struct MasterMessageWriter {
     put(from.cause, *body.mutable_cause());
     body.set_update_round(from.update_round);
     body.set_fingerprint(from.fingerprint);
+    body.set_measures(from.measures);
   }
   void operator()(const Committed& from) {
     put(from.key, *to.mutable_committed()->mutable_key());

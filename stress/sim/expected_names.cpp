@@ -168,7 +168,7 @@ const std::vector<std::string_view>& expected_names() {
       "bad member: resumes otherwise",
       "bad member: says that it leaves",
       "bad member: view unasked",
-      "odd-measures",
+      "odd-measures", "plans-around",
       "sim: payload without a checksum",
       "sim: payload without a checksum refused",
       "stranger: any message",

@@ -126,6 +126,8 @@ PeerMessage Lies::measured() {
     if (random.chance(1, 4)) row.probed.push_back(rank);
     if (!row.probed.empty() && row.probed.back() == rank && random.chance(1, 2)) row.lower_bounds.push_back(rank);
     if (random.chance(1, 4)) row.together.push_back(rank);
+    if (const auto by = static_cast<std::uint32_t>(random.below(size)); random.chance(1, 8) && by != rank)
+      row.detours.push_back({.to = rank, .by = random.chance(1, 2) ? by : LinkDetour::kByAnyone});
   }
   row.uplink_bytes_per_second = any();
   row.downlink_bytes_per_second = any();

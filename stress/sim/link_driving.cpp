@@ -350,7 +350,8 @@ void LinkNetwork::perform_one(Process& process, const links::Up& action, links::
   process.hear_later(LinkUp{.connection = name_of(action.name),
                             .incarnation = action.incarnation,
                             .round_trip = action.round_trip,
-                            .same_host = action.same_machine});
+                            .same_host = action.same_machine,
+                            .by = action.by});
 }
 
 void LinkNetwork::perform_one(Process& process, const links::Down& action, links::Actions&) {
@@ -464,7 +465,8 @@ void LinkNetwork::read_accepted(LinkEnd& end) {
         .source = end.transport->source,
         .remote_host = end.transport->source,
         .machine_proof = {.low = process.machine(), .high = end.transport->number},
-        .is_through = end.transport->through != nullptr};
+        .is_through = end.transport->through != nullptr,
+        .by = end.transport->through ? end.transport->through->id() : PeerId{}};
     const auto socket = end.yields == links::SocketId{}
                             ? table.accepted(world_.queue.now(), newcomer, out)
                             : table.yielded(world_.queue.now(), end.yields, newcomer, out);

@@ -17,6 +17,7 @@ struct LabOptions {
   std::optional<HostIndex> hosts;
   std::string congestion_control;
   std::optional<std::uint64_t> seed;  ///< Instead of the spec's.
+  std::uint32_t missing_percent = 0;  ///< Of the pairs: they do not reach each other.
 };
 
 struct RunOptions {

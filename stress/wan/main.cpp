@@ -21,7 +21,9 @@ void add_lab(CLI::App& app, LabOptions& o) {
   app.add_option("--hosts", o.hosts, "as many hosts instead of the spec's number, in its proportions");
   app.add_option("--cc", o.congestion_control,
                  "TCP's congestion control in all hosts (default: the system's)");
-  app.add_option("--seed", o.seed, "seed of losses and jitter, instead of the spec's");
+  app.add_option("--seed", o.seed, "seed of losses, jitter and cut pairs, instead of the spec's");
+  app.add_option("--missing", o.missing_percent, "cut so many of a hundred pairs, none of host 0")
+      ->check(CLI::Range(0, 100));
 }
 
 void add_run(CLI::App& app, RunOptions& o) {

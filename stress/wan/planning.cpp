@@ -9,6 +9,7 @@
 #include "plan/plan.hpp"
 #include "plan/prediction.hpp"
 #include "wan/bounds.hpp"
+#include "wan/missing_pairs.hpp"
 
 namespace hawser::wan {
 namespace {
@@ -104,7 +105,8 @@ Result<topology::Matrix> matrix_of(const Spec& spec) {
       if (from == to) continue;
       const double bits_per_s = pair_bound(spec, from, to).bits_per_s;
       matrix.pair(from, to) = {.bytes_per_second = static_cast<std::uint64_t>(bits_per_s / 8),
-                               .delay_ns = in_ns(spec.path(from, to).delay)};
+                               .delay_ns = in_ns(spec.path(from, to).delay),
+                               .through = is_cut(spec, from, to) ? topology::kByAnyone : topology::kStraight};
     }
   }
   for (std::uint32_t cable = 0; cable < spec.cables.size(); ++cable)

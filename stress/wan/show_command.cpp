@@ -2,6 +2,7 @@
 
 #include "wan/bounds.hpp"
 #include "wan/commands.hpp"
+#include "wan/missing_pairs.hpp"
 #include "wan/named_specs.hpp"
 #include "wan/planning.hpp"
 
@@ -14,6 +15,7 @@ std::optional<Spec> spec_of(const LabOptions& options) {
     return std::nullopt;
   }
   if (options.seed) spec->seed = *options.seed;
+  cut_pairs(*spec, options.missing_percent);
   return std::move(*spec);
 }
 

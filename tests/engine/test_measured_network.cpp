@@ -108,3 +108,64 @@ TEST_CASE("a lower bound is taken for unknown where both ends are known to do mo
   CHECK(matrix.members[0].uplink_bytes_per_second == 2000 * kMegabit);
   CHECK(matrix.members[5].downlink_bytes_per_second == 2000 * kMegabit);
 }
+
+TEST_CASE("a pair has no way of its own where one of its ends says so, and nothing measured of it counts") {
+  Measures measures = two_regions();
+  measures.rows[1].detours = {{.to = 0, .by = 7}, {.to = 5, .by = 4}};
+  // The other end knows the go-between, or another one: the lower rank's is taken.
+  measures.rows[0].detours = {{.to = 1, .by = LinkDetour::kByAnyone}, {.to = 2, .by = LinkDetour::kByAnyone}};
+  measures.rows[5].detours = {{.to = 1, .by = 2}};
+  // Not of ranks that there are.
+  measures.rows[3].detours = {{.to = 9, .by = 1}, {.to = 4, .by = 3}};
+  const topology::Matrix matrix = matrix_of(measures);
+  CHECK(topology::check(matrix).ok());
+  CHECK(matrix.pair(0, 1).through == 7);
+  CHECK(matrix.pair(1, 0).through == 7);
+  CHECK(matrix.pair(5, 1).through == 4);
+  CHECK(matrix.pair(2, 0).through == topology::kByAnyone);
+  CHECK(matrix.pair(4, 3).through == topology::kByAnyone);
+  CHECK(matrix.pair(1, 2).through == topology::kStraight);
+  CHECK(matrix.pair(1, 5) == topology::PairMeasure{.through = 4});
+  const auto network = make_network(matrix);
+  REQUIRE(network.ok());
+  const Plan plan = make_plan({.world_size = 8, .elements = 1 << 20, .network = network->get()});
+  CHECK(plan_check(plan, **network).ok());
+  CHECK(plan.along_links);
+}
+
+TEST_CASE("what members know of ways alone is enough to plan from") {
+  Measures measures{.view = {1}, .version = 1, .rows = {}};
+  for (std::uint32_t from = 0; from < 3; ++from)
+    measures.rows.push_back({.bytes_per_second = {0, 0, 0}, .delay_ns = {0, 0, 0}});
+  measures.rows[2].detours = {{.to = 1, .by = 0}};
+  const auto network = make_network(matrix_of(measures));
+  REQUIRE(network.ok());
+  REQUIRE(*network != nullptr);
+  const Plan plan = make_plan({.world_size = 3, .elements = 1 << 20, .network = network->get()});
+  CHECK(plan_check(plan, **network).ok());
+  CHECK(plan.predicted_seconds == 0);
+}
+
+TEST_CASE("where pairs are missing, a pair's share of an access is no limit of its own") {
+  Measures measures{.view = {1}, .version = 1, .rows = {}};
+  for (std::uint32_t from = 0; from < 4; ++from) {
+    LinkRow& row = measures.rows.emplace_back();
+    row.bytes_per_second.assign(4, 35 * kMegabit);
+    row.bytes_per_second[from] = 0;
+    row.delay_ns.assign(4, 5'000'000);
+    row.delay_ns[from] = 0;
+    row.uplink_bytes_per_second = row.downlink_bytes_per_second = 100 * kMegabit;
+    for (std::uint32_t to = 0; to < 4; ++to)
+      if (to != from) row.together.push_back(to);
+  }
+  // Far less than its share: it is narrow.
+  measures.rows[0].bytes_per_second[1] = measures.rows[1].bytes_per_second[0] = 5 * kMegabit;
+  CHECK(matrix_of(measures).pair(0, 2).bytes_per_second == 35 * kMegabit);
+  measures.rows[2].detours = {{.to = 3, .by = 0}};
+  const topology::Matrix matrix = matrix_of(measures);
+  CHECK(matrix.pair(0, 2).bytes_per_second == 0);
+  CHECK(matrix.pair(0, 1).bytes_per_second == 5 * kMegabit);
+  const topology::Estimates estimates(matrix);
+  CHECK(estimates.rate(0, 2) == 100.0 * kMegabit);
+  CHECK(estimates.rate(0, 1) == 5.0 * kMegabit);
+}

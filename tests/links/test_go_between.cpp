@@ -90,6 +90,7 @@ TEST_CASE("a way on which nothing arrives is given up, and a third peer is asked
   ways.answered(at(5350), dial->socket);
   CHECK(ways.table.is_through(kSmall));
   CHECK(ways.only<Up>().round_trip == milliseconds(50));
+  CHECK(ways.only<Up>().by == kThird);
   // The straight way is tried again some time later, and taken when it is there.
   ways.clear();
   ways.let_pass(5351, 12'800);

@@ -1,5 +1,6 @@
 #include "catch.hpp"
 #include "membership/master_bench.hpp"
+#include "membership/peer_bench.hpp"
 #include "membership/run_bench.hpp"
 
 using namespace hawser;
@@ -195,4 +196,64 @@ TEST_CASE("after an optimize-topology the next collectives of all tags are plann
       REQUIRE(basis.measures != nullptr);
       CHECK(basis.measures->rows[1] == row_of(200, 2));
     }
+}
+
+TEST_CASE("ways that members do not have are told with what they measured, by peers who are in the view") {
+  MasterBench bench;
+  bench.found(3);
+  LinkRow row = row_of(100, 3);
+  row.detours = {{.to = 1, .by = 2}};
+  bench.say(1, Measured{.view = bench.view(1).id, .row = row});
+  commit(bench, {1, 2, 3}, 0, 0);
+  CHECK(bench.last<Measures>(2).rows[0].detours == row.detours);
+  // The next view begins with it; its go-between is gone.
+  bench.say(3, Leave{});
+  const StartView& start = bench.last<StartView>(1);
+  CHECK(start.measures == 1);
+  const Measures& told = bench.last<Measures>(1);
+  CHECK(told.view == start.id);
+  CHECK(told.version == 1);
+  CHECK(told.rows[0].detours == std::vector<LinkDetour>{{.to = 1, .by = LinkDetour::kByAnyone}});
+  commit(bench, {1, 2}, 0, 0);
+  CHECK(bench.last<Committed>(1).measures == 1);
+  // The way is back.
+  row = row_of(100, 2);
+  bench.say(1, Measured{.view = bench.view(1).id, .row = row});
+  commit(bench, {1, 2}, 0, 1);
+  CHECK(bench.last<Committed>(1).measures == 2);
+  CHECK(bench.last<Measures>(1).rows[0].detours.empty());
+}
+
+TEST_CASE("a view whose members have all ways begins with nothing known") {
+  MasterBench bench;
+  bench.found(3);
+  measure(bench, 1, 100);
+  commit(bench, {1, 2, 3}, 0, 0);
+  bench.say(3, Leave{});
+  CHECK(bench.last<StartView>(1).measures == 0);
+}
+
+TEST_CASE("members plan from what came with their view, and from nothing that came for another one") {
+  PeerBench bench;
+  const auto begin = [&](std::uint64_t epoch) {
+    const View view = PeerBench::view(epoch, {2, 5});
+    bench.say(StartView{.epoch = view.epoch,
+                        .id = view.id,
+                        .link_secret = view.link_secret,
+                        .members = whole_list(view.members),
+                        .fingerprint = fingerprint(view),
+                        .measures = 1});
+    return view.id;
+  };
+  bench.connect();
+  bench.say(Measures{.view = PeerBench::view(1, {2, 5}).id, .version = 1, .rows = {LinkRow{}, LinkRow{}}});
+  const ViewId first = begin(1);
+  CHECK(bench.machine.plan_basis(0).version == 1);
+  REQUIRE(bench.machine.plan_basis(0).measures != nullptr);
+  CHECK(bench.machine.plan_basis(0).measures->view == first);
+  bench.say(Measures{.view = {7}, .version = 1, .rows = {LinkRow{}, LinkRow{}}});
+  begin(2);
+  // Nobody else plans from that.
+  CHECK(bench.machine.plan_basis(0).measures == nullptr);
+  CHECK(bench.machine.plan_basis(0).version != 1);
 }

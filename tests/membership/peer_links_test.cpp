@@ -139,6 +139,20 @@ TEST_CASE("links that come to stand or break at one time are told together") {
   CHECK(bench.sent<Linked>().back().refused == std::vector<PeerId>{{9}});
 }
 
+TEST_CASE("the master is told of links that go by a go-between, as long as they do") {
+  Bench bench;
+  bench.connect();
+  bench.group_members({2, 9});
+  bench.machine.link_changed(bench.now, {2}, LinkChange::up, {9});
+  bench.pass(milliseconds(3));
+  CHECK(bench.sent<Linked>().back().detours == std::vector<Linked::Detour>{{.to = {2}, .by = {9}}});
+  bench.link(2, LinkChange::down);
+  bench.link(2, LinkChange::up);
+  bench.pass(milliseconds(3));
+  CHECK(bench.sent<Linked>().back().up == std::vector<PeerId>{{2}});
+  CHECK(bench.sent<Linked>().back().detours.empty());
+}
+
 TEST_CASE("a link that is back within that time is told as it is") {
   PeerBench bench;
   bench.join();

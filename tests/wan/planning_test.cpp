@@ -1,6 +1,7 @@
 #include <sstream>
 
 #include "catch.hpp"
+#include "wan/missing_pairs.hpp"
 #include "wan/named_specs.hpp"
 #include "wan/planning.hpp"
 #include "wan/spec_text.hpp"
@@ -46,6 +47,37 @@ TEST_CASE("the matrix of a spec has payload rates, delays and both directions of
   REQUIRE(matrix->cables.size() == 2);
   CHECK(matrix->cables[0].from == matrix->cables[1].to);
   CHECK(matrix->cables[0].bytes_per_second == 36'200'000);
+}
+
+TEST_CASE("pairs are cut by the seed, none of host 0, and plans do without them") {
+  Spec spec = *load_spec("europe", HostIndex{8});
+  const Spec whole = spec;
+  cut_pairs(spec, 33);
+  std::uint32_t cut = 0;
+  for (HostIndex a = 0; a < 8; ++a)
+    for (HostIndex b = 0; b < a; ++b) {
+      CHECK(is_cut(spec, a, b) == is_cut(spec, b, a));
+      cut += is_cut(spec, a, b) ? 1 : 0;
+    }
+  CHECK(cut == 9);
+  for (HostIndex a = 1; a < 8; ++a) CHECK_FALSE(is_cut(spec, 0, a));
+  const auto matrix = matrix_of(spec);
+  REQUIRE(matrix.ok());
+  CHECK(topology::check(*matrix).ok());
+  CHECK(topology::misses_pairs(*matrix));
+  const std::string with_all = *describe_plans(whole, {64 << 20});
+  const std::string without = *describe_plans(spec, {64 << 20});
+  const auto best = [](const std::string& table) {
+    return std::min(row_of(table, 64 << 20, "direct").first, row_of(table, 64 << 20, "ring").first);
+  };
+  CHECK(best(without) <= 1.15 * best(with_all));
+  Spec other = whole;
+  other.seed = 2;
+  cut_pairs(other, 33);
+  CHECK_FALSE(*describe_plans(other, {64 << 20}) == without);
+  cut_pairs(other = whole, 100);
+  for (HostIndex a = 1; a < 8; ++a)
+    for (HostIndex b = 1; b < a; ++b) CHECK(is_cut(other, a, b));
 }
 
 TEST_CASE("a cable that only some pairs between two sets take is refused") {

@@ -243,6 +243,13 @@ inline RunStatus any_run_status(Random& random) {
   return status;
 }
 
+inline std::vector<Linked::Detour> any_detours(Random& random) {
+  std::vector<Linked::Detour> detours;
+  for (auto count = random.below(3); count > 0; --count)
+    detours.push_back({.to = PeerId{random.next()}, .by = PeerId{random.next()}});
+  return detours;
+}
+
 inline LinkRow any_link_row(Random& random, std::size_t members) {
   LinkRow row{.bytes_per_second = {},
               .delay_ns = {},
@@ -255,6 +262,11 @@ inline LinkRow any_link_row(Random& random, std::size_t members) {
     if (!row.probed.empty() && row.probed.back() == rank && random.chance(1, 2))
       row.lower_bounds.push_back(static_cast<std::uint32_t>(rank));
     if (random.chance(1, 3)) row.together.push_back(static_cast<std::uint32_t>(rank));
+    if (random.chance(1, 3))
+      row.detours.push_back({.to = static_cast<std::uint32_t>(rank),
+                             .by = members < 2 || random.chance(1, 2)
+                                       ? LinkDetour::kByAnyone
+                                       : static_cast<std::uint32_t>((rank + 1 + random.below(members - 1)) % members)});
   }
   return row;
 }
@@ -310,7 +322,7 @@ inline PeerMessage any_peer_message(Random& random, std::size_t kind) {
     case 5: return UpdateCall{.first = random.chance(1, 2)};
     case 6:
       return Linked{.all = random.chance(1, 2), .up = any_peers(random), .down = any_peers(random),
-                    .refused = any_peers(random)};
+                    .refused = any_peers(random), .detours = any_detours(random)};
     case 7: return Leave{};
     case 8: return Ping{};
     case 10: return Measured{.view = ViewId{random.next()}, .row = any_link_row(random, random.below(5))};
@@ -341,7 +353,8 @@ inline MasterMessage any_master_message(Random& random, std::size_t kind) {
                        .world = any_world(random),
                        .cause = any_error(random),
                        .update_round = any_number(random),
-                       .fingerprint = random.next()};
+                       .fingerprint = random.next(),
+                       .measures = any_number(random)};
     case 4: return Committed{.key = any_key(random), .measures = any_number(random)};
     case 5:
       return UpdateDone{

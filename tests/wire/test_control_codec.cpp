@@ -290,12 +290,26 @@ TEST_CASE("measures must be square, and of a group that measures") {
     row.delay_ns.pop_back();
     expect_refused(PeerMessage(Measured{.view = ViewId{1}, .row = row}), "different members");
   }
+  SECTION("a detour by a rank that there is not, by its own end, or out of order") {
+    LinkRow row = testing::any_link_row(random, 3);
+    row.detours = {{.to = 1, .by = 2}, {.to = 2, .by = LinkDetour::kByAnyone}};
+    CHECK(decode_peer(encode(PeerMessage(Measured{.view = ViewId{1}, .row = row}))).ok());
+    row.detours = {{.to = 1, .by = 3}};
+    expect_refused(PeerMessage(Measured{.view = ViewId{1}, .row = row}), "rank");
+    row.detours = {{.to = 3, .by = 1}};
+    expect_refused(PeerMessage(Measured{.view = ViewId{1}, .row = row}), "rank");
+    row.detours = {{.to = 1, .by = 1}};
+    expect_refused(PeerMessage(Measured{.view = ViewId{1}, .row = row}), "leads to");
+    row.detours = {{.to = 2, .by = 1}, {.to = 1, .by = 2}};
+    expect_refused(PeerMessage(Measured{.view = ViewId{1}, .row = row}), "order");
+  }
   SECTION("the largest fits") {
     const std::uint64_t most = ~std::uint64_t{0};
     LinkRow row{.bytes_per_second = std::vector<std::uint64_t>(limits::kMeasuredGroupMax, most),
                 .delay_ns = std::vector<std::uint64_t>(limits::kMeasuredGroupMax, most),
                 .uplink_bytes_per_second = most,
                 .downlink_bytes_per_second = most};
+    for (std::uint32_t to = 0; to < limits::kMeasuredGroupMax; ++to) row.detours.push_back({.to = to});
     measures.rows.assign(limits::kMeasuredGroupMax, row);
     const auto back = decode_master(encode(MasterMessage(measures)));
     REQUIRE(back.ok());

@@ -28,7 +28,8 @@ class Network:
 
     spec: str
     congestion_control: str = ""
-    name: str = ""  # For people, where the spec is a file.
+    name: str = ""  # For people, where the spec is a file or has options.
+    options: tuple[str, ...] = ()  # Of the lab.
 
     def __str__(self) -> str:
         title = self.name or self.spec
@@ -75,7 +76,7 @@ def run_in_lab(
     on_line: Callable[[HostLine], None] = lambda line: None,
 ) -> LabRun:
     """Blocks until all commands have ended, at most `limit_s` and the tool's grace."""
-    arguments = [wan, "run", network.spec, "--stop-on-failure", "--timeout", str(limit_s), *options]
+    arguments = [wan, "run", network.spec, "--stop-on-failure", "--timeout", str(limit_s), *network.options, *options]
     if network.congestion_control:
         arguments += ["--cc", network.congestion_control]
     run = LabRun()

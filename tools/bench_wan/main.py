@@ -11,7 +11,7 @@ from pathlib import Path
 
 from events import events
 from lab import Programs, say
-from rows import Context, against_ring, lossy, optimized, quantized, small
+from rows import Context, against_ring, homes, lossy, optimized, quantized, small, third_missing
 from table import Line, as_json, markdown
 
 ROWS: dict[int, Callable[[Context], list[Line]]] = {
@@ -22,6 +22,8 @@ ROWS: dict[int, Callable[[Context], list[Line]]] = {
     5: quantized,
     6: events,
     7: optimized,
+    8: homes,
+    9: third_missing,
 }
 
 

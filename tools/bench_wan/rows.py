@@ -105,6 +105,34 @@ def quantized(context: Context) -> list[Line]:
     return lines + context.peer_lines(5, network, plain, plans, THIN_SIZE)
 
 
+def homes(context: Context) -> list[Line]:
+    options = ("--missing", "67")
+    network = Network("home-uplinks", options=options, name="home-uplinks, ten pairs of 15 cut")
+    size = 8 * MIB
+    bound = 5 * size / (40e6 / 8 * 1448 / 1500)  # All results leave by the uplink of the one that all reach.
+    lines: list[Line] = []
+    for way, quantize in (("Hawser", ()), ("Hawser, min-max-8", ("--quantize", "min-max-8"))):
+        series = context.hawser(network, way, *quantize, size=size)
+        reached = "" if quantize else percent_text(bound, series.median_s) + " of the bound"
+        lines.append(Line(8, f"{network}, 8 MiB", way, series, None if quantize else bound, reached))
+    return lines
+
+
+def third_missing(context: Context) -> list[Line]:
+    """In turns, so that what else the machine does meets both."""
+    whole = Network("europe", options=("--hosts", "8"), name="europe, 8 hosts")
+    partial = Network("europe", options=("--hosts", "8", "--missing", "33"), name="europe, 8 hosts, 9 pairs of 28 cut")
+    with_all, without = Series("Hawser"), Series("Hawser")
+    for _ in range(2):
+        for network, series in ((whole, with_all), (partial, without)):
+            found = context.hawser(network)
+            series.calls += found.calls[1 if series.calls else 0 :]
+            series.problem = series.problem or found.problem
+            series.warnings += found.warnings
+    reached = f"{ratio_text(without.median_s, with_all.median_s)} times the time of all pairs"
+    return [Line(9, str(whole), "Hawser", with_all), Line(9, str(partial), "Hawser", without, None, reached, "1.15")]
+
+
 def optimized(context: Context) -> list[Line]:
     network = Network("atlantic")
     way = "optimize-topology"
