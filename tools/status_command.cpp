@@ -19,6 +19,7 @@ struct StatusArguments {
   bool matrix = false;
   double watch_s = 0;
   bool keys = false;
+  bool reach = false;
   std::string secret_file;
   std::uint32_t timeout_ms = 5000;
 };
@@ -41,6 +42,7 @@ bool show(const StatusArguments& arguments, bool clear) {
   if (clear) std::fputs(kClearScreen, stdout);
   std::printf("%s\n", (arguments.json ? status_json(report) : status_table(report)).c_str());
   if (arguments.keys && !arguments.json) std::printf("%s", keys_table(report).c_str());
+  if (arguments.reach && !arguments.json) std::printf("%s", reach_table(report).c_str());
   if (arguments.matrix && !arguments.json) std::printf("%s", matrix_tables(report).c_str());
   std::fflush(stdout);
   return true;
@@ -69,6 +71,8 @@ void add_status_command(CLI::App& app, int& status) {
                     "JSON instead of a table; with --watch one document after the other");
   command->add_flag("--matrix", arguments->matrix,
                     "Also the measured rate and delay of each link, and the up- and downlink of each member");
+  command->add_flag("--reach", arguments->reach,
+                    "Also which peers have no straight way to each other, how the tries ended, and who helps them");
   command->add_flag("--keys", arguments->keys, "Also the key of each peer, which `hawser ban` takes");
   command->add_option("--secret-file", arguments->secret_file,
                       "The run's secret, or a key of an observer, member or operator (default: HAWSER_SECRET_FILE)");

@@ -5,7 +5,9 @@
 #include <cinttypes>
 #include <cstdarg>
 #include <cstdio>
+#include <map>
 #include <string_view>
+#include <utility>
 
 #include "json/json_writer.hpp"
 
@@ -145,6 +147,30 @@ void add_peer(hawser::JsonWriter& json, const hawserStatusPeer_t& peer) {
   json.add("in_update", peer.in_update == 1).add("opens_links", peer.opens_links == 1).add("away", peer.away == 1);
 }
 
+/// What either of two peers says of the other.
+struct UnreachedPair {
+  const hawserStatusUnreached_t* there = nullptr;
+  const hawserStatusUnreached_t* back = nullptr;
+};
+
+/// By the ids of both, the smaller one first.
+std::map<std::pair<std::uint64_t, std::uint64_t>, UnreachedPair> unreached_pairs(const StatusReport& report) {
+  std::map<std::pair<std::uint64_t, std::uint64_t>, UnreachedPair> pairs;
+  for (const hawserStatusUnreached_t& one : report.unreached) {
+    UnreachedPair& pair = pairs[std::minmax(one.from_id, one.to_id)];
+    (one.from_id < one.to_id ? pair.there : pair.back) = &one;
+  }
+  return pairs;
+}
+
+void add_unreached(hawser::JsonWriter& json, const hawserStatusUnreached_t& one) {
+  json.open()
+      .add("from", std::string_view(one.from_name))
+      .add("to", std::string_view(one.to_name));
+  if (one.by_id != 0) json.add("by", std::string_view(one.by_name));
+  json.add("why", std::string_view(one.why)).close();
+}
+
 void add_ranks(hawser::JsonWriter& json, const char* key, const StatusReport::Collective& one,
                std::uint32_t part) {
   json.open_list(key);
@@ -200,7 +226,8 @@ std::string columns(const std::vector<std::vector<std::string>>& rows) {
 
 StatusReport read_status(const std::string& master, hawserStatus_t status) {
   StatusReport report{
-      .master = master, .info = HAWSER_STATUS_INFO_INIT, .groups = {}, .peers = {}, .collectives = {}, .matrices = {}};
+      .master = master, .info = HAWSER_STATUS_INFO_INIT, .groups = {}, .peers = {}, .collectives = {}, .unreached = {},
+      .matrices = {}};
   // None of these can fail: the handle is good, and the indices are those that it has.
   (void)hawserStatusGetInfo(status, &report.info);
   report.groups.assign(report.info.groups, HAWSER_STATUS_GROUP_INIT);
@@ -217,6 +244,9 @@ StatusReport read_status(const std::string& master, hawserStatus_t status) {
     for (std::uint32_t rank = 0; rank < one.call.group_size; ++rank)
       (void)hawserStatusGetPart(status, i, rank, &one.parts[rank]);
   }
+  report.unreached.assign(report.info.unreached, HAWSER_STATUS_UNREACHED_INIT);
+  for (std::uint32_t i = 0; i < report.info.unreached; ++i)
+    (void)hawserStatusGetUnreached(status, i, &report.unreached[i]);
   for (std::uint32_t i = 0; i < report.info.groups; ++i)
     if (report.groups[i].has_matrix == 1)
       report.matrices.push_back(read_matrix(status, i, report.groups[i], report));
@@ -229,10 +259,30 @@ std::string status_table(const StatusReport& report) {
   text += pending_table(report);
   if (report.info.peers_left_out > 0)
     text += "\n" + count_text(report.info.peers_left_out, "peer") + " more than can be listed\n";
+  if (const std::size_t pairs = unreached_pairs(report).size(); pairs > 0)
+    text += "\n" + std::to_string(pairs) + (pairs == 1 ? " pair has" : " pairs have") +
+            " no straight way: `hawser status --reach` says why\n";
   if (!report.collectives.empty()) text += "\nin flight\n";
   for (const StatusReport::Collective& one : report.collectives) text += collective_lines(report, one);
   if (report.info.collectives_left_out > 0)
     text += "  and " + count_text(report.info.collectives_left_out, "later collective") + "\n";
+  return text;
+}
+
+std::string reach_table(const StatusReport& report) {
+  const auto pairs = unreached_pairs(report);
+  if (pairs.empty()) return "\nall peers have straight ways to each other, as far as they have told\n";
+  std::string text = "\nwithout a straight way\n";
+  for (const auto& [ids, pair] : pairs) {
+    const hawserStatusUnreached_t& any = pair.there != nullptr ? *pair.there : *pair.back;
+    text += std::string("  ") + any.from_name + " and " + any.to_name + ": ";
+    if (any.by_id == 0)
+      text += "no link\n";
+    else
+      text += "by way of " + std::string(any.by_name[0] != '\0' ? any.by_name : "a peer that is gone") + "\n";
+    for (const hawserStatusUnreached_t* const one : {pair.there, pair.back})
+      if (one != nullptr) text += std::string("    ") + one->from_name + ": " + one->why + "\n";
+  }
   return text;
 }
 
@@ -287,6 +337,8 @@ std::string status_json(const StatusReport& report) {
   }
   json.close_list().open_list("collectives");
   for (const StatusReport::Collective& one : report.collectives) add_collective(json, one);
+  json.close_list().open_list("unreached");
+  for (const hawserStatusUnreached_t& one : report.unreached) add_unreached(json, one);
   json.close_list();
   if (!report.matrices.empty()) add_matrices(json, report);
   json

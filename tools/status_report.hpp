@@ -32,6 +32,7 @@ struct StatusReport {
   std::vector<hawserStatusGroup_t> groups;
   std::vector<hawserStatusPeer_t> peers;
   std::vector<Collective> collectives;
+  std::vector<hawserStatusUnreached_t> unreached;
   std::vector<Matrix> matrices;  ///< If it was asked for them: of groups in which something is known.
 };
 
@@ -41,6 +42,8 @@ StatusReport read_status(const std::string& master, hawserStatus_t status);
 std::string status_table(const StatusReport& report);
 /// The key of each peer, after its name; a word instead in a run without keys.
 std::string keys_table(const StatusReport& report);
+/// Pairs of peers without a straight way: how they are linked, and how both sides' last tries ended.
+std::string reach_table(const StatusReport& report);
 /// The matrices, rates in Mbit/s and delays in ms; a word instead if there are none.
 std::string matrix_tables(const StatusReport& report);
 std::string status_json(const StatusReport& report);

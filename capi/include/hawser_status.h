@@ -103,9 +103,10 @@ typedef struct hawserStatusInfo {
   uint32_t collectives_left_out;
   uint32_t has_keys; /**< 1: nobody is heard who has no key of the run. 0: anybody who reaches the master is. */
   uint32_t attested; /**< Collectives in this answer that members have signed for. */
+  uint32_t unreached; /**< Entries of hawserStatusGetUnreached in this answer. At most 512. */
 } hawserStatusInfo_t;
 
-#define HAWSER_STATUS_INFO_INIT {sizeof(hawserStatusInfo_t), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define HAWSER_STATUS_INFO_INIT {sizeof(hawserStatusInfo_t), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /** Fills `info`. Its texts live as long as `status`. Does not block. Errors: InvalidArgument (null). */
 HAWSER_API hawserResult_t hawserStatusGetInfo(hawserStatus_t status, hawserStatusInfo_t* info);
@@ -216,6 +217,28 @@ HAWSER_API hawserResult_t hawserStatusGetCollective(hawserStatus_t status, uint3
 /** Errors: InvalidArgument (no such index, no such rank in its group). */
 HAWSER_API hawserResult_t hawserStatusGetPart(hawserStatus_t status, uint32_t collective, uint32_t rank,
                                               uint32_t* part);
+
+/** Bytes of the longest reason, with its closing zero. */
+#define HAWSER_UNREACHED_REASON_BYTES 301
+
+/** A peer that has no straight way to another one of its group, as it says itself. Both may say so, each with its own
+ *  reason. A peer tells of 40 others at most. Fill with HAWSER_STATUS_UNREACHED_INIT. */
+typedef struct hawserStatusUnreached {
+  size_t size;
+  uint64_t from_id; /**< Of the peer that says so. */
+  uint64_t to_id;
+  uint64_t by_id; /**< The third peer that passes on what they send each other. 0: they have no link. */
+  char from_name[HAWSER_NAME_BYTES];
+  char to_name[HAWSER_NAME_BYTES];
+  char by_name[HAWSER_NAME_BYTES];
+  char why[HAWSER_UNREACHED_REASON_BYTES]; /**< How the last tries ended, with the addresses that were dialled. */
+} hawserStatusUnreached_t;
+
+#define HAWSER_STATUS_UNREACHED_INIT {sizeof(hawserStatusUnreached_t), 0, 0, 0, "", "", "", ""}
+
+/** Errors: InvalidArgument (null, no such index). */
+HAWSER_API hawserResult_t hawserStatusGetUnreached(hawserStatus_t status, uint32_t index,
+                                                   hawserStatusUnreached_t* unreached);
 
 /** A committed collective to which some members gave with `attest` (hawserCommConfig_t). The master keeps the latest
  *  1024 in its memory, or fewer if they have more than 65536 members together. A restart of the master forgets them. It

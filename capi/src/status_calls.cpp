@@ -19,6 +19,7 @@ using hawser::Result;
 
 constexpr std::uint32_t kTimeoutDefault_ms = 5000;
 
+static_assert(HAWSER_UNREACHED_REASON_BYTES == hawser::limits::kUnreachedReasonBytesMax + 1);
 static_assert(HAWSER_ANSWER_BYTES == hawser::limits::kSentenceBytesMax + 1);
 static_assert(hawserAwaitsPermission == static_cast<int>(hawser::kAwaitsMax));
 static_assert(hawserAwaitsUpdate == static_cast<int>(hawser::Awaits::update));
@@ -98,7 +99,18 @@ hawserStatusInfo_t status_info_of(const hawser::RunStatus& status, std::uint32_t
   info.collectives_left_out = status.collectives_left_out;
   info.has_keys = status.has_keys ? 1 : 0;
   info.attested = attested;
+  info.unreached = static_cast<std::uint32_t>(status.unreached.size());
   return info;
+}
+
+/// As the status lists it; else "".
+std::string name_in(const hawser::RunStatus& status, hawser::PeerId id) {
+  for (const hawser::GroupStatus& group : status.groups)
+    for (const hawser::PeerStatus& peer : group.members)
+      if (peer.member.id == id) return peer.member.name;
+  for (const hawser::PendingStatus& pending : status.pending)
+    if (pending.peer.member.id == id) return pending.peer.member.name;
+  return {};
 }
 
 struct Question {
@@ -312,6 +324,25 @@ hawserResult_t hawserStatusGetPeer(hawserStatus_t status, uint32_t index, hawser
     const std::size_t peers = members_listed(status->status) + status->status.pending.size();
     if (index >= peers) return no_such("peer", index, peers);
     return answer(peer_at(status->status, index), *peer, "hawserStatusPeer_t");
+  });
+}
+
+hawserResult_t hawserStatusGetUnreached(hawserStatus_t status, uint32_t index, hawserStatusUnreached_t* unreached) {
+  return capi::guarded([&] {
+    if (status == nullptr) return null_status();
+    if (unreached == nullptr) return capi::null_output();
+    const auto& all = status->status.unreached;
+    if (index >= all.size()) return no_such("unreached peer", index, all.size());
+    const hawser::UnreachedStatus& from = all[index];
+    hawserStatusUnreached_t ours = HAWSER_STATUS_UNREACHED_INIT;
+    ours.from_id = from.from.value;
+    ours.to_id = from.to.value;
+    ours.by_id = from.by.value;
+    capi::copy_text(name_in(status->status, from.from), ours.from_name);
+    capi::copy_text(name_in(status->status, from.to), ours.to_name);
+    capi::copy_text(name_in(status->status, from.by), ours.by_name);
+    capi::copy_text(from.why, ours.why);
+    return answer(ours, *unreached, "hawserStatusUnreached_t");
   });
 }
 

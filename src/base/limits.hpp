@@ -86,6 +86,9 @@ inline constexpr std::size_t kTermNameBytesMax = 63;
 inline constexpr std::size_t kTermValueBytesMax = 127;
 /// Groups up to this size tell each other what they measure of their links: it grows with the square.
 inline constexpr std::uint32_t kMeasuredGroupMax = 128;
+/// Peers without a straight way that one peer tells of, and bytes of the reason for each: a newcomer's message holds them.
+inline constexpr std::size_t kUnreachedToldMax = 40;
+inline constexpr std::size_t kUnreachedReasonBytesMax = 300;
 /// What one probe of a link may be allowed: to one member, in optimize-topology.
 inline constexpr std::uint64_t kProbeBytesLeast = 64 << 10;
 inline constexpr std::uint64_t kProbeBytesMax = 1 << 30;
@@ -93,6 +96,7 @@ inline constexpr std::chrono::milliseconds kProbeTimeMax{10'000};
 /// Told of a run at most when its master is asked for its status; a message of these fits with room to spare.
 inline constexpr std::size_t kStatusPeersMax = 2048;
 inline constexpr std::size_t kStatusCollectivesMax = 256;
+inline constexpr std::size_t kStatusUnreachedMax = 512;
 inline constexpr std::size_t kVersionBytesMax = 63;
 /// Pairs of members in the measures that are told with a status: four of the largest groups that measure.
 inline constexpr std::size_t kStatusPairsMax = std::size_t{4} * kMeasuredGroupMax * kMeasuredGroupMax;

@@ -305,6 +305,10 @@ void PeerEngine::State::on(Instant now, const LinkUnreached& event, EngineAction
   follow(now, actions, out);
 }
 
+void PeerEngine::State::on(Instant now, const StraightFailed& event, EngineActions&) {
+  machine_.straight_failed(now, event.peer, event.why);
+}
+
 void PeerEngine::State::on(Instant now, const EngineTick&, EngineActions& out) {
   PeerActions actions;
   machine_.tick(now, actions);

@@ -175,6 +175,11 @@ struct LinkUnreached {
   PeerId peer;
   std::string why;  ///< Why the other side's address was not reached; empty: not known yet.
 };
+/// A link has no straight connection; why the last try to make one failed.
+struct StraightFailed {
+  PeerId peer;
+  std::string why;
+};
 /// How long round trips on a link have taken of late, and at least.
 struct LinkSampled {
   PeerId peer;
@@ -192,7 +197,7 @@ struct EngineTick {};
 
 using EngineEvent = std::variant<SetTermCall, ConnectCall, UpdateTopologyCall, WaitCall, CollectiveStart, LeaveCall,
                                  MasterUp, OfferStateCall, MasterDown, MasterSaid, LinkUp, LinkDown, LinkRefused,
-                                 LinkUnreached, LinkSampled, WorkDone, EngineTick>;
+                                 LinkUnreached, StraightFailed, LinkSampled, WorkDone, EngineTick>;
 
 // ---------------------------------------------------------------------------------------- actions out
 

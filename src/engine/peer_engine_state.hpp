@@ -176,6 +176,7 @@ class PeerEngine::State {
   void on(Instant now, const LinkDown& event, EngineActions& out);
   void on(Instant now, const LinkRefused& event, EngineActions& out);
   void on(Instant now, const LinkUnreached& event, EngineActions& out);
+  void on(Instant now, const StraightFailed& event, EngineActions& out);
   void on(Instant now, const LinkSampled& event, EngineActions& out);
   void on(Instant now, const EngineTick& event, EngineActions& out);
   void follow(Instant now, PeerActions& actions, EngineActions& out);

@@ -91,6 +91,12 @@ struct Down {
 struct Refused {
   PeerId peer;
 };
+/// To the engine: why the straight way to this peer does not stand, as this side's last try of it ended. Told when that
+/// changes, as long as there is no straight connection.
+struct StraightFailed {
+  PeerId peer;
+  std::string why;
+};
 /// To the engine: how long round trips on a link have taken of late, the mean of its connections, and at least.
 struct RoundTrips {
   PeerId peer;
@@ -125,8 +131,8 @@ struct Join {
   std::vector<std::byte> answer;
 };
 
-using Action = std::variant<Dial, Come, AskBothDial, Punch, Send, Close, Establish, Up, Down, Refused, RoundTrips,
-                            TakeSamples, LimitQueue, AskConnections, Invite, Join, LogEvent>;
+using Action = std::variant<Dial, Come, AskBothDial, Punch, Send, Close, Establish, Up, Down, Refused, StraightFailed,
+                            RoundTrips, TakeSamples, LimitQueue, AskConnections, Invite, Join, LogEvent>;
 using Actions = std::vector<Action>;
 
 }  // namespace hawser::links

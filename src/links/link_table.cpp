@@ -218,6 +218,7 @@ void LinkTable::establish(Instant now, ConnectionName name, const Handshake& han
   link.reach.since = now;
   link.established_at = now;
   if (!link.is_through) link.straight_not_before.reset();
+  if (!link.is_through) link.straight_why.clear();
   link.round_trip = handshake.round_trip;
   {
     Slot& slot = link.slots[name.index];

@@ -241,6 +241,7 @@ class LinkTable {
     bool is_punched = false;  ///< or came of both sides dialling at once; or was so, and is down.
     std::optional<Address> dial_to{};  ///< What the target's address was not, and this one was: reached.
     Reach reach{};
+    std::string straight_why;  ///< As StraightFailed has told it; empty once a straight connection is established.
     Instant down_since{};      ///< Its last connection is down.
     Instant established_at{};  ///< Its latest connection.
     Duration round_trip{};    ///< As its last handshake showed.
@@ -319,6 +320,7 @@ class LinkTable {
   void dial_up_to(Link& link, std::size_t connections, Actions& out);
   void received_answer(Instant now, ConnectionName name, const Received& received, Actions& out);
   void stop_attempt(Slot& slot, Actions& out);
+  static void tell_straight_failed(Link& link, Actions& out);
   void attempt_failed(Instant now, ConnectionName name, const DialFailure& failure, Actions& out);
   void redial_later(Instant now, Link& link, Slot& slot, Actions& out);
 

@@ -147,6 +147,7 @@ void LinkTable::aside_failed(Instant now, Link& link, const std::string& why, Ac
                                 link.target.name + " was not reached: " + why});
   note_failure(now, link, link.aside.to, why, link.aside_is_through);
   const bool was_greeting = link.aside.attempt == Slot::Attempt::unanswered;
+  tell_straight_failed(link, out);
   stop_attempt(link.aside, out);
   ++link.asides;
   if (was_greeting && !has_greeted(link)) link.sides.attempt_ended();

@@ -174,6 +174,7 @@ void LinkTable::attempt_failed(Instant now, ConnectionName name, const DialFailu
                             "connection " + std::to_string(name.index) + " to " + link.target.name +
                                 " was not established: " + failure.why});
   redial_later(now, link, link.slots[name.index], out);
+  tell_straight_failed(link, out);
   if (failure.was_refused && link.sides.has_got_through() && !link.has_connection())
     out.emplace_back(Refused{name.peer});
   link.sides.attempt_ended();

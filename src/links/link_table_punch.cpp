@@ -1,6 +1,8 @@
 /// Links that come of both sides dialling at once (TCP simultaneous open; RFC 5382, section 4.3; Ford et al. 2005):
 /// when the master is asked for it, and what comes of it.
 #include <algorithm>
+#include <map>
+#include <string>
 #include <utility>
 
 #include "links/link_table.hpp"
@@ -104,6 +106,7 @@ void LinkTable::punch_failed(Instant now, Link& link, const DialFailure& failure
                                     [&](const auto& one) { return one.first == to; });
     note_failure(now, link, to, known == failure.each.end() ? "no answer while both dialled" : known->second);
   }
+  tell_straight_failed(link, out);
   const bool was_greeting = link.punch.attempt == Slot::Attempt::unanswered;
   stop_attempt(link.punch, out);
   if (was_greeting && !has_greeted(link)) link.sides.attempt_ended();
@@ -130,6 +133,22 @@ void LinkTable::note_failure(Instant now, Link& link, const Address& to, const s
   }
   if (failed.size() >= kFailedWaysMax) failed.erase(failed.begin());
   failed.push_back(std::move(way));
+}
+
+/// All its addresses, in an order that stays.
+void LinkTable::tell_straight_failed(Link& link, Actions& out) {
+  if (link.has_connection() && !link.is_through) return;
+  std::map<std::string, const std::string*> tried;
+  for (const FailedWay& one : link.reach.failed)
+    if (!one.is_through) tried[to_string(one.to)] = &one.why;
+  std::string text;
+  for (const auto& [address, why] : tried) {
+    const bool is_named = why->find(address) != std::string::npos;
+    text += (text.empty() ? "" : "; ") + (is_named ? *why : address + ": " + *why);
+  }
+  if (text.empty() || text == link.straight_why) return;
+  link.straight_why = text;
+  out.emplace_back(StraightFailed{link.target.peer, std::move(text)});
 }
 
 std::string LinkTable::describe_way(const Link& link) const {

@@ -117,6 +117,7 @@ class MasterMachine::State {
     /// Peers to which it says that its links are established: as a pending peer all, as a member those that are
     /// pending.
     std::set<PeerId> linked{};
+    std::vector<Unreached::Way> unreached{};  ///< As it has told.
 
     // As a member.
     std::uint32_t rank = 0;
@@ -253,6 +254,7 @@ class MasterMachine::State {
   void said(Instant now, PeerId peer, const Complaint& message, MasterActions& out);
   void said(Instant now, PeerId peer, const UpdateCall& message, MasterActions& out);
   void said(Instant now, PeerId peer, const Linked& message, MasterActions& out);
+  void said(Instant now, PeerId peer, const Unreached& message, MasterActions& out);
   void said(Instant now, PeerId peer, const Leave& message, MasterActions& out);
   void said(Instant now, PeerId peer, const Ping& message, MasterActions& out);
   void said(Instant now, PeerId peer, const StatusRequest& message, MasterActions& out);
@@ -374,6 +376,8 @@ class MasterMachine::State {
   PeerStatus status_of(Instant now, const Peer& peer) const;
   std::vector<PendingStatus> pending_status(Instant now) const;
   Awaits awaits(Instant now, const Peer& peer, const Vote& of_whole_parties) const;
+  void list_unreached(RunStatus& status) const;
+  std::string tries_between(const Peer& newcomer, const Member& member) const;
   void list_collectives(Instant now, RunStatus& status) const;
   static CollectiveStatus status_of(Instant now, const Group& group, const OpKey& key, const Op& op);
   static RankSet holds_up(const Group& group, const Op& op);

@@ -161,6 +161,18 @@ struct Linked {
   friend bool operator==(const Linked&, const Linked&) = default;
 };
 
+/// The peers that this one is to have a link to, and has no straight way to: all of them, each time that they change.
+struct Unreached {
+  struct Way {
+    PeerId to;
+    PeerId by{};      ///< The link stands, and this third peer passes on what goes over it; none: there is no link.
+    std::string why;  ///< How the last try of the straight way ended, with the address that was dialled.
+    friend bool operator==(const Way&, const Way&) = default;
+  };
+  std::vector<Way> ways;  ///< In the order of `to`; limits::kUnreachedToldMax at most.
+  friend bool operator==(const Unreached&, const Unreached&) = default;
+};
+
 /// "I may be admitted from now on": this guest has fetched what it wanted, or has given up.
 struct PrefetchOver {
   friend bool operator==(const PrefetchOver&, const PrefetchOver&) = default;
@@ -247,7 +259,7 @@ struct OperatorCommand {
 
 using PeerMessage = std::variant<Hello, Resume, Begun, Report, Complaint, UpdateCall, Linked, Leave, Ping, PrefetchOver,
                                  Measured, StatusRequest, ViewPresented, OutcomesPresented, OperatorCommand, Ways,
-                                 BothDial>;
+                                 BothDial, Unreached>;
 
 // ------------------------------------------------------------------------------------ master to peer
 

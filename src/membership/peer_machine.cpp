@@ -143,6 +143,8 @@ void PeerMachine::master_up(Instant now, Ways ways, PeerActions& out) {
   redial_at_.reset();
   link_news_.clear();
   tell_links_at_.reset();
+  tell_unreached_at_.reset();
+  unreached_is_stale_ = true;
   ++me_.connection;
   if (phase_ == Phase::joining) {
     tell_master(Hello{.who = me_, .prefetches = prefetch_}, out);
@@ -215,7 +217,7 @@ void PeerMachine::lose_sync(Instant now, const std::string& what, PeerActions& o
   master_down(now, what, false, out);
 }
 
-void PeerMachine::said(Instant, const Welcome& message, PeerActions& out) {
+void PeerMachine::said(Instant now, const Welcome& message, PeerActions& out) {
   run_ = message.run;
   down_since_.reset();
   unanswered_ = 0;
@@ -223,6 +225,7 @@ void PeerMachine::said(Instant, const Welcome& message, PeerActions& out) {
   seen_host_ = message.seen_host;
   const bool again = std::exchange(welcomed_, true);
   if (!again && ways_.port != 0) tell_master(ways_, out);
+  if (!unreached_.empty() || !unreached_told_.ways.empty()) note_unreached(now);
   if (phase_ != Phase::joining) return;
   // A master may welcome a newcomer twice on one connection, but needs this once.
   if (again) return;
@@ -525,6 +528,7 @@ void PeerMachine::tick(Instant now, PeerActions& out) {
   }
   if (master_ == MasterLink::down && redial_at_ && now >= *redial_at_) dial(now, out);
   if (tell_links_at_ && now >= *tell_links_at_) tell_links(out);
+  if (tell_unreached_at_ && now >= *tell_unreached_at_) tell_unreached(out);
   while (const auto key = unannounced_.pop_due(now))
     announce(*key, ops_.at(*key), out);
 }
@@ -538,7 +542,7 @@ Instant PeerMachine::silent_at() const {
 
 std::optional<Instant> PeerMachine::next_deadline() const {
   if (phase_ == Phase::idle || phase_ == Phase::lost) return std::nullopt;
-  std::optional<Instant> next = earlier(connect_by_, tell_links_at_);
+  std::optional<Instant> next = earlier(connect_by_, earlier(tell_links_at_, tell_unreached_at_));
   if (down_since_) next = earlier(next, *down_since_ + bounds_.master_redial);
   if (master_ == MasterLink::up) next = earlier(next, earlier(ping_at_, silent_at()));
   if (master_ == MasterLink::down) next = earlier(next, redial_at_);

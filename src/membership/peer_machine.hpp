@@ -131,6 +131,8 @@ class PeerMachine {
   void link_changed(Instant now, PeerId peer, LinkChange change, PeerId by = {});
   /// No dial to this peer has come through: both are to be told to dial.
   void link_unreached(PeerId peer, const std::string& why, PeerActions& out);
+  /// The link has no straight connection, and this is why the last try failed.
+  void straight_failed(Instant now, PeerId peer, const std::string& why);
   /// Members that this one needs a link to though they are not its neighbours, until the next view. Until they are told
   /// anew.
   void need_links(Instant now, const std::set<PeerId>& members, PeerActions& out);
@@ -196,6 +198,8 @@ class PeerMachine {
   std::optional<Duration> dial_after(const Member& member) const;
   void note_link(Instant now, PeerId peer, LinkChange change);
   void note_links_to(Instant now, const std::vector<Member>& came);
+  void note_unreached(Instant now);
+  void tell_unreached(PeerActions& out);
   void tell_links(PeerActions& out);
   void tell_all_links(PeerActions& out);
   void lose_sync(Instant now, const std::string& what, PeerActions& out);
@@ -249,6 +253,10 @@ class PeerMachine {
   std::set<PeerId> refused_;  ///< Since their links were last up.
   std::map<PeerId, LinkChange> link_news_;  ///< That the master has not been told.
   std::optional<Instant> tell_links_at_;
+  std::map<PeerId, Unreached::Way> unreached_;  ///< Peers without a straight way, and why.
+  std::optional<Instant> tell_unreached_at_;
+  Unreached unreached_told_;  ///< To the master,
+  bool unreached_is_stale_ = false;  ///< over an earlier connection.
 
   bool is_fresh_ = false;  ///< It has called nothing since it came in.
   std::map<OpKey, Op> ops_;

@@ -1,6 +1,8 @@
 #include <algorithm>
+#include <utility>
 
 #include "base/limits.hpp"
+#include "base/loggable_text.hpp"
 #include "membership/peer_machine.hpp"
 #include "membership/sponsors.hpp"
 
@@ -12,6 +14,8 @@ namespace {
 constexpr std::size_t kAddressesMax = limits::kWaysMax + 2;
 /// What happens to several links at one time is told together.
 constexpr Duration kLinkReportDelay = milliseconds(2);
+/// What is not reached while a link begins is most often reached a moment later.
+constexpr Duration kUnreachedReportDelay = milliseconds(500);
 /// A newcomer dials the members, and they dial it if nothing came of that. Among equals the one with the smaller id
 /// begins.
 constexpr Duration kNewcomerDialsFirst = seconds(1);
@@ -90,6 +94,7 @@ void PeerMachine::want_links(Instant now, PeerActions& out) {
   std::erase_if(refused_, is_gone);
   std::erase_if(fresh_, is_gone);
   std::erase_if(link_news_, [&](const auto& entry) { return is_gone(entry.first); });
+  if (std::erase_if(unreached_, [&](const auto& entry) { return is_gone(entry.first); }) > 0) note_unreached(now);
   const bool of_all = has_all_links();
   // Where links come and go with views, one that has not stood yet says nothing of its other end.
   if (!of_all || !had_all_links_)
@@ -118,10 +123,16 @@ void PeerMachine::link_changed(Instant now, PeerId peer, LinkChange change, Peer
     links_up_.insert(peer);
     refused_.erase(peer);
     fresh_.erase(peer);
+    // By a go-between it is still not reached itself.
+    if (by != PeerId{})
+      unreached_[peer].to = peer;
+    else
+      unreached_.erase(peer);
   } else {
     links_up_.erase(peer);
   }
   note_link(now, peer, change);
+  note_unreached(now);
 }
 
 void PeerMachine::link_unreached(PeerId peer, const std::string& why, PeerActions& out) {
@@ -165,6 +176,33 @@ void PeerMachine::note_link(Instant now, PeerId peer, LinkChange change) {
   if (!welcomed_) return;
   link_news_[peer] = change;
   if (!tell_links_at_) tell_links_at_ = now + kLinkReportDelay;
+}
+
+void PeerMachine::straight_failed(Instant now, PeerId peer, const std::string& why) {
+  if (!wanted_.contains(peer)) return;
+  Unreached::Way& way = unreached_[peer];
+  way.to = peer;
+  way.why = make_loggable(why, limits::kUnreachedReasonBytesMax);
+  note_unreached(now);
+}
+
+void PeerMachine::note_unreached(Instant now) {
+  if (unreached_.empty() && unreached_told_.ways.empty()) return;
+  if (welcomed_ && !tell_unreached_at_) tell_unreached_at_ = now + kUnreachedReportDelay;
+}
+
+void PeerMachine::tell_unreached(PeerActions& out) {
+  tell_unreached_at_.reset();
+  Unreached message;
+  for (const auto& [peer, way] : unreached_)
+    if (message.ways.size() < limits::kUnreachedToldMax) {
+      message.ways.push_back(way);
+      if (const auto at = detours_.find(peer); at != detours_.end()) message.ways.back().by = at->second;
+    }
+  const bool is_stale = std::exchange(unreached_is_stale_, false);
+  if (message == unreached_told_ && (!is_stale || message.ways.empty())) return;
+  unreached_told_ = message;
+  tell_master(std::move(message), out);
 }
 
 /// A master that was restarted learns of peers whose links have stood all the while.

@@ -79,6 +79,15 @@ struct CollectiveStatus {
   friend bool operator==(const CollectiveStatus&, const CollectiveStatus&) = default;
 };
 
+/// A peer says that it has no straight way to another one of its group.
+struct UnreachedStatus {
+  PeerId from;
+  PeerId to;
+  PeerId by{};      ///< Who passes on what goes over their link; none: they have none.
+  std::string why;  ///< How the last try ended.
+  friend bool operator==(const UnreachedStatus&, const UnreachedStatus&) = default;
+};
+
 struct RunStatus {
   RunId run;
   std::uint32_t protocol_version = 0;
@@ -94,6 +103,7 @@ struct RunStatus {
   std::uint32_t peers_left_out = 0;
   std::uint32_t collectives_left_out = 0;
   bool has_keys = false;  ///< Nobody is heard without one.
+  std::vector<UnreachedStatus> unreached{};  ///< As many as fit.
   friend bool operator==(const RunStatus&, const RunStatus&) = default;
 };
 

@@ -107,7 +107,19 @@ RunStatus MasterMachine::State::status(Instant now) const {
     status.pending.resize(room);
   }
   list_collectives(now, status);
+  list_unreached(status);
   return status;
+}
+
+/// Pairs without a way of their own, as one of them says.
+void MasterMachine::State::list_unreached(RunStatus& status) const {
+  for (const auto& [id, peer] : peers_)
+    for (const Unreached::Way& way : peer.unreached) {
+      if (status.unreached.size() == limits::kStatusUnreachedMax) return;
+      const auto other = peers_.find(way.to);
+      if (other == peers_.end() || other->second.who.group != peer.who.group) continue;
+      status.unreached.push_back({.from = id, .to = way.to, .by = way.by, .why = way.why});
+    }
 }
 
 void MasterMachine::State::list_collectives(Instant now, RunStatus& status) const {

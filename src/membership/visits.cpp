@@ -213,6 +213,11 @@ void MasterMachine::State::said(Instant now, PeerId id, const Linked& message, M
   maybe_bootstrap(now, out);
 }
 
+void MasterMachine::State::said(Instant, PeerId id, const Unreached& message, MasterActions&) {
+  const auto found = peers_.find(id);
+  if (found != peers_.end() && found->second.role != Role::recovering) found->second.unreached = message.ways;
+}
+
 /// The other one, if there is one of this group.
 MasterMachine::State::Peer* MasterMachine::State::link_up(Peer& from, PeerId to) {
   const auto found = peers_.find(to);
@@ -342,6 +347,21 @@ std::vector<Member> MasterMachine::State::unlinked(const Peer& peer) const {
   return missing;
 }
 
+/// How both sides' last dials of each other ended, as far as they have told.
+std::string MasterMachine::State::tries_between(const Peer& newcomer, const Member& member) const {
+  const auto try_of = [](const Peer& from, PeerId to) -> std::string {
+    for (const Unreached::Way& way : from.unreached)
+      if (way.to == to) return way.why;
+    return {};
+  };
+  const std::string there = try_of(newcomer, member.id);
+  const std::string back = try_of(peers_.at(member.id), newcomer.who.id);
+  std::string text;
+  if (!there.empty()) text += "; this peer: " + there;
+  if (!back.empty()) text += "; " + member.name + ": " + back;
+  return text;
+}
+
 void MasterMachine::State::fail_visit(Instant now, Peer& peer, MasterActions& out) {
   std::vector<Member> missing = unlinked(peer);
   // Whoever was away learnt of it late, or could tell nothing of its links.
@@ -361,6 +381,8 @@ void MasterMachine::State::fail_visit(Instant now, Peer& peer, MasterActions& ou
   backoff.until = now + std::min(kVisitBackoffMax, kBackoffFirst * (1 << std::min<std::uint32_t>(backoff.failures, 8)));
   ++backoff.failures;
   backoff.reason = "no link to " + names;
+  std::string tries;
+  for (const Member& member : missing) tries += tries_between(peer, member);
   const std::string log = name_of(peer) + " is refused: no link between it and " + names + " could be established, ";
   const std::string at = "no link between this peer, at " + to_string(peer.who.address) + ", and " + names +
                          " could be established within " + std::to_string(whole_milliseconds(config_.link_open)) +
@@ -369,7 +391,7 @@ void MasterMachine::State::fail_visit(Instant now, Peer& peer, MasterActions& ou
     out.emplace_back(LogEvent{LogLevel::notice, "newcomer-refused", log + "whichever side dialled"});
     return dismiss(peer.who.id,
                    {Status::refused, at + "whichever side dialled; check both addresses (advertise_address) and "
-                                          "firewalls, then connect again"},
+                                          "firewalls, then connect again" + tries},
                    true, out);
   }
   out.emplace_back(LogEvent{LogLevel::notice, "newcomer-refused", log + "and it must be dialled in so large a group"});
@@ -377,7 +399,7 @@ void MasterMachine::State::fail_visit(Instant now, Peer& peer, MasterActions& ou
           {Status::refused, at + "by dialling this peer; in groups of more than " +
                                 std::to_string(config_.links.all_links_max) +
                                 " members all must be reachable, so check its address (advertise_address) and "
-                                "firewalls, then connect again"},
+                                "firewalls, then connect again" + tries},
           true, out);
 }
 

@@ -438,6 +438,10 @@ void PeerDriver::link_unreached(PeerId peer, std::string why) {
 
 void PeerDriver::link_refused(PeerId peer) { events_.emplace_back(LinkRefused{peer}); }
 
+void PeerDriver::straight_failed(PeerId peer, std::string why) {
+  events_.emplace_back(StraightFailed{peer, std::move(why)});
+}
+
 void PeerDriver::link_sampled(PeerId peer, Duration round_trip, Duration round_trip_least) {
   events_.emplace_back(LinkSampled{.peer = peer, .round_trip = round_trip, .round_trip_least = round_trip_least});
 }

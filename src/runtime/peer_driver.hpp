@@ -112,6 +112,7 @@ class PeerDriver final : private transport::FrameTraffic {
   void link_down(transport::ConnectionName connection, std::uint64_t incarnation, std::string reason) override;
   void link_refused(PeerId peer) override;
   void link_unreached(PeerId peer, std::string why) override;
+  void straight_failed(PeerId peer, std::string why) override;
   void link_sampled(PeerId peer, Duration round_trip, Duration round_trip_least) override;
   void settle() override;
   void log(LogEvent event) override;

@@ -11,7 +11,8 @@
 namespace hawser::transport {
 namespace {
 
-constexpr auto kDialBound = std::chrono::seconds(10);
+/// The third repetition of what opens a connection is sent after 7 s. A newcomer has 10 s to learn what is wrong.
+constexpr auto kDialBound = std::chrono::seconds(8);
 constexpr auto kNextAddressAfter = std::chrono::milliseconds(300);
 
 /// A dial to a free port of the own host can by chance get that very port as its source: TCP then connects

@@ -66,6 +66,8 @@ class FrameTraffic {
   /// No dial has come through on this link: the master may tell both sides to dial at once. `why` the other side's
   /// address was not reached; empty: not known yet.
   virtual void link_unreached(PeerId peer, std::string why) = 0;
+  /// The link has no connection but perhaps one that a third peer passes on; why the last try to get through ended so.
+  virtual void straight_failed(PeerId peer, std::string why) = 0;
   /// Ten times a second while a link between hosts is in use: the mean of its connections' round trips of late, and
   /// the shortest there ever was.
   virtual void link_sampled(PeerId peer, Duration round_trip, Duration round_trip_least) = 0;

@@ -437,6 +437,10 @@ void Links::perform_one(links::Down& action, links::Actions&) {
 
 void Links::perform_one(const links::Refused& action, links::Actions&) { traffic_.link_refused(action.peer); }
 
+void Links::perform_one(links::StraightFailed& action, links::Actions&) {
+  traffic_.straight_failed(action.peer, std::move(action.why));
+}
+
 void Links::perform_one(const links::RoundTrips& action, links::Actions&) {
   traffic_.link_sampled(action.peer, action.round_trip, action.round_trip_least);
 }

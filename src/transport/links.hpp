@@ -111,6 +111,7 @@ class Links {
   void perform_one(links::Up& action, links::Actions& next);
   void perform_one(links::Down& action, links::Actions& next);
   void perform_one(const links::Refused& action, links::Actions& next);
+  void perform_one(links::StraightFailed& action, links::Actions& next);
   void perform_one(const links::RoundTrips& action, links::Actions& next);
   void perform_one(const links::TakeSamples& action, links::Actions& next);
   void perform_one(const links::LimitQueue& action, links::Actions& next);

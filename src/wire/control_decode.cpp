@@ -350,6 +350,11 @@ class Judge {
                                 .awaits = enumerator<Awaits>(entry.awaits(), kAwaitsMax, "reason to wait"),
                                 .waits_ms = entry.waits_ms()});
     for (const auto& entry : from.collectives()) status.collectives.push_back(collective_status(entry));
+    for (const auto& entry : from.unreached())
+      status.unreached.push_back({.from = PeerId{entry.from()},
+                                  .to = PeerId{entry.to()},
+                                  .by = PeerId{entry.by()},
+                                  .why = text(entry.why(), limits::kUnreachedReasonBytesMax, "reason")});
     return status;
   }
 
@@ -375,6 +380,15 @@ class Judge {
 
   DialEachOther dial_each_other(const wire::DialEachOtherBody& from) {
     return {.peer = PeerId{from.peer()}, .seen = address(from.host(), from.port()), .ways = ways(from.ways())};
+  }
+
+  Unreached unreached(const wire::UnreachedBody& from) {
+    Unreached made;
+    for (const auto& entry : from.ways())
+      made.ways.push_back({.to = PeerId{entry.to()},
+                           .by = PeerId{entry.by()},
+                           .why = text(entry.why(), limits::kUnreachedReasonBytesMax, "reason")});
+    return made;
   }
 
   OperatorVerb verb(std::uint32_t from) {
@@ -517,6 +531,7 @@ PeerMessage peer_message_of(const wire::PeerEnvelope& from, Judge& judge) {
     case Case::kWays: return judge.ways(from.ways());
     case Case::kBothDial:
       return BothDial{.to = PeerId{from.both_dial().to()}, .why = judge.sentence(from.both_dial().why())};
+    case Case::kUnreached: return judge.unreached(from.unreached());
     case Case::kViewPresented: return ViewPresented{judge.view(from.view_presented())};
     case Case::kOutcomesPresented: return outcomes_of(from.outcomes_presented(), judge);
     case Case::kLeave: return Leave{};
@@ -609,6 +624,9 @@ Result<PeerMessage> decode_peer_message(std::span<const std::byte> bytes) {
         {Envelope::kViewPresentedFieldNumber, wire::ViewEntry::kMembersFieldNumber},
         limits::kGroupSizeMax},
        {"addresses", {Envelope::kWaysFieldNumber, wire::WaysEntry::kHostsFieldNumber}, limits::kWaysMax},
+       {"peers without a straight way",
+        {Envelope::kUnreachedFieldNumber, wire::UnreachedBody::kWaysFieldNumber},
+        limits::kUnreachedToldMax},
        {"undecided collectives", {kOutcomes, Outcomes::kUndecidedFieldNumber}, kUndecidedMax},
        {"committed collectives", {kOutcomes, Outcomes::kCommittedFieldNumber}, limits::kOutcomesRememberedMax}},
       peer_message_of);
@@ -643,7 +661,10 @@ Result<MasterMessage> decode_master_message(std::span<const std::byte> bytes) {
         {kStatus, RunStatusBody::kGroupsFieldNumber, wire::GroupStatusEntry::kMembersFieldNumber},
         limits::kStatusPeersMax},
        {"pending peers", {kStatus, RunStatusBody::kPendingFieldNumber}, limits::kStatusPeersMax},
-       {"collectives", {kStatus, RunStatusBody::kCollectivesFieldNumber}, limits::kStatusCollectivesMax}},
+       {"collectives", {kStatus, RunStatusBody::kCollectivesFieldNumber}, limits::kStatusCollectivesMax},
+       {"pairs without a straight way",
+        {kStatus, RunStatusBody::kUnreachedFieldNumber},
+        limits::kStatusUnreachedMax}},
       master_message_of);
 }
 

@@ -158,6 +158,13 @@ void put(const RunStatus& from, wire::RunStatusBody& to) {
   to.set_in_update(from.in_update);
   to.set_update_ms(from.update_ms);
   to.set_has_keys(from.has_keys);
+  for (const UnreachedStatus& one : from.unreached) {
+    wire::UnreachedStatusEntry& entry = *to.add_unreached();
+    entry.set_from(one.from.value);
+    entry.set_to(one.to.value);
+    entry.set_by(one.by.value);
+    entry.set_why(one.why);
+  }
   for (const GroupStatus& group : from.groups) {
     wire::GroupStatusEntry& entry = *to.add_groups();
     entry.set_group(group.group);
@@ -243,6 +250,15 @@ struct PeerMessageWriter {
     for (const Linked::Detour& detour : from.detours) {
       body.add_detour_to(detour.to.value);
       body.add_detour_by(detour.by.value);
+    }
+  }
+  void operator()(const Unreached& from) {
+    to.mutable_unreached();
+    for (const Unreached::Way& way : from.ways) {
+      wire::UnreachedEntry& entry = *to.mutable_unreached()->add_ways();
+      entry.set_to(way.to.value);
+      entry.set_by(way.by.value);
+      entry.set_why(way.why);
     }
   }
   void operator()(const Leave&) { to.mutable_leave(); }

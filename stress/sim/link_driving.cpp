@@ -372,6 +372,10 @@ void LinkNetwork::perform_one(Process& process, const links::Refused& action, li
   process.hear_later(LinkRefused{action.peer});
 }
 
+void LinkNetwork::perform_one(Process& process, const links::StraightFailed& action, links::Actions&) {
+  process.hear_later(StraightFailed{.peer = action.peer, .why = action.why});
+}
+
 void LinkNetwork::perform_one(Process& process, const links::RoundTrips& action, links::Actions&) {
   process.hear_later(LinkSampled{
       .peer = action.peer, .round_trip = action.round_trip, .round_trip_least = action.round_trip_least});

@@ -200,6 +200,7 @@ class LinkNetwork {
   void perform_one(Process& process, const links::Up& action, links::Actions& next);
   void perform_one(Process& process, const links::Down& action, links::Actions& next);
   void perform_one(Process& process, const links::Refused& action, links::Actions& next);
+  void perform_one(Process& process, const links::StraightFailed& action, links::Actions& next);
   void perform_one(Process& process, const links::RoundTrips& action, links::Actions& next);
   void perform_one(Process& process, const links::TakeSamples& action, links::Actions& next);
   void perform_one(Process& process, const links::LimitQueue& action, links::Actions& next);

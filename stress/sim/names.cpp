@@ -53,7 +53,7 @@ const char* kind_of(const PeerMessage& message) {
   static constexpr const char* kKinds[] = {"hello",       "resume",   "begun", "report", "complaint",
                                            "update-call", "linked", "leave", "ping",   "prefetch-over",
                                            "measured",    "status-request", "view-presented", "outcomes-presented",
-                                           "operator-command", "ways", "both-dial"};
+                                           "operator-command", "ways", "both-dial", "unreached"};
   static_assert(std::size(kKinds) == std::variant_size_v<PeerMessage>);
   return kKinds[message.index()];
 }

@@ -153,6 +153,48 @@ TEST_CASE("the master is told of links that go by a go-between, as long as they 
   CHECK(bench.sent<Linked>().back().detours.empty());
 }
 
+TEST_CASE("peers without a straight way are told with the reason, once it lasts, and again when the master is back") {
+  PeerBench bench;
+  bench.connect();
+  bench.group_members({2, 9});
+  bench.link(9, LinkChange::up);
+  bench.machine.straight_failed(bench.now, {2}, "10.0.0.1:1: refused");
+  bench.machine.straight_failed(bench.now, {77}, "nobody that it has a link to");
+  bench.pass(milliseconds(499));
+  CHECK(bench.sent<Unreached>().empty());
+  bench.pass(milliseconds(1));
+  const Unreached one{{{.to = {2}, .by = {}, .why = "10.0.0.1:1: refused"}}};
+  REQUIRE(bench.sent<Unreached>().size() == 1);
+  CHECK(bench.sent<Unreached>().back() == one);
+  bench.machine.straight_failed(bench.now, {2}, "10.0.0.1:1: refused");
+  bench.pass(seconds(1));
+  CHECK(bench.sent<Unreached>().size() == 1);
+  bench.down();
+  bench.pass(milliseconds(50));
+  bench.up();
+  bench.pass(milliseconds(500));
+  REQUIRE(bench.sent<Unreached>().size() == 2);
+  CHECK(bench.sent<Unreached>().back() == one);
+  bench.machine.link_changed(bench.now, {2}, LinkChange::up, {9});
+  bench.pass(milliseconds(500));
+  REQUIRE(bench.sent<Unreached>().size() == 3);
+  CHECK(bench.sent<Unreached>().back() == Unreached{{{.to = {2}, .by = {9}, .why = "10.0.0.1:1: refused"}}});
+  bench.link(2, LinkChange::up);
+  bench.pass(milliseconds(500));
+  REQUIRE(bench.sent<Unreached>().size() == 4);
+  CHECK(bench.sent<Unreached>().back() == Unreached{});
+}
+
+TEST_CASE("a reason is one line, and not longer than the master takes it") {
+  PeerBench bench;
+  bench.connect();
+  bench.group_members({2});
+  bench.machine.straight_failed(bench.now, {2}, std::string(1000, 'x') + "\n");
+  bench.pass(milliseconds(500));
+  REQUIRE(bench.sent<Unreached>().size() == 1);
+  CHECK(bench.sent<Unreached>().back().ways.front().why.size() <= limits::kUnreachedReasonBytesMax);
+}
+
 TEST_CASE("a link that is back within that time is told as it is") {
   PeerBench bench;
   bench.join();

@@ -303,6 +303,22 @@ TEST_CASE("a status has its limits, and tells what it leaves out") {
   CHECK(status.collectives.back().tag == 1000 - (limits::kStatusCollectivesMax - 1));
 }
 
+TEST_CASE("the status says who has no straight way to whom, as long as both are there") {
+  MasterBench bench;
+  bench.found(3);
+  CHECK(ask(bench).unreached.empty());
+  bench.say(1, Unreached{{{.to = MasterBench::id(2), .by = MasterBench::id(3), .why = "10.0.0.2:1: refused"},
+                          {.to = PeerId{987654}, .by = {}, .why = "nobody of this run"}}});
+  const RunStatus status = ask(bench);
+  REQUIRE(status.unreached.size() == 1);
+  CHECK(status.unreached.front() == UnreachedStatus{.from = MasterBench::id(1),
+                                                    .to = MasterBench::id(2),
+                                                    .by = MasterBench::id(3),
+                                                    .why = "10.0.0.2:1: refused"});
+  bench.say(1, Unreached{});
+  CHECK(ask(bench).unreached.empty());
+}
+
 TEST_CASE("another protocol version is refused with both numbers") {
   MasterBench bench;
   bench.open(kStranger);

@@ -136,6 +136,7 @@ class Side : private transport::FrameTraffic {
   void link_unreached(PeerId peer, std::string) override {
     if (unreached) unreached(peer);
   }
+  void straight_failed(PeerId, std::string why) override { straight_why = std::move(why); }
   void link_sampled(PeerId, Duration, Duration) override {}
   void settle() override {
     while (!to_wake.empty()) {

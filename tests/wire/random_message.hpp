@@ -219,6 +219,11 @@ inline RunStatus any_run_status(Random& random) {
                    .collectives = {},
                    .peers_left_out = any_number_32(random),
                    .collectives_left_out = any_number_32(random)};
+  for (auto count = random.below(3); count > 0; --count)
+    status.unreached.push_back({.from = PeerId{random.next()},
+                                .to = PeerId{random.next()},
+                                .by = PeerId{random.next()},
+                                .why = any_text(random, limits::kUnreachedReasonBytesMax)});
   for (auto count = random.below(3); count > 0; --count) {
     status.groups.push_back({.group = any_number_32(random),
                              .epoch = Epoch{any_number(random)},
@@ -302,6 +307,15 @@ inline AttestedCollective any_attested(Random& random) {
   return made;
 }
 
+inline Unreached any_unreached(Random& random) {
+  Unreached made;
+  for (auto count = random.below(4); count > 0; --count)
+    made.ways.push_back({.to = PeerId{random.next()},
+                         .by = PeerId{random.next()},
+                         .why = any_text(random, limits::kUnreachedReasonBytesMax)});
+  return made;
+}
+
 /// Of the kind that `kind` names, as the variant's index.
 inline PeerMessage any_peer_message(Random& random, std::size_t kind) {
   switch (kind % std::variant_size_v<PeerMessage>) {
@@ -334,6 +348,7 @@ inline PeerMessage any_peer_message(Random& random, std::size_t kind) {
     case 13: return any_outcomes(random);
     case 15: return any_ways(random);
     case 16: return BothDial{.to = PeerId{random.next()}, .why = any_failure(random).sentence};
+    case 17: return any_unreached(random);
     default: return PrefetchOver{};
   }
 }
