@@ -19,6 +19,8 @@ struct MasterArguments {
   std::string listen = ":48500";
   std::string secret_file;
   std::string rules_file;
+  std::string masters;
+  bool standby = false;
   bool insecure = false;
   hawserMasterConfig_t config = HAWSER_MASTER_CONFIG_INIT;
   hawserLogLevel_t log_level = hawserLogNotice;
@@ -65,6 +67,8 @@ int serve(MasterArguments& arguments) {
   arguments.config.listen = arguments.listen.c_str();
   if (!arguments.secret_file.empty()) arguments.config.secret_file = arguments.secret_file.c_str();
   if (!arguments.rules_file.empty()) arguments.config.rules_file = arguments.rules_file.c_str();
+  if (!arguments.masters.empty()) arguments.config.masters = arguments.masters.c_str();
+  arguments.config.standby = arguments.standby ? 1 : 0;
   arguments.config.insecure = arguments.insecure ? 1 : 0;
   hawserMaster_t master = nullptr;
   if (const auto result = hawserMasterCreate(&arguments.config, &master); result != hawserSuccess)
@@ -110,6 +114,13 @@ void add_master_command(CLI::App& app, int& status) {
       "one it listens on this machine only");
   command->add_option("--rules-file", arguments->rules_file,
                       "Whom to admit; bans and other changes by operators are kept there");
+  CLI::Option* const masters = command->add_option(
+      "--masters", arguments->masters,
+      "All masters of the run, HOST:PORT,HOST:PORT, as the peers have them: one serves it, the others stand by");
+  command
+      ->add_flag("--standby", arguments->standby,
+                 "Take the run over when more than half of its members come to this master; begin none")
+      ->needs(masters);
   command->add_flag("--insecure", arguments->insecure,
                     "Without a key listen to other machines all the same, to whoever comes (also HAWSER_INSECURE=1)");
   command->add_option("--silence-ms", config.silence_ms,

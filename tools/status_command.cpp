@@ -66,7 +66,7 @@ void add_status_command(CLI::App& app, int& status) {
   const auto arguments = std::make_shared<StatusArguments>();
   CLI::App* command = app.add_subcommand(
       "status", "Ask a running master for the state of the run: who is a member, who waits, who holds up a collective");
-  command->add_option("master", arguments->master, "ADDRESS:PORT of the master")->capture_default_str();
+  command->add_option("master", arguments->master, "ADDRESS:PORT of the master, or of several, separated by commas: the first that serves the run answers")->capture_default_str();
   command->add_flag("--json", arguments->json,
                     "JSON instead of a table; with --watch one document after the other");
   command->add_flag("--matrix", arguments->matrix,

@@ -71,6 +71,8 @@ std::string head(const StatusReport& report) {
   std::string text = "run " + hex(info.run) + ", master " + report.master + " (hawser " + info.version +
                      ", protocol " + std::to_string(info.protocol_version) + "), up " +
                      time_text(info.up_ms) + "\n";
+  if (info.standby == 1) text += "this master stands by: " + std::string(info.waits) + "\n";
+  if (info.term != 0) text += "term " + std::to_string(info.term) + " of the masters\n";
   if (info.has_keys == 0) text += "no keys: whoever reaches the master can join, read and change everything\n";
   text += count_text(info.world_size, "member") + " in " + count_text(info.group_count, "group") + "\n";
   if (info.in_update == 0) return text;
@@ -307,6 +309,9 @@ std::string status_json(const StatusReport& report) {
       .add("in_update", std::uint64_t{info.in_update})
       .add("update_ms", info.update_ms)
       .add("has_keys", std::uint64_t{info.has_keys})
+      .add("standby", std::uint64_t{info.standby})
+      .add("waits", std::string_view(info.waits))
+      .add("term", info.term)
       .open_list("groups");
   for (const hawserStatusGroup_t& group : report.groups) {
     json.open()

@@ -216,7 +216,8 @@ typedef struct hawserMasterConfig {
   uint32_t call_wait_ms;
   /** How long a member may be away after its connection to the master broke; then it is lost. It is lost sooner if most
    *  other members report that their links to it are broken, too. After a restart of the master: how long it waits for
-   *  all former members. Default 5000. */
+   *  former members whose links stand; for others at most silence_ms, and a second if most links to them are broken.
+   *  Default 5000. */
   uint32_t recovery_ms;
   /** How long a fresh master collects peers, or members of a run that lost its master, before it forms the first view.
    *  Default 1000. */
@@ -244,10 +245,17 @@ typedef struct hawserMasterConfig {
   /** 1: without a key the master listens to other machines, in plain, to whoever comes. Also if HAWSER_INSECURE
    *  is 1. */
   uint32_t insecure;
+  /** All masters of the run, as its peers' `master` has them: "HOST:PORT,HOST:PORT", at most 8; its own address may be
+   *  among them. One of them serves the run, the others stand by: one takes it over when more than half of its members
+   *  come to it. Each needs the list. Null: this master is the only one. */
+  const char* masters;
+  /** 1: it takes runs over, and begins none. One master of the list has 0: it begins the run, once it has reached all
+   *  others. */
+  uint32_t standby;
 } hawserMasterConfig_t;
 
 #define HAWSER_MASTER_CONFIG_INIT \
-  {sizeof(hawserMasterConfig_t), NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0}
+  {sizeof(hawserMasterConfig_t), NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, NULL, 0}
 
 /** Binds the port and listens. Peers may dial from now on. They are served once the master runs.
  *  Reads secret_file and rules_file. Errors: InvalidArgument (address, file, an address of other machines without a
@@ -278,7 +286,8 @@ HAWSER_API hawserResult_t hawserMasterDestroy(hawserMaster_t master);
 /** Fill with HAWSER_COMM_CONFIG_INIT, then set at least `master`. */
 typedef struct hawserCommConfig {
   size_t size;
-  /** "HOST:PORT" of the master: IPv4, [IPv6] or host name. Required. */
+  /** "HOST:PORT" of the master: IPv4, [IPv6] or host name. Required. Where several masters may serve the run, all of
+   *  them, separated by commas, at most 8, in the same order at all peers. They are dialled in turn. */
   const char* master;
   /** For people: shown in errors, logs and tables. At most 63 bytes. Give each peer its own: the master warns of names
    *  that two members have. Null: "HOSTNAME:PID". */

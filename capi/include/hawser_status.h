@@ -104,9 +104,13 @@ typedef struct hawserStatusInfo {
   uint32_t has_keys; /**< 1: nobody is heard who has no key of the run. 0: anybody who reaches the master is. */
   uint32_t attested; /**< Collectives in this answer that members have signed for. */
   uint32_t unreached; /**< Entries of hawserStatusGetUnreached in this answer. At most 512. */
+  uint32_t standby;  /**< 1: the master that answered stands by; the run is another one's, or has none now. */
+  const char* waits; /**< Why it does not take the run over; empty if it serves. Valid until hawserStatusDestroy. */
+  uint64_t term;     /**< Of the master, where several may serve the run: it grows with each takeover. Otherwise 0. */
 } hawserStatusInfo_t;
 
-#define HAWSER_STATUS_INFO_INIT {sizeof(hawserStatusInfo_t), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define HAWSER_STATUS_INFO_INIT \
+  {sizeof(hawserStatusInfo_t), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0}
 
 /** Fills `info`. Its texts live as long as `status`. Does not block. Errors: InvalidArgument (null). */
 HAWSER_API hawserResult_t hawserStatusGetInfo(hawserStatus_t status, hawserStatusInfo_t* info);

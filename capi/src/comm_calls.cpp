@@ -90,7 +90,7 @@ Result<hawser::Address> place_of(const char* text, const char* what) {
   }
   auto address = hawser::parse_address(place);
   if (!address.ok()) return capi::invalid_argument(std::string(what) + ": " + address.error().sentence);
-  if (address->port == 0) return capi::invalid_argument(std::string(what) + " has the port 0, which nobody can dial");
+  if (address->port == 0) return capi::invalid_argument(std::string(what) + ", " + place + ", has the port 0, which nobody can dial");
   if (const auto host = host_of(address->host.c_str(), what); !host.ok()) return host.error();
   return address;
 }
@@ -101,10 +101,10 @@ Result<hawser::CommunicatorConfig> config_of(const hawserCommConfig_t& callers) 
   hawser::CommunicatorConfig out;
   if (config->master == nullptr)
     return capi::invalid_argument("the config names no master; set it to \"HOST:PORT\"");
-  auto master = hawser::parse_address(config->master);
-  if (!master.ok()) return master.error();
-  if (master->port == 0) return capi::invalid_argument("the master's port cannot be 0");
-  out.master = std::move(*master);
+  auto masters = hawser::parse_addresses(config->master);
+  if (!masters.ok()) return masters.error();
+  out.master = masters->front();
+  out.other_masters.assign(masters->begin() + 1, masters->end());
 
   out.engine.name = config->name != nullptr && config->name[0] != '\0' ? config->name : default_name();
   if (const auto fine = check_text(out.engine.name, hawser::limits::kNameBytesMax, "the name"); !fine.ok())

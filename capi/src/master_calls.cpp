@@ -27,6 +27,13 @@ Result<hawser::MasterOptions> options_of(const hawserMasterConfig_t& callers) {
   if (config->insecure > 1) return capi::invalid_argument("insecure is 0 or 1");
   options.access = capi::access_of(config->secret_file, config->insecure);
   if (config->rules_file != nullptr) options.rules_file = config->rules_file;
+  if (config->standby > 1) return capi::invalid_argument("standby is 0 or 1");
+  options.bounds.is_standby = config->standby != 0;
+  if (config->masters != nullptr) {
+    auto masters = hawser::parse_addresses(config->masters);
+    if (!masters.ok()) return masters.error();
+    options.others = std::move(*masters);
+  }
   if (config->connections_max != 0) options.connections_max = config->connections_max;
   if (config->straggler_policy > hawserStragglerExpel)
     return capi::invalid_argument("there is no straggler policy " + std::to_string(config->straggler_policy) +

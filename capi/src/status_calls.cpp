@@ -100,6 +100,9 @@ hawserStatusInfo_t status_info_of(const hawser::RunStatus& status, std::uint32_t
   info.has_keys = status.has_keys ? 1 : 0;
   info.attested = attested;
   info.unreached = static_cast<std::uint32_t>(status.unreached.size());
+  info.standby = status.serves ? 0 : 1;
+  info.waits = status.waits.c_str();
+  info.term = status.term;
   return info;
 }
 
@@ -114,7 +117,7 @@ std::string name_in(const hawser::RunStatus& status, hawser::PeerId id) {
 }
 
 struct Question {
-  hawser::Address master;
+  std::vector<hawser::Address> masters;
   hawser::milliseconds bound{kTimeoutDefault_ms};
   bool matrix = false;
   std::uint32_t attested = 0;
@@ -123,13 +126,13 @@ struct Question {
 
 Result<Question> question_of(const char* master, const hawserQueryOptions_t* callers) {
   if (master == nullptr) return capi::invalid_argument("the master's address is null");
-  const auto address = hawser::parse_address(master);
-  if (!address.ok()) return address.error();
+  const auto addresses = hawser::parse_addresses(master);
+  if (!addresses.ok()) return addresses.error();
   const hawserQueryOptions_t defaults = HAWSER_QUERY_OPTIONS_INIT;
   const auto options = capi::read_struct(callers != nullptr ? *callers : defaults, "hawserQueryOptions_t");
   if (!options.ok()) return options.error();
   if (options->matrix > 1 || options->insecure > 1) return capi::invalid_argument("matrix and insecure are 0 or 1");
-  Question question{.master = *address,
+  Question question{.masters = *addresses,
                     .matrix = options->matrix != 0,
                     .attested = options->attested,
                     .access = capi::access_of(options->secret_file, options->insecure)};
@@ -142,7 +145,7 @@ hawserResult_t query(const char* master, const hawserQueryOptions_t* options, ha
   const auto question = question_of(master, options);
   if (!question.ok()) return capi::report(question.error());
   auto handle = std::make_unique<hawserStatus>();
-  auto told = hawser::query_status(question->master, question->bound,
+  auto told = hawser::query_status(question->masters, question->bound,
                                    {.matrix = question->matrix, .attested = question->attested}, question->access);
   if (!told.ok()) return capi::report(told.error());
   handle->status = std::move(told->status);
@@ -213,7 +216,7 @@ hawserResult_t hawserOperate(const char* master, const hawserQueryOptions_t* opt
     const std::string text = needs_argument ? argument : "";
     if (text.size() > hawser::limits::kOperatorArgumentBytesMax)
       return capi::report(capi::invalid_argument("names and keys have at most 64 bytes"));
-    const auto done = hawser::operate(question->master, question->bound, {.verb = *ours, .argument = text},
+    const auto done = hawser::operate(question->masters, question->bound, {.verb = *ours, .argument = text},
                                       question->access);
     if (!done.ok()) return capi::report(done.error());
     if (answer != nullptr && answer_bytes > 0) {

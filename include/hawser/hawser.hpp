@@ -37,6 +37,8 @@ struct MasterConfig {
   double straggler_ratio = 0;
   std::string secret_file = {};
   std::string rules_file = {};
+  std::string masters = {};
+  bool standby = false;
   bool insecure = false;
 };
 
@@ -58,6 +60,8 @@ class Master {
     c.straggler_ratio = config.straggler_ratio;
     c.secret_file = detail::or_null(config.secret_file);
     c.rules_file = detail::or_null(config.rules_file);
+    c.masters = detail::or_null(config.masters);
+    c.standby = config.standby ? 1 : 0;
     c.insecure = config.insecure ? 1 : 0;
     hawserMaster_t handle = nullptr;
     if (const auto code = hawserMasterCreate(&c, &handle); code != hawserSuccess)

@@ -1,5 +1,6 @@
 #include "base/address.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <optional>
@@ -95,6 +96,26 @@ Result<Address> parse(const std::string& text, bool host_may_miss) {
 }  // namespace
 
 Result<Address> parse_address(const std::string& text) { return parse(text, false); }
+
+Result<std::vector<Address>> parse_addresses(const std::string& text) {
+  std::vector<Address> addresses;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    std::string one = text.substr(begin, end - begin);
+    one.erase(0, one.find_first_not_of(' '));
+    one.erase(one.find_last_not_of(' ') + 1);
+    auto address = parse_address(one);
+    if (!address.ok()) return address.error();
+    if (address->port == 0)
+      return Error{Status::invalid_argument, "the address \"" + one + "\" has port 0, which cannot be dialled"};
+    addresses.push_back(std::move(*address));
+    begin = end + 1;
+  }
+  if (addresses.size() > limits::kMastersMax)
+    return Error{Status::invalid_argument, "the list has " + std::to_string(addresses.size()) + " addresses; " +
+                                               std::to_string(limits::kMastersMax) + " are the most"};
+  return addresses;
+}
 
 Result<Address> parse_listen_address(const std::string& text) { return parse(text, true); }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/result.hpp"
 
@@ -29,6 +30,9 @@ std::string to_string(const Address& address);
 
 /// Reads what to_string writes. Errors: invalid_argument with a sentence that quotes the text.
 Result<Address> parse_address(const std::string& text);
+
+/// Several, separated by commas: 1 to kMastersMax of them.
+Result<std::vector<Address>> parse_addresses(const std::string& text);
 
 /// The same for a place to listen at, where the host may be left out: ":5" is port 5 of all interfaces.
 Result<Address> parse_listen_address(const std::string& text);

@@ -70,6 +70,11 @@ inline constexpr std::size_t kClaimsMax = 2048;
 inline constexpr std::size_t kClaimsPerSourceMax = 512;
 /// Different views that former members of one group may present to a restarted master.
 inline constexpr std::size_t kViewsPresentedMax = 8;
+/// Former views of which a view must keep its part, and terms of masters: beyond any that failovers lead to.
+inline constexpr std::size_t kQuorumsMax = 8;
+inline constexpr std::uint64_t kTermMax = std::uint64_t{1} << 29;
+/// Masters of one run.
+inline constexpr std::size_t kMastersMax = 8;
 /// Peers of one group that its members open links to beforehand, and those of one address; of these, the ones that have
 /// not been reached yet.
 inline constexpr std::size_t kVisitorsMax = 256;

@@ -27,6 +27,10 @@ enum class PlantedFault {
   trusted_payload,    ///< Whoever says that a payload needs no checksum is believed.
   open_ban,           ///< Whoever has a key is heard, banned or not.
   misplaced_contribution,  ///< What a member has signed of a contribution is kept as another one's.
+  // Of several masters.
+  forgotten_term,  ///< A member hears a master that it has heard another one supersede.
+  lone_master,     ///< A master goes on with however few members of its view it has left.
+  eager_standby,   ///< A master that stands by takes a run over with whichever of its members have come.
   any_key,            ///< A peer is known by its token alone, whatever its key.
   // Of links.
   torn_successor,  ///< The late break of a connection that was replaced is taken for that of its successor.
@@ -65,6 +69,9 @@ inline constexpr std::pair<std::string_view, PlantedFault> kPlantedFaults[] = {
     {"open_ban", PlantedFault::open_ban},
     {"misplaced_contribution", PlantedFault::misplaced_contribution},
     {"any_key", PlantedFault::any_key},
+    {"forgotten_term", PlantedFault::forgotten_term},
+    {"lone_master", PlantedFault::lone_master},
+    {"eager_standby", PlantedFault::eager_standby},
     {"torn_successor", PlantedFault::torn_successor},
     {"nobody_dials", PlantedFault::nobody_dials},
     {"trusted_way", PlantedFault::trusted_way},

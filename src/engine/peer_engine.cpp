@@ -57,6 +57,7 @@ PeerEngine::State::State(EngineConfig config)
     : config_(std::move(config)),
       machine_({.connect = config_.connect,
                 .master_redial = config_.master_redial,
+                .masters = config_.masters,
                 .silence = config_.silence,
                 .master_host = config_.master_host,
                 .links = config_.links}),

@@ -46,6 +46,8 @@ struct EngineConfig {
   std::string master_host{};   ///< By which this peer dials the master.
   Duration connect = seconds(3600);
   Duration master_redial = seconds(60);
+  /// How many masters may serve the run, one at a time.
+  std::size_t masters = 1;
   Duration silence = seconds(5);
   Duration stall = seconds(6);
   /// What a collective may take beyond its buffers and an in-place scratch, small change aside.

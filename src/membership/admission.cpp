@@ -147,6 +147,8 @@ void MasterMachine::State::maybe_bootstrap(Instant now, MasterActions& out) {
   const Instant window_ends = std::max(bootstrap_at_, settled_at_);
   const Instant due = now < window_ends ? window_ends : bootstrap_due(window_ends);
   if (now < due) return arm(Timer::bootstrap, 0, due);
+  // It looks for the others again and again.
+  if (!serves_ && !may_begin(now)) return;
   admit_who_may(now, out);
 }
 
@@ -247,6 +249,11 @@ void MasterMachine::State::admit_who_may(Instant now, MasterActions& out) {
 void MasterMachine::State::admit(Instant now, const std::map<std::uint32_t, std::vector<PeerId>>& by_group,
                                  MasterActions& out) {
   run_has_lived_ = true;
+  if (!serves_) {
+    serves_ = true;
+    term_ = ++known_term_;
+    status_made_.reset();
+  }
   for (const auto& [number, ids] : by_group) admit_to(now, number, ids, out);
   for (const auto& [number, ids] : by_group) {
     const Group& group = groups_.at(number);
@@ -272,7 +279,7 @@ void MasterMachine::State::admit_to(Instant now, std::uint32_t number, const std
     peer.view_sent = {};
     promote(peer, out);
     // The run's id may have been taken over from members that came back after this newcomer's welcome.
-    tell(peer, Welcome{.run = run_, .seen_host = peer.seen_host}, out);
+    tell(peer, Welcome{.run = run_, .seen_host = peer.seen_host, .term = term_}, out);
   }
   set_view(group, number, std::move(members));
   for (const PeerId id : ids)

@@ -105,6 +105,11 @@ void MasterMachine::State::count_doubt(const Peer& from, PeerId to, const LinkDo
   if (changed && link.refused) doubts.refused += counts ? 1 : -1;
 }
 
+/// One alone may lie.
+Duration MasterMachine::State::patience_with(const BrokenLinks& links) {
+  return 2 * links.refused > links.down ? Duration::zero() : links.refused > 0 ? kRefusalDenied : kLinksRepaired;
+}
+
 /// What the other members say of their links to it.
 void MasterMachine::State::judge_away(Instant now, PeerId id, MasterActions& out) {
   const auto found = peers_.find(id);
@@ -113,10 +118,7 @@ void MasterMachine::State::judge_away(Instant now, PeerId id, MasterActions& out
   const Group* const group = group_of(id);
   if (!group) return;
   const std::size_t down = peer.doubts.by.size();
-  // One alone may lie.
-  const Duration patience = 2 * peer.doubts.refused > down ? Duration::zero()
-                            : peer.doubts.refused > 0      ? kRefusalDenied
-                                                           : kLinksRepaired;
+  const Duration patience = patience_with({.down = down, .refused = peer.doubts.refused});
   const Instant last = down == 0 ? peer.away->since : std::max(peer.away->since, peer.doubts.by.rbegin()->first);
   if (!is_doubted(*group, peer)) return arm(Timer::away, id.value, peer.away->since + config_.recovery);
   const Instant due = std::min(last + patience, peer.away->since + config_.recovery);
@@ -162,7 +164,7 @@ void MasterMachine::State::resume_member(Instant now, ConnectionId connection, c
   peer.resuming = message;
   count_absent(now, peer);
   arm(Timer::away, peer.who.id.value, now + config_.recovery);
-  out.emplace_back(SendToPeer{connection, Welcome{.run = run_, .seen_host = peer.seen_host}});
+  out.emplace_back(SendToPeer{connection, Welcome{.run = run_, .seen_host = peer.seen_host, .term = term_}});
   out.emplace_back(SendToPeer{connection, Present{.view = false, .outcomes = true}});
   out.emplace_back(LogEvent{LogLevel::notice, "member-back", name_of(peer) + " is connected to the master again"});
 }
@@ -183,6 +185,10 @@ void MasterMachine::State::outcomes_of_member(Instant now, PeerId id, const Outc
   for (const UndecidedOp& op : message.undecided)
     if (const auto done = group.committed.find(op.key); done != group.committed.end())
       tell(peer, Committed{.key = op.key, .measures = done->second}, out);
+  if (peer.view_sent == group.view.id && !resumed.quorums.empty()) {
+    if (group.footing.is_held) tell(peer, ViewHeld{group.view.id}, out);
+    note_taken(groups_.at(number), id, out);
+  }
   if (peer.view_sent != group.view.id)
     tell_view(group, {as_member(peer)}, cause_of_end(group, resumed.view.id), group.update_round, out);
   resume_vote(now, id, resumed, out);

@@ -48,6 +48,7 @@ void MasterMachine::State::hello(Instant now, ConnectionId connection, const Hel
   if (const auto known = peers_.find(message.who.id);
       known != peers_.end() && known->second.role != Role::recovering && known->second.who.is_same_peer(message.who))
     return hello_again(now, connection, known->second, message.who, out);
+  if (!serves_ && !may_begin(now)) return stand_by(connection, {}, out);
   if (const auto why = hello_comes_too_early(now, message.who)) return drop_connection(connection, *why, out);
   if (const auto error = key_refusal(message.who, link, message.prefetches)) return turn_away(connection, *error, out);
   if (const auto error = newcomer_refusal(message.who)) return turn_away(connection, *error, out);
@@ -69,7 +70,7 @@ void MasterMachine::State::hello(Instant now, ConnectionId connection, const Hel
   Peer& kept = keep_peer(std::move(peer));
   attach(now, connection, kept, out);
   set_role(connection, ConnectionRole::newcomer, out);
-  tell(kept, Welcome{.run = run_, .seen_host = kept.seen_host}, out);
+  tell(kept, Welcome{.run = run_, .seen_host = kept.seen_host, .term = term_}, out);
   out.emplace_back(LogEvent{LogLevel::info, message.prefetches ? "peer-prefetches" : "peer-pending",
                             name_of(kept) + (message.prefetches ? " fetches state before its admission"
                                                                 : " waits for admission")});

@@ -21,6 +21,7 @@ void MasterMachine::State::lose(Instant now, PeerId peer, const Error& for_it, c
 /// However many are lost at one moment, each group starts one view.
 void MasterMachine::State::lose_all(Instant now, std::vector<Loss> losses, MasterActions& out) {
   add_companions(losses);
+  if (must_step_down(losses)) return;
   std::map<std::uint32_t, std::vector<std::string>> reasons_by_group;
   for (const Loss& loss : losses) {
     const auto found = peers_.find(loss.peer);
@@ -76,10 +77,13 @@ Error MasterMachine::State::cause_of_end(const Group& group, ViewId view) {
 
 /// The next view of a group, of which nobody has been told.
 void MasterMachine::State::set_view(Group& group, std::uint32_t number, std::vector<Member> members) {
+  group.footing = next_footing(group);
+  group.left.clear();
+  group.taken_by.clear();
   group.before = group.view.id;
   group.members_before = std::move(group.view.members);
   Epoch& last = last_epochs_[number];
-  last = {std::max(last, group.view.epoch).value + 1};
+  last = {std::max({last, group.view.epoch, first_epoch_of(term_)}).value + 1};
   group.view = {.epoch = last,
                 .id = {random_.next()},
                 .group = number,
@@ -136,7 +140,8 @@ void MasterMachine::State::tell_view(const Group& group, const std::vector<Membe
                   .cause = cause,
                   .update_round = update_round,
                   .fingerprint = group.fingerprint,
-                  .measures = group.measuring.at_start ? group.measuring.at_start->version : 0};
+                  .measures = group.measuring.at_start ? group.measuring.at_start->version : 0,
+                  .quorums = as_quorums(group.footing.kept, view)};
   if (!others.empty()) {
     start.members = whole_list(view.members);
     send_to(std::move(others), start, out);

@@ -42,7 +42,9 @@ MasterMachine& MasterMachine::operator=(MasterMachine&&) noexcept = default;
 
 void MasterMachine::step(Instant now, const MasterEvent& event, MasterActions& out) {
   state_->step(now, event, out);
+  if (state_->is_over()) state_ = state_->successor(now);
 }
+std::optional<Duration> MasterMachine::looks_for_others() const { return state_->looks_for_others(); }
 std::optional<Instant> MasterMachine::next_deadline() const { return state_->next_deadline(); }
 MasterMachine::Snapshot MasterMachine::snapshot() const { return state_->snapshot(); }
 std::vector<AttestedCollective> MasterMachine::attested() const { return state_->attested(); }
@@ -57,6 +59,7 @@ MasterMachine::State::State(MasterConfig config, std::uint64_t seed, Instant now
       started_at_(now),
       bootstrap_at_(now + config.bootstrap),
       news_at_(now),
+      serves_(!config.has_others),
       status_made_at_(now) {}
 
 void MasterMachine::State::step(Instant now, const MasterEvent& event, MasterActions& out) {
@@ -68,6 +71,7 @@ void MasterMachine::State::step(Instant now, const MasterEvent& event, MasterAct
     lose_time(now - stepped_at_ - config_.silence / 4);
   stepped_at_ = now;
   std::visit([&](const auto& one) { on(now, one, out); }, event);
+  if (stepping_down_) return close_all(out);
   tell_news(now, out);
   // So that it is seen to have slept, whoever else is silent.
   if (connections_.empty() && peers_.empty())
@@ -284,6 +288,7 @@ void MasterMachine::State::said(Instant now, PeerId peer, const Resume&, MasterA
 void MasterMachine::State::said(Instant now, PeerId peer, const Leave&, MasterActions& out) {
   out.emplace_back(LogEvent{LogLevel::notice, "peer-left", name_of(peer) + " left"});
   leave_recovery(peers_.at(peer));
+  if (Group* const group = group_of(peer)) group->left.insert(peer);
   lose(now, peer, {Status::closed, "this peer left the run"}, "it left", out);
 }
 
@@ -327,7 +332,7 @@ void MasterMachine::State::send_to(std::vector<ConnectionId> connections, Master
 /// Ends a connection that is no peer's, and says why.
 void MasterMachine::State::turn_away(ConnectionId connection, const Error& error, MasterActions& out) {
   out.emplace_back(LogEvent{LogLevel::info, "turned-away", error.sentence});
-  out.emplace_back(SendToPeer{connection, Refused{error}});
+  out.emplace_back(SendToPeer{connection, Refused{.error = error, .term = term_}});
   out.emplace_back(CloseConnection{connection, error.sentence});
   detach(connection);
 }
@@ -338,9 +343,9 @@ void MasterMachine::State::dismiss(PeerId id, const Error& error, bool as_refusa
   if (found == peers_.end()) return;
   if (const auto connection = found->second.connection) {
     if (as_refusal)
-      out.emplace_back(SendToPeer{*connection, Refused{error}});
+      out.emplace_back(SendToPeer{*connection, Refused{.error = error, .term = term_}});
     else
-      out.emplace_back(SendToPeer{*connection, Expelled{error}});
+      out.emplace_back(SendToPeer{*connection, Expelled{.error = error, .term = term_}});
     out.emplace_back(CloseConnection{*connection, error.sentence});
   }
   forget_peer(id);
@@ -466,7 +471,10 @@ MasterMachine::Snapshot MasterMachine::State::snapshot() const {
                     .guests = static_cast<std::uint32_t>(std::count_if(peers_.begin(), peers_.end(), is_guest)),
                     .connections = static_cast<std::uint32_t>(connections_.size()),
                     .recovering = recovering_.has_value(),
-                    .rules = rules_};
+                    .rules = rules_,
+                    .serves = serves_,
+                    .term = term_,
+                    .run = run_};
   for (const auto& [number, group] : groups_) snapshot.views.push_back(group.view);
   return snapshot;
 }

@@ -40,6 +40,11 @@ struct MasterConfig {
   LinkLayout links{};
   /// The run has keys: whoever has not proven to hold one is not heard.
   bool needs_keys = false;
+  /// Other masters may take the run over: this one serves it only with enough of its members (membership/majority.hpp),
+  /// and its driver looks after the others.
+  bool has_others = false;
+  /// Of these: it takes runs over, and begins none.
+  bool is_standby = false;
 };
 
 struct ConnectionOpened {
@@ -62,9 +67,17 @@ struct PeerSaid {
   ConnectionId connection;
   PeerMessage message;
 };
+/// The other masters were asked what they do, as looks_for_others() wants it.
+struct OthersSeen {
+  bool all_answered = false;
+  bool none_serves = true;   ///< Of those that answered.
+  bool none_gathers = true;  ///< Nor do members wait with any of them.
+  std::uint64_t term = 0;   ///< The highest of theirs,
+  RunId run{};              ///< and whose that is.
+};
 /// Time has passed; deadlines may have come.
 struct Tick {};
-using MasterEvent = std::variant<ConnectionOpened, ConnectionClosed, Authenticated, PeerSaid, Tick>;
+using MasterEvent = std::variant<ConnectionOpened, ConnectionClosed, Authenticated, PeerSaid, OthersSeen, Tick>;
 
 struct SendToPeer {
   ConnectionId connection;
@@ -116,6 +129,8 @@ class MasterMachine {
   void step(Instant now, const MasterEvent& event, MasterActions& out);
   /// When to step with a Tick at the latest.
   std::optional<Instant> next_deadline() const;
+  /// How long after one look the other masters are to be looked at again; none: not now.
+  std::optional<Duration> looks_for_others() const;
 
   /// What a person or a checker may look at.
   struct Snapshot {
@@ -125,6 +140,9 @@ class MasterMachine {
     std::uint32_t connections = 0;
     bool recovering = false;
     AdmissionRules rules{};
+    bool serves = true;
+    std::uint64_t term = 0;
+    RunId run{};
   };
   Snapshot snapshot() const;
   /// What members have signed of the latest collectives, the oldest first. Ages are not filled in.

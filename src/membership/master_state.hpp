@@ -14,6 +14,7 @@
 #include "base/limits.hpp"
 #include "base/random.hpp"
 #include "base/token_bucket.hpp"
+#include "membership/majority.hpp"
 #include "membership/master_machine.hpp"
 #include "membership/op_table.hpp"
 #include "membership/vote.hpp"
@@ -23,8 +24,8 @@ namespace hawser {
 /// The master's memory, and the decisions on it, one source file each: who is connected (master_machine.cpp), limits of
 /// an address (sources.cpp), visits.cpp (links of newcomers), reach.cpp (who are told to dial each other),
 /// admission.cpp, news.cpp, collectives (outcome.cpp), keys.cpp and attestations.cpp (of runs that have keys), away.cpp
-/// (broken connections of members), loss.cpp, recovery.cpp (of a restarted master), parties.cpp, measures.cpp,
-/// stragglers.cpp, status.cpp.
+/// (broken connections of members), loss.cpp, recovery.cpp and recovery_missing.cpp (of a restarted master),
+/// takeover.cpp (of several masters), parties.cpp, measures.cpp, stragglers.cpp, status.cpp.
 ///
 /// A message costs what it is about, whatever else is in flight: deadlines are in heaps, and what must be known of many
 /// is kept as counts.
@@ -37,10 +38,15 @@ class MasterMachine::State {
   void on(Instant now, const ConnectionClosed& event, MasterActions& out);
   void on(Instant now, const Authenticated& event, MasterActions& out);
   void on(Instant now, const PeerSaid& event, MasterActions& out);
+  void on(Instant now, const OthersSeen& event, MasterActions& out);
   void on(Instant now, const Tick& event, MasterActions& out);
   std::optional<Instant> next_deadline() const { return timers_.next(); }
   Snapshot snapshot() const;
   std::vector<AttestedCollective> attested() const;
+  std::optional<Duration> looks_for_others() const;
+  /// It can serve its run no longer: what takes its place.
+  std::unique_ptr<State> successor(Instant now);
+  bool is_over() const { return stepping_down_.has_value(); }
 
  private:
   using Op = OpInFlight;
@@ -177,6 +183,11 @@ class MasterMachine::State {
     std::uint64_t update_round = 0;  ///< Update-topology calls that have succeeded here.
     std::uint32_t in_update = 0;     ///< Members that wait in update-topology,
     std::uint32_t first_votes = 0;   ///< and those of them for whom it is the first call.
+    // Where other masters may take the run over.
+    Footing footing;                 ///< Of the view.
+    std::set<PeerId> left;           ///< Members that said good-bye.
+    std::set<PeerId> taken_by;       ///< Members that have started the view, until all have.
+    std::optional<Footing> taken_over{};  ///< Of the next view, which a recovery has decided.
   };
   /// The pending peers of a group that links are opened to.
   struct VisitorList {
@@ -189,6 +200,8 @@ class MasterMachine::State {
     std::unordered_set<PeerId> gone;
     std::size_t unproven = 0;
   };
+  /// Members look for their master twice a second; by then all of them have had their say.
+  static constexpr Duration kClaimsAtLeast = seconds(1);
   /// The edition of a list without anybody.
   static constexpr std::uint64_t kNoVisitors = 0;
   /// A former member of a run that this master does not know.
@@ -196,6 +209,10 @@ class MasterMachine::State {
     Resume resume;
     std::uint64_t arrival = 0;
     std::optional<OutcomesPresented> outcomes;
+    // As it says, once it does.
+    bool told_links = false;
+    std::set<PeerId> up{};
+    std::map<PeerId, LinkDown> down{};
   };
   /// A group that lost its master.
   struct Recovery {
@@ -210,12 +227,16 @@ class MasterMachine::State {
   struct ChosenView {
     ViewMark view;
     std::set<PeerId> survivors;
+    Footing footing{};  ///< Of the view that they start.
   };
   /// All of a run, from the first claim to the choice, and from then until those who are back have told their outcomes.
   struct Recovering {
     Instant began;
     Instant deadline;
     std::map<std::uint32_t, Recovery> groups;
+    std::optional<Instant> look_at{};  ///< When those who are missing will be given up.
+    std::optional<Instant> looked_at{};
+    std::optional<Instant> deserted_since{};  ///< All have gone again, some of them with a good-bye.
     bool chosen = false;
     RunId run;
     std::map<std::uint32_t, ChosenView> views;  ///< Once chosen.
@@ -446,6 +467,11 @@ class MasterMachine::State {
   void set_down(Peer& from, PeerId to, std::optional<LinkDown> link);
   bool are_neighbours(const Group& group, const Peer& a, const Peer& b) const;
   void forget_doubts_of_others(const Group& group);
+  struct BrokenLinks {
+    std::size_t down = 0;
+    std::size_t refused = 0;  ///< Of these, where nobody listens any more.
+  };
+  static Duration patience_with(const BrokenLinks& links);
   bool is_doubted(const Group& group, const Peer& peer) const;
   void doubt_others(const Peer& from, bool counts);
   void count_doubt(const Peer& from, PeerId to, const LinkDown& link, bool counts);
@@ -487,6 +513,27 @@ class MasterMachine::State {
                             MasterActions& out);
   void expel_stranger(ConnectionId connection, const Error& error, MasterActions& out);
   Claim* claim_of(PeerId peer);
+  void links_of_claim(Instant now, Claim& claim, const Linked& message);
+  bool looks_at_missing(Instant now);
+  std::optional<Instant> given_up_at(const Recovery& recovery, const View& view) const;
+  Instant given_up_at(const Recovery& recovery, const View& view, std::uint32_t rank) const;
+  std::map<RunId, std::vector<std::pair<PeerId, const Claim*>>> claims_by_run(const Recovery& recovery) const;
+
+  // takeover.cpp
+  void said(Instant now, PeerId peer, const ViewTaken& message, MasterActions& out);
+  void note_taken(Group& group, PeerId peer, MasterActions& out);
+  void stand_by(ConnectionId connection, std::string why, MasterActions& out);
+  void send_newcomers_elsewhere(MasterActions& out);
+  bool has_accepted_another(const Resume& message) const;
+  bool may_begin(Instant now) const;
+  bool must_step_down(const std::vector<Loss>& losses);
+  void close_all(MasterActions& out);
+  Footing next_footing(Group& group) const;
+  MajorityChoice majority_of(std::uint32_t number, const RunId& run, bool told_only) const;
+  bool gathers() const;
+  void nobody_is_left(Instant now, MasterActions& out);
+  void choose_to_take_over(Instant now, MasterActions& out);
+  bool still_has_majority();
   void forget_claim(PeerId peer);
 
   MasterConfig config_;
@@ -530,6 +577,14 @@ class MasterMachine::State {
       {.burst = limits::kStatusAnswersPerSecond, .per_second = limits::kStatusAnswersPerSecond}};
   std::deque<Attested> attested_;      ///< The latest last,
   std::size_t attestations_kept_ = 0;  ///< and members of all these.
+  // Where other masters may take the run over.
+  bool serves_ = true;
+  std::uint64_t term_ = 0;        ///< Of this master, while it serves.
+  std::uint64_t known_term_ = 0;  ///< The highest that it has heard of.
+  std::optional<Instant> others_seen_at_;
+  OthersSeen others_seen_;
+  std::string lacking_;  ///< Why it does not take the run over.
+  std::optional<std::string> stepping_down_;
   std::optional<RunStatus> status_made_;
   Instant status_made_at_{};
 };

@@ -74,6 +74,14 @@ struct ViewMark {
   friend auto operator<=>(const ViewMark&, const ViewMark&) = default;
 };
 
+/// What a view that not all of its members have been seen to take must keep, beside more than half of itself: more than
+/// half of a former view of so many members, of whom those of these ranks are left (majority.hpp).
+struct Quorum {
+  std::vector<std::uint32_t> ranks;  ///< Ascending.
+  std::uint32_t of = 0;
+  friend bool operator==(const Quorum&, const Quorum&) = default;
+};
+
 /// A member comes back after its control connection broke. The master asks for more (Present) where it needs more.
 struct Resume {
   Introduction who;
@@ -84,6 +92,9 @@ struct Resume {
   /// Update-topology calls of its group that this peer saw succeed; tells a call that is over from a new one.
   std::uint64_t update_round = 0;
   bool whole = false;  ///< A change of its view did not fit: it needs the next one as a whole.
+  /// The highest term of a master that this member has accepted; it hears no master of a lower one. 0: none.
+  std::uint64_t term = 0;
+  std::vector<Quorum> quorums{};  ///< As StartView had them; none once the view is held.
   friend bool operator==(const Resume&, const Resume&) = default;
 };
 
@@ -195,6 +206,12 @@ struct BothDial {
   friend bool operator==(const BothDial&, const BothDial&) = default;
 };
 
+/// "I have started this view." Only where the view came with quorums.
+struct ViewTaken {
+  ViewId view;
+  friend bool operator==(const ViewTaken&, const ViewTaken&) = default;
+};
+
 struct Leave {
   friend bool operator==(const Leave&, const Leave&) = default;
 };
@@ -259,7 +276,7 @@ struct OperatorCommand {
 
 using PeerMessage = std::variant<Hello, Resume, Begun, Report, Complaint, UpdateCall, Linked, Leave, Ping, PrefetchOver,
                                  Measured, StatusRequest, ViewPresented, OutcomesPresented, OperatorCommand, Ways,
-                                 BothDial, Unreached>;
+                                 BothDial, Unreached, ViewTaken>;
 
 // ------------------------------------------------------------------------------------ master to peer
 
@@ -267,12 +284,16 @@ using PeerMessage = std::variant<Hello, Resume, Begun, Report, Complaint, Update
 struct Welcome {
   RunId run;
   std::string seen_host;  ///< The peer's address as the master sees it.
+  /// Of the master, where others may take the run over: whoever is welcomed accepts nothing of a lower term any more.
+  std::uint64_t term = 0;
+  bool wants_links = false;  ///< How it stands with its links, at once: Linked. To a member that has lost its master.
   friend bool operator==(const Welcome&, const Welcome&) = default;
 };
 
 /// Nothing will come of this connection.
 struct Refused {
   Error error;
+  std::uint64_t term = 0;
   friend bool operator==(const Refused&, const Refused&) = default;
 };
 
@@ -290,6 +311,21 @@ struct DialEachOther {
   Address seen;
   Ways ways{};
   friend bool operator==(const DialEachOther&, const DialEachOther&) = default;
+};
+
+/// This master serves no run now, or not this peer: another one of the list is to be asked.
+struct Standby {
+  std::string sentence;  ///< Why.
+  /// Former members may stay for a while, and tell how it stands with their links: the run goes on here once enough of
+  /// them have come.
+  bool gathers = false;
+  friend bool operator==(const Standby&, const Standby&) = default;
+};
+
+/// All members have started this view: its quorums are over.
+struct ViewHeld {
+  ViewId view;
+  friend bool operator==(const ViewHeld&, const ViewHeld&) = default;
 };
 
 /// Something that this peer, and nobody else, should see to. It is logged there.
@@ -316,6 +352,7 @@ struct StartView {
   /// Of the measures from which collectives of this view are planned at first. They came right before. 0: nothing is
   /// known.
   std::uint64_t measures = 0;
+  std::vector<Quorum> quorums{};
   friend bool operator==(const StartView&, const StartView&) = default;
 };
 
@@ -360,6 +397,7 @@ struct Visitors {
 /// This peer is no longer in the run.
 struct Expelled {
   Error error;
+  std::uint64_t term = 0;  ///< Of a lower one than was accepted it means nothing.
   friend bool operator==(const Expelled&, const Expelled&) = default;
 };
 
@@ -409,6 +447,6 @@ struct CommandDone {
 
 using MasterMessage = std::variant<Welcome, Refused, Present, StartView, Committed, UpdateDone, WorldNews,
                                    Expelled, Pong, GroupMembers, Visitors, Measures, RunStatus, Straggling, Notice,
-                                   CommandDone, AttestedCollective, DialEachOther>;
+                                   CommandDone, AttestedCollective, DialEachOther, Standby, ViewHeld>;
 
 }  // namespace hawser

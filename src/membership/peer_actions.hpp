@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -8,7 +9,9 @@
 namespace hawser {
 
 /// Connect to the master; answered by MasterUp or MasterDown.
-struct DialMaster {};
+struct DialMaster {
+  std::size_t which = 0;  ///< Of the list.
+};
 /// Close the control connection, or give up dialling. No MasterDown is reported for it.
 struct CloseMaster {
   std::string reason;

@@ -12,9 +12,6 @@ namespace hawser {
 namespace {
 
 constexpr Duration kTellDelay = milliseconds(2);
-constexpr Duration kBackoffMin = milliseconds(50);
-constexpr Duration kBackoffMax = milliseconds(500);
-constexpr Duration kBackoffMaxOfNewcomer = seconds(2);
 /// Named in one line of the log.
 constexpr std::size_t kNamesShown = 4;
 /// Versions of measures: commits name the newest, or one that was newest when this peer was away.
@@ -55,6 +52,9 @@ void PeerMachine::connect(Instant now, Introduction me, bool prefetch, PeerActio
   in_update_ = false;
   is_fresh_ = false;
   needs_whole_view_ = false;
+  term_ = 0;
+  quorums_.clear();
+  missed_in_row_ = no_masters_ = 0;
   welcomed_ = false;
   is_known_ = false;
   group_members_.clear();
@@ -78,7 +78,7 @@ void PeerMachine::dial(Instant now, PeerActions& out) {
   redial_at_.reset();
   dialed_at_ = now;
   master_ = MasterLink::dialing;
-  out.emplace_back(DialMaster{});
+  out.emplace_back(DialMaster{master_at_});
 }
 
 Result<OpKey> PeerMachine::begin(Instant now, std::uint64_t tag, const Signature& signature,
@@ -137,7 +137,7 @@ void PeerMachine::master_up(Instant now, Ways ways, PeerActions& out) {
   }
   master_ = MasterLink::up;
   ways_ = std::move(ways);
-  welcomed_ = false;
+  welcomed_ = tells_links_ = false;
   heard_at_ = now;
   ping_at_ = now + bounds_.silence / 4;
   redial_at_.reset();
@@ -163,7 +163,9 @@ Resume PeerMachine::resume() const {
           .in_update = in_update_,
           .first = in_update_ && is_fresh_,
           .update_round = update_round_,
-          .whole = needs_whole_view_};
+          .whole = needs_whole_view_,
+          .term = term_,
+          .quorums = quorums_};
 }
 
 void PeerMachine::said(Instant, const Present& message, PeerActions& out) {
@@ -187,7 +189,7 @@ void PeerMachine::said(Instant, const Notice& message, PeerActions& out) {
 
 void PeerMachine::master_down(Instant now, const std::string& reason, bool is_no_master, PeerActions& out) {
   if (phase_ == Phase::idle || phase_ == Phase::lost || master_ == MasterLink::down) return;
-  if (is_no_master && phase_ == Phase::joining) {
+  if (is_no_master && phase_ == Phase::joining && ++no_masters_ >= bounds_.masters) {
     lose({Status::master_unreachable, reason}, out);
     return;
   }
@@ -199,9 +201,7 @@ void PeerMachine::master_down(Instant now, const std::string& reason, bool is_no
   if (!down_since_) down_since_ = now;
   down_reason_ = reason;
   master_ = MasterLink::down;
-  welcomed_ = false;
-  redial_at_ = now + backoff_;
-  backoff_ = std::min(backoff_ * 2, is_known_ ? kBackoffMax : kBackoffMaxOfNewcomer);
+  dial_later(now, std::exchange(welcomed_, false));
 }
 
 void PeerMachine::master_said(Instant now, const MasterMessage& message, PeerActions& out) {
@@ -218,6 +218,11 @@ void PeerMachine::lose_sync(Instant now, const std::string& what, PeerActions& o
 }
 
 void PeerMachine::said(Instant now, const Welcome& message, PeerActions& out) {
+  if (is_superseded(now, message.term, out)) return;
+  term_ = phase_ == Phase::member ? std::max(term_, message.term) : message.term;
+  stay_until_.reset();
+  missed_in_row_ = no_masters_ = 0;
+  tells_links_ = true;
   run_ = message.run;
   down_since_.reset();
   unanswered_ = 0;
@@ -226,6 +231,7 @@ void PeerMachine::said(Instant now, const Welcome& message, PeerActions& out) {
   const bool again = std::exchange(welcomed_, true);
   if (!again && ways_.port != 0) tell_master(ways_, out);
   if (!unreached_.empty() || !unreached_told_.ways.empty()) note_unreached(now);
+  if (phase_ == Phase::member && message.wants_links) tell_all_links(out);
   if (phase_ != Phase::joining) return;
   // A master may welcome a newcomer twice on one connection, but needs this once.
   if (again) return;
@@ -237,7 +243,9 @@ void PeerMachine::said(Instant now, const Welcome& message, PeerActions& out) {
                                        : "known to the master; waiting for the members to admit this peer"));
 }
 
-void PeerMachine::said(Instant, const Refused& message, PeerActions& out) { lose(message.error, out); }
+void PeerMachine::said(Instant now, const Refused& message, PeerActions& out) {
+  if (!is_superseded(now, message.term, out)) lose(message.error, out);
+}
 
 // -------------------------------------------------------------------------------------------------- links
 
@@ -281,6 +289,8 @@ void PeerMachine::said(Instant now, const StartView& message, PeerActions& out) 
                 : message.cause,
             out);
   const View before = std::exchange(view_, *next);
+  quorums_ = message.quorums;
+  if (!quorums_.empty()) tell_master(ViewTaken{view_.id}, out);
   next_sequence_.clear();
   measures_.clear();
   begin_basis(message.measures);
@@ -378,7 +388,9 @@ void PeerMachine::said(Instant, const WorldNews& message, PeerActions&) {
   pending_ = message.pending;
 }
 
-void PeerMachine::said(Instant, const Expelled& message, PeerActions& out) { lose(message.error, out); }
+void PeerMachine::said(Instant now, const Expelled& message, PeerActions& out) {
+  if (!is_superseded(now, message.term, out)) lose(message.error, out);
+}
 
 void PeerMachine::said(Instant, const Pong&, PeerActions&) {}
 
@@ -463,7 +475,9 @@ void PeerMachine::lose(const Error& error, PeerActions& out) {
   redial_at_.reset();
   down_since_.reset();
   connect_by_.reset();
-  welcomed_ = false;
+  stay_until_.reset();
+  quorums_.clear();
+  welcomed_ = tells_links_ = false;
   links_up_.clear();
   detours_.clear();
   coming_.reset();
@@ -507,6 +521,10 @@ void PeerMachine::tick(Instant now, PeerActions& out) {
          out);
     return;
   }
+  if (master_ == MasterLink::up && stay_until_ && now >= *stay_until_) {
+    out.emplace_back(info("standby-left", "too few members have come to this master; looking for another one"));
+    leave_master(now, "too few members have come to this master", out);
+  }
   if (master_ == MasterLink::up) {
     if (now >= silent_at()) {
       out.emplace_back(CloseMaster{"the master is silent"});
@@ -522,7 +540,7 @@ void PeerMachine::tick(Instant now, PeerActions& out) {
       tell_master(Ping{}, out);
     }
   }
-  if (master_ == MasterLink::dialing && now >= dialed_at_ + bounds_.silence / 2) {
+  if (master_ == MasterLink::dialing && now >= dialed_at_ + dial_patience()) {
     out.emplace_back(CloseMaster{"the master does not answer"});
     master_down(now, "it does not answer", false, out);
   }
@@ -544,9 +562,9 @@ std::optional<Instant> PeerMachine::next_deadline() const {
   if (phase_ == Phase::idle || phase_ == Phase::lost) return std::nullopt;
   std::optional<Instant> next = earlier(connect_by_, earlier(tell_links_at_, tell_unreached_at_));
   if (down_since_) next = earlier(next, *down_since_ + bounds_.master_redial);
-  if (master_ == MasterLink::up) next = earlier(next, earlier(ping_at_, silent_at()));
+  if (master_ == MasterLink::up) next = earlier(next, earlier(stay_until_, earlier(ping_at_, silent_at())));
   if (master_ == MasterLink::down) next = earlier(next, redial_at_);
-  if (master_ == MasterLink::dialing) next = earlier(next, dialed_at_ + bounds_.silence / 2);
+  if (master_ == MasterLink::dialing) next = earlier(next, dialed_at_ + dial_patience());
   return earlier(next, unannounced_.next());
 }
 

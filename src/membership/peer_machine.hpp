@@ -68,6 +68,8 @@ using PeerActions = std::vector<PeerAction>;
 struct PeerBounds {
   Duration connect = seconds(3600);
   Duration master_redial = seconds(60);
+  /// So many may serve the run, one at a time. They are dialled in turn.
+  std::size_t masters = 1;
   Duration silence = seconds(5);
   /// By which this peer dials the master. A member that the master sees on its own machine is there, too.
   std::string master_host{};
@@ -163,11 +165,16 @@ class PeerMachine {
     bool announced = false;  ///< To the master, over this connection.
   };
   enum class MasterLink { down, dialing, up };
+  static constexpr Duration kBackoffMin = milliseconds(50);
+  static constexpr Duration kBackoffMax = milliseconds(500);
+  static constexpr Duration kBackoffMaxOfNewcomer = seconds(2);
 
   void said(Instant now, const Welcome& message, PeerActions& out);
   void said(Instant now, const Refused& message, PeerActions& out);
   void said(Instant now, const Present& message, PeerActions& out);
   void said(Instant now, const Notice& message, PeerActions& out);
+  void said(Instant now, const Standby& message, PeerActions& out);
+  void said(Instant now, const ViewHeld& message, PeerActions& out);
   void said(Instant now, const StartView& message, PeerActions& out);
   void said(Instant now, const Committed& message, PeerActions& out);
   void said(Instant now, const UpdateDone& message, PeerActions& out);
@@ -189,6 +196,11 @@ class PeerMachine {
   void tell_master(PeerMessage message, PeerActions& out);
   void announce(const OpKey& key, Op& op, PeerActions& out);
   void dial(Instant now, PeerActions& out);
+  void dial_later(Instant now, bool was_welcomed);
+  void leave_master(Instant now, const std::string& why, PeerActions& out);
+  bool is_superseded(Instant now, std::uint64_t term, PeerActions& out);
+  Duration patience_at_standby() const;
+  Duration dial_patience() const { return bounds_.silence / (bounds_.masters > 1 ? 4 : 2); }
   void lose(const Error& error, PeerActions& out);
   void want_links(Instant now, PeerActions& out);
   std::vector<Member> links_to_have() const;
@@ -232,6 +244,7 @@ class PeerMachine {
 
   MasterLink master_ = MasterLink::down;
   bool welcomed_ = false;  ///< By the master, over this connection.
+  bool tells_links_ = false;  ///< The master has asked for them, or will look at them anyway.
   bool is_known_ = false;  ///< The master has answered since this peer called connect.
   Ways ways_;              ///< Of this peer, while there is a connection to the master.
   std::string seen_host_;  ///< Where the master sees it.
@@ -243,6 +256,12 @@ class PeerMachine {
   std::optional<Instant> down_since_;
   Duration backoff_{};
   std::string down_reason_;
+  std::size_t master_at_ = 0;      ///< In the list: the one that is dialled.
+  std::size_t missed_in_row_ = 0;  ///< Masters that were dialled, one after the other, and served nothing.
+  std::size_t no_masters_ = 0;     ///< Of these, those where something else answered.
+  std::optional<Instant> stay_until_;  ///< With a master that stands by and waits for others.
+  std::uint64_t term_ = 0;         ///< The highest of a master that was accepted.
+  std::vector<Quorum> quorums_;    ///< Of the view, until all members are known to have started it.
 
   std::set<PeerId> needed_;    ///< As need_links has it.
   std::set<PeerId> wanted_;    ///< Whom this peer keeps links to.

@@ -173,7 +173,7 @@ std::vector<Address> PeerMachine::addresses_of(const DialEachOther& other) const
 }
 
 void PeerMachine::note_link(Instant now, PeerId peer, LinkChange change) {
-  if (!welcomed_) return;
+  if (!tells_links_) return;
   link_news_[peer] = change;
   if (!tell_links_at_) tell_links_at_ = now + kLinkReportDelay;
 }
@@ -235,6 +235,8 @@ void PeerMachine::tell_all_links(PeerActions& out) {
     for (const Member& member : view_.members)
       if (wanted_.contains(member.id) && !links_up_.contains(member.id) && !fresh_.contains(member.id))
         linked.down.push_back(member.id);
+  for (const PeerId peer : linked.down)
+    if (refused_.contains(peer)) linked.refused.push_back(peer);
   tell_master(std::move(linked), out);
 }
 

@@ -16,8 +16,6 @@
 namespace hawser {
 namespace {
 
-/// Members look for their master twice a second; by then all of them have had their say.
-constexpr Duration kClaimsAtLeast = seconds(1);
 /// Members that had not heard of the latest views accept what is newer than any of them. A former master cannot have
 /// made so many that they did not hear of.
 constexpr std::uint64_t kUnheardViewsMax = 1 << 20;
@@ -50,7 +48,7 @@ void MasterMachine::State::forget_claim(PeerId peer) {
 
 void MasterMachine::State::expel_stranger(ConnectionId connection, const Error& error, MasterActions& out) {
   out.emplace_back(LogEvent{LogLevel::info, "late-member-expelled", error.sentence});
-  out.emplace_back(SendToPeer{connection, Expelled{error}});
+  out.emplace_back(SendToPeer{connection, Expelled{.error = error, .term = term_}});
   out.emplace_back(CloseConnection{connection, error.sentence});
   detach(connection);
 }
@@ -82,6 +80,8 @@ void MasterMachine::State::resume(Instant now, ConnectionId connection, const Re
   if (const auto error = key_refusal(who, connections_.at(connection), false))
     return turn_away(connection, *error, out);
   if (is_outdated(who)) return drop_connection(connection, "the peer has opened a newer connection", out);
+  if (has_accepted_another(message))
+    return stand_by(connection, "this peer has accepted a later master, and hears this one no more", out);
   if (const auto known = peers_.find(who.id); known != peers_.end()) {
     Peer& peer = known->second;
     const bool is_same = (peer.who.is_same_peer(who) || planted(PlantedFault::borrowed_name)) &&
@@ -96,7 +96,7 @@ void MasterMachine::State::resume(Instant now, ConnectionId connection, const Re
       again.resume.in_update = message.in_update;
       again.resume.first = message.first;
       again.resume.update_round = message.update_round;
-      tell(peer, Welcome{.run = message.run, .seen_host = peer.seen_host}, out);
+      tell(peer, Welcome{.run = message.run, .seen_host = peer.seen_host, .term = term_}, out);
       if (!is_survivor(peer)) return set_role(connection, ConnectionRole::newcomer, out);
       promote(peer, out);
       return tell(peer, Present{.view = false, .outcomes = true}, out);
@@ -120,6 +120,8 @@ void MasterMachine::State::resume(Instant now, ConnectionId connection, const Re
     return expel_stranger(connection, gone->second.error, out);
   if (recovering_ && recovering_->chosen && recovering_->run == message.run && !recovering_->views.contains(who.group))
     return drop_connection(connection, "other groups of its run are being taken up, and it comes again soon", out);
+  if (!serves_ && recovering_ && recovering_->chosen)
+    return drop_connection(connection, "this master is taking the run over, and it comes again soon", out);
   if (const auto why = may_not_recover(now, message)) return expel_stranger(connection, {Status::expelled, *why}, out);
   claim(now, connection, message, out);
 }
@@ -153,12 +155,16 @@ void MasterMachine::State::claim(Instant now, ConnectionId connection, const Res
   // Not refused: a member that is refused is out, and this one comes again.
   if (source(link.source).claims >= limits::share_of_one(limits::kClaimsPerSourceMax, limits::kClaimsMax, claims_))
     return drop_connection(connection, "too many peers say that they were members", out);
+  if (recovering_ && !recovering_->chosen && std::exchange(recovering_->deserted_since, std::nullopt))
+    recovering_->began = now;
   if (!recovering_) {
     recovering_ = Recovering{.began = now, .deadline = now + config_.recovery};
-    out.emplace_back(LogEvent{LogLevel::warning, "recovery-begun",
-                              "members of a run that lost its master are coming back; the run goes on when all are "
-                              "back, after " +
-                                  std::to_string(whole_milliseconds(config_.recovery)) + " ms at the latest"});
+    out.emplace_back(LogEvent{
+        LogLevel::warning, "recovery-begun",
+        "members of a run that lost its master are coming back; the run goes on when all are back" +
+            (config_.has_others ? ", or more than half of them and the others are gone"
+                                : ", after " + std::to_string(whole_milliseconds(config_.recovery)) +
+                                      " ms at the latest")});
   }
   Peer peer{.who = message.who,
             .seen_host = link.host,
@@ -175,7 +181,10 @@ void MasterMachine::State::claim(Instant now, ConnectionId connection, const Res
   set_role(connection, ConnectionRole::newcomer, out);
   Recovery& recovery = recovering_->groups[kept.who.group];
   recovery.claims[kept.who.id] = {.resume = message, .arrival = kept.arrival, .outcomes = {}};
-  tell(kept, Welcome{.run = message.run, .seen_host = kept.seen_host}, out);
+  if (config_.has_others)
+    tell(kept, Standby{.sentence = "this master waits for more members of the run", .gathers = true}, out);
+  else
+    tell(kept, Welcome{.run = message.run, .seen_host = kept.seen_host, .wants_links = true}, out);
   ask_for_view(recovery, message.view, kept, out);
   check_recovery(now, out);
 }
@@ -241,12 +250,17 @@ void MasterMachine::State::said(Instant now, PeerId id, const OutcomesPresented&
 /// Both phases: until views are chosen, and until their members have told their outcomes.
 void MasterMachine::State::check_recovery(Instant now, MasterActions& out) {
   if (!recovering_) return;
+  if (config_.has_others && !recovering_->chosen && !gathers()) return nobody_is_left(now, out);
   if (!recovering_->chosen) {
     for (auto& [number, recovery] : recovering_->groups)
       // One that was asked has gone.
       if (std::exchange(recovery.asks_again, false))
         for (const auto& [id, claim] : recovery.claims) ask_for_view(recovery, claim.resume.view, peers_.at(id), out);
-    choose_views(now, now >= recovering_->deadline, out);
+    recovering_->look_at.reset();
+    if (config_.has_others)
+      choose_to_take_over(now, out);
+    else
+      choose_views(now, now >= recovering_->deadline, out);
     if (!recovering_) return;
   }
   if (recovering_->chosen) {
@@ -261,8 +275,10 @@ void MasterMachine::State::check_recovery(Instant now, MasterActions& out) {
     if (all_told || now >= recovering_->deadline) return finish_recovery(now, out);
   }
   const Instant early = recovering_->began + std::min(kClaimsAtLeast, config_.recovery);
-  arm(Timer::recovery, 0, !recovering_->chosen && now < early ? std::min(early, recovering_->deadline)
-                                                              : recovering_->deadline);
+  if (recovering_->chosen) return arm(Timer::recovery, 0, recovering_->deadline);
+  if (now < early) return arm(Timer::recovery, 0, std::min(early, recovering_->deadline));
+  arm(Timer::recovery, 0,
+      config_.has_others ? recovering_->look_at : earlier(recovering_->look_at, recovering_->deadline));
 }
 
 void MasterMachine::State::leave_recovery(const Peer& peer) {
@@ -278,6 +294,7 @@ void MasterMachine::State::leave_recovery(const Peer& peer) {
 /// Of the run with most members behind its views.
 void MasterMachine::State::choose_views(Instant now, bool at_deadline, MasterActions& out) {
   if (!at_deadline && now < recovering_->began + std::min(kClaimsAtLeast, config_.recovery)) return;
+  const bool looks = looks_at_missing(now);
   struct RunChoice {
     std::map<std::uint32_t, ChosenView> groups;
     std::size_t back = 0;
@@ -285,23 +302,16 @@ void MasterMachine::State::choose_views(Instant now, bool at_deadline, MasterAct
   };
   std::map<RunId, RunChoice> runs;
   for (const auto& [number, recovery] : recovering_->groups) {
-    std::map<RunId, std::vector<std::pair<std::uint64_t, ViewClaim>>> claims;
-    std::map<PeerId, Claim> were_back = recovery.claims;
-    were_back.insert(recovery.left.begin(), recovery.left.end());
-    for (const auto& [id, one] : were_back) {
-      // Another one's key: it was not that member.
-      const auto presented = recovery.views.find(one.resume.view);
-      const Member* const as_presented = presented == recovery.views.end() ? nullptr : presented->second.find(id);
-      if (as_presented != nullptr && recovery.claims.contains(id) && as_presented->key != peers_.at(id).who.key)
-        continue;
-      claims[one.resume.run].push_back({one.arrival, {.peer = id, .view = one.resume.view}});
-    }
-    for (auto& [run, of_run] : claims) {
-      std::sort(of_run.begin(), of_run.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (const auto& [run, of_run] : claims_by_run(recovery)) {
       std::vector<ViewClaim> in_order;
-      for (const auto& [arrival, one] : of_run) in_order.push_back(one);
+      for (const auto& [id, one] : of_run) in_order.push_back({.peer = id, .view = one->resume.view});
       ViewChoice choice = choose_view(in_order, recovery.views);
       std::erase_if(choice.survivors, [&present = recovery.claims](PeerId peer) { return !present.contains(peer); });
+      if (choice.view && !choice.complete && looks)
+        if (const auto due = given_up_at(recovery, recovery.views.at(*choice.view))) {
+          choice.complete = now >= *due;
+          if (now < *due) recovering_->look_at = earlier(recovering_->look_at, due);
+        }
       RunChoice& of_this = runs[run];
       of_this.complete = of_this.complete && choice.view && choice.complete;
       if (!choice.view || choice.survivors.empty()) continue;
@@ -327,8 +337,16 @@ void MasterMachine::State::choose_views(Instant now, bool at_deadline, MasterAct
 }
 
 void MasterMachine::State::finish_recovery(Instant now, MasterActions& out) {
+  if (config_.has_others && !still_has_majority()) {
+    stepping_down_ = "members whose run it was about to take over have gone again";
+    return;
+  }
   const Recovering done = *std::exchange(recovering_, std::nullopt);
   arm(Timer::recovery, 0, std::nullopt);
+  serves_ = true;
+  known_term_ = std::max(known_term_, term_);
+  lacking_.clear();
+  status_made_.reset();
   if (!run_has_lived_ && !done.views.empty()) {
     run_has_lived_ = run_was_taken_over_ = true;
     run_ = done.run;
@@ -348,6 +366,7 @@ void MasterMachine::State::finish_recovery(Instant now, MasterActions& out) {
     std::erase_if(of_run.claims, [&](const auto& entry) {
       return chosen == done.views.end() || !chosen->second.survivors.contains(entry.first);
     });
+    if (chosen != done.views.end() && config_.has_others) groups_[number].taken_over = chosen->second.footing;
     finish_group(now, number, base, of_run, recovery, out);
   }
   news_changed();
@@ -376,6 +395,12 @@ void MasterMachine::State::finish_group(Instant now, std::uint32_t number, const
     --claims_;
     if (std::any_of(survivors.begin(), survivors.end(), [&](const Member& member) { return member.id == peer; }))
       continue;
+    if (config_.has_others && base.size() == 0) {
+      if (const auto connection = peers_.at(peer).connection)
+        out.emplace_back(CloseConnection{*connection, "its group is not taken over yet"});
+      forget_peer(peer);
+      continue;
+    }
     remember_expelled(peers_.at(peer).who, gone);
     dismiss(peer, gone, false, out);
   }

@@ -76,7 +76,13 @@ RunStatus MasterMachine::State::status(Instant now) const {
                    .collectives = {},
                    .peers_left_out = 0,
                    .collectives_left_out = 0,
-                   .has_keys = config_.needs_keys};
+                   .has_keys = config_.needs_keys,
+                   .serves = serves_,
+                   .gathers = gathers(),
+                   .term = term_,
+                   .waits = serves_            ? std::string()
+                            : lacking_.empty() ? "no member has come to this master"
+                                               : lacking_};
   std::size_t listed = 0;
   for (const auto& [number, group] : groups_) {
     GroupStatus of_group{

@@ -173,7 +173,11 @@ void MasterMachine::State::arm_visit(const Peer& peer) {
 
 void MasterMachine::State::said(Instant now, PeerId id, const Linked& message, MasterActions& out) {
   const auto found = peers_.find(id);
-  if (found == peers_.end() || found->second.role == Role::recovering) return;
+  if (found == peers_.end()) return;
+  if (found->second.role == Role::recovering) {
+    if (Claim* const claim = claim_of(id)) links_of_claim(now, *claim, message);
+    return check_recovery(now, out);
+  }
   Peer& from = found->second;
   std::vector<PeerId> waiting;
   std::vector<PeerId> doubted;  ///< Or no more.

@@ -86,6 +86,7 @@ Communicator::Communicator(CommunicatorConfig config, RunAccess access, std::sha
       driver_(std::make_unique<PeerDriver>(io,
                                            DriverConfig{.engine = config_.engine,
                                                         .master = config_.master,
+                                                        .other_masters = config_.other_masters,
                                                         .advertise_host = config_.advertise_host,
                                                         .advertise_port = config_.advertise_port,
                                                         .connections_per_link = config_.connections_per_link,
@@ -124,6 +125,7 @@ Result<std::unique_ptr<Communicator>> Communicator::create(CommunicatorConfig co
   config.engine.widens_links = config.connections_per_link == 0;
   config.engine.machine = transport::this_machine();
   config.engine.master_host = config.master.host;
+  config.engine.masters = 1 + config.other_masters.size();
   const auto devices = device::devices();
   if (!devices.ok()) return devices.error();
   std::shared_ptr<DeviceCopies> copies;

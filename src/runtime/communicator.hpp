@@ -32,6 +32,7 @@ namespace hawser {
 
 struct CommunicatorConfig {
   Address master;
+  std::vector<Address> other_masters{};  ///< That may serve the run in its place.
   EngineConfig engine;
   std::string advertise_host;  ///< Literal or name; empty: as the master sees this peer.
   std::uint16_t advertise_port = 0;  ///< 0: the port that it listens on.

@@ -33,6 +33,9 @@ Result<std::unique_ptr<Master>> Master::create(MasterOptions options) {
     return Error{Status::invalid_argument, "a master needs the run's secret, or an operator's key; this one, of " +
                                                access->tls->own_badge().name + ", has the role " +
                                                role_name(access->tls->own_badge().role)};
+  if (options.bounds.is_standby && options.others.empty())
+    return Error{Status::invalid_argument,
+                 "a master that stands by must be told of the others: give the list of all masters of the run"};
   std::optional<AdmissionRules> rules;
   if (!options.rules_file.empty()) {
     auto read = read_rules(options.rules_file);
@@ -89,6 +92,7 @@ std::optional<Thrown> Master::serve() noexcept {
                          .name = "master",
                          .access = access_,
                          .rules = rules_,
+                         .others = options_.others,
                          .rules_file = options_.rules_file},
                         listener_);
     driver.start();

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <vector>
 
 #include "base/address.hpp"
 #include "base/result.hpp"
@@ -24,6 +25,9 @@ struct MasterOptions {
   /// An empty host: all interfaces, IPv4 and IPv6.
   Address listen{.host = "", .port = 48500};
   MasterConfig bounds;
+  /// Masters that may serve the run in its place; its own address may be among them. With is_standby in `bounds` it
+  /// takes runs over, and begins none.
+  std::vector<Address> others{};
   std::uint32_t connections_max = 4096;
   AccessChoice access{};
   /// Where rules that operators change are kept. Empty: until the master ends.

@@ -48,6 +48,7 @@ transport::ControlConnection::Bounds bounds_of(ConnectionRole role) {
 MasterConfig with_keys(const MasterDriver::Setup& setup) {
   MasterConfig config = setup.bounds;
   config.needs_keys = setup.access.tls != nullptr;
+  config.has_others = !setup.others.empty();
   return config;
 }
 
@@ -58,7 +59,9 @@ MasterDriver::MasterDriver(asio::io_context& io, Setup setup, std::shared_ptr<tr
       setup_(std::move(setup)),
       machine_(with_keys(setup_), setup_.seed, now(), setup_.rules.value_or(AdmissionRules{})),
       listener_(std::move(listener)),
-      timer_(io_) {}
+      timer_(io_),
+      looks_(setup_.others.empty() ? nullptr : std::make_unique<MasterLooks>(io_, setup_.others, setup_.access)),
+      look_timer_(io_) {}
 
 MasterDriver::~MasterDriver() { close(); }
 
@@ -79,7 +82,12 @@ void MasterDriver::start() {
         "there is no rules file " + quoted_path(setup_.rules_file) +
             " yet: nobody is banned, and whoever has a key of the run may come. It is made when an operator first "
             "changes the rules; if there should be one, check the path");
+  if (looks_)
+    log(LogLevel::notice, "stands-by",
+        std::string("this master stands by: it takes a run over when more than half of the members come to it") +
+            (setup_.bounds.is_standby ? "" : ", and begins one once it has reached all other masters"));
   arm_timer();
+  look_for_others();
 }
 
 void MasterDriver::close() {
@@ -87,6 +95,8 @@ void MasterDriver::close() {
   closed_ = true;
   listener_->close();
   timer_.cancel();
+  look_timer_.cancel();
+  if (looks_) looks_->close();
   for (auto& [id, client] : std::exchange(clients_, {})) client.connection->close();
   line_.clear();
   events_.clear();
@@ -188,7 +198,26 @@ void MasterDriver::settle() {
     step(event);
   }
   settling_ = false;
-  if (!closed_) arm_timer();
+  if (!closed_) {
+    arm_timer();
+    look_for_others();
+  }
+}
+
+void MasterDriver::look_for_others() {
+  const auto pause = looks_ ? machine_.looks_for_others() : std::nullopt;
+  if (!pause || look_is_due_ || looks_->is_looking()) return;
+  look_is_due_ = true;
+  look_timer_.expires_after(*pause);
+  look_timer_.async_wait([this](const std::error_code& error) {
+    if (error || closed_) return;
+    look_is_due_ = false;
+    looks_->look(machine_.snapshot().run, [this](const OthersSeen& seen) {
+      if (closed_) return;
+      events_.emplace_back(seen);
+      settle();
+    });
+  });
 }
 
 void MasterDriver::step(const MasterEvent& event) {

@@ -11,6 +11,7 @@
 
 #include "base/token_bucket.hpp"
 #include "membership/master_machine.hpp"
+#include "runtime/master_looks.hpp"
 #include "runtime/run_access.hpp"
 #include "transport/control_connection.hpp"
 #include "transport/listener.hpp"
@@ -31,6 +32,7 @@ class MasterDriver {
     std::string name;  ///< For the log.
     RunAccess access{};
     std::optional<AdmissionRules> rules{};  ///< None: there is no file of them yet.
+    std::vector<Address> others{};  ///< Masters that may serve the run in its place.
     std::string rules_file{};  ///< Empty: changed rules last as long as the driver.
   };
   MasterDriver(asio::io_context& io, Setup setup, std::shared_ptr<transport::Listener> listener);
@@ -70,6 +72,7 @@ class MasterDriver {
   void perform_one(KeepRules& action);
   void perform_one(LogEvent& action);
   void arm_timer();
+  void look_for_others();
   void log(LogLevel level, const char* what, std::string text);
 
   asio::io_context& io_;
@@ -78,6 +81,9 @@ class MasterDriver {
   MasterMachine machine_;
   std::shared_ptr<transport::Listener> listener_;
   asio::steady_timer timer_;
+  std::unique_ptr<MasterLooks> looks_;  ///< Null where there are no others.
+  asio::steady_timer look_timer_;
+  bool look_is_due_ = false;            ///< The timer waits for that.
   std::optional<Instant> armed_;
   std::map<ConnectionId, Client> clients_;
   std::deque<ConnectionId> line_;  ///< Of those that are no members, to be read.

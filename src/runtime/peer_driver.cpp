@@ -68,6 +68,7 @@ PeerDriver::PeerDriver(asio::io_context& io, DriverConfig config,
   seat_.spare_actions.reserve(kSpareActions);
   wait_log_->name = config_.engine.name;
   wait_log_->master = to_string(config_.master);
+  for (const Address& other : config_.other_masters) wait_log_->master += ", " + to_string(other);
   publish();
 }
 

@@ -41,6 +41,7 @@ struct WaitLog {
 struct DriverConfig {
   EngineConfig engine;
   Address master;
+  std::vector<Address> other_masters{};  ///< That may serve the run in its place, in the order in which they are dialled.
   std::string advertise_host;  ///< Empty: as the master sees this peer.
   std::uint16_t advertise_port = 0;  ///< 0: that it listens on.
   std::uint32_t connections_per_link = 0;
@@ -139,6 +140,9 @@ class PeerDriver final : private transport::FrameTraffic {
   void perform_one(CallDone& action);
   void perform_one(LogEvent& action);
 
+  const Address& master_address() const {
+    return master_at_ == 0 ? config_.master : config_.other_masters.at(master_at_ - 1);
+  }
   void master_dialled(Result<transport::Stream> result);
   bool reaches_others() const;
   Ways ways_over(const transport::Stream& master) const;
@@ -188,6 +192,7 @@ class PeerDriver final : private transport::FrameTraffic {
   DescriptorShortage descriptors_;
   ViewId view_looked_at_;
 
+  std::size_t master_at_ = 0;  ///< Of all masters: the one that is dialled.
   std::shared_ptr<transport::Dial> master_dial_;
   std::shared_ptr<transport::ControlConnection> master_;
   std::uint64_t master_generation_ = 0;  ///< A handler of an older connection has nothing to say.

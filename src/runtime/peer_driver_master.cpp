@@ -36,11 +36,12 @@ void WaitLog::tell(const std::string& what, Duration lasted) const noexcept {
   }
 }
 
-void PeerDriver::perform_one(DialMaster&) {
+void PeerDriver::perform_one(DialMaster& action) {
   forget_master();
+  master_at_ = action.which;
   std::erase_if(events_, is_of_master);
   master_dial_ =
-      transport::Dial::start(io_, names_, config_.master,
+      transport::Dial::start(io_, names_, master_address(),
                              [this, generation = master_generation_](Result<transport::Stream> result) {
                                if (generation == master_generation_) master_dialled(std::move(result));
                                settle();
@@ -55,7 +56,7 @@ void PeerDriver::master_dialled(Result<transport::Stream> result) {
   if (result.status() == Status::refused || result.status() == Status::invalid_argument)
     return no_trust(result.error().sentence);
   if (const Badge* const badge = result.ok() ? result->badge() : nullptr; badge && badge->role != Role::run_operator)
-    return no_trust("who answers at " + to_string(config_.master) + " is " + badge->name +
+    return no_trust("who answers at " + to_string(master_address()) + " is " + badge->name +
                     ", whose key has the role " + role_name(badge->role) +
                     "; a master needs the run's secret, or an operator's key");
   if (!result.ok()) {
@@ -107,7 +108,7 @@ void PeerDriver::master_is_missed(const std::string& why) {
   if (at < master_missed_tell_) return;
   master_missed_tell_ = at + kMissedMasterLogEvery;
   log({LogLevel::warning, "master-missed",
-       "the master at " + to_string(config_.master) + " has not answered for " +
+       "the master at " + to_string(master_address()) + " has not answered for " +
            std::to_string(whole_milliseconds(at - *master_missed_since_) / 1000) + " s, dialling on: " + why});
 }
 
@@ -123,7 +124,7 @@ void PeerDriver::master_said(const std::string& message) {
 
 void PeerDriver::is_no_master(const std::string& why) {
   forget_master();
-  events_.emplace_back(MasterDown{.reason = "what answers at " + to_string(config_.master) +
+  events_.emplace_back(MasterDown{.reason = "what answers at " + to_string(master_address()) +
                                             " is no Hawser master of this version: " + why +
                                             "; check the address of the master, and the secret_file",
                                   .is_no_master = true});
@@ -139,7 +140,7 @@ void PeerDriver::no_trust(const std::string& why) {
 void PeerDriver::master_broke(std::string reason) {
   if (master_ && master_->spoke_otherwise()) return is_no_master(reason);
   if (master_ && master_->is_distrusted())
-    return no_trust("no trust between this peer and the master at " + to_string(config_.master) + ": " + reason);
+    return no_trust("no trust between this peer and the master at " + to_string(master_address()) + ": " + reason);
   forget_master();
   master_is_missed(reason);
   events_.emplace_back(MasterDown{.reason = std::move(reason)});

@@ -136,25 +136,47 @@ class MasterQuestion {
 
 }  // namespace
 
-Result<StatusAnswer> query_status(const Address& master, Duration bound, const StatusRequest& wanted,
+Result<StatusAnswer> query_status(const std::vector<Address>& masters, Duration bound, const StatusRequest& wanted,
                                   const AccessChoice& choice) {
   auto access = open_access(choice);
   if (!access.ok()) return access.error();
-  auto answer = MasterQuestion(master, std::move(*access), wanted).ask(bound);
-  if (!answer.ok()) return answer.error();
-  return std::move(answer->status);
+  std::optional<Result<StatusAnswer>> best;
+  for (const Address& master : masters) {
+    auto answer = MasterQuestion(master, *access, wanted).ask(bound);
+    if (answer.ok() && answer->status.status.serves) return std::move(answer->status);
+    if (answer.ok() && (!best || !best->ok())) best = std::move(answer->status);
+    if (!answer.ok() && !best) best = answer.error();
+  }
+  if (!best) return Error{Status::invalid_argument, "no master is named"};
+  return std::move(*best);
 }
 
-Result<std::string> operate(const Address& master, Duration bound, const OperatorCommand& command,
+Result<StatusAnswer> query_status(const Address& master, Duration bound, const StatusRequest& wanted,
+                                  const AccessChoice& choice) {
+  return query_status(std::vector<Address>{master}, bound, wanted, choice);
+}
+
+Result<std::string> operate(const std::vector<Address>& masters, Duration bound, const OperatorCommand& command,
                             const AccessChoice& choice) {
   auto access = open_access(choice);
   if (!access.ok()) return access.error();
   if (!access->tls)
     return Error{Status::invalid_argument,
                  "a command needs an operator's key, or the run's secret: give a secret_file"};
-  auto answer = MasterQuestion(master, std::move(*access), command).ask(bound);
-  if (!answer.ok()) return answer.error();
-  return std::move(answer->sentence);
+  // Rules hold at the master that has them: all of them must. Peers are at one.
+  std::vector<Address> whom = masters;
+  for (std::size_t i = 0; command.verb == OperatorVerb::kick && i < masters.size() && masters.size() > 1; ++i)
+    if (const auto answer = MasterQuestion(masters[i], *access, StatusRequest{}).ask(bound);
+        answer.ok() && answer->status.status.serves)
+      whom = {masters[i]};
+  std::string sentences;
+  for (const Address& master : whom) {
+    auto answer = MasterQuestion(master, *access, command).ask(bound);
+    if (!answer.ok()) return answer.error();
+    sentences += (sentences.empty() ? "" : "; ") + (masters.size() > 1 ? to_string(master) + ": " : "") +
+                 answer->sentence;
+  }
+  return sentences;
 }
 
 }  // namespace hawser

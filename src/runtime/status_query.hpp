@@ -25,8 +25,19 @@ struct StatusAnswer {
 Result<StatusAnswer> query_status(const Address& master, Duration bound, const StatusRequest& wanted = {},
                                   const AccessChoice& choice = {});
 
-/// Has the master carry out an operator's command, and answers what it came to. Blocks and fails as query_status().
-Result<std::string> operate(const Address& master, Duration bound, const OperatorCommand& command,
+/// The same where several masters may serve the run: of the first that does, else of the first that answers. Blocks for
+/// `bound` for each of them.
+Result<StatusAnswer> query_status(const std::vector<Address>& masters, Duration bound, const StatusRequest& wanted = {},
+                                  const AccessChoice& choice = {});
+
+/// Has each of these masters carry out an operator's command, and answers what it came to. Ends with the first that does
+/// not. Blocks and fails as query_status().
+Result<std::string> operate(const std::vector<Address>& masters, Duration bound, const OperatorCommand& command,
                             const AccessChoice& choice);
+
+inline Result<std::string> operate(const Address& master, Duration bound, const OperatorCommand& command,
+                                   const AccessChoice& choice) {
+  return operate(std::vector<Address>{master}, bound, command, choice);
+}
 
 }  // namespace hawser

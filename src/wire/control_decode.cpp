@@ -145,6 +145,32 @@ class Judge {
     return error_of(from);
   }
 
+  /// Of Refused and Expelled.
+  template <class Message>
+  Message farewell(const wire::FarewellBody& from) {
+    wire::ErrorEntry entry;
+    entry.set_status(from.status());
+    entry.set_sentence(from.sentence());
+    return {.error = failure(entry), .term = term(from.term())};
+  }
+
+  std::uint64_t term(std::uint64_t from) {
+    if (from > limits::kTermMax) refuse("it claims a term that no master reaches");
+    return from;
+  }
+
+  /// Of a view of so many members, where that is known.
+  std::vector<Quorum> quorums(const google::protobuf::RepeatedPtrField<wire::QuorumEntry>& from,
+                              std::uint32_t group_size = limits::kGroupSizeMax) {
+    std::vector<Quorum> quorums;
+    if (!fits(static_cast<std::size_t>(from.size()), limits::kQuorumsMax, "quorums")) return quorums;
+    for (const auto& entry : from) {
+      fits(entry.of(), limits::kGroupSizeMax, "members of a former view");
+      quorums.push_back({.ranks = ranks(entry.ranks(), group_size), .of = entry.of()});
+    }
+    return quorums;
+  }
+
   Quantization quantization(const wire::QuantizationEntry& from, DataType type) {
     if (from.block() > kQuantizationBlockMax) refuse("it has a quantisation block that is too long");
     Quantization made{.scheme = enumerator<QuantizationScheme>(from.scheme(), kSchemeMax, "quantisation"),
@@ -337,7 +363,11 @@ class Judge {
                      .collectives = {},
                      .peers_left_out = from.peers_left_out(),
                      .collectives_left_out = from.collectives_left_out(),
-                     .has_keys = from.has_keys()};
+                     .has_keys = from.has_keys(),
+                     .serves = !from.stands_by(),
+                     .gathers = from.gathers(),
+                     .term = term(from.term()),
+                     .waits = sentence(from.waits())};
     std::size_t peers = static_cast<std::size_t>(from.pending_size());
     for (const auto& entry : from.groups()) {
       status.groups.push_back(group_status(entry));
@@ -474,7 +504,9 @@ Resume resume_of(const wire::ResumeBody& body, Judge& judge) {
                 .in_update = body.in_update(),
                 .first = body.first(),
                 .update_round = body.update_round(),
-                .whole = body.whole()};
+                .whole = body.whole(),
+                .term = judge.term(body.term()),
+                .quorums = judge.quorums(body.quorums(), body.view().size())};
   if (resume.view.epoch.value > kResumedNumberMax) judge.refuse("it claims an epoch that no run reaches");
   if (resume.update_round > kResumedNumberMax) judge.refuse("it claims an update round that no run reaches");
   return resume;
@@ -501,7 +533,8 @@ StartView start_view_of(const wire::StartViewBody& body, Judge& judge) {
           .cause = judge.error_of(body.cause()),
           .update_round = body.update_round(),
           .fingerprint = body.fingerprint(),
-          .measures = body.measures()};
+          .measures = body.measures(),
+          .quorums = judge.quorums(body.quorums())};
 }
 
 PeerMessage peer_message_of(const wire::PeerEnvelope& from, Judge& judge) {
@@ -534,6 +567,7 @@ PeerMessage peer_message_of(const wire::PeerEnvelope& from, Judge& judge) {
     case Case::kUnreached: return judge.unreached(from.unreached());
     case Case::kViewPresented: return ViewPresented{judge.view(from.view_presented())};
     case Case::kOutcomesPresented: return outcomes_of(from.outcomes_presented(), judge);
+    case Case::kViewTaken: return ViewTaken{ViewId{from.view_taken().view()}};
     case Case::kLeave: return Leave{};
     case Case::kPing: return Ping{};
     case Case::kPrefetchOver: return PrefetchOver{};
@@ -557,8 +591,14 @@ MasterMessage master_message_of(const wire::MasterEnvelope& from, Judge& judge) 
   using Case = wire::MasterEnvelope::MessageCase;
   switch (from.message_case()) {
     case Case::kWelcome:
-      return Welcome{.run = RunId{from.welcome().run()}, .seen_host = judge.host(from.welcome().seen_host())};
-    case Case::kRefused: return Refused{.error = judge.failure(from.refused())};
+      return Welcome{.run = RunId{from.welcome().run()},
+                     .seen_host = judge.host(from.welcome().seen_host()),
+                     .term = judge.term(from.welcome().term()),
+                     .wants_links = from.welcome().wants_links()};
+    case Case::kRefused: return judge.farewell<Refused>(from.refused());
+    case Case::kStandby:
+      return Standby{.sentence = judge.sentence(from.standby().sentence()), .gathers = from.standby().gathers()};
+    case Case::kViewHeld: return ViewHeld{ViewId{from.view_held().view()}};
     case Case::kPresent:
       return Present{.view = from.present().view(), .outcomes = from.present().outcomes()};
     case Case::kNotice: return Notice{judge.sentence(from.notice().sentence())};
@@ -574,7 +614,7 @@ MasterMessage master_message_of(const wire::MasterEnvelope& from, Judge& judge) 
     case Case::kWorldNews:
       return WorldNews{.world = Judge::world(from.world_news().world()),
                        .pending = from.world_news().pending()};
-    case Case::kExpelled: return Expelled{.error = judge.failure(from.expelled())};
+    case Case::kExpelled: return judge.farewell<Expelled>(from.expelled());
     case Case::kPong: return Pong{};
     case Case::kGroupMembers:
       return GroupMembers{
@@ -627,6 +667,7 @@ Result<PeerMessage> decode_peer_message(std::span<const std::byte> bytes) {
        {"peers without a straight way",
         {Envelope::kUnreachedFieldNumber, wire::UnreachedBody::kWaysFieldNumber},
         limits::kUnreachedToldMax},
+       {"quorums", {Envelope::kResumeFieldNumber, wire::ResumeBody::kQuorumsFieldNumber}, limits::kQuorumsMax},
        {"undecided collectives", {kOutcomes, Outcomes::kUndecidedFieldNumber}, kUndecidedMax},
        {"committed collectives", {kOutcomes, Outcomes::kCommittedFieldNumber}, limits::kOutcomesRememberedMax}},
       peer_message_of);
@@ -645,6 +686,7 @@ Result<MasterMessage> decode_master_message(std::span<const std::byte> bytes) {
        {"members",
         {Envelope::kGroupMembersFieldNumber, wire::GroupMembersBody::kMembersFieldNumber, kCame},
         limits::kGroupSizeMax},
+       {"quorums", {Envelope::kStartViewFieldNumber, wire::StartViewBody::kQuorumsFieldNumber}, limits::kQuorumsMax},
        {"visitors", {Envelope::kVisitorsFieldNumber, kCame}, limits::kGroupSizeMax},
        {"measuring members",
         {Envelope::kMeasuresFieldNumber, wire::MeasuresBody::kRowsFieldNumber},

@@ -111,6 +111,15 @@ std::string bits_of(const std::vector<std::uint32_t>& ranks) {
   return bits;
 }
 
+template <class Body>
+void put(const std::vector<Quorum>& from, Body& to) {
+  for (const Quorum& quorum : from) {
+    wire::QuorumEntry& entry = *to.add_quorums();
+    entry.set_ranks(bits_of(quorum.ranks));
+    entry.set_of(quorum.of);
+  }
+}
+
 void put(const LinkRow& from, wire::LinkRowEntry& to) {
   to.mutable_bytes_per_second()->Add(from.bytes_per_second.begin(), from.bytes_per_second.end());
   to.mutable_delay_ns()->Add(from.delay_ns.begin(), from.delay_ns.end());
@@ -165,6 +174,10 @@ void put(const RunStatus& from, wire::RunStatusBody& to) {
     entry.set_by(one.by.value);
     entry.set_why(one.why);
   }
+  to.set_stands_by(!from.serves);
+  to.set_gathers(from.gathers);
+  to.set_term(from.term);
+  to.set_waits(make_loggable(from.waits, limits::kSentenceBytesMax));
   for (const GroupStatus& group : from.groups) {
     wire::GroupStatusEntry& entry = *to.add_groups();
     entry.set_group(group.group);
@@ -211,6 +224,8 @@ struct PeerMessageWriter {
     body.set_first(from.first);
     body.set_update_round(from.update_round);
     body.set_whole(from.whole);
+    body.set_term(from.term);
+    put(from.quorums, body);
   }
   void operator()(const ViewPresented& from) { put(from.view, *to.mutable_view_presented()); }
   void operator()(const OutcomesPresented& from) {
@@ -261,6 +276,7 @@ struct PeerMessageWriter {
       entry.set_why(way.why);
     }
   }
+  void operator()(const ViewTaken& from) { to.mutable_view_taken()->set_view(from.view.value); }
   void operator()(const Leave&) { to.mutable_leave(); }
   void operator()(const Ping&) { to.mutable_ping(); }
   void operator()(const PrefetchOver&) { to.mutable_prefetch_over(); }
@@ -299,8 +315,10 @@ struct MasterMessageWriter {
   void operator()(const Welcome& from) {
     to.mutable_welcome()->set_run(from.run.value);
     to.mutable_welcome()->set_seen_host(from.seen_host);
+    to.mutable_welcome()->set_term(from.term);
+    to.mutable_welcome()->set_wants_links(from.wants_links);
   }
-  void operator()(const Refused& from) { put(from.error, *to.mutable_refused()); }
+  void operator()(const Refused& from) { farewell(from.error, from.term, *to.mutable_refused()); }
   void operator()(const Present& from) {
     to.mutable_present()->set_view(from.view);
     to.mutable_present()->set_outcomes(from.outcomes);
@@ -321,6 +339,7 @@ struct MasterMessageWriter {
     body.set_update_round(from.update_round);
     body.set_fingerprint(from.fingerprint);
     body.set_measures(from.measures);
+    put(from.quorums, body);
   }
   void operator()(const Committed& from) {
     put(from.key, *to.mutable_committed()->mutable_key());
@@ -341,7 +360,12 @@ struct MasterMessageWriter {
     put(from.world, *to.mutable_world_news()->mutable_world());
     to.mutable_world_news()->set_pending(from.pending);
   }
-  void operator()(const Expelled& from) { put(from.error, *to.mutable_expelled()); }
+  void operator()(const Expelled& from) { farewell(from.error, from.term, *to.mutable_expelled()); }
+  void operator()(const Standby& from) {
+    to.mutable_standby()->set_sentence(make_loggable(from.sentence, limits::kSentenceBytesMax));
+    to.mutable_standby()->set_gathers(from.gathers);
+  }
+  void operator()(const ViewHeld& from) { to.mutable_view_held()->set_view(from.view.value); }
   void operator()(const Pong&) { to.mutable_pong(); }
   void operator()(const RunStatus& from) { put(from, *to.mutable_run_status()); }
   void operator()(const Straggling& from) {
@@ -378,6 +402,14 @@ struct MasterMessageWriter {
       if (one.attestation) put(*one.attestation, *entry.mutable_attestation());
       entry.set_late(one.is_late);
     }
+  }
+
+  static void farewell(const Error& error, std::uint64_t term, wire::FarewellBody& body) {
+    wire::ErrorEntry entry;
+    put(error, entry);
+    body.set_status(entry.status());
+    body.set_sentence(entry.sentence());
+    body.set_term(term);
   }
 };
 

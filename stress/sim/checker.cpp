@@ -36,7 +36,7 @@ std::vector<std::byte> owed_bytes(const Residual& residual) {
 /// Whose word ended a call: of a master that was killed, messages may still be on their way.
 std::uint64_t Checker::incarnation(const Process& process) const {
   const ControlConnection* connection = process.control.connection;
-  return connection ? connection->incarnation : world_.master.incarnation();
+  return connection ? connection->service : world_.master.service();
 }
 
 std::string Checker::who(const Process& process, const Call& call) const {
@@ -84,6 +84,8 @@ void Checker::decided(const Process& process, ViewId view, std::uint64_t positio
 
 void Checker::view_started(const Process& process, const View& view) {
   if (process.bad()) return;
+  if (const auto* const by = process.control.connection; by != nullptr && by->master->running())
+    runs_.try_emplace(view.id, by->master->machine().snapshot().run);
   if (world_.profile.faults.parties) check_parties(process);
   // Epochs grow by ones, and by as many as can have passed unheard at a restart. A master that knows no run takes up
   // that of the first who come, and strangers may be the first where that may cost a call.
@@ -278,6 +280,7 @@ void Checker::ended_well(const Process& process, const Call& call, const Collect
   if (op.contributors.empty()) {
     op.contributors = contributors;
     ++committed_;
+    check_spans(op, call.key);
   }
   if (op.contributors != contributors)
     throw Violation(who(process, call) + "contributors are " + world_.names.of(contributors) +
@@ -383,6 +386,19 @@ void Checker::check_agreement(const Op& op, const OpKey& key, const Outcome& min
                       status_name(failed.status) + ", and both are members of " +
                       world_.names.of(failed.view_after));
   }
+}
+
+/// A group goes on in one view at a time: none commits what was called after another one had begun to commit, and the
+/// other likewise.
+void Checker::check_spans(const Op& op, const OpKey& key) {
+  auto& spans = spans_[{views_.at(key.view).group, runs_[key.view]}];
+  const auto [own, is_new] = spans.try_emplace(key.view, Span{world_.queue.now(), op.first_called});
+  own->second.last_called = std::max(own->second.last_called, op.first_called);
+  for (const auto& [view, span] : spans)
+    if (view != key.view && span.last_called > own->second.first_success &&
+        own->second.last_called > span.first_success)
+      throw Violation(world_.names.of(views_.at(view)) + " and " + world_.names.of(views_.at(key.view)) +
+                      " commit collectives side by side");
 }
 
 void Checker::note_split(const OpKey& key, const Outcome& failed, const Outcome& succeeded) {

@@ -142,6 +142,7 @@ class Checker {
   void optimize_ended(const Process& process, const Call& call, const CallDone& done);
   void update_ended(const Process& process, const Call& call, Status status);
   void check_agreement(const Op& op, const OpKey& key, const Outcome& mine);
+  void check_spans(const Op& op, const OpKey& key);
   void note_split(const OpKey& key, const Outcome& failed, const Outcome& succeeded);
   void check_result(Op& op, const Process& process, const Call& call);
   void check_feedback(Op& op, const Process& process, const Call& call);
@@ -157,6 +158,13 @@ class Checker {
   std::map<ViewId, View> views_;
   std::map<ViewId, std::set<PeerId>> started_;  ///< Who has started which view.
   std::vector<Split> splits_;
+  /// From the first commit of a view to the latest call that was committed in it.
+  struct Span {
+    Instant first_success;
+    Instant last_called;
+  };
+  std::map<std::pair<std::uint32_t, RunId>, std::map<ViewId, Span>> spans_;  ///< By group.
+  std::map<ViewId, RunId> runs_;
   std::map<PeerId, Epoch> last_epoch_;
   std::map<ViewId, Decisions> decisions_;
   std::map<OpKey, Synchronised> synchronised_;

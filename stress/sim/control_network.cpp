@@ -23,17 +23,20 @@ void ControlNetwork::put_to_peer(Connection& connection, Duration delay, Item it
   world_.queue.at(due, [this, &connection] { read_as_peer(connection); });
 }
 
-void ControlNetwork::dial(ControlClient& peer) {
+void ControlNetwork::dial(ControlClient& peer, std::size_t which) {
   if (peer.control.connection || peer.control.dial != 0)
     throw Violation(peer.name() + " dials the master though it has a connection or a dial in progress");
   peer.control.dial = ++dials_;
-  world_.queue.after(world_.profile.network.control_dial.draw(world_.random),
-                     [this, &peer, dial = dials_] { attempt(peer, dial); });
+  world_.queue.after(
+      world_.profile.network.control_dial.draw(world_.random),
+      [this, &peer, &master = *world_.masters().at(which), dial = dials_] { attempt(peer, master, dial); });
 }
 
-void ControlNetwork::attempt(ControlClient& peer, std::uint64_t dial) {
+void ControlNetwork::attempt(ControlClient& peer, MasterProcess& master, std::uint64_t dial) {
   if (peer.gone() || peer.control.dial != dial) return;
-  if (!world_.master.running()) {
+  const auto cut = cut_off_.find({&peer, &master});
+  if (cut != cut_off_.end() && !cut->second) return;
+  if (!master.running() || cut != cut_off_.end()) {
     world_.coverage.saw("sim: dial while the master is down");
     peer.in_process(told(), [&peer, dial] {
       if (peer.control.dial != dial) return;
@@ -47,7 +50,9 @@ void ControlNetwork::attempt(ControlClient& peer, std::uint64_t dial) {
   auto& connection = *(connections_[id] = std::make_unique<Connection>());
   connection.id = id;
   connection.peer = &peer;
-  connection.incarnation = world_.master.incarnation();
+  connection.master = &master;
+  connection.incarnation = master.incarnation();
+  connection.service = master.service();
   peer.control.connection = &connection;
   put_to_master(connection, delay(), Connection::Up{});
   put_to_peer(connection, delay(), Connection::Up{});
@@ -102,13 +107,13 @@ void ControlNetwork::close(ConnectionId id, const std::string& reason) {
 }
 
 void ControlNetwork::read_as_master(Connection& connection) {
-  if (connection.incarnation != world_.master.incarnation() || !world_.master.running())
-    return connection.to_master.clear();
-  if (world_.master.stopped() || !connection.to_master.readable(world_.queue.now())) return;
+  MasterProcess& master = *connection.master;
+  if (connection.incarnation != master.incarnation() || !master.running()) return connection.to_master.clear();
+  if (master.stopped() || !connection.to_master.readable(world_.queue.now())) return;
   auto item = connection.to_master.take();
   if (std::holds_alternative<Connection::Up>(item)) {
     connection.master_open = true;
-    world_.master.deliver(
+    connection.master->deliver(
         ConnectionOpened{.connection = connection.id, .remote_host = connection.peer->host(), .remote_port = 1});
     authenticate(connection);
   } else if (!connection.master_open) {
@@ -117,7 +122,7 @@ void ControlNetwork::read_as_master(Connection& connection) {
     hear_as_master(connection, std::move(*message));
   } else {
     connection.master_open = false;
-    world_.master.deliver(
+    connection.master->deliver(
         ConnectionClosed{.connection = connection.id, .reason = std::get<Connection::Down>(item).reason});
   }
 }
@@ -126,7 +131,7 @@ void ControlNetwork::read_as_master(Connection& connection) {
 void ControlNetwork::authenticate(Connection& connection) {
   if (!world_.profile.network.keys || !connection.master_open) return;
   const auto badge = connection.peer->badge();
-  if (badge) return world_.master.deliver(Authenticated{.connection = connection.id, .badge = *badge});
+  if (badge) return connection.master->deliver(Authenticated{.connection = connection.id, .badge = *badge});
   world_.coverage.saw("stranger: without a key");
   cut_by_master(connection, "it has no key of this run");
 }
@@ -145,7 +150,7 @@ void ControlNetwork::hear_as_master(Connection& connection, PeerMessage message)
   } else if (world_.profile.network.wire_codecs) {
     message = through_bytes(message);
   }
-  world_.master.deliver(PeerSaid{.connection = connection.id, .message = std::move(message)});
+  connection.master->deliver(PeerSaid{.connection = connection.id, .message = std::move(message)});
 }
 
 /// Members open links to few newcomers of one address at a time.
@@ -160,7 +165,7 @@ void ControlNetwork::note_announced(Connection& connection) {
 
 void ControlNetwork::cut_by_master(Connection& connection, const std::string& reason) {
   close(connection.id, reason);
-  world_.master.deliver(ConnectionClosed{.connection = connection.id, .reason = reason});
+  connection.master->deliver(ConnectionClosed{.connection = connection.id, .reason = reason});
 }
 
 void ControlNetwork::set_role(ConnectionId id, ConnectionRole role) { connections_.at(id)->role = role; }
@@ -205,19 +210,19 @@ void ControlNetwork::process_awake(ControlClient& peer) {
   });
 }
 
-void ControlNetwork::master_awake() {
+void ControlNetwork::master_awake(const MasterProcess& master) {
   for (const auto& entry : connections_) {
     Connection& connection = *entry.second;
-    if (connection.incarnation != world_.master.incarnation()) continue;
+    if (connection.incarnation != master.incarnation()) continue;
     connection.to_master.wake(world_.queue.now() + delay(), [&](Instant due) {
       world_.queue.at(due, [this, &connection] { read_as_master(connection); });
     });
   }
 }
 
-void ControlNetwork::master_gone(Ending ending) {
+void ControlNetwork::master_gone(const MasterProcess& master, Ending ending) {
   for (const auto& [id, connection] : connections_) {
-    if (connection->incarnation != world_.master.incarnation()) continue;
+    if (connection->incarnation != master.incarnation()) continue;
     connection->master_open = false;
     connection->to_master.clear();
     connection->to_master.cut(world_.random, Keep::all);
@@ -242,6 +247,21 @@ void ControlNetwork::cut(ControlClient& peer, CutSeenBy who) {
     if (who == CutSeenBy::both || who == CutSeenBy::peer)
       put_to_peer(*connection, told(), Connection::Down{.reason = "connection reset"});
   }
+}
+
+void ControlNetwork::cut_off(ControlClient& peer, MasterProcess& master, CutSeenBy told, bool refuses) {
+  cut_off_[{&peer, &master}] = refuses;
+  if (peer.control.connection && peer.control.connection->master == &master) cut(peer, told);
+}
+
+void ControlNetwork::cut_off(const MasterProcess& a, const MasterProcess& b) {
+  apart_.insert({&a, &b});
+  apart_.insert({&b, &a});
+}
+
+void ControlNetwork::heal() {
+  cut_off_.clear();
+  apart_.clear();
 }
 
 bool ControlNetwork::repeat_of_peer(ControlClient& peer, const std::string& kind) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -14,6 +15,7 @@
 
 namespace hawser::sim {
 
+class MasterProcess;
 class World;
 
 /// How a process ends, as the other side of its connections sees it.
@@ -34,7 +36,9 @@ struct ControlConnection {
   };
   ConnectionId id;
   ControlClient* peer = nullptr;
+  MasterProcess* master = nullptr;
   std::uint64_t incarnation = 0;
+  std::uint64_t service = 0;
   ConnectionRole role = ConnectionRole::stranger;
   bool prefetches = false;  ///< As it said in its hello.
   bool announced = false;   ///< The members were told of it.
@@ -50,7 +54,7 @@ class ControlNetwork {
   explicit ControlNetwork(World& world) : world_(world) {}
 
   // What a client asks for.
-  void dial(ControlClient& peer);
+  void dial(ControlClient& peer, std::size_t which = 0);
   void send(ControlClient& peer, PeerMessage message);
   void close(ControlClient& peer, const std::string& reason);
   // What the master machine asks for.
@@ -60,9 +64,14 @@ class ControlNetwork {
 
   void process_gone(ControlClient& peer, Ending ending);
   void process_awake(ControlClient& peer);
-  void master_awake();
+  void master_awake(const MasterProcess& master);
   /// Called before the master's incarnation ends.
-  void master_gone(Ending ending);
+  void master_gone(const MasterProcess& master, Ending ending);
+  /// From now on nothing passes between the two; dials are refused, or nothing comes of them.
+  void cut_off(ControlClient& peer, MasterProcess& master, CutSeenBy told, bool refuses);
+  void cut_off(const MasterProcess& a, const MasterProcess& b);
+  bool are_cut(const MasterProcess& a, const MasterProcess& b) const { return apart_.contains({&a, &b}); }
+  void heal();
   void cut(ControlClient& peer, CutSeenBy told);
   /// Sends the last message of this kind from or to the peer once more over its connection of now, as no
   /// honest sender does. False if there was none, or if there is no connection.
@@ -73,7 +82,7 @@ class ControlNetwork {
 
  private:
   using Connection = ControlConnection;
-  void attempt(ControlClient& peer, std::uint64_t dial);
+  void attempt(ControlClient& peer, MasterProcess& master, std::uint64_t dial);
   void read_as_master(Connection& connection);
   void read_as_peer(Connection& connection);
   void hear_as_master(Connection& connection, PeerMessage message);
@@ -90,6 +99,8 @@ class ControlNetwork {
   World& world_;
   std::map<ConnectionId, std::unique_ptr<Connection>> connections_;
   std::uint64_t dials_ = 0;
+  std::map<std::pair<const ControlClient*, const MasterProcess*>, bool> cut_off_;  ///< Whether it refuses.
+  std::set<std::pair<const MasterProcess*, const MasterProcess*>> apart_;
   bool keeps_ = false;
   std::map<std::pair<ControlClient*, std::string>, PeerMessage> kept_of_peers_;
   std::map<std::pair<ControlClient*, std::string>, MasterMessage> kept_of_master_;

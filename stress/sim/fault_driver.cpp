@@ -32,6 +32,7 @@ FaultDriver::FaultDriver(World& world)
   add(Kind::hostile, weights.hostile);
   add(Kind::spurious_tick, weights.spurious_tick);
   add(Kind::master_stop, weights.master_stop);
+  add(Kind::split, weights.split);
   add(Kind::slow, weights.slow);
   add(Kind::strangers, weights.strangers);
   add(Kind::lie, weights.lie);
@@ -40,7 +41,7 @@ FaultDriver::FaultDriver(World& world)
 }
 
 void FaultDriver::begin() {
-  world_.master.start();
+  for (MasterProcess* const master : world_.masters()) master->start();
   const bool at_once = world_.random.chance(1, 2);
   const auto delay = [&] { return at_once ? Duration::zero() : Duration(world_.random.between(0, 3000000)); };
   for (std::uint32_t i = 0; i < world_.profile.peers; ++i) run(start_process(), delay());
@@ -144,6 +145,7 @@ void FaultDriver::happen(Kind kind) {
   if (kind == Kind::knock) return port_strangers_.come();
   if (kind == Kind::master) return restart_master();
   if (kind == Kind::master_stop) return stop_master();
+  if (kind == Kind::split) return split();
   if (kind == Kind::hostile) return inject_hostile();
   if (kind == Kind::device) return break_a_device();
   Process* const one = any(kind != Kind::kill && kind != Kind::cut_control);
@@ -190,6 +192,7 @@ void FaultDriver::happen(Kind kind) {
     case Kind::start:
     case Kind::master:
     case Kind::master_stop:
+    case Kind::split:
     case Kind::strangers:
     case Kind::lie:
     case Kind::knock:
@@ -268,41 +271,83 @@ void FaultDriver::cut_control(Process& process) {
 }
 
 void FaultDriver::restart_master() {
-  if (!world_.master.running()) return;
+  MasterProcess& master = any_master();
+  if (!master.running()) return;
   const MasterConfig& bounds = world_.profile.master;
   const Instant now = world_.queue.now();
   // Where no member may be lost, no master dies in the recovery of the one before.
-  if (faults_.gentle && (world_.master.stopped() || now < master_killed_at_ + 3 * bounds.recovery + seconds(5))) return;
+  if (faults_.gentle && (master.stopped() || now < master_killed_at_ + 3 * bounds.recovery + seconds(5))) return;
   master_killed_at_ = now;
   world_.coverage.saw("fault: master killed");
   Random& random = world_.random;
   const Ending ending = any_ending();
-  world_.master.kill(ending);
+  master.kill(ending);
   world_.checker.control_disturbed();
   // Mostly back soon; at times for longer than the peers look for it.
   Duration away(random.chance(1, 16) && !faults_.gentle ? world_.profile.engine.master_redial.count() * 3 / 2
                                                         : random.between(0, 3000000));
   // Members that are not told find out for themselves, and so all of them look for it when it is back.
   if (faults_.gentle && ending == Ending::vanished) away += bounds.silence;
-  world_.queue.after(away, [this] {
-    if (world_.master.running()) return;
+  world_.queue.after(away, [this, &master] {
+    if (master.running()) return;
     world_.coverage.saw("fault: master restarted");
-    world_.master.start();
+    master.start();
     world_.checker.master_restarted();
     if (faults_.weights.strangers != 0 && world_.random.chance(1, 2)) strangers_.come();
   });
 }
 
 void FaultDriver::stop_master() {
-  MasterProcess& master = world_.master;
+  MasterProcess& master = any_master();
   if (!master.running() || master.stopped()) return;
   world_.coverage.saw("fault: master stopped");
   master.stop();
   const Duration longest = world_.profile.master.silence * 2;
   const Duration time(world_.random.between(1000, longest.count()));
   world_.checker.control_disturbed(time);
-  world_.queue.after(time, [this, incarnation = master.incarnation()] {
-    if (world_.master.running() && world_.master.incarnation() == incarnation) world_.master.resume();
+  world_.queue.after(time, [&master, incarnation = master.incarnation()] {
+    if (master.running() && master.incarnation() == incarnation) master.resume();
+  });
+}
+
+/// Mostly the one that serves the run.
+MasterProcess& FaultDriver::any_master() {
+  const auto& masters = world_.masters();
+  if (masters.size() > 1 && world_.random.chance(3, 4))
+    for (MasterProcess* const one : masters)
+      if (one->serves()) return *one;
+  return *masters[masters.size() == 1 ? 0 : static_cast<std::size_t>(world_.random.below(masters.size()))];
+}
+
+/// Masters and members fall apart into two that do not reach each other, and come together again later. Links of
+/// members may go on all the same.
+void FaultDriver::split() {
+  world_.coverage.saw("fault: split");
+  Random& random = world_.random;
+  const bool refuses = random.chance(1, 2);
+  const bool links_too = random.chance(1, 2);
+  const auto told = static_cast<CutSeenBy>(random.below(4));
+  std::map<const void*, bool> side;
+  for (const MasterProcess* const master : world_.masters()) side[master] = random.chance(1, 2);
+  const std::vector<Process*> living = world_.living();
+  for (const Process* const process : living) side[process] = random.chance(1, 2);
+  for (MasterProcess* const master : world_.masters()) {
+    for (MasterProcess* const other : world_.masters())
+      if (side.at(master) != side.at(other)) world_.control.cut_off(*master, *other);
+    for (Process* const process : living)
+      if (side.at(master) != side.at(process)) world_.control.cut_off(*process, *master, told, refuses);
+  }
+  for (Process* const one : living)
+    for (Process* const two : living)
+      if (links_too && one->number() < two->number() && side.at(one) != side.at(two)) {
+        world_.links.refuse_dials(*one, *two);
+        world_.links.cut_pair(*one, *two);
+      }
+  const Duration longest = 4 * (world_.profile.master.recovery + world_.profile.master.silence);
+  world_.queue.after(Duration(random.between(100'000, longest.count())), [this] {
+    world_.coverage.saw("fault: split heals");
+    world_.control.heal();
+    world_.links.heal();
   });
 }
 
@@ -366,8 +411,11 @@ void FaultDriver::end() {
   }
   if (bad_ && !bad_->gone()) kill(*bad_);
   for (const auto& stranger : world_.strangers()) stranger->go();
-  if (!world_.master.running()) world_.master.start();
-  world_.master.resume();
+  world_.control.heal();
+  for (MasterProcess* const master : world_.masters()) {
+    if (!master->running()) master->start();
+    master->resume();
+  }
   if (faults_.parties) end_incomplete_parties();
   while (world_.living().size() < 2) run(start_process(), Duration(world_.random.between(0, 1000000)));
 }

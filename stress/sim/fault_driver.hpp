@@ -43,6 +43,7 @@ class FaultDriver {
     hostile,
     spurious_tick,
     master_stop,
+    split,
     strangers,
     lie,
     knock,
@@ -63,6 +64,8 @@ class FaultDriver {
   void slow_down(Process& process);
   void restart_master();
   void stop_master();
+  void split();
+  MasterProcess& any_master();
   void cut_control(Process& process);
   void inject_hostile();
   void block(Process& a, Process& b);

@@ -16,6 +16,7 @@ struct Options {
   std::uint64_t seed = 0;
   std::uint32_t peers = 0;
   std::uint64_t steps = 0;
+  bool masters = false;
   bool rows = false;
   bool verbose = false;
   std::string seeds;
@@ -49,13 +50,18 @@ bool plant_by_name(const std::string& name) {
 
 std::string program(const Options& options) {
   return "hawser-sim" + (options.fault.empty() ? std::string() : " --fault " + options.fault) +
-         (options.rows ? " --rows" : "");
+         (options.masters ? " --masters" : "") + (options.rows ? " --rows" : "");
 }
 
 /// Replays one seed. True if it shows a violation.
 bool replay(const Options& options) {
   sim::SimulationOptions one{
-      .seed = options.seed, .peers = options.peers, .steps = options.steps, .rows = options.rows, .on_trace = {}};
+      .seed = options.seed,
+      .peers = options.peers,
+      .steps = options.steps,
+      .masters = options.masters,
+      .rows = options.rows,
+      .on_trace = {}};
   if (options.verbose) one.on_trace = say;
   const sim::SimulationResult result = sim::simulate(one);
   if (result.violation)
@@ -83,6 +89,7 @@ bool read_range(const std::string& text, sim::SweepOptions& sweep) {
 bool sweep_seeds(const Options& options, sim::SweepOptions& sweep) {
   sweep.peers = options.peers;
   sweep.steps = options.steps;
+  sweep.masters = options.masters;
   sweep.rows = options.rows;
   sweep.jobs = options.jobs != 0 ? options.jobs : std::max(1U, std::thread::hardware_concurrency());
   sweep.violations_max = options.violations_max;
@@ -113,6 +120,8 @@ int main(int argc, char** argv) {
   app.add_option("--peers", options.peers, "Peers at the start (default: the seed decides)")
       ->check(CLI::Range(1, 64));
   app.add_option("--steps", options.steps, "Events with faults among them (default: the seed decides)");
+  app.add_flag("--masters", options.masters,
+               "Several masters, save in the runs in which no call may fail (default: one)");
   app.add_flag("--rows", options.rows,
                "No group has all links, as if it had more than 128 members (default: the seed decides, one in eight)");
   app.add_flag("--verbose", options.verbose, "With --seed: a line for everything that happens");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "sim/violation.hpp"
@@ -10,44 +11,50 @@
 namespace hawser::sim {
 
 void MasterProcess::start() {
-  ++incarnation_;
-  if (world_.tracing()) world_.trace("the master starts, incarnation " + std::to_string(incarnation_));
-  machine_.emplace(world_.profile.master, world_.random.next(), world_.queue.now(), rules);
+  incarnation_ = ++world_.master_incarnations;
+  if (world_.tracing()) world_.trace("the " + name_ + " starts, incarnation " + std::to_string(incarnation_));
+  MasterConfig config = world_.profile.master;
+  config.is_standby = number_ > 0;
+  machine_.emplace(config, world_.random.next(), world_.queue.now(), rules);
+  looks_ = false;
+  services_ = 0;
   timer_at_.reset();
   barren_ticks_ = 0;
   stopped_ = false;
   arm_timer();
+  look_for_others();
 }
 
 void MasterProcess::stop() {
-  if (world_.tracing()) world_.trace("the master is stopped");
+  if (world_.tracing()) world_.trace("the " + name_ + " is stopped");
   stopped_ = true;
 }
 
 void MasterProcess::resume() {
   if (!stopped_) return;
-  if (world_.tracing()) world_.trace("the master goes on");
+  if (world_.tracing()) world_.trace("the " + name_ + " goes on");
   stopped_ = false;
-  world_.control.master_awake();
+  world_.control.master_awake(*this);
   timer_at_.reset();
   arm_timer();
+  look_for_others();
 }
 
 void MasterProcess::kill(Ending ending) {
-  if (world_.tracing()) world_.trace("the master is killed");
-  world_.control.master_gone(ending);
+  if (world_.tracing()) world_.trace("the " + name_ + " is killed");
+  world_.control.master_gone(*this, ending);
   machine_.reset();
 }
 
 void MasterProcess::deliver(const MasterEvent& event) {
   if (world_.tracing()) {
     if (const auto* said = std::get_if<PeerSaid>(&event))
-      world_.trace("master <- #" + std::to_string(said->connection.value) + ": " +
+      world_.trace(name_ + " <- #" + std::to_string(said->connection.value) + ": " +
                    world_.names.of(said->message));
     if (const auto* opened = std::get_if<ConnectionOpened>(&event))
-      world_.trace("master <- #" + std::to_string(opened->connection.value) + " opened");
+      world_.trace(name_ + " <- #" + std::to_string(opened->connection.value) + " opened");
     if (const auto* closed = std::get_if<ConnectionClosed>(&event))
-      world_.trace("master <- #" + std::to_string(closed->connection.value) + " closed: " + closed->reason);
+      world_.trace(name_ + " <- #" + std::to_string(closed->connection.value) + " closed: " + closed->reason);
   }
   MasterActions actions;
   machine_->step(world_.queue.now(), event, actions);
@@ -56,26 +63,60 @@ void MasterProcess::deliver(const MasterEvent& event) {
   for (MasterAction& action : actions) {
     if (auto* send = std::get_if<SendToPeer>(&action)) {
       if (world_.tracing())
-        world_.trace("master -> #" + std::to_string(send->connection.value) + ": " +
+        world_.trace(name_ + " -> #" + std::to_string(send->connection.value) + ": " +
                      world_.names.of(send->message));
       const char* kind = kind_of(send->message);
       const auto* update = std::get_if<UpdateDone>(&send->message);
       if (update) world_.checker.update_told(*update);
       world_.control.send(send->connection, std::move(send->message));
-      world_.observe("master", kind);
+      world_.observe(name_, kind);
     } else if (auto* close = std::get_if<CloseConnection>(&action)) {
       if (world_.tracing())
-        world_.trace("master closes #" + std::to_string(close->connection.value) + ": " + close->reason);
+        world_.trace(name_ + " closes #" + std::to_string(close->connection.value) + ": " + close->reason);
       world_.control.close(close->connection, close->reason);
     } else if (const auto* set = std::get_if<SetConnectionRole>(&action)) {
       world_.control.set_role(set->connection, set->role);
     } else if (auto* const keep = std::get_if<KeepRules>(&action)) {
       rules = std::move(keep->rules);
     } else if (auto* event_logged = std::get_if<LogEvent>(&action)) {
-      world_.log("master", *event_logged);
+      services_ += std::string_view(event_logged->what) == "stepped-down" ? 1 : 0;
+      world_.log(name_, *event_logged);
     }
   }
   arm_timer();
+  look_for_others();
+}
+
+/// As its driver does: what they do is asked for, and heard a little later.
+void MasterProcess::look_for_others() {
+  const auto pause = machine_->looks_for_others();
+  if (looks_ || !pause) return;
+  looks_ = true;
+  world_.queue.after(Duration(world_.random.between(0, pause->count())), [this, incarnation = incarnation_] { others_seen(incarnation); });
+}
+
+void MasterProcess::others_seen(std::uint64_t incarnation) {
+  if (!running() || incarnation != incarnation_) return;
+  looks_ = false;
+  if (stopped_) return;
+  OthersSeen seen{.all_answered = true, .none_serves = true};
+  for (const MasterProcess* const other : world_.masters()) {
+    if (other == this) continue;
+    const bool answers = other->running() && !other->stopped() && !world_.control.are_cut(*this, *other);
+    seen.all_answered = seen.all_answered && answers;
+    if (!answers) continue;
+    const auto snapshot = other->machine().snapshot();
+    seen.none_serves = seen.none_serves && !snapshot.serves;
+    seen.none_gathers = seen.none_gathers && !snapshot.recovering;
+    if (snapshot.term >= seen.term) {
+      seen.term = snapshot.term;
+      seen.run = snapshot.run;
+    }
+  }
+  const Duration delay = world_.profile.network.control_delay.draw(world_.random);
+  world_.queue.after(delay, [this, incarnation, seen] {
+    if (running() && incarnation == incarnation_ && !stopped_) deliver(seen);
+  });
 }
 
 void MasterProcess::arm_timer() {

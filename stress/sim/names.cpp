@@ -53,7 +53,8 @@ const char* kind_of(const PeerMessage& message) {
   static constexpr const char* kKinds[] = {"hello",       "resume",   "begun", "report", "complaint",
                                            "update-call", "linked", "leave", "ping",   "prefetch-over",
                                            "measured",    "status-request", "view-presented", "outcomes-presented",
-                                           "operator-command", "ways", "both-dial", "unreached"};
+                                           "operator-command", "ways", "both-dial", "unreached",
+                                           "view-taken"};
   static_assert(std::size(kKinds) == std::variant_size_v<PeerMessage>);
   return kKinds[message.index()];
 }
@@ -62,7 +63,8 @@ const char* kind_of(const MasterMessage& message) {
   static constexpr const char* kKinds[] = {"welcome",     "refused",    "present",  "start-view", "committed",
                                            "update-done", "world-news", "expelled", "pong",       "group-members",
                                            "visitors",    "measures",   "run-status", "straggling", "notice",
-                                           "command-done", "attested-collective", "dial-each-other"};
+                                           "command-done", "attested-collective", "dial-each-other", "standby",
+                                           "view-held"};
   static_assert(std::size(kKinds) == std::variant_size_v<MasterMessage>);
   return kKinds[message.index()];
 }

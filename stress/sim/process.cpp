@@ -513,7 +513,7 @@ void Process::work_ready() {
 
 void Process::perform_one(EngineAction& action) {
   std::visit(Overloaded{
-                 [&](DialMaster&) { world_.control.dial(*this); },
+                 [&](DialMaster& dial) { world_.control.dial(*this, dial.which); },
                  [&](CloseMaster& close) { world_.control.close(*this, close.reason); },
                  [&](SendMaster& send) { send_to_master(std::move(send.message)); },
                  [&](OpenLink& open) { world_.links.open(*this, open); },

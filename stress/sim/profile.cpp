@@ -200,6 +200,22 @@ void draw_devices(std::uint64_t seed, Profile& profile) {
   if (!profile.faults.gentle && profile.faults.weights.kill > 0) profile.faults.weights.device = 2;
 }
 
+/// Several masters, which die, and come back, and are cut off from members and from each other.
+void draw_masters(std::uint64_t seed, Profile& profile) {
+  Random random(seed ^ 0x6861777365720008ULL);
+  FaultProfile& faults = profile.faults;
+  if (faults.gentle) return;
+  // What a stranger or a bad member claims may keep a master from taking over.
+  faults.bad_member = faults.parties = false;
+  faults.weights.lie = faults.weights.strangers = 0;
+  profile.engine.masters = static_cast<std::size_t>(random.between(2, 3));
+  profile.master.has_others = true;
+  faults.weights.master = random.chance(3, 4) ? 4 : 0;
+  faults.weights.split = random.chance(3, 4) ? 4 : 0;
+  profile.engine.master_redial = seconds(random.between(8, 40));
+  profile.peers = std::max(profile.peers, static_cast<std::uint32_t>(random.between(2, 5)) * profile.groups);
+}
+
 /// A part of the seeds has groups without all links: as those of more than 128 members, but small.
 void draw_rows(std::uint64_t seed, bool always, Profile& profile) {
   Random random(seed ^ 0x6861777365720004ULL);
@@ -244,7 +260,7 @@ void draw_ways(std::uint64_t seed, Profile& profile) {
 
 }  // namespace
 
-Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t steps, bool rows) {
+Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t steps, bool rows, bool masters) {
   Random random(seed ^ 0x6861777365720001ULL);
   Profile profile;
   profile.peers = static_cast<std::uint32_t>(random.between(2, 6));
@@ -275,10 +291,13 @@ Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t step
   draw_devices(seed, profile);
   draw_keys(seed, profile);
   draw_ways(seed, profile);
+  if (masters) draw_masters(seed, profile);
   if (peers != 0) profile.peers = peers;
   if (steps != 0) profile.fault_events = steps;
   // Newcomers come in with an update, of which some profiles have few: none in 100 s (seed 36625).
   profile.settle = seconds(profile.application.update_per_256 < 30 ? 400 : 100);
+  // The members of a run that no master can take over wait as long as they may, and begin another one.
+  if (profile.master.has_others) profile.settle += profile.engine.master_redial * 3;
   if (random.chance(1, 2)) {
     profile.application.late_endings = true;
     profile.engine.ending_work_bytes = static_cast<std::size_t>(random.between(1, 64 << 10));

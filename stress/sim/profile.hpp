@@ -83,7 +83,7 @@ struct FaultProfile {
   struct Weights {
     std::uint32_t kill = 0, start = 0, leave = 0, stop = 0, silence = 0, cut_link = 0, cut_pair = 0, partition = 0,
                   blackhole = 0, cut_control = 0, half_open_control = 0, master = 0, hostile = 0, spurious_tick = 0,
-                  master_stop = 0, slow = 0, strangers = 0, lie = 0, knock = 0, device = 0;
+                  master_stop = 0, split = 0, slow = 0, strangers = 0, lie = 0, knock = 0, device = 0;
   } weights;
   std::int64_t slow_bytes_per_ms = 100;  ///< What the links of a slow process carry.
 };
@@ -102,7 +102,8 @@ struct Profile {
 };
 
 /// Everything about a run, from its seed. `peers` and `steps` replace what the seed says where not 0; `rows` where it
-/// holds.
-Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t steps, bool rows = false);
+/// holds; `masters` where there shall be several.
+Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t steps, bool rows = false,
+                     bool masters = false);
 
 }  // namespace hawser::sim

@@ -19,7 +19,7 @@ std::string seconds_of(Duration time) {
 class Simulation {
  public:
   explicit Simulation(const SimulationOptions& options)
-      : world_(draw_profile(options.seed, options.peers, options.steps, options.rows), options.seed), faults_(world_) {
+      : world_(draw_profile(options.seed, options.peers, options.steps, options.rows, options.masters), options.seed), faults_(world_) {
     world_.on_trace = options.on_trace;
     world_.checker.explain_mismatches();
     if (world_.profile.faults.gentle) world_.checker.allow_no_error();
@@ -29,7 +29,7 @@ class Simulation {
     SimulationResult result;
     try {
       run_phases();
-      if (world_.master.running()) world_.checker.kept(world_.master.machine().attested());
+      if (world_.master.running() && world_.masters().size() == 1) world_.checker.kept(world_.master.machine().attested());
     } catch (const std::exception& error) {
       result.violation = error.what();
     }
@@ -39,6 +39,7 @@ class Simulation {
     result.history = world_.queue.history();
     result.coverage = world_.coverage.counts();
     if (world_.profile.faults.gentle) result.coverage["sim: gentle run"] = 1;
+    if (world_.masters().size() > 1) result.coverage["sim: several masters"] = 1;
     return result;
   }
 

@@ -47,6 +47,7 @@ class Sweep {
       take(seed, simulate({.seed = seed,
                            .peers = options_.peers,
                            .steps = options_.steps,
+                           .masters = options_.masters,
                            .rows = options_.rows,
                            .on_trace = {}}));
     }

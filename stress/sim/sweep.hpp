@@ -17,6 +17,7 @@ struct SweepOptions {
   std::optional<std::chrono::seconds> time;
   std::uint32_t peers = 0;
   std::uint64_t steps = 0;
+  bool masters = false;
   bool rows = false;
   unsigned jobs = 1;
   std::uint64_t violations_max = 1;    ///< Stop after so many.

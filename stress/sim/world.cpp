@@ -12,10 +12,14 @@ World::World(Profile profile_in, std::uint64_t seed)
     : profile(std::move(profile_in)),
       random(seed),
       checker(*this),
-      master(*this),
+      master(*this, 0),
       control(*this),
       links(*this) {
-  if (profile.network.keys) master.rules.denied_keys.insert(kBannedKey);
+  masters_.push_back(&master);
+  for (std::size_t i = 1; i < profile.engine.masters; ++i)
+    masters_.push_back(standbys_.emplace_back(std::make_unique<MasterProcess>(*this, i)).get());
+  for (MasterProcess* const one : masters_)
+    if (profile.network.keys) one->rules.denied_keys.insert(kBannedKey);
 }
 
 World::~World() = default;

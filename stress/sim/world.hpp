@@ -47,6 +47,9 @@ class World {
   /// One of which all are members now; none if there is none.
   Party known_party();
 
+  /// All of them, in the order in which peers dial them.
+  const std::vector<MasterProcess*>& masters() const { return masters_; }
+
   /// Runs the earliest event. False when nothing is left to happen.
   bool step();
   /// When the earliest event is due; none when nothing is left.
@@ -67,7 +70,8 @@ class World {
   Coverage coverage;
   Checker checker;
   Quarantine quarantine;
-  MasterProcess master;
+  std::uint64_t master_incarnations = 0;
+  MasterProcess master;  ///< The first, or the only one.
   ControlNetwork control;
   LinkNetwork links;
   bool scripted = false;  ///< Commands make the calls and the faults.
@@ -85,6 +89,8 @@ class World {
 
   void arm_timers();
 
+  std::vector<std::unique_ptr<MasterProcess>> standbys_;
+  std::vector<MasterProcess*> masters_;
   std::vector<std::unique_ptr<Process>> processes_;
   std::vector<std::pair<Process*, std::uint64_t>> to_arm_;  ///< And the turn in which it did something.
   std::vector<std::unique_ptr<Stranger>> strangers_;

@@ -66,6 +66,7 @@ class MasterBench {
     if (const auto badge = badges_.find(peer); badge != badges_.end() && open_.contains(connection))
       step(Authenticated{.connection = connection, .badge = badge->second});
   }
+  void see_others(const OthersSeen& seen) { step(seen); }
   void say(std::uint64_t peer, PeerMessage message) { say_on(newest_.at(peer), std::move(message)); }
   void close(std::uint64_t peer) { close_connection(newest_.at(peer)); }
   /// Of a peer with several connections.

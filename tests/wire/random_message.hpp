@@ -156,8 +156,21 @@ inline Introduction any_introduction(Random& random) {
           .min_peers = static_cast<std::uint32_t>(random.below(limits::kGroupSizeMax + 1))};
 }
 
+inline std::uint64_t any_term(Random& random) { return std::min(any_number(random), limits::kTermMax); }
+
+/// Of a view of so many members.
+inline std::vector<Quorum> any_quorums(Random& random, std::uint32_t size) {
+  std::vector<Quorum> quorums(random.below(limits::kQuorumsMax + 1));
+  for (Quorum& quorum : quorums) {
+    quorum.of = static_cast<std::uint32_t>(random.below(limits::kGroupSizeMax + 1));
+    for (std::uint32_t rank = 0; rank < std::min(size, limits::kGroupSizeMax); ++rank)
+      if (random.chance(1, 3)) quorum.ranks.push_back(rank);
+  }
+  return quorums;
+}
+
 inline Resume any_resume(Random& random) {
-  return {.who = any_introduction(random),
+  Resume resume{.who = any_introduction(random),
           .run = RunId{random.next()},
           .view = {.epoch = {std::min(any_number(random), kResumedNumberMax)},
                    .id = ViewId{random.next()},
@@ -166,7 +179,10 @@ inline Resume any_resume(Random& random) {
           .in_update = random.chance(1, 2),
           .first = random.chance(1, 2),
           .update_round = std::min(any_number(random), kResumedNumberMax),
-          .whole = random.chance(1, 2)};
+          .whole = random.chance(1, 2),
+          .term = any_term(random)};
+  resume.quorums = any_quorums(random, resume.view.size);
+  return resume;
 }
 
 inline OutcomesPresented any_outcomes(Random& random) {
@@ -349,14 +365,19 @@ inline PeerMessage any_peer_message(Random& random, std::size_t kind) {
     case 15: return any_ways(random);
     case 16: return BothDial{.to = PeerId{random.next()}, .why = any_failure(random).sentence};
     case 17: return any_unreached(random);
+    case 18: return ViewTaken{ViewId{random.next()}};
     default: return PrefetchOver{};
   }
 }
 
 inline MasterMessage any_master_message(Random& random, std::size_t kind) {
   switch (kind % std::variant_size_v<MasterMessage>) {
-    case 0: return Welcome{.run = RunId{random.next()}, .seen_host = any_host(random)};
-    case 1: return Refused{any_failure(random)};
+    case 0:
+      return Welcome{.run = RunId{random.next()},
+                     .seen_host = any_host(random),
+                     .term = any_term(random),
+                     .wants_links = random.chance(1, 2)};
+    case 1: return Refused{.error = any_failure(random), .term = any_term(random)};
     case 2: return Present{.view = random.chance(1, 2), .outcomes = random.chance(1, 2)};
     case 3:
       return StartView{.epoch = Epoch{any_number(random)},
@@ -369,13 +390,14 @@ inline MasterMessage any_master_message(Random& random, std::size_t kind) {
                        .cause = any_error(random),
                        .update_round = any_number(random),
                        .fingerprint = random.next(),
-                       .measures = any_number(random)};
+                       .measures = any_number(random),
+                       .quorums = any_quorums(random, 20)};
     case 4: return Committed{.key = any_key(random), .measures = any_number(random)};
     case 5:
       return UpdateDone{
           .error = any_error(random), .update_round = any_number(random), .measures = any_number(random)};
     case 6: return WorldNews{.world = any_world(random), .pending = any_number_32(random)};
-    case 7: return Expelled{any_failure(random)};
+    case 7: return Expelled{.error = any_failure(random), .term = any_term(random)};
     case 8: return Pong{};
     case 9: return GroupMembers{.members = any_change(random), .link_secret = random.next()};
     case 11: return any_measures(random);
@@ -392,6 +414,8 @@ inline MasterMessage any_master_message(Random& random, std::size_t kind) {
       return DialEachOther{.peer = PeerId{random.next()},
                            .seen = {.host = any_host(random), .port = static_cast<std::uint16_t>(random.next())},
                            .ways = any_ways(random)};
+    case 18: return Standby{.sentence = any_failure(random).sentence, .gathers = random.chance(1, 2)};
+    case 19: return ViewHeld{ViewId{random.next()}};
     default: return Visitors{any_change(random)};
   }
 }

@@ -85,7 +85,8 @@ class Communicator:
     input. Close the communicator afterwards. To go on, make a new one.
 
     Args:
-        master: "HOST:PORT" of the master: IPv4, [IPv6] or a host name.
+        master: "HOST:PORT" of the master: IPv4, [IPv6] or a host name. Where several masters may serve the run, all of
+            them, separated by commas, in the same order at all peers.
         name: for people, shown in errors and logs. At most 63 bytes. Give each peer its own. Default "HOSTNAME:PID".
         group: peers of equal group reduce together.
         advertise_address: address that other peers dial, with a port if that is not the one it listens on. Default: the

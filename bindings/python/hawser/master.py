@@ -41,6 +41,9 @@ class Master:
             key the master listens on loopback only.
         rules_file: whom the master admits. Changes by operators are written to it. It need not be there.
         insecure: without a key, listen to other machines all the same, in plain, to whoever comes.
+        masters: all masters of the run, "HOST:PORT,HOST:PORT", as its peers have them. One of them serves the run; the
+            others stand by, and one takes it over when more than half of its members come to it.
+        standby: take runs over, and begin none. One master of the list has False.
 
     Zeros mean the defaults. Raises InvalidArgument (address, policy, ratio, file, an address of other machines
     without a key), SystemFailure (port taken).
@@ -63,6 +66,8 @@ class Master:
         secret_file: Path = "",
         rules_file: Path = "",
         insecure: bool = False,
+        masters: str = "",
+        standby: bool = False,
     ) -> None:
         if straggler_policy not in _STRAGGLER_POLICIES:
             raise InvalidArgument(
@@ -84,6 +89,8 @@ class Master:
             secret_file=os.fspath(secret_file),
             rules_file=os.fspath(rules_file),
             insecure=insecure,
+            masters=masters,
+            standby=standby,
         )
         self._address = self._handle.address()
 

@@ -62,7 +62,8 @@ void bind_master(nb::module_& module) {
              std::uint32_t stall_ms, std::uint32_t call_wait_ms, std::uint32_t recovery_ms,
              std::uint32_t bootstrap_ms, std::uint32_t link_open_ms, std::uint32_t connections_max,
              std::uint32_t straggler_policy, std::uint32_t straggler_ms, double straggler_ratio,
-             const std::string& secret_file, const std::string& rules_file, bool insecure) {
+             const std::string& secret_file, const std::string& rules_file, bool insecure,
+             const std::string& masters, bool standby) {
             hawserMasterConfig_t config = HAWSER_MASTER_CONFIG_INIT;
             config.listen = listen ? listen->c_str() : nullptr;
             config.silence_ms = silence_ms;
@@ -78,12 +79,15 @@ void bind_master(nb::module_& module) {
             config.secret_file = hawser::detail::or_null(secret_file);
             config.rules_file = hawser::detail::or_null(rules_file);
             config.insecure = insecure ? 1 : 0;
+            config.masters = hawser::detail::or_null(masters);
+            config.standby = standby ? 1 : 0;
             new (self) MasterHandle(config);
           },
           nb::kw_only(), nb::arg("listen").none(), nb::arg("silence_ms"), nb::arg("stall_ms"),
           nb::arg("call_wait_ms"), nb::arg("recovery_ms"), nb::arg("bootstrap_ms"), nb::arg("link_open_ms"),
           nb::arg("connections_max"), nb::arg("straggler_policy"), nb::arg("straggler_ms"),
-          nb::arg("straggler_ratio"), nb::arg("secret_file"), nb::arg("rules_file"), nb::arg("insecure"))
+          nb::arg("straggler_ratio"), nb::arg("secret_file"), nb::arg("rules_file"), nb::arg("insecure"),
+          nb::arg("masters"), nb::arg("standby"))
       .def("address", &MasterHandle::address)
       .def("close", &MasterHandle::close);
 }

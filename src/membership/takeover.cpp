@@ -1,0 +1,255 @@
+#include <algorithm>
+#include <utility>
+
+#include "base/limits.hpp"
+#include "base/planted_fault.hpp"
+#include "membership/master_state.hpp"
+
+/// Several masters, of which one serves the run. It does so only while its view keeps enough of the one before that all
+/// members had started; else it steps down, and its members look for a master anew. One that stands by takes a run over
+/// with more than half of it. A term, which grows with each of them, is in the upper bits of the epochs, and members
+/// hear no master of a lower term than they have accepted. majority.hpp decides who is enough.
+namespace hawser {
+namespace {
+
+/// What was heard of the others counts for so long when a run is to begin: a takeover takes longer.
+constexpr Duration kOthersKnown = milliseconds(800);
+/// Each master answers four times a second at most.
+constexpr Duration kLookSoon = milliseconds(300);
+constexpr Duration kLookWhileServing = seconds(2);
+/// Terms that a member may be ahead of its view: masters that nearly took over.
+constexpr std::uint64_t kTermsAheadMax = 1 << 16;
+
+}  // namespace
+
+std::unique_ptr<MasterMachine::State> MasterMachine::State::successor(Instant now) {
+  auto next = std::make_unique<State>(config_, random_.next(), now, rules_);
+  next->known_term_ = std::max(known_term_, term_);
+  next->lacking_ = *stepping_down_;
+  return next;
+}
+
+std::optional<Duration> MasterMachine::State::looks_for_others() const {
+  if (!config_.has_others) return std::nullopt;
+  if (serves_) return kLookWhileServing;
+  return recovering_ || pending_ > 0 || !config_.is_standby ? std::optional(kLookSoon) : std::nullopt;
+}
+
+void MasterMachine::State::on(Instant now, const OthersSeen& event, MasterActions& out) {
+  others_seen_at_ = now;
+  others_seen_ = event;
+  if (event.term <= limits::kTermMax) known_term_ = std::max(known_term_, event.term);
+  // Each serves members that do not reach the other, or did not: one is enough. Of two alike neither stays.
+  if (serves_ && !event.none_serves && std::pair(event.term, event.run) >= std::pair(term_, run_)) {
+    stepping_down_ = "another master, of a later term, serves the run: this one stands by";
+    return;
+  }
+  if (recovering_ && !recovering_->chosen) check_recovery(now, out);
+  if (!serves_ && !recovering_ && !may_begin(now)) send_newcomers_elsewhere(out);
+  maybe_bootstrap(now, out);
+}
+
+/// It has taken them in when it could have begun a run.
+void MasterMachine::State::send_newcomers_elsewhere(MasterActions& out) {
+  std::vector<std::pair<PeerId, ConnectionId>> newcomers;
+  for (const auto& [id, peer] : peers_)
+    if (peer.role == Role::pending && peer.connection) newcomers.emplace_back(id, *peer.connection);
+  for (const auto& [id, connection] : newcomers) {
+    stand_by(connection, {}, out);
+    peers_.at(id).connection.reset();
+    forget_peer(id);
+  }
+}
+
+/// A run with newcomers, where no other master may have one.
+bool MasterMachine::State::may_begin(Instant now) const {
+  return !config_.is_standby && others_seen_at_ && now <= *others_seen_at_ + kOthersKnown &&
+         others_seen_.all_answered && others_seen_.none_serves && others_seen_.none_gathers && !recovering_;
+}
+
+/// It is none of this master's peers, now.
+void MasterMachine::State::stand_by(ConnectionId connection, std::string why, MasterActions& out) {
+  if (why.empty() && gathers()) why = "members of a run are coming back to this master; another one may serve it";
+  if (why.empty())
+    why = config_.is_standby ? "this master stands by, and begins no run"
+          : others_seen_at_ && !others_seen_.none_serves ? "another master serves the run"
+          : others_seen_at_ && !others_seen_.none_gathers ? "members of a run wait with another master"
+          : others_seen_at_ && others_seen_.all_answered
+              ? "this master looks whether another one serves the run"
+              : "this master begins no run before it has reached all others of its list";
+  out.emplace_back(LogEvent{LogLevel::info, "sent-elsewhere", why});
+  out.emplace_back(SendToPeer{connection, Standby{.sentence = why, .gathers = false}});
+  out.emplace_back(CloseConnection{connection, why});
+  detach(connection);
+}
+
+bool MasterMachine::State::has_accepted_another(const Resume& message) const {
+  if (!config_.has_others || planted(PlantedFault::forgotten_term)) return false;
+  const std::uint64_t term = std::max(message.term, term_of(message.view.epoch));
+  if (term > term_of(message.view.epoch) + kTermsAheadMax) return true;
+  return (serves_ || (recovering_ && recovering_->chosen)) && term > term_;
+}
+
+// ------------------------------------------------------------------------------------------- who has which view
+
+void MasterMachine::State::said(Instant, PeerId peer, const ViewTaken& message, MasterActions& out) {
+  if (Group* const group = group_of(peer); group && group->view.id == message.view) note_taken(*group, peer, out);
+}
+
+/// Once all members have started the view no master can go back behind it.
+void MasterMachine::State::note_taken(Group& group, PeerId peer, MasterActions& out) {
+  if (group.footing.is_held) return;
+  group.taken_by.insert(peer);
+  if (group.taken_by.size() < group.view.size()) return;
+  group.footing = {};
+  group.taken_by.clear();
+  tell_all(group.view.members, ViewHeld{group.view.id}, out);
+}
+
+/// Of the view that comes after this one.
+Footing MasterMachine::State::next_footing(Group& group) const {
+  if (!config_.has_others || group.view.size() == 0) return {};
+  if (group.taken_over) return *std::exchange(group.taken_over, std::nullopt);
+  return footing_after(group.footing, group.view, group.left);
+}
+
+/// Those that are left without these are too few: others may have gone to another master.
+bool MasterMachine::State::must_step_down(const std::vector<Loss>& losses) {
+  if (!config_.has_others || !serves_ || planted(PlantedFault::lone_master)) return false;
+  if (stepping_down_) return true;
+  std::set<PeerId> lost;
+  std::set<std::uint32_t> groups;
+  for (const Loss& loss : losses)
+    if (const auto found = peers_.find(loss.peer); found != peers_.end() && found->second.role == Role::member) {
+      lost.insert(loss.peer);
+      groups.insert(found->second.who.group);
+    }
+  for (const std::uint32_t number : groups) {
+    const Group& group = groups_.at(number);
+    std::vector<Member> rest = group.view.members;
+    std::erase_if(rest, [&](const Member& member) { return lost.contains(member.id); });
+    if (may_go_on(footing_after(group.footing, group.view, group.left), rest)) continue;
+    stepping_down_ = "this master has lost " + std::to_string(group.view.size() - rest.size()) + " of the " +
+                     std::to_string(group.view.size()) + " members of group " + std::to_string(number) +
+                     ", and another master may serve them: it stands by";
+    return true;
+  }
+  return false;
+}
+
+void MasterMachine::State::close_all(MasterActions& out) {
+  out.emplace_back(LogEvent{LogLevel::warning, "stepped-down", *stepping_down_});
+  for (const auto& entry : connections_) out.emplace_back(CloseConnection{entry.first, *stepping_down_});
+}
+
+// ------------------------------------------------------------------------------------------- taking over
+
+/// `told_only`: of those who have accepted this master and told their outcomes.
+MajorityChoice MasterMachine::State::majority_of(std::uint32_t number, const RunId& run, bool told_only) const {
+  const Recovery& recovery = recovering_->groups.at(number);
+  std::set<PeerId> behind;
+  if (told_only) behind = members_behind(recovery.views.at(recovering_->views.at(number).view), recovery);
+  std::vector<MajorityClaim> claims;
+  std::set<PeerId> left;
+  const auto by_run = claims_by_run(recovery);
+  if (const auto of_run = by_run.find(run); of_run != by_run.end())
+    for (const auto& [id, claim] : of_run->second) {
+      if (!recovery.claims.contains(id))
+        left.insert(id);
+      else if (!told_only || (claim->outcomes && !behind.contains(id)))
+        claims.push_back({.peer = id, .view = claim->resume.view, .quorums = claim->resume.quorums});
+    }
+  return choose_by_majority(claims, recovery.views, left);
+}
+
+bool MasterMachine::State::gathers() const {
+  return recovering_ && std::any_of(recovering_->groups.begin(), recovering_->groups.end(),
+                                    [](const auto& entry) { return !entry.second.claims.empty(); });
+}
+
+/// Those who said good-bye are remembered for a while, since others may come who would wait for them.
+void MasterMachine::State::nobody_is_left(Instant now, MasterActions& out) {
+  Recovering& recovering = *recovering_;
+  const bool some_left = std::any_of(recovering.groups.begin(), recovering.groups.end(),
+                                     [](const auto& entry) { return !entry.second.left.empty(); });
+  if (!recovering.deserted_since) recovering.deserted_since = now;
+  const Instant until = *recovering.deserted_since + config_.recovery;
+  if (some_left && now < until) return arm(Timer::recovery, 0, until);
+  recovering_.reset();
+  lacking_.clear();
+  arm(Timer::recovery, 0, std::nullopt);
+  maybe_bootstrap(now, out);
+}
+
+void MasterMachine::State::choose_to_take_over(Instant now, MasterActions& out) {
+  Recovering& recovering = *recovering_;
+  const auto wait = [&](const std::string& why) {
+    if (std::exchange(lacking_, why) == why) return;
+    out.emplace_back(LogEvent{LogLevel::notice, "takeover-waits", "this master does not take the run over: " + why});
+  };
+  if (now < recovering.began + std::min(kClaimsAtLeast, config_.recovery) || !looks_at_missing(now)) return;
+  if (!serves_ && (!others_seen_at_ || *others_seen_at_ < recovering.began)) return;
+  if (!serves_ && !others_seen_.none_serves) return wait("another master that it reaches serves it");
+  struct RunChoice {
+    std::map<std::uint32_t, ChosenView> groups;
+    std::size_t back = 0;
+    std::uint64_t term = 0;
+    bool ready = true;
+  };
+  std::map<RunId, RunChoice> runs;
+  std::string lacking;
+  const auto look_again = [&](RunChoice& choice, Instant at) {
+    choice.ready = choice.ready && now >= at;
+    if (now < at) recovering.look_at = earlier(recovering.look_at, at);
+  };
+  for (const auto& [number, recovery] : recovering.groups)
+    for (const auto& [run, claims] : claims_by_run(recovery)) {
+      RunChoice& of_run = runs[run];
+      MajorityChoice choice = majority_of(number, run, false);
+      for (const PeerId survivor : choice.survivors) {
+        const Resume& resumed = recovery.claims.at(survivor).resume;
+        of_run.term = std::max({of_run.term, resumed.term, term_of(resumed.view.epoch)});
+      }
+      if (!choice.view || (serves_ && of_run.term > term_)) {
+        lacking = choice.lacking;
+        // The other groups of the run do not wait for this one for long.
+        look_again(of_run, recovering.began + config_.silence);
+        continue;
+      }
+      const View& view = recovery.views.at(*choice.view);
+      if (const auto due = given_up_at(recovery, view)) look_again(of_run, *due);
+      of_run.back += choice.survivors.size();
+      of_run.groups[number] = {.view = *choice.view,
+                               .survivors = {choice.survivors.begin(), choice.survivors.end()},
+                               .footing = std::move(choice.footing)};
+    }
+  const auto best = std::max_element(runs.begin(), runs.end(),
+                                     [](const auto& a, const auto& b) { return a.second.back < b.second.back; });
+  if (best == runs.end() || best->second.groups.empty()) return wait(lacking);
+  if (!best->second.ready) return wait("it waits for those members that are not here yet");
+  if (!serves_ && std::max(known_term_, best->second.term) >= limits::kTermMax) return wait("there is no later term");
+  if (!serves_) term_ = std::max(known_term_, best->second.term) + 1;
+  recovering.chosen = true;
+  recovering.deadline = now + config_.recovery;
+  recovering.run = best->first;
+  recovering.views = best->second.groups;
+  for (const auto& [number, from] : recovering.views)
+    for (const PeerId id : from.survivors) {
+      Peer& peer = peers_.at(id);
+      promote(peer, out);
+      tell(peer, Welcome{.run = recovering.run, .seen_host = peer.seen_host, .term = term_}, out);
+      tell(peer, Present{.view = false, .outcomes = true}, out);
+    }
+}
+
+/// Of those who have accepted this master by now.
+bool MasterMachine::State::still_has_majority() {
+  return std::all_of(recovering_->views.begin(), recovering_->views.end(), [&](auto& chosen) {
+    MajorityChoice choice = majority_of(chosen.first, recovering_->run, true);
+    if (choice.view != chosen.second.view) return false;
+    chosen.second.footing = std::move(choice.footing);
+    return true;
+  });
+}
+
+}  // namespace hawser

@@ -1,0 +1,111 @@
+#include "membership/majority.hpp"
+
+#include "catch.hpp"
+#include "membership/master_bench.hpp"
+
+namespace hawser {
+namespace {
+
+View view_of(std::uint64_t epoch, const Peers& peers) {
+  View view{.epoch = {epoch}, .id = {epoch * 100 + peers.size()}, .members = {}};
+  for (const auto peer : peers) view.members.push_back({.id = {peer}, .name = "p" + std::to_string(peer)});
+  return view;
+}
+
+struct Claims {
+  std::vector<MajorityClaim> claims;
+  std::map<ViewMark, View> views;
+  std::set<PeerId> left;
+  void add(const View& view, const Peers& peers, const std::vector<Kept>& kept = {}) {
+    views[mark_of(view)] = view;
+    for (const auto peer : peers)
+      claims.push_back({.peer = {peer}, .view = mark_of(view), .quorums = as_quorums(kept, view)});
+  }
+  MajorityChoice choose() const { return choose_by_majority(claims, views, left); }
+};
+
+Kept kept_of(const Peers& left, std::size_t of) {
+  Kept kept{.left = {}, .of = of};
+  for (const auto peer : left) kept.left.insert(PeerId{peer});
+  return kept;
+}
+
+Peers survivors_of(const MajorityChoice& choice) {
+  Peers peers;
+  for (const PeerId peer : choice.survivors) peers.push_back(peer.value);
+  return peers;
+}
+
+}  // namespace
+
+TEST_CASE("another master takes a view over with more than half of it, and says what it lacks") {
+  const View four = view_of(7, {1, 2, 3, 4});
+  Claims half;
+  half.add(four, {1, 2});
+  CHECK_FALSE(half.choose().view);
+  CHECK(half.choose().lacking.find("2 of 4") != std::string::npos);
+  Claims more;
+  more.add(four, {1, 2, 4});
+  REQUIRE(more.choose().view == mark_of(four));
+  CHECK(survivors_of(more.choose()) == Peers{1, 2, 4});
+  // One that said good-bye comes back nowhere.
+  half.left.insert(PeerId{4});
+  CHECK(half.choose().view == mark_of(four));
+}
+
+TEST_CASE("a later view that may have been held is not passed over, whoever claims the one before") {
+  const View before = view_of(7, {1, 2, 3, 4, 5});
+  const View after = view_of(8, {3, 4, 5});
+  Claims claims;
+  claims.add(before, {1, 2});
+  claims.add(after, {3}, {kept_of({3, 4, 5}, 5)});
+  // 4 and 5 may have started it, and go on with the other master.
+  CHECK_FALSE(claims.choose().view);
+  // One of its members here has not started it, and now never will: it was never held.
+  claims.add(before, {4});
+  REQUIRE(claims.choose().view);
+  CHECK(survivors_of(claims.choose()) == Peers{1, 2, 3, 4});
+  // All of it are here: those before it are out.
+  Claims all;
+  all.add(before, {1, 2});
+  all.add(after, {3, 4, 5}, {kept_of({3, 4, 5}, 5)});
+  CHECK(all.choose().view == mark_of(after));
+  CHECK(survivors_of(all.choose()) == Peers{3, 4, 5});
+}
+
+TEST_CASE("newcomers alone take no view over that the former members have not started") {
+  const View grown = view_of(8, {1, 2, 3, 4, 5, 6});
+  Claims newcomers;
+  newcomers.add(grown, {3, 4, 5, 6}, {kept_of({1, 2}, 2)});
+  CHECK_FALSE(newcomers.choose().view);
+  // Most who claim it have heard that it is held.
+  Claims held;
+  held.add(grown, {3, 4, 5, 6});
+  CHECK(held.choose().view == mark_of(grown));
+}
+
+TEST_CASE("a master keeps half of the view that it has held, and more than half of one that it has taken over") {
+  const View four = view_of(7, {1, 2, 3, 4});
+  const Footing next = footing_after({}, four, {});
+  CHECK_FALSE(next.is_held);
+  CHECK(may_go_on(next, view_of(8, {1, 2}).members));
+  CHECK_FALSE(may_go_on(next, view_of(8, {1}).members));
+  // Those that said good-bye count neither way.
+  CHECK(may_go_on(footing_after({}, four, {PeerId{3}, PeerId{4}}), view_of(8, {1}).members));
+  // What was not held does not count: the one before it does.
+  const Footing after_next = footing_after(next, view_of(8, {1, 2}), {});
+  CHECK_FALSE(may_go_on(after_next, view_of(9, {1}).members));
+  Footing taken_over = next;
+  taken_over.is_own = false;
+  CHECK_FALSE(may_go_on(taken_over, view_of(8, {1, 2}).members));
+  CHECK(may_go_on(taken_over, view_of(8, {1, 2, 3}).members));
+}
+
+TEST_CASE("what a view must keep goes to its members by rank, and comes back the same") {
+  const View view = view_of(8, {5, 2, 9});
+  const std::vector<Kept> kept{kept_of({2, 9}, 3), kept_of({5, 2, 9}, 4)};
+  CHECK(as_kept(as_quorums(kept, view), view) == kept);
+  CHECK(as_quorums(kept, view)[0].ranks == std::vector<std::uint32_t>{1, 2});
+}
+
+}  // namespace hawser

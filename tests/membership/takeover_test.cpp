@@ -1,0 +1,154 @@
+#include "membership/majority.hpp"
+#include "membership/master_bench.hpp"
+
+/// Several masters, one of which serves.
+namespace hawser {
+namespace {
+
+constexpr MasterConfig kBegins{.silence = seconds(3600), .has_others = true};
+constexpr MasterConfig kStandsBy{.silence = seconds(3600), .has_others = true, .is_standby = true};
+
+/// Nobody else serves.
+const OthersSeen kAlone{.all_answered = true};
+
+struct TwoMasters {
+  MasterBench first{kBegins};
+  MasterBench second{kStandsBy, 99};
+  explicit TwoMasters(std::uint64_t members) {
+    first.see_others(kAlone);
+    Peers all;
+    for (std::uint64_t peer = 1; peer <= members; ++peer) all.push_back(peer);
+    first.arrive(all);
+    for (int i = 0; i < 5; ++i) {
+      first.pass(milliseconds(300));
+      first.see_others(kAlone);
+    }
+    REQUIRE(first.members(1) == all);
+  }
+  void go_to_second(const Peers& peers, std::uint64_t term = 1) {
+    for (const auto peer : peers) {
+      Resume claim = first.memory(peer);
+      claim.term = term;
+      second.come_back(first, peer, claim);
+    }
+    second.see_others({.all_answered = false});
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a master that stands by takes a run over with more than half of it, in a later term") {
+  TwoMasters masters(5);
+  CHECK(masters.first.machine().snapshot().term == 1);
+  masters.go_to_second({1, 2});
+  masters.second.pass(seconds(20));
+  CHECK_FALSE(masters.second.machine().snapshot().serves);
+  CHECK(masters.second.count<Welcome>(1) == 0);
+  CHECK(masters.second.last<Standby>(1).gathers);
+  masters.go_to_second({4});
+  masters.second.pass(seconds(1));
+  REQUIRE(masters.second.last<Welcome>(4).term == 2);
+  masters.second.present_outcomes({1, 2, 4});
+  CHECK(masters.second.machine().snapshot().serves);
+  CHECK(masters.second.members(1) == Peers{1, 2, 4});
+  CHECK(term_of(masters.second.view(1).epoch) == 2);
+  // Until all have started it, it must keep more than half of the one before.
+  REQUIRE(masters.second.last<StartView>(1).quorums.size() == 1);
+  CHECK(masters.second.last<StartView>(1).quorums[0] == Quorum{.ranks = {0, 1, 2}, .of = 5});
+  for (const std::uint64_t peer : {1, 2, 4}) {
+    CHECK(masters.second.count<ViewHeld>(peer) == 0);
+    masters.second.say(peer, ViewTaken{masters.second.view(peer).id});
+  }
+  CHECK(masters.second.count<ViewHeld>(4) == 1);
+}
+
+TEST_CASE("a master that has lost more than half of its members stands by, and closes all connections") {
+  TwoMasters masters(5);
+  for (const std::uint64_t peer : {1, 2, 3}) masters.first.close(peer);
+  masters.first.link_down(4, {1, 2, 3}, true);
+  masters.first.link_down(5, {1, 2, 3}, true);
+  masters.first.pass(seconds(6));
+  CHECK(masters.first.logged("stepped-down") == 1);
+  CHECK(masters.first.closed(4));
+  // It was told of the first two, as they were found lost one after the other.
+  CHECK(masters.first.members(4) == Peers{3, 4, 5});
+  CHECK_FALSE(masters.first.machine().snapshot().serves);
+  CHECK(masters.first.machine().snapshot().views.empty());
+}
+
+TEST_CASE("good-byes and single losses cost a run with several masters nothing") {
+  TwoMasters masters(4);
+  MasterBench& first = masters.first;
+  for (const std::uint64_t peer : {1, 2}) first.say(peer, Leave{});
+  CHECK(first.members(3) == Peers{3, 4});
+  for (const std::uint64_t peer : {3, 4}) first.say(peer, ViewTaken{first.view(peer).id});
+  first.close(3);
+  first.pass(seconds(6));
+  CHECK(first.members(4) == Peers{4});
+}
+
+TEST_CASE("a master hears no member that has accepted a later one, and stands by once it sees that one serve") {
+  TwoMasters masters(3);
+  masters.first.close(2);
+  masters.first.open(2);
+  Resume later = masters.first.memory(2);
+  later.term = 2;
+  later.who.connection = 9;
+  masters.first.say(2, later);
+  CHECK_FALSE(masters.first.last<Standby>(2).gathers);
+  CHECK(masters.first.closed(2));
+  masters.first.see_others({.all_answered = true, .none_serves = false, .term = 2});
+  CHECK(masters.first.logged("stepped-down") == 1);
+}
+
+TEST_CASE("a run begins once all other masters were reached and none has one") {
+  MasterBench first(kBegins);
+  first.hello(1);
+  CHECK(first.closed(1));
+  CHECK_FALSE(first.last<Standby>(1).gathers);
+  first.see_others({.all_answered = false});
+  first.hello(1);
+  CHECK(first.closed(1));
+  first.see_others({.all_answered = true, .none_serves = true, .none_gathers = false});
+  first.hello(1);
+  CHECK(first.closed(1));
+  first.see_others(kAlone);
+  first.hello(1);
+  CHECK_FALSE(first.closed(1));
+  MasterBench second(kStandsBy);
+  second.see_others(kAlone);
+  second.hello(1);
+  CHECK(second.closed(1));
+}
+
+TEST_CASE("a member that died while the master was away costs a second where its links tell it") {
+  MasterBench before;
+  before.found(4);
+  MasterBench after({}, 99);
+  for (const std::uint64_t peer : {1, 2, 3}) after.come_back(before, peer);
+  for (const std::uint64_t peer : {1, 2, 3}) CHECK(after.last<Welcome>(peer).wants_links);
+  const bool told = GENERATE(true, false);
+  for (const std::uint64_t peer : {1, 2, 3})
+    after.say(peer, Linked{.all = true, .up = {}, .down = {{4}}, .refused = told ? std::vector<PeerId>{{4}}
+                                                                                  : std::vector<PeerId>{}});
+  after.pass(milliseconds(1100));
+  after.present_outcomes({1, 2, 3});
+  CHECK(after.members(1) == Peers{1, 2, 3});
+}
+
+TEST_CASE("a member whose links stand is waited for as long as there is, another one for the bound of silence") {
+  const MasterConfig config{.silence = seconds(4), .recovery = seconds(20)};
+  MasterBench before;
+  before.found(3);
+  MasterBench after(config, 99);
+  for (const std::uint64_t peer : {1, 2}) after.come_back(before, peer);
+  const bool stand = GENERATE(true, false);
+  for (const std::uint64_t peer : {1, 2})
+    after.say(peer, Linked{.all = true, .up = stand ? std::vector<PeerId>{{3}} : std::vector<PeerId>{}});
+  after.pass_alive(milliseconds(4100), {1, 2});
+  CHECK(after.last<Present>(1).outcomes == !stand);
+  after.pass_alive(seconds(16), {1, 2});
+  CHECK(after.last<Present>(1).outcomes);
+}
+
+}  // namespace hawser
