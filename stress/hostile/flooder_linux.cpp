@@ -36,7 +36,8 @@ Tcp::endpoint endpoint_of(const std::string& text) {
 const char* name_of(const MasterMessage& message) {
   constexpr const char* kNames[] = {"welcomes", "refusals", "presents", "views",    "commits",    "updates", "news",
                                     "expelled", "pongs",    "hosts",    "visitors", "measures",   "statuses",
-                                    "stragglers", "notices", "commands", "contributions", "dial orders"};
+                                    "stragglers", "notices", "commands", "contributions", "dial orders",
+                                    "standbys", "views held"};
   static_assert(std::size(kNames) == std::variant_size_v<MasterMessage>);
   return kNames[message.index()];
 }
