@@ -84,7 +84,8 @@ class Side : private transport::FrameTraffic {
   std::vector<std::uint64_t> gone;                      ///< Incarnations, as they broke.
   int ups = 0;
   int downs = 0;
-  int refusals = 0;       ///< Of links that had come to stand before.
+  int refusals = 0;          ///< Of links that had come to stand before.
+  std::string straight_why;  ///< Why the straight way was not there last.
   int near = 0;           ///< Connections that came to stand with proof that both ends are on one machine.
   std::vector<Frame> received;
   std::map<std::uint32_t, int> received_on;
