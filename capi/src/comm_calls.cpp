@@ -79,7 +79,7 @@ Result<std::string> host_of(const char* text, const char* what) {
 }
 
 /// The same, or with a port: "10.0.0.1:4000", "[fe80::1]:4000" or "example.org:4000". Port 0: none is given.
-Result<hawser::Address> place_of(const char* text, const char* what) {
+Result<hawser::Address> advertised_place(const char* text, const char* what) {
   const std::string place = text;
   const bool has_port = place.find("]:") != std::string::npos ||
                         (!place.empty() && place.front() != '[' && std::count(place.begin(), place.end(), ':') == 1);
@@ -90,7 +90,8 @@ Result<hawser::Address> place_of(const char* text, const char* what) {
   }
   auto address = hawser::parse_address(place);
   if (!address.ok()) return capi::invalid_argument(std::string(what) + ": " + address.error().sentence);
-  if (address->port == 0) return capi::invalid_argument(std::string(what) + ", " + place + ", has the port 0, which nobody can dial");
+  if (address->port == 0)
+    return capi::invalid_argument(std::string(what) + ", " + place + ", has the port 0, which nobody can dial");
   if (const auto host = host_of(address->host.c_str(), what); !host.ok()) return host.error();
   return address;
 }
@@ -117,7 +118,7 @@ Result<hawser::CommunicatorConfig> config_of(const hawserCommConfig_t& callers) 
   out.engine.party = {.id = hawser::PartyId{config->party}, .size = config->party_size};
 
   if (config->advertise_address != nullptr) {
-    auto place = place_of(config->advertise_address, "the address to advertise");
+    auto place = advertised_place(config->advertise_address, "the address to advertise");
     if (!place.ok()) return place.error();
     if (hawser::kind_of(place->host) == hawser::HostKind::any)
       return capi::invalid_argument("the address to advertise is " + place->host +

@@ -15,14 +15,12 @@ namespace {
 constexpr auto kDialBound = std::chrono::seconds(8);
 constexpr auto kNextAddressAfter = std::chrono::milliseconds(300);
 
-/// A dial to a free port of the own host can by chance get that very port as its source: TCP then connects
-/// the socket to itself, and the one who wants to listen there finds the port taken.
+}  // namespace
+
 bool is_own_echo(const Tcp::socket& socket) {
   std::error_code ignored;
   return socket.local_endpoint(ignored) == socket.remote_endpoint(ignored);
 }
-
-}  // namespace
 
 Dial::Dial(asio::io_context& io, Address to, Done done, DialOptions options)
     : io_(io), next_(io), bound_(io), to_(std::move(to)), done_(std::move(done)), options_(std::move(options)) {}

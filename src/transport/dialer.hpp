@@ -28,6 +28,10 @@ struct DialOptions {
   std::optional<KeyId> expected{};
 };
 
+/// A dial to a free port of the own host can by chance get that very port as its source: TCP then connects
+/// the socket to itself, and the one who wants to listen there finds the port taken.
+bool is_own_echo(const Tcp::socket& socket);
+
 /// One attempt to connect to an address: looks the host up, and tries all that it finds, each a moment
 /// after the one before without giving that up (RFC 8305, simplified), so that an address family which
 /// leads nowhere costs a fraction of a second. The first that connects shakes hands. Ends within kDialBound. Not

@@ -14,11 +14,6 @@ namespace {
 constexpr std::size_t kAddressesOfNameMax = 2;
 constexpr auto kRedialAfter = std::chrono::milliseconds(100);
 
-bool is_own_echo(const Tcp::socket& socket) {
-  std::error_code ignored;
-  return socket.local_endpoint(ignored) == socket.remote_endpoint(ignored);
-}
-
 /// It may come through the next time: the other side was not ready, or what it had dialled is still there.
 bool is_worth_another(const std::error_code& error) {
   return error == asio::error::connection_refused || error == asio::error::connection_reset ||

@@ -35,8 +35,7 @@ std::vector<std::byte> owed_bytes(const Residual& residual) {
 
 /// Whose word ended a call: of a master that was killed, messages may still be on their way.
 std::uint64_t Checker::incarnation(const Process& process) const {
-  const ControlConnection* connection = process.control.connection;
-  return connection ? connection->service : world_.master.service();
+  return process.control.heard_service != 0 ? process.control.heard_service : world_.master.service();
 }
 
 std::string Checker::who(const Process& process, const Call& call) const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -14,6 +15,7 @@ struct ControlConnection;
 /// What a client has of the control network.
 struct ControlEnd {
   ControlConnection* connection = nullptr;
+  std::uint64_t heard_service = 0;  ///< Of the master that has said something last; 0: none has.
   std::uint64_t dial = 0;  ///< Number of the dial in progress; 0 if there is none.
 };
 

@@ -180,6 +180,7 @@ void ControlNetwork::read_as_peer(Connection& connection) {
     peer.hear(MasterUp{{.port = 1, .hosts = {}, .is_from_port = true}});
   } else if (auto* message = std::get_if<MasterMessage>(&item)) {
     if (world_.profile.network.wire_codecs) *message = through_bytes(*message);
+    peer.control.heard_service = connection.service;
     peer.hear(MasterSaid{std::move(*message)});
   } else {
     peer.control.connection = nullptr;

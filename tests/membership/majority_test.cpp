@@ -6,7 +6,7 @@
 namespace hawser {
 namespace {
 
-View view_of(std::uint64_t epoch, const Peers& peers) {
+View view_with(std::uint64_t epoch, const Peers& peers) {
   View view{.epoch = {epoch}, .id = {epoch * 100 + peers.size()}, .members = {}};
   for (const auto peer : peers) view.members.push_back({.id = {peer}, .name = "p" + std::to_string(peer)});
   return view;
@@ -39,7 +39,7 @@ Peers survivors_of(const MajorityChoice& choice) {
 }  // namespace
 
 TEST_CASE("another master takes a view over with more than half of it, and says what it lacks") {
-  const View four = view_of(7, {1, 2, 3, 4});
+  const View four = view_with(7, {1, 2, 3, 4});
   Claims half;
   half.add(four, {1, 2});
   CHECK_FALSE(half.choose().view);
@@ -54,8 +54,8 @@ TEST_CASE("another master takes a view over with more than half of it, and says 
 }
 
 TEST_CASE("a later view that may have been held is not passed over, whoever claims the one before") {
-  const View before = view_of(7, {1, 2, 3, 4, 5});
-  const View after = view_of(8, {3, 4, 5});
+  const View before = view_with(7, {1, 2, 3, 4, 5});
+  const View after = view_with(8, {3, 4, 5});
   Claims claims;
   claims.add(before, {1, 2});
   claims.add(after, {3}, {kept_of({3, 4, 5}, 5)});
@@ -74,7 +74,7 @@ TEST_CASE("a later view that may have been held is not passed over, whoever clai
 }
 
 TEST_CASE("newcomers alone take no view over that the former members have not started") {
-  const View grown = view_of(8, {1, 2, 3, 4, 5, 6});
+  const View grown = view_with(8, {1, 2, 3, 4, 5, 6});
   Claims newcomers;
   newcomers.add(grown, {3, 4, 5, 6}, {kept_of({1, 2}, 2)});
   CHECK_FALSE(newcomers.choose().view);
@@ -85,24 +85,24 @@ TEST_CASE("newcomers alone take no view over that the former members have not st
 }
 
 TEST_CASE("a master keeps half of the view that it has held, and more than half of one that it has taken over") {
-  const View four = view_of(7, {1, 2, 3, 4});
+  const View four = view_with(7, {1, 2, 3, 4});
   const Footing next = footing_after({}, four, {});
   CHECK_FALSE(next.is_held);
-  CHECK(may_go_on(next, view_of(8, {1, 2}).members));
-  CHECK_FALSE(may_go_on(next, view_of(8, {1}).members));
+  CHECK(may_go_on(next, view_with(8, {1, 2}).members));
+  CHECK_FALSE(may_go_on(next, view_with(8, {1}).members));
   // Those that said good-bye count neither way.
-  CHECK(may_go_on(footing_after({}, four, {PeerId{3}, PeerId{4}}), view_of(8, {1}).members));
+  CHECK(may_go_on(footing_after({}, four, {PeerId{3}, PeerId{4}}), view_with(8, {1}).members));
   // What was not held does not count: the one before it does.
-  const Footing after_next = footing_after(next, view_of(8, {1, 2}), {});
-  CHECK_FALSE(may_go_on(after_next, view_of(9, {1}).members));
+  const Footing after_next = footing_after(next, view_with(8, {1, 2}), {});
+  CHECK_FALSE(may_go_on(after_next, view_with(9, {1}).members));
   Footing taken_over = next;
   taken_over.is_own = false;
-  CHECK_FALSE(may_go_on(taken_over, view_of(8, {1, 2}).members));
-  CHECK(may_go_on(taken_over, view_of(8, {1, 2, 3}).members));
+  CHECK_FALSE(may_go_on(taken_over, view_with(8, {1, 2}).members));
+  CHECK(may_go_on(taken_over, view_with(8, {1, 2, 3}).members));
 }
 
 TEST_CASE("what a view must keep goes to its members by rank, and comes back the same") {
-  const View view = view_of(8, {5, 2, 9});
+  const View view = view_with(8, {5, 2, 9});
   const std::vector<Kept> kept{kept_of({2, 9}, 3), kept_of({5, 2, 9}, 4)};
   CHECK(as_kept(as_quorums(kept, view), view) == kept);
   CHECK(as_quorums(kept, view)[0].ranks == std::vector<std::uint32_t>{1, 2});
