@@ -10,12 +10,12 @@ namespace {
 using namespace testing;
 
 constexpr const char* kRates = "up_mbit=100\ndown_mbit=100\n";
-constexpr const char* kPaths = "[[paths]]\nfrom=\"*\"\nto=\"*\"\ndelay_ms=1\n";
+constexpr const char* kNatPaths = "[[paths]]\nfrom=\"*\"\nto=\"*\"\ndelay_ms=1\n";
 
 Spec spec_with(const std::string& nats, const std::vector<std::string>& hosts) {
   std::string text = nats;
   for (const std::string& host : hosts) text += std::string("[[hosts]]\n") + kRates + host + "\n";
-  auto spec = parse_spec(text + kPaths, "test");
+  auto spec = parse_spec(text + kNatPaths, "test");
   if (!spec) FAIL(spec.error().sentence);
   return std::move(*spec);
 }
