@@ -351,4 +351,39 @@ TEST_CASE("who leaves tells the master, and ends what it waits in") {
   CHECK_FALSE(bench.machine.next_deadline());
 }
 
+TEST_CASE("a member hears no master of a lower term than that of one which has welcomed it") {
+  PeerBench bench;
+  bench.join();
+  const auto come_back = [&](std::uint64_t term) {
+    bench.down();
+    bench.pass(milliseconds(50));
+    bench.up(false);
+    bench.say(Welcome{.run = {1}, .seen_host = "10.0.0.5", .term = term});
+  };
+  come_back(3);
+  const Error expelled{Status::expelled, "by a master that another one has superseded"};
+  const auto next = PeerBench::view(2, {2, 5});
+  SECTION("its welcome ends the connection, and what it says then is not heard") {
+    come_back(2);
+    bench.start(next);
+    CHECK(bench.machine.view().epoch == Epoch{1});
+    bench.say(Expelled{.error = expelled, .term = 2});
+  }
+  SECTION("it expels or refuses nobody") {
+    bench.down();
+    bench.pass(milliseconds(50));
+    bench.up(false);
+    if (GENERATE(false, true))
+      bench.say(Expelled{.error = expelled, .term = 2});
+    else
+      bench.say(Refused{.error = expelled, .term = 2});
+  }
+  CHECK(bench.machine.phase() == PeerMachine::Phase::member);
+  CHECK(std::any_of(bench.actions.begin(), bench.actions.end(),
+                    [](const PeerAction& one) { return std::holds_alternative<CloseMaster>(one); }));
+  come_back(4);
+  bench.say(Expelled{.error = expelled, .term = 4});
+  CHECK(bench.machine.phase() == PeerMachine::Phase::lost);
+}
+
 }  // namespace hawser
