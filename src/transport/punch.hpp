@@ -56,7 +56,8 @@ class Punch : public std::enable_shared_from_this<Punch> {
  private:
   /// One address, over all its dials.
   struct Try {
-    Try(asio::io_context& io, Address place, Tcp::endpoint end) : to(std::move(place)), endpoint(end), socket(io), pause(io) {}
+    Try(asio::io_context& io, Address place, Tcp::endpoint end)
+        : to(std::move(place)), endpoint(end), socket(io), pause(io) {}
     Address to;
     Tcp::endpoint endpoint;
     Tcp::socket socket;

@@ -92,7 +92,8 @@ void MasterProcess::look_for_others() {
   const auto pause = machine_->looks_for_others();
   if (looks_ || !pause) return;
   looks_ = true;
-  world_.queue.after(Duration(world_.random.between(0, pause->count())), [this, incarnation = incarnation_] { others_seen(incarnation); });
+  world_.queue.after(Duration(world_.random.between(0, pause->count())),
+                     [this, incarnation = incarnation_] { others_seen(incarnation); });
 }
 
 void MasterProcess::others_seen(std::uint64_t incarnation) {

@@ -19,7 +19,8 @@ std::string seconds_of(Duration time) {
 class Simulation {
  public:
   explicit Simulation(const SimulationOptions& options)
-      : world_(draw_profile(options.seed, options.peers, options.steps, options.rows, options.masters), options.seed), faults_(world_) {
+      : world_(draw_profile(options.seed, options.peers, options.steps, options.rows, options.masters), options.seed),
+      faults_(world_) {
     world_.on_trace = options.on_trace;
     world_.checker.explain_mismatches();
     if (world_.profile.faults.gentle) world_.checker.allow_no_error();

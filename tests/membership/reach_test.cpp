@@ -25,7 +25,8 @@ TEST_CASE("both are told of each other as the master sees them") {
   bench.say(1, BothDial{.to = {2}});
   CHECK(bench.last<DialEachOther>(1) ==
         DialEachOther{.peer = {2}, .seen = {MasterBench::host(2), 0}, .ways = {.port = 5000}});
-  CHECK(bench.last<DialEachOther>(2) == DialEachOther{.peer = {1}, .seen = {MasterBench::host(1), 60'001}, .ways = kWays});
+  CHECK(bench.last<DialEachOther>(2) ==
+        DialEachOther{.peer = {1}, .seen = {MasterBench::host(1), 60'001}, .ways = kWays});
 }
 
 TEST_CASE("nobody is told of peers of another group, of none, or of itself") {
