@@ -20,6 +20,23 @@ ChildProcess* child_of(void* data) { return static_cast<ChildProcess*>(data); }
 
 }  // namespace
 
+std::string describe(const ChildEnd& end) {
+  return end.signal != 0 ? "signal " + std::to_string(end.signal)
+                         : "exit status " + std::to_string(end.status);
+}
+
+std::string ChildProcess::last_words() const {
+  std::string words;
+  for (const std::string& line : last_error_lines_) {
+    const auto says = [&](const char* mark) { return line.find(mark) != std::string::npos; };
+    if (words.empty() || says("SUMMARY") || says("ERROR") || says("WARNING: Thread") ||
+        says("terminate called") || says("assert")) {
+      words = line;
+    }
+  }
+  return words.empty() ? ", silently" : ", saying: " + words;
+}
+
 ChildProcess::ChildProcess(uv_loop_t& loop, const std::vector<std::string>& arguments, Callbacks callbacks)
     : callbacks_(std::move(callbacks)) {
   std::string path = own_path();

@@ -17,6 +17,8 @@ struct ChildEnd {
   std::int64_t status = 0;
   int signal = 0;  ///< 0: it ended by itself.
 };
+/// "signal 9".
+std::string describe(const ChildEnd& end);
 
 /// A child under libuv: this binary again, with pipes on its three standard streams.
 /// All calls and callbacks in the loop's thread.
@@ -46,6 +48,8 @@ class ChildProcess {
   void tell(std::string_view line);
   /// The last lines of its standard error, for reports of crashes.
   const std::deque<std::string>& last_error_lines() const { return last_error_lines_; }
+  /// Of them, what names the cause of a crash, as the end of a sentence.
+  std::string last_words() const;
 
  private:
   enum Stream : std::size_t { kIn, kOut, kErr };

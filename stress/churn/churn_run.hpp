@@ -8,6 +8,7 @@
 #include <deque>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "child_process.hpp"
 #include "churn_schedule.hpp"
 #include "loop_timer.hpp"
+#include "master_record.hpp"
 #include "options.hpp"
 #include "recovery_clock.hpp"
 #include "scoreboard.hpp"
@@ -26,10 +28,10 @@
 
 namespace hawser::churn {
 
-/// The orchestrator of one churn run: a libuv loop over the master process, the workers and some timers.
+/// The orchestrator of one churn run: a libuv loop over the masters' processes, the workers and some timers.
 /// One thread. Where the members are is known only from the lines that they write.
 ///
-/// Its parts by file: run_lifecycle (start, end, processes), run_faults (what is done to them), run_reports
+/// Its parts by file: run_lifecycle (start, end, processes), run_masters, run_faults (what is done to workers), run_reports
 /// (what they say), run_watch (what they fail to do).
 class ChurnRun {
  public:
@@ -45,9 +47,6 @@ class ChurnRun {
   enum class Phase : std::uint8_t { starting, running, leaving, stopping_master, over };
 
   // run_lifecycle
-  void spawn_master();
-  void on_master_line(std::string_view line);
-  void on_master_end(const ChildEnd& end);
   void begin();
   void spawn_worker();
   void top_up();
@@ -56,7 +55,6 @@ class ChurnRun {
   void settle();
   void finish(const std::string& why);
   void ask_who_stays();
-  void stop_master();
   void end_loop();
   void kill_everything();
   void check_no_process_left();
@@ -77,11 +75,26 @@ class ChurnRun {
   void break_devices_of_one();
   void continue_worker(WorkerRecord& worker);
   void swing();
-  void kill_master();
   void reset_one();
-  void pause_master();
-  void continue_master();
   std::vector<Candidate> candidates() const;
+  std::optional<Majority> majority() const;
+  std::optional<std::uint32_t> choose_victim();
+  std::optional<std::uint32_t> choose_leaver();
+
+  // run_masters
+  void make_masters();
+  void spawn_master(MasterRecord& master);
+  void on_master_line(MasterRecord& master, std::string_view text);
+  void on_master_end(MasterRecord& master, const ChildEnd& end);
+  void stop_masters();
+  void kill_master(MasterRecord& master);
+  void pause_master(MasterRecord& master);
+  void continue_master(MasterRecord& master);
+  void note_term(const RecoveryClock::Step& step);
+  void ask_who_serves(std::uint64_t now);
+  void on_master_stands(MasterRecord& master, const ReportLine& line);
+  std::uint64_t master_faults_left() const;
+  void disturb_serving_master();
 
   // run_reports
   void on_worker_line(WorkerRecord& worker, const ReportLine& line);
@@ -122,15 +135,18 @@ class ChurnRun {
   std::uint64_t everyone_asked_ns_ = 0;
   std::uint64_t settle_ns_ = 0;  ///< When the faults ended; 0 before.
   std::uint64_t settle_asked_ns_ = 0;
-  std::uint64_t members_last_ = 0;
+  std::vector<std::uint64_t> members_last_;  ///< Of the last step.
+  std::uint64_t members_last_ns_ = 0;        ///< When it was committed.
   std::uint32_t target_ = 0;
 
-  std::string master_address_;
-  std::unique_ptr<ChildProcess> master_;
+  std::vector<std::unique_ptr<MasterRecord>> masters_;
+  std::string master_addresses_;  ///< As workers are told.
   std::vector<std::unique_ptr<ChildProcess>> former_masters_;
-  bool master_killed_ = false;
-  bool master_paused_ = false;
-  std::uint64_t master_killed_ns_ = 0;  ///< The last time.
+  std::uint64_t master_killed_ns_ = 0;     ///< The last time.
+  std::uint64_t master_continued_ns_ = 0;  ///< The one that served goes on, and no step was committed since; else 0.
+  MasterRecord* serving_ = nullptr;        ///< Of several; null: it is not known.
+  bool asks_who_serves_ = false;
+  std::uint64_t masters_asked_ns_ = 0;
   std::uint64_t wiped_out_ns_ = 0;      ///< When nobody was left who had the state; 0: somebody has it.
   /// What waits for a synchronisation with a newcomer: a kill, or that of all who have the state.
   bool kill_aims_at_sync_ = false;
@@ -140,7 +156,7 @@ class ChurnRun {
 
   std::array<uv_signal_t, 2> signals_{};
   LoopTimer kill_timer_, stop_timer_, device_fault_timer_, continue_timer_, swing_timer_, wipe_out_timer_, reset_timer_,
-      pause_timer_, master_timer_, watch_timer_, show_timer_, end_timer_;
+      serving_timer_, watch_timer_, show_timer_, end_timer_;
   std::deque<std::pair<std::uint64_t, WorkerRecord*>> to_continue_;  // unordered, looked through by a tick
   std::vector<std::uint64_t> master_kill_times_ms_;                  // since the begin, latest first
   std::vector<std::uint64_t> wipe_out_times_ms_;                     // the same

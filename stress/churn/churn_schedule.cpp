@@ -17,6 +17,12 @@ std::uint64_t ChurnSchedule::gap_ms(std::uint64_t mean_ms) {
 
 bool ChurnSchedule::may_lose(const Candidate& victim, std::span<const Candidate> workers) const {
   const std::size_t wanted = peers_ > 3 ? 2 : 1;
+  if (majority_) {
+    const auto stays = [&](const Candidate& w) { return w.index != victim.index && w.running && w.in_view; };
+    const auto staying = static_cast<std::size_t>(std::count_if(workers.begin(), workers.end(), stays));
+    // A newcomer may have become a member meanwhile: it counts, too.
+    if (2 * staying <= majority_->of || 2 * (majority_->unsettled + 1) >= majority_->of) return false;
+  }
   const auto holds = [&](const Candidate& w) { return w.index != victim.index && w.running && w.synced; };
   return static_cast<std::size_t>(std::count_if(workers.begin(), workers.end(), holds)) >= wanted;
 }

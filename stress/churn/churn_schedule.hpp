@@ -15,6 +15,13 @@ struct Candidate {
   bool member = false;   ///< Admitted, as far as is known.
   bool synced = false;   ///< Holds the weights, as far as is known.
   bool running = false;  ///< Neither stopped nor on its way out.
+  bool in_view = false;  ///< Was in the view of the last committed step.
+};
+
+/// Of several masters one takes a run over with more than half of its members only: so many must stay.
+struct Majority {
+  std::size_t of = 0;         ///< Members of the view of the last committed step.
+  std::size_t unsettled = 0;  ///< Workers that were killed, stopped or told to leave since then.
 };
 
 /// Whom and when, from a seed. Pure: time and workers come in as values. (Real processes answer at their own
@@ -22,6 +29,9 @@ struct Candidate {
 class ChurnSchedule {
  public:
   explicit ChurnSchedule(const ChurnOptions& options);
+
+  /// Must be kept from now on by whom is chosen. Nothing: one master goes on with whoever is left.
+  void keep(std::optional<Majority> majority) { majority_ = majority; }
 
   /// Between 0.5 and 1.5 of the mean.
   std::uint64_t gap_ms(std::uint64_t mean_ms);
@@ -33,6 +43,8 @@ class ChurnSchedule {
   std::optional<std::uint32_t> choose_leaver(std::span<const Candidate> workers);
   /// Two deaths at one instant are the rarer and harder case.
   bool kill_two() { return chance(0.12); }
+  /// Whether it is one of `part`, of `all` that are equally likely.
+  bool one_of(std::uint64_t part, std::uint64_t all) { return random_() % all < part; }
   bool spawn_at_once() { return chance(0.5); }
   /// Whether the kill waits for a newcomer to synchronise, and how long it then lets it.
   bool kill_in_sync() { return chance(0.4); }
@@ -55,6 +67,7 @@ class ChurnSchedule {
 
   std::mt19937_64 random_;
   std::uint32_t peers_;
+  std::optional<Majority> majority_;
 };
 
 }  // namespace hawser::churn

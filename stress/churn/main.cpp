@@ -61,18 +61,41 @@ void add_churn(CLI::App& app, ChurnOptions& o) {
   app.add_option("--swing-every-ms", o.swing_every_ms, "mean time between those")
       ->capture_default_str()
       ->check(CLI::Range(50, 3'600'000));
-  app.add_option("--master-restarts", o.master_restarts,
-                 "SIGKILL and restart the master so often, evenly spread")
-      ->capture_default_str();
-  app.add_option("--wipe-outs", o.wipe_outs,
-                 "SIGKILL all workers at once so often, evenly spread; the run goes on from checkpoints")
-      ->capture_default_str();
+  CLI::Option* const restarts = app.add_option("--master-restarts", o.master_restarts,
+                                               "SIGKILL and restart the master so often, evenly spread")
+                                    ->capture_default_str();
+  CLI::Option* const wipe_outs =
+      app.add_option("--wipe-outs", o.wipe_outs,
+                     "SIGKILL all workers at once so often, evenly spread; the run goes on from checkpoints")
+          ->capture_default_str();
   app.add_option("--reset-every-ms", o.reset_every_ms,
                  "mean time between resets of a worker's connection to the master, 0: none; Linux")
       ->capture_default_str();
-  app.add_option("--master-pauses", o.master_pauses,
-                 "SIGSTOP the master so often, evenly spread, for 2 to 15 s each")
-      ->capture_default_str();
+  CLI::Option* const pauses = app.add_option("--master-pauses", o.master_pauses,
+                                             "SIGSTOP the master so often, evenly spread, for 2 to 15 s each")
+                                  ->capture_default_str();
+  // With several masters those would be of one that may not serve, or leave no majority.
+  CLI::Option* const standby =
+      app.add_option("--standby", o.standby, "masters that stand by, beside the one that serves")
+          ->capture_default_str()
+          ->check(CLI::Range(0u, 7u))
+          ->excludes(wipe_outs)
+          ->excludes(restarts)
+          ->excludes(pauses);
+  app.add_option("--master-kills", o.master_kills,
+                 "SIGKILL the master that serves so often, and restart it to stand by. The run is over after the last "
+                 "of these and of --master-stops, whatever --seconds says")
+      ->capture_default_str()
+      ->needs(standby);
+  app.add_option("--master-stops", o.master_stops,
+                 "SIGSTOP the master that serves so often, for 2 to 15 s each: another one may take over meanwhile")
+      ->capture_default_str()
+      ->needs(standby);
+  app.add_option("--master-gap-ms", o.master_gap_ms,
+                 "mean time from the first step under a master to its kill or stop")
+      ->capture_default_str()
+      ->check(CLI::Range(50, 3'600'000))
+      ->needs(standby);
   app.add_option("--scratch", o.scratch, "folder for checkpoints (default: a temporary one)");
   app.add_option("--io-threads", o.io_threads, "threads of each worker that carry its links, 0: one and three in turn")
       ->capture_default_str()
@@ -178,6 +201,8 @@ int dispatch(int argc, char** argv) {
   add_worker(*worker_app, worker);
   CLI::App* master_app = app.add_subcommand("master", "internal")->group("");
   master_app->add_option("--listen", master.listen);
+  master_app->add_option("--masters", master.masters);
+  master_app->add_flag("--standby", master.standby);
   master_app->add_option("--network", master.network);
   add_bounds(*master_app, master.bounds);
   app.require_subcommand(0, 1);

@@ -22,6 +22,12 @@ struct LibraryBounds {
   std::uint32_t stall_ms = 0;
 };
 
+/// As arguments of a child.
+inline void add_bounds(std::vector<std::string>& arguments, const LibraryBounds& bounds) {
+  arguments.insert(arguments.end(), {"--silence-ms", std::to_string(bounds.silence_ms), "--stall-ms",
+                                     std::to_string(bounds.stall_ms)});
+}
+
 /// What workers do with their shared state.
 struct StateOptions {
   std::uint64_t ballast_bytes = 4u << 20;  ///< Beside the weights and what the optimiser keeps.
@@ -45,6 +51,10 @@ struct ChurnOptions {
   std::uint32_t wipe_outs = 0;
   std::uint32_t reset_every_ms = 0;
   std::uint32_t master_pauses = 0;
+  std::uint32_t standby = 0;       ///< Masters beside the one that serves.
+  std::uint32_t master_kills = 0;  ///< Of the one that serves, with others that stand by; so is the next.
+  std::uint32_t master_stops = 0;
+  std::uint32_t master_gap_ms = 2000;
   std::vector<std::string> text;
   std::string report;
   std::string log;
@@ -98,6 +108,8 @@ struct WorkerOptions {
 /// What the orchestrator tells the master process on its command line.
 struct MasterOptions {
   std::string listen = "127.0.0.1:0";
+  std::string masters;  ///< All of the run, if it is one of several.
+  bool standby = false;
   std::string network;  ///< As of a worker.
   LibraryBounds bounds;
 };

@@ -9,15 +9,25 @@ void RecoveryClock::continued(std::uint64_t peer_id) {
                 [&](const Disturbance& d) { return d.cause == Cause::stop && d.peer_id == peer_id; });
 }
 
+void RecoveryClock::serving_master_continued() {
+  std::erase_if(pending_, [](const Disturbance& d) { return d.cause == Cause::master_stop; });
+}
+
 bool RecoveryClock::over(const Disturbance& disturbance, const Step& step) {
   if (step.at_ns <= disturbance.at_ns) return false;
-  if (disturbance.cause == Cause::master) return step.epoch > disturbance.epoch;
+  if (disturbance.cause == Cause::master || disturbance.cause == Cause::master_stop)
+    return step.epoch > disturbance.epoch;
   return std::find(step.members.begin(), step.members.end(), disturbance.peer_id) == step.members.end();
 }
 
 Series& RecoveryClock::series_of(Cause cause) {
-  if (cause == Cause::kill) return kills_ms_;
-  return cause == Cause::stop ? stops_ms_ : masters_ms_;
+  switch (cause) {
+    case Cause::kill: return kills_ms_;
+    case Cause::stop: return stops_ms_;
+    case Cause::master_stop: return master_stops_ms_;
+    case Cause::master: break;
+  }
+  return masters_ms_;
 }
 
 void RecoveryClock::on_step(const Step& step) {

@@ -7,14 +7,6 @@
 #include "reporter.hpp"
 
 namespace hawser::churn {
-namespace {
-
-void add_bounds(std::vector<std::string>& arguments, const LibraryBounds& bounds) {
-  arguments.insert(arguments.end(), {"--silence-ms", std::to_string(bounds.silence_ms), "--stall-ms",
-                                     std::to_string(bounds.stall_ms)});
-}
-
-}  // namespace
 
 RecoveryLab::RecoveryLab(const RecoveryOptions& options)
     : options_(options), bound_((uv_loop_init(&loop_), loop_)) {

@@ -1,4 +1,4 @@
-// What the run does to its processes: kills, stops, joiners, leaves, master restarts.
+// What the run does to its workers: kills, stops, joiners, leaves; and when it does something to its only master.
 
 #include <algorithm>
 #include <csignal>
@@ -8,6 +8,12 @@
 #include "reporter.hpp"
 
 namespace hawser::churn {
+namespace {
+
+// A step that was committed so long after a fault knows of it.
+constexpr std::uint64_t kSettledNs = 500'000'000;
+
+}  // namespace
 
 void ChurnRun::arm_faults() {
   if (options_.kill_every_ms > 0) {
@@ -56,10 +62,35 @@ std::vector<Candidate> ChurnRun::candidates() const {
   for (const auto& w : workers_) {
     if (w->up()) {
       all.push_back(
-          {.index = w->index, .member = w->peer_id != 0, .synced = w->synced, .running = w->running()});
+          {.index = w->index,
+           .member = w->peer_id != 0,
+           .synced = w->synced,
+           .running = w->running(),
+           .in_view = w->peer_id != 0 && std::ranges::count(members_last_, w->peer_id) > 0});
     }
   }
   return all;
+}
+
+/// What has to stay so that another master can take the run over at any moment.
+std::optional<Majority> ChurnRun::majority() const {
+  if (options_.standby == 0) return std::nullopt;
+  const auto is_unsettled = [&](const auto& w) { return w->disturbed_ns + kSettledNs > members_last_ns_; };
+  return Majority{.of = members_last_.size(),
+                  .unsettled = static_cast<std::size_t>(
+                      std::count_if(workers_.begin(), workers_.end(), [&](const auto& w) {
+                        return w->disturbed_ns != 0 && is_unsettled(w);
+                      }))};
+}
+
+std::optional<std::uint32_t> ChurnRun::choose_victim() {
+  schedule_.keep(majority());
+  return schedule_.choose_victim(candidates());
+}
+
+std::optional<std::uint32_t> ChurnRun::choose_leaver() {
+  schedule_.keep(majority());
+  return schedule_.choose_leaver(candidates());
 }
 
 // Synchronisations that fetch are short and rare, so some of the kills are aimed at them.
@@ -76,7 +107,7 @@ void ChurnRun::kill_one() {
 void ChurnRun::kill_now() {
   kill_aims_at_sync_ = false;
   for (int i = schedule_.kill_two() ? 2 : 1; i > 0; --i) {
-    const auto victim = schedule_.choose_victim(candidates());
+    const auto victim = choose_victim();
     if (victim) kill_worker(*workers_[*victim]);
   }
   kill_timer_.once(schedule_.gap_ms(options_.kill_every_ms), [this] { kill_one(); });
@@ -85,7 +116,10 @@ void ChurnRun::kill_now() {
 void ChurnRun::kill_worker(WorkerRecord& worker) {
   if (!worker.up()) return;
   worker.killed = true;
-  if (!worker.stopped) clock_.killed(now_ns(), worker.peer_id);
+  if (!worker.stopped) {
+    worker.disturbed_ns = now_ns();
+    clock_.killed(worker.disturbed_ns, worker.peer_id);
+  }
   ++tally_.kills;
   worker.process->signal(SIGKILL);
 }
@@ -93,11 +127,11 @@ void ChurnRun::kill_worker(WorkerRecord& worker) {
 /// It ends by that, as if it had been killed; the others go on.
 void ChurnRun::break_devices_of_one() {
   device_fault_timer_.once(schedule_.gap_ms(options_.device_fault_every_ms), [this] { break_devices_of_one(); });
-  const auto victim = schedule_.choose_victim(candidates());
+  const auto victim = choose_victim();
   if (!victim) return;
   WorkerRecord& worker = *workers_[*victim];
   worker.killed = true;
-  worker.device_fault_ns = now_ns();
+  worker.device_fault_ns = worker.disturbed_ns = now_ns();
   clock_.killed(worker.device_fault_ns, worker.peer_id);
   worker.process->tell(tally_.device_faults++ % 2 == 0 ? "devices-fail" : "devices-hang");
 }
@@ -107,13 +141,14 @@ void ChurnRun::stop_one() {
   // Stopped peers hold up the others up to the stall bound each; more than a few at once would only stand
   // still.
   if (to_continue_.size() >= std::max(1u, options_.peers / 4)) return;
-  const auto victim = schedule_.choose_victim(candidates());
+  const auto victim = choose_victim();
   if (!victim) return;
   WorkerRecord& worker = *workers_[*victim];
   worker.stopped = true;
   worker.may_be_expelled = true;
   ++tally_.stops;
-  clock_.stopped(now_ns(), worker.peer_id);
+  worker.disturbed_ns = now_ns();
+  clock_.stopped(worker.disturbed_ns, worker.peer_id);
   worker.process->signal(SIGSTOP);
   to_continue_.emplace_back(now_ns() + schedule_.stopped_for_ms() * 1'000'000, &worker);
 }
@@ -130,12 +165,12 @@ void ChurnRun::continue_worker(WorkerRecord& worker) {
 void ChurnRun::swing() {
   const std::uint32_t before = target_;
   target_ = schedule_.swing(target_);
-  const auto leaver = schedule_.choose_leaver(candidates());
+  const auto leaver = choose_leaver();
   // A smaller target sends someone away; a larger one does so too every now and then, which makes a
   // replacement join.
   if (leaver && (target_ < before || schedule_.spawn_at_once())) {
     WorkerRecord& worker = *workers_[*leaver];
-    worker.leave_told_ns = now_ns();
+    worker.leave_told_ns = worker.disturbed_ns = now_ns();
     ++tally_.leaves;
     worker.process->tell("leave");
   }
@@ -177,30 +212,6 @@ void ChurnRun::reset_one() {
   reset_timer_.once(schedule_.gap_ms(options_.reset_every_ms), [this] { reset_one(); });
   const auto one = schedule_.choose_leaver(candidates());
   if (one) workers_[*one]->process->tell("reset");
-}
-
-// It hears nothing, says nothing, and is back: to its members that is no reason to be lost.
-void ChurnRun::pause_master() {
-  if (!master_ || master_->ended() || master_killed_ || master_paused_) return;
-  master_paused_ = true;
-  ++tally_.master_pauses;
-  master_->signal(SIGSTOP);
-  pause_timer_.once(schedule_.master_paused_ms(), [this] { continue_master(); });
-}
-
-void ChurnRun::continue_master() {
-  pause_timer_.stop();
-  if (!std::exchange(master_paused_, false)) return;
-  if (master_ && !master_->ended()) master_->signal(SIGCONT);
-}
-
-void ChurnRun::kill_master() {
-  if (!master_ || master_->ended() || master_killed_) return;
-  master_killed_ = true;
-  master_killed_ns_ = now_ns();
-  ++tally_.master_restarts;
-  clock_.master_killed(master_killed_ns_);
-  master_->signal(SIGKILL);
 }
 
 }  // namespace hawser::churn

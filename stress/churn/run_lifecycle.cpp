@@ -17,41 +17,17 @@
 namespace hawser::churn {
 namespace {
 
-// For all workers together to leave, and for the master to end, when they are told to.
+// For all workers together to leave when they are told to.
 constexpr std::uint64_t kLeaveMs = 15'000;
 // More of the same tells nothing new.
 constexpr std::uint64_t kCrashesMax = 12;
 constexpr std::uint64_t kAnswerMs = 1'000;
-constexpr std::uint64_t kMasterEndMs = 5'000;
-
-void add_bounds(std::vector<std::string>& arguments, const LibraryBounds& bounds) {
-  arguments.insert(arguments.end(), {"--silence-ms", std::to_string(bounds.silence_ms), "--stall-ms",
-                                     std::to_string(bounds.stall_ms)});
-}
 
 void add_state(std::vector<std::string>& arguments, const StateOptions& state) {
   arguments.insert(arguments.end(),
                    {"--state-bytes", std::to_string(state.ballast_bytes), "--sync-every",
                     std::to_string(state.sync_every), "--checkpoint-every",
                     std::to_string(state.checkpoint_every), "--prefetch", state.prefetch ? "1" : "0"});
-}
-
-std::string describe(const ChildEnd& end) {
-  return end.signal != 0 ? "signal " + std::to_string(end.signal)
-                         : "exit status " + std::to_string(end.status);
-}
-
-// What a crashed process said that names the cause; all that it said is in the log.
-std::string last_words(const ChildProcess& process) {
-  std::string words;
-  for (const std::string& line : process.last_error_lines()) {
-    const auto says = [&](const char* mark) { return line.find(mark) != std::string::npos; };
-    if (words.empty() || says("SUMMARY") || says("ERROR") || says("WARNING: Thread") ||
-        says("terminate called") || says("assert")) {
-      words = line;
-    }
-  }
-  return words.empty() ? ", silently" : ", saying: " + words;
 }
 
 }  // namespace
@@ -67,8 +43,7 @@ ChurnRun::ChurnRun(const ChurnOptions& options, EmulatedHosts* hosts)
       swing_timer_(loop_),
       wipe_out_timer_(loop_),
       reset_timer_(loop_),
-      pause_timer_(loop_),
-      master_timer_(loop_),
+      serving_timer_(loop_),
       watch_timer_(loop_),
       show_timer_(loop_),
       end_timer_(loop_) {
@@ -107,7 +82,7 @@ void ChurnRun::make_secret() {
 
 int ChurnRun::run() {
   make_secret();
-  spawn_master();
+  make_masters();
   // Without a master there is nothing to wait for.
   end_timer_.once(10'000, [this] {
     violation("hang", "the master did not say its address");
@@ -126,44 +101,6 @@ int ChurnRun::run() {
   return tally_.violations.count == 0 ? 0 : 1;
 }
 
-void ChurnRun::spawn_master() {
-  const std::string fresh = (hosts_ != nullptr ? hosts_->address(0) : "127.0.0.1") + ":0";
-  std::vector<std::string> arguments{"master", "--listen", master_address_.empty() ? fresh : master_address_};
-  if (hosts_ != nullptr) arguments.insert(arguments.end(), {"--network", hosts_->name_space(0)});
-  add_bounds(arguments, options_.bounds);
-  if (master_) former_masters_.push_back(std::move(master_));
-  master_killed_ = master_paused_ = false;
-  master_ = std::make_unique<ChildProcess>(
-      loop_, arguments,
-      ChildProcess::Callbacks{.on_line = [this](std::string_view line) { on_master_line(line); },
-                              .on_error_line = [this](std::string_view line) { log_line("master", line); },
-                              .on_end = [this](const ChildEnd& end) { on_master_end(end); }});
-}
-
-void ChurnRun::on_master_line(std::string_view text) {
-  const ReportLine line(text);
-  if (line.word() != "listening") return;
-  if (master_address_.empty()) {
-    master_address_ = line.get("address");
-    begin();
-  } else if (line.get("address") != master_address_) {
-    violation("master",
-              "it listens on " + std::string(line.get("address")) + " after a restart on " + master_address_);
-  }
-}
-
-void ChurnRun::on_master_end(const ChildEnd& end) {
-  const bool wanted = master_killed_ || phase_ == Phase::stopping_master;
-  if (!wanted ||
-      (phase_ == Phase::stopping_master && !master_killed_ && (end.signal != 0 || end.status != 0))) {
-    violation("crash", "the master ended with " + describe(end) + last_words(*master_));
-  }
-  if (phase_ == Phase::stopping_master) return end_loop();
-  if (phase_ == Phase::leaving) return;
-  if (!wanted) return finish("the master is gone");
-  master_timer_.once(schedule_.master_away_ms(), [this] { spawn_master(); });
-}
-
 void ChurnRun::begin() {
   phase_ = Phase::running;
   begin_ns_ = last_step_ns_ = now_ns();
@@ -174,7 +111,11 @@ void ChurnRun::begin() {
     refresh_tally();
     scoreboard_.show(tally_);
   });
-  end_timer_.once(static_cast<std::uint64_t>(options_.seconds * 1000), [this] { settle(); });
+  // Else the last of these ends it.
+  if (options_.master_kills + options_.master_stops == 0)
+    end_timer_.once(static_cast<std::uint64_t>(options_.seconds * 1000), [this] { settle(); });
+  else
+    end_timer_.stop();
 }
 
 void ChurnRun::top_up() {
@@ -191,7 +132,7 @@ void ChurnRun::spawn_worker() {
   worker.spawned_ns = worker.progress_ns = now_ns();
   std::vector<std::string> arguments{"worker",
                                      "--master",
-                                     master_address_,
+                                     master_addresses_,
                                      "--name",
                                      worker.name,
                                      "--seed",
@@ -243,14 +184,14 @@ void ChurnRun::on_worker_end(WorkerRecord& worker, const ChildEnd& end) {
   const bool clean = end.signal == 0 && end.status == 0;
   if (!worker.killed && !(clean && worker.leave_told_ns != 0)) {
     violation("crash", worker.name + " ended with " + describe(end) + ", which nobody asked for" +
-                           last_words(*worker.process));
+                           worker.process->last_words());
   }
   std::erase_if(to_continue_, [&](const auto& entry) { return entry.second == &worker; });
   worker.synced = false;
   if (tally_.violations.of("crash") >= kCrashesMax) finish("too many crashes");
   if (phase_ == Phase::running && schedule_.spawn_at_once()) top_up();
   const bool any_up = std::any_of(workers_.begin(), workers_.end(), [](const auto& w) { return w->up(); });
-  if (phase_ == Phase::leaving && !any_up) stop_master();
+  if (phase_ == Phase::leaving && !any_up) stop_masters();
 }
 
 void ChurnRun::on_signal(int number) {
@@ -266,9 +207,9 @@ void ChurnRun::on_signal(int number) {
 void ChurnRun::settle() {
   settle_ns_ = now_ns();
   for (LoopTimer* timer : {&kill_timer_, &stop_timer_, &device_fault_timer_, &continue_timer_, &swing_timer_,
-                           &wipe_out_timer_, &reset_timer_})
+                           &wipe_out_timer_, &reset_timer_, &serving_timer_})
     timer->stop();
-  continue_master();
+  for (const auto& master : masters_) continue_master(*master);
   kill_aims_at_sync_ = wipe_out_aims_at_sync_ = false;
   for (const auto& worker : workers_) continue_worker(*worker);
 }
@@ -279,10 +220,10 @@ void ChurnRun::finish(const std::string& why) {
   phase_ = Phase::leaving;
   end_reason_ = why;
   for (LoopTimer* timer : {&kill_timer_, &stop_timer_, &device_fault_timer_, &continue_timer_, &swing_timer_,
-                           &wipe_out_timer_, &reset_timer_, &watch_timer_, &show_timer_}) {
+                           &wipe_out_timer_, &reset_timer_, &serving_timer_, &watch_timer_, &show_timer_}) {
     timer->stop();
   }
-  continue_master();
+  for (const auto& master : masters_) continue_master(*master);
   bool any_up = false;
   for (const auto& worker : workers_) {
     if (!worker->up()) continue;
@@ -291,7 +232,7 @@ void ChurnRun::finish(const std::string& why) {
     if (worker->leave_told_ns == 0) worker->leave_told_ns = now_ns();
     worker->process->tell("leave");
   }
-  if (!any_up) return stop_master();
+  if (!any_up) return stop_masters();
   end_timer_.once(kLeaveMs, [this] { ask_who_stays(); });
 }
 
@@ -312,26 +253,14 @@ void ChurnRun::ask_who_stays() {
   });
 }
 
-void ChurnRun::stop_master() {
-  if (phase_ == Phase::stopping_master || phase_ == Phase::over) return;
-  phase_ = Phase::stopping_master;
-  master_timer_.stop();
-  if (!master_ || master_->ended()) return end_loop();
-  master_->tell("leave");
-  end_timer_.once(kMasterEndMs, [this] {
-    violation("hang", "the master did not end within " + std::to_string(kMasterEndMs) + " ms");
-    master_killed_ = true;
-    master_->signal(SIGKILL);
-  });
-}
-
 void ChurnRun::end_loop() {
   phase_ = Phase::over;
   for (LoopTimer* timer :
        {&kill_timer_, &stop_timer_, &device_fault_timer_, &continue_timer_, &swing_timer_, &wipe_out_timer_,
-        &reset_timer_, &pause_timer_, &master_timer_, &watch_timer_, &show_timer_, &end_timer_}) {
+        &reset_timer_, &serving_timer_, &watch_timer_, &show_timer_, &end_timer_}) {
     timer->close();
   }
+  for (const auto& master : masters_) master->back.close();
   for (uv_signal_t& handle : signals_) uv_close(reinterpret_cast<uv_handle_t*>(&handle), nullptr);
 }
 
@@ -342,8 +271,10 @@ void ChurnRun::kill_everything() {
     worker->killed = true;
     worker->process->signal(SIGKILL);
   }
-  master_killed_ = true;
-  if (master_) master_->signal(SIGKILL);
+  for (const auto& master : masters_) {
+    master->killed = true;
+    if (master->up()) master->process->signal(SIGKILL);
+  }
 }
 
 void ChurnRun::check_no_process_left() {

@@ -116,13 +116,15 @@ void ChurnRun::on_round(WorkerRecord& worker, const ReportLine& line) {
                                  .members = line.list("members")};
   worker.round_ns = step.at_ns;
   clock_.on_step(step);
+  note_term(step);
   // A step of someone who was killed then may still be heard.
   if (news.new_lineage || step.at_ns > wiped_out_ns_ + kKilledNs) wiped_out_ns_ = 0;
   if (!news.first) return;
   last_step_ns_ = now_ns();
   everyone_asked_ns_ = 0;
   tally_.epoch = std::max(tally_.epoch, step.epoch);
-  members_last_ = step.members.size();
+  members_last_ = step.members;
+  members_last_ns_ = step.at_ns;
 }
 
 void ChurnRun::on_error(WorkerRecord& worker, const ReportLine& line) {
@@ -138,7 +140,8 @@ void ChurnRun::on_error(WorkerRecord& worker, const ReportLine& line) {
   if (line.number("excused") == 1u) return;
   if (kind == "refused") violation("refused", what);
   // Members that retry the same call always call the same thing, except around a restart of the master.
-  if (kind == "mismatch" && options_.retry == RetryPolicy::call && tally_.master_restarts == 0) {
+  if (kind == "mismatch" && options_.retry == RetryPolicy::call && tally_.master_restarts == 0 &&
+      (options_.standby == 0 || tally_.master_pauses == 0)) {
     violation("mismatch_without_cause", what);
   }
 }
@@ -156,7 +159,7 @@ void ChurnRun::refresh_tally() {
   tally_.lineages = ledger_.lineages();
   tally_.state.agreed = states_.syncs();
   tally_.state.confirmations = states_.confirmations();
-  tally_.world = members_last_;
+  tally_.world = members_last_.size();
   tally_.processes_up = static_cast<std::uint64_t>(
       std::count_if(workers_.begin(), workers_.end(), [](const auto& w) { return w->up(); }));
 }

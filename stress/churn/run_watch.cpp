@@ -38,9 +38,10 @@ void ChurnRun::watch() {
   };
   // A master that is restarted when nobody is left begins another run, with epochs from 1.
   const bool nobody_left = wiped_out_ns_ != 0 || wipe_out_aims_at_sync_;
-  if (!nobody_left && due(master_kill_times_ms_)) kill_master();
+  if (!nobody_left && due(master_kill_times_ms_)) kill_master(*masters_.front());
   if (now >= master_killed_ns_ + kMasterBackNs && due(wipe_out_times_ms_)) wipe_out();
-  if (due(master_pause_times_ms_)) pause_master();
+  if (due(master_pause_times_ms_)) pause_master(*masters_.front());
+  ask_who_serves(now);
   top_up();
   watch_everyone(now);
   for (const auto& worker : workers_) {
@@ -65,10 +66,16 @@ void ChurnRun::watch_everyone(std::uint64_t now) {
       worker->where.clear();
       if (worker->up()) worker->process->tell("where");
     }
+    for (const auto& master : masters_)
+      if (options_.standby > 0 && master->running()) master->process->tell("stands");
     return;
   }
   if (now - everyone_asked_ns_ < kAnswerNs) return;
   std::string where;
+  if (options_.standby > 0)
+    for (const auto& master : masters_)
+      where += " " + master->name + (!master->up() ? " (away)" : master->paused ? " (stopped)" : "") + ": " +
+               (master->waits.empty() ? "serves, or has not said" : master->waits) + ";";
   for (const auto& worker : workers_) {
     if (!worker->up()) continue;
     where += " " + worker->name + (worker->stopped ? " (stopped)" : "") + ": " +

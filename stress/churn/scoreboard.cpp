@@ -10,8 +10,8 @@ namespace {
 
 void print_series(const char* what, const Series& series) {
   if (series.empty()) return;
-  std::printf("  %-38s %6zu   median %8.1f   p95 %8.1f   max %8.1f\n", what, series.count(), series.median(),
-              series.p95(), series.max());
+  std::printf("  %-38s %6zu   median %8.1f   p95 %8.1f   p99 %8.1f   max %8.1f\n", what, series.count(),
+              series.median(), series.p95(), series.p99(), series.max());
 }
 
 std::string first_reason(const Violations& violations) {
@@ -118,6 +118,9 @@ void Scoreboard::summary(const Tally& t, const RecoveryClock& clock, const std::
               ", joins %" PRIu64 ", rejoins %" PRIu64 ", last epoch %" PRIu64 "\n",
               t.steps, t.elapsed_s > 0 ? static_cast<double>(t.steps) / t.elapsed_s : 0, t.collectives,
               t.joins, t.rejoins, t.epoch);
+  if (t.terms > 0)
+    std::printf("  masters         served the run one after the other %" PRIu64 ", last term %" PRIu64 "\n", t.terms,
+                t.term);
   print_mixed(t.mixed);
   print_state(t.state);
   std::printf("  checked         reports that confirm another's bits %" PRIu64
@@ -132,7 +135,9 @@ void Scoreboard::summary(const Tally& t, const RecoveryClock& clock, const std::
                 "note", t.standstills);
   print_series("kill to next step without the dead", clock.kills_ms());
   print_series("stop to next step without the silent", clock.stops_ms());
-  print_series("master killed to step in a later epoch", clock.masters_ms());
+  print_series(t.terms > 0 ? "master killed to step under another" : "master killed to step in a later epoch",
+               clock.masters_ms());
+  print_series("master stopped to step under another", clock.master_stops_ms());
   print_series("start of a process to its admission", t.admission_ms);
   print_series("leaving", t.leave_ms);
   print_series("sync that fetches", t.state.fetch_ms);

@@ -24,6 +24,7 @@ class Series {
   double min() const { return quantile(0); }
   double median() const { return quantile(0.5); }
   double p95() const { return quantile(0.95); }
+  double p99() const { return quantile(0.99); }
   double max() const { return quantile(1); }
 
  private:

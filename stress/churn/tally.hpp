@@ -63,13 +63,15 @@ struct Tally {
   std::uint64_t joins = 0;    ///< Admissions that workers reported, those of the start included.
   std::uint64_t leaves = 0;   ///< Graceful ones during the run.
   std::uint64_t rejoins = 0;  ///< Of workers that had been removed, after a stop.
-  std::uint64_t master_restarts = 0;
+  std::uint64_t master_restarts = 0;  ///< Kills of it, or of that which served.
   std::uint64_t resets = 0;         ///< Of workers' connections to the master.
   std::uint64_t master_pauses = 0;  ///< It was stopped, and went on.
   std::uint64_t device_faults = 0;
   std::uint64_t wipe_outs = 0;    ///< All workers killed at once.
   std::uint64_t standstills = 0;  ///< Times that this process, and so the machine, did nothing for seconds.
   std::uint64_t epoch = 0;
+  std::uint64_t term = 0;   ///< The highest, of several masters.
+  std::uint64_t terms = 0;  ///< In which a step was committed.
   std::uint64_t world = 0;
   std::uint64_t processes_up = 0;
   std::uint64_t steps = 0;

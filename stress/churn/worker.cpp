@@ -3,6 +3,7 @@
 #include <hawser_sim_device.h>
 
 #include <cstdio>
+#include <sstream>
 
 #include "comm_session.hpp"
 #include "control_channel.hpp"
@@ -41,6 +42,14 @@ bool join(CommSession& session, Reporter& reporter, WorkerRounds& rounds) {
   return false;
 }
 
+/// `masters`: one, or several with commas between them.
+std::uint64_t reset_connections_to_all(const std::string& masters) {
+  std::uint64_t count = 0;
+  std::istringstream list(masters);
+  for (std::string master; std::getline(list, master, ',');) count += reset_connections_to(master);
+  return count;
+}
+
 }  // namespace
 
 int run_worker(const WorkerOptions& options) {
@@ -54,7 +63,7 @@ int run_worker(const WorkerOptions& options) {
         if (line == "devices-fail") session.break_devices(hawserSimDeviceBreak);
         if (line == "devices-hang") session.break_devices(hawserSimDeviceHang);
         if (line == "reset")
-          reporter.say(LineBuilder("control_reset").add("count", std::uint64_t{reset_connections_to(options.master)}));
+          reporter.say(LineBuilder("control_reset").add("count", reset_connections_to_all(options.master)));
       },
       [&] { session.end_calls_that_outlast_the_leave(); });
 

@@ -24,6 +24,7 @@ struct WorkerRecord {
   bool killed = false;               ///< By us.
   std::uint64_t device_fault_ns = 0;  ///< When its devices failed, by which it shall end; 0: they did not.
   std::uint64_t leave_told_ns = 0;   ///< 0: not told.
+  std::uint64_t disturbed_ns = 0;    ///< When it was last killed, stopped or told to leave; 0: never.
   std::uint64_t where_asked_ns = 0;  ///< When it was asked because it seemed to hang.
   /// It was stopped since it joined, so it may be told that it was removed.
   bool may_be_expelled = false;

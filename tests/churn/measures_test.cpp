@@ -67,6 +67,45 @@ TEST_CASE("a restart of the master is over with a later epoch") {
   CHECK(clock.masters_ms().count() == 1);
 }
 
+TEST_CASE("of several masters, a kill of the one that serves is over under another one") {
+  RecoveryClock clock;
+  const auto epoch_of = [](std::uint64_t term, std::uint64_t number) { return (term << 32) + number; };
+  clock.on_step({.at_ns = 1, .epoch = epoch_of(1, 4), .members = {1}});
+  clock.serving_master_killed(2'000'000);
+  clock.on_step({.at_ns = 3'000'000, .epoch = epoch_of(1, 5), .members = {1}});
+  CHECK(clock.masters_ms().empty());
+  clock.on_step({.at_ns = 6'000'000, .epoch = epoch_of(3, 1), .members = {1}});
+  CHECK(clock.masters_ms().count() == 1);
+  CHECK(clock.masters_ms().max() == 4);
+  clock.serving_master_stopped(7'000'000);
+  clock.serving_master_continued();
+  clock.on_step({.at_ns = 8'000'000, .epoch = epoch_of(4, 1), .members = {1}});
+  CHECK(clock.master_stops_ms().empty());
+  clock.serving_master_stopped(9'000'000);
+  clock.on_step({.at_ns = 14'000'000, .epoch = epoch_of(5, 1), .members = {1}});
+  CHECK(clock.master_stops_ms().max() == 5);
+  CHECK(clock.masters_ms().count() == 1);
+}
+
+TEST_CASE("where another master may have to take the run over, more than half of the last view stays") {
+  ChurnOptions options;
+  options.peers = 5;
+  ChurnSchedule schedule(options);
+  std::vector<Candidate> workers;
+  for (std::uint32_t i = 0; i < 5; ++i)
+    workers.push_back({.index = i, .member = true, .synced = true, .running = true, .in_view = i < 4});
+  schedule.keep(Majority{.of = 4, .unsettled = 0});
+  CHECK(schedule.choose_victim(workers));
+  // Of four, one is gone.
+  workers[0].running = false;
+  schedule.keep(Majority{.of = 4, .unsettled = 0});
+  for (int i = 0; i < 50; ++i) CHECK(schedule.choose_victim(workers) == 4u);
+  schedule.keep(Majority{.of = 4, .unsettled = 1});
+  CHECK_FALSE(schedule.choose_victim(workers));
+  schedule.keep(std::nullopt);
+  CHECK(schedule.choose_victim(workers));
+}
+
 TEST_CASE("victims leave enough holders of the weights behind") {
   ChurnOptions options;
   options.peers = 4;
