@@ -72,9 +72,12 @@ struct OthersSeen {
   bool all_answered = false;
   bool none_serves = true;   ///< Of those that answered.
   bool none_gathers = true;  ///< Nor do members wait with any of them.
-  std::uint64_t term = 0;   ///< The highest of theirs,
-  RunId run{};              ///< and whose that is.
+  std::uint64_t term = 0;          ///< The highest of theirs.
+  std::uint64_t serving_term = 0;  ///< Of those that serve the highest,
+  RunId run{};                     ///< and whose that is.
 };
+/// One more has answered.
+void note_other(OthersSeen& seen, const RunStatus& status);
 /// Time has passed; deadlines may have come.
 struct Tick {};
 using MasterEvent = std::variant<ConnectionOpened, ConnectionClosed, Authenticated, PeerSaid, OthersSeen, Tick>;

@@ -236,6 +236,7 @@ class MasterMachine::State {
     std::map<std::uint32_t, Recovery> groups;
     std::optional<Instant> look_at{};  ///< When those who are missing will be given up.
     std::optional<Instant> looked_at{};
+    std::optional<Instant> told_to_stay{};  ///< Those that are here, of several masters'.
     std::optional<Instant> deserted_since{};  ///< All have gone again, some of them with a good-bye.
     bool chosen = false;
     RunId run;
@@ -525,6 +526,8 @@ class MasterMachine::State {
   void stand_by(ConnectionId connection, std::string why, MasterActions& out);
   void send_newcomers_elsewhere(MasterActions& out);
   bool has_accepted_another(const Resume& message) const;
+  void note_accepted_another(Instant now, ConnectionId connection, const Resume& message, MasterActions& out);
+  void tell_to_stay(Instant now, const std::map<std::uint32_t, ChosenView>& groups, MasterActions& out);
   bool may_begin(Instant now) const;
   bool must_step_down(const std::vector<Loss>& losses);
   void close_all(MasterActions& out);

@@ -196,12 +196,14 @@ void PeerMachine::master_down(Instant now, const std::string& reason, bool is_no
   if (master_ == MasterLink::up) {
     const LogLevel level = phase_ == Phase::member && welcomed_ ? LogLevel::notice : LogLevel::info;
     out.emplace_back(LogEvent{level, "master-connection-lost", "the connection to the master broke: " + reason});
-    if (welcomed_) backoff_ = kBackoffMin;
+    if (welcomed_ || stay_until_) backoff_ = kBackoffMin;
   }
   if (!down_since_) down_since_ = now;
   down_reason_ = reason;
   master_ = MasterLink::down;
-  dial_later(now, std::exchange(welcomed_, false));
+  // Members that gather at one that stands by are not to miss each other because a connection broke.
+  const bool was_good = std::exchange(welcomed_, false) || stay_until_;
+  dial_later(now, was_good);
 }
 
 void PeerMachine::master_said(Instant now, const MasterMessage& message, PeerActions& out) {
@@ -555,7 +557,7 @@ void PeerMachine::tick(Instant now, PeerActions& out) {
 /// that is not answered even sooner.
 Instant PeerMachine::silent_at() const {
   const Duration longest = bounds_.silence / 2;
-  return heard_at_ + (welcomed_ ? longest : std::min(longest, bounds_.silence / 4 * (1 << std::min(unanswered_, 2))));
+  return heard_at_ + (welcomed_ || stay_until_ ? longest : std::min(longest, bounds_.silence / 4 * (1 << std::min(unanswered_, 2))));
 }
 
 std::optional<Instant> PeerMachine::next_deadline() const {

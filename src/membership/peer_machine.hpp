@@ -196,7 +196,7 @@ class PeerMachine {
   void tell_master(PeerMessage message, PeerActions& out);
   void announce(const OpKey& key, Op& op, PeerActions& out);
   void dial(Instant now, PeerActions& out);
-  void dial_later(Instant now, bool was_welcomed);
+  void dial_later(Instant now, bool was_good);
   void leave_master(Instant now, const std::string& why, PeerActions& out);
   bool is_superseded(Instant now, std::uint64_t term, PeerActions& out);
   Duration patience_at_standby() const;

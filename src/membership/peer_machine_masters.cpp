@@ -13,12 +13,12 @@ constexpr Duration kStandbyPatience = seconds(2);
 
 }  // namespace
 
-/// The master that it had, first. Then one after the other, and a pause after the last of the list.
-void PeerMachine::dial_later(Instant now, bool was_welcomed) {
+/// The master that it had, or stayed with, first. Then one after the other, and a pause after the last of the list.
+void PeerMachine::dial_later(Instant now, bool was_good) {
   stay_until_.reset();
   tells_links_ = false;
-  if (was_welcomed) missed_in_row_ = 0;
-  if (!was_welcomed && bounds_.masters > 1) {
+  if (was_good) missed_in_row_ = 0;
+  if (!was_good && bounds_.masters > 1) {
     master_at_ = (master_at_ + 1) % bounds_.masters;
     redial_at_ = now;
     if (++missed_in_row_ % bounds_.masters != 0) return;
@@ -31,6 +31,7 @@ void PeerMachine::dial_later(Instant now, bool was_welcomed) {
 void PeerMachine::leave_master(Instant now, const std::string& why, PeerActions& out) {
   out.emplace_back(CloseMaster{why});
   welcomed_ = false;
+  stay_until_.reset();
   master_down(now, why, false, out);
 }
 
@@ -56,12 +57,13 @@ void PeerMachine::said(Instant now, const Standby& message, PeerActions& out) {
     return leave_master(now, message.sentence, out);
   }
   down_reason_ = message.sentence;
+  unanswered_ = 0;
   if (!stay_until_) {
     out.emplace_back(LogEvent{LogLevel::info, "master-gathers", message.sentence});
     tells_links_ = true;
     tell_all_links(out);
-    stay_until_ = now + patience_at_standby();
   }
+  stay_until_ = now + patience_at_standby();
 }
 
 void PeerMachine::said(Instant, const ViewHeld& message, PeerActions&) {

@@ -80,8 +80,7 @@ void MasterMachine::State::resume(Instant now, ConnectionId connection, const Re
   if (const auto error = key_refusal(who, connections_.at(connection), false))
     return turn_away(connection, *error, out);
   if (is_outdated(who)) return drop_connection(connection, "the peer has opened a newer connection", out);
-  if (has_accepted_another(message))
-    return stand_by(connection, "this peer has accepted a later master, and hears this one no more", out);
+  if (has_accepted_another(message)) return note_accepted_another(now, connection, message, out);
   if (const auto known = peers_.find(who.id); known != peers_.end()) {
     Peer& peer = known->second;
     const bool is_same = (peer.who.is_same_peer(who) || planted(PlantedFault::borrowed_name)) &&

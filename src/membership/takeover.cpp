@@ -19,8 +19,19 @@ constexpr Duration kLookSoon = milliseconds(300);
 constexpr Duration kLookWhileServing = seconds(2);
 /// Terms that a member may be ahead of its view: masters that nearly took over.
 constexpr std::uint64_t kTermsAheadMax = 1 << 16;
+/// Members that stay with a master for a while are told so often to stay: well within what they stay by themselves.
+constexpr Duration kToldToStay = seconds(1);
 
 }  // namespace
+
+void note_other(OthersSeen& seen, const RunStatus& status) {
+  seen.none_serves = seen.none_serves && !status.serves;
+  seen.none_gathers = seen.none_gathers && !status.gathers;
+  seen.term = std::max(seen.term, status.term);
+  if (!status.serves || std::pair(status.term, status.run) < std::pair(seen.serving_term, seen.run)) return;
+  seen.serving_term = status.term;
+  seen.run = status.run;
+}
 
 std::unique_ptr<MasterMachine::State> MasterMachine::State::successor(Instant now) {
   auto next = std::make_unique<State>(config_, random_.next(), now, rules_);
@@ -40,7 +51,7 @@ void MasterMachine::State::on(Instant now, const OthersSeen& event, MasterAction
   others_seen_ = event;
   if (event.term <= limits::kTermMax) known_term_ = std::max(known_term_, event.term);
   // Each serves members that do not reach the other, or did not: one is enough. Of two alike neither stays.
-  if (serves_ && !event.none_serves && std::pair(event.term, event.run) >= std::pair(term_, run_)) {
+  if (serves_ && !event.none_serves && std::pair(event.serving_term, event.run) >= std::pair(term_, run_)) {
     stepping_down_ = "another master, of a later term, serves the run: this one stands by";
     return;
   }
@@ -88,6 +99,19 @@ bool MasterMachine::State::has_accepted_another(const Resume& message) const {
   const std::uint64_t term = std::max(message.term, term_of(message.view.epoch));
   if (term > term_of(message.view.epoch) + kTermsAheadMax) return true;
   return (serves_ || (recovering_ && recovering_->chosen)) && term > term_;
+}
+
+/// A member that says so never hears this master again: if it was counted on until now, it is lost. One that lies harms
+/// itself.
+void MasterMachine::State::note_accepted_another(Instant now, ConnectionId connection, const Resume& message,
+                                                 MasterActions& out) {
+  stand_by(connection, "this peer has accepted a later master, and hears this one no more", out);
+  const auto known = peers_.find(message.who.id);
+  if (!serves_ || known == peers_.end() || known->second.role != Role::member ||
+      !known->second.who.is_same_peer(message.who))
+    return;
+  lose(now, message.who.id, {Status::expelled, "this peer has accepted a later master"},
+       "it has accepted a later master", out);
 }
 
 // ------------------------------------------------------------------------------------------- who has which view
@@ -189,11 +213,11 @@ void MasterMachine::State::choose_to_take_over(Instant now, MasterActions& out) 
   };
   if (now < recovering.began + std::min(kClaimsAtLeast, config_.recovery) || !looks_at_missing(now)) return;
   if (!serves_ && (!others_seen_at_ || *others_seen_at_ < recovering.began)) return;
-  if (!serves_ && !others_seen_.none_serves) return wait("another master that it reaches serves it");
   struct RunChoice {
     std::map<std::uint32_t, ChosenView> groups;
     std::size_t back = 0;
     std::uint64_t term = 0;
+    std::size_t hear_no_other = 0;  ///< Of these, who have accepted a later master than any that serves.
     bool ready = true;
   };
   std::map<RunId, RunChoice> runs;
@@ -208,7 +232,9 @@ void MasterMachine::State::choose_to_take_over(Instant now, MasterActions& out) 
       MajorityChoice choice = majority_of(number, run, false);
       for (const PeerId survivor : choice.survivors) {
         const Resume& resumed = recovery.claims.at(survivor).resume;
-        of_run.term = std::max({of_run.term, resumed.term, term_of(resumed.view.epoch)});
+        const std::uint64_t term = std::max(resumed.term, term_of(resumed.view.epoch));
+        of_run.term = std::max(of_run.term, term);
+        of_run.hear_no_other += term > others_seen_.serving_term ? 1 : 0;
       }
       if (!choice.view || (serves_ && of_run.term > term_)) {
         lacking = choice.lacking;
@@ -225,8 +251,15 @@ void MasterMachine::State::choose_to_take_over(Instant now, MasterActions& out) 
     }
   const auto best = std::max_element(runs.begin(), runs.end(),
                                      [](const auto& a, const auto& b) { return a.second.back < b.second.back; });
+  // One that its members have left behind does not know yet that it is none any more.
+  if (!serves_ && !others_seen_.none_serves &&
+      (best == runs.end() || 2 * best->second.hear_no_other <= best->second.back))
+    return wait("another master that it reaches serves it");
   if (best == runs.end() || best->second.groups.empty()) return wait(lacking);
-  if (!best->second.ready) return wait("it waits for those members that are not here yet");
+  if (!best->second.ready) {
+    tell_to_stay(now, best->second.groups, out);
+    return wait("it waits for those members that are not here yet");
+  }
   if (!serves_ && std::max(known_term_, best->second.term) >= limits::kTermMax) return wait("there is no later term");
   if (!serves_) term_ = std::max(known_term_, best->second.term) + 1;
   recovering.chosen = true;
@@ -240,6 +273,20 @@ void MasterMachine::State::choose_to_take_over(Instant now, MasterActions& out) 
       tell(peer, Welcome{.run = recovering.run, .seen_host = peer.seen_host, .term = term_}, out);
       tell(peer, Present{.view = false, .outcomes = true}, out);
     }
+}
+
+/// They are enough, and shall not go and look elsewhere while this master waits for the rest.
+void MasterMachine::State::tell_to_stay(Instant now, const std::map<std::uint32_t, ChosenView>& groups,
+                                        MasterActions& out) {
+  Recovering& recovering = *recovering_;
+  if (!recovering.told_to_stay || now >= *recovering.told_to_stay + kToldToStay) {
+    recovering.told_to_stay = now;
+    for (const auto& [number, from] : groups)
+      for (const PeerId id : from.survivors)
+        tell(id, Standby{.sentence = "this master takes the run over soon, and waits for the last members",
+                         .gathers = true}, out);
+  }
+  recovering.look_at = earlier(recovering.look_at, *recovering.told_to_stay + kToldToStay);
 }
 
 /// Of those who have accepted this master by now.

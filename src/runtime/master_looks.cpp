@@ -86,12 +86,7 @@ void MasterLooks::said(std::size_t which, const std::string& message) {
   if (status == nullptr) {
     result_.all_answered = false;
   } else if (status->run != self_) {
-    result_.none_serves = result_.none_serves && !status->serves;
-    result_.none_gathers = result_.none_gathers && !status->gathers;
-    if (status->term >= result_.term) {
-      result_.term = status->term;
-      result_.run = status->run;
-    }
+    note_other(result_, *status);
   }
   ended(which);
   maybe_done();

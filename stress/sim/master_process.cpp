@@ -107,12 +107,8 @@ void MasterProcess::others_seen(std::uint64_t incarnation) {
     seen.all_answered = seen.all_answered && answers;
     if (!answers) continue;
     const auto snapshot = other->machine().snapshot();
-    seen.none_serves = seen.none_serves && !snapshot.serves;
-    seen.none_gathers = seen.none_gathers && !snapshot.recovering;
-    if (snapshot.term >= seen.term) {
-      seen.term = snapshot.term;
-      seen.run = snapshot.run;
-    }
+    note_other(seen, {.run = snapshot.run, .serves = snapshot.serves, .gathers = snapshot.recovering,
+                      .term = snapshot.term});
   }
   const Duration delay = world_.profile.network.control_delay.draw(world_.random);
   world_.queue.after(delay, [this, incarnation, seen] {

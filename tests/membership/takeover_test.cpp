@@ -1,5 +1,6 @@
 #include "membership/majority.hpp"
 #include "membership/master_bench.hpp"
+#include "membership/peer_bench.hpp"
 
 /// Several masters, one of which serves.
 namespace hawser {
@@ -97,8 +98,106 @@ TEST_CASE("a master hears no member that has accepted a later one, and stands by
   masters.first.say(2, later);
   CHECK_FALSE(masters.first.last<Standby>(2).gathers);
   CHECK(masters.first.closed(2));
+  // It does not come back, so nobody waits for it.
+  CHECK(masters.first.members(1) == Peers{1, 3});
+  // The later one serves nobody yet, and the one that serves is no later one.
   masters.first.see_others({.all_answered = true, .none_serves = false, .term = 2});
+  CHECK(masters.first.logged("stepped-down") == 0);
+  masters.first.see_others({.all_answered = true, .none_serves = false, .term = 2, .serving_term = 2});
   CHECK(masters.first.logged("stepped-down") == 1);
+}
+
+TEST_CASE("a master that too many of its members have left for a later one steps down at once") {
+  TwoMasters masters(3);
+  for (const std::uint64_t peer : {2, 3}) {
+    Resume later = masters.first.memory(peer);
+    later.term = 2;
+    later.who.connection = 9;
+    masters.first.open(peer);
+    masters.first.say(peer, later);
+  }
+  CHECK(masters.first.logged("stepped-down") == 1);
+  CHECK_FALSE(masters.first.machine().snapshot().serves);
+}
+
+TEST_CASE("members that have left a master behind are taken over although it still serves") {
+  TwoMasters masters(3);
+  const std::uint64_t term = GENERATE(1, 2);
+  masters.go_to_second({1, 2, 3}, term);
+  masters.second.see_others({.all_answered = true, .none_serves = false, .term = 1, .serving_term = 1});
+  masters.second.pass(seconds(2));
+  // Those of term 1 may be heard by that master, which may hear them.
+  CHECK(masters.second.count<Welcome>(1) == (term == 2 ? 1u : 0u));
+  if (term == 2) CHECK(masters.second.last<Welcome>(1).term == 3);
+}
+
+TEST_CASE("one member that tells of a later master does not make another one take the run over") {
+  TwoMasters masters(3);
+  masters.go_to_second({1, 2});
+  masters.go_to_second({3}, 2);
+  masters.second.see_others({.all_answered = true, .none_serves = false, .term = 1, .serving_term = 1});
+  masters.second.pass(seconds(10));
+  CHECK(masters.second.count<Welcome>(1) == 0);
+}
+
+TEST_CASE("members that are enough are told to stay while a master waits for the rest") {
+  TwoMasters masters(5);
+  masters.go_to_second({1, 2, 3});
+  masters.second.say(1, Linked{.all = true, .up = {{4}, {5}}, .down = {}});
+  masters.second.say(2, Linked{.all = true, .up = {{4}, {5}}, .down = {}});
+  masters.second.say(3, Linked{.all = true, .up = {{4}, {5}}, .down = {}});
+  masters.second.pass(milliseconds(4500));
+  masters.second.see_others({.all_answered = false});
+  CHECK(masters.second.count<Welcome>(1) == 0);
+  CHECK(masters.second.count<Standby>(1) >= 4);
+  CHECK(masters.second.count<Standby>(1) <= 6);
+  masters.second.pass(seconds(1));
+  CHECK(masters.second.count<Welcome>(1) == 1);
+}
+
+TEST_CASE("a member whose connection to a master that gathers members breaks comes back to that one first") {
+  PeerBench peer({.masters = 2, .silence = seconds(5)});
+  peer.join();
+  peer.down();
+  peer.pass(milliseconds(50));
+  peer.down();
+  peer.tick();
+  REQUIRE(peer.last<DialMaster>().which == 1);
+  peer.up(false);
+  peer.say(Standby{.sentence = "it waits", .gathers = true});
+  peer.down();
+  peer.pass(milliseconds(51));
+  CHECK(peer.last<DialMaster>().which == 1);
+  peer.down();
+  peer.tick();
+  CHECK(peer.last<DialMaster>().which == 0);
+}
+
+TEST_CASE("a member stays with a master that gathers others as long as that says so, and hears it as any master") {
+  PeerBench peer({.masters = 2, .silence = seconds(5)});
+  peer.join();
+  peer.down();
+  peer.pass(milliseconds(50));
+  peer.down();
+  peer.tick();
+  CHECK(peer.last<DialMaster>().which == 1);
+  peer.up(false);
+  // What the master said arrived a little after the connection was there.
+  peer.pass(milliseconds(20));
+  peer.say(Standby{.sentence = "it waits", .gathers = true});
+  const auto pings = peer.sent<Ping>().size();
+  peer.pass(milliseconds(1300));
+  CHECK(peer.sent<Ping>().size() == pings + 1);
+  CHECK(peer.count<CloseMaster>() == 0);
+  for (int i = 0; i < 5; ++i) {
+    peer.say(Standby{.sentence = "it waits", .gathers = true});
+    peer.pass(seconds(1));
+  }
+  CHECK(peer.count<CloseMaster>() == 0);
+  peer.pass(milliseconds(1400));
+  peer.say(Pong{});
+  peer.pass(milliseconds(200));
+  CHECK(peer.count<CloseMaster>() == 1);
 }
 
 TEST_CASE("a run begins once all other masters were reached and none has one") {
