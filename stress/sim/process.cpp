@@ -394,7 +394,9 @@ void Process::deliver(const EngineEvent& event) {
       world_.trace(name_ + " <- link down: " + world_.names.of(down->connection.peer) + "." +
                    std::to_string(down->connection.index) + ", " + down->reason);
   }
+  const bool was_member = info().connected;
   step(event);
+  if (said) check_term(said->message, was_member);
   if (said && std::holds_alternative<StartView>(said->message) && !gone()) check_view();
   settle();
 }

@@ -210,6 +210,7 @@ class Process : public ControlClient {
   void check_prefetch_works() const;
   void end_call(const CallDone& done);
   void check_view();
+  void check_term(const MasterMessage& message, bool was_member);
   void timer();
   void step(const EngineEvent& event);
   void end(Ending ending);
@@ -237,6 +238,7 @@ class Process : public ControlClient {
   std::unique_ptr<TrainingState> state_;
   std::map<std::tuple<std::uint64_t, DataType, std::uint64_t>, std::shared_ptr<Residual>> residuals_;  ///< Tag, shape.
   std::optional<Error> offer_ended_;  ///< How the last call of that kind did.
+  std::uint64_t accepted_term_ = 0;  ///< The highest of a master that has welcomed it as a member.
   std::uint64_t sync_tag_ = 0;
   ViewId sync_view_;
   std::map<CallId, Call> calls_;
