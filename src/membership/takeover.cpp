@@ -102,12 +102,18 @@ bool MasterMachine::State::has_accepted_another(const Resume& message) const {
 }
 
 /// A member that says so never hears this master again: if it was counted on until now, it is lost. One that lies harms
-/// itself.
+/// itself. A master that has nobody at all, as after a stop, believes the first.
 void MasterMachine::State::note_accepted_another(Instant now, ConnectionId connection, const Resume& message,
                                                  MasterActions& out) {
   stand_by(connection, "this peer has accepted a later master, and hears this one no more", out);
+  if (!serves_) return;
+  if (std::all_of(groups_.begin(), groups_.end(),
+                  [](const auto& entry) { return entry.second.unconnected == entry.second.view.size(); })) {
+    stepping_down_ = "none of its members is connected, and there is a later master: this one stands by";
+    return;
+  }
   const auto known = peers_.find(message.who.id);
-  if (!serves_ || known == peers_.end() || known->second.role != Role::member ||
+  if (known == peers_.end() || known->second.role != Role::member ||
       !known->second.who.is_same_peer(message.who))
     return;
   lose(now, message.who.id, {Status::expelled, "this peer has accepted a later master"},

@@ -120,6 +120,18 @@ TEST_CASE("a master that too many of its members have left for a later one steps
   CHECK_FALSE(masters.first.machine().snapshot().serves);
 }
 
+TEST_CASE("a master that has nobody any more steps down as soon as somebody tells of a later one") {
+  TwoMasters masters(5);
+  for (const std::uint64_t peer : {1, 2, 3, 4, 5}) masters.first.close(peer);
+  CHECK(masters.first.machine().snapshot().serves);
+  Resume later = masters.first.memory(2);
+  later.term = 2;
+  later.who.connection = 9;
+  masters.first.open(2);
+  masters.first.say(2, later);
+  CHECK(masters.first.logged("stepped-down") == 1);
+}
+
 TEST_CASE("members that have left a master behind are taken over although it still serves") {
   TwoMasters masters(3);
   const std::uint64_t term = GENERATE(1, 2);
