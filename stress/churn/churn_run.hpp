@@ -31,8 +31,8 @@ namespace hawser::churn {
 /// The orchestrator of one churn run: a libuv loop over the masters' processes, the workers and some timers.
 /// One thread. Where the members are is known only from the lines that they write.
 ///
-/// Its parts by file: run_lifecycle (start, end, processes), run_masters, run_faults (what is done to workers), run_reports
-/// (what they say), run_watch (what they fail to do).
+/// Its parts by file: run_lifecycle (start, end, processes), run_masters, run_faults (what is done to workers),
+/// run_reports (what they say), run_watch (what they fail to do).
 class ChurnRun {
  public:
   ChurnRun(const ChurnOptions& options, EmulatedHosts* hosts);
@@ -93,6 +93,7 @@ class ChurnRun {
   void note_term(const RecoveryClock::Step& step);
   void ask_who_serves(std::uint64_t now);
   void on_master_stands(MasterRecord& master, const ReportLine& line);
+  std::uint64_t master_kills_left() const;
   std::uint64_t master_faults_left() const;
   void disturb_serving_master();
 

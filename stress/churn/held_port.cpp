@@ -13,8 +13,8 @@
 
 namespace hawser::churn {
 
-// Bound, and never listening: with SO_REUSEADDR on both, Linux lets a process listen there, and gives the port to nobody
-// who asks for any.
+// Bound, and never listening: with SO_REUSEADDR on both, Linux lets a process listen there, and gives the port to
+// nobody who asks for any.
 HeldPort::HeldPort() : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
   const int yes = 1;
   sockaddr_in address{};

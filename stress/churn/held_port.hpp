@@ -5,8 +5,8 @@
 
 namespace hawser::churn {
 
-/// A free TCP port of 127.0.0.1 that nobody else is given: a process that is told of it may listen there, be killed, and
-/// listen there again. Where the system lets no other socket have it besides (all but Linux), it is only free now.
+/// A free TCP port of 127.0.0.1 that nobody else is given: a process that is told of it may listen there, be killed,
+/// and listen there again. Where the system lets no other socket have it besides (all but Linux), it is only free now.
 class HeldPort {
  public:
   /// Throws std::runtime_error if the system refuses.

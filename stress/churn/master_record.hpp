@@ -17,7 +17,7 @@ struct MasterRecord {
   std::uint32_t index;
   std::string name = "master";     ///< In the log.
   std::string address;             ///< Empty before it said so, if it chooses its port.
-  std::unique_ptr<HeldPort> port;  ///< Of one of several on the loopback: it is known before the first of them is started.
+  std::unique_ptr<HeldPort> port;  ///< Of one of several on the loopback: known before the first of them is started.
   std::unique_ptr<ChildProcess> process;
   bool listens = false;  ///< The process has said so.
   bool killed = false;   ///< By us.

@@ -191,9 +191,13 @@ void ChurnRun::on_master_stands(MasterRecord& master, const ReportLine& line) {
   serving_timer_.once(schedule_.gap_ms(options_.master_gap_ms), [this] { disturb_serving_master(); });
 }
 
+std::uint64_t ChurnRun::master_kills_left() const {
+  return options_.master_kills - std::min<std::uint64_t>(options_.master_kills, tally_.master_restarts);
+}
+
 std::uint64_t ChurnRun::master_faults_left() const {
-  const auto left = [](std::uint64_t wanted, std::uint64_t done) { return wanted - std::min(wanted, done); };
-  return left(options_.master_kills, tally_.master_restarts) + left(options_.master_stops, tally_.master_pauses);
+  return master_kills_left() + options_.master_stops -
+         std::min<std::uint64_t>(options_.master_stops, tally_.master_pauses);
 }
 
 // There is always another one that can take over.
@@ -205,8 +209,7 @@ void ChurnRun::disturb_serving_master() {
   if (!others_run || one_is_paused || !serving_->running())
     return serving_timer_.once(100, [this] { disturb_serving_master(); });
   MasterRecord& master = *std::exchange(serving_, nullptr);
-  const std::uint64_t kills = options_.master_kills - std::min<std::uint64_t>(options_.master_kills, tally_.master_restarts);
-  if (schedule_.one_of(kills, master_faults_left()))
+  if (schedule_.one_of(master_kills_left(), master_faults_left()))
     kill_master(master);
   else
     pause_master(master);
