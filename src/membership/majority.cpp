@@ -65,6 +65,33 @@ std::vector<Claimed> views_of(const std::vector<MajorityClaim>& claims, const st
   return claimed;
 }
 
+/// Of those here who have started this view or a later one: as many as are surely not one and the same.
+std::size_t backers_of(const Claimed& one, const std::vector<MajorityClaim>& claims) {
+  std::set<KeyId> keys;
+  std::size_t without_key = 0;
+  for (const MajorityClaim& claim : claims) {
+    const Member* const member = one.view->find(claim.peer);
+    if (member == nullptr || claim.view.epoch < one.mark.epoch) continue;
+    if (member->key == KeyId{})
+      ++without_key;
+    else
+      keys.insert(member->key);
+  }
+  return without_key + keys.size();
+}
+
+/// Once a view is held, nobody goes on from one before it: a member that still claims one was left behind, and keeps
+/// nobody from going on. That this is so more of them say than half of that view: no few make it up.
+void forget_left_behind(std::vector<Claimed>& claimed, const std::vector<MajorityClaim>& claims) {
+  const auto held = std::find_if(claimed.begin(), claimed.end(), [](const Claimed& one) {
+    return one.kept.empty() && !one.never_held && one.has_majority();
+  });
+  if (held == claimed.end()) return;
+  const std::size_t backers = backers_of(*held, claims);
+  const Epoch newest = held->mark.epoch;
+  std::erase_if(claimed, [&](const Claimed& one) { return one.mark.epoch < newest && 2 * backers > one.members.size(); });
+}
+
 /// Of the view with those members of this one who are here: none, if it does not keep enough of all that it must.
 std::optional<Footing> footing_from(const Claimed& base, std::vector<Kept> kept, const std::set<PeerId>& here) {
   add(kept, {.left = base.members, .of = base.of});
@@ -141,7 +168,8 @@ MajorityChoice choose_by_majority(const std::vector<MajorityClaim>& claims, cons
     if (!views.contains(claim.view)) return wait("a member has not told its view yet");
     here.insert(claim.peer);
   }
-  const std::vector<Claimed> claimed = views_of(claims, views, left);
+  std::vector<Claimed> claimed = views_of(claims, views, left);
+  forget_left_behind(claimed, claims);
   if (claimed.empty()) return wait("no member of a view is here");
   std::vector<Kept> kept;
   for (const Claimed& one : claimed) {

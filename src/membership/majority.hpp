@@ -55,7 +55,7 @@ struct MajorityChoice {
 };
 /// Decides from which view another master takes a group over. It needs more than half of each view that somebody here
 /// has started, and of each former view that these must keep; save of views that some member of them here has not
-/// started and now never will. Of those that it has more than half of it takes the newest.
+/// started and now never will, and of views before one that is held. Of those that it has more than half of it takes the newest.
 ///
 /// `claims`: of one run and group, in order of arrival, one for each peer. `views`: members of claimed views, as far as
 /// they were presented: while one of them is not known nothing is chosen. `left`: were here and said good-bye.

@@ -527,6 +527,7 @@ class MasterMachine::State {
   void send_newcomers_elsewhere(MasterActions& out);
   bool has_accepted_another(const Resume& message) const;
   void note_accepted_another(Instant now, ConnectionId connection, const Resume& message, MasterActions& out);
+  void send_claimants_to(std::uint64_t serving_term, MasterActions& out);
   void tell_to_stay(Instant now, const std::map<std::uint32_t, ChosenView>& groups, MasterActions& out);
   bool may_begin(Instant now) const;
   bool must_step_down(const std::vector<Loss>& losses);

@@ -55,6 +55,7 @@ void MasterMachine::State::on(Instant now, const OthersSeen& event, MasterAction
     stepping_down_ = "another master, of a later term, serves the run: this one stands by";
     return;
   }
+  if (!serves_ && !event.none_serves) send_claimants_to(event.serving_term, out);
   if (recovering_ && !recovering_->chosen) check_recovery(now, out);
   if (!serves_ && !recovering_ && !may_begin(now)) send_newcomers_elsewhere(out);
   maybe_bootstrap(now, out);
@@ -68,6 +69,22 @@ void MasterMachine::State::send_newcomers_elsewhere(MasterActions& out) {
   for (const auto& [id, connection] : newcomers) {
     stand_by(connection, {}, out);
     peers_.at(id).connection.reset();
+    forget_peer(id);
+  }
+}
+
+/// To a master that serves, those who hear it: it takes them back, or tells them that their run went on without them.
+void MasterMachine::State::send_claimants_to(std::uint64_t serving_term, MasterActions& out) {
+  if (!recovering_ || recovering_->chosen) return;
+  std::vector<PeerId> sent;
+  for (const auto& [number, recovery] : recovering_->groups)
+    for (const auto& [id, claim] : recovery.claims)
+      if (std::max(claim.resume.term, term_of(claim.resume.view.epoch)) <= serving_term) sent.push_back(id);
+  for (const PeerId id : sent) {
+    Peer& peer = peers_.at(id);
+    if (const auto connection = std::exchange(peer.connection, std::nullopt))
+      stand_by(*connection, "another master serves the run", out);
+    forget_claim(id);
     forget_peer(id);
   }
 }

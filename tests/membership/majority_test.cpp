@@ -73,6 +73,36 @@ TEST_CASE("a later view that may have been held is not passed over, whoever clai
   CHECK(survivors_of(all.choose()) == Peers{3, 4, 5});
 }
 
+TEST_CASE("a member that was left behind keeps nobody from going on with a view that is held") {
+  const View old = view_with(7, {1, 2, 3, 4, 5, 6});
+  const View now = view_with(9, {1, 2, 3, 7, 8});
+  Claims claims;
+  claims.add(old, {6});
+  claims.add(now, {1, 7, 8});
+  // Three of five, and no more than half of the old one.
+  CHECK_FALSE(claims.choose().view);
+  claims.add(now, {2});
+  REQUIRE(claims.choose().view == mark_of(now));
+  CHECK(survivors_of(claims.choose()) == Peers{1, 7, 8, 2});
+  // While it is not held, what it must keep counts.
+  Claims young;
+  young.add(old, {6});
+  young.add(now, {1, 7, 8, 2}, {kept_of({1, 2, 3}, 6)});
+  CHECK_FALSE(young.choose().view);
+}
+
+TEST_CASE("one key does not pass an old view over, however many claims come with it") {
+  const View old = view_with(7, {1, 2, 3, 4, 5});
+  View made_up = view_with(9, {5, 11, 12, 13});
+  const bool one_key = GENERATE(true, false);
+  std::uint8_t next = 1;
+  for (Member& member : made_up.members) member.key.bytes[0] = one_key ? std::uint8_t{1} : next++;
+  Claims claims;
+  claims.add(old, {1});
+  claims.add(made_up, {5, 11, 12, 13});
+  CHECK(claims.choose().view.has_value() == !one_key);
+}
+
 TEST_CASE("newcomers alone take no view over that the former members have not started") {
   const View grown = view_with(8, {1, 2, 3, 4, 5, 6});
   Claims newcomers;

@@ -143,6 +143,22 @@ TEST_CASE("members that have left a master behind are taken over although it sti
   if (term == 2) CHECK(masters.second.last<Welcome>(1).term == 3);
 }
 
+TEST_CASE("a master that sees another one serve sends the members there that are with it") {
+  TwoMasters masters(3);
+  masters.go_to_second({1, 2});
+  masters.go_to_second({3}, 2);
+  CHECK(masters.second.machine().snapshot().recovering);
+  masters.second.see_others({.all_answered = true, .none_serves = false, .term = 1, .serving_term = 1});
+  for (const std::uint64_t peer : {1, 2}) {
+    CHECK_FALSE(masters.second.last<Standby>(peer).gathers);
+    CHECK(masters.second.closed(peer));
+  }
+  // That one is not heard there any more.
+  CHECK_FALSE(masters.second.closed(3));
+  masters.second.see_others({.all_answered = true, .none_serves = false, .term = 2, .serving_term = 2});
+  CHECK(masters.second.closed(3));
+}
+
 TEST_CASE("one member that tells of a later master does not make another one take the run over") {
   TwoMasters masters(3);
   masters.go_to_second({1, 2});
