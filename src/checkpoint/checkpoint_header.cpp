@@ -12,7 +12,7 @@
 
 #include "base/tensor_name.hpp"
 #include "kernels/content_digest.hpp"
-#include "checkpoint/json_scanner.hpp"
+#include "base/json_scanner.hpp"
 #include "base/loggable_text.hpp"
 
 namespace hawser {

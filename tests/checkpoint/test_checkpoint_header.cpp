@@ -5,7 +5,7 @@
 
 #include "base/random.hpp"
 #include "catch.hpp"
-#include "checkpoint/json_scanner.hpp"
+#include "base/json_scanner.hpp"
 
 namespace hawser {
 namespace {

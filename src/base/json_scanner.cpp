@@ -1,5 +1,6 @@
-#include "checkpoint/json_scanner.hpp"
+#include "base/json_scanner.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -62,6 +63,19 @@ std::optional<std::uint64_t> JsonScanner::number() {
   }
   offset_ += static_cast<std::size_t>(stop - begin);
   return value;
+}
+
+bool JsonScanner::skip(int depth_max) {
+  if (depth_max == 0) return fail("is nested too deep");
+  const auto skip_one = [&] { return skip(depth_max - 1); };
+  if (next_is('{')) return object([&](const std::string&) { return skip_one(); });
+  if (next_is('[')) return array(skip_one);
+  if (next_is('"')) return string().has_value();
+  static constexpr std::string_view kOfNumbersAndNames = "+-.0123456789Eaeflnrstu";
+  const std::size_t end = std::min(text_.find_first_not_of(kOfNumbersAndNames, offset_), text_.size());
+  if (end == offset_) return fail("has no value at byte " + std::to_string(offset_));
+  offset_ = end;
+  return true;
 }
 
 bool JsonScanner::fail(std::string why) {

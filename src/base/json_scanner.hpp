@@ -9,7 +9,7 @@
 namespace hawser {
 
 /// Reads JSON (RFC 8259) of a known structure from front to back: objects, arrays, strings and whole numbers
-/// from 0, nothing else. The caller says what must come next, so the depth is that of the caller's code, and
+/// from 0; anything else is only skipped. The caller says what must come next, so the depth is that of the caller's code, and
 /// no number in the text decides how much memory is taken. Once something has failed the first failure stays.
 class JsonScanner {
  public:
@@ -34,6 +34,8 @@ class JsonScanner {
   std::optional<std::string> string();
   /// Below 2^64, without sign, fraction or exponent.
   std::optional<std::uint64_t> number();
+  /// Passes over a value of any kind, not nested deeper than so.
+  bool skip(int depth_max = 16);
 
   /// Always false.
   bool fail(std::string why);
