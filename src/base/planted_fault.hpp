@@ -31,6 +31,7 @@ enum class PlantedFault {
   forgotten_term,  ///< A member hears a master that it has heard another one supersede.
   lone_master,     ///< A master goes on with however few members of its view it has left.
   eager_standby,   ///< A master that stands by takes a run over with whichever of its members have come.
+  late_lease,      ///< A lease is held from the answer to its renewal on, and not from the request.
   any_key,            ///< A peer is known by its token alone, whatever its key.
   // Of links.
   torn_successor,  ///< The late break of a connection that was replaced is taken for that of its successor.
@@ -72,6 +73,7 @@ inline constexpr std::pair<std::string_view, PlantedFault> kPlantedFaults[] = {
     {"forgotten_term", PlantedFault::forgotten_term},
     {"lone_master", PlantedFault::lone_master},
     {"eager_standby", PlantedFault::eager_standby},
+    {"late_lease", PlantedFault::late_lease},
     {"torn_successor", PlantedFault::torn_successor},
     {"nobody_dials", PlantedFault::nobody_dials},
     {"trusted_way", PlantedFault::trusted_way},
