@@ -251,7 +251,7 @@ void MasterMachine::State::admit(Instant now, const std::map<std::uint32_t, std:
   run_has_lived_ = true;
   if (!serves_) {
     serves_ = true;
-    term_ = ++known_term_;
+    known_term_ = term_ = config_.has_lease ? *lease_term_ : known_term_ + 1;
     status_made_.reset();
   }
   for (const auto& [number, ids] : by_group) admit_to(now, number, ids, out);

@@ -12,6 +12,7 @@
 #include "base/link_layout.hpp"
 #include "base/log_event.hpp"
 #include "membership/admission_rules.hpp"
+#include "membership/lease.hpp"
 #include "membership/messages.hpp"
 #include "membership/straggler.hpp"
 
@@ -45,6 +46,8 @@ struct MasterConfig {
   bool has_others = false;
   /// Of these: it takes runs over, and begins none.
   bool is_standby = false;
+  /// Of these: whoever holds the lease serves, with whichever members come (membership/lease.hpp). The driver tells of it.
+  bool has_lease = false;
 };
 
 struct ConnectionOpened {
@@ -80,7 +83,8 @@ struct OthersSeen {
 void note_other(OthersSeen& seen, const RunStatus& status);
 /// Time has passed; deadlines may have come.
 struct Tick {};
-using MasterEvent = std::variant<ConnectionOpened, ConnectionClosed, Authenticated, PeerSaid, OthersSeen, Tick>;
+using MasterEvent = std::variant<ConnectionOpened, ConnectionClosed, Authenticated, PeerSaid, OthersSeen, LeaseTaken,
+                                 LeaseLost, LeaseSeen, Tick>;
 
 struct SendToPeer {
   ConnectionId connection;
@@ -112,7 +116,10 @@ struct SetConnectionRole {
 struct KeepRules {
   AdmissionRules rules;
 };
-using MasterAction = std::variant<SendToPeer, SendToPeers, CloseConnection, SetConnectionRole, KeepRules, LogEvent>;
+/// Another master shall have the lease: members do not reach this one, or it serves them no longer.
+struct GiveLeaseUp {};
+using MasterAction =
+    std::variant<SendToPeer, SendToPeers, CloseConnection, SetConnectionRole, KeepRules, GiveLeaseUp, LogEvent>;
 using MasterActions = std::vector<MasterAction>;
 /// The same with a SendToPeer for each receiver of a SendToPeers, for who looks at each of them.
 MasterActions one_by_one(MasterActions actions);
@@ -134,6 +141,8 @@ class MasterMachine {
   std::optional<Instant> next_deadline() const;
   /// How long after one look the other masters are to be looked at again; none: not now.
   std::optional<Duration> looks_for_others() const;
+  /// Members of a run wait here for a master.
+  bool gathers() const;
 
   /// What a person or a checker may look at.
   struct Snapshot {

@@ -25,7 +25,7 @@ namespace hawser {
 /// an address (sources.cpp), visits.cpp (links of newcomers), reach.cpp (who are told to dial each other),
 /// admission.cpp, news.cpp, collectives (outcome.cpp), keys.cpp and attestations.cpp (of runs that have keys), away.cpp
 /// (broken connections of members), loss.cpp, recovery.cpp and recovery_missing.cpp (of a restarted master),
-/// takeover.cpp (of several masters), parties.cpp, measures.cpp, stragglers.cpp, status.cpp.
+/// takeover.cpp (of several masters) and takeover_by_lease.cpp, parties.cpp, measures.cpp, stragglers.cpp, status.cpp.
 ///
 /// A message costs what it is about, whatever else is in flight: deadlines are in heaps, and what must be known of many
 /// is kept as counts.
@@ -39,6 +39,9 @@ class MasterMachine::State {
   void on(Instant now, const Authenticated& event, MasterActions& out);
   void on(Instant now, const PeerSaid& event, MasterActions& out);
   void on(Instant now, const OthersSeen& event, MasterActions& out);
+  void on(Instant now, const LeaseTaken& event, MasterActions& out);
+  void on(Instant now, const LeaseLost& event, MasterActions& out);
+  void on(Instant now, const LeaseSeen& event, MasterActions& out);
   void on(Instant now, const Tick& event, MasterActions& out);
   std::optional<Instant> next_deadline() const { return timers_.next(); }
   Snapshot snapshot() const;
@@ -47,6 +50,7 @@ class MasterMachine::State {
   /// It can serve its run no longer: what takes its place.
   std::unique_ptr<State> successor(Instant now);
   bool is_over() const { return stepping_down_.has_value(); }
+  bool gathers() const;
 
  private:
   using Op = OpInFlight;
@@ -238,6 +242,7 @@ class MasterMachine::State {
     std::optional<Instant> looked_at{};
     std::optional<Instant> told_to_stay{};  ///< Those that are here, of several masters'.
     std::optional<Instant> deserted_since{};  ///< All have gone again, some of them with a good-bye.
+    std::uint64_t lease_seen = 0;  ///< Who held the lease then: members have come from there.
     bool chosen = false;
     RunId run;
     std::map<std::uint32_t, ChosenView> views;  ///< Once chosen.
@@ -395,6 +400,7 @@ class MasterMachine::State {
   void tell_status(Instant now, ConnectionId connection, const StatusRequest& message, MasterActions& out);
   void tell_matrices(ConnectionId connection, MasterActions& out) const;
   RunStatus status(Instant now) const;
+  std::string why_it_waits() const;
   PeerStatus status_of(Instant now, const Peer& peer) const;
   std::vector<PendingStatus> pending_status(Instant now) const;
   Awaits awaits(Instant now, const Peer& peer, const Vote& of_whole_parties) const;
@@ -530,15 +536,23 @@ class MasterMachine::State {
   void send_claimants_to(std::uint64_t serving_term, MasterActions& out);
   void tell_to_stay(Instant now, const std::map<std::uint32_t, ChosenView>& groups, MasterActions& out);
   bool may_begin(Instant now) const;
+  bool by_majority() const { return config_.has_others && !config_.has_lease; }
   bool must_step_down(const std::vector<Loss>& losses);
   void close_all(MasterActions& out);
   Footing next_footing(Group& group) const;
   MajorityChoice majority_of(std::uint32_t number, const RunId& run, bool told_only) const;
-  bool gathers() const;
   void nobody_is_left(Instant now, MasterActions& out);
   void choose_to_take_over(Instant now, MasterActions& out);
   bool still_has_majority();
   void forget_claim(PeerId peer);
+
+  // takeover_by_lease.cpp
+  bool may_choose_by_lease(const std::map<std::uint32_t, ChosenView>& groups);
+  void wait_for_lease(const std::string& why, MasterActions& out);
+  bool some_have_told() const;
+  bool has_lost_all(const std::set<PeerId>& lost) const;
+  void send_claimants_elsewhere(Instant now, const std::string& why, MasterActions& out);
+  void give_lease_up_for_others(Instant now, MasterActions& out);
 
   MasterConfig config_;
   AdmissionRules rules_;
@@ -588,6 +602,10 @@ class MasterMachine::State {
   std::optional<Instant> others_seen_at_;
   OthersSeen others_seen_;
   std::string lacking_;  ///< Why it does not take the run over.
+  // Where a lease decides who serves.
+  std::optional<std::uint64_t> lease_term_;  ///< While this master holds it,
+  Instant lease_since_{};                    ///< and since when.
+  LeaseSeen lease_seen_;
   std::optional<std::string> stepping_down_;
   std::optional<RunStatus> status_made_;
   Instant status_made_at_{};

@@ -154,15 +154,18 @@ void MasterMachine::State::claim(Instant now, ConnectionId connection, const Res
   // Not refused: a member that is refused is out, and this one comes again.
   if (source(link.source).claims >= limits::share_of_one(limits::kClaimsPerSourceMax, limits::kClaimsMax, claims_))
     return drop_connection(connection, "too many peers say that they were members", out);
-  if (recovering_ && !recovering_->chosen && std::exchange(recovering_->deserted_since, std::nullopt))
-    recovering_->began = now;
+  if (recovering_ && !recovering_->chosen)
+    if (const auto since = std::exchange(recovering_->deserted_since, std::nullopt))
+      if (!config_.has_lease || now > *since + kClaimsAtLeast) recovering_->began = now;
   if (!recovering_) {
     recovering_ = Recovering{.began = now, .deadline = now + config_.recovery};
+    recovering_->lease_seen = lease_seen_.revision;
     out.emplace_back(LogEvent{
         LogLevel::warning, "recovery-begun",
         "members of a run that lost its master are coming back; the run goes on when all are back" +
-            (config_.has_others ? ", or more than half of them and the others are gone"
-                                : ", after " + std::to_string(whole_milliseconds(config_.recovery)) +
+            (config_.has_lease    ? ", or the others are gone, and this master holds the lease"
+             : config_.has_others ? ", or more than half of them and the others are gone"
+                                  : ", after " + std::to_string(whole_milliseconds(config_.recovery)) +
                                       " ms at the latest")});
   }
   Peer peer{.who = message.who,
@@ -256,7 +259,7 @@ void MasterMachine::State::check_recovery(Instant now, MasterActions& out) {
       if (std::exchange(recovery.asks_again, false))
         for (const auto& [id, claim] : recovery.claims) ask_for_view(recovery, claim.resume.view, peers_.at(id), out);
     recovering_->look_at.reset();
-    if (config_.has_others)
+    if (by_majority())
       choose_to_take_over(now, out);
     else
       choose_views(now, now >= recovering_->deadline, out);
@@ -275,9 +278,10 @@ void MasterMachine::State::check_recovery(Instant now, MasterActions& out) {
   }
   const Instant early = recovering_->began + std::min(kClaimsAtLeast, config_.recovery);
   if (recovering_->chosen) return arm(Timer::recovery, 0, recovering_->deadline);
+  if (config_.has_lease && !lease_term_) return arm(Timer::recovery, 0, std::nullopt);
   if (now < early) return arm(Timer::recovery, 0, std::min(early, recovering_->deadline));
   arm(Timer::recovery, 0,
-      config_.has_others ? recovering_->look_at : earlier(recovering_->look_at, recovering_->deadline));
+      by_majority() ? recovering_->look_at : earlier(recovering_->look_at, recovering_->deadline));
 }
 
 void MasterMachine::State::leave_recovery(const Peer& peer) {
@@ -292,6 +296,7 @@ void MasterMachine::State::leave_recovery(const Peer& peer) {
 
 /// Of the run with most members behind its views.
 void MasterMachine::State::choose_views(Instant now, bool at_deadline, MasterActions& out) {
+  if (config_.has_lease && !lease_term_) return wait_for_lease(lease_seen_.words, out);
   if (!at_deadline && now < recovering_->began + std::min(kClaimsAtLeast, config_.recovery)) return;
   const bool looks = looks_at_missing(now);
   struct RunChoice {
@@ -305,6 +310,8 @@ void MasterMachine::State::choose_views(Instant now, bool at_deadline, MasterAct
       std::vector<ViewClaim> in_order;
       for (const auto& [id, one] : of_run) in_order.push_back({.peer = id, .view = one->resume.view});
       ViewChoice choice = choose_view(in_order, recovery.views);
+      // Nobody else can go on with the others.
+      if (!choice.view && config_.has_lease) choice = choose_newest_view(in_order, recovery.views);
       std::erase_if(choice.survivors, [&present = recovery.claims](PeerId peer) { return !present.contains(peer); });
       if (choice.view && !choice.complete && looks)
         if (const auto due = given_up_at(recovery, recovery.views.at(*choice.view))) {
@@ -322,6 +329,11 @@ void MasterMachine::State::choose_views(Instant now, bool at_deadline, MasterAct
   const auto best = std::max_element(runs.begin(), runs.end(),
                                      [](const auto& a, const auto& b) { return a.second.back < b.second.back; });
   if (!at_deadline && (best == runs.end() || !best->second.complete || best->second.groups.empty())) return;
+  if (config_.has_lease && !may_choose_by_lease(best == runs.end() ? decltype(best->second.groups){}
+                                                                   : best->second.groups)) {
+    if (at_deadline) recovering_->deadline = now + config_.recovery;
+    return wait_for_lease(lacking_, out);
+  }
   recovering_->chosen = true;
   recovering_->deadline = now + config_.recovery;
   if (best != runs.end()) {
@@ -330,13 +342,16 @@ void MasterMachine::State::choose_views(Instant now, bool at_deadline, MasterAct
   }
   for (const auto& [number, from] : recovering_->views)
     for (const PeerId id : from.survivors) {
-      promote(peers_.at(id), out);
-      tell(id, Present{.view = false, .outcomes = true}, out);
+      Peer& peer = peers_.at(id);
+      promote(peer, out);
+      if (config_.has_lease)
+        tell(peer, Welcome{.run = recovering_->run, .seen_host = peer.seen_host, .term = term_}, out);
+      tell(peer, Present{.view = false, .outcomes = true}, out);
     }
 }
 
 void MasterMachine::State::finish_recovery(Instant now, MasterActions& out) {
-  if (config_.has_others && !still_has_majority()) {
+  if (by_majority() ? !still_has_majority() : config_.has_lease && !some_have_told()) {
     stepping_down_ = "members whose run it was about to take over have gone again";
     return;
   }
@@ -365,7 +380,7 @@ void MasterMachine::State::finish_recovery(Instant now, MasterActions& out) {
     std::erase_if(of_run.claims, [&](const auto& entry) {
       return chosen == done.views.end() || !chosen->second.survivors.contains(entry.first);
     });
-    if (chosen != done.views.end() && config_.has_others) groups_[number].taken_over = chosen->second.footing;
+    if (chosen != done.views.end() && by_majority()) groups_[number].taken_over = chosen->second.footing;
     finish_group(now, number, base, of_run, recovery, out);
   }
   news_changed();

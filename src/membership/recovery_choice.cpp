@@ -104,4 +104,18 @@ ViewChoice choose_view(const std::vector<ViewClaim>& claims, const std::map<View
   return choice;
 }
 
+ViewChoice choose_newest_view(const std::vector<ViewClaim>& claims, const std::map<ViewMark, View>& views) {
+  ViewChoice choice;
+  for (const ViewClaim& claim : claims) {
+    const auto known = views.find(claim.view);
+    if (known == views.end() || !known->second.find(claim.peer)) continue;
+    if (!choice.view || claim.view > *choice.view) choice.view = claim.view;
+  }
+  if (!choice.view) return choice;
+  const View& view = views.at(*choice.view);
+  for (const ViewClaim& claim : claims)
+    if (view.find(claim.peer)) choice.survivors.push_back(claim.peer);
+  return choice;
+}
+
 }  // namespace hawser

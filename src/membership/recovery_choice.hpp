@@ -36,4 +36,8 @@ struct ViewChoice {
 /// far as they were presented; a view whose members are not known is not taken.
 ViewChoice choose_view(const std::vector<ViewClaim>& claims, const std::map<ViewMark, View>& views);
 
+/// The newest view of those that a member of it claims here, however few these are: for a master that knows that no other
+/// one goes on with the rest.
+ViewChoice choose_newest_view(const std::vector<ViewClaim>& claims, const std::map<ViewMark, View>& views);
+
 }  // namespace hawser

@@ -63,6 +63,12 @@ void MasterMachine::State::tell_matrices(ConnectionId connection, MasterActions&
   }
 }
 
+std::string MasterMachine::State::why_it_waits() const {
+  if (serves_) return {};
+  if (config_.has_lease && !lease_term_ && !lease_seen_.words.empty()) return lease_seen_.words;
+  return lacking_.empty() ? "no member has come to this master" : lacking_;
+}
+
 RunStatus MasterMachine::State::status(Instant now) const {
   RunStatus status{.run = run_,
                    .protocol_version = kProtocolVersion,
@@ -80,9 +86,7 @@ RunStatus MasterMachine::State::status(Instant now) const {
                    .serves = serves_,
                    .gathers = gathers(),
                    .term = term_,
-                   .waits = serves_            ? std::string()
-                            : lacking_.empty() ? "no member has come to this master"
-                                               : lacking_};
+                   .waits = why_it_waits()};
   std::size_t listed = 0;
   for (const auto& [number, group] : groups_) {
     GroupStatus of_group{

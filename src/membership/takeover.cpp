@@ -37,13 +37,15 @@ std::unique_ptr<MasterMachine::State> MasterMachine::State::successor(Instant no
   auto next = std::make_unique<State>(config_, random_.next(), now, rules_);
   next->known_term_ = std::max(known_term_, term_);
   next->lacking_ = *stepping_down_;
+  next->lease_seen_ = lease_seen_;
   return next;
 }
 
 std::optional<Duration> MasterMachine::State::looks_for_others() const {
   if (!config_.has_others) return std::nullopt;
   if (serves_) return kLookWhileServing;
-  return recovering_ || pending_ > 0 || !config_.is_standby ? std::optional(kLookSoon) : std::nullopt;
+  const bool has_reason = recovering_ || pending_ > 0 || lease_term_ || !config_.is_standby;
+  return has_reason ? std::optional(kLookSoon) : std::nullopt;
 }
 
 void MasterMachine::State::on(Instant now, const OthersSeen& event, MasterActions& out) {
@@ -55,7 +57,8 @@ void MasterMachine::State::on(Instant now, const OthersSeen& event, MasterAction
     stepping_down_ = "another master, of a later term, serves the run: this one stands by";
     return;
   }
-  if (!serves_ && !event.none_serves) send_claimants_to(event.serving_term, out);
+  if (config_.has_lease) give_lease_up_for_others(now, out);
+  if (!serves_ && !lease_term_ && !event.none_serves) send_claimants_to(event.serving_term, out);
   if (recovering_ && !recovering_->chosen) check_recovery(now, out);
   if (!serves_ && !recovering_ && !may_begin(now)) send_newcomers_elsewhere(out);
   maybe_bootstrap(now, out);
@@ -91,12 +94,17 @@ void MasterMachine::State::send_claimants_to(std::uint64_t serving_term, MasterA
 
 /// A run with newcomers, where no other master may have one.
 bool MasterMachine::State::may_begin(Instant now) const {
-  return !config_.is_standby && others_seen_at_ && now <= *others_seen_at_ + kOthersKnown &&
-         others_seen_.all_answered && others_seen_.none_serves && others_seen_.none_gathers && !recovering_;
+  if (config_.is_standby || recovering_ || (config_.has_lease && !lease_term_)) return false;
+  const bool others_have_none = others_seen_at_ && now <= *others_seen_at_ + kOthersKnown &&
+                                others_seen_.all_answered && others_seen_.none_serves && others_seen_.none_gathers;
+  // Nobody else can serve a run then, and its members would have come.
+  return others_have_none || (config_.has_lease && now >= lease_since_ + config_.recovery);
 }
 
 /// It is none of this master's peers, now.
 void MasterMachine::State::stand_by(ConnectionId connection, std::string why, MasterActions& out) {
+  if (why.empty() && config_.has_lease && !lease_term_)
+    why = lease_seen_.words.empty() ? "this master has not seen yet who holds the lease of the run" : lease_seen_.words;
   if (why.empty() && gathers()) why = "members of a run are coming back to this master; another one may serve it";
   if (why.empty())
     why = config_.is_standby ? "this master stands by, and begins no run"
@@ -114,7 +122,8 @@ void MasterMachine::State::stand_by(ConnectionId connection, std::string why, Ma
 bool MasterMachine::State::has_accepted_another(const Resume& message) const {
   if (!config_.has_others || planted(PlantedFault::forgotten_term)) return false;
   const std::uint64_t term = std::max(message.term, term_of(message.view.epoch));
-  if (term > term_of(message.view.epoch) + kTermsAheadMax) return true;
+  // A lease counts all changes of its service.
+  if (!config_.has_lease && term > term_of(message.view.epoch) + kTermsAheadMax) return true;
   return (serves_ || (recovering_ && recovering_->chosen)) && term > term_;
 }
 
@@ -155,7 +164,7 @@ void MasterMachine::State::note_taken(Group& group, PeerId peer, MasterActions& 
 
 /// Of the view that comes after this one.
 Footing MasterMachine::State::next_footing(Group& group) const {
-  if (!config_.has_others || group.view.size() == 0) return {};
+  if (!by_majority() || group.view.size() == 0) return {};
   if (group.taken_over) return *std::exchange(group.taken_over, std::nullopt);
   return footing_after(group.footing, group.view, group.left);
 }
@@ -171,6 +180,11 @@ bool MasterMachine::State::must_step_down(const std::vector<Loss>& losses) {
       lost.insert(loss.peer);
       groups.insert(found->second.who.group);
     }
+  if (config_.has_lease) {
+    if (!has_lost_all(lost)) return false;
+    stepping_down_ = "this master has lost all its members, and another one may reach them: it stands by";
+    return true;
+  }
   for (const std::uint32_t number : groups) {
     const Group& group = groups_.at(number);
     std::vector<Member> rest = group.view.members;
@@ -187,6 +201,8 @@ bool MasterMachine::State::must_step_down(const std::vector<Loss>& losses) {
 void MasterMachine::State::close_all(MasterActions& out) {
   out.emplace_back(LogEvent{LogLevel::warning, "stepped-down", *stepping_down_});
   for (const auto& entry : connections_) out.emplace_back(CloseConnection{entry.first, *stepping_down_});
+  // Another term then for whatever it does next.
+  if (lease_term_) out.emplace_back(GiveLeaseUp{});
 }
 
 // ------------------------------------------------------------------------------------------- taking over
@@ -220,8 +236,9 @@ void MasterMachine::State::nobody_is_left(Instant now, MasterActions& out) {
   const bool some_left = std::any_of(recovering.groups.begin(), recovering.groups.end(),
                                      [](const auto& entry) { return !entry.second.left.empty(); });
   if (!recovering.deserted_since) recovering.deserted_since = now;
-  const Instant until = *recovering.deserted_since + config_.recovery;
-  if (some_left && now < until) return arm(Timer::recovery, 0, until);
+  // With a lease members look elsewhere again and again, until that is free.
+  const Instant until = *recovering.deserted_since + (some_left ? config_.recovery : kClaimsAtLeast);
+  if ((some_left || config_.has_lease) && now < until) return arm(Timer::recovery, 0, until);
   recovering_.reset();
   lacking_.clear();
   arm(Timer::recovery, 0, std::nullopt);

@@ -67,6 +67,11 @@ class MasterBench {
       step(Authenticated{.connection = connection, .badge = badge->second});
   }
   void see_others(const OthersSeen& seen) { step(seen); }
+  // Of a master with a lease.
+  void take_lease(std::uint64_t term) { step(LeaseTaken{term}); }
+  void lose_lease() { step(LeaseLost{"its time is over"}); }
+  void see_lease(std::uint64_t revision) { step(LeaseSeen{revision, "another one holds the lease"}); }
+  int leases_given_up() const { return leases_given_up_; }
   void say(std::uint64_t peer, PeerMessage message) { say_on(newest_.at(peer), std::move(message)); }
   void close(std::uint64_t peer) { close_connection(newest_.at(peer)); }
   /// Of a peer with several connections.
@@ -297,6 +302,8 @@ class MasterBench {
         CHECK_FALSE(is_command_answered);
         kept_rules_ = rules->rules;
         ++rules_kept_;
+      } else if (std::holds_alternative<GiveLeaseUp>(action)) {
+        ++leases_given_up_;
       } else if (const auto* const line = std::get_if<LogEvent>(&action)) {
         ++logged_[line->what];
       }
@@ -326,6 +333,7 @@ class MasterBench {
   std::map<std::uint64_t, Badge> badges_;
   AdmissionRules kept_rules_;
   int rules_kept_ = 0;
+  int leases_given_up_ = 0;
   MasterConfig config_;
   MasterMachine master_;
   std::uint64_t connections_ = 0;
