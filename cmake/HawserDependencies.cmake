@@ -15,6 +15,15 @@ pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET GLOBAL libxxhash)
 # 3.0: keys and derivations by name, and an end of a connection that is told from a cut.
 find_package(OpenSSL 3.0 REQUIRED)
 
+# Only its headers: a master with a lease loads libcurl when it starts (src/lease/curl_library.hpp).
+if(HAWSER_LEASE)
+  find_path(HAWSER_CURL_INCLUDE_DIR curl/curl.h PATH_SUFFIXES ${CMAKE_LIBRARY_ARCHITECTURE})
+  if(NOT HAWSER_CURL_INCLUDE_DIR)
+    message(FATAL_ERROR "curl/curl.h not found: install libcurl4-openssl-dev (tools/install_deps.sh), or configure "
+                        "with -DHAWSER_LEASE=OFF, without hawser master --lease")
+  endif()
+endif()
+
 # Standalone Asio is headers only, and Debian ships neither a config nor a .pc file with it.
 find_path(HAWSER_ASIO_INCLUDE_DIR asio.hpp)
 if(NOT HAWSER_ASIO_INCLUDE_DIR)

@@ -2,10 +2,11 @@
 # Installs what Hawser needs from Debian's packages: only what is missing, after saying what.
 # The list's one home is here.
 #
-#   tools/install_deps.sh [--fuzz] [--lint] [--python] [--check | --list]
+#   tools/install_deps.sh [--fuzz] [--lint] [--python] [--tests] [--check | --list]
 #     --fuzz   also clang and its sanitizer runtimes, for the preset `fuzz`
 #     --lint   also clang-format, clang-tidy and shellcheck
 #     --python also what the Python package and its tests need to be built and run
+#     --tests  also what some tests start, and are skipped without: etcd
 #     --check  install nothing; exit status 1 if something is missing
 #     --list   install nothing; print all of them, one package a line
 set -euo pipefail
@@ -14,7 +15,7 @@ set -euo pipefail
 programs=("g++ g++" "cmake cmake" "ninja ninja-build" "ccache ccache" "pkg-config pkg-config"
   "protoc protobuf-compiler" "python3 python3" "git git")
 packages=(libc6-dev libasio-dev libuv1-dev libzstd-dev libprotobuf-dev libxxhash-dev libssl-dev libcli11-dev libtomlplusplus-dev
-  catch2)
+  libcurl4-openssl-dev catch2)
 
 check_only=false
 list_only=false
@@ -28,11 +29,12 @@ for argument in "$@"; do
       # A Python that is no Debian package has these in itself.
       [ "$(command -v python3 || echo /usr/bin/python3)" = /usr/bin/python3 ] && packages+=(python3-dev python3-venv)
       ;;
+    --tests) programs+=("etcd etcd-server") ;;
     --lint) programs+=("clang-format clang-format" "clang-tidy clang-tidy" "shellcheck shellcheck") ;;
     --check) check_only=true ;;
     --list) list_only=true ;;
     *)
-      sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
+      sed -n '2,12s/^# \{0,1\}//p' "$0" >&2
       exit 2
       ;;
   esac

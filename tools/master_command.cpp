@@ -21,6 +21,10 @@ struct MasterArguments {
   std::string rules_file;
   std::string masters;
   bool standby = false;
+  std::string lease;
+  std::string lease_ca;
+  std::string lease_cert;
+  std::string lease_key;
   bool insecure = false;
   hawserMasterConfig_t config = HAWSER_MASTER_CONFIG_INIT;
   hawserLogLevel_t log_level = hawserLogNotice;
@@ -68,6 +72,10 @@ int serve(MasterArguments& arguments) {
   if (!arguments.secret_file.empty()) arguments.config.secret_file = arguments.secret_file.c_str();
   if (!arguments.rules_file.empty()) arguments.config.rules_file = arguments.rules_file.c_str();
   if (!arguments.masters.empty()) arguments.config.masters = arguments.masters.c_str();
+  if (!arguments.lease.empty()) arguments.config.lease = arguments.lease.c_str();
+  if (!arguments.lease_ca.empty()) arguments.config.lease_ca = arguments.lease_ca.c_str();
+  if (!arguments.lease_cert.empty()) arguments.config.lease_cert = arguments.lease_cert.c_str();
+  if (!arguments.lease_key.empty()) arguments.config.lease_key = arguments.lease_key.c_str();
   arguments.config.standby = arguments.standby ? 1 : 0;
   arguments.config.insecure = arguments.insecure ? 1 : 0;
   hawserMaster_t master = nullptr;
@@ -121,6 +129,18 @@ void add_master_command(CLI::App& app, int& status) {
       ->add_flag("--standby", arguments->standby,
                  "Take the run over when more than half of its members come to this master; begin none")
       ->needs(masters);
+  CLI::Option* const lease =
+      command
+          ->add_option("--lease", arguments->lease,
+                       "etcd://HOST:PORT,HOST:PORT/NAME, or etcds:// for TLS: whoever of the masters holds this lease "
+                       "serves the run, also with fewer than half of its members")
+          ->needs(masters);
+  command
+      ->add_option("--lease-ca", arguments->lease_ca, "Who signs the certificate of the etcd (default: the system's)")
+      ->needs(lease);
+  command->add_option("--lease-cert", arguments->lease_cert, "The certificate that this master shows to the etcd")
+      ->needs(lease);
+  command->add_option("--lease-key", arguments->lease_key, "The key of that certificate")->needs(lease);
   command->add_flag("--insecure", arguments->insecure,
                     "Without a key listen to other machines all the same, to whoever comes (also HAWSER_INSECURE=1)");
   command->add_option("--silence-ms", config.silence_ms,

@@ -21,9 +21,9 @@ if [ "${1:-}" = --preset ]; then
   shift 2
 fi
 
-deps=()
-[ "$preset" = fuzz ] && deps=(--fuzz)
-$with_python && deps=(--python)
+deps=(--tests)
+[ "$preset" = fuzz ] && deps+=(--fuzz)
+$with_python && deps+=(--python)
 tools/install_deps.sh "${deps[@]}"
 cmake --preset "$preset"
 cmake --build "build/$preset" -j "$(nproc)"

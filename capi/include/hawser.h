@@ -252,14 +252,24 @@ typedef struct hawserMasterConfig {
   /** 1: it takes runs over, and begins none. One master of the list has 0: it begins the run, once it has reached all
    *  others. */
   uint32_t standby;
+  /** "etcd://HOST:PORT,HOST:PORT/NAME", or "etcds://..." for TLS: whoever of the masters holds this lease serves the run,
+   *  with whichever of its members come, also with fewer than half. All masters of the list have the same.
+   *  docs/failures.md says what that costs. Null: there is none, and more than half of the members decide. */
+  const char* lease;
+  /** For etcds://: a file with the certificates that sign that of the etcd. Null: the system's. */
+  const char* lease_ca;
+  /** The certificate that this master shows to the etcd. Null: none. */
+  const char* lease_cert;
+  /** The key of that certificate. Null: none. */
+  const char* lease_key;
 } hawserMasterConfig_t;
 
 #define HAWSER_MASTER_CONFIG_INIT \
-  {sizeof(hawserMasterConfig_t), NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, NULL, 0}
+  {sizeof(hawserMasterConfig_t), NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, NULL, 0, NULL, NULL, NULL, NULL}
 
 /** Binds the port and listens. Peers may dial from now on. They are served once the master runs.
- *  Reads secret_file and rules_file. Errors: InvalidArgument (address, file, an address of other machines without a
- *  key), System (port taken; the sentence names it). */
+ *  Reads secret_file and rules_file. Errors: InvalidArgument (address, lease, file, an address of other machines
+ *  without a key), System (port taken; the sentence names it). */
 HAWSER_API hawserResult_t hawserMasterCreate(const hawserMasterConfig_t* config, hawserMaster_t* master);
 
 /** The address that the master listens on, with the real port. For ":PORT" it is "0.0.0.0:PORT", which peers on this

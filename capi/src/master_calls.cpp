@@ -34,6 +34,11 @@ Result<hawser::MasterOptions> options_of(const hawserMasterConfig_t& callers) {
     if (!masters.ok()) return masters.error();
     options.others = std::move(*masters);
   }
+  const auto text = [](const char* one) { return one == nullptr ? std::string() : std::string(one); };
+  options.lease = {.place = text(config->lease),
+                   .ca_file = text(config->lease_ca),
+                   .cert_file = text(config->lease_cert),
+                   .key_file = text(config->lease_key)};
   if (config->connections_max != 0) options.connections_max = config->connections_max;
   if (config->straggler_policy > hawserStragglerExpel)
     return capi::invalid_argument("there is no straggler policy " + std::to_string(config->straggler_policy) +

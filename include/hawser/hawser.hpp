@@ -39,6 +39,10 @@ struct MasterConfig {
   std::string rules_file = {};
   std::string masters = {};
   bool standby = false;
+  std::string lease = {};
+  std::string lease_ca = {};
+  std::string lease_cert = {};
+  std::string lease_key = {};
   bool insecure = false;
 };
 
@@ -62,6 +66,10 @@ class Master {
     c.rules_file = detail::or_null(config.rules_file);
     c.masters = detail::or_null(config.masters);
     c.standby = config.standby ? 1 : 0;
+    c.lease = detail::or_null(config.lease);
+    c.lease_ca = detail::or_null(config.lease_ca);
+    c.lease_cert = detail::or_null(config.lease_cert);
+    c.lease_key = detail::or_null(config.lease_key);
     c.insecure = config.insecure ? 1 : 0;
     hawserMaster_t handle = nullptr;
     if (const auto code = hawserMasterCreate(&c, &handle); code != hawserSuccess)

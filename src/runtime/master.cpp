@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <asio/ip/host_name.hpp>
 #include <new>
 #include <random>
 
@@ -15,10 +16,11 @@
 namespace hawser {
 
 Master::Master(MasterOptions options, RunAccess access, std::optional<AdmissionRules> rules,
-               std::unique_ptr<asio::io_context> io, std::shared_ptr<transport::Listener> listener)
+               std::optional<lease::EtcdSetup> lease, std::unique_ptr<asio::io_context> io, std::shared_ptr<transport::Listener> listener)
     : options_(std::move(options)),
       access_(std::move(access)),
       rules_(std::move(rules)),
+      lease_(std::move(lease)),
       process_(::getpid()),
       io_(std::move(io)),
       listener_(std::move(listener)),
@@ -36,6 +38,18 @@ Result<std::unique_ptr<Master>> Master::create(MasterOptions options) {
   if (options.bounds.is_standby && options.others.empty())
     return Error{Status::invalid_argument,
                  "a master that stands by must be told of the others: give the list of all masters of the run"};
+  std::optional<lease::EtcdSetup> lease;
+  if (options.lease.place.empty() &&
+      !(options.lease.ca_file.empty() && options.lease.cert_file.empty() && options.lease.key_file.empty()))
+    return Error{Status::invalid_argument, "lease_ca, lease_cert and lease_key are of no use without a lease"};
+  if (!options.lease.place.empty()) {
+    if (options.others.empty())
+      return Error{Status::invalid_argument,
+                   "a master with a lease must be told of the others: give the list of all masters of the run"};
+    auto opened = open_lease(options.lease);
+    if (!opened.ok()) return opened.error();
+    lease = std::move(*opened);
+  }
   std::optional<AdmissionRules> rules;
   if (!options.rules_file.empty()) {
     auto read = read_rules(options.rules_file);
@@ -48,8 +62,9 @@ Result<std::unique_ptr<Master>> Master::create(MasterOptions options) {
                                                   .port_last = options.listen.port,
                                                   .this_machine_only = !access->beyond_this_machine()});
   if (!listener.ok()) return listener.error();
-  return std::unique_ptr<Master>(
-      new Master(std::move(options), std::move(*access), std::move(rules), std::move(io), std::move(*listener)));
+  if (lease) lease->holder = asio::ip::host_name() + ":" + std::to_string((*listener)->address().port);
+  return std::unique_ptr<Master>(new Master(std::move(options), std::move(*access), std::move(rules), std::move(lease),
+                                            std::move(io), std::move(*listener)));
 }
 
 Master::~Master() {
@@ -93,6 +108,7 @@ std::optional<Thrown> Master::serve() noexcept {
                          .access = access_,
                          .rules = rules_,
                          .others = options_.others,
+                         .lease = lease_,
                          .rules_file = options_.rules_file},
                         listener_);
     driver.start();

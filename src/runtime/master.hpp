@@ -13,6 +13,7 @@
 #include "base/result.hpp"
 #include "base/thrown.hpp"
 #include "membership/master_machine.hpp"
+#include "runtime/master_lease.hpp"
 #include "runtime/run_access.hpp"
 
 namespace hawser {
@@ -28,6 +29,8 @@ struct MasterOptions {
   /// Masters that may serve the run in its place; its own address may be among them. With is_standby in `bounds` it
   /// takes runs over, and begins none.
   std::vector<Address> others{};
+  /// Whoever of these holds it serves the run, with whichever of its members come. Without a place: enough of these.
+  LeaseChoice lease{};
   std::uint32_t connections_max = 4096;
   AccessChoice access{};
   /// Where rules that operators change are kept. Empty: until the master ends.
@@ -60,13 +63,14 @@ class Master {
   enum class Phase { created, running, ended };
 
   Master(MasterOptions options, RunAccess access, std::optional<AdmissionRules> rules,
-         std::unique_ptr<asio::io_context> io, std::shared_ptr<transport::Listener> listener);
+         std::optional<lease::EtcdSetup> lease, std::unique_ptr<asio::io_context> io, std::shared_ptr<transport::Listener> listener);
   Result<void> begin();
   std::optional<Thrown> serve() noexcept;
 
   MasterOptions options_;
   RunAccess access_;
   std::optional<AdmissionRules> rules_;  ///< None: there is no file of them yet.
+  std::optional<lease::EtcdSetup> lease_;
   long process_;
   std::unique_ptr<asio::io_context> io_;
   std::shared_ptr<transport::Listener> listener_;

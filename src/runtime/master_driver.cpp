@@ -3,6 +3,7 @@
 #include <asio/post.hpp>
 #include <new>
 #include <span>
+#include <stdexcept>
 #include <utility>
 
 #include "base/limits.hpp"
@@ -49,6 +50,7 @@ MasterConfig with_keys(const MasterDriver::Setup& setup) {
   MasterConfig config = setup.bounds;
   config.needs_keys = setup.access.tls != nullptr;
   config.has_others = !setup.others.empty();
+  config.has_lease = setup.lease.has_value();
   return config;
 }
 
@@ -61,6 +63,9 @@ MasterDriver::MasterDriver(asio::io_context& io, Setup setup, std::shared_ptr<tr
       listener_(std::move(listener)),
       timer_(io_),
       looks_(setup_.others.empty() ? nullptr : std::make_unique<MasterLooks>(io_, setup_.others, setup_.access)),
+      lease_(setup_.lease ? std::make_unique<MasterLease>(
+                                io_, *setup_.lease, [this](const LeaseAction& action) { lease_says(action); })
+                          : nullptr),
       look_timer_(io_) {}
 
 MasterDriver::~MasterDriver() { close(); }
@@ -82,12 +87,19 @@ void MasterDriver::start() {
         "there is no rules file " + quoted_path(setup_.rules_file) +
             " yet: nobody is banned, and whoever has a key of the run may come. It is made when an operator first "
             "changes the rules; if there should be one, check the path");
-  if (looks_)
+  if (lease_)
+    log(LogLevel::notice, "stands-by",
+        "this master stands by: whoever holds the lease " + setup_.lease->place.name + " serves the run" +
+            (setup_.bounds.is_standby ? "; it begins none" : ""));
+  else if (looks_)
     log(LogLevel::notice, "stands-by",
         std::string("this master stands by: it takes a run over when more than half of the members come to it") +
             (setup_.bounds.is_standby ? "" : ", and begins one once it has reached all other masters"));
   arm_timer();
   look_for_others();
+  if (!lease_) return;
+  if (const auto started = lease_->start(); !started.ok()) throw std::runtime_error(started.error().sentence);
+  settle();
 }
 
 void MasterDriver::close() {
@@ -100,6 +112,8 @@ void MasterDriver::close() {
   for (auto& [id, client] : std::exchange(clients_, {})) client.connection->close();
   line_.clear();
   events_.clear();
+  // After the last word to a member.
+  if (lease_) lease_->close();
 }
 
 void MasterDriver::log(LogLevel level, const char* what, std::string text) {
@@ -192,16 +206,32 @@ void MasterDriver::cut(ConnectionId id, const std::string& reason) {
 void MasterDriver::settle() {
   if (settling_ || closed_) return;
   settling_ = true;
-  while (!closed_ && !events_.empty()) {
+  while (!closed_) {
+    if (lease_) lease_->look_at_clock();
+    if (events_.empty()) break;
     const MasterEvent event = std::move(events_.front());
     events_.pop_front();
     step(event);
   }
   settling_ = false;
   if (!closed_) {
+    if (lease_) lease_->hurry(machine_.gathers());
     arm_timer();
     look_for_others();
   }
+}
+
+/// A loss comes before all that waits to be dealt with: none of that may be answered any more.
+void MasterDriver::lease_says(const LeaseAction& action) {
+  if (closed_) return;
+  if (const auto* const line = std::get_if<LogEvent>(&action)) write_log(setup_.name, *line);
+  if (const auto* const taken = std::get_if<LeaseTaken>(&action)) events_.emplace_back(*taken);
+  if (const auto* const seen = std::get_if<LeaseSeen>(&action)) events_.emplace_back(*seen);
+  if (const auto* const lost = std::get_if<LeaseLost>(&action)) {
+    std::erase_if(events_, [](const MasterEvent& event) { return std::holds_alternative<LeaseTaken>(event); });
+    events_.emplace_front(*lost);
+  }
+  if (!settling_) asio::post(io_, [this] { settle(); });
 }
 
 void MasterDriver::look_for_others() {
@@ -312,6 +342,10 @@ void MasterDriver::perform_one(KeepRules& action) {
     log(LogLevel::error, "rules-not-kept", why);
     rules_not_kept_ = "; " + why;
   }
+}
+
+void MasterDriver::perform_one(GiveLeaseUp&) {
+  if (lease_) lease_->give_up();
 }
 
 void MasterDriver::perform_one(LogEvent& action) { write_log(setup_.name, action); }

@@ -11,6 +11,7 @@
 
 #include "base/token_bucket.hpp"
 #include "membership/master_machine.hpp"
+#include "runtime/master_lease.hpp"
 #include "runtime/master_looks.hpp"
 #include "runtime/run_access.hpp"
 #include "transport/control_connection.hpp"
@@ -33,6 +34,7 @@ class MasterDriver {
     RunAccess access{};
     std::optional<AdmissionRules> rules{};  ///< None: there is no file of them yet.
     std::vector<Address> others{};  ///< Masters that may serve the run in its place.
+    std::optional<lease::EtcdSetup> lease{};  ///< None: enough of its members decide who serves the run.
     std::string rules_file{};  ///< Empty: changed rules last as long as the driver.
   };
   MasterDriver(asio::io_context& io, Setup setup, std::shared_ptr<transport::Listener> listener);
@@ -70,9 +72,11 @@ class MasterDriver {
   void perform_one(SetConnectionRole& action);
   void perform_one(CloseConnection& action);
   void perform_one(KeepRules& action);
+  void perform_one(GiveLeaseUp& action);
   void perform_one(LogEvent& action);
   void arm_timer();
   void look_for_others();
+  void lease_says(const LeaseAction& action);
   void log(LogLevel level, const char* what, std::string text);
 
   asio::io_context& io_;
@@ -82,6 +86,7 @@ class MasterDriver {
   std::shared_ptr<transport::Listener> listener_;
   asio::steady_timer timer_;
   std::unique_ptr<MasterLooks> looks_;  ///< Null where there are no others.
+  std::unique_ptr<MasterLease> lease_;  ///< Null where none is configured.
   asio::steady_timer look_timer_;
   bool look_is_due_ = false;            ///< The timer waits for that.
   std::optional<Instant> armed_;

@@ -30,8 +30,9 @@ LAYERS = {
     "links": ["base", "wire"],
     "trust": ["base", "files"],
     "transport": ["base", "wire", "links", "trust"],
-    "runtime": ["base", "files", "membership", "topology", "plan", "kernels", "shared_state", "checkpoint", "collective",
-                "engine", "wire", "links", "trust", "transport", "device", "device_kernels"],
+    "lease": ["base", "membership/lease.hpp", "transport/quiet_thread.hpp"],
+    "runtime": ["base", "files", "membership", "lease", "topology", "plan", "kernels", "shared_state", "checkpoint",
+                "collective", "engine", "wire", "links", "trust", "transport", "device", "device_kernels"],
 }
 
 # Pure code: no thread, no clock, no socket, no environment. Time and seed come in as arguments.

@@ -137,4 +137,22 @@ TEST_CASE("a master that stands by needs to know the others") {
   CHECK(Master::create(std::move(options)).status() == Status::invalid_argument);
 }
 
+TEST_CASE("what is wrong with a lease is said before a master listens") {
+  const auto failure = [](LeaseChoice lease, bool has_list) {
+    MasterOptions options{.listen = {.host = "127.0.0.1", .port = 0}};
+    if (has_list) options.others = {{.host = "127.0.0.1", .port = 1}};
+    options.lease = std::move(lease);
+    const auto created = Master::create(std::move(options));
+    CHECK(created.status() == Status::invalid_argument);
+    return created.ok() ? std::string() : created.error().sentence;
+  };
+  const auto says = [](const std::string& text, const char* part) { return text.find(part) != std::string::npos; };
+  CHECK(says(failure({.place = "etcd://a:1/r"}, false), "list of all masters"));
+  CHECK(says(failure({.place = "zookeeper://a:1/r"}, true), "etcd://HOST:PORT"));
+  CHECK(says(failure({.place = "etcd://a:1/r", .ca_file = "/etc/passwd"}, true), "etcds://"));
+  CHECK(says(failure({.place = "etcds://a:1/r", .cert_file = "/etc/passwd"}, true), "belong together"));
+  CHECK(says(failure({.place = "etcds://a:1/r", .ca_file = "/no/such/file"}, true), "/no/such/file"));
+  CHECK(says(failure({.ca_file = "/etc/passwd"}, true), "without a lease"));
+}
+
 }  // namespace hawser::test

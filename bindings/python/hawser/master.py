@@ -44,6 +44,11 @@ class Master:
         masters: all masters of the run, "HOST:PORT,HOST:PORT", as its peers have them. One of them serves the run; the
             others stand by, and one takes it over when more than half of its members come to it.
         standby: take runs over, and begin none. One master of the list has False.
+        lease: "etcd://HOST:PORT,HOST:PORT/NAME", or "etcds://..." for TLS: whoever of the masters holds this lease
+            serves the run, also with fewer than half of its members.
+        lease_ca: for etcds://, a file with the certificates that sign that of the etcd. Default: the system's.
+        lease_cert: the certificate that this master shows to the etcd.
+        lease_key: the key of that certificate.
 
     Zeros mean the defaults. Raises InvalidArgument (address, policy, ratio, file, an address of other machines
     without a key), SystemFailure (port taken).
@@ -68,6 +73,10 @@ class Master:
         insecure: bool = False,
         masters: str = "",
         standby: bool = False,
+        lease: str = "",
+        lease_ca: Path = "",
+        lease_cert: Path = "",
+        lease_key: Path = "",
     ) -> None:
         if straggler_policy not in _STRAGGLER_POLICIES:
             raise InvalidArgument(
@@ -91,6 +100,10 @@ class Master:
             insecure=insecure,
             masters=masters,
             standby=standby,
+            lease=lease,
+            lease_ca=os.fspath(lease_ca),
+            lease_cert=os.fspath(lease_cert),
+            lease_key=os.fspath(lease_key),
         )
         self._address = self._handle.address()
 

@@ -63,7 +63,8 @@ void bind_master(nb::module_& module) {
              std::uint32_t bootstrap_ms, std::uint32_t link_open_ms, std::uint32_t connections_max,
              std::uint32_t straggler_policy, std::uint32_t straggler_ms, double straggler_ratio,
              const std::string& secret_file, const std::string& rules_file, bool insecure,
-             const std::string& masters, bool standby) {
+             const std::string& masters, bool standby, const std::string& lease,
+             const std::string& lease_ca, const std::string& lease_cert, const std::string& lease_key) {
             hawserMasterConfig_t config = HAWSER_MASTER_CONFIG_INIT;
             config.listen = listen ? listen->c_str() : nullptr;
             config.silence_ms = silence_ms;
@@ -81,13 +82,18 @@ void bind_master(nb::module_& module) {
             config.insecure = insecure ? 1 : 0;
             config.masters = hawser::detail::or_null(masters);
             config.standby = standby ? 1 : 0;
+            config.lease = hawser::detail::or_null(lease);
+            config.lease_ca = hawser::detail::or_null(lease_ca);
+            config.lease_cert = hawser::detail::or_null(lease_cert);
+            config.lease_key = hawser::detail::or_null(lease_key);
             new (self) MasterHandle(config);
           },
           nb::kw_only(), nb::arg("listen").none(), nb::arg("silence_ms"), nb::arg("stall_ms"),
           nb::arg("call_wait_ms"), nb::arg("recovery_ms"), nb::arg("bootstrap_ms"), nb::arg("link_open_ms"),
           nb::arg("connections_max"), nb::arg("straggler_policy"), nb::arg("straggler_ms"),
           nb::arg("straggler_ratio"), nb::arg("secret_file"), nb::arg("rules_file"), nb::arg("insecure"),
-          nb::arg("masters"), nb::arg("standby"))
+          nb::arg("masters"), nb::arg("standby"), nb::arg("lease"), nb::arg("lease_ca"), nb::arg("lease_cert"),
+          nb::arg("lease_key"))
       .def("address", &MasterHandle::address)
       .def("close", &MasterHandle::close);
 }
