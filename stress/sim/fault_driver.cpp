@@ -412,6 +412,7 @@ void FaultDriver::end() {
   if (bad_ && !bad_->gone()) kill(*bad_);
   for (const auto& stranger : world_.strangers()) stranger->go();
   world_.control.heal();
+  world_.lease.stay();
   for (MasterProcess* const master : world_.masters()) {
     if (!master->running()) master->start();
     master->resume();

@@ -17,6 +17,7 @@ struct Options {
   std::uint32_t peers = 0;
   std::uint64_t steps = 0;
   bool masters = false;
+  bool lease = false;
   bool rows = false;
   bool verbose = false;
   std::string seeds;
@@ -50,7 +51,8 @@ bool plant_by_name(const std::string& name) {
 
 std::string program(const Options& options) {
   return "hawser-sim" + (options.fault.empty() ? std::string() : " --fault " + options.fault) +
-         (options.masters ? " --masters" : "") + (options.rows ? " --rows" : "");
+         (options.masters ? " --masters" : "") + (options.lease ? " --lease" : "") +
+         (options.rows ? " --rows" : "");
 }
 
 /// Replays one seed. True if it shows a violation.
@@ -60,6 +62,7 @@ bool replay(const Options& options) {
       .peers = options.peers,
       .steps = options.steps,
       .masters = options.masters,
+      .lease = options.lease,
       .rows = options.rows,
       .on_trace = {}};
   if (options.verbose) one.on_trace = say;
@@ -90,6 +93,7 @@ bool sweep_seeds(const Options& options, sim::SweepOptions& sweep) {
   sweep.peers = options.peers;
   sweep.steps = options.steps;
   sweep.masters = options.masters;
+  sweep.lease = options.lease;
   sweep.rows = options.rows;
   sweep.jobs = options.jobs != 0 ? options.jobs : std::max(1U, std::thread::hardware_concurrency());
   sweep.violations_max = options.violations_max;
@@ -122,6 +126,7 @@ int main(int argc, char** argv) {
   app.add_option("--steps", options.steps, "Events with faults among them (default: the seed decides)");
   app.add_flag("--masters", options.masters,
                "Several masters, save in the runs in which no call may fail (default: one)");
+  app.add_flag("--lease", options.lease, "The same, and a lease decides which of them serves");
   app.add_flag("--rows", options.rows,
                "No group has all links, as if it had more than 128 members (default: the seed decides, one in eight)");
   app.add_flag("--verbose", options.verbose, "With --seed: a line for everything that happens");

@@ -14,13 +14,20 @@ void MasterProcess::start() {
   incarnation_ = ++world_.master_incarnations;
   if (world_.tracing()) world_.trace("the " + name_ + " starts, incarnation " + std::to_string(incarnation_));
   MasterConfig config = world_.profile.master;
-  config.is_standby = number_ > 0;
+  // With a lease whoever holds it may begin a run: who wanted to join one finds it then.
+  config.is_standby = number_ > 0 && !config.has_lease;
   machine_.emplace(config, world_.random.next(), world_.queue.now(), rules);
   looks_ = false;
   services_ = 0;
   timer_at_.reset();
   barren_ticks_ = 0;
   stopped_ = false;
+  lease_.reset();
+  lease_timer_at_.reset();
+  if (config.has_lease) {
+    lease_.emplace(LeaseBounds{}, world_.queue.now());
+    look_at_lease();
+  }
   arm_timer();
   look_for_others();
 }
@@ -34,6 +41,7 @@ void MasterProcess::resume() {
   if (!stopped_) return;
   if (world_.tracing()) world_.trace("the " + name_ + " goes on");
   stopped_ = false;
+  look_at_lease();
   world_.control.master_awake(*this);
   timer_at_.reset();
   arm_timer();
@@ -47,6 +55,57 @@ void MasterProcess::kill(Ending ending) {
 }
 
 void MasterProcess::deliver(const MasterEvent& event) {
+  look_at_lease();
+  step(event);
+  if (lease_) lease_->hurry(machine_->gathers());
+}
+
+void MasterProcess::look_at_lease() {
+  if (!lease_) return;
+  LeaseActions actions;
+  lease_->tick(world_.queue.now(), actions);
+  perform_lease(actions);
+}
+
+void MasterProcess::perform_lease(const LeaseActions& actions) {
+  for (const LeaseAction& action : actions) {
+    if (const auto* const request = std::get_if<LeaseRequest>(&action)) ask_for_lease(*request);
+    if (const auto* const taken = std::get_if<LeaseTaken>(&action)) step(*taken);
+    if (const auto* const lost = std::get_if<LeaseLost>(&action)) step(*lost);
+    if (const auto* const seen = std::get_if<LeaseSeen>(&action)) step(*seen);
+    if (const auto* const line = std::get_if<LogEvent>(&action)) world_.log(name_, *line);
+  }
+  arm_lease_timer();
+}
+
+/// There and back; what comes while the process is stopped is too late anyway.
+void MasterProcess::ask_for_lease(const LeaseRequest& request) {
+  const auto delay = [this] { return world_.profile.network.control_delay.draw(world_.random); };
+  world_.queue.after(delay(), [this, request, delay, incarnation = incarnation_] {
+    const auto answer = world_.lease.serve(world_.queue.now(), request, world_.random);
+    if (!answer) return;
+    world_.queue.after(delay(), [this, answer = *answer, incarnation] {
+      if (!running() || incarnation != incarnation_ || stopped_) return;
+      LeaseActions actions;
+      lease_->answered(world_.queue.now(), answer, actions);
+      perform_lease(actions);
+    });
+  });
+}
+
+void MasterProcess::arm_lease_timer() {
+  const auto deadline = lease_->next_deadline();
+  if (!deadline || (lease_timer_at_ && *lease_timer_at_ <= *deadline)) return;
+  lease_timer_at_ = std::max(*deadline, world_.queue.now());
+  world_.queue.at(*lease_timer_at_ + world_.profile.network.timer_latency.draw(world_.random),
+                  [this, armed = *lease_timer_at_, incarnation = incarnation_] {
+                    if (!running() || incarnation != incarnation_ || lease_timer_at_ != armed) return;
+                    lease_timer_at_.reset();
+                    if (!stopped_) look_at_lease();
+                  });
+}
+
+void MasterProcess::step(const MasterEvent& event) {
   if (world_.tracing()) {
     if (const auto* said = std::get_if<PeerSaid>(&event))
       world_.trace(name_ + " <- #" + std::to_string(said->connection.value) + ": " +
@@ -76,6 +135,10 @@ void MasterProcess::deliver(const MasterEvent& event) {
       world_.control.close(close->connection, close->reason);
     } else if (const auto* set = std::get_if<SetConnectionRole>(&action)) {
       world_.control.set_role(set->connection, set->role);
+    } else if (std::holds_alternative<GiveLeaseUp>(action)) {
+      LeaseActions lease_actions;
+      lease_->give_up(world_.queue.now(), lease_actions);
+      perform_lease(lease_actions);
     } else if (auto* const keep = std::get_if<KeepRules>(&action)) {
       rules = std::move(keep->rules);
     } else if (auto* event_logged = std::get_if<LogEvent>(&action)) {

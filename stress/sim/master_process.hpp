@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "membership/lease.hpp"
 #include "membership/master_machine.hpp"
 #include "sim/control_network.hpp"
 
@@ -42,6 +43,11 @@ class MasterProcess {
   void timer(std::uint64_t incarnation);
   void look_for_others();
   void others_seen(std::uint64_t incarnation);
+  void step(const MasterEvent& event);
+  void look_at_lease();
+  void perform_lease(const LeaseActions& actions);
+  void ask_for_lease(const LeaseRequest& request);
+  void arm_lease_timer();
 
   World& world_;
   const std::size_t number_;
@@ -53,6 +59,8 @@ class MasterProcess {
   int barren_ticks_ = 0;
   bool stopped_ = false;
   bool looks_ = false;
+  std::optional<LeaseMachine> lease_;
+  std::optional<Instant> lease_timer_at_;
 };
 
 }  // namespace hawser::sim

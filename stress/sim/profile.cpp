@@ -201,7 +201,7 @@ void draw_devices(std::uint64_t seed, Profile& profile) {
 }
 
 /// Several masters, which die, and come back, and are cut off from members and from each other.
-void draw_masters(std::uint64_t seed, Profile& profile) {
+void draw_masters(std::uint64_t seed, bool lease, Profile& profile) {
   Random random(seed ^ 0x6861777365720008ULL);
   FaultProfile& faults = profile.faults;
   if (faults.gentle) return;
@@ -210,6 +210,7 @@ void draw_masters(std::uint64_t seed, Profile& profile) {
   faults.weights.lie = faults.weights.strangers = 0;
   profile.engine.masters = static_cast<std::size_t>(random.between(2, 3));
   profile.master.has_others = true;
+  profile.master.has_lease = lease;
   faults.weights.master = random.chance(3, 4) ? 4 : 0;
   faults.weights.split = random.chance(3, 4) ? 4 : 0;
   profile.engine.master_redial = seconds(random.between(8, 40));
@@ -260,7 +261,8 @@ void draw_ways(std::uint64_t seed, Profile& profile) {
 
 }  // namespace
 
-Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t steps, bool rows, bool masters) {
+Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t steps, bool rows, bool masters,
+                     bool lease) {
   Random random(seed ^ 0x6861777365720001ULL);
   Profile profile;
   profile.peers = static_cast<std::uint32_t>(random.between(2, 6));
@@ -291,7 +293,7 @@ Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t step
   draw_devices(seed, profile);
   draw_keys(seed, profile);
   draw_ways(seed, profile);
-  if (masters) draw_masters(seed, profile);
+  if (masters || lease) draw_masters(seed, lease, profile);
   if (peers != 0) profile.peers = peers;
   if (steps != 0) profile.fault_events = steps;
   // Newcomers come in with an update, of which some profiles have few: none in 100 s (seed 36625).

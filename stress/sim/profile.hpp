@@ -102,8 +102,8 @@ struct Profile {
 };
 
 /// Everything about a run, from its seed. `peers` and `steps` replace what the seed says where not 0; `rows` where it
-/// holds; `masters` where there shall be several.
+/// holds; `masters` where there shall be several, and `lease` where they shall have one.
 Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t steps, bool rows = false,
-                     bool masters = false);
+                     bool masters = false, bool lease = false);
 
 }  // namespace hawser::sim

@@ -19,8 +19,9 @@ std::string seconds_of(Duration time) {
 class Simulation {
  public:
   explicit Simulation(const SimulationOptions& options)
-      : world_(draw_profile(options.seed, options.peers, options.steps, options.rows, options.masters), options.seed),
-      faults_(world_) {
+      : world_(draw_profile(options.seed, options.peers, options.steps, options.rows, options.masters, options.lease),
+             options.seed),
+        faults_(world_) {
     world_.on_trace = options.on_trace;
     world_.checker.explain_mismatches();
     if (world_.profile.faults.gentle) world_.checker.allow_no_error();
@@ -41,6 +42,7 @@ class Simulation {
     result.coverage = world_.coverage.counts();
     if (world_.profile.faults.gentle) result.coverage["sim: gentle run"] = 1;
     if (world_.masters().size() > 1) result.coverage["sim: several masters"] = 1;
+    if (world_.profile.master.has_lease) result.coverage["sim: masters with a lease"] = 1;
     return result;
   }
 

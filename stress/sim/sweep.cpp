@@ -48,6 +48,7 @@ class Sweep {
                            .peers = options_.peers,
                            .steps = options_.steps,
                            .masters = options_.masters,
+                           .lease = options_.lease,
                            .rows = options_.rows,
                            .on_trace = {}}));
     }

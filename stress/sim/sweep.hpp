@@ -18,6 +18,7 @@ struct SweepOptions {
   std::uint32_t peers = 0;
   std::uint64_t steps = 0;
   bool masters = false;
+  bool lease = false;
   bool rows = false;
   unsigned jobs = 1;
   std::uint64_t violations_max = 1;    ///< Stop after so many.

@@ -14,6 +14,7 @@
 #include "sim/coverage.hpp"
 #include "sim/event_queue.hpp"
 #include "sim/hearsay.hpp"
+#include "sim/lease_service.hpp"
 #include "sim/link_network.hpp"
 #include "sim/master_process.hpp"
 #include "sim/names.hpp"
@@ -71,6 +72,7 @@ class World {
   Checker checker;
   Quarantine quarantine;
   std::uint64_t master_incarnations = 0;
+  LeaseService lease;    ///< Of runs whose masters have one.
   MasterProcess master;  ///< The first, or the only one.
   ControlNetwork control;
   LinkNetwork links;
