@@ -9,8 +9,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# What the machine has, or what would only disturb its own.
-not_packed=' g++ cmake ccache python3 git libc6 libc6-dev libgcc-s1 libstdc++6 zlib1g zlib1g-dev '
+# What the machine has, what would only disturb its own, and what gpu_check.sh does without.
+not_packed=' libcurl4-openssl-dev g++ cmake ccache python3 git libc6 libc6-dev libgcc-s1 libstdc++6 zlib1g zlib1g-dev '
 
 # The names and those of all that they depend on.
 with_dependencies() { # PACKAGE...

@@ -72,7 +72,8 @@ step() { # NAME SECONDS WHAT COMMAND...
 }
 
 # What is not installed here, from the bundle.
-cmake_options=()
+# Masters with a lease have nothing to do with GPUs, and their library brings twenty others along.
+cmake_options=(-DHAWSER_LEASE=OFF)
 if [ -d deps/usr ]; then
   export PATH=$PATH:$root/deps/usr/bin CMAKE_PREFIX_PATH=$root/deps/usr PIP_NO_INDEX=1 PIP_FIND_LINKS=$root/deps/wheels
   export PKG_CONFIG_PATH=$root/deps/usr/lib/x86_64-linux-gnu/pkgconfig:$root/deps/usr/share/pkgconfig
