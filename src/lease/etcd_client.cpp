@@ -1,10 +1,31 @@
 #include "lease/etcd_client.hpp"
 
+#include <unistd.h>
+
+#include <utility>
+
 #include "base/assert.hpp"
 
-#ifdef HAWSER_HAS_LEASE
+namespace hawser::lease {
+namespace {
 
-#include <unistd.h>
+Result<void> check_readable(const std::string& file, const char* what) {
+  if (file.empty() || ::access(file.c_str(), R_OK) == 0) return {};
+  return Error{Status::invalid_argument,
+               std::string(what) + " '" + file + "' cannot be read; check its path and rights"};
+}
+
+Result<void> check_files(const EtcdSetup& setup) {
+  for (const auto& [file, what] : {std::pair(&setup.ca_file, "lease_ca"), std::pair(&setup.cert_file, "lease_cert"),
+                                   std::pair(&setup.key_file, "lease_key")})
+    if (auto readable = check_readable(*file, what); !readable.ok()) return readable.error();
+  return {};
+}
+
+}  // namespace
+}  // namespace hawser::lease
+
+#ifdef HAWSER_HAS_LEASE
 
 #include <array>
 #include <mutex>
@@ -30,12 +51,6 @@ extern "C" std::size_t hawser_take_answer(char* data, std::size_t size, std::siz
   if (body.size() + bytes > kAnswerBytesMax) return 0;
   body.append(data, bytes);
   return bytes;
-}
-
-Result<void> check_readable(const std::string& file, const char* what) {
-  if (file.empty() || ::access(file.c_str(), R_OK) == 0) return {};
-  return Error{Status::invalid_argument,
-               std::string(what) + " '" + file + "' cannot be read; check its path and rights"};
 }
 
 }  // namespace
@@ -192,9 +207,7 @@ class EtcdClient::Worker {
 };
 
 Result<void> EtcdClient::check(const EtcdSetup& setup) {
-  for (const auto& [file, what] : {std::pair(&setup.ca_file, "lease_ca"), std::pair(&setup.cert_file, "lease_cert"),
-                                   std::pair(&setup.key_file, "lease_key")})
-    if (auto readable = check_readable(*file, what); !readable.ok()) return readable.error();
+  if (auto readable = check_files(setup); !readable.ok()) return readable.error();
   if (const auto curl = load_curl(); !curl.ok()) return curl.error();
   return {};
 }
@@ -222,7 +235,8 @@ namespace hawser::lease {
 
 class EtcdClient::Worker {};
 
-Result<void> EtcdClient::check(const EtcdSetup&) {
+Result<void> EtcdClient::check(const EtcdSetup& setup) {
+  if (auto readable = check_files(setup); !readable.ok()) return readable.error();
   return Error{Status::invalid_argument,
                "this build of Hawser has no leases: build it with -DHAWSER_LEASE=ON, or do without a lease"};
 }
