@@ -161,6 +161,7 @@ class EtcdClient::Worker {
     } else {
       answer.failure = "does not answer: ";
       answer.failure += error_[0] != 0 ? error_.data() : curl_.easy_strerror(result);
+      answer.failure += "; check that an etcd runs there, and whether it is under TLS (etcds://)";
     }
     if (answer.is_answered) return answer;
     answer.failure = "the etcd at " + endpoint + " " + answer.failure;
