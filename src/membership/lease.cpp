@@ -119,6 +119,10 @@ void LeaseMachine::looked(Instant now, const LeaseAnswer& answer, LeaseActions& 
     next_at_ = std::min(now + bounds_.look, takes_from_);
     return see(0, "nobody holds the lease, and this master has given it up a moment ago", out);
   }
+  if (for_members_only_ && !hurries_) {
+    next_at_ = now + bounds_.look;
+    return see(0, "nobody holds the lease; this master, which begins no run, takes it when members come", out);
+  }
   ask(now, LeaseRequest::Kind::grant, 0, out);
 }
 

@@ -86,14 +86,16 @@ using LeaseActions = std::vector<LeaseAction>;
 /// `now` of all calls is one clock, which also counts while the machine sleeps. Not thread-safe.
 class LeaseMachine {
  public:
-  LeaseMachine(LeaseBounds bounds, Instant now) : bounds_(bounds), next_at_(now) {}
+  /// `for_members_only`: of a master that begins no run. It takes the lease only while members wait for it.
+  LeaseMachine(LeaseBounds bounds, Instant now, bool for_members_only = false)
+      : bounds_(bounds), for_members_only_(for_members_only), next_at_(now) {}
 
   /// Looks at the clock: whatever has become due.
   void tick(Instant now, LeaseActions& out);
   void answered(Instant now, const LeaseAnswer& answer, LeaseActions& out);
   /// Others may have it at once; this one does not take it for a while. LeaseLost does not follow.
   void give_up(Instant now, LeaseActions& out);
-  /// Members wait here for a master: it looks more often.
+  /// Members wait here for a master, or do not: while they do it looks more often.
   void hurry(bool members_wait) { hurries_ = members_wait; }
 
   /// To be asked before each word to a member.
@@ -128,6 +130,7 @@ class LeaseMachine {
   Instant safe_until(Instant sent, Duration ttl, Instant now) const;
 
   LeaseBounds bounds_;
+  bool for_members_only_;
   std::uint64_t requests_ = 0;
   std::optional<Asked> asked_;
   Instant next_at_;        ///< Of the next request, while it holds nothing.

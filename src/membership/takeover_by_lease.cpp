@@ -108,13 +108,17 @@ void MasterMachine::State::send_claimants_elsewhere(Instant now, const std::stri
   check_recovery(now, out);
 }
 
-/// Members that wait with another master, and have not come here for so long, do not reach this one.
+/// Members that wait with another master, and have not come here for so long, do not reach this one. And where there is no
+/// run, one that begins none must not keep others from it.
 void MasterMachine::State::give_lease_up_for_others(Instant now, MasterActions& out) {
-  if (!lease_term_ || serves_ || recovering_ || others_seen_.none_gathers) return;
-  if (now < lease_since_ + config_.recovery) return;
-  out.emplace_back(LogEvent{LogLevel::warning, "lease-given-up",
-                            "members of the run are with another master and do not come to this one, which gives up "
-                            "the lease: check that members reach this master at the address that their list has"});
+  if (!lease_term_ || serves_ || recovering_ || now < lease_since_ + config_.recovery) return;
+  if (others_seen_.none_gathers && !config_.is_standby) return;
+  if (others_seen_.none_gathers)
+    out.emplace_back(LogEvent{LogLevel::notice, "lease-given-up", "no members have come: another master may begin a run"});
+  else
+    out.emplace_back(LogEvent{LogLevel::warning, "lease-given-up",
+                              "members of the run are with another master and do not come to this one, which gives up "
+                              "the lease: check that members reach this master at the address that their list has"});
   lease_term_.reset();
   out.emplace_back(GiveLeaseUp{});
 }

@@ -63,8 +63,8 @@ MasterDriver::MasterDriver(asio::io_context& io, Setup setup, std::shared_ptr<tr
       listener_(std::move(listener)),
       timer_(io_),
       looks_(setup_.others.empty() ? nullptr : std::make_unique<MasterLooks>(io_, setup_.others, setup_.access)),
-      lease_(setup_.lease ? std::make_unique<MasterLease>(
-                                io_, *setup_.lease, [this](const LeaseAction& action) { lease_says(action); })
+      lease_(setup_.lease ? std::make_unique<MasterLease>(io_, *setup_.lease, setup_.bounds.is_standby,
+                                                          [this](const LeaseAction& action) { lease_says(action); })
                           : nullptr),
       look_timer_(io_) {}
 

@@ -25,11 +25,11 @@ Result<lease::EtcdSetup> open_lease(const LeaseChoice& choice) {
   return setup;
 }
 
-MasterLease::MasterLease(asio::io_context& io, lease::EtcdSetup setup, Told told)
+MasterLease::MasterLease(asio::io_context& io, lease::EtcdSetup setup, bool for_members_only, Told told)
     : io_(io),
       setup_(std::move(setup)),
       told_(std::move(told)),
-      machine_({}, now_with_suspends()),
+      machine_({}, now_with_suspends(), for_members_only),
       timer_(io) {}
 
 MasterLease::~MasterLease() { close(); }

@@ -28,7 +28,8 @@ class MasterLease {
   /// LeaseTaken, LeaseLost, LeaseSeen or LogEvent. Also called within look_at_clock() and give_up().
   using Told = std::function<void(const LeaseAction&)>;
 
-  MasterLease(asio::io_context& io, lease::EtcdSetup setup, Told told);
+  /// `for_members_only`: as LeaseMachine has it.
+  MasterLease(asio::io_context& io, lease::EtcdSetup setup, bool for_members_only, Told told);
   ~MasterLease();
   MasterLease(const MasterLease&) = delete;
   MasterLease& operator=(const MasterLease&) = delete;

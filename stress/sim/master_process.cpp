@@ -14,8 +14,8 @@ void MasterProcess::start() {
   incarnation_ = ++world_.master_incarnations;
   if (world_.tracing()) world_.trace("the " + name_ + " starts, incarnation " + std::to_string(incarnation_));
   MasterConfig config = world_.profile.master;
-  // With a lease whoever holds it may begin a run: who wanted to join one finds it then.
-  config.is_standby = number_ > 0 && !config.has_lease;
+  // With a lease several may begin a run: whoever of them holds it.
+  config.is_standby = number_ == 1 || (number_ > 1 && !config.has_lease);
   machine_.emplace(config, world_.random.next(), world_.queue.now(), rules);
   looks_ = false;
   services_ = 0;
@@ -25,7 +25,7 @@ void MasterProcess::start() {
   lease_.reset();
   lease_timer_at_.reset();
   if (config.has_lease) {
-    lease_.emplace(LeaseBounds{}, world_.queue.now());
+    lease_.emplace(LeaseBounds{}, world_.queue.now(), config.is_standby);
     look_at_lease();
   }
   arm_timer();

@@ -84,6 +84,15 @@ TEST_CASE("one that another holds is looked at four times a second, and sooner w
   CHECK(bench.take<LeaseSeen>().empty());
 }
 
+TEST_CASE("a master that begins no run takes the lease when members come") {
+  LeaseBench bench;
+  bench.machine = LeaseMachine({}, bench.now, true);
+  for (int i = 0; i < 5; ++i) bench.answer({.number = bench.asked(Kind::look).number});
+  bench.machine.hurry(true);
+  bench.answer({.number = bench.asked(Kind::look).number});
+  (void)bench.asked(Kind::grant);
+}
+
 TEST_CASE("a renewal holds from its request on, less a margin; without one the holder stops before the service does") {
   LeaseBench bench;
   bench.hold(2);

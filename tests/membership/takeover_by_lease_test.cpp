@@ -201,8 +201,18 @@ TEST_CASE("a holder begins a run also without the other masters, once members wo
   CHECK(standby.closed(1));
 }
 
+TEST_CASE("a holder that begins no run lets another master have the lease when no members come") {
+  MasterBench standby(kStandsByForLease);
+  standby.take_lease(3);
+  standby.see_others({.all_answered = true});
+  CHECK(standby.leases_given_up() == 0);
+  standby.pass(seconds(5));
+  standby.see_others({.all_answered = true});
+  CHECK(standby.leases_given_up() == 1);
+}
+
 TEST_CASE("a holder that members do not reach lets another master have the lease") {
-  MasterBench alone(kStandsByForLease);
+  MasterBench alone(kBeginsByLease);
   alone.take_lease(3);
   alone.see_others({.all_answered = true, .none_gathers = false});
   CHECK(alone.leases_given_up() == 0);
