@@ -48,6 +48,12 @@ void Child::kill() {
   ::waitpid(pid_, nullptr, 0);
   pid_ = -1;
 }
+void Child::end() {
+  if (pid_ < 0) return;
+  ::kill(pid_, SIGTERM);
+  ::waitpid(pid_, nullptr, 0);
+  pid_ = -1;
+}
 void Child::stop() { ::kill(pid_, SIGSTOP); }
 void Child::go_on() { ::kill(pid_, SIGCONT); }
 

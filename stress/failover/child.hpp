@@ -19,6 +19,8 @@ class Child {
   Child& operator=(const Child&) = delete;
 
   void kill();
+  /// SIGTERM, and waits for its end.
+  void end();
   void stop();
   void go_on();
 

@@ -157,6 +157,17 @@ void kill_one(const Options& options, Masters& masters, Members& members) {
               waits.size());
 }
 
+/// SIGTERM: it gives its lease up.
+void end_one(Masters& masters, Members& members) {
+  const std::size_t active = masters.that_serves();
+  const auto ended = Clock::now();
+  masters.child(active).end();
+  std::printf("active master ended by SIGTERM: next commit after %lld ms\n",
+              ms_since(ended, members.all_reduced_since(ended, kBound)));
+  masters.start(active);
+  wait_until("the master is back", [&] { return masters.ask(active).has_value(); });
+}
+
 /// One that is stopped past its lease, and goes on: what it says then changes nothing.
 void stop_one(Masters& masters, Members& members) {
   const std::size_t active = masters.that_serves();
@@ -212,6 +223,7 @@ int run(const Options& options) {
     (void)members.all_reduced_since(Clock::now(), kBound);
     const auto wants = [&](const char* one) { return options.what == "all" || options.what == one; };
     if (wants("kill")) kill_one(options, masters, members);
+    if (wants("end")) end_one(masters, members);
     if (wants("stop")) stop_one(masters, members);
     if (wants("etcd")) restart_etcd(etcd, masters, members);
     return 0;
@@ -233,8 +245,8 @@ int main(int count, char** arguments) {
   hawser::failover::Options options;
   options.tool = std::filesystem::canonical("/proc/self/exe").parent_path() / "hawser";
   CLI::App app("Kill and stop masters that hold a lease of an etcd, and see how long their members wait");
-  app.add_option("what", options.what, "kill, stop, etcd, or all of these")
-      ->check(CLI::IsMember({"kill", "stop", "etcd", "all"}))
+  app.add_option("what", options.what, "kill, end, stop, etcd, or all of these")
+      ->check(CLI::IsMember({"kill", "end", "stop", "etcd", "all"}))
       ->capture_default_str();
   app.add_option("--rounds", options.rounds, "Masters that are killed, one after the other")
       ->check(CLI::Range(1, 1000))
