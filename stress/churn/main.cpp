@@ -82,6 +82,8 @@ void add_churn(CLI::App& app, ChurnOptions& o) {
           ->excludes(wipe_outs)
           ->excludes(restarts)
           ->excludes(pauses);
+  app.add_option("--lease", o.lease, "which of them serves a lease decides, of this etcd: etcd://HOST:PORT/NAME")
+      ->needs(standby);
   app.add_option("--master-kills", o.master_kills,
                  "SIGKILL the master that serves so often, and restart it to stand by. The run is over after the last "
                  "of these and of --master-stops, whatever --seconds says")
@@ -203,6 +205,7 @@ int dispatch(int argc, char** argv) {
   master_app->add_option("--listen", master.listen);
   master_app->add_option("--masters", master.masters);
   master_app->add_flag("--standby", master.standby);
+  master_app->add_option("--lease", master.lease);
   master_app->add_option("--network", master.network);
   add_bounds(*master_app, master.bounds);
   app.require_subcommand(0, 1);

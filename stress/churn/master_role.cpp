@@ -37,6 +37,7 @@ int run_master(const MasterOptions& options) {
   config.stall_ms = options.bounds.stall_ms;
   config.masters = options.masters.empty() ? nullptr : options.masters.c_str();
   config.standby = options.standby ? 1 : 0;
+  config.lease = options.lease.empty() ? nullptr : options.lease.c_str();
   hawserMaster_t master = nullptr;
   if (hawserMasterCreate(&config, &master) != hawserSuccess) {
     std::fprintf(stderr, "hawser-churn master: %s\n", hawserGetLastError());

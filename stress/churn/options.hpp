@@ -52,6 +52,7 @@ struct ChurnOptions {
   std::uint32_t reset_every_ms = 0;
   std::uint32_t master_pauses = 0;
   std::uint32_t standby = 0;       ///< Masters beside the one that serves.
+  std::string lease;               ///< Of an etcd, which says who that is; empty: enough of the members do.
   std::uint32_t master_kills = 0;  ///< Of the one that serves, with others that stand by; so is the next.
   std::uint32_t master_stops = 0;
   std::uint32_t master_gap_ms = 2000;
@@ -110,6 +111,7 @@ struct MasterOptions {
   std::string listen = "127.0.0.1:0";
   std::string masters;  ///< All of the run, if it is one of several.
   bool standby = false;
+  std::string lease;
   std::string network;  ///< As of a worker.
   LibraryBounds bounds;
 };

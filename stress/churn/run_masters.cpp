@@ -43,6 +43,7 @@ void ChurnRun::spawn_master(MasterRecord& master) {
   if (hosts_ != nullptr) arguments.insert(arguments.end(), {"--network", hosts_->name_space(host)});
   if (options_.standby > 0) arguments.insert(arguments.end(), {"--masters", master_addresses_});
   if (master.index > 0) arguments.emplace_back("--standby");
+  if (!options_.lease.empty()) arguments.insert(arguments.end(), {"--lease", options_.lease});
   add_bounds(arguments, options_.bounds);
   if (master.process) former_masters_.push_back(std::move(master.process));
   master.listens = master.killed = master.paused = false;
