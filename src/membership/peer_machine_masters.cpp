@@ -8,8 +8,8 @@
 namespace hawser {
 namespace {
 
-/// Members that have lost their master meet at one that stands by for so long at least: that of a lease is free by then.
-constexpr Duration kStandbyPatience = seconds(3);
+/// Members that have lost their master meet at one that stands by for so long at least.
+constexpr Duration kStandbyPatience = seconds(2);
 
 }  // namespace
 
