@@ -7,6 +7,7 @@
 #include "keygen_command.hpp"
 #include "master_command.hpp"
 #include "operator_command.hpp"
+#include "relay_command.hpp"
 #include "status_command.hpp"
 
 int main(int argc, char** argv) {
@@ -15,6 +16,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   int status = 0;
   add_master_command(app, status);
+  add_relay_command(app, status);
   add_bench_command(app, status);
   add_status_command(app, status);
   add_operator_commands(app, status);

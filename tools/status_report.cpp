@@ -56,7 +56,7 @@ std::string listed(const std::vector<std::string>& names) {
 }
 
 std::string state_of(const hawserStatusPeer_t& peer) {
-  std::string state = peer.member == 1 ? "" : hawserGetAwaitsName(peer.awaits);
+  std::string state = peer.member == 1 ? (peer.relay == 1 ? "relay" : "") : hawserGetAwaitsName(peer.awaits);
   if (peer.in_update == 1) state += std::string(state.empty() ? "" : ", ") + "in update-topology";
   if (peer.away == 1) state += std::string(state.empty() ? "" : ", ") + "away, may come back";
   return state.empty() ? "member" : state;
@@ -78,7 +78,7 @@ std::string head(const StatusReport& report) {
   if (info.in_update == 0) return text;
   std::vector<std::string> missing;
   for (const hawserStatusPeer_t& peer : report.peers)
-    if (peer.member == 1 && peer.in_update == 0) missing.push_back(name_of(report, peer.group, peer.rank));
+    if (peer.member == 1 && peer.relay == 0 && peer.in_update == 0) missing.push_back(name_of(report, peer.group, peer.rank));
   text += "update-topology: " + std::to_string(info.in_update) + " of " + std::to_string(info.world_size) +
           " members wait in it, for " + time_text(info.update_ms);
   return text + (missing.empty() ? "" : "; missing: " + listed(missing)) + "\n";
@@ -146,7 +146,8 @@ void add_peer(hawser::JsonWriter& json, const hawserStatusPeer_t& peer) {
   if (peer.awaits != hawserAwaitsNothing) json.add("heard_ms", peer.heard_ms);
   if (peer.party_size > 1)
     json.add("party", std::string_view(hex(peer.party))).add("party_size", std::uint64_t{peer.party_size});
-  json.add("in_update", peer.in_update == 1).add("opens_links", peer.opens_links == 1).add("away", peer.away == 1);
+  json.add("in_update", peer.in_update == 1).add("opens_links", peer.opens_links == 1).add("away", peer.away == 1)
+      .add("relay", peer.relay == 1);
 }
 
 /// What either of two peers says of the other.

@@ -372,11 +372,20 @@ typedef struct hawserCommConfig {
    *  call reads the buffer first, in the caller's thread, at some 0.8 GB/s; of tensors on devices it waits for the
    *  stream meanwhile. Needs a secret_file. */
   uint32_t attest;
+  /** 1: this peer is a relay (`hawser relay`). It has no tensors, counts nowhere as a member, and calls nothing but
+   *  Connect and Wait: the members' all-reduces may be summed here. Members then send each byte once. At most 8 in a
+   *  group, and only in groups of up to 128 members, relays counted. */
+  uint32_t relay;
+  /** What a relay offers in each direction, in Mbit/s. Default 0: plans find out by themselves, a doubling at a time. */
+  uint32_t relay_mbit;
+  /** What a relay takes at most for the sums of all calls together, in MiB. Default 256. Calls beyond the eighth at a
+   *  time take 2 MiB each besides. */
+  uint32_t relay_memory_mib;
 } hawserCommConfig_t;
 
 #define HAWSER_COMM_CONFIG_INIT                                                                                 \
   {sizeof(hawserCommConfig_t), NULL, NULL, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, 0, \
-   NULL, 0, 0, 0}
+   NULL, 0, 0, 0, 0, 0, 0}
 
 /** Fill with HAWSER_COMM_INFO_INIT. */
 typedef struct hawserCommInfo {

@@ -180,10 +180,11 @@ typedef struct hawserStatusPeer {
   uint32_t opens_links; /**< 1: a newcomer that has no link to some members yet. */
   uint32_t away;        /**< 1: a member whose connection to the master broke. It may come back. */
   char key[HAWSER_KEY_BYTES]; /**< In hexadecimal digits: what `hawser ban` takes. "" in a run without keys. */
+  uint32_t relay; /**< 1: it has no tensors, and adds for the members. It is not counted among these. */
 } hawserStatusPeer_t;
 
 #define HAWSER_STATUS_PEER_INIT \
-  {sizeof(hawserStatusPeer_t), 0, "", "", 0, 0, 0, 0, 0, 0, 0, hawserAwaitsFirstView, 0, 0, 0, ""}
+  {sizeof(hawserStatusPeer_t), 0, "", "", 0, 0, 0, 0, 0, 0, 0, hawserAwaitsFirstView, 0, 0, 0, "", 0}
 
 /** Errors: InvalidArgument (no such index). */
 HAWSER_API hawserResult_t hawserStatusGetPeer(hawserStatus_t status, uint32_t index, hawserStatusPeer_t* peer);

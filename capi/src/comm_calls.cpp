@@ -21,6 +21,7 @@ using hawser::Result;
 namespace {
 
 constexpr std::uint32_t kWaitDefault_ms = 600'000;
+constexpr std::uint32_t kRelayMemoryMib = 256;
 
 std::string default_name() {
   std::array<char, 256> host{};
@@ -149,8 +150,20 @@ Result<hawser::CommunicatorConfig> config_of(const hawserCommConfig_t& callers) 
   if (config->check_same_host > 1) return capi::invalid_argument("check_same_host is 0 or 1");
   out.check_same_host = config->check_same_host != 0;
   out.access = capi::access_of(config->secret_file, config->insecure);
-  if (config->insecure > 1 || config->tls_same_host > 1 || config->attest > 1)
-    return capi::invalid_argument("insecure, tls_same_host and attest are 0 or 1");
+  if (config->insecure > 1 || config->tls_same_host > 1 || config->attest > 1 || config->relay > 1)
+    return capi::invalid_argument("insecure, tls_same_host, attest and relay are 0 or 1");
+  if (config->relay == 0 && (config->relay_mbit != 0 || config->relay_memory_mib != 0))
+    return capi::invalid_argument("relay_mbit and relay_memory_mib are a relay's: set relay to 1");
+  if (config->relay == 1 && (config->party != 0 || config->attest == 1))
+    return capi::invalid_argument("a relay has no tensors: it is of no party, and attests nothing");
+  if (config->relay_memory_mib > hawser::limits::kRelayMemoryMibMax)
+    return capi::invalid_argument("relay_memory_mib is " + std::to_string(config->relay_memory_mib) + "; " +
+                                  std::to_string(hawser::limits::kRelayMemoryMibMax) + " are the most");
+  out.engine.is_relay = config->relay == 1;
+  out.engine.relay_bytes_per_second = std::uint64_t{config->relay_mbit} * 125'000;
+  if (out.engine.is_relay)
+    out.engine.collective_memory_bytes =
+        std::size_t{config->relay_memory_mib == 0 ? kRelayMemoryMib : config->relay_memory_mib} << 20;
   out.tls_same_host = config->tls_same_host != 0;
   out.attest = config->attest != 0;
   if (config->prefetch_share_percent > 100)

@@ -60,6 +60,7 @@ hawserStatusPeer_t shown_peer(const hawser::PeerStatus& from, std::uint32_t grou
   peer.in_update = from.in_update ? 1 : 0;
   peer.opens_links = from.opens_links ? 1 : 0;
   peer.away = from.is_away ? 1 : 0;
+  peer.relay = from.member.is_relay ? 1 : 0;
   if (from.member.key != hawser::KeyId{}) capi::copy_text(to_string(from.member.key), peer.key);
   return peer;
 }

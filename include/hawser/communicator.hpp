@@ -47,6 +47,9 @@ struct CommunicatorConfig {
   bool insecure = false;
   bool tls_same_host = false;
   bool attest = false;
+  bool relay = false;
+  std::uint32_t relay_mbit = 0;
+  std::uint32_t relay_memory_mib = 0;
 };
 
 struct Member {
@@ -104,6 +107,9 @@ class Communicator {
     c.insecure = config.insecure ? 1 : 0;
     c.tls_same_host = config.tls_same_host ? 1 : 0;
     c.attest = config.attest ? 1 : 0;
+    c.relay = config.relay ? 1 : 0;
+    c.relay_mbit = config.relay_mbit;
+    c.relay_memory_mib = config.relay_memory_mib;
     hawserComm_t handle = nullptr;
     if (const auto code = hawserCommCreate(&c, &handle); code != hawserSuccess)
       return detail::last_failure(code);

@@ -91,6 +91,9 @@ inline constexpr std::size_t kTermNameBytesMax = 63;
 inline constexpr std::size_t kTermValueBytesMax = 127;
 /// Groups up to this size tell each other what they measure of their links: it grows with the square.
 inline constexpr std::uint32_t kMeasuredGroupMax = 128;
+/// Relays of one group: each has a link to every member.
+inline constexpr std::size_t kRelaysMax = 8;
+inline constexpr std::uint32_t kRelayMemoryMibMax = 1 << 20;
 /// Peers without a straight way that one peer tells of, and bytes of the reason for each: a newcomer's message holds them.
 inline constexpr std::size_t kUnreachedToldMax = 40;
 inline constexpr std::size_t kUnreachedReasonBytesMax = 300;

@@ -63,6 +63,7 @@ const std::byte* CallMemory::own(std::uint64_t chunk) const {
 }
 
 std::byte* CallMemory::place(std::uint64_t chunk) const {
+  if (call_.receive == nullptr) return nullptr;
   if (signature().collective != Collective::reduce_scatter)
     return call_.receive + chunking_.offset(chunk) * element_bytes_;
   if (chunking_.segment(chunk) != call_.rank) return nullptr;
@@ -79,6 +80,7 @@ std::byte* CallMemory::next_residual(std::uint64_t chunk) const {
 }
 
 bool CallMemory::changes_input() const {
+  if (call_.receive == nullptr) return false;
   switch (signature().collective) {
     case Collective::all_reduce: return call_.send == call_.receive;
     case Collective::reduce_scatter:

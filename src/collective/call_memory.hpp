@@ -91,7 +91,7 @@ class CallMemory {
 
   /// This rank's contribution. For chunks that it contributes to.
   const std::byte* own(std::uint64_t chunk) const;
-  /// Where the result belongs; null if it is not part of this rank's.
+  /// Where the result belongs; null if it is not part of this rank's, or this is a relay.
   std::byte* place(std::uint64_t chunk) const;
   const std::byte* residual(std::uint64_t chunk) const;
   std::byte* next_residual(std::uint64_t chunk) const;

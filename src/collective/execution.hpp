@@ -137,6 +137,8 @@ class Execution {
   virtual std::vector<std::uint32_t> senders() const = 0;
   /// Ranks that it needs a link to though this peer's group has not all links, and they are none of its neighbours.
   virtual std::vector<std::uint32_t> further_links() const { return {}; }
+  /// Relays have to take part, beside the members.
+  virtual bool uses_relays() const { return false; }
   virtual PlanKind plan_kind() const = 0;
   virtual const std::string& plan_reason() const = 0;
   /// What the plan is expected to take; 0: nothing is known of the links.

@@ -28,7 +28,7 @@ PlannedCollective::PlannedCollective(Plan plan, const CollectiveCall& call)
     : plan_(std::move(plan)), memory_(call, plan_.chunking) {
   for (const Trees& trees : plan_.trees) {
     Role mine;
-    for (std::uint32_t rank = 0; rank < plan_.world_size; ++rank) {
+    for (std::uint32_t rank = 0; rank < plan_.nodes(); ++rank) {
       if (plan_.climbs() && trees.reduce_parent[rank] == call.rank) {
         mine.children_up.push_back(rank);
         mine.child_is_leaf.push_back(std::find(trees.reduce_parent.begin(), trees.reduce_parent.end(), rank) ==
@@ -42,9 +42,10 @@ PlannedCollective::PlannedCollective(Plan plan, const CollectiveCall& call)
   }
   const auto chunks = static_cast<std::size_t>(plan_.chunking.chunks());
   chunks_.resize(chunks);
-  heard_words_ = (plan_.world_size + 63) / 64;
+  heard_words_ = (plan_.nodes() + 63) / 64;
   heard_.assign(chunks * heard_words_, 0);
-  const std::size_t chunk_bytes = buffers_are_bounded() ? 2 * memory_.buffer_bytes() : memory_.accumulator_bytes_max();
+  if (is_relay() && memory_.quantization()) zeros_.resize(memory_.accumulator_bytes_max());
+  const std::size_t chunk_bytes = buffers_are_bounded() || is_relay() ? 2 * memory_.buffer_bytes() : memory_.accumulator_bytes_max();
   window_ = std::max<std::uint64_t>(1, call.memory_bytes / 2 / std::max<std::size_t>(1, chunk_bytes));
   for (std::size_t chunk = 0; chunk < chunks; ++chunk) {
     ChunkState& one = chunks_[chunk];
@@ -91,8 +92,8 @@ void PlannedCollective::plan_bytes() {
     const std::size_t tree = plan_.tree_index(chunk);
     if (chunks_of_tree[tree]++ == 0) one_of_tree[tree] = chunk;
   }
-  std::vector<std::uint64_t> sums(plan_.world_size);
-  std::vector<std::uint64_t> results(plan_.world_size);
+  std::vector<std::uint64_t> sums(plan_.nodes());
+  std::vector<std::uint64_t> results(plan_.nodes());
   const std::uint32_t rank = memory_.call().rank;
   for (std::size_t tree = 0; tree < roles_.size(); ++tree) {
     if (chunks_of_tree[tree] == 0) continue;
@@ -105,7 +106,7 @@ void PlannedCollective::plan_bytes() {
   // Sums go first, and results in about the second half. Where pairs are missing, a link may have one of both only, and
   // has to carry it while others rest.
   const bool has_halves = plan_.along_links && plan_.climbs() && plan_.descends();
-  for (std::uint32_t to = 0; to < plan_.world_size; ++to) {
+  for (std::uint32_t to = 0; to < plan_.nodes(); ++to) {
     planned_bytes_.push_back(sums[to] + results[to]);
     paced_bytes_.push_back(has_halves ? 2 * std::max(sums[to], results[to]) : planned_bytes_.back());
   }
@@ -116,6 +117,7 @@ bool PlannedCollective::heard(std::uint32_t from, std::uint64_t chunk) const {
 }
 
 void PlannedCollective::start(Output& out) {
+  if (is_relay()) return;
   if (staged()) return advance(out);
   for (std::uint64_t chunk = 0; chunk < plan_.chunking.chunks(); ++chunk) contribute(chunk, out);
 }
@@ -203,6 +205,8 @@ std::optional<std::uint32_t> PlannedCollective::worked(Instant, std::uint64_t to
 void PlannedCollective::go_on(std::uint64_t chunk, Output& out) {
   const ChunkState& one = state(chunk);
   if (one.working || one.waiting.empty()) return;
+  // Without values of its own it begins with two of others.
+  if (is_relay() && !memory_.quantization() && !one.touched && one.waiting.size() < 2) return;
   if (memory_.fetches() && contributes(chunk) && !one.fetched) return;
   if (one.came_down)
     place_waiting(chunk, out);
@@ -317,6 +321,30 @@ void PlannedCollective::arrived(Instant, std::uint32_t from, Direction direction
   go_on(chunk, out);
 }
 
+/// Without a contribution of its own: what came first is where the sum begins.
+void PlannedCollective::combine_first_at_relay(std::uint64_t chunk, std::byte* sum, std::vector<WorkStep>& steps) {
+  ChunkState& one = state(chunk);
+  one.touched = true;
+  const Signature& signature = memory_.signature();
+  const std::byte* const first = one.in_work[0].payload.bytes;
+  if (memory_.quantization())
+    steps.emplace_back(DequantizeCombine{.quantization = memory_.quantization(),
+                                         .type = signature.type,
+                                         .op = ReduceOp::sum,
+                                         .sum = sum,
+                                         .own = zeros_.data(),
+                                         .quantized = first,
+                                         .count = memory_.count(chunk)});
+  else
+    steps.emplace_back(Combine{.operands = Combine::Operands::values,
+                               .type = signature.type,
+                               .op = signature.op,
+                               .sum = sum,
+                               .a = first,
+                               .b = one.in_work[1].payload.bytes,
+                               .count = memory_.count(chunk)});
+}
+
 /// Adds all partial sums that have come; with the last one, the root finishes the value while it is in the cache.
 void PlannedCollective::combine_waiting(std::uint64_t chunk, Output& out) {
   ChunkState& one = state(chunk);
@@ -324,7 +352,12 @@ void PlannedCollective::combine_waiting(std::uint64_t chunk, Output& out) {
   std::vector<WorkStep> steps;
   steps.reserve(one.in_work.size() + 4);
   std::byte* const sum = accumulators(chunk, steps);
-  for (const Arrival& arrival : one.in_work) combine_with(chunk, sum, arrival, steps);
+  std::size_t next = 0;
+  if (is_relay() && !one.touched) {
+    combine_first_at_relay(chunk, sum, steps);
+    next = memory_.quantization() ? 1 : 2;
+  }
+  for (; next < one.in_work.size(); ++next) combine_with(chunk, sum, one.in_work[next], steps);
   if (one.in_work.size() == one.missing && role(chunk).parent_up == kNoParent) finish_at_root(chunk, sum, steps);
   order(Task::combine, chunk, std::move(steps), (2 + one.in_work.size()) * memory_.accumulator_bytes(chunk), out);
 }
@@ -347,14 +380,18 @@ void PlannedCollective::combined(std::uint64_t chunk, Output& out) {
     return;
   }
   if (one.quantized && !one.kept) memory_.give(std::move(one.made));
-  release(chunk);
+  if (!is_relay()) release(chunk);
   send_down(chunk, out);
 }
 
 void PlannedCollective::finish_at_root(std::uint64_t chunk, std::byte* sum, std::vector<WorkStep>& steps) {
   const Signature& signature = memory_.signature();
   ChunkState& one = state(chunk);
-  std::byte* const place = this->place(chunk);
+  std::byte* place = this->place(chunk);
+  if (is_relay()) {
+    if (memory_.wide() && !memory_.quantization()) one.kept = memory_.take();
+    place = one.kept ? one.kept.get() : sum;
+  }
   HAWSER_ASSERT(place != nullptr);
   if (place != sum && !memory_.uploads()) save_first(chunk, steps);
   const bool floats = static_cast<bool>(memory_.quantization());
@@ -378,6 +415,10 @@ void PlannedCollective::finish_at_root(std::uint64_t chunk, std::byte* sum, std:
     return;
   }
   steps.emplace_back(quantize);
+  if (is_relay()) {
+    one.kept = std::move(one.made);
+    return;
+  }
   if (memory_.uploads()) {
     one.kept = std::move(one.made);
     steps.emplace_back(bring_down_step(chunk));
@@ -422,6 +463,7 @@ std::optional<std::span<const std::byte>> PlannedCollective::payload(Direction d
   if (direction == Direction::down)
     return std::span<const std::byte>(one.forwarded.bytes != nullptr ? one.forwarded.bytes
                                       : one.kept                     ? one.kept.get()
+                                      : is_relay()                   ? one.accumulators.get()
                                                                      : place(chunk),
                                       bytes);
   const bool at_leaf = role(chunk).children_up.empty();
@@ -457,6 +499,10 @@ void PlannedCollective::sent(std::uint32_t, Direction direction, std::uint64_t c
     if (--one.unsent_down == 0 && one.quantized)
       order(Task::bring_down, chunk, {bring_down_step(chunk)},
             memory_.value_bytes(chunk) + memory_.quantized_bytes(chunk), out);
+    if (one.unsent_down == 0 && is_relay()) {
+      memory_.give(std::move(one.kept));
+      release(chunk);
+    }
   } else {
     memory_.give(std::move(one.made));
     release(chunk);
@@ -549,7 +595,7 @@ Work PlannedCollective::settle(std::size_t bytes) {
 }
 
 std::vector<std::uint32_t> PlannedCollective::waiting_for() const {
-  std::vector<bool> wanted(plan_.world_size);
+  std::vector<bool> wanted(plan_.nodes());
   for (std::uint64_t chunk = 0; chunk < plan_.chunking.chunks(); ++chunk) {
     const ChunkState& one = state(chunk);
     // For what a device has not given yet nobody else is to blame.
@@ -561,19 +607,19 @@ std::vector<std::uint32_t> PlannedCollective::waiting_for() const {
     if (one.missing == 0 && mine.parent_down != kNoParent) wanted[mine.parent_down] = true;
   }
   std::vector<std::uint32_t> ranks;
-  for (std::uint32_t rank = 0; rank < plan_.world_size; ++rank)
+  for (std::uint32_t rank = 0; rank < plan_.nodes(); ++rank)
     if (wanted[rank]) ranks.push_back(rank);
   return ranks;
 }
 
 std::vector<std::uint32_t> PlannedCollective::senders() const {
-  std::vector<bool> sends(plan_.world_size);
+  std::vector<bool> sends(plan_.nodes());
   for (const Role& mine : roles_) {
     for (const std::uint32_t child : mine.children_up) sends[child] = true;
     if (mine.parent_down != kNoParent) sends[mine.parent_down] = true;
   }
   std::vector<std::uint32_t> ranks;
-  for (std::uint32_t rank = 0; rank < plan_.world_size; ++rank)
+  for (std::uint32_t rank = 0; rank < plan_.nodes(); ++rank)
     if (sends[rank]) ranks.push_back(rank);
   return ranks;
 }

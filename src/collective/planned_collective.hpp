@@ -27,6 +27,9 @@ namespace hawser {
 /// the values. Quantised: the quantised values in all three places; the root keeps exactly what the others
 /// will decode.
 ///
+/// A relay has no tensor, and no memory of its caller's: it is the root of some chunks, adds what comes for these, and
+/// keeps each result until all have it. Never complete by itself, it is over when the members are.
+///
 /// Memory: sums are gathered in the receive buffer where that can hold them; else (accumulators wider than
 /// the elements, or chunks that are no part of this rank's result) in a bounded number of buffers, and
 /// send_limit() tells the children how far they may go. In place, each chunk is saved to a scratch before
@@ -68,8 +71,11 @@ class PlannedCollective final : public Execution {
   std::uint64_t send_limit() const override { return limited_ ? limit_ : kNoLimit; }
   std::uint64_t limit_step() const override { return std::max<std::uint64_t>(1, window_ / 2); }
   std::size_t up_window() const override;
-  std::uint64_t planned_bytes(std::uint32_t to) const override { return planned_bytes_[to]; }
-  std::uint64_t paced_bytes(std::uint32_t to) const override { return paced_bytes_[to]; }
+  std::uint64_t planned_bytes(std::uint32_t to) const override {
+    return to < planned_bytes_.size() ? planned_bytes_[to] : 0;
+  }
+  std::uint64_t paced_bytes(std::uint32_t to) const override { return to < paced_bytes_.size() ? paced_bytes_[to] : 0; }
+  bool uses_relays() const override { return plan_.relays > 0; }
 
   std::vector<std::uint32_t> waiting_for() const override;
   std::vector<std::uint32_t> senders() const override;
@@ -123,6 +129,7 @@ class PlannedCollective final : public Execution {
   const Role& role(std::uint64_t chunk) const { return roles_[plan_.tree_index(chunk)]; }
   ChunkState& state(std::uint64_t chunk) { return chunks_[static_cast<std::size_t>(chunk)]; }
   const ChunkState& state(std::uint64_t chunk) const { return chunks_[static_cast<std::size_t>(chunk)]; }
+  bool is_relay() const { return memory_.call().rank >= plan_.world_size; }
   /// The caller's memory is not all on the host, where the works are.
   bool staged() const { return memory_.fetches() || memory_.uploads(); }
   /// Chunks have buffers on the host that others may have afterwards.
@@ -139,6 +146,7 @@ class PlannedCollective final : public Execution {
   bool part_of_result(std::uint64_t chunk) const;
   void order(Task task, std::uint64_t chunk, std::vector<WorkStep> steps, std::size_t bytes, Output& out);
   void save_first(std::uint64_t chunk, std::vector<WorkStep>& steps);
+  void combine_first_at_relay(std::uint64_t chunk, std::byte* sum, std::vector<WorkStep>& steps);
   void combine_waiting(std::uint64_t chunk, Output& out);
   void combined(std::uint64_t chunk, Output& out);
   void came_down(std::uint64_t chunk, Payload payload, Output& out);
@@ -173,6 +181,7 @@ class PlannedCollective final : public Execution {
   std::uint64_t in_window_ = 0;  ///< Chunks below the limit whose accumulators may be needed yet.
   std::uint64_t window_ = 1;
   std::size_t accumulators_taken_ = 0;
+  std::vector<std::byte> zeros_;  ///< Of a relay, where payloads are quantised: what the first is added to.
 };
 
 }  // namespace hawser

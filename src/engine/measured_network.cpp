@@ -146,6 +146,93 @@ void free_pairs_of_accesses(const Measures& measures, topology::Matrix& matrix) 
 
 }  // namespace
 
+Measures without_relays(const Measures& measures, std::uint32_t members) {
+  Measures made{.view = measures.view, .version = measures.version, .rows = {}};
+  const auto keep = [&](std::vector<std::uint32_t>& ranks) {
+    std::erase_if(ranks, [&](std::uint32_t rank) { return rank >= members; });
+  };
+  for (std::uint32_t rank = 0; rank < members; ++rank) {
+    LinkRow& row = made.rows.emplace_back(measures.rows[rank]);
+    row.bytes_per_second.resize(std::min<std::size_t>(row.bytes_per_second.size(), members));
+    row.delay_ns.resize(row.bytes_per_second.size());
+    keep(row.probed);
+    keep(row.lower_bounds);
+    keep(row.together);
+    std::erase_if(row.detours, [&](const LinkDetour& detour) { return detour.to >= members; });
+    for (LinkDetour& detour : row.detours)
+      if (detour.by >= members) detour.by = LinkDetour::kByAnyone;
+  }
+  return made;
+}
+
+topology::Matrix matrix_with_relays(const topology::Matrix& members, const Measures& measures, const View& view) {
+  const std::uint32_t size = members.world_size;
+  topology::Matrix matrix = topology::Matrix::unknown(view.nodes());
+  matrix.version = members.version;
+  std::copy(members.members.begin(), members.members.end(), matrix.members.begin());
+  std::uint64_t fastest = 0;
+  for (std::uint32_t from = 0; from < size; ++from) {
+    fastest = std::max({fastest, members.members[from].uplink_bytes_per_second,
+                        members.members[from].downlink_bytes_per_second});
+    for (std::uint32_t to = 0; to < size; ++to) {
+      matrix.pair(from, to) = members.pair(from, to);
+      fastest = std::max(fastest, members.pair(from, to).bytes_per_second);
+    }
+  }
+  const auto bounded = [](std::uint64_t rate) { return std::min(rate, topology::kBytesPerSecondMax / 2); };
+  for (std::uint32_t relay = size; relay < view.nodes(); ++relay) {
+    const LinkRow& own = measures.rows[relay];
+    const std::uint64_t offered = bounded(view.members[relay].relay_bytes_per_second);
+    const auto access = [&](std::uint64_t seen) {
+      return offered != 0 ? offered : 2 * bounded(seen != 0 ? seen : fastest);
+    };
+    matrix.members[relay].uplink_bytes_per_second = access(own.uplink_bytes_per_second);
+    matrix.members[relay].downlink_bytes_per_second = access(own.downlink_bytes_per_second);
+    for (std::uint32_t rank = 0; rank < size; ++rank) {
+      const LinkRow& row = measures.rows[rank];
+      const std::uint64_t there = relay < row.delay_ns.size() ? row.delay_ns[relay] : 0;
+      const std::uint64_t back = rank < own.delay_ns.size() ? own.delay_ns[rank] : 0;
+      matrix.pair(rank, relay).delay_ns = std::min(there != 0 ? there : back, topology::kDelayNsMax);
+      matrix.pair(relay, rank).delay_ns = std::min(back != 0 ? back : there, topology::kDelayNsMax);
+      const auto misses = [](const LinkRow& one, std::uint32_t to) {
+        return std::any_of(one.detours.begin(), one.detours.end(),
+                           [&](const LinkDetour& detour) { return detour.to == to; });
+      };
+      if (misses(row, relay) || misses(own, rank))
+        matrix.pair(rank, relay).through = matrix.pair(relay, rank).through = topology::kByAnyone;
+    }
+  }
+  matrix.cables = members.cables;
+  if (!topology::knows_rates(matrix)) return matrix;
+  // Nothing was seen together of what goes to a region of relays alone: in doubt it is as much as they offer.
+  const topology::Regions regions = topology::Estimates(matrix).regions();
+  if (!regions.structured()) return matrix;
+  // What goes to a relay takes the cable to its neighbours.
+  for (std::uint32_t relay = size; relay < view.nodes(); ++relay) {
+    const auto& neighbours = regions.members[regions.of_rank[relay]];
+    const auto lead_there = [&](const std::vector<std::uint32_t>& ends) {
+      return ends.front() < size &&
+             std::all_of(ends.begin(), ends.end(), [&](std::uint32_t rank) { return has(neighbours, rank); });
+    };
+    for (topology::Cable& cable : matrix.cables)
+      for (auto* const ends : {&cable.from, &cable.to})
+        if (lead_there(*ends)) ends->push_back(relay);
+  }
+  std::vector<topology::Cable> to_relays;
+  for (const auto& from : regions.members)
+    for (const auto& to : regions.members) {
+      if (&from == &to || (from.front() < size && to.front() < size)) continue;
+      topology::Cable cable{.from = from, .to = to, .bytes_per_second = 0};
+      for (const std::uint32_t rank : from.front() >= size ? from : to)
+        if (rank >= size) cable.bytes_per_second += matrix.members[rank].uplink_bytes_per_second;
+      cable.bytes_per_second = std::min(cable.bytes_per_second, topology::kBytesPerSecondMax);
+      if (cable.bytes_per_second > 0 && matrix.cables.size() + to_relays.size() < topology::kCablesMax)
+        to_relays.push_back(std::move(cable));
+    }
+  matrix.cables.insert(matrix.cables.end(), to_relays.begin(), to_relays.end());
+  return matrix;
+}
+
 topology::Matrix matrix_of(const Measures& measures) {
   const auto size = static_cast<std::uint32_t>(measures.rows.size());
   topology::Matrix matrix = topology::Matrix::unknown(size);

@@ -11,4 +11,13 @@ namespace hawser {
 /// members: it depends on the measures alone.
 topology::Matrix matrix_of(const Measures& measures);
 
+/// What the members among these have measured of each other, without relays: `members` of them have tensors.
+Measures without_relays(const Measures& measures, std::uint32_t members);
+
+/// The members of a matrix, and behind them the view's relays. A relay's access is what it says that it offers. If it
+/// says nothing it is taken for twice what it has been seen to carry, so that plans find out what it can do; and before
+/// that for twice the fastest rate of any member. What a member's link to a relay carries beside its others says
+/// nothing of what it could carry alone: it counts as the access of both.
+topology::Matrix matrix_with_relays(const topology::Matrix& members, const Measures& measures, const View& view);
+
 }  // namespace hawser

@@ -25,6 +25,9 @@ constexpr Duration kReadyDelay = milliseconds(2);
 /// In large groups it lasts longer without that meaning anything.
 constexpr std::uint32_t kMembersInReadyDelay = 8;
 
+constexpr const char* kRelayCallsNothing =
+    "this communicator is a relay, without tensors: it takes part in what the members call, and calls nothing itself";
+
 Error usage(std::string sentence) { return {Status::invalid_usage, std::move(sentence)}; }
 
 }  // namespace
@@ -65,6 +68,7 @@ PeerEngine::State::State(EngineConfig config)
 
 void PeerEngine::State::step(Instant now, const EngineEvent& event, EngineActions& out) {
   std::visit([&](const auto& one) { on(now, one, out); }, event);
+  if (!again_.empty()) begin_again(now, out);
   if (!waits_.empty()) end_waits(now, out);
   if (!fetch_waits_.empty()) wake_fetch(out);
 }
@@ -129,13 +133,16 @@ void PeerEngine::State::on(Instant now, const ConnectCall& event, EngineActions&
                     .party = config_.party,
                     .machine = config_.machine,
                     .terms = std::move(terms),
-                    .min_peers = config_.min_peers},
+                    .min_peers = config_.min_peers,
+                    .is_relay = config_.is_relay,
+                    .relay_bytes_per_second = config_.relay_bytes_per_second},
                    event.prefetch != nullptr, actions);
   follow(now, actions, out);
 }
 
 void PeerEngine::State::on(Instant now, const UpdateTopologyCall& event, EngineActions& out) {
   Error error = machine_.not_a_member();
+  if (config_.is_relay) error = usage(kRelayCallsNothing);
   if (error.status == Status::success && update_call_)
     error = usage("update-topology is under way already; wait for it");
   if (error.status == Status::success && (machine_.has_ops() || !endings_.empty()))
@@ -151,6 +158,7 @@ void PeerEngine::State::on(Instant now, const UpdateTopologyCall& event, EngineA
 }
 
 Result<void> PeerEngine::State::check_start(const CollectiveStart& call) const {
+  if (config_.is_relay) return usage(kRelayCallsNothing);
   const View& view = machine_.view();
   const Error not_a_member = machine_.not_a_member();
   // Whatever goes on is of the view that is in force.
@@ -166,6 +174,13 @@ Result<void> PeerEngine::State::check_start(const CollectiveStart& call) const {
                            .links = config_.links});
 }
 
+/// A relay has one bound for all calls, of which each of the first ones gets its part.
+std::size_t PeerEngine::State::memory_of_call() const {
+  constexpr std::size_t kCallsAtOnce = 8;
+  if (!config_.is_relay) return config_.collective_memory_bytes;
+  return ops_.size() + endings_.size() < kCallsAtOnce ? config_.collective_memory_bytes / kCallsAtOnce : 1;
+}
+
 Result<std::shared_ptr<Execution>> PeerEngine::State::make_execution(const CollectiveStart& call,
                                                                      const PlanBasis& basis, const Network* network) {
   CollectiveCall what = call.collective;
@@ -178,7 +193,7 @@ Result<std::shared_ptr<Execution>> PeerEngine::State::make_execution(const Colle
     what.residual = call.residual->owed();
     what.next_residual = call.residual->prepared();
   }
-  what.memory_bytes = config_.collective_memory_bytes;
+  what.memory_bytes = memory_of_call();
   what.seed = Random(machine_.self().value ^ Random(collectives_made_++).next()).next();
   const auto plan = plans_.plan(basis.version, {.kind = what.signature.plan,
                                                 .world_size = view.size(),
@@ -189,7 +204,8 @@ Result<std::shared_ptr<Execution>> PeerEngine::State::make_execution(const Colle
                                                 .wire = wire_bytes(what.signature),
                                                 .network = network,
                                                 .between_hosts = view.spans_hosts(),
-                                                .row_width = config_.links.row_width(view.size())});
+                                                .row_width = config_.links.row_width(view.size()),
+                                                .relays = view.relays()});
   auto made = PlannedCollective::create(*plan, what, scratch_);
   if (!made.ok()) return made.error();
   return std::shared_ptr<Execution>(std::move(*made));
@@ -214,8 +230,11 @@ void PeerEngine::State::on(Instant now, const CollectiveStart& event, EngineActi
     if (!execution.ok()) return refuse(execution.error());
     op.execution = std::move(*execution);
   }
-  const auto key = machine_.begin(now, event.tag, signature, event.given);
+  const bool needs_relays = op.execution && op.execution->uses_relays();
+  const auto key = machine_.begin(now, event.tag, signature, event.given, needs_relays);
   if (!key) return refuse(key.error());
+  if (machine_.view().relays() > 0 && !event.transfer && !event.probing)
+    op.again = std::make_shared<const CollectiveStart>(event);
   op.call = event.call;
   op.signature = signature;
   op.fingerprint = fingerprint(signature);
@@ -232,6 +251,29 @@ void PeerEngine::State::on(Instant now, const CollectiveStart& event, EngineActi
   ops_.emplace(*key, std::move(op));
   need_links(now, out);
   begin_op(now, *key, out);
+}
+
+/// This peer is a relay, and the members have called something whose plan has relays in it.
+void PeerEngine::State::follow_one(Instant now, const RelayCalled& called, EngineActions& out) {
+  const std::shared_ptr<const Network> network = network_of(called.basis, out);
+  CollectiveStart call{.call = {}, .collective = {.signature = called.signature}, .epoch = called.key.epoch};
+  auto execution = make_execution(call, called.basis, network.get());
+  if (!execution.ok())
+    return out.emplace_back(LogEvent{LogLevel::warning, "relay-call-odd", execution.error().sentence}), void();
+  Op op;
+  op.execution = std::move(*execution);
+  op.signature = called.signature;
+  op.fingerprint = fingerprint(op.signature);
+  op.started = op.progress = op.reported = op.all_called = now;
+  // It has no result, and so it reports none, and waits for nobody.
+  op.whole = op.tell_ready = now;
+  ops_.emplace(called.key, std::move(op));
+  begin_op(now, called.key, out);
+}
+
+/// Calls that a lost relay undid.
+void PeerEngine::State::begin_again(Instant now, EngineActions& out) {
+  for (const auto& call : std::exchange(again_, {})) on(now, *call, out);
 }
 
 /// Of all collectives under way.
@@ -409,7 +451,7 @@ std::vector<PeerId> PeerEngine::State::waiting_for(const OpKey& key, const Op& o
   const View& view = machine_.view();
   std::vector<PeerId> peers;
   for (const std::uint32_t rank : op.execution->waiting_for()) {
-    HAWSER_ASSERT(rank < view.size());
+    HAWSER_ASSERT(rank < view.nodes());
     peers.push_back(view.members[rank].id);
   }
   for (const auto& [peer, link] : links_)
@@ -499,7 +541,8 @@ void PeerEngine::State::follow_one(Instant now, const OpCommitted& committed, En
   CollectiveInfo info;
   info.key = committed.key;
   info.signature = op.signature;
-  for (const Member& member : machine_.view().members) info.contributors.push_back(member.id);
+  const View& view = machine_.view();
+  for (std::uint32_t rank = 0; rank < view.size(); ++rank) info.contributors.push_back(view.members[rank].id);
   info.rank = machine_.view().rank_of(machine_.self()).value_or(0);
   info.plan = op.execution->plan_kind();
   info.plan_reason = op.execution->plan_reason();
@@ -512,6 +555,11 @@ void PeerEngine::State::follow_one(Instant now, const OpCommitted& committed, En
   info.reduce = op.in_kernels;
   info.commit = now - whole;
   end_call(committed.key, false, {op.call, {Status::success, {}}, std::move(info)}, out);
+  if (machine_.is_relay()) {
+    PeerActions actions;
+    tell_measures(now, actions);
+    follow(now, actions, out);
+  }
   need_links(now, out);
   set_bounds();
 }
@@ -521,6 +569,14 @@ void PeerEngine::State::follow_one(Instant now, const OpAborted& aborted, Engine
   if (found == ops_.end()) return;
   release(aborted.key, out);
   end_probing(found->second, out);
+  if (aborted.may_begin_again && found->second.again) {
+    // In the view that has begun, or not at all.
+    auto call = std::make_shared<CollectiveStart>(*found->second.again);
+    call->epoch = machine_.view().epoch;
+    found->second.again = std::move(call);
+  } else {
+    found->second.again.reset();
+  }
   out.emplace_back(LogEvent{LogLevel::info, "collective-aborted", aborted.error.sentence});
   end_call(aborted.key, true, {found->second.call, aborted.error, {}}, out);
   need_links(now, out);

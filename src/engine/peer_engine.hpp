@@ -43,6 +43,10 @@ struct EngineConfig {
   Party party{};
   std::uint64_t machine = 0;   ///< As Member::machine.
   std::uint32_t min_peers = 0;  ///< As Introduction::min_peers.
+  /// It has no tensors, and calls nothing: it takes part in what the members call. collective_memory_bytes are then for
+  /// all their calls together; each beyond the eighth at a time takes two chunks more.
+  bool is_relay = false;
+  std::uint64_t relay_bytes_per_second = 0;  ///< As Introduction::relay_bytes_per_second.
   std::string master_host{};   ///< By which this peer dials the master.
   Duration connect = seconds(3600);
   Duration master_redial = seconds(60);

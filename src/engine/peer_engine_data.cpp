@@ -73,7 +73,7 @@ void PeerEngine::State::begin_op(Instant now, const OpKey& key, EngineActions& o
     link.schedule.set_ready(key, early->second);
     link.early_ready.erase(early);
     heard_from(now, op, peer);
-    op.execution->ready(now, *rank, output);
+    if (*rank < machine_.view().size()) op.execution->ready(now, *rank, output);
   }
   perform(key, op, output, out);
   if (op.tell_ready && *op.tell_ready <= now) tell_ready(key, op, out);
@@ -163,6 +163,7 @@ Landing PeerEngine::State::chunk_begins(Instant now, PeerId peer, Link& link, Re
 Execution::Verdict PeerEngine::State::judge(const Op& op, PeerId from, const FrameHeader& header) const {
   const auto rank = machine_.view().rank_of(from);
   if (!rank || header.chunk >= op.execution->chunks()) return Execution::Verdict::impossible;
+  if (*rank >= machine_.view().size() && !op.execution->uses_relays()) return Execution::Verdict::impossible;
   std::size_t bytes = header.payload_bytes;
   if (header.compressed) {
     bytes = op.execution->payload_bytes(*rank, header.direction, header.chunk);
@@ -353,7 +354,7 @@ void PeerEngine::State::control_came(Instant now, LinkConnection connection, Lin
                                   EngineActions& out) {
   Op* const op = find_op(header.key);
   const auto rank = machine_.view().rank_of(connection.peer);
-  if (!op || op->fingerprint != header.signature || !rank) return;
+  if (!op || op->fingerprint != header.signature || !rank || *rank >= machine_.view().size()) return;
   op->progress = std::max(op->progress, now);
   Execution::Output output;
   const Execution::Heard heard =
@@ -377,6 +378,7 @@ void PeerEngine::State::ready_came(Instant now, Link& link, PeerId from, const F
     heard_from(now, *op, from);
     link.schedule.set_ready(header.key, header.count);
     out.emplace_back(WakeLink{from});
+    if (*rank >= machine_.view().size()) return;
     Execution::Output output;
     op->execution->ready(now, *rank, output);
     perform(header.key, *op, output, out);

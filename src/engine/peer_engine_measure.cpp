@@ -61,7 +61,7 @@ void PeerEngine::State::tell_measures(Instant now, PeerActions& out) {
   if (!together.empty())
     for (auto& [peer, link] : links_) link.steady_together = together.contains(peer);
   LinkRow row;
-  for (std::uint32_t rank = 0; rank < view.size(); ++rank) {
+  for (std::uint32_t rank = 0; rank < view.nodes(); ++rank) {
     const Link* const link = find_link(view.members[rank].id);
     if (link != nullptr && link->steady_together) row.together.push_back(rank);
     const RateSource source = link == nullptr ? RateSource::traffic : link->steady_source;
@@ -86,7 +86,7 @@ void PeerEngine::State::tell_measures(Instant now, PeerActions& out) {
 /// Links that have no way of their own.
 void PeerEngine::State::add_detours(Instant now, LinkRow& row) {
   const View& view = machine_.view();
-  for (std::uint32_t rank = 0; rank < view.size(); ++rank) {
+  for (std::uint32_t rank = 0; rank < view.nodes(); ++rank) {
     Link* const link = find_link(view.members[rank].id);
     const PeerId by = link == nullptr ? PeerId{} : link->way.told(now);
     if (by == PeerId{}) continue;
@@ -177,10 +177,15 @@ std::vector<Flow> PeerEngine::State::slow_flows(Instant now, const OpKey& key, c
 std::shared_ptr<const Network> PeerEngine::State::network_of(const PlanBasis& basis, EngineActions& out) {
   if (basis.measures == nullptr) return nullptr;
   if (const auto found = networks_.find(basis.version); found != networks_.end()) return found->second;
-  topology::Matrix matrix = matrix_of(*basis.measures);
+  const View& view = machine_.view();
+  const bool has_relays = view.relays() > 0;
+  topology::Matrix matrix =
+      matrix_of(has_relays ? without_relays(*basis.measures, view.size()) : *basis.measures);
   if (planted(PlantedFault::ignored_detour) && machine_.view().rank_of(machine_.self()) == 0U)
     for (topology::PairMeasure& pair : matrix.pairs) pair.through = topology::kStraight;
-  auto made = make_network(matrix);
+  topology::Matrix nodes;
+  if (has_relays) nodes = matrix_with_relays(matrix, *basis.measures, view);
+  auto made = make_network(matrix, has_relays ? &nodes : nullptr);
   if (!made.ok()) {
     // The same messages came to all members: all plan as if nothing were known.
     out.emplace_back(LogEvent{LogLevel::warning, "odd-measures", made.error().sentence});

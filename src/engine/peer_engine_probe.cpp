@@ -8,7 +8,9 @@ std::shared_ptr<LinkProbing> PeerEngine::State::make_probing(Instant now, const 
   const ProbeWishes& wishes = call.probing->wishes;
   LinkProbing::Setting setting{
       .rank = *view.rank_of(machine_.self()), .world_size = view.size(), .links = {}, .began = now};
-  for (const Member& member : view.members) {
+  // Relays are not probed: they tell what they offer, or show it.
+  for (std::uint32_t rank = 0; rank < view.size(); ++rank) {
+    const Member& member = view.members[rank];
     ProbeLink& known = setting.links.emplace_back();
     const Link* const link = find_link(member.id);
     // Links on one host are not measured.
@@ -56,7 +58,7 @@ void PeerEngine::State::count_probe(PeerId from, const FrameHeader& header, Op& 
 void PeerEngine::State::link_is_wider(Instant now, PeerId peer, EngineActions& out) {
   const auto rank = machine_.view().rank_of(peer);
   for (auto& [key, op] : ops_) {
-    if (!op.probing || !rank) continue;
+    if (!op.probing || !rank || *rank >= machine_.view().size()) continue;
     Execution::Output output;
     op.probing->link_established(now, *rank, static_cast<std::uint32_t>(find_link(peer)->schedule.connections()),
                                  output);

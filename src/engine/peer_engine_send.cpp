@@ -17,7 +17,7 @@ void PeerEngine::State::send(const OpKey& key, Op& op, const std::vector<Executi
   const View& view = machine_.view();
   std::vector<PeerId> woken;
   for (const auto& one : sends) {
-    HAWSER_ASSERT(one.to < view.size());
+    HAWSER_ASSERT(one.to < view.nodes());
     const PeerId to = view.members[one.to].id;
     Link* const link = find_link(to);
     HAWSER_ASSERT(link != nullptr);
@@ -39,7 +39,7 @@ void PeerEngine::State::tell_ready(const OpKey& key, Op& op, EngineActions& out)
   op.tell_ready.reset();
   op.limit_announced = op.execution->send_limit();
   for (const std::uint32_t rank : op.execution->senders()) {
-    HAWSER_ASSERT(rank < machine_.view().size());
+    HAWSER_ASSERT(rank < machine_.view().nodes());
     const PeerId to = machine_.view().members[rank].id;
     Link* const link = find_link(to);
     HAWSER_ASSERT(link != nullptr);

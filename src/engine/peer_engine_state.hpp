@@ -59,6 +59,8 @@ class PeerEngine::State {
     std::shared_ptr<LinkProbing> probing;  ///< The same, of an optimize-topology; else null.
     bool compress = false;
     std::uint64_t limit_announced = 0;   ///< Of chunks on their way up.
+    /// The call, where relays may go in the middle of it: then it begins again.
+    std::shared_ptr<const CollectiveStart> again;
     std::set<PeerId> further_links;      ///< As Execution::further_links.
     std::set<PeerId> not_heard;          ///< Members whose chunks come here, and who may not have called yet.
     Instant all_called{};                ///< When that was empty.
@@ -93,6 +95,8 @@ class PeerEngine::State {
     std::uint32_t slices = 0;  ///< Works under way that put its memory in order.
     bool done_given = false;
     CallDone done;
+    bool is_relayed = false;  ///< No call of this peer's: nobody is told of its end.
+    std::shared_ptr<const CollectiveStart> again;  ///< Instead of that end.
   };
   /// A work that was asked for.
   struct UnderWay {
@@ -184,6 +188,8 @@ class PeerEngine::State {
   void follow_one(Instant now, const ViewStarted& started, EngineActions& out);
   void follow_one(Instant now, const OpCommitted& committed, EngineActions& out);
   void follow_one(Instant now, const OpAborted& aborted, EngineActions& out);
+  void follow_one(Instant now, const RelayCalled& called, EngineActions& out);
+  void begin_again(Instant now, EngineActions& out);
   void follow_one(Instant now, const ConnectEnded& ended, EngineActions& out);
   void follow_one(Instant now, const UpdateEnded& ended, EngineActions& out);
   void follow_one(Instant now, const GroupMembersKnown& known, EngineActions& out);
@@ -192,6 +198,7 @@ class PeerEngine::State {
   Result<void> check_start(const CollectiveStart& call) const;
   Result<std::shared_ptr<Execution>> make_execution(const CollectiveStart& call, const PlanBasis& basis,
                                                     const Network* network);
+  std::size_t memory_of_call() const;
   void tick_executions(Instant now, EngineActions& out);
   void watch_op(Instant now, const OpKey& key, Op& op, EngineActions& out);
   void probe(Instant now, const OpKey& key, Op& op, EngineActions& out);
@@ -256,7 +263,7 @@ class PeerEngine::State {
   void fetched(WorkToken token, const UnderWay& work, EngineActions& out);
   void wake_fetch(EngineActions& out);
   void end_call(const OpKey& key, bool restores, CallDone done, EngineActions& out);
-  void put_in_order(const OpKey& key, Ending& ending, EngineActions& out);
+  void put_in_order(OpKey key, Ending& ending, EngineActions& out);
   bool has_ending(std::uint64_t tag) const;
 
   // peer_engine_waits.cpp
@@ -315,6 +322,7 @@ class PeerEngine::State {
   std::map<OpKey, Op> ops_;
   std::map<PeerId, Link> links_;
   std::map<OpKey, Ending> endings_;
+  std::vector<std::shared_ptr<const CollectiveStart>> again_;  ///< Calls whose memory is in order.
   std::map<WorkToken, UnderWay> works_;
   std::uint64_t works_ordered_ = 0;
   StagingPool pool_;

@@ -136,13 +136,15 @@ void PeerEngine::State::end_call(const OpKey& key, bool restores, CallDone done,
   ending.execution = std::move(found->second.execution);
   ending.restores = restores;
   ending.works = found->second.works;
+  ending.is_relayed = machine_.is_relay();
+  if (restores) ending.again = std::move(found->second.again);
   ending.done = std::move(done);
   ops_.erase(found);
   put_in_order(key, ending, out);
 }
 
 /// Goes on with a call that is over: some works at a time, until its end may be told.
-void PeerEngine::State::put_in_order(const OpKey& key, Ending& ending, EngineActions& out) {
+void PeerEngine::State::put_in_order(OpKey key, Ending& ending, EngineActions& out) {
   if (ending.done_given) return;
   if (ending.works > 0 && !planted(PlantedFault::unawaited_work)) return;
   while (ending.slices < kSlicesAtOnce) {
@@ -156,6 +158,11 @@ void PeerEngine::State::put_in_order(const OpKey& key, Ending& ending, EngineAct
     order(std::move(under_way), std::move(work), out);
   }
   if (ending.slices > 0 && !planted(PlantedFault::hasty_end)) return;
+  if (ending.again || ending.is_relayed) {
+    if (ending.again) again_.push_back(std::move(ending.again));
+    endings_.erase(key);
+    return;
+  }
   out.emplace_back(std::move(ending.done));
   ending.done_given = true;
 }

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -27,6 +28,7 @@ void MasterMachine::State::said(Instant now, PeerId id, const UpdateCall& messag
   }
   if (!group_of(id)) return;
   Peer& peer = peers_.at(id);
+  if (peer.who.is_relay) return relay_calls(now, id, out);
   if (peer.resuming) {
     peer.resuming->in_update = true;
     peer.resuming->first = message.first;
@@ -37,7 +39,7 @@ void MasterMachine::State::said(Instant now, PeerId id, const UpdateCall& messag
 }
 
 void MasterMachine::State::cast_vote(Instant now, Peer& peer, bool first) {
-  if (peer.in_update) return;
+  if (peer.in_update || peer.who.is_relay) return;
   Group& group = groups_.at(peer.who.group);
   peer.in_update = true;
   peer.vote_is_first = first;
@@ -83,7 +85,7 @@ void MasterMachine::State::check_update(Instant now, MasterActions& out) {
   std::vector<Member> electors = members_of_all_groups();
   std::vector<Member> missing;
   std::copy_if(electors.begin(), electors.end(), std::back_inserter(missing),
-               [&](const Member& member) { return !peers_.at(member.id).in_update; });
+               [&](const Member& member) { return !member.is_relay && !peers_.at(member.id).in_update; });
   end_update({Status::timeout, "not all members called update-topology within " +
                                    std::to_string(whole_milliseconds(config_.call_wait)) +
                                    " ms; missing: " + names_of(missing)},
@@ -159,6 +161,8 @@ void MasterMachine::State::maybe_bootstrap(Instant now, MasterActions& out) {
 void MasterMachine::State::keep_linked_ones(std::vector<const Peer*>& newcomers) const {
   const auto apart = [&](const Peer& a, const Peer& b) {
     if (a.who.group != b.who.group || links_established(a, b)) return false;
+    // Plans do without a relay that somebody has no way to.
+    if (a.who.is_relay || b.who.is_relay) return false;
     // Those of a large group have links to its members only.
     const View* const view = view_of(a.who.group);
     return !view || config_.links.has_all_links(view->size());
@@ -187,7 +191,8 @@ void MasterMachine::State::keep_linked_ones(std::vector<const Peer*>& newcomers)
 void MasterMachine::State::keep_enough(std::vector<const Peer*>& newcomers) const {
   std::map<std::uint32_t, std::vector<std::uint32_t>> wishes;
   for (const Peer* const peer : newcomers)
-    if (!groups_.contains(peer->who.group)) wishes[peer->who.group].push_back(peer->who.min_peers);
+    if (!groups_.contains(peer->who.group) && !peer->who.is_relay)
+      wishes[peer->who.group].push_back(peer->who.min_peers);
   for (auto& [number, least] : wishes) std::sort(least.begin(), least.end());
   std::erase_if(newcomers, [&](const Peer* peer) {
     const auto of_group = wishes.find(peer->who.group);
@@ -195,7 +200,18 @@ void MasterMachine::State::keep_enough(std::vector<const Peer*>& newcomers) cons
   });
 }
 
-/// In order of arrival. Those of a group without members wait while former members of it may still come back to a
+/// After all others, and only where these are: no group is of relays alone.
+void MasterMachine::State::keep_relays_of_groups(std::vector<const Peer*>& newcomers) const {
+  std::set<std::uint32_t> groups;
+  for (const Peer* const peer : newcomers)
+    if (!peer->who.is_relay) groups.insert(peer->who.group);
+  std::erase_if(newcomers, [&](const Peer* peer) {
+    return peer->who.is_relay && !groups_.contains(peer->who.group) && !groups.contains(peer->who.group);
+  });
+  std::stable_partition(newcomers.begin(), newcomers.end(), [](const Peer* peer) { return !peer->who.is_relay; });
+}
+
+/// In order of arrival, relays last. Those of a group without members wait while former members of it may still come back to a
 /// restarted master.
 std::vector<const MasterMachine::State::Peer*> MasterMachine::State::admissible(Instant now) const {
   std::vector<const Peer*> newcomers;
@@ -211,6 +227,7 @@ std::vector<const MasterMachine::State::Peer*> MasterMachine::State::admissible(
   keep_linked_ones(newcomers);
   keep_enough(newcomers);
   keep_whole_parties(newcomers);
+  keep_relays_of_groups(newcomers);
   return newcomers;
 }
 
@@ -218,7 +235,21 @@ std::vector<const MasterMachine::State::Peer*> MasterMachine::State::admissible(
 std::optional<Error> MasterMachine::State::misfit(const Peer& newcomer, std::size_t group_size, PeerId eldest) const {
   if (group_size >= limits::kGroupSizeMax)
     return Error{Status::refused, "the group is full (" + std::to_string(limits::kGroupSizeMax) + " members)"};
+  if (newcomer.who.is_relay) return relay_misfit(newcomer, group_size);
   return terms_refusal(newcomer.who, peers_.at(eldest).who);
+}
+
+std::optional<Error> MasterMachine::State::relay_misfit(const Peer& relay, std::size_t group_size) const {
+  if (!config_.links.has_all_links(static_cast<std::uint32_t>(group_size) + 1))
+    return Error{Status::refused, "groups of more than " + std::to_string(config_.links.all_links_max) +
+                                      " members, relays counted, use no relays; this one has " +
+                                      std::to_string(group_size)};
+  const auto relays = std::count_if(peers_.begin(), peers_.end(), [&](const auto& entry) {
+    const Peer& other = entry.second;
+    return other.role == Role::member && other.who.is_relay && other.who.group == relay.who.group;
+  });
+  if (static_cast<std::size_t>(relays) < limits::kRelaysMax) return std::nullopt;
+  return Error{Status::refused, "the group has " + std::to_string(limits::kRelaysMax) + " relays, which are the most"};
 }
 
 /// Those who do not fit to the members, or to the first newcomer of their group, are refused before anybody comes in,
@@ -232,7 +263,8 @@ void MasterMachine::State::admit_who_may(Instant now, MasterActions& out) {
       const View* const view = view_of(newcomer->who.group);
       std::vector<PeerId>& came = by_group[newcomer->who.group];
       const PeerId eldest = view ? view->members.front().id : came.empty() ? newcomer->who.id : came.front();
-      if (const auto error = misfit(*newcomer, (view ? view->size() : 0) + came.size(), eldest))
+      const std::size_t before = !view ? 0 : newcomer->who.is_relay ? view->nodes() : view->size();
+      if (const auto error = misfit(*newcomer, before + came.size(), eldest))
         misfits.emplace_back(newcomer->who.id, *error);
       else
         came.push_back(newcomer->who.id);
@@ -281,6 +313,7 @@ void MasterMachine::State::admit_to(Instant now, std::uint32_t number, const std
     // The run's id may have been taken over from members that came back after this newcomer's welcome.
     tell(peer, Welcome{.run = run_, .seen_host = peer.seen_host, .term = term_}, out);
   }
+  drop_needless_relays(members, out);
   set_view(group, number, std::move(members));
   for (const PeerId id : ids)
     out.emplace_back(LogEvent{LogLevel::notice, "peer-joined",
@@ -288,6 +321,17 @@ void MasterMachine::State::admit_to(Instant now, std::uint32_t number, const std
                                   std::to_string(group.view.size()) + " members now"});
   warn_of_names(ids, out);
   recount_visits(now, number, out);
+}
+
+/// Members of larger groups have not all links, and their plans no relays.
+void MasterMachine::State::drop_needless_relays(std::vector<Member>& members, MasterActions& out) {
+  put_relays_last(members);
+  const View with{.members = members};
+  if (with.relays() == 0 || config_.links.has_all_links(with.nodes())) return;
+  const Error error{Status::expelled, "the group has grown beyond " + std::to_string(config_.links.all_links_max) +
+                                          " members, relays counted, and so large groups use no relays"};
+  for (std::uint32_t rank = with.size(); rank < with.nodes(); ++rank) dismiss(with.members[rank].id, error, false, out);
+  members.resize(with.size());
 }
 
 /// Names are for people: sentences and tables are ambiguous where two members have one.

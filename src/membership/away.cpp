@@ -35,7 +35,7 @@ void MasterMachine::State::count_absent(Instant now, Peer& peer) {
   const auto found = groups_.find(peer.who.group);
   if (found == groups_.end()) return;
   Group& group = found->second;
-  const bool is_member = peer.role == Role::member;
+  const bool is_member = peer.role == Role::member && !peer.who.is_relay;
   if (const bool is_unconnected = is_member && !peer.connection; peer.is_unconnected != is_unconnected) {
     peer.is_unconnected = is_unconnected;
     group.unconnected += is_unconnected ? 1 : -1;
@@ -98,7 +98,8 @@ void MasterMachine::State::doubt_others(const Peer& from, bool counts) {
 
 void MasterMachine::State::count_doubt(const Peer& from, PeerId to, const LinkDown& link, bool counts) {
   const auto found = peers_.find(to);
-  if (found == peers_.end()) return;
+  // A relay's word on members means nothing: it need not reach all of them.
+  if (found == peers_.end() || from.who.is_relay) return;
   Doubts& doubts = found->second.doubts;
   const std::pair doubt(link.at, from.who.id);
   const bool changed = counts ? doubts.by.insert(doubt).second : doubts.by.erase(doubt) > 0;
@@ -191,6 +192,11 @@ void MasterMachine::State::outcomes_of_member(Instant now, PeerId id, const Outc
   }
   if (peer.view_sent != group.view.id)
     tell_view(group, {as_member(peer)}, cause_of_end(group, resumed.view.id), group.update_round, out);
+  if (peer.who.is_relay) {
+    for (const auto& [key, op] : group.ops.ops())
+      if (op.needs_relays) tell(peer, RelayCall{.key = key, .signature = op.signature}, out);
+    return;
+  }
   resume_vote(now, id, resumed, out);
   for (const UndecidedOp& op : message.undecided) {
     // Any of these may end the view, or this peer's membership.

@@ -63,11 +63,11 @@ std::optional<Member> blame(const View& view, const std::map<PeerId, Grievance>&
                             const std::vector<PeerId>& called) {
   if (grievances.empty()) return std::nullopt;
   Ranks ranks;
-  for (std::uint32_t rank = 0; rank < view.size(); ++rank) ranks.emplace(view.members[rank].id, rank);
-  std::vector<bool> has_called(view.size());
+  for (std::uint32_t rank = 0; rank < view.nodes(); ++rank) ranks.emplace(view.members[rank].id, rank);
+  std::vector<bool> has_called(view.nodes());
   for (const std::uint32_t rank : in_order(ranks, called)) has_called[rank] = true;
   const std::map<std::uint32_t, RankedGrievance> ranked = by_rank(ranks, grievances);
-  std::vector<Suspect> suspects(view.size());
+  std::vector<Suspect> suspects(view.nodes());
   for (const auto& [accuser, grievance] : ranked) {
     const auto accused_by = [&, accuser = accuser, since = grievance.since](std::uint32_t rank) -> Suspect* {
       if (rank == accuser || !has_called[rank]) return nullptr;

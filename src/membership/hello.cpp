@@ -53,6 +53,8 @@ void MasterMachine::State::hello(Instant now, ConnectionId connection, const Hel
   if (const auto error = key_refusal(message.who, link, message.prefetches)) return turn_away(connection, *error, out);
   if (const auto error = newcomer_refusal(message.who)) return turn_away(connection, *error, out);
   if (const auto error = hello_refusal(message.who, link)) return turn_away(connection, *error, out);
+  if (message.who.is_relay && message.prefetches)
+    return turn_away(connection, {Status::refused, "a relay has no state to prefetch"}, out);
   Peer peer{.who = message.who,
             .seen_host = link.host,
             .source = link.source,
@@ -113,7 +115,10 @@ std::optional<Error> MasterMachine::State::hello_refusal(const Introduction& who
       from->second.pending >= limits::share_of_one(limits::kPendingPerSourceMax, limits::kPendingPeersMax, pending_))
     return Error{Status::refused, "too many peers of the address " + connection.host +
                                       " wait for admission; try again later"};
+  if (who.is_relay && who.party.exists())
+    return Error{Status::refused, "a relay is of no party: it has no tensors"};
   if (const auto error = party_refusal(who)) return error;
+  if (who.is_relay) return std::nullopt;
   if (const View* const view = view_of(who.group)) return terms_refusal(who, peers_.at(view->members.front().id).who);
   return std::nullopt;
 }

@@ -51,7 +51,11 @@ void MasterMachine::State::go_on_without(Instant now, std::uint32_t number, cons
   std::vector<Member> survivors = group.view.members;
   std::erase_if(survivors, [&](const Member& member) { return !peers_.contains(member.id); });
   commit_what_all_reported(group, survivors, out);
-  if (survivors.empty()) {
+  const View rest{.members = survivors};
+  if (rest.size() == 0) {
+    for (const Member& relay : survivors)
+      dismiss(relay.id, {Status::expelled, "the group has no members any more; connect again to wait for others"}, false,
+              out);
     arm(Timer::group, number, std::nullopt);
     groups_.erase(number);
     return recount_visits(now, number, out);
@@ -59,8 +63,10 @@ void MasterMachine::State::go_on_without(Instant now, std::uint32_t number, cons
   std::string text;
   for (std::size_t i = 0; i < reasons.size() && i < kReasonsShown; ++i) text += (i == 0 ? "" : "; ") + reasons[i];
   if (reasons.size() > kReasonsShown) text += "; and " + std::to_string(reasons.size() - kReasonsShown) + " more";
-  start_view(now, group, std::move(survivors),
-             {Status::peer_lost, text + "; what was under way is undone, and the inputs are intact: call again"}, out);
+  const bool only_relays = rest.size() == group.view.size();
+  text += only_relays ? "; what was under way begins again without it"
+                      : "; what was under way is undone, and the inputs are intact: call again";
+  start_view(now, group, std::move(survivors), {Status::peer_lost, std::move(text)}, out);
 }
 
 void MasterMachine::State::end_view(Group& group, const Error& cause) {
@@ -91,7 +97,7 @@ void MasterMachine::State::set_view(Group& group, std::uint32_t number, std::vec
                 .members = std::move(members)};
   group.fingerprint = fingerprint(group.view);
   group.ops.begin(group.view.size());
-  for (std::uint32_t rank = 0; rank < group.view.size(); ++rank) {
+  for (std::uint32_t rank = 0; rank < group.view.nodes(); ++rank) {
     Peer& peer = peers_.at(group.view.members[rank].id);
     peer.rank = rank;
     std::erase_if(peer.down, [&](const auto& entry) { return !peers_.contains(entry.first); });

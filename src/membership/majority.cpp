@@ -42,7 +42,8 @@ std::vector<Claimed> views_of(const std::vector<MajorityClaim>& claims, const st
   std::vector<Claimed> claimed;
   for (const auto& [mark, view] : views) {
     Claimed one{.mark = mark, .view = &view, .members = {}};
-    for (const Member& member : view.members) one.members.insert(member.id);
+    for (const Member& member : view.members)
+      if (!member.is_relay) one.members.insert(member.id);
     one.of = one.members.size() - count_of(left, one.members);
     for (const MajorityClaim& claim : claims) {
       if (!one.members.contains(claim.peer)) continue;
@@ -137,7 +138,8 @@ Footing footing_after(const Footing& footing, const View& view, const std::set<P
   if (footing.is_held) {
     next.is_own = true;
     Kept all{.left = {}, .of = view.size()};
-    for (const Member& member : view.members) all.left.insert(member.id);
+    for (const Member& member : view.members)
+      if (!member.is_relay) all.left.insert(member.id);
     next.kept = {std::move(all)};
   }
   for (Kept& kept : next.kept) {

@@ -389,7 +389,13 @@ void MasterMachine::State::remember_expelled(const Introduction& who, const Erro
 
 Member MasterMachine::State::as_member(const Peer& peer) const {
   const Introduction& who = peer.who;
-  return {.id = who.id, .name = who.name, .address = who.address, .machine = who.machine, .key = who.key};
+  return {.id = who.id,
+          .name = who.name,
+          .address = who.address,
+          .machine = who.machine,
+          .key = who.key,
+          .is_relay = who.is_relay,
+          .relay_bytes_per_second = who.relay_bytes_per_second};
 }
 
 MasterMachine::State::Group* MasterMachine::State::group_of(PeerId peer) {

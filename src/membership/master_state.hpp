@@ -381,6 +381,9 @@ class MasterMachine::State {
   bool lacks_first_links(const Peer& peer, Instant window_ends) const;
   std::vector<const Peer*> admissible(Instant now) const;
   void keep_linked_ones(std::vector<const Peer*>& newcomers) const;
+  void keep_relays_of_groups(std::vector<const Peer*>& newcomers) const;
+  std::optional<Error> relay_misfit(const Peer& relay, std::size_t group_size) const;
+  void drop_needless_relays(std::vector<Member>& members, MasterActions& out);
   std::optional<Error> misfit(const Peer& newcomer, std::size_t group_size, PeerId eldest) const;
   void admit_who_may(Instant now, MasterActions& out);
   void admit(Instant now, const std::map<std::uint32_t, std::vector<PeerId>>& by_group, MasterActions& out);
@@ -426,6 +429,8 @@ class MasterMachine::State {
   void reported(Instant now, PeerId peer, const OpKey& key, const Signature& signature, MasterActions& out);
   void commit_what_all_reported(Group& group, const std::vector<Member>& survivors, MasterActions& out);
   void commit_to(Group& group, const OpKey& key, const std::vector<Member>& whom, MasterActions& out);
+  void call_relays(const Group& group, const OpKey& key, Op& op, MasterActions& out);
+  void relay_calls(Instant now, PeerId relay, MasterActions& out);
   static void remember_commit(Group& group, const OpKey& key, std::uint64_t measures);
   static bool conflict(const Group& group);
   static bool all_heard(const Group& group);

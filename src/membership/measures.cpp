@@ -25,21 +25,21 @@ void MasterMachine::State::said(Instant, PeerId peer, const Measured& message, M
   if (!group || message.view != group->view.id) return;
   const View& view = group->view;
   const LinkRow& row = message.row;
-  HAWSER_ASSERT(!planted(PlantedFault::fatal_message) || row.bytes_per_second.size() == view.size());
-  if (row.bytes_per_second.size() != view.size() || row.delay_ns.size() != view.size()) {
+  HAWSER_ASSERT(!planted(PlantedFault::fatal_message) || row.bytes_per_second.size() == view.nodes());
+  if (row.bytes_per_second.size() != view.nodes() || row.delay_ns.size() != view.nodes()) {
     out.emplace_back(LogEvent{LogLevel::warning, "odd-measures", name_of(peer) + " measured links of another view"});
     return;
   }
   Peer& from = peers_.at(peer);
   from.measured.clear();
-  for (std::size_t rank = 0; rank < view.size(); ++rank)
+  for (std::size_t rank = 0; rank < view.nodes(); ++rank)
     from.measured[view.members[rank].id] = {.bytes_per_second = row.bytes_per_second[rank],
                                             .delay_ns = row.delay_ns[rank]};
   for (const std::uint32_t rank : row.probed) from.measured[view.members[rank].id].is_probed = true;
   for (const std::uint32_t rank : row.lower_bounds) from.measured[view.members[rank].id].is_lower_bound = true;
   for (const std::uint32_t rank : row.together) from.measured[view.members[rank].id].is_together = true;
   for (const LinkDetour& detour : row.detours)
-    from.measured[view.members[detour.to].id].by = detour.by < view.size() ? view.members[detour.by].id : PeerId{};
+    from.measured[view.members[detour.to].id].by = detour.by < view.nodes() ? view.members[detour.by].id : PeerId{};
   from.uplink = row.uplink_bytes_per_second;
   from.downlink = row.downlink_bytes_per_second;
   group->measuring.changed = true;
@@ -87,7 +87,7 @@ Measures MasterMachine::State::measures_of(Group& group) {
     const Peer& from = peers_.at(member.id);
     LinkRow& row = measures.rows.emplace_back();
     if (from.measured.empty()) continue;
-    for (std::uint32_t to = 0; to < group.view.size(); ++to) {
+    for (std::uint32_t to = 0; to < group.view.nodes(); ++to) {
       const auto found = from.measured.find(group.view.members[to].id);
       const MeasuredLink known = found == from.measured.end() ? MeasuredLink{} : found->second;
       row.bytes_per_second.push_back(known.bytes_per_second);

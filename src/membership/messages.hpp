@@ -16,7 +16,7 @@
 namespace hawser {
 
 /// Bumped when a message changes its meaning.
-inline constexpr std::uint32_t kProtocolVersion = 6;
+inline constexpr std::uint32_t kProtocolVersion = 7;
 
 // ------------------------------------------------------------------------------------ peer to master
 
@@ -42,6 +42,8 @@ struct Introduction {
   /// name, in order of the names.
   std::vector<Term> terms{};
   std::uint32_t min_peers = 0;  ///< The first members of a group shall be so many, if most of them wish that.
+  bool is_relay = false;        ///< As Member::is_relay,
+  std::uint64_t relay_bytes_per_second = 0;  ///< and likewise.
   /// That its connection has proven, as the master fills it in. It does not travel.
   KeyId key{};
   /// Both come from one peer: only that knows the token, and has the key.
@@ -113,11 +115,12 @@ struct OutcomesPresented {
 };
 
 /// "I have called this collective." Sent only for those that last: a short one is told by its report. And for all whose
-/// contribution is attested, before their report.
+/// contribution is attested, before their report; and at once where relays are needed.
 struct Begun {
   OpKey key;
   Signature signature;
   std::optional<Attestation> attestation{};
+  bool needs_relays = false;  ///< Its plan has relays in it, which have to take part.
   friend bool operator==(const Begun&, const Begun&) = default;
 };
 
@@ -356,6 +359,13 @@ struct StartView {
   friend bool operator==(const StartView&, const StartView&) = default;
 };
 
+/// To relays: the members have called this, and send their values.
+struct RelayCall {
+  OpKey key;
+  Signature signature;
+  friend bool operator==(const RelayCall&, const RelayCall&) = default;
+};
+
 /// The collective is true for everybody.
 struct Committed {
   OpKey key;
@@ -447,6 +457,6 @@ struct CommandDone {
 
 using MasterMessage = std::variant<Welcome, Refused, Present, StartView, Committed, UpdateDone, WorldNews,
                                    Expelled, Pong, GroupMembers, Visitors, Measures, RunStatus, Straggling, Notice,
-                                   CommandDone, AttestedCollective, DialEachOther, Standby, ViewHeld>;
+                                   CommandDone, AttestedCollective, DialEachOther, Standby, ViewHeld, RelayCall>;
 
 }  // namespace hawser

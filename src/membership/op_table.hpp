@@ -36,6 +36,8 @@ struct OpInFlight {
   std::map<std::uint32_t, Attestation> attestations{};  ///< By rank,
   RankSet attested_late{};                              ///< and those that came after their member's report.
 
+  bool needs_relays = false;  ///< And these have been told.
+
   bool differs() const { return !called_otherwise.empty(); }
   const Signature& called_by(std::uint32_t rank) const {
     const auto other = called_otherwise.find(rank);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "base/limits.hpp"
 #include "base/loggable_text.hpp"
@@ -35,6 +36,10 @@ MasterMachine::State::Op* MasterMachine::State::called(Instant now, PeerId peer,
         LogEvent{LogLevel::debug, "stale-message", name_of(peer) + " sent a message about a view that is over"});
     return nullptr;
   }
+  if (peers_.at(peer).who.is_relay) {
+    relay_calls(now, peer, out);
+    return nullptr;
+  }
   const std::uint32_t rank = peers_.at(peer).rank;
   const Op* const known = group->ops.find(key);
   if (!(known && known->called.contains(rank)) && group->ops.open_calls(rank) >= limits::kOpsInFlightMax) {
@@ -48,6 +53,18 @@ MasterMachine::State::Op* MasterMachine::State::called(Instant now, PeerId peer,
   if (new_call && group->ops.called_by_all(op)) op.moved_at = now;
   arm_op(*group, key, op);
   return &op;
+}
+
+void MasterMachine::State::relay_calls(Instant now, PeerId relay, MasterActions& out) {
+  lose(now, relay, {Status::refused, "a relay has no tensors, and calls nothing"}, "it is a relay, and called something",
+       out);
+}
+
+/// They learn of a collective in no other way: nobody calls it there.
+void MasterMachine::State::call_relays(const Group& group, const OpKey& key, Op& op, MasterActions& out) {
+  if (std::exchange(op.needs_relays, true)) return;
+  const std::vector<Member> relays(group.view.members.begin() + group.view.size(), group.view.members.end());
+  tell_all(relays, RelayCall{.key = key, .signature = op.signature}, out);
 }
 
 void MasterMachine::State::said(Instant now, PeerId peer, const Begun& message, MasterActions& out) {
@@ -64,6 +81,7 @@ void MasterMachine::State::said(Instant now, PeerId peer, const Begun& message, 
     return attested_late(peer, message);
   Op* const op = called(now, peer, message.key, message.signature, out);
   if (!op) return;
+  if (message.needs_relays) call_relays(*group_of(peer), message.key, *op, out);
   // The first one counts: nobody takes back what it has said once it knows the result.
   if (message.attestation && config_.needs_keys) {
     const std::uint32_t rank = peers_.at(peer).rank;
@@ -146,7 +164,7 @@ void MasterMachine::State::commit_what_all_reported(Group& group, const std::vec
     // Nobody contributes to a barrier or a broadcast who is not known to have come.
     const bool all_called = group.ops.called_by_all(op) || whole_means_all_called(op.signature.collective);
     const bool all_reported = std::all_of(survivors.begin(), survivors.end(), [&, &op = op](const Member& member) {
-      return op.reported.contains(peers_.at(member.id).rank);
+      return member.is_relay || op.reported.contains(peers_.at(member.id).rank);
     });
     if (all_called && all_reported && !op.differs()) whole.push_back(key);
   }
@@ -158,7 +176,7 @@ void MasterMachine::State::commit_what_all_reported(Group& group, const std::vec
 
 void MasterMachine::State::said(Instant now, PeerId peer, const Complaint& message, MasterActions& out) {
   Group* const group = group_of(peer);
-  if (!group || message.key.view != group->view.id) return;
+  if (!group || message.key.view != group->view.id || peers_.at(peer).who.is_relay) return;
   Op* const op = group->ops.find(message.key);
   if (!op) return;
   if (message.waiting_for.empty() && message.unresponsive.empty()) {
@@ -331,7 +349,7 @@ bool MasterMachine::State::judge_stall(Instant now, Group& group, Op& op, Master
   // All others have the result: without the one that lacks it, it is theirs, and a single complaint about one of them
   // is no reason to lose it.
   const std::vector<Member> lacking = who_lacks_result(group, op);
-  if (lacking.size() == 1 && lacking.front().id != culprit->id) {
+  if (lacking.size() == 1 && lacking.front().id != culprit->id && !culprit->is_relay) {
     const std::string what = describe(op.signature);
     const Member alone = lacking.front();
     out.emplace_back(LogEvent{LogLevel::info, "stalled-peer-expelled", alone.name});
@@ -365,7 +383,7 @@ bool MasterMachine::State::lose_cut_off(Instant now, const Group& group, const O
     return std::any_of(lost.begin(), lost.end(), [&](const Member& one) { return one.id == member.id; });
   });
   // Where nobody reaches anybody, somebody who joins two of them may come meanwhile.
-  if (staying.size() < 2) return false;
+  if (View{.members = staying}.size() < 2) return false;
   std::vector<Loss> losses;
   for (const Member& member : lost) {
     out.emplace_back(LogEvent{LogLevel::info, "stalled-peer-expelled", member.name});

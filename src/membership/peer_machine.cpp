@@ -19,6 +19,13 @@ constexpr std::size_t kMeasuresKept = 16;
 
 LogEvent info(const char* what, std::string text) { return {LogLevel::info, what, std::move(text)}; }
 
+/// The same members that have tensors, in the same order, and fewer relays: ranks and sizes are as they were.
+bool only_relays_have_gone(const View& before, const View& after) {
+  const auto same = [](const Member& a, const Member& b) { return a.id == b.id; };
+  return before.size() == after.size() && after.relays() < before.relays() &&
+         std::equal(before.members.begin(), before.members.begin() + before.size(), after.members.begin(), same);
+}
+
 std::string names_in_short(const std::vector<const Member*>& members) {
   std::string names;
   for (std::size_t i = 0; i < members.size() && i < kNamesShown; ++i)
@@ -82,15 +89,15 @@ void PeerMachine::dial(Instant now, PeerActions& out) {
 }
 
 Result<OpKey> PeerMachine::begin(Instant now, std::uint64_t tag, const Signature& signature,
-                                 const std::optional<Contribution>& given) {
+                                 const std::optional<Contribution>& given, bool needs_relays) {
   if (Error error = not_a_member(); error.status != Status::success) return error;
   if (view_.size() < 2)
     return Error{Status::too_few_peers,
                  "this peer is alone in group " + std::to_string(view_.group) +
                      "; wait until another peer wants to join, call update-topology, then call again"};
   const OpKey key{.epoch = view_.epoch, .view = view_.id, .tag = tag, .sequence = next_sequence_[tag]++};
-  ops_[key] = {.signature = signature, .given = given};
-  unannounced_.set(key, given ? now : now + kTellDelay);
+  ops_[key] = {.signature = signature, .given = given, .needs_relays = needs_relays};
+  unannounced_.set(key, given || needs_relays ? now : now + kTellDelay);
   is_fresh_ = false;
   return key;
 }
@@ -119,7 +126,8 @@ void PeerMachine::announce(const OpKey& key, Op& op, PeerActions& out) {
   // Its driver signs it.
   tell_master(Begun{.key = key,
                     .signature = op.signature,
-                    .attestation = op.given ? std::optional(Attestation{.given = *op.given}) : std::nullopt},
+                    .attestation = op.given ? std::optional(Attestation{.given = *op.given}) : std::nullopt,
+                    .needs_relays = op.needs_relays},
               out);
   op.announced = true;
 }
@@ -179,7 +187,7 @@ void PeerMachine::said(Instant, const Present& message, PeerActions& out) {
   tell_master(std::move(outcomes), out);
   // What was told over the connection before may be lost.
   for (auto& [key, op] : ops_)
-    if (op.given) announce(key, op, out);
+    if (op.given || op.needs_relays) announce(key, op, out);
   tell_all_links(out);
 }
 
@@ -268,6 +276,7 @@ Result<View> PeerMachine::view_after(const StartView& message) const {
     if (hawser::apply(change, next.members)) return next;
   }
   if (!apply(message.members, next.members)) return wrong("a view came as a change that does not fit to its base");
+  if (!relays_come_last(next.members)) return wrong("a view has members behind its relays");
   if (fingerprint(next) != message.fingerprint) return wrong("a view has not the members that it has at the master");
   return next;
 }
@@ -289,10 +298,10 @@ void PeerMachine::said(Instant now, const StartView& message, PeerActions& out) 
   abort_ops(message.cause.status == Status::success
                 ? Error{Status::peer_lost, "the view changed while the collective was under way; call again"}
                 : message.cause,
-            out);
+            only_relays_have_gone(view_, *next), out);
   const View before = std::exchange(view_, *next);
   quorums_ = message.quorums;
-  if (!quorums_.empty()) tell_master(ViewTaken{view_.id}, out);
+  if (!quorums_.empty() && !is_relay()) tell_master(ViewTaken{view_.id}, out);
   next_sequence_.clear();
   measures_.clear();
   begin_basis(message.measures);
@@ -344,14 +353,25 @@ void PeerMachine::tell_of_change(const View& before, const Error& cause, PeerAct
   }
 }
 
-void PeerMachine::abort_ops(const Error& cause, PeerActions& out) {
+void PeerMachine::abort_ops(const Error& cause, bool may_begin_again, PeerActions& out) {
   if (planted(PlantedFault::lost_abort) && ops_.size() == 1 && cause.status == Status::peer_lost) return;
-  for (const auto& [key, op] : ops_) out.emplace_back(OpAborted{key, cause});
+  for (const auto& [key, op] : ops_) out.emplace_back(OpAborted{key, cause, may_begin_again});
   ops_.clear();
   unannounced_.clear_all();
 }
 
+void PeerMachine::said(Instant, const RelayCall& message, PeerActions& out) {
+  if (phase_ != Phase::member || !is_relay() || message.key.view != view_.id || has_begun(message.key)) return;
+  if (ops_.size() >= limits::kOpsInFlightMax) return;
+  next_sequence_[message.key.tag] = message.key.sequence + 1;
+  ops_[message.key] = {.signature = message.signature, .given = {}};
+  out.emplace_back(RelayCalled{message.key, message.signature, basis_of(message.signature.measures)});
+}
+
 void PeerMachine::said(Instant, const Committed& message, PeerActions& out) {
+  // Of one without relays in its plan it hears nothing else.
+  if (is_relay() && message.key.view == view_.id && !has_begun(message.key))
+    next_sequence_[message.key.tag] = message.key.sequence + 1;
   const auto found = ops_.find(message.key);
   if (found == ops_.end()) return;
   const OpKey key = found->first;
@@ -415,9 +435,10 @@ void PeerMachine::said(Instant now, const GroupMembers& message, PeerActions& ou
   want_links(now, out);
   note_links_to(now, message.members.came);
   // It asks those that it has links to.
-  if (is_guest())
-    out.emplace_back(
-        GroupMembersKnown{has_all_links() ? group_members_ : sponsors_of(bounds_.links, group_members_, me_.id)});
+  if (!is_guest()) return;
+  GroupMembersKnown known{has_all_links() ? group_members_ : sponsors_of(bounds_.links, group_members_, me_.id)};
+  std::erase_if(known.members, [](const Member& member) { return member.is_relay; });
+  out.emplace_back(std::move(known));
 }
 
 void PeerMachine::said(Instant now, const Visitors& message, PeerActions& out) {
@@ -434,7 +455,7 @@ void PeerMachine::said(Instant, const Measures& message, PeerActions&) {
     coming_ = std::make_shared<const Measures>(message);
     return;
   }
-  if (message.rows.size() != view_.size()) return;
+  if (message.rows.size() != view_.nodes()) return;
   measures_[message.version] = std::make_shared<const Measures>(message);
   if (measures_.size() > kMeasuresKept) measures_.erase(measures_.begin());
 }
@@ -442,7 +463,7 @@ void PeerMachine::said(Instant, const Measures& message, PeerActions&) {
 /// A view begins: its first measures came before it.
 void PeerMachine::begin_basis(std::uint64_t version) {
   basis_of_tag_.clear();
-  if (coming_ && coming_->view == view_.id && coming_->rows.size() == view_.size())
+  if (coming_ && coming_->view == view_.id && coming_->rows.size() == view_.nodes())
     measures_[coming_->version] = std::move(coming_);
   coming_.reset();
   basis_ = basis_of(version);

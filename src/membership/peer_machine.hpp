@@ -20,6 +20,12 @@
 
 namespace hawser {
 
+/// The measures that a plan is made from.
+struct PlanBasis {
+  std::uint64_t version = 0;
+  std::shared_ptr<const Measures> measures;  ///< Null: nothing is known.
+};
+
 /// The links that this peer shall have from now on; others are closed.
 struct WantLinks {
   struct Wish {
@@ -51,6 +57,14 @@ struct OpCommitted {
 struct OpAborted {
   OpKey key;
   Error error;
+  /// Nothing but relays has gone: its caller need not hear of it, since the same call can be made at once in this view.
+  bool may_begin_again = false;
+};
+/// To a relay: the members have called this.
+struct RelayCalled {
+  OpKey key;
+  Signature signature;
+  PlanBasis basis;
 };
 /// The connect call has ended; status success if this peer is a member now.
 struct ConnectEnded {
@@ -61,7 +75,7 @@ struct UpdateEnded {
 };
 
 using PeerAction = std::variant<DialMaster, CloseMaster, SendMaster, WantLinks, ViewStarted, OpCommitted,
-                                OpAborted, ConnectEnded, UpdateEnded, GroupMembersKnown, VisitorsKnown, DialPeer,
+                                OpAborted, RelayCalled, ConnectEnded, UpdateEnded, GroupMembersKnown, VisitorsKnown, DialPeer,
                                 LogEvent>;
 using PeerActions = std::vector<PeerAction>;
 
@@ -84,12 +98,6 @@ enum class LinkChange {
   refused,  ///< It is down, and where this peer had dialled the other before nobody listens any more.
 };
 
-/// The measures that a plan is made from.
-struct PlanBasis {
-  std::uint64_t version = 0;
-  std::shared_ptr<const Measures> measures;  ///< Null: nothing is known.
-};
-
 /// A peer's side of membership as a pure state machine: joining, the view, votes and outcomes.
 /// Each call takes an event and appends what follows from it. Not thread-safe.
 class PeerMachine {
@@ -109,9 +117,10 @@ class PeerMachine {
   /// A guest may be admitted from now on. No effect on any other peer, or the second time.
   void prefetch_over(PeerActions& out);
   /// A collective begins in the view in force. Error: too_few_peers, or why this peer is no member.
-  /// With a contribution the master is told of that, before it hears of a result.
+  /// With a contribution the master is told of that, before it hears of a result; and so it is at once where the plan
+  /// has relays in it.
   Result<OpKey> begin(Instant now, std::uint64_t tag, const Signature& signature,
-                      const std::optional<Contribution>& given = std::nullopt);
+                      const std::optional<Contribution>& given = std::nullopt, bool needs_relays = false);
   /// From what the next collective of this tag is planned.
   const PlanBasis& plan_basis(std::uint64_t tag) const;
   void update_topology(Instant now, PeerActions& out);
@@ -147,6 +156,7 @@ class PeerMachine {
   const World& world() const { return world_; }
   std::uint32_t pending() const { return pending_; }
   PeerId self() const { return me_.id; }
+  bool is_relay() const { return me_.is_relay; }
   bool in_update() const { return in_update_; }
   bool has_ops() const { return !ops_.empty(); }
   /// Whether this peer has called the collective, be it under way or over. For keys of the view in force.
@@ -161,6 +171,7 @@ class PeerMachine {
   struct Op {
     Signature signature;
     std::optional<Contribution> given;
+    bool needs_relays = false;
     bool reported = false;
     bool announced = false;  ///< To the master, over this connection.
   };
@@ -177,6 +188,7 @@ class PeerMachine {
   void said(Instant now, const ViewHeld& message, PeerActions& out);
   void said(Instant now, const StartView& message, PeerActions& out);
   void said(Instant now, const Committed& message, PeerActions& out);
+  void said(Instant now, const RelayCall& message, PeerActions& out);
   void said(Instant now, const UpdateDone& message, PeerActions& out);
   void said(Instant now, const WorldNews& message, PeerActions& out);
   void said(Instant now, const Expelled& message, PeerActions& out);
@@ -217,7 +229,7 @@ class PeerMachine {
   void lose_sync(Instant now, const std::string& what, PeerActions& out);
   Result<View> view_after(const StartView& message) const;
   bool is_guest() const { return phase_ == Phase::joining && prefetch_; }
-  void abort_ops(const Error& cause, PeerActions& out);
+  void abort_ops(const Error& cause, bool may_begin_again, PeerActions& out);
   void tell_of_change(const View& before, const Error& cause, PeerActions& out) const;
   Resume resume() const;
   Instant silent_at() const;

@@ -60,7 +60,7 @@ std::vector<Member> PeerMachine::links_to_have() const {
   if (phase_ == Phase::joining) add(of_all ? group_members_ : sponsors_of(bounds_.links, group_members_, me_.id));
   if (phase_ == Phase::member) {
     const std::uint32_t rank = *view_.rank_of(me_.id);
-    for (std::uint32_t other = 0; other < view_.size(); ++other)
+    for (std::uint32_t other = 0; other < view_.nodes(); ++other)
       if (bounds_.links.has_link(rank, other, view_.size()) || needed_.contains(view_.members[other].id))
         peers.push_back(view_.members[other]);
   }

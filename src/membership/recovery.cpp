@@ -79,6 +79,9 @@ void MasterMachine::State::resume(Instant now, ConnectionId connection, const Re
   if (const auto error = refusal(who)) return turn_away(connection, *error, out);
   if (const auto error = key_refusal(who, connections_.at(connection), false))
     return turn_away(connection, *error, out);
+  // It knows nothing that a run could be taken up from.
+  if (who.is_relay && !peers_.contains(who.id))
+    return expel_stranger(connection, {Status::expelled, "a relay comes to another master anew; connect again"}, out);
   if (is_outdated(who)) return drop_connection(connection, "the peer has opened a newer connection", out);
   if (has_accepted_another(message)) return note_accepted_another(now, connection, message, out);
   if (const auto known = peers_.find(who.id); known != peers_.end()) {
@@ -482,7 +485,7 @@ void MasterMachine::State::settle_recovered_ops(Group& group, const Recovery& re
         known_op->second.alike = known_op->second.alike && known_op->second.signature == op.signature;
       }
   }
-  const bool complete = survivors.size() == base.members.size();
+  const bool complete = survivors.size() == base.size();
   for (const auto& [key, reports] : reported)
     if (reports.alike && (complete || whole_means_all_called(reports.signature.collective)) &&
         reports.from.unanimous(survivors))

@@ -44,7 +44,8 @@ std::vector<Candidate> candidates_of(const std::vector<ViewClaim>& claims, const
       one.order = place->second;
       if (const auto known = views.find(claim.view); known != views.end()) {
         one.view = &known->second;
-        for (const Member& member : one.view->members) one.members.insert(member.id);
+        for (const Member& member : one.view->members)
+          if (!member.is_relay) one.members.insert(member.id);
       }
     }
     // Who claims a view that it is not in says nothing.

@@ -108,7 +108,7 @@ RunStatus MasterMachine::State::status(Instant now) const {
       of_group.members.push_back(status_of(now, peers_.at(member.id)));
       ++listed;
     }
-    status.peers_left_out += of_group.size - static_cast<std::uint32_t>(of_group.members.size());
+    status.peers_left_out += group.view.nodes() - static_cast<std::uint32_t>(of_group.members.size());
     if (!of_group.members.empty()) status.groups.push_back(std::move(of_group));
   }
   status.pending = pending_status(now);
@@ -235,7 +235,8 @@ RankSet MasterMachine::State::holds_up(const Group& group, const Op& op) {
   if (!guilty.empty()) return guilty;
   std::vector<PeerId> called;
   for (const Member& member : view.members) called.push_back(member.id);
-  if (const auto culprit = blame(view, op.grievances, called)) {
+  // A relay is nobody whom a call waits for: it goes, and the call begins again.
+  if (const auto culprit = blame(view, op.grievances, called); culprit && !culprit->is_relay) {
     guilty.insert(*view.rank_of(culprit->id));
   } else if (op.straggler) {
     guilty.insert(op.straggler->found.rank);

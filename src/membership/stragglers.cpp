@@ -24,7 +24,7 @@ void MasterMachine::State::hear_flows(Instant now, const Peer& peer, const Compl
   if (!op.reported.contains(peer.rank))
     for (const Flow& flow : message.flows) {
       const auto to = rank_in(group, flow.to);
-      if (to && *to != peer.rank && flow.percent < config_.straggler_percent && !op.reported.contains(*to))
+      if (to && *to != peer.rank && *to < group.view.size() && flow.percent < config_.straggler_percent && !op.reported.contains(*to))
         slow.push_back({.to = *to, .percent = flow.percent});
     }
   op.slow_links.tell(now, peer.rank, std::move(slow));

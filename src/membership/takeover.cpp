@@ -154,7 +154,7 @@ void MasterMachine::State::said(Instant, PeerId peer, const ViewTaken& message, 
 
 /// Once all members have started the view no master can go back behind it.
 void MasterMachine::State::note_taken(Group& group, PeerId peer, MasterActions& out) {
-  if (group.footing.is_held) return;
+  if (group.footing.is_held || peers_.at(peer).who.is_relay) return;
   group.taken_by.insert(peer);
   if (group.taken_by.size() < group.view.size()) return;
   group.footing = {};
@@ -190,8 +190,9 @@ bool MasterMachine::State::must_step_down(const std::vector<Loss>& losses) {
     std::vector<Member> rest = group.view.members;
     std::erase_if(rest, [&](const Member& member) { return lost.contains(member.id); });
     if (may_go_on(footing_after(group.footing, group.view, group.left), rest)) continue;
-    stepping_down_ = "this master has lost " + std::to_string(group.view.size() - rest.size()) + " of the " +
-                     std::to_string(group.view.size()) + " members of group " + std::to_string(number) +
+    const std::uint32_t members = group.view.size();
+    stepping_down_ = "this master has lost " + std::to_string(members - View{.members = rest}.size()) + " of the " +
+                     std::to_string(members) + " members of group " + std::to_string(number) +
                      ", and another master may serve them: it stands by";
     return true;
   }

@@ -1,5 +1,6 @@
 #include "membership/view.hpp"
 
+#include <algorithm>
 #include <unordered_set>
 
 #include "base/random.hpp"
@@ -36,8 +37,17 @@ std::uint64_t fingerprint(const View& view) {
     mixer.add(member.address.port);
     mixer.add(member.machine);
     mixer.add(std::string(member.key.bytes.begin(), member.key.bytes.end()));
+    if (member.is_relay) mixer.add(member.relay_bytes_per_second + 1);
   }
   return mixer.mixed();
+}
+
+bool relays_come_last(const std::vector<Member>& members) {
+  return std::is_partitioned(members.begin(), members.end(), [](const Member& member) { return !member.is_relay; });
+}
+
+void put_relays_last(std::vector<Member>& members) {
+  std::stable_partition(members.begin(), members.end(), [](const Member& member) { return !member.is_relay; });
 }
 
 MemberChange whole_list(std::vector<Member> members) {

@@ -22,6 +22,9 @@ struct Member {
   std::uint64_t machine = 0;
   /// That it has proven to the master, and that its links must prove. All zero: the run has no keys.
   KeyId key{};
+  /// It has no tensors: it adds and passes on what the others send it, and takes part in nothing else.
+  bool is_relay = false;
+  std::uint64_t relay_bytes_per_second = 0;  ///< That a relay offers in each direction; 0: it does not say.
   friend bool operator==(const Member&, const Member&) = default;
 };
 
@@ -34,20 +37,34 @@ struct Party {
   friend bool operator==(const Party&, const Party&) = default;
 };
 
-/// An agreed, ordered list of a group's members. A member's position is its rank.
+/// An agreed, ordered list of a group's members. A member's position is its rank. Relays come after all members that
+/// have tensors, and are counted where it says so only.
 struct View {
   Epoch epoch;
   ViewId id;
   std::uint32_t group = 0;
   /// What links between members of this view show each other, so that a stranger cannot pose as a member.
   std::uint64_t link_secret = 0;
-  std::vector<Member> members;
+  std::vector<Member> members;  ///< Relays included.
 
-  std::uint32_t size() const { return static_cast<std::uint32_t>(members.size()); }
+  /// With relays.
+  std::uint32_t nodes() const { return static_cast<std::uint32_t>(members.size()); }
+  std::uint32_t relays() const {
+    std::uint32_t relays = 0;
+    while (relays < nodes() && members[nodes() - 1 - relays].is_relay) ++relays;
+    return relays;
+  }
+  /// Without relays.
+  std::uint32_t size() const { return nodes() - relays(); }
+  /// Of relays, too.
   std::optional<std::uint32_t> rank_of(PeerId peer) const {
-    for (std::uint32_t rank = 0; rank < size(); ++rank)
+    for (std::uint32_t rank = 0; rank < nodes(); ++rank)
       if (members[rank].id == peer) return rank;
     return std::nullopt;
+  }
+  bool is_relay(PeerId peer) const {
+    const Member* const member = find(peer);
+    return member != nullptr && member->is_relay;
   }
   const Member* find(PeerId peer) const {
     const auto rank = rank_of(peer);
@@ -63,6 +80,11 @@ struct View {
   }
   friend bool operator==(const View&, const View&) = default;
 };
+
+/// Relays stand behind all others.
+bool relays_come_last(const std::vector<Member>& members);
+/// Brings them there; those who have tensors, and those who have none, keep their order.
+void put_relays_last(std::vector<Member>& members);
 
 /// 64 bits that differ when anything in the view does. Finds views that are not alike, not forgers.
 std::uint64_t fingerprint(const View& view);

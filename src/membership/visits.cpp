@@ -255,11 +255,13 @@ MasterMachine::State::Peer* MasterMachine::State::link_down(Instant now, Peer& f
   return is_of_group ? &other : nullptr;
 }
 
+/// Nobody needs a link to a relay to come in.
 void MasterMachine::State::count_link(Peer& a, Peer& b, bool is_established) {
   const std::uint32_t one = is_established ? 1 : -1;
   const bool both_wait = a.role == Role::pending && b.role == Role::pending;
-  for (Peer* const peer : {&a, &b})
-    if (peer->role == Role::pending) (both_wait ? peer->visit.links_to_visitors : peer->visit.links_to_members) += one;
+  for (const auto& [peer, other] : {std::pair(&a, &b), std::pair(&b, &a)})
+    if (peer->role == Role::pending && (both_wait || !other->who.is_relay))
+      (both_wait ? peer->visit.links_to_visitors : peer->visit.links_to_members) += one;
 }
 
 void MasterMachine::State::forget_links(Peer& peer) {
@@ -315,7 +317,7 @@ void MasterMachine::State::recount_visits(Instant now, std::uint32_t group, Mast
     peer.visit.links_to_members = peer.visit.links_to_visitors = 0;
     if (view)
       for (const Member& member : view->members)
-        peer.visit.links_to_members += links_established(peer, peers_.at(member.id)) ? 1 : 0;
+        if (!member.is_relay) peer.visit.links_to_members += links_established(peer, peers_.at(member.id)) ? 1 : 0;
     for (const PeerId other : announced)
       if (other != id) peer.visit.links_to_visitors += links_established(peer, peers_.at(other)) ? 1 : 0;
     if (find_sponsors(peer) && peer.visit.prove_by) peer.visit.prove_by = now + config_.link_open;
@@ -346,7 +348,7 @@ std::vector<Member> MasterMachine::State::unlinked(const Peer& peer) const {
   std::vector<Member> missing;
   for (const Member& member : view.members) {
     const bool needs = of_all || std::find(sponsors.begin(), sponsors.end(), member.id) != sponsors.end();
-    if (needs && !links_established(peer, peers_.at(member.id))) missing.push_back(member);
+    if (needs && !member.is_relay && !links_established(peer, peers_.at(member.id))) missing.push_back(member);
   }
   return missing;
 }

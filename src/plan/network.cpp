@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "plan/plan_partial.hpp"
+#include "plan/plan_relays.hpp"
 #include "topology/ring_order.hpp"
 
 namespace hawser {
@@ -35,11 +36,14 @@ bool is_whole(const std::vector<std::uint32_t>& ring, const topology::Estimates&
 
 }  // namespace
 
-Result<std::shared_ptr<const Network>> make_network(const topology::Matrix& matrix) {
+Result<std::shared_ptr<const Network>> make_network(const topology::Matrix& matrix,
+                                                    const topology::Matrix* with_relays) {
   if (const auto checked = topology::check(matrix); !checked.ok()) return checked.error();
+  if (with_relays != nullptr)
+    if (const auto checked = topology::check(*with_relays); !checked.ok()) return checked.error();
   if (!topology::knows_rates(matrix) && !topology::misses_pairs(matrix)) return std::shared_ptr<const Network>();
   Network made{.estimates = topology::Estimates(matrix), .ring = {}, .direct = {}, .regions = {},
-               .flat_along_links = {}, .deep_along_links = {}};
+               .flat_along_links = {}, .deep_along_links = {}, .with_relays = {}, .relayed = {}};
   made.direct = direct_shares(made.estimates);
   made.regions = region_shares(made.estimates);
   if (made.estimates.avoids_pairs()) {
@@ -49,6 +53,10 @@ Result<std::shared_ptr<const Network>> make_network(const topology::Matrix& matr
     made.deep_along_links = deep_trees_along_links(made.estimates);
   } else {
     made.ring = topology::ring_order(made.estimates);
+  }
+  if (with_relays != nullptr) {
+    made.with_relays.emplace(*with_relays);
+    made.relayed = relayed_shares(*made.with_relays, matrix.world_size);
   }
   return std::shared_ptr<const Network>(std::make_shared<Network>(std::move(made)));
 }

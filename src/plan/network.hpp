@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/result.hpp"
@@ -27,11 +28,17 @@ struct Network {
   /// Of an all-reduce, where some pairs have no way of their own; else none.
   SharedTrees flat_along_links;
   SharedTrees deep_along_links;
+  /// Members, and relays behind them; none where there are no relays, or nothing is known of the members' rates.
+  std::optional<topology::Estimates> with_relays{};
+  SharedTrees relayed{};  ///< Of an all-reduce, with relays at some roots; none where they are of no use.
 };
 
 /// Surveys a matrix, once per version of it: O(N^2), and the search for a ring with a bound on its work. Null
 /// where no rate is known and no pair is missing: one plans as without a matrix. Error: invalid_argument,
 /// where check() refuses it.
-Result<std::shared_ptr<const Network>> make_network(const topology::Matrix& matrix);
+///
+/// `with_relays`: the same members, and behind them relays; null where there are none.
+Result<std::shared_ptr<const Network>> make_network(const topology::Matrix& matrix,
+                                                    const topology::Matrix* with_relays = nullptr);
 
 }  // namespace hawser

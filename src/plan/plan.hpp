@@ -15,7 +15,8 @@ struct Network;
 
 inline constexpr std::uint32_t kNoParent = std::numeric_limits<std::uint32_t>::max();
 
-/// The reduce tree and the broadcast tree of a chunk, as the parent of each rank. The root has none.
+/// The reduce tree and the broadcast tree of a chunk, as the parent of each rank. The root has none, nor has a relay
+/// that is not in the trees.
 struct Trees {
   std::uint32_t root = 0;
   std::vector<std::uint32_t> reduce_parent;
@@ -29,7 +30,9 @@ struct Plan {
   Collective collective = Collective::all_reduce;
   PlanKind kind = PlanKind::direct;
   std::string reason;  ///< Why this kind, for a person.
-  std::uint32_t world_size = 0;
+  std::uint32_t world_size = 0;  ///< Ranks that have tensors.
+  /// Of those behind them, which have none: relays that trees may have in them. 0: these trees have none.
+  std::uint32_t relays = 0;
   Chunking chunking;
   std::vector<Trees> trees;  ///< None where there are no elements (a barrier).
   /// Which trees chunk c uses: trees[cycle[c % cycle.size()]], so that some can be used more than others. Empty:
@@ -39,6 +42,8 @@ struct Plan {
   /// Some pairs have no way of their own, and no tree uses one of these.
   bool along_links = false;
 
+  /// All that trees may have in them.
+  std::uint32_t nodes() const { return world_size + relays; }
   bool climbs() const { return reduces(collective); }
   bool descends() const { return collective != Collective::reduce_scatter; }
   std::size_t tree_index(std::uint64_t chunk) const {
@@ -69,6 +74,8 @@ struct PlanInput {
   /// Members have links along rows of so many ranks and along columns only, and nothing is known of them
   /// (base/link_layout.hpp). 0: all have links to each other.
   std::uint32_t row_width = 0;
+  /// As many as the view has; they have the ranks behind the members'.
+  std::uint32_t relays = 0;
   /// Where the choice is automatic: a plan must be predicted to be faster by more than this than a simpler one. The
   /// error of what is measured; so noise makes no plan, and none is chosen whose gain is in doubt.
   std::uint32_t margin_percent = 15;
@@ -94,8 +101,13 @@ Trees direct_trees(std::uint32_t root, std::uint32_t world_size);
 /// relay == root everybody gets it from the root.
 Trees relay_trees(std::uint32_t root, std::uint32_t relay, std::uint32_t world_size);
 
+/// Both trees are stars with a relay at the root: all members send to it, and it sends to them.
+Trees relayed_trees(std::uint32_t relay, std::uint32_t world_size, std::uint32_t relays);
+/// Stars with a member at the root, beside which others have relays in them.
+Trees direct_trees_beside_relays(std::uint32_t root, std::uint32_t world_size, std::uint32_t relays);
+
 /// Proves that each element of each member is counted exactly once and reaches every member: the chunks
-/// tile the buffer, and both trees of every chunk span all ranks. Says what is wrong otherwise.
+/// tile the buffer, and both trees of every chunk span all ranks that have tensors. Says what is wrong otherwise.
 Result<void> plan_check(const Plan& plan);
 
 /// Beyond that, of a plan from this network: one that says so keeps to pairs that have a way of their own, and it says

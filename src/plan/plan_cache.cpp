@@ -18,7 +18,7 @@ std::size_t bytes_of(const Plan& plan) {
 PlanCache::Key PlanCache::key_of(std::uint64_t network_version, const PlanInput& in) {
   return {network_version, in.kind,         in.world_size,    in.elements,  in.element_bytes, in.collective,
           in.root,         in.wire.leaf_up, in.wire.inner_up, in.wire.down, in.margin_percent,
-          in.between_hosts, in.row_width};
+          in.between_hosts, in.row_width,     in.relays};
 }
 
 std::shared_ptr<const Plan> PlanCache::plan(std::uint64_t network_version, const PlanInput& input) {

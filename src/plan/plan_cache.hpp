@@ -34,7 +34,7 @@ class PlanCache {
 
  private:
   using Key = std::tuple<std::uint64_t, PlanKind, std::uint32_t, std::uint64_t, std::uint32_t, Collective, std::uint32_t,
-                         std::uint64_t, std::uint64_t, std::uint64_t, std::uint32_t, bool, std::uint32_t>;
+                         std::uint64_t, std::uint64_t, std::uint64_t, std::uint32_t, bool, std::uint32_t, std::uint32_t>;
   struct Kept {
     Key key;
     std::shared_ptr<const Plan> plan;

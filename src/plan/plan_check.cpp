@@ -8,16 +8,19 @@ namespace {
 
 Error wrong(const std::string& what) { return {Status::internal, "the plan is wrong: " + what}; }
 
-/// Every rank reaches the root by following parents, and only the root has none.
-bool spans(const std::vector<std::uint32_t>& parent, std::uint32_t root, std::uint32_t world_size) {
-  if (parent.size() != world_size || root >= world_size || parent[root] != kNoParent) return false;
+/// Every rank that has tensors reaches the root by following parents, and only the root has none. A relay that is in no
+/// tree has none either.
+bool spans(const std::vector<std::uint32_t>& parent, std::uint32_t root, const Plan& plan) {
+  const std::uint32_t nodes = plan.nodes();
+  if (parent.size() != nodes || root >= nodes || parent[root] != kNoParent) return false;
   // From whom the root has been reached, so that each rank is passed once.
-  std::vector<bool> reaches(world_size);
+  std::vector<bool> reaches(nodes);
   reaches[root] = true;
-  for (std::uint32_t rank = 0; rank < world_size; ++rank) {
+  for (std::uint32_t rank = 0; rank < nodes; ++rank) {
+    if (rank >= plan.world_size && parent[rank] == kNoParent) continue;
     std::uint32_t at = rank;
     for (std::uint32_t steps = 0; !reaches[at]; ++steps) {
-      if (steps == world_size || parent[at] >= world_size) return false;
+      if (steps == nodes || parent[at] >= nodes) return false;
       at = parent[at];
     }
     for (at = rank; !reaches[at]; at = parent[at]) reaches[at] = true;
@@ -49,8 +52,8 @@ Result<void> plan_check(const Plan& plan) {
     if (covered != plan.chunking.elements) return wrong("the chunks do not cover the buffer");
   for (const Trees& trees : plan.trees) {
     const std::string which = " tree of root " + std::to_string(trees.root) + " does not span all ranks";
-    if (!spans(trees.reduce_parent, trees.root, plan.world_size)) return wrong("the reduce" + which);
-    if (!spans(trees.broadcast_parent, trees.root, plan.world_size)) return wrong("the broadcast" + which);
+    if (!spans(trees.reduce_parent, trees.root, plan)) return wrong("the reduce" + which);
+    if (!spans(trees.broadcast_parent, trees.root, plan)) return wrong("the broadcast" + which);
   }
   return {};
 }
@@ -58,14 +61,17 @@ Result<void> plan_check(const Plan& plan) {
 Result<void> plan_check(const Plan& plan, const Network& network) {
   if (auto whole = plan_check(plan); !whole.ok()) return whole;
   if (network.estimates.world_size() != plan.world_size) return wrong("the network is that of other members");
+  if (plan.relays != 0 && (!network.with_relays || network.with_relays->world_size() != plan.nodes()))
+    return wrong("the network is that of other relays");
+  const topology::Estimates& links = plan.relays == 0 ? network.estimates : *network.with_relays;
   if (plan.along_links != network.estimates.avoids_pairs())
     return wrong(plan.along_links ? "it avoids pairs, and has no need to"
                                   : "it does not avoid pairs that it can avoid");
   if (!plan.along_links) return {};
   for (const Trees& trees : plan.trees)
-    for (std::uint32_t rank = 0; rank < plan.world_size; ++rank)
+    for (std::uint32_t rank = 0; rank < plan.nodes(); ++rank)
       for (const std::uint32_t parent : {trees.reduce_parent[rank], trees.broadcast_parent[rank]})
-        if (parent != kNoParent && !network.estimates.has_link(rank, parent))
+        if (parent != kNoParent && !links.has_link(rank, parent))
           return wrong("rank " + std::to_string(rank) + " and rank " + std::to_string(parent) +
                        " have no way of their own, and a tree of root " + std::to_string(trees.root) + " uses it");
   return {};

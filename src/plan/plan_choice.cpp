@@ -99,6 +99,24 @@ void use_direct_along_links(const PlanInput& in, Plan& plan) {
   plan.cycle = std::move(made.cycle);
 }
 
+/// Relays at some roots.
+void use_relayed(const PlanInput& in, Plan& plan) {
+  plan.kind = PlanKind::direct;
+  plan.relays = in.relays;
+  use_shared_trees(plan, in.network->relayed);
+}
+
+/// Every member and every relay is a root in its turn: nothing is known of any.
+void use_relays_in_turn(const PlanInput& in, Plan& plan) {
+  plan.kind = PlanKind::direct;
+  plan.relays = in.relays;
+  const std::uint64_t roots = std::min<std::uint64_t>(plan.nodes(), plan.chunking.chunks());
+  for (std::uint32_t root = 0; root < roots; ++root)
+    plan.trees.push_back(root < in.world_size ? direct_trees_beside_relays(root, in.world_size, in.relays)
+                                              : relayed_trees(root, in.world_size, in.relays));
+  plan.reason += "; " + std::to_string(in.relays) + (in.relays == 1 ? " relay adds" : " relays add") + ", too";
+}
+
 /// Who has no share gets no trees.
 template <class Make>
 void use_shares(Plan& plan, const Shares& shares, const Make& make) {
@@ -231,6 +249,8 @@ class Choice {
           use_hierarchical);
     if (wanted(PlanKind::hierarchical) && avoids_pairs(in_) && in_.collective == Collective::all_reduce)
       consider("deep trees", use_deep_trees, 0);
+    if (wanted(PlanKind::direct) && in_.collective == Collective::all_reduce && !in_.network->relayed.trees.empty())
+      consider("through relays", use_relayed);
     const auto chosen = choose();
     std::rotate(candidates_.begin(), chosen, chosen + 1);
     std::stable_sort(candidates_.begin() + 1, candidates_.end(),
@@ -288,7 +308,8 @@ class Choice {
     candidates_.push_back({.name = name, .plan = empty_, .margin_percent = margin_percent});
     Plan& made = candidates_.back().plan;
     use(in_, made);
-    made.predicted_seconds = predict(made, in_.wire, in_.element_bytes, in_.network->estimates).seconds;
+    const topology::Estimates& links = made.relays == 0 ? in_.network->estimates : *in_.network->with_relays;
+    made.predicted_seconds = predict(made, in_.wire, in_.element_bytes, links).seconds;
   }
 
   /// They stand in the order of what a wrong measurement can spoil, the sturdiest first. A later one must be worth it.
@@ -313,6 +334,15 @@ std::uint64_t slowest_in_memory_bytes(const PlanInput& in) {
   return static_cast<std::uint64_t>(std::clamp(rate * shrinks, 1.0, 1e15));
 }
 
+/// A first large call shows what relays can do. A small one is over sooner without them.
+bool uses_relays_unknown(const PlanInput& in, Plan& plan) {
+  const bool asks_for_it = in.kind == PlanKind::automatic || in.kind == PlanKind::direct;
+  if (in.relays == 0 || in.network != nullptr || in.collective != Collective::all_reduce || !asks_for_it ||
+      plan.chunking.chunks() < in.world_size + in.relays)
+    return false;
+  return kind_without_rates(in, plan.reason) == PlanKind::direct;
+}
+
 }  // namespace
 
 Plan make_plan(const PlanInput& in) {
@@ -335,6 +365,8 @@ Plan make_plan(const PlanInput& in) {
   if (in.network != nullptr && plan.chunking.chunks() > 0) return Choice(in, plan).make();
   if (in.row_width != 0)
     use_rows(in, plan);
+  else if (uses_relays_unknown(in, plan))
+    use_relays_in_turn(in, plan);
   else if (kind_without_rates(in, plan.reason) == PlanKind::ring)
     use_ring(in, plan);
   else

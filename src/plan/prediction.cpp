@@ -82,6 +82,7 @@ class Loads {
     paths_[root] = {};
     Path longest;
     for (std::uint32_t rank = 0; rank < world_size; ++rank) {
+      if (rank != root && flow.parent[rank] == kNoParent) continue;  // A relay that these trees do without.
       if (rank != root)
         (by_receiver ? pairs_up_ : pairs_)[place(flow, by_receiver, rank)] += elements * bytes(flow, rank);
       const Path path = path_of(flow, by_receiver, rank, chunk_elements);
@@ -219,7 +220,7 @@ class Loads {
 
 Prediction predict(const Plan& plan, const WireBytes& wire, std::uint32_t element_bytes,
                    const Estimates& estimates) {
-  HAWSER_ASSERT(!plan.trees.empty() && plan.world_size == estimates.world_size());
+  HAWSER_ASSERT(!plan.trees.empty() && plan.nodes() == estimates.world_size());
   const ElementBytes bytes = per_element(wire, element_bytes);
   const std::vector<double> elements = elements_by_trees(plan);
   Prediction out;

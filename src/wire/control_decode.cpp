@@ -63,7 +63,9 @@ class Judge {
             .name = name(from.name()),
             .address = address(from.host(), from.port()),
             .machine = from.machine(),
-            .key = key_id(from.key())};
+            .key = key_id(from.key()),
+            .is_relay = from.has_relay(),
+            .relay_bytes_per_second = from.relay().bytes_per_second()};
   }
 
   KeyId key_id(const std::string& from) {
@@ -119,11 +121,13 @@ class Judge {
   }
 
   View view(const wire::ViewEntry& from) {
-    return {.epoch = Epoch{from.epoch()},
-            .id = ViewId{from.id()},
-            .group = from.group(),
-            .link_secret = from.link_secret(),
-            .members = members(from.members(), "a view names a member twice")};
+    View view{.epoch = Epoch{from.epoch()},
+              .id = ViewId{from.id()},
+              .group = from.group(),
+              .link_secret = from.link_secret(),
+              .members = members(from.members(), "a view names a member twice")};
+    if (!relays_come_last(view.members)) refuse("a view has members behind its relays");
+    return view;
   }
 
   static World world(const wire::WorldEntry& from) {
@@ -214,7 +218,9 @@ class Judge {
             .party = party(from.party(), from.party_size()),
             .machine = from.machine(),
             .terms = terms(from.terms()),
-            .min_peers = group_size(from.min_peers())};
+            .min_peers = group_size(from.min_peers()),
+            .is_relay = from.has_relay(),
+            .relay_bytes_per_second = from.relay().bytes_per_second()};
   }
 
   std::uint32_t group_size(std::uint32_t size) {
@@ -548,7 +554,8 @@ PeerMessage peer_message_of(const wire::PeerEnvelope& from, Judge& judge) {
                    .signature = judge.signature(from.begun().signature()),
                    .attestation = from.begun().has_attestation()
                                       ? std::optional(judge.attestation(from.begun().attestation()))
-                                      : std::nullopt};
+                                      : std::nullopt,
+                   .needs_relays = from.begun().needs_relays()};
     case Case::kReport:
       return Report{.key = Judge::key(from.report().key()),
                     .signature = judge.signature(from.report().signature())};
@@ -599,6 +606,9 @@ MasterMessage master_message_of(const wire::MasterEnvelope& from, Judge& judge) 
     case Case::kStandby:
       return Standby{.sentence = judge.sentence(from.standby().sentence()), .gathers = from.standby().gathers()};
     case Case::kViewHeld: return ViewHeld{ViewId{from.view_held().view()}};
+    case Case::kRelayCall:
+      return RelayCall{.key = Judge::key(from.relay_call().key()),
+                       .signature = judge.signature(from.relay_call().signature())};
     case Case::kPresent:
       return Present{.view = from.present().view(), .outcomes = from.present().outcomes()};
     case Case::kNotice: return Notice{judge.sentence(from.notice().sentence())};

@@ -15,6 +15,7 @@ void put(const Member& from, wire::MemberEntry& to) {
   to.set_port(from.address.port);
   to.set_machine(from.machine);
   if (from.key != KeyId{}) to.set_key(from.key.bytes.data(), from.key.bytes.size());
+  if (from.is_relay) to.mutable_relay()->set_bytes_per_second(from.relay_bytes_per_second);
 }
 
 void put(const MemberChange& from, wire::MemberChangeEntry& to) {
@@ -95,6 +96,7 @@ void put(const Introduction& from, wire::IntroductionEntry& to) {
   to.set_machine(from.machine);
   to.set_connection(from.connection);
   to.set_min_peers(from.min_peers);
+  if (from.is_relay) to.mutable_relay()->set_bytes_per_second(from.relay_bytes_per_second);
   for (const Term& term : from.terms) {
     wire::TermEntry& entry = *to.add_terms();
     entry.set_name(term.name);
@@ -241,6 +243,7 @@ struct PeerMessageWriter {
   void operator()(const Begun& from) {
     op(from.key, from.signature, *to.mutable_begun());
     if (from.attestation) put(*from.attestation, *to.mutable_begun()->mutable_attestation());
+    to.mutable_begun()->set_needs_relays(from.needs_relays);
   }
   void operator()(const Report& from) { op(from.key, from.signature, *to.mutable_report()); }
   void operator()(const Complaint& from) {
@@ -364,6 +367,10 @@ struct MasterMessageWriter {
   void operator()(const Standby& from) {
     to.mutable_standby()->set_sentence(make_loggable(from.sentence, limits::kSentenceBytesMax));
     to.mutable_standby()->set_gathers(from.gathers);
+  }
+  void operator()(const RelayCall& from) {
+    put(from.key, *to.mutable_relay_call()->mutable_key());
+    put(from.signature, *to.mutable_relay_call()->mutable_signature());
   }
   void operator()(const ViewHeld& from) { to.mutable_view_held()->set_view(from.view.value); }
   void operator()(const Pong&) { to.mutable_pong(); }

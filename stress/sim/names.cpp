@@ -64,7 +64,7 @@ const char* kind_of(const MasterMessage& message) {
                                            "update-done", "world-news", "expelled", "pong",       "group-members",
                                            "visitors",    "measures",   "run-status", "straggling", "notice",
                                            "command-done", "attested-collective", "dial-each-other", "standby",
-                                           "view-held"};
+                                           "view-held", "relay-call"};
   static_assert(std::size(kKinds) == std::variant_size_v<MasterMessage>);
   return kKinds[message.index()];
 }
@@ -109,6 +109,7 @@ std::string Names::of(const MasterMessage& message) const {
                    return std::string(m.view ? " the view" : "") + (m.outcomes ? " the outcomes" : "");
                  },
                  [&](const DialEachOther& m) { return " " + of(m.peer) + " seen at " + to_string(m.seen); },
+                 [&](const RelayCall& m) { return " " + of(m.key) + ", " + describe(m.signature); },
                  [](const Notice& m) { return ": " + m.sentence; },
                  [&](const StartView& m) {
                    return " " + of(m.id) + " epoch " + std::to_string(m.epoch.value) + ", " +

@@ -27,6 +27,7 @@ struct RunOptions {
   std::uint64_t timeout_s = 3600;
   std::string first;    ///< A shell command for host 0 instead of the others' command.
   bool master = false;  ///< `hawser master` in host 0 beside its command.
+  bool relay = false;   ///< `hawser relay` in host 0 instead of the command.
   std::string hawser;   ///< That binary; "": beside this one, else on PATH.
   bool stop_on_failure = false;
   std::vector<std::string> command;

@@ -38,6 +38,9 @@ void add_run(CLI::App& app, RunOptions& o) {
   app.add_option("--first", o.first, "a shell command for host 0 instead of COMMAND");
   app.add_flag("--master", o.master,
                "run `hawser master` in host 0 beside its command; {master} is its address");
+  app.add_flag("--relay", o.relay,
+               "run `hawser relay` in host 0 instead of its command")
+      ->needs(app.get_option("--master"));
   app.add_option("--hawser", o.hawser,
                  "the hawser binary for --master (default: beside hawser-wan, else on PATH)");
   app.add_flag("--stop-on-failure", o.stop_on_failure, "end all commands when one fails");

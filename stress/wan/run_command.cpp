@@ -22,6 +22,7 @@ class Run {
 
  private:
   bool start_master();
+  void start_relay();
   void start_commands();
   void start(HostIndex host, std::vector<std::string> arguments);
   bool over() const;
@@ -90,6 +91,23 @@ bool Run::start_master() {
   return master_listens_;
 }
 
+/// It ends with the run, as the master does.
+void Run::start_relay() {
+  churn::ChildProcess::Callbacks callbacks;
+  callbacks.on_line = [this](std::string_view line) { print(stdout, "relay", line); };
+  callbacks.on_error_line = [this](std::string_view line) { print(stderr, "relay", line); };
+  callbacks.on_end = [this](const churn::ChildEnd& end) {
+    if (running_ == 0 || ending_) return;
+    std::fprintf(stderr, "hawser-wan: the relay ended with status %d before the hosts' commands\n", status_of(end));
+    worst_ = std::max({worst_, status_of(end), 1});
+  };
+  group_.start({.host = 0,
+                .arguments = {master_binary(), "relay", "--master", master_address(words_, 0), "--listen",
+                              words_[0].inside},
+                .environment = environment_with_master(0)},
+               callbacks);
+}
+
 void Run::start(HostIndex host, std::vector<std::string> arguments) {
   const std::string label = name_of(host);
   churn::ChildProcess::Callbacks callbacks;
@@ -110,7 +128,8 @@ void Run::start(HostIndex host, std::vector<std::string> arguments) {
 
 void Run::start_commands() {
   const HostIndex hosts = lab_.spec().host_count();
-  for (HostIndex host = 0; host < hosts; ++host) {
+  if (options_.relay) start_relay();
+  for (HostIndex host = options_.relay ? 1 : 0; host < hosts; ++host) {
     const bool is_first = host == 0 && !options_.first.empty();
     start(host, is_first ? std::vector<std::string>{"/bin/sh", "-c", options_.first}
                          : filled_in(options_.command, words_, host));

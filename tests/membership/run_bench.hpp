@@ -37,6 +37,8 @@ class RunBench {
     std::set<OpKey> reported;
     std::set<OpKey> committed;
     std::map<OpKey, Error> aborted;
+    std::set<OpKey> may_begin_again;  ///< Of these.
+    std::set<OpKey> relayed;          ///< That it was told of as a relay.
     std::size_t views = 0;                ///< That were started here.
     std::size_t redials = 0;
   };
@@ -63,6 +65,17 @@ class RunBench {
                       prefetch, out);
     });
   }
+  void connect_relay(std::uint64_t number) {
+    act(number, [&](PeerMachine& machine, PeerActions& out) {
+      machine.connect(now,
+                      {.id = {number},
+                       .token = number,
+                       .name = "p" + std::to_string(number),
+                       .address = {.host = host(number), .port = 1},
+                       .is_relay = true},
+                      false, out);
+    });
+  }
   void prefetch_over(std::uint64_t number) {
     act(number, [&](PeerMachine& machine, PeerActions& out) { machine.prefetch_over(out); });
   }
@@ -73,8 +86,9 @@ class RunBench {
   void leave(std::uint64_t number) {
     act(number, [&](PeerMachine& machine, PeerActions& out) { machine.leave(out); });
   }
-  OpKey begin(std::uint64_t number, std::uint64_t tag, const Signature& signature = {.count = 10}) {
-    const auto key = machine(number).begin(now, tag, signature);
+  OpKey begin(std::uint64_t number, std::uint64_t tag, const Signature& signature = {.count = 10},
+              bool needs_relays = false) {
+    const auto key = machine(number).begin(now, tag, signature, std::nullopt, needs_relays);
     REQUIRE(key.ok());
     peer(number).begun.insert(*key);
     return *key;
@@ -447,7 +461,11 @@ class RunBench {
     views_[started.view.id] = numbers_of(started.view.members);
   }
   void carry_out(Peer& one, const OpCommitted& op) { CHECK(one.committed.insert(op.key).second); }
-  void carry_out(Peer& one, const OpAborted& op) { CHECK(one.aborted.emplace(op.key, op.error).second); }
+  void carry_out(Peer& one, const OpAborted& op) {
+    CHECK(one.aborted.emplace(op.key, op.error).second);
+    if (op.may_begin_again) one.may_begin_again.insert(op.key);
+  }
+  void carry_out(Peer& one, const RelayCalled& called) { CHECK(one.relayed.insert(called.key).second); }
   void carry_out(Peer&, const LogEvent&) {}
 
   /// Whether one of the two wants the link and may dial it.

@@ -52,10 +52,13 @@ inline Address any_address(Random& random) {
 }
 
 inline Member any_member(Random& random) {
-  return {.id = PeerId{random.next()},
-          .name = any_text(random, limits::kNameBytesMax),
-          .address = any_address(random),
-          .machine = any_number(random)};
+  Member member{.id = PeerId{random.next()},
+                .name = any_text(random, limits::kNameBytesMax),
+                .address = any_address(random),
+                .machine = any_number(random),
+                .is_relay = random.chance(1, 4)};
+  if (member.is_relay) member.relay_bytes_per_second = any_number(random);
+  return member;
 }
 
 inline std::vector<Member> any_members(Random& random) {
@@ -340,7 +343,8 @@ inline PeerMessage any_peer_message(Random& random, std::size_t kind) {
     case 2:
       return Begun{.key = any_key(random),
                    .signature = any_signature(random),
-                   .attestation = random.chance(1, 2) ? std::optional(any_attestation(random)) : std::nullopt};
+                   .attestation = random.chance(1, 2) ? std::optional(any_attestation(random)) : std::nullopt,
+                   .needs_relays = random.chance(1, 2)};
     case 3: return Report{.key = any_key(random), .signature = any_signature(random)};
     case 4:
       return Complaint{.key = any_key(random),
@@ -416,6 +420,7 @@ inline MasterMessage any_master_message(Random& random, std::size_t kind) {
                            .ways = any_ways(random)};
     case 18: return Standby{.sentence = any_failure(random).sentence, .gathers = random.chance(1, 2)};
     case 19: return ViewHeld{ViewId{random.next()}};
+    case 20: return RelayCall{.key = any_key(random), .signature = any_signature(random)};
     default: return Visitors{any_change(random)};
   }
 }

@@ -1,0 +1,148 @@
+#include "membership/run_bench.hpp"
+
+/// Relays in a run: how they come in, what they are told, and that nobody misses them.
+namespace hawser {
+namespace {
+
+using Peers = std::vector<std::uint64_t>;
+
+constexpr Signature kLarge{.count = 1 << 20};
+
+/// Members 1 to 3, and 9, a relay.
+void found_with_relay(RunBench& bench) {
+  bench.connect_relay(9);
+  for (const std::uint64_t peer : {1, 2, 3}) bench.connect(peer);
+  bench.pass(seconds(1));
+  REQUIRE(bench.view(1) == Peers{1, 2, 3, 9});
+  REQUIRE(bench.view(9) == Peers{1, 2, 3, 9});
+  REQUIRE(bench.machine(1).view().size() == 3);
+}
+
+}  // namespace
+
+TEST_CASE("a relay waits for members, and comes in behind them") {
+  RunBench bench;
+  bench.connect_relay(9);
+  bench.pass(seconds(10));
+  CHECK(bench.view(9).empty());
+  bench.connect(2);
+  bench.connect(1);
+  bench.pass(seconds(3));
+  CHECK(bench.view(1) == Peers{2, 1, 9});
+  CHECK(bench.machine(1).view().size() == 2);
+  CHECK(bench.machine(1).view().relays() == 1);
+  CHECK(bench.machine(1).world().size == 2);
+  // Whoever comes later comes in before it.
+  bench.connect(3);
+  bench.pass(milliseconds(200));
+  bench.update({1, 2});
+  CHECK(bench.view(9) == Peers{2, 1, 3, 9});
+  CHECK(bench.view(1) == Peers{2, 1, 3, 9});
+  CHECK(bench.links(9) == Peers{1, 2, 3});
+}
+
+TEST_CASE("members call, update and commit without a relay, and a member's newcomer needs no link to it") {
+  RunBench bench;
+  found_with_relay(bench);
+  bench.collective({1, 2, 3}, 7);
+  CHECK(bench.peer(1).committed.size() == 1);
+  bench.forbid(4, 9);
+  bench.forbid(9, 4);
+  bench.connect(4);
+  bench.pass(milliseconds(200));
+  CHECK(bench.machine(1).pending() == 1);
+  bench.update({1, 2, 3});
+  CHECK(bench.updates(1) == 1);
+  CHECK(bench.view(4) == Peers{1, 2, 3, 4, 9});
+}
+
+TEST_CASE("a relay is told of calls whose plans need it, once, and again when it comes back") {
+  RunBench bench;
+  found_with_relay(bench);
+  const OpKey plain = bench.begin(1, 1, kLarge);
+  const OpKey relayed = bench.begin(1, 2, kLarge, true);
+  (void)bench.begin(2, 2, kLarge, true);
+  bench.pass(milliseconds(5));
+  CHECK(bench.peer(9).relayed == std::set<OpKey>{relayed});
+  CHECK_FALSE(bench.peer(9).relayed.contains(plain));
+  // What it was told over the connection before may be lost.
+  bench.sleep_master();
+  (void)bench.begin(1, 3, kLarge, true);
+  bench.pass(milliseconds(5));
+  bench.cut(9);
+  bench.wake_master();
+  bench.pass(seconds(1));
+  CHECK(bench.peer(9).relayed.size() == 2);
+  (void)bench.begin(3, 2, kLarge, true);
+  for (const std::uint64_t peer : {1, 2, 3}) bench.result_whole(peer, relayed);
+  CHECK(bench.peer(1).committed.contains(relayed));
+  CHECK(bench.peer(9).committed.contains(relayed));
+}
+
+TEST_CASE("a relay that dies costs no member its call: it may begin again at once") {
+  RunBench bench;
+  found_with_relay(bench);
+  const OpKey key = bench.begin(1, 2, kLarge, true);
+  (void)bench.begin(2, 2, kLarge, true);
+  bench.pass(milliseconds(5));
+  bench.kill(9);
+  bench.pass(seconds(1));
+  CHECK(bench.view(1) == Peers{1, 2, 3});
+  CHECK(bench.peer(1).may_begin_again.contains(key));
+  CHECK(bench.peer(2).may_begin_again.contains(key));
+  CHECK(bench.peer(1).aborted.at(key).sentence.find("begins again") != std::string::npos);
+  bench.collective({1, 2, 3}, 2, kLarge);
+  CHECK(bench.peer(3).committed.size() == 1);
+}
+
+TEST_CASE("a member that dies with a relay beside it is a loss as any other") {
+  RunBench bench;
+  found_with_relay(bench);
+  const OpKey key = bench.begin(1, 2, kLarge, true);
+  bench.kill(3);
+  bench.pass(seconds(1));
+  CHECK(bench.view(1) == Peers{1, 2, 9});
+  CHECK(bench.peer(1).aborted.contains(key));
+  CHECK(bench.peer(1).may_begin_again.empty());
+}
+
+TEST_CASE("a group whose last member goes leaves its relay behind, which waits for others") {
+  RunBench bench;
+  found_with_relay(bench);
+  for (const std::uint64_t peer : {1, 2, 3}) bench.leave(peer);
+  bench.pass(milliseconds(10));
+  CHECK(bench.machine(9).phase() == PeerMachine::Phase::lost);
+  bench.connect_relay(9);
+  bench.connect(4);
+  bench.connect(5);
+  bench.pass(seconds(5));
+  CHECK(bench.view(4).size() == 3);
+  CHECK(bench.machine(4).view().size() == 2);
+}
+
+TEST_CASE("after a restart of the master the members are back without their relay, which comes anew") {
+  RunBench bench;
+  found_with_relay(bench);
+  bench.kill_master();
+  bench.pass(milliseconds(100));
+  bench.start_master(2);
+  bench.pass(seconds(3));
+  CHECK(bench.view(1) == Peers{1, 2, 3});
+  CHECK(bench.machine(9).phase() == PeerMachine::Phase::lost);
+  bench.connect_relay(9);
+  bench.pass(milliseconds(500));
+  bench.update({1, 2, 3});
+  CHECK(bench.view(1) == Peers{1, 2, 3, 9});
+}
+
+TEST_CASE("a relay that calls something is lost") {
+  RunBench bench;
+  found_with_relay(bench);
+  SECTION("update-topology") { bench.update({9}); }
+  SECTION("a collective") { bench.result_whole(9, bench.begin(9, 1)); }
+  bench.pass(milliseconds(10));
+  CHECK(bench.machine(9).phase() == PeerMachine::Phase::lost);
+  CHECK(bench.view(1) == Peers{1, 2, 3});
+}
+
+}  // namespace hawser
