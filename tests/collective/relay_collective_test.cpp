@@ -193,7 +193,7 @@ TEST_CASE("an average, a maximum and wide sums go through relays, too") {
 
 TEST_CASE("quantised values are decoded, added and quantised again by a relay") {
   const auto type = GENERATE(DataType::float32, DataType::bfloat16);
-  const Quantization quantization{.scheme = QuantizationScheme::min_max, .type = DataType::uint8};
+  const Quantization quantization{.scheme = QuantizationScheme::min_max, .type = QuantizedType::uint8};
   REQUIRE(check(quantization, type).ok());
   RelayedCall call({.type = type, .count = kCount, .quantization = quantization}, 4, 1, 7);
   call.play();

@@ -80,6 +80,7 @@ inline View any_view(Random& random) {
             .link_secret = random.next(),
             .members = {}};
   view.members = any_members(random);
+  put_relays_last(view.members);
   return view;
 }
 
@@ -145,7 +146,7 @@ inline std::vector<Term> any_terms(Random& random) {
 }
 
 inline Introduction any_introduction(Random& random) {
-  return {.protocol_version = random.chance(3, 4) ? kProtocolVersion : any_number_32(random),
+  Introduction who{.protocol_version = random.chance(3, 4) ? kProtocolVersion : any_number_32(random),
           .id = PeerId{random.next()},
           .token = random.next(),
           .connection = any_number(random),
@@ -156,7 +157,10 @@ inline Introduction any_introduction(Random& random) {
                     .size = static_cast<std::uint32_t>(random.below(limits::kPartySizeMax + 1))},
           .machine = any_number(random),
           .terms = any_terms(random),
-          .min_peers = static_cast<std::uint32_t>(random.below(limits::kGroupSizeMax + 1))};
+          .min_peers = static_cast<std::uint32_t>(random.below(limits::kGroupSizeMax + 1)),
+          .is_relay = random.chance(1, 4)};
+  if (who.is_relay) who.relay_bytes_per_second = any_number(random);
+  return who;
 }
 
 inline std::uint64_t any_term(Random& random) { return std::min(any_number(random), limits::kTermMax); }
