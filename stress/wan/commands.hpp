@@ -27,7 +27,8 @@ struct RunOptions {
   std::uint64_t timeout_s = 3600;
   std::string first;    ///< A shell command for host 0 instead of the others' command.
   bool master = false;  ///< `hawser master` in host 0 beside its command.
-  bool relay = false;   ///< `hawser relay` in host 0 instead of the command.
+  bool relay = false;   ///< `hawser relay` in host 0 instead of the command,
+  std::string relay_options;  ///< with these, separated by spaces.
   std::string hawser;   ///< That binary; "": beside this one, else on PATH.
   bool stop_on_failure = false;
   std::vector<std::string> command;
@@ -72,9 +73,9 @@ int list_specs();
 std::string master_address(const std::vector<HostWords>& hosts, HostIndex host);
 /// NAME=VALUE of what a host's commands are told of the lab.
 std::vector<std::string> environment_of(const std::vector<HostWords>& hosts, HostIndex host);
-/// With {i}, {address}, {outside}, {hosts} and {master} replaced.
+/// With {i}, {address}, {outside}, {hosts}, {commands} and {master} replaced. `commands`: how many hosts run the command.
 std::vector<std::string> filled_in(std::vector<std::string> command, const std::vector<HostWords>& hosts,
-                                   HostIndex host);
+                                   HostIndex host, std::size_t commands);
 
 /// Prints why there is no lab; the exit status for it.
 int exit_of(const Error& no_lab);

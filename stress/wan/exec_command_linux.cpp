@@ -112,7 +112,7 @@ int exec_in_host(const ExecOptions& options) {
     const std::size_t equals = entry.find('=');
     ::setenv(entry.substr(0, equals).c_str(), entry.substr(equals + 1).c_str(), 1);
   }
-  std::vector<std::string> owned = filled_in(options.command, hosts, options.host);
+  std::vector<std::string> owned = filled_in(options.command, hosts, options.host, hosts.size());
   std::vector<char*> arguments;
   for (std::string& argument : owned) arguments.push_back(argument.data());
   arguments.push_back(nullptr);

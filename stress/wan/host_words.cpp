@@ -22,11 +22,12 @@ std::vector<std::string> environment_of(const std::vector<HostWords>& hosts, Hos
 }
 
 std::vector<std::string> filled_in(std::vector<std::string> command, const std::vector<HostWords>& hosts,
-                                   HostIndex host) {
+                                   HostIndex host, std::size_t commands) {
   const std::pair<std::string, std::string> values[] = {{"{i}", std::to_string(host)},
                                                         {"{address}", hosts[host].inside},
                                                         {"{outside}", hosts[host].outside},
                                                         {"{hosts}", std::to_string(hosts.size())},
+                                                        {"{commands}", std::to_string(commands)},
                                                         {"{master}", master_address(hosts, host)}};
   for (std::string& argument : command)
     for (const auto& [name, value] : values)

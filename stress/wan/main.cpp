@@ -38,14 +38,21 @@ void add_run(CLI::App& app, RunOptions& o) {
   app.add_option("--first", o.first, "a shell command for host 0 instead of COMMAND");
   app.add_flag("--master", o.master,
                "run `hawser master` in host 0 beside its command; {master} is its address");
-  app.add_flag("--relay", o.relay,
-               "run `hawser relay` in host 0 instead of its command")
+  app.add_option_function<std::vector<std::string>>(
+         "--relay",
+         [&o](const std::vector<std::string>& words) {
+           o.relay = true;
+           for (const std::string& word : words) o.relay_options += word + " ";
+         },
+         "run `hawser relay` in host 0 instead of its command; --relay=\"--mbit 1000\" gives it options")
+      ->expected(0, 1)
+      ->trigger_on_parse()
       ->needs(app.get_option("--master"));
   app.add_option("--hawser", o.hawser,
                  "the hawser binary for --master (default: beside hawser-wan, else on PATH)");
   app.add_flag("--stop-on-failure", o.stop_on_failure, "end all commands when one fails");
   app.footer(
-      "COMMAND follows after --. In it {i}, {address}, {hosts} and {master} are replaced; the environment "
+      "COMMAND follows after --. In it {i}, {address}, {hosts}, {commands} and {master} are replaced; the environment "
       "has\n"
       "HAWSER_WAN_HOST, HAWSER_WAN_HOSTS, HAWSER_WAN_ADDRESS, HAWSER_WAN_ADDRESSES and HAWSER_WAN_MASTER.");
 }

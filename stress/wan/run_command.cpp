@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <sstream>
 #include <stdexcept>
 
 #include "wan/command_group.hpp"
@@ -101,9 +102,12 @@ void Run::start_relay() {
     std::fprintf(stderr, "hawser-wan: the relay ended with status %d before the hosts' commands\n", status_of(end));
     worst_ = std::max({worst_, status_of(end), 1});
   };
+  std::vector<std::string> arguments{master_binary(), "relay",   "--master", master_address(words_, 0),
+                                     "--listen",      words_[0].inside};
+  std::istringstream options(options_.relay_options);
+  for (std::string word; options >> word;) arguments.push_back(word);
   group_.start({.host = 0,
-                .arguments = {master_binary(), "relay", "--master", master_address(words_, 0), "--listen",
-                              words_[0].inside},
+                .arguments = std::move(arguments),
                 .environment = environment_with_master(0)},
                callbacks);
 }
@@ -129,10 +133,11 @@ void Run::start(HostIndex host, std::vector<std::string> arguments) {
 void Run::start_commands() {
   const HostIndex hosts = lab_.spec().host_count();
   if (options_.relay) start_relay();
-  for (HostIndex host = options_.relay ? 1 : 0; host < hosts; ++host) {
+  const HostIndex begin = options_.relay ? 1 : 0;
+  for (HostIndex host = begin; host < hosts; ++host) {
     const bool is_first = host == 0 && !options_.first.empty();
     start(host, is_first ? std::vector<std::string>{"/bin/sh", "-c", options_.first}
-                         : filled_in(options_.command, words_, host));
+                         : filled_in(options_.command, words_, host, hosts - begin));
   }
 }
 

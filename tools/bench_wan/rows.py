@@ -133,6 +133,27 @@ def third_missing(context: Context) -> list[Line]:
     return [Line(9, str(whole), "Hawser", with_all), Line(9, str(partial), "Hawser", without, None, reached, "1.15")]
 
 
+def relayed(context: Context) -> list[Line]:
+    """Homes without a relay, then with one that says what it offers, then with one that says nothing."""
+    size = 32 * MIB
+    uplink_s = size * 8 / 40e6  # Each sends its tensor once.
+    lines: list[Line] = []
+    alone: Series | None = None
+    for way, spec, options in (
+        ("Hawser, no relay", "homes", ()),
+        ("Hawser, a relay with --mbit 1000", "homes-relay", ("--relay=--mbit 1000",)),
+        ("Hawser, a relay", "homes-relay", ("--relay",)),
+    ):
+        network = Network(spec, options=options, name="eight homes")
+        series = context.hawser(network, way, size=size)
+        alone = alone or series
+        reached = f"{ratio_text(series.median_s, uplink_s)} times S / uplink"
+        if series is not alone:
+            reached += f"; {ratio_text(alone.median_s, series.median_s)} times faster than without"
+        lines.append(Line(10, f"{network}, 32 MiB", way, series, uplink_s, reached, "1.1; 1.5" if options else ""))
+    return lines
+
+
 def optimized(context: Context) -> list[Line]:
     network = Network("atlantic")
     way = "optimize-topology"

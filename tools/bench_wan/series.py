@@ -85,7 +85,7 @@ def reduce_with_hawser(
     run = run_in_lab(
         programs.wan,
         network,
-        [programs.hawser, "bench", "member", "--master", "{master}", "--world", "{hosts}", "--listen", "{address}"]
+        [programs.hawser, "bench", "member", "--master", "{master}", "--world", "{commands}", "--listen", "{address}"]
         + ["--sizes", str(size), "--rounds", str(calls), *options],
         options=["--master", "--hawser", programs.hawser],
         limit_s=limit_s,
