@@ -21,6 +21,7 @@
 #include "master_record.hpp"
 #include "options.hpp"
 #include "recovery_clock.hpp"
+#include "relay_record.hpp"
 #include "scoreboard.hpp"
 #include "state_ledger.hpp"
 #include "tally.hpp"
@@ -31,8 +32,8 @@ namespace hawser::churn {
 /// The orchestrator of one churn run: a libuv loop over the masters' processes, the workers and some timers.
 /// One thread. Where the members are is known only from the lines that they write.
 ///
-/// Its parts by file: run_lifecycle (start, end, processes), run_masters, run_faults (what is done to workers),
-/// run_reports (what they say), run_watch (what they fail to do).
+/// Its parts by file: run_lifecycle (start, end, processes), run_masters, run_relays, run_faults (what is done to
+/// workers), run_reports (what they say), run_watch (what they fail to do).
 class ChurnRun {
  public:
   ChurnRun(const ChurnOptions& options, EmulatedHosts* hosts);
@@ -55,6 +56,7 @@ class ChurnRun {
   void settle();
   void finish(const std::string& why);
   void ask_who_stays();
+  void maybe_stop_masters();
   void end_loop();
   void kill_everything();
   void check_no_process_left();
@@ -96,6 +98,15 @@ class ChurnRun {
   std::uint64_t master_kills_left() const;
   std::uint64_t master_faults_left() const;
   void disturb_serving_master();
+
+  // run_relays
+  void make_relays();
+  void spawn_relay(RelayRecord& relay);
+  void on_relay_end(RelayRecord& relay, const ChildEnd& end);
+  void disturb_relay();
+  void continue_relay(RelayRecord& relay);
+  void tell_relays_to_leave();
+  bool relays_are_up() const;
 
   // run_reports
   void on_worker_line(WorkerRecord& worker, const ReportLine& line);
@@ -154,10 +165,11 @@ class ChurnRun {
   bool wipe_out_aims_at_sync_ = false;
   std::filesystem::path scratch_;
   std::vector<std::unique_ptr<WorkerRecord>> workers_;
+  std::vector<std::unique_ptr<RelayRecord>> relays_;
 
   std::array<uv_signal_t, 2> signals_{};
   LoopTimer kill_timer_, stop_timer_, device_fault_timer_, continue_timer_, swing_timer_, wipe_out_timer_, reset_timer_,
-      serving_timer_, watch_timer_, show_timer_, end_timer_;
+      relay_timer_, serving_timer_, watch_timer_, show_timer_, end_timer_;
   std::deque<std::pair<std::uint64_t, WorkerRecord*>> to_continue_;  // unordered, looked through by a tick
   std::vector<std::uint64_t> master_kill_times_ms_;                  // since the begin, latest first
   std::vector<std::uint64_t> wipe_out_times_ms_;                     // the same

@@ -56,6 +56,7 @@ class ChurnSchedule {
   std::uint64_t stopped_for_ms();
   std::uint64_t master_away_ms() { return random_() % 1500; }
   std::uint64_t master_paused_ms() { return 2000 + random_() % 13000; }
+  std::size_t index_below(std::size_t count) { return static_cast<std::size_t>(random_() % count); }
   std::uint64_t worker_seed() { return random_(); }
   /// The next number of workers to keep up.
   std::uint32_t swing(std::uint32_t target);

@@ -98,6 +98,14 @@ void add_churn(CLI::App& app, ChurnOptions& o) {
       ->capture_default_str()
       ->check(CLI::Range(50, 3'600'000))
       ->needs(standby);
+  CLI::Option* const relays =
+      app.add_option("--relays", o.relays, "relays that add for the workers")
+          ->capture_default_str()
+          ->check(CLI::Range(0u, 8u));
+  app.add_option("--relay-fault-every-ms", o.relay_fault_every_ms,
+                 "mean time between SIGKILLs and SIGSTOPs of a relay, which no worker may notice; 0: none")
+      ->capture_default_str()
+      ->needs(relays);
   app.add_option("--scratch", o.scratch, "folder for checkpoints (default: a temporary one)");
   app.add_option("--io-threads", o.io_threads, "threads of each worker that carry its links, 0: one and three in turn")
       ->capture_default_str()
@@ -195,6 +203,7 @@ int dispatch(int argc, char** argv) {
   RecoveryOptions recovery;
   WorkerOptions worker;
   MasterOptions master;
+  RelayOptions relay;
   add_churn(app, churn);
   CLI::App* recovery_app =
       app.add_subcommand("recovery", "measures a reduce with a member killed or stopped in its middle");
@@ -208,6 +217,12 @@ int dispatch(int argc, char** argv) {
   master_app->add_option("--lease", master.lease);
   master_app->add_option("--network", master.network);
   add_bounds(*master_app, master.bounds);
+  CLI::App* relay_app = app.add_subcommand("relay", "internal")->group("");
+  relay_app->add_option("--master", relay.master)->required();
+  relay_app->add_option("--name", relay.name)->required();
+  relay_app->add_option("--address", relay.address);
+  relay_app->add_option("--network", relay.network);
+  add_bounds(*relay_app, relay.bounds);
   app.require_subcommand(0, 1);
   CLI11_PARSE(app, argc, argv);
 
@@ -218,6 +233,10 @@ int dispatch(int argc, char** argv) {
   if (master_app->parsed()) {
     become_child(master.network);
     return run_master(master);
+  }
+  if (relay_app->parsed()) {
+    become_child(relay.network);
+    return run_relay(relay);
   }
   if (recovery_app->parsed()) return run_recovery(recovery);
   return churn.wan.empty() ? run_churn(churn, nullptr) : run_churn_in_lab(churn);

@@ -56,6 +56,8 @@ struct ChurnOptions {
   std::uint32_t master_kills = 0;  ///< Of the one that serves, with others that stand by; so is the next.
   std::uint32_t master_stops = 0;
   std::uint32_t master_gap_ms = 2000;
+  std::uint32_t relays = 0;  ///< That add for the workers.
+  std::uint32_t relay_fault_every_ms = 3000;
   std::vector<std::string> text;
   std::string report;
   std::string log;
@@ -116,6 +118,15 @@ struct MasterOptions {
   LibraryBounds bounds;
 };
 
+/// What the orchestrator tells a relay process on its command line.
+struct RelayOptions {
+  std::string master;
+  std::string name;
+  std::string address = "127.0.0.1";
+  std::string network;  ///< As of a worker.
+  LibraryBounds bounds;
+};
+
 /// Contributor lists and round headers have room for so many members.
 inline constexpr std::uint32_t kMembersMax = 64;
 
@@ -130,5 +141,6 @@ int run_recovery(const RecoveryOptions& options);
 int run_worker(const WorkerOptions& options);
 int run_recovery_worker(const WorkerOptions& options);
 int run_master(const MasterOptions& options);
+int run_relay(const RelayOptions& options);
 
 }  // namespace hawser::churn

@@ -43,6 +43,7 @@ ChurnRun::ChurnRun(const ChurnOptions& options, EmulatedHosts* hosts)
       swing_timer_(loop_),
       wipe_out_timer_(loop_),
       reset_timer_(loop_),
+      relay_timer_(loop_),
       serving_timer_(loop_),
       watch_timer_(loop_),
       show_timer_(loop_),
@@ -105,6 +106,7 @@ void ChurnRun::begin() {
   phase_ = Phase::running;
   begin_ns_ = last_step_ns_ = now_ns();
   top_up();
+  make_relays();
   arm_faults();
   watch_timer_.every(250, [this] { watch(); });
   show_timer_.every(scoreboard_.period_ms(), [this] {
@@ -190,8 +192,12 @@ void ChurnRun::on_worker_end(WorkerRecord& worker, const ChildEnd& end) {
   worker.synced = false;
   if (tally_.violations.of("crash") >= kCrashesMax) finish("too many crashes");
   if (phase_ == Phase::running && schedule_.spawn_at_once()) top_up();
+  if (phase_ == Phase::leaving) maybe_stop_masters();
+}
+
+void ChurnRun::maybe_stop_masters() {
   const bool any_up = std::any_of(workers_.begin(), workers_.end(), [](const auto& w) { return w->up(); });
-  if (phase_ == Phase::leaving && !any_up) stop_masters();
+  if (!any_up && !relays_are_up()) stop_masters();
 }
 
 void ChurnRun::on_signal(int number) {
@@ -207,9 +213,10 @@ void ChurnRun::on_signal(int number) {
 void ChurnRun::settle() {
   settle_ns_ = now_ns();
   for (LoopTimer* timer : {&kill_timer_, &stop_timer_, &device_fault_timer_, &continue_timer_, &swing_timer_,
-                           &wipe_out_timer_, &reset_timer_, &serving_timer_})
+                           &wipe_out_timer_, &reset_timer_, &relay_timer_, &serving_timer_})
     timer->stop();
   for (const auto& master : masters_) continue_master(*master);
+  for (const auto& relay : relays_) continue_relay(*relay);
   kill_aims_at_sync_ = wipe_out_aims_at_sync_ = false;
   for (const auto& worker : workers_) continue_worker(*worker);
 }
@@ -220,7 +227,8 @@ void ChurnRun::finish(const std::string& why) {
   phase_ = Phase::leaving;
   end_reason_ = why;
   for (LoopTimer* timer : {&kill_timer_, &stop_timer_, &device_fault_timer_, &continue_timer_, &swing_timer_,
-                           &wipe_out_timer_, &reset_timer_, &serving_timer_, &watch_timer_, &show_timer_}) {
+                           &wipe_out_timer_, &reset_timer_, &relay_timer_, &serving_timer_, &watch_timer_,
+                           &show_timer_}) {
     timer->stop();
   }
   for (const auto& master : masters_) continue_master(*master);
@@ -232,7 +240,8 @@ void ChurnRun::finish(const std::string& why) {
     if (worker->leave_told_ns == 0) worker->leave_told_ns = now_ns();
     worker->process->tell("leave");
   }
-  if (!any_up) return stop_masters();
+  tell_relays_to_leave();
+  if (!any_up && !relays_are_up()) return stop_masters();
   end_timer_.once(kLeaveMs, [this] { ask_who_stays(); });
 }
 
@@ -250,6 +259,12 @@ void ChurnRun::ask_who_stays() {
       worker->killed = true;
       worker->process->signal(SIGKILL);
     }
+    for (const auto& relay : relays_) {
+      if (!relay->up()) continue;
+      violation("hang", relay->name + " did not leave at the end within " + std::to_string(kLeaveMs) + " ms");
+      relay->killed = true;
+      relay->process->signal(SIGKILL);
+    }
   });
 }
 
@@ -257,9 +272,10 @@ void ChurnRun::end_loop() {
   phase_ = Phase::over;
   for (LoopTimer* timer :
        {&kill_timer_, &stop_timer_, &device_fault_timer_, &continue_timer_, &swing_timer_, &wipe_out_timer_,
-        &reset_timer_, &serving_timer_, &watch_timer_, &show_timer_, &end_timer_}) {
+        &reset_timer_, &relay_timer_, &serving_timer_, &watch_timer_, &show_timer_, &end_timer_}) {
     timer->close();
   }
+  for (const auto& relay : relays_) relay->back.close();
   for (const auto& master : masters_) master->back.close();
   for (uv_signal_t& handle : signals_) uv_close(reinterpret_cast<uv_handle_t*>(&handle), nullptr);
 }
@@ -270,6 +286,10 @@ void ChurnRun::kill_everything() {
     if (!worker->up()) continue;
     worker->killed = true;
     worker->process->signal(SIGKILL);
+  }
+  for (const auto& relay : relays_) {
+    relay->killed = true;
+    if (relay->up()) relay->process->signal(SIGKILL);
   }
   for (const auto& master : masters_) {
     master->killed = true;

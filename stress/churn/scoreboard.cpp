@@ -121,6 +121,8 @@ void Scoreboard::summary(const Tally& t, const RecoveryClock& clock, const std::
   if (t.terms > 0)
     std::printf("  masters         served the run one after the other %" PRIu64 ", last term %" PRIu64 "\n", t.terms,
                 t.term);
+  if (t.relay_views > 0)
+    std::printf("  relays          killed or stopped %" PRIu64 ", in views %" PRIu64 "\n", t.relay_faults, t.relay_views);
   print_mixed(t.mixed);
   print_state(t.state);
   std::printf("  checked         reports that confirm another's bits %" PRIu64

@@ -67,6 +67,8 @@ struct Tally {
   std::uint64_t resets = 0;         ///< Of workers' connections to the master.
   std::uint64_t master_pauses = 0;  ///< It was stopped, and went on.
   std::uint64_t device_faults = 0;
+  std::uint64_t relay_faults = 0;  ///< Kills and stops of relays.
+  std::uint64_t relay_views = 0;   ///< That relays said they were in.
   std::uint64_t wipe_outs = 0;    ///< All workers killed at once.
   std::uint64_t standstills = 0;  ///< Times that this process, and so the machine, did nothing for seconds.
   std::uint64_t epoch = 0;
