@@ -232,23 +232,24 @@ std::vector<const MasterMachine::State::Peer*> MasterMachine::State::admissible(
 }
 
 /// Why one may not come into the group after these.
-std::optional<Error> MasterMachine::State::misfit(const Peer& newcomer, std::size_t group_size, PeerId eldest) const {
+std::optional<Error> MasterMachine::State::misfit(const Peer& newcomer, std::size_t group_size, PeerId eldest,
+                                                  const std::vector<PeerId>& came) const {
   if (group_size >= limits::kGroupSizeMax)
     return Error{Status::refused, "the group is full (" + std::to_string(limits::kGroupSizeMax) + " members)"};
-  if (newcomer.who.is_relay) return relay_misfit(newcomer, group_size);
+  if (newcomer.who.is_relay) return relay_misfit(newcomer, group_size, came);
   return terms_refusal(newcomer.who, peers_.at(eldest).who);
 }
 
-std::optional<Error> MasterMachine::State::relay_misfit(const Peer& relay, std::size_t group_size) const {
+std::optional<Error> MasterMachine::State::relay_misfit(const Peer& relay, std::size_t group_size,
+                                                        const std::vector<PeerId>& came) const {
   if (!config_.links.has_all_links(static_cast<std::uint32_t>(group_size) + 1))
     return Error{Status::refused, "groups of more than " + std::to_string(config_.links.all_links_max) +
                                       " members, relays counted, use no relays; this one has " +
                                       std::to_string(group_size)};
-  const auto relays = std::count_if(peers_.begin(), peers_.end(), [&](const auto& entry) {
-    const Peer& other = entry.second;
-    return other.role == Role::member && other.who.is_relay && other.who.group == relay.who.group;
-  });
-  if (static_cast<std::size_t>(relays) < limits::kRelaysMax) return std::nullopt;
+  const View* const view = view_of(relay.who.group);
+  const auto relays = static_cast<std::size_t>(
+      std::count_if(came.begin(), came.end(), [&](PeerId id) { return peers_.at(id).who.is_relay; }));
+  if (relays + (view ? view->relays() : 0) < limits::kRelaysMax) return std::nullopt;
   return Error{Status::refused, "the group has " + std::to_string(limits::kRelaysMax) + " relays, which are the most"};
 }
 
@@ -264,7 +265,7 @@ void MasterMachine::State::admit_who_may(Instant now, MasterActions& out) {
       std::vector<PeerId>& came = by_group[newcomer->who.group];
       const PeerId eldest = view ? view->members.front().id : came.empty() ? newcomer->who.id : came.front();
       const std::size_t before = !view ? 0 : newcomer->who.is_relay ? view->nodes() : view->size();
-      if (const auto error = misfit(*newcomer, before + came.size(), eldest))
+      if (const auto error = misfit(*newcomer, before + came.size(), eldest, came))
         misfits.emplace_back(newcomer->who.id, *error);
       else
         came.push_back(newcomer->who.id);

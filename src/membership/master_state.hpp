@@ -382,9 +382,11 @@ class MasterMachine::State {
   std::vector<const Peer*> admissible(Instant now) const;
   void keep_linked_ones(std::vector<const Peer*>& newcomers) const;
   void keep_relays_of_groups(std::vector<const Peer*>& newcomers) const;
-  std::optional<Error> relay_misfit(const Peer& relay, std::size_t group_size) const;
+  std::optional<Error> relay_misfit(const Peer& relay, std::size_t group_size,
+                                    const std::vector<PeerId>& came) const;
   void drop_needless_relays(std::vector<Member>& members, MasterActions& out);
-  std::optional<Error> misfit(const Peer& newcomer, std::size_t group_size, PeerId eldest) const;
+  std::optional<Error> misfit(const Peer& newcomer, std::size_t group_size, PeerId eldest,
+                              const std::vector<PeerId>& came) const;
   void admit_who_may(Instant now, MasterActions& out);
   void admit(Instant now, const std::map<std::uint32_t, std::vector<PeerId>>& by_group, MasterActions& out);
   void admit_to(Instant now, std::uint32_t number, const std::vector<PeerId>& ids, MasterActions& out);

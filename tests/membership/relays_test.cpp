@@ -136,6 +136,20 @@ TEST_CASE("after a restart of the master the members are back without their rela
   CHECK(bench.view(1) == Peers{1, 2, 3, 9});
 }
 
+TEST_CASE("a group has eight relays at most") {
+  RunBench bench;
+  for (std::uint64_t relay = 11; relay <= 20; ++relay) bench.connect_relay(relay);
+  bench.connect(1);
+  bench.pass(seconds(4));
+  CHECK(bench.machine(1).view().relays() == 8);
+  bench.connect_relay(21);
+  bench.pass(milliseconds(500));
+  bench.update({1});
+  CHECK(bench.machine(1).view().relays() == 8);
+  REQUIRE(bench.peer(21).connect_ended);
+  CHECK(bench.peer(21).connect_ended->sentence.find("8 relays") != std::string::npos);
+}
+
 TEST_CASE("a relay that calls something is lost") {
   RunBench bench;
   found_with_relay(bench);
