@@ -50,6 +50,13 @@ class ConnectionCount {
  public:
   explicit ConnectionCount(std::uint32_t first = 1, std::uint32_t most = kConnectionsAutomaticMost)
       : wanted_(first), most_(most) {}
+  /// Where each connection fills the way by itself and keeps its round trips short, as with BBR (Cardwell et al. 2016):
+  /// several only probe against each other. So there is one, unless the other side asks for more.
+  static ConnectionCount of_one_that_fills() {
+    ConnectionCount count;
+    count.grows_ = false;
+    return count;
+  }
 
   std::uint32_t wanted() const { return wanted_; }
   /// The other side of the link has changed the number.
@@ -92,7 +99,7 @@ class ConnectionCount {
     }
     if (roomy_for_ == Duration{}) window_before_ = sample.window_bytes;
     roomy_for_ += passed;
-    if (roomy_for_ < settled || !is_settled) return wanted_;
+    if (roomy_for_ < settled || !is_settled || !grows_) return wanted_;
     if (4 * sample.window_bytes > 5 * window_before_)
       roomy_for_ = {};
     else
@@ -136,6 +143,7 @@ class ConnectionCount {
 
   std::uint32_t wanted_;
   std::uint32_t most_;
+  bool grows_ = true;
   Instant sampled_at_{};
   Duration roomy_for_{};  ///< In use and without a queue, since there last was one or the number grew.
   std::uint64_t window_before_ = 0;  ///< When that began.

@@ -11,6 +11,7 @@
 #include "runtime/descriptor_limit.hpp"
 #include "runtime/log.hpp"
 #include "shared_state/prefetch.hpp"
+#include "transport/socket_options.hpp"
 
 namespace hawser {
 namespace {
@@ -45,6 +46,7 @@ PeerDriver::PeerDriver(asio::io_context& io, DriverConfig config,
       links_(io, names_,
              {.table = {.connections_per_link = config_.connections_per_link,
                         .connections_same_machine = std::max(1U, config_.lanes),
+                        .one_fills = transport::one_connection_fills(config_.tcp),
                         .asks_both = reaches_others(),
                         .seed = config_.seed},
               .check_same_host = config_.check_same_host,

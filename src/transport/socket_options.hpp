@@ -32,6 +32,10 @@ void keep_queue_short(Tcp::socket& socket, std::size_t bytes);
 /// invalid_argument, naming those that there are.
 Result<void> check_congestion_control(const std::string& name);
 
+/// Whether one connection to another host fills its way by itself: its congestion control, which may be the system's, is
+/// BBR. False where the system does not tell.
+bool one_connection_fills(const TcpOptions& options);
+
 /// For a connection to another host. What the system refuses stays as it is.
 void apply(const TcpOptions& options, Tcp::socket& socket);
 

@@ -5,10 +5,12 @@
 #  include <sys/socket.h>
 #  include <unistd.h>
 
+#  include <array>
 #  include <asio/error.hpp>
 #  include <cerrno>
 #  include <fstream>
 #  include <string>
+#  include <string_view>
 
 #  include "transport/fork_guard.hpp"
 #  include "transport/socket_options.hpp"
@@ -94,6 +96,17 @@ Result<void> check_congestion_control(const std::string& name) {
                "this system does not let this process use the congestion control " + name +
                    (there.empty() ? std::string() : "; it allows: " + there) +
                    " (others: modprobe tcp_" + name + ", and net.ipv4.tcp_allowed_congestion_control)"};
+}
+
+bool one_connection_fills(const TcpOptions& options) {
+  constexpr std::string_view kBbr = "bbr";  // And bbr2, bbr3.
+  if (!options.congestion_control.empty()) return options.congestion_control.starts_with(kBbr);
+  std::array<char, 32> name{};
+  auto bytes = static_cast<socklen_t>(name.size() - 1);
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+  const bool is_told = fd >= 0 && ::getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name.data(), &bytes) == 0;
+  if (fd >= 0) ::close(fd);
+  return is_told && std::string_view(name.data()).starts_with(kBbr);
 }
 
 void apply(const TcpOptions& options, Tcp::socket& socket) {

@@ -39,6 +39,14 @@ TEST_CASE("connections are added while they are full and no queue stands on the 
   CHECK(watch(count, now, seconds(10), kRoomy) == 16);
 }
 
+TEST_CASE("where one connection fills the way there is one, and more only if the other side asks") {
+  ConnectionCount count = ConnectionCount::of_one_that_fills();
+  Instant now = kStart;
+  CHECK(watch(count, now, seconds(60), kRoomy) == 1);
+  CHECK(count.asked(now, 4) == 4);
+  CHECK(watch(count, now, seconds(60), kRoomy) == 4);
+}
+
 TEST_CASE("none is added where round trips say that the pipe is full") {
   ConnectionCount count(2);
   Instant now = kStart;
