@@ -575,7 +575,7 @@ typedef struct hawserAllReduceOptions {
    *  values do not shrink, or if the link is faster than the compression. Members may differ. */
   uint32_t compress;
   /** The epoch (hawserCommInfo_t) that the caller's ranks and sizes belong to. If another view is in force, the call
-   *  ends with PeerLost. 0: the epoch at the moment of the call. */
+   *  ends with PeerLost, unless nothing but relays has gone since. 0: the epoch at the moment of the call. */
   uint64_t epoch;
   /** For buffers on a device: a stream of that device (a CUstream). What is on it at the moment of the call comes
    *  first. Null: the device's default stream. If the buffers lie on two devices, it is that of `send`, and what is on

@@ -48,6 +48,10 @@ enum class PlantedFault {
   hasty_end,             ///< The end of a call is told while works still put its memory in order.
   lost_input,            ///< After an exception the input of a call that has not been told of its end stays changed.
   hasty_guest,           ///< A guest's connect call ends while works on what it has prefetched are under way.
+  // Of relays.
+  forgetful_relay,  ///< Calls that the loss of a relay undid do not begin again, and nobody is told.
+  doubling_relay,   ///< A relay that begins a sum with two of others takes the first of them twice.
+  unseen_view,      ///< A peer judges by the views it has seen whether nothing but relays has gone.
 };
 
 /// By the names under which they are planted.
@@ -86,6 +90,9 @@ inline constexpr std::pair<std::string_view, PlantedFault> kPlantedFaults[] = {
     {"forgotten_arrival", PlantedFault::forgotten_arrival},
     {"hasty_end", PlantedFault::hasty_end},
     {"lost_input", PlantedFault::lost_input},
+    {"forgetful_relay", PlantedFault::forgetful_relay},
+    {"doubling_relay", PlantedFault::doubling_relay},
+    {"unseen_view", PlantedFault::unseen_view},
     {"hasty_guest", PlantedFault::hasty_guest},
 };
 

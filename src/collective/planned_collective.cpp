@@ -341,7 +341,7 @@ void PlannedCollective::combine_first_at_relay(std::uint64_t chunk, std::byte* s
                                .op = signature.op,
                                .sum = sum,
                                .a = first,
-                               .b = one.in_work[1].payload.bytes,
+                               .b = planted(PlantedFault::doubling_relay) ? first : one.in_work[1].payload.bytes,
                                .count = memory_.count(chunk)});
 }
 

@@ -153,7 +153,8 @@ Result<void> check_arguments(const CollectiveStart& call, const View& view, Peer
 Result<void> check_call(const CollectiveStart& call, const CallSituation& situation) {
   const bool is_member = situation.not_a_member.status == Status::success;
   // Before its buffers are looked at with another view's eyes.
-  if (is_member && call.epoch != Epoch{} && call.epoch != situation.view.epoch)
+  const Epoch since = begins_again(call) ? situation.calls_since : situation.view.epoch;
+  if (is_member && call.epoch != Epoch{} && (call.epoch < since || call.epoch > situation.view.epoch))
     return stale_epoch(call.epoch, situation.view.epoch);
   if (auto fine = check_arguments(call, situation.view, situation.self); !fine.ok()) return fine;
   if (!is_member) return situation.not_a_member;

@@ -24,6 +24,7 @@ BufferBytes buffer_bytes(const CollectiveCall& call, const View& view, PeerId se
 struct CallSituation {
   const Error& not_a_member;  ///< As EngineInfo::not_a_member.
   const View& view;
+  Epoch calls_since;  ///< As EngineInfo::calls_since.
   PeerId self;
   bool updating = false;        ///< An update-topology is under way.
   std::size_t in_flight = 0;    ///< Collectives.
@@ -35,5 +36,8 @@ struct CallSituation {
 /// Likewise, and the rest: whether it may begin now. Errors: these, peer_lost (its view is over), and why this peer is
 /// no member.
 Result<void> check_call(const CollectiveStart& call, const CallSituation& situation);
+
+/// It begins again where nothing but relays has gone.
+inline bool begins_again(const CollectiveStart& call) { return call.begins_again && !call.transfer && !call.probing; }
 
 }  // namespace hawser

@@ -80,6 +80,7 @@ EngineInfo PeerEngine::State::info() const {
   info.updating = machine_.in_update();
   info.self = machine_.self();
   info.view = machine_.view();
+  info.calls_since = machine_.calls_since();
   info.world = machine_.world();
   info.pending = machine_.pending();
   info.plans_made = plans_.made();
@@ -165,6 +166,7 @@ Result<void> PeerEngine::State::check_start(const CollectiveStart& call) const {
   const auto same_tag = ops_.lower_bound({.epoch = view.epoch, .view = view.id, .tag = call.tag});
   return check_call(call, {.not_a_member = not_a_member,
                            .view = view,
+                           .calls_since = machine_.calls_since(),
                            .self = machine_.self(),
                            .updating = machine_.in_update(),
                            .in_flight = ops_.size() + endings_.size(),
@@ -233,7 +235,7 @@ void PeerEngine::State::on(Instant now, const CollectiveStart& event, EngineActi
   const bool needs_relays = op.execution && op.execution->uses_relays();
   const auto key = machine_.begin(now, event.tag, signature, event.given, needs_relays);
   if (!key) return refuse(key.error());
-  if (machine_.view().relays() > 0 && !event.transfer && !event.probing)
+  if (machine_.view().relays() > 0 && begins_again(event))
     op.again = std::make_shared<const CollectiveStart>(event);
   op.call = event.call;
   op.signature = signature;
@@ -524,6 +526,10 @@ void PeerEngine::State::follow_one(Instant, const WantLinks& wanted, EngineActio
 }
 
 void PeerEngine::State::follow_one(Instant, const ViewStarted& started, EngineActions&) {
+  // Calls that a lost relay has undone, and whose memory is not in order yet: they share the end of their view.
+  if (!started.calls_go_on)
+    for (auto& [key, ending] : endings_)
+      if (std::exchange(ending.again, nullptr)) ending.done.error = started.cause;
   networks_.clear();
   plans_.clear();
   for (auto& [peer, link] : links_) {
@@ -570,7 +576,7 @@ void PeerEngine::State::follow_one(Instant now, const OpAborted& aborted, Engine
   release(aborted.key, out);
   end_probing(found->second, out);
   if (aborted.may_begin_again && found->second.again) {
-    // In the view that has begun, or not at all.
+    // In the view that has begun, or one that nothing but relays has gone to, or not at all.
     auto call = std::make_shared<CollectiveStart>(*found->second.again);
     call->epoch = machine_.view().epoch;
     found->second.again = std::move(call);

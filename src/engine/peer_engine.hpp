@@ -117,6 +117,10 @@ struct CollectiveStart {
   std::shared_ptr<ProbeCall> probing;      ///< Of an optimize-topology, else null.
   std::shared_ptr<Residual> residual;      ///< Error feedback, claimed by the caller until CallDone; or null.
   std::optional<Contribution> given{};     ///< To be signed and kept at the master.
+  /// Where nothing but relays goes it begins again, and its caller hears nothing of that; and it may be called with the
+  /// epoch of a view that nothing but relays has gone from. Else such a loss is one as any other. Transfers and probes
+  /// never begin again.
+  bool begins_again = true;
 };
 /// What the application waits for: any of these.
 struct MembershipWish {
@@ -294,6 +298,7 @@ struct EngineInfo {
   bool updating = false;  ///< An update-topology is under way.
   PeerId self;
   View view;
+  Epoch calls_since;  ///< From that epoch on nothing but relays has gone.
   World world;
   std::uint32_t pending = 0;
   std::uint64_t plans_made = 0;  ///< For calls that did not repeat an earlier one.

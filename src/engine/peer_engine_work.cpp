@@ -159,7 +159,7 @@ void PeerEngine::State::put_in_order(OpKey key, Ending& ending, EngineActions& o
   }
   if (ending.slices > 0 && !planted(PlantedFault::hasty_end)) return;
   if (ending.again || ending.is_relayed) {
-    if (ending.again) again_.push_back(std::move(ending.again));
+    if (ending.again && !planted(PlantedFault::forgetful_relay)) again_.push_back(std::move(ending.again));
     endings_.erase(key);
     return;
   }

@@ -66,7 +66,12 @@ void MasterMachine::State::go_on_without(Instant now, std::uint32_t number, cons
   const bool only_relays = rest.size() == group.view.size();
   text += only_relays ? "; what was under way begins again without it"
                       : "; what was under way is undone, and the inputs are intact: call again";
-  start_view(now, group, std::move(survivors), {Status::peer_lost, std::move(text)}, out);
+  const Epoch calls_since = group.calls_since;
+  const Error cause{Status::peer_lost, std::move(text)};
+  end_view(group, cause);
+  set_view(group, number, std::move(survivors));
+  if (only_relays) group.calls_since = calls_since;
+  tell_new_view(now, group, cause, out);
 }
 
 void MasterMachine::State::end_view(Group& group, const Error& cause) {
@@ -96,6 +101,7 @@ void MasterMachine::State::set_view(Group& group, std::uint32_t number, std::vec
                 .link_secret = link_secret_,
                 .members = std::move(members)};
   group.fingerprint = fingerprint(group.view);
+  group.calls_since = last;
   group.ops.begin(group.view.size());
   for (std::uint32_t rank = 0; rank < group.view.nodes(); ++rank) {
     Peer& peer = peers_.at(group.view.members[rank].id);
@@ -113,6 +119,10 @@ void MasterMachine::State::start_view(Instant now, Group& group, std::vector<Mem
                                       MasterActions& out) {
   end_view(group, cause);
   set_view(group, group.view.group, std::move(members));
+  tell_new_view(now, group, cause, out);
+}
+
+void MasterMachine::State::tell_new_view(Instant now, const Group& group, const Error& cause, MasterActions& out) {
   tell_view(group, group.view.members, cause, group.update_round, out);
   recount_visits(now, group.view.group, out);
 }
@@ -147,7 +157,8 @@ void MasterMachine::State::tell_view(const Group& group, const std::vector<Membe
                   .update_round = update_round,
                   .fingerprint = group.fingerprint,
                   .measures = group.measuring.at_start ? group.measuring.at_start->version : 0,
-                  .quorums = as_quorums(group.footing.kept, view)};
+                  .quorums = as_quorums(group.footing.kept, view),
+                  .calls_since = group.calls_since};
   if (!others.empty()) {
     start.members = whole_list(view.members);
     send_to(std::move(others), start, out);

@@ -172,6 +172,7 @@ class MasterMachine::State {
     std::uint64_t fingerprint = 0;       ///< Of the view.
     ViewId before;                       ///< The view before,
     std::vector<Member> members_before;  ///< and its members.
+    Epoch calls_since;                   ///< As StartView has it.
     OpTable ops;
     /// Outcomes, with the version of the measures that went with them, and the order in which they are forgotten.
     std::map<OpKey, std::uint64_t> committed;
@@ -502,6 +503,7 @@ class MasterMachine::State {
   static Error cause_of_end(const Group& group, ViewId view);
   void start_view(Instant now, Group& group, std::vector<Member> members, const Error& cause, MasterActions& out);
   void set_view(Group& group, std::uint32_t number, std::vector<Member> members);
+  void tell_new_view(Instant now, const Group& group, const Error& cause, MasterActions& out);
   void tell_view(const Group& group, const std::vector<Member>& whom, const Error& cause, std::uint64_t update_round,
                  MasterActions& out);
   static bool knows_the_last(const Group& group, const Peer& peer);

@@ -295,10 +295,14 @@ void PeerMachine::said(Instant now, const StartView& message, PeerActions& out) 
   }
   if (!next->find(me_.id)) return;
   needs_whole_view_ = false;
-  abort_ops(message.cause.status == Status::success
-                ? Error{Status::peer_lost, "the view changed while the collective was under way; call again"}
-                : message.cause,
-            only_relays_have_gone(view_, *next), out);
+  const Error cause = message.cause.status == Status::success
+                          ? Error{Status::peer_lost, "the view changed while the collective was under way; call again"}
+                          : message.cause;
+  const bool calls_go_on = phase_ == Phase::member && only_relays_have_gone(view_, *next) &&
+                           (message.calls_since <= view_.epoch || planted(PlantedFault::unseen_view));
+  const bool is_at_odds = message.calls_since <= view_.epoch && !calls_go_on;
+  calls_since_ = is_at_odds ? message.epoch : std::min(message.calls_since, message.epoch);
+  abort_ops(cause, calls_go_on, out);
   const View before = std::exchange(view_, *next);
   quorums_ = message.quorums;
   if (!quorums_.empty() && !is_relay()) tell_master(ViewTaken{view_.id}, out);
@@ -321,7 +325,7 @@ void PeerMachine::said(Instant now, const StartView& message, PeerActions& out) 
       note_link(now, member.id, LinkChange::down);
   if (was_guest) out.emplace_back(GroupMembersKnown{});
   if (joined) out.emplace_back(VisitorsKnown{visitors_});
-  out.emplace_back(ViewStarted{view_});
+  out.emplace_back(ViewStarted{view_, calls_go_on, cause});
   tell_of_change(before, message.cause, out);
   if (joined) out.emplace_back(ConnectEnded{{Status::success, {}}});
 }

@@ -50,6 +50,8 @@ struct VisitorsKnown {
 /// A view has started; what was undecided has been aborted before.
 struct ViewStarted {
   View view;
+  bool calls_go_on = false;  ///< Nothing but relays has gone: what was undone is called again.
+  Error cause;               ///< Of the end of the view before.
 };
 struct OpCommitted {
   OpKey key;
@@ -153,6 +155,8 @@ class PeerMachine {
   Phase phase() const { return phase_; }
   const Error& lost_error() const { return lost_error_; }
   const View& view() const { return view_; }
+  /// Of the first of the views up to this one of which each has lost nothing but relays to the next.
+  Epoch calls_since() const { return calls_since_; }
   const World& world() const { return world_; }
   std::uint32_t pending() const { return pending_; }
   PeerId self() const { return me_.id; }
@@ -240,6 +244,7 @@ class PeerMachine {
   Introduction me_;
   RunId run_;
   View view_;
+  Epoch calls_since_;
   World world_;
   std::uint32_t pending_ = 0;
   bool in_update_ = false;

@@ -453,7 +453,8 @@ Result<AsyncCollective> Communicator::begin(const CollectiveArguments& arguments
                         .epoch = arguments.epoch,
                         .transfer = arguments.transfer,
                         .probing = arguments.probing,
-                        .residual = arguments.residual};
+                        .residual = arguments.residual,
+                        .begins_again = arguments.begins_again};
   AsyncCollective started;
   started.turns_ = turns_;
   started.what_ = describe(signature) + " with tag " + std::to_string(arguments.tag);
@@ -563,6 +564,7 @@ Result<void> Communicator::claim(UnderWay& call, const CollectiveStart& start, c
   if (calls_.closing) return closing();
   if (auto fine = check_call(start, {.not_a_member = not_a_member,
                                      .view = known.view,
+                                     .calls_since = known.calls_since,
                                      .self = known.self,
                                      .updating = known.updating,
                                      .in_flight = calls_.tags.size(),

@@ -58,6 +58,7 @@ struct CollectiveArguments {
   std::shared_ptr<Residual> residual;  ///< Error feedback, or null.
   std::shared_ptr<TransferCall> transfer;  ///< Of a transfer, else null.
   std::shared_ptr<ProbeCall> probing;      ///< Of an optimize-topology, else null.
+  bool begins_again = true;                ///< As CollectiveStart::begins_again.
 };
 
 /// What an optimize-topology came to, at this member.

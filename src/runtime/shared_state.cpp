@@ -122,7 +122,8 @@ StateSession::Next SharedState::perform_collective(const Means& means) {
                            .tag = arguments.tag,
                            .compress = step.compress,
                            .epoch = step.epoch,
-                           .transfer = step.transfer};
+                           .transfer = step.transfer,
+                           .begins_again = false};
   const auto run = [&]() -> Result<SharedInfo> {
     const auto started = communicator.start(call);
     if (!started.ok()) return started.error();

@@ -540,7 +540,8 @@ StartView start_view_of(const wire::StartViewBody& body, Judge& judge) {
           .update_round = body.update_round(),
           .fingerprint = body.fingerprint(),
           .measures = body.measures(),
-          .quorums = judge.quorums(body.quorums())};
+          .quorums = judge.quorums(body.quorums()),
+          .calls_since = Epoch{body.calls_since()}};
 }
 
 PeerMessage peer_message_of(const wire::PeerEnvelope& from, Judge& judge) {

@@ -343,6 +343,7 @@ struct MasterMessageWriter {
     body.set_fingerprint(from.fingerprint);
     body.set_measures(from.measures);
     put(from.quorums, body);
+    body.set_calls_since(from.calls_since.value);
   }
   void operator()(const Committed& from) {
     put(from.key, *to.mutable_committed()->mutable_key());

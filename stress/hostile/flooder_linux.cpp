@@ -37,7 +37,7 @@ const char* name_of(const MasterMessage& message) {
   constexpr const char* kNames[] = {"welcomes", "refusals", "presents", "views",    "commits",    "updates", "news",
                                     "expelled", "pongs",    "hosts",    "visitors", "measures",   "statuses",
                                     "stragglers", "notices", "commands", "contributions", "dial orders",
-                                    "standbys", "views held"};
+                                    "standbys", "views held", "relay calls"};
   static_assert(std::size(kNames) == std::variant_size_v<MasterMessage>);
   return kNames[message.index()];
 }

@@ -14,6 +14,8 @@ void TrainingApplication::start(Duration delay) {
 
 void TrainingApplication::connect() {
   ++open_;
+  view_ = {};
+  epoch_ = {};
   if (world_.profile.application.shared_state && world_.random.chance(1, 2)) return process_.connect_prefetching();
   process_.connect();
 }
@@ -30,9 +32,15 @@ bool TrainingApplication::may_optimize(const View& view) const {
   return world_.profile.engine.links.has_all_links(view.size());
 }
 
-TrainingApplication::Round TrainingApplication::rule(const View& view, std::uint64_t position) const {
+/// All members of a view have the same. Where nothing but relays goes it stays, as calls go on there.
+std::uint64_t TrainingApplication::seed_of(const EngineInfo& info) const {
+  return world_.profile.relays == 0 ? info.view.id.value : info.calls_since.value;
+}
+
+TrainingApplication::Round TrainingApplication::rule(const EngineInfo& info, std::uint64_t position) const {
   const ApplicationProfile& profile = world_.profile.application;
-  Random random(profile.rule_seed ^ (view.id.value + 0x9e3779b97f4a7c15ULL * (position + 1)));
+  const View& view = info.view;
+  Random random(profile.rule_seed ^ (seed_of(info) + 0x9e3779b97f4a7c15ULL * (position + 1)));
   Round round;
   // What goes on after a loss goes on as the first thing of the next view, with those who begin there.
   round.sync = profile.shared_state && view.size() > 1 && (position == 0 || random.chance(1, 6));
@@ -183,17 +191,19 @@ void TrainingApplication::next(Duration delay) {
   process_.in_process(delay, [this] { look(); });
 }
 
-void TrainingApplication::enter_view(const View& view) {
-  if (view.id == view_) return;
-  view_ = view.id;
-  position_ = 0;
+void TrainingApplication::enter_view(const EngineInfo& info) {
+  if (info.view.id == view_) return;
+  const bool goes_on = view_ != ViewId{} && info.calls_since <= epoch_;
+  view_ = info.view.id;
+  epoch_ = info.view.epoch;
+  if (!goes_on) position_ = 0;
 }
 
 void TrainingApplication::look() {
   const EngineInfo info = process_.info();
   if (!info.connected) return connect();
-  enter_view(info.view);
-  Round round = rule(info.view, position_);
+  enter_view(info);
+  Round round = rule(info, position_);
   const ApplicationProfile& profile = world_.profile.application;
   if (world_.odd_calls && world_.random.below(1024) < profile.deviation_per_1024) deviate(round);
   if (world_.odd_calls && world_.random.below(1024) < profile.misuse_per_1024) misuse();
@@ -213,7 +223,7 @@ void TrainingApplication::look() {
 void TrainingApplication::begin(Round round) {
   const EngineInfo info = process_.info();
   if (!info.connected) return connect();
-  enter_view(info.view);
+  enter_view(info);
   // Decided in a smaller view.
   if (round.optimize && !may_optimize(info.view)) round = {.update = true, .sync = false, .collectives = {}};
   world_.checker.decided(process_, view_, position_++, round.hash());
@@ -265,13 +275,18 @@ void TrainingApplication::synchronise() {
 }
 
 /// It was begun in a view that is over, and is the first thing of this one: as for those who begin here.
-void TrainingApplication::sync_goes_on(const View& view) {
-  enter_view(view);
+void TrainingApplication::sync_goes_on(const View&) {
+  const EngineInfo info = process_.info();
+  const bool is_same_call = info.calls_since <= epoch_ && info.view.id != view_;
+  enter_view(info);
+  // Nothing but relays has gone: it is the call that it was.
+  if (is_same_call) return;
   world_.checker.decided(process_, view_, position_++, Round{.update = false, .sync = true, .collectives = {}}.hash());
 }
 
 void TrainingApplication::call_rest() {
   const EngineInfo info = process_.info();
+  if (info.connected && info.calls_since <= epoch_) enter_view(info);
   if (!info.connected || info.view.id != view_) {
     // The view is over, and the round with it.
     rest_.clear();
@@ -297,6 +312,10 @@ void TrainingApplication::call_ended(const Call& call, const CallDone& done) {
   const Status status = done.error.status;
   // An update that failed for all is made again by all; a reduce that failed has ended its view.
   if (call.kind == Call::Kind::update && status != Status::success) --position_;
+  // A probe that the loss of a relay broke off is made again by all.
+  if (call.kind == Call::Kind::optimize && status != Status::success && position_ > 0 &&
+      process_.info().view.id != call.view.id && process_.info().calls_since <= call.view.epoch)
+    --position_;
   const bool alone = call.kind != Call::Kind::connect && call.view.size() == 1;
   const bool not_in = call.kind == Call::Kind::connect && status != Status::success;
   next(alone || not_in ? Duration(world_.random.between(1000, 200000)) : think());

@@ -30,7 +30,8 @@ class TrainingApplication : public Application {
     std::uint64_t hash() const;
   };
   bool may_optimize(const View& view) const;
-  Round rule(const View& view, std::uint64_t position) const;
+  std::uint64_t seed_of(const EngineInfo& info) const;
+  Round rule(const EngineInfo& info, std::uint64_t position) const;
   CollectiveWish collective_by_rule(Random& random, std::uint64_t tag, const View& view) const;
   void quantise_by_rule(Random& random, CollectiveWish& wish) const;
   void deviate(Round& round);
@@ -42,13 +43,14 @@ class TrainingApplication : public Application {
   void begin(Round round);
   void call_rest();
   void synchronise();
-  void enter_view(const View& view);
+  void enter_view(const EngineInfo& info);
   Duration think();
   Duration short_think();
 
   World& world_;
   Process& process_;
   ViewId view_;
+  Epoch epoch_;  ///< Of that view.
   std::uint64_t position_ = 0;
   std::vector<CollectiveWish> rest_;  ///< Of the round: not yet called.
   std::uint32_t open_ = 0;        ///< Calls that have not ended.

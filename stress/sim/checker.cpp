@@ -73,8 +73,13 @@ void Checker::kept(const std::vector<AttestedCollective>& attested) {
   }
 }
 
+ViewId Checker::first_of_calls(ViewId view) const {
+  const auto found = first_of_calls_.find(view);
+  return found == first_of_calls_.end() ? view : found->second;
+}
+
 void Checker::decided(const Process& process, ViewId view, std::uint64_t position, std::uint64_t decision) {
-  Decisions& decisions = decisions_[view];
+  Decisions& decisions = decisions_[first_of_calls(view)];
   decisions.made[{position, process.id()}] = decision;
   for (auto it = decisions.made.lower_bound({position, PeerId{}});
        it != decisions.made.end() && it->first.first == position; ++it)
@@ -104,6 +109,9 @@ void Checker::view_started(const Process& process, const View& view) {
     throw Violation(process.name() + " went back from epoch " + std::to_string(last->second.value) + " to " +
                     world_.names.of(view));
   last_epoch_[process.id()] = view.epoch;
+  const Epoch calls_since = process.info().calls_since;
+  const auto [first, is_first] = first_by_epoch_.try_emplace({view.group, calls_since}, view.id);
+  if (calls_since != view.epoch && first->second != view.id) first_of_calls_[view.id] = first->second;
   auto& started = started_[view.id];
   started.insert(process.id());
   for (const Split& split : splits_)
@@ -112,7 +120,8 @@ void Checker::view_started(const Process& process, const View& view) {
   // An update-topology call outlives the views that pass meanwhile, and meets members there who call
   // something else.
   for (const auto& [id, call] : process.calls())
-    if (call.kind == Call::Kind::update && call.view.id != view.id) decisions_[view.id].differ = true;
+    if (call.kind == Call::Kind::update && call.view.id != view.id && call.view.epoch < calls_since)
+      decisions_[first_of_calls(view.id)].differ = true;
 }
 
 void Checker::leaves(const Process& process) {
@@ -147,7 +156,7 @@ void Checker::process_gone(const Process& process) {
 }
 
 bool Checker::called_differently(const View& view) {
-  if (decisions_[view.id].differ) return true;
+  if (decisions_[first_of_calls(view.id)].differ) return true;
   for (const Member& member : view.members) {
     if (called_otherwise_.contains(member.id)) return true;
     if (died_in_update_.contains(member.id)) return true;
@@ -239,7 +248,7 @@ void Checker::update_ended(const Process& process, const Call& call, Status stat
   if (means_out(status) || status == Status::timeout || !explain_mismatches_ || called_differently(call.view))
     return;
   const UpdateOutcome mine{.name = process.name(), .status = status, .incarnation = incarnation(process)};
-  const auto [first, is_new] = updates_.try_emplace({call.view.id, call.ordinal}, mine);
+  const auto [first, is_new] = updates_.try_emplace({first_of_calls(call.view.id), call.ordinal}, mine);
   const UpdateOutcome& theirs = first->second;
   if (!is_new && theirs.status != status && theirs.incarnation == mine.incarnation)
     throw Violation("update-topology number " + std::to_string(call.ordinal) + " in " +
@@ -334,7 +343,7 @@ void Checker::check_feedback(Op& op, const Process& process, const Call& call) {
   op.settled.resize(static_cast<std::size_t>(call.signature.count));
   for (std::size_t i = 0; i < op.settled.size(); ++i)
     op.settled[i] += load(type, before.data() + i * element) - load(type, after.data() + i * element);
-  if (++op.settled_at != op.contributors.size()) return;
+  if (++op.settled_at != op.contributors.size() || relayed_.contains(call.key)) return;
   if (const auto wrong = op.expected->find_unsettled(call.buffers->result(), op.settled))
     throw Violation(who(process, call) + describe(call.signature) + ", error feedback: element " +
                     std::to_string(wrong->element) + " is " + std::to_string(wrong->got) +

@@ -54,6 +54,8 @@ class Checker {
   /// No call may fail from now on, except for want of peers, or as a restart of the master or the loss of a bad member
   /// undoes it; and nobody is lost but bad members.
   void allow_no_error() { allow_no_error_ = true; }
+  /// Relays have to take part in this one. What one of them rounds away is owed by nobody.
+  void goes_through_relays(const OpKey& key) { relayed_.insert(key); }
   /// A bad member goes by that id.
   void comes_as_bad(PeerId member) { bad_.insert(member); }
   /// A bad member tells of calls that it has not made.
@@ -128,11 +130,13 @@ class Checker {
   };
   /// Whether members of the view may have called different things.
   bool called_differently(const View& view);
+  ViewId first_of_calls(ViewId view) const;
 
   void check_any_call(const Process& process, const Call& call, const CallDone& done);
   void check_no_error(const Process& process, const Call& call, const Error& error);
   bool outvoted(const View& view) const;
   bool bad_was_lost(const Process& process, const View& view) const;
+  bool relay_was_lost(const Process& process, const View& view) const;
   void check_nobody_lost(const Process& process, const View& view);
   void check_update_delay();
   void check_admissions();
@@ -155,6 +159,7 @@ class Checker {
 
   World& world_;
   std::map<OpKey, Op> ops_;
+  std::set<OpKey> relayed_;
   std::map<ViewId, View> views_;
   std::map<ViewId, std::set<PeerId>> started_;  ///< Who has started which view.
   std::vector<Split> splits_;
@@ -166,7 +171,9 @@ class Checker {
   std::map<std::pair<std::uint32_t, RunId>, std::map<ViewId, Span>> spans_;  ///< By group.
   std::map<ViewId, RunId> runs_;
   std::map<PeerId, Epoch> last_epoch_;
-  std::map<ViewId, Decisions> decisions_;
+  std::map<ViewId, Decisions> decisions_;  ///< By the first view from which calls go on where relays go.
+  std::map<ViewId, ViewId> first_of_calls_;  ///< Of views that are not the first.
+  std::map<std::pair<std::uint32_t, Epoch>, ViewId> first_by_epoch_;  ///< By group.
   std::map<OpKey, Synchronised> synchronised_;
   std::set<std::pair<Digest128, std::uint64_t>> agreed_;  ///< Content and revision of each that succeeded.
   std::set<Digest128> held_;  ///< Contents that some process had whole when it called.

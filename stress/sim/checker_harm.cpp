@@ -21,11 +21,23 @@ bool Checker::bad_was_lost(const Process& process, const View& view) const {
   const View& now_in = process.info().view;
   bool bad_is_gone = false;
   for (const Member& member : view.members) {
-    if (now_in.find(member.id)) continue;
+    if (now_in.find(member.id) || member.is_relay) continue;
     if (!bad_.contains(member.id)) return false;
     bad_is_gone = true;
   }
   return bad_is_gone;
+}
+
+/// Of that view relays are gone, and nobody else.
+bool Checker::relay_was_lost(const Process& process, const View& view) const {
+  const View& now_in = process.info().view;
+  bool relay_is_gone = false;
+  for (const Member& member : view.members) {
+    if (now_in.find(member.id)) continue;
+    if (!member.is_relay) return false;
+    relay_is_gone = true;
+  }
+  return relay_is_gone;
 }
 
 /// More than half of anybody's companions are bad, such as the only one: what they say of their links to it cannot be
@@ -41,6 +53,9 @@ void Checker::check_no_error(const Process& process, const Call& call, const Err
   const bool is_call_of_all = call.kind != Call::Kind::connect;
   if (is_call_of_all && error.status == Status::master_restarted && world_.master.incarnation() > 1) return;
   if (is_call_of_all && error.status == Status::peer_lost && bad_was_lost(process, call.view)) return;
+  // These do not begin again by themselves.
+  const bool may_fail_by_relay = call.kind == Call::Kind::sync || call.kind == Call::Kind::optimize;
+  if (may_fail_by_relay && error.status == Status::peer_lost && relay_was_lost(process, call.view)) return;
   // A step of a view that is over, as the synchronisation learns by it. It goes on in the next one.
   if (call.kind == Call::Kind::sync && call.key.view == ViewId{}) return;
   // Its state may have been the only one that was whole; and update-topology outlives the view that it was lost from.
@@ -73,7 +88,7 @@ void Checker::check_nobody_lost(const Process& process, const View& view) {
   if (before == ViewId{} || before == view.id) return;
   if (outvoted(views_.at(before))) return;
   for (const Member& member : views_.at(before).members)
-    if (!view.find(member.id) && !bad_.contains(member.id))
+    if (!view.find(member.id) && !bad_.contains(member.id) && !member.is_relay)
       throw Violation(process.name() + ": nothing happened that may cost a member, and " + world_.names.of(member.id) +
                       " is not in " + world_.names.of(view) + " any more");
 }

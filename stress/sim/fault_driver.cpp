@@ -38,6 +38,10 @@ FaultDriver::FaultDriver(World& world)
   add(Kind::lie, weights.lie);
   add(Kind::knock, weights.knock);
   add(Kind::device, weights.device);
+  add(Kind::relay_kill, weights.relay_kill);
+  add(Kind::relay_start, weights.relay_start);
+  add(Kind::relay_stop, weights.relay_stop);
+  add(Kind::relay_cut, weights.relay_cut);
 }
 
 void FaultDriver::begin() {
@@ -46,7 +50,8 @@ void FaultDriver::begin() {
   const auto delay = [&] { return at_once ? Duration::zero() : Duration(world_.random.between(0, 3000000)); };
   for (std::uint32_t i = 0; i < world_.profile.peers; ++i) run(start_process(), delay());
   if (faults_.bad_member) start_bad_member();
-  if (faults_.trigger_per_1024 != 0)
+  for (std::uint32_t i = 0; i < world_.profile.relays; ++i) start_relay(delay());
+  if (faults_.trigger_per_1024 != 0 || faults_.weights.relay_kill != 0)
     world_.on_message = [this](const std::string&, const char* kind) { message_sent(kind); };
 }
 
@@ -104,6 +109,11 @@ void FaultDriver::after_event() {
 void FaultDriver::message_sent(const char* kind) {
   const std::string_view what = kind;
   if (over_ || drawn_from_.empty() || what == "ping" || what == "pong" || what == "world-news") return;
+  // In the middle of the call that the master has just told it of.
+  if (what == "relay-call" && faults_.weights.relay_kill > 0 && world_.random.chance(1, 16))
+    world_.queue.after(Duration(world_.random.between(0, 8 * world_.profile.network.link_delay.most.count())), [this] {
+      if (!over_) kill_relay();
+    });
   if (world_.random.below(1024) >= faults_.trigger_per_1024) return;
   // Not within the action of a machine, and sometimes when the message has come halfway.
   world_.queue.after(Duration(world_.random.between(0, world_.profile.network.control_delay.most.count())),
@@ -148,6 +158,7 @@ void FaultDriver::happen(Kind kind) {
   if (kind == Kind::split) return split();
   if (kind == Kind::hostile) return inject_hostile();
   if (kind == Kind::device) return break_a_device();
+  if (kind >= Kind::relay_kill) return happen_to_relays(kind);
   Process* const one = any(kind != Kind::kill && kind != Kind::cut_control);
   if (!one) return;
   switch (kind) {
@@ -197,6 +208,10 @@ void FaultDriver::happen(Kind kind) {
     case Kind::lie:
     case Kind::knock:
     case Kind::device:
+    case Kind::relay_kill:
+    case Kind::relay_start:
+    case Kind::relay_stop:
+    case Kind::relay_cut:
     case Kind::hostile: return;
   }
 }
@@ -396,19 +411,23 @@ FrameInFlight hostile_frame(Random& random, const FrameHeader& like) {
   return frame;
 }
 
+/// It goes on, or dies.
+void FaultDriver::heal(Process& process) {
+  process.set_silent(false);
+  process.set_link_bytes_per_ms(0);
+  if (!process.stopped()) return;
+  if (world_.random.chance(1, 4))
+    process.kill(any_ending());
+  else
+    process.resume();
+}
+
 void FaultDriver::end() {
   over_ = true;
   world_.odd_calls = false;
   world_.links.heal();
-  for (Process* process : world_.living()) {
-    process->set_silent(false);
-    process->set_link_bytes_per_ms(0);
-    if (!process->stopped()) continue;
-    if (world_.random.chance(1, 4))
-      process->kill(any_ending());
-    else
-      process->resume();
-  }
+  for (Process* process : world_.living()) heal(*process);
+  for (Process* relay : world_.living_relays()) heal(*relay);
   if (bad_ && !bad_->gone()) kill(*bad_);
   for (const auto& stranger : world_.strangers()) stranger->go();
   world_.control.heal();

@@ -47,17 +47,27 @@ class FaultDriver {
     strangers,
     lie,
     knock,
-    device
+    device,
+    relay_kill,
+    relay_start,
+    relay_stop,
+    relay_cut
   };
   void message_sent(const char* kind);
   void happen();
   void happen(Kind kind);
   Process& start_process();
   void start_bad_member();
+  void start_relay(Duration delay);
+  void happen_to_relays(Kind kind);
+  Process* any_relay();
+  void kill_relay();
+  void cut_relay(Process& relay);
   void end_incomplete_parties();
   void run(Process& process, Duration delay);
   void lie();
   void kill(Process& process);
+  void heal(Process& process);
   void break_a_device();
   void stop(Process& process);
   void silence(Process& process);
@@ -80,6 +90,7 @@ class FaultDriver {
   std::map<std::uint64_t, Instant> half_open_at_;  ///< By process: its last.
   Instant master_killed_at_{};
   std::uint32_t started_ = 0;
+  std::uint32_t relays_started_ = 0;
   PartyId party_;  ///< Of the last who was started.
   Process* bad_ = nullptr;
   StrangerCrowd strangers_;

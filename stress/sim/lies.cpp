@@ -116,7 +116,7 @@ PeerMessage Lies::complaint() {
 PeerMessage Lies::measured() {
   Random& random = world_.random;
   const View view = true_view();
-  const std::size_t size = random.chance(1, 2) ? view.size() : static_cast<std::size_t>(random.below(9));
+  const std::size_t size = random.chance(1, 2) ? view.nodes() : static_cast<std::size_t>(random.below(9));
   const auto any = [&] { return random.chance(1, 2) ? random.next() >> random.below(64) : random.below(3); };
   Measured measured{.view = view.id, .row = {}};
   LinkRow& row = measured.row;

@@ -383,8 +383,8 @@ bool LinkNetwork::may_lose_way(const Process& a, const Process& b) const {
 }
 
 void LinkNetwork::heal() {
-  for (Process* process : world_.living())
-    if (hampered(*process)) process->was_hampered();
+  for (const auto& process : world_.processes())
+    if (!process->gone() && hampered(*process)) process->was_hampered();
   blocked_.clear();
   refused_.clear();
   for (const auto& transport : transports_)

@@ -19,6 +19,7 @@ struct Options {
   bool masters = false;
   bool lease = false;
   bool rows = false;
+  bool relays = false;
   bool verbose = false;
   std::string seeds;
   double minutes = 0;
@@ -52,7 +53,7 @@ bool plant_by_name(const std::string& name) {
 std::string program(const Options& options) {
   return "hawser-sim" + (options.fault.empty() ? std::string() : " --fault " + options.fault) +
          (options.masters ? " --masters" : "") + (options.lease ? " --lease" : "") +
-         (options.rows ? " --rows" : "");
+         (options.rows ? " --rows" : "") + (options.relays ? " --relays" : "");
 }
 
 /// Replays one seed. True if it shows a violation.
@@ -64,6 +65,7 @@ bool replay(const Options& options) {
       .masters = options.masters,
       .lease = options.lease,
       .rows = options.rows,
+      .relays = options.relays,
       .on_trace = {}};
   if (options.verbose) one.on_trace = say;
   const sim::SimulationResult result = sim::simulate(one);
@@ -95,6 +97,7 @@ bool sweep_seeds(const Options& options, sim::SweepOptions& sweep) {
   sweep.masters = options.masters;
   sweep.lease = options.lease;
   sweep.rows = options.rows;
+  sweep.relays = options.relays;
   sweep.jobs = options.jobs != 0 ? options.jobs : std::max(1U, std::thread::hardware_concurrency());
   sweep.violations_max = options.violations_max;
   sweep.program = program(options);
@@ -129,6 +132,7 @@ int main(int argc, char** argv) {
   app.add_flag("--lease", options.lease, "The same, and a lease decides which of them serves");
   app.add_flag("--rows", options.rows,
                "No group has all links, as if it had more than 128 members (default: the seed decides, one in eight)");
+  app.add_flag("--relays", options.relays, "Some relays in each run (default: none)");
   app.add_flag("--verbose", options.verbose, "With --seed: a line for everything that happens");
   const auto* seeds = app.add_option("--seeds", options.seeds, "Sweep a range, as in 1..10000");
   const auto* minutes = app.add_option("--minutes", options.minutes, "Sweep for so long");

@@ -46,6 +46,9 @@ Process::Process(World& world, std::uint64_t number, std::string name, Place pla
   config.party = place_.party;
   config.machine = machine();
   config.widens_links = true;
+  config.is_relay = place_.relay;
+  config.relay_bytes_per_second = place_.relay_bytes_per_second;
+  if (place_.relay) config.collective_memory_bytes *= 8;
   engine_ = std::make_unique<PeerEngine>(config);
 }
 
@@ -68,6 +71,7 @@ CallId Process::connect() { return call_connect(nullptr); }
 CallId Process::call_connect(std::shared_ptr<PrefetchTarget> prefetch) {
   if (id_ != PeerId{}) former_ids_.insert(id_);
   id_ = PeerId{world_.random.next()};
+  counted_view_ = {};
   world_.links.set_self(*this);
   token_ = world_.random.next();
   world_.names.call(id_, name_);
@@ -102,9 +106,45 @@ Introduction Process::introduction() const {
 
 void Process::count_in(const View& view) {
   if (view.id == counted_view_) return;
+  if (!counts_go_on()) updates_ = 0;
   counted_view_ = view.id;
+  counted_epoch_ = view.epoch;
   sequences_.clear();
-  updates_ = 0;
+}
+
+/// Nothing but relays has gone since the view in which it has counted.
+bool Process::counts_go_on() const { return counted_view_ != ViewId{} && info().calls_since <= counted_epoch_; }
+
+/// Calls that are under way when nothing but relays goes begin again in the next view, and count there.
+void Process::count_again(const EngineInfo& after) {
+  if (after.view.id == counted_view_) return;
+  for (auto& [id, call] : calls_) {
+    if (call.kind != Call::Kind::reduce || call.refused_with || call.committed) continue;
+    if (call.key.view == after.view.id || call.key.epoch < after.calls_since) continue;
+    count_in(after.view);
+    call.view = after.view;
+    call.key = {.epoch = after.view.epoch,
+                .view = after.view.id,
+                .tag = call.key.tag,
+                .sequence = sequences_[call.key.tag]++};
+    world_.coverage.saw("sim: call began again");
+    if (world_.tracing()) world_.trace(name_ + " begins again: " + world_.names.of(call.key));
+    world_.checker.reduce_called(*this, call);
+  }
+}
+
+/// What the master tells of collectives.
+void Process::note_calls(const MasterMessage& message) {
+  if (std::holds_alternative<StartView>(message)) relayed_calls_.clear();
+  if (const auto* const called = std::get_if<RelayCall>(&message)) {
+    world_.coverage.saw("sim: plan through a relay");
+    relayed_calls_.insert(called->key);
+  }
+  const auto* const committed = std::get_if<Committed>(&message);
+  if (committed == nullptr) return;
+  if (relayed_calls_.erase(committed->key) > 0) world_.coverage.saw("sim: collective through a relay committed");
+  for (auto& [id, call] : calls_)
+    if (call.key == committed->key) call.committed = true;
 }
 
 CallId Process::update_topology() {
@@ -143,10 +183,16 @@ CallId Process::collective(const CollectiveWish& wish) {
                                          .device = device_buffers(call)},
                           .tag = wish.tag,
                           .compress = wish.compress,
-                          .epoch = call.view.epoch,
+                          .epoch = epoch_for(call),
                           .residual = call.residual,
                           .given = contribution_to(call)});
   return id;
+}
+
+/// Of its view, or of one that nothing but relays has gone from.
+Epoch Process::epoch_for(const Call& call) {
+  if (world_.profile.relays == 0 || world_.random.chance(1, 2)) return call.view.epoch;
+  return info().calls_since;
 }
 
 /// By what its bytes are made of. In runs without keys nothing is signed.
@@ -395,6 +441,7 @@ void Process::deliver(const EngineEvent& event) {
                    std::to_string(down->connection.index) + ", " + down->reason);
   }
   const bool was_member = info().connected;
+  if (said) note_calls(said->message);
   step(event);
   if (said) check_term(said->message, was_member);
   if (said && std::holds_alternative<StartView>(said->message) && !gone()) check_view();
@@ -433,6 +480,7 @@ void Process::check_view() {
   const EngineInfo after = info();
   if (!after.connected) return;
   world_.checker.view_started(*this, after.view);
+  if (!is_relay()) count_again(after);
   world_.hearsay.started(after.view);
 }
 
@@ -539,6 +587,8 @@ void Process::perform_one(EngineAction& action) {
 void Process::send_to_master(PeerMessage message) {
   if (bad_) message = bad_->instead_of(std::move(message));
   if (world_.tracing()) world_.trace(name_ + " -> master: " + world_.names.of(message));
+  if (const auto* const begun = std::get_if<Begun>(&message); begun != nullptr && begun->needs_relays)
+    world_.checker.goes_through_relays(begun->key);
   const char* kind = kind_of(message);
   world_.control.send(*this, std::move(message));
   world_.observe(name_, kind);
@@ -578,7 +628,7 @@ void Process::end_call(const CallDone& done) {
     world_.checker.call_ended(*this, call, done);
   // Who had not called is not told of a timeout; the next call of all is this one again.
   if (call.kind == Call::Kind::update && done.error.status == Status::timeout &&
-      call.view.id == counted_view_)
+      (call.view.id == counted_view_ || (counts_go_on() && call.view.epoch >= info().calls_since)))
     --updates_;
   if (call.buffers) {
     std::move(*call.buffers).retire_to(world_.quarantine);

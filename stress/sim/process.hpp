@@ -37,6 +37,7 @@ struct Call {
   std::uint64_t ordinal = 0;  ///< Of an update-topology: the how-manieth in this view.
   /// Of a reduce, an optimize-topology, or a step of a synchronisation: which one it is, by the simulator's own count.
   OpKey key;
+  bool committed = false;  ///< So the master has told.
   Signature signature;
   std::uint64_t salt = 0;
   std::unique_ptr<UserBuffers> buffers;
@@ -69,13 +70,15 @@ struct CollectiveWish {
   bool feedback = false;  ///< What quantisation loses is kept, and added to the next such call of this tag and shape.
 };
 
-/// One training process: a PeerEngine, the memory of its calls, and what the operating system does to it.
+/// One training process, or a relay: a PeerEngine, the memory of its calls, and what the operating system does to it.
 class Process : public ControlClient {
  public:
   struct Place {
     std::uint32_t group = 0;
     Party party{};
     std::uint64_t machine = 0;  ///< 0: one of its own.
+    bool relay = false;
+    std::uint64_t relay_bytes_per_second = 0;  ///< As Introduction::relay_bytes_per_second.
   };
   Process(World& world, std::uint64_t number, std::string name, Place place);
 
@@ -84,6 +87,9 @@ class Process : public ControlClient {
   std::uint32_t group() const { return place_.group; }
   std::uint64_t machine() const { return place_.machine != 0 ? place_.machine : number_ + 1; }
   const Party& party() const { return place_.party; }
+  bool is_relay() const { return place_.relay; }
+  /// It is a relay, and takes part in a collective that is not over.
+  bool has_relayed_call() const { return !relayed_calls_.empty(); }
   std::string host() const override { return "10.0.0." + std::to_string(number_ % 250 + 1); }
   PeerId id() const { return id_; }
   /// It went by this id before.
@@ -194,6 +200,10 @@ class Process : public ControlClient {
   void sync_step_ended(Call call, const CallDone& done);
   Call& start_call(Call::Kind kind);
   void count_in(const View& view);
+  bool counts_go_on() const;
+  Epoch epoch_for(const Call& call);
+  void note_calls(const MasterMessage& message);
+  void count_again(const EngineInfo& after);
   void expect_refusal(CallId call, Status status, const EngineEvent& event);
   void misuse_tag(std::uint64_t tag, Status status);
   static CollectiveStart sound_reduce(Call& call);
@@ -242,14 +252,16 @@ class Process : public ControlClient {
   std::uint64_t sync_tag_ = 0;
   ViewId sync_view_;
   std::map<CallId, Call> calls_;
+  std::set<OpKey> relayed_calls_;  ///< Of a relay: what the members have called, and what is not over.
   std::map<WorkToken, Work> works_;   ///< Asked for, and not done.
   std::vector<WorkToken> ready_works_;  ///< To be done as soon as nobody is inside.
   WorkDesk desk_;
   std::uint64_t calls_made_ = 0;
   std::uint64_t misuses_ = 0;
   ViewId counted_view_;
+  Epoch counted_epoch_;  ///< Of that view.
   std::map<std::uint64_t, std::uint64_t> sequences_;  ///< By tag, in counted_view_.
-  std::uint64_t updates_ = 0;                         ///< In counted_view_.
+  std::uint64_t updates_ = 0;  ///< In counted_view_, and those before it that lost nothing but relays to the next.
   std::optional<Instant> timer_at_;
   int barren_ticks_ = 0;
   std::vector<EventQueue::Task> held_tasks_;

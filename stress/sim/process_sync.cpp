@@ -163,7 +163,8 @@ void Process::sync_step() {
                           .tag = sync_tag_,
                           .compress = step.compress,
                           .epoch = step.epoch,
-                          .transfer = step.transfer});
+                          .transfer = step.transfer,
+                          .begins_again = false});
 }
 
 void Process::sync_step_ended(Call call, const CallDone& done) {

@@ -217,6 +217,19 @@ void draw_masters(std::uint64_t seed, bool lease, Profile& profile) {
   profile.peers = std::max(profile.peers, static_cast<std::uint32_t>(random.between(2, 5)) * profile.groups);
 }
 
+/// Relays, which die and come again, are stopped, and are cut off: nobody may notice, in gentle runs either.
+void draw_relays(std::uint64_t seed, Profile& profile) {
+  Random random(seed ^ 0x6861777365720009ULL);
+  profile.relays = static_cast<std::uint32_t>(random.between(1, 2)) * profile.groups;
+  auto& weights = profile.faults.weights;
+  weights.relay_kill = random.chance(3, 4) ? 6 : 0;
+  weights.relay_start = 4;
+  weights.relay_stop = random.chance(1, 2) && !profile.faults.gentle ? 3 : 0;
+  weights.relay_cut = random.chance(1, 2) && !profile.faults.gentle ? 3 : 0;
+  // A first large call goes through relays.
+  profile.application.big_per_256 = std::max<std::uint64_t>(profile.application.big_per_256, 40);
+}
+
 /// A part of the seeds has groups without all links: as those of more than 128 members, but small.
 void draw_rows(std::uint64_t seed, bool always, Profile& profile) {
   Random random(seed ^ 0x6861777365720004ULL);
@@ -262,7 +275,7 @@ void draw_ways(std::uint64_t seed, Profile& profile) {
 }  // namespace
 
 Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t steps, bool rows, bool masters,
-                     bool lease) {
+                     bool lease, bool relays) {
   Random random(seed ^ 0x6861777365720001ULL);
   Profile profile;
   profile.peers = static_cast<std::uint32_t>(random.between(2, 6));
@@ -294,6 +307,7 @@ Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t step
   draw_keys(seed, profile);
   draw_ways(seed, profile);
   if (masters || lease) draw_masters(seed, lease, profile);
+  if (relays) draw_relays(seed, profile);
   if (peers != 0) profile.peers = peers;
   if (steps != 0) profile.fault_events = steps;
   // Newcomers come in with an update, of which some profiles have few: none in 100 s (seed 36625).

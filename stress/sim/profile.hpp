@@ -83,7 +83,8 @@ struct FaultProfile {
   struct Weights {
     std::uint32_t kill = 0, start = 0, leave = 0, stop = 0, silence = 0, cut_link = 0, cut_pair = 0, partition = 0,
                   blackhole = 0, cut_control = 0, half_open_control = 0, master = 0, hostile = 0, spurious_tick = 0,
-                  master_stop = 0, split = 0, slow = 0, strangers = 0, lie = 0, knock = 0, device = 0;
+                  master_stop = 0, split = 0, slow = 0, strangers = 0, lie = 0, knock = 0, device = 0, relay_kill = 0,
+                  relay_start = 0, relay_stop = 0, relay_cut = 0;
   } weights;
   std::int64_t slow_bytes_per_ms = 100;  ///< What the links of a slow process carry.
 };
@@ -91,6 +92,7 @@ struct FaultProfile {
 struct Profile {
   std::uint32_t peers = 3;
   std::uint32_t groups = 1;
+  std::uint32_t relays = 0;  ///< At the start, in all groups together.
   std::uint64_t fault_events = 3000;  ///< Length of the phase with faults, in events.
   MasterConfig master;
   EngineConfig engine;
@@ -102,8 +104,8 @@ struct Profile {
 };
 
 /// Everything about a run, from its seed. `peers` and `steps` replace what the seed says where not 0; `rows` where it
-/// holds; `masters` where there shall be several, and `lease` where they shall have one.
+/// holds; `masters` where there shall be several, and `lease` where they shall have one; `relays` where there shall be any.
 Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t steps, bool rows = false,
-                     bool masters = false, bool lease = false);
+                     bool masters = false, bool lease = false, bool relays = false);
 
 }  // namespace hawser::sim

@@ -50,6 +50,7 @@ class Sweep {
                            .masters = options_.masters,
                            .lease = options_.lease,
                            .rows = options_.rows,
+                           .relays = options_.relays,
                            .on_trace = {}}));
     }
   }

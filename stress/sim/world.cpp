@@ -45,7 +45,14 @@ Process* World::find_by_any_id(PeerId id) {
 std::vector<Process*> World::living() {
   std::vector<Process*> found;
   for (const auto& process : processes_)
-    if (!process->gone()) found.push_back(process.get());
+    if (!process->gone() && !process->is_relay()) found.push_back(process.get());
+  return found;
+}
+
+std::vector<Process*> World::living_relays() {
+  std::vector<Process*> found;
+  for (const auto& process : processes_)
+    if (!process->gone() && process->is_relay()) found.push_back(process.get());
   return found;
 }
 

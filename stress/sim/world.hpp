@@ -39,7 +39,10 @@ class World {
   Process* find(PeerId id);
   /// Likewise, or the one that went by it before: who dials that address finds it there.
   Process* find_by_any_id(PeerId id);
+  /// Without relays,
   std::vector<Process*> living();
+  /// and these alone.
+  std::vector<Process*> living_relays();
   /// Keeps it to the end of the run.
   void add_stranger(std::unique_ptr<Stranger> stranger) { strangers_.push_back(std::move(stranger)); }
   const std::vector<std::unique_ptr<Stranger>>& strangers() const { return strangers_; }

@@ -13,7 +13,7 @@ namespace hawser::test {
 /// One engine without a network: the test is its master and its neighbour.
 class LoneEngine {
  public:
-  explicit LoneEngine(EngineConfig config = {.name = "me"}) : engine_(std::move(config)) {
+  explicit LoneEngine(EngineConfig config = {.name = "me"}, std::uint64_t relays = 0) : engine_(std::move(config)) {
     engine_.step(
         now_,
         ConnectCall{.call = {1}, .id = kMe, .token = 1, .address = {.host = "10.0.0.1", .port = 1}, .prefetch = {}},
@@ -24,14 +24,22 @@ class LoneEngine {
     view_.id = {77};
     view_.members = {{.id = kMe, .name = "me", .address = {.host = "10.0.0.1", .port = 1}},
                      {.id = kOther, .name = "other", .address = {.host = "10.0.0.2", .port = 1}}};
-    say(StartView{.epoch = view_.epoch,
-                  .id = view_.id,
-                  .members = whole_list(view_.members),
-                  .world = {.size = 2, .group_count = 1, .largest_group_size = 2},
-                  .cause = {},
-                  .fingerprint = fingerprint(view_)});
+    for (std::uint64_t relay = 0; relay < relays; ++relay)
+      view_.members.push_back({.id = PeerId{10 + relay},
+                               .name = "relay",
+                               .address = {.host = "10.0.0.3", .port = 1},
+                               .is_relay = true});
+    start_view({}, view_.epoch);
     engine_.step(now_, LinkUp{.connection = {.peer = kOther, .index = 0}, .round_trip = milliseconds(10)}, out_);
     REQUIRE(engine_.info().connected);
+  }
+
+  /// The next view: with one relay less, or as the last one was.
+  void next_view(bool without_a_relay, const Error& cause, Epoch calls_since) {
+    ++view_.epoch.value;
+    ++view_.id.value;
+    if (without_a_relay) view_.members.pop_back();
+    start_view(cause, calls_since);
   }
 
   /// Calls an all-reduce, and the master commits it, whatever is there. Then plans follow that version.
@@ -103,6 +111,15 @@ class LoneEngine {
   const View& view() const { return view_; }
 
  private:
+  void start_view(const Error& cause, Epoch calls_since) {
+    say(StartView{.epoch = view_.epoch,
+                  .id = view_.id,
+                  .members = whole_list(view_.members),
+                  .world = {.size = 2, .group_count = 1, .largest_group_size = 2},
+                  .cause = cause,
+                  .fingerprint = fingerprint(view_),
+                  .calls_since = calls_since});
+  }
   /// At once, as a driver without further threads does.
   void run_works() {
     for (std::size_t i = 0; i < out_.size(); ++i) {

@@ -19,7 +19,8 @@ constexpr std::size_t kSliceBytes = 1 << 20;
 /// An in-place all-reduce that has got the other's contributions to all chunks of which this peer is the root.
 class Changed {
  public:
-  explicit Changed(std::size_t elements) : values(elements, 1.0F) {
+  explicit Changed(std::size_t elements, std::uint32_t relays = 0)
+      : values(elements, 1.0F), engine({.name = "me", .ending_work_bytes = kSliceBytes}, relays) {
     start.collective.signature = {.plan = PlanKind::direct, .count = values.size()};
     start.collective.send = reinterpret_cast<const std::byte*>(values.data());
     start.collective.receive = reinterpret_cast<std::byte*>(values.data());
@@ -30,7 +31,8 @@ class Changed {
                                  .elements = values.size(),
                                  .element_bytes = chunking_bytes(signature),
                                  .wire = wire_bytes(signature),
-                                 .between_hosts = true});
+                                 .between_hosts = true,
+                                 .relays = relays});
     for (std::uint64_t chunk = 0; chunk < plan.chunking.chunks(); ++chunk)
       if (plan.trees[plan.tree_index(chunk)].reduce_parent[0] == kNoParent)
         chunks.push_back({.chunk = chunk, .bytes = static_cast<std::uint32_t>(plan.chunking.count(chunk) * 4)});
@@ -62,7 +64,7 @@ class Changed {
   };
   std::vector<float> values;
   std::vector<Chunk> chunks;
-  LoneEngine engine{EngineConfig{.name = "me", .ending_work_bytes = kSliceBytes}};
+  LoneEngine engine;
   CollectiveStart start{.call = {9}, .collective = {}, .tag = 4};
 
   OpKey key() const { return {.epoch = engine.view().epoch, .view = engine.view().id, .tag = 4, .sequence = 0}; }
@@ -171,4 +173,34 @@ TEST_CASE("a tag is in use, and update-topology too early, until the caller has 
   call.engine.engine().call_told({9});
   call.engine.step(again);
   CHECK(call.engine.count<CallDone>() == 0);
+}
+
+TEST_CASE("a call that a lost relay undid shares what becomes of the next view while its memory is put in order") {
+  Changed call(8 << 20, 2);
+  call.contributions_come();
+  call.engine.hold_works();
+  const Epoch called = call.engine.view().epoch;
+  call.engine.next_view(true, {Status::peer_lost, "a relay is lost"}, called);
+  REQUIRE(call.slices() > 0);
+  call.engine.finish(0);
+  const auto finish_all = [&] {
+    while (call.slices() > 0) {
+      CHECK(call.engine.count<CallDone>() == 0);
+      call.engine.finish(0);
+    }
+    CHECK(call.intact());
+  };
+  SECTION("another relay is lost: it begins again after that") {
+    call.engine.next_view(true, {Status::peer_lost, "a relay is lost"}, called);
+    finish_all();
+    CHECK(call.engine.count<CallDone>() == 0);
+    call.engine.say(Committed{.key = call.key()});
+    CHECK(end_of(call.engine, {9}).status == Status::success);
+  }
+  SECTION("something else ends that view: the call ends likewise") {
+    call.engine.next_view(false, {Status::mismatch, "they called different things"},
+                          {call.engine.view().epoch.value + 1});
+    finish_all();
+    CHECK(end_of(call.engine, {9}).status == Status::mismatch);
+  }
 }

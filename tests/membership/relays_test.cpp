@@ -1,3 +1,4 @@
+#include "membership/peer_bench.hpp"
 #include "membership/run_bench.hpp"
 
 /// Relays in a run: how they come in, what they are told, and that nobody misses them.
@@ -158,6 +159,68 @@ TEST_CASE("a relay that calls something is lost") {
   bench.pass(milliseconds(10));
   CHECK(bench.machine(9).phase() == PeerMachine::Phase::lost);
   CHECK(bench.view(1) == Peers{1, 2, 3});
+}
+
+namespace {
+
+/// Peer 5 in a view with 2, and with 8 and 9, relays; it has called something. Then a view without some of them.
+struct BeginAgainBench {
+  explicit BeginAgainBench() {
+    bench.connect();
+    bench.group_members({2});
+    bench.link(2, LinkChange::up);
+    bench.pass(milliseconds(2));
+    start(view(1, {2, 5, 8, 9}), 1);
+    (void)*bench.machine.begin(bench.now, 1, kLarge);
+  }
+  static View view(std::uint64_t epoch, const std::vector<std::uint64_t>& numbers) {
+    View made = PeerBench::view(epoch, numbers);
+    for (Member& member : made.members) member.is_relay = member.id.value >= 8;
+    return made;
+  }
+  void start(const View& next, std::uint64_t calls_since) {
+    bench.say(StartView{.epoch = next.epoch,
+                        .id = next.id,
+                        .group = next.group,
+                        .link_secret = next.link_secret,
+                        .members = whole_list(next.members),
+                        .cause = {Status::peer_lost, "gone"},
+                        .fingerprint = fingerprint(next),
+                        .calls_since = {calls_since}});
+  }
+  bool begins_again() const { return bench.last<OpAborted>().may_begin_again; }
+
+  PeerBench bench;
+};
+
+}  // namespace
+
+TEST_CASE("calls begin again where nothing but relays has gone, in one view or several") {
+  BeginAgainBench one;
+  SECTION("one") { one.start(BeginAgainBench::view(2, {2, 5, 9}), 1); }
+  SECTION("one after the other, and the view between was never heard of") {
+    one.start(BeginAgainBench::view(3, {2, 5}), 1);
+  }
+  CHECK(one.begins_again());
+  CHECK(one.bench.machine.calls_since() == Epoch{1});
+  CHECK(one.bench.last<ViewStarted>().calls_go_on);
+}
+
+TEST_CASE("calls end where something else has ended a view that this peer has not heard of") {
+  BeginAgainBench one;
+  // Such as a mismatch, and then the relays went.
+  one.start(BeginAgainBench::view(3, {2, 5}), 2);
+  CHECK_FALSE(one.begins_again());
+  CHECK(one.bench.machine.calls_since() == Epoch{2});
+  CHECK_FALSE(one.bench.last<ViewStarted>().calls_go_on);
+  CHECK(one.bench.last<ViewStarted>().cause.status == Status::peer_lost);
+}
+
+TEST_CASE("calls end where a master says that they go on, and a member has gone") {
+  BeginAgainBench one;
+  one.start(BeginAgainBench::view(2, {5, 9}), 1);
+  CHECK_FALSE(one.begins_again());
+  CHECK(one.bench.machine.calls_since() == Epoch{2});
 }
 
 }  // namespace hawser

@@ -76,6 +76,7 @@ Stage::Handler Stage::handler(const std::string& name) {
       {"config", &Stage::configure},
       {"master", &Stage::master},
       {"peer", &Stage::peer},
+      {"relay", &Stage::relay},
       {"connect", &Stage::connect},
       {"update", &Stage::update},
       {"reduce", &Stage::reduce},
@@ -184,6 +185,14 @@ void Stage::peer(const Command& command) {
     auto& started = world().start_process(name, {.group = static_cast<std::uint32_t>(command.number("group", 0)),
                                                       .party = {.id = {command.number("party", 0)},
                                                                 .size = command.number("party", 0) == 0 ? 1U : 2U}});
+    started.run(std::make_unique<ScriptedApplication>(*this, started));
+  }
+}
+
+void Stage::relay(const Command& command) {
+  for (const std::string& name : command.words) {
+    auto& started = world().start_process(
+        name, {.group = static_cast<std::uint32_t>(command.number("group", 0)), .relay = true});
     started.run(std::make_unique<ScriptedApplication>(*this, started));
   }
 }

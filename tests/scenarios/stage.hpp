@@ -29,6 +29,7 @@ class Stage {
   void configure(const Command& command);
   void master(const Command& command);
   void peer(const Command& command);
+  void relay(const Command& command);
   // Calls.
   void connect(const Command& command);
   void update(const Command& command);

@@ -399,7 +399,8 @@ inline MasterMessage any_master_message(Random& random, std::size_t kind) {
                        .update_round = any_number(random),
                        .fingerprint = random.next(),
                        .measures = any_number(random),
-                       .quorums = any_quorums(random, 20)};
+                       .quorums = any_quorums(random, 20),
+                       .calls_since = Epoch{any_number(random)}};
     case 4: return Committed{.key = any_key(random), .measures = any_number(random)};
     case 5:
       return UpdateDone{
