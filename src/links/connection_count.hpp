@@ -50,10 +50,11 @@ class ConnectionCount {
  public:
   explicit ConnectionCount(std::uint32_t first = 1, std::uint32_t most = kConnectionsAutomaticMost)
       : wanted_(first), most_(most) {}
-  /// Where each connection fills the way by itself and keeps its round trips short, as with BBR (Cardwell et al. 2016):
-  /// several only probe against each other. So there is one, unless the other side asks for more.
-  static ConnectionCount of_one_that_fills() {
-    ConnectionCount count;
+  /// Where a connection fills the way by itself and keeps its round trips short, as with BBR (Cardwell et al. 2016):
+  /// many only probe against each other, and short round trips say nothing of room. So there are two, which are at the
+  /// link's rate sooner than one, unless the other side asks for more.
+  static ConnectionCount of_few_that_fill() {
+    ConnectionCount count(2);
     count.grows_ = false;
     return count;
   }

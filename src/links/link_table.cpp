@@ -251,8 +251,8 @@ void LinkTable::establish(Instant now, ConnectionName name, const Handshake& han
     dial_up_to(link, config_.connections_same_machine, out);
   if (config_.connections_per_link == 0 && !handshake.same_machine && !link.is_single()) {
     if (!link.count)
-      link.count = config_.one_fills ? ConnectionCount::of_one_that_fills()
-                                     : ConnectionCount(connections_at_first(handshake.round_trip, links_.size()));
+      link.count = config_.few_fill ? ConnectionCount::of_few_that_fill()
+                                    : ConnectionCount(connections_at_first(handshake.round_trip, links_.size()));
     if (link.dials()) dial_up_to(link, link.count->wanted(), out);
   }
   out.emplace_back(Up{.name = name,

@@ -48,8 +48,8 @@ struct LinkTableConfig {
   std::uint32_t connections_per_link = 0;
   /// More than one only costs where one thread carries them all.
   std::uint32_t connections_same_machine = 1;
-  /// Towards other machines one connection fills the way: its congestion control is BBR.
-  bool one_fills = false;
+  /// Towards other machines few connections fill the way: their congestion control is BBR.
+  bool few_fill = false;
   StrangerBounds strangers{};
   /// There is a master who can be asked that both sides dial each other at once.
   bool asks_both = false;

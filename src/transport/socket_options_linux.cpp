@@ -98,7 +98,7 @@ Result<void> check_congestion_control(const std::string& name) {
                    " (others: modprobe tcp_" + name + ", and net.ipv4.tcp_allowed_congestion_control)"};
 }
 
-bool one_connection_fills(const TcpOptions& options) {
+bool few_connections_fill(const TcpOptions& options) {
   constexpr std::string_view kBbr = "bbr";  // And bbr2, bbr3.
   if (!options.congestion_control.empty()) return options.congestion_control.starts_with(kBbr);
   std::array<char, 32> name{};

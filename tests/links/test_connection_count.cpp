@@ -39,10 +39,10 @@ TEST_CASE("connections are added while they are full and no queue stands on the 
   CHECK(watch(count, now, seconds(10), kRoomy) == 16);
 }
 
-TEST_CASE("where one connection fills the way there is one, and more only if the other side asks") {
-  ConnectionCount count = ConnectionCount::of_one_that_fills();
+TEST_CASE("where few connections fill the way there are two, and more only if the other side asks") {
+  ConnectionCount count = ConnectionCount::of_few_that_fill();
   Instant now = kStart;
-  CHECK(watch(count, now, seconds(60), kRoomy) == 1);
+  CHECK(watch(count, now, seconds(60), kRoomy) == 2);
   CHECK(count.asked(now, 4) == 4);
   CHECK(watch(count, now, seconds(60), kRoomy) == 4);
 }
