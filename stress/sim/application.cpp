@@ -51,7 +51,10 @@ TrainingApplication::Round TrainingApplication::rule(const EngineInfo& info, std
   if (round.optimize) return round;
   const auto tags = static_cast<std::uint64_t>(random.between(1, profile.tags_most));
   const std::uint64_t first = random.below(4);
-  for (std::uint64_t i = 0; i < tags; ++i) round.collectives.push_back(collective_by_rule(random, first + i, view));
+  const bool has_relays = world_.profile.relays > 0;
+  for (std::uint64_t i = 0; i < tags; ++i)
+    round.collectives.push_back(has_relays && random.chance(1, 3) ? relayed_by_rule(random, first + i, view)
+                                                                  : collective_by_rule(random, first + i, view));
   return round;
 }
 
@@ -91,6 +94,25 @@ CollectiveWish TrainingApplication::collective_by_rule(Random& random, std::uint
   constexpr std::array ops{ReduceOp::sum, ReduceOp::avg, ReduceOp::max, ReduceOp::min};
   signature.op = ops[random.below(random.chance(1, 2) ? 2 : ops.size())];
   if (is_float(signature.type) && random.chance(1, 4)) quantise_by_rule(random, wish);
+  return wish;
+}
+
+/// An all-reduce of more chunks than there are members and relays. A view with fewer relays has the same rule.
+CollectiveWish TrainingApplication::relayed_by_rule(Random& random, std::uint64_t tag, const View& view) const {
+  constexpr std::uint64_t kChunkBytes = 16 << 10;
+  CollectiveWish wish{.tag = tag, .signature = {}, .in_place = false};
+  Signature& signature = wish.signature;
+  signature.plan = random.chance(1, 2) ? PlanKind::automatic : PlanKind::direct;
+  if (random.chance(1, 2)) signature.type = kDataTypes[random.below(kDataTypes.size())];
+  constexpr std::array ops{ReduceOp::sum, ReduceOp::avg, ReduceOp::max, ReduceOp::min};
+  signature.op = ops[random.below(ops.size())];
+  const std::uint64_t chunks = view.size() + 3 + random.below(3);
+  signature.count = chunks * kChunkBytes / element_bytes(signature.type) - random.below(100);
+  if (is_float(signature.type) && random.chance(1, 4)) {
+    const std::uint64_t count = signature.count;
+    quantise_by_rule(random, wish);
+    signature.count = count;
+  }
   return wish;
 }
 

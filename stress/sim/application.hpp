@@ -33,6 +33,7 @@ class TrainingApplication : public Application {
   std::uint64_t seed_of(const EngineInfo& info) const;
   Round rule(const EngineInfo& info, std::uint64_t position) const;
   CollectiveWish collective_by_rule(Random& random, std::uint64_t tag, const View& view) const;
+  CollectiveWish relayed_by_rule(Random& random, std::uint64_t tag, const View& view) const;
   void quantise_by_rule(Random& random, CollectiveWish& wish) const;
   void deviate(Round& round);
   void misuse();

@@ -53,6 +53,8 @@ void Checker::check_no_error(const Process& process, const Call& call, const Err
   const bool is_call_of_all = call.kind != Call::Kind::connect;
   if (is_call_of_all && error.status == Status::master_restarted && world_.master.incarnation() > 1) return;
   if (is_call_of_all && error.status == Status::peer_lost && bad_was_lost(process, call.view)) return;
+  // Large groups have no use for it.
+  if (process.is_relay() && error.status == Status::refused) return;
   // These do not begin again by themselves.
   const bool may_fail_by_relay = call.kind == Call::Kind::sync || call.kind == Call::Kind::optimize;
   if (may_fail_by_relay && error.status == Status::peer_lost && relay_was_lost(process, call.view)) return;

@@ -110,7 +110,7 @@ void FaultDriver::message_sent(const char* kind) {
   const std::string_view what = kind;
   if (over_ || drawn_from_.empty() || what == "ping" || what == "pong" || what == "world-news") return;
   // In the middle of the call that the master has just told it of.
-  if (what == "relay-call" && faults_.weights.relay_kill > 0 && world_.random.chance(1, 16))
+  if (what == "relay-call" && faults_.weights.relay_kill > 0 && world_.random.chance(1, 6))
     world_.queue.after(Duration(world_.random.between(0, 8 * world_.profile.network.link_delay.most.count())), [this] {
       if (!over_) kill_relay();
     });
