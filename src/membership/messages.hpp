@@ -356,8 +356,8 @@ struct StartView {
   /// known.
   std::uint64_t measures = 0;
   std::vector<Quorum> quorums{};
-  /// Calls of views from this epoch on begin again in this view: nobody but relays has gone since. It is this view's own
-  /// where something else has ended the one before.
+  /// Calls of views from this epoch on begin again in this view: nobody but relays has gone since. It is this view's
+  /// own where something else has ended the one before.
   Epoch calls_since{};
   friend bool operator==(const StartView&, const StartView&) = default;
 };
