@@ -120,6 +120,11 @@ class Communicator:
         tls_same_host: encrypt also the links between processes of one machine. For measurements.
         attest: sign what this peer gives to each collective; the master keeps that for the latest ones, and
             `hawser attest` shows it. A call first reads its send tensor, at some 0.8 GB/s. Needs a secret_file.
+        relay: be a relay, as `hawser relay` is: without tensors, and no member. It adds for the members, and calls
+            nothing but connect and wait.
+        relay_mbit: what a relay offers in each direction, in Mbit/s. Default: plans find out by doubling.
+        relay_memory_mib: what a relay takes for the sums of all calls together. Default 256; each call beyond the
+            eighth at a time takes 2 MiB more.
 
     Zeros and empty strings mean the defaults. Raises InvalidArgument (also a secret_file that is none, or that others
     may read), SystemFailure (no port is free).
@@ -153,6 +158,9 @@ class Communicator:
         insecure: bool = False,
         tls_same_host: bool = False,
         attest: bool = False,
+        relay: bool = False,
+        relay_mbit: int = 0,
+        relay_memory_mib: int = 0,
     ) -> None:
         self._handle = _core.CommHandle(
             master=master,
@@ -180,6 +188,9 @@ class Communicator:
             insecure=insecure,
             tls_same_host=tls_same_host,
             attest=attest,
+            relay=relay,
+            relay_mbit=relay_mbit,
+            relay_memory_mib=relay_memory_mib,
         )
         _open.add(self)
 

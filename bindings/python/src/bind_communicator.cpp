@@ -37,7 +37,8 @@ std::shared_ptr<CommHandle> make(const std::string& master, const std::string& n
                                  std::uint32_t party_size, const std::string& congestion_control,
                                  std::uint32_t send_buffer_bytes, std::uint32_t receive_buffer_bytes,
                                  std::uint32_t min_peers, std::uint32_t io_threads, const std::string& secret_file,
-                                 bool insecure, bool tls_same_host, bool attest) {
+                                 bool insecure, bool tls_same_host, bool attest, bool relay, std::uint32_t relay_mbit,
+                                 std::uint32_t relay_memory_mib) {
   using hawser::detail::or_null;
   hawserCommConfig_t config = HAWSER_COMM_CONFIG_INIT;
   config.master = or_null(master);
@@ -65,6 +66,9 @@ std::shared_ptr<CommHandle> make(const std::string& master, const std::string& n
   config.insecure = insecure ? 1 : 0;
   config.tls_same_host = tls_same_host ? 1 : 0;
   config.attest = attest ? 1 : 0;
+  config.relay = relay ? 1 : 0;
+  config.relay_mbit = relay_mbit;
+  config.relay_memory_mib = relay_memory_mib;
   return std::make_shared<CommHandle>(config);
 }
 
@@ -354,7 +358,7 @@ void bind_membership(nb::class_<CommHandle>& comm) {
            nb::arg("party"), nb::arg("party_size"), nb::arg("congestion_control"),
            nb::arg("send_buffer_bytes"), nb::arg("receive_buffer_bytes"), nb::arg("min_peers"),
            nb::arg("io_threads"), nb::arg("secret_file"), nb::arg("insecure"), nb::arg("tls_same_host"),
-           nb::arg("attest"))
+           nb::arg("attest"), nb::arg("relay"), nb::arg("relay_mbit"), nb::arg("relay_memory_mib"))
       .def("close", &CommHandle::close)
       .def("is_closed", &CommHandle::is_closed)
       .def("connect",
