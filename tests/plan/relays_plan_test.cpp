@@ -18,7 +18,7 @@ using topology::milliseconds_in_ns;
 constexpr std::uint32_t kHomes = 8;
 
 /// Homes with thin uplinks, and relays behind them.
-topology::Matrix homes(std::uint32_t relays, std::uint64_t relay_rate) {
+topology::Matrix homes_and_relays(std::uint32_t relays, std::uint64_t relay_rate) {
   topology::Matrix matrix = topology::Matrix::unknown(kHomes + relays);
   for (std::uint32_t rank = 0; rank < matrix.world_size; ++rank) {
     const bool is_relay = rank >= kHomes;
@@ -67,7 +67,7 @@ double share_of_relays(const Plan& plan) {
 }  // namespace
 
 TEST_CASE("with a wide relay each home sends its tensor once") {
-  const topology::Matrix all = homes(1, megabits(1000));
+  const topology::Matrix all = homes_and_relays(1, megabits(1000));
   const auto network = network_of_homes(all);
   const Plan plan = plan_of_homes(*network, 1);
   CHECK(plan.relays == 1);
@@ -81,19 +81,19 @@ TEST_CASE("with a wide relay each home sends its tensor once") {
 }
 
 TEST_CASE("a relay gets no more than it can carry, and none that gains nothing") {
-  const auto some = network_of_homes(homes(1, megabits(250)));
+  const auto some = network_of_homes(homes_and_relays(1, megabits(250)));
   const Plan mixed = plan_of_homes(*some, 1);
   CHECK(mixed.relays == 1);
   CHECK(share_of_relays(mixed) > 0.6);
   CHECK(share_of_relays(mixed) < 0.95);
-  const auto thin = network_of_homes(homes(1, megabits(20)));
+  const auto thin = network_of_homes(homes_and_relays(1, megabits(20)));
   CHECK(plan_of_homes(*thin, 1).relays == 0);
-  const auto two = network_of_homes(homes(2, megabits(200)));
+  const auto two = network_of_homes(homes_and_relays(2, megabits(200)));
   CHECK(share_of_relays(plan_of_homes(*two, 2)) == 1);
 }
 
 TEST_CASE("other collectives go without relays, and so do calls that nothing is known for if they are small") {
-  const auto network = network_of_homes(homes(1, megabits(1000)));
+  const auto network = network_of_homes(homes_and_relays(1, megabits(1000)));
   for (const Collective collective : {Collective::broadcast, Collective::all_gather, Collective::reduce_scatter})
     CHECK(plan_of_homes(*network, 1, collective).relays == 0);
   const Plan first = make_plan({.world_size = kHomes, .elements = 16 << 20, .between_hosts = true, .relays = 1});
@@ -105,7 +105,7 @@ TEST_CASE("other collectives go without relays, and so do calls that nothing is 
 }
 
 TEST_CASE("a relay that some member has no way to is left out, and members without a way to each other send to one") {
-  topology::Matrix all = homes(2, megabits(1000));
+  topology::Matrix all = homes_and_relays(2, megabits(1000));
   const auto cut = [&](std::uint32_t a, std::uint32_t b) {
     all.pair(a, b).through = all.pair(b, a).through = topology::kByAnyone;
   };
@@ -125,7 +125,7 @@ TEST_CASE("a relay that some member has no way to is left out, and members witho
 }
 
 TEST_CASE("a plan in which a relay sends what it does not have is found wrong") {
-  const auto network = network_of_homes(homes(1, megabits(1000)));
+  const auto network = network_of_homes(homes_and_relays(1, megabits(1000)));
   Plan plan = plan_of_homes(*network, 1);
   REQUIRE(plan_check(plan).ok());
   plan.trees.front().reduce_parent[2] = kNoParent;
