@@ -5,7 +5,7 @@
 namespace hawser {
 namespace {
 
-using Peers = std::vector<std::uint64_t>;
+using Numbers = std::vector<std::uint64_t>;
 
 constexpr Signature kLarge{.count = 1 << 20};
 
@@ -14,8 +14,8 @@ void found_with_relay(RunBench& bench) {
   bench.connect_relay(9);
   for (const std::uint64_t peer : {1, 2, 3}) bench.connect(peer);
   bench.pass(seconds(1));
-  REQUIRE(bench.view(1) == Peers{1, 2, 3, 9});
-  REQUIRE(bench.view(9) == Peers{1, 2, 3, 9});
+  REQUIRE(bench.view(1) == Numbers{1, 2, 3, 9});
+  REQUIRE(bench.view(9) == Numbers{1, 2, 3, 9});
   REQUIRE(bench.machine(1).view().size() == 3);
 }
 
@@ -28,7 +28,7 @@ TEST_CASE("a relay waits for members, and comes in behind them") {
   CHECK(bench.view(9).empty());
   bench.connect(2);
   bench.pass(seconds(3));
-  CHECK(bench.view(2) == Peers{2, 9});
+  CHECK(bench.view(2) == Numbers{2, 9});
   CHECK(bench.machine(2).view().size() == 1);
   CHECK(bench.machine(2).view().relays() == 1);
   CHECK(bench.machine(2).world().size == 1);
@@ -37,9 +37,9 @@ TEST_CASE("a relay waits for members, and comes in behind them") {
   bench.connect(3);
   bench.pass(milliseconds(200));
   bench.update({2});
-  CHECK(bench.view(9) == Peers{2, 1, 3, 9});
-  CHECK(bench.view(1) == Peers{2, 1, 3, 9});
-  CHECK(bench.links(9) == Peers{1, 2, 3});
+  CHECK(bench.view(9) == Numbers{2, 1, 3, 9});
+  CHECK(bench.view(1) == Numbers{2, 1, 3, 9});
+  CHECK(bench.links(9) == Numbers{1, 2, 3});
 }
 
 TEST_CASE("members call, update and commit without a relay, and a member's newcomer needs no link to it") {
@@ -54,7 +54,7 @@ TEST_CASE("members call, update and commit without a relay, and a member's newco
   CHECK(bench.machine(1).pending() == 1);
   bench.update({1, 2, 3});
   CHECK(bench.updates(1) == 1);
-  CHECK(bench.view(4) == Peers{1, 2, 3, 4, 9});
+  CHECK(bench.view(4) == Numbers{1, 2, 3, 4, 9});
 }
 
 TEST_CASE("a relay is told of calls whose plans need it, once, and again when it comes back") {
@@ -88,7 +88,7 @@ TEST_CASE("a relay that dies costs no member its call: it may begin again at onc
   bench.pass(milliseconds(5));
   bench.kill(9);
   bench.pass(seconds(1));
-  CHECK(bench.view(1) == Peers{1, 2, 3});
+  CHECK(bench.view(1) == Numbers{1, 2, 3});
   CHECK(bench.peer(1).may_begin_again.contains(key));
   CHECK(bench.peer(2).may_begin_again.contains(key));
   CHECK(bench.peer(1).aborted.at(key).sentence.find("begins again") != std::string::npos);
@@ -102,7 +102,7 @@ TEST_CASE("a member that dies with a relay beside it is a loss as any other") {
   const OpKey key = bench.begin(1, 2, kLarge, true);
   bench.kill(3);
   bench.pass(seconds(1));
-  CHECK(bench.view(1) == Peers{1, 2, 9});
+  CHECK(bench.view(1) == Numbers{1, 2, 9});
   CHECK(bench.peer(1).aborted.contains(key));
   CHECK(bench.peer(1).may_begin_again.empty());
 }
@@ -118,7 +118,7 @@ TEST_CASE("a group whose last member goes leaves its relay behind, which waits f
   CHECK(bench.view(9).empty());
   bench.connect(4);
   bench.pass(seconds(5));
-  CHECK(bench.view(4) == Peers{4, 9});
+  CHECK(bench.view(4) == Numbers{4, 9});
   CHECK(bench.machine(4).view().size() == 1);
 }
 
@@ -129,12 +129,12 @@ TEST_CASE("after a restart of the master the members are back without their rela
   bench.pass(milliseconds(100));
   bench.start_master(2);
   bench.pass(seconds(3));
-  CHECK(bench.view(1) == Peers{1, 2, 3});
+  CHECK(bench.view(1) == Numbers{1, 2, 3});
   CHECK(bench.machine(9).phase() == PeerMachine::Phase::lost);
   bench.connect_relay(9);
   bench.pass(milliseconds(500));
   bench.update({1, 2, 3});
-  CHECK(bench.view(1) == Peers{1, 2, 3, 9});
+  CHECK(bench.view(1) == Numbers{1, 2, 3, 9});
 }
 
 TEST_CASE("a group has eight relays at most") {
@@ -158,7 +158,7 @@ TEST_CASE("a relay that calls something is lost") {
   SECTION("a collective") { bench.result_whole(9, bench.begin(9, 1)); }
   bench.pass(milliseconds(10));
   CHECK(bench.machine(9).phase() == PeerMachine::Phase::lost);
-  CHECK(bench.view(1) == Peers{1, 2, 3});
+  CHECK(bench.view(1) == Numbers{1, 2, 3});
 }
 
 namespace {

@@ -68,9 +68,11 @@ TEST_CASE("the status names the members, who waits, and who holds up a collectiv
   late_config.engine.name = "latecomer";
   const auto latecomer = run.peer(late_config);
   std::thread waiting([&] { (void)latecomer->connect(); });
-  const RunStatus before = status_when(run, [](const RunStatus& told) { return told.pending.size() == 1; });
+  // First it waits for its links.
+  const RunStatus before = status_when(run, [](const RunStatus& told) {
+    return told.pending.size() == 1 && told.pending.front().awaits == Awaits::update;
+  });
   CHECK(before.pending.front().peer.member.name == "latecomer");
-  CHECK(before.pending.front().awaits == Awaits::update);
   CHECK(before.collectives.empty());
 
   const std::vector<std::byte> send = bytes_of(4 * 1000);
