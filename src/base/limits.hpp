@@ -94,6 +94,10 @@ inline constexpr std::uint32_t kMeasuredGroupMax = 128;
 /// Relays of one group: each has a link to every member.
 inline constexpr std::size_t kRelaysMax = 8;
 inline constexpr std::uint32_t kRelayMemoryMibMax = 1 << 20;
+/// Chunks of a call that may go through relays, and of all calls that a relay takes part in at one time: it keeps some
+/// 300 bytes for each, whatever a member says that it has called.
+inline constexpr std::uint64_t kRelayedChunksMax = 1 << 18;
+inline constexpr std::uint64_t kRelayedChunksOfAllMax = 1 << 20;
 /// Peers without a straight way that one peer tells of, and bytes of the reason for each: a newcomer's message holds them.
 inline constexpr std::size_t kUnreachedToldMax = 40;
 inline constexpr std::size_t kUnreachedReasonBytesMax = 300;

@@ -183,6 +183,22 @@ std::size_t PeerEngine::State::memory_of_call() const {
   return ops_.size() + endings_.size() < kCallsAtOnce ? config_.collective_memory_bytes / kCallsAtOnce : 1;
 }
 
+std::shared_ptr<const Plan> PeerEngine::State::plan_of(const Signature& signature, const PlanBasis& basis,
+                                                       const Network* network) {
+  const View& view = machine_.view();
+  return plans_.plan(basis.version, {.kind = signature.plan,
+                                     .world_size = view.size(),
+                                     .elements = signature.count,
+                                     .element_bytes = chunking_bytes(signature),
+                                     .collective = signature.collective,
+                                     .root = signature.root,
+                                     .wire = wire_bytes(signature),
+                                     .network = network,
+                                     .between_hosts = view.spans_hosts(),
+                                     .row_width = config_.links.row_width(view.size()),
+                                     .relays = view.relays()});
+}
+
 Result<std::shared_ptr<Execution>> PeerEngine::State::make_execution(const CollectiveStart& call,
                                                                      const PlanBasis& basis, const Network* network) {
   CollectiveCall what = call.collective;
@@ -197,17 +213,7 @@ Result<std::shared_ptr<Execution>> PeerEngine::State::make_execution(const Colle
   }
   what.memory_bytes = memory_of_call();
   what.seed = Random(machine_.self().value ^ Random(collectives_made_++).next()).next();
-  const auto plan = plans_.plan(basis.version, {.kind = what.signature.plan,
-                                                .world_size = view.size(),
-                                                .elements = what.signature.count,
-                                                .element_bytes = chunking_bytes(what.signature),
-                                                .collective = what.signature.collective,
-                                                .root = what.signature.root,
-                                                .wire = wire_bytes(what.signature),
-                                                .network = network,
-                                                .between_hosts = view.spans_hosts(),
-                                                .row_width = config_.links.row_width(view.size()),
-                                                .relays = view.relays()});
+  const auto plan = plan_of(what.signature, basis, network);
   auto made = PlannedCollective::create(*plan, what, scratch_);
   if (!made.ok()) return made.error();
   return std::shared_ptr<Execution>(std::move(*made));
@@ -257,11 +263,25 @@ void PeerEngine::State::on(Instant now, const CollectiveStart& event, EngineActi
 
 /// This peer is a relay, and the members have called something whose plan has relays in it.
 void PeerEngine::State::follow_one(Instant now, const RelayCalled& called, EngineActions& out) {
+  const auto ignore = [&](const std::string& why) {
+    out.emplace_back(LogEvent{LogLevel::warning, "relay-call-odd", why});
+  };
+  if (called.signature.collective != Collective::all_reduce || machine_.view().size() < 2)
+    return ignore("a member says that relays are needed for a call that has none");
+  std::uint64_t chunks = 0;
+  for (const auto& [key, op] : ops_) chunks += op.execution->chunks();
+  for (const auto& [key, ending] : endings_) chunks += ending.execution->chunks();
   const std::shared_ptr<const Network> network = network_of(called.basis, out);
+  const auto plan = plan_of(called.signature, called.basis, network.get());
+  // A member may say whatever it likes: what its word costs is known before memory is taken.
+  if (plan->relays == 0) return ignore("a member says that relays are needed for what they are not");
+  if (chunks + plan->chunking.chunks() > limits::kRelayedChunksOfAllMax)
+    return ignore("the members have called more at one time than a relay takes part in: " +
+                  std::to_string(chunks + plan->chunking.chunks()) + " chunks, of " +
+                  std::to_string(limits::kRelayedChunksOfAllMax));
   CollectiveStart call{.call = {}, .collective = {.signature = called.signature}, .epoch = called.key.epoch};
   auto execution = make_execution(call, called.basis, network.get());
-  if (!execution.ok())
-    return out.emplace_back(LogEvent{LogLevel::warning, "relay-call-odd", execution.error().sentence}), void();
+  if (!execution.ok()) return ignore(execution.error().sentence);
   Op op;
   op.execution = std::move(*execution);
   op.signature = called.signature;

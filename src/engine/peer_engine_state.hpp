@@ -198,6 +198,7 @@ class PeerEngine::State {
   Result<void> check_start(const CollectiveStart& call) const;
   Result<std::shared_ptr<Execution>> make_execution(const CollectiveStart& call, const PlanBasis& basis,
                                                     const Network* network);
+  std::shared_ptr<const Plan> plan_of(const Signature& signature, const PlanBasis& basis, const Network* network);
   std::size_t memory_of_call() const;
   void tick_executions(Instant now, EngineActions& out);
   void watch_op(Instant now, const OpKey& key, Op& op, EngineActions& out);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/limits.hpp"
 #include "plan/apportion.hpp"
 #include "plan/network.hpp"
 #include "plan/plan.hpp"
@@ -249,7 +250,8 @@ class Choice {
           use_hierarchical);
     if (wanted(PlanKind::hierarchical) && avoids_pairs(in_) && in_.collective == Collective::all_reduce)
       consider("deep trees", use_deep_trees, 0);
-    if (wanted(PlanKind::direct) && in_.collective == Collective::all_reduce && !in_.network->relayed.trees.empty())
+    if (wanted(PlanKind::direct) && in_.collective == Collective::all_reduce && !in_.network->relayed.trees.empty() &&
+        empty_.chunking.chunks() <= limits::kRelayedChunksMax)
       consider("through relays", use_relayed);
     const auto chosen = choose();
     std::rotate(candidates_.begin(), chosen, chosen + 1);
@@ -338,7 +340,7 @@ std::uint64_t slowest_in_memory_bytes(const PlanInput& in) {
 bool uses_relays_unknown(const PlanInput& in, Plan& plan) {
   const bool asks_for_it = in.kind == PlanKind::automatic || in.kind == PlanKind::direct;
   if (in.relays == 0 || in.network != nullptr || in.collective != Collective::all_reduce || !asks_for_it ||
-      plan.chunking.chunks() < in.world_size + in.relays)
+      plan.chunking.chunks() < in.world_size + in.relays || plan.chunking.chunks() > limits::kRelayedChunksMax)
     return false;
   return kind_without_rates(in, plan.reason) == PlanKind::direct;
 }

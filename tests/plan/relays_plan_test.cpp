@@ -124,6 +124,18 @@ TEST_CASE("a relay that some member has no way to is left out, and members witho
   CHECK(network_of_homes(all)->relayed.trees.empty());
 }
 
+TEST_CASE("a call of more chunks than a relay keeps account of goes without relays") {
+  const auto network = network_of_homes(homes_and_relays(1, megabits(1000)));
+  for (const Network* const known : {network.get(), static_cast<const Network*>(nullptr)}) {
+    const Plan plan = make_plan({.world_size = kHomes,
+                                 .elements = std::uint64_t{1} << 40,
+                                 .network = known,
+                                 .between_hosts = true,
+                                 .relays = 1});
+    CHECK(plan.relays == 0);
+  }
+}
+
 TEST_CASE("a plan in which a relay sends what it does not have is found wrong") {
   const auto network = network_of_homes(homes_and_relays(1, megabits(1000)));
   Plan plan = plan_of_homes(*network, 1);
