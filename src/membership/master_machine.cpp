@@ -45,7 +45,7 @@ void MasterMachine::step(Instant now, const MasterEvent& event, MasterActions& o
   if (state_->is_over()) state_ = state_->successor(now);
 }
 std::optional<Duration> MasterMachine::looks_for_others() const { return state_->looks_for_others(); }
-bool MasterMachine::gathers() const { return state_->gathers(); }
+std::uint32_t MasterMachine::gathered() const { return state_->gathered(); }
 std::optional<Instant> MasterMachine::next_deadline() const { return state_->next_deadline(); }
 MasterMachine::Snapshot MasterMachine::snapshot() const { return state_->snapshot(); }
 std::vector<AttestedCollective> MasterMachine::attested() const { return state_->attested(); }

@@ -74,7 +74,8 @@ struct PeerSaid {
 struct OthersSeen {
   bool all_answered = false;
   bool none_serves = true;   ///< Of those that answered.
-  bool none_gathers = true;  ///< Nor do members wait with any of them.
+  std::uint32_t gathered = 0;  ///< So many members wait with the one with whom most do,
+  RunId gathering{};           ///< and that is its own mark; of two alike the higher one.
   std::uint64_t term = 0;          ///< The highest of theirs.
   std::uint64_t serving_term = 0;  ///< Of those that serve the highest,
   RunId run{};                     ///< and whose that is.
@@ -141,8 +142,8 @@ class MasterMachine {
   std::optional<Instant> next_deadline() const;
   /// How long after one look the other masters are to be looked at again; none: not now.
   std::optional<Duration> looks_for_others() const;
-  /// Members of a run wait here for a master.
-  bool gathers() const;
+  /// So many members of a run wait here for a master.
+  std::uint32_t gathered() const;
 
   /// What a person or a checker may look at.
   struct Snapshot {

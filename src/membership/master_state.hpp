@@ -50,7 +50,8 @@ class MasterMachine::State {
   /// It can serve its run no longer: what takes its place.
   std::unique_ptr<State> successor(Instant now);
   bool is_over() const { return stepping_down_.has_value(); }
-  bool gathers() const;
+  std::uint32_t gathered() const;
+  bool gathers() const { return gathered() > 0; }
 
  private:
   using Op = OpInFlight;
@@ -542,6 +543,7 @@ class MasterMachine::State {
   void send_newcomers_elsewhere(MasterActions& out);
   bool has_accepted_another(const Resume& message) const;
   void note_accepted_another(Instant now, ConnectionId connection, const Resume& message, MasterActions& out);
+  void send_claimants_to_more(Instant now, MasterActions& out);
   void send_claimants_to(std::uint64_t serving_term, MasterActions& out);
   void tell_to_stay(Instant now, const std::map<std::uint32_t, ChosenView>& groups, MasterActions& out);
   bool may_begin(Instant now) const;
@@ -610,6 +612,7 @@ class MasterMachine::State {
   std::uint64_t known_term_ = 0;  ///< The highest that it has heard of.
   std::optional<Instant> others_seen_at_;
   OthersSeen others_seen_;
+  std::optional<Instant> sent_to_more_at_;
   std::string lacking_;  ///< Why it does not take the run over.
   // Where a lease decides who serves.
   std::optional<std::uint64_t> lease_term_;  ///< While this master holds it,

@@ -105,7 +105,7 @@ struct RunStatus {
   bool has_keys = false;  ///< Nobody is heard without one.
   std::vector<UnreachedStatus> unreached{};  ///< As many as fit.
   bool serves = true;     ///< False: a master that stands by.
-  bool gathers = false;    ///< Members of a run wait with a master that stands by.
+  std::uint32_t gathered = 0;  ///< So many members of a run wait with a master that stands by.
   std::uint64_t term = 0;  ///< Of the master, where others may take the run over; 0: it is the only one.
   std::string waits{};     ///< Why a master that stands by does not take the run over, in a sentence.
   friend bool operator==(const RunStatus&, const RunStatus&) = default;

@@ -84,7 +84,7 @@ RunStatus MasterMachine::State::status(Instant now) const {
                    .collectives_left_out = 0,
                    .has_keys = config_.needs_keys,
                    .serves = serves_,
-                   .gathers = gathers(),
+                   .gathered = gathered(),
                    .term = term_,
                    .waits = why_it_waits()};
   std::size_t listed = 0;

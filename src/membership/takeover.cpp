@@ -21,12 +21,17 @@ constexpr Duration kLookWhileServing = seconds(2);
 constexpr std::uint64_t kTermsAheadMax = 1 << 16;
 /// Members that stay with a master for a while are told so often to stay: well within what they stay by themselves.
 constexpr Duration kToldToStay = seconds(1);
+/// Longer than members stay with any master that gathers.
+constexpr Duration kSentToMoreAgain = seconds(20);
 
 }  // namespace
 
 void note_other(OthersSeen& seen, const RunStatus& status) {
   seen.none_serves = seen.none_serves && !status.serves;
-  seen.none_gathers = seen.none_gathers && !status.gathers;
+  if (status.gathered > 0 && std::pair(status.gathered, status.run) > std::pair(seen.gathered, seen.gathering)) {
+    seen.gathered = status.gathered;
+    seen.gathering = status.run;
+  }
   seen.term = std::max(seen.term, status.term);
   if (!status.serves || std::pair(status.term, status.run) < std::pair(seen.serving_term, seen.run)) return;
   seen.serving_term = status.term;
@@ -60,6 +65,7 @@ void MasterMachine::State::on(Instant now, const OthersSeen& event, MasterAction
   if (config_.has_lease) give_lease_up_for_others(now, out);
   if (!serves_ && !lease_term_ && !event.none_serves) send_claimants_to(event.serving_term, out);
   if (recovering_ && !recovering_->chosen) check_recovery(now, out);
+  send_claimants_to_more(now, out);
   if (!serves_ && !recovering_ && !may_begin(now)) send_newcomers_elsewhere(out);
   maybe_bootstrap(now, out);
 }
@@ -92,11 +98,26 @@ void MasterMachine::State::send_claimants_to(std::uint64_t serving_term, MasterA
   }
 }
 
+/// To a master with which more of them wait: neither may take the run over as long as each has too few.
+void MasterMachine::State::send_claimants_to_more(Instant now, MasterActions& out) {
+  if (!by_majority() || serves_ || !others_seen_.none_serves || !recovering_ || recovering_->chosen) return;
+  if (now < recovering_->began + std::min(kClaimsAtLeast, config_.recovery)) return;
+  if (std::pair(others_seen_.gathered, others_seen_.gathering) <= std::pair(gathered(), run_)) return;
+  // Those who do not reach the other come back to this one, and the others follow them later by themselves.
+  if (sent_to_more_at_ && now < *sent_to_more_at_ + kSentToMoreAgain) return;
+  // Only this one knows who has said good-bye here, and is waited for no more.
+  if (std::any_of(recovering_->groups.begin(), recovering_->groups.end(),
+                  [](const auto& entry) { return !entry.second.left.empty(); }))
+    return;
+  sent_to_more_at_ = now;
+  send_claimants_elsewhere(now, "more members of the run wait with another master", out);
+}
+
 /// A run with newcomers, where no other master may have one.
 bool MasterMachine::State::may_begin(Instant now) const {
   if (config_.is_standby || recovering_ || (config_.has_lease && !lease_term_)) return false;
   const bool others_have_none = others_seen_at_ && now <= *others_seen_at_ + kOthersKnown &&
-                                others_seen_.all_answered && others_seen_.none_serves && others_seen_.none_gathers;
+                                others_seen_.all_answered && others_seen_.none_serves && others_seen_.gathered == 0;
   // Nobody else can serve a run then, and its members would have come.
   return others_have_none || (config_.has_lease && now >= lease_since_ + config_.recovery);
 }
@@ -109,7 +130,7 @@ void MasterMachine::State::stand_by(ConnectionId connection, std::string why, Ma
   if (why.empty())
     why = config_.is_standby ? "this master stands by, and begins no run"
           : others_seen_at_ && !others_seen_.none_serves ? "another master serves the run"
-          : others_seen_at_ && !others_seen_.none_gathers ? "members of a run wait with another master"
+          : others_seen_at_ && others_seen_.gathered > 0 ? "members of a run wait with another master"
           : others_seen_at_ && others_seen_.all_answered
               ? "this master looks whether another one serves the run"
               : "this master begins no run before it has reached all others of its list";
@@ -226,9 +247,11 @@ MajorityChoice MasterMachine::State::majority_of(std::uint32_t number, const Run
   return choose_by_majority(claims, recovery.views, left);
 }
 
-bool MasterMachine::State::gathers() const {
-  return recovering_ && std::any_of(recovering_->groups.begin(), recovering_->groups.end(),
-                                    [](const auto& entry) { return !entry.second.claims.empty(); });
+std::uint32_t MasterMachine::State::gathered() const {
+  std::size_t claims = 0;
+  if (recovering_)
+    for (const auto& [number, recovery] : recovering_->groups) claims += recovery.claims.size();
+  return static_cast<std::uint32_t>(claims);
 }
 
 /// Those who said good-bye are remembered for a while, since others may come who would wait for them.

@@ -112,8 +112,8 @@ void MasterMachine::State::send_claimants_elsewhere(Instant now, const std::stri
 /// run, one that begins none must not keep others from it.
 void MasterMachine::State::give_lease_up_for_others(Instant now, MasterActions& out) {
   if (!lease_term_ || serves_ || recovering_ || now < lease_since_ + config_.recovery) return;
-  if (others_seen_.none_gathers && !config_.is_standby) return;
-  if (others_seen_.none_gathers)
+  if (others_seen_.gathered == 0 && !config_.is_standby) return;
+  if (others_seen_.gathered == 0)
     out.emplace_back(LogEvent{LogLevel::notice, "lease-given-up", "no members have come: another master may begin a run"});
   else
     out.emplace_back(LogEvent{LogLevel::warning, "lease-given-up",

@@ -215,7 +215,7 @@ void MasterDriver::settle() {
   }
   settling_ = false;
   if (!closed_) {
-    if (lease_) lease_->hurry(machine_.gathers());
+    if (lease_) lease_->hurry(machine_.gathered() > 0);
     arm_timer();
     look_for_others();
   }

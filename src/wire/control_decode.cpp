@@ -371,7 +371,7 @@ class Judge {
                      .collectives_left_out = from.collectives_left_out(),
                      .has_keys = from.has_keys(),
                      .serves = !from.stands_by(),
-                     .gathers = from.gathers(),
+                     .gathered = from.gathered(),
                      .term = term(from.term()),
                      .waits = sentence(from.waits())};
     std::size_t peers = static_cast<std::size_t>(from.pending_size());

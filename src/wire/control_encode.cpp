@@ -177,7 +177,7 @@ void put(const RunStatus& from, wire::RunStatusBody& to) {
     entry.set_why(one.why);
   }
   to.set_stands_by(!from.serves);
-  to.set_gathers(from.gathers);
+  to.set_gathered(from.gathered);
   to.set_term(from.term);
   to.set_waits(make_loggable(from.waits, limits::kSentenceBytesMax));
   for (const GroupStatus& group : from.groups) {

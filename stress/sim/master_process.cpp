@@ -57,7 +57,7 @@ void MasterProcess::kill(Ending ending) {
 void MasterProcess::deliver(const MasterEvent& event) {
   look_at_lease();
   step(event);
-  if (lease_) lease_->hurry(machine_->gathers());
+  if (lease_) lease_->hurry(machine_->gathered() > 0);
 }
 
 void MasterProcess::look_at_lease() {
@@ -170,7 +170,7 @@ void MasterProcess::others_seen(std::uint64_t incarnation) {
     seen.all_answered = seen.all_answered && answers;
     if (!answers) continue;
     const auto snapshot = other->machine().snapshot();
-    note_other(seen, {.run = snapshot.run, .serves = snapshot.serves, .gathers = snapshot.recovering,
+    note_other(seen, {.run = snapshot.run, .serves = snapshot.serves, .gathered = other->machine().gathered(),
                       .term = snapshot.term});
   }
   const Duration delay = world_.profile.network.control_delay.draw(world_.random);

@@ -96,6 +96,21 @@ TEST_CASE("a relay that dies costs no member its call: it may begin again at onc
   CHECK(bench.peer(3).committed.size() == 1);
 }
 
+TEST_CASE("a relay that takes and gives nothing is lost alone, and what it held up begins again") {
+  RunBench bench;
+  found_with_relay(bench);
+  const OpKey key = bench.begin(1, 2, kLarge, true);
+  for (const std::uint64_t peer : {2, 3}) (void)bench.begin(peer, 2, kLarge, true);
+  // One of the members has its result, and another one all but the relay's part.
+  bench.result_whole(1, key);
+  bench.pass(seconds(5));
+  for (const std::uint64_t peer : {2, 3}) bench.complain(peer, key, {9});
+  bench.pass(seconds(2));
+  CHECK(bench.view(2) == Numbers{1, 2, 3});
+  CHECK(bench.machine(9).phase() == PeerMachine::Phase::lost);
+  for (const std::uint64_t peer : {1, 2, 3}) CHECK(bench.peer(peer).may_begin_again.contains(key));
+}
+
 TEST_CASE("a member that dies with a relay beside it is a loss as any other") {
   RunBench bench;
   found_with_relay(bench);

@@ -93,6 +93,14 @@ class RunBench {
     peer(number).begun.insert(*key);
     return *key;
   }
+  /// It says that the collective has stood still for long, and for whom it waits.
+  void complain(std::uint64_t number, const OpKey& key, const std::vector<std::uint64_t>& waits_for) {
+    act(number, [&](PeerMachine& machine, PeerActions& out) {
+      Complaint complaint{.key = key, .stalled_ms = 6000};
+      for (const std::uint64_t other : waits_for) complaint.waiting_for.push_back(PeerId{other});
+      machine.complain(complaint, out);
+    });
+  }
   void result_whole(std::uint64_t number, const OpKey& key) {
     peer(number).reported.insert(key);
     act(number, [&](PeerMachine& machine, PeerActions& out) { machine.result_whole(key, out); });

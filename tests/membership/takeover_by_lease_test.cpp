@@ -55,7 +55,7 @@ TEST_CASE("without the lease nobody is served, however many have come; with it a
   masters.second.pass(seconds(20));
   CHECK(masters.second.count<Welcome>(1) == 0);
   CHECK(masters.second.last<Standby>(1).gathers);
-  CHECK(masters.second.machine().gathers());
+  CHECK(masters.second.machine().gathered());
   masters.second.take_lease(9);
   REQUIRE(masters.second.last<Welcome>(1).term == 9);
   masters.second.present_outcomes({1, 2, 3});
@@ -163,7 +163,7 @@ TEST_CASE("members that wait here go to whoever has taken the lease since") {
   masters.second.see_lease(6);
   CHECK(masters.second.closed(1));
   CHECK_FALSE(masters.second.last<Standby>(1).gathers);
-  CHECK_FALSE(masters.second.machine().gathers());
+  CHECK_FALSE(masters.second.machine().gathered());
 }
 
 TEST_CASE("members that have accepted a later term than the lease gives are not taken over") {
@@ -214,10 +214,10 @@ TEST_CASE("a holder that begins no run lets another master have the lease when n
 TEST_CASE("a holder that members do not reach lets another master have the lease") {
   MasterBench alone(kBeginsByLease);
   alone.take_lease(3);
-  alone.see_others({.all_answered = true, .none_gathers = false});
+  alone.see_others({.all_answered = true, .gathered = 1});
   CHECK(alone.leases_given_up() == 0);
   alone.pass(seconds(5));
-  alone.see_others({.all_answered = true, .none_gathers = false});
+  alone.see_others({.all_answered = true, .gathered = 1});
   CHECK(alone.leases_given_up() == 1);
 }
 

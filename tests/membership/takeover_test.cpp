@@ -159,6 +159,55 @@ TEST_CASE("a master that sees another one serve sends the members there that are
   CHECK(masters.second.closed(3));
 }
 
+TEST_CASE("members that wait with several masters go to the one with which more of them wait") {
+  TwoMasters masters(5);
+  MasterBench& second = masters.second;
+  masters.go_to_second({1, 2});
+  second.pass(milliseconds(500));
+  // The others may still be on their way.
+  second.see_others({.all_answered = true, .gathered = 3});
+  CHECK_FALSE(second.closed(1));
+  second.pass(milliseconds(600));
+  second.see_others({.all_answered = true, .gathered = 1});
+  CHECK_FALSE(second.closed(1));
+  second.see_others({.all_answered = true, .gathered = 3});
+  for (const std::uint64_t peer : {1, 2}) {
+    CHECK_FALSE(second.last<Standby>(peer).gathers);
+    CHECK(second.closed(peer));
+  }
+  CHECK(second.machine().gathered() == 0);
+
+  // They come back if they do not reach that one, and are kept until those that wait there have come, too.
+  masters.go_to_second({1});
+  second.pass(seconds(2));
+  second.see_others({.all_answered = true, .gathered = 3});
+  CHECK_FALSE(second.closed(1));
+  second.pass(seconds(18));
+  second.see_others({.all_answered = true, .gathered = 3});
+  CHECK(second.closed(1));
+}
+
+TEST_CASE("of two masters with which equally many members wait one alone keeps them") {
+  TwoMasters masters(4);
+  masters.go_to_second({1, 2});
+  masters.second.pass(milliseconds(1100));
+  const RunId own = masters.second.machine().snapshot().run;
+  const bool other_is_higher = GENERATE(true, false);
+  const RunId other{other_is_higher ? ~std::uint64_t{0} : 0};
+  REQUIRE(own != other);
+  masters.second.see_others({.all_answered = true, .gathered = 2, .gathering = other});
+  CHECK(masters.second.closed(1) == other_is_higher);
+}
+
+TEST_CASE("a master to which a member has said good-bye keeps the others that wait with it") {
+  TwoMasters masters(5);
+  masters.go_to_second({1, 2});
+  masters.second.say(2, Leave{});
+  masters.second.pass(milliseconds(1100));
+  masters.second.see_others({.all_answered = true, .gathered = 3});
+  CHECK_FALSE(masters.second.closed(1));
+}
+
 TEST_CASE("one member that tells of a later master does not make another one take the run over") {
   TwoMasters masters(3);
   masters.go_to_second({1, 2});
@@ -236,7 +285,7 @@ TEST_CASE("a run begins once all other masters were reached and none has one") {
   first.see_others({.all_answered = false});
   first.hello(1);
   CHECK(first.closed(1));
-  first.see_others({.all_answered = true, .none_serves = true, .none_gathers = false});
+  first.see_others({.all_answered = true, .none_serves = true, .gathered = 1});
   first.hello(1);
   CHECK(first.closed(1));
   first.see_others(kAlone);
