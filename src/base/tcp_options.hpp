@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace hawser {
 
@@ -11,5 +12,8 @@ struct TcpOptions {
   std::uint32_t send_buffer_bytes = 0;
   std::uint32_t receive_buffer_bytes = 0;
 };
+
+/// The congestion control of Cardwell et al. 2016; later versions have this name and a number.
+inline constexpr std::string_view kBbr = "bbr";
 
 }  // namespace hawser

@@ -7,19 +7,9 @@
 
 #include "base/instant.hpp"
 #include "base/limits.hpp"
+#include "links/link_sample.hpp"
 
 namespace hawser {
-
-/// What the system tells of the connections of a link, since it was asked the last time.
-struct LinkSample {
-  /// All of them have more to send than the system takes.
-  bool is_full = false;
-  Duration round_trip{};                ///< Of late, the mean.
-  Duration round_trip_least{};          ///< Ever.
-  std::uint32_t repeated_permille = 0;  ///< Of the segments sent.
-  /// What TCP lets be under way on all of them.
-  std::uint64_t window_bytes = 0;
-};
 
 /// Links whose number of connections is automatic have no more.
 inline constexpr std::uint32_t kConnectionsAutomaticMost = limits::kConnectionsPerLinkMax / 2;
@@ -44,8 +34,10 @@ inline std::uint32_t connections_at_first(Duration round_trip, std::size_t links
 /// somewhere, at the receiver's access for example when many send to it at once: the pipe is full, and more
 /// connections would only take from each other. While their windows still grow, they are on their way to fill it themselves,
 /// and the queue that shows it would come too late. (The signal is that of TCP Vegas, Brakmo and Peterson 1995.)
-/// Where a queue overflows (much has to be sent again), there are too many: half of them go, and that many are not
-/// tried again for a while, each time longer. Pure.
+/// Where a queue overflows (much has to be sent again, and round trips are longer), there are too many: half of them go,
+/// and that many are not tried again for a while, each time longer. Where much has to be sent again and no queue is
+/// seen, either the way loses it, and more connections carry more, or the queue is too short to be seen, and more carry
+/// no more: then half of them go, too. Pure.
 class ConnectionCount {
  public:
   explicit ConnectionCount(std::uint32_t first = 1, std::uint32_t most = kConnectionsAutomaticMost)
@@ -54,18 +46,25 @@ class ConnectionCount {
   /// many only probe against each other, and short round trips say nothing of room. So there are two, which are at the
   /// link's rate sooner than one, unless the other side asks for more.
   static ConnectionCount of_few_that_fill() {
-    ConnectionCount count(2);
+    ConnectionCount count(kFew);
     count.grows_ = false;
     return count;
   }
 
   std::uint32_t wanted() const { return wanted_; }
+  /// As of_few_that_fill() has it from now on.
+  void fill_with_few() {
+    if (!grows_) return;
+    grows_ = false;
+    wanted_ = std::min(wanted_, kFew);
+  }
   /// The other side of the link has changed the number.
   void follow(Instant now, std::uint32_t wanted) {
     wanted_ = std::clamp<std::uint32_t>(wanted, 1, most_);
     changed_at_ = now;
     own_change_at_.reset();
     roomy_for_ = {};
+    rate_of_fewer_ = 0;
     overflows_ = 0;
   }
 
@@ -84,33 +83,51 @@ class ConnectionCount {
 
   /// To be called at regular intervals while the link is in use; gives how many there shall be.
   std::uint32_t sample(Instant now, const LinkSample& sample) {
-    const Duration passed = std::min(now - std::exchange(sampled_at_, now), kSampleMax);
-    if (!sample.is_full || sample.round_trip_least == Duration{}) return wanted_;
+    const Duration since_last = now - std::exchange(sampled_at_, now);
+    const Duration passed = std::min(since_last, kSampleMax);
+    if (!grows_ || !sample.is_full || sample.round_trip_least == Duration{}) return wanted_;
     const Duration settled = std::max(kSettleMin, kSettleRoundTrips * sample.round_trip_least);
     const bool is_settled = !changed_at_ || now - *changed_at_ >= settled;
-    if (sample.repeated_permille >= kOverflowPermille) {
+    const bool loses_much = sample.repeated_permille() >= kOverflowPermille;
+    if (loses_much && sample.stands_in_queue()) {
       roomy_for_ = {};
       if (++overflows_ >= kOverflowsMin && is_settled && wanted_ > 1) shrink(now);
       return wanted_;
     }
     overflows_ = 0;
-    if (sample.round_trip * 2 > sample.round_trip_least * 3 + kJitter) {
+    if (sample.round_trip * 2 > sample.round_trip_least * 3 + LinkSample::kJitter) {
       roomy_for_ = {};
       return wanted_;
     }
-    if (roomy_for_ == Duration{}) window_before_ = sample.window_bytes;
+    if (roomy_for_ == Duration{}) {
+      window_before_ = sample.window_bytes;
+      delivered_ = losses_ = 0;
+      measured_for_ = {};
+    } else if (since_last == passed) {
+      measured_for_ += passed;
+      delivered_ += sample.segments_delivered;
+    }
     roomy_for_ += passed;
-    if (roomy_for_ < settled || !is_settled || !grows_) return wanted_;
-    if (4 * sample.window_bytes > 5 * window_before_)
-      roomy_for_ = {};
-    else
-      grow(now);
+    losses_ += loses_much ? 1 : 0;
+    if (roomy_for_ < settled || !is_settled) return wanted_;
+    const auto measured = static_cast<std::uint64_t>(measured_for_.count());
+    const std::uint64_t rate = measured == 0 ? 0 : delivered_ * kPerSecond / measured;
+    const std::uint64_t rate_of_fewer = std::exchange(rate_of_fewer_, 0);
+    if (losses_ > 1 && rate < rate_of_fewer + rate_of_fewer / kPays) {
+      shrink(now);
+      avoided_ = wanted_ + 1;
+    } else if (4 * sample.window_bytes > 5 * window_before_) {
+      rate_of_fewer_ = rate_of_fewer;
+    } else {
+      grow(now, rate);
+    }
+    roomy_for_ = {};
     return wanted_;
   }
 
  private:
   static constexpr Duration kChangeMax = seconds(2);
-  static constexpr Duration kJitter = microseconds(500);
+  static constexpr std::uint32_t kFew = 2;
   static constexpr Duration kSettleMin = milliseconds(200);
   /// A new connection needs some to reach its pace.
   static constexpr int kSettleRoundTrips = 4;
@@ -119,15 +136,18 @@ class ConnectionCount {
   /// Losses on the way are far fewer.
   static constexpr std::uint32_t kOverflowPermille = 20;
   static constexpr int kOverflowsMin = 3;
+  /// Twice as many carry a tenth more, at least.
+  static constexpr std::uint64_t kPays = 10;
+  static constexpr std::uint64_t kPerSecond = static_cast<std::uint64_t>(Duration(seconds(1)).count());
   static constexpr Duration kAvoidFirst = seconds(30);
   static constexpr Duration kAvoidMost = seconds(3600);
 
-  void grow(Instant now) {
-    roomy_for_ = {};
+  void grow(Instant now, std::uint64_t rate) {
     std::uint32_t next = std::min(most_, 2 * wanted_);
     if (now < avoid_until_) next = std::min(next, avoided_ - 1);
     if (next <= wanted_) return;
     wanted_ = next;
+    rate_of_fewer_ = rate;
     changed_at_ = own_change_at_ = now;
   }
   void avoid(Instant now) {
@@ -148,6 +168,10 @@ class ConnectionCount {
   Instant sampled_at_{};
   Duration roomy_for_{};  ///< In use and without a queue, since there last was one or the number grew.
   std::uint64_t window_before_ = 0;  ///< When that began.
+  Duration measured_for_{};          ///< Since then,
+  std::uint64_t delivered_ = 0;      ///< and segments in it.
+  std::uint64_t losses_ = 0;         ///< Samples since then of which much was sent again.
+  std::uint64_t rate_of_fewer_ = 0;  ///< Segments per second, before this side has added some; 0: it has not.
   std::optional<Instant> changed_at_;     ///< By either side.
   std::optional<Instant> own_change_at_;  ///< Unless the other side has changed it since.
   int overflows_ = 0;

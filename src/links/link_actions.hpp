@@ -112,6 +112,10 @@ struct LimitQueue {
   SocketId socket;
   std::size_t bytes = 0;
 };
+/// From now on let its congestion control be BBR, if the system lets this process choose that.
+struct UseBbr {
+  SocketId socket;
+};
 /// Tell the other side how many connections the link should have.
 struct AskConnections {
   SocketId socket;
@@ -132,7 +136,7 @@ struct Join {
 };
 
 using Action = std::variant<Dial, Come, AskBothDial, Punch, Send, Close, Establish, Up, Down, Refused, StraightFailed,
-                            RoundTrips, TakeSamples, LimitQueue, AskConnections, Invite, Join, LogEvent>;
+                            RoundTrips, TakeSamples, LimitQueue, UseBbr, AskConnections, Invite, Join, LogEvent>;
 using Actions = std::vector<Action>;
 
 }  // namespace hawser::links

@@ -243,6 +243,7 @@ void LinkTable::establish(Instant now, ConnectionName name, const Handshake& han
     link.sides.is_near();
   else
     link.between_machines = true;
+  if (link.uses_bbr) out.emplace_back(UseBbr{handshake.socket});
   const std::uint64_t incarnation = incarnations_;
   const bool is_straight = !handshake.is_through;
   if (link.dials() && !link.is_single() && config_.connections_per_link > 1)
@@ -251,8 +252,8 @@ void LinkTable::establish(Instant now, ConnectionName name, const Handshake& han
     dial_up_to(link, config_.connections_same_machine, out);
   if (config_.connections_per_link == 0 && !handshake.same_machine && !link.is_single()) {
     if (!link.count)
-      link.count = config_.few_fill ? ConnectionCount::of_few_that_fill()
-                                    : ConnectionCount(connections_at_first(handshake.round_trip, links_.size()));
+      link.count = handshake.fills_alone ? ConnectionCount::of_few_that_fill()
+                                         : ConnectionCount(connections_at_first(handshake.round_trip, links_.size()));
     if (link.dials()) dial_up_to(link, link.count->wanted(), out);
   }
   out.emplace_back(Up{.name = name,

@@ -22,6 +22,7 @@
 #include "links/link_sides.hpp"
 #include "links/reach.hpp"
 #include "links/strangers.hpp"
+#include "links/loss_judge.hpp"
 #include "links/tcp_state.hpp"
 #include "wire/link_greeting.hpp"
 
@@ -48,8 +49,9 @@ struct LinkTableConfig {
   std::uint32_t connections_per_link = 0;
   /// More than one only costs where one thread carries them all.
   std::uint32_t connections_same_machine = 1;
-  /// Towards other machines few connections fill the way: their congestion control is BBR.
-  bool few_fill = false;
+  /// Nobody has chosen a congestion control, and the system lets this process choose BBR: links whose ways lose
+  /// segments get it.
+  bool may_use_bbr = false;
   StrangerBounds strangers{};
   /// There is a master who can be asked that both sides dial each other at once.
   bool asks_both = false;
@@ -61,7 +63,7 @@ struct LinkTableConfig {
 struct Received {
   SocketId socket;
   std::span<const std::byte> bytes;  ///< One at least, bytes_wanted() at most.
-  Duration round_trip{};             ///< As the system has measured it; 0: it does not tell.
+  TcpState state{};                  ///< What the system says of it.
   std::optional<KeyId> key{};        ///< That the other side has proven to have; none: the connection proves nothing.
 };
 
@@ -164,7 +166,7 @@ class LinkTable {
   std::optional<SocketId> accepted(Instant now, Newcomer newcomer, Actions& out);
   void received(Instant now, const Received& received, Actions& out);
   /// All bytes of a Send were taken.
-  void sent(Instant now, SocketId socket, Duration round_trip, Actions& out);
+  void sent(Instant now, SocketId socket, const TcpState& state, Actions& out);
   void dialled(Instant now, SocketId socket, const Digest128& machine_proof, Actions& out);
   struct DialFailure {
     std::string why;
@@ -272,6 +274,9 @@ class LinkTable {
     bool is_widened = false;  ///< For a probe; the number is not to be judged by what happens meanwhile.
     std::uint64_t segments_sent = 0;  ///< Of all its connections, when they were last looked at.
     std::uint64_t segments_repeated = 0;
+    std::uint64_t segments_delivered = 0;
+    LossJudge losses;
+    bool uses_bbr = false;  ///< Its connections were told to.
     std::optional<Instant> armed;  ///< As in deadlines_.
   };
   struct LinkSum;
@@ -300,6 +305,7 @@ class LinkTable {
     Address address;
     PeerId by{};
     Duration round_trip{};
+    bool fills_alone = false;  ///< As TcpState has it.
   };
   void establish(Instant now, ConnectionName name, const Handshake& handshake, Actions& out);
   void connection_broke(Instant now, ConnectionName name, const std::string& reason, Actions& out);
@@ -308,7 +314,7 @@ class LinkTable {
   void received_of_stranger(Instant now, Stranger& stranger, const Received& received, Actions& out);
   void judge(Instant now, SocketId socket, Actions& out);
   void judge_held(Instant now, PeerId peer, Actions& out);
-  void accept_stranger(Instant now, SocketId socket, Duration round_trip, Actions& out);
+  void accept_stranger(Instant now, SocketId socket, const TcpState& state, Actions& out);
   void refuse(SocketId socket, GreetingAnswer answer, const std::string& why, Actions& out);
   void turn_away(SocketId socket, const std::string& why, Actions& out);
   void make_room(const std::string& source, Actions& out);
@@ -356,6 +362,7 @@ class LinkTable {
   static void note_failure(Instant now, Link& link, const Address& to, const std::string& why, bool is_through = false);
 
   // How many connections (link_table_count.cpp).
+  void use_bbr(Link& link, Actions& out);
   void add_sample(std::map<PeerId, LinkSum>& sums, const ConnectionSample& sample, Actions& out);
   std::optional<std::uint32_t> judge_count(Instant now, Link& link, LinkSum sum, bool& in_use, Actions& out);
   void take_samples(Actions& out);

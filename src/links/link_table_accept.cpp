@@ -107,7 +107,7 @@ void LinkTable::judge_held(Instant now, PeerId peer, Actions& out) {
 }
 
 /// The accepting answer is written.
-void LinkTable::accept_stranger(Instant now, SocketId socket, Duration round_trip, Actions& out) {
+void LinkTable::accept_stranger(Instant now, SocketId socket, const TcpState& state, Actions& out) {
   const Stranger stranger = *strangers_.find(socket);
   const LinkGreeting& greeting = *stranger.greeting;
   Link* const link = find(greeting.from);
@@ -130,7 +130,8 @@ void LinkTable::accept_stranger(Instant now, SocketId socket, Duration round_tri
              .is_punched = stranger.is_punched,
              .address = {.host = stranger.remote_host},
              .by = stranger.by,
-             .round_trip = stranger.is_through ? 2 * round_trip : round_trip},
+             .round_trip = stranger.is_through ? 2 * state.round_trip : state.round_trip,
+             .fills_alone = state.fills_alone},
             out);
 }
 

@@ -19,6 +19,8 @@ struct LinkTable::LinkSum {
   std::uint32_t connections = 0;
   std::uint64_t sent = 0;
   std::uint64_t repeated = 0;
+  std::uint64_t delivered = 0;
+  std::uint32_t fill_alone = 0;  ///< So many of them.
 };
 
 void LinkTable::used(Instant now) {
@@ -55,6 +57,8 @@ void LinkTable::add_sample(std::map<PeerId, LinkSum>& sums, const ConnectionSamp
   sum.sample.window_bytes += state.window_bytes;
   sum.sent += state.segments_sent;
   sum.repeated += state.segments_repeated;
+  sum.delivered += state.segments_delivered;
+  sum.fill_alone += state.fills_alone ? 1 : 0;
 }
 
 /// As long as some link is full; used() begins anew.
@@ -86,11 +90,14 @@ void LinkTable::sampled(Instant now, std::span<const ConnectionSample> samples, 
 std::optional<std::uint32_t> LinkTable::judge_count(Instant now, Link& link, LinkSum sum, bool& in_use, Actions& out) {
   LinkSample& sample = sum.sample;
   // Fewer than before: connections were replaced.
-  if (sum.sent > link.segments_sent && sum.repeated >= link.segments_repeated)
-    sample.repeated_permille = static_cast<std::uint32_t>(1000 * (sum.repeated - link.segments_repeated) /
-                                                          (sum.sent - link.segments_sent));
+  if (sum.sent > link.segments_sent && sum.repeated >= link.segments_repeated) {
+    sample.segments_sent = sum.sent - link.segments_sent;
+    sample.segments_repeated = sum.repeated - link.segments_repeated;
+  }
+  if (sum.delivered > link.segments_delivered) sample.segments_delivered = sum.delivered - link.segments_delivered;
   link.segments_sent = sum.sent;
   link.segments_repeated = sum.repeated;
+  link.segments_delivered = sum.delivered;
   // While some are being dialled, those that are established say nothing about the number.
   if (link.dials() && sum.connections < link.slots.size()) return std::nullopt;
   sample.round_trip /= static_cast<Duration::rep>(sum.connections);
@@ -106,14 +113,26 @@ std::optional<std::uint32_t> LinkTable::judge_count(Instant now, Link& link, Lin
   // The dialling side decides in the end: what this one asked for may not have come to be.
   if (!link.dials() && !link.count->is_settling(now) && link.count->wanted() != sum.connections)
     link.count->follow(now, sum.connections);
+  if (sum.fill_alone < sum.connections && link.losses.sample(sample)) use_bbr(link, out);
   const std::uint32_t before = link.count->wanted();
+  if (sum.fill_alone == sum.connections) link.count->fill_with_few();
   const std::uint32_t wanted = link.count->sample(now, sample);
   if (wanted == before) return std::nullopt;
   out.emplace_back(LogEvent{LogLevel::info, wanted > before ? "connections-added" : "connections-taken",
                             "the link to " + link.target.name + " gets " + std::to_string(wanted) + " connections: " +
                                 std::to_string(before) +
-                                (wanted > before ? " do not fill it" : " overflow a queue on the way")});
+                                (wanted > before ? " do not fill it" : link.uses_bbr ? " are not needed" : " overflow a queue on the way")});
   return wanted;
+}
+
+/// In the direction of this side: the other side has its own samples.
+void LinkTable::use_bbr(Link& link, Actions& out) {
+  if (!config_.may_use_bbr || std::exchange(link.uses_bbr, true)) return;
+  out.emplace_back(LogEvent{LogLevel::info, "bbr-chosen",
+                            "the link to " + link.target.name + " loses segments though no queue stands on its way: "
+                            "BBR sends there from now on"});
+  for (const Slot& slot : link.slots)
+    if (slot.established != SocketId{}) out.emplace_back(UseBbr{slot.established});
 }
 
 void LinkTable::ask(PeerId peer, std::uint32_t connections, Actions& out) {

@@ -86,9 +86,9 @@ void LinkTable::dialled(Instant now, SocketId socket, const Digest128& machine_p
   arm(now, *find(at->second.peer));
 }
 
-void LinkTable::sent(Instant now, SocketId socket, Duration round_trip, Actions& out) {
+void LinkTable::sent(Instant now, SocketId socket, const TcpState& state, Actions& out) {
   if (const Stranger* const stranger = strangers_.find(socket)) {
-    if (stranger->is_answered) accept_stranger(now, socket, round_trip, out);
+    if (stranger->is_answered) accept_stranger(now, socket, state, out);
     return;
   }
   const auto at = sockets_.find(socket);
@@ -133,7 +133,7 @@ void LinkTable::received_answer(Instant now, ConnectionName name, const Received
   link.sides.ours_established(now, is_through || is_punched);
   if (is_punch && !is_punched) link.dial_to = address;
   // What the system tells of the way to a go-between is not the whole of it.
-  const Duration round_trip = is_through ? now - slot->greeted_at : received.round_trip;
+  const Duration round_trip = is_through ? now - slot->greeted_at : received.state.round_trip;
   const bool is_first = name.index == kAside || is_punch;
   if (is_first) take_place_of_all(link, out);
   establish(now, {name.peer, is_first ? 0 : name.index},
@@ -143,7 +143,8 @@ void LinkTable::received_answer(Instant now, ConnectionName name, const Received
              .is_punched = is_punched,
              .address = address,
              .by = link.by,
-             .round_trip = round_trip},
+             .round_trip = round_trip,
+             .fills_alone = received.state.fills_alone},
             out);
 }
 

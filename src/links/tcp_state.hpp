@@ -15,6 +15,7 @@ struct TcpState {
   std::uint64_t segments_repeated = 0;
   std::uint64_t segments_unacknowledged = 0;
   std::uint64_t segments_delivered = 0;  ///< As the other side has acknowledged, in whatever order.
+  bool fills_alone = false;  ///< Its congestion control is BBR: few such connections fill a way.
 };
 
 }  // namespace hawser

@@ -377,6 +377,11 @@ void DataConnection::keep_queue_short(std::size_t bytes) {
   transport::keep_queue_short(stream_.socket(), bytes);
 }
 
+void DataConnection::use_bbr() {
+  const std::lock_guard lock(mutex_);
+  if (!closed_) transport::use_bbr(stream_.socket());
+}
+
 void DataConnection::release_send() {
   const std::lock_guard lock(mutex_);
   // Nothing lies behind a borrowed payload, so its rest may go to the end of what is staged.

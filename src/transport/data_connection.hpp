@@ -60,6 +60,7 @@ class DataConnection : public std::enable_shared_from_this<DataConnection> {
   /// So many bytes and what it is writing may wait in the system, beyond what the network takes. Kept if it is about
   /// that already.
   void keep_queue_short(std::size_t bytes);
+  void use_bbr();
   TcpState tcp_state();
 
   /// Asks for frames and writes them, unless it waits for the system to take more already: at once on its own thread,

@@ -296,13 +296,21 @@ void Links::dialled(SocketId socket, Result<Stream> result, bool was_refused, bo
   if (!handshake->is_over) wait_readable(handshake);
 }
 
+/// What its options make of it is applied once it is established.
+TcpState Links::connecting_state(Stream& stream) const {
+  TcpState state = tcp_state_of(stream.native_handle());
+  const std::string& chosen = config_.tcp.congestion_control;
+  if (!chosen.empty()) state.fills_alone = chosen.starts_with(kBbr);
+  return state;
+}
+
 void Links::perform_one(const links::Send& action, links::Actions& next) {
   const auto at = handshakes_.find(action.socket);
   if (at == handshakes_.end()) return;
   Stream& stream = at->second->stream;
   std::error_code error;
   if (stream.write_some(asio::buffer(action.bytes), error) == action.bytes.size())
-    table_.sent(now(), action.socket, tcp_state_of(stream.native_handle()).round_trip, next);
+    table_.sent(now(), action.socket, connecting_state(stream), next);
   else
     table_.broke(now(), action.socket, error ? stream.reason(error) : "the other side reads nothing", next);
 }
@@ -460,6 +468,10 @@ void Links::perform_one(const links::LimitQueue& action, links::Actions&) {
     at->second->keep_queue_short(action.bytes);
 }
 
+void Links::perform_one(const links::UseBbr& action, links::Actions&) {
+  if (const auto at = connections_.find(action.socket); at != connections_.end()) at->second->use_bbr();
+}
+
 void Links::perform_one(const links::AskConnections& action, links::Actions&) {
   if (const auto at = connections_.find(action.socket); at != connections_.end())
     at->second->ask_connections(action.connections);
@@ -496,7 +508,7 @@ bool Links::read(const std::shared_ptr<Handshake>& handshake) {
       table_.received(now(),
                       {.socket = handshake->id,
                        .bytes = std::span(bytes).first(count),
-                       .round_trip = tcp_state_of(stream.native_handle()).round_trip,
+                       .state = connecting_state(stream),
                        .key = stream.badge() ? std::optional(stream.badge()->key) : std::nullopt},
                       out);
   });

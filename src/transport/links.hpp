@@ -115,6 +115,8 @@ class Links {
   void perform_one(const links::RoundTrips& action, links::Actions& next);
   void perform_one(const links::TakeSamples& action, links::Actions& next);
   void perform_one(const links::LimitQueue& action, links::Actions& next);
+  void perform_one(const links::UseBbr& action, links::Actions& next);
+  TcpState connecting_state(Stream& stream) const;
   void perform_one(const links::AskConnections& action, links::Actions& next);
   void perform_one(LogEvent& action, links::Actions& next);
 

@@ -32,9 +32,8 @@ void keep_queue_short(Tcp::socket& socket, std::size_t bytes);
 /// invalid_argument, naming those that there are.
 Result<void> check_congestion_control(const std::string& name);
 
-/// Whether few connections to another host fill the way: their congestion control, which may be the system's, is BBR.
-/// False where the system does not tell.
-bool few_connections_fill(const TcpOptions& options);
+/// Its congestion control is BBR from now on, if the system lets this process choose that.
+void use_bbr(Tcp::socket& socket);
 
 /// For a connection to another host. What the system refuses stays as it is.
 void apply(const TcpOptions& options, Tcp::socket& socket);

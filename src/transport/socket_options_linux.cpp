@@ -5,7 +5,6 @@
 #  include <sys/socket.h>
 #  include <unistd.h>
 
-#  include <array>
 #  include <asio/error.hpp>
 #  include <cerrno>
 #  include <fstream>
@@ -98,15 +97,9 @@ Result<void> check_congestion_control(const std::string& name) {
                    " (others: modprobe tcp_" + name + ", and net.ipv4.tcp_allowed_congestion_control)"};
 }
 
-bool few_connections_fill(const TcpOptions& options) {
-  constexpr std::string_view kBbr = "bbr";  // And bbr2, bbr3.
-  if (!options.congestion_control.empty()) return options.congestion_control.starts_with(kBbr);
-  std::array<char, 32> name{};
-  auto bytes = static_cast<socklen_t>(name.size() - 1);
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
-  const bool is_told = fd >= 0 && ::getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name.data(), &bytes) == 0;
-  if (fd >= 0) ::close(fd);
-  return is_told && std::string_view(name.data()).starts_with(kBbr);
+void use_bbr(Tcp::socket& socket) {
+  (void)::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_CONGESTION, kBbr.data(),
+                     static_cast<socklen_t>(kBbr.size()));
 }
 
 void apply(const TcpOptions& options, Tcp::socket& socket) {

@@ -48,7 +48,7 @@ Result<void> check_congestion_control(const std::string& name) {
   return Error{Status::invalid_argument, "on this system a process cannot choose its congestion control"};
 }
 
-bool few_connections_fill(const TcpOptions&) { return false; }
+void use_bbr(Tcp::socket&) {}
 
 void apply(const TcpOptions& options, Tcp::socket& socket) {
   std::error_code ignored;

@@ -6,9 +6,23 @@
 #  include <stddef.h>
 #  include <sys/socket.h>
 
+#  include <array>
+#  include <string_view>
+
+#  include "base/tcp_options.hpp"
 #  include "transport/tcp_state.hpp"
 
 namespace hawser::transport {
+namespace {
+
+bool is_bbr(int fd) {
+  std::array<char, 16> name{};
+  auto bytes = static_cast<socklen_t>(name.size() - 1);
+  return ::getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name.data(), &bytes) == 0 &&
+         std::string_view(name.data()).starts_with(kBbr);
+}
+
+}  // namespace
 
 TcpState tcp_state_of(int fd) {
   tcp_info info{};
@@ -22,7 +36,8 @@ TcpState tcp_state_of(int fd) {
           .segments_sent = info.tcpi_segs_out,
           .segments_repeated = info.tcpi_total_retrans,
           .segments_unacknowledged = tells_delivered ? info.tcpi_unacked : 0,
-          .segments_delivered = info.tcpi_delivered};
+          .segments_delivered = info.tcpi_delivered,
+          .fills_alone = is_bbr(fd)};
 }
 
 }  // namespace hawser::transport

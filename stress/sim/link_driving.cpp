@@ -312,7 +312,7 @@ void LinkNetwork::perform_one(Process& process, const links::Send& action, links
   if (!other.incoming.is_cut())
     put(other, world_.queue.now() + world_.profile.network.link_delay.draw(world_.random),
         {.kind = LinkItem::Kind::greeting, .said = action.bytes});
-  process.port.table.sent(world_.queue.now(), action.socket, round_trip_least(), next);
+  process.port.table.sent(world_.queue.now(), action.socket, {.round_trip = round_trip_least()}, next);
 }
 
 void LinkNetwork::perform_one(Process& process, const links::Close& action, links::Actions&) {
@@ -426,7 +426,8 @@ void LinkNetwork::perform_one(Process& process, const links::TakeSamples& action
                                  .segments_sent = end.segments_sent,
                                  .segments_repeated = end.segments_repeated,
                                  .segments_unacknowledged = way.segments_unacknowledged,
-                                 .segments_delivered = way.segments_delivered}});
+                                 .segments_delivered = way.segments_delivered,
+                                 .fills_alone = end.uses_bbr}});
   }
   process.port.table.sampled(world_.queue.now(), samples, next);
 }
@@ -434,6 +435,14 @@ void LinkNetwork::perform_one(Process& process, const links::TakeSamples& action
 void LinkNetwork::perform_one(Process& process, const links::LimitQueue& action, links::Actions&) {
   if (!process.port.sockets.contains(action.socket))
     throw Violation(process.name() + " limits the queue of a connection that it has not");
+}
+
+void LinkNetwork::perform_one(Process& process, const links::UseBbr& action, links::Actions&) {
+  const auto end = process.port.sockets.find(action.socket);
+  if (end == process.port.sockets.end())
+    throw Violation(process.name() + " chooses the congestion control of a connection that it has not");
+  end->second->uses_bbr = true;
+  world_.coverage.saw("sim: bbr chosen");
 }
 
 /// In order with all else on that connection.
@@ -499,7 +508,7 @@ void LinkNetwork::read_greeting(LinkEnd& end, std::span<const std::byte> said) {
           world_.queue.now(),
           {.socket = end.socket,
            .bytes = said.first(count),
-           .round_trip = round_trip_least(),
+           .state = {.round_trip = round_trip_least()},
            .key = key_beyond(end)},
           out);
     });

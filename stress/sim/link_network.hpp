@@ -83,6 +83,7 @@ struct LinkEnd {
   std::uint64_t bytes_sent = 0;  ///< Into the other side's lane.
   std::uint64_t segments_sent = 0;
   std::uint64_t segments_repeated = 0;
+  bool uses_bbr = false;
   bool flip_next = false;  ///< The next payload is to be damaged.
   /// It waits at a go-between: for this dial, or because it was invited (none).
   bool meets = false;
@@ -204,6 +205,7 @@ class LinkNetwork {
   void perform_one(Process& process, const links::RoundTrips& action, links::Actions& next);
   void perform_one(Process& process, const links::TakeSamples& action, links::Actions& next);
   void perform_one(Process& process, const links::LimitQueue& action, links::Actions& next);
+  void perform_one(Process& process, const links::UseBbr& action, links::Actions& next);
   void perform_one(Process& process, const links::AskConnections& action, links::Actions& next);
   void perform_one(Process& process, const LogEvent& action, links::Actions& next);
   void check(Process& process) const;

@@ -32,6 +32,7 @@ const char* kind_of(const Call& call) {
 
 Process::Process(World& world, std::uint64_t number, std::string name, Place place)
     : port({.connections_per_link = world.profile.network.connections_per_link,
+            .may_use_bbr = number % 2 == 1,
             .strangers = {.most = world.profile.network.strangers_most,
                           .of_source_most = world.profile.network.strangers_of_source_most},
             .asks_both = true,

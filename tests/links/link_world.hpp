@@ -180,7 +180,7 @@ class LinkWorld {
   void perform(int number, const Send& send, Actions& next) {
     const WireNumber wire = side_of(number).wires.at(send.socket);
     over(wire, 1 - number, [this, wire, to = 1 - number, bytes = send.bytes] { came(to, wire, bytes); });
-    side_of(number).table.sent(now_, send.socket, milliseconds(1), next);
+    side_of(number).table.sent(now_, send.socket, {.round_trip = milliseconds(1)}, next);
   }
   void came(int number, WireNumber wire, std::span<const std::byte> bytes) {
     const SocketId socket = wire_at(wire).socket.at(static_cast<std::size_t>(number));
@@ -188,7 +188,7 @@ class LinkWorld {
     const std::size_t wanted = side_of(number).table.bytes_wanted(socket);
     HAWSER_ASSERT(wanted >= bytes.size());
     ask(number, [&](LinkTable& table, Actions& out) {
-      table.received(now_, {.socket = socket, .bytes = bytes, .round_trip = milliseconds(1)}, out);
+      table.received(now_, {.socket = socket, .bytes = bytes, .state = {.round_trip = milliseconds(1)}}, out);
     });
     if (side_of(number).is_open && side_of(number).table.bytes_wanted(socket) == 1) ++greetings_held_;
   }

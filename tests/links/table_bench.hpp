@@ -75,7 +75,7 @@ class TableBench {
   }
   template <std::size_t N>
   void receive(Instant now, SocketId socket, const std::array<std::byte, N>& bytes) {
-    table.received(now, {.socket = socket, .bytes = bytes, .round_trip = milliseconds(40)}, out);
+    table.received(now, {.socket = socket, .bytes = bytes, .state = {.round_trip = milliseconds(40)}}, out);
   }
   /// The other side's greeting comes, and whatever is answered is written.
   SocketId greeted(Instant now, std::uint32_t index = 0, std::uint32_t total = 1, std::uint64_t secret = kSecret,
@@ -96,7 +96,7 @@ class TableBench {
   /// What it wants written on that socket is taken.
   void write(Instant now, SocketId socket) {
     if (sends(socket).empty()) return;
-    table.sent(now, socket, milliseconds(40), out);
+    table.sent(now, socket, {.round_trip = milliseconds(40)}, out);
   }
   std::vector<Send> sends(SocketId socket) const {
     std::vector<Send> found = all<Send>();

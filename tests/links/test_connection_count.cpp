@@ -85,8 +85,9 @@ TEST_CASE("where a queue overflows half of them go, and that many are not tried 
   ConnectionCount count(2, 8);
   Instant now = kStart;
   REQUIRE(watch(count, now, seconds(10), kRoomy) == 8);
-  LinkSample overflow = kRoomy;
-  overflow.repeated_permille = 50;
+  LinkSample overflow = kQueued;
+  overflow.segments_sent = 1000;
+  overflow.segments_repeated = 50;
   CHECK(watch(count, now, milliseconds(200), overflow) == 8);
   CHECK(watch(count, now, milliseconds(200), overflow) == 4);
   CHECK(watch(count, now, seconds(20), kRoomy) == 7);
@@ -97,11 +98,28 @@ TEST_CASE("where a queue overflows half of them go, and that many are not tried 
   CHECK(watch(count, now, seconds(20), kRoomy) == 8);
 }
 
+TEST_CASE("where a way loses much and no queue stands, connections are added as long as they carry more") {
+  ConnectionCount count(8, 32);
+  Instant now = kStart;
+  LinkSample lossy = kRoomy;
+  lossy.segments_sent = 1000;
+  lossy.segments_repeated = 30;
+  const bool carries_more = GENERATE(true, false);
+  std::vector<std::uint32_t> seen{8};
+  for (int i = 0; i < 40; ++i) {
+    lossy.segments_delivered = carries_more ? 100 * count.wanted() : 800;
+    if (const std::uint32_t wanted = watch(count, now, kInterval, lossy); wanted != seen.back()) seen.push_back(wanted);
+  }
+  // In the second case a queue overflows that is too short to be seen in round trips.
+  CHECK(seen == (carries_more ? std::vector<std::uint32_t>{8, 16, 32} : std::vector<std::uint32_t>{8, 16, 8}));
+}
+
 TEST_CASE("the last connection stays") {
   ConnectionCount count(2);
   Instant now = kStart;
   LinkSample overflow = kQueued;
-  overflow.repeated_permille = 500;
+  overflow.segments_sent = 1000;
+  overflow.segments_repeated = 500;
   CHECK(watch(count, now, seconds(60), overflow) == 1);
 }
 
@@ -141,8 +159,9 @@ TEST_CASE("what the other side makes of the number is taken over at once, unless
 TEST_CASE("both directions of a link agree on a number") {
   ConnectionCount count(8, 16);
   Instant now = kStart;
-  LinkSample overflow = kRoomy;
-  overflow.repeated_permille = 50;
+  LinkSample overflow = kQueued;
+  overflow.segments_sent = 1000;
+  overflow.segments_repeated = 50;
   REQUIRE(watch(count, now, milliseconds(300), overflow) == 4);
   // The other direction has room for more, but not this one.
   CHECK(count.asked(now, 8) == 7);

@@ -168,6 +168,44 @@ TEST_CASE("connections that are full without a queue get sisters: dialled, or as
   }
 }
 
+TEST_CASE("connections that fill a way by themselves are two from the first on") {
+  TableBench link({.connections_per_link = 0});
+  link.open(at(0));
+  const SocketId socket = link.greet(at(10));
+  link.clear();
+  link.table.received(at(10), {.socket = socket, .bytes = encode_greeting_answer(GreetingAnswer::accepted, {}),
+                               .state = {.round_trip = milliseconds(40), .fills_alone = true}}, link.out);
+  CHECK(link.table.connections(kSmall) == 2);
+}
+
+TEST_CASE("a link whose way loses segments gets BBR, on connections that come later, too, and then fewer of them") {
+  const bool may = GENERATE(true, false);
+  TableBench link({.connections_per_link = 0, .may_use_bbr = may});
+  link.open(at(0));
+  link.let_all_through(at(10));
+  REQUIRE(link.table.connections(kSmall) == 8);
+  ConnectionSample lossy = kRoomy;
+  lossy.is_full = false;
+  std::size_t told = 0;
+  for (int i = 1; i < 10; ++i) {
+    lossy.state.segments_sent += 500;
+    lossy.state.segments_repeated += 10;
+    sample(link, at(3000 + 100 * i), lossy);
+    told += link.count<UseBbr>();
+  }
+  CHECK(told == (may ? 8u : 0u));
+  if (!may) return;
+  lossy.state.fills_alone = true;
+  sample(link, at(5000), lossy);
+  CHECK(link.table.connections(kSmall) == 2);
+  CHECK(link.count<Close>() == 6);
+  link.clear();
+  link.table.broke(at(6000), *link.table.established({kSmall, 1}), "a test", link.out);
+  link.table.tick(at(7000), link.out);
+  link.let_all_through(at(7000));
+  CHECK(link.count<UseBbr>() == 1);
+}
+
 TEST_CASE("links are sampled ten times a second while one is full, and not on one machine") {
   DialledLink link;
   CHECK_FALSE(link.table.is_sampling());
