@@ -7,7 +7,7 @@
 #   tools/bench_wan.sh [OPTION...]
 #     --only LIST     some rows: 1 losses, 2 a slow member, 3 two regions, 4 a small call, 5 quantisation,
 #                     6 outage and rate drop, 7 optimize-topology, 8 homes of which one is reached, 9 a third of the pairs missing,
-#                     10 homes with a relay;
+#                     10 homes with a relay, 11 a long way with few losses and with many;
 #                     "none": only the picture
 #     --rounds N      calls after the first, which knows nothing of the links (default 3)
 #     --no-peers      without Gloo and OpenMPI

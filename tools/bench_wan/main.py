@@ -11,7 +11,7 @@ from pathlib import Path
 
 from events import events
 from lab import Programs, say
-from rows import Context, against_ring, homes, lossy, optimized, quantized, relayed, small, third_missing
+from rows import Context, against_ring, homes, long_ways, lossy, optimized, quantized, relayed, small, third_missing
 from table import Line, as_json, markdown
 
 ROWS: dict[int, Callable[[Context], list[Line]]] = {
@@ -25,6 +25,7 @@ ROWS: dict[int, Callable[[Context], list[Line]]] = {
     8: homes,
     9: third_missing,
     10: relayed,
+    11: long_ways,
 }
 
 

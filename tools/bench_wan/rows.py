@@ -56,6 +56,22 @@ def lossy(context: Context) -> list[Line]:
     return lines
 
 
+def long_ways(context: Context) -> list[Line]:
+    """Few losses and many, with both congestion controls; the aims are of the first call and of later ones."""
+    lines: list[Line] = []
+    for spec, aims in (
+        ("long-fat", {"bbr": "4.2; 3.15 s", "cubic": "4.2; 3.2 s"}),
+        ("long-lossy", {"bbr": "8; 4.5 s", "cubic": "20; 10 s"}),
+    ):
+        for congestion_control, aim in aims.items():
+            network = Network(spec, congestion_control)
+            bound = context.plans(network, SIZE).least_s(SIZE)
+            series = context.hawser(network)
+            reached = percent_text(bound, series.median_s) + " of the bound"
+            lines.append(Line(11, str(network), "Hawser", series, bound, reached, aim))
+    return lines
+
+
 def against_ring(row: int, spec: str, aim: str) -> Callable[[Context], list[Line]]:
     def lines_of(context: Context) -> list[Line]:
         network = Network(spec)

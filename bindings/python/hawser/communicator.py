@@ -106,7 +106,8 @@ class Communicator:
         party, party_size: peers of which each is of no use without the others (the ranks of a sharded replica) give the
             same number, drawn at random, and the size of their party. They are admitted together. If one is lost, the
             others are expelled, too.
-        congestion_control: TCP's congestion control towards other hosts, such as "bbr". Default: the system's.
+        congestion_control: TCP's congestion control towards other hosts, such as "bbr". Default: the system's, and BBR
+            for links whose ways lose segments, where the system lets this process choose it.
         send_buffer_bytes, receive_buffer_bytes: socket buffers of each connection to another host. Default: the system
             tunes them.
         min_peers: the first peers of the group wait in `connect` until there are so many. If they give different
