@@ -347,7 +347,7 @@ void PeerEngine::State::on(Instant now, const LinkUp& event, EngineActions& out)
   if (link->schedule.has_work()) out.emplace_back(WakeLink{event.connection.peer});
   link_is_wider(now, event.connection.peer, out);
   if (!first) return;
-  machine_.link_changed(now, event.connection.peer, LinkChange::up, event.by);
+  machine_.link_changed(now, event.connection.peer, LinkChange::up, event.by, event.round_trip);
 }
 
 void PeerEngine::State::on(Instant now, const LinkDown& event, EngineActions& out) {

@@ -17,6 +17,8 @@ constexpr Duration kPauseMax = seconds(2);
 constexpr Duration kPauseMaxOfMany = seconds(30);
 constexpr std::uint32_t kMany = 17;  ///< Members: what is told grows with the cube of them.
 constexpr std::size_t kPublishedKept = 8;
+/// Shorter ones are alike to plans.
+constexpr std::uint64_t kDelayOfInterestNs = 1'000'000;
 
 }  // namespace
 
@@ -45,20 +47,27 @@ void MasterMachine::State::said(Instant, PeerId peer, const Measured& message, M
   group->measuring.changed = true;
 }
 
-/// A view has begun: what its members measured before is published with its first commit; with the view, if they know
-/// of pairs that have no way of their own. The first plan had better do without these.
+/// A view has begun. What its members have measured before is published with it, and what handshakes have shown of new
+/// links: its first call is planned from that. In a large group it is published with the first commit, unless members
+/// know of pairs that have no way of their own.
 void MasterMachine::State::begin_measuring(Group& group) {
   group.measuring = {};
   group.measuring.pause = kPauseFirst;
   group.measuring.changed = std::any_of(group.view.members.begin(), group.view.members.end(),
                                         [&](const Member& member) { return !peers_.at(member.id).measured.empty(); });
-  const bool has_detours =
-      std::any_of(group.view.members.begin(), group.view.members.end(), [&](const Member& member) {
-        const auto& measured = peers_.at(member.id).measured;
-        return std::any_of(measured.begin(), measured.end(),
-                           [&](const auto& one) { return one.second.by && group.view.find(one.first) != nullptr; });
+  const auto some_link = [&](const auto& tells) {
+    return std::any_of(group.view.members.begin(), group.view.members.end(), [&](const Member& member) {
+      const auto& measured = peers_.at(member.id).measured;
+      return std::any_of(measured.begin(), measured.end(), [&](const auto& one) {
+        return tells(one.second) && group.view.find(one.first) != nullptr;
       });
-  if (!has_detours || !config_.links.has_all_links(group.view.size())) return;
+    });
+  };
+  const bool has_detours = some_link([](const MeasuredLink& link) { return link.by.has_value(); });
+  const bool tells_much = group.view.size() < kMany && some_link([](const MeasuredLink& link) {
+                            return link.bytes_per_second > 0 || link.delay_ns >= kDelayOfInterestNs;
+                          });
+  if (!(has_detours || tells_much) || !config_.links.has_all_links(group.view.size())) return;
   group.measuring.at_start = measures_of(group);
   group.measuring.at_update = group.measuring.version;
   group.measuring.changed = false;

@@ -172,6 +172,8 @@ struct Linked {
   std::vector<PeerId> down;
   std::vector<PeerId> refused;  ///< Of those that are down: the other side was dialled again, and nobody listens there.
   std::vector<Detour> detours{};  ///< Of those that are up, links without a way of their own.
+  /// One way, in microseconds, as their handshakes have shown: as many as are up, 0: unknown; or none at all.
+  std::vector<std::uint32_t> delays_us{};
   friend bool operator==(const Linked&, const Linked&) = default;
 };
 

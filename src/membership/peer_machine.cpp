@@ -507,6 +507,7 @@ void PeerMachine::lose(const Error& error, PeerActions& out) {
   welcomed_ = tells_links_ = false;
   links_up_.clear();
   detours_.clear();
+  delays_us_.clear();
   coming_.reset();
   refused_.clear();
   needed_.clear();

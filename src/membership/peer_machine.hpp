@@ -140,8 +140,8 @@ class PeerMachine {
   /// `is_no_master`: something else answers there.
   void master_down(Instant now, const std::string& reason, bool is_no_master, PeerActions& out);
   void master_said(Instant now, const MasterMessage& message, PeerActions& out);
-  /// One that is up may go `by` a go-between.
-  void link_changed(Instant now, PeerId peer, LinkChange change, PeerId by = {});
+  /// One that is up may go `by` a go-between. `round_trip`: as its handshake has shown; 0: unknown.
+  void link_changed(Instant now, PeerId peer, LinkChange change, PeerId by = {}, Duration round_trip = {});
   /// No dial to this peer has come through: both are to be told to dial.
   void link_unreached(PeerId peer, const std::string& why, PeerActions& out);
   /// The link has no straight connection, and this is why the last try failed.
@@ -286,6 +286,8 @@ class PeerMachine {
   std::set<PeerId> fresh_;     ///< Links that began with a view, and have not stood yet.
   std::set<PeerId> links_up_;
   std::map<PeerId, PeerId> detours_;  ///< Of these: by which go-between.
+  std::map<PeerId, std::uint32_t> delays_us_;  ///< Of these: one way.
+  void add_up(Linked& linked, PeerId peer) const;
   std::set<PeerId> refused_;  ///< Since their links were last up.
   std::map<PeerId, LinkChange> link_news_;  ///< That the master has not been told.
   std::optional<Instant> tell_links_at_;

@@ -12,6 +12,8 @@ namespace {
 
 /// Of one peer, that are dialled at once.
 constexpr std::size_t kAddressesMax = limits::kWaysMax + 2;
+/// No way is longer; and in a message it has three bytes.
+constexpr std::int64_t kDelayUsMax = (1 << 21) - 1;
 /// What happens to several links at one time is told together.
 constexpr Duration kLinkReportDelay = milliseconds(2);
 /// What is not reached while a link begins is most often reached a moment later.
@@ -20,6 +22,11 @@ constexpr Duration kUnreachedReportDelay = milliseconds(500);
 /// begins.
 constexpr Duration kNewcomerDialsFirst = seconds(1);
 constexpr Duration kSmallerDialsFirst = milliseconds(300);
+
+void forget_unknown(Linked& linked) {
+  if (std::all_of(linked.delays_us.begin(), linked.delays_us.end(), [](std::uint32_t delay) { return delay == 0; }))
+    linked.delays_us.clear();
+}
 
 bool is_in(const std::vector<Member>& members, PeerId peer) {
   return std::any_of(members.begin(), members.end(), [&](const Member& member) { return member.id == peer; });
@@ -91,6 +98,7 @@ void PeerMachine::want_links(Instant now, PeerActions& out) {
     if (is_gone(peer)) dropped.push_back(peer);
   std::erase_if(links_up_, is_gone);
   std::erase_if(detours_, [&](const auto& entry) { return is_gone(entry.first); });
+  std::erase_if(delays_us_, [&](const auto& entry) { return is_gone(entry.first); });
   std::erase_if(refused_, is_gone);
   std::erase_if(fresh_, is_gone);
   std::erase_if(link_news_, [&](const auto& entry) { return is_gone(entry.first); });
@@ -115,9 +123,13 @@ void PeerMachine::need_links(Instant now, const std::set<PeerId>& members, PeerA
   want_links(now, out);
 }
 
-void PeerMachine::link_changed(Instant now, PeerId peer, LinkChange change, PeerId by) {
+void PeerMachine::link_changed(Instant now, PeerId peer, LinkChange change, PeerId by, Duration round_trip) {
   if (change == LinkChange::refused && (links_up_.contains(peer) || !refused_.insert(peer).second)) return;
   detours_.erase(peer);
+  delays_us_.erase(peer);
+  if (change == LinkChange::up && round_trip > Duration{})
+    delays_us_[peer] = static_cast<std::uint32_t>(std::clamp<std::int64_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(round_trip).count() / 2, 1, kDelayUsMax));
   if (by != PeerId{}) detours_[peer] = by;
   if (change == LinkChange::up) {
     links_up_.insert(peer);
@@ -211,16 +223,28 @@ void PeerMachine::note_links_to(Instant now, const std::vector<Member>& came) {
     if (links_up_.contains(member.id)) note_link(now, member.id, LinkChange::up);
 }
 
+/// Nothing is planned by delays where not everybody has links to all.
+void PeerMachine::add_up(Linked& linked, PeerId peer) const {
+  linked.up.push_back(peer);
+  if (!has_all_links()) return;
+  const auto delay = delays_us_.find(peer);
+  linked.delays_us.push_back(delay == delays_us_.end() ? 0 : delay->second);
+}
+
 void PeerMachine::tell_links(PeerActions& out) {
   tell_links_at_.reset();
   Linked linked;
   for (const auto& [peer, change] : link_news_) {
-    (change == LinkChange::up ? linked.up : linked.down).push_back(peer);
+    if (change == LinkChange::up)
+      add_up(linked, peer);
+    else
+      linked.down.push_back(peer);
     if (const auto at = detours_.find(peer); at != detours_.end())
       linked.detours.push_back({.to = peer, .by = at->second});
     if (change == LinkChange::refused) linked.refused.push_back(peer);
   }
   link_news_.clear();
+  forget_unknown(linked);
   if (!linked.up.empty() || !linked.down.empty()) tell_master(std::move(linked), out);
 }
 
@@ -229,7 +253,7 @@ void PeerMachine::tell_all_links(PeerActions& out) {
   link_news_.clear();
   tell_links_at_.reset();
   Linked linked{.all = true, .up = {}, .down = {}, .refused = {}};
-  linked.up.assign(links_up_.begin(), links_up_.end());
+  for (const PeerId peer : links_up_) add_up(linked, peer);
   for (const auto& [peer, by] : detours_) linked.detours.push_back({.to = peer, .by = by});
   if (phase_ == Phase::member)
     for (const Member& member : view_.members)
@@ -237,6 +261,7 @@ void PeerMachine::tell_all_links(PeerActions& out) {
         linked.down.push_back(member.id);
   for (const PeerId peer : linked.down)
     if (refused_.contains(peer)) linked.refused.push_back(peer);
+  forget_unknown(linked);
   tell_master(std::move(linked), out);
 }
 

@@ -204,6 +204,11 @@ void MasterMachine::State::said(Instant now, PeerId id, const Linked& message, M
       if (const auto known = from.measured.find(to); known != from.measured.end()) known->second.by.reset();
     for (const Linked::Detour& detour : message.detours)
       if (from.linked.contains(detour.to)) from.measured[detour.to].by = detour.by;
+    // What traffic has shown is known better.
+    for (std::size_t i = 0; i < message.delays_us.size() && i < message.up.size(); ++i)
+      if (message.delays_us[i] != 0 && from.linked.contains(message.up[i]))
+        if (MeasuredLink& known = from.measured[message.up[i]]; known.bytes_per_second == 0)
+          known.delay_ns = std::uint64_t{1000} * message.delays_us[i];
   }
   const std::set<PeerId> refused(message.refused.begin(), message.refused.end());
   for (const PeerId to : message.down) {

@@ -41,9 +41,11 @@ Result<std::shared_ptr<const Network>> make_network(const topology::Matrix& matr
   if (const auto checked = topology::check(matrix); !checked.ok()) return checked.error();
   if (with_relays != nullptr)
     if (const auto checked = topology::check(*with_relays); !checked.ok()) return checked.error();
-  if (!topology::knows_rates(matrix) && !topology::misses_pairs(matrix)) return std::shared_ptr<const Network>();
+  const bool says_bytes = topology::knows_rates(matrix) || topology::misses_pairs(matrix);
   Network made{.estimates = topology::Estimates(matrix), .ring = {}, .direct = {}, .regions = {},
                .flat_along_links = {}, .deep_along_links = {}, .with_relays = {}, .relayed = {}};
+  // Delays alone say only who is near whom.
+  if (!says_bytes && !made.estimates.regions().structured()) return std::shared_ptr<const Network>();
   made.direct = direct_shares(made.estimates);
   made.regions = region_shares(made.estimates);
   if (made.estimates.avoids_pairs()) {

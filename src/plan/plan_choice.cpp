@@ -52,7 +52,7 @@ PlanKind kind_without_rates(const PlanInput& in, std::string& reason) {
     reason = "asked for";
     return in.kind;
   }
-  if (in.network != nullptr)
+  if (in.network != nullptr && in.elements == 0)
     reason = "direct: there is nothing to move";
   else if (in.between_hosts)
     reason = "direct: nothing is known of the links yet";
@@ -273,7 +273,7 @@ class Choice {
   const std::string& regions_reason() const { return in_.network->estimates.regions().reason; }
 
   std::string reason_of_rates() const {
-    if (!in_.network->estimates.knows_rates()) return "no rates are known of the links yet";
+    if (!in_.network->estimates.knows_rates()) return "no rates are known of the links yet, only delays";
     const double chosen = candidates_.front().seconds();
     std::string reason = in_words(chosen) + " predicted";
     if (candidates_.size() > 1 && candidates_[1].seconds() < chosen)
@@ -339,7 +339,8 @@ std::uint64_t slowest_in_memory_bytes(const PlanInput& in) {
 /// A first large call shows what relays can do. A small one is over sooner without them.
 bool uses_relays_unknown(const PlanInput& in, Plan& plan) {
   const bool asks_for_it = in.kind == PlanKind::automatic || in.kind == PlanKind::direct;
-  if (in.relays == 0 || in.network != nullptr || in.collective != Collective::all_reduce || !asks_for_it ||
+  const bool is_unknown = in.network == nullptr || (!in.network->estimates.knows_rates() && !avoids_pairs(in));
+  if (in.relays == 0 || in.row_width != 0 || !is_unknown || in.collective != Collective::all_reduce || !asks_for_it ||
       plan.chunking.chunks() < in.world_size + in.relays || plan.chunking.chunks() > limits::kRelayedChunksMax)
     return false;
   return kind_without_rates(in, plan.reason) == PlanKind::direct;
@@ -364,11 +365,13 @@ Plan make_plan(const PlanInput& in) {
             .trees = {},
             .cycle = {},
             .predicted_seconds = 0};
+  if (uses_relays_unknown(in, plan)) {
+    use_relays_in_turn(in, plan);
+    return plan;
+  }
   if (in.network != nullptr && plan.chunking.chunks() > 0) return Choice(in, plan).make();
   if (in.row_width != 0)
     use_rows(in, plan);
-  else if (uses_relays_unknown(in, plan))
-    use_relays_in_turn(in, plan);
   else if (kind_without_rates(in, plan.reason) == PlanKind::ring)
     use_ring(in, plan);
   else

@@ -23,10 +23,10 @@ inline constexpr std::uint32_t kNoCable = std::numeric_limits<std::uint32_t>::ma
 /// one cable.
 ///
 /// A pair without a way of its own is as slow as the slower half of its detour, and as far as both halves. Where no
-/// rate is known at all, all are taken to be equal.
+/// rate is known at all, all are taken to be equal; within a region four times those between regions.
 class Estimates {
  public:
-  /// `matrix` has passed check(), and knows_rates() or misses_pairs(). O(N^2); with k pairs that are missing
+  /// `matrix` has passed check(). O(N^2); with k pairs that are missing
   /// O(N^2 + k N).
   explicit Estimates(const Matrix& matrix);
 
@@ -78,6 +78,7 @@ class Estimates {
   void estimate_detours();
   bool links_join_all() const;
   void take_observed_cables(const Matrix& matrix);
+  void assume_near_is_fast();
   void assume_cables_between_regions();
 
   std::uint32_t world_size_;

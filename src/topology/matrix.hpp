@@ -72,7 +72,7 @@ struct Matrix {
 /// O(N^2). Error: invalid_argument, saying what is wrong.
 Result<void> check(const Matrix& matrix);
 
-/// Whether any rate is known. Delays alone say nothing about bytes: one plans as without a matrix.
+/// Whether any rate is known. Delays alone say nothing about bytes, but which members are near each other.
 bool knows_rates(const Matrix& matrix);
 
 /// Whether some pair has no way of its own. That alone is enough to plan from.

@@ -404,6 +404,8 @@ class Judge {
     const auto by = peers(from.detour_by(), "go-betweens");
     if (to.size() != by.size()) refuse("it has detours that lead nowhere");
     for (std::size_t i = 0; !error_ && i < to.size(); ++i) linked.detours.push_back({.to = to[i], .by = by[i]});
+    if (!from.delay_us().empty() && from.delay_us_size() != from.up_size()) refuse("not each of its links has a delay");
+    if (!error_) linked.delays_us.assign(from.delay_us().begin(), from.delay_us().end());
     return linked;
   }
 

@@ -269,6 +269,7 @@ struct PeerMessageWriter {
       body.add_detour_to(detour.to.value);
       body.add_detour_by(detour.by.value);
     }
+    for (const std::uint32_t delay : from.delays_us) body.add_delay_us(delay);
   }
   void operator()(const Unreached& from) {
     to.mutable_unreached();

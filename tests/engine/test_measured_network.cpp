@@ -60,15 +60,18 @@ TEST_CASE("a cable is as wide as what passed at one time, not with what passed w
   CHECK(matrix.pair(0, 5).bytes_per_second == 300 * kMegabit);
 }
 
-TEST_CASE("measures in which no rate is known are no network") {
+TEST_CASE("measures in which no rate is known are a network only if delays part regions") {
+  const bool has_regions = GENERATE(true, false);
   Measures measures = two_regions();
   for (LinkRow& row : measures.rows) {
     row.bytes_per_second.assign(8, 0);
     row.uplink_bytes_per_second = row.downlink_bytes_per_second = 0;
+    if (!has_regions) row.delay_ns.assign(8, 20'000'000);
   }
   const auto network = make_network(matrix_of(measures));
   REQUIRE(network.ok());
-  CHECK(*network == nullptr);
+  CHECK((*network != nullptr) == has_regions);
+  if (has_regions) CHECK_FALSE((*network)->estimates.knows_rates());
 }
 
 TEST_CASE("members that have told nothing yet, and absurd values, do no harm") {

@@ -138,13 +138,14 @@ TEST_CASE("members plan the next collective of a tag from what the commit of the
     CHECK(version(peer, 7) == 1);
     CHECK(version(peer, 8) == 1);
   }
-  // A new view begins with nothing.
+  // A new view begins with what its members have measured of each other before.
   bench.connect(3);
   bench.pass(seconds(1));
   bench.update({1, 2});
   for (const std::uint64_t peer : {1, 2, 3}) {
-    CHECK(version(peer, 7) == 0);
-    CHECK(bench.peer(peer).machine.plan_basis(8).measures == nullptr);
+    CHECK(version(peer, 7) == 1);
+    REQUIRE(bench.peer(peer).machine.plan_basis(8).measures != nullptr);
+    CHECK(bench.peer(peer).machine.plan_basis(8).measures->rows[0].bytes_per_second == std::vector<std::uint64_t>{100, 100, 0});
   }
 }
 
@@ -224,13 +225,36 @@ TEST_CASE("ways that members do not have are told with what they measured, by pe
   CHECK(bench.last<Measures>(1).rows[0].detours.empty());
 }
 
-TEST_CASE("a view whose members have all ways begins with nothing known") {
+TEST_CASE("a view begins with what its members have measured before, a large one with nothing") {
   MasterBench bench;
-  bench.found(3);
+  const std::uint64_t size = GENERATE(3, 18);
+  bench.found(size);
   measure(bench, 1, 100);
-  commit(bench, {1, 2, 3}, 0, 0);
-  bench.say(3, Leave{});
-  CHECK(bench.last<StartView>(1).measures == 0);
+  Peers all;
+  for (std::uint64_t peer = 1; peer <= size; ++peer) all.push_back(peer);
+  commit(bench, all, 0, 0);
+  bench.say(size, Leave{});
+  CHECK(bench.last<StartView>(1).measures == (size == 3 ? 1 : 0));
+  CHECK(bench.count<Measures>(2) == (size == 3 ? 2u : 1u));
+}
+
+TEST_CASE("the first view of a run begins with the delays that handshakes have shown, if they matter") {
+  const std::uint32_t delay_us = GENERATE(0, 400, 40'000);
+  MasterBench bench;
+  for (const std::uint64_t peer : {1, 2}) bench.hello(peer);
+  for (const std::uint64_t peer : {1, 2}) {
+    Linked linked{.all = true, .up = {MasterBench::id(3 - peer)}};
+    if (delay_us != 0) linked.delays_us = {delay_us};
+    bench.say(peer, linked);
+  }
+  bench.pass(MasterConfig{}.bootstrap);
+  const bool matters = delay_us >= 1000;
+  REQUIRE(bench.members(1) == Peers{1, 2});
+  CHECK(bench.last<StartView>(1).measures == (matters ? 1 : 0));
+  REQUIRE(bench.count<Measures>(2) == (matters ? 1u : 0u));
+  if (!matters) return;
+  CHECK(bench.last<Measures>(2).rows[0].delay_ns == std::vector<std::uint64_t>{0, 40'000'000});
+  CHECK(bench.last<Measures>(2).rows[1].bytes_per_second == std::vector<std::uint64_t>{0, 0});
 }
 
 TEST_CASE("members plan from what came with their view, and from nothing that came for another one") {

@@ -289,4 +289,26 @@ TEST_CASE("measure: how long planning takes", "[.measure]") {
     }
 }
 
+TEST_CASE("with delays alone a large call goes by regions, and a small one by the fewest hops") {
+  topology::Matrix matrix = sample_of_regions({.sizes = {4, 4}});
+  matrix.cables.clear();
+  for (topology::PairMeasure& pair : matrix.pairs) pair.bytes_per_second = 0;
+  for (topology::MemberMeasure& member : matrix.members)
+    member.uplink_bytes_per_second = member.downlink_bytes_per_second = 0;
+  const auto network = network_of(matrix);
+  PlanInput input{.world_size = 8, .elements = 16 << 20, .network = network.get()};
+  const Plan large = make_plan(input);
+  INFO(large.reason);
+  CHECK(large.kind == PlanKind::hierarchical);
+  CHECK(large.reason.find("only delays") != std::string::npos);
+  // Nothing is predicted, and nothing is paced by it.
+  CHECK(large.predicted_seconds == 0);
+  input.elements = 1024;
+  CHECK(make_plan(input).kind == PlanKind::direct);
+  // Where members are not in regions, delays say nothing.
+  for (topology::PairMeasure& pair : matrix.pairs)
+    if (pair.delay_ns != 0) pair.delay_ns = milliseconds_in_ns(40);
+  CHECK(make_network(matrix).value() == nullptr);
+}
+
 }  // namespace hawser

@@ -358,9 +358,13 @@ inline PeerMessage any_peer_message(Random& random, std::size_t kind) {
                        .period_ms = any_number(random),
                        .flows = any_flows(random)};
     case 5: return UpdateCall{.first = random.chance(1, 2)};
-    case 6:
-      return Linked{.all = random.chance(1, 2), .up = any_peers(random), .down = any_peers(random),
+    case 6: {
+      Linked linked{.all = random.chance(1, 2), .up = any_peers(random), .down = any_peers(random),
                     .refused = any_peers(random), .detours = any_detours(random)};
+      if (random.chance(1, 2))
+        for (std::size_t i = 0; i < linked.up.size(); ++i) linked.delays_us.push_back(any_number_32(random));
+      return linked;
+    }
     case 7: return Leave{};
     case 8: return Ping{};
     case 10: return Measured{.view = ViewId{random.next()}, .row = any_link_row(random, random.below(5))};
