@@ -621,7 +621,8 @@ typedef struct hawserReduceInfo {
   uint64_t reduce_us;            /**< Part of wait_us and transfer_us that was spent computing. */
   uint32_t attempts;             /**< 1, or the number of calls that hawserAllReduceMany made. */
   char plan_reason[HAWSER_REASON_BYTES]; /**< Why this plan was taken, in words. */
-  uint64_t predicted_us; /**< Predicted duration with the commit. 0: the links are not measured. */
+  uint64_t predicted_us; /**< Predicted from when all had called to the commit: by the plan, times what
+                            * the latest calls alike took of that. 0: the links are not measured. */
 } hawserReduceInfo_t;
 
 #define HAWSER_REDUCE_INFO_INIT \

@@ -572,7 +572,6 @@ void PeerEngine::State::follow_one(Instant now, const OpCommitted& committed, En
   info.rank = machine_.view().rank_of(machine_.self()).value_or(0);
   info.plan = op.execution->plan_kind();
   info.plan_reason = op.execution->plan_reason();
-  info.predicted_seconds = op.execution->predicted_seconds();
   info.bytes_sent = op.bytes_sent;
   info.bytes_received = op.bytes_received;
   const Instant whole = op.whole.value_or(now);
@@ -580,6 +579,11 @@ void PeerEngine::State::follow_one(Instant now, const OpCommitted& committed, En
   info.transfer = whole - op.all_called;
   info.reduce = op.in_kernels;
   info.commit = now - whole;
+  const double predicted = op.execution->predicted_seconds();
+  const std::uint64_t bytes = op.signature.count * wire_bytes(op.signature).down / 1024;
+  info.predicted_seconds = predictions_.corrected(op.signature.collective, info.plan, bytes, predicted);
+  predictions_.took(op.signature.collective, info.plan, bytes, predicted,
+                    std::chrono::duration<double>(info.transfer + info.commit).count());
   end_call(committed.key, false, {op.call, {Status::success, {}}, std::move(info)}, out);
   if (machine_.is_relay()) {
     PeerActions actions;

@@ -15,6 +15,7 @@
 #include "plan/plan_cache.hpp"
 #include "engine/compression_choice.hpp"
 #include "engine/link_probing.hpp"
+#include "engine/prediction_record.hpp"
 #include "engine/peer_engine.hpp"
 #include "shared_state/prefetch_guest.hpp"
 #include "shared_state/prefetch_server.hpp"
@@ -320,6 +321,7 @@ class PeerEngine::State {
   std::optional<CallId> connect_call_;
   std::optional<CallId> update_call_;
   std::vector<Wait> waits_;
+  PredictionRecord predictions_;
   std::map<OpKey, Op> ops_;
   std::map<PeerId, Link> links_;
   std::map<OpKey, Ending> endings_;

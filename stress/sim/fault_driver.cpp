@@ -377,8 +377,10 @@ void FaultDriver::inject_hostile() {
   FrameHeader like;
   for (const auto& [id, call] : receiver->process->calls())
     if (call.kind == Call::Kind::reduce || call.kind == Call::Kind::sync) {
+      Signature signature = call.signature;
+      signature.measures = random.below(4);
       like.key = call.key;
-      like.signature = fingerprint(call.signature);
+      like.signature = fingerprint(signature);
     }
   world_.links.inject(*receiver, hostile_frame(random, like));
 }

@@ -102,20 +102,25 @@ void Stage::damage(const Command& command) {
     if (end->up && end->other->process == &process(command.word(1))) end->flip_next = true;
 }
 
-/// A chunk that the plan does not have.
+/// A chunk that the plan does not have. Of a call that is planned from the measures which its view began with, or from
+/// none.
 void Stage::hostile(const Command& command) {
   sim::LinkEnd* sender = any_connection(command);
   if (!sender) return;
-  sim::FrameInFlight frame;
-  frame.hostile = true;
-  for (const auto& [id, call] : sender->other->process->calls()) {
-    frame.header.key = call.key;
-    frame.header.signature = fingerprint(call.signature);
+  for (const std::uint64_t measures : {0, 1}) {
+    sim::FrameInFlight frame;
+    frame.hostile = true;
+    for (const auto& [id, call] : sender->other->process->calls()) {
+      Signature signature = call.signature;
+      signature.measures = measures;
+      frame.header.key = call.key;
+      frame.header.signature = fingerprint(signature);
+    }
+    frame.header.chunk = 1ULL << 40;
+    frame.header.payload_bytes = 4;
+    frame.payload.resize(4);
+    world().links.inject(*sender->other, std::move(frame));
   }
-  frame.header.chunk = 1ULL << 40;
-  frame.header.payload_bytes = 4;
-  frame.payload.resize(4);
-  world().links.inject(*sender->other, std::move(frame));
 }
 
 }  // namespace hawser::scenarios
