@@ -159,7 +159,10 @@ void MasterMachine::State::claim(Instant now, ConnectionId connection, const Res
     return drop_connection(connection, "too many peers say that they were members", out);
   if (recovering_ && !recovering_->chosen)
     if (const auto since = std::exchange(recovering_->deserted_since, std::nullopt))
-      if (!config_.has_lease || now > *since + kClaimsAtLeast) recovering_->began = now;
+      if (!config_.has_lease || now > *since + kClaimsAtLeast) {
+        recovering_->began = now;
+        recovering_->deadline = now + config_.recovery;
+      }
   if (!recovering_) {
     recovering_ = Recovering{.began = now, .deadline = now + config_.recovery};
     recovering_->lease_seen = lease_seen_.revision;

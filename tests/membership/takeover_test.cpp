@@ -187,6 +187,25 @@ TEST_CASE("members that wait with several masters go to the one with which more 
   CHECK(second.closed(1));
 }
 
+TEST_CASE("a master that all had left counts the time anew for whoever comes then") {
+  const Duration recovery = kStandsBy.recovery;
+  TwoMasters masters(5);
+  masters.go_to_second({1, 2});
+  masters.second.say(2, Leave{});
+  masters.second.close(1);
+  // It is remembered that one has said good-bye.
+  masters.second.pass(recovery - milliseconds(500));
+  REQUIRE(masters.second.machine().snapshot().recovering);
+  masters.go_to_second({3});
+  masters.second.pass(seconds(1));
+  CHECK(masters.second.machine().gathered() == 1);
+  masters.go_to_second({4, 5});
+  masters.second.see_others({.all_answered = true});
+  // The first one may still come.
+  masters.second.pass(recovery);
+  CHECK(masters.second.count<Welcome>(3) == 1);
+}
+
 TEST_CASE("of two masters with which equally many members wait one alone keeps them") {
   TwoMasters masters(4);
   masters.go_to_second({1, 2});
