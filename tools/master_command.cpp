@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "hawser.h"
+#include "log_level_option.hpp"
 
 namespace {
 
@@ -168,15 +169,6 @@ void add_master_command(CLI::App& app, int& status) {
       ->add_option("--straggler-ratio", config.straggler_ratio,
                    "A link is slow below this part of what it delivered before (default 0.25)")
       ->check(CLI::Range(0.0, 1.0));
-  const std::map<std::string, hawserLogLevel_t> levels{{"off", hawserLogOff},
-                                                       {"error", hawserLogError},
-                                                       {"warning", hawserLogWarning},
-                                                       {"notice", hawserLogNotice},
-                                                       {"info", hawserLogInfo},
-                                                       {"debug", hawserLogDebug}};
-  command
-      ->add_option("--log-level", arguments->log_level,
-                   "off, error, warning, notice, info or debug (default notice)")
-      ->transform(CLI::CheckedTransformer(levels, CLI::ignore_case));
+  add_log_level(*command, arguments->log_level);
   command->callback([arguments, &status] { status = serve(*arguments); });
 }

@@ -8,13 +8,13 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
 
 #include "hawser.h"
+#include "log_level_option.hpp"
 
 namespace {
 
@@ -161,15 +161,6 @@ void add_relay_command(CLI::App& app, int& status) {
                       "The run's secret, or a member's key (default: HAWSER_SECRET_FILE)");
   command->add_flag("--insecure", arguments->insecure,
                     "Without a key reach other machines all the same (also HAWSER_INSECURE=1)");
-  const std::map<std::string, hawserLogLevel_t> levels{{"off", hawserLogOff},
-                                                       {"error", hawserLogError},
-                                                       {"warning", hawserLogWarning},
-                                                       {"notice", hawserLogNotice},
-                                                       {"info", hawserLogInfo},
-                                                       {"debug", hawserLogDebug}};
-  command
-      ->add_option("--log-level", arguments->log_level,
-                   "off, error, warning, notice, info or debug (default notice)")
-      ->transform(CLI::CheckedTransformer(levels, CLI::ignore_case));
+  add_log_level(*command, arguments->log_level);
   command->callback([arguments, &status] { status = relay(*arguments); });
 }

@@ -113,6 +113,8 @@ void ControlNetwork::read_as_master(Connection& connection) {
   auto item = connection.to_master.take();
   if (std::holds_alternative<Connection::Up>(item)) {
     connection.master_open = true;
+    // It may have stepped down since it was dialled: whoever comes now is told by another one.
+    connection.service = master.service();
     connection.master->deliver(
         ConnectionOpened{.connection = connection.id, .remote_host = connection.peer->host(), .remote_port = 1});
     authenticate(connection);
