@@ -353,12 +353,15 @@ void MasterMachine::State::tell_to_stay(Instant now, const std::map<std::uint32_
   recovering.look_at = earlier(recovering.look_at, *recovering.told_to_stay + kToldToStay);
 }
 
-/// Of those who have accepted this master by now.
+/// Of those who have accepted this master by now. Without those that turn out to be behind, it may be another view from
+/// which the rest goes on: the one that a former master had started without them.
 bool MasterMachine::State::still_has_majority() {
   return std::all_of(recovering_->views.begin(), recovering_->views.end(), [&](auto& chosen) {
     MajorityChoice choice = majority_of(chosen.first, recovering_->run, true);
-    if (choice.view != chosen.second.view) return false;
-    chosen.second.footing = std::move(choice.footing);
+    if (!choice.view) return false;
+    chosen.second = {.view = *choice.view,
+                     .survivors = {choice.survivors.begin(), choice.survivors.end()},
+                     .footing = std::move(choice.footing)};
     return true;
   });
 }

@@ -187,6 +187,27 @@ TEST_CASE("members that wait with several masters go to the one with which more 
   CHECK(second.closed(1));
 }
 
+TEST_CASE("a run of two goes on without the one that was lost when their last collective was committed") {
+  TwoMasters masters(2);
+  const OpKey key = masters.first.key(1, 0, 0);
+  masters.first.say(2, Begun{.key = key, .signature = {.count = 10}});
+  masters.first.report(1, key);
+  // The first master waits for it, commits with whom it has left, and is gone before the other is back.
+  masters.first.close(2);
+  masters.first.link_down(1, {2}, true);
+  masters.first.pass(seconds(6));
+  REQUIRE(masters.first.count<Committed>(1) == 1);
+  REQUIRE(masters.first.members(1) == Peers{1});
+  REQUIRE(masters.first.members(2) == Peers{1, 2});
+  masters.go_to_second({1, 2});
+  masters.second.pass(seconds(2));
+  masters.second.say(1, OutcomesPresented{.undecided = {}, .committed = {key}});
+  masters.second.say(2, OutcomesPresented{.undecided = {MasterBench::undecided(key, false)}, .committed = {}});
+  CHECK(masters.second.machine().snapshot().serves);
+  CHECK(masters.second.members(1) == Peers{1});
+  CHECK(masters.second.count<Expelled>(2) == 1);
+}
+
 TEST_CASE("a master that all had left counts the time anew for whoever comes then") {
   const Duration recovery = kStandsBy.recovery;
   TwoMasters masters(5);
