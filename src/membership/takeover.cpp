@@ -267,6 +267,8 @@ void MasterMachine::State::nobody_is_left(Instant now, MasterActions& out) {
   lacking_.clear();
   arm(Timer::recovery, 0, std::nullopt);
   maybe_bootstrap(now, out);
+  // Those whom it serves have waited for the others.
+  check_update(now, out);
 }
 
 void MasterMachine::State::choose_to_take_over(Instant now, MasterActions& out) {
