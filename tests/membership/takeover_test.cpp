@@ -187,6 +187,43 @@ TEST_CASE("members that wait with several masters go to the one with which more 
   CHECK(second.closed(1));
 }
 
+TEST_CASE("members whose update-topology waits for former ones of another group are told once these have gone") {
+  MasterBench first(kBegins);
+  MasterBench second(kStandsBy, 99);
+  first.see_others(kAlone);
+  first.arrive({1, 2, 3});
+  first.arrive({11, 12}, 1);
+  for (int i = 0; i < 5; ++i) {
+    first.pass(milliseconds(300));
+    first.see_others(kAlone);
+  }
+  REQUIRE(first.members(1) == Peers{1, 2, 3});
+  REQUIRE(first.members(11) == Peers{11, 12});
+  const auto go_to_second = [&](const Peers& peers) {
+    for (const auto peer : peers) {
+      Resume claim = first.memory(peer);
+      claim.term = 1;
+      second.come_back(first, peer, claim);
+    }
+    second.see_others({.all_answered = false});
+  };
+  go_to_second({11, 12});
+  second.pass(seconds(1));
+  second.see_others({.all_answered = false});
+  second.pass(seconds(1));
+  second.present_outcomes({11, 12});
+  REQUIRE(second.machine().snapshot().serves);
+  // One of three is not enough.
+  go_to_second({1});
+  REQUIRE(second.machine().gathered() == 1);
+  second.call_update({11, 12});
+  CHECK(second.count<UpdateDone>(11) == 0);
+  second.close(1);
+  second.pass(milliseconds(100));
+  CHECK(second.count<UpdateDone>(11) == 1);
+  CHECK(second.count<UpdateDone>(12) == 1);
+}
+
 TEST_CASE("a run of two goes on without the one that was lost when their last collective was committed") {
   TwoMasters masters(2);
   const OpKey key = masters.first.key(1, 0, 0);
