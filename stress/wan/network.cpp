@@ -136,7 +136,10 @@ void Network::run(Happening happening) {
 }
 
 bool Network::cut_off(const Packet& packet) const {
-  if (paths_[packet.from * spec_.hosts.size() + packet.to].outage) return true;
+  const Path& path = paths_[packet.from * spec_.hosts.size() + packet.to];
+  if (path.outage) return true;
+  const std::uint32_t largest = packet.header_bytes + std::min(packet.payload_bytes, packet.segment_payload_bytes);
+  if (path.passes_bytes != 0 && largest > path.passes_bytes) return true;
   if (!partition_ || packet.from == packet.to) return false;
   const auto& part = partition_->part_of_host;
   return !part[packet.from] || part[packet.from] != part[packet.to];

@@ -66,6 +66,7 @@ class Network {
     std::uint64_t segments_until_loss = 0;
     FineInstant last_arrival{};
     bool outage = false;
+    std::uint32_t passes_bytes = 0;  ///< As PathChange::passes_bytes.
   };
   struct Happening {
     enum class Kind : std::uint8_t { wire_free, arrival, event };

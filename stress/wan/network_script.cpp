@@ -31,6 +31,7 @@ void Network::change(FineInstant now, const PathChange& change) {
     if (change.delay) path.spec.delay = *change.delay;
     if (change.jitter) path.spec.jitter = *change.jitter;
     if (change.outage) path.outage = *change.outage;
+    if (change.passes_bytes) path.passes_bytes = *change.passes_bytes;
     // The spec's check sees to it that a pair whose rate changes has a link of its own: the second one.
     if (change.bits_per_s) bottlenecks_[path.route[1]].set_rate(now, *change.bits_per_s);
     if (change.loss) {
@@ -53,7 +54,10 @@ void Network::change(FineInstant, const Partition& partition) { partition_ = par
 void Network::change(FineInstant, const Heal&) {
   partition_.reset();
   for (BottleneckIndex i = 0; i < outages_.size(); ++i) set_outage(i, false);
-  for (Path& path : paths_) path.outage = false;
+  for (Path& path : paths_) {
+    path.outage = false;
+    path.passes_bytes = 0;
+  }
 }
 
 }  // namespace hawser::wan

@@ -74,6 +74,8 @@ struct PathChange {
   std::optional<double> loss;
   std::optional<std::uint64_t> bits_per_s;
   std::optional<bool> outage;
+  /// IP packets of more bytes vanish, and nobody is told: a path MTU black hole (RFC 2923). 0: all pass.
+  std::optional<std::uint32_t> passes_bytes;
 };
 struct CableChange {
   std::uint32_t cable = 0;

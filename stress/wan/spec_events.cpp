@@ -56,6 +56,8 @@ PathChange read_path_change(TomlTable& table, const Spec& spec) {
   change.loss = table.number("loss", kLossRange);
   change.bits_per_s = read_rate(table, "rate_mbit");
   change.outage = table.flag("outage");
+  if (const auto bytes = table.number("passes_bytes", kPassesRangeBytes))
+    change.passes_bytes = static_cast<std::uint32_t>(*bytes);
   if (change.bits_per_s)
     for (const auto& [from, to] : change.pairs)
       if (spec.path(from, to).bits_per_s == 0)

@@ -13,6 +13,7 @@ namespace hawser::wan {
 
 inline constexpr NumberRange kDelayRangeMs{0, 60'000};
 inline constexpr NumberRange kLossRange{0, 0.9};
+inline constexpr NumberRange kPassesRangeBytes{0, 65'535};
 
 /// To whole microseconds.
 Duration duration_of(double ms);

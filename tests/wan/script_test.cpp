@@ -70,6 +70,25 @@ TEST_CASE("a pair's outage may be one way") {
   CHECK(passes(network, milliseconds(1300), 1, 0));
 }
 
+TEST_CASE("a way may let small packets pass alone, until all is well again") {
+  Network network = network_with(
+      "[[events]]\nat_s=1\nfrom=0\nto=1\npasses_bytes=1000\n[[events]]\nat_s=2\nheal=true\n");
+  const auto large = packet_of({.from = 0, .to = 1});
+  auto small = packet_of({.from = 0, .to = 1});
+  REQUIRE(large.header_bytes + large.payload_bytes > 1000);
+  small.payload_bytes = small.segment_payload_bytes = 500;
+  const auto arrives = [&](Duration when, const Packet& packet) {
+    drain(network, at(when) - microseconds(1));
+    network.enqueue(at(when), packet);
+    return !drain(network, at(when + milliseconds(100))).empty();
+  };
+  CHECK(arrives(milliseconds(500), large));
+  CHECK_FALSE(arrives(milliseconds(1100), large));
+  CHECK(arrives(milliseconds(1300), small));
+  CHECK_FALSE(passes(network, milliseconds(1500), 1, 0));
+  CHECK(arrives(milliseconds(2100), large));
+}
+
 TEST_CASE("a partition lets its parts talk inside, and heal ends everything") {
   Network network = network_with(
       "[[events]]\nat_s=1\npartition=[\"west\", [2]]\n"
