@@ -34,8 +34,8 @@ inline std::uint32_t connections_at_first(Duration round_trip, std::size_t links
 /// somewhere, at the receiver's access for example when many send to it at once: the pipe is full, and more
 /// connections would only take from each other. While their windows still grow, they are on their way to fill it themselves,
 /// and the queue that shows it would come too late. (The signal is that of TCP Vegas, Brakmo and Peterson 1995.)
-/// Where a queue overflows (much has to be sent again, and round trips are longer), there are too many: half of them go,
-/// and that many are not tried again for a while, each time longer. Where much has to be sent again and no queue is
+/// Where a queue overflows (much has to be sent again, and round trips are longer), there are too many: half of them
+/// go, and that many are not tried again for a while, each time longer. Where much has to be sent again and no queue is
 /// seen, either the way loses it, and more connections carry more, or the queue is too short to be seen, and more carry
 /// no more: then half of them go, too. Pure.
 class ConnectionCount {
@@ -52,11 +52,9 @@ class ConnectionCount {
   }
 
   std::uint32_t wanted() const { return wanted_; }
-  /// As of_few_that_fill() has it from now on.
-  void fill_with_few() {
-    if (!grows_) return;
-    grows_ = false;
-    wanted_ = std::min(wanted_, kFew);
+  /// As of_few_that_fill() has it from now on; with `takes_away`, no more than it has.
+  void fill_with_few(bool takes_away) {
+    if (std::exchange(grows_, false) && takes_away) wanted_ = std::min(wanted_, kFew);
   }
   /// The other side of the link has changed the number.
   void follow(Instant now, std::uint32_t wanted) {

@@ -109,19 +109,23 @@ std::optional<std::uint32_t> LinkTable::judge_count(Instant now, Link& link, Lin
   if (sample.round_trip_least > Duration{})
     out.emplace_back(RoundTrips{link.target.peer, sample.round_trip, sample.round_trip_least});
   in_use = in_use || sample.is_full;
+  // What a probe with many connections overflows is not the way's loss.
+  if (!link.is_widened && sum.fill_alone < sum.connections && link.losses.sample(sample)) use_bbr(link, out);
   if (!link.count || link.is_widened || link.is_single()) return std::nullopt;
   // The dialling side decides in the end: what this one asked for may not have come to be.
   if (!link.dials() && !link.count->is_settling(now) && link.count->wanted() != sum.connections)
     link.count->follow(now, sum.connections);
-  if (sum.fill_alone < sum.connections && link.losses.sample(sample)) use_bbr(link, out);
   const std::uint32_t before = link.count->wanted();
-  if (sum.fill_alone == sum.connections) link.count->fill_with_few();
+  // The accepting side adds none, and takes none away: the other direction may need them, without BBR.
+  if (sum.fill_alone == sum.connections) link.count->fill_with_few(link.dials());
   const std::uint32_t wanted = link.count->sample(now, sample);
   if (wanted == before) return std::nullopt;
+  const char* const why = wanted > before                     ? " do not fill it"
+                          : sum.fill_alone == sum.connections ? " are not needed with BBR"
+                                                              : " overflow a queue on the way";
   out.emplace_back(LogEvent{LogLevel::info, wanted > before ? "connections-added" : "connections-taken",
                             "the link to " + link.target.name + " gets " + std::to_string(wanted) + " connections: " +
-                                std::to_string(before) +
-                                (wanted > before ? " do not fill it" : link.uses_bbr ? " are not needed" : " overflow a queue on the way")});
+                                std::to_string(before) + why});
   return wanted;
 }
 

@@ -7,8 +7,8 @@
 
 namespace hawser {
 
-/// Whether a way loses segments by itself. A queue that overflows has stood before, and round trips were longer; what is
-/// lost while they are short was lost on the way: by a radio, a bad cable or a policer. For a congestion control that
+/// Whether a way loses segments by itself. A queue that overflows has stood before, and round trips were longer. What
+/// is lost while they are short was lost on the way: by a radio, a bad cable or a policer. For a congestion control that
 /// takes each loss for an overflow, as CUBIC does (Ha, Rhee and Xu 2008), such a way has hardly room. Pure.
 class LossJudge {
  public:

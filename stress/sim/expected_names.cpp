@@ -86,6 +86,7 @@ const std::vector<std::string_view>& expected_names() {
       "stranger: with a stolen token",
       "sim: buffers on a device",
       "sim: works on a device",
+      "sim: bbr chosen",
       "sim: connections asked for",
       "sim: greeting held",
       "sim: greeting in pieces",

@@ -93,6 +93,7 @@ PeerMessage Lies::linked() {
   for (const PeerId id : linked.down)
     if (world_.random.chance(2, 3)) linked.refused.push_back(id);
   if (world_.random.chance(1, 3)) linked.up.clear();
+  for (const PeerId peer : linked.up) linked.delays_us.push_back(static_cast<std::uint32_t>(peer.value));
   return linked;
 }
 

@@ -107,7 +107,8 @@ struct EventText {
     if (change.loss) text += line(", loss %g", *change.loss);
     if (change.bits_per_s) text += line(", rate %g Mbit/s", mbit(*change.bits_per_s));
     if (change.passes_bytes)
-      text += *change.passes_bytes == 0 ? ", packets of all sizes pass" : line(", packets of up to %u bytes pass", *change.passes_bytes);
+      text += *change.passes_bytes == 0 ? std::string(", packets of all sizes pass")
+                                        : line(", packets of up to %u bytes pass", *change.passes_bytes);
     return text + outage(change.outage);
   }
   std::string operator()(const CableChange& change) const {

@@ -41,8 +41,8 @@ class LoneRelay {
     say(RelayCall{.key = {.epoch = view_.epoch, .view = view_.id, .tag = tag_++, .sequence = 0},
                   .signature = signature});
     for (const EngineAction& action : out_)
-      if (const auto* const log = std::get_if<LogEvent>(&action); log && std::string_view(log->what) == "relay-call-odd")
-        return log->text;
+      if (const auto* const log = std::get_if<LogEvent>(&action))
+        if (std::string_view(log->what) == "relay-call-odd") return log->text;
     return {};
   }
 

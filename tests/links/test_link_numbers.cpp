@@ -206,6 +206,36 @@ TEST_CASE("a link whose way loses segments gets BBR, on connections that come la
   CHECK(link.count<UseBbr>() == 1);
 }
 
+TEST_CASE("the accepting side of a link that gets BBR leaves the number of connections to the other one") {
+  TableBench link({.connections_per_link = 0, .may_use_bbr = true});
+  link.open(at(0), kSmall, std::nullopt);
+  for (std::uint32_t index = 0; index < 4; ++index) link.greeted(at(10), index, 4);
+  ConnectionSample alone = kRoomy;
+  alone.state.fills_alone = true;
+  std::size_t asked = 0;
+  for (int i = 1; i < 20; ++i) {
+    sample(link, at(3000 + 100 * i), alone);
+    asked += link.count<AskConnections>();
+  }
+  CHECK(asked == 0);
+  CHECK(link.table.connections(kSmall) == 4);
+}
+
+TEST_CASE("a lossy way gets BBR though the number of its connections is fixed") {
+  TableBench link({.connections_per_link = 1, .may_use_bbr = true});
+  link.open(at(0));
+  link.let_all_through(at(10));
+  ConnectionSample lossy = kRoomy;
+  std::size_t told = 0;
+  for (int i = 1; i < 10; ++i) {
+    lossy.state.segments_sent += 500;
+    lossy.state.segments_repeated += 10;
+    sample(link, at(3000 + 100 * i), lossy);
+    told += link.count<UseBbr>();
+  }
+  CHECK(told == 1);
+}
+
 TEST_CASE("links are sampled ten times a second while one is full, and not on one machine") {
   DialledLink link;
   CHECK_FALSE(link.table.is_sampling());

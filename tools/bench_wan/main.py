@@ -12,7 +12,7 @@ from pathlib import Path
 from events import events
 from lab import Programs, say
 from rows import Context, against_ring, homes, long_ways, lossy, optimized, quantized, relayed, small, third_missing
-from table import Line, as_json, markdown
+from table import Line, as_json, markdown, predictions
 
 ROWS: dict[int, Callable[[Context], list[Line]]] = {
     1: lossy,
@@ -69,6 +69,7 @@ def main() -> int:
         lines += ROWS[row](context)
     if lines:
         print(markdown(lines))
+        print(predictions(lines))
     if arguments.json:
         arguments.json.write_text(as_json(lines) + "\n")
     if arguments.picture:

@@ -20,6 +20,7 @@ class Call:
     seconds: float  # At the slowest member, from the call to its return.
     begin_s: float  # Since the lab's start; late by what told of the call's end: some round trips.
     plan: str = ""
+    predicted_s: float = 0  # 0: nothing was.
 
 
 @dataclass
@@ -77,8 +78,8 @@ def reduce_with_hawser(
         match = MEMBER_ROW.match(text)
         if not match:
             return
-        seconds = float(match[2].split()[0]) / 1e3
-        series.calls.append(Call(int(match[1]), seconds, since_s - seconds, match[3]))
+        seconds, predicted_s = (float(word) / 1e3 for word in match[2].split()[:2])
+        series.calls.append(Call(int(match[1]), seconds, since_s - seconds, match[3], predicted_s))
         if size >= MIB:
             say(f"  call {match[1]}: {seconds:.2f} s  {match[3]}")
 

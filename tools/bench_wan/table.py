@@ -76,5 +76,12 @@ def markdown(lines: Sequence[Line]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
+def predictions(lines: Sequence[Line]) -> str:
+    """How calls from the third one on came out; the second one is predicted from what the first has shown alone."""
+    calls = [call for line in lines for call in line.series.calls if call.number > 2 and call.predicted_s > 0]
+    near = [call for call in calls if abs(call.seconds / call.predicted_s - 1) <= 0.2]
+    return f"predictions: {len(near)} of {len(calls)} calls, from the third of each run on, took within 20 % of them"
+
+
 def as_json(lines: Sequence[Line]) -> str:
     return json.dumps([dataclasses.asdict(line) for line in lines], indent=1)
