@@ -79,6 +79,8 @@ def markdown(lines: Sequence[Line]) -> str:
 def predictions(lines: Sequence[Line]) -> str:
     """How calls from the third one on came out; the second one is predicted from what the first has shown alone."""
     calls = [call for line in lines for call in line.series.calls if call.number > 2 and call.predicted_s > 0]
+    if not calls:
+        return "predictions: none from a third call on"
     near = [call for call in calls if abs(call.seconds / call.predicted_s - 1) <= 0.2]
     return f"predictions: {len(near)} of {len(calls)} calls, from the third of each run on, took within 20 % of them"
 
