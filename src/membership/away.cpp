@@ -211,7 +211,8 @@ void MasterMachine::State::outcomes_of_member(Instant now, PeerId id, const Outc
   check_update(now, out);
 }
 
-/// Counts a returning member's call of update-topology, unless that call succeeded and the message was lost.
+/// Counts a returning member's call of update-topology, unless that call is over and the message was lost: it succeeded,
+/// or it was a party to a mismatch that ended a view.
 void MasterMachine::State::resume_vote(Instant now, PeerId id, const Resume& message, MasterActions& out) {
   Peer& peer = peers_.at(id);
   if (!message.in_update) return withdraw_vote(peer);
@@ -220,6 +221,14 @@ void MasterMachine::State::resume_vote(Instant now, PeerId id, const Resume& mes
     withdraw_vote(peer);
     return tell(peer,
                 UpdateDone{.error = {Status::success, {}},
+                           .update_round = group.update_round,
+                           .measures = group.measuring.at_update},
+                out);
+  }
+  if (const Error* const crossed = mismatch_since(group, message.view.id)) {
+    withdraw_vote(peer);
+    return tell(peer,
+                UpdateDone{.error = *crossed,
                            .update_round = group.update_round,
                            .measures = group.measuring.at_update},
                 out);

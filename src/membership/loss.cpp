@@ -86,6 +86,16 @@ Error MasterMachine::State::cause_of_end(const Group& group, ViewId view) {
                              "undone, and the inputs are intact: call again"};
 }
 
+/// The latest mismatch that ended this view or one after it; null if none of them ended so.
+const Error* MasterMachine::State::mismatch_since(const Group& group, ViewId view) {
+  const Error* latest = nullptr;
+  for (auto end = group.ended.rbegin(); end != group.ended.rend(); ++end) {
+    if (!latest && end->second.status == Status::mismatch) latest = &end->second;
+    if (end->first == view) return latest;
+  }
+  return nullptr;
+}
+
 /// The next view of a group, of which nobody has been told.
 void MasterMachine::State::set_view(Group& group, std::uint32_t number, std::vector<Member> members) {
   group.footing = next_footing(group);

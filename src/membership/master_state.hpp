@@ -502,6 +502,7 @@ class MasterMachine::State {
   void go_on_without(Instant now, std::uint32_t number, const std::vector<std::string>& reasons, MasterActions& out);
   static void end_view(Group& group, const Error& cause);
   static Error cause_of_end(const Group& group, ViewId view);
+  static const Error* mismatch_since(const Group& group, ViewId view);
   void start_view(Instant now, Group& group, std::vector<Member> members, const Error& cause, MasterActions& out);
   void set_view(Group& group, std::uint32_t number, std::vector<Member> members);
   void tell_new_view(Instant now, const Group& group, const Error& cause, MasterActions& out);

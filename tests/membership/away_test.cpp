@@ -213,6 +213,33 @@ TEST_CASE("an update-topology that ended while a member was away has ended for i
   }
 }
 
+TEST_CASE("an update-topology that a mismatch ended while a member was away is a mismatch for it, too") {
+  MasterBench bench(kPatient);
+  bench.found(3);
+  Resume memory = bench.memory(2);
+  memory.in_update = true;
+  memory.who.connection = 2;
+  for (const std::uint64_t peer : {2, 3}) bench.say(peer, UpdateCall{});
+  bench.close(2);
+  bench.begun(1, bench.key(1));
+  bench.pass(milliseconds(500));
+  REQUIRE(bench.last<UpdateDone>(3).error.status == Status::mismatch);
+  SECTION("in the latest view") {}
+  SECTION("before another end of a view") {
+    bench.say(3, Leave{});
+    REQUIRE(bench.last<StartView>(1).cause.status == Status::peer_lost);
+  }
+  bench.open(2);
+  bench.say(2, memory);
+  bench.say(2, OutcomesPresented{});
+  CHECK(bench.last<UpdateDone>(2).error.status == Status::mismatch);
+  // What it calls next is another call.
+  bench.say(2, UpdateCall{});
+  bench.say(1, UpdateCall{});
+  bench.say(3, UpdateCall{});
+  CHECK(bench.last<UpdateDone>(2).error.status == Status::success);
+}
+
 TEST_CASE("a member that is back in update-topology meets others that are in a collective") {
   MasterBench bench(kPatient);
   bench.found(2);
