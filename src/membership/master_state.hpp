@@ -527,6 +527,7 @@ class MasterMachine::State {
   void finish_group(Instant now, std::uint32_t number, const View& base, const Recovery& recovery, const Recovery& all,
                     MasterActions& out);
   static std::set<PeerId> members_behind(const View& base, const Recovery& recovery);
+  static bool lacks_one_of(const std::vector<OpKey>& committed, const View& view, const Claim& claim);
   void settle_recovered_ops(Group& group, const Recovery& recovery, const std::vector<Member>& survivors,
                             MasterActions& out);
   void expel_stranger(ConnectionId connection, const Error& error, MasterActions& out);

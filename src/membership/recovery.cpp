@@ -453,19 +453,43 @@ void MasterMachine::State::finish_group(Instant now, std::uint32_t number, const
                                 " members" + (absent.empty() ? std::string() : ", without " + names_of(absent))});
 }
 
-/// Members that lack the result of a collective which others know as committed: the former master had lost them
-/// when it committed that, and nobody lived to tell.
+/// Members that lack the result of a collective which others know as committed. The former master had lost them when it
+/// committed that, and nobody lived to tell. Or two masters went on from one view, and the one that these followed ended
+/// the collective with an error.
 std::set<PeerId> MasterMachine::State::members_behind(const View& base, const Recovery& recovery) {
   std::set<OpKey> committed;
   for (const auto& [peer, claim] : recovery.claims)
     if (base.find(peer) && claim.outcomes)
       committed.insert(claim.outcomes->committed.begin(), claim.outcomes->committed.end());
+  std::map<ViewId, std::pair<const View*, std::vector<OpKey>>> by_view;
+  for (const OpKey& key : committed) by_view[key.view].second.push_back(key);
+  for (const auto& [mark, view] : recovery.views)
+    if (const auto of_view = by_view.find(mark.id); of_view != by_view.end()) of_view->second.first = &view;
   std::set<PeerId> behind;
-  for (const auto& [peer, claim] : recovery.claims)
-    if (claim.outcomes)
-      for (const UndecidedOp& op : claim.outcomes->undecided)
-        if (!op.reported && committed.contains(op.key)) behind.insert(peer);
+  for (const auto& [peer, claim] : recovery.claims) {
+    if (!claim.outcomes) continue;
+    const auto is_open = [&](const UndecidedOp& op) { return !op.reported && committed.contains(op.key); };
+    const auto was_told_otherwise = [&, &peer = peer, &claim = claim](const auto& of_view) {
+      const View* const view = of_view.second.first;
+      return view != nullptr && view->find(peer) && lacks_one_of(of_view.second.second, *view, claim);
+    };
+    if (std::any_of(claim.outcomes->undecided.begin(), claim.outcomes->undecided.end(), is_open) ||
+        std::any_of(by_view.begin(), by_view.end(), was_told_otherwise))
+      behind.insert(peer);
+  }
   return behind;
+}
+
+/// Of a view that is over for a member, it knows all collectives that were committed; save what it has forgotten since.
+bool MasterMachine::State::lacks_one_of(const std::vector<OpKey>& committed, const View& view, const Claim& claim) {
+  if (claim.resume.view.epoch <= view.epoch) return false;
+  const std::vector<OpKey>& known = claim.outcomes->committed;
+  const bool may_have_forgotten =
+      known.size() >= limits::kOutcomesRememberedMax &&
+      std::none_of(known.begin(), known.end(), [&](const OpKey& key) { return key.epoch < view.epoch; });
+  return !may_have_forgotten && std::any_of(committed.begin(), committed.end(), [&](const OpKey& key) {
+    return std::find(known.begin(), known.end(), key) == known.end();
+  });
 }
 
 void MasterMachine::State::settle_recovered_ops(Group& group, const Recovery& recovery,

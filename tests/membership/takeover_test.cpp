@@ -245,6 +245,34 @@ TEST_CASE("a run of two goes on without the one that was lost when their last co
   CHECK(masters.second.count<Expelled>(2) == 1);
 }
 
+TEST_CASE("a member whose master had ended what another one committed does not go on with the rest") {
+  TwoMasters masters(5);
+  MasterBench& second = masters.second;
+  const OpKey key = masters.first.key(1, 0, 0);
+  std::map<std::uint64_t, Resume> memories;
+  for (const std::uint64_t peer : {1, 2, 3}) memories.emplace(peer, masters.first.memory(peer));
+  const View base = masters.first.view(1);
+  masters.first.say(4, Leave{});
+  REQUIRE(masters.first.members(5) == Peers{1, 2, 3, 5});
+  masters.go_to_second({5});
+  for (auto& [peer, memory] : memories) {
+    memory.term = 1;
+    memory.whole = true;
+    second.say_back(masters.first, peer, memory);
+    second.say(peer, ViewPresented{base});
+  }
+  second.see_others({.all_answered = false});
+  second.pass(seconds(2));
+  const bool knows = GENERATE(false, true);
+  for (const std::uint64_t peer : {1, 2}) second.say(peer, OutcomesPresented{.undecided = {}, .committed = {key}});
+  second.say(3, OutcomesPresented{.undecided = {MasterBench::undecided(key, true)}, .committed = {}});
+  second.say(5, OutcomesPresented{.undecided = {}, .committed = knows ? std::vector{key} : std::vector<OpKey>{}});
+  REQUIRE(second.machine().snapshot().serves);
+  CHECK(second.count<Committed>(3) == 1);
+  CHECK(second.members(1) == (knows ? Peers{1, 2, 3, 5} : Peers{1, 2, 3}));
+  CHECK(second.count<Expelled>(5) == (knows ? 0U : 1U));
+}
+
 TEST_CASE("a master that all had left counts the time anew for whoever comes then") {
   const Duration recovery = kStandsBy.recovery;
   TwoMasters masters(5);
