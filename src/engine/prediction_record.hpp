@@ -23,9 +23,9 @@ class PredictionRecord {
     const auto found = ratios_.find(key(collective, plan, bytes));
     return found == ratios_.end() ? predicted : predicted * found->second.median();
   }
-  void took(Collective collective, PlanKind plan, std::uint64_t bytes, double predicted, double seconds) {
-    if (predicted <= 0 || seconds <= 0) return;
-    ratios_[key(collective, plan, bytes)].take(seconds / predicted);
+  void took(Collective collective, PlanKind plan, std::uint64_t bytes, double predicted, double took_seconds) {
+    if (predicted <= 0 || took_seconds <= 0) return;
+    ratios_[key(collective, plan, bytes)].take(took_seconds / predicted);
   }
 
  private:

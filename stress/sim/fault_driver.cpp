@@ -180,6 +180,7 @@ void FaultDriver::happen(Kind kind) {
       const auto ends = world_.links.established();
       if (ends.empty()) return;
       LinkEnd& end = *ends[static_cast<std::size_t>(random.below(ends.size()))];
+      if (faults_.gentle && (may_be_away(*end.process) || may_be_away(*end.other->process))) return;
       coverage.saw(kind == Kind::cut_link ? "fault: cut a connection" : "fault: cut a link");
       if (kind == Kind::cut_link) return world_.links.cut(end);
       return world_.links.cut_pair(*end.process, *end.other->process);
@@ -274,11 +275,22 @@ void FaultDriver::block(Process& a, Process& b) {
   });
 }
 
+/// Its connection to the master is dead, and it may not know that yet. If its links break meanwhile, it is taken for dead.
+bool FaultDriver::may_be_away(const Process& process) const {
+  const auto last = half_open_at_.find(process.number());
+  return last != half_open_at_.end() && world_.queue.now() < last->second + 2 * world_.profile.master.recovery;
+}
+
 void FaultDriver::cut_control(Process& process) {
   static constexpr CutSeenBy kWho[] = {CutSeenBy::peer, CutSeenBy::master, CutSeenBy::nobody};
   // Whoever loses one dead connection after another within one grace is away for longer than that.
   Instant& last = half_open_at_[process.number()];
   if (faults_.gentle && last != Instant{} && world_.queue.now() < last + 2 * world_.profile.master.recovery) return;
+  const auto ends = world_.links.established();
+  const bool has_links = std::any_of(ends.begin(), ends.end(), [&](const LinkEnd* end) {
+    return end->process == &process || end->other->process == &process;
+  });
+  if (faults_.gentle && !has_links) return;
   last = world_.queue.now();
   world_.checker.control_disturbed();
   world_.coverage.saw("fault: half-open control");

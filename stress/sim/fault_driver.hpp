@@ -77,6 +77,7 @@ class FaultDriver {
   void split();
   MasterProcess& any_master();
   void cut_control(Process& process);
+  bool may_be_away(const Process& process) const;
   void inject_hostile();
   void block(Process& a, Process& b);
   Process* any(bool running_only);
