@@ -27,6 +27,9 @@ enum class PlantedFault {
   trusted_payload,    ///< Whoever says that a payload needs no checksum is believed.
   open_ban,           ///< Whoever has a key is heard, banned or not.
   misplaced_contribution,  ///< What a member has signed of a contribution is kept as another one's.
+  // Of update-topology calls that are over before they are called.
+  forgotten_round,   ///< A member that resumes does not tell that its next update-topology is over.
+  starved_newcomer,  ///< The next update-topology is over for the members, also if somebody waits for admission.
   // Of several masters.
   forgotten_term,  ///< A member hears a master that it has heard another one supersede.
   lone_master,     ///< A master goes on with however few members of its view it has left.
@@ -73,6 +76,8 @@ inline constexpr std::pair<std::string_view, PlantedFault> kPlantedFaults[] = {
     {"trusted_payload", PlantedFault::trusted_payload},
     {"open_ban", PlantedFault::open_ban},
     {"misplaced_contribution", PlantedFault::misplaced_contribution},
+    {"forgotten_round", PlantedFault::forgotten_round},
+    {"starved_newcomer", PlantedFault::starved_newcomer},
     {"any_key", PlantedFault::any_key},
     {"forgotten_term", PlantedFault::forgotten_term},
     {"lone_master", PlantedFault::lone_master},

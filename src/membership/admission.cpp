@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/limits.hpp"
+#include "base/planted_fault.hpp"
 #include "membership/master_state.hpp"
 
 /// Update-topology and admission: when all members of all groups have called, the newcomers that have links to all
@@ -21,31 +22,39 @@ constexpr Duration kFirstLinks = seconds(2);
 // ------------------------------------------------------------------------------------------- the vote
 
 void MasterMachine::State::said(Instant now, PeerId id, const UpdateCall& message, MasterActions& out) {
-  if (Claim* const known = claim_of(id)) {
-    known->resume.in_update = true;
-    known->resume.first = message.first;
-    return;
-  }
-  if (!group_of(id)) return;
+  const auto remember = [&](Resume& resume) {
+    resume.in_update = message.waits;
+    resume.first = message.first;
+    resume.was_over = message.was_over;
+    resume.after_error = message.after_error;
+    resume.updates_made = std::min(message.update_round, resume.update_round);
+  };
+  if (Claim* const known = claim_of(id)) return remember(known->resume);
+  Group* const group = group_of(id);
+  if (!group) return;
   Peer& peer = peers_.at(id);
   if (peer.who.is_relay) return relay_calls(now, id, out);
-  if (peer.resuming) {
-    peer.resuming->in_update = true;
-    peer.resuming->first = message.first;
-  }
-  cast_vote(now, peer, message.first);
+  if (peer.resuming) remember(*peer.resuming);
+  peer.update_rounds = std::min(message.update_round, group->update_round);
+  peer.went_on = !message.waits;
+  if (message.waits && message.update_round >= group->update_round)
+    
+    cast_vote(now, peer,
+              {.first = message.first, .was_over = message.was_over, .after_error = message.after_error});
+  else if (message.waits && !peer.resuming)
+    tell_update_done(peer, *group, {Status::success, {}}, group->round_was_over, out);
   watch_group(now, peer.who.group, out);
   check_update(now, out);
 }
 
-void MasterMachine::State::cast_vote(Instant now, Peer& peer, bool first) {
+void MasterMachine::State::cast_vote(Instant now, Peer& peer, const UpdateVote& vote) {
   if (peer.in_update || peer.who.is_relay) return;
   Group& group = groups_.at(peer.who.group);
   peer.in_update = true;
-  peer.vote_is_first = first;
+  peer.vote = vote;
   ++votes_;
   ++group.in_update;
-  group.first_votes += first ? 1 : 0;
+  group.followers += vote.follows() ? 1 : 0;
   if (update_since_) return;
   update_since_ = now;
   arm(Timer::update, 0, now + config_.call_wait);
@@ -57,7 +66,7 @@ void MasterMachine::State::withdraw_vote(Peer& peer) {
   --votes_;
   if (const auto group = groups_.find(peer.who.group); group != groups_.end()) {
     --group->second.in_update;
-    group->second.first_votes -= peer.vote_is_first ? 1 : 0;
+    group->second.followers -= peer.vote.follows() ? 1 : 0;
   }
   if (votes_ > 0) return;
   update_since_.reset();
@@ -74,9 +83,11 @@ std::vector<Member> MasterMachine::State::members_of_all_groups() const {
 void MasterMachine::State::check_update(Instant now, MasterActions& out) {
   if (!update_since_ || recovering_) return;
   if (votes_ == world().size) {
+    if (release_who_are_behind(out)) return;
     admit_who_may(now, out);
     for (auto& [number, group] : groups_) {
       ++group.update_round;
+      group.round_was_over = false;
       group.measuring.at_update = group.measuring.version;
     }
     return end_update({Status::success, {}}, members_of_all_groups(), out);
@@ -99,6 +110,7 @@ void MasterMachine::State::end_update(const Error& error, const std::vector<Memb
     Peer& peer = peers_.at(member.id);
     if (!peer.in_update) continue;
     withdraw_vote(peer);
+    if (error.status == Status::success) peer.update_rounds = groups_.at(peer.who.group).update_round;
     if (hears(peer)) callers[peer.who.group].push_back(*peer.connection);
   }
   for (auto& [number, connections] : callers) {
@@ -108,10 +120,82 @@ void MasterMachine::State::end_update(const Error& error, const std::vector<Memb
   }
 }
 
-/// Newcomers that call update-topology first meet members that have gone on from the one which admitted them.
-void MasterMachine::State::release_first_votes(Group& group, MasterActions& out) {
-  if (group.first_votes == 0 || group.first_votes < group.in_update || group.ops.empty()) return;
-  end_update({Status::success, {}}, group.view.members, out);
+/// Where some have not waited in one that was over, and wait in the next one, the others go on to that. After an error it
+/// is the next one for all.
+bool MasterMachine::State::release_who_are_behind(MasterActions& out) {
+  bool are_some = false;
+  for (auto& [number, group] : groups_) {
+    std::vector<Peer*> behind;
+    bool some_are_ahead = false;
+    bool after_error = false;
+    for (const Member& member : group.view.members) {
+      Peer& peer = peers_.at(member.id);
+      if (!peer.in_update) continue;
+      after_error = after_error || peer.vote.after_error;
+      if (peer.vote.was_over)
+        behind.push_back(&peer);
+      else
+        some_are_ahead = true;
+    }
+    if (!some_are_ahead || after_error) continue;
+    are_some = are_some || !behind.empty();
+    for (Peer* const peer : behind) tell_update_done(*peer, group, {Status::success, {}}, true, out);
+  }
+  return are_some;
+}
+
+/// It is over for this one, whatever the others do.
+void MasterMachine::State::tell_update_done(Peer& peer, const Group& group, const Error& error, bool was_over,
+                                            MasterActions& out) {
+  withdraw_vote(peer);
+  if (error.status == Status::success) peer.update_rounds = group.update_round;
+  tell(peer,
+       UpdateDone{.error = error,
+                  .update_round = group.update_round,
+                  .measures = group.measuring.at_update,
+                  .was_over = was_over},
+       out);
+}
+
+/// Newcomers that call update-topology first meet members that have gone on from the one which admitted them. And members
+/// that wait for newcomers meet others that have not heard of these.
+void MasterMachine::State::release_followers(Group& group, MasterActions& out) {
+  if (group.in_update == 0) return;
+  const bool all_follow = group.followers == group.in_update;
+  const bool went_on = group.in_update < group.view.size() && others_went_on(group);
+  if (!all_follow || (group.ops.empty() && !went_on)) return;
+  for (const Member& member : group.view.members)
+    if (Peer& peer = peers_.at(member.id); peer.in_update)
+      tell_update_done(peer, group, {Status::success, {}}, !peer.vote.first, out);
+}
+
+/// All who do not wait in update-topology have called it since one was over for all, and not waited, as they had not
+/// heard of the newcomers. After an error it may be that they will call it once more.
+bool MasterMachine::State::others_went_on(const Group& group) const {
+  return std::all_of(group.view.members.begin(), group.view.members.end(), [&](const Member& member) {
+    const Peer& peer = peers_.at(member.id);
+    if (peer.in_update) return !peer.vote.after_error;
+    return member.is_relay || (peer.went_on && peer.update_rounds == group.update_round);
+  });
+}
+
+/// At a commit all members are at one place of their scripts: they have made as many calls of update-topology as the one
+/// that has made most. Where nobody waits for admission, the next one admits nobody. Members that are told so before they
+/// call it need not wait for each other in it, as they have just done in the collective.
+std::uint64_t MasterMachine::State::count_rounds(Group& group) {
+  std::uint64_t made = 0;
+  // Some may have been lost just now.
+  std::vector<Peer*> members;
+  for (const Member& member : group.view.members)
+    if (const auto found = peers_.find(member.id); found != peers_.end() && !member.is_relay)
+      members.push_back(&found->second);
+  for (const Peer* const peer : members) made = std::max(made, peer->update_rounds);
+  for (Peer* const peer : members) peer->update_rounds = made;
+  const bool some_wait = votes_ > 0 || (pending_ > 0 && !planted(PlantedFault::starved_newcomer));
+  if (some_wait || recovering_ || made != group.update_round) return made;
+  ++group.update_round;
+  group.round_was_over = true;
+  return made;
 }
 
 // ----------------------------------------------------------------------------------- the first of a run
@@ -216,7 +300,7 @@ void MasterMachine::State::keep_relays_of_groups(std::vector<const Peer*>& newco
 std::vector<const MasterMachine::State::Peer*> MasterMachine::State::admissible(Instant now) const {
   std::vector<const Peer*> newcomers;
   for (const auto& [number, visitors] : visitors_) {
-    if (now < settled_at_ && !groups_.contains(number)) continue;
+    if (!groups_.contains(number) && (now < settled_at_ || another_may_serve_groups(now))) continue;
     for (const PeerId id : visitors.announced) {
       const Peer& peer = peers_.at(id);
       if (waits_for_admission(peer) && peer.connection && is_proven(peer) && may_be_admitted(peer))
@@ -290,7 +374,9 @@ void MasterMachine::State::admit(Instant now, const std::map<std::uint32_t, std:
   for (const auto& [number, ids] : by_group) admit_to(now, number, ids, out);
   for (const auto& [number, ids] : by_group) {
     const Group& group = groups_.at(number);
-    tell_view(group, group.view.members, {Status::success, {}}, group.update_round + (votes_ == 0 ? 0 : 1), out);
+    const std::uint64_t update_round = group.update_round + (votes_ == 0 ? 0 : 1);
+    for (const PeerId id : ids) peers_.at(id).update_rounds = update_round;
+    tell_view(group, group.view.members, {Status::success, {}}, update_round, out);
   }
   // First, so that a call that has just ended sees nobody pending whom it admitted.
   news_at_ = now;

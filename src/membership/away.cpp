@@ -180,12 +180,13 @@ void MasterMachine::State::outcomes_of_member(Instant now, PeerId id, const Outc
   news_changed();
   const std::uint32_t number = peer.who.group;
   const Group& group = groups_.at(number);
+  peer.update_rounds = std::min(resumed.updates_made, group.update_round);
   peer.view_sent = resumed.whole && resumed.view.id != group.view.id ? ViewId{} : resumed.view.id;
   if (peer.view_sent == group.view.id)
     for (const Measures& published : group.measuring.published) tell(peer, published, out);
   for (const UndecidedOp& op : message.undecided)
     if (const auto done = group.committed.find(op.key); done != group.committed.end())
-      tell(peer, Committed{.key = op.key, .measures = done->second}, out);
+      tell(peer, done->second, out);
   if (peer.view_sent == group.view.id && !resumed.quorums.empty()) {
     if (group.footing.is_held) tell(peer, ViewHeld{group.view.id}, out);
     note_taken(groups_.at(number), id, out);
@@ -217,23 +218,11 @@ void MasterMachine::State::resume_vote(Instant now, PeerId id, const Resume& mes
   Peer& peer = peers_.at(id);
   if (!message.in_update) return withdraw_vote(peer);
   const Group& group = groups_.at(peer.who.group);
-  if (message.update_round < group.update_round) {
-    withdraw_vote(peer);
-    return tell(peer,
-                UpdateDone{.error = {Status::success, {}},
-                           .update_round = group.update_round,
-                           .measures = group.measuring.at_update},
-                out);
-  }
-  if (const Error* const crossed = mismatch_since(group, message.view.id)) {
-    withdraw_vote(peer);
-    return tell(peer,
-                UpdateDone{.error = *crossed,
-                           .update_round = group.update_round,
-                           .measures = group.measuring.at_update},
-                out);
-  }
-  cast_vote(now, peer, message.first);
+  if (message.update_round < group.update_round) 
+    return tell_update_done(peer, group, {Status::success, {}}, group.round_was_over, out);
+  if (const Error* const crossed = mismatch_since(group, message.view.id))
+    return tell_update_done(peer, group, *crossed, false, out);
+  cast_vote(now, peer, {.first = message.first, .was_over = message.was_over, .after_error = message.after_error});
 }
 
 }  // namespace hawser

@@ -76,6 +76,10 @@ void MasterMachine::State::go_on_without(Instant now, std::uint32_t number, cons
 
 void MasterMachine::State::end_view(Group& group, const Error& cause) {
   group.ended.emplace_back(group.view.id, cause);
+  // After an error they may call it once more.
+  if (cause.status != Status::success)
+    for (const Member& member : group.view.members)
+      if (const auto found = peers_.find(member.id); found != peers_.end()) found->second.went_on = false;
   if (group.ended.size() > kEndsRemembered) group.ended.pop_front();
 }
 

@@ -20,7 +20,9 @@ struct Claimed {
   std::size_t held_by = 0;      ///< Of these, those who say that it is held.
   std::vector<Kept> kept{};     ///< What it must keep, as the others say.
   bool never_held = false;      ///< A member of it here claims an older one.
-  bool has_majority() const { return is_enough(here, of); }
+  bool has_majority(bool half_is_enough = false) const {
+    return is_enough(here, of) || (half_is_enough && 2 * here >= of);
+  }
 };
 
 std::size_t count_of(const std::set<PeerId>& some, const std::set<PeerId>& all) {
@@ -94,15 +96,18 @@ void forget_left_behind(std::vector<Claimed>& claimed, const std::vector<Majorit
 }
 
 /// Of the view with those members of this one who are here: none, if it does not keep enough of all that it must.
-std::optional<Footing> footing_from(const Claimed& base, std::vector<Kept> kept, const std::set<PeerId>& here) {
-  add(kept, {.left = base.members, .of = base.of});
+std::optional<Footing> footing_from(const Claimed& base, std::vector<Kept> kept, const std::set<PeerId>& here,
+                                    bool half_is_enough) {
+  const Kept of_base{.left = base.members, .of = base.of};
+  add(kept, of_base);
   for (const Kept& former : base.kept) add(kept, former);
   Footing footing{.is_held = false, .is_own = false};
   for (const Kept& one : kept) {
     Kept rest{.left = {}, .of = one.of};
     for (const PeerId peer : one.left)
       if (base.members.contains(peer) && here.contains(peer)) rest.left.insert(peer);
-    if (!is_enough(rest.left.size(), rest.of)) return std::nullopt;
+    const bool is_half = half_is_enough && one == of_base && 2 * rest.left.size() >= rest.of;
+    if (!is_half && !is_enough(rest.left.size(), rest.of)) return std::nullopt;
     add(footing.kept, rest);
   }
   if (footing.kept.size() > limits::kQuorumsMax) return std::nullopt;
@@ -159,7 +164,7 @@ bool may_go_on(const Footing& next, const std::vector<Member>& members) {
 }
 
 MajorityChoice choose_by_majority(const std::vector<MajorityClaim>& claims, const std::map<ViewMark, View>& views,
-                                  const std::set<PeerId>& left) {
+                                  const std::set<PeerId>& left, bool half_is_enough) {
   MajorityChoice choice;
   const auto wait = [&](std::string why) {
     choice.lacking = std::move(why);
@@ -175,7 +180,7 @@ MajorityChoice choose_by_majority(const std::vector<MajorityClaim>& claims, cons
   if (claimed.empty()) return wait("no member of a view is here");
   std::vector<Kept> kept;
   for (const Claimed& one : claimed) {
-    if (!one.has_majority() && !one.never_held) return wait(so_many_of(one.here, one.of, one.mark.epoch));
+    if (!one.has_majority(half_is_enough) && !one.never_held) return wait(so_many_of(one.here, one.of, one.mark.epoch));
     // Of one that was never held they count only where it is gone on from: an older one is claimed then.
     if (one.never_held) continue;
     for (const Kept& former : one.kept) {
@@ -187,8 +192,8 @@ MajorityChoice choose_by_majority(const std::vector<MajorityClaim>& claims, cons
     add(kept, {.left = one.members, .of = one.of});
   }
   for (const Claimed& base : claimed) {
-    if (!base.has_majority()) continue;
-    if (auto footing = footing_from(base, kept, here)) {
+    if (!base.has_majority(half_is_enough)) continue;
+    if (auto footing = footing_from(base, kept, here, half_is_enough)) {
       choice.view = base.mark;
       choice.footing = std::move(*footing);
       for (const MajorityClaim& claim : claims)

@@ -56,6 +56,14 @@ class MasterMachine::State {
  private:
   using Op = OpInFlight;
   enum class Role { pending, recovering, member };
+  /// As in UpdateCall.
+  struct UpdateVote {
+    bool first = false;
+    bool was_over = false;
+    bool after_error = false;
+    /// It ends where the others go on.
+    bool follows() const { return first || was_over; }
+  };
   /// Of a pending peer.
   enum class Prefetch { none, under_way, over };
   struct Connection {
@@ -133,7 +141,9 @@ class MasterMachine::State {
     // As a member.
     std::uint32_t rank = 0;
     bool in_update = false;
-    bool vote_is_first = false;  ///< It waits in update-topology, which is the first thing that it called.
+    UpdateVote vote{};           ///< If it waits in update-topology.
+    std::uint64_t update_rounds = 0;  ///< Update-topology calls that it has behind it, as far as is known here.
+    bool went_on = false;             ///< The latest was over before, and it did not wait in it.
     std::optional<Away> away{};
     bool is_absent = false;          ///< As its group counts it,
     bool is_unconnected = false;     ///< and likewise.
@@ -175,8 +185,8 @@ class MasterMachine::State {
     std::vector<Member> members_before;  ///< and its members.
     Epoch calls_since;                   ///< As StartView has it.
     OpTable ops;
-    /// Outcomes, with the version of the measures that went with them, and the order in which they are forgotten.
-    std::map<OpKey, std::uint64_t> committed;
+    /// Outcomes as they were told, and the order in which they are forgotten.
+    std::map<OpKey, Committed> committed;
     std::deque<OpKey> committed_order;
     Measuring measuring;
     /// What ended the latest views, oldest first: a member that was away is told the cause of its own.
@@ -186,9 +196,10 @@ class MasterMachine::State {
     std::uint32_t unconnected = 0;  ///< Members that are away.
     Instant complete_since{};   ///< When there was none any more.
     Mismatches mismatches;
-    std::uint64_t update_round = 0;  ///< Update-topology calls that have succeeded here.
+    std::uint64_t update_round = 0;  ///< Update-topology calls that have succeeded here,
+    bool round_was_over = false;     ///< the latest of them before it was called.
     std::uint32_t in_update = 0;     ///< Members that wait in update-topology,
-    std::uint32_t first_votes = 0;   ///< and those of them for whom it is the first call.
+    std::uint32_t followers = 0;   ///< and those of them that go on where the others do.
     // Where other masters may take the run over.
     Footing footing;                 ///< Of the view.
     std::set<PeerId> left;           ///< Members that said good-bye.
@@ -374,9 +385,11 @@ class MasterMachine::State {
 
   // admission.cpp
   void check_update(Instant now, MasterActions& out);
-  void cast_vote(Instant now, Peer& peer, bool first);
+  void cast_vote(Instant now, Peer& peer, const UpdateVote& vote);
   void withdraw_vote(Peer& peer);
-  void release_first_votes(Group& group, MasterActions& out);
+  void release_followers(Group& group, MasterActions& out);
+  bool others_went_on(const Group& group) const;
+  std::uint64_t count_rounds(Group& group);
   void maybe_bootstrap(Instant now, MasterActions& out);
   bool bootstrap_waits() const;
   Instant bootstrap_due(Instant window_ends) const;
@@ -393,7 +406,9 @@ class MasterMachine::State {
   void admit(Instant now, const std::map<std::uint32_t, std::vector<PeerId>>& by_group, MasterActions& out);
   void admit_to(Instant now, std::uint32_t number, const std::vector<PeerId>& ids, MasterActions& out);
   void warn_of_names(const std::vector<PeerId>& newcomers, MasterActions& out) const;
+  bool release_who_are_behind(MasterActions& out);
   void end_update(const Error& error, const std::vector<Member>& whom, MasterActions& out);
+  void tell_update_done(Peer& peer, const Group& group, const Error& error, bool was_over, MasterActions& out);
   std::vector<Member> members_of_all_groups() const;
 
   // news.cpp
@@ -435,7 +450,7 @@ class MasterMachine::State {
   void commit_to(Group& group, const OpKey& key, const std::vector<Member>& whom, MasterActions& out);
   void call_relays(const Group& group, const OpKey& key, Op& op, MasterActions& out);
   void relay_calls(Instant now, PeerId relay, MasterActions& out);
-  static void remember_commit(Group& group, const OpKey& key, std::uint64_t measures);
+  static void remember_commit(Group& group, const Committed& committed);
   static bool conflict(const Group& group);
   static bool all_heard(const Group& group);
   static bool deadlocked(const Group& group);
@@ -500,7 +515,7 @@ class MasterMachine::State {
   void lose(Instant now, PeerId peer, const Error& for_it, const std::string& for_others, MasterActions& out);
   void lose_all(Instant now, std::vector<Loss> losses, MasterActions& out);
   void go_on_without(Instant now, std::uint32_t number, const std::vector<std::string>& reasons, MasterActions& out);
-  static void end_view(Group& group, const Error& cause);
+  void end_view(Group& group, const Error& cause);
   static Error cause_of_end(const Group& group, ViewId view);
   static const Error* mismatch_since(const Group& group, ViewId view);
   void start_view(Instant now, Group& group, std::vector<Member> members, const Error& cause, MasterActions& out);
@@ -549,6 +564,7 @@ class MasterMachine::State {
   void send_claimants_to(std::uint64_t serving_term, MasterActions& out);
   void tell_to_stay(Instant now, const std::map<std::uint32_t, ChosenView>& groups, MasterActions& out);
   bool may_begin(Instant now) const;
+  bool another_may_serve_groups(Instant now) const;
   bool by_majority() const { return config_.has_others && !config_.has_lease; }
   bool must_step_down(const std::vector<Loss>& losses);
   void close_all(MasterActions& out);

@@ -90,9 +90,13 @@ struct Resume {
   RunId run;
   ViewMark view;
   bool in_update = false;  ///< It waits in update-topology.
-  bool first = false;      ///< In the first one since it came in: see UpdateCall.
-  /// Update-topology calls of its group that this peer saw succeed; tells a call that is over from a new one.
+  bool first = false;      ///< As in UpdateCall.
+  bool was_over = false;   ///< As in UpdateCall.
+  bool after_error = false;  ///< As in UpdateCall.
+  /// Update-topology calls of its group that have succeeded, as far as this peer knows, and those that it has behind it:
+  /// at most one less. Tells a call that is over from a new one.
   std::uint64_t update_round = 0;
+  std::uint64_t updates_made = 0;
   bool whole = false;  ///< A change of its view did not fit: it needs the next one as a whole.
   /// The highest term of a master that this member has accepted; it hears no master of a lower one. 0: none.
   std::uint64_t term = 0;
@@ -156,6 +160,14 @@ struct UpdateCall {
   /// It is the first thing that this member calls since it came in. Where the others have gone on to their collectives,
   /// the update-topology that admitted it was this one.
   bool first = false;
+  /// Update-topology calls of its group that it has behind it, with one that was over before it was called.
+  std::uint64_t update_round = 0;
+  /// The call was over before (see Committed). It waits nevertheless if the member has heard of newcomers, or of an error
+  /// since: the others may do so, too. Where they go on it goes on, too.
+  bool was_over = false;
+  bool waits = true;
+  /// Nothing was committed since an error: where all wait this call is one and the same, had some a call more before.
+  bool after_error = false;
   friend bool operator==(const UpdateCall&, const UpdateCall&) = default;
 };
 
@@ -376,6 +388,10 @@ struct Committed {
   OpKey key;
   /// Of the measures from which the next collective of its tag is planned. 0: nothing is known.
   std::uint64_t measures = 0;
+  /// Update-topology calls of the group that have succeeded, and those that its members have made. One less, if nobody
+  /// waited for admission: the next one is over before it is called.
+  std::uint64_t update_round = 0;
+  std::uint64_t updates_made = 0;
   friend bool operator==(const Committed&, const Committed&) = default;
 };
 
@@ -383,7 +399,8 @@ struct Committed {
 struct UpdateDone {
   Error error;  ///< Status success, or why it failed.
   std::uint64_t update_round = 0;  ///< Those of the group that have succeeded, this one included.
-  std::uint64_t measures = 0;      ///< From which collectives of all tags are planned from now on.
+  std::uint64_t measures = 0;      ///< From which collectives of all tags are planned from now on;
+  bool was_over = false;           ///< save if others went on without waiting: then each of them goes on as before.
   friend bool operator==(const UpdateDone&, const UpdateDone&) = default;
 };
 

@@ -137,9 +137,9 @@ void MasterMachine::State::reported(Instant now, PeerId peer, const OpKey& key, 
   watch_group(now, group.view.group, out);
 }
 
-void MasterMachine::State::remember_commit(Group& group, const OpKey& key, std::uint64_t measures) {
-  if (!group.committed.emplace(key, measures).second) return;
-  group.committed_order.push_back(key);
+void MasterMachine::State::remember_commit(Group& group, const Committed& committed) {
+  if (!group.committed.emplace(committed.key, committed).second) return;
+  group.committed_order.push_back(committed.key);
   if (group.committed_order.size() <= limits::kOutcomesRememberedMax) return;
   group.committed.erase(group.committed_order.front());
   group.committed_order.pop_front();
@@ -147,9 +147,13 @@ void MasterMachine::State::remember_commit(Group& group, const OpKey& key, std::
 
 void MasterMachine::State::commit_to(Group& group, const OpKey& key, const std::vector<Member>& whom,
                                      MasterActions& out) {
-  const std::uint64_t measures = group.measuring.version;
-  tell_all(whom, Committed{.key = key, .measures = measures}, out);
-  remember_commit(group, key, measures);
+  const std::uint64_t made = count_rounds(group);
+  const Committed committed{.key = key,
+                            .measures = group.measuring.version,
+                            .update_round = group.update_round,
+                            .updates_made = made};
+  tell_all(whom, committed, out);
+  remember_commit(group, committed);
   group.mismatches.in_row = 0;
   if (const Op* const op = group.ops.find(key); op != nullptr && !op->attestations.empty())
     keep_attestations(group, key, *op);
@@ -220,7 +224,7 @@ void MasterMachine::State::watch_group(Instant now, std::uint32_t number, Master
   const auto found = groups_.find(number);
   if (found == groups_.end()) return;
   Group& group = found->second;
-  release_first_votes(group, out);
+  release_followers(group, out);
   // After which it has another view.
   if (judge_mismatch(now, group, out)) return;
   arm_group(group);

@@ -57,6 +57,7 @@ void PeerMachine::connect(Instant now, Introduction me, bool prefetch, PeerActio
   world_ = {};
   pending_ = 0;
   in_update_ = false;
+  after_error_ = false;
   is_fresh_ = false;
   needs_whole_view_ = false;
   term_ = 0;
@@ -104,8 +105,20 @@ Result<OpKey> PeerMachine::begin(Instant now, std::uint64_t tag, const Signature
 
 void PeerMachine::update_topology(Instant, PeerActions& out) {
   HAWSER_ASSERT(phase_ == Phase::member);
-  in_update_ = true;
-  tell_master(UpdateCall{.first = is_fresh_}, out);
+  was_over_ = update_round_ < rounds_over_;
+  if (was_over_) update_round_ = rounds_over_;
+  // Who visits may be ready by now.
+  const bool some_wait = (pending_ > 0 || !visitors_.empty()) && !planted(PlantedFault::starved_newcomer);
+  in_update_ = !was_over_ || some_wait || after_error_;
+  tell_master(UpdateCall{.first = is_fresh_,
+                         .update_round = update_round_,
+                         .was_over = was_over_,
+                         .waits = in_update_,
+                         .after_error = after_error_},
+              out);
+  if (in_update_) return;
+  is_fresh_ = false;
+  out.emplace_back(UpdateEnded{{Status::success, {}}});
 }
 
 void PeerMachine::leave(PeerActions& out) {
@@ -170,7 +183,10 @@ Resume PeerMachine::resume() const {
           .view = {.epoch = view_.epoch, .id = view_.id, .size = view_.size(), .fingerprint = fingerprint(view_)},
           .in_update = in_update_,
           .first = in_update_ && is_fresh_,
-          .update_round = update_round_,
+          .was_over = in_update_ && was_over_,
+          .after_error = in_update_ && after_error_,
+          .update_round = planted(PlantedFault::forgotten_round) ? update_round_ : rounds_over_,
+          .updates_made = update_round_,
           .whole = needs_whole_view_,
           .term = term_,
           .quorums = quorums_};
@@ -313,9 +329,10 @@ void PeerMachine::said(Instant now, const StartView& message, PeerActions& out) 
   const bool was_guest = is_guest();
   group_members_.clear();
   if (joined) {
-    update_round_ = message.update_round;
+    update_round_ = rounds_over_ = message.update_round;
     is_fresh_ = true;
   }
+  if (message.cause.status != Status::success) after_error_ = !joined;
   phase_ = Phase::member;
   connect_by_.reset();
   needed_.clear();
@@ -382,6 +399,9 @@ void PeerMachine::said(Instant, const Committed& message, PeerActions& out) {
   const bool optimizes = found->second.signature.collective == Collective::optimize;
   ops_.erase(found);
   unannounced_.clear(key);
+  update_round_ = std::max(update_round_, message.updates_made);
+  rounds_over_ = std::max({rounds_over_, message.update_round, update_round_});
+  after_error_ = false;
   committed_.push_back(key);
   if (committed_.size() > limits::kOutcomesRememberedMax) committed_.pop_front();
   // All members have this from the same commit, before they can begin the next one of the tag: of any tag, if it was
@@ -402,7 +422,9 @@ void PeerMachine::said(Instant, const UpdateDone& message, PeerActions& out) {
   in_update_ = false;
   is_fresh_ = false;
   update_round_ = message.update_round;
-  if (message.error.status == Status::success) {
+  rounds_over_ = std::max(rounds_over_, update_round_);
+  if (message.error.status == Status::success) after_error_ = false;
+  if (message.error.status == Status::success && !message.was_over) {
     basis_ = basis_of(message.measures);
     basis_of_tag_.clear();
   }

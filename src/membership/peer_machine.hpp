@@ -248,7 +248,10 @@ class PeerMachine {
   World world_;
   std::uint32_t pending_ = 0;
   bool in_update_ = false;
-  std::uint64_t update_round_ = 0;
+  bool was_over_ = false;           ///< This update-topology was over before: it ends where the others go on.
+  bool after_error_ = false;        ///< Nothing was committed since an error.
+  std::uint64_t update_round_ = 0;    ///< Update-topology calls of the group that it has behind it,
+  std::uint64_t rounds_over_ = 0;     ///< and those that have succeeded: at most one more.
   bool needs_whole_view_ = false;  ///< A change of the view did not fit.
   std::uint64_t secret_ = 0;  ///< Of the established links.
   std::optional<Instant> connect_by_;

@@ -16,6 +16,8 @@
 namespace hawser {
 namespace {
 
+/// From there no run counts as far as what members may claim when they resume.
+constexpr std::uint64_t kUpdateRoundsBelieved = std::uint64_t{1} << 61;
 /// Members that had not heard of the latest views accept what is newer than any of them. A former master cannot have
 /// made so many that they did not hear of.
 constexpr std::uint64_t kUnheardViewsMax = 1 << 20;
@@ -97,7 +99,10 @@ void MasterMachine::State::resume(Instant now, ConnectionId connection, const Re
       again.outcomes.reset();
       again.resume.in_update = message.in_update;
       again.resume.first = message.first;
+      again.resume.was_over = message.was_over;
+      again.resume.after_error = message.after_error;
       again.resume.update_round = message.update_round;
+      again.resume.updates_made = message.updates_made;
       tell(peer, Welcome{.run = message.run, .seen_host = peer.seen_host, .term = term_}, out);
       if (!is_survivor(peer)) return set_role(connection, ConnectionRole::newcomer, out);
       promote(peer, out);
@@ -433,7 +438,9 @@ void MasterMachine::State::finish_group(Instant now, std::uint32_t number, const
     Peer& peer = peers_.at(member.id);
     peer.role = Role::member;
     peer.view_sent = resumed.whole ? ViewId{} : resumed.view.id;
-    group.update_round = std::max(group.update_round, resumed.update_round);
+    const std::uint64_t update_round = std::min(resumed.update_round, kUpdateRoundsBelieved);
+    group.update_round = std::max(group.update_round, update_round);
+    peer.update_rounds = std::min(resumed.updates_made, update_round);
     newest = std::max(newest, std::min(resumed.view.epoch.value, base.epoch.value + kUnheardViewsMax));
   }
   Epoch& last = last_epochs_[number];
@@ -521,9 +528,9 @@ void MasterMachine::State::settle_recovered_ops(Group& group, const Recovery& re
     for (const UndecidedOp& op : recovery.claims.at(member.id).outcomes->undecided)
       if (op.reported && committed.contains(op.key)) {
         out.emplace_back(LogEvent{LogLevel::debug, "committed-in-recovery", "all survivors had reported"});
-        tell(member.id, Committed{.key = op.key}, out);
+        tell(member.id, Committed{.key = op.key, .update_round = group.update_round}, out);
       }
-  for (const OpKey& key : committed) remember_commit(group, key, 0);
+  for (const OpKey& key : committed) remember_commit(group, Committed{.key = key, .update_round = group.update_round});
 }
 
 }  // namespace hawser

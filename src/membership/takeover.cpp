@@ -48,7 +48,8 @@ std::unique_ptr<MasterMachine::State> MasterMachine::State::successor(Instant no
 
 std::optional<Duration> MasterMachine::State::looks_for_others() const {
   if (!config_.has_others) return std::nullopt;
-  if (serves_) return kLookWhileServing;
+  // They may wait for a group that another master serves.
+  if (serves_) return run_was_taken_over_ && pending_ > 0 ? kLookSoon : kLookWhileServing;
   const bool has_reason = recovering_ || pending_ > 0 || lease_term_ || !config_.is_standby;
   return has_reason ? std::optional(kLookSoon) : std::nullopt;
 }
@@ -120,6 +121,14 @@ bool MasterMachine::State::may_begin(Instant now) const {
                                 others_seen_.all_answered && others_seen_.none_serves && others_seen_.gathered == 0;
   // Nobody else can serve a run then, and its members would have come.
   return others_have_none || (config_.has_lease && now >= lease_since_ + config_.recovery);
+}
+
+/// Of a run that was taken over another master may have taken over other groups. One steps down then, but only when it
+/// has seen that. What a master that does not answer serves is not known.
+bool MasterMachine::State::another_may_serve_groups(Instant now) const {
+  if (!by_majority() || !run_was_taken_over_) return false;
+  const bool has_looked = others_seen_at_ && now <= *others_seen_at_ + kOthersKnown;
+  return !has_looked || !others_seen_.none_serves || others_seen_.gathered > 0;
 }
 
 /// It is none of this master's peers, now.
@@ -244,7 +253,7 @@ MajorityChoice MasterMachine::State::majority_of(std::uint32_t number, const Run
       else if (!told_only || (claim->outcomes && !behind.contains(id)))
         claims.push_back({.peer = id, .view = claim->resume.view, .quorums = claim->resume.quorums});
     }
-  return choose_by_majority(claims, recovery.views, left);
+  return choose_by_majority(claims, recovery.views, left, !behind.empty());
 }
 
 std::uint32_t MasterMachine::State::gathered() const {

@@ -511,7 +511,10 @@ Resume resume_of(const wire::ResumeBody& body, Judge& judge) {
                          .fingerprint = body.view().fingerprint()},
                 .in_update = body.in_update(),
                 .first = body.first(),
+                .was_over = body.was_over(),
+                .after_error = body.after_error(),
                 .update_round = body.update_round(),
+                .updates_made = body.updates_made(),
                 .whole = body.whole(),
                 .term = judge.term(body.term()),
                 .quorums = judge.quorums(body.quorums(), body.view().size())};
@@ -569,7 +572,12 @@ PeerMessage peer_message_of(const wire::PeerEnvelope& from, Judge& judge) {
                        .unresponsive = judge.peers(from.complaint().unresponsive(), "peers that do not answer it"),
                        .period_ms = from.complaint().period_ms(),
                        .flows = judge.flows(from.complaint())};
-    case Case::kUpdateCall: return UpdateCall{.first = from.update_call().first()};
+    case Case::kUpdateCall:
+      return UpdateCall{.first = from.update_call().first(),
+                        .update_round = from.update_call().update_round(),
+                        .was_over = from.update_call().was_over(),
+                        .waits = !from.update_call().goes_on(),
+                        .after_error = from.update_call().after_error()};
     case Case::kLinked: return judge.linked(from.linked());
     case Case::kWays: return judge.ways(from.ways());
     case Case::kBothDial:
@@ -618,12 +626,16 @@ MasterMessage master_message_of(const wire::MasterEnvelope& from, Judge& judge) 
     case Case::kCommandDone: return CommandDone{judge.sentence(from.command_done().sentence())};
     case Case::kStartView: return start_view_of(from.start_view(), judge);
     case Case::kCommitted:
-      return Committed{.key = Judge::key(from.committed().key()), .measures = from.committed().measures()};
+      return Committed{.key = Judge::key(from.committed().key()),
+                       .measures = from.committed().measures(),
+                       .update_round = from.committed().update_round(),
+                       .updates_made = from.committed().updates_made()};
     case Case::kMeasures: return judge.measures(from.measures());
     case Case::kUpdateDone:
       return UpdateDone{.error = judge.error_of(from.update_done().error()),
                         .update_round = from.update_done().update_round(),
-                        .measures = from.update_done().measures()};
+                        .measures = from.update_done().measures(),
+                        .was_over = from.update_done().was_over()};
     case Case::kWorldNews:
       return WorldNews{.world = Judge::world(from.world_news().world()),
                        .pending = from.world_news().pending()};

@@ -224,7 +224,10 @@ struct PeerMessageWriter {
     mark.set_fingerprint(from.view.fingerprint);
     body.set_in_update(from.in_update);
     body.set_first(from.first);
+    body.set_was_over(from.was_over);
+    body.set_after_error(from.after_error);
     body.set_update_round(from.update_round);
+    body.set_updates_made(from.updates_made);
     body.set_whole(from.whole);
     body.set_term(from.term);
     put(from.quorums, body);
@@ -258,7 +261,14 @@ struct PeerMessageWriter {
       body.add_flow_percent(flow.percent);
     }
   }
-  void operator()(const UpdateCall& from) { to.mutable_update_call()->set_first(from.first); }
+  void operator()(const UpdateCall& from) {
+    wire::UpdateCallBody& body = *to.mutable_update_call();
+    body.set_first(from.first);
+    body.set_update_round(from.update_round);
+    body.set_was_over(from.was_over);
+    body.set_goes_on(!from.waits);
+    body.set_after_error(from.after_error);
+  }
   void operator()(const Linked& from) {
     wire::LinkedBody& body = *to.mutable_linked();
     body.set_all(from.all);
@@ -349,6 +359,8 @@ struct MasterMessageWriter {
   void operator()(const Committed& from) {
     put(from.key, *to.mutable_committed()->mutable_key());
     to.mutable_committed()->set_measures(from.measures);
+    to.mutable_committed()->set_update_round(from.update_round);
+    to.mutable_committed()->set_updates_made(from.updates_made);
   }
   void operator()(const Measures& from) {
     wire::MeasuresBody& body = *to.mutable_measures();
@@ -360,6 +372,7 @@ struct MasterMessageWriter {
     put(from.error, *to.mutable_update_done()->mutable_error());
     to.mutable_update_done()->set_update_round(from.update_round);
     to.mutable_update_done()->set_measures(from.measures);
+    to.mutable_update_done()->set_was_over(from.was_over);
   }
   void operator()(const WorldNews& from) {
     put(from.world, *to.mutable_world_news()->mutable_world());

@@ -23,7 +23,12 @@ PeerMessage BadMember::call() {
   switch (random.below(4)) {
     case 0: return lies.begun();
     case 1: return lies.report();
-    default: return UpdateCall{.first = random.chance(1, 2)};
+    default:
+      return UpdateCall{.first = random.chance(1, 2),
+                        .update_round = random.chance(1, 2) ? random.below(5) : random.next(),
+                        .was_over = random.chance(1, 2),
+                        .waits = random.chance(1, 2),
+                        .after_error = random.chance(1, 4)};
   }
 }
 

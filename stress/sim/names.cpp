@@ -84,7 +84,10 @@ std::string Names::of(const PeerMessage& message) const {
                    return std::string(m.all ? " in all:" : "") + " up: " + of(m.up) + ", down: " + of(m.down) +
                           (m.refused.empty() ? std::string() : ", refused by " + of(m.refused));
                  },
-                 [](const UpdateCall& m) { return std::string(m.first ? ", its first call" : ""); },
+                 [](const UpdateCall& m) {
+                   return " round " + std::to_string(m.update_round) + (m.first ? ", its first call" : "") + (m.was_over ? ", over before" : "") + (m.after_error ? ", after an error" : "") +
+                          (m.waits ? "" : ", goes on");
+                 },
                  [&](const Hello& m) { return " " + of(m.who.id) + (m.prefetches ? ", prefetches" : ""); },
                  [&](const Resume& m) {
                    return " " + of(m.who.id) + " in " + of(m.view.id) + (m.in_update ? ", in update" : "");
@@ -116,9 +119,12 @@ std::string Names::of(const MasterMessage& message) const {
                           (m.members.whole ? "" : "change of " + of(m.base) + ", ") + of(m.members) +
                           ", cause: " + of(m.cause);
                  },
-                 [&](const Committed& m) { return " " + of(m.key) + ", measures " + std::to_string(m.measures); },
+                 [&](const Committed& m) {
+                   return " " + of(m.key) + ", measures " + std::to_string(m.measures) + ", round " +
+                          std::to_string(m.update_round);
+                 },
                  [&](const Measures& m) { return " " + of(m.view) + " version " + std::to_string(m.version); },
-                 [&](const UpdateDone& m) { return " " + of(m.error); },
+                 [&](const UpdateDone& m) { return " round " + std::to_string(m.update_round) + " " + of(m.error); },
                  [&](const WorldNews& m) {
                    return " size " + std::to_string(m.world.size) + ", pending " + std::to_string(m.pending);
                  },

@@ -217,7 +217,12 @@ void RandomStranger::word() {
     case 5: return say(lies.report());
     case 6: return say(lies.outcomes());
     case 7: return say(lies.view_presented(who.group));
-    case 8: return say(UpdateCall{.first = random.chance(1, 2)});
+    case 8:
+      return say(UpdateCall{.first = random.chance(1, 2),
+                            .update_round = random.below(5),
+                            .was_over = random.chance(1, 2),
+                            .waits = random.chance(1, 2),
+                            .after_error = random.chance(1, 4)});
     case 9: return say(PrefetchOver{});
     case 10: return say(Leave{});
     case 11: {

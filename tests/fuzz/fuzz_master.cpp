@@ -302,7 +302,12 @@ class Script {
         return say(
             Complaint{.key = key(), .stalled_ms = number(), .waiting_for = some_peers(), .unresponsive = some_peers()});
       case 3: return say(Complaint{.key = key(), .period_ms = number(), .flows = {{.to = peer_id(), .percent = 1}}});
-      case 4: return say(UpdateCall{.first = choices_.below(2) == 1});
+      case 4:
+        return say(UpdateCall{.first = choices_.below(2) == 1,
+                              .update_round = choices_.below(4),
+                              .was_over = choices_.below(2) == 1,
+                              .waits = choices_.below(2) == 1,
+                              .after_error = choices_.below(2) == 1});
       case 5:
         return say(Measured{.view = key().view,
                             .row = {.bytes_per_second = {number(), 1}, .delay_ns = {1, number()}, .probed = {1}}});

@@ -327,6 +327,138 @@ TEST_CASE("beside a later update-topology of another member a first one is a mis
   for (const std::uint64_t peer : {1, 2}) CHECK(bench.last<UpdateDone>(peer).error.status == Status::mismatch);
 }
 
+// ------------------------------------------------------------- an update-topology that is over before it is called
+
+namespace {
+
+constexpr UpdateCall kGoesOn{.update_round = 1, .was_over = true, .waits = false};
+constexpr UpdateCall kWaitsToo{.update_round = 1, .was_over = true};
+
+/// A run of so many that has reduced once, when nobody waited.
+void found_and_reduce(MasterBench& bench, std::uint64_t n) {
+  bench.found(n);
+  const OpKey key = bench.key(1);
+  for (std::uint64_t peer = 1; peer <= n; ++peer) bench.report(peer, key);
+  for (std::uint64_t peer = 1; peer <= n; ++peer) {
+    REQUIRE(bench.last<Committed>(peer).update_round == 1);
+    REQUIRE(bench.last<Committed>(peer).updates_made == 0);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("where nobody waits for admission, the next update-topology is over with the commit before it") {
+  MasterBench bench;
+  found_and_reduce(bench, 2);
+  SECTION("once, however many are committed before it is called") {
+    const OpKey key = bench.key(1, 0, 1);
+    for (const std::uint64_t peer : {1, 2}) bench.report(peer, key);
+    CHECK(bench.last<Committed>(2).update_round == 1);
+  }
+  SECTION("and the one after it with the next commit") {
+    for (const std::uint64_t peer : {1, 2}) bench.say(peer, kGoesOn);
+    CHECK(bench.count<UpdateDone>(1) == 0);
+    const OpKey key = bench.key(1, 0, 1);
+    for (const std::uint64_t peer : {1, 2}) bench.report(peer, key);
+    CHECK(bench.last<Committed>(2).update_round == 2);
+    CHECK(bench.last<Committed>(2).updates_made == 1);
+  }
+  SECTION("also if the commit is told to a member that was away") {
+    bench.resume(2);
+    bench.say(2, kGoesOn);
+    bench.say(1, UpdateCall{.update_round = 1});
+    CHECK(bench.count<UpdateDone>(1) == 0);
+    bench.say(2, UpdateCall{.update_round = 1});
+    CHECK(bench.last<UpdateDone>(1).update_round == 2);
+  }
+  SECTION("one who has not heard so is told at once") {
+    bench.say(2, UpdateCall{.update_round = 0, .after_error = true});
+    bench.forget(1);
+    MasterBench other;
+    other.found(2);
+    // Of the first round, which the bench takes for the newest one if it is 0.
+    other.call_update({1, 2});
+    const OpKey key = other.key(1);
+    for (const std::uint64_t peer : {1, 2}) other.report(peer, key);
+    REQUIRE(other.last<Committed>(1).update_round == 2);
+    other.say(1, UpdateCall{.update_round = 1});
+    CHECK(other.last<UpdateDone>(1).update_round == 2);
+    CHECK(other.last<UpdateDone>(1).was_over);
+  }
+}
+
+TEST_CASE("a newcomer that waits when a collective is committed comes in with the next update-topology") {
+  MasterBench bench;
+  bench.found(2);
+  bench.arrive({3});
+  const OpKey key = bench.key(1);
+  for (const std::uint64_t peer : {1, 2}) bench.report(peer, key);
+  CHECK(bench.last<Committed>(1).update_round == 0);
+  bench.call_update({1, 2});
+  CHECK(bench.members(1) == Peers{1, 2, 3});
+}
+
+TEST_CASE("a newcomer that has come since the commit comes in if all members wait for it") {
+  MasterBench bench;
+  found_and_reduce(bench, 3);
+  bench.arrive({4});
+  SECTION("all have heard of it") {
+    for (const std::uint64_t peer : {1, 2, 3}) bench.say(peer, kWaitsToo);
+    CHECK(bench.members(1) == Peers{1, 2, 3, 4});
+    CHECK(bench.last<UpdateDone>(2).update_round == 2);
+  }
+  SECTION("one goes on, which has not heard of it") {
+    for (const std::uint64_t peer : {1, 2}) bench.say(peer, kWaitsToo);
+    CHECK(bench.count<UpdateDone>(1) == 0);
+    bench.say(3, kGoesOn);
+    for (const std::uint64_t peer : {1, 2}) {
+      CHECK(bench.last<UpdateDone>(peer).error.status == Status::success);
+      CHECK(bench.last<UpdateDone>(peer).update_round == 1);
+      CHECK(bench.last<UpdateDone>(peer).was_over);
+    }
+    CHECK(bench.members(1) == Peers{1, 2, 3});
+    // It waits for the others then.
+    const OpKey key = bench.key(1, 0, 1);
+    for (const std::uint64_t peer : {1, 2, 3}) bench.report(peer, key);
+    CHECK(bench.last<Committed>(1).update_round == 1);
+    bench.call_update({1, 2, 3});
+    CHECK(bench.members(1) == Peers{1, 2, 3, 4});
+  }
+  SECTION("one goes on, and calls the next at once: that is where all wait") {
+    for (const std::uint64_t peer : {1, 2}) bench.say(peer, kWaitsToo);
+    bench.say(3, UpdateCall{.update_round = 1});
+    for (const std::uint64_t peer : {1, 2}) CHECK(bench.last<UpdateDone>(peer).update_round == 1);
+    CHECK(bench.count<UpdateDone>(3) == 0);
+    for (const std::uint64_t peer : {1, 2}) bench.say(peer, UpdateCall{.update_round = 1});
+    CHECK(bench.members(1) == Peers{1, 2, 3, 4});
+    CHECK(bench.last<UpdateDone>(3).update_round == 2);
+  }
+}
+
+TEST_CASE("after an error an update-topology is one and the same for those who have made one more call and the others") {
+  MasterBench bench;
+  found_and_reduce(bench, 3);
+  bench.say(1, kGoesOn);
+  bench.begun(1, bench.key(1, 0, 1));
+  bench.say(3, Leave{});
+  REQUIRE(bench.last<StartView>(1).cause.status == Status::peer_lost);
+  SECTION("all call it") {
+    bench.say(1, UpdateCall{.update_round = 1, .after_error = true});
+    bench.say(2, UpdateCall{.update_round = 1, .was_over = true, .after_error = true});
+    for (const std::uint64_t peer : {1, 2}) CHECK(bench.last<UpdateDone>(peer).update_round == 2);
+  }
+  SECTION("one calls its collective again: the other goes on to that") {
+    bench.say(2, UpdateCall{.update_round = 1, .was_over = true, .after_error = true});
+    CHECK(bench.count<UpdateDone>(2) == 0);
+    const OpKey key = bench.key(1);
+    bench.begun(1, key);
+    CHECK(bench.last<UpdateDone>(2).was_over);
+    for (const std::uint64_t peer : {1, 2}) bench.report(peer, key);
+    CHECK(bench.last<Committed>(2).key == key);
+    CHECK(bench.last<Committed>(2).updates_made == 1);
+  }
+}
+
 // ------------------------------------------------------------------------------- how many are to be first
 
 namespace {

@@ -53,6 +53,23 @@ TEST_CASE("another master takes a view over with more than half of it, and says 
   CHECK(half.choose().view == mark_of(four));
 }
 
+TEST_CASE("half of a view is enough where the others lack what these have committed") {
+  const View four = view_with(7, {1, 2, 3, 4});
+  Claims claims;
+  claims.add(four, {1, 2});
+  const MajorityChoice choice = choose_by_majority(claims.claims, claims.views, claims.left, true);
+  REQUIRE(choice.view == mark_of(four));
+  CHECK(survivors_of(choice) == Peers{1, 2});
+  CHECK(choice.footing.kept == std::vector<Kept>{kept_of({1, 2}, 4)});
+  Claims fewer;
+  fewer.add(four, {1});
+  CHECK_FALSE(choose_by_majority(fewer.claims, fewer.views, fewer.left, true).view);
+  // What a view before must keep stays more than half.
+  Claims after;
+  after.add(view_with(8, {1, 2, 3}), {1, 2}, {kept_of({1, 2, 3}, 5)});
+  CHECK_FALSE(choose_by_majority(after.claims, after.views, after.left, true).view);
+}
+
 TEST_CASE("a later view that may have been held is not passed over, whoever claims the one before") {
   const View before = view_with(7, {1, 2, 3, 4, 5});
   const View after = view_with(8, {3, 4, 5});

@@ -72,7 +72,13 @@ class MasterBench {
   void lose_lease() { step(LeaseLost{"its time is over"}); }
   void see_lease(std::uint64_t revision) { step(LeaseSeen{revision, "another one holds the lease"}); }
   int leases_given_up() const { return leases_given_up_; }
-  void say(std::uint64_t peer, PeerMessage message) { say_on(newest_.at(peer), std::move(message)); }
+  /// An update-topology that says nothing of rounds is of the newest one that the peer knows of.
+  void say(std::uint64_t peer, PeerMessage message) {
+    if (auto* const call = std::get_if<UpdateCall>(&message); call != nullptr && call->update_round == 0)
+      call->update_round = update_rounds_[peer];
+    say_on(newest_.at(peer), std::move(message));
+  }
+  std::uint64_t update_round(std::uint64_t peer) { return update_rounds_[peer]; }
   void close(std::uint64_t peer) { close_connection(newest_.at(peer)); }
   /// Of a peer with several connections.
   ConnectionId newest(std::uint64_t peer) const { return newest_.at(peer); }
@@ -311,6 +317,7 @@ class MasterBench {
   }
   void note(std::uint64_t peer, const StartView& start) {
     View& view = views_[peer];
+    if (view.size() == 0) update_rounds_[peer] = start.update_round;
     // One that comes again had perhaps not heard of it.
     CHECK((start.epoch > view.epoch || start.id == view.id));
     REQUIRE((start.members.whole || start.base == view.id));
@@ -327,8 +334,16 @@ class MasterBench {
     REQUIRE(hawser::apply(told.members, group_members_[peer]));
   }
   void note(std::uint64_t peer, const Visitors& told) { REQUIRE(hawser::apply(told.visitors, visitors_[peer])); }
+  void note(std::uint64_t peer, const UpdateDone& done) {
+    update_rounds_[peer] = std::max(update_rounds_[peer], done.update_round);
+  }
+  void note(std::uint64_t peer, const Committed& committed) {
+    update_rounds_[peer] = std::max(update_rounds_[peer], committed.update_round);
+  }
   template <class Message>
   void note(std::uint64_t, const Message&) {}
+
+  std::map<std::uint64_t, std::uint64_t> update_rounds_;
 
   std::map<std::uint64_t, Badge> badges_;
   AdmissionRules kept_rules_;

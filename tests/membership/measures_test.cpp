@@ -133,6 +133,9 @@ TEST_CASE("members plan the next collective of a tag from what the commit of the
     // Others have not been told at a moment that is the same for all.
     CHECK(version(peer, 8) == 0);
   }
+  // The first one is over before, and admits nobody.
+  bench.update({1, 2});
+  for (const std::uint64_t peer : {1, 2}) CHECK(version(peer, 8) == 0);
   bench.update({1, 2});
   for (const std::uint64_t peer : {1, 2}) {
     CHECK(version(peer, 7) == 1);

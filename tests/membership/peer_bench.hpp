@@ -60,9 +60,9 @@ class PeerBench {
     const auto next = machine.next_deadline();
     REQUIRE((!next || *next > now));
   }
-  void start(const View& next) {
+  void start(const View& next, const Error& cause = {Status::success, {}}) {
     say(StartView{.epoch = next.epoch, .id = next.id, .group = next.group, .link_secret = next.link_secret,
-                  .base = {}, .members = whole_list(next.members), .world = {}, .cause = {Status::success, {}},
+                  .base = {}, .members = whole_list(next.members), .world = {}, .cause = cause,
                   .fingerprint = fingerprint(next)});
   }
   void group_members(const std::vector<std::uint64_t>& numbers, std::uint64_t secret = kSecret) {

@@ -98,6 +98,63 @@ TEST_CASE("after a collective no update-topology is the first call") {
   CHECK_FALSE(bench.sent<UpdateCall>().back().first);
 }
 
+TEST_CASE("an update-topology that was over with the last commit is over at once, unless somebody waits or after an error") {
+  PeerBench bench;
+  bench.join();
+  const OpKey key = *bench.machine.begin(bench.now, 1, kTen);
+  bench.machine.result_whole(key, bench.actions);
+  bench.say(Committed{.key = key, .update_round = 1, .updates_made = 0});
+  bool waits = true;
+  SECTION("at once") { waits = false; }
+  SECTION("at once, also while the master is away") {
+    bench.down();
+    bench.machine.update_topology(bench.now, bench.actions);
+    CHECK(bench.count<UpdateEnded>() == 1);
+    bench.pass(seconds(1));
+    bench.up();
+    CHECK_FALSE(bench.sent<Resume>().back().in_update);
+    CHECK(bench.sent<Resume>().back().updates_made == 1);
+    return;
+  }
+  SECTION("a newcomer waits") { bench.say(WorldNews{.world = {}, .pending = 1}); }
+  SECTION("after an error") {
+    View next = bench.machine.view();
+    ++next.epoch.value;
+    next.id = {99};
+    bench.start(next, {Status::mismatch, "the members called different things"});
+    REQUIRE(bench.machine.view().id == ViewId{99});
+  }
+  SECTION("it has been called already") {
+    bench.machine.update_topology(bench.now, bench.actions);
+    CHECK(bench.count<UpdateEnded>() == 1);
+    CHECK_FALSE(bench.sent<UpdateCall>().back().waits);
+    bench.machine.update_topology(bench.now, bench.actions);
+    CHECK_FALSE(bench.sent<UpdateCall>().back().was_over);
+    CHECK(bench.machine.in_update());
+    return;
+  }
+  bench.machine.update_topology(bench.now, bench.actions);
+  CHECK(bench.machine.in_update() == waits);
+  CHECK(bench.count<UpdateEnded>() == (waits ? 0U : 1U));
+  const UpdateCall call = bench.sent<UpdateCall>().back();
+  CHECK(call.was_over);
+  CHECK(call.waits == waits);
+  CHECK(call.update_round == 1);
+}
+
+TEST_CASE("a member that resumes tells of an update-topology that is over and that it has not called") {
+  PeerBench bench;
+  bench.join();
+  const OpKey key = *bench.machine.begin(bench.now, 1, kTen);
+  bench.machine.result_whole(key, bench.actions);
+  bench.say(Committed{.key = key, .update_round = 1, .updates_made = 0});
+  bench.down();
+  bench.pass(seconds(1));
+  bench.up();
+  CHECK(bench.sent<Resume>().back().update_round == 1);
+  CHECK(bench.sent<Resume>().back().updates_made == 0);
+}
+
 TEST_CASE("a master that is silent is dialled anew before it would call this peer silent") {
   PeerBench bench({.silence = seconds(8)});
   bench.join();

@@ -185,7 +185,10 @@ inline Resume any_resume(Random& random) {
                    .fingerprint = random.next()},
           .in_update = random.chance(1, 2),
           .first = random.chance(1, 2),
+          .was_over = random.chance(1, 2),
+          .after_error = random.chance(1, 2),
           .update_round = std::min(any_number(random), kResumedNumberMax),
+          .updates_made = any_number(random),
           .whole = random.chance(1, 2),
           .term = any_term(random)};
   resume.quorums = any_quorums(random, resume.view.size);
@@ -357,7 +360,12 @@ inline PeerMessage any_peer_message(Random& random, std::size_t kind) {
                        .unresponsive = any_peers(random),
                        .period_ms = any_number(random),
                        .flows = any_flows(random)};
-    case 5: return UpdateCall{.first = random.chance(1, 2)};
+    case 5:
+      return UpdateCall{.first = random.chance(1, 2),
+                        .update_round = any_number(random),
+                        .was_over = random.chance(1, 2),
+                        .waits = random.chance(1, 2),
+                        .after_error = random.chance(1, 2)};
     case 6: {
       Linked linked{.all = random.chance(1, 2), .up = any_peers(random), .down = any_peers(random),
                     .refused = any_peers(random), .detours = any_detours(random)};
@@ -405,10 +413,16 @@ inline MasterMessage any_master_message(Random& random, std::size_t kind) {
                        .measures = any_number(random),
                        .quorums = any_quorums(random, 20),
                        .calls_since = Epoch{any_number(random)}};
-    case 4: return Committed{.key = any_key(random), .measures = any_number(random)};
+    case 4:
+      return Committed{.key = any_key(random),
+                       .measures = any_number(random),
+                       .update_round = any_number(random),
+                       .updates_made = any_number(random)};
     case 5:
-      return UpdateDone{
-          .error = any_error(random), .update_round = any_number(random), .measures = any_number(random)};
+      return UpdateDone{.error = any_error(random),
+                        .update_round = any_number(random),
+                        .measures = any_number(random),
+                        .was_over = random.chance(1, 2)};
     case 6: return WorldNews{.world = any_world(random), .pending = any_number_32(random)};
     case 7: return Expelled{.error = any_failure(random), .term = any_term(random)};
     case 8: return Pong{};

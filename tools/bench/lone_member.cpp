@@ -87,6 +87,8 @@ class LoneMember {
     if (auto together = comm_.barrier(); !together) return together.error();
     hawserReduceInfo_t info = HAWSER_REDUCE_INFO_INIT;
     const auto begin = Clock::now();
+    if (options_.updates)
+      if (auto updated = comm_.update_topology(); !updated) return updated.error();
     const auto result = hawserAllReduce(comm_.handle(), send.data(), receive.data(), count, kind_.type, &kind_.options,
                                         &info);
     const double seconds = seconds_since(begin);

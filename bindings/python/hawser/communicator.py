@@ -264,8 +264,12 @@ class Communicator:
 
         Newcomers join that have links to all members; others are not waited for. The loss of a member is no error: the
         new view is without it. A newcomer's first call succeeds at once if the members that admitted it are in a
-        collective already. Blocks until all members have called, at most the master's call_wait_ms. No collective may
-        be in flight.
+        collective already.
+
+        Returns at once, without a round trip, if nobody waited for admission when the last collective was committed
+        and this peer has heard of nobody since. Members do not wait for each other then, and who has come since may
+        have to wait for the next call. After an error they wait for each other again. Otherwise blocks until all
+        members have called, at most the master's call_wait_ms. No collective may be in flight.
 
         Raises InvalidUsage, Mismatch (a member called a collective instead), Timeout, MasterRestarted,
         MasterUnreachable, Expelled, Closed.
