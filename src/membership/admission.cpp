@@ -38,7 +38,6 @@ void MasterMachine::State::said(Instant now, PeerId id, const UpdateCall& messag
   peer.update_rounds = std::min(message.update_round, group->update_round);
   peer.went_on = !message.waits;
   if (message.waits && message.update_round >= group->update_round)
-    
     cast_vote(now, peer,
               {.first = message.first, .was_over = message.was_over, .after_error = message.after_error});
   else if (message.waits && !peer.resuming)

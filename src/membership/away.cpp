@@ -218,7 +218,7 @@ void MasterMachine::State::resume_vote(Instant now, PeerId id, const Resume& mes
   Peer& peer = peers_.at(id);
   if (!message.in_update) return withdraw_vote(peer);
   const Group& group = groups_.at(peer.who.group);
-  if (message.update_round < group.update_round) 
+  if (message.update_round < group.update_round)
     return tell_update_done(peer, group, {Status::success, {}}, group.round_was_over, out);
   if (const Error* const crossed = mismatch_since(group, message.view.id))
     return tell_update_done(peer, group, *crossed, false, out);
