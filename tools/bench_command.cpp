@@ -85,7 +85,13 @@ void add_lone_member(CLI::App& bench, int& status) {
                       "Address that the others dial, with a port if it is another (default: what the master sees)");
   command->add_option("--name", options->name, "In messages (default: HOSTNAME:PID)");
   command->add_flag("--verbose", options->verbose, "What the library does, on the standard error");
-  command->add_flag("--update-topology", options->updates, "Before each call, and within its time");
+  command
+      ->add_option("--beside", options->beside_bytes,
+                   "Bytes: all-reduces of float32 of that size, one after the other under another tag, are under way "
+                   "all the while")
+      ->transform(CLI::AsSizeValue(false));
+  command->add_flag("--update-topology", options->updates, "Before each call, and within its time")
+      ->excludes("--beside");
   command->add_flag("--optimize-topology", options->optimize,
                     "Probe the links before the first call, and show what is known of them then");
   command

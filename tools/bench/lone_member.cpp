@@ -3,9 +3,11 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -22,6 +24,61 @@ namespace {
 struct Row {
   float ms = 0;
   float wrong = 0;
+};
+
+constexpr std::uint64_t kTagBeside = 2;
+
+/// All-reduces that are under way while something else is measured.
+class Bulk {
+ public:
+  Bulk(Communicator& comm, std::uint64_t bytes, std::uint32_t world)
+      : comm_(comm), world_(static_cast<float>(world)), send_(std::max<std::uint64_t>(2, bytes / sizeof(float)), 1.0F) {
+    receive_.resize(send_.size());
+    thread_ = std::jthread([this] { reduce(); });
+  }
+  /// Of one that was not ended: something has failed.
+  ~Bulk() {
+    if (thread_.joinable()) (void)hawserCommClose(comm_.handle());
+  }
+  Bulk(const Bulk&) = delete;
+  Bulk& operator=(const Bulk&) = delete;
+  /// After the call that is under way. All members end after the same one, which tells that all want to.
+  Result<void> end() {
+    wants_to_end_ = true;
+    thread_.join();
+    if (failure_) return *failure_;
+    return {};
+  }
+  bool all_right() const { return all_right_; }
+  std::uint32_t calls() const { return calls_; }
+
+ private:
+  void reduce() {
+    // Of the rest any one is as good as another.
+    constexpr std::size_t kCheckEvery = 997;
+    do {
+      send_[0] = wants_to_end_ ? 1.0F : 0.0F;
+      hawserAllReduceOptions_t options = HAWSER_ALL_REDUCE_OPTIONS_INIT;
+      options.tag = kTagBeside;
+      const auto result = hawserAllReduce(comm_.handle(), send_.data(), receive_.data(), send_.size(), hawserFloat32,
+                                          &options, nullptr);
+      if (result != hawserSuccess) {
+        failure_ = Failure{.code = result, .sentence = hawserGetLastError()};
+        return;
+      }
+      ++calls_;
+      for (std::size_t i = 1; i < receive_.size(); i += kCheckEvery) all_right_ = all_right_ && receive_[i] == world_;
+    } while (receive_[0] < world_);
+  }
+
+  Communicator& comm_;
+  float world_;
+  std::vector<float> send_, receive_;
+  std::atomic<bool> wants_to_end_ = false;
+  std::optional<Failure> failure_;
+  bool all_right_ = true;
+  std::uint32_t calls_ = 0;
+  std::jthread thread_;
 };
 
 class LoneMember {
@@ -66,9 +123,19 @@ class LoneMember {
     if (is_first_)
       std::printf("%u members, %s\n%10s %6s %10s %12s %10s %10s  %s\n", world_, options_.all_reduce.names.type.c_str(),
                   "bytes", "call", "ms", "expected ms", "commit ms", "Mbit/s", "plan");
+    std::optional<Bulk> bulk;
+    if (options_.beside_bytes > 0) bulk.emplace(comm_, options_.beside_bytes, world_);
     for (const std::uint64_t bytes : options_.all_reduce.sizes)
       for (std::uint32_t call = 1; call <= options_.all_reduce.rounds; ++call)
         if (auto done = measure(call, bytes); !done) return done;
+    if (bulk) {
+      if (auto ended = bulk->end(); !ended) return ended;
+      all_right_ = all_right_ && bulk->all_right();
+      if (is_first_)
+        std::printf("%u calls of %s beside them%s\n", bulk->calls(),
+                    byte_text(static_cast<double>(options_.beside_bytes)).c_str(),
+                    bulk->all_right() ? "" : "  WRONG");
+    }
     if (options_.kill_at_percent > 0)
       if (auto done = lose_one(options_.all_reduce.sizes.back()); !done) return done;
     // Nobody leaves while another still waits for its last result.

@@ -35,6 +35,7 @@ struct LoneMemberOptions {
   std::string advertise;   ///< Empty: as the master sees it.
   std::string name;        ///< Empty: as the library names it.
   bool verbose = false;
+  std::uint64_t beside_bytes = 0;  ///< Other all-reduces of that size are under way all the while; 0: none.
   bool updates = false;   ///< Calls update-topology before each call, and measures both.
   bool optimize = false;  ///< Probes the links before all else.
   /// After the rounds the last member kills itself when so much of one more call is over; 0: it does not.

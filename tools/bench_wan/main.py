@@ -11,7 +11,19 @@ from pathlib import Path
 
 from events import events
 from lab import Programs, say
-from rows import Context, against_ring, homes, long_ways, lossy, optimized, quantized, relayed, small, third_missing
+from rows import (
+    Context,
+    against_ring,
+    homes,
+    long_ways,
+    lossy,
+    optimized,
+    quantized,
+    relayed,
+    small,
+    small_beside_bulk,
+    third_missing,
+)
 from table import Line, as_json, markdown, predictions
 
 ROWS: dict[int, Callable[[Context], list[Line]]] = {
@@ -26,6 +38,7 @@ ROWS: dict[int, Callable[[Context], list[Line]]] = {
     9: third_missing,
     10: relayed,
     11: long_ways,
+    12: small_beside_bulk,
 }
 
 

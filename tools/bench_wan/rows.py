@@ -72,6 +72,22 @@ def long_ways(context: Context) -> list[Line]:
     return lines
 
 
+def small_beside_bulk(context: Context) -> list[Line]:
+    """A small call alone, and while large ones of another tag are under way."""
+    lines: list[Line] = []
+    for congestion_control in ("bbr", "cubic"):
+        network = Network("long-fat", congestion_control)
+        alone: Series | None = None
+        for way, options in (("Hawser", ()), ("Hawser, beside 256 MiB", ("--beside", "256M"))):
+            series = reduce_with_hawser(
+                context.programs, network, way=way, size=SMALL, calls=SMALL_CALLS, options=options
+            )
+            alone = alone or series
+            reached = "" if series is alone else f"{ratio_text(series.median_s, alone.median_s)} times alone"
+            lines.append(Line(12, f"{network}, 4 KiB", way, series, None, reached, "1.5" if options else ""))
+    return lines
+
+
 def against_ring(row: int, spec: str, aim: str) -> Callable[[Context], list[Line]]:
     def lines_of(context: Context) -> list[Line]:
         network = Network(spec)
