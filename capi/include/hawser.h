@@ -466,9 +466,9 @@ HAWSER_API hawserResult_t hawserCommArePeersPending(hawserComm_t comm, int* pend
  *  at once after the last call if nobody joins. The loss of a member meanwhile is no error: the new view is without it.
  *  A newcomer's first call succeeds at once if the members that admitted it are in a collective already. So a loop may
  *  begin with this call.
- *  Returns at once, without a round trip, if nobody waited for admission when the last collective was committed and this
- *  peer has heard of nobody since. Members do not wait for each other then, and who has come since may have to wait for
- *  the next call. After an error they wait for each other again.
+ *  In a run of one group it returns at once, without a round trip, if nobody waited for admission when the last
+ *  collective was committed, and this peer has heard of nobody since. Members do not wait for each other then, and who
+ *  has come since may have to wait for the next call. After an error they wait for each other again.
  *  Otherwise blocks until all members have called, at most the master's call_wait_ms. Errors: InvalidUsage
  * (a collective is in flight here, not connected), Mismatch (a member called a collective instead), Timeout,
  *  MasterRestarted, MasterUnreachable, Expelled, Closed. */

@@ -180,7 +180,8 @@ bool MasterMachine::State::others_went_on(const Group& group) const {
 
 /// At a commit all members are at one place of their scripts: they have made as many calls of update-topology as the one
 /// that has made most. Where nobody waits for admission, the next one admits nobody. Members that are told so before they
-/// call it need not wait for each other in it, as they have just done in the collective.
+/// call it need not wait for each other in it, as they have just done in the collective. Groups have their commits at
+/// different moments, and their members may wait for each other elsewhere: several groups always wait.
 std::uint64_t MasterMachine::State::count_rounds(Group& group) {
   std::uint64_t made = 0;
   // Some may have been lost just now.
@@ -191,7 +192,7 @@ std::uint64_t MasterMachine::State::count_rounds(Group& group) {
   for (const Peer* const peer : members) made = std::max(made, peer->update_rounds);
   for (Peer* const peer : members) peer->update_rounds = made;
   const bool some_wait = votes_ > 0 || (pending_ > 0 && !planted(PlantedFault::starved_newcomer));
-  if (some_wait || recovering_ || made != group.update_round) return made;
+  if (some_wait || recovering_ || groups_.size() > 1 || made != group.update_round) return made;
   ++group.update_round;
   group.round_was_over = true;
   return made;

@@ -387,6 +387,19 @@ TEST_CASE("where nobody waits for admission, the next update-topology is over wi
   }
 }
 
+TEST_CASE("where there are several groups, no update-topology is over before all have called it") {
+  MasterBench bench;
+  for (const std::uint64_t peer : {1, 2}) bench.hello(peer, 0);
+  for (const std::uint64_t peer : {3, 4}) bench.hello(peer, 1);
+  bench.pass(milliseconds(100));
+  for (const std::uint64_t peer : {1, 2, 3, 4}) bench.link(peer);
+  bench.pass(seconds(2));
+  REQUIRE(bench.members(4) == Peers{3, 4});
+  const OpKey key = bench.key(1);
+  for (const std::uint64_t peer : {1, 2}) bench.report(peer, key);
+  CHECK(bench.last<Committed>(1).update_round == 0);
+}
+
 TEST_CASE("a newcomer that waits when a collective is committed comes in with the next update-topology") {
   MasterBench bench;
   bench.found(2);
