@@ -423,7 +423,7 @@ void PeerMachine::said(Instant, const UpdateDone& message, PeerActions& out) {
   is_fresh_ = false;
   update_round_ = message.update_round;
   rounds_over_ = std::max(rounds_over_, update_round_);
-  if (message.error.status == Status::success) after_error_ = false;
+  after_error_ = message.error.status != Status::success;
   if (message.error.status == Status::success && !message.was_over) {
     basis_ = basis_of(message.measures);
     basis_of_tag_.clear();
