@@ -119,8 +119,8 @@ void MasterMachine::State::end_update(const Error& error, const std::vector<Memb
   }
 }
 
-/// Where some have not waited in one that was over, and wait in the next one, the others go on to that. After an error it
-/// is the next one for all.
+/// Where some have not waited in one that was over, and wait in the next one, the others go on to that. After an error
+/// it is the next one for all.
 bool MasterMachine::State::release_who_are_behind(MasterActions& out) {
   bool are_some = false;
   for (auto& [number, group] : groups_) {
@@ -156,8 +156,8 @@ void MasterMachine::State::tell_update_done(Peer& peer, const Group& group, cons
        out);
 }
 
-/// Newcomers that call update-topology first meet members that have gone on from the one which admitted them. And members
-/// that wait for newcomers meet others that have not heard of these.
+/// Newcomers that call update-topology first meet members that have gone on from the one which admitted them. And
+/// members that wait for newcomers meet others that have not heard of these.
 void MasterMachine::State::release_followers(Group& group, MasterActions& out) {
   if (group.in_update == 0) return;
   const bool all_follow = group.followers == group.in_update;
@@ -178,10 +178,10 @@ bool MasterMachine::State::others_went_on(const Group& group) const {
   });
 }
 
-/// At a commit all members are at one place of their scripts: they have made as many calls of update-topology as the one
-/// that has made most. Where nobody waits for admission, the next one admits nobody. Members that are told so before they
-/// call it need not wait for each other in it, as they have just done in the collective. Groups have their commits at
-/// different moments, and their members may wait for each other elsewhere: several groups always wait.
+/// At a commit all members are at one place of their scripts: they have made as many calls of update-topology as the
+/// one that has made most. Where nobody waits for admission, the next one admits nobody. Members that are told so
+/// before they call it need not wait for each other in it: they have just done so in the collective. Groups have their
+/// commits at different moments, and their members may wait for each other elsewhere. So several groups always wait.
 std::uint64_t MasterMachine::State::count_rounds(Group& group) {
   std::uint64_t made = 0;
   // Some may have been lost just now.

@@ -212,8 +212,8 @@ void MasterMachine::State::outcomes_of_member(Instant now, PeerId id, const Outc
   check_update(now, out);
 }
 
-/// Counts a returning member's call of update-topology, unless that call is over and the message was lost: it succeeded,
-/// or it was a party to a mismatch that ended a view.
+/// Counts a returning member's call of update-topology, unless that call is over and the message was lost: it
+/// succeeded, or it was a party to a mismatch that ended a view.
 void MasterMachine::State::resume_vote(Instant now, PeerId id, const Resume& message, MasterActions& out) {
   Peer& peer = peers_.at(id);
   if (!message.in_update) return withdraw_vote(peer);

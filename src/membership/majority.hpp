@@ -59,8 +59,8 @@ struct MajorityChoice {
 ///
 /// `claims`: of one run and group, in order of arrival, one for each peer. `views`: members of claimed views, as far as
 /// they were presented: while one of them is not known nothing is chosen. `left`: were here and said good-bye.
-/// `half_is_enough`: others of the view are here, too, and lack a result that these know as committed. With their master
-/// at least half of the view has committed it, so that those who lack it are nowhere more than half.
+/// `half_is_enough`: others of the view are here, too, and lack a result that these know as committed. With their
+/// master at least half of the view has committed it, so that those who lack it are nowhere more than half.
 MajorityChoice choose_by_majority(const std::vector<MajorityClaim>& claims, const std::map<ViewMark, View>& views,
                                   const std::set<PeerId>& left, bool half_is_enough = false);
 

@@ -541,8 +541,14 @@ class MasterMachine::State {
   void finish_recovery(Instant now, MasterActions& out);
   void finish_group(Instant now, std::uint32_t number, const View& base, const Recovery& recovery, const Recovery& all,
                     MasterActions& out);
-  static std::set<PeerId> members_behind(const View& base, const Recovery& recovery);
-  static bool lacks_one_of(const std::vector<OpKey>& committed, const View& view, const Claim& claim);
+  /// Who cannot go on with the rest.
+  struct Behind {
+    std::set<PeerId> lacking;   ///< A result that the rest has committed.
+    std::set<PeerId> outvoted;  ///< They tell of a commit that more others contradict.
+    bool has(PeerId peer) const { return lacking.contains(peer) || outvoted.contains(peer); }
+  };
+  Behind members_behind(const View& base, const Recovery& recovery) const;
+  static void find_contradictions(const View& view, const Recovery& recovery, Behind& behind);
   void settle_recovered_ops(Group& group, const Recovery& recovery, const std::vector<Member>& survivors,
                             MasterActions& out);
   void expel_stranger(ConnectionId connection, const Error& error, MasterActions& out);

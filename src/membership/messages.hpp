@@ -93,8 +93,8 @@ struct Resume {
   bool first = false;      ///< As in UpdateCall.
   bool was_over = false;   ///< As in UpdateCall.
   bool after_error = false;  ///< As in UpdateCall.
-  /// Update-topology calls of its group that have succeeded, as far as this peer knows, and those that it has behind it:
-  /// at most one less. Tells a call that is over from a new one.
+  /// Update-topology calls of its group that have succeeded, as far as this peer knows, and those that it has behind
+  /// it: at most one less. Tells a call that is over from a new one.
   std::uint64_t update_round = 0;
   std::uint64_t updates_made = 0;
   bool whole = false;  ///< A change of its view did not fit: it needs the next one as a whole.
@@ -162,8 +162,8 @@ struct UpdateCall {
   bool first = false;
   /// Update-topology calls of its group that it has behind it, with one that was over before it was called.
   std::uint64_t update_round = 0;
-  /// The call was over before (see Committed). It waits nevertheless if the member has heard of newcomers, or of an error
-  /// since: the others may do so, too. Where they go on it goes on, too.
+  /// The call was over before (see Committed). It waits nevertheless if the member has heard of newcomers, or of an
+  /// error since: the others may do so, too. Where they go on it goes on, too.
   bool was_over = false;
   bool waits = true;
   /// Nothing was committed since an error: where all wait this call is one and the same, had some a call more before.

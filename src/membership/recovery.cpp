@@ -402,12 +402,12 @@ void MasterMachine::State::finish_recovery(Instant now, MasterActions& out) {
 /// `all`: the claims of other runs, too. Whoever is not taken over is told why.
 void MasterMachine::State::finish_group(Instant now, std::uint32_t number, const View& base, const Recovery& recovery,
                                         const Recovery& all, MasterActions& out) {
-  const std::set<PeerId> behind = members_behind(base, recovery);
+  const Behind behind = members_behind(base, recovery);
   std::vector<Member> survivors;
   std::vector<Member> absent;
   for (const Member& member : base.members) {
     const auto claim = recovery.claims.find(member.id);
-    const bool is_back = claim != recovery.claims.end() && claim->second.outcomes && !behind.contains(member.id);
+    const bool is_back = claim != recovery.claims.end() && claim->second.outcomes && !behind.has(member.id);
     (is_back ? survivors : absent).push_back(member);
   }
   const Error gone{Status::expelled,
@@ -458,45 +458,6 @@ void MasterMachine::State::finish_group(Instant now, std::uint32_t number, const
   out.emplace_back(LogEvent{LogLevel::notice, "recovered",
                             "group " + std::to_string(number) + " goes on with " + std::to_string(survivors.size()) +
                                 " members" + (absent.empty() ? std::string() : ", without " + names_of(absent))});
-}
-
-/// Members that lack the result of a collective which others know as committed. The former master had lost them when it
-/// committed that, and nobody lived to tell. Or two masters went on from one view, and the one that these followed ended
-/// the collective with an error.
-std::set<PeerId> MasterMachine::State::members_behind(const View& base, const Recovery& recovery) {
-  std::set<OpKey> committed;
-  for (const auto& [peer, claim] : recovery.claims)
-    if (base.find(peer) && claim.outcomes)
-      committed.insert(claim.outcomes->committed.begin(), claim.outcomes->committed.end());
-  std::map<ViewId, std::pair<const View*, std::vector<OpKey>>> by_view;
-  for (const OpKey& key : committed) by_view[key.view].second.push_back(key);
-  for (const auto& [mark, view] : recovery.views)
-    if (const auto of_view = by_view.find(mark.id); of_view != by_view.end()) of_view->second.first = &view;
-  std::set<PeerId> behind;
-  for (const auto& [peer, claim] : recovery.claims) {
-    if (!claim.outcomes) continue;
-    const auto is_open = [&](const UndecidedOp& op) { return !op.reported && committed.contains(op.key); };
-    const auto was_told_otherwise = [&, &peer = peer, &claim = claim](const auto& of_view) {
-      const View* const view = of_view.second.first;
-      return view != nullptr && view->find(peer) && lacks_one_of(of_view.second.second, *view, claim);
-    };
-    if (std::any_of(claim.outcomes->undecided.begin(), claim.outcomes->undecided.end(), is_open) ||
-        std::any_of(by_view.begin(), by_view.end(), was_told_otherwise))
-      behind.insert(peer);
-  }
-  return behind;
-}
-
-/// Of a view that is over for a member, it knows all collectives that were committed; save what it has forgotten since.
-bool MasterMachine::State::lacks_one_of(const std::vector<OpKey>& committed, const View& view, const Claim& claim) {
-  if (claim.resume.view.epoch <= view.epoch) return false;
-  const std::vector<OpKey>& known = claim.outcomes->committed;
-  const bool may_have_forgotten =
-      known.size() >= limits::kOutcomesRememberedMax &&
-      std::none_of(known.begin(), known.end(), [&](const OpKey& key) { return key.epoch < view.epoch; });
-  return !may_have_forgotten && std::any_of(committed.begin(), committed.end(), [&](const OpKey& key) {
-    return std::find(known.begin(), known.end(), key) == known.end();
-  });
 }
 
 void MasterMachine::State::settle_recovered_ops(Group& group, const Recovery& recovery,

@@ -241,7 +241,7 @@ void MasterMachine::State::close_all(MasterActions& out) {
 /// `told_only`: of those who have accepted this master and told their outcomes.
 MajorityChoice MasterMachine::State::majority_of(std::uint32_t number, const RunId& run, bool told_only) const {
   const Recovery& recovery = recovering_->groups.at(number);
-  std::set<PeerId> behind;
+  Behind behind;
   if (told_only) behind = members_behind(recovery.views.at(recovering_->views.at(number).view), recovery);
   std::vector<MajorityClaim> claims;
   std::set<PeerId> left;
@@ -250,10 +250,10 @@ MajorityChoice MasterMachine::State::majority_of(std::uint32_t number, const Run
     for (const auto& [id, claim] : of_run->second) {
       if (!recovery.claims.contains(id))
         left.insert(id);
-      else if (!told_only || (claim->outcomes && !behind.contains(id)))
+      else if (!told_only || (claim->outcomes && !behind.has(id)))
         claims.push_back({.peer = id, .view = claim->resume.view, .quorums = claim->resume.quorums});
     }
-  return choose_by_majority(claims, recovery.views, left, !behind.empty());
+  return choose_by_majority(claims, recovery.views, left, !behind.lacking.empty() && behind.outvoted.empty());
 }
 
 std::uint32_t MasterMachine::State::gathered() const {

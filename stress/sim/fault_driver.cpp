@@ -275,7 +275,8 @@ void FaultDriver::block(Process& a, Process& b) {
   });
 }
 
-/// Its connection to the master is dead, and it may not know that yet. If its links break meanwhile, it is taken for dead.
+/// Its connection to the master is dead, and it may not know that yet. If its links break meanwhile, it is taken for
+/// dead.
 bool FaultDriver::may_be_away(const Process& process) const {
   const auto last = half_open_at_.find(process.number());
   return last != half_open_at_.end() && world_.queue.now() < last->second + 2 * world_.profile.master.recovery;

@@ -85,7 +85,8 @@ std::string Names::of(const PeerMessage& message) const {
                           (m.refused.empty() ? std::string() : ", refused by " + of(m.refused));
                  },
                  [](const UpdateCall& m) {
-                   return " round " + std::to_string(m.update_round) + (m.first ? ", its first call" : "") + (m.was_over ? ", over before" : "") + (m.after_error ? ", after an error" : "") +
+                   return " round " + std::to_string(m.update_round) + (m.first ? ", its first call" : "") +
+                          (m.was_over ? ", over before" : "") + (m.after_error ? ", after an error" : "") +
                           (m.waits ? "" : ", goes on");
                  },
                  [&](const Hello& m) { return " " + of(m.who.id) + (m.prefetches ? ", prefetches" : ""); },

@@ -448,7 +448,7 @@ TEST_CASE("a newcomer that has come since the commit comes in if all members wai
   }
 }
 
-TEST_CASE("after an error an update-topology is one and the same for those who have made one more call and the others") {
+TEST_CASE("after an error an update-topology is one and the same for those who have called it once more and the rest") {
   MasterBench bench;
   found_and_reduce(bench, 3);
   bench.say(1, kGoesOn);

@@ -98,7 +98,7 @@ TEST_CASE("after a collective no update-topology is the first call") {
   CHECK_FALSE(bench.sent<UpdateCall>().back().first);
 }
 
-TEST_CASE("an update-topology that was over with the last commit is over at once, unless somebody waits or after an error") {
+TEST_CASE("an update-topology that is over with the last commit ends at once unless somebody waits or after an error") {
   PeerBench bench;
   bench.join();
   const OpKey key = *bench.machine.begin(bench.now, 1, kTen);
@@ -140,6 +140,19 @@ TEST_CASE("an update-topology that was over with the last commit is over at once
   CHECK(call.was_over);
   CHECK(call.waits == waits);
   CHECK(call.update_round == 1);
+}
+
+TEST_CASE("an update-topology that ended with an error is followed by one that waits for all") {
+  PeerBench bench;
+  bench.join();
+  bench.machine.update_topology(bench.now, bench.actions);
+  CHECK_FALSE(bench.sent<UpdateCall>().back().after_error);
+  bench.say(UpdateDone{.error = {Status::timeout, "not all members called update-topology"}, .update_round = 0});
+  bench.machine.update_topology(bench.now, bench.actions);
+  CHECK(bench.sent<UpdateCall>().back().after_error);
+  bench.say(UpdateDone{.error = {Status::success, {}}, .update_round = 1});
+  bench.machine.update_topology(bench.now, bench.actions);
+  CHECK_FALSE(bench.sent<UpdateCall>().back().after_error);
 }
 
 TEST_CASE("a member that resumes tells of an update-topology that is over and that it has not called") {

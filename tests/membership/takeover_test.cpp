@@ -273,6 +273,78 @@ TEST_CASE("a member whose master had ended what another one committed does not g
   CHECK(second.count<Expelled>(5) == (knows ? 0U : 1U));
 }
 
+TEST_CASE("one member that makes up a commit costs nobody his place but itself") {
+  TwoMasters masters(5);
+  MasterBench& second = masters.second;
+  OpKey made_up = masters.first.key(1, 0, 0);
+  Resume memory = masters.first.memory(2);
+  const View base = masters.first.view(2);
+  masters.first.say(4, Leave{});
+  masters.go_to_second({1, 3, 5});
+  // It claims the view before, which the others have left behind.
+  memory.term = 1;
+  memory.whole = true;
+  second.say_back(masters.first, 2, memory);
+  second.say(2, ViewPresented{base});
+  second.see_others({.all_answered = false});
+  second.pass(seconds(2));
+  for (const std::uint64_t peer : {1, 3, 5}) second.say(peer, OutcomesPresented{});
+  second.say(2, OutcomesPresented{.undecided = {}, .committed = {made_up}});
+  REQUIRE(second.machine().snapshot().serves);
+  CHECK(second.members(1) == Peers{1, 3, 5});
+  CHECK(second.count<Expelled>(2) == 1);
+}
+
+TEST_CASE("a master that took a run over founds no group while another one may serve it") {
+  TwoMasters masters(3);
+  MasterBench& second = masters.second;
+  masters.go_to_second({1, 2, 3});
+  second.pass(seconds(2));
+  second.present_outcomes({1, 2, 3});
+  REQUIRE(second.machine().snapshot().serves);
+  second.pass(seconds(30));
+  second.arrive({7}, 1);
+  OthersSeen seen = kAlone;
+  const bool is_alone = GENERATE(false, true);
+  SECTION("it has not looked lately") {
+    if (is_alone) return;
+  }
+  SECTION("another one gathers") {
+    if (is_alone) return;
+    seen.gathered = 2;
+    second.see_others(seen);
+  }
+  SECTION("it has looked, and there is none") {
+    if (!is_alone) return;
+    second.see_others(seen);
+  }
+  for (const std::uint64_t peer : {1, 2, 3}) second.say(peer, UpdateCall{.after_error = true});
+  CHECK(second.last<UpdateDone>(1).error.status == Status::success);
+  CHECK(second.is_member(7) == is_alone);
+}
+
+TEST_CASE("what a member calls while its run is taken over counts at the next commit") {
+  TwoMasters masters(3);
+  MasterBench& second = masters.second;
+  const OpKey key = masters.first.key(1);
+  for (const std::uint64_t peer : {1, 2, 3}) masters.first.report(peer, key);
+  REQUIRE(masters.first.update_round(1) == 1);
+  for (const std::uint64_t peer : {1, 2, 3}) {
+    Resume claim = masters.first.memory(peer);
+    claim.term = 1;
+    claim.update_round = 1;
+    second.come_back(masters.first, peer, claim);
+  }
+  second.say(1, UpdateCall{.update_round = 1, .was_over = true, .waits = false});
+  second.see_others({.all_answered = false});
+  second.pass(seconds(2));
+  second.present_outcomes({1, 2, 3});
+  REQUIRE(second.machine().snapshot().serves);
+  const OpKey next = second.key(1);
+  for (const std::uint64_t peer : {1, 2, 3}) second.report(peer, next);
+  CHECK(second.last<Committed>(2).updates_made == 1);
+}
+
 TEST_CASE("a master that all had left counts the time anew for whoever comes then") {
   const Duration recovery = kStandsBy.recovery;
   TwoMasters masters(5);

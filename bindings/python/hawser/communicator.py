@@ -267,9 +267,9 @@ class Communicator:
         collective already.
 
         In a run of one group it returns at once, without a round trip, if nobody waited for admission when the last
-        collective was committed and this peer has heard of nobody since. Members do not wait for each other then, and who has come since may
-        have to wait for the next call. After an error they wait for each other again. Otherwise blocks until all
-        members have called, at most the master's call_wait_ms. No collective may be in flight.
+        collective was committed and this peer has heard of nobody since. Members do not wait for each other then, and
+        who has come since may have to wait for the next call. After an error they wait for each other again. Otherwise
+        blocks until all members have called, at most the master's call_wait_ms. No collective may be in flight.
 
         Raises InvalidUsage, Mismatch (a member called a collective instead), Timeout, MasterRestarted,
         MasterUnreachable, Expelled, Closed.
