@@ -178,6 +178,22 @@ TEST_CASE("connections that fill a way by themselves are two from the first on")
   CHECK(link.table.connections(kSmall) == 2);
 }
 
+namespace {
+
+/// Where 2 % of the segments are lost for a second.
+std::size_t times_bbr_is_chosen(TableBench& link, ConnectionSample& lossy) {
+  std::size_t told = 0;
+  for (int i = 1; i < 10; ++i) {
+    lossy.state.segments_sent += 500;
+    lossy.state.segments_repeated += 10;
+    sample(link, at(3000 + 100 * i), lossy);
+    told += link.count<UseBbr>();
+  }
+  return told;
+}
+
+}  // namespace
+
 TEST_CASE("a link whose way loses segments gets BBR, on connections that come later, too, and then fewer of them") {
   const bool may = GENERATE(true, false);
   TableBench link({.connections_per_link = 0, .may_use_bbr = may});
@@ -186,13 +202,7 @@ TEST_CASE("a link whose way loses segments gets BBR, on connections that come la
   REQUIRE(link.table.connections(kSmall) == 8);
   ConnectionSample lossy = kRoomy;
   lossy.is_full = false;
-  std::size_t told = 0;
-  for (int i = 1; i < 10; ++i) {
-    lossy.state.segments_sent += 500;
-    lossy.state.segments_repeated += 10;
-    sample(link, at(3000 + 100 * i), lossy);
-    told += link.count<UseBbr>();
-  }
+  const std::size_t told = times_bbr_is_chosen(link, lossy);
   CHECK(told == (may ? 8u : 0u));
   if (!may) return;
   lossy.state.fills_alone = true;
@@ -226,13 +236,7 @@ TEST_CASE("a lossy way gets BBR though the number of its connections is fixed") 
   link.open(at(0));
   link.let_all_through(at(10));
   ConnectionSample lossy = kRoomy;
-  std::size_t told = 0;
-  for (int i = 1; i < 10; ++i) {
-    lossy.state.segments_sent += 500;
-    lossy.state.segments_repeated += 10;
-    sample(link, at(3000 + 100 * i), lossy);
-    told += link.count<UseBbr>();
-  }
+  const std::size_t told = times_bbr_is_chosen(link, lossy);
   CHECK(told == 1);
 }
 

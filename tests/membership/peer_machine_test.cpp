@@ -98,12 +98,21 @@ TEST_CASE("after a collective no update-topology is the first call") {
   CHECK_FALSE(bench.sent<UpdateCall>().back().first);
 }
 
-TEST_CASE("an update-topology that is over with the last commit ends at once unless somebody waits or after an error") {
-  PeerBench bench;
-  bench.join();
+namespace {
+
+/// The commit says that the next update-topology is over.
+void reduce_when_nobody_waits(PeerBench& bench) {
   const OpKey key = *bench.machine.begin(bench.now, 1, kTen);
   bench.machine.result_whole(key, bench.actions);
   bench.say(Committed{.key = key, .update_round = 1, .updates_made = 0});
+}
+
+}  // namespace
+
+TEST_CASE("an update-topology that is over with the last commit ends at once unless somebody waits or after an error") {
+  PeerBench bench;
+  bench.join();
+  reduce_when_nobody_waits(bench);
   bool waits = true;
   SECTION("at once") { waits = false; }
   SECTION("at once, also while the master is away") {
@@ -158,9 +167,7 @@ TEST_CASE("an update-topology that ended with an error is followed by one that w
 TEST_CASE("a member that resumes tells of an update-topology that is over and that it has not called") {
   PeerBench bench;
   bench.join();
-  const OpKey key = *bench.machine.begin(bench.now, 1, kTen);
-  bench.machine.result_whole(key, bench.actions);
-  bench.say(Committed{.key = key, .update_round = 1, .updates_made = 0});
+  reduce_when_nobody_waits(bench);
   bench.down();
   bench.pass(seconds(1));
   bench.up();
