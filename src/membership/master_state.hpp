@@ -465,6 +465,7 @@ class MasterMachine::State {
   bool lose_cut_off(Instant now, const Group& group, const Op& op, MasterActions& out);
   bool judge_call_wait(Instant now, Group& group, const OpKey& key, const Op& op, MasterActions& out);
   std::optional<Instant> mismatch_deadline(const Group& group) const;
+  Instant least_heard(const Group& group) const;
   std::string who_called_what(const Group& group) const;
   void abort_all(Instant now, Group& group, const Error& cause, MasterActions& out);
 

@@ -278,7 +278,21 @@ std::optional<Instant> MasterMachine::State::mismatch_deadline(const Group& grou
     return all_heard(group) ? told_again : std::max(told_again, *group.mismatch_since + config_.mismatch_grace);
   }
   if (!deadlocked(group) || group.absent > 0) return std::nullopt;
-  return std::max(group.ops.last_call(), group.complete_since) + kCrossedCallsGrace;
+  const Instant deadline = std::max(group.ops.last_call(), group.complete_since) + kCrossedCallsGrace;
+  if (stepped_at_ < deadline) return deadline;
+  // A connection may be dead and not known to be: what its member calls meanwhile does not come. It is silent then.
+  const Instant heard_at = least_heard(group);
+  return stepped_at_ <= heard_at + config_.silence / 2 ? deadline : heard_at + config_.silence / 4 * 5;
+}
+
+/// When the one was heard who has been silent for longest. All members are connected.
+Instant MasterMachine::State::least_heard(const Group& group) const {
+  Instant least = Instant::max();
+  for (const Member& member : group.view.members) {
+    const auto& connection = peers_.at(member.id).connection;
+    if (connection) least = std::min(least, connections_.at(*connection).heard_at);
+  }
+  return least;
 }
 
 bool MasterMachine::State::judge_mismatch(Instant now, Group& group, MasterActions& out) {

@@ -138,6 +138,23 @@ TEST_CASE("what a member that is away has called is not known: crossed calls are
   CHECK(bench.last<StartView>(1).cause.status == Status::mismatch);
 }
 
+TEST_CASE("what a member calls behind a dead connection does not come: crossed calls wait until it is heard or lost") {
+  MasterBench bench({.silence = seconds(6), .recovery = seconds(30)});
+  bench.found(3);
+  for (const std::uint64_t peer : {1, 2, 3}) bench.begun(peer, bench.key(1, peer));
+  bench.pass_alive(milliseconds(500), {3});
+  bench.pass_alive(milliseconds(5400), {1, 2});
+  CHECK(bench.count<StartView>(1) == 1);
+  SECTION("it is heard, and has called nothing else") {
+    bench.pass_alive(seconds(3), {1, 2, 3});
+    CHECK(bench.last<StartView>(1).cause.status == Status::mismatch);
+  }
+  SECTION("it is silent, which is no mismatch") {
+    bench.pass_alive(seconds(1), {1, 2});
+    CHECK(bench.last<StartView>(1).cause.status == Status::peer_lost);
+  }
+}
+
 TEST_CASE("a mismatch that repeats is told later and later, with its number, until something is committed") {
   MasterBench bench({.silence = seconds(600)});
   bench.found(2);
