@@ -332,7 +332,11 @@ void PeerMachine::said(Instant now, const StartView& message, PeerActions& out) 
     update_round_ = rounds_over_ = message.update_round;
     is_fresh_ = true;
   }
-  if (message.cause.status != Status::success) after_error_ = !joined;
+  if (message.cause.status != Status::success) {
+    after_error_ = !joined;
+    // The next one is the same for all, also for one that was elsewhere and does not know of all before it.
+    if (!in_update_ && message.update_round > rounds_over_) update_round_ = rounds_over_ = message.update_round;
+  }
   phase_ = Phase::member;
   connect_by_.reset();
   needed_.clear();

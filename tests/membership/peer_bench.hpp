@@ -60,10 +60,10 @@ class PeerBench {
     const auto next = machine.next_deadline();
     REQUIRE((!next || *next > now));
   }
-  void start(const View& next, const Error& cause = {Status::success, {}}) {
+  void start(const View& next, const Error& cause = {Status::success, {}}, std::uint64_t update_round = 0) {
     say(StartView{.epoch = next.epoch, .id = next.id, .group = next.group, .link_secret = next.link_secret,
                   .base = {}, .members = whole_list(next.members), .world = {}, .cause = cause,
-                  .fingerprint = fingerprint(next)});
+                  .update_round = update_round, .fingerprint = fingerprint(next)});
   }
   void group_members(const std::vector<std::uint64_t>& numbers, std::uint64_t secret = kSecret) {
     say(GroupMembers{.members = whole_list(members(numbers)), .link_secret = secret});
