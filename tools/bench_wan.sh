@@ -8,7 +8,9 @@
 #     --only LIST     some rows: 1 losses, 2 a slow member, 3 two regions, 4 a small call, 5 quantisation,
 #                     6 outage and rate drop, 7 optimize-topology, 8 homes of which one is reached, 9 a third of the
 #                     pairs missing, 10 homes with a relay, 11 a long way with few losses and with many, 12 a small
-#                     call beside large ones there; "none": only the picture
+#                     call beside large ones there, 14 256 MiB there; "none": only the picture. Not without being
+#                     asked for: 13 every network with each fixed choice (half an hour), 15 changing weather (ten
+#                     minutes)
 #     --rounds N      calls after the first, which knows nothing of the links (default 3)
 #     --no-peers      without Gloo and OpenMPI
 #     --json FILE     also writes all figures there, call by call
@@ -31,7 +33,7 @@ while [ $# -gt 0 ]; do
       options+=("$1" "${2:?}") && shift
       ;;
     *)
-      sed -n '2,18s/^# \{0,1\}//p' "$0" >&2
+      sed -n '2,20s/^# \{0,1\}//p' "$0" >&2
       exit 2
       ;;
   esac

@@ -362,7 +362,7 @@ struct StartView {
   MemberChange members;
   World world;
   Error cause;  ///< Status success where nothing was aborted (an admission).
-  std::uint64_t update_round = 0;  ///< Where a newcomer starts to count, and after an error whoever knows of fewer.
+  std::uint64_t update_round = 0;  ///< Where a newcomer starts to count. After an error: those that are over.
   /// Of this view with all its members: whoever puts it together from a change finds the same one, or has made another
   /// view.
   std::uint64_t fingerprint = 0;

@@ -334,8 +334,8 @@ void PeerMachine::said(Instant now, const StartView& message, PeerActions& out) 
   }
   if (message.cause.status != Status::success) {
     after_error_ = !joined;
-    // The next one is the same for all, also for one that was elsewhere and does not know of all before it.
-    if (!in_update_ && message.update_round > rounds_over_) update_round_ = rounds_over_ = message.update_round;
+    // One that was elsewhere does not know of all that are over.
+    rounds_over_ = std::max(rounds_over_, message.update_round);
   }
   phase_ = Phase::member;
   connect_by_.reset();

@@ -13,6 +13,7 @@
 
 #include "bench/member.hpp"
 #include "bench/payload.hpp"
+#include "bench/process_usage.hpp"
 #include "byte_text.hpp"
 #include "hawser_status.h"
 #include "status_report.hpp"
@@ -125,9 +126,13 @@ class LoneMember {
                   "bytes", "call", "ms", "expected ms", "commit ms", "Mbit/s", "plan");
     std::optional<Bulk> bulk;
     if (options_.beside_bytes > 0) bulk.emplace(comm_, options_.beside_bytes, world_);
-    for (const std::uint64_t bytes : options_.all_reduce.sizes)
-      for (std::uint32_t call = 1; call <= options_.all_reduce.rounds; ++call)
+    for (const std::uint64_t bytes : options_.all_reduce.sizes) {
+      time_is_over_ = false;
+      size_begun_at_ = Clock::now();
+      for (std::uint32_t call = 1; is_wanted(call); ++call)
         if (auto done = measure(call, bytes); !done) return done;
+    }
+    if (auto told = tell_cost(); !told) return told;
     if (bulk) {
       if (auto ended = bulk->end(); !ended) return ended;
       all_right_ = all_right_ && bulk->all_right();
@@ -145,6 +150,23 @@ class LoneMember {
   bool all_right() const { return all_right_; }
 
  private:
+  /// Alike at all members.
+  bool is_wanted(std::uint32_t call) const {
+    constexpr std::uint32_t kLeastRounds = 3;
+    return options_.all_reduce.seconds > 0 ? call <= kLeastRounds || !time_is_over_ : call <= options_.all_reduce.rounds;
+  }
+
+  /// CPU time of all members in the calls alone, without the filling and the checking of buffers.
+  Result<void> tell_cost() {
+    std::vector<double> sum{cpu_s_};
+    if (auto told = comm_.all_reduce(std::span(sum), {.tag = 1}); !told) return told.error();
+    constexpr double kGib = 1 << 30;
+    if (is_first_)
+      std::printf("CPU: %.3f s of all members in %u calls, %.3f s per GiB and member\n", sum[0], calls_,
+                  sum[0] / world_ / (static_cast<double>(bytes_) / kGib));
+    return {};
+  }
+
   Result<void> measure(std::uint32_t call, std::uint64_t bytes) {
     const std::uint64_t count = std::max<std::uint64_t>(1, bytes / kind_.element_bytes);
     const std::span<std::byte> send = std::span(send_).first(count * kind_.element_bytes);
@@ -153,6 +175,7 @@ class LoneMember {
     std::ranges::fill(receive, std::byte{0xff});
     if (auto together = comm_.barrier(); !together) return together.error();
     hawserReduceInfo_t info = HAWSER_REDUCE_INFO_INIT;
+    const double cpu_before_s = process_usage().cpu_s;
     const auto begin = Clock::now();
     if (options_.updates)
       if (auto updated = comm_.update_topology(); !updated) return updated.error();
@@ -160,12 +183,18 @@ class LoneMember {
                                         &info);
     const double seconds = seconds_since(begin);
     if (result != hawserSuccess) return Failure{.code = result, .sentence = hawserGetLastError()};
+    cpu_s_ += process_usage().cpu_s - cpu_before_s;
+    bytes_ += send.size();
+    ++calls_;
     const std::string wrong = payload_.check(call, receive);
     if (!wrong.empty()) std::fprintf(stderr, "hawser bench: WRONG RESULT: %s\n", wrong.c_str());
     Row row{.ms = static_cast<float>(1e3 * seconds), .wrong = wrong.empty() ? 0.0F : 1.0F};
-    std::vector<float> slowest{row.ms, row.wrong};
+    const double limit_s = options_.all_reduce.seconds;
+    const bool is_over = limit_s > 0 && seconds_since(size_begun_at_) >= limit_s;
+    std::vector<float> slowest{row.ms, row.wrong, is_over ? 1.0F : 0.0F};
     if (auto told = comm_.all_reduce(std::span(slowest), {.op = hawserMax, .tag = 1}); !told) return told.error();
     all_right_ = all_right_ && slowest[1] == 0;
+    time_is_over_ = slowest[2] != 0;
     if (call > 1) times_ms_.push_back(slowest[0]);
     if (!is_first_) return {};
     // What each member sends and receives in a ring or a direct plan with equal shares, over the time.
@@ -234,6 +263,11 @@ class LoneMember {
   std::uint32_t rank_;
   bool is_first_;
   std::uint32_t world_;
+  Clock::time_point size_begun_at_;
+  bool time_is_over_ = false;
+  double cpu_s_ = 0;  ///< Of this member in calls,
+  std::uint64_t bytes_ = 0;  ///< of so many bytes together.
+  std::uint32_t calls_ = 0;
   std::vector<float> times_ms_;  ///< Of all calls but the first of a size, alike at all members.
   std::vector<std::byte> send_, receive_;
   bool all_right_ = true;

@@ -24,7 +24,9 @@ from rows import (
     small_beside_bulk,
     third_missing,
 )
+from survey import choices, large
 from table import Line, as_json, markdown, predictions
+from weather import changing_weather
 
 ROWS: dict[int, Callable[[Context], list[Line]]] = {
     1: lossy,
@@ -39,7 +41,12 @@ ROWS: dict[int, Callable[[Context], list[Line]]] = {
     10: relayed,
     11: long_ways,
     12: small_beside_bulk,
+    13: choices,
+    14: large,
+    15: changing_weather,
 }
+# These are asked for by number.
+LONG_ROWS = {13, 15}
 
 
 def row_numbers(text: str) -> list[int]:
@@ -64,7 +71,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--hawser", required=True)
     parser.add_argument("--gloo", default="")
     parser.add_argument("--openmpi", default="")
-    parser.add_argument("--only", type=row_numbers, default=list(ROWS))
+    parser.add_argument("--only", type=row_numbers, default=[row for row in ROWS if row not in LONG_ROWS])
     parser.add_argument("--rounds", type=at_least_one, default=3)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--picture", type=Path)

@@ -11,6 +11,8 @@ from lab import LabRun, Network, Programs, run_in_lab, say
 
 MIB = 1 << 20
 # bytes, call, ms, expected ms, commit ms, Mbit/s, plan
+CPU_ROW = re.compile(r"^CPU: [\d.]+ s of all members in \d+ calls, ([\d.]+) s per GiB and member$")
+ROUTER_FRAMES = re.compile(r"^router: .*, (\d+) frames, late by ")
 MEMBER_ROW = re.compile(r"^\s*[\d.]+ [KMGT]?i?B\s+(\d+)((?:\s+[\d.]+){4})\s+(.*)$")
 
 
@@ -29,6 +31,8 @@ class Series:
     calls: list[Call] = field(default_factory=list)
     problem: str = ""  # Why there are not as many calls as were asked for.
     warnings: list[str] = field(default_factory=list)  # Of the router.
+    cpu_s_per_gib: float | None = None  # Of one member, in calls.
+    frames_per_gib: float | None = None  # That crossed the lab, all members together.
 
     @property
     def first_s(self) -> float | None:
@@ -66,11 +70,15 @@ def reduce_with_hawser(
     *,
     way: str = "Hawser",
     size: int = 64 * MIB,
-    calls: int,
+    calls: int = 0,
+    seconds: int | None = None,
     options: Sequence[str] = (),
     limit_s: int = 240,
 ) -> Series:
-    """`hawser bench member` in every host, with a master in host 0. It checks all results."""
+    """`hawser bench member` in every host, with a master in host 0. It checks all results.
+
+    `seconds`: calls for so long, instead of a number of them.
+    """
     say(f"{network}: {way}")
     series = Series(way)
 
@@ -87,12 +95,24 @@ def reduce_with_hawser(
         programs.wan,
         network,
         [programs.hawser, "bench", "member", "--master", "{master}", "--world", "{commands}", "--listen", "{address}"]
-        + ["--sizes", str(size), "--rounds", str(calls), *options],
+        + ["--sizes", str(size), *(["--rounds", str(calls)] if seconds is None else ["--seconds", str(seconds)]), *options],
         options=["--master", "--hawser", programs.hawser],
         limit_s=limit_s,
         on_line=lambda line: take(line.text, line.since_s),
     )
     series.problem = problem_of(run, limit_s)
-    if not series.problem and len(series.calls) != calls:
+    if seconds is None and not series.problem and len(series.calls) != calls:
         series.problem = f"printed {len(series.calls)} calls instead of {calls}"
+    if not series.problem:
+        note_costs(series, run, size)
     return report(series, run, network)
+
+
+def note_costs(series: Series, run: LabRun, size: int) -> None:
+    gib = size * len(series.calls) / (1 << 30)
+    for line in run.lines:
+        if match := CPU_ROW.match(line.text):
+            series.cpu_s_per_gib = float(match[1])
+    for text in run.others:
+        if match := ROUTER_FRAMES.match(text):
+            series.frames_per_gib = int(match[1]) / gib

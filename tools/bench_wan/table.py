@@ -79,9 +79,9 @@ def markdown(lines: Sequence[Line]) -> str:
 def predictions(lines: Sequence[Line]) -> str:
     """How calls from the third one on came out; the second one is predicted from what the first has shown alone.
 
-    Without those of row 12, which others disturb on purpose.
+    Without those of rows 12 and 15, which are disturbed on purpose.
     """
-    series = [line.series for line in lines if line.row != 12]
+    series = [line.series for line in lines if line.row not in (12, 15)]
     calls = [call for one in series for call in one.calls if call.number > 2 and call.predicted_s > 0]
     if not calls:
         return "predictions: none from a third call on"
