@@ -26,6 +26,8 @@ using Epoch = Id<struct EpochTag>;
 using ViewId = Id<struct ViewIdTag>;
 /// Peers that come and go together. Drawn at random by them.
 using PartyId = Id<struct PartyIdTag>;
+/// Names a blocking call of the application until its end.
+using CallId = Id<struct CallIdTag>;
 /// A control connection as the driver of a machine numbers it.
 using ConnectionId = Id<struct ConnectionIdTag>;
 

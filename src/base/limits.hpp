@@ -28,6 +28,15 @@ inline constexpr std::size_t kEagerBytesMax = 4 << 20;
 inline constexpr std::size_t kEagerBytesLeast = 1 << 20;
 inline constexpr std::size_t kEagerBytesOfAll = 32 << 20;
 inline constexpr std::size_t kEagerFramesMax = 4096;
+/// Messages between two members, one way: announced and not received yet, and the bytes of those among them that are
+/// sent before the receiver asks for them; the most of one such message.
+inline constexpr std::size_t kMessagesWaitingMax = 1024;
+inline constexpr std::size_t kMessageEagerBytesOfAll = 1 << 20;
+inline constexpr std::size_t kMessageEagerBytesMax = 64 << 10;
+/// Messages that one peer may be sending and receiving.
+inline constexpr std::size_t kMessagesInFlightMax = 65'536;
+/// Former members whose last messages are kept until they are received.
+inline constexpr std::size_t kFormerSendersMax = 16;
 /// In flight (sent, not yet acknowledged) per link.
 inline constexpr std::size_t kInFlightBytesMax = 8 << 20;
 inline constexpr std::uint32_t kConnectionsPerLinkMax = 64;

@@ -69,4 +69,17 @@ struct OpKey {
   friend auto operator<=>(const OpKey&, const OpKey&) = default;
 };
 
+/// Names a message from one peer to another: the how-manieth on its tag. Of no view: it outlives those.
+inline OpKey message_key(std::uint64_t tag, std::uint64_t sequence) {
+  return {.epoch = Epoch{1}, .view = {}, .tag = tag, .sequence = sequence};
+}
+/// In what the receiver says of it: messages both ways may have the same numbers.
+inline OpKey message_key_of_receiver(OpKey key) {
+  key.epoch = Epoch{2};
+  return key;
+}
+inline bool is_message(const OpKey& key) {
+  return key.view == ViewId{} && (key.epoch == Epoch{1} || key.epoch == Epoch{2});
+}
+
 }  // namespace hawser

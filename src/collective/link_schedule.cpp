@@ -162,33 +162,42 @@ bool LinkSchedule::is_held_back() const {
 
 std::optional<FrameHeader> LinkSchedule::next_chunk(std::uint32_t index, Connection& connection) {
   if (queues_.empty()) return std::nullopt;
+  for (auto one = queues_.lower_bound(message_key(0, 0)); one != queues_.end() && is_message(one->first); ++one)
+    if (one->second.first)
+      if (auto frame = take_from(one->second, index, connection)) return frame;
   auto turn = last_served_ ? queues_.upper_bound(*last_served_) : queues_.begin();
   for (std::size_t tried = 0; tried < queues_.size(); ++tried, ++turn) {
     if (turn == queues_.end()) turn = queues_.begin();
-    Queue& q = turn->second;
-    const FrameHeader* const first = head(q);
-    if (first == nullptr || is_paced(q, *first)) continue;
-    if (q.first_free && connections_.size() > 1 && index == connections_.begin()->first) continue;
+    auto frame = take_from(turn->second, index, connection);
+    if (!frame) continue;
     last_served_ = turn->first;
-    const FrameHeader frame = *first;
-    if (frame.direction == Direction::up)
-      q.up.erase(frame.chunk);
-    else
-      q.down.pop_front();
-    const bool eager = !q.ready;
-    if (eager) {
-      q.eager_bytes += frame.payload_bytes;
-      ++q.eager_frames;
-      eager_bytes_ += frame.payload_bytes;
-      ++eager_frames_;
-    }
-    if (q.counts(frame)) q.under_way += frame.payload_bytes;
-    q.in_flight += frame.payload_bytes;
-    connection.unacknowledged.push_back({.frame = frame, .eager = eager});
-    connection.writing = frame.key;
     return frame;
   }
   return std::nullopt;
+}
+
+std::optional<FrameHeader> LinkSchedule::take_from(Queue& q, std::uint32_t index,
+                                                   Connection& connection) {
+  const FrameHeader* const first = head(q);
+  if (first == nullptr || is_paced(q, *first)) return std::nullopt;
+  if (q.first_free && connections_.size() > 1 && index == connections_.begin()->first) return std::nullopt;
+  const FrameHeader frame = *first;
+  if (frame.direction == Direction::up)
+    q.up.erase(frame.chunk);
+  else
+    q.down.pop_front();
+  const bool eager = !q.ready;
+  if (eager) {
+    q.eager_bytes += frame.payload_bytes;
+    ++q.eager_frames;
+    eager_bytes_ += frame.payload_bytes;
+    ++eager_frames_;
+  }
+  if (q.counts(frame)) q.under_way += frame.payload_bytes;
+  q.in_flight += frame.payload_bytes;
+  connection.unacknowledged.push_back({.frame = frame, .eager = eager});
+  connection.writing = frame.key;
+  return frame;
 }
 
 std::optional<FrameHeader> LinkSchedule::next(Instant now, std::uint32_t index) {

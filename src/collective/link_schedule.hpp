@@ -43,6 +43,8 @@ class LinkSchedule {
   /// Chunks of this collective leave the link's first connection to control frames, which wait behind no chunk there;
   /// unless it is the only one.
   void keep_first_free(const OpKey& key) { queues_[key].first_free = true; }
+  /// The chunks of this message go before those of others.
+  void set_first(const OpKey& key) { queues_[key].first = true; }
   /// Takes all chunks of this collective on their way down out of the queue, and sends none of those that a break
   /// loses again.
   void cancel_all(const OpKey& key);
@@ -113,6 +115,7 @@ class LinkSchedule {
     bool ready = false;
     bool sums_first = false;
     bool first_free = false;  ///< The first connection takes none of it.
+    bool first = false;       ///< Goes before the others.
     bool cancelled = false;  ///< What is on its way down need not arrive.
     std::uint64_t limit = 0;
     std::size_t window = 0;  ///< 0: none.
@@ -133,6 +136,7 @@ class LinkSchedule {
   /// What goes next of this collective, if anything may.
   const FrameHeader* head(const Queue& queue) const;
   std::optional<FrameHeader> next_chunk(std::uint32_t index, Connection& connection);
+  std::optional<FrameHeader> take_from(Queue& queue, std::uint32_t index, Connection& connection);
 
   std::map<OpKey, Queue> queues_;
   std::optional<OpKey> last_served_;

@@ -70,6 +70,7 @@ void PeerEngine::State::step(Instant now, const EngineEvent& event, EngineAction
   std::visit([&](const auto& one) { on(now, one, out); }, event);
   if (!again_.empty()) begin_again(now, out);
   if (!waits_.empty()) end_waits(now, out);
+  if (!messages_.idle()) end_messages(now, out);
   if (!fetch_waits_.empty()) wake_fetch(out);
 }
 
@@ -380,6 +381,7 @@ void PeerEngine::State::on(Instant now, const EngineTick&, EngineActions& out) {
   follow(now, actions, out);
   tick_executions(now, out);
   tick_prefetch(now, out);
+  tick_messages(now, out);
   for (auto& [key, op] : ops_) watch_op(now, key, op, out);
   for (auto& [peer, link] : links_)
     if (link.schedule.release_acknowledgements(now)) out.emplace_back(WakeLink{peer});
@@ -498,6 +500,7 @@ std::optional<Instant> PeerEngine::State::next_deadline() const {
   for (const auto& [key, op] : ops_) next = earlier(next, op_deadline(op));
   for (const auto& [peer, link] : links_) next = earlier(next, link.schedule.acknowledgement_due());
   for (const Wait& wait : waits_) next = earlier(next, wait.until);
+  next = earlier(next, messages_.next_deadline());
   next = earlier(next, prefetch_server_.next_deadline());
   if (guest_) next = earlier(next, guest_->next_deadline());
   return next;
@@ -545,7 +548,7 @@ void PeerEngine::State::follow_one(Instant, const WantLinks& wanted, EngineActio
   }
 }
 
-void PeerEngine::State::follow_one(Instant, const ViewStarted& started, EngineActions&) {
+void PeerEngine::State::follow_one(Instant now, const ViewStarted& started, EngineActions& out) {
   // Calls that a lost relay has undone, and whose memory is not in order yet: they share the end of their view.
   if (!started.calls_go_on)
     for (auto& [key, ending] : endings_)
@@ -556,6 +559,7 @@ void PeerEngine::State::follow_one(Instant, const ViewStarted& started, EngineAc
     forget_parked_before(link, started.view.epoch);
     std::erase_if(link.early_ready, [&](const auto& entry) { return entry.first.epoch < started.view.epoch; });
   }
+  look_who_is_there(now, out);
 }
 
 void PeerEngine::State::follow_one(Instant now, const OpCommitted& committed, EngineActions& out) {

@@ -19,6 +19,7 @@
 #include "collective/collective_info.hpp"
 #include "collective/traffic_meter.hpp"
 #include "collective/work.hpp"
+#include "engine/message_exchange.hpp"
 #include "membership/messages.hpp"
 #include "membership/peer_actions.hpp"
 
@@ -26,9 +27,6 @@
 /// together. No thread, clock or socket: `communicator` drives it over TCP, `stress/sim` under a virtual
 /// clock.
 namespace hawser {
-
-/// Names a blocking call of the application until its CallDone.
-using CallId = Id<struct CallIdTag>;
 
 class Execution;
 class Residual;
@@ -122,6 +120,20 @@ struct CollectiveStart {
   /// never begin again.
   bool begins_again = true;
 };
+/// To another member, or from it. The memory stays valid until CallDone.
+struct MessageCall {
+  CallId call;
+  bool receives = false;
+  bool any = false;                 ///< From whoever has sent one first.
+  std::optional<PeerId> peer{};     ///< The other side, who may have gone since; none: by its rank.
+  std::uint32_t rank = 0;
+  Epoch epoch{};                    ///< The view that the rank is of; 0: whatever is in force.
+  std::uint64_t tag = 0;
+  std::span<const std::byte> data{};  ///< To send.
+  std::span<std::byte> into{};        ///< To receive.
+  Duration bound = seconds(600);
+};
+
 /// What the application waits for: any of these.
 struct MembershipWish {
   bool joiner = false;            ///< Somebody wants to join: an update-topology of all members lets it in.
@@ -205,7 +217,7 @@ struct WorkDone {
 /// Time has passed.
 struct EngineTick {};
 
-using EngineEvent = std::variant<SetTermCall, ConnectCall, UpdateTopologyCall, WaitCall, CollectiveStart, LeaveCall,
+using EngineEvent = std::variant<SetTermCall, ConnectCall, UpdateTopologyCall, WaitCall, CollectiveStart, MessageCall, LeaveCall,
                                  MasterUp, OfferStateCall, MasterDown, MasterSaid, LinkUp, LinkDown, LinkRefused,
                                  LinkUnreached, StraightFailed, LinkSampled, WorkDone, EngineTick>;
 
@@ -270,6 +282,7 @@ struct CallDone {
   Error error;  ///< Status success, or why not.
   std::optional<CollectiveInfo> info;
   MembershipMet met{};  ///< Of a WaitCall that succeeded.
+  MessageInfo message{};  ///< Of a MessageCall that succeeded.
 };
 
 using EngineAction = std::variant<DialMaster, CloseMaster, SendMaster, OpenLink, DialPeer, CloseLink, WakeLink,

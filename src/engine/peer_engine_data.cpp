@@ -124,6 +124,7 @@ Landing PeerEngine::State::chunk_begins(Instant now, PeerId peer, Link& link, Re
     receiving.staging = staging(guest_->device_of(header));
     return {receiving.staging.get()};
   }
+  if (is_message(header.key)) return message_begins(now, peer, link, receiving, index, out);
   if (future(header.key)) return park_begins(now, peer, link, receiving, index, out);
   Op* const op = find_op(header.key);
   // A collective that is over here, or one that the sender called otherwise, which the master will tell.
@@ -225,6 +226,8 @@ void PeerEngine::State::frame_ends(Instant now, LinkConnection connection, bool 
     out.emplace_back(WakeLink{connection.peer, connection.index});
   if (is_prefetch(header.key) && header.kind != FrameKind::chunk)
     prefetch_control(now, connection, header, out);
+  else if (is_message(header.key) && header.kind != FrameKind::chunk)
+    message_control(now, connection, header, out);
   else if (header.kind == FrameKind::ready)
     ready_came(now, *link, connection.peer, header, out);
   else if (header.kind == FrameKind::chunk)
@@ -245,6 +248,9 @@ void PeerEngine::State::chunk_ends(Instant now, LinkConnection connection, Link&
     case Receiving::Use::prefetched:
       return prefetch_chunk(now, connection.peer, header,
                             {.bytes = receiving.staging.get(), .owner = receiving.staging}, out);
+    case Receiving::Use::message_placed: return message_chunk(now, connection.peer, header, nullptr, out);
+    case Receiving::Use::message_staged:
+      return message_chunk(now, connection.peer, header, receiving.staging.get(), out);
     case Receiving::Use::staged:
       return apply_chunk(now, connection, header, {.bytes = receiving.staging.get(), .owner = receiving.staging}, out);
     case Receiving::Use::parked:
@@ -326,6 +332,7 @@ void PeerEngine::State::result_whole(Instant now, const OpKey& key, Op& op, Engi
 
 /// A neighbour has got a chunk whole.
 void PeerEngine::State::chunk_arrived(Instant now, PeerId to, const FrameHeader& header, EngineActions& out) {
+  if (is_message(header.key)) return message_arrived(now, to, header, out);
   if (is_prefetch(header.key)) {
     std::vector<PrefetchSend> sends;
     look_at_training();

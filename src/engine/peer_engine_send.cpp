@@ -74,6 +74,11 @@ std::optional<OutFrame> PeerEngine::State::next_frame(Instant now, LinkConnectio
       link->compression.handed(now, frame->payload_bytes, false);
       return OutFrame{.header = *frame, .payload = prefetch_server_.payload(frame->chunk)};
     }
+    if (is_message(frame->key)) {
+      if (link->metered) link->meter.gave(now);
+      link->compression.handed(now, frame->payload_bytes, false);
+      return OutFrame{.header = *frame, .payload = messages_.payload(connection.peer, *frame)};
+    }
     link->preparing.emplace(connection.index, Preparing{.header = *frame});
     if (Op* const op = find_op(frame->key)) ++op->preparing;
   }

@@ -15,6 +15,7 @@
 #include "plan/plan_cache.hpp"
 #include "engine/compression_choice.hpp"
 #include "engine/link_probing.hpp"
+#include "engine/message_exchange.hpp"
 #include "engine/prediction_record.hpp"
 #include "engine/peer_engine.hpp"
 #include "shared_state/prefetch_guest.hpp"
@@ -124,7 +125,17 @@ class PeerEngine::State {
   };
   /// A frame on its way in.
   struct Receiving {
-    enum class Use { discard, control, staged, placed_down, parked, parked_copy, prefetched };
+    enum class Use {
+      discard,
+      control,
+      staged,
+      placed_down,
+      parked,
+      parked_copy,
+      prefetched,
+      message_placed,
+      message_staged,
+    };
     FrameHeader header;
     Use use = Use::discard;
     StagingPool::Buffer staging;
@@ -173,6 +184,7 @@ class PeerEngine::State {
   void on(Instant now, const UpdateTopologyCall& event, EngineActions& out);
   void on(Instant now, const CollectiveStart& event, EngineActions& out);
   void on(Instant now, const OfferStateCall& event, EngineActions& out);
+  void on(Instant now, const MessageCall& event, EngineActions& out);
   void on(Instant now, const LeaveCall& event, EngineActions& out);
   void on(Instant now, const MasterUp& event, EngineActions& out);
   void on(Instant now, const MasterDown& event, EngineActions& out);
@@ -268,6 +280,19 @@ class PeerEngine::State {
   void put_in_order(OpKey key, Ending& ending, EngineActions& out);
   bool has_ending(std::uint64_t tag) const;
 
+  // peer_engine_messages.cpp
+  Result<PeerId> other_side(const MessageCall& call) const;
+  std::string name_of(PeerId peer) const;
+  void follow_messages(MessageExchange::Output& output, EngineActions& out);
+  Landing message_begins(Instant now, PeerId peer, Link& link, Receiving& receiving, std::uint32_t index,
+                         EngineActions& out);
+  void message_control(Instant now, LinkConnection connection, const FrameHeader& header, EngineActions& out);
+  void message_chunk(Instant now, PeerId from, const FrameHeader& header, const std::byte* bytes, EngineActions& out);
+  void message_arrived(Instant now, PeerId to, const FrameHeader& header, EngineActions& out);
+  void tick_messages(Instant now, EngineActions& out);
+  void look_who_is_there(Instant now, EngineActions& out);
+  void end_messages(Instant now, EngineActions& out);
+
   // peer_engine_waits.cpp
   void on(Instant now, const WaitCall& event, EngineActions& out);
   void end_waits(Instant now, EngineActions& out);
@@ -321,6 +346,8 @@ class PeerEngine::State {
   std::optional<CallId> connect_call_;
   std::optional<CallId> update_call_;
   std::vector<Wait> waits_;
+  MessageExchange messages_{[this](PeerId peer) { return name_of(peer); }};
+  std::map<PeerId, std::string> former_names_;  ///< Of those whose messages are known.
   PredictionRecord predictions_;
   std::map<OpKey, Op> ops_;
   std::map<PeerId, Link> links_;

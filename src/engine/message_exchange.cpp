@@ -1,0 +1,509 @@
+#include "engine/message_exchange.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/assert.hpp"
+
+namespace hawser {
+namespace {
+
+constexpr std::uint64_t kChunkBytes = 256 << 10;
+
+std::string bytes_text(std::uint64_t bytes) { return std::to_string(bytes) + (bytes == 1 ? " byte" : " bytes"); }
+
+std::string with_tag(std::uint64_t tag) { return "with tag " + std::to_string(tag); }
+
+FrameHeader control(FrameKind kind, const OpKey& key, std::uint64_t count = 0) {
+  FrameHeader frame;
+  frame.kind = kind;
+  frame.key = key;
+  frame.count = count;
+  return frame;
+}
+
+std::uint64_t chunk_bytes(std::uint64_t bytes, std::uint64_t chunk) {
+  return std::min(kChunkBytes, bytes - chunk * kChunkBytes);
+}
+
+}  // namespace
+
+std::uint64_t MessageExchange::chunks_of(std::uint64_t bytes) {
+  return bytes / kChunkBytes + (bytes % kChunkBytes != 0 ? 1 : 0);
+}
+
+bool MessageExchange::remembers(PeerId peer) const {
+  const auto found = peers_.find(peer);
+  return found != peers_.end() && found->second.former != 0;
+}
+
+// ------------------------------------------------------------------------------------------------ sending
+
+void MessageExchange::send(Instant now, CallId call, PeerId to, std::uint64_t tag, std::span<const std::byte> data,
+                           Instant until, Output& out) {
+  Peer& peer = peers_[to];
+  ++in_flight_;
+  peer.held.push_back({.call = call, .tag = tag, .data = data, .began = now, .until = until});
+  announce_held(to, peer, out);
+}
+
+/// In their order, as far as the receiver has room.
+void MessageExchange::announce_held(PeerId to, Peer& peer, Output& out) {
+  while (!peer.held.empty() && peer.waiting < limits::kMessagesWaitingMax) {
+    Outgoing message = std::move(peer.held.front());
+    peer.held.pop_front();
+    announce(to, peer, std::move(message), out);
+  }
+}
+
+void MessageExchange::announce(PeerId to, Peer& peer, Outgoing message, Output& out) {
+  const OpKey key = message_key(message.tag, peer.next_out[message.tag]++);
+  const std::size_t bytes = message.data.size();
+  message.chunks_left = chunks_of(bytes);
+  message.eager = bytes > 0 && bytes <= limits::kMessageEagerBytesMax &&
+                  peer.eager_bytes + bytes <= limits::kMessageEagerBytesOfAll;
+  ++peer.waiting;
+  if (message.eager) peer.eager_bytes += bytes;
+  out.sends.push_back({.to = to, .frame = control(FrameKind::have, key, bytes)});
+  if (message.eager) send_chunks(to, key, message, out);
+  peer.outgoing.emplace(key, std::move(message));
+}
+
+void MessageExchange::send_chunks(PeerId to, const OpKey& key, const Outgoing& message, Output& out) {
+  const std::uint64_t bytes = message.data.size();
+  for (std::uint64_t chunk = 0; chunk < chunks_of(bytes); ++chunk) {
+    FrameHeader frame = control(FrameKind::chunk, key, bytes);
+    frame.chunk = chunk;
+    frame.payload_bytes = static_cast<std::uint32_t>(chunk_bytes(bytes, chunk));
+    out.sends.push_back({.to = to, .frame = frame, .first = bytes <= limits::kMessageEagerBytesMax});
+  }
+}
+
+std::span<const std::byte> MessageExchange::payload(PeerId to, const FrameHeader& header) const {
+  const Outgoing& message = peers_.at(to).outgoing.at(header.key);
+  return message.data.subspan(header.chunk * kChunkBytes, header.payload_bytes);
+}
+
+void MessageExchange::arrived(Instant now, PeerId to, const FrameHeader& header, Output& out) {
+  const auto peer = peers_.find(to);
+  if (peer == peers_.end()) return;
+  const auto found = peer->second.outgoing.find(header.key);
+  if (found == peer->second.outgoing.end() || found->second.ended) return;
+  Outgoing& message = found->second;
+  if (--message.chunks_left > 0) return;
+  out.sent.emplace_back(to, header.key);
+  end(now, message, to, {Status::success, {}}, out);
+  if (message.wanted)
+    peer->second.outgoing.erase(found);
+  else
+    message.ended = true;
+}
+
+/// The receiver has room for others.
+void MessageExchange::was_wanted(Peer& peer, Outgoing& message) {
+  if (std::exchange(message.wanted, true)) return;
+  --peer.waiting;
+  // The span of one that has ended still says how long it was.
+  if (message.eager) peer.eager_bytes -= message.data.size();
+}
+
+// ---------------------------------------------------------------------------------------------- receiving
+
+void MessageExchange::receive(Instant now, CallId call, std::optional<PeerId> from, std::uint64_t tag,
+                              std::span<std::byte> into, Instant until, Output& out) {
+  ++in_flight_;
+  receives_.push_back({.call = call, .from = from, .tag = tag, .into = into, .began = now, .until = until});
+  match(now, tag, out);
+  if (!from || !remembers(*from) || receives_.empty() || receives_.back().call != call) return;
+  const Receive receive = receives_.back();
+  receives_.pop_back();
+  end(now, receive, *from, lost_before(*from, tag), out);
+}
+
+Error MessageExchange::lost_before(PeerId from, std::uint64_t tag) const {
+  return {Status::peer_lost, name_of_(from) + " was lost before it had sent a message " + with_tag(tag)};
+}
+
+/// The oldest message of that tag that nobody has received, if it is known here.
+MessageExchange::Incoming* MessageExchange::next_from(Peer& peer, std::uint64_t tag) {
+  const auto next = peer.next_in.find(tag);
+  std::uint64_t sequence = next == peer.next_in.end() ? 0 : next->second;
+  while (true) {
+    const auto found = peer.incoming.find(message_key(tag, sequence));
+    if (found == peer.incoming.end()) return nullptr;
+    if (!found->second.is_void) return &found->second;
+    peer.incoming.erase(found);
+    peer.next_in[tag] = ++sequence;
+  }
+}
+
+std::optional<std::pair<PeerId, OpKey>> MessageExchange::next_for(const Receive& receive) {
+  std::optional<std::pair<PeerId, OpKey>> best;
+  std::uint64_t order = 0;
+  for (auto& [id, peer] : peers_) {
+    if (receive.from && *receive.from != id) continue;
+    const Incoming* const next = next_from(peer, receive.tag);
+    if (next == nullptr || (best && order < next->order)) continue;
+    const auto number = peer.next_in.find(receive.tag);
+    best = {id, message_key(receive.tag, number == peer.next_in.end() ? 0 : number->second)};
+    order = next->order;
+  }
+  return best;
+}
+
+/// Brings together those who receive with this tag and what has been announced.
+void MessageExchange::match(Instant now, std::uint64_t tag, Output& out) {
+  for (auto one = receives_.begin(); one != receives_.end();) {
+    const auto found = one->tag == tag ? next_for(*one) : std::nullopt;
+    if (!found) {
+      ++one;
+      continue;
+    }
+    const auto& [from, key] = *found;
+    const std::uint64_t bytes = peers_.at(from).incoming.at(key).bytes;
+    const Receive receive = *one;
+    one = receives_.erase(one);
+    if (bytes == receive.into.size())
+      begin_to_receive(now, from, key, receive, out);
+    else
+      end(now, receive, from,
+          {Status::mismatch, name_of_(from) + " has sent a message of " + bytes_text(bytes) + " " +
+                                 with_tag(receive.tag) + ", and the buffer that receives it has " +
+                                 bytes_text(receive.into.size()) +
+                                 ". The message waits: receive it with a buffer of its size"},
+          out);
+  }
+}
+
+void MessageExchange::begin_to_receive(Instant now, PeerId from, const OpKey& key, Receive receive, Output& out) {
+  Peer& peer = peers_.at(from);
+  Incoming& message = peer.incoming.at(key);
+  ++peer.next_in[key.tag];
+  if (message.has.empty()) {
+    message.chunks_left = chunks_of(message.bytes);
+    message.has.resize(message.chunks_left);
+  }
+  if (!message.aside.empty()) {
+    std::memcpy(receive.into.data(), message.aside.data(), message.aside.size());
+    peer.aside_bytes -= message.aside.size();
+    message.aside = {};
+  }
+  message.receive = receive;
+  if (peer.former == 0) out.sends.push_back({.to = from, .frame = control(FrameKind::ready, message_key_of_receiver(key))});
+  if (message.chunks_left == 0) received_whole(now, from, key, out);
+}
+
+void MessageExchange::received_whole(Instant now, PeerId from, const OpKey& key, Output& out) {
+  Peer& peer = peers_.at(from);
+  const auto found = peer.incoming.find(key);
+  out.received.emplace_back(from, key);
+  end(now, *found->second.receive, from, {Status::success, {}}, out);
+  peer.incoming.erase(found);
+}
+
+/// The message that a frame is of, which is made known by any. Null: it is over, or its sender may not send so many.
+MessageExchange::Incoming* MessageExchange::announced(Peer& peer, const FrameHeader& header) {
+  if (const auto found = peer.incoming.find(header.key); found != peer.incoming.end()) return &found->second;
+  const auto next = peer.next_in.find(header.key.tag);
+  if (next != peer.next_in.end() && header.key.sequence < next->second) return nullptr;
+  Incoming& message = peer.incoming[header.key];
+  message.bytes = header.count;
+  message.order = announcements_++;
+  return &message;
+}
+
+MessageExchange::Heard MessageExchange::control_came(Instant now, PeerId from, const FrameHeader& header,
+                                                     Output& out) {
+  Peer& peer = peers_[from];
+  const bool is_of_receiver = header.kind == FrameKind::ready || header.kind == FrameKind::unwant;
+  const OpKey key = message_key(header.key.tag, header.key.sequence);
+  if (header.key != (is_of_receiver ? message_key_of_receiver(key) : key)) return Heard::impossible;
+  const auto outgoing = peer.outgoing.find(key);
+  switch (header.kind) {
+    case FrameKind::have: {
+      // Twice as many as a sender may have: it may have given up some, which is not known here yet. Those that are
+      // being received do not count.
+      if (!peer.incoming.contains(header.key) &&
+          peer.incoming.size() >= 2 * limits::kMessagesWaitingMax + limits::kMessagesInFlightMax)
+        return Heard::impossible;
+      const Incoming* const message = announced(peer, header);
+      if (message == nullptr || message->is_void || message->receive) return Heard::fine;
+      if (message->bytes != header.count) return Heard::impossible;
+      const auto waits = [](const auto& entry) { return !entry.second.receive && !entry.second.is_void; };
+      if (peer.incoming.size() > 2 * limits::kMessagesWaitingMax &&
+          static_cast<std::size_t>(std::count_if(peer.incoming.begin(), peer.incoming.end(), waits)) >
+              2 * limits::kMessagesWaitingMax)
+        return Heard::impossible;
+      match(now, header.key.tag, out);
+      return Heard::fine;
+    }
+    case FrameKind::ready:
+      if (outgoing == peer.outgoing.end() || outgoing->second.wanted) return Heard::fine;
+      was_wanted(peer, outgoing->second);
+      if (outgoing->second.ended) {
+        peer.outgoing.erase(outgoing);
+      } else if (outgoing->second.data.empty()) {
+        end(now, outgoing->second, from, {Status::success, {}}, out);
+        peer.outgoing.erase(outgoing);
+      } else if (!outgoing->second.eager) {
+        send_chunks(from, key, outgoing->second, out);
+      }
+      announce_held(from, peer, out);
+      return Heard::fine;
+    case FrameKind::unwant:
+      if (outgoing == peer.outgoing.end()) return Heard::fine;
+      was_wanted(peer, outgoing->second);
+      if (!outgoing->second.ended) {
+        out.sent.emplace_back(from, key);
+        end(now, outgoing->second, from,
+            {Status::timeout, name_of_(from) + " has timed out while it received this message " +
+                                  with_tag(header.key.tag) + ", and has given it up: send it again"},
+            out);
+      }
+      peer.outgoing.erase(outgoing);
+      announce_held(from, peer, out);
+      return Heard::fine;
+    case FrameKind::decline: {
+      Incoming* const message = announced(peer, header);
+      if (message == nullptr || message->is_void) return Heard::fine;
+      peer.aside_bytes -= message->aside.size();
+      if (!message->receive) {
+        message->aside = {};
+        message->is_void = true;
+        (void)next_from(peer, header.key.tag);
+        match(now, header.key.tag, out);
+        return Heard::fine;
+      }
+      // Who receives it goes on with the next one.
+      out.received.emplace_back(from, header.key);
+      receives_.push_front(*message->receive);
+      peer.incoming.erase(header.key);
+      match(now, header.key.tag, out);
+      return Heard::fine;
+    }
+    default: return Heard::impossible;
+  }
+}
+
+MessageExchange::Landing MessageExchange::chunk_begins(Instant now, PeerId from, const FrameHeader& header,
+                                                       Output& out) {
+  if (header.key != message_key(header.key.tag, header.key.sequence)) return {.use = Landing::Use::impossible};
+  Peer& peer = peers_[from];
+  const bool is_new = !peer.incoming.contains(header.key);
+  Incoming* const message = announced(peer, header);
+  if (message == nullptr || message->is_void) return {};
+  const Landing impossible{.use = Landing::Use::impossible};
+  if (message->bytes != header.count || header.chunk >= chunks_of(message->bytes) ||
+      header.payload_bytes != chunk_bytes(message->bytes, header.chunk) || header.compressed)
+    return impossible;
+  // The announcement of a small one may come behind it.
+  if (is_new) {
+    if (message->bytes > limits::kMessageEagerBytesMax) return impossible;
+    match(now, header.key.tag, out);
+  }
+  if (!message->has.empty() && message->has[header.chunk]) return {};
+  if (message->receive)
+    return {.use = Landing::Use::place, .into = message->receive->into.data() + header.chunk * kChunkBytes};
+  if (message->bytes > limits::kMessageEagerBytesMax ||
+      peer.aside_bytes + message->bytes > 2 * limits::kMessageEagerBytesOfAll)
+    return impossible;
+  return {.use = Landing::Use::stage};
+}
+
+void MessageExchange::chunk_came(Instant now, PeerId from, const FrameHeader& header, const std::byte* bytes,
+                                 Output& out) {
+  const auto peer = peers_.find(from);
+  if (peer == peers_.end()) return;
+  const auto found = peer->second.incoming.find(header.key);
+  if (found == peer->second.incoming.end() || found->second.is_void) return;
+  Incoming& message = found->second;
+  if (message.has.empty()) {
+    message.chunks_left = chunks_of(message.bytes);
+    message.has.resize(message.chunks_left);
+  }
+  if (message.has[header.chunk]) return;
+  if (!message.receive) {
+    if (message.aside.empty()) {
+      message.aside.resize(message.bytes);
+      peer->second.aside_bytes += message.bytes;
+    }
+    std::memcpy(message.aside.data() + header.chunk * kChunkBytes, bytes, header.payload_bytes);
+  } else if (bytes != nullptr) {
+    std::memcpy(message.receive->into.data() + header.chunk * kChunkBytes, bytes, header.payload_bytes);
+  }
+  message.has[header.chunk] = true;
+  --message.chunks_left;
+  if (message.receive && message.chunks_left == 0) received_whole(now, from, header.key, out);
+}
+
+// --------------------------------------------------------------------------------------------------- ends
+
+void MessageExchange::end(Instant now, const Outgoing& message, PeerId to, Error error, Output& out) {
+  --in_flight_;
+  out.ended.push_back(
+      {.call = message.call,
+       .error = std::move(error),
+       .info = {.other = to, .tag = message.tag, .bytes = message.data.size(), .took = now - message.began}});
+}
+
+void MessageExchange::end(Instant now, const Receive& receive, PeerId from, Error error, Output& out) {
+  --in_flight_;
+  out.ended.push_back(
+      {.call = receive.call,
+       .error = std::move(error),
+       .info = {.other = from, .tag = receive.tag, .bytes = receive.into.size(), .took = now - receive.began}});
+}
+
+void MessageExchange::members(Instant now, const std::function<bool(PeerId)>& is_there, bool alone, Output& out) {
+  for (auto& [id, peer] : peers_) {
+    if (is_there(id))
+      peer.former = 0;
+    else if (peer.former == 0)
+      go(now, id, peer, out);
+  }
+  for (auto one = receives_.begin(); one != receives_.end();) {
+    const bool is_lost = one->from ? !is_there(*one->from) : alone;
+    if (!is_lost) {
+      ++one;
+      continue;
+    }
+    const Receive receive = *one;
+    one = receives_.erase(one);
+    end(now, receive, receive.from.value_or(PeerId{}),
+        receive.from ? lost_before(*receive.from, receive.tag)
+                     : Error{Status::too_few_peers, "nobody is left who could send a message " +
+                                                        with_tag(receive.tag) + ": this peer is alone in its group"},
+        out);
+  }
+  std::erase_if(peers_, [](const auto& entry) { return entry.second.former != 0 && entry.second.incoming.empty(); });
+  forget_former();
+}
+
+/// What it has sent whole stays, up to the first message of its tag that is not whole.
+void MessageExchange::go(Instant now, PeerId id, Peer& peer, Output& out) {
+  const std::string lost = name_of_(id) + " was lost while ";
+  for (auto& [key, message] : peer.outgoing) {
+    if (message.ended) continue;
+    out.sent.emplace_back(id, key);
+    end(now, message, id, {Status::peer_lost, lost + "a message " + with_tag(key.tag) + " was on its way to it"}, out);
+  }
+  for (const Outgoing& message : peer.held)
+    end(now, message, id, {Status::peer_lost, lost + "a message " + with_tag(message.tag) + " waited for it"}, out);
+  peer.outgoing.clear();
+  peer.held.clear();
+  std::erase_if(peer.incoming, [&](auto& entry) {
+    auto& [key, message] = entry;
+    if (!message.receive)
+      return !message.is_void && message.bytes > 0 && (message.has.empty() || message.chunks_left > 0);
+    out.received.emplace_back(id, key);
+    end(now, *message.receive, id,
+        {Status::peer_lost, lost + "a message " + with_tag(key.tag) + " came from it; the buffer is unspecified"}, out);
+    return true;
+  });
+  peer.former = ++gone_;
+}
+
+void MessageExchange::forget_former() {
+  const auto is_former = [](const auto& entry) { return entry.second.former != 0; };
+  while (static_cast<std::size_t>(std::count_if(peers_.begin(), peers_.end(), is_former)) > limits::kFormerSendersMax) {
+    auto oldest = peers_.end();
+    for (auto one = peers_.begin(); one != peers_.end(); ++one)
+      if (is_former(*one) && (oldest == peers_.end() || one->second.former < oldest->second.former)) oldest = one;
+    peers_.erase(oldest);
+  }
+}
+
+void MessageExchange::end_all(Instant now, const Error& error, Output& out) {
+  for (auto& [id, peer] : peers_) {
+    for (const auto& [key, message] : peer.outgoing) {
+      if (message.ended) continue;
+      out.sent.emplace_back(id, key);
+      end(now, message, id, error, out);
+    }
+    for (const Outgoing& message : peer.held) end(now, message, id, error, out);
+    for (const auto& [key, message] : peer.incoming) {
+      if (!message.receive) continue;
+      out.received.emplace_back(id, key);
+      end(now, *message.receive, id, error, out);
+    }
+  }
+  for (const Receive& receive : receives_) end(now, receive, receive.from.value_or(PeerId{}), error, out);
+  peers_.clear();
+  receives_.clear();
+  HAWSER_ASSERT(in_flight_ == 0);
+}
+
+void MessageExchange::tick(Instant now, Output& out) {
+  const auto due = next_deadline();
+  if (!due || now < *due) return;
+  const auto after = [&](Instant began) {
+    return "timed out after " + std::to_string(whole_milliseconds(now - began)) + " ms: ";
+  };
+  for (auto& [id, peer] : peers_) {
+    for (auto one = peer.outgoing.begin(); one != peer.outgoing.end();) {
+      auto& [key, message] = *one;
+      if (message.ended || now < message.until) {
+        ++one;
+        continue;
+      }
+      out.sent.emplace_back(id, key);
+      out.sends.push_back({.to = id, .frame = control(FrameKind::decline, key)});
+      end(now, message, id,
+          {Status::timeout, after(message.began) + name_of_(id) + " has not received this message " +
+                                with_tag(key.tag) + (message.wanted ? " whole" : ": it has not called receive")},
+          out);
+      was_wanted(peer, message);
+      one = peer.outgoing.erase(one);
+    }
+    std::erase_if(peer.held, [&](const Outgoing& message) {
+      if (now < message.until) return false;
+      end(now, message, id,
+          {Status::timeout, after(message.began) + name_of_(id) + " has " +
+                                std::to_string(limits::kMessagesWaitingMax) + " messages to receive before this one"},
+          out);
+      return true;
+    });
+    for (auto one = peer.incoming.begin(); one != peer.incoming.end();) {
+      auto& [key, message] = *one;
+      if (!message.receive || now < message.receive->until) {
+        ++one;
+        continue;
+      }
+      out.received.emplace_back(id, key);
+      out.sends.push_back({.to = id, .frame = control(FrameKind::unwant, message_key_of_receiver(key))});
+      end(now, *message.receive, id,
+          {Status::timeout, after(message.receive->began) + "a message " + with_tag(key.tag) + " from " +
+                                name_of_(id) + " has not come whole; the buffer is unspecified"},
+          out);
+      one = peer.incoming.erase(one);
+    }
+  }
+  for (auto one = receives_.begin(); one != receives_.end();) {
+    if (now < one->until) {
+      ++one;
+      continue;
+    }
+    const Receive receive = *one;
+    one = receives_.erase(one);
+    end(now, receive, receive.from.value_or(PeerId{}),
+        {Status::timeout, after(receive.began) + (receive.from ? name_of_(*receive.from) + " has" : "nobody has") +
+                              " sent a message " + with_tag(receive.tag)},
+        out);
+  }
+  for (auto& [id, peer] : peers_) announce_held(id, peer, out);
+}
+
+std::optional<Instant> MessageExchange::next_deadline() const {
+  std::optional<Instant> next;
+  for (const auto& [id, peer] : peers_) {
+    for (const auto& [key, message] : peer.outgoing)
+      if (!message.ended) next = earlier(next, message.until);
+    for (const Outgoing& message : peer.held) next = earlier(next, message.until);
+    for (const auto& [key, message] : peer.incoming)
+      if (message.receive) next = earlier(next, message.receive->until);
+  }
+  for (const Receive& receive : receives_) next = earlier(next, receive.until);
+  return next;
+}
+
+}  // namespace hawser
