@@ -684,6 +684,61 @@ HAWSER_API hawserResult_t hawserBroadcast(hawserComm_t comm, const void* send, v
 HAWSER_API hawserResult_t hawserBarrier(hawserComm_t comm, const hawserCollectiveOptions_t* options,
                                         hawserReduceInfo_t* info);
 
+/* ---------------------------------------------------------------------------------------- messages */
+
+/** A message may come from any member. */
+#define HAWSER_ANY_RANK UINT32_MAX
+
+/** Options of messages. Fill with HAWSER_MESSAGE_OPTIONS_INIT. */
+typedef struct hawserMessageOptions {
+  size_t size;
+  /** Tells messages between the same two members apart. Other numbers than those of collectives. */
+  uint64_t tag;
+  /** The other side by its peer id (hawserMember_t) instead of its rank, which changes with the group. A receive may
+   *  name a member that has gone, for messages that it had sent whole. 0: by its rank. */
+  uint64_t peer_id;
+  /** The epoch that the rank belongs to. If another view is in force, the call ends with PeerLost. 0: the epoch at the
+   *  moment of the call. */
+  uint64_t epoch;
+  /** After so long the call ends with Timeout. Default 600000. */
+  uint32_t timeout_ms;
+} hawserMessageOptions_t;
+
+#define HAWSER_MESSAGE_OPTIONS_INIT {sizeof(hawserMessageOptions_t), 0, 0, 0, 0}
+
+/** Sends `count` elements to the member with the rank `to`, which calls hawserReceive with the same count, type and tag.
+ *  Messages of one tag between two members arrive in the order of the calls. They go over the links that collectives
+ *  use; up to 64 KiB they go before the data of these. No commit and no master take part. A change of the group that
+ *  both sides survive does not concern them.
+ *
+ *  Blocks until the other side's process has the whole message. That is soon for up to 64 KiB, of which it keeps 1 MiB
+ *  and 1024 messages from each member; for others it is when that side receives. So a message arrives although its
+ *  sender leaves afterwards. Each tag in use costs both sides some 100 bytes as long as they are members.
+ *
+ *  Errors: PeerLost (the other side is gone), Timeout (it has not received; it never will, and the next message is
+ *  the next), InvalidArgument (null; no such rank, or this peer's own; a buffer on a device), InvalidUsage (not
+ *  connected; a relay; 65536 are in flight; the group has more than 128 members and no link to that one), Closed,
+ *  Expelled, MasterUnreachable. @param info may be null; its only contributor is the other side. */
+HAWSER_API hawserResult_t hawserSend(hawserComm_t comm, const void* data, uint64_t count, hawserDataType_t type,
+                                     uint32_t to, const hawserMessageOptions_t* options, hawserReduceInfo_t* info);
+
+/** Receives `count` elements from the member with the rank `from`, or with HAWSER_ANY_RANK from whoever has sent one of
+ *  that tag first. Blocks until they are there. A message of another size ends the call with Mismatch, whose sentence
+ *  has both sizes; the message stays for the next call.
+ *
+ *  Errors as for hawserSend, and: Mismatch, TooFewPeers (from any rank, and nobody else is left). PeerLost: that member
+ *  has gone, and had not sent one whole. After PeerLost, Timeout and Closed the buffer is unspecified. */
+HAWSER_API hawserResult_t hawserReceive(hawserComm_t comm, void* data, uint64_t count, hawserDataType_t type,
+                                        uint32_t from, const hawserMessageOptions_t* options,
+                                        hawserReduceInfo_t* info);
+
+/** The same, but return at once with a handle, for hawserOpWait and the others below. The buffer belongs to the library
+ *  until the operation has ended. All errors but InvalidArgument (null) and Closed come from hawserOpWait. */
+HAWSER_API hawserResult_t hawserSendAsync(hawserComm_t comm, const void* data, uint64_t count, hawserDataType_t type,
+                                          uint32_t to, const hawserMessageOptions_t* options, hawserOp_t* op);
+HAWSER_API hawserResult_t hawserReceiveAsync(hawserComm_t comm, void* data, uint64_t count, hawserDataType_t type,
+                                             uint32_t from, const hawserMessageOptions_t* options, hawserOp_t* op);
+
 /* ------------------------------------------------------------------------------------ in background */
 
 /** As hawserAllReduce, but returns at once with a handle. The buffers and the residual belong to the library until the

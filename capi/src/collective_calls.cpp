@@ -5,6 +5,7 @@
 #include "boundary.hpp"
 #include "handles.hpp"
 #include "hawser.h"
+#include "reduce_info.hpp"
 #include "runtime/reduce_many.hpp"
 
 namespace capi = hawser::capi;
@@ -13,6 +14,7 @@ namespace {
 
 using hawser::Collective;
 using hawser::Result;
+using hawser::capi::InfoOut;
 using hawser::capi::enumerator;
 using hawser::capi::whole_microseconds;
 
@@ -95,50 +97,6 @@ Result<hawser::CollectiveArguments> collective_of(const Payload& payload, const 
   arguments->stream = reinterpret_cast<std::uintptr_t>(options->stream);
   return arguments;
 }
-
-hawserReduceInfo_t reduce_info_of(const hawser::CollectiveInfo& from, const hawserReduceInfo_t& callers) {
-  hawserReduceInfo_t info = callers;
-  info.world_size = static_cast<std::uint32_t>(from.contributors.size());
-  info.rank = from.rank;
-  info.plan = static_cast<hawserPlan_t>(from.plan);
-  info.epoch = from.key.epoch.value;
-  info.sequence = from.key.sequence;
-  info.bytes_sent = from.bytes_sent;
-  info.bytes_received = from.bytes_received;
-  info.transfer_us = whole_microseconds(from.transfer);
-  info.commit_us = whole_microseconds(from.commit);
-  info.wait_us = whole_microseconds(from.wait);
-  info.reduce_us = whole_microseconds(from.reduce);
-  info.attempts = 1;
-  info.predicted_us = static_cast<std::uint64_t>(from.predicted_seconds * 1e6);
-  capi::copy_text(from.plan_reason, info.plan_reason);
-  if (info.contributors != nullptr)
-    for (std::uint32_t i = 0; i < std::min(info.world_size, info.contributor_capacity); ++i)
-      info.contributors[i] = from.contributors[i].value;
-  return info;
-}
-
-/// The caller's info struct, checked before anything is done.
-class InfoOut {
- public:
-  explicit InfoOut(hawserReduceInfo_t* callers) : callers_(callers) {
-    if (callers == nullptr) return;
-    auto read = capi::read_struct(*callers, "hawserReduceInfo_t", capi::Rest::waits_for_answer);
-    if (read.ok())
-      asked_ = *read;
-    else
-      fine_ = read.error();
-  }
-  const Result<void>& fine() const { return fine_; }
-  void write(const hawser::CollectiveInfo& info) const {
-    if (asked_) capi::write_struct(reduce_info_of(info, *asked_), *callers_);
-  }
-
- private:
-  hawserReduceInfo_t* callers_;
-  std::optional<hawserReduceInfo_t> asked_;
-  Result<void> fine_;
-};
 
 hawserResult_t run(hawserComm_t comm, const Result<hawser::CollectiveArguments>& arguments,
                    hawserReduceInfo_t* info) {

@@ -140,6 +140,23 @@ struct CollectiveOptions {
   }
 };
 
+/// See hawserMessageOptions_t. Zeros mean its defaults.
+struct MessageOptions {
+  std::uint64_t tag = 0;
+  std::uint64_t peer_id = 0;
+  std::uint64_t epoch = 0;
+  std::uint32_t timeout_ms = 0;
+
+  hawserMessageOptions_t c_options() const {
+    hawserMessageOptions_t options = HAWSER_MESSAGE_OPTIONS_INIT;
+    options.tag = tag;
+    options.peer_id = peer_id;
+    options.epoch = epoch;
+    options.timeout_ms = timeout_ms;
+    return options;
+  }
+};
+
 struct ManyOptions {
   hawserReduceOp_t op = hawserSum;
   std::uint64_t first_tag = 0;

@@ -285,6 +285,25 @@ class Communicator {
     return with_info([&](hawserReduceInfo_t* info) { return hawserBarrier(handle_.get(), &o, info); });
   }
 
+  /// Sends the values to the member with that rank. See hawserSend.
+  template <Elements Values>
+  Result<Reduced> send(const Values& values, std::uint32_t to, const MessageOptions& options = {}) {
+    const auto o = options.c_options();
+    return with_room_for(1, [&](hawserReduceInfo_t* info) {
+      return hawserSend(handle_.get(), std::ranges::data(values), std::ranges::size(values),
+                        data_type<ElementOf<Values>>(), to, &o, info);
+    });
+  }
+  /// Receives values from the member with that rank, or from HAWSER_ANY_RANK. See hawserReceive.
+  template <MutableElements Values>
+  Result<Reduced> receive(Values&& values, std::uint32_t from, const MessageOptions& options = {}) {
+    const auto o = options.c_options();
+    return with_room_for(1, [&](hawserReduceInfo_t* info) {
+      return hawserReceive(handle_.get(), std::ranges::data(values), std::ranges::size(values),
+                           data_type<ElementOf<Values>>(), from, &o, info);
+    });
+  }
+
   hawserComm_t handle() const { return handle_.get(); }
 
  private:
@@ -300,7 +319,11 @@ class Communicator {
     if (const auto code = hawserCommGetInfo(handle_.get(), &view); code != hawserSuccess)
       return detail::last_failure(code);
     // Views grow only in update-topology, which does not run at the same time as a collective.
-    detail::InfoRoom room(view.group_size);
+    return with_room_for(view.group_size, call);
+  }
+  template <class Call>
+  Result<Reduced> with_room_for(std::uint32_t contributors, const Call& call) {
+    detail::InfoRoom room(contributors);
     if (const auto code = call(room.info()); code != hawserSuccess) return detail::last_failure(code);
     return std::move(room).reduced();
   }

@@ -351,7 +351,8 @@ void MessageExchange::end(Instant now, const Receive& receive, PeerId from, Erro
   out.ended.push_back(
       {.call = receive.call,
        .error = std::move(error),
-       .info = {.other = from, .tag = receive.tag, .bytes = receive.into.size(), .took = now - receive.began}});
+       .info = {.other = from, .tag = receive.tag, .bytes = receive.into.size(), .took = now - receive.began},
+       .receives = true});
 }
 
 void MessageExchange::members(Instant now, const std::function<bool(PeerId)>& is_there, bool alone, Output& out) {

@@ -47,6 +47,7 @@ class MessageExchange {
     CallId call;
     Error error;
     MessageInfo info;
+    bool receives = false;
   };
   struct Output {
     std::vector<Sending> sends;

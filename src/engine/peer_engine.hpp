@@ -120,7 +120,8 @@ struct CollectiveStart {
   /// never begin again.
   bool begins_again = true;
 };
-/// To another member, or from it. The memory stays valid until CallDone.
+/// To another member, or from it. The memory stays valid until CallDone, whose info has the other side as the only
+/// contributor.
 struct MessageCall {
   CallId call;
   bool receives = false;
@@ -282,7 +283,6 @@ struct CallDone {
   Error error;  ///< Status success, or why not.
   std::optional<CollectiveInfo> info;
   MembershipMet met{};  ///< Of a WaitCall that succeeded.
-  MessageInfo message{};  ///< Of a MessageCall that succeeded.
 };
 
 using EngineAction = std::variant<DialMaster, CloseMaster, SendMaster, OpenLink, DialPeer, CloseLink, WakeLink,

@@ -62,6 +62,19 @@ void PeerEngine::State::on(Instant now, const MessageCall& event, EngineActions&
   follow_messages(output, out);
 }
 
+CollectiveInfo PeerEngine::State::info_of(const MessageExchange::Ended& ended) const {
+  CollectiveInfo info;
+  info.key = {.epoch = machine_.view().epoch, .view = machine_.view().id, .tag = ended.info.tag};
+  info.contributors = {ended.info.other};
+  info.rank = machine_.view().rank_of(machine_.self()).value_or(0);
+  info.plan = PlanKind::direct;
+  info.plan_reason = "a message";
+  info.bytes_sent = ended.receives ? 0 : ended.info.bytes;
+  info.bytes_received = ended.receives ? ended.info.bytes : 0;
+  info.transfer = ended.info.took;
+  return info;
+}
+
 void PeerEngine::State::follow_messages(MessageExchange::Output& output, EngineActions& out) {
   for (const auto& [peer, key] : output.sent)
     if (Link* const link = find_link(peer)) drop_frames(peer, *link, key, out);
@@ -88,7 +101,7 @@ void PeerEngine::State::follow_messages(MessageExchange::Output& output, EngineA
   for (const PeerId peer : woken) out.emplace_back(WakeLink{peer});
   for (MessageExchange::Ended& one : output.ended) {
     CallDone done{one.call, std::move(one.error), {}};
-    done.message = one.info;
+    if (done.error.status == Status::success) done.info = info_of(one);
     out.emplace_back(std::move(done));
   }
 }

@@ -183,14 +183,11 @@ bool MasterMachine::State::others_went_on(const Group& group) const {
 /// before they call it need not wait for each other in it: they have just done so in the collective. Groups have their
 /// commits at different moments, and their members may wait for each other elsewhere. So several groups always wait.
 std::uint64_t MasterMachine::State::count_rounds(Group& group) {
-  std::uint64_t made = 0;
+  const std::uint64_t made = most_updates_made(group.view.members);
   // Some may have been lost just now.
-  std::vector<Peer*> members;
   for (const Member& member : group.view.members)
     if (const auto found = peers_.find(member.id); found != peers_.end() && !member.is_relay)
-      members.push_back(&found->second);
-  for (const Peer* const peer : members) made = std::max(made, peer->update_rounds);
-  for (Peer* const peer : members) peer->update_rounds = made;
+      found->second.update_rounds = made;
   const bool some_wait = votes_ > 0 || (pending_ > 0 && !planted(PlantedFault::starved_newcomer));
   if (some_wait || recovering_ || groups_.size() > 1 || made != group.update_round) return made;
   ++group.update_round;

@@ -390,6 +390,7 @@ class MasterMachine::State {
   void release_followers(Group& group, MasterActions& out);
   bool others_went_on(const Group& group) const;
   std::uint64_t count_rounds(Group& group);
+  std::uint64_t most_updates_made(const std::vector<Member>& members) const;
   void maybe_bootstrap(Instant now, MasterActions& out);
   bool bootstrap_waits() const;
   Instant bootstrap_due(Instant window_ends) const;

@@ -481,17 +481,33 @@ void MasterMachine::State::settle_recovered_ops(Group& group, const Recovery& re
       }
   }
   const bool complete = survivors.size() == base.size();
-  for (const auto& [key, reports] : reported)
-    if (reports.alike && (complete || whole_means_all_called(reports.signature.collective)) &&
-        reports.from.unanimous(survivors))
-      committed.insert(key);
+  std::map<OpKey, Committed> told;
+  for (const OpKey& key : committed) told[key] = {.key = key, .update_round = group.update_round};
+  // At a commit all are at one place of their scripts. Of one that some know already, these may have gone on.
+  const std::uint64_t made = most_updates_made(survivors);
+  for (const auto& [key, reports] : reported) {
+    if (!reports.alike || !(complete || whole_means_all_called(reports.signature.collective)) ||
+        !reports.from.unanimous(survivors) || told.contains(key))
+      continue;
+    told[key] = {.key = key, .update_round = group.update_round, .updates_made = made};
+    for (const Member& member : survivors)
+      if (!member.is_relay) peers_.at(member.id).update_rounds = made;
+  }
   for (const Member& member : survivors)
     for (const UndecidedOp& op : recovery.claims.at(member.id).outcomes->undecided)
-      if (op.reported && committed.contains(op.key)) {
+      if (op.reported && told.contains(op.key)) {
         out.emplace_back(LogEvent{LogLevel::debug, "committed-in-recovery", "all survivors had reported"});
-        tell(member.id, Committed{.key = op.key, .update_round = group.update_round}, out);
+        tell(member.id, told.at(op.key), out);
       }
-  for (const OpKey& key : committed) remember_commit(group, Committed{.key = key, .update_round = group.update_round});
+  for (const auto& [key, commit] : told) remember_commit(group, commit);
+}
+
+std::uint64_t MasterMachine::State::most_updates_made(const std::vector<Member>& members) const {
+  std::uint64_t made = 0;
+  for (const Member& member : members)
+    if (const auto found = peers_.find(member.id); found != peers_.end() && !member.is_relay)
+      made = std::max(made, found->second.update_rounds);
+  return made;
 }
 
 }  // namespace hawser

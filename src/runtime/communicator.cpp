@@ -441,6 +441,48 @@ Result<void> Communicator::copy(const std::vector<StreamCopy>& copies) {
 
 Result<AsyncCollective> Communicator::start(const CollectiveArguments& arguments) { return begin(arguments, nullptr); }
 
+Result<AsyncCollective> Communicator::start(const MessageArguments& arguments) {
+  if (const auto process = check_process(); !process.ok()) return process.error();
+  const std::byte* const memory = arguments.receives ? arguments.into.data() : arguments.data.data();
+  const std::size_t bytes = arguments.receives ? arguments.into.size() : arguments.data.size();
+  if (bytes > 0 && memory == nullptr) return Error{Status::invalid_argument, "the buffer of the message is null"};
+  if (bytes > 0 && has_devices()) {
+    const auto on = device::devices().value()->where(memory, bytes);
+    if (!on.ok()) return Error{on.status(), "the buffer of the message: " + on.error().sentence};
+    if (*on != kOnHost)
+      return Error{Status::invalid_argument,
+                   "the buffer of the message lies on a device, and messages go between buffers of the host: copy it"};
+  }
+  MessageCall event{.call = CallId{next_call_++},
+                    .receives = arguments.receives,
+                    .any = arguments.any,
+                    .peer = arguments.peer,
+                    .rank = arguments.rank,
+                    .epoch = arguments.epoch,
+                    .tag = arguments.tag,
+                    .data = arguments.data,
+                    .into = arguments.into,
+                    .bound = arguments.bound};
+  AsyncCollective started;
+  started.turns_ = turns_;
+  started.what_ = std::string(arguments.receives ? "receive" : "send") + " of " + std::to_string(bytes) +
+                  " bytes with tag " + std::to_string(arguments.tag);
+  started.log_ = driver_->wait_log();
+  auto call = std::make_unique<UnderWay>(*this);
+  {
+    const std::lock_guard lock(calls_.mutex);
+    if (calls_.closing) return closing();
+    call->begin();
+  }
+  started.completion_ = std::make_shared<Completion>(std::move(call));
+  OwedAnswer answer(started.completion_, lost_);
+  turns_->dispatch({}, [driver = driver_.get(), event, answer = std::move(answer)]() mutable {
+    driver->call(event, event.call, std::move(answer));
+  });
+  end_late_calls();
+  return started;
+}
+
 Result<AsyncCollective> Communicator::begin(const CollectiveArguments& arguments, IoTurn* turn) {
   const auto held = hold();
   if (!held.ok()) return held.error();

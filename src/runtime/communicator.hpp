@@ -13,6 +13,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <thread>
 
@@ -59,6 +60,19 @@ struct CollectiveArguments {
   std::shared_ptr<TransferCall> transfer;  ///< Of a transfer, else null.
   std::shared_ptr<ProbeCall> probing;      ///< Of an optimize-topology, else null.
   bool begins_again = true;                ///< As CollectiveStart::begins_again.
+};
+
+/// To or from one other member. Errors, bounds and memory: hawser.h.
+struct MessageArguments {
+  bool receives = false;
+  bool any = false;              ///< From whoever has sent one first.
+  std::optional<PeerId> peer{};  ///< Instead of the rank.
+  std::uint32_t rank = 0;
+  Epoch epoch{};                 ///< The view that the rank was taken from; 0: that in force.
+  std::uint64_t tag = 0;
+  std::span<const std::byte> data{};
+  std::span<std::byte> into{};
+  std::chrono::milliseconds bound{600'000};
 };
 
 /// What an optimize-topology came to, at this member.
@@ -160,6 +174,8 @@ class Communicator {
   Duration device_patience() const { return config_.engine.stall; }
   /// As PeerDriver::device_failed.
   void device_failed(const Error& error) noexcept { driver_->device_failed(error); }
+  /// Begins to send or to receive a message and does not wait for it.
+  Result<AsyncCollective> start(const MessageArguments& arguments);
   /// Begins a collective and does not wait for it. Errors are those that are found at once.
   Result<AsyncCollective> start(const CollectiveArguments& arguments);
   /// The same, and waits.

@@ -345,6 +345,30 @@ TEST_CASE("what a member calls while its run is taken over counts at the next co
   CHECK(second.last<Committed>(2).updates_made == 1);
 }
 
+TEST_CASE("a commit in a takeover says how many update-topology calls the one that made most has behind it") {
+  TwoMasters masters(3);
+  MasterBench& second = masters.second;
+  const OpKey key = masters.first.key(1);
+  const bool is_known = GENERATE(false, true);
+  for (const std::uint64_t peer : {1, 2, 3}) {
+    Resume claim = masters.first.memory(peer);
+    claim.term = 1;
+    claim.update_round = 1;
+    claim.updates_made = peer == 1 ? 1 : 0;
+    second.come_back(masters.first, peer, claim);
+  }
+  second.see_others({.all_answered = false});
+  second.pass(seconds(2));
+  const OutcomesPresented reported{.undecided = {MasterBench::undecided(key, true)}, .committed = {}};
+  // Who knows of it already may have gone on from there.
+  second.say(1, is_known ? OutcomesPresented{.undecided = {}, .committed = {key}} : reported);
+  for (const std::uint64_t peer : {2, 3}) second.say(peer, reported);
+  REQUIRE(second.machine().snapshot().serves);
+  REQUIRE(second.last<Committed>(2).key == key);
+  CHECK(second.last<Committed>(2).update_round == 1);
+  CHECK(second.last<Committed>(2).updates_made == (is_known ? 0U : 1U));
+}
+
 TEST_CASE("a master that all had left counts the time anew for whoever comes then") {
   const Duration recovery = kStandsBy.recovery;
   TwoMasters masters(5);

@@ -547,6 +547,60 @@ class Communicator:
         """Returns when all members have called. Blocks and raises as `all_reduce`."""
         return self._handle.barrier(tag)
 
+    # -------------------------------------------------------------------------------------------- messages
+
+    def send(
+        self, tensor: Tensor, to: int | None = None, *, peer_id: int = 0, tag: int = 0, timeout_ms: int = 0
+    ) -> ReduceInfo:
+        """Sends a tensor in host memory to one member, which calls `receive` with a tensor of the same size.
+
+        Args:
+            to: the rank of the other side.
+            peer_id: the other side by its peer id, instead of its rank, which changes with the group.
+            tag: tells messages between the same two members apart. Other numbers than those of collectives.
+            timeout_ms: how long it blocks at most. Default 600000.
+
+        Messages of one tag between two members arrive in the order of the calls. Up to 64 KiB they go before the data
+        of collectives. Blocks until the other side's process has all of it: soon for up to 64 KiB, of which it keeps 1
+        MiB and 1024 messages from each member; otherwise when that side receives. So a message arrives although its
+        sender leaves afterwards. A change of the group that both sides survive does not concern it.
+
+        Raises PeerLost (the other side is gone), Timeout (it has not received, and never will), InvalidArgument (no
+        such rank; a tensor on a device), InvalidUsage (not connected; 65536 are in flight; no link to that one in a
+        group of more than 128), Closed, Expelled, MasterUnreachable.
+        """
+        return self._handle.send(tensor, to, peer_id, tag, timeout_ms)
+
+    def send_async(
+        self, tensor: Tensor, to: int | None = None, *, peer_id: int = 0, tag: int = 0, timeout_ms: int = 0
+    ) -> AsyncOp:
+        """As `send`, but returns at once. The tensor belongs to the library until the operation has ended.
+
+        Raises InvalidArgument (the tensor) and Closed at once. `AsyncOp.wait` raises the others.
+        """
+        return AsyncOp(self._handle.send_async(tensor, to, peer_id, tag, timeout_ms))
+
+    def receive(
+        self, tensor: Tensor, source: int | None = None, *, peer_id: int = 0, tag: int = 0, timeout_ms: int = 0
+    ) -> ReduceInfo:
+        """Receives a message into a tensor in host memory. Blocks until it is there, at most `timeout_ms`.
+
+        Args:
+            source: the rank that sends it. None, and no `peer_id`: whoever has sent one of that tag first.
+            peer_id: that one by its peer id. It may have gone: what it had sent whole is received.
+
+        The only contributor of the result is the sender's peer id. Raises as `send`, and: Mismatch (the message has
+        another size than the tensor; it stays for the next call), TooFewPeers (from anybody, and nobody else is left).
+        After PeerLost, Timeout and Closed the tensor is unspecified.
+        """
+        return self._handle.receive(tensor, source, peer_id, tag, timeout_ms)
+
+    def receive_async(
+        self, tensor: Tensor, source: int | None = None, *, peer_id: int = 0, tag: int = 0, timeout_ms: int = 0
+    ) -> AsyncOp:
+        """As `receive`, but returns at once. The tensor belongs to the library until the operation has ended."""
+        return AsyncOp(self._handle.receive_async(tensor, source, peer_id, tag, timeout_ms))
+
 
 _open: weakref.WeakSet[Communicator] = weakref.WeakSet()
 

@@ -237,6 +237,56 @@ Reduced all_reduce(std::shared_ptr<CommHandle> self, nb::object send, nb::object
       ->wait(std::nullopt);
 }
 
+/// The other side: a rank or, if it is given, a peer id. Without either: whoever has sent first.
+struct OtherSide {
+  std::optional<std::uint32_t> rank;
+  std::uint64_t peer_id;
+};
+
+hawserMessageOptions_t c_options(const OtherSide& other, std::uint64_t tag, std::uint32_t timeout_ms) {
+  hawserMessageOptions_t options = HAWSER_MESSAGE_OPTIONS_INIT;
+  options.tag = tag;
+  options.peer_id = other.peer_id;
+  options.timeout_ms = timeout_ms;
+  return options;
+}
+
+std::unique_ptr<Operation> send_async(std::shared_ptr<CommHandle> self, nb::object tensor,
+                                      std::optional<std::uint32_t> rank, std::uint64_t peer_id, std::uint64_t tag,
+                                      std::uint32_t timeout_ms) {
+  const Tensor from = tensor_of(tensor, Access::read, "sent", Where::host);
+  const auto options = c_options({.rank = rank, .peer_id = peer_id}, tag, timeout_ms);
+  auto kept = std::make_shared<Kept>();
+  kept->tensors = {from};
+  const hawserOp_t operation = self->start([&](hawserComm_t comm, hawserOp_t* out) {
+    return hawserSendAsync(comm, from.data, from.count, from.type, rank.value_or(HAWSER_ANY_RANK), &options, out);
+  });
+  return std::make_unique<Operation>(std::move(self), operation, std::move(kept));
+}
+
+std::unique_ptr<Operation> receive_async(std::shared_ptr<CommHandle> self, nb::object tensor,
+                                         std::optional<std::uint32_t> rank, std::uint64_t peer_id, std::uint64_t tag,
+                                         std::uint32_t timeout_ms) {
+  const Tensor into = tensor_of(tensor, Access::write, "received", Where::host);
+  const auto options = c_options({.rank = rank, .peer_id = peer_id}, tag, timeout_ms);
+  auto kept = std::make_shared<Kept>();
+  kept->tensors = {into};
+  const hawserOp_t operation = self->start([&](hawserComm_t comm, hawserOp_t* out) {
+    return hawserReceiveAsync(comm, into.data, into.count, into.type, rank.value_or(HAWSER_ANY_RANK), &options, out);
+  });
+  return std::make_unique<Operation>(std::move(self), operation, std::move(kept));
+}
+
+Reduced send(std::shared_ptr<CommHandle> self, nb::object tensor, std::optional<std::uint32_t> rank,
+             std::uint64_t peer_id, std::uint64_t tag, std::uint32_t timeout_ms) {
+  return send_async(std::move(self), std::move(tensor), rank, peer_id, tag, timeout_ms)->wait(std::nullopt);
+}
+
+Reduced receive(std::shared_ptr<CommHandle> self, nb::object tensor, std::optional<std::uint32_t> rank,
+                std::uint64_t peer_id, std::uint64_t tag, std::uint32_t timeout_ms) {
+  return receive_async(std::move(self), std::move(tensor), rank, peer_id, tag, timeout_ms)->wait(std::nullopt);
+}
+
 hawser::ReducedMany all_reduce_many(CommHandle& self, const std::vector<nb::object>& send,
                                     const std::optional<std::vector<nb::object>>& receive,
                                     hawserReduceOp_t op, std::uint64_t first_tag, hawserPlan_t plan,
@@ -410,6 +460,17 @@ void bind_collectives(nb::class_<CommHandle>& comm) {
       .def("barrier", &barrier, nb::arg("tag"));
 }
 
+void bind_messages(nb::class_<CommHandle>& comm) {
+  const auto bind = [&](const char* name, auto function) {
+    comm.def(name, function, nb::arg("tensor"), nb::arg("rank").none(), nb::arg("peer_id"), nb::arg("tag"),
+             nb::arg("timeout_ms"));
+  };
+  bind("send", &send);
+  bind("receive", &receive);
+  bind("send_async", &send_async);
+  bind("receive_async", &receive_async);
+}
+
 }  // namespace
 
 void bind_communicator(nb::module_& module) {
@@ -423,6 +484,7 @@ void bind_communicator(nb::module_& module) {
   auto comm = nb::borrow<nb::class_<CommHandle>>(module.attr("CommHandle"));
   bind_membership(comm);
   bind_collectives(comm);
+  bind_messages(comm);
 }
 
 }  // namespace hawser_python

@@ -356,10 +356,6 @@ def refused() -> None:
     tensor = torch.ones(4)
     integers = torch.ones(4, dtype=torch.int64)
     for call, kind, word in (
-        (lambda: dist.send(tensor, dst=1 - min(dist.get_rank(), 1)), NotImplementedError, "send"),
-        (lambda: dist.recv(tensor, src=1 - min(dist.get_rank(), 1)), NotImplementedError, "new_group"),
-        (lambda: dist.recv(tensor), NotImplementedError, "recv"),
-        (lambda: dist.all_to_all_single(tensor.clone(), tensor), NotImplementedError, "all_to_all_single"),
         (lambda: dist.all_reduce(integers, op=dist.ReduceOp.BAND), NotImplementedError, "BAND"),
         (lambda: dist.all_reduce(tensor.bool(), op=dist.ReduceOp.AVG), NotImplementedError, "MIN is all"),
         (lambda: dist.all_reduce(tensor.to_sparse()), (TypeError, RuntimeError), "sparse|dense"),

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import atexit
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any
 
 import torch  # type: ignore[import-not-found,unused-ignore]
 import torch.distributed as dist  # type: ignore[import-not-found,unused-ignore]
@@ -29,10 +29,12 @@ from torch._C._distributed_c10d import (  # type: ignore[import-not-found,unused
     ScatterOptions,
 )
 
-from hawser.torch.distributed_collectives import DEVICE_TYPES, Collectives
+from hawser.torch.distributed_collectives import Collectives
+from hawser.torch.distributed_messages import Messages, MessageWork
 from hawser.torch.distributed_queue import OperationQueue, QueuedWork
 from hawser.torch.distributed_rendezvous import Options, gather
 from hawser.torch.distributed_static_group import ProcessGroupBroken, StaticGroup, finish_leaving
+from hawser.torch.distributed_tensors import DEVICE_TYPES
 
 __all__ = ["HawserProcessGroup", "Options", "ProcessGroupBroken"]
 
@@ -59,7 +61,8 @@ class HawserProcessGroup(_ProcessGroup):  # type: ignore[misc]
         self._group_name = self._group_desc = ""
         self._group = group
         self._queue = OperationQueue()
-        self._collectives = Collectives(group, options, self._queue)
+        self._collectives = Collectives(group, options, self._queue, rank)
+        self._messages = Messages(group, rank)
         _open.add((group, self._queue))
 
     def getBackendName(self) -> str:
@@ -107,12 +110,12 @@ class HawserProcessGroup(_ProcessGroup):  # type: ignore[misc]
     def gather(self, outputs: list[Tensors], inputs: Tensors, opts: Any = None) -> QueuedWork:
         opts = opts or GatherOptions()
         is_root = opts.rootRank == self._own_rank
-        return self._collectives.gather(outputs[0] if is_root else None, _only(inputs))
+        return self._collectives.gather(outputs[0] if is_root else None, _only(inputs), opts.rootRank)
 
     def scatter(self, outputs: Tensors, inputs: list[Tensors], opts: Any = None) -> QueuedWork:
         opts = opts or ScatterOptions()
         parts = inputs[0] if opts.rootRank == self._own_rank else None
-        return self._collectives.scatter(_only(outputs), parts, opts.rootRank, self._own_rank)
+        return self._collectives.scatter(_only(outputs), parts, opts.rootRank)
 
     def reduce_scatter(self, outputs: Tensors, inputs: list[Tensors], opts: Any = None) -> QueuedWork:
         return self._collectives.reduce_scatter(outputs, inputs, (opts or ReduceScatterOptions()).reduceOp)
@@ -132,23 +135,33 @@ class HawserProcessGroup(_ProcessGroup):  # type: ignore[misc]
     _reduce_scatter_base = reduce_scatter_single
     reduce_scatter_tensor_coalesced = reduce_scatter_single_coalesced
 
-    # --------------------------------------------------------------------------------------- what is not there
+    # ------------------------------------------------------------------------------------------------- messages
 
-    def send(self, tensors: Tensors, dstRank: int, tag: int) -> NoReturn:
-        _no_point_to_point("send")
+    def send(self, tensors: Tensors, dstRank: int, tag: int = 0) -> MessageWork:
+        return self._messages.send(_only(tensors), dstRank, tag)
 
-    def recv(self, tensors: Tensors, srcRank: int, tag: int) -> NoReturn:
-        _no_point_to_point("recv")
+    def recv(self, tensors: Tensors, srcRank: int, tag: int = 0) -> MessageWork:
+        return self._messages.receive(_only(tensors), srcRank, tag)
 
-    def recv_anysource(self, tensors: Tensors, tag: int) -> NoReturn:
-        _no_point_to_point("recv")
+    def recv_anysource(self, tensors: Tensors, tag: int = 0) -> MessageWork:
+        return self._messages.receive(_only(tensors), None, tag)
 
-    def alltoall(self, *arguments: Any) -> NoReturn:
-        _no_point_to_point("all_to_all")
+    def alltoall(self, outputs: Tensors, inputs: Tensors, opts: Any = None) -> QueuedWork:
+        return self._collectives.all_to_all(outputs, inputs)
 
-    def all_to_all_single(self, *arguments: Any) -> NoReturn:
-        _no_point_to_point("all_to_all_single")
+    def all_to_all_single(
+        self,
+        output: torch.Tensor,
+        input: torch.Tensor,
+        output_split_sizes: list[int] | None = None,
+        input_split_sizes: list[int] | None = None,
+        opts: Any = None,
+    ) -> QueuedWork:
+        return self._collectives.all_to_all_single(
+            output, input, list(output_split_sizes or []), list(input_split_sizes or [])
+        )
 
+    # Former versions of torch call it so.
     alltoall_base = all_to_all_single
 
     # ------------------------------------------------------------------------------------------------- its end
@@ -166,13 +179,6 @@ def _only(tensors: Tensors) -> torch.Tensor:
     if len(tensors) != 1:
         raise ValueError(f"the hawser backend takes one tensor for each rank here, not {len(tensors)}")
     return tensors[0]
-
-
-def _no_point_to_point(name: str) -> NoReturn:
-    raise NotImplementedError(
-        f"the hawser backend has no {name}: it has collectives of the whole group only. Use all_gather or broadcast, "
-        "or make a second group for it with new_group(backend='gloo')"
-    )
 
 
 def _create(given: Any, options: Options | None) -> HawserProcessGroup:

@@ -12,24 +12,19 @@ import torch  # type: ignore[import-not-found,unused-ignore]
 from torch.distributed import ReduceOp as TorchOp  # type: ignore[import-not-found,unused-ignore]
 
 from hawser import AsyncOp, HawserError, ReduceInfo, ReduceOp
+from hawser.torch.distributed_messages import Messages
 from hawser.torch.distributed_queue import Operation, OperationQueue, QueuedWork, overlap
 from hawser.torch.distributed_rendezvous import Options
 from hawser.torch.distributed_static_group import StaticGroup
+from hawser.torch.distributed_tensors import TRAVELS, checked, is_plain, plain, wire
 
-__all__ = ["DEVICE_TYPES", "Collectives"]
+__all__ = ["Collectives"]
 
 _T = TypeVar("_T")
 _U = TypeVar("_U")
-DEVICE_TYPES = ["cpu", "cuda"]
-"""Of torch, whose tensors are taken as they are."""
 _TAGS = 4096
 """Far more than are under way at once: a number comes again long after all ranks are done with it."""
 
-_TRAVELS = {
-    *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
-    *(torch.int8, torch.int16, torch.int32, torch.int64),
-    *(torch.uint8, torch.uint16, torch.uint32, torch.uint64),
-}
 _Kind: Any = TorchOp.RedOpType  # torch's stubs have it empty
 _OPS = {
     _Kind.SUM: ReduceOp.SUM,
@@ -66,38 +61,12 @@ def reduction(op: Any, dtype: torch.dtype) -> ReduceOp:
             f"the hawser backend reduces with SUM, AVG, PRODUCT, MIN and MAX, not {kind.name}; for bitwise operations "
             "gather the tensors and combine them, for factors multiply before the sum"
         )
-    if dtype not in _TRAVELS:
+    if dtype not in TRAVELS:
         raise TypeError(
             f"the hawser backend does not reduce tensors of {dtype}; it does float16, bfloat16, float32, float64, bool "
             "and integers of 8 to 64 bits (of complex tensors, reduce torch.view_as_real)"
         )
     return _OPS[kind]
-
-
-def checked(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor apart from autograd. Raises TypeError unless it lies in CPU memory or on CUDA as a dense one."""
-    if tensor.device.type not in DEVICE_TYPES:
-        raise TypeError(
-            f"the hawser backend takes tensors in CPU memory and on CUDA, not on {tensor.device}; copy it there first"
-        )
-    if tensor.layout != torch.strided:
-        raise TypeError(f"the hawser backend takes dense tensors, not {tensor.layout}; call to_dense() first")
-    return tensor.detach()
-
-
-def _is_plain(tensor: torch.Tensor) -> bool:
-    return tensor.is_contiguous() and not tensor.is_conj() and not tensor.is_neg()
-
-
-def _plain(tensor: torch.Tensor) -> torch.Tensor:
-    """Its elements in C order: the tensor itself where it is so already."""
-    return tensor if _is_plain(tensor) else tensor.resolve_conj().resolve_neg().contiguous()
-
-
-def _wire(tensor: torch.Tensor) -> torch.Tensor:
-    """The memory of a plain tensor, in a type that travels: bytes unless the library knows its own."""
-    flat = tensor.view(-1)
-    return flat if tensor.dtype in _TRAVELS else flat.view(torch.uint8)
 
 
 def _same(tensors: Sequence[torch.Tensor], like: torch.Tensor, times: int) -> None:
@@ -142,9 +111,9 @@ class AllReduce(Operation):
         self._group.check()
         if self.tensors[0].numel() == 0 or self._group.size == 1:
             return
-        self._plain = _plain(self.tensors[0])
+        self._plain = plain(self.tensors[0])
         try:
-            self._first = self._group.comm.all_reduce_async(_wire(self._plain), **self._arguments())
+            self._first = self._group.comm.all_reduce_async(wire(self._plain), **self._arguments())
         except HawserError:
             pass  # `finish` calls again, and there the group sees to it
 
@@ -174,7 +143,7 @@ class AllReduce(Operation):
     def _step(self, under_way: AsyncOp | None) -> ReduceInfo:
         if under_way is not None:
             return under_way.wait()
-        return self._group.comm.all_reduce(_wire(self._plain), **self._arguments())
+        return self._group.comm.all_reduce(wire(self._plain), **self._arguments())
 
     def _gives_up_first(self) -> bool:
         """A stream that has waited for the first call has gone on: then the tensor is no more what it was."""
@@ -210,8 +179,10 @@ class Collectives:
     Nothing here blocks. Wrong arguments raise ValueError, TypeError or NotImplementedError at once.
     """
 
-    def __init__(self, group: StaticGroup, options: Options, queue: OperationQueue) -> None:
+    def __init__(self, group: StaticGroup, options: Options, queue: OperationQueue, rank: int) -> None:
         self._group = group
+        self._rank = rank
+        self._messages = Messages(group, rank)
         self._options = options
         self._queue = queue
         self._is_in_order = group.rank_at == list(range(group.size))
@@ -272,44 +243,56 @@ class Collectives:
 
         def run() -> None:
             for (whole, mine), tag in zip(pairs, tags):
-                is_direct = self._is_in_order and _is_plain(whole)
+                is_direct = self._is_in_order and is_plain(whole)
                 gathered = self._gathered(mine, tag, whole.view(-1) if is_direct else None)
                 if not is_direct:
                     whole.copy_(torch.cat(gathered).view(whole.shape))
 
         return self._submit(run, [each for pair in pairs for each in pair], list(outputs))
 
-    def gather(self, outputs: Sequence[torch.Tensor] | None, mine: torch.Tensor) -> QueuedWork:
-        """An all-gather whose result only the root keeps: the one that gives outputs."""
+    def gather(self, outputs: Sequence[torch.Tensor] | None, mine: torch.Tensor, root: int) -> QueuedWork:
+        """outputs: at the root. Each other rank sends its tensor there."""
         mine = checked(mine)
         parts = None if outputs is None else [checked(part) for part in outputs]
         if parts is not None:
             _same(parts, mine, self._group.size)
-        tag = self._tag()
+        return self._submit(
+            lambda: self._messages.gather(parts, mine, root),
+            [mine, *(parts or [])],
+            [] if outputs is None else list(outputs),
+        )
 
-        def run() -> None:
-            gathered = self._gathered(mine, tag)
-            for rank, part in enumerate(parts or []):
-                part.copy_(gathered[rank].view(part.shape))
-
-        return self._submit(run, [mine, *(parts or [])], [] if outputs is None else list(outputs))
-
-    def scatter(self, output: torch.Tensor, inputs: Sequence[torch.Tensor] | None, root: int, rank: int) -> QueuedWork:
-        """A broadcast of all that the root gives, of which each rank keeps its part."""
+    def scatter(self, output: torch.Tensor, inputs: Sequence[torch.Tensor] | None, root: int) -> QueuedWork:
+        """inputs: at the root, which sends each other rank its tensor."""
         mine = checked(output)
         parts = None if inputs is None else [checked(part) for part in inputs]
         if parts is not None:
             _same(parts, mine, self._group.size)
-        tag = self._tag()
+        return self._submit(
+            lambda: self._messages.scatter(mine, parts, root), [mine, *(parts or [])], [output]
+        )
 
-        def run() -> None:
-            whole = torch.empty(self._group.size, mine.numel(), dtype=mine.dtype, device=mine.device)
-            for place, part in enumerate(parts or []):
-                whole[place].copy_(part.reshape(-1))
-            self._broadcast(whole, root, tag)
-            mine.copy_(whole[rank].view(mine.shape))
+    def all_to_all(self, outputs: Sequence[torch.Tensor], inputs: Sequence[torch.Tensor]) -> QueuedWork:
+        """One tensor for each rank, of any sizes: those of outputs[r] here and of inputs[this rank] there are equal."""
+        came, sent = [checked(part) for part in outputs], [checked(part) for part in inputs]
+        for name, parts in (("outputs", came), ("inputs", sent)):
+            if len(parts) != self._group.size:
+                raise ValueError(f"{len(parts)} {name} were given for a group of {self._group.size} ranks")
+        own = self._rank
+        if came[own].dtype != sent[own].dtype or came[own].numel() != sent[own].numel():
+            raise ValueError(
+                f"rank {own} sends itself {sent[own].numel()} elements of {sent[own].dtype}, and takes "
+                f"{came[own].numel()} of {came[own].dtype}"
+            )
+        return self._submit(lambda: self._messages.all_to_all(came, sent), [*came, *sent], list(outputs))
 
-        return self._submit(run, [mine, *(parts or [])], [output])
+    def all_to_all_single(
+        self, output: torch.Tensor, input: torch.Tensor, output_splits: list[int], input_splits: list[int]
+    ) -> QueuedWork:
+        """Parts of one tensor, along its first dimension. No splits: equal ones."""
+        came = _parts(checked(output), output_splits, self._group.size, "output")
+        sent = _parts(checked(input), input_splits, self._group.size, "input")
+        return self.all_to_all(came, sent)
 
     def reduce_scatter(
         self, outputs: Sequence[torch.Tensor], inputs: Sequence[Sequence[torch.Tensor]], op: Any
@@ -337,7 +320,7 @@ class Collectives:
 
         def run() -> None:
             for mine, whole, kind, tag in calls:
-                if not (self._is_in_order and _is_plain(whole)):
+                if not (self._is_in_order and is_plain(whole)):
                     whole = self._in_view_order(whole.reshape(self._group.size, -1).unbind())
                 self._reduce_scatter(mine, whole, kind, tag)
 
@@ -353,15 +336,15 @@ class Collectives:
         if tensor.numel() == 0:
             self._group.check()
             return
-        plain = _plain(tensor)
+        sent = plain(tensor)
         place = self._group.rank_at.index(root)
         self._group.run(
             lambda: self._group.comm.broadcast(
-                _wire(plain), place, tag=tag, plan=self._options.plan, compress=self._options.compress
+                wire(sent), place, tag=tag, plan=self._options.plan, compress=self._options.compress
             )
         )
-        if plain is not tensor:
-            tensor.copy_(plain)
+        if sent is not tensor:
+            tensor.copy_(sent)
 
     def _gathered(self, mine: torch.Tensor, tag: int, receive: torch.Tensor | None = None) -> list[torch.Tensor]:
         """Flat tensors, by torch's rank. receive: memory for all of them."""
@@ -374,7 +357,7 @@ class Collectives:
             self._group.check()
             receive.copy_(mine.reshape(-1))
         else:
-            send, into = _wire(_plain(mine)), _wire(receive)
+            send, into = wire(plain(mine)), wire(receive)
             options = self._options
             self._group.run(
                 lambda: self._group.comm.all_gather(send, into, tag=tag, plan=options.plan, compress=options.compress)
@@ -392,12 +375,12 @@ class Collectives:
             self._group.check()
             mine.copy_(whole.view(mine.shape))
             return
-        is_direct = _is_plain(mine) and not overlap([mine], [whole])
+        is_direct = is_plain(mine) and not overlap([mine], [whole])
         receive = mine if is_direct else torch.empty(mine.shape, dtype=mine.dtype, device=mine.device)
         options = self._options
         self._group.run(
             lambda: self._group.comm.reduce_scatter(
-                _wire(whole), _wire(receive), op=op, tag=tag, plan=options.plan, compress=options.compress
+                wire(whole), wire(receive), op=op, tag=tag, plan=options.plan, compress=options.compress
             )
         )
         if not is_direct:
@@ -417,3 +400,18 @@ def _paired(some: Sequence[_T], others: Sequence[_U]) -> list[tuple[_T, _U]]:
     if len(some) != len(others):
         raise ValueError(f"{len(some)} outputs were given for {len(others)} inputs")
     return list(zip(some, others))
+
+
+def _parts(whole: torch.Tensor, splits: list[int], times: int, name: str) -> list[torch.Tensor]:
+    rows = whole.shape[0] if whole.dim() > 0 else whole.numel()
+    if not splits:
+        if rows % times != 0:
+            raise ValueError(
+                f"the {name} of all_to_all_single has {rows} rows, which {times} ranks don't divide; give split sizes"
+            )
+        splits = [rows // times] * times
+    if len(splits) != times or sum(splits) != rows:
+        raise ValueError(
+            f"the {name} splits {splits} of all_to_all_single don't add up to {rows} rows for {times} ranks"
+        )
+    return list(whole.split(splits))

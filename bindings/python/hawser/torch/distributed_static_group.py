@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch.distributed as dist  # type: ignore[import-not-found,unused-ignore]
 
 from hawser import Communicator, HawserError, Master, ReduceInfo
-from hawser.errors import Closed, InvalidArgument, InvalidUsage, MasterRestarted, PeerLost
+from hawser.errors import Closed, InvalidArgument, InvalidUsage, MasterRestarted, Mismatch, PeerLost, Timeout
 from hawser.torch.distributed_rendezvous import Gathered
 
 __all__ = ["ProcessGroupBroken", "StaticGroup", "finish_leaving"]
@@ -46,9 +46,21 @@ class StaticGroup:
         assert self._gathered is not None, "a group of one has no communicator"
         return self._gathered.comm
 
+    def peer_id_of(self, rank: int) -> int:
+        assert self._gathered is not None
+        return next(peer for peer, other in self._gathered.peer_ids.items() if other == rank)
+
+    def rank_of(self, peer_id: int) -> int:
+        assert self._gathered is not None
+        return self._gathered.peer_ids[peer_id]
+
+    def message_failed(self, error: HawserError) -> HawserError:
+        """What a message of the group came to. A lost rank ends the group."""
+        return error if isinstance(error, (Mismatch, Timeout)) else self._end(error)
+
     def check(self) -> None:
         """Raises ProcessGroupBroken if the group is not what it was: before a collective is begun."""
-        self._check_alive()
+        self.check_alive()
         if self._gathered is None:
             return
         try:
@@ -72,7 +84,7 @@ class StaticGroup:
         """
         while self._gathered is not None:
             if is_begun:
-                self._check_alive()
+                self.check_alive()
             else:
                 self.check()
             is_begun = False
@@ -88,9 +100,10 @@ class StaticGroup:
                 if info.world_size != self.size:
                     raise self._end(PeerLost(f"{info.world_size} of {self.size} ranks took part"))
                 return
-        self._check_alive()
+        self.check_alive()
 
-    def _check_alive(self) -> None:
+    def check_alive(self) -> None:
+        """Raises ProcessGroupBroken if the group has ended."""
         with self._lock:
             if self._broken is not None:
                 raise _again(self._broken)
