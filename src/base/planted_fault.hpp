@@ -55,6 +55,10 @@ enum class PlantedFault {
   forgetful_relay,  ///< Calls that the loss of a relay undid do not begin again, and nobody is told.
   doubling_relay,   ///< A relay that begins a sum with two of others takes the first of them twice.
   unseen_view,      ///< A peer judges by the views it has seen whether nothing but relays has gone.
+  // Of messages.
+  overtaking_message,  ///< Messages are received in the order in which their frames come.
+  forgotten_sender,    ///< What a member had sent is forgotten when it goes.
+  doubled_message,     ///< A part of a message that comes again counts again.
 };
 
 /// By the names under which they are planted.
@@ -98,6 +102,9 @@ inline constexpr std::pair<std::string_view, PlantedFault> kPlantedFaults[] = {
     {"forgetful_relay", PlantedFault::forgetful_relay},
     {"doubling_relay", PlantedFault::doubling_relay},
     {"unseen_view", PlantedFault::unseen_view},
+    {"overtaking_message", PlantedFault::overtaking_message},
+    {"forgotten_sender", PlantedFault::forgotten_sender},
+    {"doubled_message", PlantedFault::doubled_message},
     {"hasty_guest", PlantedFault::hasty_guest},
 };
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/assert.hpp"
+#include "base/planted_fault.hpp"
 
 namespace hawser {
 namespace {
@@ -128,6 +129,10 @@ Error MessageExchange::lost_before(PeerId from, std::uint64_t tag) const {
 MessageExchange::Incoming* MessageExchange::next_from(Peer& peer, std::uint64_t tag) {
   const auto next = peer.next_in.find(tag);
   std::uint64_t sequence = next == peer.next_in.end() ? 0 : next->second;
+  if (planted(PlantedFault::overtaking_message)) {
+    const auto first = peer.incoming.lower_bound(message_key(tag, sequence));
+    if (first != peer.incoming.end() && first->first.tag == tag) peer.next_in[tag] = sequence = first->first.sequence;
+  }
   while (true) {
     const auto found = peer.incoming.find(message_key(tag, sequence));
     if (found == peer.incoming.end()) return nullptr;
@@ -301,7 +306,7 @@ MessageExchange::Landing MessageExchange::chunk_begins(Instant now, PeerId from,
     if (message->bytes > limits::kMessageEagerBytesMax) return impossible;
     match(now, header.key.tag, out);
   }
-  if (!message->has.empty() && message->has[header.chunk]) return {};
+  if (!message->has.empty() && message->has[header.chunk] && !planted(PlantedFault::doubled_message)) return {};
   if (message->receive)
     return {.use = Landing::Use::place, .into = message->receive->into.data() + header.chunk * kChunkBytes};
   if (message->bytes > limits::kMessageEagerBytesMax ||
@@ -321,7 +326,7 @@ void MessageExchange::chunk_came(Instant now, PeerId from, const FrameHeader& he
     message.chunks_left = chunks_of(message.bytes);
     message.has.resize(message.chunks_left);
   }
-  if (message.has[header.chunk]) return;
+  if (message.has[header.chunk] && !planted(PlantedFault::doubled_message)) return;
   if (!message.receive) {
     if (message.aside.empty()) {
       message.aside.resize(message.bytes);
@@ -394,6 +399,7 @@ void MessageExchange::go(Instant now, PeerId id, Peer& peer, Output& out) {
   peer.held.clear();
   std::erase_if(peer.incoming, [&](auto& entry) {
     auto& [key, message] = entry;
+    if (!message.receive && planted(PlantedFault::forgotten_sender)) return true;
     if (!message.receive)
       return !message.is_void && message.bytes > 0 && (message.has.empty() || message.chunks_left > 0);
     out.received.emplace_back(id, key);

@@ -189,6 +189,18 @@ void TrainingApplication::misuse() {
   });
 }
 
+/// Of one size for each tag, so that whoever receives from anybody has a buffer that fits.
+void TrainingApplication::send_a_message() {
+  constexpr std::array<std::size_t, 4> sizes{40, 3000, 65'536, 300'008};
+  const std::vector<Process*> others = world_.living();
+  Process* const to = others[static_cast<std::size_t>(world_.random.below(others.size()))];
+  if (to == &process_ || to->group() != process_.group()) return;
+  std::uint64_t tag = world_.random.below(sizes.size());
+  // What thin links would still carry when all shall come to rest.
+  if (world_.profile.network.bytes_per_ms < 20'000) tag %= 2;
+  process_.send_message(*to, tag, sizes[tag]);
+}
+
 void TrainingApplication::shuffle(std::vector<CollectiveWish>& collectives) {
   for (std::size_t i = collectives.size(); i > 1; --i)
     std::swap(collectives[i - 1], collectives[static_cast<std::size_t>(world_.random.below(i))]);
@@ -227,6 +239,8 @@ void TrainingApplication::look() {
   enter_view(info);
   Round round = rule(info, position_);
   const ApplicationProfile& profile = world_.profile.application;
+  if (profile.messages && world_.odd_calls) send_a_message();
+  if (process_.gone()) return;
   if (world_.odd_calls && world_.random.below(1024) < profile.deviation_per_1024) deviate(round);
   if (world_.odd_calls && world_.random.below(1024) < profile.misuse_per_1024) misuse();
   if (world_.odd_calls && world_.random.below(1024) < profile.scribble_per_1024) process_.scribble_on_state();

@@ -37,6 +37,7 @@ class TrainingApplication : public Application {
   void quantise_by_rule(Random& random, CollectiveWish& wish) const;
   void deviate(Round& round);
   void misuse();
+  void send_a_message();
   void shuffle(std::vector<CollectiveWish>& collectives);
   void connect();
   void next(Duration delay);

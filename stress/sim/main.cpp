@@ -20,6 +20,7 @@ struct Options {
   bool lease = false;
   bool rows = false;
   bool relays = false;
+  bool messages = false;
   bool verbose = false;
   std::string seeds;
   double minutes = 0;
@@ -53,7 +54,8 @@ bool plant_by_name(const std::string& name) {
 std::string program(const Options& options) {
   return "hawser-sim" + (options.fault.empty() ? std::string() : " --fault " + options.fault) +
          (options.masters ? " --masters" : "") + (options.lease ? " --lease" : "") +
-         (options.rows ? " --rows" : "") + (options.relays ? " --relays" : "");
+         (options.rows ? " --rows" : "") + (options.relays ? " --relays" : "") +
+         (options.messages ? " --messages" : "");
 }
 
 /// Replays one seed. True if it shows a violation.
@@ -66,6 +68,7 @@ bool replay(const Options& options) {
       .lease = options.lease,
       .rows = options.rows,
       .relays = options.relays,
+      .messages = options.messages,
       .on_trace = {}};
   if (options.verbose) one.on_trace = say;
   const sim::SimulationResult result = sim::simulate(one);
@@ -98,6 +101,7 @@ bool sweep_seeds(const Options& options, sim::SweepOptions& sweep) {
   sweep.lease = options.lease;
   sweep.rows = options.rows;
   sweep.relays = options.relays;
+  sweep.messages = options.messages;
   sweep.jobs = options.jobs != 0 ? options.jobs : std::max(1U, std::thread::hardware_concurrency());
   sweep.violations_max = options.violations_max;
   sweep.program = program(options);
@@ -133,6 +137,7 @@ int main(int argc, char** argv) {
   app.add_flag("--rows", options.rows,
                "No group has all links, as if it had more than 128 members (default: the seed decides, one in eight)");
   app.add_flag("--relays", options.relays, "Some relays in each run (default: none)");
+  app.add_flag("--messages", options.messages, "Members send each other messages (default: they don't)");
   app.add_flag("--verbose", options.verbose, "With --seed: a line for everything that happens");
   const auto* seeds = app.add_option("--seeds", options.seeds, "Sweep a range, as in 1..10000");
   const auto* minutes = app.add_option("--minutes", options.minutes, "Sweep for so long");

@@ -24,6 +24,7 @@ const char* kind_of(const Call& call) {
     case Call::Kind::sync: return "sync";
     case Call::Kind::offer: return "offer";
     case Call::Kind::optimize: return "optimize";
+    case Call::Kind::message: return "message";
   }
   return "call";
 }
@@ -338,7 +339,12 @@ void Process::end(Ending ending) {
   world_.links.process_gone(*this, ending);
   // As after an exception, which may come at any moment.
   engine_->undo_all();
-  for (const auto& [id, call] : calls_) world_.checker.call_broken_off(*this, call);
+  for (auto& [id, call] : calls_) {
+    if (call.letter)
+      world_.quarantine.take(std::move(call.letter->memory), call.letter->bytes);
+    else
+      world_.checker.call_broken_off(*this, call);
+  }
   engine_.reset();
   works_.clear();
   ready_works_.clear();
@@ -611,6 +617,7 @@ void Process::end_call(const CallDone& done) {
   Call call = std::move(found->second);
   calls_.erase(found);
   if (call.kind == Call::Kind::sync) return sync_step_ended(std::move(call), done);
+  if (call.kind == Call::Kind::message) return message_ended(std::move(call), done);
   if (world_.tracing()) world_.trace(name_ + ": " + kind_of(call) + " ends: " + world_.names.of(done.error));
   world_.queue.remember(static_cast<std::uint64_t>(done.error.status) + call.id.value);
   world_.coverage.saw("call: " + std::string(kind_of(call)) + ", " + status_name(done.error.status));

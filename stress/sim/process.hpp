@@ -26,9 +26,19 @@ namespace hawser::sim {
 
 class World;
 
+/// A message, at either end.
+struct Letter {
+  std::uint64_t tag = 0;
+  std::uint64_t number = 0;  ///< Of one that is sent.
+  PeerId other;              ///< Of one that is received from anybody: 0.
+  bool is_received = false;
+  std::unique_ptr<std::byte[]> memory;
+  std::size_t bytes = 0;
+};
+
 /// A call of an application that has not ended.
 struct Call {
-  enum class Kind { connect, update, reduce, sync, offer, optimize };
+  enum class Kind { connect, update, reduce, sync, offer, optimize, message };
   CallId id;
   Kind kind = Kind::connect;
   Instant made{};
@@ -42,6 +52,7 @@ struct Call {
   std::uint64_t salt = 0;
   std::unique_ptr<UserBuffers> buffers;
   std::shared_ptr<PrefetchTarget> prefetch;  ///< Of a connect.
+  std::unique_ptr<Letter> letter{};          ///< Of a message.
   std::shared_ptr<Residual> residual;        ///< Error feedback, or null.
   std::optional<Status> refused_with{};  ///< Of a call that makes no sense: it must end so, and at once.
 };
@@ -129,6 +140,9 @@ class Process : public ControlClient {
   CallId update_topology();
   CallId collective(const CollectiveWish& wish);
   CallId optimize_topology(const ProbeWishes& wishes);
+  /// To that process, as it is now, if both are members of one group. That one receives it later.
+  void send_message(Process& to, std::uint64_t tag, std::size_t bytes);
+  void receive_message(std::optional<PeerId> from, std::uint64_t tag, std::size_t bytes);
   /// One synchronisation of state(), in as many steps as it takes; the application hears of its end only.
   void synchronise(const SyncWish& wish);
   TrainingState& state();
@@ -198,6 +212,7 @@ class Process : public ControlClient {
   void prefetch_ended(const PrefetchTarget& target, const Error& error);
   void sync_step();
   void sync_step_ended(Call call, const CallDone& done);
+  void message_ended(Call call, const CallDone& done);
   Call& start_call(Call::Kind kind);
   void count_in(const View& view);
   bool counts_go_on() const;

@@ -275,7 +275,7 @@ void draw_ways(std::uint64_t seed, Profile& profile) {
 }  // namespace
 
 Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t steps, bool rows, bool masters,
-                     bool lease, bool relays) {
+                     bool lease, bool relays, bool messages) {
   Random random(seed ^ 0x6861777365720001ULL);
   Profile profile;
   profile.peers = static_cast<std::uint32_t>(random.between(2, 6));
@@ -308,6 +308,7 @@ Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t step
   draw_ways(seed, profile);
   if (masters || lease) draw_masters(seed, lease, profile);
   if (relays) draw_relays(seed, profile);
+  profile.application.messages = messages;
   if (peers != 0) profile.peers = peers;
   if (steps != 0) profile.fault_events = steps;
   // Newcomers come in with an update, of which some profiles have few: none in 100 s (seed 36625).

@@ -64,6 +64,7 @@ struct ApplicationProfile {
   bool shared_state = false;  ///< Each view begins with a synchronisation, and more come later.
   bool large_state = false;   ///< Of more than one slice.
   std::uint64_t scribble_per_1024 = 0;  ///< Writes to a state that is on offer, which one must not.
+  bool messages = false;      ///< Members send each other messages beside all that.
   bool updates_first = false; ///< Who has come in calls update-topology before anything else.
 };
 
@@ -104,8 +105,9 @@ struct Profile {
 };
 
 /// Everything about a run, from its seed. `peers` and `steps` replace what the seed says where not 0; `rows` where it
-/// holds; `masters` where there shall be several, and `lease` where they shall have one; `relays` where there shall be any.
+/// holds; `masters` where there shall be several, and `lease` where they shall have one; `relays` and `messages` where there
+/// shall be any.
 Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t steps, bool rows = false,
-                     bool masters = false, bool lease = false, bool relays = false);
+                     bool masters = false, bool lease = false, bool relays = false, bool messages = false);
 
 }  // namespace hawser::sim

@@ -20,7 +20,7 @@ class Simulation {
  public:
   explicit Simulation(const SimulationOptions& options)
       : world_(draw_profile(options.seed, options.peers, options.steps, options.rows, options.masters, options.lease,
-                            options.relays),
+                            options.relays, options.messages),
                options.seed),
         faults_(world_) {
     world_.on_trace = options.on_trace;

@@ -18,6 +18,7 @@ struct SimulationOptions {
   bool lease = false;    ///< So there are, and a lease decides which of them serves.
   bool rows = false;  ///< Groups have links along rows and columns only, whatever the seed says.
   bool relays = false;  ///< There are some, whatever the seed says.
+  bool messages = false;  ///< Members send each other messages.
   /// Gets a line for everything that happens, where set.
   std::function<void(const std::string&)> on_trace;
 };

@@ -51,6 +51,7 @@ class Sweep {
                            .lease = options_.lease,
                            .rows = options_.rows,
                            .relays = options_.relays,
+                           .messages = options_.messages,
                            .on_trace = {}}));
     }
   }

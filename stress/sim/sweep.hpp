@@ -21,6 +21,7 @@ struct SweepOptions {
   bool lease = false;
   bool rows = false;
   bool relays = false;
+  bool messages = false;
   unsigned jobs = 1;
   std::uint64_t violations_max = 1;    ///< Stop after so many.
   std::string program = "hawser-sim";  ///< How a replay starts this program.

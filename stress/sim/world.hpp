@@ -15,6 +15,7 @@
 #include "sim/event_queue.hpp"
 #include "sim/hearsay.hpp"
 #include "sim/lease_service.hpp"
+#include "sim/letters.hpp"
 #include "sim/link_network.hpp"
 #include "sim/master_process.hpp"
 #include "sim/names.hpp"
@@ -74,6 +75,7 @@ class World {
   Coverage coverage;
   Checker checker;
   Quarantine quarantine;
+  Letters letters;
   std::uint64_t master_incarnations = 0;
   LeaseService lease;    ///< Of runs whose masters have one.
   MasterProcess master;  ///< The first, or the only one.

@@ -1,0 +1,65 @@
+#include "sim/letters.hpp"
+
+#include <cstring>
+
+#include "base/random.hpp"
+#include "sim/process.hpp"
+#include "sim/violation.hpp"
+
+namespace hawser::sim {
+namespace {
+
+std::uint64_t word_of(PeerId from, const Letter& letter, std::uint64_t number, std::uint64_t place) {
+  return place == 0 ? number : Random(from.value ^ letter.tag * 31 ^ number * 0x9e3779b97f4a7c15ULL ^ place).next();
+}
+
+}  // namespace
+
+std::uint64_t Letters::write(PeerId from, Letter& letter) {
+  const std::uint64_t number = ++lanes_[{from, letter.other, letter.tag}].written;
+  for (std::size_t at = 0; at + 8 <= letter.bytes; at += 8) {
+    const std::uint64_t word = word_of(from, letter, number, at / 8);
+    std::memcpy(letter.memory.get() + at, &word, 8);
+  }
+  return number;
+}
+
+void Letters::sent(PeerId from, const Letter& letter, Instant now) {
+  Progress& lane = lanes_[{from, letter.other, letter.tag}];
+  if (letter.number > lane.last) lane.arrived[letter.number] = now;
+}
+
+void Letters::received(const std::string& who, PeerId from, PeerId to, const Letter& letter) {
+  Progress& lane = lanes_[{from, to, letter.tag}];
+  std::uint64_t number = 0;
+  std::memcpy(&number, letter.memory.get(), 8);
+  if (number <= lane.last || number > lane.written)
+    throw Violation(who + " receives message " + std::to_string(number) + " after message " +
+                    std::to_string(lane.last) + " of the same sender and tag");
+  for (std::size_t at = 0; at + 8 <= letter.bytes; at += 8) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, letter.memory.get() + at, 8);
+    if (word != word_of(from, letter, number, at / 8))
+      throw Violation(who + " receives message " + std::to_string(number) + ", and byte " + std::to_string(at) +
+                      " of it is not what was sent");
+  }
+  for (const auto& [earlier, when] : lane.arrived)
+    if (earlier < number)
+      throw Violation(who + " receives message " + std::to_string(number) + ", and message " +
+                      std::to_string(earlier) + " of the same sender and tag, which was there, never");
+  lane.last = number;
+  lane.arrived.erase(lane.arrived.begin(), lane.arrived.upper_bound(number));
+}
+
+void Letters::not_received(const std::string& who, PeerId to, const Letter& letter, Instant called_at,
+                           const Error& error) {
+  if (error.status != Status::timeout && error.status != Status::peer_lost) return;
+  const auto lane = lanes_.find({letter.other, to, letter.tag});
+  if (lane == lanes_.end() || lane->second.arrived.empty()) return;
+  const auto& [number, when] = *lane->second.arrived.begin();
+  if (when < called_at)
+    throw Violation(who + " receives nothing (" + error.sentence + "), though message " + std::to_string(number) +
+                    " was there before it called");
+}
+
+}  // namespace hawser::sim
