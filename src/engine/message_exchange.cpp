@@ -493,7 +493,7 @@ void MessageExchange::tick(Instant now, Output& out) {
     const Receive receive = *one;
     one = receives_.erase(one);
     end(now, receive, receive.from.value_or(PeerId{}),
-        {Status::timeout, after(receive.began) + (receive.from ? name_of_(*receive.from) + " has" : "nobody has") +
+        {Status::timeout, after(receive.began) + (receive.from ? name_of_(*receive.from) + " has not" : "nobody has") +
                               " sent a message " + with_tag(receive.tag)},
         out);
   }

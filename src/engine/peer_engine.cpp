@@ -70,7 +70,8 @@ void PeerEngine::State::step(Instant now, const EngineEvent& event, EngineAction
   std::visit([&](const auto& one) { on(now, one, out); }, event);
   if (!again_.empty()) begin_again(now, out);
   if (!waits_.empty()) end_waits(now, out);
-  if (!messages_.idle()) end_messages(now, out);
+  const bool is_member = machine_.phase() == PeerMachine::Phase::member;
+  if (std::exchange(was_member_, is_member) && !is_member) end_messages(now, machine_.not_a_member(), out);
   if (!fetch_waits_.empty()) wake_fetch(out);
 }
 
@@ -123,6 +124,8 @@ void PeerEngine::State::on(Instant now, const ConnectCall& event, EngineActions&
   std::vector<Term> terms;
   for (const auto& [name, value] : terms_) terms.push_back({.name = name, .value = value});
   connect_call_ = event.call;
+  // What came to the one that this peer was to be before.
+  end_messages(now, {Status::closed, "this communicator connects anew"}, out);
   make_offer_known(now, nullptr, out);
   begin_prefetch(now, event);
   PeerActions actions;

@@ -10,7 +10,7 @@ namespace hawser {
 std::string PeerEngine::State::name_of(PeerId peer) const {
   if (const Member* const member = machine_.view().find(peer)) return member->name;
   const auto former = former_names_.find(peer);
-  return former == former_names_.end() ? "a peer outside the view" : former->second;
+  return former == former_names_.end() ? "the peer with that id" : former->second;
 }
 
 Result<PeerId> PeerEngine::State::other_side(const MessageCall& call) const {
@@ -173,9 +173,8 @@ void PeerEngine::State::look_who_is_there(Instant now, EngineActions& out) {
   for (const Member& member : view.members) former_names_[member.id] = member.name;
 }
 
-void PeerEngine::State::end_messages(Instant now, EngineActions& out) {
-  const Error why = machine_.not_a_member();
-  if (why.status == Status::success) return;
+/// This peer is a member no more. Messages that come before it is one are of members that know already that it is.
+void PeerEngine::State::end_messages(Instant now, const Error& why, EngineActions& out) {
   MessageExchange::Output output;
   messages_.end_all(now, why, output);
   follow_messages(output, out);

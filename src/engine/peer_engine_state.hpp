@@ -292,7 +292,7 @@ class PeerEngine::State {
   void message_arrived(Instant now, PeerId to, const FrameHeader& header, EngineActions& out);
   void tick_messages(Instant now, EngineActions& out);
   void look_who_is_there(Instant now, EngineActions& out);
-  void end_messages(Instant now, EngineActions& out);
+  void end_messages(Instant now, const Error& why, EngineActions& out);
 
   // peer_engine_waits.cpp
   void on(Instant now, const WaitCall& event, EngineActions& out);
@@ -347,6 +347,7 @@ class PeerEngine::State {
   std::optional<CallId> connect_call_;
   std::optional<CallId> update_call_;
   std::vector<Wait> waits_;
+  bool was_member_ = false;  ///< After the last step.
   MessageExchange messages_{[this](PeerId peer) { return name_of(peer); }};
   std::map<PeerId, std::string> former_names_;  ///< Of those whose messages are known.
   PredictionRecord predictions_;

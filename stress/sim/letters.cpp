@@ -1,6 +1,7 @@
 #include "sim/letters.hpp"
 
 #include <cstring>
+#include <iterator>
 
 #include "base/random.hpp"
 #include "sim/process.hpp"
@@ -26,16 +27,20 @@ std::uint64_t Letters::write(PeerId from, Letter& letter) {
 
 void Letters::sent(PeerId from, const Letter& letter, Instant now) {
   Progress& lane = lanes_[{from, letter.other, letter.tag}];
-  if (letter.number > lane.last) lane.arrived[letter.number] = now;
+  if (!lane.gone.contains(letter.number)) lane.arrived[letter.number] = now;
 }
 
-void Letters::received(const std::string& who, PeerId from, PeerId to, const Letter& letter) {
+void Letters::received(const std::string& who, PeerId from, PeerId to, CallId call, const Letter& letter) {
   Progress& lane = lanes_[{from, to, letter.tag}];
   std::uint64_t number = 0;
   std::memcpy(&number, letter.memory.get(), 8);
-  if (number <= lane.last || number > lane.written)
-    throw Violation(who + " receives message " + std::to_string(number) + " after message " +
-                    std::to_string(lane.last) + " of the same sender and tag");
+  const auto later = lane.received.upper_bound(call);
+  const bool is_late = later != lane.received.end() && later->second < number;
+  const bool is_early = later != lane.received.begin() && std::prev(later)->second > number;
+  if (number == 0 || number > lane.written || is_late || is_early || !lane.gone.insert(number).second)
+    throw Violation(who + " receives message " + std::to_string(number) + " of its sender and tag out of turn");
+  lane.received[call] = number;
+  lane.arrived.erase(number);
   for (std::size_t at = 0; at + 8 <= letter.bytes; at += 8) {
     std::uint64_t word = 0;
     std::memcpy(&word, letter.memory.get() + at, 8);
@@ -47,8 +52,6 @@ void Letters::received(const std::string& who, PeerId from, PeerId to, const Let
     if (earlier < number)
       throw Violation(who + " receives message " + std::to_string(number) + ", and message " +
                       std::to_string(earlier) + " of the same sender and tag, which was there, never");
-  lane.last = number;
-  lane.arrived.erase(lane.arrived.begin(), lane.arrived.upper_bound(number));
 }
 
 void Letters::not_received(const std::string& who, PeerId to, const Letter& letter, Instant called_at,

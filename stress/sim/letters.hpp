@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <tuple>
 
@@ -22,15 +23,16 @@ class Letters {
   /// Its sender has been told that the receiver's process has it.
   void sent(PeerId from, const Letter& letter, Instant now);
   /// These throw Violation.
-  void received(const std::string& who, PeerId from, PeerId to, const Letter& letter);
+  void received(const std::string& who, PeerId from, PeerId to, CallId call, const Letter& letter);
   void not_received(const std::string& who, PeerId to, const Letter& letter, Instant called_at, const Error& error);
 
  private:
   using Lane = std::tuple<PeerId, PeerId, std::uint64_t>;  ///< From, to, tag.
   struct Progress {
     std::uint64_t written = 0;
-    std::uint64_t last = 0;  ///< That was received.
-    std::map<std::uint64_t, Instant> arrived;  ///< Later ones that are known to be there.
+    std::map<CallId, std::uint64_t> received;  ///< Which one by which call. Large ones may end in another order.
+    std::set<std::uint64_t> gone;              ///< The same.
+    std::map<std::uint64_t, Instant> arrived;  ///< Others that are known to be there.
   };
   std::map<Lane, Progress> lanes_;
 };

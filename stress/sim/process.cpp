@@ -307,6 +307,8 @@ void Process::misuse_second_call() {
   const EngineInfo known = info();
   const Status status = known.connected ? Status::invalid_usage : known.not_a_member.status;
   for (const auto& [id, call] : calls_) {
+    // Beside messages everything else may go on.
+    if (call.kind == Call::Kind::message) continue;
     if (call.kind == Call::Kind::connect || call.kind == Call::Kind::offer) return;
     if (call.kind == Call::Kind::sync) return misuse_tag(call.key.tag, status);
     if (call.kind == Call::Kind::reduce && world_.random.chance(1, 2)) return misuse_tag(call.key.tag, status);

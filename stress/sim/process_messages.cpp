@@ -56,7 +56,7 @@ void Process::message_ended(Call call, const CallDone& done) {
   world_.coverage.saw("call: message " + std::string(letter.is_received ? "received, " : "sent, ") +
                       status_name(done.error.status));
   if (letter.is_received && is_success)
-    world_.letters.received(name_, done.info->contributors.at(0), id_, letter);
+    world_.letters.received(name_, done.info->contributors.at(0), id_, call.id, letter);
   else if (letter.is_received)
     world_.letters.not_received(name_, id_, letter, call.made, done.error);
   else if (is_success)
