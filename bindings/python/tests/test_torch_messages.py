@@ -132,4 +132,4 @@ def test_a_lost_rank_ends_its_messages(master: hawser.Master) -> None:
         group.shutdown()
         return str(raised.value)
 
-    assert any("was lost before it had sent a message" in text for text in run_threads(master.address, 2, body))
+    assert any("and lost rank 0" in text for text in run_threads(master.address, 2, body))
