@@ -727,7 +727,8 @@ HAWSER_API hawserResult_t hawserSend(hawserComm_t comm, const void* data, uint64
  *  has both sizes; the message stays for the next call.
  *
  *  Errors as for hawserSend, and: Mismatch, TooFewPeers (from any rank, and nobody else is left). PeerLost: that member
- *  has gone, and had not sent one whole. After PeerLost, Timeout and Closed the buffer is unspecified. */
+ *  has gone, and had not sent one whole. Timeout: also if the sender's call timed out in the middle of the message. After
+ *  PeerLost, Timeout and Closed the buffer is unspecified. */
 HAWSER_API hawserResult_t hawserReceive(hawserComm_t comm, void* data, uint64_t count, hawserDataType_t type,
                                         uint32_t from, const hawserMessageOptions_t* options,
                                         hawserReduceInfo_t* info);

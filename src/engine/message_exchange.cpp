@@ -279,11 +279,13 @@ MessageExchange::Heard MessageExchange::control_came(Instant now, PeerId from, c
         match(now, header.key.tag, out);
         return Heard::fine;
       }
-      // Who receives it goes on with the next one.
+      // Later calls have later messages: this one gets none of them.
       out.received.emplace_back(from, header.key);
-      receives_.push_front(*message->receive);
+      end(now, *message->receive, from,
+          {Status::timeout, name_of_(from) + " has timed out while it sent this message " + with_tag(key.tag) +
+                                ", and has given it up: receive again"},
+          out);
       peer.incoming.erase(header.key);
-      match(now, header.key.tag, out);
       return Heard::fine;
     }
     default: return Heard::impossible;
