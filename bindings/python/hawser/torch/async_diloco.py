@@ -8,7 +8,8 @@ from typing import Any
 from hawser import Communicator, Plan, Quantization
 from hawser.choices import plan_of, quantization_of
 from hawser.torch.admission import OnAlone
-from hawser.torch.fragment import Fragment, OuterSettings, Parameters, named
+from hawser.torch.fragment import Fragment, OuterSettings
+from hawser.torch.model_content import Buffers, Frozen, ModelContent, Parameters
 from hawser.torch.outer_loop import FIRST_TAG, GroupSettings, OuterLoop
 from hawser.torch.site import Site
 
@@ -51,15 +52,19 @@ class AsyncDiLoCo(OuterLoop):
         alone_timeout_s: float = 3600.0,
         weight_unit: int = 1,
         error_feedback: bool = False,
+        buffers: Buffers = None,
+        frozen: Frozen = False,
         resume: dict[str, Any] | None = None,
         site: Site | None = None,
         first_tag: int = FIRST_TAG,
     ) -> None:
         outer = OuterSettings(outer_lr, outer_momentum, nesterov)
-        self._fragment = Fragment(named(model_parameters), outer, has_start=True)
+        content = ModelContent(model_parameters, buffers, frozen, type(self).__name__)
+        self._fragment = Fragment(content.trained, outer, has_start=True, buffers=content.averaged)
         super().__init__(
             inner_optimizer,
             comm,
+            content,
             [self._fragment],
             GroupSettings(
                 plan_of(plan),
@@ -83,6 +88,8 @@ class AsyncDiLoCo(OuterLoop):
         Blocks then until the reduction of the round before has ended and all members have come so far. Raises as
         `DiLoCo.step`.
         """
+        if self._local_steps + 1 >= self.sync_every:
+            self._content.check(self.inner)
         self.inner.step()
         self._local_steps += 1
         if self._local_steps < self.sync_every:
@@ -98,9 +105,12 @@ class AsyncDiLoCo(OuterLoop):
                 return
             self._apply(total)
         self._admission.state.withdraw()
+        self._elected.stage()
         self._admission.set_progress(self.outer_steps, _LAUNCH)
         counts = True
-        if not self._admission.admit_and_agree():
+        if self._admission.admit_and_agree():
+            self._elected.put_back()
+        else:
             counts = self._come_in()
             self._admission.offer()
         self._admission.went_well()

@@ -10,7 +10,7 @@ import torch  # type: ignore[import-not-found,unused-ignore]
 
 from hawser import Communicator, Plan, Quantization, ReduceOp
 from hawser.choices import plan_of, quantization_of
-from hawser.torch.fragment import Parameters, named
+from hawser.torch.model_content import ModelContent, Parameters
 from hawser.torch.reduction import Reduction
 
 __all__ = ["DataParallel"]
@@ -32,8 +32,8 @@ class DataParallel:
     are let in by update_topology between two steps, and get parameters by a SharedState (docs/python.md).
 
     Args:
-        model_parameters: `model.parameters()` or `model.named_parameters()`, the same on all members. Of one float
-            type, or several.
+        model_parameters: the model, `model.parameters()` or `model.named_parameters()`, the same on all members. Of one
+            float type, or several. Parameters and buffers themselves are not sent (see SharedState).
         comm: connected.
         bucket_bytes: gradients are put together up to so many bytes.
         plan: how gradients travel.
@@ -53,7 +53,9 @@ class DataParallel:
         quantization: Quantization | str | None = None,
         first_tag: int = 1 << 41,
     ) -> None:
-        parameters = [parameter for _, parameter in named(model_parameters)]
+        # Parameters and buffers are the caller's to share.
+        self._content = ModelContent(model_parameters, "local", "local", "DataParallel")
+        parameters = [parameter for _, parameter in self._content.trained]
         if any(hasattr(parameter, "to_local") for parameter in parameters):
             raise TypeError("DataParallel is for whole parameters; of sharded ones (FSDP) take DiLoCo with a Site")
         # Backward makes the last ones first.
@@ -82,8 +84,10 @@ class DataParallel:
 
         Raises as `Communicator.all_reduce`, PeerLost and MasterRestarted apart: those are mended. After an error the
         gradients are this member's own, and `finish` may be called again: after TooFewPeers, Mismatch and Timeout at
-        once, else after `Communicator.connect`.
+        once, else after `Communicator.connect`. RuntimeError names parameters that were unfrozen, added or replaced
+        since this was made.
         """
+        self._content.check()
         for index, bucket in enumerate(self._buckets):
             if not bucket.is_started:
                 self._start(index)

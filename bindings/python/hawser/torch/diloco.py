@@ -11,7 +11,8 @@ from hawser import Communicator, Plan, Quantization
 from hawser.choices import plan_of, quantization_of
 from hawser.errors import TooFewPeers
 from hawser.torch.admission import OnAlone
-from hawser.torch.fragment import Fragment, OuterSettings, Parameters, named
+from hawser.torch.fragment import Fragment, OuterSettings
+from hawser.torch.model_content import Buffers, Frozen, ModelContent, Parameters
 from hawser.torch.outer_loop import FIRST_TAG, GroupSettings, OuterLoop
 from hawser.torch.site import Fate, Site
 
@@ -24,7 +25,7 @@ _REDUCTION = 1
 class DiLoCo(OuterLoop):
     """H local steps of each member, then one outer step of all on the average of what they have learnt.
 
-        diloco = DiLoCo(model.parameters(), torch.optim.AdamW(model.parameters()), comm, sync_every=500)
+        diloco = DiLoCo(model, torch.optim.AdamW(model.parameters()), comm, sync_every=500)
         for batch in data:
             loss(model, batch).backward()
             diloco.step()
@@ -46,8 +47,9 @@ class DiLoCo(OuterLoop):
     data-parallel SGD bit for bit, if averages are (see plan). The lr is that of the group when the round began.
 
     Args:
-        model_parameters: `model.named_parameters()` or `model.parameters()`, the same on all members. float32, float64,
-            bfloat16, float16; the outer copy is float64 for float64, else float32.
+        model_parameters: the model, `model.named_parameters()` or `model.parameters()`, the same on all members.
+            float32, float64, bfloat16, float16; the outer copy is float64 for float64, else float32. From a list the
+            module can't be seen: give `buffers` then.
         inner_optimizer: steps the parameters. Its state stays with the member.
         comm: connected or not; the constructor connects, fetches the state, and blocks as that does.
         sync_every: H, the same on all members.
@@ -62,6 +64,11 @@ class DiLoCo(OuterLoop):
         weight_unit: weights are divided by it before they scale values. A power of two near the usual weight keeps
             values in range if they travel as float16. The same on all members.
         error_feedback: the loss of quantisation is added to the next reduction (8 bytes per parameter).
+        buffers: the model's buffers that it saves are averaged like parameters if they are floats (BatchNorm's running
+            statistics), with the weights and at the rate 1. Of others (counters, bools) all take the content that the
+            group elects. None: those of the module. "local": each member keeps its own. Or `model.named_buffers()`.
+        frozen: parameters that require no gradient when this is made. False: a newcomer whose content differs is
+            refused. True: newcomers fetch them, and checkpoints have them. "local": each member keeps its own.
         resume: a `state_dict()` to continue from. If all members start from checkpoints, the newest counts. Give
             `Communicator(min_peers=...)` to all, so that none begins before the others are there. A group that is
             already training wins: if it is ahead, this member logs a warning and takes its state. If it is behind, this
@@ -89,12 +96,15 @@ class DiLoCo(OuterLoop):
         alone_timeout_s: float = 3600.0,
         weight_unit: int = 1,
         error_feedback: bool = False,
+        buffers: Buffers = None,
+        frozen: Frozen = False,
         resume: dict[str, Any] | None = None,
         site: Site | None = None,
         first_tag: int = FIRST_TAG,
     ) -> None:
         outer = OuterSettings(outer_lr, outer_momentum, nesterov)
-        self._fragment = Fragment(named(model_parameters), outer)
+        content = ModelContent(model_parameters, buffers, frozen, type(self).__name__)
+        self._fragment = Fragment(content.trained, outer, buffers=content.averaged)
         self._outer_lr = outer_lr
         self._rates = torch.zeros(len(inner_optimizer.param_groups), dtype=torch.float64, device="cpu")
         self._rate_groups: list[int] | None = None
@@ -103,6 +113,7 @@ class DiLoCo(OuterLoop):
         super().__init__(
             inner_optimizer,
             comm,
+            content,
             [self._fragment],
             GroupSettings(
                 plan_of(plan),
@@ -129,6 +140,8 @@ class DiLoCo(OuterLoop):
         calls differ), Closed, InvalidArgument, SystemFailure, Timeout, and RuntimeError after alone_timeout_s.
         """
         is_last = self._local_steps + 1 >= self.sync_every
+        if is_last:
+            self._content.check(self.inner)
         if is_last and self._rate_groups is not None:
             self._fragment.take_gradients(self._ask_weight(0))
         self.inner.step()
@@ -162,6 +175,7 @@ class DiLoCo(OuterLoop):
                 self._apply(total)
                 fate, _ = self._attempt(self._admission.agree)
                 if fate == Fate.DONE:
+                    self._elected.put_back()
                     break
             if fate == Fate.OUT:
                 is_admitted = self._come_back()
@@ -190,6 +204,7 @@ class DiLoCo(OuterLoop):
             else:
                 self._fragment.step([self._outer_lr * float(self._rates[group]) for group in self._rate_groups])
         self._fragment.restart()
+        self._elected.stage()
         self._sums[0].weight = 0
         self._local_steps = 0
         self._trained_at = self.outer_steps + (total > 0)

@@ -1,22 +1,19 @@
-"""Some of the parameters of a model, and their outer copy in flat memory."""
+"""Some of the parameters and buffers of a model, and their outer copy in flat memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Union
+from itertools import zip_longest
+from typing import Any
 
 import torch  # type: ignore[import-not-found,unused-ignore]
 
 from hawser.torch import arithmetic
+from hawser.torch.model_content import NamedTensor
 from hawser.torch.site import shard
 
-__all__ = ["Fragment", "OuterSettings", "Parameters", "named"]
-
-Parameters = Union[Iterable["torch.Tensor"], Iterable[tuple[str, "torch.Tensor"]]]
-"""`model.parameters()` or `model.named_parameters()`."""
-
-_INNER = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+__all__ = ["Fragment", "OuterSettings"]
 
 
 @dataclass(frozen=True)
@@ -35,39 +32,55 @@ class OuterSettings:
         """What all members of a group must have alike."""
         return {
             "outer_lr": repr(float(self.learning_rate)),
-            "outer_momentum": repr(float(self.momentum)),
-            "nesterov": str(bool(self.nesterov)),
+            "outer_momentum": repr(float(self.momentum)) + (", nesterov" if self.nesterov else ""),
         }
-
-
-def named(parameters: Parameters) -> list[tuple[str, torch.Tensor]]:
-    """Those that are trained, each once, under names that are the same on all members."""
-    result: list[tuple[str, torch.Tensor]] = []
-    seen: set[int] = set()
-    for position, given in enumerate(parameters):
-        name, parameter = given if isinstance(given, tuple) else (str(position), given)
-        if not parameter.requires_grad or id(parameter) in seen:
-            continue
-        if parameter.dtype not in _INNER:
-            raise TypeError(f"parameter {name} is of {parameter.dtype}, not one of {_INNER}")
-        seen.add(id(parameter))
-        result.append((name, parameter))
-    if not result:
-        raise ValueError("there are no parameters that require gradients")
-    return result
 
 
 @dataclass
 class _Part:
-    """A parameter and its places in flat memory."""
+    """A parameter or buffer and its places in flat memory."""
 
     name: str
-    parameter: torch.Tensor
+    read: Callable[[], torch.Tensor]
+    is_buffer: bool
     outer: torch.Tensor
     momentum: torch.Tensor | None
     delta: torch.Tensor
     average: torch.Tensor
     start: torch.Tensor | None
+
+    @property
+    def parameter(self) -> torch.Tensor:
+        """The tensor of the model."""
+        return self.read()
+
+    def key(self, kind: str) -> str:
+        """Of one of its tensors, in a shared state or a checkpoint."""
+        return f"{kind} of buffer/{self.name}" if self.is_buffer else f"{kind}/{self.name}"
+
+
+@dataclass
+class _Block:
+    """Flat memory of one outer type on one device, by kind."""
+
+    flat: dict[str, torch.Tensor]
+    settings: OuterSettings
+
+    def __getitem__(self, kind: str) -> torch.Tensor:
+        return self.flat[kind]
+
+    def get(self, kind: str) -> torch.Tensor | None:
+        """None if it has none of this kind."""
+        return self.flat.get(kind)
+
+
+_AVERAGE = OuterSettings(1.0, 0.0, False)
+"""The outer step that makes the average of what members hold."""
+
+
+def _step(outer: torch.Tensor, momentum: torch.Tensor | None, average: torch.Tensor, settings: OuterSettings) -> None:
+    nesterov = settings.nesterov and momentum is not None
+    arithmetic.outer_step(outer, momentum, average, settings.learning_rate, settings.momentum, nesterov)
 
 
 def _local(parameter: torch.Tensor) -> torch.Tensor:
@@ -80,48 +93,58 @@ class Fragment:
 
     The letters are those of docs/optim.md. Flat memory on the parameters' device, one block for each outer type and
     device. Of sharded parameters all this is the shard of this rank, and those of which it has nothing are left out.
+    Buffers have blocks of their own, without momentum. Their outer step has the rate 1, so that it averages them.
     """
 
     def __init__(
-        self, parameters: Sequence[tuple[str, torch.Tensor]], settings: OuterSettings, has_start: bool = False
+        self,
+        parameters: Sequence[tuple[str, torch.Tensor]],
+        settings: OuterSettings,
+        has_start: bool = False,
+        buffers: Sequence[NamedTensor] = (),
     ) -> None:
-        self._settings = settings
         self._parts: list[_Part] = []
-        self._blocks: list[dict[str, torch.Tensor]] = []
-        for outer_type in (torch.float32, torch.float64):
-            chosen = [
-                (n, p)
-                for n, p in parameters
-                if (p.dtype == torch.float64) == (outer_type == torch.float64) and shard(p).numel() > 0
-            ]
-            self._add_parts(chosen, outer_type, has_start)
+        self._blocks: list[_Block] = []
+        trained = [NamedTensor.of(name, parameter) for name, parameter in parameters]
+        for given, is_buffer in ((trained, False), (list(buffers), True)):
+            for outer_type in (torch.float32, torch.float64):
+                chosen = [
+                    each
+                    for each in given
+                    if (each.read().dtype == torch.float64) == (outer_type == torch.float64)
+                    and shard(each.read()).numel() > 0
+                ]
+                self._add_parts(chosen, outer_type, has_start, _AVERAGE if is_buffer else settings, is_buffer)
         self.restart()
         self.clear_momentum()
 
-    def _add_parts(self, chosen: list[tuple[str, torch.Tensor]], outer_type: Any, has_start: bool) -> None:
+    def _add_parts(
+        self, chosen: list[NamedTensor], outer_type: Any, has_start: bool, settings: OuterSettings, is_buffer: bool
+    ) -> None:
         kinds = ["outer", "delta", "average"]
-        if self._settings.momentum:
+        if settings.momentum:
             kinds.append("momentum")
         if has_start:
             kinds.append("start")
         counts: dict[torch.device, int] = {}
-        for _, parameter in chosen:
-            own = shard(parameter)
+        for each in chosen:
+            own = shard(each.read())
             counts[own.device] = counts.get(own.device, 0) + own.numel()
         blocks = {
-            device: {kind: torch.zeros(count, dtype=outer_type, device=device) for kind in kinds}
+            device: _Block({k: torch.zeros(count, dtype=outer_type, device=device) for k in kinds}, settings)
             for device, count in counts.items()
         }
         self._blocks += blocks.values()
         begins = dict.fromkeys(blocks, 0)
-        for name, parameter in chosen:
-            local = _local(parameter)
+        for each in chosen:
+            local = _local(each.read())
             begin = begins[local.device]
             end = begins[local.device] = begin + local.numel()
-            places = {kind: flat[begin:end] for kind, flat in blocks[local.device].items()}
+            places = {kind: flat[begin:end] for kind, flat in blocks[local.device].flat.items()}
             part = _Part(
-                name,
-                parameter,
+                each.name,
+                each.read,
+                is_buffer,
                 places["outer"],
                 places.get("momentum"),
                 places["delta"],
@@ -138,13 +161,13 @@ class Fragment:
         self.take_over()
         for block in self._blocks:
             block["delta"].zero_()
-            if "start" in block:
+            if "start" in block.flat:
                 block["start"].copy_(block["outer"])
 
     def clear_momentum(self) -> None:
         """As before the first step."""
         for block in self._blocks:
-            if "momentum" in block:
+            if "momentum" in block.flat:
                 arithmetic.clear_momentum(block["momentum"])
 
     def scale_delta(self, scale: float) -> None:
@@ -163,10 +186,12 @@ class Fragment:
             arithmetic.pseudo_gradient(part.outer, _local(part.parameter), part.delta, scale)
 
     def take_gradients(self, scale: float = 1.0) -> None:
-        """Δ = the gradients * scale; where there is none, 0."""
+        """Δ = the gradients * scale; where there is none, 0. Of buffers, the differences."""
         for part in self._parts:
             gradient = part.parameter.grad
-            if gradient is None:
+            if part.is_buffer:
+                arithmetic.pseudo_gradient(part.outer, _local(part.parameter), part.delta, scale)
+            elif gradient is None:
                 part.delta.zero_()
             else:
                 part.delta.copy_(shard(gradient).reshape(-1))
@@ -183,18 +208,15 @@ class Fragment:
             arithmetic.scale(block["average"], 1.0, divisor)
 
     def step(self, rates: Sequence[float] | None = None) -> None:
-        """Θ, M = step(Θ, M, average). `rates`: a learning rate for each parameter instead of the one for all."""
+        """Θ, M = step(Θ, M, average). `rates`: a learning rate for each parameter instead of the one for all, without
+        momentum."""
         if rates is None:
             for block in self._blocks:
-                self._step(block["outer"], block.get("momentum"), block["average"], self._settings.learning_rate)
+                _step(block["outer"], block.get("momentum"), block["average"], block.settings)
             return
-        for part, rate in zip(self._parts, rates):
-            self._step(part.outer, part.momentum, part.average, rate)
-
-    def _step(self, outer: torch.Tensor, momentum: torch.Tensor | None, average: torch.Tensor, rate: float) -> None:
-        arithmetic.outer_step(
-            outer, momentum, average, rate, self._settings.momentum, self._settings.nesterov and momentum is not None
-        )
+        # Buffers come after the parameters.
+        for part, settings in zip_longest(self._parts, (OuterSettings(rate, 0.0, False) for rate in rates)):
+            _step(part.outer, None, part.average, settings or _AVERAGE)
 
     def take_over(self, alpha: float = 0.0) -> None:
         """L = alpha L + (1 - alpha) Θ."""
@@ -227,7 +249,7 @@ class Fragment:
     @property
     def parameters(self) -> list[torch.Tensor]:
         """In the order of `rates`."""
-        return [part.parameter for part in self._parts]
+        return [part.parameter for part in self._parts if not part.is_buffer]
 
     @property
     def blocks_described(self) -> str:
@@ -240,9 +262,9 @@ class Fragment:
         """What all members hold with the same bits."""
         tensors: dict[str, torch.Tensor] = {}
         for part in self._parts:
-            tensors[f"outer/{part.name}"] = part.outer
+            tensors[part.key("outer")] = part.outer
             if part.momentum is not None:
-                tensors[f"momentum/{part.name}"] = part.momentum
+                tensors[part.key("momentum")] = part.momentum
         return tensors
 
     def buckets(self, bytes_max: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
@@ -259,25 +281,26 @@ class Fragment:
         """Δ and the average of each parameter."""
         return [part.delta for part in self._parts], [part.average for part in self._parts]
 
-    def outer(self) -> dict[str, torch.Tensor]:
-        """Copies of Θ, each of its parameter's (or shard's) shape."""
-        return {part.name: part.outer.clone().view(shard(part.parameter).shape) for part in self._parts}
+    def outer(self, *, buffers: bool = False) -> dict[str, torch.Tensor]:
+        """Copies of Θ of the parameters, or of the buffers, each of its tensor's (or shard's) shape."""
+        chosen = [part for part in self._parts if part.is_buffer == buffers]
+        return {part.name: part.outer.clone().view(shard(part.parameter).shape) for part in chosen}
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """Copies of all that cannot be made of the rest: L and Θ, M, Δ, S by parameter."""
         saved: dict[str, torch.Tensor] = {}
         for part in self._parts:
-            saved[f"local/{part.name}"] = shard(part.parameter).clone()
+            saved[part.key("local")] = shard(part.parameter).clone()
             for kind, tensor in self._own(part).items():
-                saved[f"{kind}/{part.name}"] = tensor.clone()
+                saved[part.key(kind)] = tensor.clone()
         return saved
 
     def load_state_dict(self, saved: dict[str, torch.Tensor]) -> None:
         """Raises KeyError, RuntimeError (another shape)."""
         for part in self._parts:
-            shard(part.parameter).copy_(saved[f"local/{part.name}"])
+            shard(part.parameter).copy_(saved[part.key("local")])
             for kind, tensor in self._own(part).items():
-                tensor.copy_(saved[f"{kind}/{part.name}"])
+                tensor.copy_(saved[part.key(kind)])
 
     @staticmethod
     def _own(part: _Part) -> dict[str, torch.Tensor]:

@@ -6,6 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, TypeVar
 
 import torch  # type: ignore[import-not-found,unused-ignore]
@@ -13,10 +14,12 @@ import torch  # type: ignore[import-not-found,unused-ignore]
 from hawser import Communicator, HawserError, Plan, PrefetchInfo, Quantization
 from hawser.errors import TooFewPeers
 from hawser.torch.admission import Admission, OnAlone
+from hawser.torch.elected_content import ElectedContent
 from hawser.torch.fragment import Fragment
+from hawser.torch.model_content import ModelContent, described_optimizer
 from hawser.torch.reduction import GroupSum
 from hawser.torch.settings import Settings, described_model, described_quantization
-from hawser.torch.site import Fate, Site
+from hawser.torch.site import Fate, Site, shard
 
 __all__ = ["FIRST_TAG", "GroupSettings", "OuterLoop"]
 
@@ -49,6 +52,7 @@ class OuterLoop(ABC):
         self,
         inner_optimizer: Any,
         comm: Communicator,
+        content: ModelContent,
         fragments: Sequence[Fragment],
         settings: GroupSettings,
         *,
@@ -63,9 +67,12 @@ class OuterLoop(ABC):
         self.inner = inner_optimizer
         self.sync_every = sync_every
         self._settings = settings
+        self._content = content
+        content.note_optimizer(inner_optimizer)
         self._fragments = list(fragments)
+        self._elected = ElectedContent(content)
         self._sums: list[GroupSum] = []
-        tensors = dict(shared or {})
+        tensors = {**(shared or {}), **self._elected.shared()}
         tag = settings.first_tag + 1
         for fragment in fragments:
             tensors.update(fragment.shared())
@@ -103,12 +110,15 @@ class OuterLoop(ABC):
             "class": type(self).__name__,
             "sync_every": str(self.sync_every),
             "plan": settings.plan.name,
-            "quantization": described_quantization(settings.quantization),
+            "quantization": described_quantization(settings.quantization)
+            + (", error_feedback" if settings.error_feedback else ""),
             "weight_unit": str(settings.weight_unit),
-            "error_feedback": str(settings.error_feedback),
-            "model": described_model(tensors),
+            "model": described_model({**tensors, **self._content.described()}),
+            "inner optimizer": described_optimizer(self.inner, self._content.trained),
             **own,
         }
+        if frozen := self._content.described_frozen():
+            alike["frozen parameters"] = frozen
         if settings.site is not None:
             alike["ranks of a site"] = str(settings.site.size)
         if spread := "; ".join(filter(None, (fragment.blocks_described for fragment in self._fragments))):
@@ -163,9 +173,27 @@ class OuterLoop(ABC):
             outer.update(fragment.outer())
         return outer
 
+    def outer_model(self) -> dict[str, torch.Tensor]:
+        """As `outer_parameters`, and copies of all else that the model saves, for a strict `load_state_dict`: the
+        group's buffers, frozen parameters, further names of tied weights. What is "local" is this member's own."""
+        model = {**self.outer_parameters(), **self._elected.model()}
+        for fragment in self._fragments:
+            model.update(fragment.outer(buffers=True))
+        for name, tensor in (*self._content.frozen, *self._content.local_buffers()):
+            model.setdefault(name, shard(tensor).clone())
+        for name, first in self._content.aliases().items():
+            model[name] = model[first]
+        return model
+
     def digest(self) -> str:
-        """Of the outer state: equal at all members between two rounds."""
-        return self._admission.state.digest()
+        """Of all that members have alike: equal at all of them between two rounds. Does not block for others.
+
+        It covers the outer state with averaged buffers and counters, frozen parameters, the shape of the inner
+        optimizer and the other settings; what is "local" is not in it.
+        """
+        frozen = self._content.frozen_digest()
+        digest = self._admission.state.digest()
+        return sha256(f"{digest} {frozen}".encode()).hexdigest()[:32] if frozen else digest
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Of the inner optimiser."""
@@ -183,6 +211,7 @@ class OuterLoop(ABC):
         tensors: dict[str, torch.Tensor] = {}
         for fragment in self._fragments:
             tensors.update(fragment.state_dict())
+        tensors.update(self._elected.state_dict())
         return {
             "inner": self.inner.state_dict(),
             "tensors": tensors,
@@ -228,6 +257,7 @@ class OuterLoop(ABC):
         self.inner.load_state_dict(saved["inner"])
         for fragment in self._fragments:
             fragment.load_state_dict(saved["tensors"])
+        self._elected.load_state_dict(saved["tensors"])
         for each, weight in zip(self._sums, saved["weights"]):
             each.weight = weight
         self._local_steps = int(saved["local_steps"])
@@ -249,6 +279,7 @@ class OuterLoop(ABC):
         for fragment, each in zip(self._fragments, self._sums):
             fragment.restart()
             each.weight = 0
+        self._elected.put_back()
         self._local_steps = 0
         self._trained_at = self.outer_steps
         return False

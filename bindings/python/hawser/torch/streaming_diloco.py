@@ -10,7 +10,8 @@ import torch  # type: ignore[import-not-found,unused-ignore]
 from hawser import Communicator, Plan, Quantization
 from hawser.choices import plan_of, quantization_of
 from hawser.torch.admission import OnAlone
-from hawser.torch.fragment import Fragment, OuterSettings, Parameters, named
+from hawser.torch.fragment import Fragment, OuterSettings
+from hawser.torch.model_content import Buffers, Frozen, ModelContent, NamedTensor, Parameters
 from hawser.torch.outer_loop import FIRST_TAG, GroupSettings, OuterLoop
 from hawser.torch.site import Site
 
@@ -29,7 +30,7 @@ class StreamingDiLoCo(OuterLoop):
     own Δ. on_alone is asked when a round ends.
 
     Args: as `DiLoCo`, and
-        fragments: P. Parameters are cut in their order into P parts of about the same size.
+        fragments: P. Parameters are cut in their order into P parts of about the same size. Buffers are in the last one.
         fragment_of: the fragment (0 to P - 1) of a parameter, by its name, instead. The same on all members.
         overlap: tau, less than floor(H / P). 0: nothing is hidden.
         alpha: how much of L is kept where a fragment is due: 0 forgets the overlapped steps.
@@ -57,6 +58,8 @@ class StreamingDiLoCo(OuterLoop):
         alone_timeout_s: float = 3600.0,
         weight_unit: int = 1,
         error_feedback: bool = False,
+        buffers: Buffers = None,
+        frozen: Frozen = False,
         resume: dict[str, Any] | None = None,
         site: Site | None = None,
         first_tag: int = FIRST_TAG,
@@ -71,11 +74,14 @@ class StreamingDiLoCo(OuterLoop):
         self._due = [(index + 1) * sync_every // fragments for index in range(fragments)]
         self._starts = [due - overlap for due in self._due]
         outer = OuterSettings(outer_lr, outer_momentum, nesterov)
-        parts = _cut(named(model_parameters), fragments, fragment_of)
+        content = ModelContent(model_parameters, buffers, frozen, type(self).__name__)
+        parts = _cut(content.trained, fragments, fragment_of)
+        averaged: list[list[NamedTensor]] = [[] for _ in parts[1:]] + [content.averaged]
         super().__init__(
             inner_optimizer,
             comm,
-            [Fragment(part, outer) for part in parts],
+            content,
+            [Fragment(part, outer, buffers=own) for part, own in zip(parts, averaged)],
             GroupSettings(
                 plan_of(plan),
                 quantization_of(quantization),
@@ -103,6 +109,8 @@ class StreamingDiLoCo(OuterLoop):
         Blocks where a fragment is due until its reduction has ended, and at the end of a round until all members have
         come so far. Raises as `DiLoCo.step`.
         """
+        if self._local_steps + 1 in self._starts:
+            self._content.check(self.inner)
         self.inner.step()
         self._local_steps += 1
         is_due = False
@@ -135,8 +143,11 @@ class StreamingDiLoCo(OuterLoop):
     def _end_round(self) -> None:
         self._local_steps = 0
         self._admission.state.withdraw()
+        self._elected.stage()
         self._admission.set_progress(self.outer_steps, 0)
-        if not self._admission.admit_and_agree():
+        if self._admission.admit_and_agree():
+            self._elected.put_back()
+        else:
             self._come_back()
         self._admission.went_well()
 
