@@ -28,7 +28,11 @@ KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
 class Net(nn.Module):
     """A frozen layer, BatchNorm, a flag that is assigned anew, and a cache that is not saved."""
 
-    flag: torch.Tensor
+    base: Any
+    norm: Any
+    head: Any
+    flag: Any
+    cache: Any
 
     def __init__(self, frozen_seed: int = 0) -> None:
         super().__init__()
@@ -42,7 +46,7 @@ class Net(nn.Module):
         self.register_buffer("flag", torch.zeros(2, dtype=torch.bool))
         self.register_buffer("cache", torch.zeros(3), persistent=False)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Any) -> Any:
         self.flag = torch.ones(2, dtype=torch.bool)
         return self.head(self.norm(self.base(x)))
 

@@ -18,6 +18,7 @@ __all__ = ["Admission", "OnAlone"]
 OnAlone = Literal["wait", "continue"]
 _OUT_S = 60.0
 """So long after a rank of a site the others may learn that they are out."""
+_NAMES_MAX = 256
 _CROSSED_MAX = 4
 """So many calls in a row may cross other members' before it counts as a fault of the program."""
 
@@ -60,6 +61,8 @@ class Admission:
         self.bytes_sent = 0  # payload of synchronisations
         self._agreed: int | None = None
         self._known: set[int] = set()
+        self.names: dict[int, str] = {}
+        """Of those who are or were members, by id."""
         self._is_torn = False
         self._crossed = 0
 
@@ -124,6 +127,7 @@ class Admission:
         self.comm.update_topology()
         if self._stays_alone():
             return False
+        self.note_names()
         newcomers = {member.peer_id for member in self.comm.members} - self._known
         if newcomers:
             self._sync()
@@ -173,6 +177,18 @@ class Admission:
             self.state.offer(self.comm)
         except InvalidUsage:
             pass  # lost meanwhile what the synchronisation gave: the next call of the group tells
+
+    def note_names(self) -> None:
+        """Keeps the names of the members of this moment."""
+        try:
+            members = self.comm.members
+        except HawserError:
+            return
+        for member in members:
+            self.names.pop(member.peer_id, None)  # the latest ones come last
+            self.names[member.peer_id] = member.name
+        while len(self.names) > max(_NAMES_MAX, len(members)):
+            del self.names[next(iter(self.names))]
 
     def survive(self, error: HawserError) -> bool:
         """After an error of a call with the group: True if this member has to come in anew (`join`), False if the call
@@ -286,6 +302,11 @@ class Admission:
         self.bytes_sent += info.bytes_sent
         self._is_torn = False
         self._known = {member.peer_id for member in self.comm.members}
+        self.note_names()
+
+    def any_of_the_site(self, is_so: bool) -> bool:
+        """Whether it is so at a rank of the site."""
+        return is_so if self._site is None else any(each[0] for each in self._site.gather([int(is_so)]))
 
 
 def _whole_ms(seconds: float) -> int:

@@ -12,7 +12,7 @@ import torch  # type: ignore[import-not-found,unused-ignore]
 from hawser import optim
 from hawser.torch import device_arithmetic
 
-__all__ = ["add_difference", "clear_momentum", "mix", "outer_step", "pseudo_gradient", "scale"]
+__all__ = ["add_difference", "clear_momentum", "is_finite", "mix", "outer_step", "pseudo_gradient", "scale"]
 
 
 def pseudo_gradient(outer: torch.Tensor, inner: torch.Tensor, delta: torch.Tensor, scale: float = 1.0) -> None:
@@ -50,6 +50,13 @@ def mix(local: torch.Tensor, global_: torch.Tensor, alpha: float) -> None:
 def add_difference(local: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
     """local = local + (a - b)."""
     _by(a).add_difference(local, a, b)
+
+
+def is_finite(values: torch.Tensor) -> bool:
+    """Whether there is neither NaN nor infinity in it. Reads it once; blocks until a device has."""
+    if values.numel() == 0:
+        return True
+    return bool(torch.isfinite(torch.stack(torch.aminmax(values))).all())
 
 
 def _by(tensor: torch.Tensor) -> Any:

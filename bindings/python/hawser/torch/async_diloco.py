@@ -10,7 +10,7 @@ from hawser.choices import plan_of, quantization_of
 from hawser.torch.admission import OnAlone
 from hawser.torch.fragment import Fragment, OuterSettings
 from hawser.torch.model_content import Buffers, Frozen, ModelContent, Parameters
-from hawser.torch.outer_loop import FIRST_TAG, GroupSettings, OuterLoop
+from hawser.torch.outer_loop import FIRST_TAG, GroupSettings, OnBad, OuterLoop
 from hawser.torch.site import Site
 
 __all__ = ["AsyncDiLoCo"]
@@ -52,6 +52,7 @@ class AsyncDiLoCo(OuterLoop):
         alone_timeout_s: float = 3600.0,
         weight_unit: int = 1,
         error_feedback: bool = False,
+        on_bad: OnBad = "leave-out",
         buffers: Buffers = None,
         frozen: Frozen = False,
         resume: dict[str, Any] | None = None,
@@ -76,6 +77,7 @@ class AsyncDiLoCo(OuterLoop):
                 error_feedback,
                 first_tag,
                 site,
+                on_bad,
             ),
             sync_every=sync_every,
             terms=outer.terms(),
@@ -125,6 +127,7 @@ class AsyncDiLoCo(OuterLoop):
         self._admission.state.withdraw()
         if total > 0:
             self._fragment.step()
+            self._refuse_bad_outer("the outer step is too large, and is not told to the others")
         self._trained_at = self.outer_steps + (total > 0)
         self._admission.set_progress(self._trained_at, _LAUNCH, total)
 
@@ -134,6 +137,8 @@ class AsyncDiLoCo(OuterLoop):
         self._fragment.take_delta()
         self._fragment.take_start()
         self._fragment.scale_delta(self._ask_weight(0))
+        if self._leaves_out(0):
+            self._fragment.restart()
 
     def _enter(self) -> None:
         self._come_in()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,10 +11,15 @@ import torch  # type: ignore[import-not-found,unused-ignore]
 
 from hawser import Communicator, Plan, Quantization, ReduceOp
 from hawser.choices import plan_of, quantization_of
+from hawser.errors import HawserError
 from hawser.torch.model_content import ModelContent, Parameters
+from hawser.torch.outer_loop import OnBad
 from hawser.torch.reduction import Reduction
+from hawser.torch.roll_call import Part, RollCall
 
 __all__ = ["DataParallel"]
+
+_log = logging.getLogger("hawser")
 
 
 class DataParallel:
@@ -38,7 +44,10 @@ class DataParallel:
         bucket_bytes: gradients are put together up to so many bytes.
         plan: how gradients travel.
         quantization: of gradients on the wire.
-        first_tag: of the collectives, one for each bucket.
+        on_bad: what happens to gradients of this member that are not finite. "leave-out": those of the bucket that they
+            are in do not count, the average is that of the others, and every member's log names this one. "raise":
+            `finish` raises FloatingPointError. "take": nobody looks at them, as a gradient scaler wants it.
+        first_tag: of the collectives, one for each bucket and one more.
 
     Memory: twice the gradients. Hooks stay until `close`.
     """
@@ -51,8 +60,11 @@ class DataParallel:
         bucket_bytes: int = 25 << 20,
         plan: Plan | str = Plan.AUTO,
         quantization: Quantization | str | None = None,
+        on_bad: OnBad = "leave-out",
         first_tag: int = 1 << 41,
     ) -> None:
+        if on_bad not in ("leave-out", "raise", "take"):
+            raise ValueError(f'on_bad is {on_bad!r}; give "leave-out", "raise" or "take"')
         # Parameters and buffers are the caller's to share.
         self._content = ModelContent(model_parameters, "local", "local", "DataParallel")
         parameters = [parameter for _, parameter in self._content.trained]
@@ -60,13 +72,20 @@ class DataParallel:
             raise TypeError("DataParallel is for whole parameters; of sharded ones (FSDP) take DiLoCo with a Site")
         # Backward makes the last ones first.
         self._buckets = _fill(parameters[::-1], bucket_bytes)
-        self._sends = [bucket.flat for bucket in self._buckets]
-        self._receives = [torch.empty_like(bucket.flat) for bucket in self._buckets]
+        self._comm = comm
+        self._on_bad = on_bad
+        # Whose buckets are good: one for each bucket, then who the members are.
+        count = len(self._buckets)
+        self._good = torch.zeros(count + RollCall.SLOTS, dtype=torch.int64, device="cpu")
+        self._good_members = torch.zeros_like(self._good)
+        self._roll = RollCall(self._good[count:], self._good_members[count:])
+        self._sends = [*(bucket.flat for bucket in self._buckets), self._good]
+        self._receives = [*(torch.empty_like(bucket.flat) for bucket in self._buckets), self._good_members]
         self._reduction = Reduction(
             comm,
             self._sends,
             self._receives,
-            op=ReduceOp.AVG,
+            op=[ReduceOp.AVG] * count + [ReduceOp.SUM],
             first_tag=first_tag,
             plan=plan_of(plan),
             quantization=quantization_of(quantization),
@@ -92,13 +111,54 @@ class DataParallel:
             if not bucket.is_started:
                 self._start(index)
         try:
+            self._tell_what_is_good()
             contributors = self._reduction.finish()
         finally:
             for bucket in self._buckets:
                 bucket.forget()
+        self._leave_out(len(contributors))
         for bucket, average in zip(self._buckets, self._receives):
             bucket.put_back(average)
         return contributors
+
+    def _tell_what_is_good(self) -> None:
+        """Starts the last sum: which of this member's buckets count."""
+        if self._on_bad == "take":
+            bad = []
+        else:
+            bad = [index for index, bucket in enumerate(self._buckets) if not bucket.is_good]
+        if bad and self._on_bad == "raise":
+            self._reduction.drain()
+            names = [name for name, each in self._content.trained if each.grad is not None and not _is_good(each.grad)]
+            raise FloatingPointError(
+                f'gradients of this member are not finite in {", ".join(names[:8])}, and on_bad is "raise"; the others go '
+                "on when its communicator is closed"
+            )
+        count = len(self._buckets)
+        self._good[:count] = 1
+        self._good[bad] = 0
+        try:
+            self._roll.sign(self._comm.peer_id, Part.LEFT_OUT if bad else Part.COUNTS)
+        except HawserError:
+            pass  # the calls have the same one
+        self._reduction.start(count)
+
+    def _leave_out(self, members: int) -> None:
+        """Makes averages of those members whose buckets are good: the others have given zeros."""
+        good = self._good_members[: len(self._buckets)].tolist()
+        if min(good) == members:
+            return
+        for count, average in zip(good, self._receives):
+            if 0 < count < members:
+                average.mul_(members / count)
+        names = {member.peer_id: member.name for member in self._comm.members}
+        _log.warning(
+            "gradients of %s are not finite: they are left out of the average of %d of %d buckets%s",
+            ", ".join(self._roll.read(names).left_out),
+            sum(each < members for each in good),
+            len(good),
+            "" if min(good) else "; where nobody has finite ones, they are zeros",
+        )
 
     @property
     def bytes_sent(self) -> int:
@@ -130,7 +190,7 @@ class DataParallel:
         return ready
 
     def _start(self, index: int) -> None:
-        self._buckets[index].take()
+        self._buckets[index].take(self._on_bad != "take")
         self._reduction.start(index)
 
 
@@ -142,7 +202,13 @@ class _Bucket:
         count = sum(each.numel() for each in parameters)
         self.flat = torch.zeros(count, dtype=parameters[0].dtype, device=parameters[0].device)
         self.is_started = False
+        self._good: torch.Tensor | None = None
         self._ready: set[int] = set()
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the gradients that were taken are finite. Blocks until a device knows."""
+        return self._good is None or bool(self._good)
 
     def count_in(self, parameter: torch.Tensor) -> bool:
         """Says whether all are there now."""
@@ -151,13 +217,17 @@ class _Bucket:
         self._ready.add(id(parameter))
         return len(self._ready) == len(self.parameters)
 
-    def take(self) -> None:
+    def take(self, is_checked: bool) -> None:
+        """is_checked: zeros instead, if they are not finite. The host does not wait for a device."""
         self.is_started = True
         for parameter, part in zip(self.parameters, self._parts(self.flat)):
             if parameter.grad is None:
                 part.zero_()
             else:
                 part.copy_(parameter.grad.detach().reshape(-1))
+        self._good = torch.isfinite(self.flat).all() if is_checked else None
+        if self._good is not None and (self.flat.device.type != "cpu" or not self._good):
+            self.flat.masked_fill_(~self._good, 0)
 
     def put_back(self, average: torch.Tensor) -> None:
         for parameter, part in zip(self.parameters, self._parts(average)):
@@ -171,6 +241,10 @@ class _Bucket:
 
     def _parts(self, flat: torch.Tensor) -> Any:
         return torch.split(flat, [parameter.numel() for parameter in self.parameters])
+
+
+def _is_good(gradient: torch.Tensor) -> bool:
+    return bool(torch.isfinite(gradient).all())
 
 
 def _fill(parameters: list[torch.Tensor], bytes_max: int) -> list[_Bucket]:

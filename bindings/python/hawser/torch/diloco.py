@@ -13,7 +13,7 @@ from hawser.errors import TooFewPeers
 from hawser.torch.admission import OnAlone
 from hawser.torch.fragment import Fragment, OuterSettings
 from hawser.torch.model_content import Buffers, Frozen, ModelContent, Parameters
-from hawser.torch.outer_loop import FIRST_TAG, GroupSettings, OuterLoop
+from hawser.torch.outer_loop import FIRST_TAG, GroupSettings, OnBad, OuterLoop
 from hawser.torch.site import Fate, Site
 
 __all__ = ["DiLoCo"]
@@ -64,6 +64,9 @@ class DiLoCo(OuterLoop):
         weight_unit: weights are divided by it before they scale values. A power of two near the usual weight keeps
             values in range if they travel as float16. The same on all members.
         error_feedback: the loss of quantisation is added to the next reduction (8 bytes per parameter).
+        on_bad: what happens to progress of this member that is not finite (NaN, infinity). "leave-out": it counts with
+            weight 0, is named in every member's log, and the member goes on from the group's parameters. "raise": the
+            member raises FloatingPointError. "take": nobody looks at it. An average that is not finite is dropped.
         buffers: the model's buffers that it saves are averaged like parameters if they are floats (BatchNorm's running
             statistics), with the weights and at the rate 1. Of others (counters, bools) all take the content that the
             group elects. None: those of the module. "local": each member keeps its own. Or `model.named_buffers()`.
@@ -96,6 +99,7 @@ class DiLoCo(OuterLoop):
         alone_timeout_s: float = 3600.0,
         weight_unit: int = 1,
         error_feedback: bool = False,
+        on_bad: OnBad = "leave-out",
         buffers: Buffers = None,
         frozen: Frozen = False,
         resume: dict[str, Any] | None = None,
@@ -125,6 +129,7 @@ class DiLoCo(OuterLoop):
                 error_feedback,
                 first_tag,
                 site,
+                on_bad,
             ),
             sync_every=sync_every,
             terms=outer.terms(),
@@ -150,6 +155,7 @@ class DiLoCo(OuterLoop):
             return False
         if self._rate_groups is None:
             self._fragment.take_delta(self._ask_weight(0))
+        self._leaves_out(0)  # after the reduction L = Θ anyway
         self._begin_outer_step()
         self._outer_step()
         return True
@@ -196,13 +202,15 @@ class DiLoCo(OuterLoop):
             return self._sums[0].take_own()
 
     def _apply(self, total: int) -> None:
-        """The step with what was summed, and the beginning of a round. If nobody had anything to add, no step."""
+        """The step with what was summed, and the beginning of a round. If nobody had anything good to add, no step."""
+        total = self._average(0, total)
         if total > 0:
-            self._fragment.divide(total / self._settings.weight_unit)
             if self._rate_groups is None:
                 self._fragment.step()
             else:
                 self._fragment.step([self._outer_lr * float(self._rates[group]) for group in self._rate_groups])
+            self._refuse_bad_outer("the outer step is too large, and is not told to the others")
+        self._sums[0].is_left_out = False
         self._fragment.restart()
         self._elected.stage()
         self._sums[0].weight = 0

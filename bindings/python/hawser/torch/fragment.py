@@ -244,6 +244,26 @@ class Fragment:
         if local.data_ptr() != own.data_ptr():
             own.copy_(local.view(own.shape))
 
+    # ------------------------------------------------------------------------------------------- bad numbers
+
+    def bad_differences(self) -> list[str]:
+        """Names of what has a Δ that is not finite."""
+        if all(arithmetic.is_finite(block["delta"]) for block in self._blocks):
+            return []
+        return [part.name for part in self._parts if not arithmetic.is_finite(part.delta)]
+
+    def has_good_average(self) -> bool:
+        """Whether all of it is finite."""
+        return all(arithmetic.is_finite(block["average"]) for block in self._blocks)
+
+    def bad_outer(self) -> list[str]:
+        """Names of what has a Θ or M that is not finite."""
+        kinds = ("outer", "momentum")
+        if all(arithmetic.is_finite(flat) for block in self._blocks for k, flat in block.flat.items() if k in kinds):
+            return []
+        bad = [part.outer if part.momentum is None else torch.stack((part.outer, part.momentum)) for part in self._parts]
+        return [part.name for part, flat in zip(self._parts, bad) if not arithmetic.is_finite(flat)]
+
     # ----------------------------------------------------------------------------------------- the memory
 
     @property

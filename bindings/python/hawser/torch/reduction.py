@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch  # type: ignore[import-not-found,unused-ignore]
 
 from hawser import AsyncOp, Communicator, HawserError, Plan, Quantization, ReduceOp, Residual
 from hawser.errors import MasterRestarted, PeerLost
+from hawser.torch.roll_call import Part, Present, RollCall
 
 __all__ = ["GroupSum", "Reduction"]
 
@@ -26,7 +27,7 @@ class Reduction:
         sends: Sequence[torch.Tensor],
         receives: Sequence[torch.Tensor],
         *,
-        op: ReduceOp,
+        op: ReduceOp | Sequence[ReduceOp],
         first_tag: int,
         plan: Plan = Plan.AUTO,
         quantization: Quantization | None = None,
@@ -35,7 +36,7 @@ class Reduction:
         self._comm = comm
         self._sends = list(sends)
         self._receives = list(receives)
-        self._op = op
+        self._ops_of = [op] * len(self._sends) if isinstance(op, ReduceOp) else list(op)
         self._first_tag = first_tag
         self._plan = plan
         self._quantization = quantization
@@ -113,7 +114,7 @@ class Reduction:
         return self._comm.all_reduce_async(
             send,
             self._receives[index],
-            op=self._op,
+            op=self._ops_of[index],
             tag=self._first_tag + index,
             plan=self._plan,
             quantization=quantization,
@@ -124,7 +125,8 @@ class Reduction:
 class GroupSum:
     """The sum of all members' pseudo-gradients and of their weights, by the same contributors.
 
-    `mark` tells groups of contributors apart: the sum of the numbers that they are known by (`own_mark`).
+    `mark` tells groups of contributors apart: the sum of the numbers that they are known by (`own_mark`). `present` says
+    who they were.
 
     Args:
         per_parameter: what `reduce` sums and where the sums go.
@@ -146,8 +148,12 @@ class GroupSum:
         own_mark: int = 0,
     ) -> None:
         self._comm = comm
-        self._weight = torch.tensor([0, own_mark], dtype=torch.int64, device="cpu")
-        self._total = torch.zeros(2, dtype=torch.int64, device="cpu")
+        self._weight = torch.zeros(2 + RollCall.SLOTS, dtype=torch.int64, device="cpu")
+        self._weight[1] = own_mark
+        self._total = torch.zeros_like(self._weight)
+        self._roll = RollCall(self._weight[2:], self._total[2:])
+        self.is_left_out = False
+        """Whether this member's values were not finite, and are zeros of weight 0 now."""
         self._sends = [*per_parameter[0], self._weight]
         self._receives = [*per_parameter[1], self._total]
         self._first_tag = first_tag
@@ -204,6 +210,7 @@ class GroupSum:
 
     def reduce(self) -> int:
         """Sums now; gives the sum of the weights. Losses are made good; raises the rest, with inputs intact."""
+        self._sign()
         if self._residuals is not None:
             self.start()
             return self.finish()
@@ -223,7 +230,19 @@ class GroupSum:
 
     def start(self) -> None:
         """Begins to sum in the background. An error is raised by `finish`."""
+        try:
+            self._sign()
+        except HawserError:
+            pass  # the calls have the same one
         self._background.start_all()
+
+    def _sign(self) -> None:
+        idle = Part.LEFT_OUT if self.is_left_out else Part.IDLE
+        self._roll.sign(self._comm.peer_id, Part.COUNTS if self.weight > 0 else idle)
+
+    def present(self, names: Mapping[int, str]) -> Present:
+        """Who was in the last sum. `names`: of the members by their ids."""
+        return self._roll.read(names)
 
     def finish(self) -> int:
         """Waits for what `start` began; gives the sum of the weights. Raises as `reduce`; nothing is under way then."""

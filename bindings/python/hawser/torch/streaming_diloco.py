@@ -12,7 +12,7 @@ from hawser.choices import plan_of, quantization_of
 from hawser.torch.admission import OnAlone
 from hawser.torch.fragment import Fragment, OuterSettings
 from hawser.torch.model_content import Buffers, Frozen, ModelContent, NamedTensor, Parameters
-from hawser.torch.outer_loop import FIRST_TAG, GroupSettings, OuterLoop
+from hawser.torch.outer_loop import FIRST_TAG, GroupSettings, OnBad, OuterLoop
 from hawser.torch.site import Site
 
 __all__ = ["StreamingDiLoCo"]
@@ -58,6 +58,7 @@ class StreamingDiLoCo(OuterLoop):
         alone_timeout_s: float = 3600.0,
         weight_unit: int = 1,
         error_feedback: bool = False,
+        on_bad: OnBad = "leave-out",
         buffers: Buffers = None,
         frozen: Frozen = False,
         resume: dict[str, Any] | None = None,
@@ -92,6 +93,7 @@ class StreamingDiLoCo(OuterLoop):
                 error_feedback,
                 first_tag,
                 site,
+                on_bad,
             ),
             sync_every=sync_every,
             terms={**outer.terms(), "fragments": str(fragments), "overlap": str(overlap), "alpha": repr(alpha)},
@@ -117,6 +119,10 @@ class StreamingDiLoCo(OuterLoop):
         for index, (begin, due) in enumerate(zip(self._starts, self._due)):
             if self._local_steps == begin:
                 self._fragments[index].take_delta(self._ask_weight(index))
+                if self._leaves_out(index):
+                    # In all of them, as one bad number spoils all with the next backward.
+                    for fragment in self._fragments:
+                        fragment.take_over()
                 self._sums[index].start()
             if self._local_steps == due:
                 is_due = True
@@ -135,6 +141,7 @@ class StreamingDiLoCo(OuterLoop):
         self._admission.state.withdraw()
         if total > 0:
             self._fragments[index].step()
+            self._refuse_bad_outer("the outer step is too large, and is not told to the others")
         self._fragments[index].take_over(self._alpha)
         self._trained_at = self.outer_steps + (total > 0)
         self._admission.set_progress(self._trained_at, 0, total)
