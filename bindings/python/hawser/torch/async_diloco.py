@@ -8,6 +8,7 @@ from typing import Any
 from hawser import Communicator, Plan, Quantization
 from hawser.choices import plan_of, quantization_of
 from hawser.torch.admission import OnAlone
+from hawser.torch.checkpoint import Resume
 from hawser.torch.fragment import Fragment, OuterSettings
 from hawser.torch.model_content import Buffers, Frozen, ModelContent, Parameters
 from hawser.torch.outer_loop import FIRST_TAG, GroupSettings, OnBad, OuterLoop
@@ -55,7 +56,7 @@ class AsyncDiLoCo(OuterLoop):
         on_bad: OnBad = "leave-out",
         buffers: Buffers = None,
         frozen: Frozen = False,
-        resume: dict[str, Any] | None = None,
+        resume: Resume = None,
         site: Site | None = None,
         first_tag: int = FIRST_TAG,
     ) -> None:

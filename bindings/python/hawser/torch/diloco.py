@@ -11,6 +11,7 @@ from hawser import Communicator, Plan, Quantization
 from hawser.choices import plan_of, quantization_of
 from hawser.errors import TooFewPeers
 from hawser.torch.admission import OnAlone
+from hawser.torch.checkpoint import Resume
 from hawser.torch.fragment import Fragment, OuterSettings
 from hawser.torch.model_content import Buffers, Frozen, ModelContent, Parameters
 from hawser.torch.outer_loop import FIRST_TAG, GroupSettings, OnBad, OuterLoop
@@ -72,10 +73,11 @@ class DiLoCo(OuterLoop):
             group elects. None: those of the module. "local": each member keeps its own. Or `model.named_buffers()`.
         frozen: parameters that require no gradient when this is made. False: a newcomer whose content differs is
             refused. True: newcomers fetch them, and checkpoints have them. "local": each member keeps its own.
-        resume: a `state_dict()` to continue from. If all members start from checkpoints, the newest counts. Give
-            `Communicator(min_peers=...)` to all, so that none begins before the others are there. A group that is
-            already training wins: if it is ahead, this member logs a warning and takes its state. If it is behind, this
-            member raises RuntimeError and closes comm.
+        resume: a `state_dict()` to continue from, or the file that torch.save has written it to. What does not fit the
+            model raises ValueError with names and both shapes, before anything is taken. If all members start from
+            checkpoints, the newest counts. Give `Communicator(min_peers=...)` to all, so that none begins before the
+            others are there. A group that is already training wins: if it is ahead, this member logs a warning and
+            takes its state. If it is behind, this member raises RuntimeError and closes comm.
         site: the ranks that hold the shards, if the model is sharded (FSDP2). See `Site`.
         first_tag: the first of the tags that are used, as many as there are parameters and a few more.
 
@@ -102,7 +104,7 @@ class DiLoCo(OuterLoop):
         on_bad: OnBad = "leave-out",
         buffers: Buffers = None,
         frozen: Frozen = False,
-        resume: dict[str, Any] | None = None,
+        resume: Resume = None,
         site: Site | None = None,
         first_tag: int = FIRST_TAG,
     ) -> None:

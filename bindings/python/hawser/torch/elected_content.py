@@ -66,18 +66,11 @@ class ElectedContent:
             copies[each.tensor.name] = each.shared.clone().view(own.dtype).view(own.shape)
         return copies
 
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """Copies of what the group has, and of what the model has."""
-        saved: dict[str, torch.Tensor] = {}
+    def kept(self) -> dict[str, torch.Tensor]:
+        """What the group has, and what the model has."""
+        kept: dict[str, torch.Tensor] = {}
         for each in self._entries:
-            saved[each.key] = each.shared.clone()
+            kept[each.key] = each.shared
             if each.is_copy:
-                saved[f"local {each.key}"] = shard(each.tensor.read()).clone()
-        return saved
-
-    def load_state_dict(self, saved: dict[str, torch.Tensor]) -> None:
-        """Raises KeyError, RuntimeError (another shape)."""
-        for each in self._entries:
-            each.shared.copy_(saved[each.key])
-            if each.is_copy:
-                shard(each.tensor.read()).copy_(saved[f"local {each.key}"])
+                kept[f"local {each.key}"] = shard(each.tensor.read())
+        return kept

@@ -306,21 +306,14 @@ class Fragment:
         chosen = [part for part in self._parts if part.is_buffer == buffers]
         return {part.name: part.outer.clone().view(shard(part.parameter).shape) for part in chosen}
 
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """Copies of all that cannot be made of the rest: L and Θ, M, Δ, S by parameter."""
-        saved: dict[str, torch.Tensor] = {}
+    def kept(self) -> dict[str, torch.Tensor]:
+        """All that cannot be made of the rest: L and Θ, M, Δ, S by parameter."""
+        kept: dict[str, torch.Tensor] = {}
         for part in self._parts:
-            saved[part.key("local")] = shard(part.parameter).clone()
+            kept[part.key("local")] = shard(part.parameter)
             for kind, tensor in self._own(part).items():
-                saved[part.key(kind)] = tensor.clone()
-        return saved
-
-    def load_state_dict(self, saved: dict[str, torch.Tensor]) -> None:
-        """Raises KeyError, RuntimeError (another shape)."""
-        for part in self._parts:
-            shard(part.parameter).copy_(saved[part.key("local")])
-            for kind, tensor in self._own(part).items():
-                tensor.copy_(saved[part.key(kind)])
+                kept[part.key(kind)] = tensor
+        return kept
 
     @staticmethod
     def _own(part: _Part) -> dict[str, torch.Tensor]:

@@ -14,6 +14,7 @@ import torch  # type: ignore[import-not-found,unused-ignore]
 from hawser import Communicator, HawserError, Plan, PrefetchInfo, Quantization
 from hawser.errors import TooFewPeers
 from hawser.torch.admission import Admission, OnAlone
+from hawser.torch.checkpoint import Resume, check_checkpoint, read_checkpoint
 from hawser.torch.elected_content import ElectedContent
 from hawser.torch.fragment import Fragment
 from hawser.torch.model_content import ModelContent, described_optimizer
@@ -222,13 +223,10 @@ class OuterLoop(ABC):
         if the group's parameters are not finite.
         """
         self._refuse_bad_outer("nothing is saved")
-        tensors: dict[str, torch.Tensor] = {}
-        for fragment in self._fragments:
-            tensors.update(fragment.state_dict())
-        tensors.update(self._elected.state_dict())
         return {
+            "class": type(self).__name__,
             "inner": self.inner.state_dict(),
-            "tensors": tensors,
+            "tensors": {name: tensor.clone() for name, tensor in self._kept().items()},
             "weights": [each.weight for each in self._sums],
             "revision": self._admission.state.revision,
             "outer_steps": self.outer_steps,
@@ -241,8 +239,10 @@ class OuterLoop(ABC):
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Goes on from a `state_dict()`. All members call it after equally many steps, with those of one moment.
 
-        Blocks as `step` does. To start a run from checkpoints of several moments give them to the constructor.
+        Blocks as `step` does. To start a run from checkpoints of several moments give them to the constructor. Raises
+        ValueError, before anything has changed, if it is of another model; it names tensors and shapes.
         """
+        self._check_saved(saved, "the checkpoint")
         for each in self._sums:
             each.drain()
         self._admission.state.withdraw()
@@ -260,19 +260,33 @@ class OuterLoop(ABC):
     def _phase(self) -> int:
         """The shared position in the round from which this member would go on."""
 
-    def _begin(self, resume: dict[str, Any] | None) -> None:
+    def _kept(self) -> dict[str, torch.Tensor]:
+        """The tensors of a checkpoint, not copied."""
+        kept = self._elected.kept()
+        for fragment in self._fragments:
+            kept.update(fragment.kept())
+        return kept
+
+    def _check_saved(self, saved: Mapping[str, Any], source: str) -> None:
+        check_checkpoint(saved, source, self._kept(), type(self).__name__, len(self._sums))
+
+    def _begin(self, resume: Resume) -> None:
         """At the end of the constructor."""
         if resume is not None:
-            self._load(resume)
+            saved, source = read_checkpoint(resume)
+            self._check_saved(saved, source)
+            try:
+                self._load(saved)
+            except ValueError as error:
+                raise ValueError(f"{source} does not fit the inner optimizer: {error}") from error
             self._resumed_at = self._trained_at
         self._enter()
         self._refuse_bad_outer("they are what this run would begin with; start from others")
 
     def _load(self, saved: dict[str, Any]) -> None:
         self.inner.load_state_dict(saved["inner"])
-        for fragment in self._fragments:
-            fragment.load_state_dict(saved["tensors"])
-        self._elected.load_state_dict(saved["tensors"])
+        for name, tensor in self._kept().items():
+            tensor.copy_(saved["tensors"][name])
         for each, weight in zip(self._sums, saved["weights"]):
             each.weight = weight
         self._local_steps = int(saved["local_steps"])

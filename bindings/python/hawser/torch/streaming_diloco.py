@@ -10,6 +10,7 @@ import torch  # type: ignore[import-not-found,unused-ignore]
 from hawser import Communicator, Plan, Quantization
 from hawser.choices import plan_of, quantization_of
 from hawser.torch.admission import OnAlone
+from hawser.torch.checkpoint import Resume
 from hawser.torch.fragment import Fragment, OuterSettings
 from hawser.torch.model_content import Buffers, Frozen, ModelContent, NamedTensor, Parameters
 from hawser.torch.outer_loop import FIRST_TAG, GroupSettings, OnBad, OuterLoop
@@ -61,7 +62,7 @@ class StreamingDiLoCo(OuterLoop):
         on_bad: OnBad = "leave-out",
         buffers: Buffers = None,
         frozen: Frozen = False,
-        resume: dict[str, Any] | None = None,
+        resume: Resume = None,
         site: Site | None = None,
         first_tag: int = FIRST_TAG,
     ) -> None:
