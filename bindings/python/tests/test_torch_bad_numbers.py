@@ -268,11 +268,12 @@ def test_gradients_raise_and_are_taken(master: hawser.Master) -> None:
 
 
 def test_roll_call() -> None:
-    own, total = torch.zeros(RollCall.SLOTS, dtype=torch.int64), torch.zeros(RollCall.SLOTS, dtype=torch.int64)
+    own, total = torch.zeros(RollCall.NUMBERS, dtype=torch.int64), torch.zeros(RollCall.NUMBERS, dtype=torch.int64)
     roll = RollCall(own, total)
-    for peer_id, part in ((1, Part.COUNTS), (2, Part.LEFT_OUT), (300, Part.IDLE), (44, Part.COUNTS), (9, Part.COUNTS)):
+    for peer_id, part in ((1, Part.COUNTS), (2, Part.LEFT_OUT), (300, Part.IDLE), (172, Part.COUNTS), (9, Part.COUNTS)):
         roll.sign(peer_id, part)
         total += own
-    present = roll.read({1: "ada", 2: "bob", 3: "cyd", 300: "dan", 44: "eve"})
+    present = roll.read({1: "ada", 2: "bob", 3: "cyd", 300: "dan", 172: "eve"})
     assert present.counted == ["ada", "an unknown member", "dan or eve"]
+    assert roll.members == 5
     assert present.left_out == ["bob"] and present.idle == ["dan or eve"]

@@ -5,6 +5,7 @@
     StreamingDiLoCo    the same, in fragments, each hidden behind a few steps
     DataParallel       gradients averaged every step, while backward goes on
     Site               the ranks that hold the shards of one replica (FSDP2)
+    Round              what an outer step was: `last_round` of the DiLoCo family
 
 hawser.torch.distributed registers the backend "hawser" of torch.distributed. docs/python.md has an example,
 docs/optim.md the arithmetic. Needs torch; nothing else of the package imports it.
@@ -13,7 +14,8 @@ docs/optim.md the arithmetic. Needs torch; nothing else of the package imports i
 from hawser.torch.async_diloco import AsyncDiLoCo
 from hawser.torch.data_parallel import DataParallel
 from hawser.torch.diloco import DiLoCo
+from hawser.torch.round_report import Round
 from hawser.torch.site import Site
 from hawser.torch.streaming_diloco import StreamingDiLoCo
 
-__all__ = ["AsyncDiLoCo", "DataParallel", "DiLoCo", "Site", "StreamingDiLoCo"]
+__all__ = ["AsyncDiLoCo", "DataParallel", "DiLoCo", "Round", "Site", "StreamingDiLoCo"]

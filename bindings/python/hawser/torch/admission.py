@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from typing import Literal, Union
@@ -14,6 +15,10 @@ from hawser.torch.settings import Settings
 from hawser.torch.site import Fate, Site
 
 __all__ = ["Admission", "OnAlone"]
+
+_log = logging.getLogger("hawser")
+_TELL_EVERY_S = 60.0
+"""How often a member that waits for others says so."""
 
 OnAlone = Literal["wait", "continue"]
 _OUT_S = 60.0
@@ -41,12 +46,15 @@ class Admission:
         *,
         on_alone: OnAlone,
         alone_timeout_s: float,
+        min_members: int,
         tag: int,
         settings: Settings,
         site: Site | None = None,
     ) -> None:
         if on_alone not in ("wait", "continue"):
             raise ValueError('on_alone is "wait" or "continue"')
+        if min_members < 1:
+            raise ValueError("min_members must be 1 or more")
         self.comm = comm
         self.progress = torch.zeros(3, dtype=torch.int64, device="cpu")
         self._settings = settings
@@ -55,10 +63,12 @@ class Admission:
         self.state = SharedState({**tensors, "progress": self.progress, "settings": settings.tensor})
         self._on_alone = on_alone
         self._alone_timeout_s = alone_timeout_s
+        self._min_members = min_members
+        self._last_seen: dict[int, str] = {}  # those who were there when there were enough the last time, by id
         self._tag = tag
         self._site = site
         self.prefetched: PrefetchInfo | None = None
-        self.bytes_sent = 0  # payload of synchronisations
+        self.bytes_sent = self.bytes_received = 0  # payload of synchronisations
         self._agreed: int | None = None
         self._known: set[int] = set()
         self.names: dict[int, str] = {}
@@ -178,15 +188,19 @@ class Admission:
         except InvalidUsage:
             pass  # lost meanwhile what the synchronisation gave: the next call of the group tells
 
+    def members(self) -> dict[int, str]:
+        """The names of the members of this moment by id; empty if this member is out of the run."""
+        try:
+            return {member.peer_id: member.name for member in self.comm.members}
+        except HawserError:
+            return {}
+
     def note_names(self) -> None:
         """Keeps the names of the members of this moment."""
-        try:
-            members = self.comm.members
-        except HawserError:
-            return
-        for member in members:
-            self.names.pop(member.peer_id, None)  # the latest ones come last
-            self.names[member.peer_id] = member.name
+        members = self.members()
+        for peer_id, name in members.items():
+            self.names.pop(peer_id, None)  # the latest ones come last
+            self.names[peer_id] = name
         while len(self.names) > max(_NAMES_MAX, len(members)):
             del self.names[next(iter(self.names))]
 
@@ -247,23 +261,55 @@ class Admission:
     @property
     def goes_on_alone(self) -> bool:
         """Rather than waiting."""
-        return self._on_alone == "continue" and not self._is_torn
+        return self._needed == 1
+
+    @property
+    def _needed(self) -> int:
+        """So many members there must be to go on."""
+        least = 1 if self._on_alone == "continue" and not self._is_torn else 2
+        return max(least, self._min_members)
 
     def _stays_alone(self) -> bool:
-        """Whether the group is this member and it may go on. Waits if not."""
-        ends = time.monotonic() + self._alone_timeout_s
-        while self.comm.group_size < 2:
-            if self.goes_on_alone:
-                return True
+        """Whether the group is this member and it may go on. Waits while there are too few members."""
+        begun = time.monotonic()
+        ends, told = begun + self._alone_timeout_s, 0
+        while self.comm.group_size < self._needed:
             left_s = ends - time.monotonic()
             if left_s <= 0:
-                raise RuntimeError(f"nobody else came for {self._alone_timeout_s} s; on_alone is {self._on_alone!r}")
+                raise RuntimeError(
+                    f"nobody else came for {self._alone_timeout_s} s: there are {self._present()}, and {self._needed} "
+                    f"are needed{self._whose_return()}; on_alone is {self._on_alone!r}, min_members {self._min_members}"
+                )
+            if time.monotonic() - begun >= told * _TELL_EVERY_S:
+                told += 1
+                _log.warning(
+                    "at outer step %d this member waits for %d more of %d members, for %.0f s at most; there are %s%s",
+                    self.outer_steps,
+                    self._needed - self.comm.group_size,
+                    self._needed,
+                    left_s,
+                    self._present(),
+                    self._whose_return(),
+                )
             try:
-                self.comm.wait(joiner=True, group_size=2, timeout_ms=_whole_ms(left_s))
+                within_s = min(left_s, max(0.0, begun + told * _TELL_EVERY_S - time.monotonic()))
+                self.comm.wait(joiner=True, group_size=self._needed, timeout_ms=_whole_ms(within_s))
                 self.comm.update_topology()
             except (MasterRestarted, Mismatch, Timeout):
                 pass
-        return False
+        if told:
+            _log.warning("enough members are there again after %.1f s: %s", time.monotonic() - begun, self._present())
+        self._last_seen = {member.peer_id: member.name for member in self.comm.members}
+        return bool(self.comm.group_size < 2)
+
+    def _present(self) -> str:
+        return ", ".join(member.name for member in self.comm.members)
+
+    def _whose_return(self) -> str:
+        """Those who are missing since there were enough, for a sentence."""
+        now = {member.peer_id for member in self.comm.members}
+        missing = [name for peer_id, name in self._last_seen.items() if peer_id not in now]
+        return f"; lost since there were enough: {', '.join(missing)}" if missing else ""
 
     # ------------------------------------------------------------------------------------------------ steps
 
@@ -300,6 +346,7 @@ class Admission:
             raise
         self._agreed = info.revision
         self.bytes_sent += info.bytes_sent
+        self.bytes_received += info.bytes_received
         self._is_torn = False
         self._known = {member.peer_id for member in self.comm.members}
         self.note_names()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -51,6 +52,7 @@ class AsyncDiLoCo(OuterLoop):
         weight: Callable[[], int] | None = None,
         on_alone: OnAlone = "wait",
         alone_timeout_s: float = 3600.0,
+        min_members: int = 1,
         weight_unit: int = 1,
         error_feedback: bool = False,
         on_bad: OnBad = "leave-out",
@@ -79,6 +81,7 @@ class AsyncDiLoCo(OuterLoop):
                 first_tag,
                 site,
                 on_bad,
+                min_members,
             ),
             sync_every=sync_every,
             terms=outer.terms(),
@@ -98,6 +101,7 @@ class AsyncDiLoCo(OuterLoop):
         if self._local_steps < self.sync_every:
             return False
         self._end_round()
+        self._ended_at = time.monotonic()
         return True
 
     def _end_round(self) -> None:

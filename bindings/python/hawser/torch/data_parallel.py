@@ -76,7 +76,7 @@ class DataParallel:
         self._on_bad = on_bad
         # Whose buckets are good: one for each bucket, then who the members are.
         count = len(self._buckets)
-        self._good = torch.zeros(count + RollCall.SLOTS, dtype=torch.int64, device="cpu")
+        self._good = torch.zeros(count + RollCall.NUMBERS, dtype=torch.int64, device="cpu")
         self._good_members = torch.zeros_like(self._good)
         self._roll = RollCall(self._good[count:], self._good_members[count:])
         self._sends = [*(bucket.flat for bucket in self._buckets), self._good]

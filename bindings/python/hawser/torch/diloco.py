@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -61,7 +62,9 @@ class DiLoCo(OuterLoop):
         quantization: of pseudo-gradients on the wire: a Quantization or its name, such as "int8".
         weight: called before each reduction: how much this member's progress counts (tokens since the last one).
         on_alone: what to do if all others are gone: "wait" for somebody, or "continue" alone.
-        alone_timeout_s: how long it waits then, before it raises RuntimeError.
+        alone_timeout_s: how long it waits then, and for min_members, before it raises RuntimeError.
+        min_members: with fewer members the group waits, and its log says for whom, instead of making an outer step. The
+            same on all members. AsyncDiLoCo and StreamingDiLoCo finish what is under way, and wait at the round's end.
         weight_unit: weights are divided by it before they scale values. A power of two near the usual weight keeps
             values in range if they travel as float16. The same on all members.
         error_feedback: the loss of quantisation is added to the next reduction (8 bytes per parameter).
@@ -99,6 +102,7 @@ class DiLoCo(OuterLoop):
         weight: Callable[[], int] | None = None,
         on_alone: OnAlone = "wait",
         alone_timeout_s: float = 3600.0,
+        min_members: int = 1,
         weight_unit: int = 1,
         error_feedback: bool = False,
         on_bad: OnBad = "leave-out",
@@ -132,10 +136,12 @@ class DiLoCo(OuterLoop):
                 first_tag,
                 site,
                 on_bad,
+                min_members,
             ),
             sync_every=sync_every,
             terms=outer.terms(),
             shared=None if self._rate_groups is None else {"inner_lr": self._rates},
+            by_parameter=self._rate_groups is not None,
         )
         self._begin(resume)
 
@@ -158,8 +164,10 @@ class DiLoCo(OuterLoop):
         if self._rate_groups is None:
             self._fragment.take_delta(self._ask_weight(0))
         self._leaves_out(0)  # after the reduction L = Θ anyway
+        self._called_at = time.monotonic()
         self._begin_outer_step()
         self._outer_step()
+        self._ended_at = time.monotonic()
         return True
 
     # -------------------------------------------------------------------------------------------- the round
@@ -178,7 +186,7 @@ class DiLoCo(OuterLoop):
         while True:
             fate, total = self._attempt(lambda: self._sum(is_admitted), lambda: self._sums[0].mark)
             is_admitted = False
-            if fate == Fate.DONE:
+            if fate == Fate.DONE and not self._has_too_few():
                 assert total is not None
                 self._apply(total)
                 fate, _ = self._attempt(self._admission.agree)
@@ -190,6 +198,11 @@ class DiLoCo(OuterLoop):
                 if not is_admitted:
                     break
         self._admission.went_well()
+
+    def _has_too_few(self) -> bool:
+        """Whether a loss before the commit has left fewer members in the sum than there must be: it is made again."""
+        least = self._settings.min_members
+        return least > 1 and self._admission.any_of_the_site(self._sums[0].members < least)
 
     def _sum(self, is_admitted: bool) -> int:
         """Of all members' Δ; gives that of the weights."""

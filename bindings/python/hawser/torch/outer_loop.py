@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from hawser.torch.fragment import Fragment
 from hawser.torch.model_content import ModelContent, described_optimizer
 from hawser.torch.reduction import GroupSum
 from hawser.torch.roll_call import Present
+from hawser.torch.round_report import Round
 from hawser.torch.settings import Settings, described_model, described_quantization
 from hawser.torch.site import Fate, Site, shard
 
@@ -53,6 +55,7 @@ class GroupSettings:
     first_tag: int
     site: Site | None = None
     on_bad: OnBad = "leave-out"
+    min_members: int = 1
 
 
 class OuterLoop(ABC):
@@ -69,6 +72,7 @@ class OuterLoop(ABC):
         sync_every: int,
         terms: Mapping[str, str],
         shared: dict[str, torch.Tensor] | None = None,
+        by_parameter: bool = False,
     ) -> None:
         if sync_every < 1:
             raise ValueError("sync_every must be 1 or more")
@@ -92,6 +96,7 @@ class OuterLoop(ABC):
                 GroupSum(
                     comm,
                     per_parameter=fragment.per_parameter(),
+                    by_parameter=by_parameter,
                     buckets=fragment.buckets(_BUCKET_BYTES),
                     first_tag=tag,
                     plan=settings.plan,
@@ -106,6 +111,7 @@ class OuterLoop(ABC):
             tensors,
             on_alone=settings.on_alone,
             alone_timeout_s=settings.alone_timeout_s,
+            min_members=settings.min_members,
             tag=settings.first_tag,
             settings=Settings(self._terms(terms, tensors)),
             site=settings.site,
@@ -114,6 +120,10 @@ class OuterLoop(ABC):
         self._counted = 0  # the mark of those who counted in the last sum
         self._trained_at = -1  # the outer steps that L is built on; -1: it counts for nothing
         self._resumed_at: int | None = None  # the outer steps of the checkpoint that the group has to take over
+        self._last_round: Round | None = None
+        self._called_at = self._ended_at = time.monotonic()
+        self._members_then: dict[int, str] | None = None  # of the round before
+        self._bytes_then = (0, 0)
         self._fruitless = 0  # reductions in a row that came to nothing because of numbers that are not finite
 
     def _terms(self, own: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:
@@ -126,6 +136,7 @@ class OuterLoop(ABC):
             "quantization": described_quantization(settings.quantization)
             + (", error_feedback" if settings.error_feedback else ""),
             "weight_unit": str(settings.weight_unit),
+            "min_members": str(settings.min_members),
             "model": described_model({**tensors, **self._content.described()}),
             "inner optimizer": described_optimizer(self.inner, self._content.trained),
             **own,
@@ -163,6 +174,12 @@ class OuterLoop(ABC):
         """Payload that this process has sent in reductions and synchronisations that ended well (what newcomers fetch
         before they are let in is not in it)."""
         return self._admission.bytes_sent + sum(each.bytes_sent for each in self._sums)
+
+    @property
+    def last_round(self) -> Round | None:
+        """The last reduction that ended here and what became of it; None before the first. The logger "hawser" has it
+        as a line of level INFO."""
+        return self._last_round
 
     @property
     def local_steps(self) -> int:
@@ -281,6 +298,8 @@ class OuterLoop(ABC):
                 raise ValueError(f"{source} does not fit the inner optimizer: {error}") from error
             self._resumed_at = self._trained_at
         self._enter()
+        self._members_then = self._admission.members()
+        self._ended_at = time.monotonic()
         self._refuse_bad_outer("they are what this run would begin with; start from others")
 
     def _load(self, saved: dict[str, Any]) -> None:
@@ -376,10 +395,15 @@ class OuterLoop(ABC):
     def _average(self, index: int, total: int) -> int:
         """Makes the average of a fragment's sum; gives the sum of the weights. 0: there is nothing to make a step with,
         also if the average is not finite: it is dropped, by all members alike."""
-        each, fragment = self._sums[index], self._fragments[index]
         self._admission.note_names()
-        present = each.present(self._admission.names)
+        present = self._sums[index].present(self._admission.names)
         self._say_left_out(present)
+        good = self._good_total(index, total, present)
+        self._report(index, good, present)
+        return good
+
+    def _good_total(self, index: int, total: int, present: Present) -> int:
+        fragment = self._fragments[index]
         if total > 0:
             fragment.divide(total / self._settings.weight_unit)
             if not self._admission.any_of_the_site(not fragment.has_good_average()):
@@ -403,6 +427,37 @@ class OuterLoop(ABC):
                 "those of the last good outer step; lower the learning rate, or look for the cause in the data"
             )
         return 0
+
+    def _report(self, index: int, total: int, present: Present) -> None:
+        """Makes `last_round`: before the progress is set."""
+        members = self._admission.members()
+        before = members if self._members_then is None else self._members_then
+        sent, received = self.bytes_sent, self._bytes_received
+        info, now = self._sums[index].largest, time.monotonic()
+        self._last_round = Round(
+            outer_steps=self.outer_steps + (total > 0),
+            made_step=total > 0,
+            fragment=index,
+            counted=present.counted,
+            idle=present.idle,
+            left_out=present.left_out,
+            joined=[name for peer_id, name in members.items() if peer_id not in before],
+            lost=[name for peer_id, name in before.items() if peer_id not in members],
+            weight=total,
+            plan=self._settings.plan.name if info is None else info.plan.name,
+            plan_reason="" if info is None else info.plan_reason,
+            local_s=max(0.0, self._called_at - self._ended_at),
+            group_s=now - self._called_at,
+            wait_s=0.0 if info is None else info.wait_us / 1e6,
+            bytes_sent=sent - self._bytes_then[0],
+            bytes_received=received - self._bytes_then[1],
+        )
+        self._members_then, self._bytes_then = members, (sent, received)
+        _log.info("%s", self._last_round)
+
+    @property
+    def _bytes_received(self) -> int:
+        return self._admission.bytes_received + sum(each.bytes_received for each in self._sums)
 
     def _say_left_out(self, present: Present) -> None:
         if present.left_out:
@@ -441,6 +496,7 @@ class OuterLoop(ABC):
         that of this member then.
         """
         each, fragment = self._sums[index], self._fragments[index]
+        self._called_at = time.monotonic()
 
         def finish() -> int:
             try:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import torch  # type: ignore[import-not-found,unused-ignore]
 
-from hawser import AsyncOp, Communicator, HawserError, Plan, Quantization, ReduceOp, Residual
+from hawser import AsyncOp, Communicator, HawserError, Plan, Quantization, ReduceInfo, ReduceOp, Residual
 from hawser.errors import MasterRestarted, PeerLost
 from hawser.torch.roll_call import Part, Present, RollCall
 
@@ -45,6 +45,10 @@ class Reduction:
         self._error: HawserError | None = None
         self.bytes_sent = 0
         """Payload of all that ended well."""
+        self.bytes_received = 0
+        """Likewise."""
+        self.infos: dict[int, ReduceInfo] = {}
+        """Of each tensor, the last one that ended well."""
 
     @property
     def started(self) -> bool:
@@ -103,6 +107,8 @@ class Reduction:
             try:
                 info = self._ops[index].wait()
                 self.bytes_sent += info.bytes_sent
+                self.bytes_received += info.bytes_received
+                self.infos[index] = info
                 return list(info.contributors)
             except (PeerLost, MasterRestarted):
                 self._ops[index] = self._call(index)
@@ -129,8 +135,9 @@ class GroupSum:
     who they were.
 
     Args:
-        per_parameter: what `reduce` sums and where the sums go.
+        per_parameter: what `reduce` sums by parameter, and where the sums go.
         buckets: the same memory in pieces for the background.
+        by_parameter: whether `reduce` sums parameter by parameter, so that the bits are those of the plain loop.
         first_tag: `tags` are used from this one on.
         error_feedback: what quantisation loses is added to the next sum.
     """
@@ -140,6 +147,7 @@ class GroupSum:
         comm: Communicator,
         *,
         per_parameter: tuple[list[torch.Tensor], list[torch.Tensor]],
+        by_parameter: bool,
         buckets: tuple[list[torch.Tensor], list[torch.Tensor]],
         first_tag: int,
         plan: Plan,
@@ -148,7 +156,7 @@ class GroupSum:
         own_mark: int = 0,
     ) -> None:
         self._comm = comm
-        self._weight = torch.zeros(2 + RollCall.SLOTS, dtype=torch.int64, device="cpu")
+        self._weight = torch.zeros(2 + RollCall.NUMBERS, dtype=torch.int64, device="cpu")
         self._weight[1] = own_mark
         self._total = torch.zeros_like(self._weight)
         self._roll = RollCall(self._weight[2:], self._total[2:])
@@ -156,6 +164,7 @@ class GroupSum:
         """Whether this member's values were not finite, and are zeros of weight 0 now."""
         self._sends = [*per_parameter[0], self._weight]
         self._receives = [*per_parameter[1], self._total]
+        self._by_parameter = by_parameter and not error_feedback
         self._first_tag = first_tag
         self._plan = plan
         self._quantization = quantization
@@ -177,12 +186,24 @@ class GroupSum:
             residuals=self._residuals,
         )
         self.tags = len(self._sends) + len(sends)
-        self._bytes_sent = 0
+        self._bytes_sent = self._bytes_received = 0
 
     @property
     def bytes_sent(self) -> int:
         """Payload of all sums that ended well."""
         return self._bytes_sent + self._background.bytes_sent
+
+    @property
+    def bytes_received(self) -> int:
+        """Likewise."""
+        return self._bytes_received + self._background.bytes_received
+
+    @property
+    def largest(self) -> ReduceInfo | None:
+        """What the last collective of the most bytes was; None if that is not known."""
+        if self._by_parameter:
+            return None
+        return max(self._background.infos.values(), key=lambda info: int(info.bytes_sent), default=None)
 
     @property
     def weight(self) -> int:
@@ -200,8 +221,14 @@ class GroupSum:
 
     def take_own(self) -> int:
         """As if the sum of the weights were of this member alone; gives it."""
+        self._sign()
         self._total.copy_(self._weight)
         return self.weight
+
+    @property
+    def members(self) -> int:
+        """So many were in the last sum, with whatever weight."""
+        return self._roll.members
 
     @property
     def error_norms(self) -> list[float]:
@@ -210,10 +237,10 @@ class GroupSum:
 
     def reduce(self) -> int:
         """Sums now; gives the sum of the weights. Losses are made good; raises the rest, with inputs intact."""
-        self._sign()
-        if self._residuals is not None:
+        if not self._by_parameter:
             self.start()
             return self.finish()
+        self._sign()
         while True:
             info = self._comm.all_reduce_many(
                 self._sends,
@@ -224,21 +251,22 @@ class GroupSum:
                 quantization=self._quantization,
             )
             self._bytes_sent += info.bytes_sent
+            self._bytes_received += info.bytes_received
             # Within one view only losses happen: equally many contributors are the same ones.
             if info.world_size_least == info.world_size_most:
                 return int(self._total[0])
 
     def start(self) -> None:
         """Begins to sum in the background. An error is raised by `finish`."""
-        try:
-            self._sign()
-        except HawserError:
-            pass  # the calls have the same one
+        self._sign()
         self._background.start_all()
 
     def _sign(self) -> None:
         idle = Part.LEFT_OUT if self.is_left_out else Part.IDLE
-        self._roll.sign(self._comm.peer_id, Part.COUNTS if self.weight > 0 else idle)
+        try:
+            self._roll.sign(self._comm.peer_id, Part.COUNTS if self.weight > 0 else idle)
+        except HawserError:
+            pass  # whoever is out of the run hears it from the sum
 
     def present(self, names: Mapping[int, str]) -> Present:
         """Who was in the last sum. `names`: of the members by their ids."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -57,6 +58,7 @@ class StreamingDiLoCo(OuterLoop):
         weight: Callable[[], int] | None = None,
         on_alone: OnAlone = "wait",
         alone_timeout_s: float = 3600.0,
+        min_members: int = 1,
         weight_unit: int = 1,
         error_feedback: bool = False,
         on_bad: OnBad = "leave-out",
@@ -95,6 +97,7 @@ class StreamingDiLoCo(OuterLoop):
                 first_tag,
                 site,
                 on_bad,
+                min_members,
             ),
             sync_every=sync_every,
             terms={**outer.terms(), "fragments": str(fragments), "overlap": str(overlap), "alpha": repr(alpha)},
@@ -127,10 +130,13 @@ class StreamingDiLoCo(OuterLoop):
                 self._sums[index].start()
             if self._local_steps == due:
                 is_due = True
-                if not self._complete(index):
+                is_in = self._complete(index)
+                self._ended_at = time.monotonic()
+                if not is_in:
                     return True
         if self._local_steps == self.sync_every:
             self._end_round()
+            self._ended_at = time.monotonic()
         return is_due
 
     def _complete(self, index: int) -> bool:
