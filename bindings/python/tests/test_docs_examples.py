@@ -87,6 +87,29 @@ with hawser.Communicator(sys.argv[1], min_peers=2) as comm:
         assert float(printed.splitlines()[-1]) < 1e-6
 
 
+def test_one_stream_of_data(tmp_path: Path, master: hawser.Master) -> None:
+    pytest.importorskip("torch")
+    script = tmp_path / "stream.py"
+    script.write_text(
+        "import torch\nimport hawser\n"
+        + shortened(example("data_loading.md", 2), "sync_every=50", "sync_every=5")
+        + """
+import sys
+torch.manual_seed(3)
+model = torch.nn.Linear(4, 1)
+data = torch.randn(100, 4)
+with hawser.Communicator(sys.argv[1], min_peers=2) as comm:
+    diloco = train_on_one_stream(model, torch.optim.SGD(model.parameters(), lr=0.01), comm, data, 4)
+    print(diloco.global_step, diloco.shares, diloco.digest())
+    comm.barrier()
+"""
+    )
+    printed = run_beside_each_other(script, [[master.address], [master.address]])
+    lines = sorted(each.splitlines()[-1].rpartition(" ") for each in printed)
+    assert [line[0] for line in lines] == ["20 range(40, 50, 2)", "20 range(41, 50, 2)"]
+    assert lines[0][2] == lines[1][2]
+
+
 def test_the_alarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "alarm.py"
     script.write_text(example("monitoring.md"))

@@ -5,6 +5,7 @@
     StreamingDiLoCo    the same, in fragments, each hidden behind a few steps
     DataParallel       gradients averaged every step, while backward goes on
     Site               the ranks that hold the shards of one replica (FSDP2)
+    DataPlan           which samples belong to a member's place in a stream that all share
     Round              what an outer step was: `last_round` of the DiLoCo family
 
 hawser.torch.distributed registers the backend "hawser" of torch.distributed. docs/python.md has an example,
@@ -13,9 +14,10 @@ docs/optim.md the arithmetic. Needs torch; nothing else of the package imports i
 
 from hawser.torch.async_diloco import AsyncDiLoCo
 from hawser.torch.data_parallel import DataParallel
+from hawser.torch.data_plan import DataPlan
 from hawser.torch.diloco import DiLoCo
 from hawser.torch.round_report import Round
 from hawser.torch.site import Site
 from hawser.torch.streaming_diloco import StreamingDiLoCo
 
-__all__ = ["AsyncDiLoCo", "DataParallel", "DiLoCo", "Round", "Site", "StreamingDiLoCo"]
+__all__ = ["AsyncDiLoCo", "DataParallel", "DataPlan", "DiLoCo", "Round", "Site", "StreamingDiLoCo"]

@@ -19,6 +19,8 @@ __all__ = ["Admission", "OnAlone"]
 _log = logging.getLogger("hawser")
 _TELL_EVERY_S = 60.0
 """How often a member that waits for others says so."""
+_TOGETHER_EVERY_S = 5.0
+"""How often members that wait together look whether they are enough."""
 
 OnAlone = Literal["wait", "continue"]
 _OUT_S = 60.0
@@ -33,7 +35,12 @@ class Admission:
 
     The shared state is the tensors given, and "progress" (int64): the number of outer steps; the phase: where in its
     round the group is, 0 being the beginning, so that a newcomer knows what the others call next; the sum of all
-    weights that outer steps were made with. And "settings" (`Settings`).
+    weights that outer steps were made with; local steps of one member, and shares, before this round. And "settings"
+    (`Settings`).
+
+    Shares number the local steps of all members in one row: those of a round follow those of the round before, and the
+    member of rank r of n has each n-th from the r-th on. Rank and n are those of the last synchronisation, which all have
+    in common.
 
     Revisions: content that all members have changed alike since the last synchronisation is one above it, however
     many changes there were (members that go on alone cannot synchronise in between).
@@ -55,8 +62,12 @@ class Admission:
             raise ValueError('on_alone is "wait" or "continue"')
         if min_members < 1:
             raise ValueError("min_members must be 1 or more")
+        if min_members > 1 and site is not None:
+            raise ValueError("min_members is not for sites; give min_peers to Site.communicator, and on_alone")
         self.comm = comm
-        self.progress = torch.zeros(3, dtype=torch.int64, device="cpu")
+        self.progress = torch.zeros(5, dtype=torch.int64, device="cpu")
+        self.rank, self.size = 0, 1
+        """Of this member in the last synchronisation."""
         self._settings = settings
         # One that was connected before has stated nothing, and does not when it comes back either: all do alike.
         self._states_settings = not self._is_connected()
@@ -64,7 +75,8 @@ class Admission:
         self._on_alone = on_alone
         self._alone_timeout_s = alone_timeout_s
         self._min_members = min_members
-        self._last_seen: dict[int, str] = {}  # those who were there when there were enough the last time, by id
+        self.last_seen: list[str] = []
+        """Those who were there when there were enough the last time."""
         self._tag = tag
         self._site = site
         self.prefetched: PrefetchInfo | None = None
@@ -93,12 +105,24 @@ class Admission:
         """Of all that the group's outer steps were made with."""
         return int(self.progress[2])
 
-    def set_progress(self, outer_steps: int, phase: int, weight: int = 0) -> None:
-        """After all members have changed the state alike: weight is what the change was made with. The state must be
-        withdrawn."""
+    @property
+    def steps_before(self) -> int:
+        """Local steps of a member before this round."""
+        return int(self.progress[3])
+
+    @property
+    def shares_before(self) -> int:
+        """Shares before this round."""
+        return int(self.progress[4])
+
+    def set_progress(self, outer_steps: int, phase: int, weight: int = 0, round_steps: int = 0) -> None:
+        """After all members have changed the state alike: weight is what the change was made with, round_steps the local
+        steps of a round that has ended. The state must be withdrawn."""
         self.progress[0] = outer_steps
         self.progress[1] = phase
         self.progress[2] += weight
+        self.progress[3] += round_steps
+        self.progress[4] += round_steps * self.size
         if self._agreed is not None:
             self.state.revision = self._agreed + 1
         else:
@@ -122,7 +146,7 @@ class Admission:
                 if not self._is_connected():
                     self._connect()
                 if not self._stays_alone():
-                    self._sync()
+                    self._sync_with_enough()
                 return Fate.DONE
             except HawserError as error:
                 if self.survive(error) and self._site is not None:
@@ -140,7 +164,7 @@ class Admission:
         self.note_names()
         newcomers = {member.peer_id for member in self.comm.members} - self._known
         if newcomers:
-            self._sync()
+            self._sync_with_enough()
         return bool(newcomers)
 
     def admit_and_agree(self) -> bool:
@@ -155,7 +179,7 @@ class Admission:
                 self.comm.update_topology()
                 is_alone = self._stays_alone()
                 if not is_alone:
-                    self._sync()
+                    self._sync_with_enough()
                 own = Fate.DONE
             except HawserError as error:
                 own = Fate.OUT if self.survive(error) else Fate.AGAIN
@@ -171,8 +195,11 @@ class Admission:
                 if self.comm.group_size >= 2:
                     self._sync()
                     self.offer()
+                else:
+                    self.rank, self.size = 0, 1
                 return
             except TooFewPeers:
+                self.rank, self.size = 0, 1
                 return
             except HawserError as error:
                 if error.must_reconnect:
@@ -261,55 +288,51 @@ class Admission:
     @property
     def goes_on_alone(self) -> bool:
         """Rather than waiting."""
-        return self._needed == 1
-
-    @property
-    def _needed(self) -> int:
-        """So many members there must be to go on."""
-        least = 1 if self._on_alone == "continue" and not self._is_torn else 2
-        return max(least, self._min_members)
+        return self._on_alone == "continue" and self._min_members == 1 and not self._is_torn
 
     def _stays_alone(self) -> bool:
-        """Whether the group is this member and it may go on. Waits while there are too few members."""
-        begun = time.monotonic()
-        ends, told = begun + self._alone_timeout_s, 0
-        while self.comm.group_size < self._needed:
-            left_s = ends - time.monotonic()
-            if left_s <= 0:
-                raise RuntimeError(
-                    f"nobody else came for {self._alone_timeout_s} s: there are {self._present()}, and {self._needed} "
-                    f"are needed{self._whose_return()}; on_alone is {self._on_alone!r}, min_members {self._min_members}"
-                )
-            if time.monotonic() - begun >= told * _TELL_EVERY_S:
-                told += 1
-                _log.warning(
-                    "at outer step %d this member waits for %d more of %d members, for %.0f s at most; there are %s%s",
-                    self.outer_steps,
-                    self._needed - self.comm.group_size,
-                    self._needed,
-                    left_s,
-                    self._present(),
-                    self._whose_return(),
-                )
+        """Whether the group is this member and it may go on. Waits if not."""
+        waiting = _Waiting(self, 2, self._alone_timeout_s)
+        while self.comm.group_size < 2:
+            if self.goes_on_alone:
+                self.rank, self.size = 0, 1
+                return True
             try:
-                within_s = min(left_s, max(0.0, begun + told * _TELL_EVERY_S - time.monotonic()))
-                self.comm.wait(joiner=True, group_size=self._needed, timeout_ms=_whole_ms(within_s))
+                waiting.once(_TELL_EVERY_S)
                 self.comm.update_topology()
             except (MasterRestarted, Mismatch, Timeout):
                 pass
-        if told:
-            _log.warning("enough members are there again after %.1f s: %s", time.monotonic() - begun, self._present())
-        self._last_seen = {member.peer_id: member.name for member in self.comm.members}
-        return bool(self.comm.group_size < 2)
+        waiting.end()
+        return False
 
-    def _present(self) -> str:
-        return ", ".join(member.name for member in self.comm.members)
+    def wait_for_enough(self) -> None:
+        """Waits until there are `min_members`. All members call it, who know from a call that was committed that there
+        are fewer: one's own view may differ from another's. After it all make the same call next. Raises what `survive`
+        takes."""
+        waiting = _Waiting(self, self._min_members, self._alone_timeout_s)
+        count = 0
+        while count < self._min_members:
+            try:
+                waiting.once(_TOGETHER_EVERY_S)
+            except Timeout:
+                pass
+            self.comm.update_topology()
+            self._stays_alone()
+            if {member.peer_id for member in self.comm.members} - self._known:
+                self._sync()
+                count = self.size
+            else:
+                count = self.comm.barrier(tag=self._tag).world_size
+        waiting.end()
 
-    def _whose_return(self) -> str:
-        """Those who are missing since there were enough, for a sentence."""
-        now = {member.peer_id for member in self.comm.members}
-        missing = [name for peer_id, name in self._last_seen.items() if peer_id not in now]
-        return f"; lost since there were enough: {', '.join(missing)}" if missing else ""
+    def _sync_with_enough(self) -> None:
+        self._sync()
+        if self.size < self._min_members:
+            self.wait_for_enough()
+
+    def has_enough(self, count: int) -> bool:
+        """Whether so many members may go on."""
+        return count >= self._min_members
 
     # ------------------------------------------------------------------------------------------------ steps
 
@@ -345,11 +368,14 @@ class Admission:
             self.comm.close()
             raise
         self._agreed = info.revision
+        self.rank, self.size = int(info.rank), int(info.world_size)
         self.bytes_sent += info.bytes_sent
         self.bytes_received += info.bytes_received
         self._is_torn = False
         self._known = {member.peer_id for member in self.comm.members}
         self.note_names()
+        if self.has_enough(self.size) and len(self._known) == self.size:
+            self.last_seen = list(self.members().values())
 
     def any_of_the_site(self, is_so: bool) -> bool:
         """Whether it is so at a rank of the site."""
@@ -359,3 +385,53 @@ class Admission:
 def _whole_ms(seconds: float) -> int:
     """At least one, and what the library's 32 bits take without meaning "for ever"."""
     return max(1, min(int(seconds * 1000), 2**32 - 2))
+
+
+class _Waiting:
+    """One wait for members: bounded, and told in the log when it begins, every minute, and when it is over."""
+
+    def __init__(self, admission: Admission, needed: int, timeout_s: float) -> None:
+        self._admission = admission
+        self._needed = needed
+        self._timeout_s = timeout_s
+        self._begun = time.monotonic()
+        self._told = 0
+
+    def once(self, within_s: float) -> None:
+        """Waits until somebody may join, or there are enough, for so long at most. Raises Timeout, and RuntimeError when
+        all time is over."""
+        comm = self._admission.comm
+        passed_s = time.monotonic() - self._begun
+        if passed_s >= self._timeout_s:
+            raise RuntimeError(
+                f"nobody else came for {self._timeout_s} s: there are {self._present()}, and {self._needed} members are "
+                f"needed{self._missing()} (on_alone, min_members)"
+            )
+        if passed_s >= self._told * _TELL_EVERY_S:
+            self._told += 1
+            _log.warning(
+                "at outer step %d this member waits for %d more of %d members, for %.0f s at most; there are %s%s",
+                self._admission.outer_steps,
+                self._needed - comm.group_size,
+                self._needed,
+                self._timeout_s - passed_s,
+                self._present(),
+                self._missing(),
+            )
+        within_s = min(within_s, self._timeout_s - passed_s)
+        comm.wait(joiner=True, group_size=self._needed, timeout_ms=_whole_ms(within_s))
+
+    def end(self) -> None:
+        """There are enough."""
+        if self._told:
+            waited_s = time.monotonic() - self._begun
+            _log.warning("enough members are there after %.1f s: %s", waited_s, self._present())
+
+    def _present(self) -> str:
+        return ", ".join(self._admission.members().values())
+
+    def _missing(self) -> str:
+        """Those who are lost since there were enough, for a sentence."""
+        now = self._admission.members().values()
+        missing = [name for name in self._admission.last_seen if name not in now]
+        return f"; lost since there were enough: {', '.join(missing)}" if missing else ""

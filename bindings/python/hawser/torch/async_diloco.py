@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hawser import Communicator, Plan, Quantization
@@ -58,6 +58,7 @@ class AsyncDiLoCo(OuterLoop):
         on_bad: OnBad = "leave-out",
         buffers: Buffers = None,
         frozen: Frozen = False,
+        user_state: Mapping[str, Any] | None = None,
         resume: Resume = None,
         site: Site | None = None,
         first_tag: int = FIRST_TAG,
@@ -85,6 +86,7 @@ class AsyncDiLoCo(OuterLoop):
             ),
             sync_every=sync_every,
             terms=outer.terms(),
+            user_state=user_state,
         )
         self._begin(resume)
 
@@ -113,7 +115,7 @@ class AsyncDiLoCo(OuterLoop):
             self._apply(total)
         self._admission.state.withdraw()
         self._elected.stage()
-        self._admission.set_progress(self.outer_steps, _LAUNCH)
+        self._admission.set_progress(self.outer_steps, _LAUNCH, round_steps=self.sync_every)
         counts = True
         if self._admission.admit_and_agree():
             self._elected.put_back()

@@ -24,6 +24,8 @@ _KINDS = {
     "buffer": "buffer",
     "momentum": "momentum of parameter",
     "start": "window start of parameter",
+    "user": "user_state",
+    "local user": "user_state",
 }
 
 

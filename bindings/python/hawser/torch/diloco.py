@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch  # type: ignore[import-not-found,unused-ignore]
@@ -76,6 +76,9 @@ class DiLoCo(OuterLoop):
             group elects. None: those of the module. "local": each member keeps its own. Or `model.named_buffers()`.
         frozen: parameters that require no gradient when this is made. False: a newcomer whose content differs is
             refused. True: newcomers fetch them, and checkpoints have them. "local": each member keeps its own.
+        user_state: what else members shall have alike, by name, such as {"scheduler": scheduler}: tensors, a
+            torch.Generator, or objects with state_dict() and load_state_dict(). After each outer step (at the end of
+            the round) all take the content that most members have; newcomers fetch it, checkpoints have it.
         resume: a `state_dict()` to continue from, or the file that torch.save has written it to. What does not fit the
             model raises ValueError with names and both shapes, before anything is taken. If all members start from
             checkpoints, the newest counts. Give `Communicator(min_peers=...)` to all, so that none begins before the
@@ -108,6 +111,7 @@ class DiLoCo(OuterLoop):
         on_bad: OnBad = "leave-out",
         buffers: Buffers = None,
         frozen: Frozen = False,
+        user_state: Mapping[str, Any] | None = None,
         resume: Resume = None,
         site: Site | None = None,
         first_tag: int = FIRST_TAG,
@@ -141,6 +145,7 @@ class DiLoCo(OuterLoop):
             sync_every=sync_every,
             terms=outer.terms(),
             shared=None if self._rate_groups is None else {"inner_lr": self._rates},
+            user_state=user_state,
             by_parameter=self._rate_groups is not None,
         )
         self._begin(resume)
@@ -176,7 +181,7 @@ class DiLoCo(OuterLoop):
         self._admission.state.withdraw()
         for index, group in enumerate(self.inner.param_groups):
             self._rates[index] = float(group["lr"])
-        self._admission.set_progress(self.outer_steps, _REDUCTION)
+        self._admission.set_progress(self.outer_steps, _REDUCTION, round_steps=self.sync_every)
 
     def _outer_step(self, *, is_admitted: bool = False) -> None:
         """With Δ taken: the reduction, the step, and what newcomers need then. Ends with a new round begun.
@@ -186,7 +191,11 @@ class DiLoCo(OuterLoop):
         while True:
             fate, total = self._attempt(lambda: self._sum(is_admitted), lambda: self._sums[0].mark)
             is_admitted = False
-            if fate == Fate.DONE and not self._has_too_few():
+            if fate == Fate.DONE and not self._admission.has_enough(self._sums[0].members):
+                # A loss before the commit has left too few in the sum: it is made again when there are enough.
+                fate, _ = self._attempt(self._admission.wait_for_enough)
+                is_admitted = fate == Fate.DONE
+            elif fate == Fate.DONE:
                 assert total is not None
                 self._apply(total)
                 fate, _ = self._attempt(self._admission.agree)
@@ -198,11 +207,6 @@ class DiLoCo(OuterLoop):
                 if not is_admitted:
                     break
         self._admission.went_well()
-
-    def _has_too_few(self) -> bool:
-        """Whether a loss before the commit has left fewer members in the sum than there must be: it is made again."""
-        least = self._settings.min_members
-        return least > 1 and self._admission.any_of_the_site(self._sums[0].members < least)
 
     def _sum(self, is_admitted: bool) -> int:
         """Of all members' Δ; gives that of the weights."""

@@ -24,6 +24,7 @@ from hawser.torch.roll_call import Present
 from hawser.torch.round_report import Round
 from hawser.torch.settings import Settings, described_model, described_quantization
 from hawser.torch.site import Fate, Site, shard
+from hawser.torch.user_state import entry_of
 
 __all__ = ["FIRST_TAG", "GroupSettings", "OnBad", "OuterLoop"]
 
@@ -73,6 +74,7 @@ class OuterLoop(ABC):
         terms: Mapping[str, str],
         shared: dict[str, torch.Tensor] | None = None,
         by_parameter: bool = False,
+        user_state: Mapping[str, Any] | None = None,
     ) -> None:
         if sync_every < 1:
             raise ValueError("sync_every must be 1 or more")
@@ -86,7 +88,7 @@ class OuterLoop(ABC):
         self._content = content
         content.note_optimizer(inner_optimizer)
         self._fragments = list(fragments)
-        self._elected = ElectedContent(content)
+        self._elected = ElectedContent(content, [entry_of(name, each) for name, each in (user_state or {}).items()])
         self._sums: list[GroupSum] = []
         tensors = {**(shared or {}), **self._elected.shared()}
         tag = settings.first_tag + 1
@@ -182,6 +184,30 @@ class OuterLoop(ABC):
         return self._last_round
 
     @property
+    def global_step(self) -> int:
+        """Local steps that a member makes that has been there from the beginning: newcomers and checkpoints know it, too.
+        For learning rates, and as the number of a step in logs."""
+        return self._admission.steps_before + self._local_steps
+
+    @property
+    def shares(self) -> range:
+        """This member's part of one stream that all members share: a number for each local step that is left in this
+        round. Give the first one to `DataPlan.batch` at each step, or all of them to a loader at the start of a round.
+
+        No number is given twice, however many members join, are lost, or come back. A member that is lost, or joins
+        late in the round, leaves out `sync_every` numbers at most. A run that goes on from a checkpoint of the middle
+        of a round may give the numbers of that one round again. Changes in `step` only. Of the ranks of a site, those
+        of its first rank count: broadcast them.
+        """
+        admission = self._admission
+        begin = admission.shares_before
+        return range(
+            begin + self._local_steps * admission.size + admission.rank,
+            begin + self.sync_every * admission.size,
+            admission.size,
+        )
+
+    @property
     def local_steps(self) -> int:
         """Of this member in this round."""
         return self._local_steps
@@ -243,12 +269,17 @@ class OuterLoop(ABC):
         return {
             "class": type(self).__name__,
             "inner": self.inner.state_dict(),
-            "tensors": {name: tensor.clone() for name, tensor in self._kept().items()},
+            "tensors": {
+                **{name: tensor.clone() for name, tensor in self._kept().items()},
+                **self._elected.user_state(),
+            },
             "weights": [each.weight for each in self._sums],
             "revision": self._admission.state.revision,
             "outer_steps": self.outer_steps,
             "weight_sum": self._admission.weight_sum,
             "local_steps": self._local_steps,
+            "steps_before": self._admission.steps_before,
+            "shares_before": self._admission.shares_before,
             "phase": self._phase(),
             "error_norms": self.error_norms,
         }
@@ -285,7 +316,8 @@ class OuterLoop(ABC):
         return kept
 
     def _check_saved(self, saved: Mapping[str, Any], source: str) -> None:
-        check_checkpoint(saved, source, self._kept(), type(self).__name__, len(self._sums))
+        expected = {**self._kept(), **self._elected.user_state()}
+        check_checkpoint(saved, source, expected, type(self).__name__, len(self._sums))
 
     def _begin(self, resume: Resume) -> None:
         """At the end of the constructor."""
@@ -306,6 +338,7 @@ class OuterLoop(ABC):
         self.inner.load_state_dict(saved["inner"])
         for name, tensor in self._kept().items():
             tensor.copy_(saved["tensors"][name])
+        self._elected.load_user_state(saved["tensors"])
         for each, weight in zip(self._sums, saved["weights"]):
             each.weight = weight
         self._local_steps = int(saved["local_steps"])
@@ -313,6 +346,8 @@ class OuterLoop(ABC):
         self._admission.progress[0] = self._trained_at
         self._admission.progress[1] = int(saved["phase"])
         self._admission.progress[2] = int(saved["weight_sum"])
+        self._admission.progress[3] = int(saved["steps_before"])
+        self._admission.progress[4] = int(saved["shares_before"])
         self._admission.state.revision = int(saved["revision"])
 
     def _come_in(self) -> bool:
@@ -430,6 +465,9 @@ class OuterLoop(ABC):
 
     def _report(self, index: int, total: int, present: Present) -> None:
         """Makes `last_round`: before the progress is set."""
+        everybody = [*present.counted, *present.idle, *present.left_out]
+        if self._admission.has_enough(len(everybody)):
+            self._admission.last_seen = everybody
         members = self._admission.members()
         before = members if self._members_then is None else self._members_then
         sent, received = self.bytes_sent, self._bytes_received

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch  # type: ignore[import-not-found,unused-ignore]
@@ -64,6 +64,7 @@ class StreamingDiLoCo(OuterLoop):
         on_bad: OnBad = "leave-out",
         buffers: Buffers = None,
         frozen: Frozen = False,
+        user_state: Mapping[str, Any] | None = None,
         resume: Resume = None,
         site: Site | None = None,
         first_tag: int = FIRST_TAG,
@@ -101,6 +102,7 @@ class StreamingDiLoCo(OuterLoop):
             ),
             sync_every=sync_every,
             terms={**outer.terms(), "fragments": str(fragments), "overlap": str(overlap), "alpha": repr(alpha)},
+            user_state=user_state,
         )
         self._begin(resume)
 
@@ -158,7 +160,7 @@ class StreamingDiLoCo(OuterLoop):
         self._local_steps = 0
         self._admission.state.withdraw()
         self._elected.stage()
-        self._admission.set_progress(self.outer_steps, 0)
+        self._admission.set_progress(self.outer_steps, 0, round_steps=self.sync_every)
         if self._admission.admit_and_agree():
             self._elected.put_back()
         else:
