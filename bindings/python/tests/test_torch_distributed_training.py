@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import weakref
 from collections.abc import Iterator
 from datetime import timedelta
 from multiprocessing.connection import Connection
@@ -21,6 +23,7 @@ from torch_ranks import Ranks, started  # noqa: E402
 
 import hawser  # noqa: E402
 from hawser.torch.distributed import Options, ProcessGroupBroken  # noqa: E402
+from hawser.torch.distributed_queue import QueuedWork  # noqa: E402
 
 STEPS = 5
 BATCH = 12
@@ -118,6 +121,42 @@ def mean_before() -> list[float]:
     return HELD["mean"]  # type: ignore[no-any-return, unused-ignore]
 
 
+def train_uneven() -> list[float]:
+    """The higher ranks have more batches; from then on gradients are divided by those that still have some."""
+    model: Any = DistributedDataParallel(make_model(), bucket_cap_mb=0.005)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with model.join(divide_by_initial_world_size=False):
+        for step in range(2 + 2 * dist.get_rank()):
+            optimizer.zero_grad()
+            backward(model, *batch(step))
+            optimizer.step()
+    return parameters_of(model)
+
+
+def hand_to_torch() -> None:
+    """C++ has a Work then, and Python none."""
+    from hawser.torch.distributed_work_lifetime import _kept
+
+    work = dist.all_reduce(torch.ones(1), async_op=True)
+    work.wait()
+    object_of, held = weakref.ref(work), work.boxed()
+    del work
+    assert object_of() is not None
+    dist.barrier()
+    assert type(work_in(held)) is QueuedWork, "C++ holds it"
+    del held
+    dist.barrier()
+    assert object_of() is None and not _kept
+    for _ in range(100):
+        dist.all_reduce(torch.ones(1))
+    gc.collect()
+    assert not _kept
+
+
+def work_in(box: Any) -> Any:
+    return torch._C._distributed_c10d.Work.unbox(box)
+
+
 def train_sharded() -> list[float]:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
@@ -165,6 +204,15 @@ def test_ddp_brings_buffers(ranks: Ranks) -> None:
     means = ranks.run(train_batch_norm)
     before = ranks.run(mean_before)
     assert before[0] != before[1] and all(mean == before[0] for mean in means)
+
+
+def test_ranks_with_more_batches_go_on(ranks: Ranks) -> None:
+    got = ranks.run(train_uneven)
+    assert all(each == got[0] for each in got), "ranks have different bits"
+
+
+def test_a_work_lives_as_long_as_torch_holds_it(ranks: Ranks) -> None:
+    ranks.run(hand_to_torch)
 
 
 def test_fully_sharded_training(ranks: Ranks) -> None:

@@ -20,6 +20,7 @@ from torch.futures import Future  # type: ignore[import-not-found,unused-ignore]
 
 from hawser.errors import Timeout
 from hawser.torch.distributed_streams import StreamOrder
+from hawser.torch.distributed_work_lifetime import drop_unheld, keep_while_held
 
 __all__ = ["Operation", "OperationQueue", "QueuedWork", "overlap"]
 
@@ -63,6 +64,9 @@ class QueuedWork(Work):  # type: ignore[misc,unused-ignore]
         self._lock = threading.Lock()
         self._trigger: Future[None] | None = None
         self._future: Future[Any] | None = None
+
+    def __del__(self) -> None:
+        keep_while_held(self)
 
     def wait(self, timeout: timedelta = timedelta(0)) -> bool:
         """Waits until the call has ended, or for so long if that is above zero.
@@ -182,6 +186,7 @@ class OperationQueue:
 
     def submit(self, operation: Operation, result: Any) -> QueuedWork:
         """Does not block. After `close`, the operation still is called, to raise what it then raises."""
+        drop_unheld()
         entry = _Entry(operation, result)
         with self._changed:
             is_served = not self._is_closed
@@ -229,6 +234,7 @@ class OperationQueue:
                 self._entries.popleft()
                 self._begin_ahead()
             entry.work.end(entry.error)
+            drop_unheld()
             del entry  # its tensors are not kept until the next call
 
 
