@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -347,6 +348,43 @@ def subgroups() -> None:
 
 def test_subgroups(ranks: Ranks) -> None:
     ranks.run(subgroups)
+
+
+# --------------------------------------------------------------------------------- the methods of a process group
+
+
+def group_methods() -> None:
+    """In the forms without options, which torch's own groups have too."""
+    group: Any = dist.group.WORLD
+    rank, world = dist.get_rank(), dist.get_world_size()
+    mine, everybody = sample(rank, "float32"), samples("float32")
+    for arguments in (([mine.clone()],), ([mine.clone()], dist.ReduceOp.SUM), (mine.clone(),)):
+        group.allreduce(*arguments).wait()
+        same(arguments[0] if torch.is_tensor(arguments[0]) else arguments[0][0], everybody.sum(0))
+    largest = mine.clone()
+    group.allreduce(tensor=largest, op=dist.ReduceOp.MAX, timeout=timedelta(seconds=60)).wait()
+    same(largest, everybody.amax(0))
+    group.reduce(summed := mine.clone(), 1, dist.ReduceOp.SUM).wait()
+    same(summed, everybody.sum(0) if rank == 1 else mine)
+    group.broadcast(brought := mine.clone(), 1).wait()
+    same(brought, everybody[1])
+    group.allgather(parts := [torch.zeros_like(mine) for _ in everybody], mine).wait()
+    same(torch.stack(parts), everybody)
+    group.gather(parts := [torch.zeros_like(mine) for _ in everybody] if rank == 1 else [], mine, root=1).wait()
+    assert rank != 1 or torch.equal(torch.stack(parts), everybody)
+    group.scatter(part := torch.zeros_like(mine), list(everybody) if rank == 1 else [], 1).wait()
+    same(part, everybody[rank])
+    group.reduce_scatter(part := torch.zeros(3), [torch.full((3,), float(r)) for r in range(world)]).wait()
+    same(part, torch.full((3,), float(rank * world)))
+    group.barrier().wait()
+    group.barrier(timeout=timedelta(seconds=60)).wait()
+    group.barrier(dist.BarrierOptions()).wait()
+    with pytest.raises(TypeError, match=r"called with \(Tensor, str\); it takes allreduce\(tensors, opts\); "):
+        group.allreduce(mine, "sum")
+
+
+def test_methods_of_the_group_take_the_forms_of_torch(ranks: Ranks) -> None:
+    ranks.run(group_methods)
 
 
 # ---------------------------------------------------------------------------------------------- what is not there

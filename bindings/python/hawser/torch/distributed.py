@@ -19,16 +19,11 @@ from typing import Any
 import torch  # type: ignore[import-not-found,unused-ignore]
 import torch.distributed as dist  # type: ignore[import-not-found,unused-ignore]
 from torch._C._distributed_c10d import (  # type: ignore[import-not-found,unused-ignore]
-    AllgatherOptions,
     AllreduceOptions,
-    BarrierOptions,
-    BroadcastOptions,
-    GatherOptions,
-    ReduceOptions,
     ReduceScatterOptions,
-    ScatterOptions,
 )
 
+from hawser.torch import distributed_call_forms as forms
 from hawser.torch.distributed_collectives import Collectives
 from hawser.torch.distributed_messages import Messages, MessageWork
 from hawser.torch.distributed_queue import OperationQueue, QueuedWork
@@ -80,20 +75,26 @@ class HawserProcessGroup(_ProcessGroup):  # type: ignore[misc]
     def setGroupDesc(self, description: str) -> None:
         self._group_desc = description
 
-    def allreduce(self, tensors: Tensors, opts: Any = None) -> QueuedWork:
-        return self._collectives.all_reduce(tensors, (opts or AllreduceOptions()).reduceOp)
+    # Each of these may be called with options or without, as torch's own groups: `distributed_call_forms`.
+
+    def allreduce(self, *arguments: Any, **named: Any) -> QueuedWork:
+        call = forms.ALL_REDUCE.taken(arguments, named)
+        return self._collectives.all_reduce(call.tensors[0], call.options.reduceOp)
 
     def allreduce_coalesced(self, tensors: Tensors, opts: Any = None) -> QueuedWork:
         return self._collectives.all_reduce(tensors, (opts or AllreduceOptions()).reduceOp)
 
-    def reduce(self, tensors: Tensors, opts: Any = None) -> QueuedWork:
-        opts = opts or ReduceOptions()
-        return self._collectives.reduce(_only(tensors), opts.reduceOp, opts.rootRank, self._own_rank)
+    def reduce(self, *arguments: Any, **named: Any) -> QueuedWork:
+        call = forms.REDUCE.taken(arguments, named)
+        opts = call.options
+        return self._collectives.reduce(_only(call.tensors[0]), opts.reduceOp, opts.rootRank, self._own_rank)
 
-    def broadcast(self, tensors: Tensors, opts: Any = None) -> QueuedWork:
-        return self._collectives.broadcast(tensors, (opts or BroadcastOptions()).rootRank)
+    def broadcast(self, *arguments: Any, **named: Any) -> QueuedWork:
+        call = forms.BROADCAST.taken(arguments, named)
+        return self._collectives.broadcast(call.tensors[0], call.options.rootRank)
 
-    def allgather(self, outputs: list[Tensors], inputs: Tensors, opts: Any = None) -> QueuedWork:
+    def allgather(self, *arguments: Any, **named: Any) -> QueuedWork:
+        outputs, inputs = forms.ALL_GATHER.taken(arguments, named).tensors
         return self._collectives.all_gather(outputs, inputs, outputs)
 
     def allgather_coalesced(self, outputs: list[Tensors], inputs: Tensors, opts: Any = None) -> QueuedWork:
@@ -107,18 +108,23 @@ class HawserProcessGroup(_ProcessGroup):  # type: ignore[misc]
     def all_gather_single_coalesced(self, outputs: Tensors, inputs: Tensors, opts: Any = None) -> QueuedWork:
         return self._collectives.all_gather_single(outputs, inputs)
 
-    def gather(self, outputs: list[Tensors], inputs: Tensors, opts: Any = None) -> QueuedWork:
-        opts = opts or GatherOptions()
-        is_root = opts.rootRank == self._own_rank
-        return self._collectives.gather(outputs[0] if is_root else None, _only(inputs), opts.rootRank)
+    def gather(self, *arguments: Any, **named: Any) -> QueuedWork:
+        call = forms.GATHER.taken(arguments, named)
+        outputs, inputs = call.tensors
+        is_root = call.options.rootRank == self._own_rank
+        return self._collectives.gather(outputs[0] if is_root else None, _only(inputs), call.options.rootRank)
 
-    def scatter(self, outputs: Tensors, inputs: list[Tensors], opts: Any = None) -> QueuedWork:
-        opts = opts or ScatterOptions()
-        parts = inputs[0] if opts.rootRank == self._own_rank else None
-        return self._collectives.scatter(_only(outputs), parts, opts.rootRank)
+    def scatter(self, *arguments: Any, **named: Any) -> QueuedWork:
+        call = forms.SCATTER.taken(arguments, named)
+        outputs, inputs = call.tensors
+        root = call.options.rootRank
+        parts = inputs[0] if root == self._own_rank else None
+        return self._collectives.scatter(_only(outputs), parts, root)
 
-    def reduce_scatter(self, outputs: Tensors, inputs: list[Tensors], opts: Any = None) -> QueuedWork:
-        return self._collectives.reduce_scatter(outputs, inputs, (opts or ReduceScatterOptions()).reduceOp)
+    def reduce_scatter(self, *arguments: Any, **named: Any) -> QueuedWork:
+        call = forms.REDUCE_SCATTER.taken(arguments, named)
+        outputs, inputs = call.tensors
+        return self._collectives.reduce_scatter(outputs, inputs, call.options.reduceOp)
 
     def reduce_scatter_single(self, output: torch.Tensor, input: torch.Tensor, opts: Any = None) -> QueuedWork:
         return self.reduce_scatter_single_coalesced([output], [input], opts)
@@ -126,7 +132,8 @@ class HawserProcessGroup(_ProcessGroup):  # type: ignore[misc]
     def reduce_scatter_single_coalesced(self, outputs: Tensors, inputs: Tensors, opts: Any = None) -> QueuedWork:
         return self._collectives.reduce_scatter_single(outputs, inputs, (opts or ReduceScatterOptions()).reduceOp)
 
-    def barrier(self, opts: BarrierOptions | None = None) -> QueuedWork:
+    def barrier(self, *arguments: Any, **named: Any) -> QueuedWork:
+        forms.BARRIER.taken(arguments, named)
         return self._collectives.barrier()
 
     # Former versions of torch call them so.
