@@ -23,7 +23,8 @@ from torch_ranks import Ranks, started  # noqa: E402
 
 import hawser  # noqa: E402
 from hawser.torch.distributed import Options, ProcessGroupBroken  # noqa: E402
-from hawser.torch.distributed_queue import QueuedWork  # noqa: E402
+from hawser.torch.distributed_queue import QueuedWork, WaitTimeout  # noqa: E402
+from hawser.torch.distributed_rendezvous import GatheringTimeout  # noqa: E402
 
 STEPS = 5
 BATCH = 12
@@ -332,9 +333,60 @@ def test_a_rank_that_does_not_call_is_named() -> None:
     with hawser.Master("127.0.0.1:0", bootstrap_ms=200, call_wait_ms=500) as master:
         with started(2, environment={"HAWSER_MASTER": master.address}) as ranks:
             assert not ranks.on(0, begin_sum)
-            assert "rank 1 at" in ranks.on(0, sum_that_fails)
+            sentence = ranks.on(0, sum_that_fails)
+            assert "rank 1 at" in sentence and "timed out" in sentence and " timeout " in sentence
             assert all("rank 0 at" in sentence for sentence in ranks.on(1, everything_fails))
             ranks.end()
+
+
+def wait_shortly() -> str:
+    work, _ = HELD["sum"]
+    with pytest.raises(dist.DistBackendError) as caught:
+        work.wait(timedelta(milliseconds=20))
+    assert isinstance(caught.value, hawser.errors.Timeout) and not work.is_completed()
+    return str(caught.value)
+
+
+def finish_with(timeout: timedelta) -> str:
+    """A sum that takes too long by itself."""
+    options = dist.AllreduceOptions()
+    options.timeout = timeout
+    group: Any = dist.group.WORLD
+    with pytest.raises(ProcessGroupBroken) as caught:
+        group.allreduce([torch.ones(3)], options).wait()
+    return str(caught.value)
+
+
+def test_the_bound_of_a_wait_and_of_a_call() -> None:
+    with started(2) as ranks:
+        assert not ranks.on(0, begin_sum)
+        assert "the wait timed out" in ranks.on(0, wait_shortly)
+        ranks.on(1, begin_sum)
+        assert ranks.run(finish_sum) == [2.0, 2.0]
+        sentence = ranks.on(0, finish_with, timedelta(milliseconds=300))
+        assert "timed out" in sentence and "0.3 s" in sentence
+        assert all("rank 0 at" in sentence for sentence in ranks.on(1, everything_fails))
+        ranks.end()
+
+
+def late_by_the_timeout_of_the_group() -> str:
+    group: Any = dist.group.WORLD
+    group.set_timeout(timedelta(milliseconds=300))
+    with pytest.raises(ProcessGroupBroken, match="timed out") as caught:
+        dist.barrier()
+    return str(caught.value)
+
+
+def test_the_timeout_of_a_group_may_be_changed() -> None:
+    with started(2) as ranks:
+        assert "0.3 s" in ranks.on(0, late_by_the_timeout_of_the_group)
+        ranks.end()
+
+
+def test_errors_are_those_of_torch_too() -> None:
+    for kind in (GatheringTimeout, ProcessGroupBroken, WaitTimeout):
+        assert issubclass(kind, RuntimeError) and issubclass(kind, hawser.HawserError)
+    assert issubclass(GatheringTimeout, dist.DistStoreError) and issubclass(GatheringTimeout, TimeoutError)
 
 
 def different_calls() -> str:
@@ -379,7 +431,9 @@ def test_ranks_that_do_not_come_are_named() -> None:
     ranks = Ranks(2, timeout=timedelta(seconds=2), environment={"WORLD_SIZE": "3"})
     try:
         for rank in range(len(ranks)):
-            assert "2 did not come" in ranks.failure(rank)  # of the others, one may be late on a busy machine
+            failure = ranks.failure(rank)
+            assert failure.startswith("GatheringTimeout: the process group timed out")
+            assert "2 did not come" in failure  # of the others, one may be late on a busy machine
     finally:
         ranks.close()
 

@@ -8,23 +8,30 @@ under way waits for that.
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
 import torch  # type: ignore[import-not-found,unused-ignore]
+import torch.distributed as dist  # type: ignore[import-not-found,unused-ignore]
 from torch._C._distributed_c10d import Work  # type: ignore[import-not-found,unused-ignore]
 from torch.futures import Future  # type: ignore[import-not-found,unused-ignore]
 
 from hawser.errors import Timeout
+from hawser.torch.distributed_profiling import CallRecord
 from hawser.torch.distributed_streams import StreamOrder
 from hawser.torch.distributed_work_lifetime import drop_unheld, keep_while_held
 
-__all__ = ["Operation", "OperationQueue", "QueuedWork", "overlap"]
+__all__ = ["Operation", "OperationQueue", "QueuedWork", "WaitTimeout", "overlap"]
 
 _AHEAD_MAX = 16
+
+
+class WaitTimeout(Timeout, dist.DistBackendError):  # type: ignore[misc,unused-ignore]
+    """The bound of a `wait` has passed. The call goes on. Also a torch.distributed.DistBackendError."""
 
 
 class Operation(ABC):
@@ -73,13 +80,16 @@ class QueuedWork(Work):  # type: ignore[misc,unused-ignore]
 
         All-reduces on CUDA: the current stream waits, and the host goes on. If the call fails then, the group's next
         call raises its error. All others, those with a bound, and those of a group with `blocking_wait`: blocks, and
-        raises what the call raised, and Timeout; the call goes on then.
+        raises what the call raised, and WaitTimeout; the call goes on then.
         """
         seconds = timeout.total_seconds()
         if seconds <= 0 and self._makes_stream_wait():
             return True
         if not self._ended.wait(seconds if seconds > 0 else None):
-            raise Timeout(f"the collective has not ended within {seconds:g} s; it goes on")
+            raise WaitTimeout(
+                f"the wait timed out: the collective has not ended within {seconds:g} s. It goes on; wait again, or "
+                "look at what the other ranks do."
+            )
         if self._error is not None:
             raise self._error
         return True
@@ -147,9 +157,14 @@ class QueuedWork(Work):  # type: ignore[misc,unused-ignore]
 class _Entry:
     """An operation in the queue. Made by the caller's thread."""
 
-    def __init__(self, operation: Operation, result: Any) -> None:
+    def __init__(
+        self, operation: Operation, result: Any, record: CallRecord | None, timeout_s: float | None
+    ) -> None:
         self.operation = operation
         self.work = QueuedWork(operation, result)
+        self.timeout_s = timeout_s
+        self.ends = None if timeout_s is None else time.monotonic() + timeout_s
+        self._record = record
         self.is_begun = False
         self.error: BaseException | None = None
         self._order = StreamOrder(operation.tensors)
@@ -172,28 +187,54 @@ class _Entry:
                 self._order.synchronize()
             except Exception as error:
                 self.error = error
+        if self._record is not None:
+            self._record.end()
 
 
 class OperationQueue:
     """Runs operations in their order. Safe to use from several threads, although c10d wants one order of calls."""
 
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
+    def __init__(self, on_late: Callable[[float], None] = lambda timeout_s: None) -> None:
+        """on_late: called with a bound that has passed, in a thread of its own. It is to end what is under way."""
+        lock = threading.RLock()
+        self._changed = threading.Condition(lock)
+        self._bounded = threading.Condition(lock)  # there is a call with a bound
+        self._on_late = on_late
+        self._watch: threading.Thread | None = None
+        self._count = 0
+        self._coalesced: list[QueuedWork] | None = None
         self._entries: deque[_Entry] = deque()
         self._is_closed = False
         self._thread = threading.Thread(target=self._serve, name="hawser-process-group", daemon=True)
         self._thread.start()
 
-    def submit(self, operation: Operation, result: Any) -> QueuedWork:
-        """Does not block. After `close`, the operation still is called, to raise what it then raises."""
+    @property
+    def count(self) -> int:
+        """How many operations were submitted."""
+        return self._count
+
+    def submit(
+        self, operation: Operation, result: Any, *, record: CallRecord | None = None, timeout_s: float | None = None
+    ) -> QueuedWork:
+        """Does not block. After `close`, the operation still is called, to raise what it then raises.
+
+        Args:
+            record: ended with the operation.
+            timeout_s: if it has not ended by then, `on_late` is called.
+        """
         drop_unheld()
-        entry = _Entry(operation, result)
+        entry = _Entry(operation, result, record, timeout_s)
         with self._changed:
+            self._count += 1
+            if self._coalesced is not None:
+                self._coalesced[:] = [entry.work]
             is_served = not self._is_closed
             if is_served:
                 self._entries.append(entry)
                 self._begin_ahead()
                 self._changed.notify()
+                if entry.ends is not None:
+                    self._watch_bounds()
         if not is_served:
             entry.finish()
             entry.work.end(entry.error)
@@ -204,10 +245,43 @@ class OperationQueue:
         with self._changed:
             self._is_closed = True
             self._changed.notify()
+            self._bounded.notify()
+
+    def start_coalescing(self) -> None:
+        """Calls from now on are one for whoever waits: see `end_coalescing`."""
+        self._coalesced = []
+
+    def end_coalescing(self) -> QueuedWork | None:
+        """The last call since then, which ends last. An error of one is one of all later ones. None: there was none."""
+        calls, self._coalesced = self._coalesced, None
+        return calls[-1] if calls else None
 
     def join(self, timeout_s: float) -> None:
         """After `close`: blocks until the thread has ended, at most so long."""
         self._thread.join(timeout_s)
+
+    def _watch_bounds(self) -> None:
+        """With the lock."""
+        if self._watch is None:
+            self._watch = threading.Thread(target=self._serve_bounds, name="hawser-process-group-bounds", daemon=True)
+            self._watch.start()
+        self._bounded.notify()
+
+    def _serve_bounds(self) -> None:
+        while True:
+            with self._bounded:
+                while (late := self._late()) is None:
+                    if self._is_closed:
+                        return
+                    ends = [entry.ends for entry in self._entries if entry.ends is not None]
+                    self._bounded.wait(max(0.0, min(ends) - time.monotonic()) if ends else None)
+                late.ends = None
+            assert late.timeout_s is not None
+            self._on_late(late.timeout_s)
+
+    def _late(self) -> _Entry | None:
+        now = time.monotonic()
+        return next((entry for entry in self._entries if entry.ends is not None and entry.ends <= now), None)
 
     def _begin_ahead(self) -> None:
         """Begins what may run beside what is under way. With the lock."""

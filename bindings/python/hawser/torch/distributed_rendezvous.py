@@ -28,7 +28,7 @@ from hawser import Communicator, HawserError, Master, Plan, Quantization
 from hawser.errors import Closed, MasterRestarted, Timeout
 from hawser.keys import Path
 
-__all__ = ["Gathered", "Options", "gather"]
+__all__ = ["Gathered", "GatheringTimeout", "Options", "gather"]
 
 _MASTER_KEY = "hawser/master"
 _FAILED = "failed: "
@@ -36,6 +36,10 @@ _BOOTSTRAP_MS = 250
 """All ranks are there when the master starts: it need not collect them for longer."""
 _REDIAL_MS = 10_000
 """A master that lived in a rank's process does not come back after that: only a broken connection does."""
+
+
+class GatheringTimeout(Timeout, dist.DistStoreError):  # type: ignore[misc,unused-ignore]
+    """Not all ranks of a process group came in time. Also a torch.distributed.DistStoreError, and so a RuntimeError."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +79,11 @@ class Options:
     insecure: bool = False
     blocking_wait: bool = False
 
+    @property
+    def _timeout(self) -> None:
+        """Torch asks its own options so (DeviceMesh): here the timeout is that of `init_process_group`."""
+        return None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Gathered:
@@ -96,7 +105,7 @@ def gather(
 ) -> Gathered:
     """Blocks until all ranks of the group are linked, at most `timeout`.
 
-    Raises Timeout (says which ranks are missing), and what `Communicator.connect` and `Master` raise.
+    Raises GatheringTimeout (says which ranks are missing), and what `Communicator.connect` and `Master` raise.
     """
     meeting = _Meeting(store, rank=rank, size=size, timeout=timeout)
     named = options.master or (os.environ.get("HAWSER_MASTER", "") if is_default else "")
@@ -223,7 +232,7 @@ class _Meeting:
             self.check_sizes()
             raise self.late() from error
 
-    def late(self) -> Timeout:
+    def late(self) -> GatheringTimeout:
         """The error of a bound that has passed, with who is missing."""
         missing = [rank for rank in range(self._size) if not self._store.check([self._key(rank)])]
         whom = (
@@ -231,9 +240,9 @@ class _Meeting:
             if missing
             else "all ranks came, but not all could be linked"
         )
-        return Timeout(
-            f"the process group of {self._size} ranks was not complete after {self.timeout.total_seconds():g} s: "
-            f"{whom}. Look at what those ranks print, or give init_process_group a longer timeout."
+        return GatheringTimeout(
+            f"the process group timed out: its {self._size} ranks were not complete after "
+            f"{self.timeout.total_seconds():g} s: {whom}. Look at what those ranks print, or give init_process_group a longer timeout."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -39,6 +40,7 @@ class StaticGroup:
         self._lock = threading.Lock()
         self._broken: ProcessGroupBroken | None = None
         self._is_closed = False
+        self._expired_s: float | None = None
 
     @property
     def comm(self) -> Communicator:
@@ -128,12 +130,23 @@ class StaticGroup:
                 return ProcessGroupBroken("the process group was destroyed")
             if self._broken is not None:
                 return _again(self._broken)
-            self._broken = ProcessGroupBroken(_sentence(error, self.size, [self._gathered.names[r] for r in missing]))
+            if self._expired_s is not None and isinstance(error, Closed):
+                error = Timeout(f"a call has not ended within {self._expired_s:g} s on this rank")
+            lost = [self._gathered.names[r] for r in missing]
+            self._broken = ProcessGroupBroken(_sentence(error, self.rank_at, lost))
             self._broken.code = error.code
         if not missing:
             # Only this rank knows: the others are told by its leaving, instead of waiting for its next call.
             self.comm.close()
         return self._broken
+
+    def expire(self, timeout_s: float) -> None:
+        """A call's own bound has passed: it and all others end with ProcessGroupBroken. Does not block."""
+        with self._lock:
+            if self._gathered is None or self._is_closed or self._broken is not None or self._expired_s is not None:
+                return
+            self._expired_s = timeout_s
+        self.comm.close()
 
     def close(self) -> None:
         """Leaves; a master in this process serves until the others have left, at most 10 s: see `finish_leaving`."""
@@ -185,17 +198,29 @@ def finish_leaving() -> None:
         leaving.join(_LEAVE_S + 2)
 
 
-def _sentence(error: HawserError, size: int, lost: list[str]) -> str:
-    text = str(error).rstrip()
+def _sentence(error: HawserError, rank_at: list[int], lost: list[str]) -> str:
+    text = _with_ranks_of_torch(str(error).rstrip(), rank_at)
     if text and text[-1] not in ".!?":
         text += "."
     if isinstance(error, (InvalidArgument, InvalidUsage)):
         return f"{text} The process group has ended with that, because the other ranks wait for this call."
+    if isinstance(error, Timeout):
+        text = f"The call timed out because its timeout passed: {text}"
     whom = f", and lost {', '.join(lost)}" if lost else ""
     return (
-        f"{text} But a torch process group cannot go on: it was made of {size} ranks{whom}. Restart the job, or train "
-        "with hawser.torch.DataParallel or DiLoCo, which go on with the rest."
+        f"{text} But a torch process group cannot go on: it was made of {len(rank_at)} ranks{whom}. Restart the job, "
+        "or train with hawser.torch.DataParallel or DiLoCo, which go on with the rest."
     )
+
+
+def _with_ranks_of_torch(text: str, rank_at: list[int]) -> str:
+    """The library says a root by its position in the view, and a member by its name, which has torch's rank."""
+
+    def of_torch(found: re.Match[str]) -> str:
+        place = int(found[1])
+        return f"from rank {rank_at[place]}" if place < len(rank_at) else found[0]
+
+    return re.sub(r"\bfrom rank (\d+)\b(?! at )", of_torch, text)
 
 
 def _again(broken: ProcessGroupBroken) -> ProcessGroupBroken:
