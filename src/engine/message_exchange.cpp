@@ -194,7 +194,8 @@ void MessageExchange::begin_to_receive(Instant now, PeerId from, const OpKey& ke
     message.aside = {};
   }
   message.receive = receive;
-  if (peer.former == 0) out.sends.push_back({.to = from, .frame = control(FrameKind::ready, message_key_of_receiver(key))});
+  if (peer.former == 0)
+    out.sends.push_back({.to = from, .frame = control(FrameKind::ready, message_key_of_receiver(key))});
   if (message.chunks_left == 0) received_whole(now, from, key, out);
 }
 

@@ -218,9 +218,9 @@ struct WorkDone {
 /// Time has passed.
 struct EngineTick {};
 
-using EngineEvent = std::variant<SetTermCall, ConnectCall, UpdateTopologyCall, WaitCall, CollectiveStart, MessageCall, LeaveCall,
-                                 MasterUp, OfferStateCall, MasterDown, MasterSaid, LinkUp, LinkDown, LinkRefused,
-                                 LinkUnreached, StraightFailed, LinkSampled, WorkDone, EngineTick>;
+using EngineEvent = std::variant<SetTermCall, ConnectCall, UpdateTopologyCall, WaitCall, CollectiveStart, MessageCall,
+                                 LeaveCall, MasterUp, OfferStateCall, MasterDown, MasterSaid, LinkUp, LinkDown,
+                                 LinkRefused, LinkUnreached, StraightFailed, LinkSampled, WorkDone, EngineTick>;
 
 // ---------------------------------------------------------------------------------------- actions out
 

@@ -164,13 +164,8 @@ TEST_CASE("messages come whole, once and in the order of their sending, in whate
   for (std::uint64_t seed = 1; seed <= 400; ++seed) {
     Random random(seed);
     Net net(3);
-    struct Sent {
-      std::uint64_t call, from, to, tag;
-    };
     std::map<std::tuple<std::uint64_t, std::uint64_t, std::uint64_t>, std::vector<std::uint64_t>> lanes;
-    std::vector<Sent> planned;
     // Sends, and receives with the right sizes in their order, at random moments.
-    std::map<std::uint64_t, std::uint64_t> answered;
     std::vector<std::tuple<std::uint64_t, std::uint64_t, std::uint64_t, std::size_t>> receives;
     for (int i = 0; i < 12; ++i) {
       const std::uint64_t from = 1 + random.below(3);
@@ -180,7 +175,8 @@ TEST_CASE("messages come whole, once and in the order of their sending, in whate
       const std::uint64_t call = net.send(from, to, tag, pattern(bytes, seed * 100 + static_cast<std::uint64_t>(i)));
       lanes[{from, to, tag}].push_back(call);
       receives.emplace_back(to, from, tag, bytes);
-      while (!net.wires.empty() && random.below(3) == 0) net.deliver(random.below(net.wires.size()), random.below(5) == 0);
+      while (!net.wires.empty() && random.below(3) == 0)
+        net.deliver(random.below(net.wires.size()), random.below(5) == 0);
     }
     std::map<std::tuple<std::uint64_t, std::uint64_t, std::uint64_t>, std::size_t> next;
     std::map<std::uint64_t, std::uint64_t> expected;

@@ -91,11 +91,12 @@ def reduce_with_hawser(
         if size >= MIB:
             say(f"  call {match[1]}: {seconds:.2f} s  {match[3]}")
 
+    amount = ["--rounds", str(calls)] if seconds is None else ["--seconds", str(seconds)]
     run = run_in_lab(
         programs.wan,
         network,
         [programs.hawser, "bench", "member", "--master", "{master}", "--world", "{commands}", "--listen", "{address}"]
-        + ["--sizes", str(size), *(["--rounds", str(calls)] if seconds is None else ["--seconds", str(seconds)]), *options],
+        + ["--sizes", str(size), *amount, *options],
         options=["--master", "--hawser", programs.hawser],
         limit_s=limit_s,
         on_line=lambda line: take(line.text, line.since_s),
