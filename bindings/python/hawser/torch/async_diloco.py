@@ -9,10 +9,11 @@ from typing import Any
 from hawser import Communicator, Plan, Quantization
 from hawser.choices import plan_of, quantization_of
 from hawser.torch.admission import OnAlone
+from hawser.torch.bad_numbers import OnBad
 from hawser.torch.checkpoint import Resume
 from hawser.torch.fragment import Fragment, OuterSettings
 from hawser.torch.model_content import Buffers, Frozen, ModelContent, Parameters
-from hawser.torch.outer_loop import FIRST_TAG, GroupSettings, OnBad, OuterLoop
+from hawser.torch.outer_loop import FIRST_TAG, GroupSettings, OuterLoop
 from hawser.torch.site import Site
 
 __all__ = ["AsyncDiLoCo"]
@@ -134,7 +135,7 @@ class AsyncDiLoCo(OuterLoop):
         self._admission.state.withdraw()
         if total > 0:
             self._fragment.step()
-            self._refuse_bad_outer("the outer step is too large, and is not told to the others")
+            self._bad_numbers.refuse_outer("the outer step is too large, and is not told to the others")
         self._trained_at = self.outer_steps + (total > 0)
         self._admission.set_progress(self._trained_at, _LAUNCH, total)
 
@@ -144,7 +145,7 @@ class AsyncDiLoCo(OuterLoop):
         self._fragment.take_delta()
         self._fragment.take_start()
         self._fragment.scale_delta(self._ask_weight(0))
-        if self._leaves_out(0):
+        if self._bad_numbers.leaves_out(0):
             self._fragment.restart()
 
     def _enter(self) -> None:

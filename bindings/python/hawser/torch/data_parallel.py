@@ -12,8 +12,8 @@ import torch  # type: ignore[import-not-found,unused-ignore]
 from hawser import Communicator, Plan, Quantization, ReduceOp
 from hawser.choices import plan_of, quantization_of
 from hawser.errors import HawserError
+from hawser.torch.bad_numbers import OnBad, check_on_bad
 from hawser.torch.model_content import ModelContent, Parameters
-from hawser.torch.outer_loop import OnBad
 from hawser.torch.reduction import Reduction
 from hawser.torch.roll_call import Part, RollCall
 
@@ -63,8 +63,7 @@ class DataParallel:
         on_bad: OnBad = "leave-out",
         first_tag: int = 1 << 41,
     ) -> None:
-        if on_bad not in ("leave-out", "raise", "take"):
-            raise ValueError(f'on_bad is {on_bad!r}; give "leave-out", "raise" or "take"')
+        check_on_bad(on_bad)
         # Parameters and buffers are the caller's to share.
         self._content = ModelContent(model_parameters, "local", "local", "DataParallel")
         parameters = [parameter for _, parameter in self._content.trained]

@@ -12,10 +12,11 @@ from hawser import Communicator, Plan, Quantization
 from hawser.choices import plan_of, quantization_of
 from hawser.errors import TooFewPeers
 from hawser.torch.admission import OnAlone
+from hawser.torch.bad_numbers import OnBad
 from hawser.torch.checkpoint import Resume
 from hawser.torch.fragment import Fragment, OuterSettings
 from hawser.torch.model_content import Buffers, Frozen, ModelContent, Parameters
-from hawser.torch.outer_loop import FIRST_TAG, GroupSettings, OnBad, OuterLoop
+from hawser.torch.outer_loop import FIRST_TAG, GroupSettings, OuterLoop
 from hawser.torch.site import Fate, Site
 
 __all__ = ["DiLoCo"]
@@ -64,7 +65,8 @@ class DiLoCo(OuterLoop):
         on_alone: what to do if all others are gone: "wait" for somebody, or "continue" alone.
         alone_timeout_s: how long it waits then, and for min_members, before it raises RuntimeError.
         min_members: with fewer members the group waits, and its log says for whom, instead of making an outer step. The
-            same on all members. AsyncDiLoCo and StreamingDiLoCo finish what is under way, and wait at the round's end.
+            same on all members; not for sites. AsyncDiLoCo and StreamingDiLoCo finish what is under way, and wait at the
+            end of the round.
         weight_unit: weights are divided by it before they scale values. A power of two near the usual weight keeps
             values in range if they travel as float16. The same on all members.
         error_feedback: the loss of quantisation is added to the next reduction (8 bytes per parameter).
@@ -168,7 +170,7 @@ class DiLoCo(OuterLoop):
             return False
         if self._rate_groups is None:
             self._fragment.take_delta(self._ask_weight(0))
-        self._leaves_out(0)  # after the reduction L = Θ anyway
+        self._bad_numbers.leaves_out(0)  # after the reduction L = Θ anyway
         self._called_at = time.monotonic()
         self._begin_outer_step()
         self._outer_step()
@@ -228,7 +230,7 @@ class DiLoCo(OuterLoop):
                 self._fragment.step()
             else:
                 self._fragment.step([self._outer_lr * float(self._rates[group]) for group in self._rate_groups])
-            self._refuse_bad_outer("the outer step is too large, and is not told to the others")
+            self._bad_numbers.refuse_outer("the outer step is too large, and is not told to the others")
         self._sums[0].is_left_out = False
         self._fragment.restart()
         self._elected.stage()

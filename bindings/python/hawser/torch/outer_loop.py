@@ -8,13 +8,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch  # type: ignore[import-not-found,unused-ignore]
 
 from hawser import Communicator, HawserError, Plan, PrefetchInfo, Quantization
 from hawser.errors import TooFewPeers
 from hawser.torch.admission import Admission, OnAlone
+from hawser.torch.bad_numbers import BadNumbers, OnBad
 from hawser.torch.checkpoint import Resume, check_checkpoint, read_checkpoint
 from hawser.torch.elected_content import ElectedContent
 from hawser.torch.fragment import Fragment
@@ -26,19 +27,13 @@ from hawser.torch.settings import Settings, described_model, described_quantizat
 from hawser.torch.site import Fate, Site, shard
 from hawser.torch.user_state import entry_of
 
-__all__ = ["FIRST_TAG", "GroupSettings", "OnBad", "OuterLoop"]
+__all__ = ["FIRST_TAG", "GroupSettings", "OuterLoop"]
 
 T = TypeVar("T")
 FIRST_TAG = 1 << 40
 """Tags from this one on are used, unless another is given."""
 
-OnBad = Literal["leave-out", "raise", "take"]
-"""What to do with a difference of this member that is not finite."""
-
 _BUCKET_BYTES = 32 << 20
-_NAMES_MAX = 8
-_FRUITLESS_MAX = 4
-"""So many reductions in a row may come to nothing because of numbers that are not finite."""
 _log = logging.getLogger("hawser")
 
 
@@ -80,8 +75,6 @@ class OuterLoop(ABC):
             raise ValueError("sync_every must be 1 or more")
         if settings.weight_unit < 1:
             raise ValueError("weight_unit must be 1 or more")
-        if settings.on_bad not in ("leave-out", "raise", "take"):
-            raise ValueError(f'on_bad is {settings.on_bad!r}; give "leave-out", "raise" or "take"')
         self.inner = inner_optimizer
         self.sync_every = sync_every
         self._settings = settings
@@ -118,6 +111,9 @@ class OuterLoop(ABC):
             settings=Settings(self._terms(terms, tensors)),
             site=settings.site,
         )
+        self._bad_numbers = BadNumbers(
+            settings.on_bad, settings.weight_unit, self._admission, self._fragments, self._sums, inner_optimizer
+        )
         self._local_steps = 0
         self._counted = 0  # the mark of those who counted in the last sum
         self._trained_at = -1  # the outer steps that L is built on; -1: it counts for nothing
@@ -126,7 +122,6 @@ class OuterLoop(ABC):
         self._called_at = self._ended_at = time.monotonic()
         self._members_then: dict[int, str] | None = None  # of the round before
         self._bytes_then = (0, 0)
-        self._fruitless = 0  # reductions in a row that came to nothing because of numbers that are not finite
 
     def _terms(self, own: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:
         """What all members of the group must have alike. Those of another first tag may be beside these."""
@@ -265,7 +260,7 @@ class OuterLoop(ABC):
         With error_feedback, what is owed is not in it (`error_norms` tells how much that is). Raises FloatingPointError
         if the group's parameters are not finite.
         """
-        self._refuse_bad_outer("nothing is saved")
+        self._bad_numbers.refuse_outer("nothing is saved")
         return {
             "class": type(self).__name__,
             "inner": self.inner.state_dict(),
@@ -332,7 +327,7 @@ class OuterLoop(ABC):
         self._enter()
         self._members_then = self._admission.members()
         self._ended_at = time.monotonic()
-        self._refuse_bad_outer("they are what this run would begin with; start from others")
+        self._bad_numbers.refuse_outer("they are what this run would begin with; start from others")
 
     def _load(self, saved: dict[str, Any]) -> None:
         self.inner.load_state_dict(saved["inner"])
@@ -396,72 +391,16 @@ class OuterLoop(ABC):
         self._sums[index].weight = weight
         return weight / self._settings.weight_unit
 
-    # ------------------------------------------------------------------------------------------- bad numbers
-
-    def _leaves_out(self, index: int) -> bool:
-        """With Δ of a fragment taken: whether it is not finite, at a rank of the site. It counts for nothing then, and
-        what this member's inner optimiser remembers is mended. The caller sets L = Θ in all fragments."""
-        each, fragment = self._sums[index], self._fragments[index]
-        each.is_left_out = False
-        if self._settings.on_bad == "take":
-            return False
-        bad = fragment.bad_differences()
-        if not self._admission.any_of_the_site(bool(bad)):
-            return False
-        where = f"in {_listed(bad)}" if bad else "at another rank of this site"
-        if self._settings.on_bad == "raise":
-            raise FloatingPointError(
-                f"what this member has learnt since outer step {self.outer_steps} is not finite {where}, and on_bad is "
-                '"raise"; the others go on when its communicator is closed'
-            )
-        fragment.clear_delta()
-        each.weight = 0
-        each.is_left_out = True
-        reset = _mend_inner(self.inner)
-        _log.warning(
-            "what this member has learnt since outer step %d is not finite %s: it is left out of the next outer step, and "
-            "goes on from the group's parameters%s",
-            self.outer_steps,
-            where,
-            f"; its inner optimizer's state of {reset} parameters begins anew" if reset else "",
-        )
-        return True
+    # ------------------------------------------------------------------------------------------ the outer step
 
     def _average(self, index: int, total: int) -> int:
         """Makes the average of a fragment's sum; gives the sum of the weights. 0: there is nothing to make a step with,
         also if the average is not finite: it is dropped, by all members alike."""
         self._admission.note_names()
         present = self._sums[index].present(self._admission.names)
-        self._say_left_out(present)
-        good = self._good_total(index, total, present)
+        good = self._bad_numbers.average(index, total, present)
         self._report(index, good, present)
         return good
-
-    def _good_total(self, index: int, total: int, present: Present) -> int:
-        fragment = self._fragments[index]
-        if total > 0:
-            fragment.divide(total / self._settings.weight_unit)
-            if not self._admission.any_of_the_site(not fragment.has_good_average()):
-                self._fruitless = 0
-                return total
-            _log.error(
-                "the average after outer step %d is not finite: it is dropped, with what %s have learnt. %s",
-                self.outer_steps,
-                ", ".join(present.counted) or "the members",
-                'Members with on_bad="take" give their numbers unseen'
-                if self._settings.on_bad == "take"
-                else "What this member gave is finite; the sum may be too large for its type on the wire",
-            )
-        elif not present.left_out:
-            return 0
-        self._fruitless += 1
-        if self._fruitless >= _FRUITLESS_MAX:
-            raise FloatingPointError(
-                f"{self._fruitless} reductions in a row had no finite result (the last ones after outer step "
-                f"{self.outer_steps}; left out: {', '.join(present.left_out) or 'nobody'}). The group's parameters are "
-                "those of the last good outer step; lower the learning rate, or look for the cause in the data"
-            )
-        return 0
 
     def _report(self, index: int, total: int, present: Present) -> None:
         """Makes `last_round`: before the progress is set."""
@@ -496,19 +435,6 @@ class OuterLoop(ABC):
     @property
     def _bytes_received(self) -> int:
         return self._admission.bytes_received + sum(each.bytes_received for each in self._sums)
-
-    def _say_left_out(self, present: Present) -> None:
-        if present.left_out:
-            _log.warning(
-                "outer step %d is made without %s: what was learnt there is not finite",
-                self.outer_steps + 1,
-                ", ".join(present.left_out),
-            )
-
-    def _refuse_bad_outer(self, what_then: str) -> None:
-        bad = [name for fragment in self._fragments for name in fragment.bad_outer()]
-        if bad:
-            raise FloatingPointError(f"the group's parameters are not finite in {_listed(bad)}: {what_then}")
 
     # ------------------------------------------------------------------------------------------------ calls
 
@@ -552,24 +478,3 @@ class OuterLoop(ABC):
             each.start()
         assert total is not None
         return self._average(index, total)
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _NAMES_MAX
-    return ", ".join(names[:_NAMES_MAX]) + (f" and {more} more" if more > 0 else "")
-
-
-def _mend_inner(optimizer: Any) -> int:
-    """Zeros for what an optimiser remembers of a parameter, where that is not finite; says of how many parameters."""
-    count = 0
-    for state in getattr(optimizer, "state", {}).values():
-        if not isinstance(state, dict):
-            continue
-        floats = [shard(each) for each in state.values() if torch.is_tensor(each) and each.is_floating_point()]
-        if all(bool(torch.isfinite(each).all()) for each in floats):
-            continue
-        count += 1
-        for each in floats:
-            if each.dim() > 0:  # a step count stays
-                each.zero_()
-    return count

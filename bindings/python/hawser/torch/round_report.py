@@ -62,7 +62,7 @@ class Round:
                 said.append(f"{what.replace('_', ' ')}: {_names(names)}")
         said.append(f"{self.local_s:.3g} s local, {self.group_s:.3g} s in the group ({self.wait_s:.3g} s waiting)")
         said.append(f"{self.bytes_sent} bytes sent, {self.bytes_received} received")
-        said.append(f"plan {self.plan}" + (f" ({self.plan_reason})" if self.plan_reason else ""))
+        said.append(f"plan {self.plan_reason or self.plan}")  # the reason begins with the plan
         return "; ".join(said)
 
 

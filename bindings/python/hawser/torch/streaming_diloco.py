@@ -11,10 +11,11 @@ import torch  # type: ignore[import-not-found,unused-ignore]
 from hawser import Communicator, Plan, Quantization
 from hawser.choices import plan_of, quantization_of
 from hawser.torch.admission import OnAlone
+from hawser.torch.bad_numbers import OnBad
 from hawser.torch.checkpoint import Resume
 from hawser.torch.fragment import Fragment, OuterSettings
 from hawser.torch.model_content import Buffers, Frozen, ModelContent, NamedTensor, Parameters
-from hawser.torch.outer_loop import FIRST_TAG, GroupSettings, OnBad, OuterLoop
+from hawser.torch.outer_loop import FIRST_TAG, GroupSettings, OuterLoop
 from hawser.torch.site import Site
 
 __all__ = ["StreamingDiLoCo"]
@@ -125,7 +126,7 @@ class StreamingDiLoCo(OuterLoop):
         for index, (begin, due) in enumerate(zip(self._starts, self._due)):
             if self._local_steps == begin:
                 self._fragments[index].take_delta(self._ask_weight(index))
-                if self._leaves_out(index):
+                if self._bad_numbers.leaves_out(index):
                     # In all of them, as one bad number spoils all with the next backward.
                     for fragment in self._fragments:
                         fragment.take_over()
@@ -150,7 +151,7 @@ class StreamingDiLoCo(OuterLoop):
         self._admission.state.withdraw()
         if total > 0:
             self._fragments[index].step()
-            self._refuse_bad_outer("the outer step is too large, and is not told to the others")
+            self._bad_numbers.refuse_outer("the outer step is too large, and is not told to the others")
         self._fragments[index].take_over(self._alpha)
         self._trained_at = self.outer_steps + (total > 0)
         self._admission.set_progress(self._trained_at, 0, total)
