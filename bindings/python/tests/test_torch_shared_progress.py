@@ -166,7 +166,7 @@ def test_a_newcomer_takes_the_state_of_the_script(master: hawser.Master, kind: s
             with communicator(master.address, min_peers=2) as comm:
                 toy = Toy(number)
                 own, schedule = state(toy)
-                loop = make(kind, comm, toy, user_state=own)
+                loop = make(kind, comm, toy, user_state=own, on_alone="continue")
                 while not stop.is_set() or loop.local_steps:
                     schedule.step()
                     torch.rand(1, generator=own["order"])

@@ -12,7 +12,7 @@ import torch  # type: ignore[import-not-found,unused-ignore]
 from hawser import optim
 from hawser.torch import device_arithmetic
 
-__all__ = ["add_difference", "clear_momentum", "is_finite", "mix", "outer_step", "pseudo_gradient", "scale"]
+__all__ = ["add_difference", "clear_momentum", "finiteness", "is_finite", "mix", "outer_step", "pseudo_gradient", "scale"]
 
 
 def pseudo_gradient(outer: torch.Tensor, inner: torch.Tensor, delta: torch.Tensor, scale: float = 1.0) -> None:
@@ -54,9 +54,12 @@ def add_difference(local: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> Non
 
 def is_finite(values: torch.Tensor) -> bool:
     """Whether there is neither NaN nor infinity in it. Reads it once; blocks until a device has."""
-    if values.numel() == 0:
-        return True
-    return bool(torch.isfinite(torch.stack(torch.aminmax(values))).all())
+    return values.numel() == 0 or bool(finiteness(values))
+
+
+def finiteness(values: torch.Tensor) -> torch.Tensor:
+    """The same as a bool on the device of the values, of which there are some. The host does not wait for it."""
+    return torch.isfinite(torch.stack(torch.aminmax(values))).all()  # both extremes are NaN if one value is
 
 
 def _by(tensor: torch.Tensor) -> Any:

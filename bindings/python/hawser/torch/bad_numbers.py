@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch  # type: ignore[import-not-found,unused-ignore]
 
+from hawser.torch import arithmetic
 from hawser.torch.admission import Admission
 from hawser.torch.fragment import Fragment
 from hawser.torch.reduction import GroupSum
@@ -138,7 +139,7 @@ def _mend_inner(optimizer: Any) -> int:
         if not isinstance(state, dict):
             continue
         floats = [shard(each) for each in state.values() if torch.is_tensor(each) and each.is_floating_point()]
-        if all(bool(torch.isfinite(each).all()) for each in floats):
+        if all(arithmetic.is_finite(each) for each in floats):
             continue
         count += 1
         for each in floats:

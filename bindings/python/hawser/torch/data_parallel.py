@@ -12,6 +12,7 @@ import torch  # type: ignore[import-not-found,unused-ignore]
 from hawser import Communicator, Plan, Quantization, ReduceOp
 from hawser.choices import plan_of, quantization_of
 from hawser.errors import HawserError
+from hawser.torch import arithmetic
 from hawser.torch.bad_numbers import OnBad, check_on_bad
 from hawser.torch.model_content import ModelContent, Parameters
 from hawser.torch.reduction import Reduction
@@ -128,7 +129,8 @@ class DataParallel:
             bad = [index for index, bucket in enumerate(self._buckets) if not bucket.is_good]
         if bad and self._on_bad == "raise":
             self._reduction.drain()
-            names = [name for name, each in self._content.trained if each.grad is not None and not _is_good(each.grad)]
+            gradients = [(name, each.grad) for name, each in self._content.trained if each.grad is not None]
+            names = [name for name, gradient in gradients if not arithmetic.is_finite(gradient)]
             raise FloatingPointError(
                 f'gradients of this member are not finite in {", ".join(names[:8])}, and on_bad is "raise"; the others go '
                 "on when its communicator is closed"
@@ -224,7 +226,7 @@ class _Bucket:
                 part.zero_()
             else:
                 part.copy_(parameter.grad.detach().reshape(-1))
-        self._good = torch.isfinite(self.flat).all() if is_checked else None
+        self._good = arithmetic.finiteness(self.flat) if is_checked and self.flat.numel() else None
         if self._good is not None and (self.flat.device.type != "cpu" or not self._good):
             self.flat.masked_fill_(~self._good, 0)
 
@@ -240,10 +242,6 @@ class _Bucket:
 
     def _parts(self, flat: torch.Tensor) -> Any:
         return torch.split(flat, [parameter.numel() for parameter in self.parameters])
-
-
-def _is_good(gradient: torch.Tensor) -> bool:
-    return bool(torch.isfinite(gradient).all())
 
 
 def _fill(parameters: list[torch.Tensor], bytes_max: int) -> list[_Bucket]:
