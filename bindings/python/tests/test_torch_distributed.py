@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -18,7 +19,7 @@ from torch_groups import group_of  # noqa: E402
 from torch_ranks import Ranks, started  # noqa: E402
 
 import hawser  # noqa: E402
-from hawser.torch.distributed import HawserProcessGroup, Options  # noqa: E402
+from hawser.torch.distributed import HawserProcessGroup, Options, ProcessGroupBroken  # noqa: E402
 
 DTYPES = ["float32", "bfloat16", "float16", "int64"]
 COUNT = 1003
@@ -195,6 +196,43 @@ def odd_tensors() -> None:
     same(scalar, torch.tensor(sum(range(world))))
 
 
+def bitwise() -> None:
+    rank, world = dist.get_rank(), dist.get_world_size()
+    ops = {"BAND": torch.bitwise_and, "BOR": torch.bitwise_or, "BXOR": torch.bitwise_xor}
+    for dtype in (torch.uint8, torch.int8, torch.int32, torch.int64, torch.bool):
+        everybody = torch.stack([sample(r, "int64", world * 9) * 37 for r in range(world)]).to(dtype).view(world, -1)
+        for name, fold in ops.items():
+            op = getattr(dist.ReduceOp, name)
+            expected = functools.reduce(fold, list(everybody))
+            dist.all_reduce(tensor := everybody[rank].clone(), op=op)
+            same(tensor, expected)
+            dist.reduce(tensor := everybody[rank].clone(), dst=1, op=op)
+            same(tensor, expected if rank == 1 else everybody[rank])
+            dist.reduce_scatter_tensor(part := everybody.new_zeros(9), everybody[rank], op=op)
+            same(part, expected.view(world, 9)[rank])
+    turned = torch.arange(6, dtype=torch.int32).view(2, 3).t() + rank
+    dist.all_reduce(turned, op=dist.ReduceOp.BOR)
+    same(turned, functools.reduce(torch.bitwise_or, [torch.arange(6, dtype=torch.int32).view(2, 3).t() + r for r in range(world)]))
+    unsigned = torch.tensor([1 << rank, 65535], dtype=torch.uint16)
+    dist.all_reduce(unsigned, op=dist.ReduceOp.BOR)
+    assert unsigned.tolist() == [(1 << world) - 1, 65535]
+
+
+def sparse() -> None:
+    """Each rank has other indices, one of them none."""
+    rank, world = dist.get_rank(), dist.get_world_size()
+
+    def tensor_of(rank: int) -> torch.Tensor:
+        where = torch.arange(3 * rank).view(1, -1) % (2 * rank + 1)
+        return torch.sparse_coo_tensor(where, torch.ones(3 * rank, 2) * (rank + 1), (7, 2))
+
+    mine = tensor_of(rank)
+    dist.all_reduce(mine)
+    same(mine.to_dense(), sum(tensor_of(r).to_dense() for r in range(world)))  # type: ignore[arg-type]
+    dist.all_reduce(empty := torch.sparse_coo_tensor(size=(4, 4)))
+    same(empty.to_dense(), torch.zeros(4, 4))
+
+
 def exotic_types() -> None:
     rank, world = dist.get_rank(), dist.get_world_size()
     flags = torch.tensor([True, rank == 0, False])
@@ -228,7 +266,7 @@ def objects() -> None:
     dist.barrier()
 
 
-@pytest.mark.parametrize("check", [odd_tensors, exotic_types, objects])
+@pytest.mark.parametrize("check", [odd_tensors, exotic_types, objects, bitwise, sparse])
 def test_what_else_travels(ranks: Ranks, check: Callable[[], None]) -> None:
     ranks.run(check)
 
@@ -392,11 +430,13 @@ def test_methods_of_the_group_take_the_forms_of_torch(ranks: Ranks) -> None:
 
 def refused() -> None:
     tensor = torch.ones(4)
-    integers = torch.ones(4, dtype=torch.int64)
+    sparse = tensor.to_sparse()
     for call, kind, word in (
-        (lambda: dist.all_reduce(integers, op=dist.ReduceOp.BAND), NotImplementedError, "BAND"),
+        (lambda: dist.all_reduce(tensor, op=dist.ReduceOp.BAND), NotImplementedError, "BAND"),
         (lambda: dist.all_reduce(tensor.bool(), op=dist.ReduceOp.AVG), NotImplementedError, "MIN is all"),
-        (lambda: dist.all_reduce(tensor.to_sparse()), (TypeError, RuntimeError), "sparse|dense"),
+        (lambda: dist.all_reduce(sparse, op=dist.ReduceOp.MAX), NotImplementedError, "sparse"),
+        (lambda: dist.broadcast(sparse, src=0), TypeError, "dense"),
+        (lambda: dist.group.WORLD.broadcast(tensor, 7), ValueError, "no rank 7 in this process group"),
         (lambda: dist.all_reduce(torch.empty(2, device="meta")), TypeError, "CPU memory"),
         (lambda: dist.all_reduce(tensor.to(torch.float8_e4m3fn)), (TypeError, RuntimeError), "float8|Float8"),
         (lambda: dist.all_gather_into_tensor(torch.empty(3), tensor), ValueError, "were expected"),
@@ -433,3 +473,15 @@ def test_ranks_of_torch_are_found_wherever_they_are_in_the_view(master: hawser.M
         return [[float(p) for p in parts], whole.tolist(), [float(shard) - 30 * rank, float(root)]]
 
     assert run_threads(master.address, 3, body) == [[[0.0, 1.0, 2.0]] * 2 + [[0.0, 2.0]]] * 3
+
+
+def test_a_mismatch_names_torchs_ranks(master: hawser.Master) -> None:
+    def body(comm: hawser.Communicator) -> str:
+        group = group_of(comm, rank_at=[2, 0, 1])
+        with pytest.raises(ProcessGroupBroken) as caught:
+            group.broadcast(torch.zeros(1), 2 if group.rank() == 2 else 1).wait()
+        group.shutdown()
+        return str(caught.value)
+
+    for sentence in run_threads(master.address, 3, body):
+        assert "from rank 2" in sentence and "from rank 1" in sentence and "from rank 0" not in sentence

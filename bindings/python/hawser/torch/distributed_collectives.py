@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 from collections.abc import Callable, Sequence
@@ -13,8 +14,10 @@ from torch.distributed import ReduceOp as TorchOp  # type: ignore[import-not-fou
 
 from hawser import AsyncOp, HawserError, ReduceInfo, ReduceOp
 from hawser.torch.distributed_messages import Messages
+from hawser.torch.distributed_profiling import recorded
 from hawser.torch.distributed_queue import Operation, OperationQueue, QueuedWork, overlap
 from hawser.torch.distributed_rendezvous import Options
+from hawser.torch.distributed_sparse import GATHERED, sum_of_sparse
 from hawser.torch.distributed_static_group import StaticGroup
 from hawser.torch.distributed_tensors import TRAVELS, checked, is_plain, plain, wire
 
@@ -42,15 +45,26 @@ _OPS_OF_BOOL = {
     _Kind.BAND: ReduceOp.MIN,
 }
 """On bytes of 0 and 1: any, or all."""
+_Fold = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+_FOLDS: dict[Any, _Fold] = {
+    _Kind.BAND: torch.bitwise_and,
+    _Kind.BOR: torch.bitwise_or,
+    _Kind.BXOR: torch.bitwise_xor,
+}
+"""Made here, of bytes: the library does not have them."""
 
 
-def reduction(op: Any, dtype: torch.dtype) -> ReduceOp:
-    """Hawser's operation for a torch.distributed.ReduceOp.
+def reduction(op: Any, dtype: torch.dtype) -> ReduceOp | _Fold:
+    """Hawser's operation for a torch.distributed.ReduceOp, or what is applied to the bytes of all ranks.
 
     Raises NotImplementedError, and TypeError for types that are not numbers to Hawser.
     """
     kind = op.op
+    if kind in _FOLDS and dtype in TRAVELS and not dtype.is_floating_point:
+        return _FOLDS[kind]
     if dtype == torch.bool:
+        if kind == _Kind.BXOR:
+            return _FOLDS[kind]
         if kind not in _OPS_OF_BOOL:
             raise NotImplementedError(
                 f"the hawser backend has no {kind.name} of bool tensors; MAX is any, MIN is all"
@@ -58,8 +72,8 @@ def reduction(op: Any, dtype: torch.dtype) -> ReduceOp:
         return _OPS_OF_BOOL[kind]
     if kind not in _OPS:
         raise NotImplementedError(
-            f"the hawser backend reduces with SUM, AVG, PRODUCT, MIN and MAX, not {kind.name}; for bitwise operations "
-            "gather the tensors and combine them, for factors multiply before the sum"
+            f"the hawser backend reduces tensors of {dtype} with SUM, AVG, PRODUCT, MIN and MAX, not {kind.name}; "
+            "bitwise operations are for integers and bool, and for factors multiply before the sum"
         )
     if dtype not in TRAVELS:
         raise TypeError(
@@ -181,33 +195,43 @@ class Collectives:
 
     def __init__(self, group: StaticGroup, options: Options, queue: OperationQueue, rank: int) -> None:
         self._group = group
-        self._rank = rank
-        self._messages = Messages(group, rank)
         self._options = options
         self._queue = queue
+        self._rank = rank
+        self._messages = Messages(group, rank)
         self._is_in_order = group.rank_at == list(range(group.size))
         self._count = itertools.count()
 
-    def all_reduce(self, tensors: Sequence[torch.Tensor], op: Any) -> QueuedWork:
-        """Each of the tensors in place; together they are one call."""
-        if not tensors:
-            return self._submit(self._group.check, [], [])
+    def all_reduce(
+        self, tensors: Sequence[torch.Tensor], op: Any, *, timeout_s: float | None = None
+    ) -> QueuedWork:
+        """Each of the tensors in place; together they are one call. Sparse ones: one of them, and SUM."""
+        if len(tensors) == 1 and tensors[0].layout == torch.sparse_coo:
+            return self._all_reduce_sparse(tensors[0], op, timeout_s)
         flat = [checked(tensor) for tensor in tensors]
-        ops = [reduction(op, tensor.dtype) for tensor in flat]
+        kinds = [reduction(op, tensor.dtype) for tensor in flat]
+        record = recorded("all_reduce", tensors)
+        if not flat:
+            return self._queue.submit(_Call(self._group.check, []), [], record=record)
         # An error of one ends the group, so the last of them is a success only if all are.
-        for tensor, kind in zip(flat, ops):
-            operation = AllReduce(self._group, self._options, tensor, op=kind, tag=self._tag())
-            work = self._queue.submit(operation, list(tensors))
-        return work
+        operations = [self._reduced_in_place(tensor, kind) for tensor, kind in zip(flat, kinds)]
+        for operation in operations[:-1]:
+            self._queue.submit(operation, list(tensors), timeout_s=timeout_s)
+        return self._queue.submit(operations[-1], list(tensors), record=record, timeout_s=timeout_s)
 
-    def reduce(self, tensor: torch.Tensor, op: Any, root: int, rank: int) -> QueuedWork:
+    def reduce(
+        self, tensor: torch.Tensor, op: Any, root: int, rank: int, *, timeout_s: float | None = None
+    ) -> QueuedWork:
         """An all-reduce whose result only the root keeps."""
+        self._check_root(root)
         mine = checked(tensor) if rank == root else checked(tensor).clone()
-        kind = reduction(op, mine.dtype)
-        operation = AllReduce(self._group, self._options, mine, op=kind, tag=self._tag())
-        return self._queue.submit(operation, [tensor])
+        operation = self._reduced_in_place(mine, reduction(op, mine.dtype))
+        return self._queue.submit(operation, [tensor], record=recorded("reduce", [tensor]), timeout_s=timeout_s)
 
-    def broadcast(self, tensors: Sequence[torch.Tensor], root: int) -> QueuedWork:
+    def broadcast(
+        self, tensors: Sequence[torch.Tensor], root: int, *, timeout_s: float | None = None
+    ) -> QueuedWork:
+        self._check_root(root)
         flat = [checked(tensor) for tensor in tensors]
         tags = [self._tag() for _ in flat]
 
@@ -215,10 +239,15 @@ class Collectives:
             for tensor, tag in zip(flat, tags):
                 self._broadcast(tensor, root, tag)
 
-        return self._submit(run, flat, list(tensors))
+        return self._submit("broadcast", tensors, run, flat, list(tensors), timeout_s)
 
     def all_gather(
-        self, outputs: Sequence[Sequence[torch.Tensor]], inputs: Sequence[torch.Tensor], result: object
+        self,
+        outputs: Sequence[Sequence[torch.Tensor]],
+        inputs: Sequence[torch.Tensor],
+        result: object,
+        *,
+        timeout_s: float | None = None,
     ) -> QueuedWork:
         """outputs: for each input, a tensor for each rank."""
         pairs = [([checked(part) for part in parts], checked(mine)) for parts, mine in _paired(outputs, inputs)]
@@ -232,9 +261,12 @@ class Collectives:
                 for rank, part in enumerate(parts):
                     part.copy_(gathered[rank].view(part.shape))
 
-        return self._submit(run, [each for parts, mine in pairs for each in (*parts, mine)], result)
+        used = [each for parts, mine in pairs for each in (*parts, mine)]
+        return self._submit("all_gather", inputs, run, used, result, timeout_s)
 
-    def all_gather_single(self, outputs: Sequence[torch.Tensor], inputs: Sequence[torch.Tensor]) -> QueuedWork:
+    def all_gather_single(
+        self, outputs: Sequence[torch.Tensor], inputs: Sequence[torch.Tensor], *, timeout_s: float | None = None
+    ) -> QueuedWork:
         """outputs: for each input, a tensor that takes those of all ranks one after the other."""
         pairs = [(checked(whole), checked(mine)) for whole, mine in _paired(outputs, inputs)]
         for whole, mine in pairs:
@@ -248,31 +280,58 @@ class Collectives:
                 if not is_direct:
                     whole.copy_(torch.cat(gathered).view(whole.shape))
 
-        return self._submit(run, [each for pair in pairs for each in pair], list(outputs))
+        used = [each for pair in pairs for each in pair]
+        return self._submit("all_gather_into_tensor", inputs, run, used, list(outputs), timeout_s)
 
-    def gather(self, outputs: Sequence[torch.Tensor] | None, mine: torch.Tensor, root: int) -> QueuedWork:
+    def gather(
+        self,
+        outputs: Sequence[torch.Tensor] | None,
+        mine: torch.Tensor,
+        root: int,
+        *,
+        timeout_s: float | None = None,
+    ) -> QueuedWork:
         """outputs: at the root. Each other rank sends its tensor there."""
+        self._check_root(root)
         mine = checked(mine)
         parts = None if outputs is None else [checked(part) for part in outputs]
         if parts is not None:
             _same(parts, mine, self._group.size)
-        return self._submit(
-            lambda: self._messages.gather(parts, mine, root),
-            [mine, *(parts or [])],
-            [] if outputs is None else list(outputs),
-        )
 
-    def scatter(self, output: torch.Tensor, inputs: Sequence[torch.Tensor] | None, root: int) -> QueuedWork:
+        def run() -> None:
+            self._messages.gather(parts, mine, root)
+
+        result = [] if outputs is None else list(outputs)
+        return self._submit("gather", [mine], run, [mine, *(parts or [])], result, timeout_s)
+
+    def scatter(
+        self,
+        output: torch.Tensor,
+        inputs: Sequence[torch.Tensor] | None,
+        root: int,
+        *,
+        timeout_s: float | None = None,
+    ) -> QueuedWork:
         """inputs: at the root, which sends each other rank its tensor."""
+        self._check_root(root)
         mine = checked(output)
         parts = None if inputs is None else [checked(part) for part in inputs]
         if parts is not None:
             _same(parts, mine, self._group.size)
-        return self._submit(
-            lambda: self._messages.scatter(mine, parts, root), [mine, *(parts or [])], [output]
-        )
 
-    def all_to_all(self, outputs: Sequence[torch.Tensor], inputs: Sequence[torch.Tensor]) -> QueuedWork:
+        def run() -> None:
+            self._messages.scatter(mine, parts, root)
+
+        return self._submit("scatter", inputs or [], run, [mine, *(parts or [])], [output], timeout_s)
+
+    def all_to_all(
+        self,
+        outputs: Sequence[torch.Tensor],
+        inputs: Sequence[torch.Tensor],
+        *,
+        title: str = "all_to_all",
+        timeout_s: float | None = None,
+    ) -> QueuedWork:
         """One tensor for each rank, of any sizes: those of outputs[r] here and of inputs[this rank] there are equal."""
         came, sent = [checked(part) for part in outputs], [checked(part) for part in inputs]
         for name, parts in (("outputs", came), ("inputs", sent)):
@@ -284,18 +343,33 @@ class Collectives:
                 f"rank {own} sends itself {sent[own].numel()} elements of {sent[own].dtype}, and takes "
                 f"{came[own].numel()} of {came[own].dtype}"
             )
-        return self._submit(lambda: self._messages.all_to_all(came, sent), [*came, *sent], list(outputs))
+
+        def run() -> None:
+            self._messages.all_to_all(came, sent)
+
+        return self._submit(title, inputs, run, [*came, *sent], list(outputs), timeout_s)
 
     def all_to_all_single(
-        self, output: torch.Tensor, input: torch.Tensor, output_splits: list[int], input_splits: list[int]
+        self,
+        output: torch.Tensor,
+        input: torch.Tensor,
+        output_splits: list[int],
+        input_splits: list[int],
+        *,
+        timeout_s: float | None = None,
     ) -> QueuedWork:
         """Parts of one tensor, along its first dimension. No splits: equal ones."""
         came = _parts(checked(output), output_splits, self._group.size, "output")
         sent = _parts(checked(input), input_splits, self._group.size, "input")
-        return self.all_to_all(came, sent)
+        return self.all_to_all(came, sent, title="all_to_all_single", timeout_s=timeout_s)
 
     def reduce_scatter(
-        self, outputs: Sequence[torch.Tensor], inputs: Sequence[Sequence[torch.Tensor]], op: Any
+        self,
+        outputs: Sequence[torch.Tensor],
+        inputs: Sequence[Sequence[torch.Tensor]],
+        op: Any,
+        *,
+        timeout_s: float | None = None,
     ) -> QueuedWork:
         """inputs: for each output, a tensor for each rank."""
         pairs = [(checked(mine), [checked(part) for part in parts]) for mine, parts in _paired(outputs, inputs)]
@@ -307,10 +381,12 @@ class Collectives:
             for mine, parts, kind, tag in calls:
                 self._reduce_scatter(mine, self._in_view_order(parts), kind, tag)
 
-        return self._submit(run, [each for mine, parts in pairs for each in (mine, *parts)], list(outputs))
+        used = [each for mine, parts in pairs for each in (mine, *parts)]
+        given = [part for parts in inputs for part in parts]
+        return self._submit("reduce_scatter", given, run, used, list(outputs), timeout_s)
 
     def reduce_scatter_single(
-        self, outputs: Sequence[torch.Tensor], inputs: Sequence[torch.Tensor], op: Any
+        self, outputs: Sequence[torch.Tensor], inputs: Sequence[torch.Tensor], op: Any, *, timeout_s: float | None = None
     ) -> QueuedWork:
         """inputs: for each output, a tensor with the parts of all ranks one after the other."""
         pairs = [(checked(mine), checked(whole)) for mine, whole in _paired(outputs, inputs)]
@@ -324,11 +400,50 @@ class Collectives:
                     whole = self._in_view_order(whole.reshape(self._group.size, -1).unbind())
                 self._reduce_scatter(mine, whole, kind, tag)
 
-        return self._submit(run, [each for pair in pairs for each in pair], list(outputs))
+        used = [each for pair in pairs for each in pair]
+        return self._submit("reduce_scatter_tensor", inputs, run, used, list(outputs), timeout_s)
 
-    def barrier(self) -> QueuedWork:
+    def barrier(self, *, timeout_s: float | None = None) -> QueuedWork:
         tag = self._tag()
-        return self._submit(lambda: self._group.run(lambda: self._group.comm.barrier(tag=tag)), [], [])
+
+        def run() -> None:
+            self._group.run(lambda: self._group.comm.barrier(tag=tag))
+
+        return self._submit("barrier", [], run, [], [], timeout_s)
+
+    def nothing(self) -> QueuedWork:
+        """Ends when all calls before it have ended."""
+        return self._queue.submit(_Call(self._group.check, []), [])
+
+    def _reduced_in_place(self, tensor: torch.Tensor, kind: ReduceOp | _Fold) -> Operation:
+        tag = self._tag()
+        if isinstance(kind, ReduceOp):
+            return AllReduce(self._group, self._options, tensor, op=kind, tag=tag)
+        fold = kind
+
+        def run() -> None:
+            folded = functools.reduce(fold, [_bytes(part) for part in self._gathered(tensor, tag)])
+            tensor.copy_(folded.view(tensor.dtype).view(tensor.shape))
+
+        return _Call(run, [tensor])
+
+    def _all_reduce_sparse(self, tensor: torch.Tensor, op: Any, timeout_s: float | None) -> QueuedWork:
+        if op.op != _Kind.SUM:
+            raise NotImplementedError(f"the hawser backend adds sparse tensors (SUM), it has no {op.op.name} of them")
+        mine = tensor.detach().coalesce()
+        tags = iter([self._tag() for _ in range(GATHERED)])
+
+        def run() -> None:
+            total = sum_of_sparse(mine, lambda part: self._gathered(part, next(tags)))
+            with torch.no_grad():
+                tensor.copy_(total)
+
+        used = [mine.indices(), mine.values()]
+        return self._submit("sparse_all_reduce", [tensor], run, used, [tensor], timeout_s)
+
+    def _check_root(self, root: int) -> None:
+        if not 0 <= root < self._group.size:
+            raise ValueError(f"there is no rank {root} in this process group of {self._group.size} ranks")
 
     # ------------------------------------------------------------------------------ in the thread of the queue
 
@@ -369,11 +484,16 @@ class Collectives:
         """Copies of what is for each rank, as the library wants it: one after the other."""
         return torch.cat([parts[rank].reshape(-1) for rank in self._group.rank_at])
 
-    def _reduce_scatter(self, mine: torch.Tensor, whole: torch.Tensor, op: ReduceOp, tag: int) -> None:
+    def _reduce_scatter(self, mine: torch.Tensor, whole: torch.Tensor, op: ReduceOp | _Fold, tag: int) -> None:
         """whole: plain, in the order of the view."""
         if mine.numel() == 0 or self._group.size == 1:
             self._group.check()
             mine.copy_(whole.view(mine.shape))
+            return
+        if not isinstance(op, ReduceOp):
+            place, length = self._group.comm.rank, mine.numel()
+            parts = [_bytes(part[place * length : (place + 1) * length]) for part in self._gathered(whole, tag)]
+            mine.copy_(functools.reduce(op, parts).view(mine.dtype).view(mine.shape))
             return
         is_direct = is_plain(mine) and not overlap([mine], [whole])
         receive = mine if is_direct else torch.empty(mine.shape, dtype=mine.dtype, device=mine.device)
@@ -388,12 +508,27 @@ class Collectives:
 
     # ------------------------------------------------------------------------------------------------ order
 
-    def _submit(self, run: Callable[[], None], tensors: Sequence[torch.Tensor], result: object) -> QueuedWork:
-        return self._queue.submit(_Call(run, tensors), result)
+    def _submit(
+        self,
+        title: str,
+        inputs: Sequence[torch.Tensor],
+        run: Callable[[], None],
+        tensors: Sequence[torch.Tensor],
+        result: object,
+        timeout_s: float | None,
+    ) -> QueuedWork:
+        """title, inputs: for torch's profiler. tensors: whose memory it uses."""
+        operation = _Call(run, tensors)
+        return self._queue.submit(operation, result, record=recorded(title, inputs), timeout_s=timeout_s)
 
     def _tag(self) -> int:
         """Calls have the same numbers on all ranks, as all call in the same order."""
         return next(self._count) % _TAGS
+
+
+def _bytes(tensor: torch.Tensor) -> torch.Tensor:
+    """Of a flat tensor."""
+    return tensor.view(torch.uint8)
 
 
 def _paired(some: Sequence[_T], others: Sequence[_U]) -> list[tuple[_T, _U]]:
