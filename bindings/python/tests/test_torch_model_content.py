@@ -25,6 +25,10 @@ KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
+_seeding = threading.Lock()
+"""Torch has one generator for all threads."""
+
+
 class Net(nn.Module):
     """A frozen layer, BatchNorm, a flag that is assigned anew, and a cache that is not saved."""
 
@@ -36,13 +40,14 @@ class Net(nn.Module):
 
     def __init__(self, frozen_seed: int = 0) -> None:
         super().__init__()
-        torch.manual_seed(frozen_seed)
-        self.base = nn.Linear(6, 6)
+        with _seeding:
+            torch.manual_seed(frozen_seed)
+            self.base = nn.Linear(6, 6)
+            torch.manual_seed(1)
+            self.norm = nn.BatchNorm1d(6)
+            self.head = nn.Linear(6, 2)
         for parameter in self.base.parameters():
             parameter.requires_grad_(False)
-        torch.manual_seed(1)
-        self.norm = nn.BatchNorm1d(6)
-        self.head = nn.Linear(6, 2)
         self.register_buffer("flag", torch.zeros(2, dtype=torch.bool))
         self.register_buffer("cache", torch.zeros(3), persistent=False)
 
