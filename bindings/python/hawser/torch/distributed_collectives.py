@@ -549,4 +549,4 @@ def _parts(whole: torch.Tensor, splits: list[int], times: int, name: str) -> lis
         raise ValueError(
             f"the {name} splits {splits} of all_to_all_single don't add up to {rows} rows for {times} ranks"
         )
-    return list(whole.split(splits))
+    return list(torch.split(whole, splits))

@@ -140,7 +140,11 @@ class Messages:
         operation = self._group.comm.receive_async(wire(room), peer_id=peer_id, tag=tag, timeout_ms=timeout_ms)
         work = MessageWork(self._group, operation, [tensor])
         if not is_direct:
-            work.lands(lambda: into.copy_(room))
+
+            def land() -> None:
+                into.copy_(room)
+
+            work.lands(land)
         return work
 
     # ---------------------------------------------------------------- in the thread of the queue: they block

@@ -38,7 +38,7 @@ def asked_for(caller: FrameType | None) -> Asked:
     if caller is None or caller.f_code.co_name != "_new_process_group_helper":
         return Asked()
     names = caller.f_locals
-    config = getattr(names.get("backend_config"), "get_device_backend_map", dict)()
+    config: dict[str, str] = getattr(names.get("backend_config"), "get_device_backend_map", dict)()
     return Asked(dict(config), names.get("pg"))
 
 
