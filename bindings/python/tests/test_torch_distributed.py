@@ -210,9 +210,9 @@ def bitwise() -> None:
             same(tensor, expected if rank == 1 else everybody[rank])
             dist.reduce_scatter_tensor(part := everybody.new_zeros(9), everybody[rank], op=op)
             same(part, expected.view(world, 9)[rank])
-    turned = torch.arange(6, dtype=torch.int32).view(2, 3).t() + rank
-    dist.all_reduce(turned, op=dist.ReduceOp.BOR)
-    same(turned, functools.reduce(torch.bitwise_or, [torch.arange(6, dtype=torch.int32).view(2, 3).t() + r for r in range(world)]))
+    turned = torch.arange(6, dtype=torch.int32).view(2, 3).t()
+    dist.all_reduce(tensor := turned + rank, op=dist.ReduceOp.BOR)
+    same(tensor, functools.reduce(torch.bitwise_or, [turned + r for r in range(world)]))
     unsigned = torch.tensor([1 << rank, 65535], dtype=torch.uint16)
     dist.all_reduce(unsigned, op=dist.ReduceOp.BOR)
     assert unsigned.tolist() == [(1 << world) - 1, 65535]
@@ -229,7 +229,7 @@ def sparse() -> None:
     mine = tensor_of(rank)
     dist.all_reduce(mine)
     same(mine.to_dense(), sum(tensor_of(r).to_dense() for r in range(world)))  # type: ignore[arg-type]
-    dist.all_reduce(empty := torch.sparse_coo_tensor(size=(4, 4)))
+    dist.all_reduce(empty := torch.zeros(4, 4).to_sparse())
     same(empty.to_dense(), torch.zeros(4, 4))
 
 
@@ -431,12 +431,13 @@ def test_methods_of_the_group_take_the_forms_of_torch(ranks: Ranks) -> None:
 def refused() -> None:
     tensor = torch.ones(4)
     sparse = tensor.to_sparse()
+    group: Any = dist.group.WORLD
     for call, kind, word in (
         (lambda: dist.all_reduce(tensor, op=dist.ReduceOp.BAND), NotImplementedError, "BAND"),
         (lambda: dist.all_reduce(tensor.bool(), op=dist.ReduceOp.AVG), NotImplementedError, "MIN is all"),
         (lambda: dist.all_reduce(sparse, op=dist.ReduceOp.MAX), NotImplementedError, "sparse"),
         (lambda: dist.broadcast(sparse, src=0), TypeError, "dense"),
-        (lambda: dist.group.WORLD.broadcast(tensor, 7), ValueError, "no rank 7 in this process group"),
+        (lambda: group.broadcast(tensor, 7), ValueError, "no rank 7 in this process group"),
         (lambda: dist.all_reduce(torch.empty(2, device="meta")), TypeError, "CPU memory"),
         (lambda: dist.all_reduce(tensor.to(torch.float8_e4m3fn)), (TypeError, RuntimeError), "float8|Float8"),
         (lambda: dist.all_gather_into_tensor(torch.empty(3), tensor), ValueError, "were expected"),

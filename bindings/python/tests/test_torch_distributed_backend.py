@@ -89,7 +89,7 @@ def split_and_sliced() -> None:
     check_sum(mesh["tp"].get_group())
     check_sum(mesh["dp"].get_group())
     assert mesh["dp", "tp"]._flatten().size() == world
-    override = {"tp": ("hawser", Options(compress=True))}
+    override: Any = {"tp": ("hawser", Options(compress=True))}
     try:
         mesh = init_device_mesh("cpu", (world,), mesh_dim_names=("tp",), backend_override=override)
     except TypeError:
@@ -105,8 +105,9 @@ def test_a_backend_as_torch_knows_them(ranks: Ranks, check: Callable[[], None]) 
 
 
 def save_in_the_background(folder: str) -> None:
-    import torch.distributed.checkpoint as checkpoint
+    import torch.distributed.checkpoint
 
+    checkpoint: Any = torch.distributed.checkpoint
     weights = torch.full((6,), 1.0 + dist.get_rank())
     dist.all_reduce(weights)
     checkpoint.async_save({"weights": weights}, checkpoint_id=folder).result()

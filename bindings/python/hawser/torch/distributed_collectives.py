@@ -386,7 +386,12 @@ class Collectives:
         return self._submit("reduce_scatter", given, run, used, list(outputs), timeout_s)
 
     def reduce_scatter_single(
-        self, outputs: Sequence[torch.Tensor], inputs: Sequence[torch.Tensor], op: Any, *, timeout_s: float | None = None
+        self,
+        outputs: Sequence[torch.Tensor],
+        inputs: Sequence[torch.Tensor],
+        op: Any,
+        *,
+        timeout_s: float | None = None,
     ) -> QueuedWork:
         """inputs: for each output, a tensor with the parts of all ranks one after the other."""
         pairs = [(checked(mine), checked(whole)) for mine, whole in _paired(outputs, inputs)]

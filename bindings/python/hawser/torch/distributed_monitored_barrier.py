@@ -21,8 +21,8 @@ def monitored_barrier(
 ) -> None:
     """Blocks until all ranks have called it, at most `timeout`.
 
-    Raises DistBackendError on rank 0 if ranks are missing (the first of them, or all with `wait_all_ranks`), and then on
-    those that have come.
+    Raises DistBackendError on rank 0 if ranks are missing, and then on those that have come. Rank 0 names the first of
+    them, or all with `wait_all_ranks`.
 
     Args:
         number: how many of them there were before in this group.
@@ -60,8 +60,8 @@ def _wait_for_rank_0(store: Store, key: str, rank: int, ends: float) -> None:
 def _sentence(missing: list[int], timeout: timedelta) -> str:
     whom = f"Rank {missing[0]}" if len(missing) == 1 else f"Ranks {', '.join(map(str, missing))}"
     return (
-        f"{whom} failed to pass monitoredBarrier: the barrier timed out after {timeout.total_seconds():g} s. Look at what "
-        "those ranks do."
+        f"{whom} failed to pass monitoredBarrier: the barrier timed out after {timeout.total_seconds():g} s. "
+        "Look at what those ranks do."
     )
 
 

@@ -88,8 +88,8 @@ def _made(name: str, device: str, given: Any) -> tuple[Any, Any]:
     plugin = _c10d.Backend._plugins.get(name.upper())
     if plugin is None:
         raise ValueError(
-            f"the hawser backend goes together with gloo, nccl and registered backends, not with {name!r}; make a group "
-            f"for {device} with new_group(backend={name!r})"
+            f"the hawser backend goes together with gloo, nccl and registered backends, not with {name!r}; make a "
+            f"group for {device} with new_group(backend={name!r})"
         )
     if not plugin.extended_api:
         return _Kind.CUSTOM, plugin.creator_fn(store, rank, size, given.timeout)

@@ -7,6 +7,7 @@ under way waits for that.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -73,7 +74,8 @@ class QueuedWork(Work):  # type: ignore[misc,unused-ignore]
         self._future: Future[Any] | None = None
 
     def __del__(self) -> None:
-        keep_while_held(self)
+        if not sys.is_finalizing():
+            keep_while_held(self)
 
     def wait(self, timeout: timedelta = timedelta(0)) -> bool:
         """Waits until the call has ended, or for so long if that is above zero.

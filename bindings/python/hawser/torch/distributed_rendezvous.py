@@ -242,7 +242,8 @@ class _Meeting:
         )
         return GatheringTimeout(
             f"the process group timed out: its {self._size} ranks were not complete after "
-            f"{self.timeout.total_seconds():g} s: {whom}. Look at what those ranks print, or give init_process_group a longer timeout."
+            f"{self.timeout.total_seconds():g} s: {whom}. Look at what those ranks print, or give init_process_group a "
+            "longer timeout."
         )
 
 

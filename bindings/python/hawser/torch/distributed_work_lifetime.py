@@ -1,7 +1,7 @@
 """Keeps the Python object of a Work for as long as torch's C++ holds the Work.
 
-Torch's C++ calls a Work of a Python class through its Python object. A Work that C++ was handed by Python, as DDP does in
-`join`, may lose that object: then C++ calls the `wait` of the base class, which never ends. So an object that Python
+Torch's C++ calls a Work of a Python class through its Python object. A Work that Python handed to C++, as DDP's `join`
+does, may lose that object: then C++ calls the `wait` of the base class, which never ends. So an object that Python
 drops looks how many references C++ has to the Work, and is kept while there are others than its own.
 """
 
@@ -36,7 +36,7 @@ def drop_unheld() -> None:
     if not _can_count:
         return
     for number, work in list(_kept.items()):
-        if _count(work) == 1:
+        if _count(work) <= 1:
             _kept.pop(number, None)
 
 
@@ -47,7 +47,8 @@ def _count(work: Work) -> int:
     object. That has its table of virtual functions first, and then the number.
     """
     address = ctypes.c_void_p.from_address(id(work) + object.__basicsize__).value
-    assert address is not None
+    if address is None:  # it was not constructed
+        return 0
     return ctypes.c_uint32.from_address(address + ctypes.sizeof(ctypes.c_void_p)).value
 
 
