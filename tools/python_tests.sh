@@ -14,7 +14,7 @@ if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then
   exit 0
 fi
 if [ "${1:-}" = --torch ]; then
-  packages+=(torch==2.13.0 matplotlib)
+  packages+=(torch==2.13.0 matplotlib expecttest)
   shift
 fi
 
