@@ -13,6 +13,7 @@ from torch.futures import Future  # type: ignore[import-not-found,unused-ignore]
 
 from hawser import AsyncOp, HawserError, ReduceInfo
 from hawser.errors import Timeout
+from hawser.torch.distributed_profiling import CallRecord, recorded
 from hawser.torch.distributed_static_group import StaticGroup
 from hawser.torch.distributed_tensors import checked, plain, wire
 
@@ -27,8 +28,13 @@ _SCATTER = (1 << 40) + 2
 class MessageWork(Work):  # type: ignore[misc,unused-ignore]
     """A message under way. It ends by itself; `wait` brings what was received to where it belongs."""
 
-    def __init__(self, group: StaticGroup, operation: AsyncOp, tensors: list[torch.Tensor]) -> None:
+    def __init__(
+        self, group: StaticGroup, operation: AsyncOp, tensors: list[torch.Tensor], record: CallRecord | None
+    ) -> None:
+        """record: ended with the operation."""
         super().__init__()
+        if record is not None:
+            threading.Thread(target=_end_record, args=(record, operation), daemon=True).start()
         self._group = group
         self._operation = operation
         self._tensors = tensors
@@ -127,8 +133,9 @@ class Messages:
         peer_id = self._peer(to)
         source = _on_host(plain(checked(tensor)))
         self._group.check_alive()
+        record = recorded("send", [tensor])
         operation = self._group.comm.send_async(wire(source), peer_id=peer_id, tag=tag, timeout_ms=timeout_ms)
-        return MessageWork(self._group, operation, [tensor])
+        return MessageWork(self._group, operation, [tensor], record)
 
     def receive(self, tensor: torch.Tensor, source: int | None, tag: int, timeout_ms: int = 0) -> MessageWork:
         """source: None for anybody."""
@@ -137,8 +144,9 @@ class Messages:
         is_direct = into.device.type == "cpu" and plain(into) is into
         room = into if is_direct else torch.empty(into.shape, dtype=into.dtype, device="cpu")
         self._group.check_alive()
+        record = recorded("recv" if source is not None else "recvAnySource", [tensor])
         operation = self._group.comm.receive_async(wire(room), peer_id=peer_id, tag=tag, timeout_ms=timeout_ms)
-        work = MessageWork(self._group, operation, [tensor])
+        work = MessageWork(self._group, operation, [tensor], record)
         if not is_direct:
 
             def land() -> None:
@@ -186,6 +194,14 @@ class Messages:
         if not 0 <= rank < self._group.size:
             raise ValueError(f"there is no rank {rank} in a group of {self._group.size} ranks")
         return self._group.peer_id_of(rank)
+
+
+def _end_record(record: CallRecord, operation: AsyncOp) -> None:
+    try:
+        operation.wait()
+    except HawserError:
+        pass  # which the caller hears
+    record.end()
 
 
 def _on_host(tensor: torch.Tensor) -> torch.Tensor:
