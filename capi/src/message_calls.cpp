@@ -18,8 +18,8 @@ struct Buffer {
   int type = 0;
 };
 
-Result<hawser::MessageArguments> arguments_of(const Buffer& buffer, bool receives, std::uint32_t rank,
-                                              const hawserMessageOptions_t* callers) {
+Result<hawser::MessageArguments> message_of(const Buffer& buffer, bool receives, std::uint32_t rank,
+                                            const hawserMessageOptions_t* callers) {
   const hawserMessageOptions_t defaults = HAWSER_MESSAGE_OPTIONS_INIT;
   const auto options = capi::read_struct(callers != nullptr ? *callers : defaults, "hawserMessageOptions_t");
   if (!options.ok()) return options.error();
@@ -45,10 +45,10 @@ Result<hawser::MessageArguments> arguments_of(const Buffer& buffer, bool receive
   return arguments;
 }
 
-hawserResult_t run(hawserComm_t comm, const Buffer& buffer, bool receives, std::uint32_t rank,
-                   const hawserMessageOptions_t* options, hawserReduceInfo_t* info) {
+hawserResult_t move_message(hawserComm_t comm, const Buffer& buffer, bool receives, std::uint32_t rank,
+                            const hawserMessageOptions_t* options, hawserReduceInfo_t* info) {
   if (comm == nullptr) return capi::null_comm();
-  const auto arguments = arguments_of(buffer, receives, rank, options);
+  const auto arguments = message_of(buffer, receives, rank, options);
   if (!arguments.ok()) return capi::report(arguments.error());
   const capi::InfoOut out(info);
   if (!out.fine().ok()) return capi::report(out.fine());
@@ -60,11 +60,11 @@ hawserResult_t run(hawserComm_t comm, const Buffer& buffer, bool receives, std::
   return hawserSuccess;
 }
 
-hawserResult_t start(hawserComm_t comm, const Buffer& buffer, bool receives, std::uint32_t rank,
-                     const hawserMessageOptions_t* options, hawserOp_t* op) {
+hawserResult_t begin_message(hawserComm_t comm, const Buffer& buffer, bool receives, std::uint32_t rank,
+                             const hawserMessageOptions_t* options, hawserOp_t* op) {
   if (comm == nullptr) return capi::null_comm();
   if (op == nullptr) return capi::null_output();
-  const auto arguments = arguments_of(buffer, receives, rank, options);
+  const auto arguments = message_of(buffer, receives, rank, options);
   if (!arguments.ok()) return capi::report(arguments.error());
   auto handle = std::make_unique<hawserOp>();
   auto started = comm->communicator->start(*arguments);
@@ -81,25 +81,25 @@ extern "C" {
 hawserResult_t hawserSend(hawserComm_t comm, const void* data, uint64_t count, hawserDataType_t type, uint32_t to,
                           const hawserMessageOptions_t* options, hawserReduceInfo_t* info) {
   const Buffer buffer{.data = data, .count = count, .type = capi::number_in(type)};
-  return capi::guarded([&] { return run(comm, buffer, false, to, options, info); });
+  return capi::guarded([&] { return move_message(comm, buffer, false, to, options, info); });
 }
 
 hawserResult_t hawserReceive(hawserComm_t comm, void* data, uint64_t count, hawserDataType_t type, uint32_t from,
                              const hawserMessageOptions_t* options, hawserReduceInfo_t* info) {
   const Buffer buffer{.into = data, .count = count, .type = capi::number_in(type)};
-  return capi::guarded([&] { return run(comm, buffer, true, from, options, info); });
+  return capi::guarded([&] { return move_message(comm, buffer, true, from, options, info); });
 }
 
 hawserResult_t hawserSendAsync(hawserComm_t comm, const void* data, uint64_t count, hawserDataType_t type, uint32_t to,
                                const hawserMessageOptions_t* options, hawserOp_t* op) {
   const Buffer buffer{.data = data, .count = count, .type = capi::number_in(type)};
-  return capi::guarded([&] { return start(comm, buffer, false, to, options, op); });
+  return capi::guarded([&] { return begin_message(comm, buffer, false, to, options, op); });
 }
 
 hawserResult_t hawserReceiveAsync(hawserComm_t comm, void* data, uint64_t count, hawserDataType_t type, uint32_t from,
                                   const hawserMessageOptions_t* options, hawserOp_t* op) {
   const Buffer buffer{.into = data, .count = count, .type = capi::number_in(type)};
-  return capi::guarded([&] { return start(comm, buffer, true, from, options, op); });
+  return capi::guarded([&] { return begin_message(comm, buffer, true, from, options, op); });
 }
 
 }  // extern "C"
