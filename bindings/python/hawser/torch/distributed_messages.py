@@ -33,8 +33,11 @@ class MessageWork(Work):  # type: ignore[misc,unused-ignore]
     ) -> None:
         """record: ended with the operation."""
         super().__init__()
+        # Torch tells calls that go on in the background by the thread in which they end.
+        self._recorder: threading.Thread | None = None
         if record is not None:
-            threading.Thread(target=_end_record, args=(record, operation), daemon=True).start()
+            self._recorder = threading.Thread(target=_end_record, args=(record, operation), daemon=True)
+            self._recorder.start()
         self._group = group
         self._operation = operation
         self._tensors = tensors
@@ -116,6 +119,9 @@ class MessageWork(Work):  # type: ignore[misc,unused-ignore]
                 raise Timeout(f"timed out after {timeout_ms} ms: the message goes on") from error
             self._error = self._group.message_failed(error)
             return
+        finally:
+            if self._recorder is not None and self._operation.test():
+                self._recorder.join()
         if self._land is not None:
             self._land()
             self._land = None
