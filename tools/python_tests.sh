@@ -29,5 +29,5 @@ CC=cc CXX=c++ "$python" -m pip install --quiet --force-reinstall --no-deps .
 
 "$python" -m mypy -p hawser
 "$python" -m mypy bindings/python/examples bindings/python/tests bindings/python/bench
-# Most tests are processes that wait for each other: two at a time.
-exec "$python" -m pytest -n 2 "$@"
+# Most tests are processes that wait for each other: three at a time on two cores.
+exec "$python" -m pytest -n 3 "$@"
