@@ -142,11 +142,12 @@ def test_a_newcomer_sees_what_was_under_way(master: hawser.Master) -> None:
     assert values == {i: bits(member.local) for i, member in enumerate(group)}
 
 
+@pytest.mark.soak
 def test_a_member_dies_and_one_joins(master: hawser.Master) -> None:
     check_churn(master, make)
 
 
-@pytest.mark.parametrize("on_alone", ["wait", "continue"])
+@pytest.mark.parametrize("on_alone", ["wait", pytest.param("continue", marks=pytest.mark.soak)])
 def test_alone(master: hawser.Master, on_alone: str) -> None:
     check_alone(master, make, on_alone)
 

@@ -256,7 +256,7 @@ def make_every_step(comm: hawser.Communicator, toy: Toy, **options: Any) -> DiLo
     return make(comm, toy, sync_every=1, outer_momentum=0.0, **options)
 
 
-@pytest.mark.parametrize("maker", [make, make_every_step])
+@pytest.mark.parametrize("maker", [make, pytest.param(make_every_step, marks=pytest.mark.soak)])
 def test_a_member_dies_and_one_joins(master: hawser.Master, maker: Any) -> None:
     check_churn(master, maker)
 

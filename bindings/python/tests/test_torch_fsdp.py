@@ -207,7 +207,7 @@ def watch_site(
     [
         (make_diloco, True),
         pytest.param(make_diloco, False, marks=SOAK),
-        (make_async, True),
+        pytest.param(make_async, True, marks=SOAK),
         pytest.param(make_streaming, True, marks=SOAK),
     ],
 )
