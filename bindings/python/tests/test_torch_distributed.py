@@ -432,7 +432,7 @@ def refused() -> None:
     tensor = torch.ones(4)
     sparse = tensor.to_sparse()
     group: Any = dist.group.WORLD
-    for call, kind, word in (
+    refusals: list[tuple[Callable[[], Any], Any, str]] = [
         (lambda: dist.all_reduce(tensor, op=dist.ReduceOp.BAND), NotImplementedError, "BAND"),
         (lambda: dist.all_reduce(tensor.bool(), op=dist.ReduceOp.AVG), NotImplementedError, "MIN is all"),
         (lambda: dist.all_reduce(sparse, op=dist.ReduceOp.MAX), NotImplementedError, "sparse"),
@@ -441,7 +441,8 @@ def refused() -> None:
         (lambda: dist.all_reduce(torch.empty(2, device="meta")), TypeError, "CPU memory"),
         (lambda: dist.all_reduce(tensor.to(torch.float8_e4m3fn)), (TypeError, RuntimeError), "float8|Float8"),
         (lambda: dist.all_gather_into_tensor(torch.empty(3), tensor), ValueError, "were expected"),
-    ):
+    ]
+    for call, kind, word in refusals:
         with pytest.raises(kind, match=word):
             call()
     dist.all_reduce(tensor)  # the group is as it was
