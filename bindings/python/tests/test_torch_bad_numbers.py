@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import random
 import threading
 from typing import Any
 
@@ -270,10 +271,35 @@ def test_gradients_raise_and_are_taken(master: hawser.Master) -> None:
 def test_roll_call() -> None:
     own, total = torch.zeros(RollCall.NUMBERS, dtype=torch.int64), torch.zeros(RollCall.NUMBERS, dtype=torch.int64)
     roll = RollCall(own, total)
-    for peer_id, part in ((1, Part.COUNTS), (2, Part.LEFT_OUT), (300, Part.IDLE), (172, Part.COUNTS), (9, Part.COUNTS)):
-        roll.sign(peer_id, part)
+    # dan and eve share a slot of one table, fay and gil of both, hal and ada of the other one.
+    ids = {"ada": 1, "bob": 2, "dan": 300, "eve": 172, "fay": 5, "gil": 5 + (1 << 14), "hal": 4, "absent": 3}
+    parts = {"ada": Part.COUNTS, "bob": Part.LEFT_OUT, "dan": Part.IDLE, "eve": Part.COUNTS, "hal": Part.COUNTS}
+    parts |= {"fay": Part.COUNTS, "gil": Part.LEFT_OUT}
+    for name, part in parts.items():
+        roll.sign(ids[name], part)
         total += own
-    present = roll.read({1: "ada", 2: "bob", 3: "cyd", 300: "dan", 172: "eve"})
-    assert present.counted == ["ada", "an unknown member", "dan or eve"]
-    assert roll.members == 5
-    assert present.left_out == ["bob"] and present.idle == ["dan or eve"]
+    roll.sign(9, Part.COUNTS)
+    total += own
+    present = roll.read({peer_id: name for name, peer_id in ids.items()})
+    assert sorted(present.counted) == ["ada", "an unknown member", "eve", "fay or gil", "hal"]
+    assert sorted(present.left_out) == ["bob", "fay or gil"] and present.idle == ["dan"]
+    assert roll.members == 8
+
+
+def test_roll_call_of_random_ids() -> None:
+    """Whoever took part is named; two names in one place are rare."""
+    draw = random.Random(7)
+    doubts = 0
+    for _ in range(300):
+        ids = {draw.getrandbits(64): f"m{i}" for i in range(8)}
+        own, total = torch.zeros(RollCall.NUMBERS, dtype=torch.int64), torch.zeros(RollCall.NUMBERS, dtype=torch.int64)
+        roll = RollCall(own, total)
+        bad = set(draw.sample(sorted(ids), 2))
+        for peer_id in ids:
+            roll.sign(peer_id, Part.LEFT_OUT if peer_id in bad else Part.COUNTS)
+            total += own
+        present = roll.read(ids)
+        doubts += sum(" or " in name for name in (*present.counted, *present.left_out))
+        named = {name for each in present.left_out for name in each.split(" or ")}
+        assert roll.members == 8 and named >= {ids[peer_id] for peer_id in bad}
+    assert doubts < 10
