@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
 
@@ -133,3 +134,31 @@ def test_a_lost_rank_ends_its_messages(master: hawser.Master) -> None:
         return str(raised.value)
 
     assert any("and lost rank 0" in text for text in run_threads(master.address, 2, body))
+
+
+def test_an_all_to_all_that_fails_ends_the_group(master: hawser.Master) -> None:
+    def body(comm: hawser.Communicator) -> str:
+        group = group_of(comm, timeout=timedelta(seconds=1))
+        rank = group.rank()
+        inputs = [torch.zeros(2), torch.zeros(2)]
+        try:
+            if late:
+                if rank == 1:
+                    comm.wait(epoch=comm.epoch, timeout_ms=60_000)  # until the other one has left
+                    return ""
+            else:
+                inputs[1 - rank] = torch.zeros(2 + rank)
+            with pytest.raises(ProcessGroupBroken) as raised:
+                group.alltoall([torch.zeros(2), torch.zeros(2)], inputs).wait()
+            with pytest.raises(ProcessGroupBroken):
+                group.barrier().wait()
+            return str(raised.value)
+        finally:
+            group.shutdown()
+
+    late = True
+    assert "timed out" in run_threads(master.address, 2, body)[0]
+    late = False
+    with hawser.Master("127.0.0.1:0", bootstrap_ms=200) as another:
+        texts = run_threads(another.address, 2, body)
+    assert any("12 bytes" in text and "8 bytes" in text for text in texts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import hawser
 from hawser.torch.distributed import HawserProcessGroup, Options
 from hawser.torch.distributed_rendezvous import Gathered
@@ -9,7 +11,10 @@ from hawser.torch.distributed_static_group import StaticGroup
 
 
 def group_of(
-    comm: hawser.Communicator, options: Options | None = None, rank_at: list[int] | None = None
+    comm: hawser.Communicator,
+    options: Options | None = None,
+    rank_at: list[int] | None = None,
+    timeout: timedelta | None = None,
 ) -> HawserProcessGroup:
     """Of all members of the view. rank_at: the torch rank at each of its positions; without, they are the same."""
     members = comm.members
@@ -21,4 +26,4 @@ def group_of(
         names={rank: f"rank {rank}" for rank in ranks},
         peer_ids={member.peer_id: rank for rank, member in zip(ranks, members)},
     )
-    return HawserProcessGroup(StaticGroup(gathered), options or Options(), ranks[comm.rank])
+    return HawserProcessGroup(StaticGroup(gathered), options or Options(), ranks[comm.rank], timeout=timeout)

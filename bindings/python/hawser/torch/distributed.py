@@ -117,8 +117,8 @@ class HawserProcessGroup(_ProcessGroup):  # type: ignore[misc]
         self._group_name = self._group_desc = ""
         self._group = group
         self._queue = OperationQueue(group.expire)
-        self._collectives = Collectives(group, options, self._queue, rank)
-        self._messages = Messages(group, rank)
+        self._messages = Messages(group, rank, self._message_bound)
+        self._collectives = Collectives(group, options, self._queue, self._messages, rank)
         self._splits = itertools.count()
         self._monitored = itertools.count()
         _open.add((group, self._queue))
@@ -257,15 +257,15 @@ class HawserProcessGroup(_ProcessGroup):  # type: ignore[misc]
 
     @_by_device
     def send(self, tensors: Tensors, dstRank: int, tag: int = 0) -> MessageWork:
-        return self._messages.send(_only(tensors), dstRank, tag, self._message_bound())
+        return self._messages.send(_only(tensors), dstRank, tag)
 
     @_by_device
     def recv(self, tensors: Tensors, srcRank: int, tag: int = 0) -> MessageWork:
-        return self._messages.receive(_only(tensors), srcRank, tag, self._message_bound())
+        return self._messages.receive(_only(tensors), srcRank, tag)
 
     @_by_device
     def recv_anysource(self, tensors: Tensors, tag: int = 0) -> MessageWork:
-        return self._messages.receive(_only(tensors), None, tag, self._message_bound())
+        return self._messages.receive(_only(tensors), None, tag)
 
     @_by_device
     def alltoall(self, outputs: Tensors, inputs: Tensors, opts: Any = None) -> QueuedWork:

@@ -193,12 +193,14 @@ class Collectives:
     Nothing here blocks. Wrong arguments raise ValueError, TypeError or NotImplementedError at once.
     """
 
-    def __init__(self, group: StaticGroup, options: Options, queue: OperationQueue, rank: int) -> None:
+    def __init__(
+        self, group: StaticGroup, options: Options, queue: OperationQueue, messages: Messages, rank: int
+    ) -> None:
         self._group = group
         self._options = options
         self._queue = queue
         self._rank = rank
-        self._messages = Messages(group, rank)
+        self._messages = messages
         self._is_in_order = group.rank_at == list(range(group.size))
         self._count = itertools.count()
 

@@ -129,21 +129,25 @@ class MessageWork(Work):  # type: ignore[misc,unused-ignore]
 
 
 class Messages:
-    """Those of one group, whose ranks are torch's. Wrong arguments raise ValueError or TypeError at once."""
+    """Those of one group, whose ranks are torch's. Wrong arguments raise ValueError or TypeError at once.
 
-    def __init__(self, group: StaticGroup, rank: int) -> None:
+    bound_ms: after so long a message that is begun now times out.
+    """
+
+    def __init__(self, group: StaticGroup, rank: int, bound_ms: Callable[[], int]) -> None:
         self._group = group
         self._rank = rank
+        self._bound_ms = bound_ms
 
-    def send(self, tensor: torch.Tensor, to: int, tag: int, timeout_ms: int = 0) -> MessageWork:
+    def send(self, tensor: torch.Tensor, to: int, tag: int) -> MessageWork:
         peer_id = self._peer(to)
         source = _on_host(plain(checked(tensor)))
         self._group.check_alive()
         record = recorded("send", [tensor])
-        operation = self._group.comm.send_async(wire(source), peer_id=peer_id, tag=tag, timeout_ms=timeout_ms)
+        operation = self._group.comm.send_async(wire(source), peer_id=peer_id, tag=tag, timeout_ms=self._bound_ms())
         return MessageWork(self._group, operation, [tensor], record)
 
-    def receive(self, tensor: torch.Tensor, source: int | None, tag: int, timeout_ms: int = 0) -> MessageWork:
+    def receive(self, tensor: torch.Tensor, source: int | None, tag: int) -> MessageWork:
         """source: None for anybody."""
         peer_id = 0 if source is None else self._peer(source)
         into = checked(tensor)
@@ -151,7 +155,9 @@ class Messages:
         room = into if is_direct else torch.empty(into.shape, dtype=into.dtype, device="cpu")
         self._group.check_alive()
         record = recorded("recv" if source is not None else "recvAnySource", [tensor])
-        operation = self._group.comm.receive_async(wire(room), peer_id=peer_id, tag=tag, timeout_ms=timeout_ms)
+        operation = self._group.comm.receive_async(
+            wire(room), peer_id=peer_id, tag=tag, timeout_ms=self._bound_ms()
+        )
         work = MessageWork(self._group, operation, [tensor], record)
         if not is_direct:
 
@@ -161,7 +167,7 @@ class Messages:
             work.lands(land)
         return work
 
-    # ---------------------------------------------------------------- in the thread of the queue: they block
+    # Collectives, in the thread of the queue: they block. A message that fails ends the group, as in any of them.
 
     def all_to_all(self, outputs: Sequence[torch.Tensor], inputs: Sequence[torch.Tensor]) -> None:
         """outputs[r] comes from rank r, inputs[r] goes there. Empty ones do not travel."""
@@ -176,23 +182,35 @@ class Messages:
             if inputs[rank].numel() > 0:
                 works.append(self.send(inputs[rank], rank, _ALL_TO_ALL))
         outputs[self._rank].copy_(inputs[self._rank].view(outputs[self._rank].shape))
-        _wait_for(works)
+        self._wait_for(works)
 
     def gather(self, outputs: Sequence[torch.Tensor] | None, mine: torch.Tensor, root: int) -> None:
         if outputs is None:
-            _wait_for([self.send(mine, root, _GATHER)])
+            self._wait_for([self.send(mine, root, _GATHER)])
             return
         works = [self.receive(part, rank, _GATHER) for rank, part in enumerate(outputs) if rank != self._rank]
         outputs[self._rank].copy_(mine.view(outputs[self._rank].shape))
-        _wait_for(works)
+        self._wait_for(works)
 
     def scatter(self, mine: torch.Tensor, inputs: Sequence[torch.Tensor] | None, root: int) -> None:
         if inputs is None:
-            _wait_for([self.receive(mine, root, _SCATTER)])
+            self._wait_for([self.receive(mine, root, _SCATTER)])
             return
         works = [self.send(part, rank, _SCATTER) for rank, part in enumerate(inputs) if rank != self._rank]
         mine.copy_(inputs[self._rank].view(mine.shape))
-        _wait_for(works)
+        self._wait_for(works)
+
+    def _wait_for(self, works: Sequence[MessageWork]) -> None:
+        """For all of them, also where one fails: their tensors are the library's until then."""
+        failure: BaseException | None = None
+        for work in works:
+            try:
+                work.wait()
+            except (HawserError, RuntimeError) as error:
+                if failure is None:
+                    failure = self._group.ended_by(error) if isinstance(error, HawserError) else error
+        if failure is not None:
+            raise failure
 
     def _peer(self, rank: int) -> int:
         if rank == self._rank:
@@ -212,15 +230,3 @@ def _end_record(record: CallRecord, operation: AsyncOp) -> None:
 
 def _on_host(tensor: torch.Tensor) -> torch.Tensor:
     return tensor if tensor.device.type == "cpu" else tensor.cpu()
-
-
-def _wait_for(works: Sequence[MessageWork]) -> None:
-    """For all of them, also where one fails: their tensors are the library's until then."""
-    failure: BaseException | None = None
-    for work in works:
-        try:
-            work.wait()
-        except (HawserError, RuntimeError) as error:
-            failure = failure or error
-    if failure is not None:
-        raise failure

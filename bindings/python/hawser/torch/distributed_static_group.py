@@ -60,6 +60,10 @@ class StaticGroup:
         """What a message of the group came to. A lost rank ends the group."""
         return error if isinstance(error, (Mismatch, Timeout)) else self._end(error)
 
+    def ended_by(self, error: HawserError) -> HawserError:
+        """Ends the group, as the error of a collective does; what that raises."""
+        return error if isinstance(error, ProcessGroupBroken) else self._end(error)
+
     def check(self) -> None:
         """Raises ProcessGroupBroken if the group is not what it was: before a collective is begun."""
         self.check_alive()
