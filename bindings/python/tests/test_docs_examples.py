@@ -70,6 +70,13 @@ def test_the_example_of_the_python_page(tmp_path: Path, master: hawser.Master) -
         assert "step 10 with" in printed
 
 
+def test_the_messages(tmp_path: Path, master: hawser.Master) -> None:
+    script = tmp_path / "ring.py"
+    script.write_text(example("python.md", 1))
+    printed = run_beside_each_other(script, [[master.address], [master.address]])
+    assert sorted(text[:12] for text in printed) == ["rank 0 has 1", "rank 1 has 0"]
+
+
 def test_the_divided_batches(tmp_path: Path, master: hawser.Master) -> None:
     script = tmp_path / "train.py"
     script.write_text(
