@@ -25,8 +25,8 @@ enum class FrameKind : std::uint8_t {
   unwant = 6,   ///< I have it: don't send it.
   decline = 7,  ///< Somebody else has it from me.
   have = 8,     ///< I have `count` chunks from this one on, and send them to who wants them.
-  // Of messages (is_message): `have` announces one of `count` bytes, `ready` requests its chunks, which all say `count`,
-  // too. `unwant`: the receiver has given it up. `decline`: the sender has.
+  // Of messages (is_message): `have` announces one of `count` bytes, `ready` requests its chunks, which all say
+  // `count`, too. `unwant`: the receiver has given it up. `decline`: the sender has.
   /// "This link should have `count` connections." To the side that dials them. The transport's own: all other fields
   /// are 0, and it is not counted by acknowledge.
   connections = 9,

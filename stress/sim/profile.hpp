@@ -105,8 +105,8 @@ struct Profile {
 };
 
 /// Everything about a run, from its seed. `peers` and `steps` replace what the seed says where not 0; `rows` where it
-/// holds; `masters` where there shall be several, and `lease` where they shall have one; `relays` and `messages` where there
-/// shall be any.
+/// holds; `masters` where there shall be several, and `lease` where they shall have one; `relays` and `messages` where
+/// there shall be any.
 Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t steps, bool rows = false,
                      bool masters = false, bool lease = false, bool relays = false, bool messages = false);
 

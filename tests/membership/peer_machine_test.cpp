@@ -184,7 +184,7 @@ TEST_CASE("after an error a member that was elsewhere learns how many update-top
   CHECK(bench.sent<UpdateCall>().back().waits);
 }
 
-TEST_CASE("after an error a member that was elsewhere makes its next update-topology after the next commit like others") {
+TEST_CASE("after an error and a commit a member that was elsewhere makes its next update-topology like others") {
   PeerBench bench;
   bench.join();
   View next = bench.machine.view();

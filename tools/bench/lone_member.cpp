@@ -153,7 +153,8 @@ class LoneMember {
   /// Alike at all members.
   bool is_wanted(std::uint32_t call) const {
     constexpr std::uint32_t kLeastRounds = 3;
-    return options_.all_reduce.seconds > 0 ? call <= kLeastRounds || !time_is_over_ : call <= options_.all_reduce.rounds;
+    if (options_.all_reduce.seconds > 0) return call <= kLeastRounds || !time_is_over_;
+    return call <= options_.all_reduce.rounds;
   }
 
   /// CPU time of all members in the calls alone, without the filling and the checking of buffers.

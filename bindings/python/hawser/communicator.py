@@ -566,8 +566,8 @@ class Communicator:
         sender leaves afterwards. A change of the group that both sides survive does not concern it.
 
         Raises PeerLost (the other side is gone), Timeout (it has not received, and never will), InvalidArgument (no
-        such rank; a tensor on a device), InvalidUsage (not connected; 65536 are in flight; no link to that one in a
-        group of more than 128), Closed, Expelled, MasterUnreachable.
+        such rank; a tensor on a device), InvalidUsage (not connected; 65536 are in flight, or as many tags in use to
+        that member; no link to that one in a group of more than 128), Closed, Expelled, MasterUnreachable.
         """
         return self._handle.send(tensor, to, peer_id, tag, timeout_ms)
 

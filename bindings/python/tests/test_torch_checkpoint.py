@@ -59,11 +59,18 @@ def test_a_file(master: hawser.Master, tmp_path: Path) -> None:
         assert values(model) == held
 
 
-RENAMED = r"parameter head.weight \(1, 3\) is in the model and not in the checkpoint.*parameter last.bias \(1,\) is in the"
-WIDENED = r"parameter first.weight is \(5, 2\) in the model and \(3, 2\) in the checkpoint.*buffer norm.running_mean is \(5,\)"
+RENAMED = (
+    r"parameter head.weight \(1, 3\) is in the model and not in the checkpoint.*parameter last.bias \(1,\) is in the"
+)
+WIDENED = (
+    r"parameter first.weight is \(5, 2\) in the model and \(3, 2\) in the checkpoint.*"
+    r"buffer norm.running_mean is \(5,\)"
+)
 
 
-@pytest.mark.parametrize(("change", "sentence"), [({"last": "head"}, RENAMED), ({"width": 5}, WIDENED)], ids=["name", "width"])
+@pytest.mark.parametrize(
+    ("change", "sentence"), [({"last": "head"}, RENAMED), ({"width": 5}, WIDENED)], ids=["name", "width"]
+)
 def test_another_model(master: hawser.Master, tmp_path: Path, change: dict[str, Any], sentence: str) -> None:
     path = tmp_path / "run.pt"
     save(master.address, path)
@@ -85,7 +92,8 @@ def test_other_settings(master: hawser.Master, tmp_path: Path) -> None:
     save(master.address, path)
     with communicator(master.address) as comm:
         model = model_of()
-        with pytest.raises(ValueError, match="momentum of parameter first.weight is in the checkpoint and not in the model"):
+        sentence = "momentum of parameter first.weight is in the checkpoint and not in the model"
+        with pytest.raises(ValueError, match=sentence):
             make(comm, model, resume=path, outer_momentum=0.0)
         with pytest.raises(ValueError, match="run.pt was saved by DiLoCo, and this is AsyncDiLoCo"):
             make(comm, model, AsyncDiLoCo, resume=path)

@@ -39,8 +39,8 @@ class Admission:
     (`Settings`).
 
     Shares number the local steps of all members in one row: those of a round follow those of the round before, and the
-    member of rank r of n has each n-th from the r-th on. Rank and n are those of the last synchronisation, which all have
-    in common.
+    member of rank r of n has each n-th from the r-th on. Rank and n are those of the last synchronisation, which all
+    have in common.
 
     Revisions: content that all members have changed alike since the last synchronisation is one above it, however
     many changes there were (members that go on alone cannot synchronise in between).
@@ -116,8 +116,8 @@ class Admission:
         return int(self.progress[4])
 
     def set_progress(self, outer_steps: int, phase: int, weight: int = 0, round_steps: int = 0) -> None:
-        """After all members have changed the state alike: weight is what the change was made with, round_steps the local
-        steps of a round that has ended. The state must be withdrawn."""
+        """After all members have changed the state alike: weight is what the change was made with, round_steps the
+        local steps of a round that has ended. The state must be withdrawn."""
         self.progress[0] = outer_steps
         self.progress[1] = phase
         self.progress[2] += weight
@@ -398,14 +398,14 @@ class _Waiting:
         self._told = 0
 
     def once(self, within_s: float) -> None:
-        """Waits until somebody may join, or there are enough, for so long at most. Raises Timeout, and RuntimeError when
-        all time is over."""
+        """Waits until somebody may join, or there are enough, for so long at most. Raises Timeout, and RuntimeError
+        when all time is over."""
         comm = self._admission.comm
         passed_s = time.monotonic() - self._begun
         if passed_s >= self._timeout_s:
             raise RuntimeError(
-                f"nobody else came for {self._timeout_s} s: there are {self._present()}, and {self._needed} members are "
-                f"needed{self._missing()} (on_alone, min_members)"
+                f"nobody else came for {self._timeout_s} s: there are {self._present()}, and {self._needed} members "
+                f"are needed{self._missing()} (on_alone, min_members)"
             )
         if passed_s >= self._told * _TELL_EVERY_S:
             self._told += 1

@@ -12,7 +12,16 @@ import torch  # type: ignore[import-not-found,unused-ignore]
 from hawser import optim
 from hawser.torch import device_arithmetic
 
-__all__ = ["add_difference", "clear_momentum", "finiteness", "is_finite", "mix", "outer_step", "pseudo_gradient", "scale"]
+__all__ = [
+    "add_difference",
+    "clear_momentum",
+    "finiteness",
+    "is_finite",
+    "mix",
+    "outer_step",
+    "pseudo_gradient",
+    "scale",
+]
 
 
 def pseudo_gradient(outer: torch.Tensor, inner: torch.Tensor, delta: torch.Tensor, scale: float = 1.0) -> None:

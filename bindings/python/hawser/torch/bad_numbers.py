@@ -66,16 +66,16 @@ class BadNumbers:
         where = f"in {_listed(bad)}" if bad else "at another rank of this site"
         if self._on_bad == "raise":
             raise FloatingPointError(
-                f"what this member has learnt since outer step {self._admission.outer_steps} is not finite {where}, and "
-                'on_bad is "raise"; the others go on when its communicator is closed'
+                f"what this member has learnt since outer step {self._admission.outer_steps} is not finite {where}, "
+                'and on_bad is "raise"; the others go on when its communicator is closed'
             )
         fragment.clear_delta()
         each.weight = 0
         each.is_left_out = True
         reset = _mend_inner(self._inner)
         _log.warning(
-            "what this member has learnt since outer step %d is not finite %s: it is left out of the next outer step, and "
-            "goes on from the group's parameters%s",
+            "what this member has learnt since outer step %d is not finite %s: it is left out of the next outer step, "
+            "and goes on from the group's parameters%s",
             self._admission.outer_steps,
             where,
             f"; its inner optimizer's state of {reset} parameters begins anew" if reset else "",
@@ -107,8 +107,8 @@ class BadNumbers:
             raise FloatingPointError(
                 f"{self._fruitless} reductions in a row had no finite result (the last one after outer step "
                 f"{self._admission.outer_steps}; left out: {', '.join(present.left_out) or 'nobody'}). The group's "
-                "parameters are those of the last good outer step; lower the learning rate, or look for the cause in the "
-                "data"
+                "parameters are those of the last good outer step; lower the learning rate, or look for the cause in "
+                "the data"
             )
         return 0
 

@@ -39,8 +39,8 @@ def read_checkpoint(resume: Any) -> tuple[dict[str, Any], str]:
     missing = {"inner", "tensors", "weights", "revision", "outer_steps"} - set(saved if isinstance(saved, dict) else ())
     if missing:
         raise ValueError(
-            f"{source} is no state_dict() of hawser.torch: it has no {', '.join(sorted(missing))}. Save what state_dict() "
-            "of the DiLoCo object returns, not of the model"
+            f"{source} is no state_dict() of hawser.torch: it has no {', '.join(sorted(missing))}. Save what "
+            "state_dict() of the DiLoCo object returns, not of the model"
         )
     return saved, source
 
@@ -73,8 +73,8 @@ def check_checkpoint(
     if lines:
         more = f"; and {len(lines) - _LINES_MAX} more" if len(lines) > _LINES_MAX else ""
         raise ValueError(
-            f"{source} is of another model or other settings: {'; '.join(lines[:_LINES_MAX])}{more}. Give all members the "
-            "model and settings that it was saved with, or start without resume"
+            f"{source} is of another model or other settings: {'; '.join(lines[:_LINES_MAX])}{more}. Give all members "
+            "the model and settings that it was saved with, or start without resume"
         )
 
 

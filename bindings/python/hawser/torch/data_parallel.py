@@ -132,8 +132,8 @@ class DataParallel:
             gradients = [(name, each.grad) for name, each in self._content.trained if each.grad is not None]
             names = [name for name, gradient in gradients if not arithmetic.is_finite(gradient)]
             raise FloatingPointError(
-                f'gradients of this member are not finite in {", ".join(names[:8])}, and on_bad is "raise"; the others go '
-                "on when its communicator is closed"
+                f'gradients of this member are not finite in {", ".join(names[:8])}, and on_bad is "raise"; the others '
+                "go on when its communicator is closed"
             )
         count = len(self._buckets)
         self._good[:count] = 1

@@ -65,8 +65,8 @@ class DiLoCo(OuterLoop):
         on_alone: what to do if all others are gone: "wait" for somebody, or "continue" alone.
         alone_timeout_s: how long it waits then, and for min_members, before it raises RuntimeError.
         min_members: with fewer members the group waits, and its log says for whom, instead of making an outer step. The
-            same on all members; not for sites. AsyncDiLoCo and StreamingDiLoCo finish what is under way, and wait at the
-            end of the round.
+            same on all members; not for sites. AsyncDiLoCo and StreamingDiLoCo finish what is under way, and wait at
+            the end of the round.
         weight_unit: weights are divided by it before they scale values. A power of two near the usual weight keeps
             values in range if they travel as float16. The same on all members.
         error_feedback: the loss of quantisation is added to the next reduction (8 bytes per parameter).

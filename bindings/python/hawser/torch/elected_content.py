@@ -23,8 +23,8 @@ class _Entry:
 
 
 class ElectedContent:
-    """Counters, bools and other buffers that are no floats; frozen parameters that newcomers fetch (frozen=True); and the
-    script's own state (user_state).
+    """Counters, bools and other buffers that are no floats; frozen parameters that newcomers fetch (frozen=True); and
+    the script's own state (user_state).
 
     Buffers change in each local step, so their shared copy is a staged one. Frozen parameters lie in the shared state
     themselves, unless they are not contiguous.

@@ -261,7 +261,9 @@ class Fragment:
         kinds = ("outer", "momentum")
         if all(arithmetic.is_finite(flat) for block in self._blocks for k, flat in block.flat.items() if k in kinds):
             return []
-        bad = [part.outer if part.momentum is None else torch.stack((part.outer, part.momentum)) for part in self._parts]
+        bad = [
+            part.outer if part.momentum is None else torch.stack((part.outer, part.momentum)) for part in self._parts
+        ]
         return [part.name for part, flat in zip(self._parts, bad) if not arithmetic.is_finite(flat)]
 
     # ----------------------------------------------------------------------------------------- the memory

@@ -144,8 +144,8 @@ class ModelContent:
                         strangers.append(f"number {position} of group {index}, {tuple(parameter.shape)}")
         if strangers:
             logging.getLogger("hawser").warning(
-                "the inner optimizer steps parameters that %s was not given (%s): they are not averaged, and differ from "
-                "member to member",
+                "the inner optimizer steps parameters that %s was not given (%s): they are not averaged, and differ "
+                "from member to member",
                 self._owner,
                 _listed(strangers),
             )
@@ -161,7 +161,8 @@ class ModelContent:
         if changes:
             raise RuntimeError(
                 f"the model is not the one that {self._owner} was made with: {_listed(changes)}. Nothing would average "
-                "this. Change the model before it is given, or make a new object on all members after the same outer step"
+                "this. Change the model before it is given, or make a new object on all members after the same outer "
+                "step"
             )
 
     def _changes_of_parameters(self) -> Iterator[str]:
@@ -203,8 +204,8 @@ class ModelContent:
                 continue
             if _digest(name, tensor) != self._frozen_digests[name]:
                 yield (
-                    f'frozen parameter {name} was written to (give frozen=True if all shall have one content, "local" if '
-                    "each has its own)"
+                    f'frozen parameter {name} was written to (give frozen=True if all shall have one content, "local" '
+                    "if each has its own)"
                 )
             else:
                 self._versions[name] = version

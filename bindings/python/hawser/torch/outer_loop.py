@@ -180,8 +180,8 @@ class OuterLoop(ABC):
 
     @property
     def global_step(self) -> int:
-        """Local steps that a member makes that has been there from the beginning: newcomers and checkpoints know it, too.
-        For learning rates, and as the number of a step in logs."""
+        """Local steps that a member makes that has been there from the beginning: newcomers and checkpoints know it,
+        too. For learning rates, and as the number of a step in logs."""
         return self._admission.steps_before + self._local_steps
 
     @property

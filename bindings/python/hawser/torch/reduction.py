@@ -131,8 +131,8 @@ class Reduction:
 class GroupSum:
     """The sum of all members' pseudo-gradients and of their weights, by the same contributors.
 
-    `mark` tells groups of contributors apart: the sum of the numbers that they are known by (`own_mark`). `present` says
-    who they were.
+    `mark` tells groups of contributors apart: the sum of the numbers that they are known by (`own_mark`). `present`
+    says who they were.
 
     Args:
         per_parameter: what `reduce` sums by parameter, and where the sums go.

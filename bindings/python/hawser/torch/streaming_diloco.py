@@ -33,8 +33,8 @@ class StreamingDiLoCo(OuterLoop):
     own Δ. on_alone is asked when a round ends.
 
     Args: as `DiLoCo`, and
-        fragments: P. Parameters are cut in their order into P parts of about the same size. Buffers are in the last one.
-        fragment_of: the fragment (0 to P - 1) of a parameter, by its name, instead. The same on all members.
+        fragments: P. Parameters are cut in their order into P parts of about the same size. Buffers are in the last
+        one. fragment_of: the fragment (0 to P - 1) of a parameter, by its name, instead. The same on all members.
         overlap: tau, less than floor(H / P). 0: nothing is hidden.
         alpha: how much of L is kept where a fragment is due: 0 forgets the overlapped steps.
         quantization: for example Quantization.min_max() (8 bits) or Quantization.blockwise(QuantizedType.INT4).

@@ -62,8 +62,8 @@ def _packed(name: str, state: Any) -> torch.Tensor:
     data = file.getvalue()
     if len(data) > OBJECT_BYTES - _LENGTH_BYTES:
         raise ValueError(
-            f"the state_dict() of {name} of user_state takes {len(data)} bytes; at most {OBJECT_BYTES - _LENGTH_BYTES} are "
-            "sent. Give large content as tensors"
+            f"the state_dict() of {name} of user_state takes {len(data)} bytes; at most {OBJECT_BYTES - _LENGTH_BYTES} "
+            "are sent. Give large content as tensors"
         )
     packed = torch.zeros(OBJECT_BYTES, dtype=torch.uint8, device="cpu")
     framed = len(data).to_bytes(_LENGTH_BYTES, "big") + data
