@@ -706,7 +706,7 @@ typedef struct hawserMessageOptions {
 
 #define HAWSER_MESSAGE_OPTIONS_INIT {sizeof(hawserMessageOptions_t), 0, 0, 0, 0}
 
-/** Sends `count` elements to the member with the rank `to`, which calls hawserReceive with the same count, type and tag.
+/** Sends `count` elements to the member with the rank `to`, which calls hawserReceive with the same size and tag.
  *  Messages of one tag between two members arrive in the order of the calls. They go over the links that collectives
  *  use; up to 64 KiB they go before the data of these. No commit and no master take part. A change of the group that
  *  both sides survive does not concern them.
@@ -717,8 +717,9 @@ typedef struct hawserMessageOptions {
  *
  *  Errors: PeerLost (the other side is gone), Timeout (it has not received; it never will, and the next message is
  *  the next), InvalidArgument (null; no such rank, or this peer's own; a buffer on a device), InvalidUsage (not
- *  connected; a relay; 65536 are in flight; the group has more than 128 members and no link to that one), Closed,
- *  Expelled, MasterUnreachable. @param info may be null; its only contributor is the other side. */
+ *  connected; a relay; 65536 are in flight, or as many tags in use to that member; the group has more than 128 members
+ *  and no link to that one), Closed, Expelled, MasterUnreachable. @param info may be null; its only contributor is the
+ *  other side. */
 HAWSER_API hawserResult_t hawserSend(hawserComm_t comm, const void* data, uint64_t count, hawserDataType_t type,
                                      uint32_t to, const hawserMessageOptions_t* options, hawserReduceInfo_t* info);
 
@@ -727,8 +728,8 @@ HAWSER_API hawserResult_t hawserSend(hawserComm_t comm, const void* data, uint64
  *  has both sizes; the message stays for the next call.
  *
  *  Errors as for hawserSend, and: Mismatch, TooFewPeers (from any rank, and nobody else is left). PeerLost: that member
- *  has gone, and had not sent one whole. Timeout: also if the sender's call timed out in the middle of the message. After
- *  PeerLost, Timeout and Closed the buffer is unspecified. */
+ *  has gone, and had not sent one whole. Timeout: also if the sender's call timed out in the middle of the message.
+ *  After PeerLost, Timeout and Closed the buffer is unspecified. */
 HAWSER_API hawserResult_t hawserReceive(hawserComm_t comm, void* data, uint64_t count, hawserDataType_t type,
                                         uint32_t from, const hawserMessageOptions_t* options,
                                         hawserReduceInfo_t* info);

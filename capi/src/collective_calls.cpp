@@ -2,6 +2,7 @@
 #include <limits>
 #include <optional>
 
+#include "begin_operation.hpp"
 #include "boundary.hpp"
 #include "handles.hpp"
 #include "hawser.h"
@@ -208,18 +209,7 @@ hawserResult_t hawserAllReduceAsync(hawserComm_t comm, const void* send, void* r
                                     hawserDataType_t type, const hawserAllReduceOptions_t* options,
                                     hawserOp_t* op) {
   const Payload payload{Collective::all_reduce, send, receive, count, capi::number_in(type)};
-  return capi::guarded([&] {
-    if (comm == nullptr) return capi::null_comm();
-    if (op == nullptr) return capi::null_output();
-    const auto arguments = reduction_of(payload, options);
-    if (!arguments.ok()) return capi::report(arguments.error());
-    auto handle = std::make_unique<hawserOp>();
-    auto started = comm->communicator->start(*arguments);
-    if (!started.ok()) return capi::report(started.error());
-    handle->operation = std::move(*started);
-    *op = handle.release();
-    return hawserSuccess;
-  });
+  return capi::guarded([&] { return capi::begin_operation(comm, reduction_of(payload, options), op); });
 }
 
 hawserResult_t hawserOpWait(hawserOp_t op, uint64_t timeout_ms, hawserReduceInfo_t* info) {

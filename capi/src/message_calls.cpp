@@ -1,5 +1,6 @@
 #include <limits>
 
+#include "begin_operation.hpp"
 #include "boundary.hpp"
 #include "handles.hpp"
 #include "hawser.h"
@@ -60,20 +61,6 @@ hawserResult_t move_message(hawserComm_t comm, const Buffer& buffer, bool receiv
   return hawserSuccess;
 }
 
-hawserResult_t begin_message(hawserComm_t comm, const Buffer& buffer, bool receives, std::uint32_t rank,
-                             const hawserMessageOptions_t* options, hawserOp_t* op) {
-  if (comm == nullptr) return capi::null_comm();
-  if (op == nullptr) return capi::null_output();
-  const auto arguments = message_of(buffer, receives, rank, options);
-  if (!arguments.ok()) return capi::report(arguments.error());
-  auto handle = std::make_unique<hawserOp>();
-  auto started = comm->communicator->start(*arguments);
-  if (!started.ok()) return capi::report(started.error());
-  handle->operation = std::move(*started);
-  *op = handle.release();
-  return hawserSuccess;
-}
-
 }  // namespace
 
 extern "C" {
@@ -93,13 +80,13 @@ hawserResult_t hawserReceive(hawserComm_t comm, void* data, uint64_t count, haws
 hawserResult_t hawserSendAsync(hawserComm_t comm, const void* data, uint64_t count, hawserDataType_t type, uint32_t to,
                                const hawserMessageOptions_t* options, hawserOp_t* op) {
   const Buffer buffer{.data = data, .count = count, .type = capi::number_in(type)};
-  return capi::guarded([&] { return begin_message(comm, buffer, false, to, options, op); });
+  return capi::guarded([&] { return capi::begin_operation(comm, message_of(buffer, false, to, options), op); });
 }
 
 hawserResult_t hawserReceiveAsync(hawserComm_t comm, void* data, uint64_t count, hawserDataType_t type, uint32_t from,
                                   const hawserMessageOptions_t* options, hawserOp_t* op) {
   const Buffer buffer{.into = data, .count = count, .type = capi::number_in(type)};
-  return capi::guarded([&] { return begin_message(comm, buffer, true, from, options, op); });
+  return capi::guarded([&] { return capi::begin_operation(comm, message_of(buffer, true, from, options), op); });
 }
 
 }  // extern "C"

@@ -33,6 +33,11 @@ inline constexpr std::size_t kEagerFramesMax = 4096;
 inline constexpr std::size_t kMessagesWaitingMax = 1024;
 inline constexpr std::size_t kMessageEagerBytesOfAll = 1 << 20;
 inline constexpr std::size_t kMessageEagerBytesMax = 64 << 10;
+/// The same of a peer that is no member here, or not yet: its word that it is one comes from the master.
+inline constexpr std::size_t kMessagesOfStrangerMax = 64;
+inline constexpr std::size_t kMessageBytesOfStrangerMax = kMessageEagerBytesMax;
+/// Tags of messages from one member to another: both sides count those of each.
+inline constexpr std::size_t kMessageTagsMax = 65'536;
 /// Messages that one peer may be sending and receiving.
 inline constexpr std::size_t kMessagesInFlightMax = 65'536;
 /// Former members whose last messages are kept until they are received.

@@ -33,6 +33,12 @@ std::uint64_t MessageExchange::chunks_of(std::uint64_t bytes) {
   return bytes / kChunkBytes + (bytes % kChunkBytes != 0 ? 1 : 0);
 }
 
+bool MessageExchange::may_send(PeerId to, std::uint64_t tag) const {
+  const auto found = peers_.find(to);
+  return found == peers_.end() || found->second.next_out.size() < limits::kMessageTagsMax ||
+         found->second.next_out.contains(tag);
+}
+
 bool MessageExchange::remembers(PeerId peer) const {
   const auto found = peers_.find(peer);
   return found != peers_.end() && found->second.former != 0;
@@ -43,7 +49,9 @@ bool MessageExchange::remembers(PeerId peer) const {
 void MessageExchange::send(Instant now, CallId call, PeerId to, std::uint64_t tag, std::span<const std::byte> data,
                            Instant until, Output& out) {
   Peer& peer = peers_[to];
+  peer.is_member = true;
   ++in_flight_;
+  deadlines_.insert(until);
   peer.held.push_back({.call = call, .tag = tag, .data = data, .began = now, .until = until});
   announce_held(to, peer, out);
 }
@@ -113,6 +121,8 @@ void MessageExchange::was_wanted(Peer& peer, Outgoing& message) {
 void MessageExchange::receive(Instant now, CallId call, std::optional<PeerId> from, std::uint64_t tag,
                               std::span<std::byte> into, Instant until, Output& out) {
   ++in_flight_;
+  deadlines_.insert(until);
+  if (from && !remembers(*from)) peers_[*from].is_member = true;
   receives_.push_back({.call = call, .from = from, .tag = tag, .into = into, .began = now, .until = until});
   match(now, tag, out);
   if (!from || !remembers(*from) || receives_.empty() || receives_.back().call != call) return;
@@ -125,8 +135,9 @@ Error MessageExchange::lost_before(PeerId from, std::uint64_t tag) const {
   return {Status::peer_lost, name_of_(from) + " was lost before it had sent a message " + with_tag(tag)};
 }
 
-/// The oldest message of that tag that nobody has received, if it is known here.
-MessageExchange::Incoming* MessageExchange::next_from(Peer& peer, std::uint64_t tag) {
+/// The oldest message of that tag that nobody has received, if it is known here. The sender learns of those that it has
+/// given up and that are passed here: it may announce others.
+MessageExchange::Incoming* MessageExchange::next_from(PeerId from, Peer& peer, std::uint64_t tag, Output& out) {
   const auto next = peer.next_in.find(tag);
   std::uint64_t sequence = next == peer.next_in.end() ? 0 : next->second;
   if (planted(PlantedFault::overtaking_message)) {
@@ -134,20 +145,24 @@ MessageExchange::Incoming* MessageExchange::next_from(Peer& peer, std::uint64_t 
     if (first != peer.incoming.end() && first->first.tag == tag) peer.next_in[tag] = sequence = first->first.sequence;
   }
   while (true) {
-    const auto found = peer.incoming.find(message_key(tag, sequence));
+    const OpKey key = message_key(tag, sequence);
+    const auto found = peer.incoming.find(key);
     if (found == peer.incoming.end()) return nullptr;
     if (!found->second.is_void) return &found->second;
     peer.incoming.erase(found);
+    --peer.unreceived;
     peer.next_in[tag] = ++sequence;
+    if (peer.former == 0)
+      out.sends.push_back({.to = from, .frame = control(FrameKind::ready, message_key_of_receiver(key))});
   }
 }
 
-std::optional<std::pair<PeerId, OpKey>> MessageExchange::next_for(const Receive& receive) {
+std::optional<std::pair<PeerId, OpKey>> MessageExchange::next_for(const Receive& receive, Output& out) {
   std::optional<std::pair<PeerId, OpKey>> best;
   std::uint64_t order = 0;
   for (auto& [id, peer] : peers_) {
-    if (receive.from && *receive.from != id) continue;
-    const Incoming* const next = next_from(peer, receive.tag);
+    if ((!peer.is_member && peer.former == 0) || (receive.from && *receive.from != id)) continue;
+    const Incoming* const next = next_from(id, peer, receive.tag, out);
     if (next == nullptr || (best && order < next->order)) continue;
     const auto number = peer.next_in.find(receive.tag);
     best = {id, message_key(receive.tag, number == peer.next_in.end() ? 0 : number->second)};
@@ -159,7 +174,7 @@ std::optional<std::pair<PeerId, OpKey>> MessageExchange::next_for(const Receive&
 /// Brings together those who receive with this tag and what has been announced.
 void MessageExchange::match(Instant now, std::uint64_t tag, Output& out) {
   for (auto one = receives_.begin(); one != receives_.end();) {
-    const auto found = one->tag == tag ? next_for(*one) : std::nullopt;
+    const auto found = one->tag == tag ? next_for(*one, out) : std::nullopt;
     if (!found) {
       ++one;
       continue;
@@ -184,6 +199,7 @@ void MessageExchange::begin_to_receive(Instant now, PeerId from, const OpKey& ke
   Peer& peer = peers_.at(from);
   Incoming& message = peer.incoming.at(key);
   ++peer.next_in[key.tag];
+  --peer.unreceived;
   if (message.has.empty()) {
     message.chunks_left = chunks_of(message.bytes);
     message.has.resize(message.chunks_left);
@@ -207,39 +223,38 @@ void MessageExchange::received_whole(Instant now, PeerId from, const OpKey& key,
   peer.incoming.erase(found);
 }
 
-/// The message that a frame is of, which is made known by any. Null: it is over, or its sender may not send so many.
-MessageExchange::Incoming* MessageExchange::announced(Peer& peer, const FrameHeader& header) {
-  if (const auto found = peer.incoming.find(header.key); found != peer.incoming.end()) return &found->second;
+/// The message that a frame is of, which is made known by any frame of it. Over: it was received, or given up by both.
+/// Impossible: its sender may not have so many here.
+std::pair<MessageExchange::Known, MessageExchange::Incoming*> MessageExchange::announced(Peer& peer,
+                                                                                         const FrameHeader& header) {
+  if (const auto found = peer.incoming.find(header.key); found != peer.incoming.end())
+    return {Known::here, &found->second};
   const auto next = peer.next_in.find(header.key.tag);
-  if (next != peer.next_in.end() && header.key.sequence < next->second) return nullptr;
+  if (next != peer.next_in.end() && header.key.sequence < next->second) return {Known::over, nullptr};
+  const std::size_t most = peer.is_member ? limits::kMessagesWaitingMax : limits::kMessagesOfStrangerMax;
+  if (peer.unreceived >= most || (next == peer.next_in.end() && peer.next_in.size() >= limits::kMessageTagsMax))
+    return {Known::impossible, nullptr};
   Incoming& message = peer.incoming[header.key];
   message.bytes = header.count;
   message.order = announcements_++;
-  return &message;
+  ++peer.unreceived;
+  return {Known::here, &message};
 }
 
-MessageExchange::Heard MessageExchange::control_came(Instant now, PeerId from, const FrameHeader& header,
-                                                     Output& out) {
+MessageExchange::Heard MessageExchange::control_came(Instant now, PeerId from, bool is_member,
+                                                     const FrameHeader& header, Output& out) {
   Peer& peer = peers_[from];
+  peer.is_member = peer.is_member || is_member;
   const bool is_of_receiver = header.kind == FrameKind::ready || header.kind == FrameKind::unwant;
   const OpKey key = message_key(header.key.tag, header.key.sequence);
   if (header.key != (is_of_receiver ? message_key_of_receiver(key) : key)) return Heard::impossible;
   const auto outgoing = peer.outgoing.find(key);
   switch (header.kind) {
     case FrameKind::have: {
-      // Twice as many as a sender may have: it may have given up some, which is not known here yet. Those that are
-      // being received do not count.
-      if (!peer.incoming.contains(header.key) &&
-          peer.incoming.size() >= 2 * limits::kMessagesWaitingMax + limits::kMessagesInFlightMax)
-        return Heard::impossible;
-      const Incoming* const message = announced(peer, header);
+      const auto [known, message] = announced(peer, header);
+      if (known == Known::impossible) return Heard::impossible;
       if (message == nullptr || message->is_void || message->receive) return Heard::fine;
       if (message->bytes != header.count) return Heard::impossible;
-      const auto waits = [](const auto& entry) { return !entry.second.receive && !entry.second.is_void; };
-      if (peer.incoming.size() > 2 * limits::kMessagesWaitingMax &&
-          static_cast<std::size_t>(std::count_if(peer.incoming.begin(), peer.incoming.end(), waits)) >
-              2 * limits::kMessagesWaitingMax)
-        return Heard::impossible;
       match(now, header.key.tag, out);
       return Heard::fine;
     }
@@ -270,13 +285,14 @@ MessageExchange::Heard MessageExchange::control_came(Instant now, PeerId from, c
       announce_held(from, peer, out);
       return Heard::fine;
     case FrameKind::decline: {
-      Incoming* const message = announced(peer, header);
+      const auto [known, message] = announced(peer, header);
+      if (known == Known::impossible) return Heard::impossible;
       if (message == nullptr || message->is_void) return Heard::fine;
-      peer.aside_bytes -= message->aside.size();
       if (!message->receive) {
+        peer.aside_bytes -= message->aside.size();
         message->aside = {};
         message->is_void = true;
-        (void)next_from(peer, header.key.tag);
+        (void)next_from(from, peer, header.key.tag, out);
         match(now, header.key.tag, out);
         return Heard::fine;
       }
@@ -293,14 +309,16 @@ MessageExchange::Heard MessageExchange::control_came(Instant now, PeerId from, c
   }
 }
 
-MessageExchange::Landing MessageExchange::chunk_begins(Instant now, PeerId from, const FrameHeader& header,
-                                                       Output& out) {
+MessageExchange::Landing MessageExchange::chunk_begins(Instant now, PeerId from, bool is_member,
+                                                       const FrameHeader& header, Output& out) {
   if (header.key != message_key(header.key.tag, header.key.sequence)) return {.use = Landing::Use::impossible};
   Peer& peer = peers_[from];
-  const bool is_new = !peer.incoming.contains(header.key);
-  Incoming* const message = announced(peer, header);
-  if (message == nullptr || message->is_void) return {};
+  peer.is_member = peer.is_member || is_member;
   const Landing impossible{.use = Landing::Use::impossible};
+  const bool is_new = !peer.incoming.contains(header.key);
+  const auto [known, message] = announced(peer, header);
+  if (known == Known::impossible) return impossible;
+  if (message == nullptr || message->is_void) return {};
   if (message->bytes != header.count || header.chunk >= chunks_of(message->bytes) ||
       header.payload_bytes != chunk_bytes(message->bytes, header.chunk) || header.compressed)
     return impossible;
@@ -312,9 +330,8 @@ MessageExchange::Landing MessageExchange::chunk_begins(Instant now, PeerId from,
   if (!message->has.empty() && message->has[header.chunk] && !planted(PlantedFault::doubled_message)) return {};
   if (message->receive)
     return {.use = Landing::Use::place, .into = message->receive->into.data() + header.chunk * kChunkBytes};
-  if (message->bytes > limits::kMessageEagerBytesMax ||
-      peer.aside_bytes + message->bytes > 2 * limits::kMessageEagerBytesOfAll)
-    return impossible;
+  const std::size_t most = peer.is_member ? limits::kMessageEagerBytesOfAll : limits::kMessageBytesOfStrangerMax;
+  if (message->bytes > limits::kMessageEagerBytesMax || peer.aside_bytes + message->bytes > most) return impossible;
   return {.use = Landing::Use::stage};
 }
 
@@ -348,6 +365,7 @@ void MessageExchange::chunk_came(Instant now, PeerId from, const FrameHeader& he
 
 void MessageExchange::end(Instant now, const Outgoing& message, PeerId to, Error error, Output& out) {
   --in_flight_;
+  deadlines_.erase(deadlines_.find(message.until));
   out.ended.push_back(
       {.call = message.call,
        .error = std::move(error),
@@ -356,6 +374,7 @@ void MessageExchange::end(Instant now, const Outgoing& message, PeerId to, Error
 
 void MessageExchange::end(Instant now, const Receive& receive, PeerId from, Error error, Output& out) {
   --in_flight_;
+  deadlines_.erase(deadlines_.find(receive.until));
   out.ended.push_back(
       {.call = receive.call,
        .error = std::move(error),
@@ -365,10 +384,8 @@ void MessageExchange::end(Instant now, const Receive& receive, PeerId from, Erro
 
 void MessageExchange::members(Instant now, const std::function<bool(PeerId)>& is_there, bool alone, Output& out) {
   for (auto& [id, peer] : peers_) {
-    if (is_there(id))
-      peer.former = 0;
-    else if (peer.former == 0)
-      go(now, id, peer, out);
+    if (!is_there(id) && peer.is_member) go(now, id, peer, out);
+    peer.is_member = is_there(id);
   }
   for (auto one = receives_.begin(); one != receives_.end();) {
     const bool is_lost = one->from ? !is_there(*one->from) : alone;
@@ -386,6 +403,15 @@ void MessageExchange::members(Instant now, const std::function<bool(PeerId)>& is
   }
   std::erase_if(peers_, [](const auto& entry) { return entry.second.former != 0 && entry.second.incoming.empty(); });
   forget_former();
+  // What has come of those that are members from now on.
+  std::set<std::uint64_t> tags;
+  for (const Receive& receive : receives_) tags.insert(receive.tag);
+  for (const std::uint64_t tag : tags) match(now, tag, out);
+}
+
+void MessageExchange::unlinked(PeerId peer) {
+  const auto found = peers_.find(peer);
+  if (found != peers_.end() && !found->second.is_member && found->second.former == 0) peers_.erase(found);
 }
 
 /// What it has sent whole stays, up to the first message of its tag that is not whole.
@@ -410,6 +436,7 @@ void MessageExchange::go(Instant now, PeerId id, Peer& peer, Output& out) {
         {Status::peer_lost, lost + "a message " + with_tag(key.tag) + " came from it; the buffer is unspecified"}, out);
     return true;
   });
+  peer.unreceived = peer.incoming.size();
   peer.former = ++gone_;
 }
 
@@ -450,21 +477,17 @@ void MessageExchange::tick(Instant now, Output& out) {
     return "timed out after " + std::to_string(whole_milliseconds(now - began)) + " ms: ";
   };
   for (auto& [id, peer] : peers_) {
-    for (auto one = peer.outgoing.begin(); one != peer.outgoing.end();) {
-      auto& [key, message] = *one;
-      if (message.ended || now < message.until) {
-        ++one;
-        continue;
-      }
+    for (auto& [key, message] : peer.outgoing) {
+      if (message.ended || now < message.until) continue;
       out.sent.emplace_back(id, key);
       out.sends.push_back({.to = id, .frame = control(FrameKind::decline, key)});
       end(now, message, id,
           {Status::timeout, after(message.began) + name_of_(id) + " has not received this message " +
                                 with_tag(key.tag) + (message.wanted ? " whole" : ": it has not called receive")},
           out);
-      was_wanted(peer, message);
-      one = peer.outgoing.erase(one);
+      message.ended = true;
     }
+    std::erase_if(peer.outgoing, [](const auto& entry) { return entry.second.ended && entry.second.wanted; });
     std::erase_if(peer.held, [&](const Outgoing& message) {
       if (now < message.until) return false;
       end(now, message, id,
@@ -504,16 +527,7 @@ void MessageExchange::tick(Instant now, Output& out) {
 }
 
 std::optional<Instant> MessageExchange::next_deadline() const {
-  std::optional<Instant> next;
-  for (const auto& [id, peer] : peers_) {
-    for (const auto& [key, message] : peer.outgoing)
-      if (!message.ended) next = earlier(next, message.until);
-    for (const Outgoing& message : peer.held) next = earlier(next, message.until);
-    for (const auto& [key, message] : peer.incoming)
-      if (message.receive) next = earlier(next, message.receive->until);
-  }
-  for (const Receive& receive : receives_) next = earlier(next, receive.until);
-  return next;
+  return deadlines_.empty() ? std::nullopt : std::optional(*deadlines_.begin());
 }
 
 }  // namespace hawser

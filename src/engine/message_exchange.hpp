@@ -7,6 +7,7 @@
 #include <list>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -34,7 +35,11 @@ struct MessageInfo {
 ///
 /// Each is announced. A small one follows at once, as far as the receiver has promised room for what it has not asked
 /// for. All others wait until it asks: then they go straight into its buffer. A send has ended when the receiver's
-/// process has all of it.
+/// process has all of it. What the sender has given up takes its place there until the receiver comes to it, so no
+/// sender ever has more there than it may.
+///
+/// Who is no member may be one by now, of a view that this peer has not heard of: a little of it is kept, and nobody
+/// receives it before.
 class MessageExchange {
  public:
   /// For the link to that peer.
@@ -85,19 +90,24 @@ class MessageExchange {
   std::size_t in_flight() const { return in_flight_; }
   /// Nothing is known here of anybody.
   bool idle() const { return peers_.empty() && receives_.empty(); }
+  /// Whether messages to that peer may have that tag: not if they have as many others as there may be.
+  bool may_send(PeerId to, std::uint64_t tag) const;
   /// Whether messages of that former member wait here.
   bool remembers(PeerId peer) const;
 
-  Heard control_came(Instant now, PeerId from, const FrameHeader& header, Output& out);
+  // What comes over the link to a peer. `is_member`: of the view in force.
+  Heard control_came(Instant now, PeerId from, bool is_member, const FrameHeader& header, Output& out);
   std::span<const std::byte> payload(PeerId to, const FrameHeader& header) const;
   /// That peer has got a chunk.
   void arrived(Instant now, PeerId to, const FrameHeader& header, Output& out);
-  Landing chunk_begins(Instant now, PeerId from, const FrameHeader& header, Output& out);
+  Landing chunk_begins(Instant now, PeerId from, bool is_member, const FrameHeader& header, Output& out);
   /// It is whole. `bytes`: null if it lies in its place.
   void chunk_came(Instant now, PeerId from, const FrameHeader& header, const std::byte* bytes, Output& out);
 
   /// Who is not among these any more is gone: what it has sent whole can still be received.
   void members(Instant now, const std::function<bool(PeerId)>& is_there, bool alone, Output& out);
+  /// There is no link to that peer any more. If it never was a member nothing of it is kept.
+  void unlinked(PeerId peer);
   /// Everything ends with this, and everybody is forgotten.
   void end_all(Instant now, const Error& error, Output& out);
   void tick(Instant now, Output& out);
@@ -111,7 +121,7 @@ class MessageExchange {
     Instant began{};
     Instant until{};
     bool eager = false;    ///< Sent before it is requested.
-    bool wanted = false;   ///< Requested, or given up, by the receiver.
+    bool wanted = false;   ///< Requested, skipped or given up by the receiver: its place there is free.
     bool ended = false;    ///< The caller has been told.
     std::uint64_t chunks_left = 0;
   };
@@ -140,19 +150,22 @@ class MessageExchange {
     std::size_t eager_bytes = 0;  ///< Of these.
     std::map<OpKey, Incoming> incoming;
     std::map<std::uint64_t, std::uint64_t> next_in;
+    std::size_t unreceived = 0;   ///< Of `incoming`: nobody has called for them yet.
     std::size_t aside_bytes = 0;
-    std::uint64_t former = 0;  ///< Not 0: it is gone, and was the how-manieth to go.
+    bool is_member = false;
+    std::uint64_t former = 0;  ///< Not 0: it was a member, is gone, and was the how-manieth to go.
   };
   using Receives = std::list<Receive>;
 
   static std::uint64_t chunks_of(std::uint64_t bytes);
-  Incoming* announced(Peer& peer, const FrameHeader& header);
+  enum class Known { here, over, impossible };
+  std::pair<Known, Incoming*> announced(Peer& peer, const FrameHeader& header);
   void announce(PeerId to, Peer& peer, Outgoing message, Output& out);
   void announce_held(PeerId to, Peer& peer, Output& out);
   void send_chunks(PeerId to, const OpKey& key, const Outgoing& message, Output& out);
   void was_wanted(Peer& peer, Outgoing& message);
-  std::optional<std::pair<PeerId, OpKey>> next_for(const Receive& receive);
-  Incoming* next_from(Peer& peer, std::uint64_t tag);
+  std::optional<std::pair<PeerId, OpKey>> next_for(const Receive& receive, Output& out);
+  Incoming* next_from(PeerId from, Peer& peer, std::uint64_t tag, Output& out);
   Error lost_before(PeerId from, std::uint64_t tag) const;
   void match(Instant now, std::uint64_t tag, Output& out);
   void begin_to_receive(Instant now, PeerId from, const OpKey& key, Receive receive, Output& out);
@@ -165,6 +178,7 @@ class MessageExchange {
   NameOf name_of_;
   std::map<PeerId, Peer> peers_;
   Receives receives_;  ///< Without a message yet, in the order of the calls.
+  std::multiset<Instant> deadlines_;  ///< Of all calls.
   std::size_t in_flight_ = 0;
   std::uint64_t announcements_ = 0;
   std::uint64_t gone_ = 0;

@@ -530,8 +530,10 @@ void PeerEngine::State::follow_one(Instant, const WantLinks& wanted, EngineActio
     const bool keep = std::any_of(wanted.peers.begin(), wanted.peers.end(),
                                   [&](const auto& wish) { return wish.peer.id == entry.first; }) &&
                       entry.second.secret == wanted.secret;
-    if (!keep)
+    if (!keep) {
       out.emplace_back(CloseLink{entry.first, std::make_shared<LinkSchedule>(std::move(entry.second.schedule))});
+      messages_.unlinked(entry.first);
+    }
     return !keep;
   });
   for (const auto& wish : wanted.peers) {

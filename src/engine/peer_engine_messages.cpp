@@ -13,6 +13,8 @@ std::string PeerEngine::State::name_of(PeerId peer) const {
   return former == former_names_.end() ? "the peer with that id" : former->second;
 }
 
+bool PeerEngine::State::is_member(PeerId peer) const { return machine_.view().find(peer) != nullptr; }
+
 Result<PeerId> PeerEngine::State::other_side(const MessageCall& call) const {
   const View& view = machine_.view();
   const char* const whom = call.receives ? "receives from" : "sends to";
@@ -53,6 +55,10 @@ void PeerEngine::State::on(Instant now, const MessageCall& event, EngineActions&
   } else if (machine_.view().size() < 2) {
     return refuse({Status::too_few_peers, "this peer is alone in its group: nobody can send it a message"});
   }
+  if (!event.receives && !messages_.may_send(*peer, event.tag))
+    return refuse({Status::invalid_usage, "messages to " + name_of(*peer) + " have " +
+                                              std::to_string(limits::kMessageTagsMax) +
+                                              " tags, which are the most; use one of these again"});
   MessageExchange::Output output;
   const Instant until = now + event.bound;
   if (event.receives)
@@ -110,7 +116,7 @@ Landing PeerEngine::State::message_begins(Instant now, PeerId peer, Link& link, 
                                           std::uint32_t index, EngineActions& out) {
   const FrameHeader header = receiving.header;
   MessageExchange::Output output;
-  const MessageExchange::Landing landing = messages_.chunk_begins(now, peer, header, output);
+  const MessageExchange::Landing landing = messages_.chunk_begins(now, peer, is_member(peer), header, output);
   follow_messages(output, out);
   using Use = MessageExchange::Landing::Use;
   if (landing.use == Use::impossible) {
@@ -135,7 +141,7 @@ Landing PeerEngine::State::message_begins(Instant now, PeerId peer, Link& link, 
 void PeerEngine::State::message_control(Instant now, LinkConnection connection, const FrameHeader& header,
                                         EngineActions& out) {
   MessageExchange::Output output;
-  const auto heard = messages_.control_came(now, connection.peer, header, output);
+  const auto heard = messages_.control_came(now, connection.peer, is_member(connection.peer), header, output);
   follow_messages(output, out);
   if (heard == MessageExchange::Heard::impossible)
     drop_connection(now, connection, "it announced a message that is not its to send", out);

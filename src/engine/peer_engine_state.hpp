@@ -283,6 +283,7 @@ class PeerEngine::State {
   // peer_engine_messages.cpp
   Result<PeerId> other_side(const MessageCall& call) const;
   std::string name_of(PeerId peer) const;
+  bool is_member(PeerId peer) const;
   CollectiveInfo info_of(const MessageExchange::Ended& ended) const;
   void follow_messages(MessageExchange::Output& output, EngineActions& out);
   Landing message_begins(Instant now, PeerId peer, Link& link, Receiving& receiving, std::uint32_t index,

@@ -463,17 +463,10 @@ Result<AsyncCollective> Communicator::start(const MessageArguments& arguments) {
                     .data = arguments.data,
                     .into = arguments.into,
                     .bound = arguments.bound};
-  AsyncCollective started;
-  started.turns_ = turns_;
-  started.what_ = std::string(arguments.receives ? "receive" : "send") + " of " + std::to_string(bytes) +
-                  " bytes with tag " + std::to_string(arguments.tag);
-  started.log_ = driver_->wait_log();
+  AsyncCollective started = begun(std::string(arguments.receives ? "receive" : "send") + " of " +
+                                  std::to_string(bytes) + " bytes with tag " + std::to_string(arguments.tag));
   auto call = std::make_unique<UnderWay>(*this);
-  {
-    const std::lock_guard lock(calls_.mutex);
-    if (calls_.closing) return closing();
-    call->begin();
-  }
+  if (const auto in = let_in(*call); !in.ok()) return in.error();
   started.completion_ = std::make_shared<Completion>(std::move(call));
   OwedAnswer answer(started.completion_, lost_);
   turns_->dispatch({}, [driver = driver_.get(), event, answer = std::move(answer)]() mutable {
@@ -497,10 +490,7 @@ Result<AsyncCollective> Communicator::begin(const CollectiveArguments& arguments
                         .probing = arguments.probing,
                         .residual = arguments.residual,
                         .begins_again = arguments.begins_again};
-  AsyncCollective started;
-  started.turns_ = turns_;
-  started.what_ = describe(signature) + " with tag " + std::to_string(arguments.tag);
-  started.log_ = driver_->wait_log();
+  AsyncCollective started = begun(describe(signature) + " with tag " + std::to_string(arguments.tag));
   auto call = std::make_unique<UnderWay>(*this);
   if (const auto free = claim(*call, event, *known); !free.ok()) return free.error();
   if (config_.attest) {
@@ -624,10 +614,23 @@ Result<void> Communicator::claim(UnderWay& call, const CollectiveStart& start, c
 Result<std::shared_ptr<void>> Communicator::hold() {
   if (const auto process = check_process(); !process.ok()) return process.error();
   auto call = std::make_shared<UnderWay>(*this);
+  if (const auto in = let_in(*call); !in.ok()) return in.error();
+  return std::shared_ptr<void>(std::move(call));
+}
+
+Result<void> Communicator::let_in(UnderWay& call) {
   const std::lock_guard lock(calls_.mutex);
   if (calls_.closing) return closing();
-  call->begin();
-  return std::shared_ptr<void>(std::move(call));
+  call.begin();
+  return {};
+}
+
+AsyncCollective Communicator::begun(std::string what) const {
+  AsyncCollective call;
+  call.turns_ = turns_;
+  call.what_ = std::move(what);
+  call.log_ = driver_->wait_log();
+  return call;
 }
 
 Result<SharedInfo> Communicator::run(const CollectiveArguments& arguments) {

@@ -223,6 +223,9 @@ class Communicator {
   Communicator(CommunicatorConfig config, RunAccess access, std::shared_ptr<transport::Listener> listener,
                std::shared_ptr<DeviceCopies> devices, asio::io_context& io);
   Result<void> check_process() const;
+  /// Error: closed.
+  Result<void> let_in(UnderWay& call);
+  AsyncCollective begun(std::string what) const;
   Result<void> claim(UnderWay& call, const CollectiveStart& start, const EngineInfo& known);
   Result<std::optional<Contribution>> contribution_to(const CollectiveCall& call, const EngineInfo& known,
                                                       std::uintptr_t stream);

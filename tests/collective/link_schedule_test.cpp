@@ -74,6 +74,26 @@ TEST_CASE("collectives take turns") {
   CHECK(tags == std::vector<std::uint64_t>{1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3});
 }
 
+TEST_CASE("a message that goes first passes what was queued before it; others take turns with collectives") {
+  LinkSchedule link;
+  link.connection_up(0);
+  const bool first = GENERATE(true, false);
+  for (std::uint64_t chunk = 0; chunk < 3; ++chunk) link.enqueue(chunk_of(1, chunk));
+  FrameHeader message = chunk_of(1, 0);
+  message.key = message_key(1, 0);
+  link.set_ready(message.key, kNoLimit);
+  if (first) link.set_first(message.key);
+  CHECK(link.next({}, 0)->key == key_of(1));
+  for (std::uint64_t chunk = 0; chunk < 2; ++chunk) {
+    message.chunk = chunk;
+    link.enqueue(message);
+  }
+  std::vector<bool> is_of_message;
+  while (const auto frame = link.next({}, 0)) is_of_message.push_back(is_message(frame->key));
+  const std::vector<bool> in_turns{true, false, true, false};
+  CHECK(is_of_message == (first ? std::vector{true, true, false, false} : in_turns));
+}
+
 TEST_CASE("what a broken connection had not delivered goes over its sisters, in order") {
   LinkSchedule link;
   link.connection_up(0);

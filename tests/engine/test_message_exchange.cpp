@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <set>
 #include <memory>
 #include <string>
 #include <vector>
@@ -53,6 +54,7 @@ class Net {
   std::map<std::uint64_t, Call> calls;
   std::vector<Wire> wires;
   std::vector<std::string> misdeeds;
+  std::set<std::uint64_t> strangers;  ///< No members, in the view that the others have.
 
   explicit Net(std::uint64_t count) {
     for (std::uint64_t peer = 1; peer <= count; ++peer) peers.emplace(peer, MessageExchange(name_of));
@@ -90,11 +92,12 @@ class Net {
     MessageExchange& peer = found->second;
     MessageExchange::Output out;
     if (wire.frame.kind != FrameKind::chunk) {
-      if (peer.control_came(now, id(wire.from), wire.frame, out) == MessageExchange::Heard::impossible)
+      const auto heard = peer.control_came(now, id(wire.from), is_member(wire.from), wire.frame, out);
+      if (heard == MessageExchange::Heard::impossible)
         misdeeds.push_back("control");
       return follow(wire.to, out);
     }
-    const auto landing = peer.chunk_begins(now, id(wire.from), wire.frame, out);
+    const auto landing = peer.chunk_begins(now, id(wire.from), is_member(wire.from), wire.frame, out);
     using Use = MessageExchange::Landing::Use;
     if (landing.use == Use::impossible) misdeeds.push_back("chunk");
     if (landing.use == Use::place) std::memcpy(landing.into, wire.payload.data(), wire.payload.size());
@@ -123,15 +126,22 @@ class Net {
     peers.at(peer).end_all(now, {Status::closed, "closed"}, out);
     peers.erase(peer);
     std::erase_if(wires, [&](const Wire& wire) { return wire.from == peer || wire.to == peer; });
+    begin_view();
+  }
+
+  /// A view has begun, with all that are no strangers.
+  void begin_view() {
     for (auto& [number, other] : peers) {
       MessageExchange::Output told;
       other.members(
-          now, [&](PeerId one) { return peers.contains(one.value); }, peers.size() < 2, told);
+          now, [&](PeerId one) { return peers.contains(one.value) && is_member(one.value); },
+          peers.size() - strangers.size() < 2, told);
       follow(number, told);
     }
   }
 
  private:
+  bool is_member(std::uint64_t peer) const { return !strangers.contains(peer); }
   void follow(std::uint64_t from, MessageExchange::Output& out) {
     for (const auto& [to, key] : out.sent)
       std::erase_if(wires, [&](const Wire& wire) {
@@ -355,18 +365,86 @@ TEST_CASE("what no correct peer sends is told apart") {
   SECTION("a chunk of another size") { net.wires.push_back(chunk(0, kSmall, 0, kSmall - 1)); }
   SECTION("a chunk behind the end") { net.wires.push_back(chunk(0, kSmall, 1, kSmall)); }
   SECTION("more than it may before it is received") {
-    for (std::uint64_t i = 0; i <= 2 * limits::kMessageEagerBytesOfAll / limits::kMessageEagerBytesMax; ++i)
+    for (std::uint64_t i = 0; i <= limits::kMessageEagerBytesOfAll / limits::kMessageEagerBytesMax; ++i)
       net.wires.push_back(chunk(i, limits::kMessageEagerBytesMax, 0, limits::kMessageEagerBytesMax));
   }
+  const auto control = [&](FrameKind kind, std::uint64_t tag, std::uint64_t sequence) {
+    Net::Wire wire = chunk(sequence, kLarge, 0, 0);
+    wire.frame.kind = kind;
+    wire.frame.key = message_key(tag, sequence);
+    return wire;
+  };
   SECTION("more announcements than it may have") {
-    for (std::uint64_t i = 0; i <= 2 * limits::kMessagesWaitingMax; ++i) {
-      Net::Wire wire = chunk(i, kLarge, 0, 0);
-      wire.frame.kind = FrameKind::have;
-      net.wires.push_back(wire);
-    }
+    for (std::uint64_t i = 0; i <= limits::kMessagesWaitingMax; ++i)
+      net.wires.push_back(control(FrameKind::have, 0, i));
+  }
+  SECTION("small messages without an announcement, likewise") {
+    for (std::uint64_t i = 0; i <= limits::kMessagesWaitingMax; ++i) net.wires.push_back(chunk(i, 1, 0, 1));
+  }
+  SECTION("messages that were given up, behind one that was not") {
+    for (std::uint64_t i = 1; i <= limits::kMessagesWaitingMax + 1; ++i)
+      net.wires.push_back(control(FrameKind::decline, 0, i));
+  }
+  SECTION("more tags than there may be") {
+    for (std::uint64_t tag = 0; tag <= limits::kMessageTagsMax; ++tag)
+      net.wires.push_back(control(FrameKind::decline, tag, 0));
+  }
+  SECTION("a stranger has less") {
+    net.strangers = {1};
+    for (std::uint64_t i = 0; i <= limits::kMessagesOfStrangerMax; ++i)
+      net.wires.push_back(control(FrameKind::have, 0, i));
+  }
+  SECTION("a stranger has fewer bytes") {
+    net.strangers = {1};
+    net.wires.push_back(chunk(0, limits::kMessageBytesOfStrangerMax, 0, limits::kMessageBytesOfStrangerMax));
+    net.wires.push_back(chunk(1, 1, 0, 1));
   }
   net.deliver_all();
   CHECK(net.misdeeds.size() == 1);
+}
+
+TEST_CASE("what a stranger sends is received by nobody before it is a member, and not kept longer than its link") {
+  Net net(3);
+  net.strangers = {3};
+  net.begin_view();
+  (void)net.send(3, 1, 0, pattern(kSmall, 3));
+  const auto of_anybody = net.receive(1, 0, 0, kSmall);
+  net.deliver_all();
+  CHECK_FALSE(net.calls.at(of_anybody).ended);
+  SECTION("it is one now") {
+    net.strangers.clear();
+    net.begin_view();
+    CHECK(net.calls.at(of_anybody).memory == pattern(kSmall, 3));
+  }
+  SECTION("it goes") {
+    net.peers.at(1).unlinked(id(3));
+    net.strangers.clear();
+    net.begin_view();
+    CHECK_FALSE(net.calls.at(of_anybody).ended);
+    CHECK_FALSE(net.peers.at(1).remembers(id(3)));
+  }
+}
+
+TEST_CASE("sends that time out again and again take no more room at the receiver than others, and give it back") {
+  Net net(2);
+  const auto first = net.send(1, 2, 0, pattern(kSmall, 1));
+  for (std::size_t i = 0; i < 3 * limits::kMessagesWaitingMax; ++i) {
+    (void)net.send(1, 2, 0, pattern(kSmall, 2), milliseconds(1));
+    net.pass(milliseconds(2));
+    net.deliver_all();
+  }
+  CHECK(net.misdeeds.empty());
+  const auto last = net.send(1, 2, 0, pattern(kSmall, 4));
+  net.deliver_all();
+  CHECK(net.calls.at(first).ended);
+  CHECK_FALSE(net.calls.at(last).ended);
+  const auto one = net.receive(2, 1, 0, kSmall);
+  net.deliver_all();
+  const auto other = net.receive(2, 1, 0, kSmall);
+  net.deliver_all();
+  CHECK(net.calls.at(one).memory == pattern(kSmall, 1));
+  CHECK(net.calls.at(other).memory == pattern(kSmall, 4));
+  CHECK(net.misdeeds.empty());
 }
 
 }  // namespace hawser

@@ -199,13 +199,14 @@ def plan(binary, folder):
     """Members plan from what they measured of their links: regions are found, and results are right.
 
     Which plan is taken follows from how busy the machine is: that is for tools/bench_wan.sh, and for the planner's tests.
+    Calls of 8 MiB end before they fill a way of 90 ms: in three of eight runs no rate was known after five of them.
     """
     hawser = sys.argv[3]
     done = lab(binary, "run", "two-regions", "--timeout", "100", "--master", "--hawser", hawser, "--", hawser, "bench",
-               "member", "--master", "{master}", "--world", "{hosts}", "--listen", "{address}", "--sizes", "8M",
-               "--rounds", "5")
+               "member", "--master", "{master}", "--world", "{hosts}", "--listen", "{address}", "--sizes", "32M",
+               "--rounds", "4")
     rows = [line for line in done.stdout.splitlines() if line.startswith("[host-") and " MiB " in line]
-    expect(done.returncode == 0 and len(rows) == 5, done)
+    expect(done.returncode == 0 and len(rows) == 4, done)
     expect("WRONG" not in done.stdout + done.stderr, done)
     expect(any("hierarchical (2 regions)" in row for row in rows[2:]), done)
     expect(all(" predicted" in row for row in rows[2:]), done)

@@ -251,30 +251,35 @@ hawserMessageOptions_t c_options(const OtherSide& other, std::uint64_t tag, std:
   return options;
 }
 
+using BeginMessage = decltype(&hawserReceiveAsync);
+
+std::unique_ptr<Operation> begin_message(std::shared_ptr<CommHandle> self, const Tensor& tensor, const OtherSide& other,
+                                         std::uint64_t tag, std::uint32_t timeout_ms, BeginMessage begin) {
+  const auto options = c_options(other, tag, timeout_ms);
+  auto kept = std::make_shared<Kept>();
+  kept->tensors = {tensor};
+  const hawserOp_t operation = self->start([&](hawserComm_t comm, hawserOp_t* out) {
+    return begin(comm, tensor.data, tensor.count, tensor.type, other.rank.value_or(HAWSER_ANY_RANK), &options, out);
+  });
+  return std::make_unique<Operation>(std::move(self), operation, std::move(kept));
+}
+
 std::unique_ptr<Operation> send_async(std::shared_ptr<CommHandle> self, nb::object tensor,
                                       std::optional<std::uint32_t> rank, std::uint64_t peer_id, std::uint64_t tag,
                                       std::uint32_t timeout_ms) {
-  const Tensor from = tensor_of(tensor, Access::read, "sent", Where::host);
-  const auto options = c_options({.rank = rank, .peer_id = peer_id}, tag, timeout_ms);
-  auto kept = std::make_shared<Kept>();
-  kept->tensors = {from};
-  const hawserOp_t operation = self->start([&](hawserComm_t comm, hawserOp_t* out) {
-    return hawserSendAsync(comm, from.data, from.count, from.type, rank.value_or(HAWSER_ANY_RANK), &options, out);
-  });
-  return std::make_unique<Operation>(std::move(self), operation, std::move(kept));
+  return begin_message(std::move(self), tensor_of(tensor, Access::read, "sent", Where::host),
+                       {.rank = rank, .peer_id = peer_id}, tag, timeout_ms,
+                       [](hawserComm_t comm, void* data, std::uint64_t count, hawserDataType_t type, std::uint32_t to,
+                          const hawserMessageOptions_t* options, hawserOp_t* op) {
+                         return hawserSendAsync(comm, data, count, type, to, options, op);
+                       });
 }
 
 std::unique_ptr<Operation> receive_async(std::shared_ptr<CommHandle> self, nb::object tensor,
                                          std::optional<std::uint32_t> rank, std::uint64_t peer_id, std::uint64_t tag,
                                          std::uint32_t timeout_ms) {
-  const Tensor into = tensor_of(tensor, Access::write, "received", Where::host);
-  const auto options = c_options({.rank = rank, .peer_id = peer_id}, tag, timeout_ms);
-  auto kept = std::make_shared<Kept>();
-  kept->tensors = {into};
-  const hawserOp_t operation = self->start([&](hawserComm_t comm, hawserOp_t* out) {
-    return hawserReceiveAsync(comm, into.data, into.count, into.type, rank.value_or(HAWSER_ANY_RANK), &options, out);
-  });
-  return std::make_unique<Operation>(std::move(self), operation, std::move(kept));
+  return begin_message(std::move(self), tensor_of(tensor, Access::write, "received", Where::host),
+                       {.rank = rank, .peer_id = peer_id}, tag, timeout_ms, &hawserReceiveAsync);
 }
 
 Reduced send(std::shared_ptr<CommHandle> self, nb::object tensor, std::optional<std::uint32_t> rank,
