@@ -585,11 +585,15 @@ typedef struct hawserAllReduceOptions {
    *  first. Null: the device's default stream. If the buffers lie on two devices, it is that of `send`, and what is on
    *  the other device's default stream comes first there. Where each buffer lies is found by its address. */
   void* stream;
+  /** After so long, from when the call begins on this peer, this member gives it up: it ends with Timeout at all members,
+   *  as does what else is under way in the group, and the group stays as it is. Whoever has the result by then may have
+   *  a success, and then all have it. Members may differ. 0: never. A lost master is waited for all the same. */
+  uint32_t timeout_ms;
 } hawserAllReduceOptions_t;
 
 #define HAWSER_ALL_REDUCE_OPTIONS_INIT                                                                          \
   {sizeof(hawserAllReduceOptions_t), hawserSum, 0, hawserPlanAuto,                                              \
-   {hawserQuantizeNone, hawserToUint8, 0, 0}, NULL, 0, 0, NULL}
+   {hawserQuantizeNone, hawserToUint8, 0, 0}, NULL, 0, 0, NULL, 0}
 
 /** Options of the other collectives. Fill with HAWSER_COLLECTIVE_OPTIONS_INIT. */
 typedef struct hawserCollectiveOptions {
@@ -599,9 +603,10 @@ typedef struct hawserCollectiveOptions {
   uint32_t compress; /**< As above. */
   uint64_t epoch;    /**< As above. */
   void* stream;      /**< As above. */
+  uint32_t timeout_ms; /**< As above. */
 } hawserCollectiveOptions_t;
 
-#define HAWSER_COLLECTIVE_OPTIONS_INIT {sizeof(hawserCollectiveOptions_t), 0, hawserPlanAuto, 0, 0, NULL}
+#define HAWSER_COLLECTIVE_OPTIONS_INIT {sizeof(hawserCollectiveOptions_t), 0, hawserPlanAuto, 0, 0, NULL, 0}
 
 #define HAWSER_REASON_BYTES 96
 
@@ -712,8 +717,9 @@ typedef struct hawserMessageOptions {
  *  both sides survive does not concern them.
  *
  *  Blocks until the other side's process has the whole message. That is soon for up to 64 KiB, of which it keeps 1 MiB
- *  and 1024 messages from each member; for others it is when that side receives. So a message arrives although its
- *  sender leaves afterwards. Each tag in use costs both sides some 100 bytes as long as they are members.
+ *  and 1024 messages from each member; for others it is when that side receives. Sends of one tag end in their order.
+ *  So a message arrives although its sender leaves afterwards; unless the receive that it goes to times out while its
+ *  last bytes come. Each tag in use costs both sides some 100 bytes as long as they are members.
  *
  *  Errors: PeerLost (the other side is gone), Timeout (it has not received; it never will, and the next message is
  *  the next), InvalidArgument (null; no such rank, or this peer's own; a buffer on a device), InvalidUsage (not
@@ -769,6 +775,13 @@ HAWSER_API hawserResult_t hawserOpStreamWait(hawserOp_t op, void* stream);
 /** Writes 1 if the operation has ended, with or without success, otherwise 0. Does not block. Errors: InvalidArgument
  *  (null). */
 HAWSER_API hawserResult_t hawserOpTest(hawserOp_t op, int* ended);
+
+/** The caller does not want it any more. Does not block: the operation ends soon after, which hawserOpWait tells. A
+ *  collective ends with Timeout at all members, as if its timeout_ms had passed here; all calls that are under way in
+ *  the group end with it, and the group stays as it is. A message ends with Timeout here only. An operation that has its
+ *  result by then succeeds. A collective that waits for a stream of the caller's begins and ends after that. After the
+ *  end nothing happens. Errors: InvalidArgument (null). */
+HAWSER_API hawserResult_t hawserOpCancel(hawserOp_t op);
 
 /** Waits for the end of the operation, and frees. Null is allowed. May be called after hawserCommDestroy, which ends
  *  operations with Closed. */

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <optional>
 
@@ -33,6 +34,10 @@ Result<hawser::Quantization> quantization_of(const hawserQuantization_t& from) {
                               .type = *type,
                               .block = static_cast<std::uint16_t>(from.block),
                               .stochastic = from.stochastic != 0};
+}
+
+std::optional<std::chrono::milliseconds> bound_of(std::uint32_t timeout_ms) {
+  return timeout_ms == 0 ? std::nullopt : std::optional(std::chrono::milliseconds(timeout_ms));
 }
 
 /// The caller's buffers and type; what else a collective needs comes from options.
@@ -80,6 +85,7 @@ Result<hawser::CollectiveArguments> reduction_of(const Payload& payload, const h
   arguments->compress = options->compress != 0;
   arguments->epoch = hawser::Epoch{options->epoch};
   arguments->stream = reinterpret_cast<std::uintptr_t>(options->stream);
+  arguments->bound = bound_of(options->timeout_ms);
   if (options->residual != nullptr) arguments->residual = options->residual->residual;
   return arguments;
 }
@@ -96,6 +102,7 @@ Result<hawser::CollectiveArguments> collective_of(const Payload& payload, const 
   arguments->compress = options->compress != 0;
   arguments->epoch = hawser::Epoch{options->epoch};
   arguments->stream = reinterpret_cast<std::uintptr_t>(options->stream);
+  arguments->bound = bound_of(options->timeout_ms);
   return arguments;
 }
 
@@ -240,6 +247,14 @@ hawserResult_t hawserOpTest(hawserOp_t op, int* ended) {
     if (op == nullptr) return null_op();
     if (ended == nullptr) return capi::null_output();
     *ended = op->operation.test() ? 1 : 0;
+    return hawserSuccess;
+  });
+}
+
+hawserResult_t hawserOpCancel(hawserOp_t op) {
+  return capi::guarded([&] {
+    if (op == nullptr) return null_op();
+    op->operation.cancel();
     return hawserSuccess;
   });
 }

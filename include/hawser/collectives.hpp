@@ -110,6 +110,7 @@ struct ReduceOptions {
   const Residual* residual = nullptr;
   bool compress = false;
   void* stream = nullptr;  ///< Of buffers on a device (hawserAllReduceOptions_t).
+  std::uint32_t timeout_ms = 0;  ///< The call ends with Timeout for all then. 0: never.
 
   hawserAllReduceOptions_t c_options() const {
     hawserAllReduceOptions_t options = HAWSER_ALL_REDUCE_OPTIONS_INIT;
@@ -120,6 +121,7 @@ struct ReduceOptions {
     options.residual = residual != nullptr ? residual->handle() : nullptr;
     options.compress = compress ? 1 : 0;
     options.stream = stream;
+    options.timeout_ms = timeout_ms;
     return options;
   }
 };
@@ -128,7 +130,8 @@ struct CollectiveOptions {
   std::uint64_t tag = 0;
   hawserPlan_t plan = hawserPlanAuto;
   bool compress = false;
-  void* stream = nullptr;  ///< As in ReduceOptions.
+  void* stream = nullptr;  ///< As in ReduceOptions,
+  std::uint32_t timeout_ms = 0;  ///< and likewise.
 
   hawserCollectiveOptions_t c_options() const {
     hawserCollectiveOptions_t options = HAWSER_COLLECTIVE_OPTIONS_INIT;
@@ -136,6 +139,7 @@ struct CollectiveOptions {
     options.plan = plan;
     options.compress = compress ? 1 : 0;
     options.stream = stream;
+    options.timeout_ms = timeout_ms;
     return options;
   }
 };
@@ -270,6 +274,8 @@ class Operation {
   Result<Reduced> wait_for(std::chrono::milliseconds bound) {
     return wait_ms(static_cast<std::uint64_t>(bound.count()));
   }
+  /// As hawserOpCancel: it ends soon, which wait() tells. Does not block.
+  Result<void> cancel() { return detail::check(hawserOpCancel(handle_.get())); }
   /// As hawserOpStreamWait: what is put on that stream from now on runs after its end. Does not block.
   Result<void> stream_wait(void* stream) { return detail::check(hawserOpStreamWait(handle_.get(), stream)); }
   hawserOp_t handle() const { return handle_.get(); }

@@ -59,6 +59,7 @@ enum class PlantedFault {
   overtaking_message,  ///< Messages are received in the order in which their frames come.
   forgotten_sender,    ///< What a member had sent is forgotten when it goes.
   doubled_message,     ///< A part of a message that comes again counts again.
+  deaf_master,         ///< A collective that a member gives up goes on.
 };
 
 /// By the names under which they are planted.
@@ -105,6 +106,7 @@ inline constexpr std::pair<std::string_view, PlantedFault> kPlantedFaults[] = {
     {"overtaking_message", PlantedFault::overtaking_message},
     {"forgotten_sender", PlantedFault::forgotten_sender},
     {"doubled_message", PlantedFault::doubled_message},
+    {"deaf_master", PlantedFault::deaf_master},
     {"hasty_guest", PlantedFault::hasty_guest},
 };
 

@@ -97,15 +97,29 @@ void MessageExchange::arrived(Instant now, PeerId to, const FrameHeader& header,
   const auto peer = peers_.find(to);
   if (peer == peers_.end()) return;
   const auto found = peer->second.outgoing.find(header.key);
-  if (found == peer->second.outgoing.end() || found->second.ended) return;
+  if (found == peer->second.outgoing.end() || found->second.ended || found->second.whole) return;
   Outgoing& message = found->second;
   if (--message.chunks_left > 0) return;
   out.sent.emplace_back(to, header.key);
-  end(now, message, to, {Status::success, {}}, out);
-  if (message.wanted)
-    peer->second.outgoing.erase(found);
-  else
+  message.whole = true;
+  end_in_order(now, to, peer->second, header.key, out);
+}
+
+/// Messages of that tag from this one on, as far as none before them is missing: what has come behind one that is lost
+/// with its sender is never received.
+void MessageExchange::end_in_order(Instant now, PeerId to, Peer& peer, const OpKey& first, Output& out) {
+  auto one = peer.outgoing.lower_bound(first);
+  if (one != peer.outgoing.begin()) {
+    const auto& [key, before] = *std::prev(one);
+    if (key.tag == first.tag && (!before.ended || before.failed)) return;
+  }
+  while (one != peer.outgoing.end() && one->first.tag == first.tag) {
+    Outgoing& message = one->second;
+    if (message.ended || !message.whole) return;
+    end(now, message, to, {Status::success, {}}, out);
     message.ended = true;
+    one = message.wanted ? peer.outgoing.erase(one) : std::next(one);
+  }
 }
 
 /// The receiver has room for others.
@@ -261,14 +275,12 @@ MessageExchange::Heard MessageExchange::control_came(Instant now, PeerId from, b
     case FrameKind::ready:
       if (outgoing == peer.outgoing.end() || outgoing->second.wanted) return Heard::fine;
       was_wanted(peer, outgoing->second);
-      if (outgoing->second.ended) {
+      outgoing->second.whole = outgoing->second.whole || outgoing->second.data.empty();
+      if (outgoing->second.ended)
         peer.outgoing.erase(outgoing);
-      } else if (outgoing->second.data.empty()) {
-        end(now, outgoing->second, from, {Status::success, {}}, out);
-        peer.outgoing.erase(outgoing);
-      } else if (!outgoing->second.eager) {
+      else if (!outgoing->second.eager && !outgoing->second.whole)
         send_chunks(from, key, outgoing->second, out);
-      }
+      end_in_order(now, from, peer, key, out);
       announce_held(from, peer, out);
       return Heard::fine;
     case FrameKind::unwant:
@@ -282,6 +294,7 @@ MessageExchange::Heard MessageExchange::control_came(Instant now, PeerId from, b
             out);
       }
       peer.outgoing.erase(outgoing);
+      end_in_order(now, from, peer, key, out);
       announce_held(from, peer, out);
       return Heard::fine;
     case FrameKind::decline: {
@@ -470,28 +483,57 @@ void MessageExchange::end_all(Instant now, const Error& error, Output& out) {
   HAWSER_ASSERT(in_flight_ == 0);
 }
 
+void MessageExchange::cancel(Instant now, CallId call, Output& out) {
+  const auto ends_now = [&](auto& one) {
+    if (one.call != call || (now >= one.until)) return false;
+    deadlines_.erase(deadlines_.find(one.until));
+    one.until = *deadlines_.insert(now);
+    return true;
+  };
+  const auto any_of = [&](auto& ones) { return std::any_of(ones.begin(), ones.end(), ends_now); };
+  bool found = any_of(receives_);
+  for (auto& [id, peer] : peers_) {
+    if (found) break;
+    found = any_of(peer.held);
+    for (auto& [key, message] : peer.outgoing) found = found || (!message.ended && ends_now(message));
+    for (auto& [key, message] : peer.incoming) found = found || (message.receive && ends_now(*message.receive));
+  }
+  if (found) end_due(now, call, out);
+}
+
 void MessageExchange::tick(Instant now, Output& out) {
   const auto due = next_deadline();
-  if (!due || now < *due) return;
-  const auto after = [&](Instant began) {
-    return "timed out after " + std::to_string(whole_milliseconds(now - began)) + " ms: ";
+  if (due && now >= *due) end_due(now, std::nullopt, out);
+}
+
+void MessageExchange::end_due(Instant now, std::optional<CallId> cancelled, Output& out) {
+  const auto after = [&](const auto& one) {
+    return (cancelled == one.call ? "cancelled after " : "timed out after ") +
+           std::to_string(whole_milliseconds(now - one.began)) + " ms: ";
   };
   for (auto& [id, peer] : peers_) {
+    std::vector<OpKey> passed;
     for (auto& [key, message] : peer.outgoing) {
       if (message.ended || now < message.until) continue;
-      out.sent.emplace_back(id, key);
+      if (!message.whole) out.sent.emplace_back(id, key);
       out.sends.push_back({.to = id, .frame = control(FrameKind::decline, key)});
       end(now, message, id,
-          {Status::timeout, after(message.began) + name_of_(id) + " has not received this message " +
-                                with_tag(key.tag) + (message.wanted ? " whole" : ": it has not called receive")},
+          {Status::timeout, after(message) + name_of_(id) + " has not received " +
+                                (message.whole ? "a message before this one " + with_tag(key.tag)
+                                               : "this message " + with_tag(key.tag) +
+                                                     (message.wanted ? " whole" : ": it has not called receive"))},
           out);
-      message.ended = true;
+      message.ended = message.failed = true;
+      if (message.wanted) passed.push_back(key);
     }
-    std::erase_if(peer.outgoing, [](const auto& entry) { return entry.second.ended && entry.second.wanted; });
+    for (const OpKey& key : passed) {
+      peer.outgoing.erase(key);
+      end_in_order(now, id, peer, key, out);
+    }
     std::erase_if(peer.held, [&](const Outgoing& message) {
       if (now < message.until) return false;
       end(now, message, id,
-          {Status::timeout, after(message.began) + name_of_(id) + " has " +
+          {Status::timeout, after(message) + name_of_(id) + " has " +
                                 std::to_string(limits::kMessagesWaitingMax) + " messages to receive before this one"},
           out);
       return true;
@@ -505,7 +547,7 @@ void MessageExchange::tick(Instant now, Output& out) {
       out.received.emplace_back(id, key);
       out.sends.push_back({.to = id, .frame = control(FrameKind::unwant, message_key_of_receiver(key))});
       end(now, *message.receive, id,
-          {Status::timeout, after(message.receive->began) + "a message " + with_tag(key.tag) + " from " +
+          {Status::timeout, after(*message.receive) + "a message " + with_tag(key.tag) + " from " +
                                 name_of_(id) + " has not come whole; the buffer is unspecified"},
           out);
       one = peer.incoming.erase(one);
@@ -519,7 +561,7 @@ void MessageExchange::tick(Instant now, Output& out) {
     const Receive receive = *one;
     one = receives_.erase(one);
     end(now, receive, receive.from.value_or(PeerId{}),
-        {Status::timeout, after(receive.began) + (receive.from ? name_of_(*receive.from) + " has not" : "nobody has") +
+        {Status::timeout, after(receive) + (receive.from ? name_of_(*receive.from) + " has not" : "nobody has") +
                               " sent a message " + with_tag(receive.tag)},
         out);
   }

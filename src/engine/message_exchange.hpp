@@ -110,6 +110,8 @@ class MessageExchange {
   void unlinked(PeerId peer);
   /// Everything ends with this, and everybody is forgotten.
   void end_all(Instant now, const Error& error, Output& out);
+  /// That call ends at once with a timeout. No call of that number: nothing happens.
+  void cancel(Instant now, CallId call, Output& out);
   void tick(Instant now, Output& out);
   std::optional<Instant> next_deadline() const;
 
@@ -122,7 +124,9 @@ class MessageExchange {
     Instant until{};
     bool eager = false;    ///< Sent before it is requested.
     bool wanted = false;   ///< Requested, skipped or given up by the receiver: its place there is free.
-    bool ended = false;    ///< The caller has been told.
+    bool whole = false;    ///< The receiver has it all. The caller is told once that holds for all before it of its tag.
+    bool ended = false;    ///< The caller has been told,
+    bool failed = false;   ///< that it was given up: then the receiver passes it, and those after it may end.
     std::uint64_t chunks_left = 0;
   };
   struct Receive {
@@ -164,6 +168,7 @@ class MessageExchange {
   void announce_held(PeerId to, Peer& peer, Output& out);
   void send_chunks(PeerId to, const OpKey& key, const Outgoing& message, Output& out);
   void was_wanted(Peer& peer, Outgoing& message);
+  void end_in_order(Instant now, PeerId to, Peer& peer, const OpKey& first, Output& out);
   std::optional<std::pair<PeerId, OpKey>> next_for(const Receive& receive, Output& out);
   Incoming* next_from(PeerId from, Peer& peer, std::uint64_t tag, Output& out);
   Error lost_before(PeerId from, std::uint64_t tag) const;
@@ -173,6 +178,7 @@ class MessageExchange {
   void end(Instant now, const Outgoing& message, PeerId to, Error error, Output& out);
   void end(Instant now, const Receive& receive, PeerId from, Error error, Output& out);
   void go(Instant now, PeerId id, Peer& peer, Output& out);
+  void end_due(Instant now, std::optional<CallId> cancelled, Output& out);
   void forget_former();
 
   NameOf name_of_;

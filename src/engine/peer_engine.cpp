@@ -25,6 +25,9 @@ constexpr Duration kReadyDelay = milliseconds(2);
 /// In large groups it lasts longer without that meaning anything.
 constexpr std::uint32_t kMembersInReadyDelay = 8;
 
+/// The first word may not have come to a master that has the run by now.
+constexpr Duration kGiveUpAgain = seconds(1);
+
 constexpr const char* kRelayCallsNothing =
     "this communicator is a relay, without tensors: it takes part in what the members call, and calls nothing itself";
 
@@ -252,6 +255,8 @@ void PeerEngine::State::on(Instant now, const CollectiveStart& event, EngineActi
   op.fingerprint = fingerprint(signature);
   op.compress = event.compress;
   op.started = op.progress = op.reported = op.all_called = now;
+  op.cancelled = event.cancelled;
+  if (event.bound) op.give_up_at = now + *event.bound;
   for (const std::uint32_t rank : op.execution->senders())
     op.not_heard.insert(machine_.view().members[rank].id);
   const bool small = !event.transfer && signature.count <= kSmallBytes / element_bytes(signature.type);
@@ -263,6 +268,36 @@ void PeerEngine::State::on(Instant now, const CollectiveStart& event, EngineActi
   ops_.emplace(*key, std::move(op));
   need_links(now, out);
   begin_op(now, *key, out);
+}
+
+void PeerEngine::State::on(Instant now, const CancelCall& event, EngineActions& out) {
+  for (auto& [key, op] : ops_) {
+    if (op.call != event.call || machine_.is_relay()) continue;
+    op.cancelled = true;
+    return give_up(now, key, op, out);
+  }
+  for (auto& [key, ending] : endings_) {
+    if (ending.call != event.call || !ending.again) continue;
+    auto call = std::make_shared<CollectiveStart>(*ending.again);
+    call->bound = Duration::zero();
+    call->cancelled = true;
+    ending.again = std::move(call);
+    return;
+  }
+  MessageExchange::Output output;
+  messages_.cancel(now, event.call, output);
+  follow_messages(output, out);
+}
+
+/// Only the master can end a collective: others may have its result.
+void PeerEngine::State::give_up(Instant now, const OpKey& key, Op& op, EngineActions& out) {
+  op.give_up_at = now + kGiveUpAgain;
+  PeerActions actions;
+  machine_.give_up({.key = key,
+                    .after_ms = static_cast<std::uint64_t>(whole_milliseconds(now - op.started)),
+                    .cancelled = op.cancelled},
+                   actions);
+  follow(now, actions, out);
 }
 
 /// This peer is a relay, and the members have called something whose plan has relays in it.
@@ -404,6 +439,7 @@ void PeerEngine::State::tick_executions(Instant now, EngineActions& out) {
 
 void PeerEngine::State::watch_op(Instant now, const OpKey& key, Op& op, EngineActions& out) {
   if (op.tell_ready && now >= *op.tell_ready) tell_ready(key, op, out);
+  if (op.give_up_at && now >= *op.give_up_at) give_up(now, key, op, out);
   if (op.whole) return;
   if (op.probed && op.progress > *op.probed) op.probed.reset();
   if (op.complained && op.progress > *op.complained) {
@@ -488,11 +524,12 @@ std::vector<PeerId> PeerEngine::State::waiting_for(const OpKey& key, const Op& o
 }
 
 std::optional<Instant> PeerEngine::State::op_deadline(const Op& op) const {
-  if (op.whole) return earlier(op.tell_ready, op.execution->next_deadline());
-  if (op.complained && op.progress > *op.complained) return op.progress;
+  const std::optional<Instant> own = earlier(op.give_up_at, op.tell_ready);
+  if (op.whole) return earlier(own, op.execution->next_deadline());
+  if (op.complained && op.progress > *op.complained) return earlier(own, op.progress);
   const Instant still_since = op.complained.value_or(op.progress);
   const bool probed = op.probed && *op.probed >= op.progress;
-  std::optional<Instant> next = earlier(op.execution->next_deadline(), op.tell_ready);
+  std::optional<Instant> next = earlier(op.execution->next_deadline(), own);
   next = earlier(next, still_since + (probed ? config_.stall : config_.stall / 2));
   if (op.progress > op.reported) next = earlier(next, op.reported + config_.stall / 2);
   return next;
@@ -612,6 +649,8 @@ void PeerEngine::State::follow_one(Instant now, const OpAborted& aborted, Engine
     // In the view that has begun, or one that nothing but relays has gone to, or not at all.
     auto call = std::make_shared<CollectiveStart>(*found->second.again);
     call->epoch = machine_.view().epoch;
+    if (const auto& until = found->second.give_up_at) call->bound = std::max(*until - now, Duration::zero());
+    call->cancelled = found->second.cancelled;
     found->second.again = std::move(call);
   } else {
     found->second.again.reset();

@@ -119,6 +119,14 @@ struct CollectiveStart {
   /// epoch of a view that nothing but relays has gone from. Else such a loss is one as any other. Transfers and probes
   /// never begin again.
   bool begins_again = true;
+  /// When this long has passed the master is asked to end it for everybody, with Status::timeout; none: never.
+  std::optional<Duration> bound{};
+  bool cancelled = false;  ///< As CancelCall says, before it began.
+};
+/// The caller does not want this collective or message any more. It ends soon, with Status::timeout, or with what it
+/// came to before. Of a call that is not under way: means nothing.
+struct CancelCall {
+  CallId call;
 };
 /// To another member, or from it. The memory stays valid until CallDone, whose info has the other side as the only
 /// contributor.
@@ -218,8 +226,8 @@ struct WorkDone {
 /// Time has passed.
 struct EngineTick {};
 
-using EngineEvent = std::variant<SetTermCall, ConnectCall, UpdateTopologyCall, WaitCall, CollectiveStart, MessageCall,
-                                 LeaveCall, MasterUp, OfferStateCall, MasterDown, MasterSaid, LinkUp, LinkDown,
+using EngineEvent = std::variant<SetTermCall, ConnectCall, UpdateTopologyCall, WaitCall, CollectiveStart, CancelCall,
+                                 MessageCall, LeaveCall, MasterUp, OfferStateCall, MasterDown, MasterSaid, LinkUp, LinkDown,
                                  LinkRefused, LinkUnreached, StraightFailed, LinkSampled, WorkDone, EngineTick>;
 
 // ---------------------------------------------------------------------------------------- actions out

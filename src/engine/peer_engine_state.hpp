@@ -77,6 +77,8 @@ class PeerEngine::State {
     std::map<PeerId, std::uint64_t> arrived_at_report{};  ///< Chunk bytes that each link had delivered by then.
     std::optional<Instant> whole;       ///< When the own result was complete.
     std::optional<Instant> tell_ready;  ///< When the senders shall be told that this peer is ready.
+    std::optional<Instant> give_up_at;  ///< When the master is asked to end it, the first time or again.
+    bool cancelled = false;
     std::uint64_t bytes_sent = 0;
     std::uint64_t bytes_received = 0;
   };
@@ -183,6 +185,7 @@ class PeerEngine::State {
   void on(Instant now, const ConnectCall& event, EngineActions& out);
   void on(Instant now, const UpdateTopologyCall& event, EngineActions& out);
   void on(Instant now, const CollectiveStart& event, EngineActions& out);
+  void on(Instant now, const CancelCall& event, EngineActions& out);
   void on(Instant now, const OfferStateCall& event, EngineActions& out);
   void on(Instant now, const MessageCall& event, EngineActions& out);
   void on(Instant now, const LeaveCall& event, EngineActions& out);
@@ -218,6 +221,7 @@ class PeerEngine::State {
   void probe(Instant now, const OpKey& key, Op& op, EngineActions& out);
   void complain(Instant now, const OpKey& key, Op& op, EngineActions& out);
   void tell_progress(Instant now, const OpKey& key, Op& op, EngineActions& out);
+  void give_up(Instant now, const OpKey& key, Op& op, EngineActions& out);
   void mark_flows(Op& op) const;
   std::vector<Flow> slow_flows(Instant now, const OpKey& key, const Op& op) const;
   std::vector<PeerId> waiting_for(const OpKey& key, const Op& op) const;

@@ -292,6 +292,7 @@ class MasterMachine::State {
   void said(Instant now, PeerId peer, const Begun& message, MasterActions& out);
   void said(Instant now, PeerId peer, const Report& message, MasterActions& out);
   void said(Instant now, PeerId peer, const Complaint& message, MasterActions& out);
+  void said(Instant now, PeerId peer, const GiveUp& message, MasterActions& out);
   void said(Instant now, PeerId peer, const UpdateCall& message, MasterActions& out);
   void said(Instant now, PeerId peer, const Linked& message, MasterActions& out);
   void said(Instant now, PeerId peer, const Unreached& message, MasterActions& out);

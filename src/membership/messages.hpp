@@ -16,7 +16,7 @@
 namespace hawser {
 
 /// Bumped when a message changes its meaning.
-inline constexpr std::uint32_t kProtocolVersion = 7;
+inline constexpr std::uint32_t kProtocolVersion = 8;
 
 // ------------------------------------------------------------------------------------ peer to master
 
@@ -153,6 +153,14 @@ struct Complaint {
   std::uint64_t period_ms = 0;       ///< That the flows are about.
   std::vector<Flow> flows{};         ///< Of links on which data of it waited all that time; below 100 %.
   friend bool operator==(const Complaint&, const Complaint&) = default;
+};
+
+/// "End this collective for everybody: I wait no longer." Told again and again until it has ended.
+struct GiveUp {
+  OpKey key;
+  std::uint64_t after_ms = 0;  ///< Since this member called it.
+  bool cancelled = false;      ///< By its program. Else its bound has passed.
+  friend bool operator==(const GiveUp&, const GiveUp&) = default;
 };
 
 /// "I have called update-topology."
@@ -293,7 +301,7 @@ struct OperatorCommand {
 
 using PeerMessage = std::variant<Hello, Resume, Begun, Report, Complaint, UpdateCall, Linked, Leave, Ping, PrefetchOver,
                                  Measured, StatusRequest, ViewPresented, OutcomesPresented, OperatorCommand, Ways,
-                                 BothDial, Unreached, ViewTaken>;
+                                 BothDial, Unreached, ViewTaken, GiveUp>;
 
 // ------------------------------------------------------------------------------------ master to peer
 

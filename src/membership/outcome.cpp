@@ -203,6 +203,28 @@ void MasterMachine::State::said(Instant now, PeerId peer, const Complaint& messa
                             name_of(peer) + " sees no progress for " + std::to_string(message.stalled_ms) + " ms"});
 }
 
+/// Whoever gives up has called it, and ends the view with everything in it, as who never calls does.
+void MasterMachine::State::said(Instant now, PeerId peer, const GiveUp& message, MasterActions& out) {
+  Group* const group = group_of(peer);
+  if (!group || message.key.view != group->view.id || peers_.at(peer).who.is_relay) return;
+  if (planted(PlantedFault::deaf_master)) return;
+  const Op* const op = group->ops.find(message.key);
+  if (!op || !op->called.contains(peers_.at(peer).rank)) return;
+  std::vector<Member> missing;
+  for (std::uint32_t rank = 0; rank < group->view.size(); ++rank)
+    if (!op->called.contains(rank)) missing.push_back(group->view.members[rank]);
+  const std::vector<Member> lacking = who_lacks_result(*group, *op);
+  abort_all(now, *group,
+            {Status::timeout, name_of(peer) + (message.cancelled ? " cancelled the " : " gave up the ") +
+                                  describe(op->signature) + " (tag " + std::to_string(message.key.tag) + ") after " +
+                                  std::to_string(message.after_ms) + " ms" +
+                                  (message.cancelled ? "" : ", which was its bound") + "; " +
+                                  (missing.empty() ? "all had called it, and no result had come to " + names_of(lacking)
+                                                   : "not called by " + names_of(missing)) +
+                                  ". The inputs are intact; call again"},
+            out);
+}
+
 // ---------------------------------------------------------------------------------- what is to be watched
 
 /// The next moment at which this collective alone is to be looked at.

@@ -147,6 +147,14 @@ void PeerMachine::announce(const OpKey& key, Op& op, PeerActions& out) {
 
 void PeerMachine::complain(Complaint complaint, PeerActions& out) { tell_master(std::move(complaint), out); }
 
+void PeerMachine::give_up(GiveUp message, PeerActions& out) {
+  const auto found = ops_.find(message.key);
+  HAWSER_ASSERT(found != ops_.end());
+  unannounced_.clear(message.key);
+  if (!found->second.announced && !found->second.reported) announce(message.key, found->second, out);
+  tell_master(std::move(message), out);
+}
+
 void PeerMachine::tell_master(PeerMessage message, PeerActions& out) {
   if (master_ == MasterLink::up) out.emplace_back(SendMaster{std::move(message)});
 }

@@ -131,6 +131,8 @@ class PeerMachine {
   // Events of a collective.
   void result_whole(const OpKey& key, PeerActions& out);
   void complain(Complaint complaint, PeerActions& out);
+  /// Of a collective that this member has called.
+  void give_up(GiveUp message, PeerActions& out);
   /// What this member knows of its links has changed: a row for the view in force.
   void measured(LinkRow row, PeerActions& out);
 

@@ -340,6 +340,12 @@ Result<void> AsyncCollective::stream_wait(std::uintptr_t stream) const {
   return {};
 }
 
+void AsyncCollective::cancel() const {
+  if (cancelled_) *cancelled_ = true;
+  const std::lock_guard lock(slot_->mutex);
+  if (slot_->communicator != nullptr) slot_->communicator->cancel(call_);
+}
+
 Result<SharedInfo> AsyncCollective::wait() const { return as_info(wait_for_end()); }
 
 template <class Work>
@@ -463,7 +469,7 @@ Result<AsyncCollective> Communicator::start(const MessageArguments& arguments) {
                     .data = arguments.data,
                     .into = arguments.into,
                     .bound = arguments.bound};
-  AsyncCollective started = begun(std::string(arguments.receives ? "receive" : "send") + " of " +
+  AsyncCollective started = begun(event.call, std::string(arguments.receives ? "receive" : "send") + " of " +
                                   std::to_string(bytes) + " bytes with tag " + std::to_string(arguments.tag));
   auto call = std::make_unique<UnderWay>(*this);
   if (const auto in = let_in(*call); !in.ok()) return in.error();
@@ -489,8 +495,9 @@ Result<AsyncCollective> Communicator::begin(const CollectiveArguments& arguments
                         .transfer = arguments.transfer,
                         .probing = arguments.probing,
                         .residual = arguments.residual,
-                        .begins_again = arguments.begins_again};
-  AsyncCollective started = begun(describe(signature) + " with tag " + std::to_string(arguments.tag));
+                        .begins_again = arguments.begins_again,
+                        .bound = arguments.bound};
+  AsyncCollective started = begun(event.call, describe(signature) + " with tag " + std::to_string(arguments.tag));
   auto call = std::make_unique<UnderWay>(*this);
   if (const auto free = claim(*call, event, *known); !free.ok()) return free.error();
   if (config_.attest) {
@@ -520,7 +527,9 @@ Result<AsyncCollective> Communicator::begin(const CollectiveArguments& arguments
     const auto have_come = device::StreamWaits::have_come(first);
     if (!have_come.ok()) return have_come.error();
     if (!*have_come) {
-      if (const auto waits = begin_after(std::move(first), std::move(event), std::move(answer)); !waits.ok())
+      started.cancelled_ = std::make_shared<std::atomic<bool>>(false);
+      if (const auto waits = begin_after(std::move(first), {std::move(event), std::move(answer), started.cancelled_});
+          !waits.ok())
         return waits.error();
       end_late_calls();
       return started;
@@ -535,6 +544,11 @@ Result<AsyncCollective> Communicator::begin(const CollectiveArguments& arguments
                    });
   end_late_calls();
   return started;
+}
+
+void Communicator::cancel(CallId call) {
+  if (!check_process().ok()) return;
+  turns_->dispatch({}, [driver = driver_.get(), call] { driver->cancel(call); });
 }
 
 /// What this member is going to give, if anything is to be signed for. Shared states have digests of their own.
@@ -571,17 +585,19 @@ Result<std::optional<Contribution>> Communicator::contribution_to(const Collecti
 
 /// Begins it once the caller's streams have done what is on them now. Until then this member counts as one that has not
 /// called: what these streams do is the caller's business, and may take long.
-Result<void> Communicator::begin_after(device::StreamWaits::Events first, CollectiveStart event, OwedAnswer answer) {
-  struct Later {
-    CollectiveStart event;
-    OwedAnswer answer;
-  };
-  const auto later = std::make_shared<Later>(Later{std::move(event), std::move(answer)});
+Result<void> Communicator::begin_after(device::StreamWaits::Events first, Later call) {
+  const auto later = std::make_shared<Later>(std::move(call));
   return devices_->wait_for(std::move(first), [turns = turns_, driver = driver_.get(),
                                                later](const Result<void>& come) {
     try {
       if (!come.ok()) return later->answer.give(CallDone{later->event.call, come.error(), {}});
-      turns->dispatch({}, [driver, later] { driver->call(later->event, later->event.call, std::move(later->answer)); });
+      turns->dispatch({}, [driver, later] {
+        if (*later->cancelled) {
+          later->event.bound = Duration::zero();
+          later->event.cancelled = true;
+        }
+        driver->call(later->event, later->event.call, std::move(later->answer));
+      });
     } catch (...) {
       // Without memory the answer is the one that is given when nobody gives any.
     }
@@ -625,8 +641,10 @@ Result<void> Communicator::let_in(UnderWay& call) {
   return {};
 }
 
-AsyncCollective Communicator::begun(std::string what) const {
+AsyncCollective Communicator::begun(CallId id, std::string what) const {
   AsyncCollective call;
+  call.call_ = id;
+  call.slot_ = slot_;
   call.turns_ = turns_;
   call.what_ = std::move(what);
   call.log_ = driver_->wait_log();

@@ -60,6 +60,7 @@ struct CollectiveArguments {
   std::shared_ptr<TransferCall> transfer;  ///< Of a transfer, else null.
   std::shared_ptr<ProbeCall> probing;      ///< Of an optimize-topology, else null.
   bool begins_again = true;                ///< As CollectiveStart::begins_again.
+  std::optional<std::chrono::milliseconds> bound{};  ///< As CollectiveStart::bound.
 };
 
 /// To or from one other member. Errors, bounds and memory: hawser.h.
@@ -88,6 +89,14 @@ struct OptimizeInfo {
 /// Not copied: after a success nothing may fail any more.
 using SharedInfo = std::shared_ptr<const CollectiveInfo>;
 
+class Communicator;
+
+/// Whoever has to tell a communicator something at any time holds this: the communicator, while there is one.
+struct CommunicatorSlot {
+  std::mutex mutex;
+  Communicator* communicator = nullptr;
+};
+
 /// A collective that has been called. Its buffers belong to the library until it has ended. May outlive its
 /// communicator, which ends it.
 class AsyncCollective {
@@ -103,6 +112,9 @@ class AsyncCollective {
   /// What is put on that stream of the caller from now on waits for its end, and no thread does. 0: the default stream.
   /// Errors: invalid_argument (no buffer lies on a device; no such stream there), system.
   Result<void> stream_wait(std::uintptr_t stream) const;
+  /// It is not wanted any more, and ends soon: as CancelCall. Does not wait for that. After its end, or that of its
+  /// communicator, nothing happens.
+  void cancel() const;
 
  private:
   friend class Communicator;
@@ -114,14 +126,9 @@ class AsyncCollective {
   std::int32_t device_ = kOnHost;  ///< That of the result, or of what was given.
   std::shared_ptr<DeviceCopies> devices_;  ///< Null where no buffer lies on one.
   std::shared_ptr<const WaitLog> log_;
-};
-
-class Communicator;
-
-/// Whoever has to tell a communicator something at any time holds this: the communicator, while there is one.
-struct CommunicatorSlot {
-  std::mutex mutex;
-  Communicator* communicator = nullptr;
+  CallId call_;
+  std::shared_ptr<std::atomic<bool>> cancelled_;  ///< Of a call that waits for streams before it begins.
+  std::shared_ptr<CommunicatorSlot> slot_;
 };
 
 /// A member of a run, or one that wants to be: the blocking face of a PeerDriver on a thread of its own.
@@ -178,7 +185,9 @@ class Communicator {
   Result<AsyncCollective> start(const MessageArguments& arguments);
   /// Begins a collective and does not wait for it. Errors are those that are found at once.
   Result<AsyncCollective> start(const CollectiveArguments& arguments);
-  /// The same, and waits.
+  /// As AsyncCollective::cancel, which names it.
+  void cancel(CallId call);
+  /// As start(), and waits.
   Result<SharedInfo> run(const CollectiveArguments& arguments);
 
   /// The membership as this peer knows it. Does not block. Errors: invalid_usage before connect(), and why
@@ -225,11 +234,17 @@ class Communicator {
   Result<void> check_process() const;
   /// Error: closed.
   Result<void> let_in(UnderWay& call);
-  AsyncCollective begun(std::string what) const;
+  AsyncCollective begun(CallId call, std::string what) const;
   Result<void> claim(UnderWay& call, const CollectiveStart& start, const EngineInfo& known);
   Result<std::optional<Contribution>> contribution_to(const CollectiveCall& call, const EngineInfo& known,
                                                       std::uintptr_t stream);
-  Result<void> begin_after(device::StreamWaits::Events first, CollectiveStart event, OwedAnswer answer);
+  /// A call that waits for streams before it begins.
+  struct Later {
+    CollectiveStart event;
+    OwedAnswer answer;
+    std::shared_ptr<const std::atomic<bool>> cancelled;
+  };
+  Result<void> begin_after(device::StreamWaits::Events first, Later call);
   /// start(). `turn`, unless null, is taken if it is free, and the collective then begins in this thread.
   Result<AsyncCollective> begin(const CollectiveArguments& arguments, IoTurn* turn);
   void close_slot() noexcept;

@@ -77,7 +77,9 @@ class PeerDriver final : private transport::FrameTraffic {
   void leave_behind() noexcept;
   /// Hands a call to the engine; `answer` gets its CallDone.
   void call(const EngineEvent& event, CallId id, OwedAnswer answer);
-  /// The same: a call to join, as a newcomer with a fresh id.
+  /// As CancelCall. Nothing, once everything has ended.
+  void cancel(CallId id);
+  /// As call(): a call to join, as a newcomer with a fresh id.
   void connect(CallId id, std::shared_ptr<PrefetchTarget> prefetch, OwedAnswer answer);
   /// Leaves the run, ends all calls with Closed, and calls `gone` once the master has been told, or after
   /// half a second.

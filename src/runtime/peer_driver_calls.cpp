@@ -24,6 +24,12 @@ void PeerDriver::call(const EngineEvent& event, CallId id, OwedAnswer answer) {
   settle();
 }
 
+void PeerDriver::cancel(CallId id) {
+  if (over_ || !calls_.contains(id)) return;
+  step(CancelCall{id});
+  settle();
+}
+
 void PeerDriver::connect(CallId id, std::shared_ptr<PrefetchTarget> prefetch, OwedAnswer answer) {
   if (over_) return answer.give(over_);
   const PeerId self{random_bits()};

@@ -572,6 +572,10 @@ PeerMessage peer_message_of(const wire::PeerEnvelope& from, Judge& judge) {
                        .unresponsive = judge.peers(from.complaint().unresponsive(), "peers that do not answer it"),
                        .period_ms = from.complaint().period_ms(),
                        .flows = judge.flows(from.complaint())};
+    case Case::kGiveUp:
+      return GiveUp{.key = Judge::key(from.give_up().key()),
+                    .after_ms = from.give_up().after_ms(),
+                    .cancelled = from.give_up().cancelled()};
     case Case::kUpdateCall:
       return UpdateCall{.first = from.update_call().first(),
                         .update_round = from.update_call().update_round(),

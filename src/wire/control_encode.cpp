@@ -290,6 +290,12 @@ struct PeerMessageWriter {
       entry.set_why(way.why);
     }
   }
+  void operator()(const GiveUp& from) {
+    wire::GiveUpBody& body = *to.mutable_give_up();
+    put(from.key, *body.mutable_key());
+    body.set_after_ms(from.after_ms);
+    body.set_cancelled(from.cancelled);
+  }
   void operator()(const ViewTaken& from) { to.mutable_view_taken()->set_view(from.view.value); }
   void operator()(const Leave&) { to.mutable_leave(); }
   void operator()(const Ping&) { to.mutable_ping(); }

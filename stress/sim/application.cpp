@@ -201,6 +201,19 @@ void TrainingApplication::send_a_message() {
   process_.send_message(*to, tag, sizes[tag]);
 }
 
+/// Some of them after a while that is shorter, or longer, than they take.
+void TrainingApplication::give_up_some(std::vector<CollectiveWish>& collectives) {
+  Random& random = world_.random;
+  const auto while_of = [&] {
+    return random.chance(1, 4) ? Duration(milliseconds(random.between(0, 3000)))
+                               : Duration(microseconds(random.between(0, 50'000)));
+  };
+  for (CollectiveWish& wish : collectives) {
+    if (random.chance(1, 8)) wish.bound = while_of();
+    if (random.chance(1, 16)) wish.cancel_after = while_of();
+  }
+}
+
 void TrainingApplication::shuffle(std::vector<CollectiveWish>& collectives) {
   for (std::size_t i = collectives.size(); i > 1; --i)
     std::swap(collectives[i - 1], collectives[static_cast<std::size_t>(world_.random.below(i))]);
@@ -248,6 +261,7 @@ void TrainingApplication::look() {
     wish.in_place = world_.random.chance(1, 2);
     wish.compress = world_.random.chance(1, 4);
   }
+  if (profile.gives_up && world_.odd_calls) give_up_some(round.collectives);
   // Crossed calls of a process that is stopped between the two look like different calls, and rightly so.
   if (profile.crossed_calls) shuffle(round.collectives);
   if (!world_.odd_calls || world_.random.below(256) >= profile.stale_look_per_256)

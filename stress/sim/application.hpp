@@ -38,6 +38,7 @@ class TrainingApplication : public Application {
   void deviate(Round& round);
   void misuse();
   void send_a_message();
+  void give_up_some(std::vector<CollectiveWish>& collectives);
   void shuffle(std::vector<CollectiveWish>& collectives);
   void connect();
   void next(Duration delay);

@@ -27,6 +27,8 @@ class Checker {
   explicit Checker(World& world) : world_(world) {}
 
   void reduce_called(const Process& process, const Call& call);
+  /// A member has given up a call of that view.
+  void gives_up(ViewId view) { given_up_.insert(view); }
   /// Before the call's memory goes.
   void call_ended(const Process& process, const Call& call, const CallDone& done);
   /// Its process ends, and has put all inputs back.
@@ -190,6 +192,7 @@ class Checker {
   std::set<PeerId> called_otherwise_;
   std::map<PeerId, ViewId> last_view_;
   std::set<PeerId> bad_;  ///< Ids of bad members.
+  std::set<ViewId> given_up_;
   Instant disturbed_until_{};
   std::uint64_t update_round_ = 0;  ///< The latest that was told.
   bool explain_mismatches_ = false;

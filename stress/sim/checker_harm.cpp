@@ -71,6 +71,10 @@ void Checker::check_no_error(const Process& process, const Call& call, const Err
   // begin that view with different calls.
   if (is_call_of_all && differs && world_.master.incarnation() > 1) return;
   if (is_call_of_all && differs && called_differently(call.view)) return;
+  // Members call update-topology late.
+  if (call.kind == Call::Kind::connect && error.status == Status::timeout && world_.profile.application.slow_per_1024 > 0)
+    return;
+  if (is_call_of_all && error.status == Status::timeout && given_up_.contains(call.view.id)) return;
   // A member that says it has no link to a newcomer keeps it out.
   const auto view_has_bad = [&](const View& view) {
     return view.group == process.group() &&
@@ -104,6 +108,8 @@ void Checker::update_told(const UpdateDone& done) {
   if (done.error.status != Status::success || done.update_round <= update_round_) return;
   update_round_ = done.update_round;
   if (!allow_no_error_ || world_.profile.faults.bad_member) return;
+  // Members call late.
+  if (world_.profile.application.slow_per_1024 > 0) return;
   check_update_delay();
   check_admissions();
 }

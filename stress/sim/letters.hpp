@@ -34,7 +34,10 @@ class Letters {
     std::set<std::uint64_t> gone;              ///< The same.
     std::map<std::uint64_t, Instant> arrived;  ///< Others that are known to be there.
   };
+  bool was_abandoned(Progress& lane, PeerId to, std::uint64_t tag);
+
   std::map<Lane, Progress> lanes_;
+  std::map<std::pair<PeerId, std::uint64_t>, unsigned> abandoned_;  ///< By receiver and tag.
 };
 
 }  // namespace hawser::sim

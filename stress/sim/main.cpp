@@ -16,11 +16,7 @@ struct Options {
   std::uint64_t seed = 0;
   std::uint32_t peers = 0;
   std::uint64_t steps = 0;
-  bool masters = false;
-  bool lease = false;
-  bool rows = false;
-  bool relays = false;
-  bool messages = false;
+  sim::Modes modes;
   bool verbose = false;
   std::string seeds;
   double minutes = 0;
@@ -53,9 +49,9 @@ bool plant_by_name(const std::string& name) {
 
 std::string program(const Options& options) {
   return "hawser-sim" + (options.fault.empty() ? std::string() : " --fault " + options.fault) +
-         (options.masters ? " --masters" : "") + (options.lease ? " --lease" : "") +
-         (options.rows ? " --rows" : "") + (options.relays ? " --relays" : "") +
-         (options.messages ? " --messages" : "");
+         (options.modes.masters ? " --masters" : "") + (options.modes.lease ? " --lease" : "") +
+         (options.modes.rows ? " --rows" : "") + (options.modes.relays ? " --relays" : "") +
+         (options.modes.messages ? " --messages" : "") + (options.modes.gives_up ? " --gives-up" : "");
 }
 
 /// Replays one seed. True if it shows a violation.
@@ -64,11 +60,7 @@ bool replay(const Options& options) {
       .seed = options.seed,
       .peers = options.peers,
       .steps = options.steps,
-      .masters = options.masters,
-      .lease = options.lease,
-      .rows = options.rows,
-      .relays = options.relays,
-      .messages = options.messages,
+      .modes = options.modes,
       .on_trace = {}};
   if (options.verbose) one.on_trace = say;
   const sim::SimulationResult result = sim::simulate(one);
@@ -97,11 +89,7 @@ bool read_range(const std::string& text, sim::SweepOptions& sweep) {
 bool sweep_seeds(const Options& options, sim::SweepOptions& sweep) {
   sweep.peers = options.peers;
   sweep.steps = options.steps;
-  sweep.masters = options.masters;
-  sweep.lease = options.lease;
-  sweep.rows = options.rows;
-  sweep.relays = options.relays;
-  sweep.messages = options.messages;
+  sweep.modes = options.modes;
   sweep.jobs = options.jobs != 0 ? options.jobs : std::max(1U, std::thread::hardware_concurrency());
   sweep.violations_max = options.violations_max;
   sweep.program = program(options);
@@ -131,13 +119,14 @@ int main(int argc, char** argv) {
   app.add_option("--peers", options.peers, "Peers at the start (default: the seed decides)")
       ->check(CLI::Range(1, 64));
   app.add_option("--steps", options.steps, "Events with faults among them (default: the seed decides)");
-  app.add_flag("--masters", options.masters,
+  app.add_flag("--masters", options.modes.masters,
                "Several masters, save in the runs in which no call may fail (default: one)");
-  app.add_flag("--lease", options.lease, "The same, and a lease decides which of them serves");
-  app.add_flag("--rows", options.rows,
+  app.add_flag("--lease", options.modes.lease, "The same, and a lease decides which of them serves");
+  app.add_flag("--rows", options.modes.rows,
                "No group has all links, as if it had more than 128 members (default: the seed decides, one in eight)");
-  app.add_flag("--relays", options.relays, "Some relays in each run (default: none)");
-  app.add_flag("--messages", options.messages, "Members send each other messages (default: they don't)");
+  app.add_flag("--relays", options.modes.relays, "Some relays in each run (default: none)");
+  app.add_flag("--messages", options.modes.messages, "Members send each other messages (default: they don't)");
+  app.add_flag("--gives-up", options.modes.gives_up, "Calls have bounds or are cancelled (default: neither)");
   app.add_flag("--verbose", options.verbose, "With --seed: a line for everything that happens");
   const auto* seeds = app.add_option("--seeds", options.seeds, "Sweep a range, as in 1..10000");
   const auto* minutes = app.add_option("--minutes", options.minutes, "Sweep for so long");

@@ -54,7 +54,7 @@ const char* kind_of(const PeerMessage& message) {
                                            "update-call", "linked", "leave", "ping",   "prefetch-over",
                                            "measured",    "status-request", "view-presented", "outcomes-presented",
                                            "operator-command", "ways", "both-dial", "unreached",
-                                           "view-taken"};
+                                           "view-taken", "give-up"};
   static_assert(std::size(kKinds) == std::variant_size_v<PeerMessage>);
   return kKinds[message.index()];
 }
@@ -79,6 +79,10 @@ std::string Names::of(const PeerMessage& message) const {
                    for (const Flow& flow : m.flows)
                      text += ", " + std::to_string(flow.percent) + " % to " + of(flow.to);
                    return text;
+                 },
+                 [&](const GiveUp& m) {
+                   return " " + of(m.key) + (m.cancelled ? " cancelled" : "") + " after " + std::to_string(m.after_ms) +
+                          " ms";
                  },
                  [&](const Linked& m) {
                    return std::string(m.all ? " in all:" : "") + " up: " + of(m.up) + ", down: " + of(m.down) +

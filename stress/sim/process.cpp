@@ -65,6 +65,8 @@ Call& Process::start_call(Call::Kind kind) {
   call.made = world_.queue.now();
   if (kind != Call::Kind::connect) call.view = info().view;
   call.self = id_;
+  if (world_.profile.application.messages)
+    for (const Member& member : call.view.members) met_.insert(member.id);
   return call;
 }
 
@@ -174,6 +176,8 @@ CallId Process::collective(const CollectiveWish& wish) {
                          .in_place = wish.in_place},
       call.salt);
   if (wish.feedback) call.residual = residual_for(wish);
+  if (wish.bound) call.given_up_at = call.made + *wish.bound;
+  if (wish.cancel_after) cancel_later(call, *wish.cancel_after);
   if (world_.tracing())
     world_.trace(name_ + " calls " + describe(call.signature) + ", " + world_.names.of(call.key) +
                  (wish.in_place ? ", in place" : "") + (call.residual ? ", with error feedback" : ""));
@@ -187,8 +191,19 @@ CallId Process::collective(const CollectiveWish& wish) {
                           .compress = wish.compress,
                           .epoch = epoch_for(call),
                           .residual = call.residual,
-                          .given = contribution_to(call)});
+                          .given = contribution_to(call),
+                          .bound = wish.bound});
   return id;
+}
+
+void Process::cancel_later(Call& call, Duration after) {
+  call.given_up_at = earlier(call.given_up_at, call.made + after);
+  in_process(after, [this, id = call.id] {
+    if (!calls_.contains(id)) return;
+    world_.coverage.saw("sim: call cancelled");
+    if (world_.tracing()) world_.trace(name_ + " cancels a call");
+    deliver(CancelCall{id});
+  });
 }
 
 /// Of its view, or of one that nothing but relays has gone from.
@@ -574,7 +589,11 @@ void Process::perform_one(EngineAction& action) {
   std::visit(Overloaded{
                  [&](DialMaster& dial) { world_.control.dial(*this, dial.which); },
                  [&](CloseMaster& close) { world_.control.close(*this, close.reason); },
-                 [&](SendMaster& send) { send_to_master(std::move(send.message)); },
+                 [&](SendMaster& send) {
+                   if (const auto* const word = std::get_if<GiveUp>(&send.message))
+                     world_.checker.gives_up(word->key.view);
+                   send_to_master(std::move(send.message));
+                 },
                  [&](OpenLink& open) { world_.links.open(*this, open); },
                  [&](DialPeer& dial) { world_.links.dial_at_once(*this, dial); },
                  [&](CloseLink& close) { world_.links.close(*this, close.peer); },
@@ -636,6 +655,8 @@ void Process::end_call(const CallDone& done) {
     world_.checker.refused(*this, *call.refused_with, done);
   else
     world_.checker.call_ended(*this, call, done);
+  if (call.given_up_at && done.error.status == Status::timeout && world_.queue.now() >= *call.given_up_at)
+    world_.coverage.saw("sim: call given up");
   // Who had not called is not told of a timeout; the next call of all is this one again.
   if (call.kind == Call::Kind::update && done.error.status == Status::timeout &&
       (call.view.id == counted_view_ || (counts_go_on() && call.view.epoch >= info().calls_since)))

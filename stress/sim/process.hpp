@@ -54,6 +54,7 @@ struct Call {
   std::shared_ptr<PrefetchTarget> prefetch;  ///< Of a connect.
   std::unique_ptr<Letter> letter{};          ///< Of a message.
   std::shared_ptr<Residual> residual;        ///< Error feedback, or null.
+  std::optional<Instant> given_up_at{};  ///< When the master is asked to end it, if it has not ended.
   std::optional<Status> refused_with{};  ///< Of a call that makes no sense: it must end so, and at once.
 };
 
@@ -78,6 +79,8 @@ struct CollectiveWish {
   Signature signature;
   bool in_place = false;
   bool compress = false;
+  std::optional<Duration> bound{};         ///< As CollectiveStart::bound.
+  std::optional<Duration> cancel_after{};  ///< As long as that after the call.
   bool feedback = false;  ///< What quantisation loses is kept, and added to the next such call of this tag and shape.
 };
 
@@ -217,6 +220,7 @@ class Process : public ControlClient {
   void count_in(const View& view);
   bool counts_go_on() const;
   Epoch epoch_for(const Call& call);
+  void cancel_later(Call& call, Duration after);
   void note_calls(const MasterMessage& message);
   void count_again(const EngineInfo& after);
   void expect_refusal(CallId call, Status status, const EngineEvent& event);
@@ -267,6 +271,7 @@ class Process : public ControlClient {
   std::uint64_t sync_tag_ = 0;
   ViewId sync_view_;
   std::map<CallId, Call> calls_;
+  std::set<PeerId> met_;  ///< Whom its views had, where messages are sent.
   std::set<OpKey> relayed_calls_;  ///< Of a relay: what the members have called, and what is not over.
   std::map<WorkToken, Work> works_;   ///< Asked for, and not done.
   std::vector<WorkToken> ready_works_;  ///< To be done as soon as nobody is inside.

@@ -57,7 +57,7 @@ void Process::message_ended(Call call, const CallDone& done) {
                       status_name(done.error.status));
   if (letter.is_received && is_success)
     world_.letters.received(name_, done.info->contributors.at(0), id_, call.id, letter);
-  else if (letter.is_received)
+  else if (letter.is_received && (letter.other == PeerId{} || met_.contains(letter.other)))
     world_.letters.not_received(name_, id_, letter, call.made, done.error);
   else if (is_success)
     world_.letters.sent(id_, letter, world_.queue.now());

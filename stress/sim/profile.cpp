@@ -272,10 +272,22 @@ void draw_ways(std::uint64_t seed, Profile& profile) {
   profile.peers = std::max(profile.peers, 3 * profile.groups + profile.peers % 2);
 }
 
+/// Where no call may fail for another reason, members call late, and the master hears all: then a call ends as soon as
+/// one gives it up.
+void draw_bounds_of_calls(Profile& profile) {
+  profile.application.gives_up = true;
+  FaultProfile& faults = profile.faults;
+  if (!faults.gentle) return;
+  faults.weights.cut_control = faults.weights.half_open_control = 0;
+  faults.weights.master = faults.weights.master_stop = 0;
+  faults.bad_member = false;
+  profile.application.slow_per_1024 = 40;
+  profile.application.slow_most = seconds(30);
+}
+
 }  // namespace
 
-Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t steps, bool rows, bool masters,
-                     bool lease, bool relays, bool messages) {
+Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t steps, const Modes& modes) {
   Random random(seed ^ 0x6861777365720001ULL);
   Profile profile;
   profile.peers = static_cast<std::uint32_t>(random.between(2, 6));
@@ -301,14 +313,15 @@ Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t step
   if (random.chance(1, 10)) be_gentle(random, profile);
   draw_company(seed, profile);
   draw_stragglers(seed, profile);
-  draw_rows(seed, rows, profile);
+  draw_rows(seed, modes.rows, profile);
   draw_crossed_nats(seed, profile);
   draw_devices(seed, profile);
   draw_keys(seed, profile);
   draw_ways(seed, profile);
-  if (masters || lease) draw_masters(seed, lease, profile);
-  if (relays) draw_relays(seed, profile);
-  profile.application.messages = messages;
+  if (modes.masters || modes.lease) draw_masters(seed, modes.lease, profile);
+  if (modes.relays) draw_relays(seed, profile);
+  profile.application.messages = modes.messages;
+  if (modes.gives_up) draw_bounds_of_calls(profile);
   if (peers != 0) profile.peers = peers;
   if (steps != 0) profile.fault_events = steps;
   // Newcomers come in with an update, of which some profiles have few: none in 100 s (seed 36625).

@@ -65,6 +65,7 @@ struct ApplicationProfile {
   bool large_state = false;   ///< Of more than one slice.
   std::uint64_t scribble_per_1024 = 0;  ///< Writes to a state that is on offer, which one must not.
   bool messages = false;      ///< Members send each other messages beside all that.
+  bool gives_up = false;      ///< Calls have bounds, or are cancelled.
   bool updates_first = false; ///< Who has come in calls update-topology before anything else.
 };
 
@@ -104,10 +105,17 @@ struct Profile {
   Duration settle = seconds(60);
 };
 
-/// Everything about a run, from its seed. `peers` and `steps` replace what the seed says where not 0; `rows` where it
-/// holds; `masters` where there shall be several, and `lease` where they shall have one; `relays` and `messages` where
-/// there shall be any.
-Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t steps, bool rows = false,
-                     bool masters = false, bool lease = false, bool relays = false, bool messages = false);
+/// What a run has beyond what its seed says.
+struct Modes {
+  bool rows = false;      ///< Groups have links along rows and columns only.
+  bool masters = false;   ///< There are several.
+  bool lease = false;     ///< So there are, and a lease decides which of them serves.
+  bool relays = false;    ///< There are some.
+  bool messages = false;  ///< Members send each other messages.
+  bool gives_up = false;  ///< Calls have bounds, or are cancelled.
+};
+
+/// Everything about a run, from its seed. `peers` and `steps` replace what the seed says where not 0.
+Profile draw_profile(std::uint64_t seed, std::uint32_t peers, std::uint64_t steps, const Modes& modes = {});
 
 }  // namespace hawser::sim

@@ -11,6 +11,9 @@
 namespace hawser::sim {
 namespace {
 
+/// Where the master is there, and hears everybody.
+constexpr Duration kGivingUpTakes = seconds(3);
+
 std::string seconds_of(Duration time) {
   return std::to_string(whole_milliseconds(time) / 1000) + "." +
          std::to_string(whole_milliseconds(time) % 1000 / 100) + " s";
@@ -19,9 +22,7 @@ std::string seconds_of(Duration time) {
 class Simulation {
  public:
   explicit Simulation(const SimulationOptions& options)
-      : world_(draw_profile(options.seed, options.peers, options.steps, options.rows, options.masters, options.lease,
-                            options.relays, options.messages),
-               options.seed),
+      : world_(draw_profile(options.seed, options.peers, options.steps, options.modes), options.seed),
         faults_(world_) {
     world_.on_trace = options.on_trace;
     world_.checker.explain_mismatches();
@@ -79,6 +80,9 @@ class Simulation {
       if (process->stopped()) continue;
       for (const auto& [id, call] : process->calls()) {
         const Duration age = world_.queue.now() - call.made;
+        if (profile.faults.gentle && call.given_up_at && world_.queue.now() > *call.given_up_at + kGivingUpTakes)
+          throw Violation(process->name() + ": a call goes on " +
+                          seconds_of(world_.queue.now() - *call.given_up_at) + " after it was given up");
         if (age > (call.kind == Call::Kind::connect ? profile.engine.connect + seconds(10) : bound))
           throw Violation(process->name() + ": a call hangs for " + seconds_of(age) + " already");
       }

@@ -7,6 +7,7 @@
 
 #include "base/instant.hpp"
 #include "sim/coverage.hpp"
+#include "sim/profile.hpp"
 
 namespace hawser::sim {
 
@@ -14,11 +15,7 @@ struct SimulationOptions {
   std::uint64_t seed = 1;
   std::uint32_t peers = 0;  ///< 0: the seed decides.
   std::uint64_t steps = 0;  ///< Events with faults among them; 0: the seed decides.
-  bool masters = false;  ///< There are several, whatever the seed says.
-  bool lease = false;    ///< So there are, and a lease decides which of them serves.
-  bool rows = false;  ///< Groups have links along rows and columns only, whatever the seed says.
-  bool relays = false;  ///< There are some, whatever the seed says.
-  bool messages = false;  ///< Members send each other messages.
+  Modes modes{};
   /// Gets a line for everything that happens, where set.
   std::function<void(const std::string&)> on_trace;
 };

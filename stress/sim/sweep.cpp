@@ -47,11 +47,7 @@ class Sweep {
       take(seed, simulate({.seed = seed,
                            .peers = options_.peers,
                            .steps = options_.steps,
-                           .masters = options_.masters,
-                           .lease = options_.lease,
-                           .rows = options_.rows,
-                           .relays = options_.relays,
-                           .messages = options_.messages,
+                           .modes = options_.modes,
                            .on_trace = {}}));
     }
   }

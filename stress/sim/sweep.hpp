@@ -17,11 +17,7 @@ struct SweepOptions {
   std::optional<std::chrono::seconds> time;
   std::uint32_t peers = 0;
   std::uint64_t steps = 0;
-  bool masters = false;
-  bool lease = false;
-  bool rows = false;
-  bool relays = false;
-  bool messages = false;
+  Modes modes{};
   unsigned jobs = 1;
   std::uint64_t violations_max = 1;    ///< Stop after so many.
   std::string program = "hawser-sim";  ///< How a replay starts this program.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "two_members.hpp"
 
 TEST_CASE("closing ends the calls of other threads and all later ones, and the handle stays") {
   auto master = hawser::Master::create({.listen = "127.0.0.1:0", .bootstrap_ms = 100});
@@ -45,6 +46,30 @@ TEST_CASE("closing ends the calls of other threads and all later ones, and the h
   CHECK(hawserCommUpdateTopology(comms[0].handle()) == hawserErrorClosed);
   CHECK(hawserCommClose(comms[0].handle()) == hawserSuccess);
   CHECK(hawserCommClose(nullptr) == hawserErrorInvalidArgument);
+}
+
+TEST_CASE("a call has a bound of its own, and an operation is cancelled") {
+  TwoMembers members;
+  hawserComm_t comm = members.comms[0].handle();
+  CHECK(hawserOpCancel(nullptr) == hawserErrorInvalidArgument);
+  hawserCollectiveOptions_t barrier = HAWSER_COLLECTIVE_OPTIONS_INIT;
+  barrier.timeout_ms = 20;
+  CHECK(hawserBarrier(comm, &barrier, nullptr) == hawserErrorTimeout);
+  std::vector<float> values(100, 2.0F);
+  hawserAllReduceOptions_t options = HAWSER_ALL_REDUCE_OPTIONS_INIT;
+  options.timeout_ms = 20;
+  CHECK(hawserAllReduce(comm, values.data(), values.data(), values.size(), hawserFloat32, &options, nullptr) ==
+        hawserErrorTimeout);
+  CHECK(values == std::vector<float>(100, 2.0F));
+  auto started = members.comms[1].all_reduce_async(values, {.tag = 4});
+  REQUIRE(started);
+  CHECK(started->cancel());
+  const auto ended = started->wait();
+  REQUIRE(!ended);
+  CHECK(ended.error().code == hawserErrorTimeout);
+  std::array<bool, 2> fine{};
+  members.run([&](std::size_t who) { fine[who] = bool(members.comms[who].barrier({.timeout_ms = 60'000})); });
+  CHECK(fine == std::array{true, true});
 }
 
 TEST_CASE("infos of members have the size that the caller says") {

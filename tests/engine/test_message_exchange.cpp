@@ -121,6 +121,11 @@ class Net {
       follow(number, out);
     }
   }
+  void cancel(std::uint64_t peer, std::uint64_t call) {
+    MessageExchange::Output out;
+    peers.at(peer).cancel(now, CallId{call}, out);
+    follow(peer, out);
+  }
   void lose(std::uint64_t peer) {
     MessageExchange::Output out;
     peers.at(peer).end_all(now, {Status::closed, "closed"}, out);
@@ -276,6 +281,70 @@ TEST_CASE("a receive from anybody takes what was announced first") {
   const auto second = net.receive(1, 0, 0, kSmall);
   CHECK(net.calls.at(first).info.other == id(3));
   CHECK(net.calls.at(second).info.other == id(2));
+}
+
+TEST_CASE("sends of one tag end in their order: what comes behind one that never comes is received by nobody") {
+  Net net(2);
+  const auto first = net.send(1, 2, 0, pattern(kSmall, 1), seconds(10));
+  const auto second = net.send(1, 2, 0, pattern(kSmall, 2));
+  const auto other = net.send(1, 2, 1, pattern(kSmall, 3));
+  // The frames of the first one are held up.
+  REQUIRE(net.wires.size() == 6);
+  for (int frame = 0; frame < 4; ++frame) net.deliver(2);
+  CHECK(net.calls.at(other).ended);
+  CHECK_FALSE(net.calls.at(second).ended);
+  SECTION("it comes late") {
+    net.deliver_all();
+    CHECK(net.calls.at(first).error.status == Status::success);
+    CHECK(net.calls.at(second).error.status == Status::success);
+  }
+  SECTION("its sender goes") {
+    net.lose(1);
+    CHECK_FALSE(net.calls.at(second).ended);
+    const auto received = net.receive(2, 1, 0, kSmall);
+    CHECK(net.calls.at(received).error.status == Status::peer_lost);
+  }
+  SECTION("it times out, and the receiver passes it") {
+    net.pass(seconds(11));
+    CHECK(net.calls.at(first).error.status == Status::timeout);
+    CHECK_FALSE(net.calls.at(second).ended);
+    net.deliver_all();
+    CHECK(net.calls.at(second).error.status == Status::success);
+    const auto received = net.receive(2, 1, 0, kSmall);
+    CHECK(net.calls.at(received).memory == pattern(kSmall, 2));
+  }
+  SECTION("both time out") {
+    net.pass(seconds(601));
+    CHECK(net.calls.at(second).error.status == Status::timeout);
+    CHECK(net.calls.at(second).error.sentence.find("before this one") != std::string::npos);
+    net.deliver_all();
+    const auto third = net.send(1, 2, 0, pattern(kSmall, 4));
+    net.deliver_all();
+    CHECK(net.calls.at(third).error.status == Status::success);
+    const auto received = net.receive(2, 1, 0, kSmall);
+    CHECK(net.calls.at(received).memory == pattern(kSmall, 4));
+  }
+  CHECK(net.misdeeds.empty());
+}
+
+TEST_CASE("a cancelled message ends at once, whichever side and state it is in") {
+  Net net(2);
+  const auto cancel = [&](std::uint64_t peer, std::uint64_t call) {
+    net.cancel(peer, call);
+    REQUIRE(net.calls.at(call).ended);
+    CHECK(net.calls.at(call).error.status == Status::timeout);
+    CHECK(net.calls.at(call).error.sentence.rfind("cancelled after", 0) == 0);
+  };
+  const auto patient = net.receive(2, 0, 9, kSmall);
+  cancel(2, net.receive(2, 1, 0, kSmall));
+  cancel(1, net.send(1, 2, 0, pattern(kSmall, 1)));
+  const auto large = net.send(1, 2, 0, pattern(kLarge, 2));
+  net.deliver_all();
+  cancel(2, net.receive(2, 1, 0, kLarge));
+  net.deliver_all();
+  CHECK(net.calls.at(large).ended);
+  net.cancel(1, large);
+  CHECK_FALSE(net.calls.at(patient).ended);
 }
 
 TEST_CASE("a send that timed out is skipped by whoever receives after that") {

@@ -295,7 +295,7 @@ class Script {
   }
 
   void say_in_view() {
-    switch (choices_.below(9)) {
+    switch (choices_.below(10)) {
       case 0: return say(Begun{.key = key(), .signature = {.count = number()}});
       case 1: return say(Report{.key = key(), .signature = {.count = 10}});
       case 2:
@@ -313,6 +313,7 @@ class Script {
                             .row = {.bytes_per_second = {number(), 1}, .delay_ns = {1, number()}, .probed = {1}}});
       case 6: return say(PrefetchOver{});
       case 7: return say(Leave{});
+      case 8: return say(GiveUp{.key = key(), .after_ms = number(), .cancelled = choices_.below(2) == 1});
       default: return say(Ping{});
     }
   }

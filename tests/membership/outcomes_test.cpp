@@ -212,6 +212,40 @@ TEST_CASE("a member that others wait for is expelled, not one that is slow to ca
   CHECK(bench.last<Expelled>(3).error.sentence.find("p1") != std::string::npos);
 }
 
+TEST_CASE("a call that a member gives up ends for all, and nobody is lost") {
+  MasterBench bench({.silence = seconds(600)});
+  bench.found(3);
+  const OpKey key = bench.key(1, 7);
+  const auto cause = [&] { return bench.last<StartView>(1).cause; };
+  bench.begun(1, key);
+  const ViewId before = bench.view(1).id;
+  // Of what it has not called, and of another view.
+  bench.say(2, GiveUp{.key = key, .after_ms = 100});
+  bench.say(1, GiveUp{.key = {.epoch = key.epoch, .view = ViewId{99}, .tag = 7}, .after_ms = 100});
+  CHECK(bench.view(1).id == before);
+  bench.begun(2, key);
+  const bool cancelled = GENERATE(false, true);
+  bench.say(1, GiveUp{.key = key, .after_ms = 1500, .cancelled = cancelled});
+  CHECK(bench.view(1).id != before);
+  CHECK(bench.view(1).size() == 3);
+  CHECK(cause().status == Status::timeout);
+  for (const char* const words : {"after 1500 ms", "not called by p3", "call again", "p1",
+                                  cancelled ? " cancelled the" : " gave up the"})
+    CHECK(cause().sentence.find(words) != std::string::npos);
+  // All have called, and one has no result.
+  const OpKey next = bench.key(1, 8);
+  for (const std::uint64_t peer : {1, 2, 3}) bench.begun(peer, next);
+  for (const std::uint64_t peer : {1, 3}) bench.report(peer, next);
+  bench.say(1, GiveUp{.key = next, .after_ms = 2});
+  CHECK(cause().sentence.find("no result had come to p2") != std::string::npos);
+  // What is committed stays so.
+  const OpKey last = bench.key(1, 9);
+  for (const std::uint64_t peer : {1, 2, 3}) bench.report(peer, last);
+  const ViewId committed_in = bench.view(1).id;
+  bench.say(1, GiveUp{.key = last, .after_ms = 2});
+  CHECK(bench.view(1).id == committed_in);
+}
+
 TEST_CASE("who has a whole result no longer complains") {
   MasterBench bench({.silence = seconds(600)});
   bench.found(3);

@@ -386,6 +386,7 @@ inline PeerMessage any_peer_message(Random& random, std::size_t kind) {
     case 16: return BothDial{.to = PeerId{random.next()}, .why = any_failure(random).sentence};
     case 17: return any_unreached(random);
     case 18: return ViewTaken{ViewId{random.next()}};
+    case 19: return GiveUp{.key = any_key(random), .after_ms = any_number(random), .cancelled = random.chance(1, 2)};
     default: return PrefetchOver{};
   }
 }

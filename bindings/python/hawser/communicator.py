@@ -59,6 +59,15 @@ class AsyncOp:
         """
         return self._handle.wait(timeout_ms)
 
+    def cancel(self) -> None:
+        """It is not wanted any more, and ends soon, which `wait` tells. Does not block.
+
+        A collective ends with Timeout at all members, as if its `timeout_ms` had passed here; all calls that are under
+        way in the group end with it, and the group stays as it is. A message ends with Timeout here only. What has its
+        result by then succeeds.
+        """
+        self._handle.cancel()
+
     def stream_wait(self, stream: int = 0) -> None:
         """Makes a stream of the tensor's device wait for the end of the operation; the host goes on at once.
 
@@ -391,6 +400,7 @@ class Communicator:
         quantization: Quantization | str | None = None,
         residual: Residual | None = None,
         compress: bool = False,
+        timeout_ms: int = 0,
     ) -> ReduceInfo:
         """Reduces a tensor over the group; every member gets the same bits.
 
@@ -404,7 +414,10 @@ class Communicator:
             quantization: makes floats smaller on the wire: a Quantization, or "int8" (blockwise, blocks of 256), "int4"
                 (blockwise, blocks of 64), "bfloat16" or "float16".
             residual: error feedback: the loss of quantisation in this call is added to the next call with it (sum,
-            avg). compress: compress what this member sends, without loss, where that pays. Members may differ.
+                avg).
+            compress: compress what this member sends, without loss, where that pays. Members may differ.
+            timeout_ms: after so long this member gives the call up. It ends with Timeout at all members, as does what
+                else is under way in the group, and the group stays as it is. Members may differ. 0: never.
 
         On any error the tensor holds its original values, and `receive` is unspecified. Blocks until all members have
         called and the result is committed. A dead member is noticed at once, or within the master's silence_ms or
@@ -424,6 +437,7 @@ class Communicator:
             quantization_of(quantization),
             residual,
             compress,
+            timeout_ms,
         )
 
     def all_reduce_async(
@@ -437,6 +451,7 @@ class Communicator:
         quantization: Quantization | str | None = None,
         residual: Residual | None = None,
         compress: bool = False,
+        timeout_ms: int = 0,
     ) -> AsyncOp:
         """As `all_reduce`, but returns at once. Up to 4096 tags may be in flight.
 
@@ -454,6 +469,7 @@ class Communicator:
                 quantization_of(quantization),
                 residual,
                 compress,
+                timeout_ms,
             )
         )
 
@@ -498,13 +514,20 @@ class Communicator:
         )
 
     def broadcast(
-        self, tensor: Tensor, root: int, *, tag: int = 0, plan: Plan | str = Plan.AUTO, compress: bool = False
+        self,
+        tensor: Tensor,
+        root: int,
+        *,
+        tag: int = 0,
+        plan: Plan | str = Plan.AUTO,
+        compress: bool = False,
+        timeout_ms: int = 0,
     ) -> ReduceInfo:
         """The root's values go to all members' tensors. `root` is a rank, the same on all members.
 
         After an error the root's tensor is intact, and the others' are unspecified. Blocks and raises as `all_reduce`.
         """
-        return self._handle.broadcast(tensor, root, tag, plan_of(plan), compress)
+        return self._handle.broadcast(tensor, root, tag, plan_of(plan), compress, timeout_ms)
 
     def all_gather(
         self,
@@ -514,6 +537,7 @@ class Communicator:
         tag: int = 0,
         plan: Plan | str = Plan.AUTO,
         compress: bool = False,
+        timeout_ms: int = 0,
     ) -> ReduceInfo:
         """Every member's `send` (n elements) goes to every member's `receive` (n * group_size), in rank order.
 
@@ -521,7 +545,7 @@ class Communicator:
         sizes do not fit the group of the moment, and PeerLost if the group changes before the call begins. Otherwise it
         blocks and raises as `all_reduce`.
         """
-        return self._handle.all_gather(send, receive, tag, plan_of(plan), compress)
+        return self._handle.all_gather(send, receive, tag, plan_of(plan), compress, timeout_ms)
 
     def reduce_scatter(
         self,
@@ -533,6 +557,7 @@ class Communicator:
         plan: Plan | str = Plan.AUTO,
         quantization: Quantization | str | None = None,
         compress: bool = False,
+        timeout_ms: int = 0,
     ) -> ReduceInfo:
         """Each member gets its share of the reduction of `send` (n * group_size elements) in `receive` (n).
 
@@ -540,12 +565,12 @@ class Communicator:
         `all_gather`.
         """
         return self._handle.reduce_scatter(
-            send, receive, reduce_op_of(op), tag, plan_of(plan), quantization_of(quantization), compress
+            send, receive, reduce_op_of(op), tag, plan_of(plan), quantization_of(quantization), compress, timeout_ms
         )
 
-    def barrier(self, *, tag: int = 0) -> ReduceInfo:
+    def barrier(self, *, tag: int = 0, timeout_ms: int = 0) -> ReduceInfo:
         """Returns when all members have called. Blocks and raises as `all_reduce`."""
-        return self._handle.barrier(tag)
+        return self._handle.barrier(tag, timeout_ms)
 
     # -------------------------------------------------------------------------------------------- messages
 

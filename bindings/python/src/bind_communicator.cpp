@@ -188,6 +188,7 @@ struct Reduction {
   hawserPlan_t plan;
   const MaybeQuantization& quantization;
   bool compress;
+  std::uint32_t timeout_ms;
 };
 
 hawserAllReduceOptions_t c_options(const Reduction& reduction) {
@@ -197,24 +198,27 @@ hawserAllReduceOptions_t c_options(const Reduction& reduction) {
   options.plan = reduction.plan;
   if (reduction.quantization) options.quantization = *reduction.quantization;
   options.compress = reduction.compress ? 1 : 0;
+  options.timeout_ms = reduction.timeout_ms;
   return options;
 }
 
-hawserCollectiveOptions_t c_options(std::uint64_t tag, hawserPlan_t plan, bool compress) {
+hawserCollectiveOptions_t c_options(std::uint64_t tag, hawserPlan_t plan, bool compress, std::uint32_t timeout_ms) {
   hawserCollectiveOptions_t options = HAWSER_COLLECTIVE_OPTIONS_INIT;
   options.tag = tag;
   options.plan = plan;
   options.compress = compress ? 1 : 0;
+  options.timeout_ms = timeout_ms;
   return options;
 }
 
 std::unique_ptr<Operation> all_reduce_async(std::shared_ptr<CommHandle> self, nb::object send,
                                             nb::object receive, hawserReduceOp_t op, std::uint64_t tag,
                                             hawserPlan_t plan, const MaybeQuantization& quantization,
-                                            Residual* residual, bool compress) {
+                                            Residual* residual, bool compress, std::uint32_t timeout_ms) {
   const Buffers buffers = all_reduce_buffers(send, receive);
   auto options =
-      c_options({.op = op, .tag = tag, .plan = plan, .quantization = quantization, .compress = compress});
+      c_options({.op = op, .tag = tag, .plan = plan, .quantization = quantization, .compress = compress,
+                 .timeout_ms = timeout_ms});
   options.stream = buffers.stream();
   auto kept = buffers.kept();
   if (residual != nullptr) {
@@ -231,9 +235,9 @@ std::unique_ptr<Operation> all_reduce_async(std::shared_ptr<CommHandle> self, nb
 /// In the background too: the thread that waits can then look at signals.
 Reduced all_reduce(std::shared_ptr<CommHandle> self, nb::object send, nb::object receive, hawserReduceOp_t op,
                    std::uint64_t tag, hawserPlan_t plan, const MaybeQuantization& quantization,
-                   Residual* residual, bool compress) {
+                   Residual* residual, bool compress, std::uint32_t timeout_ms) {
   return all_reduce_async(std::move(self), std::move(send), std::move(receive), op, tag, plan, quantization,
-                          residual, compress)
+                          residual, compress, timeout_ms)
       ->wait(std::nullopt);
 }
 
@@ -349,14 +353,15 @@ hawser::ReducedMany all_reduce_many(CommHandle& self, const std::vector<nb::obje
 
 Reduced reduce_scatter(CommHandle& self, nb::object send, nb::object receive, hawserReduceOp_t op,
                        std::uint64_t tag, hawserPlan_t plan, const MaybeQuantization& quantization,
-                       bool compress) {
+                       bool compress, std::uint32_t timeout_ms) {
   const Buffers buffers{.send = tensor_of(send, Access::read, "send", Where::host_or_device),
                         .receive = tensor_of(receive, Access::write, "receive", Where::host_or_device)};
   check_types(buffers);
   const hawserCommInfo_t view = info_of(self);
   check_count("send", buffers.send.count, buffers.receive.count * view.group_size);
   auto options =
-      c_options({.op = op, .tag = tag, .plan = plan, .quantization = quantization, .compress = compress});
+      c_options({.op = op, .tag = tag, .plan = plan, .quantization = quantization, .compress = compress,
+                 .timeout_ms = timeout_ms});
   options.epoch = view.epoch;
   options.stream = buffers.stream();
   return wait_for_info(
@@ -368,13 +373,13 @@ Reduced reduce_scatter(CommHandle& self, nb::object send, nb::object receive, ha
 }
 
 Reduced all_gather(CommHandle& self, nb::object send, nb::object receive, std::uint64_t tag,
-                   hawserPlan_t plan, bool compress) {
+                   hawserPlan_t plan, bool compress, std::uint32_t timeout_ms) {
   const Buffers buffers{.send = tensor_of(send, Access::read, "send", Where::host_or_device),
                         .receive = tensor_of(receive, Access::write, "receive", Where::host_or_device)};
   check_types(buffers);
   const hawserCommInfo_t view = info_of(self);
   check_count("receive", buffers.receive.count, buffers.send.count * view.group_size);
-  auto options = c_options(tag, plan, compress);
+  auto options = c_options(tag, plan, compress, timeout_ms);
   options.epoch = view.epoch;
   options.stream = buffers.stream();
   return wait_for_info(
@@ -386,9 +391,9 @@ Reduced all_gather(CommHandle& self, nb::object send, nb::object receive, std::u
 }
 
 Reduced broadcast(CommHandle& self, nb::object tensor, std::uint32_t root, std::uint64_t tag,
-                  hawserPlan_t plan, bool compress) {
+                  hawserPlan_t plan, bool compress, std::uint32_t timeout_ms) {
   const Tensor both = tensor_of(tensor, Access::write, "broadcast", Where::host_or_device);
-  auto options = c_options(tag, plan, compress);
+  auto options = c_options(tag, plan, compress, timeout_ms);
   options.stream = both.stream;
   return wait_for_info(self, Buffers{.send = both, .receive = both}.kept(),
                        [options, root, data = both.data, count = both.count, type = both.type](
@@ -397,8 +402,8 @@ Reduced broadcast(CommHandle& self, nb::object tensor, std::uint32_t root, std::
                        });
 }
 
-Reduced barrier(CommHandle& self, std::uint64_t tag) {
-  const auto options = c_options(tag, hawserPlanAuto, false);
+Reduced barrier(CommHandle& self, std::uint64_t tag, std::uint32_t timeout_ms) {
+  const auto options = c_options(tag, hawserPlanAuto, false, timeout_ms);
   return wait_for_info(
       self, std::make_shared<Kept>(),
       [options](hawserComm_t comm, hawserReduceInfo_t* info) { return hawserBarrier(comm, &options, info); });
@@ -449,20 +454,20 @@ void bind_membership(nb::class_<CommHandle>& comm) {
 void bind_collectives(nb::class_<CommHandle>& comm) {
   comm.def("all_reduce", &all_reduce, nb::arg("send"), nb::arg("receive").none(), nb::arg("op"),
            nb::arg("tag"), nb::arg("plan"), nb::arg("quantization").none(), nb::arg("residual").none(),
-           nb::arg("compress"))
+           nb::arg("compress"), nb::arg("timeout_ms"))
       .def("all_reduce_async", &all_reduce_async, nb::arg("send"), nb::arg("receive").none(), nb::arg("op"),
            nb::arg("tag"), nb::arg("plan"), nb::arg("quantization").none(), nb::arg("residual").none(),
-           nb::arg("compress"))
+           nb::arg("compress"), nb::arg("timeout_ms"))
       .def("all_reduce_many", &all_reduce_many, nb::arg("send"), nb::arg("receive").none(), nb::arg("op"),
            nb::arg("first_tag"), nb::arg("plan"), nb::arg("quantization").none(), nb::arg("compress"),
            nb::arg("in_flight"), nb::arg("fuse_bytes"))
       .def("reduce_scatter", &reduce_scatter, nb::arg("send"), nb::arg("receive"), nb::arg("op"),
-           nb::arg("tag"), nb::arg("plan"), nb::arg("quantization").none(), nb::arg("compress"))
+           nb::arg("tag"), nb::arg("plan"), nb::arg("quantization").none(), nb::arg("compress"), nb::arg("timeout_ms"))
       .def("all_gather", &all_gather, nb::arg("send"), nb::arg("receive"), nb::arg("tag"), nb::arg("plan"),
-           nb::arg("compress"))
+           nb::arg("compress"), nb::arg("timeout_ms"))
       .def("broadcast", &broadcast, nb::arg("tensor"), nb::arg("root"), nb::arg("tag"), nb::arg("plan"),
-           nb::arg("compress"))
-      .def("barrier", &barrier, nb::arg("tag"));
+           nb::arg("compress"), nb::arg("timeout_ms"))
+      .def("barrier", &barrier, nb::arg("tag"), nb::arg("timeout_ms"));
 }
 
 void bind_messages(nb::class_<CommHandle>& comm) {
@@ -485,6 +490,7 @@ void bind_communicator(nb::module_& module) {
   nb::class_<Operation>(module, "Operation")
       .def("test", &Operation::test)
       .def("wait", &Operation::wait, nb::arg("timeout_ms").none())
+      .def("cancel", &Operation::cancel)
       .def("stream_wait", &Operation::stream_wait, nb::arg("stream"));
   auto comm = nb::borrow<nb::class_<CommHandle>>(module.attr("CommHandle"));
   bind_membership(comm);

@@ -35,6 +35,11 @@ bool Operation::test() const {
   return ended != 0;
 }
 
+void Operation::cancel() const {
+  check_process();
+  check(hawserOpCancel(op_));
+}
+
 void Operation::stream_wait(std::uintptr_t stream) const {
   check_process();
   Outcome outcome;

@@ -27,6 +27,7 @@ class Operation {
   /// Waits for the end, or for so long (nullopt: as long as it takes). Raises what a signal's handler raises,
   /// and goes on then.
   hawser::Reduced wait(std::optional<std::uint64_t> timeout_ms);
+  void cancel() const;
   /// By the stream's address; 0: the default one.
   void stream_wait(std::uintptr_t stream) const;
 

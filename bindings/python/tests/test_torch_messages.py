@@ -125,6 +125,7 @@ def test_messages(ranks: Ranks, check: Callable[[], None]) -> None:
 def test_a_lost_rank_ends_its_messages(master: hawser.Master) -> None:
     def body(comm: hawser.Communicator) -> str:
         group = group_of(comm, rank_at=[1, 0])
+        group.barrier().wait()  # both have seen that the group is whole
         if group.rank() == 0:
             group.shutdown()
             return ""
