@@ -91,11 +91,16 @@ TEST_CASE("a message that is cancelled ends at once, and the next one of its tag
   const std::vector<std::byte> next(1000, std::byte{9});
   std::vector<std::byte> got(next.size());
   const auto again = peers[0]->start(MessageArguments{.rank = 1 - rank, .tag = 2, .data = next});
-  const auto taken = peers[1]->start(MessageArguments{.receives = true, .rank = rank, .tag = 2, .into = got});
   REQUIRE(again.ok());
-  REQUIRE(taken.ok());
+  // Until the receiver hears that it is cancelled, the first one is the next, and of another size.
+  Status taken = Status::mismatch;
+  while (taken == Status::mismatch) {
+    const auto call = peers[1]->start(MessageArguments{.receives = true, .rank = rank, .tag = 2, .into = got});
+    REQUIRE(call.ok());
+    taken = call->wait().status();
+  }
+  CHECK(taken == Status::success);
   CHECK(again->wait().ok());
-  CHECK(taken->wait().ok());
   CHECK(got == next);
 }
 
