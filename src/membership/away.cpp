@@ -14,6 +14,9 @@ namespace {
 constexpr Duration kLinksRepaired = milliseconds(300);
 /// The same, where some say that nobody listens there any more, which may be wrong.
 constexpr Duration kRefusalDenied = milliseconds(100);
+/// A master that works comes to what is due within the first, and reads what has come within the second.
+constexpr Duration kMayBeLate = milliseconds(20);
+constexpr Duration kUnreadIsRead = milliseconds(100);
 
 }  // namespace
 
@@ -115,7 +118,7 @@ Duration MasterMachine::State::patience_with(const BrokenLinks& links) {
 void MasterMachine::State::judge_away(Instant now, PeerId id, MasterActions& out) {
   const auto found = peers_.find(id);
   if (found == peers_.end() || !found->second.away) return;
-  const Peer& peer = found->second;
+  Peer& peer = found->second;
   const Group* const group = group_of(id);
   if (!group) return;
   const std::size_t down = peer.doubts.by.size();
@@ -124,6 +127,9 @@ void MasterMachine::State::judge_away(Instant now, PeerId id, MasterActions& out
   if (!is_doubted(*group, peer)) return arm(Timer::away, id.value, peer.away->since + config_.recovery);
   const Instant due = std::min(last + patience, peer.away->since + config_.recovery);
   if (now < due) return arm(Timer::away, id.value, due);
+  // The master stood still when this was due: that the peer is back may wait to be read.
+  if (now > due + kMayBeLate && !std::exchange(peer.away->was_spared, true))
+    return arm(Timer::away, id.value, now + kUnreadIsRead);
   lose(now, id,
        {Status::expelled, "the connection of this peer to the master broke (" + peer.away->reason +
                               "), and so did its links to the other members, who went on without it; connect again to "

@@ -108,6 +108,7 @@ class MasterMachine::State {
   struct Away {
     Instant since;
     std::string reason;
+    bool was_spared = false;  ///< The master was late to judge it.
   };
   struct LinkDown {
     Instant at;

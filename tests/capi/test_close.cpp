@@ -68,7 +68,12 @@ TEST_CASE("a call has a bound of its own, and an operation is cancelled") {
   REQUIRE(!ended);
   CHECK(ended.error().code == hawserErrorTimeout);
   std::array<bool, 2> fine{};
-  members.run([&](std::size_t who) { fine[who] = bool(members.comms[who].barrier({.timeout_ms = 60'000})); });
+  // What was called before the end of the other call had come ended with it.
+  members.run([&](std::size_t who) {
+    auto done = members.comms[who].barrier({.timeout_ms = 60'000});
+    if (!done && done.error().can_retry()) done = members.comms[who].barrier({.timeout_ms = 60'000});
+    fine[who] = bool(done);
+  });
   CHECK(fine == std::array{true, true});
 }
 

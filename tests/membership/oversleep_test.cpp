@@ -51,6 +51,26 @@ TEST_CASE("a master that stood still blames nobody for it") {
   CHECK(bench.count<StartView>(1) == 1);
 }
 
+TEST_CASE("a master that stood still when a member's time was over first reads whether that is back") {
+  MasterBench bench;
+  bench.found(3);
+  bench.close(3);
+  for (const std::uint64_t peer : {1, 2}) bench.link_down(peer, {3});
+  // Longer than links take to be repaired, and shorter than what is seen as sleep.
+  bench.sleep(milliseconds(1000));
+  bench.pass(milliseconds(50));
+  CHECK(bench.members(1) == Peers{1, 2, 3});
+  SECTION("it is") {
+    bench.resume(3);
+    bench.pass(milliseconds(100));
+    CHECK(bench.members(1) == Peers{1, 2, 3});
+  }
+  SECTION("it is not") {
+    bench.pass(milliseconds(50));
+    CHECK(bench.members(1) == Peers{1, 2});
+  }
+}
+
 TEST_CASE("a master that stands still for a moment again and again blames nobody either") {
   MasterBench bench;
   bench.found(2);

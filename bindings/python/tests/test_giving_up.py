@@ -16,11 +16,16 @@ def test_a_call_that_one_gives_up_ends_for_all(master: hawser.Master, cancels: b
         if comm.rank == 2:  # and calls nothing
             comm.wait(epoch=comm.epoch, timeout_ms=60_000)
         elif comm.rank == 1 and not cancels:
+            comm.receive(np.zeros(1), 0)
             with pytest.raises(hawser.Timeout, match="gave up the all-reduce .* which was its bound; not called by"):
                 comm.all_reduce(tensor, timeout_ms=50)
         else:
-            op = comm.all_reduce_async(tensor)
             if comm.rank == 1:
+                comm.receive(np.zeros(1), 0)
+            op = comm.all_reduce_async(tensor)
+            if comm.rank == 0:
+                comm.send(np.zeros(1), 1)  # it has called
+            else:
                 op.cancel()
             with pytest.raises(hawser.Timeout, match="cancelled the" if cancels else "gave up the") as raised:
                 op.wait()
