@@ -4,7 +4,7 @@ include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/hawser)
 
 install(
-  TARGETS hawser
+  TARGETS hawser pccl_compat
   EXPORT hawser_targets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
@@ -12,11 +12,19 @@ install(
 install(FILES ${PROJECT_SOURCE_DIR}/capi/include/hawser.h ${PROJECT_SOURCE_DIR}/capi/include/hawser_shared_state.h
               ${PROJECT_SOURCE_DIR}/capi/include/hawser_optim.h ${PROJECT_SOURCE_DIR}/capi/include/hawser_status.h
               ${PROJECT_SOURCE_DIR}/capi/include/hawser_sim_device.h ${PROJECT_SOURCE_DIR}/capi/include/hawser_keys.h
+              ${PROJECT_SOURCE_DIR}/capi/include/pccl_compat.h
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(
   DIRECTORY ${PROJECT_SOURCE_DIR}/include/hawser
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.hpp")
+# In folders of their own, so that they are found only by programs that name these: the headers and the library under
+# the names that PCCL has for them.
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/capi/include/pccl DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(CODE "set(pccl_libdir \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_LIBDIR}/pccl\")
+file(MAKE_DIRECTORY \"\${pccl_libdir}\")
+file(CREATE_LINK ../$<TARGET_LINKER_FILE_NAME:pccl_compat>
+     \"\${pccl_libdir}/libpccl$<TARGET_FILE_SUFFIX:pccl_compat>\" SYMBOLIC)")
 install(
   EXPORT hawser_targets
   NAMESPACE hawser::
