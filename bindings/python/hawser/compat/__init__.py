@@ -1,0 +1,1 @@
+"""The interfaces of other libraries on Hawser: `import hawser.compat.pccl as pccl`."""
