@@ -2,8 +2,8 @@
  *  The calls of PCCL 1.0 (Prime Collective Communications Library) on Hawser, for programs that were written for PCCL.
  *  New programs use hawser.h.
  *
- *  Names, numbers and layouts are those of PCCL 1.0. docs/pccl.md has a table of calls, a table of what differs, and how
- *  to switch. Link with libpccl_compat.
+ *  Names, numbers and layouts are those of PCCL 1.0. docs/pccl.md has a table of calls, a table of what differs, and
+ *  how to switch. Link with libpccl_compat.
  *
  *  Conventions that hold for every function:
  *  - Outputs are written on success. Otherwise they are left as they were, unless the function says so.

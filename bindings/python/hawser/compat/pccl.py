@@ -2,9 +2,9 @@
 
     import hawser.compat.pccl as pccl
 
-Names, numbers and signatures are those of PCCL 1.0. docs/pccl.md has a table of calls and a table of what differs. Keys
-and access are those of `hawser`: HAWSER_SECRET_FILE names the run's key. Without it masters and peers use loopback only,
-unless HAWSER_INSECURE is 1.
+Names, numbers and signatures are those of PCCL 1.0. docs/pccl.md has a table of calls and a table of what differs.
+Keys and access are those of `hawser`: HAWSER_SECRET_FILE names the run's key. Without it masters and peers use loopback
+only, unless HAWSER_INSECURE is 1.
 
 Blocking calls let other threads run, and Ctrl-C ends them, as those of `hawser.Communicator`.
 """
@@ -194,8 +194,8 @@ class Communicator:
     def connect(self, n_attempts: int = 5) -> None:
         """Joins the run. If nothing listens at the address, it tries again after a second, n_attempts times in all.
 
-        Then it waits for up to an hour until all members call `update_topology`, which admits this peer. The first peers
-        of a run are admitted together, one second after the master's start. Raises PCCLError.
+        Then it waits for up to an hour until all members call `update_topology`, which admits this peer. The first
+        peers of a run are admitted together, one second after the master's start. Raises PCCLError.
         """
         for attempt in range(1, n_attempts + 1):
             try:
@@ -282,7 +282,10 @@ class Communicator:
         shared_state: SharedState,
         strategy: SharedStateSyncStrategy = SharedStateSyncStrategy.ENFORCE_POPULAR,
     ) -> SharedStateSyncInfo:
-        """Brings the state of all members of the group to the same bytes and revision. All call it. Raises PCCLError."""
+        """Brings the state of all members of the group to the same bytes and revision. All members call it.
+
+        Raises PCCLError.
+        """
         comm = self._without_flights("pcclSynchronizeSharedState")
         try:
             info = shared_state._state.sync(comm, strategy=hawser.SyncStrategy[strategy.name], tag=_SYNC_TAG)
