@@ -113,7 +113,8 @@ def test_collectives_and_losses(address: str) -> None:
         info = comm.all_reduce_multiple_with_retry(
             [describe(array, tag) for tag, array in enumerate(arrays)], max_in_flight=2
         )
-        assert info.local_world_size == 3 and all((array == 3 * tag).all() for tag, array in enumerate(arrays))
+        # The size is that of the end, when others may have left.
+        assert info.local_world_size <= 3 and all((array == 3 * tag).all() for tag, array in enumerate(arrays))
 
     def leaves(comm: Communicator) -> None:
         collectives(comm)
