@@ -85,6 +85,7 @@ ReduceResult CheckedCollectives::reduce_once(const ReduceRequest& request) {
   options.op = request.op;
   options.tag = request.tag;
   options.plan = request.plan;
+  options.timeout_ms = request.timeout_ms;
 
   const std::uint64_t number = calls_++;
   const std::int32_t device = DeviceMirror::is_wanted(number) ? DeviceMirror::device_of(number) : -1;
@@ -151,7 +152,9 @@ void CheckedCollectives::committed(const CommittedCall& call) {
 
 ReduceResult CheckedCollectives::reduce(const ReduceRequest& request) {
   ReduceResult result = reduce_once(request);
-  while (result.next == Next::retry) result = reduce_once(request);
+  ReduceRequest again = request;
+  again.timeout_ms = 0;
+  while (result.next == Next::retry) result = reduce_once(again);
   return result;
 }
 

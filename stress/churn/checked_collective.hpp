@@ -37,6 +37,7 @@ struct ReduceRequest {
   std::uint64_t tag = 0;
   hawserPlan_t plan = hawserPlanAuto;
   CallSlot slot = kMainSlot;
+  std::uint32_t timeout_ms = 0;  ///< Of the first call, at this member.
 };
 
 /// What it came to; all but `next` only if that is Next::carry_on.

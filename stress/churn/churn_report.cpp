@@ -137,6 +137,8 @@ bool write_churn_report(const ChurnOptions& options, const Tally& t, const Recov
       .add("steps", t.steps)
       .add("collectives_committed", t.collectives)
       .add("confirmations", t.confirmations)
+      .add("messages_received", t.messages)
+      .add("messages_missed", t.messages_missed)
       .add("beginnings", t.lineages)
       .add("last_epoch", t.epoch)
       .add("masters_that_served", t.terms)

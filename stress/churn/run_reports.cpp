@@ -60,6 +60,9 @@ bool ChurnRun::on_collective_line(WorkerRecord& worker, const ReportLine& line) 
     tally_.mixed.on_many(line);
   } else if (word == "barrier") {
     if (const auto wrong = barriers_.on_barrier(worker.name, line)) violation("broken_barrier", *wrong);
+  } else if (word == "mail") {
+    tally_.messages += line.number("received").value_or(0);
+    tally_.messages_missed += 1 - line.number("received").value_or(0);
   } else if (word == "tags") {
     tally_.mixed.on_tags(line);
   } else {

@@ -124,6 +124,8 @@ void Scoreboard::summary(const Tally& t, const RecoveryClock& clock, const std::
   if (t.relay_views > 0)
     std::printf("  relays          killed or stopped %" PRIu64 ", in views %" PRIu64 "\n", t.relay_faults, t.relay_views);
   print_mixed(t.mixed);
+  if (t.messages > 0)
+    std::printf("  %-15s received %" PRIu64 ", not come %" PRIu64 "\n", "messages", t.messages, t.messages_missed);
   print_state(t.state);
   std::printf("  checked         reports that confirm another's bits %" PRIu64
               ", beginnings of the training %" PRIu64 "\n",

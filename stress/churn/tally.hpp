@@ -78,6 +78,8 @@ struct Tally {
   std::uint64_t processes_up = 0;
   std::uint64_t steps = 0;
   std::uint64_t collectives = 0;
+  std::uint64_t messages = 0;         ///< Received from other workers.
+  std::uint64_t messages_missed = 0;  ///< Receives that ended without one: a member was lost, or did not get there.
   std::uint64_t lineages = 0;
   std::uint64_t confirmations = 0;
   double steps_per_s = 0;

@@ -32,6 +32,7 @@ WorkerRounds::WorkerRounds(CommSession& session, Reporter& reporter, const Worke
       reporter_(reporter),
       collectives_(session, reporter),
       mixed_({.session = session, .reporter = reporter, .collectives = collectives_}, options.seed),
+      mail_(session, reporter, options.seed),
       with_mixed_(options.mixed),
       tags_(options.tags),
       elements_max_(options.elements),
@@ -56,6 +57,7 @@ Next WorkerRounds::run(bool newcomer) {
   if (next == Next::carry_on) next = train();
   if (next == Next::carry_on) next = check_sums();
   if (next == Next::carry_on && with_mixed_) next = mixed();
+  if (next == Next::carry_on && with_mixed_) next = mail();
   return next;
 }
 
@@ -182,6 +184,18 @@ Next WorkerRounds::mixed() {
                     roster_);
 }
 
+/// Now and then this member gives a call up before the others have come. All call it again then.
+std::uint32_t WorkerRounds::bound_of(const SumCheck& check) const {
+  constexpr std::uint64_t kEvery = 256;
+  constexpr std::uint64_t kBoundMs = 8;
+  const std::uint64_t dice = mix64(check.key ^ collectives_.peer_id());
+  return dice % kEvery == 0 ? static_cast<std::uint32_t>(1 + dice / kEvery % kBoundMs) : 0;
+}
+
+Next WorkerRounds::mail() {
+  return mail_.run({.self = collectives_.peer_id(), .roster = roster_, .size_class = mix64(lineage() ^ step())});
+}
+
 Next WorkerRounds::one_sum(const SumCheck& check, CallSlot slot) {
   GuardedBuffer send(check.count);
   GuardedBuffer apart(check.in_place ? 0 : check.count);
@@ -192,7 +206,8 @@ Next WorkerRounds::one_sum(const SumCheck& check, CallSlot slot) {
                                                    .receive = &receive,
                                                    .tag = check.tag,
                                                    .plan = check.plan,
-                                                   .slot = slot});
+                                                   .slot = slot,
+                                                   .timeout_ms = bound_of(check)});
   if (result.next != Next::carry_on) return result.next;
   const std::string wrong = verify_sum(check, result.members, receive.view());
   if (!wrong.empty()) reporter_.violation("wrong_sum", "check: " + wrong);

@@ -6,6 +6,7 @@
 
 #include "checked_collective.hpp"
 #include "comm_session.hpp"
+#include "mail_phase.hpp"
 #include "mixed_phase.hpp"
 #include "next_character_model.hpp"
 #include "options.hpp"
@@ -51,6 +52,8 @@ class WorkerRounds {
   Next sync_step(const ReduceResult& result);
   Next check_sums();
   Next mixed();
+  Next mail();
+  std::uint32_t bound_of(const SumCheck& check) const;
   Next one_sum(const SumCheck& check, CallSlot slot);
   std::uint64_t lineage() { return training_.state().progress().lineage; }
   std::uint32_t step() { return static_cast<std::uint32_t>(training_.state().progress().step); }
@@ -59,6 +62,7 @@ class WorkerRounds {
   Reporter& reporter_;
   CheckedCollectives collectives_;
   MixedPhase mixed_;
+  MailPhase mail_;
   bool with_mixed_;
   std::uint32_t tags_;
   std::uint64_t elements_max_;
