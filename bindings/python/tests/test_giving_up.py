@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from peers import run_threads
@@ -41,12 +43,13 @@ def test_every_collective_has_a_bound(master: hawser.Master) -> None:
     def body(comm: hawser.Communicator) -> None:
         if comm.rank == 0:
             one, both = np.zeros(2), np.zeros(4)
-            for call in (
+            calls: list[Callable[[], object]] = [
                 lambda: comm.barrier(timeout_ms=10),
                 lambda: comm.broadcast(one, 0, timeout_ms=10),
                 lambda: comm.all_gather(one, both, timeout_ms=10),
                 lambda: comm.reduce_scatter(both, one, timeout_ms=10),
-            ):
+            ]
+            for call in calls:
                 with pytest.raises(hawser.Timeout, match="which was its bound"):
                     call()
         comm.send(np.ones(1), 1) if comm.rank == 0 else comm.receive(np.ones(1), 0)
