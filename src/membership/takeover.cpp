@@ -124,11 +124,11 @@ bool MasterMachine::State::may_begin(Instant now) const {
 }
 
 /// Of a run that was taken over another master may have taken over other groups. One steps down then, but only when it
-/// has seen that. What a master that does not answer serves is not known.
+/// has seen that. A master that does not answer may serve any group that has no members here.
 bool MasterMachine::State::another_may_serve_groups(Instant now) const {
   if (!by_majority() || !run_was_taken_over_) return false;
   const bool has_looked = others_seen_at_ && now <= *others_seen_at_ + kOthersKnown;
-  return !has_looked || !others_seen_.none_serves || others_seen_.gathered > 0;
+  return !has_looked || !others_seen_.all_answered || !others_seen_.none_serves || others_seen_.gathered > 0;
 }
 
 /// It is none of this master's peers, now.

@@ -448,7 +448,10 @@ void FaultDriver::end() {
   world_.control.heal();
   world_.lease.stay();
   for (MasterProcess* const master : world_.masters()) {
-    if (!master->running()) master->start();
+    if (!master->running()) {
+      master->start();
+      world_.checker.master_restarted();
+    }
     master->resume();
   }
   if (faults_.parties) end_incomplete_parties();
