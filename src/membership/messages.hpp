@@ -115,6 +115,7 @@ struct ViewPresented {
 struct OutcomesPresented {
   std::vector<UndecidedOp> undecided;
   std::vector<OpKey> committed;
+  Epoch since{};  ///< Of the first view that it was a member of. 0: it does not say.
   friend bool operator==(const OutcomesPresented&, const OutcomesPresented&) = default;
 };
 

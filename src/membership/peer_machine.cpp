@@ -208,6 +208,7 @@ void PeerMachine::said(Instant, const Present& message, PeerActions& out) {
   for (const auto& [key, op] : ops_)
     outcomes.undecided.push_back({.key = key, .signature = op.signature, .reported = op.reported});
   outcomes.committed.assign(committed_.begin(), committed_.end());
+  outcomes.since = member_since_;
   tell_master(std::move(outcomes), out);
   // What was told over the connection before may be lost.
   for (auto& [key, op] : ops_)
@@ -338,6 +339,7 @@ void PeerMachine::said(Instant now, const StartView& message, PeerActions& out) 
   group_members_.clear();
   if (joined) {
     update_round_ = rounds_over_ = message.update_round;
+    member_since_ = message.epoch;
     is_fresh_ = true;
   }
   if (message.cause.status != Status::success) {

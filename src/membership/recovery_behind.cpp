@@ -20,15 +20,27 @@ MasterMachine::State::Behind MasterMachine::State::members_behind(const View& ba
     if (claim.outcomes)
       for (const UndecidedOp& op : claim.outcomes->undecided)
         if (!op.reported && committed.contains(op.key)) behind.lacking.insert(peer);
-  if (config_.has_others)
-    for (const auto& [mark, view] : recovery.views) find_contradictions(view, recovery, behind);
+  if (!config_.has_others) return behind;
+  std::map<ViewId, Epoch> decided_in;
+  for (const auto& [peer, claim] : recovery.claims)
+    if (claim.outcomes)
+      for (const OpKey& key : claim.outcomes->committed) decided_in.emplace(key.view, key.epoch);
+  std::map<ViewId, const View*> presented;
+  for (const auto& [mark, view] : recovery.views) presented[view.id] = &view;
+  for (const auto& [id, epoch] : decided_in) {
+    const auto known = presented.find(id);
+    find_contradictions(id, epoch, known == presented.end() ? nullptr : known->second, recovery, behind);
+  }
   return behind;
 }
 
 /// Two masters may have gone on from one view, and one has committed what the other one ended with an error. Those who
 /// were told the one cannot go on with those who were told the other. The fewer of them go, so that one alone decides
 /// nothing; of as many the ones with the error, since a commit needs more members than an error.
-void MasterMachine::State::find_contradictions(const View& view, const Recovery& recovery, Behind& behind) {
+/// Of a view that nobody is in any more the members are not known: those that were members before it and after it were in
+/// it, or in another one that it is at odds with.
+void MasterMachine::State::find_contradictions(const ViewId& id, Epoch epoch, const View* view,
+                                               const Recovery& recovery, Behind& behind) {
   /// What one knows of collectives of the view, in order.
   struct Known {
     PeerId peer;
@@ -39,18 +51,21 @@ void MasterMachine::State::find_contradictions(const View& view, const Recovery&
   std::vector<Known> members;
   bool some_know_all = false;
   for (const auto& [peer, claim] : recovery.claims) {
-    if (!claim.outcomes || !view.find(peer)) continue;
+    if (!claim.outcomes) continue;
+    const Epoch since = claim.outcomes->since;
+    const bool was_in = view != nullptr ? view->find(peer) != nullptr : since != Epoch{} && since <= epoch;
+    if (!was_in) continue;
     Known known{.peer = peer};
     const std::vector<OpKey>& committed = claim.outcomes->committed;
     std::copy_if(committed.begin(), committed.end(), std::back_inserter(known.committed),
-                 [&](const OpKey& key) { return key.view == view.id; });
+                 [&](const OpKey& key) { return key.view == id; });
     std::sort(known.committed.begin(), known.committed.end());
     for (const UndecidedOp& op : claim.outcomes->undecided)
-      if (op.reported && op.key.view == view.id) known.reported.push_back(op.key);
+      if (op.reported && op.key.view == id) known.reported.push_back(op.key);
     const bool may_have_forgotten =
         committed.size() >= limits::kOutcomesRememberedMax &&
-        std::none_of(committed.begin(), committed.end(), [&](const OpKey& key) { return key.epoch < view.epoch; });
-    known.knows_all = claim.resume.view.epoch > view.epoch && !may_have_forgotten;
+        std::none_of(committed.begin(), committed.end(), [&](const OpKey& key) { return key.epoch < epoch; });
+    known.knows_all = claim.resume.view.epoch > epoch && !may_have_forgotten;
     some_know_all = some_know_all || known.knows_all;
     members.push_back(std::move(known));
   }

@@ -530,6 +530,7 @@ OutcomesPresented outcomes_of(const wire::OutcomesBody& body, Judge& judge) {
                                   .signature = judge.signature(op.signature()),
                                   .reported = op.reported()});
   for (const auto& key : body.committed()) outcomes.committed.push_back(Judge::key(key));
+  outcomes.since = Epoch{body.since()};
   return outcomes;
 }
 

@@ -242,6 +242,7 @@ struct PeerMessageWriter {
       entry.set_reported(op.reported);
     }
     for (const OpKey& key : from.committed) put(key, *body.add_committed());
+    body.set_since(from.since.value);
   }
   void operator()(const Begun& from) {
     op(from.key, from.signature, *to.mutable_begun());

@@ -1,3 +1,5 @@
+#include <array>
+
 #include "membership/majority.hpp"
 #include "membership/master_bench.hpp"
 #include "membership/peer_bench.hpp"
@@ -273,6 +275,34 @@ TEST_CASE("a member whose master had ended what another one committed does not g
   CHECK(second.count<Expelled>(5) == (knows ? 0U : 1U));
 }
 
+TEST_CASE("who was in a view that is over and lacks a commit of it does not go on with those who have it") {
+  TwoMasters masters(4);
+  MasterBench& second = masters.second;
+  const Epoch first_view = masters.first.view(1).epoch;
+  const auto give_up = [&] {
+    const OpKey key = masters.first.key(1, 7, 0);
+    masters.first.begun(1, key);
+    masters.first.say(1, GiveUp{.key = key, .after_ms = 1});
+  };
+  give_up();
+  const OpKey key = masters.first.key(1, 0, 0);
+  REQUIRE(key.epoch > first_view);
+  give_up();
+  masters.first.pass(milliseconds(100));
+  REQUIRE(masters.first.view(1).epoch > key.epoch);
+  REQUIRE(masters.first.members(4) == Peers{1, 2, 3, 4});
+  masters.go_to_second({1, 2, 3, 4});
+  second.pass(seconds(2));
+  for (const std::uint64_t peer : {1, 2, 3})
+    second.say(peer, OutcomesPresented{.undecided = {}, .committed = {key}, .since = first_view});
+  // Or it has come after that view, or does not say.
+  const std::size_t which = GENERATE(0U, 1U, 2U);
+  const Epoch since = std::array{first_view, masters.first.view(1).epoch, Epoch{}}[which];
+  second.say(4, OutcomesPresented{.undecided = {}, .committed = {}, .since = since});
+  REQUIRE(second.machine().snapshot().serves);
+  CHECK(second.members(1) == (which == 0 ? Peers{1, 2, 3} : Peers{1, 2, 3, 4}));
+}
+
 TEST_CASE("one member that makes up a commit costs nobody his place but itself") {
   TwoMasters masters(5);
   MasterBench& second = masters.second;
@@ -308,6 +338,11 @@ TEST_CASE("a master that took a run over founds no group while another one may s
   const bool is_alone = GENERATE(false, true);
   SECTION("it has not looked lately") {
     if (is_alone) return;
+  }
+  SECTION("another one does not answer") {
+    if (is_alone) return;
+    seen.all_answered = false;
+    second.see_others(seen);
   }
   SECTION("another one gathers") {
     if (is_alone) return;
