@@ -252,8 +252,8 @@ typedef struct hawserMasterConfig {
   /** 1: it takes runs over, and begins none. One master of the list has 0: it begins the run, once it has reached all
    *  others. */
   uint32_t standby;
-  /** "etcd://HOST:PORT,HOST:PORT/NAME", or "etcds://..." for TLS: whoever of the masters holds this lease serves the run,
-   *  with whichever of its members come, also with fewer than half. All masters of the list have the same.
+  /** "etcd://HOST:PORT,HOST:PORT/NAME", or "etcds://..." for TLS: whoever of the masters holds this lease serves the
+   *  run, with whichever of its members come, also with fewer than half. All masters of the list have the same.
    *  docs/failures.md says what that costs. Null: there is none, and more than half of the members decide. */
   const char* lease;
   /** For etcds://: a file with the certificates that sign that of the etcd. Null: the system's. */
@@ -585,9 +585,11 @@ typedef struct hawserAllReduceOptions {
    *  first. Null: the device's default stream. If the buffers lie on two devices, it is that of `send`, and what is on
    *  the other device's default stream comes first there. Where each buffer lies is found by its address. */
   void* stream;
-  /** After so long, from when the call begins on this peer, this member gives it up: it ends with Timeout at all members,
-   *  as does what else is under way in the group, and the group stays as it is. Whoever has the result by then may have
-   *  a success, and then all have it. Members may differ. 0: never. A lost master is waited for all the same. */
+  /** After so long, from when the call begins on this peer, this member gives it up: it ends with Timeout at all
+   *  members, as does what else is under way in the group, and the group stays as it is. Whoever has the result by then
+   *  may have a success, and then all have it. Members may differ. 0: never. A lost master is waited for all the same.
+   *  Of calls given up in a row the second lasts 50 ms longer, each next one twice as long, and at most 30 s: so a
+   *  member whose bound is too short delays the others, but cannot stop them. */
   uint32_t timeout_ms;
 } hawserAllReduceOptions_t;
 
@@ -719,7 +721,8 @@ typedef struct hawserMessageOptions {
  *  Blocks until the other side's process has the whole message. That is soon for up to 64 KiB, of which it keeps 1 MiB
  *  and 1024 messages from each member; for others it is when that side receives. Sends of one tag end in their order.
  *  So a message arrives although its sender leaves afterwards; unless the receive that it goes to times out while its
- *  last bytes come. Each tag in use costs both sides some 100 bytes as long as they are members.
+ *  last bytes come. Not the other way round: who leaves at once after its last receive may be lost to the sender before
+ *  this has heard that the message came. Let both call something, such as a barrier, before they leave. Each tag in use costs both sides some 100 bytes as long as they are members.
  *
  *  Errors: PeerLost (the other side is gone), Timeout (it has not received; it never will, and the next message is
  *  the next), InvalidArgument (null; no such rank, or this peer's own; a buffer on a device), InvalidUsage (not
@@ -777,10 +780,10 @@ HAWSER_API hawserResult_t hawserOpStreamWait(hawserOp_t op, void* stream);
 HAWSER_API hawserResult_t hawserOpTest(hawserOp_t op, int* ended);
 
 /** The caller does not want it any more. Does not block: the operation ends soon after, which hawserOpWait tells. A
- *  collective ends with Timeout at all members, as if its timeout_ms had passed here; all calls that are under way in
- *  the group end with it, and the group stays as it is. A message ends with Timeout here only. An operation that has its
- *  result by then succeeds. A collective that waits for a stream of the caller's begins and ends after that. After the
- *  end nothing happens. Errors: InvalidArgument (null). */
+ *  collective ends with Timeout at all members, as if its timeout_ms had passed here; all calls that are under way
+ *  in the group end with it, and the group stays as it is. A message ends with Timeout here only. An operation that
+ *  has its result by then succeeds. A collective that waits for a stream of the caller's begins and ends after that.
+ *  After the end nothing happens. Errors: InvalidArgument (null). */
 HAWSER_API hawserResult_t hawserOpCancel(hawserOp_t op);
 
 /** Waits for the end of the operation, and frees. Null is allowed. May be called after hawserCommDestroy, which ends

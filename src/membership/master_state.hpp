@@ -197,6 +197,7 @@ class MasterMachine::State {
     std::uint32_t unconnected = 0;  ///< Members that are away.
     Instant complete_since{};   ///< When there was none any more.
     Mismatches mismatches;
+    std::uint32_t given_up_in_row = 0;  ///< Calls that were given up since the last commit.
     std::uint64_t update_round = 0;  ///< Update-topology calls that have succeeded here,
     bool round_was_over = false;     ///< the latest of them before it was called.
     std::uint32_t in_update = 0;     ///< Members that wait in update-topology,
@@ -466,6 +467,9 @@ class MasterMachine::State {
   static std::vector<Member> who_lacks_result(const Group& group, const Op& op);
   bool judge_stall(Instant now, Group& group, Op& op, MasterActions& out);
   bool lose_cut_off(Instant now, const Group& group, const Op& op, MasterActions& out);
+  static std::vector<Member> who_has_not_called(const Group& group, const Op& op);
+  static Instant ends_given_up_at(const Group& group, const Op& op);
+  bool judge_given_up(Instant now, Group& group, const OpKey& key, const Op& op, MasterActions& out);
   bool judge_call_wait(Instant now, Group& group, const OpKey& key, const Op& op, MasterActions& out);
   std::optional<Instant> mismatch_deadline(const Group& group) const;
   Instant least_heard(const Group& group) const;
@@ -552,7 +556,9 @@ class MasterMachine::State {
     bool has(PeerId peer) const { return lacking.contains(peer) || outvoted.contains(peer); }
   };
   Behind members_behind(const View& base, const Recovery& recovery) const;
-  static void find_contradictions(const View& view, const Recovery& recovery, Behind& behind);
+  /// `view`: null if nobody presented it.
+  static void find_contradictions(const ViewId& id, Epoch epoch, const View* view, const Recovery& recovery,
+                                  Behind& behind);
   void settle_recovered_ops(Group& group, const Recovery& recovery, const std::vector<Member>& survivors,
                             MasterActions& out);
   void expel_stranger(ConnectionId connection, const Error& error, MasterActions& out);

@@ -38,6 +38,14 @@ struct OpInFlight {
 
   bool needs_relays = false;  ///< And these have been told.
 
+  struct GivenUp {
+    PeerId by;
+    std::uint64_t after_ms = 0;
+    bool was_cancelled = false;
+    Instant since{};
+  };
+  std::optional<GivenUp> given_up{};  ///< By whoever was first.
+
   bool differs() const { return !called_otherwise.empty(); }
   const Signature& called_by(std::uint32_t rank) const {
     const auto other = called_otherwise.find(rank);

@@ -18,12 +18,14 @@ constexpr Duration kCrossedCallsGrace = seconds(5);
 /// else.
 constexpr Duration kRepeatedPause = milliseconds(50);
 constexpr Duration kRepeatedPauseMax = seconds(1);
+/// So do calls that are given up. A member whose bounds are too short for the group holds up no call that takes less.
+constexpr Duration kGivenUpPauseMax = seconds(30);
 /// Calls of one member that are spelt out in one sentence.
 constexpr std::size_t kCallsShown = 3;
 
-Duration pause_of(std::uint32_t in_row) {
+Duration pause_of(std::uint32_t in_row, Duration max) {
   if (in_row == 0) return Duration::zero();
-  return std::min<Duration>(kRepeatedPauseMax, kRepeatedPause * (1 << std::min<std::uint32_t>(in_row - 1, 10)));
+  return std::min<Duration>(max, kRepeatedPause * (1 << std::min<std::uint32_t>(in_row - 1, 10)));
 }
 
 }  // namespace
@@ -155,6 +157,7 @@ void MasterMachine::State::commit_to(Group& group, const OpKey& key, const std::
   tell_all(whom, committed, out);
   remember_commit(group, committed);
   group.mismatches.in_row = 0;
+  group.given_up_in_row = 0;
   if (const Op* const op = group.ops.find(key); op != nullptr && !op->attestations.empty())
     keep_attestations(group, key, *op);
   group.ops.erase(key);
@@ -203,26 +206,14 @@ void MasterMachine::State::said(Instant now, PeerId peer, const Complaint& messa
                             name_of(peer) + " sees no progress for " + std::to_string(message.stalled_ms) + " ms"});
 }
 
-/// Whoever gives up has called it, and ends the view with everything in it, as who never calls does.
 void MasterMachine::State::said(Instant now, PeerId peer, const GiveUp& message, MasterActions& out) {
   Group* const group = group_of(peer);
   if (!group || message.key.view != group->view.id || peers_.at(peer).who.is_relay) return;
   if (planted(PlantedFault::deaf_master)) return;
-  const Op* const op = group->ops.find(message.key);
-  if (!op || !op->called.contains(peers_.at(peer).rank)) return;
-  std::vector<Member> missing;
-  for (std::uint32_t rank = 0; rank < group->view.size(); ++rank)
-    if (!op->called.contains(rank)) missing.push_back(group->view.members[rank]);
-  const std::vector<Member> lacking = who_lacks_result(*group, *op);
-  abort_all(now, *group,
-            {Status::timeout, name_of(peer) + (message.cancelled ? " cancelled the " : " gave up the ") +
-                                  describe(op->signature) + " (tag " + std::to_string(message.key.tag) + ") after " +
-                                  std::to_string(message.after_ms) + " ms" +
-                                  (message.cancelled ? "" : ", which was its bound") + "; " +
-                                  (missing.empty() ? "all had called it, and no result had come to " + names_of(lacking)
-                                                   : "not called by " + names_of(missing)) +
-                                  ". The inputs are intact; call again"},
-            out);
+  Op* const op = group->ops.find(message.key);
+  if (!op || !op->called.contains(peers_.at(peer).rank) || op->given_up) return;
+  op->given_up = {.by = peer, .after_ms = message.after_ms, .was_cancelled = message.cancelled, .since = now};
+  watch_op(now, *group, message.key, out);
 }
 
 // ---------------------------------------------------------------------------------- what is to be watched
@@ -234,6 +225,7 @@ void MasterMachine::State::arm_op(Group& group, const OpKey& key, const Op& op) 
     next = earlier(next, op.first_call + config_.call_wait);
   else
     next = earlier(next, straggler_deadline(group, op));
+  if (op.given_up) next = earlier(next, ends_given_up_at(group, op));
   group.ops.due.set(key, next);
 }
 
@@ -257,6 +249,7 @@ void MasterMachine::State::watch_op(Instant now, Group& group, const OpKey& key,
   Op* const op = group.ops.find(key);
   if (!op) return;
   if (judge_stall(now, group, *op, out)) return;
+  if (judge_given_up(now, group, key, *op, out)) return;
   if (group.ops.called_by_all(*op) && judge_stragglers(now, group, key, *op, out)) return;
   if (judge_call_wait(now, group, key, *op, out)) return;
   arm_op(group, key, *op);
@@ -296,7 +289,7 @@ bool MasterMachine::State::deadlocked(const Group& group) {
 
 std::optional<Instant> MasterMachine::State::mismatch_deadline(const Group& group) const {
   if (group.mismatch_since) {
-    const Instant told_again = *group.mismatch_since + pause_of(group.mismatches.in_row);
+    const Instant told_again = *group.mismatch_since + pause_of(group.mismatches.in_row, kRepeatedPauseMax);
     return all_heard(group) ? told_again : std::max(told_again, *group.mismatch_since + config_.mismatch_grace);
   }
   if (!deadlocked(group) || group.absent > 0) return std::nullopt;
@@ -439,17 +432,44 @@ bool MasterMachine::State::lose_cut_off(Instant now, const Group& group, const O
   return true;
 }
 
-bool MasterMachine::State::judge_call_wait(Instant now, Group& group, const OpKey& key, const Op& op,
-                                           MasterActions& out) {
-  if (group.ops.called_by_all(op) || now < op.first_call + config_.call_wait) return false;
+std::vector<Member> MasterMachine::State::who_has_not_called(const Group& group, const Op& op) {
   std::vector<Member> missing;
   for (std::uint32_t rank = 0; rank < group.view.size(); ++rank)
     if (!op.called.contains(rank)) missing.push_back(group.view.members[rank]);
+  return missing;
+}
+
+Instant MasterMachine::State::ends_given_up_at(const Group& group, const Op& op) {
+  return op.given_up->since + pause_of(group.given_up_in_row, kGivenUpPauseMax);
+}
+
+bool MasterMachine::State::judge_given_up(Instant now, Group& group, const OpKey& key, const Op& op,
+                                          MasterActions& out) {
+  if (!op.given_up || now < ends_given_up_at(group, op)) return false;
+  ++group.given_up_in_row;
+  const auto& [by, after_ms, was_cancelled, since] = *op.given_up;
+  const std::vector<Member> missing = who_has_not_called(group, op);
+  const std::string waited_for =
+      missing.empty() ? "all had called it, and no result had come to " + names_of(who_lacks_result(group, op))
+                      : "not called by " + names_of(missing);
+  abort_all(now, group,
+            {Status::timeout, name_of(by) + (was_cancelled ? " cancelled the " : " gave up the ") +
+                                  describe(op.signature) + " (tag " + std::to_string(key.tag) + ") after " +
+                                  std::to_string(after_ms) + " ms" + (was_cancelled ? "" : ", which was its bound") +
+                                  "; " + waited_for + ". The inputs are intact; call again"},
+            out);
+  return true;
+}
+
+bool MasterMachine::State::judge_call_wait(Instant now, Group& group, const OpKey& key, const Op& op,
+                                           MasterActions& out) {
+  if (group.ops.called_by_all(op) || now < op.first_call + config_.call_wait) return false;
   abort_all(now, group,
             {Status::timeout, "not all members called the " + describe(op.signature) + " (tag " +
                                   std::to_string(key.tag) + ") within " +
                                   std::to_string(whole_milliseconds(config_.call_wait)) +
-                                  " ms; missing: " + names_of(missing) + ". The inputs are intact; call again"},
+                                  " ms; missing: " + names_of(who_has_not_called(group, op)) +
+                                  ". The inputs are intact; call again"},
             out);
   return true;
 }

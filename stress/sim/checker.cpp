@@ -50,6 +50,19 @@ void Checker::reduce_called(const Process& process, const Call& call) {
   op.parts.push_back(std::move(part));
 }
 
+void Checker::gives_up(std::uint32_t group, const OpKey& key) {
+  views_given_up_.insert(key.view);
+  if (given_up_.insert(key).second) ++given_up_in_row_[group];
+}
+
+/// The master waits 50 ms, 100 ms, ... and at most 30 s before it ends one after others. Some may be sent before the
+/// success that it has counted is told here.
+Duration Checker::giving_up_takes(std::uint32_t group) const {
+  const auto in_row = given_up_in_row_.find(group);
+  const std::uint32_t count = in_row == given_up_in_row_.end() ? 0 : in_row->second;
+  return seconds(3) + std::min<Duration>(seconds(30), milliseconds(50) * (1 << std::min<std::uint32_t>(count + 1, 10)));
+}
+
 void Checker::kept(const std::vector<AttestedCollective>& attested) {
   for (const AttestedCollective& one : attested) {
     const auto op = ops_.find(one.key);
@@ -288,6 +301,7 @@ void Checker::ended_well(const Process& process, const Call& call, const Collect
   if (op.contributors.empty()) {
     op.contributors = contributors;
     ++committed_;
+    given_up_in_row_[call.view.group] = 0;
     check_spans(op, call.key);
   }
   if (op.contributors != contributors)

@@ -27,8 +27,10 @@ class Checker {
   explicit Checker(World& world) : world_(world) {}
 
   void reduce_called(const Process& process, const Call& call);
-  /// A member has given up a call of that view.
-  void gives_up(ViewId view) { given_up_.insert(view); }
+  /// A member asks the master to end that call for all, for the first time or again.
+  void gives_up(std::uint32_t group, const OpKey& key);
+  /// How long such a call of the group may go on, where the master is there and hears everybody.
+  Duration giving_up_takes(std::uint32_t group) const;
   /// Before the call's memory goes.
   void call_ended(const Process& process, const Call& call, const CallDone& done);
   /// Its process ends, and has put all inputs back.
@@ -192,7 +194,9 @@ class Checker {
   std::set<PeerId> called_otherwise_;
   std::map<PeerId, ViewId> last_view_;
   std::set<PeerId> bad_;  ///< Ids of bad members.
-  std::set<ViewId> given_up_;
+  std::set<OpKey> given_up_;
+  std::set<ViewId> views_given_up_;
+  std::map<std::uint32_t, std::uint32_t> given_up_in_row_;  ///< By group, since its last success.
   Instant disturbed_until_{};
   std::uint64_t update_round_ = 0;  ///< The latest that was told.
   bool explain_mismatches_ = false;

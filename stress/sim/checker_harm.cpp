@@ -72,9 +72,9 @@ void Checker::check_no_error(const Process& process, const Call& call, const Err
   if (is_call_of_all && differs && world_.master.incarnation() > 1) return;
   if (is_call_of_all && differs && called_differently(call.view)) return;
   // Members call update-topology late.
-  if (call.kind == Call::Kind::connect && error.status == Status::timeout && world_.profile.application.slow_per_1024 > 0)
-    return;
-  if (is_call_of_all && error.status == Status::timeout && given_up_.contains(call.view.id)) return;
+  const bool calls_late = world_.profile.application.slow_per_1024 > 0;
+  if (call.kind == Call::Kind::connect && error.status == Status::timeout && calls_late) return;
+  if (is_call_of_all && error.status == Status::timeout && views_given_up_.contains(call.view.id)) return;
   // A member that says it has no link to a newcomer keeps it out.
   const auto view_has_bad = [&](const View& view) {
     return view.group == process.group() &&

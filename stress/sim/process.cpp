@@ -591,7 +591,7 @@ void Process::perform_one(EngineAction& action) {
                  [&](CloseMaster& close) { world_.control.close(*this, close.reason); },
                  [&](SendMaster& send) {
                    if (const auto* const word = std::get_if<GiveUp>(&send.message))
-                     world_.checker.gives_up(word->key.view);
+                     world_.checker.gives_up(group(), word->key);
                    send_to_master(std::move(send.message));
                  },
                  [&](OpenLink& open) { world_.links.open(*this, open); },

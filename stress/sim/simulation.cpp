@@ -11,9 +11,6 @@
 namespace hawser::sim {
 namespace {
 
-/// Where the master is there, and hears everybody.
-constexpr Duration kGivingUpTakes = seconds(3);
-
 std::string seconds_of(Duration time) {
   return std::to_string(whole_milliseconds(time) / 1000) + "." +
          std::to_string(whole_milliseconds(time) % 1000 / 100) + " s";
@@ -80,7 +77,8 @@ class Simulation {
       if (process->stopped()) continue;
       for (const auto& [id, call] : process->calls()) {
         const Duration age = world_.queue.now() - call.made;
-        if (profile.faults.gentle && call.given_up_at && world_.queue.now() > *call.given_up_at + kGivingUpTakes)
+        if (profile.faults.gentle && call.given_up_at &&
+            world_.queue.now() > *call.given_up_at + world_.checker.giving_up_takes(process->group()))
           throw Violation(process->name() + ": a call goes on " +
                           seconds_of(world_.queue.now() - *call.given_up_at) + " after it was given up");
         if (age > (call.kind == Call::Kind::connect ? profile.engine.connect + seconds(10) : bound))

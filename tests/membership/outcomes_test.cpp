@@ -237,6 +237,7 @@ TEST_CASE("a call that a member gives up ends for all, and nobody is lost") {
   for (const std::uint64_t peer : {1, 2, 3}) bench.begun(peer, next);
   for (const std::uint64_t peer : {1, 3}) bench.report(peer, next);
   bench.say(1, GiveUp{.key = next, .after_ms = 2});
+  bench.pass(milliseconds(50));
   CHECK(cause().sentence.find("no result had come to p2") != std::string::npos);
   // What is committed stays so.
   const OpKey last = bench.key(1, 9);
@@ -244,6 +245,31 @@ TEST_CASE("a call that a member gives up ends for all, and nobody is lost") {
   const ViewId committed_in = bench.view(1).id;
   bench.say(1, GiveUp{.key = last, .after_ms = 2});
   CHECK(bench.view(1).id == committed_in);
+}
+
+TEST_CASE("of calls that are given up in a row each lasts longer, until one is committed") {
+  MasterBench bench({.silence = seconds(600)});
+  bench.found(2);
+  std::uint64_t tag = 0;
+  const auto give_up = [&] {
+    const OpKey key = bench.key(1, tag++);
+    bench.begun(1, key);
+    bench.say(1, GiveUp{.key = key, .after_ms = 1});
+    return key;
+  };
+  const auto lasts = [&](const OpKey& key) {
+    const Instant since = bench.now;
+    while (bench.view(1).id == key.view && bench.now < since + seconds(60)) bench.pass(milliseconds(10));
+    return bench.now - since;
+  };
+  for (const int ms : {0, 50, 100, 200, 400}) CHECK(lasts(give_up()) == milliseconds(ms));
+  // What takes less time than that is committed.
+  const OpKey key = give_up();
+  for (const std::uint64_t peer : {1, 2}) bench.report(peer, key);
+  CHECK(bench.last<Committed>(1).key == key);
+  CHECK(lasts(give_up()) == Duration::zero());
+  for (int i = 0; i < 12; ++i) lasts(give_up());
+  CHECK(lasts(give_up()) == seconds(30));
 }
 
 TEST_CASE("who has a whole result no longer complains") {
