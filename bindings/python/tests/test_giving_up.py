@@ -16,14 +16,15 @@ def test_a_call_that_one_gives_up_ends_for_all(master: hawser.Master, cancels: b
     def body(comm: hawser.Communicator) -> None:
         tensor = np.full(1000, float(comm.rank))
         if comm.rank == 2:  # and calls nothing
-            comm.wait(epoch=comm.epoch, timeout_ms=60_000)
+            before = comm.epoch
+            comm.send(np.zeros(1), 0)
+            comm.wait(epoch=before, timeout_ms=60_000)
         elif comm.rank == 1 and not cancels:
             comm.receive(np.zeros(1), 0)
             with pytest.raises(hawser.Timeout, match="gave up the all-reduce .* which was its bound; not called by"):
                 comm.all_reduce(tensor, timeout_ms=50)
         else:
-            if comm.rank == 1:
-                comm.receive(np.zeros(1), 0)
+            comm.receive(np.zeros(1), 2 if comm.rank == 0 else 0)
             op = comm.all_reduce_async(tensor)
             if comm.rank == 0:
                 comm.send(np.zeros(1), 1)  # it has called
@@ -53,5 +54,6 @@ def test_every_collective_has_a_bound(master: hawser.Master) -> None:
                 with pytest.raises(hawser.Timeout, match="which was its bound"):
                     call()
         comm.send(np.ones(1), 1) if comm.rank == 0 else comm.receive(np.ones(1), 0)
+        comm.barrier()  # or else one may leave before the other knows that its message has come
 
     run_threads(master.address, 2, body)
