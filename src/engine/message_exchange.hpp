@@ -124,7 +124,7 @@ class MessageExchange {
     Instant until{};
     bool eager = false;    ///< Sent before it is requested.
     bool wanted = false;   ///< Requested, skipped or given up by the receiver: its place there is free.
-    bool whole = false;    ///< The receiver has it all. The caller is told once that holds for all before it of its tag.
+    bool whole = false;    ///< The receiver has it all. The caller is told when all of its tag before it are.
     bool ended = false;    ///< The caller has been told,
     bool failed = false;   ///< that it was given up: then the receiver passes it, and those after it may end.
     std::uint64_t chunks_left = 0;

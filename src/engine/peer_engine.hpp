@@ -227,8 +227,9 @@ struct WorkDone {
 struct EngineTick {};
 
 using EngineEvent = std::variant<SetTermCall, ConnectCall, UpdateTopologyCall, WaitCall, CollectiveStart, CancelCall,
-                                 MessageCall, LeaveCall, MasterUp, OfferStateCall, MasterDown, MasterSaid, LinkUp, LinkDown,
-                                 LinkRefused, LinkUnreached, StraightFailed, LinkSampled, WorkDone, EngineTick>;
+                                 MessageCall, LeaveCall, MasterUp, OfferStateCall, MasterDown, MasterSaid, LinkUp,
+                                 LinkDown, LinkRefused, LinkUnreached, StraightFailed, LinkSampled, WorkDone,
+                                 EngineTick>;
 
 // ---------------------------------------------------------------------------------------- actions out
 

@@ -256,4 +256,31 @@ TEST_CASE("what is on the caller's stream may take longer than a stall") {
   CHECK(is_sum_of(late.values(), {0, 1}));
 }
 
+TEST_CASE("a call that is cancelled while it waits for the caller's stream ends after what is on that stream") {
+  if (sim_devices() == nullptr) return;
+  TestRun run;
+  const Peers peers = run.assemble(2);
+  const DeviceVector late(1000, 0);
+  const auto values = contribution_of(0, 1000);
+  for (int i = 0; i < 5'000; ++i)
+    REQUIRE(sim_devices()->upload_on(late.stream(), late.bytes(), values.data(), 4000).ok());
+  const auto almost_all = sim_devices()->record_on_user_stream(late.stream());
+  REQUIRE(almost_all.ok());
+  REQUIRE(sim_devices()->upload_on(late.stream(), late.bytes(), values.data(), 4000).ok());
+  auto call = peers[0]->start(reduce_on(late, late, 1000));
+  REQUIRE(call.ok());
+  call->cancel();
+  CHECK(call->wait().status() == Status::timeout);
+  CHECK(*(*almost_all)->wait(std::chrono::milliseconds(0)));
+  CHECK(late.values() == values);
+  on_all(peers, [&](std::size_t who, Communicator& peer) {
+    // Who has not heard of the end of that call yet is told by this one.
+    Status status = Status::timeout;
+    while (status == Status::timeout)
+      status = who == 0 ? peer.run(reduce_on(late, late, 1000)).status() : reduce_once(1, peer, {.count = 1000}).status;
+    CHECK(status == Status::success);
+  });
+  CHECK(is_sum_of(late.values(), {0, 1}));
+}
+
 }  // namespace hawser::test
