@@ -721,8 +721,9 @@ typedef struct hawserMessageOptions {
  *  Blocks until the other side's process has the whole message. That is soon for up to 64 KiB, of which it keeps 1 MiB
  *  and 1024 messages from each member; for others it is when that side receives. Sends of one tag end in their order.
  *  So a message arrives although its sender leaves afterwards; unless the receive that it goes to times out while its
- *  last bytes come. Not the other way round: who leaves at once after its last receive may be lost to the sender before
- *  this has heard that the message came. Let both call something, such as a barrier, before they leave. Each tag in use costs both sides some 100 bytes as long as they are members.
+ *  last bytes come. Not the other way round: who leaves at once after its last receive may be lost to the sender
+ *  before this has heard that the message came. Let both call something, such as a barrier, before they leave. Each tag
+ *  in use costs both sides some 100 bytes as long as they are members.
  *
  *  Errors: PeerLost (the other side is gone), Timeout (it has not received; it never will, and the next message is
  *  the next), InvalidArgument (null; no such rank, or this peer's own; a buffer on a device), InvalidUsage (not

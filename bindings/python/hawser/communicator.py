@@ -588,7 +588,9 @@ class Communicator:
         Messages of one tag between two members arrive in the order of the calls. Up to 64 KiB they go before the data
         of collectives. Blocks until the other side's process has all of it: soon for up to 64 KiB, of which it keeps 1
         MiB and 1024 messages from each member; otherwise when that side receives. So a message arrives although its
-        sender leaves afterwards. A change of the group that both sides survive does not concern it.
+        sender leaves afterwards. A receiver that leaves at once may be lost to its sender before that has heard that
+        the message came: let both call a barrier first. A change of the group that both sides survive does not concern
+        it.
 
         Raises PeerLost (the other side is gone), Timeout (it has not received, and never will), InvalidArgument (no
         such rank; a tensor on a device), InvalidUsage (not connected; 65536 are in flight, or as many tags in use to
