@@ -2,19 +2,21 @@
 # Makes a virtual environment under build/python-venv, installs the Python package into it as a user would, and runs
 # its tests and the type checker. Debian packages: tools/install_deps.sh --python.
 #
-#   tools/python_tests.sh [--torch] [PYTEST_ARGUMENT...]
-#     --torch   also install torch and run the tests that need it
+#   tools/python_tests.sh [--torch | --frameworks] [PYTEST_ARGUMENT...]
+#     --torch        also install torch and run the tests that need it
+#     --frameworks   also Lightning, Accelerate and transformers (400 MB), with which the examples are run
 #   tools/python_tests.sh --torch -m soak      the long ones that are left out otherwise
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(pytest pytest-xdist numpy mypy safetensors)
 if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then
-  sed -n '2,8s/^# \{0,1\}//p' "$0"
+  sed -n '2,9s/^# \{0,1\}//p' "$0"
   exit 0
 fi
-if [ "${1:-}" = --torch ]; then
+if [ "${1:-}" = --torch ] || [ "${1:-}" = --frameworks ]; then
   packages+=(torch==2.13.0 matplotlib expecttest)
+  if [ "$1" = --frameworks ]; then packages+=(lightning==2.6.6 accelerate==1.15.0 transformers==5.24.0); fi
   shift
 fi
 

@@ -6,12 +6,14 @@
     DataParallel       gradients averaged every step, while backward goes on
     Site               the ranks that hold the shards of one replica (FSDP2)
     DataPlan           which samples belong to a member's place in a stream that all share
+    as_optimizer       one of the DiLoCo family as a torch.optim.Optimizer, for frameworks
     Round              what an outer step was: `last_round` of the DiLoCo family
 
 hawser.torch.distributed registers the backend "hawser" of torch.distributed. docs/python.md has an example,
 docs/optim.md the arithmetic. Needs torch; nothing else of the package imports it.
 """
 
+from hawser.torch.as_optimizer import as_optimizer
 from hawser.torch.async_diloco import AsyncDiLoCo
 from hawser.torch.data_parallel import DataParallel
 from hawser.torch.data_plan import DataPlan
@@ -20,4 +22,4 @@ from hawser.torch.round_report import Round
 from hawser.torch.site import Site
 from hawser.torch.streaming_diloco import StreamingDiLoCo
 
-__all__ = ["AsyncDiLoCo", "DataParallel", "DataPlan", "DiLoCo", "Round", "Site", "StreamingDiLoCo"]
+__all__ = ["AsyncDiLoCo", "DataParallel", "DataPlan", "DiLoCo", "Round", "Site", "StreamingDiLoCo", "as_optimizer"]
