@@ -115,6 +115,35 @@ typedef struct hawserStatusInfo {
 /** Fills `info`. Its texts live as long as `status`. Does not block. Errors: InvalidArgument (null). */
 HAWSER_API hawserResult_t hawserStatusGetInfo(hawserStatus_t status, hawserStatusInfo_t* info);
 
+/** What has happened since the master began to serve the run. These numbers only grow; a restart or a takeover begins
+ *  them anew. Fill with HAWSER_STATUS_TOTALS_INIT. */
+typedef struct hawserStatusTotals {
+  size_t size;
+  /* Committed collectives. */
+  uint64_t all_reduces;
+  uint64_t reduce_scatters;
+  uint64_t all_gathers;
+  uint64_t broadcasts;
+  uint64_t barriers;
+  uint64_t state_transfers; /**< Steps of synchronisations of a shared state that moved something. */
+  uint64_t optimizations;   /**< optimize-topology. */
+  uint64_t reduced_bytes;   /**< Size of the tensors of the all-reduces and reduce-scatters: of one member's. */
+  /* Collectives that the master had heard of and that ended with an error. It hears of short ones by their results. */
+  uint64_t failed_by_loss;
+  uint64_t failed_by_mismatch;
+  uint64_t failed_by_timeout;
+  uint64_t failed_otherwise; /**< By a restart or a takeover. */
+  /* Members and relays. */
+  uint64_t joined; /**< Those of the first view are among them. */
+  uint64_t left;   /**< They said good-bye. */
+  uint64_t lost;   /**< They were removed. */
+} hawserStatusTotals_t;
+
+#define HAWSER_STATUS_TOTALS_INIT {sizeof(hawserStatusTotals_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+
+/** Fills `totals`. Does not block. Errors: InvalidArgument (null). */
+HAWSER_API hawserResult_t hawserStatusGetTotals(hawserStatus_t status, hawserStatusTotals_t* totals);
+
 /** Fill with HAWSER_STATUS_GROUP_INIT. */
 typedef struct hawserStatusGroup {
   size_t size;

@@ -107,6 +107,28 @@ hawserStatusInfo_t status_info_of(const hawser::RunStatus& status, std::uint32_t
   return info;
 }
 
+hawserStatusTotals_t status_totals_of(const hawser::RunTotals& from) {
+  using hawser::Collective;
+  const auto of = [](const auto& counts, Collective kind) { return counts[static_cast<std::size_t>(kind)]; };
+  hawserStatusTotals_t totals = HAWSER_STATUS_TOTALS_INIT;
+  totals.all_reduces = of(from.committed, Collective::all_reduce);
+  totals.reduce_scatters = of(from.committed, Collective::reduce_scatter);
+  totals.all_gathers = of(from.committed, Collective::all_gather);
+  totals.broadcasts = of(from.committed, Collective::broadcast);
+  totals.barriers = of(from.committed, Collective::barrier);
+  totals.state_transfers = of(from.committed, Collective::transfer);
+  totals.optimizations = of(from.committed, Collective::optimize);
+  totals.reduced_bytes = of(from.bytes, Collective::all_reduce) + of(from.bytes, Collective::reduce_scatter);
+  totals.failed_by_loss = from.failed_by_loss;
+  totals.failed_by_mismatch = from.failed_by_mismatch;
+  totals.failed_by_timeout = from.failed_by_timeout;
+  totals.failed_otherwise = from.failed_otherwise;
+  totals.joined = from.joined;
+  totals.left = from.left;
+  totals.lost = from.lost;
+  return totals;
+}
+
 /// As the status lists it; else "".
 std::string name_in(const hawser::RunStatus& status, hawser::PeerId id) {
   for (const hawser::GroupStatus& group : status.groups)
@@ -249,6 +271,14 @@ hawserResult_t hawserStatusGetInfo(hawserStatus_t status, hawserStatusInfo_t* in
     if (info == nullptr) return capi::null_output();
     return answer(status_info_of(status->status, static_cast<std::uint32_t>(status->attested.size())), *info,
                   "hawserStatusInfo_t");
+  });
+}
+
+hawserResult_t hawserStatusGetTotals(hawserStatus_t status, hawserStatusTotals_t* totals) {
+  return capi::guarded([&] {
+    if (status == nullptr) return null_status();
+    if (totals == nullptr) return capi::null_output();
+    return answer(status_totals_of(status->status.totals), *totals, "hawserStatusTotals_t");
   });
 }
 

@@ -399,6 +399,7 @@ void MasterMachine::State::admit_to(Instant now, std::uint32_t number, const std
   }
   drop_needless_relays(members, out);
   set_view(group, number, std::move(members));
+  totals_.joined += ids.size();
   for (const PeerId id : ids)
     out.emplace_back(LogEvent{LogLevel::notice, "peer-joined",
                               name_of(id) + " joined group " + std::to_string(number) + ", which has " +

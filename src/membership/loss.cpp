@@ -36,6 +36,7 @@ void MasterMachine::State::lose_all(Instant now, std::vector<Loss> losses, Maste
     // Who left has been told of already.
     const LogLevel level = loss.for_it.status == Status::closed ? LogLevel::info : LogLevel::notice;
     out.emplace_back(LogEvent{level, "peer-lost", name + " is lost: " + loss.for_others});
+    ++(loss.for_it.status == Status::closed ? totals_.left : totals_.lost);
     reasons_by_group[number].push_back(name + " was lost: " + loss.for_others);
   }
   for (const auto& [number, reasons] : reasons_by_group) go_on_without(now, number, reasons, out);
@@ -68,6 +69,7 @@ void MasterMachine::State::go_on_without(Instant now, std::uint32_t number, cons
                       : "; what was under way is undone, and the inputs are intact: call again";
   const Epoch calls_since = group.calls_since;
   const Error cause{Status::peer_lost, std::move(text)};
+  if (!only_relays) count_failed(group, cause.status);
   end_view(group, cause);
   set_view(group, number, std::move(survivors));
   if (only_relays) group.calls_since = calls_since;
@@ -129,8 +131,19 @@ void MasterMachine::State::set_view(Group& group, std::uint32_t number, std::vec
   news_changed();
 }
 
+void MasterMachine::State::count_failed(const Group& group, Status why) {
+  const std::uint64_t failed = group.ops.ops().size();
+  switch (why) {
+    case Status::peer_lost: totals_.failed_by_loss += failed; break;
+    case Status::mismatch: totals_.failed_by_mismatch += failed; break;
+    case Status::timeout: totals_.failed_by_timeout += failed; break;
+    default: totals_.failed_otherwise += failed; break;
+  }
+}
+
 void MasterMachine::State::start_view(Instant now, Group& group, std::vector<Member> members, const Error& cause,
                                       MasterActions& out) {
+  count_failed(group, cause.status);
   end_view(group, cause);
   set_view(group, group.view.group, std::move(members));
   tell_new_view(now, group, cause, out);

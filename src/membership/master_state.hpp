@@ -466,6 +466,7 @@ class MasterMachine::State {
   bool judge_mismatch(Instant now, Group& group, MasterActions& out);
   static std::vector<Member> who_lacks_result(const Group& group, const Op& op);
   bool judge_stall(Instant now, Group& group, Op& op, MasterActions& out);
+  void count_failed(const Group& group, Status why);
   bool lose_cut_off(Instant now, const Group& group, const Op& op, MasterActions& out);
   static std::vector<Member> who_has_not_called(const Group& group, const Op& op);
   static Instant ends_given_up_at(const Group& group, const Op& op);
@@ -655,6 +656,7 @@ class MasterMachine::State {
   std::optional<std::string> stepping_down_;
   std::optional<RunStatus> status_made_;
   Instant status_made_at_{};
+  RunTotals totals_;
 };
 
 std::string names_of(const std::vector<Member>& members);

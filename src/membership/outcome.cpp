@@ -158,8 +158,12 @@ void MasterMachine::State::commit_to(Group& group, const OpKey& key, const std::
   remember_commit(group, committed);
   group.mismatches.in_row = 0;
   group.given_up_in_row = 0;
-  if (const Op* const op = group.ops.find(key); op != nullptr && !op->attestations.empty())
-    keep_attestations(group, key, *op);
+  if (const Op* const op = group.ops.find(key)) {
+    const auto kind = static_cast<std::size_t>(op->signature.collective);
+    ++totals_.committed[kind];
+    totals_.bytes[kind] += op->signature.count * element_bytes(op->signature.type);
+    if (!op->attestations.empty()) keep_attestations(group, key, *op);
+  }
   group.ops.erase(key);
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -88,6 +90,23 @@ struct UnreachedStatus {
   friend bool operator==(const UnreachedStatus&, const UnreachedStatus&) = default;
 };
 
+inline constexpr std::size_t kCollectiveKinds = 7;
+
+/// What has happened since this master began to serve. They only grow.
+struct RunTotals {
+  std::array<std::uint64_t, kCollectiveKinds> committed{};  ///< Collectives, by kind.
+  std::array<std::uint64_t, kCollectiveKinds> bytes{};      ///< And how large they were: count times size of an element.
+  /// Collectives that the master had heard of and that ended with an error, by what it was.
+  std::uint64_t failed_by_loss = 0;
+  std::uint64_t failed_by_mismatch = 0;
+  std::uint64_t failed_by_timeout = 0;
+  std::uint64_t failed_otherwise = 0;  ///< By a restart or takeover of the master.
+  std::uint64_t joined = 0;  ///< Members and relays that were admitted, those of the first view too.
+  std::uint64_t left = 0;    ///< Members and relays that said good-bye,
+  std::uint64_t lost = 0;    ///< and that were removed.
+  friend bool operator==(const RunTotals&, const RunTotals&) = default;
+};
+
 struct RunStatus {
   RunId run;
   std::uint32_t protocol_version = 0;
@@ -107,6 +126,7 @@ struct RunStatus {
   bool serves = true;     ///< False: a master that stands by.
   std::uint32_t gathered = 0;  ///< So many members of a run wait with a master that stands by.
   std::uint64_t term = 0;  ///< Of the master, where others may take the run over; 0: it is the only one.
+  RunTotals totals{};
   std::string waits{};     ///< Why a master that stands by does not take the run over, in a sentence.
   friend bool operator==(const RunStatus&, const RunStatus&) = default;
 };

@@ -86,6 +86,7 @@ RunStatus MasterMachine::State::status(Instant now) const {
                    .serves = serves_,
                    .gathered = gathered(),
                    .term = term_,
+                   .totals = totals_,
                    .waits = why_it_waits()};
   std::size_t listed = 0;
   for (const auto& [number, group] : groups_) {

@@ -356,6 +356,24 @@ class Judge {
     return group;
   }
 
+  /// Of kinds that this version does not know nothing is kept.
+  static RunTotals totals(const wire::RunTotalsEntry& from) {
+    RunTotals totals{.failed_by_loss = from.failed_by_loss(),
+                     .failed_by_mismatch = from.failed_by_mismatch(),
+                     .failed_by_timeout = from.failed_by_timeout(),
+                     .failed_otherwise = from.failed_otherwise(),
+                     .joined = from.joined(),
+                     .left = from.left(),
+                     .lost = from.lost()};
+    const auto copy = [](const auto& counts, auto& to) {
+      for (int kind = 0; kind < std::min<int>(counts.size(), static_cast<int>(to.size())); ++kind)
+        to[static_cast<std::size_t>(kind)] = counts[kind];
+    };
+    copy(from.committed(), totals.committed);
+    copy(from.bytes(), totals.bytes);
+    return totals;
+  }
+
   RunStatus run_status(const wire::RunStatusBody& from) {
     RunStatus status{.run = RunId{from.run()},
                      .protocol_version = from.protocol_version(),
@@ -373,6 +391,7 @@ class Judge {
                      .serves = !from.stands_by(),
                      .gathered = from.gathered(),
                      .term = term(from.term()),
+                     .totals = totals(from.totals()),
                      .waits = sentence(from.waits())};
     std::size_t peers = static_cast<std::size_t>(from.pending_size());
     for (const auto& entry : from.groups()) {

@@ -160,6 +160,18 @@ void put(const CollectiveStatus& from, wire::CollectiveStatusEntry& to) {
   to.set_stragglers(bits_of(from.stragglers));
 }
 
+void put(const RunTotals& from, wire::RunTotalsEntry& to) {
+  for (const std::uint64_t count : from.committed) to.add_committed(count);
+  for (const std::uint64_t bytes : from.bytes) to.add_bytes(bytes);
+  to.set_failed_by_loss(from.failed_by_loss);
+  to.set_failed_by_mismatch(from.failed_by_mismatch);
+  to.set_failed_by_timeout(from.failed_by_timeout);
+  to.set_failed_otherwise(from.failed_otherwise);
+  to.set_joined(from.joined);
+  to.set_left(from.left);
+  to.set_lost(from.lost);
+}
+
 void put(const RunStatus& from, wire::RunStatusBody& to) {
   to.set_run(from.run.value);
   to.set_protocol_version(from.protocol_version);
@@ -178,6 +190,7 @@ void put(const RunStatus& from, wire::RunStatusBody& to) {
   }
   to.set_stands_by(!from.serves);
   to.set_gathered(from.gathered);
+  put(from.totals, *to.mutable_totals());
   to.set_term(from.term);
   to.set_waits(make_loggable(from.waits, limits::kSentenceBytesMax));
   for (const GroupStatus& group : from.groups) {

@@ -136,6 +136,11 @@ TEST_CASE("wrong arguments of a status are refused") {
   CHECK(hawserStatusQuery(nullptr, 0, &handle) == hawserErrorInvalidArgument);
   CHECK(hawserStatusQuery("127.0.0.1:1", 0, nullptr) == hawserErrorInvalidArgument);
   CHECK(hawserStatusQuery("no port", 0, &handle) == hawserErrorInvalidArgument);
+  hawserStatusTotals_t totals = HAWSER_STATUS_TOTALS_INIT;
+  REQUIRE(hawserStatusGetTotals(status.get(), &totals) == hawserSuccess);
+  CHECK(totals.joined == 0);
+  CHECK(hawserStatusGetTotals(status.get(), nullptr) == hawserErrorInvalidArgument);
+  CHECK(hawserStatusGetTotals(nullptr, &totals) == hawserErrorInvalidArgument);
   CHECK(hawserStatusGetInfo(status.get(), nullptr) == hawserErrorInvalidArgument);
   CHECK(hawserStatusGetInfo(nullptr, nullptr) == hawserErrorInvalidArgument);
   hawserStatusInfo_t unset{};

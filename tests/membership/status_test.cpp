@@ -265,6 +265,35 @@ TEST_CASE("a collective that was called differently says so, and what comes of t
 
 // ---------------------------------------------------------------------------------------------- limits
 
+TEST_CASE("the status counts what was committed, what failed and why, and who came and went") {
+  MasterBench bench({.silence = seconds(600)});
+  bench.found(4);
+  const auto of = [](Collective kind) { return static_cast<std::size_t>(kind); };
+  for (std::uint64_t sequence = 0; sequence < 3; ++sequence)
+    for (const std::uint64_t peer : {1, 2, 3, 4}) bench.report(peer, bench.key(1, 0, sequence));
+  // One that two wait in is given up, another one is called differently.
+  bench.begun(1, bench.key(1, 1));
+  bench.begun(2, bench.key(1, 1));
+  bench.say(1, GiveUp{.key = bench.key(1, 1), .after_ms = 1});
+  bench.begun(1, bench.key(1, 2), 10);
+  for (const std::uint64_t peer : {2, 3, 4}) bench.begun(peer, bench.key(1, 2), 20);
+  bench.begun(1, bench.key(1, 3));
+  bench.say(2, Leave{});
+  bench.close(3);
+  bench.pass(seconds(20));
+  const RunTotals totals = ask(bench).totals;
+  CHECK(totals.committed[of(Collective::all_reduce)] == 3);
+  CHECK(totals.bytes[of(Collective::all_reduce)] == 3 * 40);
+  CHECK(totals.committed[of(Collective::barrier)] == 0);
+  CHECK(totals.failed_by_timeout == 1);
+  CHECK(totals.failed_by_mismatch == 1);
+  CHECK(totals.failed_by_loss == 1);
+  CHECK(totals.failed_otherwise == 0);
+  CHECK(totals.joined == 4);
+  CHECK(totals.left == 1);
+  CHECK(totals.lost == 1);
+}
+
 TEST_CASE("a status has its limits, and tells what it leaves out") {
   MasterBench bench({.silence = seconds(3600), .call_wait = seconds(3600), .link_open = seconds(3600)});
   constexpr std::size_t members = 1200;

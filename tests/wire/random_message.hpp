@@ -246,6 +246,15 @@ inline RunStatus any_run_status(Random& random) {
                    .collectives = {},
                    .peers_left_out = any_number_32(random),
                    .collectives_left_out = any_number_32(random)};
+  for (std::uint64_t& count : status.totals.committed) count = any_number(random);
+  for (std::uint64_t& bytes : status.totals.bytes) bytes = any_number(random);
+  status.totals.failed_by_loss = any_number(random);
+  status.totals.failed_by_mismatch = any_number(random);
+  status.totals.failed_by_timeout = any_number(random);
+  status.totals.failed_otherwise = any_number(random);
+  status.totals.joined = any_number(random);
+  status.totals.left = any_number(random);
+  status.totals.lost = any_number(random);
   for (auto count = random.below(3); count > 0; --count)
     status.unreached.push_back({.from = PeerId{random.next()},
                                 .to = PeerId{random.next()},
@@ -482,6 +491,15 @@ inline RunStatus largest_run_status(Random& random) {
                    .collectives = {},
                    .peers_left_out = kLargest32,
                    .collectives_left_out = kLargest32};
+  status.totals = {.failed_by_loss = kLargest,
+                   .failed_by_mismatch = kLargest,
+                   .failed_by_timeout = kLargest,
+                   .failed_otherwise = kLargest,
+                   .joined = kLargest,
+                   .left = kLargest,
+                   .lost = kLargest};
+  status.totals.committed.fill(kLargest);
+  status.totals.bytes.fill(kLargest);
   const PeerStatus peer{.member = largest_view(random).members.front(),
                         .party = {.id = PartyId{kLargest}, .size = limits::kPartySizeMax},
                         .heard_ms = kLargest,
