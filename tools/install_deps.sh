@@ -15,7 +15,7 @@ set -euo pipefail
 programs=("g++ g++" "cmake cmake" "ninja ninja-build" "ccache ccache" "pkg-config pkg-config"
   "protoc protobuf-compiler" "python3 python3" "git git")
 packages=(libc6-dev libasio-dev libuv1-dev libzstd-dev libprotobuf-dev libxxhash-dev libssl-dev libcli11-dev libtomlplusplus-dev
-  libcurl4-openssl-dev catch2)
+  libcurl4-openssl-dev libcpp-httplib-dev catch2)
 
 check_only=false
 list_only=false

@@ -3,6 +3,9 @@
 #include "attest_command.hpp"
 #include "bench_command.hpp"
 #include "checkpoint_command.hpp"
+#ifdef HAWSER_HAS_HTTP
+#include "dashboard/dashboard_command.hpp"
+#endif
 #include "hawser.h"
 #include "keygen_command.hpp"
 #include "master_command.hpp"
@@ -19,6 +22,9 @@ int main(int argc, char** argv) {
   add_relay_command(app, status);
   add_bench_command(app, status);
   add_status_command(app, status);
+#ifdef HAWSER_HAS_HTTP
+  add_dashboard_command(app, status);
+#endif
   add_operator_commands(app, status);
   add_attest_command(app, status);
   add_checkpoint_command(app, status);

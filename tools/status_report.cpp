@@ -229,10 +229,11 @@ std::string columns(const std::vector<std::vector<std::string>>& rows) {
 
 StatusReport read_status(const std::string& master, hawserStatus_t status) {
   StatusReport report{
-      .master = master, .info = HAWSER_STATUS_INFO_INIT, .groups = {}, .peers = {}, .collectives = {}, .unreached = {},
+      .master = master, .info = HAWSER_STATUS_INFO_INIT, .totals = HAWSER_STATUS_TOTALS_INIT, .groups = {}, .peers = {}, .collectives = {}, .unreached = {},
       .matrices = {}};
   // None of these can fail: the handle is good, and the indices are those that it has.
   (void)hawserStatusGetInfo(status, &report.info);
+  (void)hawserStatusGetTotals(status, &report.totals);
   report.groups.assign(report.info.groups, HAWSER_STATUS_GROUP_INIT);
   for (std::uint32_t i = 0; i < report.info.groups; ++i)
     (void)hawserStatusGetGroup(status, i, &report.groups[i]);
@@ -296,6 +297,37 @@ std::string keys_table(const StatusReport& report) {
   return "\n" + columns(rows);
 }
 
+const std::vector<TotalRow>& total_rows() {
+  static const std::vector<TotalRow> rows{
+      {"all_reduces", "collectives", "kind=\"all_reduce\",outcome=\"committed\"", &hawserStatusTotals_t::all_reduces},
+      {"reduce_scatters", "collectives", "kind=\"reduce_scatter\",outcome=\"committed\"",
+       &hawserStatusTotals_t::reduce_scatters},
+      {"all_gathers", "collectives", "kind=\"all_gather\",outcome=\"committed\"", &hawserStatusTotals_t::all_gathers},
+      {"broadcasts", "collectives", "kind=\"broadcast\",outcome=\"committed\"", &hawserStatusTotals_t::broadcasts},
+      {"barriers", "collectives", "kind=\"barrier\",outcome=\"committed\"", &hawserStatusTotals_t::barriers},
+      {"state_transfers", "collectives", "kind=\"state_transfer\",outcome=\"committed\"",
+       &hawserStatusTotals_t::state_transfers},
+      {"optimizations", "collectives", "kind=\"optimize\",outcome=\"committed\"", &hawserStatusTotals_t::optimizations},
+      {"failed_by_loss", "collectives", "kind=\"any\",outcome=\"peer_lost\"", &hawserStatusTotals_t::failed_by_loss},
+      {"failed_by_mismatch", "collectives", "kind=\"any\",outcome=\"mismatch\"",
+       &hawserStatusTotals_t::failed_by_mismatch},
+      {"failed_by_timeout", "collectives", "kind=\"any\",outcome=\"timeout\"",
+       &hawserStatusTotals_t::failed_by_timeout},
+      {"failed_otherwise", "collectives", "kind=\"any\",outcome=\"other_error\"",
+       &hawserStatusTotals_t::failed_otherwise},
+      {"reduced_bytes", "reduced_bytes", "", &hawserStatusTotals_t::reduced_bytes},
+      {"joined", "members_joined", "", &hawserStatusTotals_t::joined},
+      {"left", "members_gone", "reason=\"left\"", &hawserStatusTotals_t::left},
+      {"lost", "members_gone", "reason=\"lost\"", &hawserStatusTotals_t::lost}};
+  return rows;
+}
+
+std::string error_json(const std::string& why) {
+  hawser::JsonWriter json;
+  json.open().add("error", std::string_view(why)).close();
+  return json.text();
+}
+
 std::string status_json(const StatusReport& report) {
   const hawserStatusInfo_t& info = report.info;
   hawser::JsonWriter json;
@@ -313,7 +345,9 @@ std::string status_json(const StatusReport& report) {
       .add("standby", std::uint64_t{info.standby})
       .add("waits", std::string_view(info.waits))
       .add("term", info.term)
-      .open_list("groups");
+      .open("totals");
+  for (const TotalRow& row : total_rows()) json.add(row.name, report.totals.*row.value);
+  json.close().open_list("groups");
   for (const hawserStatusGroup_t& group : report.groups) {
     json.open()
         .add("group", std::uint64_t{group.group})

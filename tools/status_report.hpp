@@ -29,6 +29,7 @@ struct StatusReport {
   };
   std::string master;  ///< Its address, as it was asked.
   hawserStatusInfo_t info;
+  hawserStatusTotals_t totals = HAWSER_STATUS_TOTALS_INIT;
   std::vector<hawserStatusGroup_t> groups;
   std::vector<hawserStatusPeer_t> peers;
   std::vector<Collective> collectives;
@@ -39,6 +40,15 @@ struct StatusReport {
 /// Texts in it are valid as long as `status` is.
 StatusReport read_status(const std::string& master, hawserStatus_t status);
 
+/// A number that only grows: its name in JSON, and in metrics, with labels.
+struct TotalRow {
+  const char* name;
+  const char* metric;
+  const char* labels;
+  std::uint64_t hawserStatusTotals_t::*value;
+};
+const std::vector<TotalRow>& total_rows();
+
 std::string status_table(const StatusReport& report);
 /// The key of each peer, after its name; a word instead in a run without keys.
 std::string keys_table(const StatusReport& report);
@@ -47,6 +57,8 @@ std::string reach_table(const StatusReport& report);
 /// The matrices, rates in Mbit/s and delays in ms; a word instead if there are none.
 std::string matrix_tables(const StatusReport& report);
 std::string status_json(const StatusReport& report);
+/// In its place, if the master does not answer.
+std::string error_json(const std::string& why);
 
 /// "312 ms", "4.2 s", "3 min 12 s", "2 h 5 min".
 std::string time_text(std::uint64_t ms);

@@ -1,48 +1,13 @@
 /// `hawser status` as a person calls it, against a run of this process.
-#include <array>
-#include <hawser/hawser.hpp>
 #include <string>
-#include <thread>
 
 #include "tool_command.hpp"
+#include "two_members.hpp"
 
 using namespace hawser::test;
 
-namespace {
-
-/// A master and two members.
-class Run {
- public:
-  Run() : master_(std::move(*hawser::Master::create({.listen = "127.0.0.1:0", .bootstrap_ms = 200}))) {
-    REQUIRE(master_.start());
-    std::thread other([&] { join(grace_); });
-    join(ada_);
-    other.join();
-    REQUIRE(ada_.info()->group_size == 2);
-    REQUIRE(grace_.info()->group_size == 2);
-  }
-  std::string address() const { return master_.address(); }
-
- private:
-  hawser::Communicator make(const std::string& name) const {
-    auto comm = hawser::Communicator::create({.master = address(), .name = name, .connect_ms = 20'000});
-    REQUIRE(comm);
-    return std::move(*comm);
-  }
-  static void join(hawser::Communicator& comm) {
-    auto joined = comm.connect();
-    while (joined && comm.info()->world_size < 2) joined = comm.update_topology();
-  }
-
-  hawser::Master master_;
-  hawser::Communicator ada_ = make("Ada");
-  hawser::Communicator grace_ = make("Grace \"G\" Hopper");
-};
-
-}  // namespace
-
 TEST_CASE("the table names the members") {
-  const Run peers;
+  const TwoMembers peers;
   const Said said = run("status " + peers.address());
   INFO(said.text);
   CHECK(said.exit_status == 0);
@@ -52,7 +17,7 @@ TEST_CASE("the table names the members") {
 }
 
 TEST_CASE("the JSON is JSON, with the members' names") {
-  const Run peers;
+  const TwoMembers peers;
   const Said said =
       run("status --json " + peers.address() +
           " | '" HAWSER_PYTHON
@@ -62,7 +27,7 @@ TEST_CASE("the JSON is JSON, with the members' names") {
 }
 
 TEST_CASE("of links within one host nothing is measured, and the matrix says so") {
-  const Run peers;
+  const TwoMembers peers;
   const Said said = run("status --matrix " + peers.address());
   INFO(said.text);
   CHECK(said.exit_status == 0);
@@ -70,7 +35,7 @@ TEST_CASE("of links within one host nothing is measured, and the matrix says so"
 }
 
 TEST_CASE("a watch asks again") {
-  const Run peers;
+  const TwoMembers peers;
   Command command("status --watch 0.1 " + peers.address());
   for (int times = 0; times < 3;) {
     const std::string line = command.line();

@@ -18,8 +18,9 @@ struct Said {
 class Command {
  public:
   /// Of the tool, with these arguments; what it says on stderr comes with the rest.
-  explicit Command(const std::string& arguments)
-      : pipe_(::popen(("exec '" HAWSER_TOOL "' " + arguments + " 2>&1").c_str(), "r")) {
+  explicit Command(const std::string& arguments) : Command("'" HAWSER_TOOL "' ", arguments) {}
+  Command(const std::string& program, const std::string& arguments)
+      : pipe_(::popen(("exec " + program + arguments + " 2>&1").c_str(), "r")) {
     REQUIRE(pipe_ != nullptr);
   }
   ~Command() {
@@ -48,11 +49,19 @@ class Command {
   FILE* pipe_;
 };
 
-inline Said run(const std::string& arguments) {
-  Command command(arguments);
+inline Said all_said(Command& command) {
   std::string text;
   for (std::string line = command.line(); !line.empty(); line = command.line()) text += line;
   return {command.end(), text};
+}
+inline Said run(const std::string& arguments) {
+  Command command(arguments);
+  return all_said(command);
+}
+/// Of another program, which is named with its arguments.
+inline Said run_program(const std::string& line) {
+  Command command(line, "");
+  return all_said(command);
 }
 
 inline bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
