@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hawser import _core
 from hawser._core import SyncInfo, SyncStrategy
 from hawser.errors import InvalidUsage
+from hawser.state_views import StateTensors, flattened, state_tensors
 from hawser.tensors import Tensor, wait_for_streams
 
 if TYPE_CHECKING:
@@ -29,7 +30,10 @@ class SharedState:
     current streams comes first, and calls block for it.
 
     Args:
-        tensors: name -> writable tensor, in any order. Up to 65536; names of 1 to 255 bytes. No two share memory.
+        tensors: name -> writable tensor, in any order, or a `state_dict()`: values may be such mappings again, whose
+            names are joined by dots. Up to 65536; names of 1 to 255 bytes. No two share memory, except wholly (tied
+            weights), which are one. Also bool, complex, float8, channels_last and a DTensor's local part: the group
+            knows these by names with a mark behind (`mask:bool`), so that members must do alike.
         allow_content_inequality: names whose content may differ between members of one revision.
         revision: the revision to begin with.
 
@@ -38,27 +42,25 @@ class SharedState:
 
     def __init__(
         self,
-        tensors: Mapping[str, Tensor],
+        tensors: StateTensors,
         *,
         allow_content_inequality: Collection[str] = (),
         revision: int = 0,
     ) -> None:
-        unknown = set(allow_content_inequality) - set(tensors)
+        self._given = flattened(tensors)
+        unknown = set(allow_content_inequality) - set(self._given)
         if unknown:
             raise KeyError(f"no such tensors: {', '.join(sorted(unknown))}")
-        self._tensors = dict(tensors)
-        self._handle = _core.StateHandle(
-            list(self._tensors),
-            list(self._tensors.values()),
-            [name in allow_content_inequality for name in self._tensors],
-        )
+        self._names, views = state_tensors(self._given)
+        may_differ = {self._names[name] for name in allow_content_inequality}
+        self._handle = _core.StateHandle(list(views), list(views.values()), [name in may_differ for name in views])
         if revision:
             self.revision = revision
 
     @property
     def tensors(self) -> Mapping[str, Tensor]:
-        """The tensors by name."""
-        return MappingProxyType(self._tensors)
+        """The tensors by name, those of nested mappings with their names joined by dots."""
+        return MappingProxyType(self._given)
 
     @property
     def revision(self) -> int:
@@ -109,7 +111,7 @@ class SharedState:
         Raises Mismatch (other tensors, a revision out of turn, another call), TooFewPeers, Timeout,
         MasterUnreachable, Expelled, InvalidUsage, SystemFailure, Closed.
         """
-        wait_for_streams(self._tensors.values())
+        wait_for_streams(self._given.values())
         return self._handle.sync(
             comm._handle, strategy, tag, compress, only_marked, keep_old_bytes, threads, progress
         )
@@ -119,11 +121,11 @@ class SharedState:
 
         Needed only with `only_marked`, or after a sync that left the state incomplete. Raises InvalidArgument.
         """
-        self._handle.mark_changed(name)
+        self._handle.mark_changed(None if name is None else self._names.get(name, name))
 
     def digest(self) -> str:
         """Reads all tensors that may not differ. Equal digests (32 hexadecimal digits) mean equal content."""
-        wait_for_streams(self._tensors.values())
+        wait_for_streams(self._given.values())
         return self._handle.digest()
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -132,7 +134,7 @@ class SharedState:
 
         Raises InvalidUsage (incomplete), SystemFailure.
         """
-        wait_for_streams(self._tensors.values())
+        wait_for_streams(self._given.values())
         self._handle.save(os.fspath(path))
 
     def load(self, path: str | os.PathLike[str]) -> int:
@@ -141,7 +143,7 @@ class SharedState:
         Raises Refused (damaged, or another format), Mismatch (other tensors), SystemFailure (not there). The tensors
         are as they were then.
         """
-        wait_for_streams(self._tensors.values())
+        wait_for_streams(self._given.values())
         return self._handle.load(os.fspath(path))
 
     def offer(self, comm: Communicator) -> None:

@@ -94,7 +94,10 @@ def test_checkpoint(tmp_path: Path) -> None:
 def test_arguments() -> None:
     values = np.zeros(10)
     with pytest.raises(hawser.InvalidArgument):
-        SharedState({"one": values, "two": values})
+        SharedState({"one": values, "two": values[1:]})
+    with SharedState({"one": values, "two": values}) as tied:
+        assert list(tied.tensors) == ["one", "two"]
+        tied.mark_changed("two")
     with pytest.raises(hawser.InvalidArgument, match='"read" tensor is read-only'):
         SharedState({"read": b"only"})
     with pytest.raises(KeyError):
@@ -144,3 +147,35 @@ def test_prefetch(master: hawser.Master) -> None:
         for thread in threads:
             thread.join(60)
     assert not errors
+
+
+def test_types_and_orders_that_the_library_does_not_have(master: hawser.Master) -> None:
+    def body(comm: hawser.Communicator) -> None:
+        r = comm.rank
+        mask = np.array([True, r == 0, False])
+        waves = np.array([1 + 2j * r, r], np.complex64)
+        turned = np.full((3, 5), r, np.float32).T
+        nested = {"mask": mask, "opt": {"waves": waves, 0: {"turned": turned}}}
+        state = SharedState(nested, revision=1 - r)
+        assert list(state.tensors) == ["mask", "opt.waves", "opt.0.turned"]
+        state.sync(comm)
+        assert list(mask) == [True, True, False]
+        assert list(waves) == [1 + 0j, 0] and (turned == 0).all()
+        turned[2, 1] = 5
+        state.revision += 1
+        state.mark_changed("opt.0.turned")
+        assert state.sync(comm, only_marked=True).bytes_fetched == 0
+        # Another order of memory would be other content under the same bytes.
+        other = turned if r == 0 else np.ascontiguousarray(turned)
+        with SharedState({"turned": other}) as differs, pytest.raises(hawser.Mismatch):
+            differs.sync(comm)
+
+    run_threads(master.address, 2, body)
+
+
+def test_what_is_no_state(master: hawser.Master) -> None:
+    for wrong in ({"step": 3}, {"a": {"b": None}}, {"a": {"betas": (0.9, 0.95)}}):
+        with pytest.raises(TypeError, match="no tensor: leave it out"):
+            SharedState(wrong)
+    with pytest.raises(ValueError, match=r"two tensors are called a\.b"):
+        SharedState({"a.b": np.zeros(1), "a": {"b": np.zeros(1)}})
