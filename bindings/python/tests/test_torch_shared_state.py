@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -31,7 +32,8 @@ def test_a_model_and_its_optimiser(master: hawser.Master) -> None:
         info = state.sync(comm)
         assert info.tensors == len(state.tensors) - 1  # one is tied
         assert model.tied is model[2].weight
-        return {name: tensor.detach().clone() for name, tensor in state.tensors.items()}
+        held: Mapping[str, Any] = state.tensors
+        return {name: tensor.detach().clone() for name, tensor in held.items()}
 
     results = run_threads(master.address, 2, body)
     expected = results[1]
