@@ -1,7 +1,9 @@
 """How the ranks of a torch process group find each other, and which rank is where in Hawser's view.
 
-All ranks announce themselves in the store that torch gives. Then rank 0 starts a master in its process, or takes the
-one that was named, and puts its address there: so nobody waits for anybody else once the master runs. Each process
+All ranks announce themselves in the store that torch gives, each with a number of its own. Then rank 0 starts a master
+in its process, or takes the one that was named, and puts its address there: so nobody waits for anybody else once the
+master runs. With the address stand the numbers that rank 0 has seen: words of an earlier attempt in the same store, some
+ranks of which have died, concern nobody. Each process
 group that is not the default one has a master of its own, because a master admits a peer only when the members of all
 its groups wait at the door, and process groups are made one after the other.
 """
@@ -10,9 +12,12 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import secrets
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -32,6 +37,7 @@ __all__ = ["Gathered", "GatheringTimeout", "Options", "gather"]
 
 _MASTER_KEY = "hawser/master"
 _FAILED = "failed: "
+_LOOK_S = 0.05
 _BOOTSTRAP_MS = 250
 """All ranks are there when the master starts: it need not collect them for longer."""
 _REDIAL_MS = 10_000
@@ -134,7 +140,8 @@ def gather(
             insecure=options.insecure,
             master_redial_ms=0 if named else _REDIAL_MS,
         )
-        rank_at = _link(comm, rank, size, meeting)
+        with meeting.renewed():
+            rank_at = _link(comm, rank, size, meeting)
         if rank == 0:
             meeting.clear()
         peers = comm.members
@@ -162,19 +169,22 @@ class _Meeting:
         self._size = size
         self.timeout = timeout
         self._ends = time.monotonic() + timeout.total_seconds()
+        self._own = secrets.token_hex(8)
+        self._told = ""  # By rank 0, once it is known,
+        self._seen: list[str] = []  # and to which attempts of the others.
 
     def left_ms(self) -> int:
         """Of the bound."""
         return _whole_ms(self._ends - time.monotonic())
 
     def announce(self) -> None:
-        self._store.set(self._key(self._rank), str(self._size))
+        self._store.set(self._key(self._rank), f"{self._size} {self._own}")
 
     def check_sizes(self) -> None:
         """Raises DistBackendError if a rank that has come was started with another world size."""
         for rank in range(self._size):
             key = self._key(rank)
-            if self._store.check([key]) and (other := int(self._store.get(key))) != self._size:
+            if self._store.check([key]) and (other := int(self._store.get(key).split()[0])) != self._size:
                 raise dist.DistBackendError(
                     f"rank {self._rank} was started with WORLD_SIZE {self._size}, and rank {rank} with {other}; start "
                     "all ranks with the same WORLD_SIZE"
@@ -186,7 +196,7 @@ class _Meeting:
     def publish_master(self, named: str, options: Options) -> tuple[str, str, Master | None]:
         """The others are told the master's address. Also gives what this rank dials, and what it has started."""
         if named:
-            self._store.set(_MASTER_KEY, named)
+            self._publish(named)
             return named, named, None
         listen, published = _master_addresses(self._store, options.advertise_address)
         try:
@@ -199,11 +209,11 @@ class _Meeting:
                 insecure=options.insecure,
             )
         except HawserError as error:
-            self._store.set(_MASTER_KEY, f"{_FAILED}{error}")
+            self._publish(f"{_FAILED}{error}")
             raise
         port = master.address.rpartition(":")[2]
         address = _joined(published, port)
-        self._store.set(_MASTER_KEY, address)
+        self._publish(address)
         # Not through an address that was said to be the one from outside: a router may not send it back in.
         loopback = "::1" if ":" in listen else "127.0.0.1"
         return address, _joined(loopback, port) if options.advertise_address else address, master
@@ -212,10 +222,52 @@ class _Meeting:
         self._wait([self._key(0)])
         self.check_sizes()
         self._wait([_MASTER_KEY])
-        address = str(self._store.get(_MASTER_KEY).decode())
+        while True:
+            # What rank 0 of an earlier attempt has left is there until this one's is.
+            attempts, _, address = str(self._store.get(_MASTER_KEY).decode()).partition("\n")
+            if self._own in attempts.split():
+                break
+            if time.monotonic() >= self._ends:
+                raise self.late()
+            time.sleep(_LOOK_S)
         if address.startswith(_FAILED):
             raise dist.DistBackendError(f"rank 0 could not start a master: {address.removeprefix(_FAILED)}")
         return address
+
+    def _publish(self, what: str) -> None:
+        self._told = what
+        self._seen = self._attempts()
+        self._store.set(_MASTER_KEY, f"{' '.join(self._seen)}\n{what}")
+
+    def _attempts(self) -> list[str]:
+        """The numbers that all ranks have announced themselves with the last time."""
+        return [self._store.get(self._key(rank)).decode().split()[-1] for rank in range(self._size)]
+
+    @contextmanager
+    def renewed(self) -> Iterator[None]:
+        """Meanwhile rank 0 tells the address again to ranks that have come again: it may have seen those of an earlier
+        attempt only.
+        """
+        if self._rank != 0:
+            yield
+            return
+        over = threading.Event()
+
+        def look() -> None:
+            try:
+                while not over.wait(5 * _LOOK_S):
+                    if self._attempts() != self._seen:
+                        self._publish(self._told)
+            except RuntimeError:  # The store is gone. Whoever needs it still is told so by its own call.
+                return
+
+        looking = threading.Thread(target=look, name="hawser-rendezvous", daemon=True)
+        looking.start()
+        try:
+            yield
+        finally:
+            over.set()
+            looking.join()
 
     def clear(self) -> None:
         """A later group in the same store shall not take this one's words for its own."""
