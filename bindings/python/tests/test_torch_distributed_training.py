@@ -169,6 +169,31 @@ def train_sharded() -> list[float]:
     return list(flat.tolist())
 
 
+def train_compiled() -> list[float]:
+    model: Any = torch.compile(DistributedDataParallel(make_model()), backend="aot_eager")
+    train(model, dist.get_rank(), dist.get_world_size())
+    return [float(value) for parameter in model.parameters() for value in parameter.detach().flatten()]
+
+
+def call_in_a_forked_child() -> str:
+    """What its error is, told over a pipe: the child has nothing else."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            dist.all_reduce(torch.ones(2))
+            os.write(writing, b"no error")
+        except BaseException as error:
+            os.write(writing, f"{type(error).__name__}: {error}".encode())
+        os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as told:
+        sentence = told.read().decode()
+    os.waitpid(child, 0)
+    dist.all_reduce(torch.ones(2))
+    return sentence
+
+
 # --------------------------------------------------------------------------------------------------------- training
 
 
@@ -190,6 +215,17 @@ def test_ddp_trains(ranks: Ranks, options: dict[str, Any]) -> None:
     close_to_one_process(got[0])
     if len(ranks) == 2:  # a sum of two has one order only
         assert ranks.run(train_over_gloo) == got
+
+
+def test_compiled_ddp_trains(ranks: Ranks) -> None:
+    got = ranks.run(train_compiled)
+    assert all(each == got[0] for each in got), "ranks have different bits"
+    close_to_one_process(got[0])
+
+
+def test_a_forked_child_is_told_that_the_group_is_its_parents(ranks: Ranks) -> None:
+    for sentence in ranks.run(call_in_a_forked_child):
+        assert sentence.startswith("InvalidUsage: this process group was made before the process forked"), sentence
 
 
 def test_hooks_of_ddp(ranks: Ranks) -> None:

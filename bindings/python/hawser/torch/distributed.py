@@ -15,6 +15,7 @@ from __future__ import annotations
 import atexit
 import functools
 import itertools
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,6 +31,7 @@ from torch._C._distributed_c10d import (  # type: ignore[import-not-found,unused
     Store,
 )
 
+from hawser.errors import InvalidUsage
 from hawser.torch import distributed_call_forms as forms
 from hawser.torch.distributed_collectives import Collectives
 from hawser.torch.distributed_messages import Messages, MessageWork
@@ -39,6 +41,7 @@ from hawser.torch.distributed_queue import OperationQueue, QueuedWork
 from hawser.torch.distributed_rendezvous import Options, gather
 from hawser.torch.distributed_static_group import ProcessGroupBroken, StaticGroup, finish_leaving
 from hawser.torch.distributed_tensors import DEVICE_TYPES
+from hawser.torch.distributed_untraced import untraced_methods
 
 __all__ = ["HawserProcessGroup", "Options", "ProcessGroupBroken"]
 
@@ -68,6 +71,11 @@ def _by_device(method: Callable[..., Any]) -> Any:
 
     @functools.wraps(method)
     def called(self: HawserProcessGroup, *arguments: Any, **named: Any) -> Any:
+        if os.getpid() != self._process:
+            raise InvalidUsage(
+                "this process group was made before the process forked, and lives in the parent only; start processes "
+                'with the method "spawn", and let each call init_process_group'
+            )
         if self._others is not None and _device_of([*arguments, *named.values()]) in self._others.devices:
             name = method.__name__
             theirs = name if hasattr(self._others.group, name) else _FORMER_NAMES[name]
@@ -89,6 +97,7 @@ def _device_of(values: Any) -> str | None:
     return None
 
 
+@untraced_methods
 class HawserProcessGroup(_ProcessGroup):  # type: ignore[misc]
     """Made by torch (`init_process_group`, `new_group`), whose names and arguments its methods have.
 
@@ -110,6 +119,7 @@ class HawserProcessGroup(_ProcessGroup):  # type: ignore[misc]
         super().__init__(rank, group.size)
         self.hawser_options = options
         self._own_rank = rank
+        self._process = os.getpid()
         self._store = store
         self._timeout = timeout
         self._call_timeout_s: float | None = None  # of calls that give none; without, the master's holds

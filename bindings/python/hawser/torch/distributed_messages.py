@@ -16,6 +16,7 @@ from hawser.errors import Timeout
 from hawser.torch.distributed_profiling import CallRecord, recorded
 from hawser.torch.distributed_static_group import StaticGroup
 from hawser.torch.distributed_tensors import checked, plain, wire
+from hawser.torch.distributed_untraced import untraced_methods
 
 __all__ = ["MessageWork", "Messages"]
 
@@ -25,6 +26,7 @@ _GATHER = (1 << 40) + 1
 _SCATTER = (1 << 40) + 2
 
 
+@untraced_methods
 class MessageWork(Work):  # type: ignore[misc,unused-ignore]
     """A message under way. It ends by itself; `wait` brings what was received to where it belongs."""
 

@@ -24,6 +24,7 @@ from torch.futures import Future  # type: ignore[import-not-found,unused-ignore]
 from hawser.errors import Timeout
 from hawser.torch.distributed_profiling import CallRecord
 from hawser.torch.distributed_streams import StreamOrder
+from hawser.torch.distributed_untraced import untraced_methods
 from hawser.torch.distributed_work_lifetime import drop_unheld, keep_while_held
 
 __all__ = ["Operation", "OperationQueue", "QueuedWork", "WaitTimeout", "overlap"]
@@ -58,6 +59,7 @@ class Operation(ABC):
         return False
 
 
+@untraced_methods
 class QueuedWork(Work):  # type: ignore[misc,unused-ignore]
     """What torch waits for."""
 
