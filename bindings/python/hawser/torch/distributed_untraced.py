@@ -26,7 +26,7 @@ def untraced(code: CodeType) -> None:
 def untraced_methods(cls: T) -> T:
     """Of a class that C++ calls."""
     for member in vars(cls).values():
-        function = member.fget if isinstance(member, property) else member
-        if hasattr(function, "__code__"):
-            untraced(function.__code__)
+        code = getattr(member.fget if isinstance(member, property) else member, "__code__", None)
+        if isinstance(code, CodeType):
+            untraced(code)
     return cls
