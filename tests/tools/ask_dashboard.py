@@ -71,6 +71,12 @@ try:
         raise AssertionError("there is something")
     except HTTPError as error:
         assert error.code == 404
+    for name in ("elsewhere.example", "127.elsewhere.example:80", ""):
+        try:
+            urllib.request.urlopen(urllib.request.Request(base, headers={"Host": name}), timeout=20)
+            raise AssertionError("a page of another name reads it")
+        except HTTPError as error:
+            assert error.code in (400, 403), error
     dashboard.send_signal(signal.SIGTERM)
     assert dashboard.wait(timeout=20) == 0
 finally:

@@ -1,5 +1,6 @@
 #include "dashboard/dashboard_command.hpp"
 
+#include <arpa/inet.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -107,7 +108,30 @@ constexpr const char* kPolicy =
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-void add_routes(httplib::Server& server, const Watcher& watcher) {
+/// Not of names such as 127.elsewhere.example.
+bool is_loopback(const std::string& host) {
+  in_addr four{};
+  if (host == "::1" || host == "localhost") return true;
+  return host.starts_with("127.") && ::inet_pton(AF_INET, host.c_str(), &four) == 1;
+}
+
+/// A page elsewhere may have a name of its own point to 127.0.0.1, and then read what is served there (DNS rebinding).
+bool names_this_host(const std::string& host_header) {
+  const auto colon = host_header.rfind(':');
+  const bool has_port = colon != std::string::npos && host_header.find(']', colon) == std::string::npos;
+  std::string host = has_port ? host_header.substr(0, colon) : host_header;
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  return is_loopback(host);
+}
+
+void add_routes(httplib::Server& server, const Watcher& watcher, bool only_here) {
+  if (only_here)
+    server.set_pre_routing_handler([](const httplib::Request& request, httplib::Response& response) {
+      if (names_this_host(request.get_header_value("Host"))) return httplib::Server::HandlerResponse::Unhandled;
+      response.status = 403;
+      response.set_content("ask for this page by the name localhost or the address 127.0.0.1\n", "text/plain");
+      return httplib::Server::HandlerResponse::Handled;
+    });
   server.set_default_headers({{"Cache-Control", "no-store"},
                               {"X-Content-Type-Options", "nosniff"},
                               {"Referrer-Policy", "no-referrer"},
@@ -169,7 +193,7 @@ int serve(const DashboardArguments& arguments) {
 
   const Watcher watcher(arguments);
   httplib::Server server;
-  add_routes(server, watcher);
+  add_routes(server, watcher, is_loopback(place->host));
   const int port = place->port != 0 ? (server.bind_to_port(place->host.c_str(), place->port) ? place->port : -1)
                                     : server.bind_to_any_port(place->host.c_str());
   if (port < 0) {
@@ -181,7 +205,7 @@ int serve(const DashboardArguments& arguments) {
       (place->host.find(':') == std::string::npos ? place->host : "[" + place->host + "]") + ":" + std::to_string(port);
   std::printf("hawser dashboard of %s: http://%s/ and http://%s/metrics\n", arguments.master.c_str(), shown.c_str(),
               shown.c_str());
-  if (!place->host.starts_with("127.") && place->host != "::1")
+  if (!is_loopback(place->host))
     std::printf("whoever reaches this address sees names, addresses and rates of the run; HTTP here has no password\n");
   std::fflush(stdout);
   std::atomic<bool> told{false};
