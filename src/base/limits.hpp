@@ -52,6 +52,8 @@ inline constexpr std::uint32_t kSocketBufferBytesMax = 1 << 30;
 inline constexpr std::size_t kOpsInFlightMax = 4096;
 /// Outcomes that peers and master remember for members that were away when they were told.
 inline constexpr std::size_t kOutcomesRememberedMax = 4096;
+/// Views that a member has started, as far as it tells after a takeover.
+inline constexpr std::size_t kViewsRememberedMax = 64;
 /// Connections that have not yet said who they are, per port; and of one address (IPv6: of one /64).
 inline constexpr std::size_t kStrangersMax = 256;
 inline constexpr std::size_t kStrangersPerSourceMax = 64;

@@ -115,7 +115,7 @@ struct ViewPresented {
 struct OutcomesPresented {
   std::vector<UndecidedOp> undecided;
   std::vector<OpKey> committed;
-  Epoch since{};  ///< Of the first view that it was a member of. 0: it does not say.
+  std::vector<ViewId> views{};  ///< The latest ones that it has started.
   friend bool operator==(const OutcomesPresented&, const OutcomesPresented&) = default;
 };
 

@@ -68,6 +68,7 @@ void PeerMachine::connect(Instant now, Introduction me, bool prefetch, PeerActio
   group_members_.clear();
   visitors_.clear();
   committed_.clear();
+  started_.clear();
   next_sequence_.clear();
   connect_by_ = now + bounds_.connect;
   down_since_ = now;
@@ -208,7 +209,7 @@ void PeerMachine::said(Instant, const Present& message, PeerActions& out) {
   for (const auto& [key, op] : ops_)
     outcomes.undecided.push_back({.key = key, .signature = op.signature, .reported = op.reported});
   outcomes.committed.assign(committed_.begin(), committed_.end());
-  outcomes.since = member_since_;
+  outcomes.views.assign(started_.begin(), started_.end());
   tell_master(std::move(outcomes), out);
   // What was told over the connection before may be lost.
   for (auto& [key, op] : ops_)
@@ -329,6 +330,8 @@ void PeerMachine::said(Instant now, const StartView& message, PeerActions& out) 
   calls_since_ = is_at_odds ? message.epoch : std::min(message.calls_since, message.epoch);
   abort_ops(cause, calls_go_on, out);
   const View before = std::exchange(view_, *next);
+  started_.push_back(view_.id);
+  if (started_.size() > limits::kViewsRememberedMax) started_.pop_front();
   quorums_ = message.quorums;
   if (!quorums_.empty() && !is_relay()) tell_master(ViewTaken{view_.id}, out);
   next_sequence_.clear();
@@ -339,7 +342,6 @@ void PeerMachine::said(Instant now, const StartView& message, PeerActions& out) 
   group_members_.clear();
   if (joined) {
     update_round_ = rounds_over_ = message.update_round;
-    member_since_ = message.epoch;
     is_fresh_ = true;
   }
   if (message.cause.status != Status::success) {

@@ -306,7 +306,7 @@ class PeerMachine {
   Deadlines<OpKey> unannounced_;  ///< Those that the master shall hear of if they last.
   std::unordered_map<std::uint64_t, std::uint64_t> next_sequence_;
   std::deque<OpKey> committed_;
-  Epoch member_since_;  ///< Its first view's.
+  std::deque<ViewId> started_;  ///< Views, the latest ones.
 
   std::map<std::uint64_t, std::shared_ptr<const Measures>> measures_;  ///< The latest, by version.
   PlanBasis basis_;                                                    ///< Of tags that have none of their own.

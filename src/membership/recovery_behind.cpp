@@ -37,8 +37,7 @@ MasterMachine::State::Behind MasterMachine::State::members_behind(const View& ba
 /// Two masters may have gone on from one view, and one has committed what the other one ended with an error. Those who
 /// were told the one cannot go on with those who were told the other. The fewer of them go, so that one alone decides
 /// nothing; of as many the ones with the error, since a commit needs more members than an error.
-/// Of a view that nobody is in any more the members are not known: those that were members before it and after it were in
-/// it, or in another one that it is at odds with.
+/// Of a view that nobody is in any more the members are not known: those count that say that they have started it.
 void MasterMachine::State::find_contradictions(const ViewId& id, Epoch epoch, const View* view,
                                                const Recovery& recovery, Behind& behind) {
   /// What one knows of collectives of the view, in order.
@@ -52,8 +51,9 @@ void MasterMachine::State::find_contradictions(const ViewId& id, Epoch epoch, co
   bool some_know_all = false;
   for (const auto& [peer, claim] : recovery.claims) {
     if (!claim.outcomes) continue;
-    const Epoch since = claim.outcomes->since;
-    const bool was_in = view != nullptr ? view->find(peer) != nullptr : since != Epoch{} && since <= epoch;
+    const std::vector<ViewId>& started = claim.outcomes->views;
+    const bool was_in = view != nullptr ? view->find(peer) != nullptr
+                                        : std::find(started.begin(), started.end(), id) != started.end();
     if (!was_in) continue;
     Known known{.peer = peer};
     const std::vector<OpKey>& committed = claim.outcomes->committed;

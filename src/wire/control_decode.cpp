@@ -292,6 +292,13 @@ class Judge {
     return measures;
   }
 
+  std::vector<ViewId> started_views(const google::protobuf::RepeatedField<std::uint64_t>& from) {
+    std::vector<ViewId> views;
+    if (fits(static_cast<std::size_t>(from.size()), limits::kViewsRememberedMax, "started views"))
+      for (const std::uint64_t view : from) views.push_back(ViewId{view});
+    return views;
+  }
+
   std::vector<PeerId> peers(const google::protobuf::RepeatedField<std::uint64_t>& from, const char* what) {
     std::vector<PeerId> peers;
     if (!fits(static_cast<std::size_t>(from.size()), limits::kGroupSizeMax, what)) return peers;
@@ -549,7 +556,7 @@ OutcomesPresented outcomes_of(const wire::OutcomesBody& body, Judge& judge) {
                                   .signature = judge.signature(op.signature()),
                                   .reported = op.reported()});
   for (const auto& key : body.committed()) outcomes.committed.push_back(Judge::key(key));
-  outcomes.since = Epoch{body.since()};
+  outcomes.views = judge.started_views(body.views());
   return outcomes;
 }
 

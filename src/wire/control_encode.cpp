@@ -255,7 +255,7 @@ struct PeerMessageWriter {
       entry.set_reported(op.reported);
     }
     for (const OpKey& key : from.committed) put(key, *body.add_committed());
-    body.set_since(from.since.value);
+    for (const ViewId view : from.views) body.add_views(view.value);
   }
   void operator()(const Begun& from) {
     op(from.key, from.signature, *to.mutable_begun());

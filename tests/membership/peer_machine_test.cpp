@@ -59,7 +59,7 @@ TEST_CASE("a member tells its view and what it knows of its collectives only if 
   REQUIRE(bench.sent<OutcomesPresented>().size() == 1);
   const OutcomesPresented known = bench.sent<OutcomesPresented>().back();
   CHECK(known.committed == std::vector<OpKey>{done});
-  CHECK(known.since == bench.machine.view().epoch);
+  CHECK(known.views == std::vector<ViewId>{bench.machine.view().id});
   CHECK(known.undecided == std::vector<UndecidedOp>{{.key = whole, .signature = kTen, .reported = true},
                                                     {.key = open, .signature = kTen, .reported = false}});
   // And all its links, which the master may have heard nothing of.

@@ -201,7 +201,7 @@ inline OutcomesPresented any_outcomes(Random& random) {
     outcomes.undecided.push_back(
         {.key = any_key(random), .signature = any_signature(random), .reported = random.chance(1, 2)});
   for (auto count = random.below(4); count > 0; --count) outcomes.committed.push_back(any_key(random));
-  outcomes.since = Epoch{any_number(random)};
+  for (auto count = random.below(4); count > 0; --count) outcomes.views.push_back(ViewId{random.next()});
   return outcomes;
 }
 
