@@ -38,8 +38,8 @@ __all__ = ["Gathered", "GatheringTimeout", "Options", "gather"]
 _MASTER_KEY = "hawser/master"
 _FAILED = "failed: "
 _LOOK_S = 0.05
-_BOOTSTRAP_MS = 250
-"""All ranks are there when the master starts: it need not collect them for longer."""
+_BOOTSTRAP_MS = 1
+"""All ranks say how many they are (min_peers), and the master waits for as many: it need not collect them besides."""
 _REDIAL_MS = 10_000
 """A master that lived in a rank's process does not come back after that: only a broken connection does."""
 
