@@ -654,6 +654,8 @@ class MasterMachine::State {
   Instant lease_since_{};                    ///< and since when.
   LeaseSeen lease_seen_;
   std::optional<std::string> stepping_down_;
+  std::set<PeerId> at_odds_;    ///< Members for whose sake it could not take the run over in the end,
+  std::set<PeerId> set_aside_;  ///< and those of its last attempt, without whom this one is made.
   std::optional<RunStatus> status_made_;
   Instant status_made_at_{};
   RunTotals totals_;

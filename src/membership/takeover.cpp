@@ -43,6 +43,8 @@ std::unique_ptr<MasterMachine::State> MasterMachine::State::successor(Instant no
   next->known_term_ = std::max(known_term_, term_);
   next->lacking_ = *stepping_down_;
   next->lease_seen_ = lease_seen_;
+  // Alternately with them and without.
+  if (set_aside_.empty()) next->set_aside_ = std::move(at_odds_);
   return next;
 }
 
@@ -250,6 +252,8 @@ MajorityChoice MasterMachine::State::majority_of(std::uint32_t number, const Run
     for (const auto& [id, claim] : of_run->second) {
       if (!recovery.claims.contains(id))
         left.insert(id);
+      else if (set_aside_.contains(id))
+        continue;
       else if (!told_only || (claim->outcomes && !behind.has(id)))
         claims.push_back({.peer = id, .view = claim->resume.view, .quorums = claim->resume.quorums});
     }
@@ -365,11 +369,18 @@ void MasterMachine::State::tell_to_stay(Instant now, const std::map<std::uint32_
 }
 
 /// Of those who have accepted this master by now. Without those that turn out to be behind, it may be another view from
-/// which the rest goes on: the one that a former master had started without them.
+/// which the rest goes on: the one that a former master had started without them. If some of that view have not been
+/// asked, as they are not in the one that was chosen, they are at the next attempt.
 bool MasterMachine::State::still_has_majority() {
   return std::all_of(recovering_->views.begin(), recovering_->views.end(), [&](auto& chosen) {
     MajorityChoice choice = majority_of(chosen.first, recovering_->run, true);
-    if (!choice.view) return false;
+    if (!choice.view) {
+      const Recovery& recovery = recovering_->groups.at(chosen.first);
+      Behind behind = members_behind(recovery.views.at(chosen.second.view), recovery);
+      at_odds_.merge(behind.lacking);
+      at_odds_.merge(behind.outvoted);
+      return false;
+    }
     chosen.second = {.view = *choice.view,
                      .survivors = {choice.survivors.begin(), choice.survivors.end()},
                      .footing = std::move(choice.footing)};
