@@ -273,6 +273,42 @@ TEST_CASE("a member whose master had ended what another one committed does not g
   CHECK(second.count<Expelled>(5) == (knows ? 0U : 1U));
 }
 
+TEST_CASE("after an attempt that members at odds hindered those that are to go are set aside") {
+  TwoMasters masters(3);
+  MasterBench& second = masters.second;
+  const OpKey key = masters.first.key(1, 0, 0);
+  std::map<std::uint64_t, Resume> memories;
+  for (const std::uint64_t peer : {1, 3}) memories.emplace(peer, masters.first.memory(peer));
+  const View base = masters.first.view(1);
+  // The first master goes on without 1, and only 2 hears of it; another one has committed with 1 and 3 meanwhile.
+  masters.first.close(1);
+  masters.first.link_down(2, {1}, true);
+  masters.first.link_down(3, {1}, true);
+  masters.first.pass(seconds(6));
+  REQUIRE(masters.first.members(2) == Peers{2, 3});
+  const auto come = [&] {
+    masters.go_to_second({2});
+    for (auto& [peer, memory] : memories) {
+      memory.term = 1;
+      memory.whole = true;
+      second.say_back(masters.first, peer, memory);
+      second.say(peer, ViewPresented{base});
+    }
+    second.see_others({.all_answered = false});
+    second.pass(seconds(2));
+  };
+  come();
+  second.say(3, OutcomesPresented{.undecided = {}, .committed = {key}, .views = {key.view}});
+  second.say(2, OutcomesPresented{.undecided = {}, .committed = {}, .views = {key.view}});
+  CHECK_FALSE(second.machine().snapshot().serves);
+  come();
+  for (const std::uint64_t peer : {1, 3})
+    second.say(peer, OutcomesPresented{.undecided = {}, .committed = {key}, .views = {key.view}});
+  CHECK(second.machine().snapshot().serves);
+  CHECK(second.members(1) == Peers{1, 3});
+  CHECK(second.count<Expelled>(2) == 1);
+}
+
 TEST_CASE("who was in a view that is over and lacks a commit of it does not go on with those who have it") {
   TwoMasters masters(4);
   MasterBench& second = masters.second;
