@@ -290,6 +290,11 @@ void MasterMachine::State::choose_to_take_over(Instant now, MasterActions& out) 
     if (std::exchange(lacking_, why) == why) return;
     out.emplace_back(LogEvent{LogLevel::notice, "takeover-waits", "this master does not take the run over: " + why});
   };
+  // With others than the last time they may be the ones that go on.
+  if (const Instant until = recovering.began + config_.recovery; now >= until)
+    set_aside_.clear();
+  else if (!set_aside_.empty())
+    recovering.look_at = earlier(recovering.look_at, until);
   if (now < recovering.began + std::min(kClaimsAtLeast, config_.recovery) || !looks_at_missing(now)) return;
   if (!serves_ && (!others_seen_at_ || *others_seen_at_ < recovering.began)) return;
   struct RunChoice {
