@@ -275,8 +275,8 @@ HAWSER_API hawserResult_t hawserStatusGetUnreached(hawserStatus_t status, uint32
                                                    hawserStatusUnreached_t* unreached);
 
 /** A committed collective to which some members gave with `attest` (hawserCommConfig_t). The master keeps the latest
- *  1024 in its memory, or fewer if they have more than 65536 members together. A restart of the master forgets them. It
- *  tells 2048 members at once at most. Fill with HAWSER_STATUS_ATTESTED_INIT. */
+ *  1024 in its memory, or fewer if they have more than 65536 members together. A restart of the master, or a takeover,
+ *  forgets them. It tells 2048 members at once at most. Fill with HAWSER_STATUS_ATTESTED_INIT. */
 typedef struct hawserStatusAttested {
   size_t size;
   const char* what; /**< "all-reduce of 100 float32, sum". Valid until hawserStatusDestroy. */
