@@ -21,15 +21,22 @@ MasterMachine::State::Behind MasterMachine::State::members_behind(const View& ba
       for (const UndecidedOp& op : claim.outcomes->undecided)
         if (!op.reported && committed.contains(op.key)) behind.lacking.insert(peer);
   if (!config_.has_others) return behind;
-  std::map<ViewId, Epoch> decided_in;
-  for (const auto& [peer, claim] : recovery.claims)
-    if (claim.outcomes)
-      for (const OpKey& key : claim.outcomes->committed) decided_in.emplace(key.view, key.epoch);
   std::map<ViewId, const View*> presented;
   for (const auto& [mark, view] : recovery.views) presented[view.id] = &view;
+  std::map<ViewId, Epoch> decided_in;
+  for (const auto& [peer, claim] : recovery.claims) {
+    if (!claim.outcomes) continue;
+    // Each view is compared among all: a member that makes up thousands of commits shall add few of them.
+    const std::set<ViewId> started(claim.outcomes->views.begin(), claim.outcomes->views.end());
+    for (const OpKey& key : claim.outcomes->committed)
+      if (started.contains(key.view) || presented.contains(key.view)) decided_in.emplace(key.view, key.epoch);
+  }
   for (const auto& [id, epoch] : decided_in) {
     const auto known = presented.find(id);
-    find_contradictions(id, epoch, known == presented.end() ? nullptr : known->second, recovery, behind);
+    if (known != presented.end())
+      find_contradictions(id, known->second->epoch, known->second, recovery, behind);
+    else
+      find_contradictions(id, epoch, nullptr, recovery, behind);
   }
   return behind;
 }
