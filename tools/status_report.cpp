@@ -229,7 +229,8 @@ std::string columns(const std::vector<std::vector<std::string>>& rows) {
 
 StatusReport read_status(const std::string& master, hawserStatus_t status) {
   StatusReport report{
-      .master = master, .info = HAWSER_STATUS_INFO_INIT, .totals = HAWSER_STATUS_TOTALS_INIT, .groups = {}, .peers = {}, .collectives = {}, .unreached = {},
+      .master = master, .info = HAWSER_STATUS_INFO_INIT, .totals = HAWSER_STATUS_TOTALS_INIT, .groups = {}, .peers = {},
+      .collectives = {}, .unreached = {},
       .matrices = {}};
   // None of these can fail: the handle is good, and the indices are those that it has.
   (void)hawserStatusGetInfo(status, &report.info);

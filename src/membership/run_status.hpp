@@ -95,7 +95,7 @@ inline constexpr std::size_t kCollectiveKinds = 7;
 /// What has happened since this master began to serve. They only grow.
 struct RunTotals {
   std::array<std::uint64_t, kCollectiveKinds> committed{};  ///< Collectives, by kind.
-  std::array<std::uint64_t, kCollectiveKinds> bytes{};      ///< And how large they were: count times size of an element.
+  std::array<std::uint64_t, kCollectiveKinds> bytes{};      ///< And how large: count times size of an element.
   /// Collectives that the master had heard of and that ended with an error, by what it was.
   std::uint64_t failed_by_loss = 0;
   std::uint64_t failed_by_mismatch = 0;

@@ -167,7 +167,8 @@ std::optional<Place> place_of(const std::string& listen) {
   const auto colon = listen.rfind(':');
   if (colon == std::string::npos) return std::nullopt;
   Place place{.host = listen.substr(0, colon)};
-  if (place.host.starts_with('[') && place.host.ends_with(']')) place.host = place.host.substr(1, place.host.size() - 2);
+  if (place.host.starts_with('[') && place.host.ends_with(']'))
+    place.host = place.host.substr(1, place.host.size() - 2);
   const std::string digits = listen.substr(colon + 1);
   if (place.host.empty() || digits.empty() || digits.size() > 5 ||
       digits.find_first_not_of("0123456789") != std::string::npos)
@@ -197,7 +198,8 @@ int serve(const DashboardArguments& arguments) {
   const int port = place->port != 0 ? (server.bind_to_port(place->host.c_str(), place->port) ? place->port : -1)
                                     : server.bind_to_any_port(place->host.c_str());
   if (port < 0) {
-    std::fprintf(stderr, "hawser dashboard: cannot listen on %s: the port is taken, or the address is not this host's\n",
+    std::fprintf(stderr,
+                 "hawser dashboard: cannot listen on %s: the port is taken, or the address is not this host's\n",
                  arguments.listen.c_str());
     return 1;
   }
@@ -235,9 +237,11 @@ void add_dashboard_command(CLI::App& app, int& status) {
       "dashboard", "Serve a live page of a run, and its metrics for Prometheus, over HTTP on this machine");
   command
       ->add_option("master", arguments->master,
-                   "ADDRESS:PORT of the master, or of several, separated by commas: the first that serves the run answers")
+                   "ADDRESS:PORT of the master, or of several, separated by commas: the first that serves the run "
+                   "answers")
       ->capture_default_str();
-  command->add_option("--listen", arguments->listen, "HOST:PORT of the page (/) and the metrics (/metrics); port 0: any")
+  command
+      ->add_option("--listen", arguments->listen, "HOST:PORT of the page (/) and the metrics (/metrics); port 0: any")
       ->capture_default_str();
   command->add_option("--secret-file", arguments->secret_file,
                       "A key of an observer, or another of the run (default: HAWSER_SECRET_FILE)");

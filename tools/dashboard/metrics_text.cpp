@@ -21,7 +21,9 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
-std::string label(const char* name, std::string_view value) { return std::string(name) + "=\"" + escaped(value) + "\""; }
+std::string label(const char* name, std::string_view value) {
+  return std::string(name) + "=\"" + escaped(value) + "\"";
+}
 
 std::string number(double value) {
   std::array<char, 40> text{};
@@ -156,7 +158,8 @@ void add_members(Text& text, const StatusReport& report) {
           [&](std::size_t i) { return straggles[i]; });
   text.gauge("collectives_in_flight", "Collectives that last, and that the master has heard of.",
              std::uint64_t{report.info.collectives} + report.info.collectives_left_out);
-  text.gauge("collective_oldest_seconds", "How long the oldest of them lasts; 0: there is none.", seconds_of_ms(oldest));
+  text.gauge("collective_oldest_seconds", "How long the oldest of them lasts; 0: there is none.",
+             seconds_of_ms(oldest));
   text.family("peers_pending", "gauge", "Peers that are in no group yet, by what they wait for.");
   std::map<std::string, std::uint64_t> pending;
   for (const hawserStatusPeer_t& peer : report.peers)
